@@ -1,0 +1,2 @@
+//! Start of mercurio-admin.
+fn main() {}

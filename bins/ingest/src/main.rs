@@ -1,0 +1,2 @@
+//! Start of mercurio-ingest.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The way of an event: parse, validate, enrich, submit, and the group-commit writer.

@@ -1,0 +1,1 @@
+//! All of Mercurio that knows SQL: PostgreSQL and SQLite behind the ports of the domain.
