@@ -1,0 +1,106 @@
+//! A request's logger and ids, within reach of code that is not handed them.
+//!
+//! The task that serves a request runs inside [`with_request`]; anything it awaits logs through [`current`], and its
+//! lines carry `request_id` and `trace_id`. A spawned task or a thread is outside: hand it a logger, or wrap it in
+//! [`with_logger`]. Not here: making ids, reading headers.
+
+use crate::keys;
+use crate::trace_parent::TraceParent;
+use slog::{Discard, Logger, o};
+use std::future::Future;
+use std::sync::OnceLock;
+
+static ROOT: OnceLock<Logger> = OnceLock::new();
+
+tokio::task_local! {
+    static CURRENT: Scope;
+}
+
+struct Scope {
+    logger: Logger,
+    request: Option<RequestContext>,
+}
+
+/// What names a request in every line about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestContext {
+    /// The id the response carries in `X-Request-Id`.
+    pub request_id: String,
+    /// The trace id of the caller's `traceparent`, if it sent a valid one.
+    pub trace_id: Option<String>,
+}
+
+impl RequestContext {
+    /// The context of a request.
+    #[must_use]
+    pub fn new(request_id: impl Into<String>, trace_parent: Option<&TraceParent>) -> Self {
+        let trace_id = trace_parent.map(|parent| parent.trace_id().to_owned());
+        Self {
+            request_id: request_id.into(),
+            trace_id,
+        }
+    }
+
+    /// A child of `parent` whose lines carry the request's ids.
+    pub fn logger(&self, parent: &Logger) -> Logger {
+        parent.new(o!(keys::REQUEST_ID => self.request_id.clone(), keys::TRACE_ID => self.trace_id.clone()))
+    }
+}
+
+/// Sets the logger that [`current`] falls back to; the first call of the process wins, and only it returns true.
+pub fn set_root(logger: Logger) -> bool {
+    ROOT.set(logger).is_ok()
+}
+
+/// Runs `future` as the work of a request: inside it, [`current`] is `parent` with the request's ids.
+pub async fn with_request<F: Future>(
+    request: RequestContext,
+    parent: &Logger,
+    future: F,
+) -> F::Output {
+    let logger = request.logger(parent);
+    CURRENT
+        .scope(
+            Scope {
+                logger,
+                request: Some(request),
+            },
+            future,
+        )
+        .await
+}
+
+/// Runs `future` with `logger` as [`current`]. The request around it, if any, stays the current one.
+pub async fn with_logger<F: Future>(logger: Logger, future: F) -> F::Output {
+    CURRENT
+        .scope(
+            Scope {
+                logger,
+                request: current_request(),
+            },
+            future,
+        )
+        .await
+}
+
+/// The logger of the request this code works for; outside of one the root logger, and without that one that discards.
+pub fn current() -> Logger {
+    scoped()
+        .or_else(|| ROOT.get().cloned())
+        .unwrap_or_else(|| Logger::root(Discard, o!()))
+}
+
+/// The request this code works for.
+#[must_use]
+pub fn current_request() -> Option<RequestContext> {
+    CURRENT
+        .try_with(|scope| scope.request.clone())
+        .ok()
+        .flatten()
+}
+
+/// The logger set by the nearest scope.
+pub(crate) fn scoped() -> Option<Logger> {
+    CURRENT.try_with(|scope| scope.logger.clone()).ok()
+}

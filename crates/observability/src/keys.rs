@@ -1,0 +1,94 @@
+//! The keys of a log line: one name for one thing, written once.
+//!
+//! Used as `info!(log, "listening"; keys::ADDR => addr)`. The rules, which [`crate::logger`] enforces:
+//! - `ts`, `level` and `msg` belong to the line itself; a value given under one of these names is left out.
+//! - No key stands twice in a line (slog-json alone would print it twice). The innermost value wins: the record's own
+//!   before its logger's, a child logger's before its parent's.
+//! - A key whose value is `None` is left out.
+//! - The order of keys after `msg` means nothing.
+//!
+//! `docs/LOGGING.md` says the same for readers of logs; a test holds it against [`ALL`]. Not here: the values.
+
+macro_rules! keys {
+    ($($(#[$doc:meta])+ $name:ident = $text:literal;)+) => {
+        $($(#[$doc])+ pub const $name: &str = $text;)+
+        /// Every key of this module.
+        pub const ALL: &[&str] = &[$($name),+];
+    };
+}
+
+keys! {
+    /// When the line was logged (not when it was written): RFC 3339, UTC, microseconds.
+    TS = "ts";
+    /// `trace`, `debug`, `info`, `warning`, `error` or `critical`.
+    LEVEL = "level";
+    /// The message: a constant text; what varies stands in other keys.
+    MSG = "msg";
+    /// The id the response carries in `X-Request-Id`.
+    REQUEST_ID = "request_id";
+    /// The W3C trace id from the caller's `traceparent`.
+    TRACE_ID = "trace_id";
+    /// The tenant's id.
+    TENANT_ID = "tenant_id";
+    /// The workspace's id.
+    WORKSPACE_ID = "workspace_id";
+    /// The public id of the API key, never the key.
+    KEY_ID = "key_id";
+    /// The HTTP method.
+    METHOD = "method";
+    /// The pattern of the route, never the path.
+    ROUTE = "route";
+    /// The HTTP status of the response.
+    STATUS = "status";
+    /// Events in the request.
+    EVENTS = "events";
+    /// Events stored.
+    ACCEPTED = "accepted";
+    /// Events that were stored before.
+    DUPLICATES = "duplicates";
+    /// Events that were refused.
+    REJECTED = "rejected";
+    /// Size of the request's body in bytes, after decompression.
+    BODY_BYTES = "body_bytes";
+    /// How long it took, in milliseconds, with a fraction.
+    DURATION_MS = "duration_ms";
+    /// An error and its causes, `a: b: c`, from [`crate::chain`].
+    ERROR = "error";
+    /// The library a line comes from (its module path).
+    TARGET = "target";
+    /// The thread's name.
+    THREAD = "thread";
+    /// A place in the source, `file:line:column`.
+    LOCATION = "location";
+    /// Log lines lost since the last line that told a number.
+    DROPPED_LINES = "dropped_lines";
+    /// The version of the program.
+    VERSION = "version";
+    /// A socket address of the server's own.
+    ADDR = "addr";
+}
+
+/// The keys of the line itself.
+pub(crate) const RESERVED: [&str; 3] = [TS, LEVEL, MSG];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn the_document_explains_every_key() {
+        let document = include_str!("../../../docs/LOGGING.md");
+        for key in ALL {
+            assert!(
+                document.contains(&format!("| `{key}` |")),
+                "docs/LOGGING.md has no row for {key}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_two_keys_share_a_name() {
+        assert_eq!(ALL.iter().collect::<HashSet<_>>().len(), ALL.len());
+    }
+}

@@ -1,0 +1,81 @@
+//! The closing line of a request: one for each, with the same keys every time.
+//!
+//! Filled by whoever serves the request, written once the response is known. `request_id` and `trace_id` come from the
+//! logger (see [`crate::context`]). Not here: paths, query strings, addresses, payloads, keys: they are never logged.
+
+use crate::keys;
+use slog::{Level, Logger};
+use std::time::Duration;
+
+/// What the line says. Fields left at `None` are left out of it.
+#[derive(Clone, Debug, Default)]
+pub struct RequestLine<'a> {
+    /// The tenant's id, once the request is authenticated.
+    pub tenant_id: Option<&'a str>,
+    /// The workspace's id.
+    pub workspace_id: Option<&'a str>,
+    /// The public id of the API key, never the key.
+    pub key_id: Option<&'a str>,
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The pattern of the route, never the path; `None` where no route matched.
+    pub route: Option<&'a str>,
+    /// The HTTP status of the response.
+    pub status: u16,
+    /// What became of the request's events; `None` where it has none by nature or did not come that far.
+    pub events: Option<EventCounts>,
+    /// Size of the body in bytes, after decompression.
+    pub body_bytes: Option<u64>,
+    /// From the request's head to the response's head.
+    pub duration: Duration,
+}
+
+/// What became of a request's events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventCounts {
+    /// Stored.
+    pub accepted: u64,
+    /// Stored before.
+    pub duplicates: u64,
+    /// Refused.
+    pub rejected: u64,
+}
+
+impl EventCounts {
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.accepted + self.duplicates + self.rejected
+    }
+}
+
+impl RequestLine<'_> {
+    /// Logs the line: level `info`, for a status of 500 and above `warning` (the cause is a line of its own).
+    pub fn log(&self, logger: &Logger) {
+        if self.status >= 500 {
+            self.log_at(logger, slog::record_static!(Level::Warning, ""));
+        } else {
+            self.log_at(logger, slog::record_static!(Level::Info, ""));
+        }
+    }
+
+    fn log_at(&self, logger: &Logger, line: slog::RecordStatic<'static>) {
+        let events = self.events;
+        // slog hands out the last first: so a reader finds the tenant before the duration.
+        let values = slog::b!(
+            keys::DURATION_MS => self.duration.as_micros() as f64 / 1000.0,
+            keys::BODY_BYTES => self.body_bytes,
+            keys::REJECTED => events.map(|events| events.rejected),
+            keys::DUPLICATES => events.map(|events| events.duplicates),
+            keys::ACCEPTED => events.map(|events| events.accepted),
+            keys::EVENTS => events.map(EventCounts::total),
+            keys::STATUS => self.status,
+            keys::ROUTE => self.route,
+            keys::METHOD => self.method,
+            keys::KEY_ID => self.key_id,
+            keys::WORKSPACE_ID => self.workspace_id,
+            keys::TENANT_ID => self.tenant_id
+        );
+        logger.log(&slog::Record::new(&line, &format_args!("request"), values));
+    }
+}

@@ -1,0 +1,351 @@
+//! The root logger seen from its output: what a line looks like, what is lost and how that is told.
+
+mod support;
+
+use mercurio_observability::request_line::EventCounts;
+use mercurio_observability::{LogFormat, LogLevel, LogOutput, LogSettings, RequestLine, logger};
+use serde_json::{Value, json};
+use slog::{Drain, crit, debug, error, info, o, trace, warn};
+use std::io::{self, Write};
+use std::sync::mpsc;
+use std::time::Duration;
+use support::{Output, lines_of, logger_to_output};
+
+fn check_values(lines: &[support::Line], expected: Value) {
+    assert_eq!(lines.len(), 1);
+    let values: serde_json::Map<_, _> = lines[0].0.iter().skip(3).cloned().collect();
+    assert_eq!(
+        values.len(),
+        lines[0].0.len() - 3,
+        "a key stands twice in {:?}",
+        lines[0]
+    );
+    assert_eq!(Value::Object(values), expected);
+}
+
+#[test]
+fn a_json_line_begins_with_time_level_and_message() {
+    let before = chrono::Utc::now();
+    let lines = lines_of(|log| info!(log, "listening on {}", 8080; "addr" => "[::1]:8080"));
+    let line = &lines[0];
+    assert_eq!(line.keys(), ["ts", "level", "msg", "addr"]);
+    assert_eq!(line.get("level"), Some(&json!("info")));
+    assert_eq!(line.get("msg"), Some(&json!("listening on 8080")));
+    let ts = line.get("ts").and_then(Value::as_str).unwrap();
+    assert_eq!(
+        (ts.len(), ts.ends_with('Z')),
+        ("2026-11-22T10:00:00.123456Z".len(), true),
+        "{ts}"
+    );
+    let logged: chrono::DateTime<chrono::Utc> = ts.parse().unwrap();
+    assert!(logged >= before - chrono::TimeDelta::milliseconds(1) && logged <= chrono::Utc::now());
+}
+
+#[test]
+fn levels_are_lower_case_words_and_those_below_the_setting_are_left_out() {
+    let all = ["critical", "error", "warning", "info", "debug", "trace"];
+    for (level, logged) in [
+        ("critical", 1),
+        ("error", 2),
+        ("warn", 3),
+        ("info", 4),
+        ("debug", 5),
+        ("trace", 6),
+    ] {
+        let (log, guard, output) = logger_to_output(LogFormat::Json, level.parse().unwrap());
+        crit!(log, "");
+        error!(log, "");
+        warn!(log, "");
+        info!(log, "");
+        debug!(log, "");
+        trace!(log, "");
+        assert_eq!(log.is_debug_enabled(), logged >= 5);
+        drop(guard);
+        // Release builds leave trace lines out.
+        let logged = logged.min(if cfg!(debug_assertions) { 6 } else { 5 });
+        let levels: Vec<_> = output
+            .lines()
+            .iter()
+            .map(|line| line.get("level").cloned())
+            .collect();
+        assert_eq!(
+            levels,
+            all[..logged]
+                .iter()
+                .map(|level| Some(json!(level)))
+                .collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn values_keep_their_json_types() {
+    let lines = lines_of(|log| {
+        let text = String::from("a \"quoted\"\nline");
+        info!(log, "m"; "text" => text, "count" => u64::MAX, "below" => -1_i64, "share" => 0.5, "yes" => true,
+            "shown" => %1, "debugged" => ?Some("x"), "nested" => slog::Serde(json!({"a": [1, null]})));
+    });
+    check_values(
+        &lines,
+        json!({"text": "a \"quoted\"\nline", "count": u64::MAX, "below": -1, "share": 0.5, "yes": true,
+            "shown": "1", "debugged": "Some(\"x\")", "nested": {"a": [1, null]}}),
+    );
+}
+
+#[test]
+fn a_repeated_key_stands_once_with_its_innermost_value() {
+    let lines = lines_of(|log| {
+        let outer = log.new(o!("a" => "outer", "b" => "outer", "c" => "outer"));
+        let inner = outer.new(o!("b" => "inner", "c" => "inner"));
+        info!(inner, "m"; "c" => "first", "c" => "last");
+    });
+    check_values(&lines, json!({"a": "outer", "b": "inner", "c": "last"}));
+}
+
+#[test]
+fn a_value_cannot_take_the_place_of_the_lines_own_keys() {
+    let lines =
+        lines_of(|log| info!(log.new(o!("ts" => 1)), "told"; "msg" => "untold", "level" => "none"));
+    assert_eq!(lines[0].keys(), ["ts", "level", "msg"]);
+    assert_eq!(lines[0].get("msg"), Some(&json!("told")));
+}
+
+#[test]
+fn a_key_without_a_value_is_left_out_and_hides_the_outer_one() {
+    let lines = lines_of(|log| {
+        info!(log.new(o!("a" => "outer")), "m"; "a" => None::<u64>, "b" => None::<String>, "c" => Some(1));
+    });
+    check_values(&lines, json!({"c": 1}));
+}
+
+#[test]
+fn the_terminal_has_one_readable_line_for_each_record() {
+    let (log, guard, output) = logger_to_output(LogFormat::Terminal, LogLevel::Info);
+    warn!(log.new(o!("request_id" => "r1")), "slow"; "duration_ms" => 12.5, "status" => 200);
+    drop(guard);
+    let text = output.text();
+    let (ts, rest) = text.split_once(' ').unwrap();
+    assert_eq!(ts.len(), "2026-11-22T10:00:00.123456Z".len());
+    assert_eq!(
+        rest,
+        "warning  slow, status: 200, duration_ms: 12.5, request_id: r1\n"
+    );
+}
+
+#[test]
+fn a_line_is_written_at_once_and_whole() {
+    for format in [LogFormat::Json, LogFormat::Terminal] {
+        let (log, guard, output) = logger_to_output(format, LogLevel::Info);
+        info!(log, "one"; "a" => "x".repeat(9000), "b" => 2);
+        info!(log, "two");
+        drop(guard);
+        assert_eq!(
+            (output.writes(), output.text().lines().count()),
+            (2, 2),
+            "{format}"
+        );
+    }
+}
+
+#[test]
+fn a_line_longer_than_the_buffer_is_complete_when_flushed() {
+    let (log, _guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
+    info!(log, "long"; "a" => "x".repeat(100_000));
+    log.flush().unwrap();
+    assert_eq!(output.lines().len(), 1);
+}
+
+/// Blocks each write until the test lets it go, as a pipe does that nobody reads.
+struct Gate {
+    output: Output,
+    entered: mpsc::Sender<()>,
+    open: mpsc::Receiver<()>,
+}
+
+impl Write for Gate {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // The test may be past listening; and once it dropped its end, the gate stays open.
+        let _ = self.entered.send(());
+        let _ = self.open.recv();
+        self.output.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_queue_drops_lines_without_blocking_and_tells_how_many() {
+    let (entered, is_writing) = mpsc::channel();
+    let (opener, open) = mpsc::channel();
+    let output = Output::default();
+    let gate = Gate {
+        output: output.clone(),
+        entered,
+        open,
+    };
+    let mut settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
+    settings.queue_lines = 2;
+    let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(gate)));
+
+    info!(log, "held at the gate");
+    is_writing.recv().unwrap();
+    let request = log.new(o!("request_id" => "r1"));
+    for index in 0..10 {
+        info!(request, "flood"; "index" => index);
+    }
+    assert_eq!(guard.dropped_lines().get(), 8);
+    drop(opener);
+    let dropped = guard.dropped_lines();
+    drop(guard);
+
+    let lines = output.lines();
+    let told: u64 = lines
+        .iter()
+        .filter_map(|line| line.get("dropped_lines")?.as_u64())
+        .sum();
+    assert_eq!(
+        (
+            told,
+            lines
+                .iter()
+                .filter(|line| line.get("msg") == Some(&json!("flood")))
+                .count()
+        ),
+        (8, 2)
+    );
+    let report = lines
+        .iter()
+        .find(|line| line.get("dropped_lines").is_some())
+        .unwrap();
+    assert_eq!(
+        report.keys(),
+        ["ts", "level", "msg", "dropped_lines"],
+        "the report belongs to no request"
+    );
+    assert_eq!(report.get("level"), Some(&json!("warning")));
+
+    info!(log, "after the end");
+    assert_eq!((dropped.get(), output.lines().len()), (9, lines.len()));
+}
+
+#[test]
+fn the_time_of_a_line_is_when_it_was_logged_not_when_it_was_written() {
+    let (entered, is_writing) = mpsc::channel();
+    let (opener, open) = mpsc::channel();
+    let output = Output::default();
+    let gate = Gate {
+        output: output.clone(),
+        entered,
+        open,
+    };
+    let settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
+    let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(gate)));
+    info!(log, "held");
+    is_writing.recv().unwrap();
+    info!(log, "waiting");
+    let logged_by = chrono::Utc::now();
+    // The clock moves on before the gate opens: no sleep, but a tick must have passed.
+    while chrono::Utc::now() - logged_by < chrono::TimeDelta::microseconds(10) {}
+    drop(opener);
+    drop(guard);
+    let ts = output.lines()[1]
+        .get("ts")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .unwrap();
+    assert!(ts.parse::<chrono::DateTime<chrono::Utc>>().unwrap() <= logged_by);
+}
+
+#[test]
+fn an_output_that_fails_loses_lines_and_counts_them() {
+    struct Broken;
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
+    let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(Broken)));
+    info!(log, "one");
+    info!(log, "two");
+    log.flush().unwrap();
+    assert!(guard.dropped_lines().get() >= 2);
+}
+
+#[test]
+fn a_flush_waits_until_everything_before_it_is_written() {
+    let (log, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Critical);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (log, output) = (log.new(o!("thread" => thread)), output.clone());
+            scope.spawn(move || {
+                for round in 0..50 {
+                    crit!(log, "m"; "round" => round);
+                    log.flush().unwrap();
+                    let mine = format!("\"round\":{round},\"thread\":{thread}}}");
+                    assert!(output.text().contains(&mine), "{mine}");
+                }
+            });
+        }
+    });
+    assert_eq!(output.lines().len(), 200);
+    drop(guard);
+    assert!(log.flush().is_err(), "nobody writes any more");
+}
+
+#[test]
+fn the_closing_line_of_a_request_has_the_documented_keys() {
+    let document = include_str!("../../../docs/LOGGING.md");
+    let lines = lines_of(|log| {
+        let line = RequestLine {
+            tenant_id: Some("1"),
+            workspace_id: Some("2"),
+            key_id: Some("k3v9"),
+            method: "POST",
+            route: Some("/v1/events/batch"),
+            status: 200,
+            events: Some(EventCounts {
+                accepted: 3,
+                duplicates: 2,
+                rejected: 1,
+            }),
+            body_bytes: Some(1234),
+            duration: Duration::from_micros(1500),
+        };
+        line.log(&log.new(o!("request_id" => "r1", "trace_id" => "t1")));
+    });
+    assert_eq!(lines[0].get("msg"), Some(&json!("request")));
+    assert_eq!(lines[0].get("level"), Some(&json!("info")));
+    for key in lines[0].keys() {
+        assert!(document.contains(&format!("| `{key}` |")), "{key}");
+    }
+    check_values(
+        &lines,
+        json!({"request_id": "r1", "trace_id": "t1", "tenant_id": "1", "workspace_id": "2", "key_id": "k3v9",
+            "method": "POST", "route": "/v1/events/batch", "status": 200, "events": 6, "accepted": 3,
+            "duplicates": 2, "rejected": 1, "body_bytes": 1234, "duration_ms": 1.5}),
+    );
+}
+
+#[test]
+fn a_request_the_server_failed_is_a_warning_and_says_only_what_is_known() {
+    let lines = lines_of(|log| {
+        RequestLine {
+            method: "GET",
+            status: 503,
+            ..RequestLine::default()
+        }
+        .log(log);
+    });
+    assert_eq!(lines[0].get("level"), Some(&json!("warning")));
+    check_values(
+        &lines,
+        json!({"method": "GET", "status": 503, "duration_ms": 0.0}),
+    );
+}

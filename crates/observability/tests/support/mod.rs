@@ -1,0 +1,110 @@
+//! An output that tests read back, and lines read as JSON. Shared by this crate's integration tests.
+
+// Each test binary uses its own part of this.
+#![allow(dead_code, unreachable_pub)]
+
+use mercurio_observability::{LogFormat, LogGuard, LogLevel, LogOutput, LogSettings, logger};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use slog::Logger;
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What was written, one entry for each write.
+#[derive(Clone, Default)]
+pub struct Output(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.written().push(bytes.to_vec());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Output {
+    fn written(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().expect("no writer panicked")
+    }
+
+    pub fn writes(&self) -> usize {
+        self.written().len()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.written().concat()).expect("the log is UTF-8")
+    }
+
+    /// The lines as key-values in the order written; a repeated key stands twice.
+    pub fn lines(&self) -> Vec<Line> {
+        self.text()
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line is a JSON object"))
+            .collect()
+    }
+}
+
+/// A logger and the output it writes to.
+pub fn logger_to_output(format: LogFormat, level: LogLevel) -> (Logger, LogGuard, Output) {
+    let output = Output::default();
+    let (log, guard) = logger::build(
+        LogSettings::new(format, level),
+        LogOutput::Writer(Box::new(output.clone())),
+    );
+    (log, guard, output)
+}
+
+/// What `work` logs, as JSON lines of level info and above.
+pub fn lines_of(work: impl FnOnce(&Logger)) -> Vec<Line> {
+    let (log, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
+    work(&log);
+    drop(guard);
+    output.lines()
+}
+
+/// A line of JSON that keeps what a map would hide: order and repetition.
+#[derive(Debug, PartialEq)]
+pub struct Line(pub Vec<(String, Value)>);
+
+impl Line {
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        let mut found = self
+            .0
+            .iter()
+            .filter(|(name, _)| name == key)
+            .map(|(_, value)| value);
+        let value = found.next();
+        assert!(found.next().is_none(), "{key} stands twice in {self:?}");
+        value
+    }
+
+    pub fn keys(&self) -> Vec<&str> {
+        self.0.iter().map(|(key, _)| key.as_str()).collect()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Line;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Line, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Line(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
