@@ -36,10 +36,7 @@ impl RequestContext {
     #[must_use]
     pub fn new(request_id: impl Into<String>, trace_parent: Option<&TraceParent>) -> Self {
         let trace_id = trace_parent.map(|parent| parent.trace_id().to_owned());
-        Self {
-            request_id: request_id.into(),
-            trace_id,
-        }
+        Self { request_id: request_id.into(), trace_id }
     }
 
     /// A child of `parent` whose lines carry the request's ids.
@@ -54,50 +51,25 @@ pub fn set_root(logger: Logger) -> bool {
 }
 
 /// Runs `future` as the work of a request: inside it, [`current`] is `parent` with the request's ids.
-pub async fn with_request<F: Future>(
-    request: RequestContext,
-    parent: &Logger,
-    future: F,
-) -> F::Output {
+pub async fn with_request<F: Future>(request: RequestContext, parent: &Logger, future: F) -> F::Output {
     let logger = request.logger(parent);
-    CURRENT
-        .scope(
-            Scope {
-                logger,
-                request: Some(request),
-            },
-            future,
-        )
-        .await
+    CURRENT.scope(Scope { logger, request: Some(request) }, future).await
 }
 
 /// Runs `future` with `logger` as [`current`]. The request around it, if any, stays the current one.
 pub async fn with_logger<F: Future>(logger: Logger, future: F) -> F::Output {
-    CURRENT
-        .scope(
-            Scope {
-                logger,
-                request: current_request(),
-            },
-            future,
-        )
-        .await
+    CURRENT.scope(Scope { logger, request: current_request() }, future).await
 }
 
 /// The logger of the request this code works for; outside of one the root logger, and without that one that discards.
 pub fn current() -> Logger {
-    scoped()
-        .or_else(|| ROOT.get().cloned())
-        .unwrap_or_else(|| Logger::root(Discard, o!()))
+    scoped().or_else(|| ROOT.get().cloned()).unwrap_or_else(|| Logger::root(Discard, o!()))
 }
 
 /// The request this code works for.
 #[must_use]
 pub fn current_request() -> Option<RequestContext> {
-    CURRENT
-        .try_with(|scope| scope.request.clone())
-        .ok()
-        .flatten()
+    CURRENT.try_with(|scope| scope.request.clone()).ok().flatten()
 }
 
 /// The logger set by the nearest scope.

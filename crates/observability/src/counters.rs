@@ -32,8 +32,7 @@ impl Metrics {
     /// Counts what became of a request's events.
     pub fn record_events(&self, accepted: u64, duplicate: u64, rejected: u64) {
         self.events_accepted.fetch_add(accepted, Ordering::Relaxed);
-        self.events_duplicate
-            .fetch_add(duplicate, Ordering::Relaxed);
+        self.events_duplicate.fetch_add(duplicate, Ordering::Relaxed);
         self.events_rejected.fetch_add(rejected, Ordering::Relaxed);
     }
 
@@ -128,22 +127,8 @@ mod tests {
         let kept = metrics.open_connection();
         drop(metrics.open_connection());
         let snapshot = metrics.snapshot();
-        assert_eq!(
-            (
-                snapshot.events_accepted,
-                snapshot.events_duplicate,
-                snapshot.events_rejected
-            ),
-            (13, 2, 1)
-        );
-        assert_eq!(
-            (
-                snapshot.groups,
-                snapshot.group_events,
-                snapshot.group_events_max
-            ),
-            (3, 62, 50)
-        );
+        assert_eq!((snapshot.events_accepted, snapshot.events_duplicate, snapshot.events_rejected), (13, 2, 1));
+        assert_eq!((snapshot.groups, snapshot.group_events, snapshot.group_events_max), (3, 62, 50));
         assert_eq!(snapshot.connections_open, 1);
         drop(kept);
         assert_eq!(metrics.snapshot().connections_open, 0);

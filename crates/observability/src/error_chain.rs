@@ -37,14 +37,8 @@ mod tests {
 
     fn layers(texts: &[&'static str]) -> Layer {
         let mut texts = texts.iter().rev();
-        let innermost = Layer {
-            text: texts.next().unwrap(),
-            source: None,
-        };
-        texts.fold(innermost, |source, text| Layer {
-            text,
-            source: Some(Box::new(source)),
-        })
+        let innermost = Layer { text: texts.next().unwrap(), source: None };
+        texts.fold(innermost, |source, text| Layer { text, source: Some(Box::new(source)) })
     }
 
     #[test]
@@ -52,10 +46,7 @@ mod tests {
         for (texts, expected) in [
             (&["alone"][..], "alone"),
             (&["a", "b", "c"], "a: b: c"),
-            (
-                &["cannot connect: refused", "refused"],
-                "cannot connect: refused",
-            ),
+            (&["cannot connect: refused", "refused"], "cannot connect: refused"),
             (&["a: b", "b", "c"], "a: b: c"),
         ] {
             assert_eq!(chain(&layers(texts)), expected);

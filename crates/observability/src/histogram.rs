@@ -30,10 +30,7 @@ pub struct LatencyHistogram {
 
 impl Default for LatencyHistogram {
     fn default() -> Self {
-        Self {
-            buckets: std::array::from_fn(|_| AtomicU64::new(0)),
-            sum_nanos: AtomicU64::new(0),
-        }
+        Self { buckets: std::array::from_fn(|_| AtomicU64::new(0)), sum_nanos: AtomicU64::new(0) }
     }
 }
 
@@ -116,26 +113,13 @@ mod tests {
         for millis in 1..=1000 {
             histogram.record(Duration::from_millis(millis));
         }
-        for (q, millis) in [
-            (0.0, 1),
-            (0.001, 1),
-            (0.5, 500),
-            (0.95, 950),
-            (0.99, 990),
-            (1.0, 1000),
-            (7.0, 1000),
-            (-1.0, 1),
-        ] {
+        for (q, millis) in
+            [(0.0, 1), (0.001, 1), (0.5, 500), (0.95, 950), (0.99, 990), (1.0, 1000), (7.0, 1000), (-1.0, 1)]
+        {
             let actual = histogram.quantile(q);
-            assert!(
-                is_close(actual, Duration::from_millis(millis)),
-                "{q}: {actual:?}"
-            );
+            assert!(is_close(actual, Duration::from_millis(millis)), "{q}: {actual:?}");
         }
-        assert_eq!(
-            (histogram.count(), histogram.sum()),
-            (1000, Duration::from_millis(500_500))
-        );
+        assert_eq!((histogram.count(), histogram.sum()), (1000, Duration::from_millis(500_500)));
     }
 
     #[test]
@@ -165,9 +149,7 @@ mod tests {
         std::thread::scope(|scope| {
             for thread in 1..=4 {
                 let histogram = &histogram;
-                scope.spawn(move || {
-                    (0..10_000).for_each(|_| histogram.record(Duration::from_millis(thread)))
-                });
+                scope.spawn(move || (0..10_000).for_each(|_| histogram.record(Duration::from_millis(thread))));
             }
         });
         assert_eq!(histogram.count(), 40_000);

@@ -21,11 +21,7 @@ const MOST: LogLevel = LogLevel::Info;
 /// If the process has a `log` logger already; then nothing changes.
 pub fn install(logger: Logger, level: LogLevel) -> Result<(), AlreadyInstalled> {
     let level = level.min(MOST);
-    log::set_boxed_logger(Box::new(Bridge {
-        logger,
-        level: filter(level),
-    }))
-    .map_err(|_| AlreadyInstalled)?;
+    log::set_boxed_logger(Box::new(Bridge { logger, level: filter(level) })).map_err(|_| AlreadyInstalled)?;
     log::set_max_level(filter(level));
     Ok(())
 }
@@ -56,18 +52,10 @@ impl Log for Bridge {
             function: "",
             module: record.module_path_static().unwrap_or(""),
         };
-        let line = slog::RecordStatic {
-            location: &location,
-            level: slog_level(record.level()),
-            tag: "",
-        };
+        let line = slog::RecordStatic { location: &location, level: slog_level(record.level()), tag: "" };
         let logger = context::scoped();
         let logger = logger.as_ref().unwrap_or(&self.logger);
-        logger.log(&slog::Record::new(
-            &line,
-            record.args(),
-            b!(keys::TARGET => record.target()),
-        ));
+        logger.log(&slog::Record::new(&line, record.args(), b!(keys::TARGET => record.target())));
     }
 
     fn flush(&self) {

@@ -50,11 +50,7 @@ impl LogSettings {
     /// Settings with a queue of 4,096 lines.
     #[must_use]
     pub fn new(format: LogFormat, level: LogLevel) -> Self {
-        Self {
-            format,
-            level,
-            queue_lines: 4096,
-        }
+        Self { format, level, queue_lines: 4096 }
     }
 }
 
@@ -112,18 +108,8 @@ pub fn build(settings: LogSettings, output: LogOutput) -> (Logger, LogGuard) {
         .blocking(false)
         .thread_name(WRITER_THREAD.to_owned())
         .build_with_guard();
-    let front = Front {
-        core,
-        level: settings.level.into(),
-        shared: Arc::clone(&shared),
-    };
-    (
-        Logger::root(front, o!()),
-        LogGuard {
-            _guard: guard,
-            dropped: DroppedLines(shared),
-        },
-    )
+    let front = Front { core, level: settings.level.into(), shared: Arc::clone(&shared) };
+    (Logger::root(front, o!()), LogGuard { _guard: guard, dropped: DroppedLines(shared) })
 }
 
 /// The logging end: keeps to the level, stamps the time, queues the record or counts it as dropped.
@@ -137,16 +123,9 @@ impl Front {
     /// Queues a flush behind all that is queued; false if the deadline passed or the writer is gone.
     fn queue_flush(&self, ticket: u64, deadline: Instant) -> bool {
         let tag = flush_tag(ticket);
-        let marker = RecordStatic {
-            location: &HERE,
-            level: slog::Level::Critical,
-            tag: &tag,
-        };
+        let marker = RecordStatic { location: &HERE, level: slog::Level::Critical, tag: &tag };
         loop {
-            match self.core.log(
-                &Record::new(&marker, &format_args!(""), BorrowedKV(&())),
-                &o!().into(),
-            ) {
+            match self.core.log(&Record::new(&marker, &format_args!(""), BorrowedKV(&())), &o!().into()) {
                 Ok(()) => return true,
                 Err(_) if Instant::now() < deadline && !self.shared.writer_ended() => {
                     std::thread::sleep(FLUSH_RETRY);
@@ -167,11 +146,7 @@ impl Drain for Front {
         }
         // slog-async has no place for the time of logging but the tag, which goes along unchanged.
         let ts = timestamp();
-        let stamped = RecordStatic {
-            location: record.location(),
-            level: record.level(),
-            tag: &ts,
-        };
+        let stamped = RecordStatic { location: record.location(), level: record.level(), tag: &ts };
         let stamped = Record::new(&stamped, record.msg(), record.kv());
         if self.core.log(&stamped, logger_values).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);

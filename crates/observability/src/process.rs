@@ -14,16 +14,12 @@ pub fn resident_memory_bytes() -> Option<u64> {
 /// Processors this process may use (CPU affinity and container quotas counted in).
 #[must_use]
 pub fn cpu_count() -> Option<usize> {
-    std::thread::available_parallelism()
-        .ok()
-        .map(NonZeroUsize::get)
+    std::thread::available_parallelism().ok().map(NonZeroUsize::get)
 }
 
 /// Reads `VmRSS` from the text of `/proc/<pid>/status`; the kernel's "kB" are 1,024 bytes.
 fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -35,10 +31,7 @@ mod tests {
     #[test]
     fn resident_memory_is_read_in_bytes() {
         for (status, expected) in [
-            (
-                "Name:\tingest\nVmHWM:\t   9000 kB\nVmRSS:\t    8204 kB\n",
-                Some(8204 * 1024),
-            ),
+            ("Name:\tingest\nVmHWM:\t   9000 kB\nVmRSS:\t    8204 kB\n", Some(8204 * 1024)),
             ("VmRSS:\t0 kB", Some(0)),
             ("VmRSS:\t12 MB", None),
             ("VmRSS:\tmany kB", None),

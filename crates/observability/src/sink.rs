@@ -7,9 +7,7 @@ use crate::level::{LogFormat, LogLevel};
 use crate::logger::LogOutput;
 use crate::unique::Unique;
 use chrono::{SecondsFormat, Utc};
-use slog::{
-    BorrowedKV, Drain, FnValue, Never, OwnedKVList, PushFnValue, Record, RecordStatic, b, o,
-};
+use slog::{BorrowedKV, Drain, FnValue, Never, OwnedKVList, PushFnValue, Record, RecordStatic, b, o};
 use slog_term::{RecordDecorator, ThreadSafeTimestampFn};
 use std::cell::Cell;
 use std::io::{self, BufWriter, Write};
@@ -53,9 +51,7 @@ impl Shared {
     /// Waits until a flush is done; false if `timeout` passed or the writer ended first.
     pub(crate) fn wait_for_flush(&self, ticket: u64, timeout: Duration) -> bool {
         let waits = |writer: &mut Writer| writer.flushed < ticket && !writer.ended;
-        let waited = self
-            .writer_moved_on
-            .wait_timeout_while(self.writer(), timeout, waits);
+        let waited = self.writer_moved_on.wait_timeout_while(self.writer(), timeout, waits);
         waited.unwrap_or_else(PoisonError::into_inner).0.flushed >= ticket
     }
 
@@ -100,20 +96,12 @@ impl Sink {
         let formatter = match (format, output) {
             (LogFormat::Json, LogOutput::Stdout) => json(Box::new(io::stdout())),
             (LogFormat::Json, LogOutput::Writer(writer)) => json(writer),
-            (LogFormat::Terminal, LogOutput::Stdout) => {
-                terminal(slog_term::TermDecorator::new().stdout().build())
+            (LogFormat::Terminal, LogOutput::Stdout) => terminal(slog_term::TermDecorator::new().stdout().build()),
+            (LogFormat::Terminal, LogOutput::Writer(writer)) => {
+                terminal(slog_term::PlainDecorator::new(BufWriter::with_capacity(LINE_BUFFER, writer)))
             }
-            (LogFormat::Terminal, LogOutput::Writer(writer)) => terminal(
-                slog_term::PlainDecorator::new(BufWriter::with_capacity(LINE_BUFFER, writer)),
-            ),
         };
-        Self {
-            formatter,
-            shared,
-            no_values: o!().into(),
-            reported: Cell::new(0),
-            reported_at: Cell::new(None),
-        }
+        Self { formatter, shared, no_values: o!().into(), reported: Cell::new(0), reported_at: Cell::new(None) }
     }
 
     fn write(&self, record: &Record<'_>) {
@@ -131,16 +119,8 @@ impl Sink {
         self.reported.set(dropped);
         self.reported_at.set(Some(Instant::now()));
         let ts = timestamp();
-        let line = RecordStatic {
-            location: &HERE,
-            level: slog::Level::Warning,
-            tag: &ts,
-        };
-        self.write(&Record::new(
-            &line,
-            &format_args!("log lines dropped"),
-            b!(keys::DROPPED_LINES => new),
-        ));
+        let line = RecordStatic { location: &HERE, level: slog::Level::Warning, tag: &ts };
+        self.write(&Record::new(&line, &format_args!("log lines dropped"), b!(keys::DROPPED_LINES => new)));
     }
 }
 
@@ -149,31 +129,15 @@ impl Drain for Sink {
     type Err = Never;
 
     fn log(&self, record: &Record<'_>, logger_values: &OwnedKVList) -> Result<(), Never> {
-        if let Some(ticket) = record
-            .tag()
-            .strip_prefix(FLUSH_TAG)
-            .and_then(|ticket| ticket.parse::<u64>().ok())
-        {
+        if let Some(ticket) = record.tag().strip_prefix(FLUSH_TAG).and_then(|ticket| ticket.parse::<u64>().ok()) {
             self.report_dropped();
-            self.shared
-                .move_on(|writer| writer.flushed = ticket.max(writer.flushed));
+            self.shared.move_on(|writer| writer.flushed = ticket.max(writer.flushed));
             return Ok(());
         }
-        let line = RecordStatic {
-            location: record.location(),
-            level: record.level(),
-            tag: record.tag(),
-        };
-        let unique = Unique {
-            record,
-            logger_values,
-        };
+        let line = RecordStatic { location: record.location(), level: record.level(), tag: record.tag() };
+        let unique = Unique { record, logger_values };
         self.write(&Record::new(&line, record.msg(), BorrowedKV(&unique)));
-        if self
-            .reported_at
-            .get()
-            .is_none_or(|at| at.elapsed() >= REPORT_EVERY)
-        {
+        if self.reported_at.get().is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
             self.report_dropped();
         }
         Ok(())
@@ -189,13 +153,8 @@ impl Drop for Sink {
 }
 
 /// The place of the logger's own records.
-pub(crate) const HERE: slog::RecordLocation = slog::RecordLocation {
-    file: file!(),
-    line: line!(),
-    column: 0,
-    function: "",
-    module: module_path!(),
-};
+pub(crate) const HERE: slog::RecordLocation =
+    slog::RecordLocation { file: file!(), line: line!(), column: 0, function: "", module: module_path!() };
 
 fn json(writer: Box<dyn Write + Send>) -> Formatter {
     let writer = BufWriter::with_capacity(LINE_BUFFER, writer);
@@ -210,11 +169,7 @@ fn json(writer: Box<dyn Write + Send>) -> Formatter {
 }
 
 fn terminal<D: slog_term::Decorator + Send + 'static>(decorator: D) -> Formatter {
-    Box::new(
-        slog_term::FullFormat::new(decorator)
-            .use_custom_header_print(terminal_header)
-            .build(),
-    )
+    Box::new(slog_term::FullFormat::new(decorator).use_custom_header_print(terminal_header).build())
 }
 
 /// slog-term's own header takes the time of writing and cuts levels to four letters.

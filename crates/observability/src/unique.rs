@@ -16,10 +16,7 @@ impl KV for Unique<'_> {
     fn serialize(&self, _: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
         let mut seen = Vec::with_capacity(24);
         seen.extend(keys::RESERVED);
-        let mut first_only = FirstOnly {
-            seen,
-            inner: serializer,
-        };
+        let mut first_only = FirstOnly { seen, inner: serializer };
         // slog hands out the newest key-value first, so the first of a name is the innermost.
         self.record.kv().serialize(self.record, &mut first_only)?;
         self.logger_values.serialize(self.record, &mut first_only)
@@ -59,11 +56,7 @@ impl Serializer for FirstOnly<'_> {
     }
 
     fn emit_unit(&mut self, key: Key) -> slog::Result {
-        if self.is_first(key) {
-            self.inner.emit_unit(key)
-        } else {
-            Ok(())
-        }
+        if self.is_first(key) { self.inner.emit_unit(key) } else { Ok(()) }
     }
 
     /// No value, no key; but it hides an outer value of the same name.

@@ -9,9 +9,7 @@ use support::{lines_of, logger_to_output};
 use tokio::sync::oneshot;
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime starts")
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts")
 }
 
 async fn deep_code(msg: &'static str) {
@@ -21,13 +19,7 @@ async fn deep_code(msg: &'static str) {
 #[test]
 fn deep_code_logs_with_the_ids_of_its_request() {
     let parent = TraceParent::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    for (parent, trace_id) in [
-        (
-            parent.as_ref(),
-            Some(json!("0af7651916cd43dd8448eb211c80319c")),
-        ),
-        (None, None),
-    ] {
+    for (parent, trace_id) in [(parent.as_ref(), Some(json!("0af7651916cd43dd8448eb211c80319c"))), (None, None)] {
         let request = RequestContext::new("r1", parent);
         let lines = lines_of(|log| {
             runtime().block_on(context::with_request(request.clone(), log, async {
@@ -58,48 +50,25 @@ fn requests_that_take_turns_on_a_thread_keep_their_own_loggers() {
         });
         runtime().block_on(async { tokio::join!(first, second) });
     });
-    let told: Vec<_> = lines
-        .iter()
-        .map(|line| (line.get("msg").unwrap(), line.get("request_id").unwrap()))
-        .collect();
-    assert_eq!(
-        told,
-        [
-            (&json!("a"), &json!("r1")),
-            (&json!("b"), &json!("r2")),
-            (&json!("c"), &json!("r1"))
-        ]
-    );
+    let told: Vec<_> = lines.iter().map(|line| (line.get("msg").unwrap(), line.get("request_id").unwrap())).collect();
+    assert_eq!(told, [(&json!("a"), &json!("r1")), (&json!("b"), &json!("r2")), (&json!("c"), &json!("r1"))]);
 }
 
 #[test]
 fn a_logger_with_more_keys_holds_inside_its_future_only() {
     let lines = lines_of(|log| {
-        runtime().block_on(context::with_request(
-            RequestContext::new("r1", None),
-            log,
-            async {
-                let more = context::current().new(o!("tenant_id" => "7"));
-                context::with_logger(more, async {
-                    deep_code("inside").await;
-                    assert_eq!(
-                        context::current_request().map(|request| request.request_id),
-                        Some("r1".to_owned())
-                    );
-                })
-                .await;
-                deep_code("outside").await;
-            },
-        ));
+        runtime().block_on(context::with_request(RequestContext::new("r1", None), log, async {
+            let more = context::current().new(o!("tenant_id" => "7"));
+            context::with_logger(more, async {
+                deep_code("inside").await;
+                assert_eq!(context::current_request().map(|request| request.request_id), Some("r1".to_owned()));
+            })
+            .await;
+            deep_code("outside").await;
+        }));
     });
-    assert_eq!(
-        (lines[0].get("tenant_id"), lines[0].get("request_id")),
-        (Some(&json!("7")), Some(&json!("r1")))
-    );
-    assert_eq!(
-        (lines[1].get("tenant_id"), lines[1].get("request_id")),
-        (None, Some(&json!("r1")))
-    );
+    assert_eq!((lines[0].get("tenant_id"), lines[0].get("request_id")), (Some(&json!("7")), Some(&json!("r1"))));
+    assert_eq!((lines[1].get("tenant_id"), lines[1].get("request_id")), (None, Some(&json!("r1"))));
 }
 
 /// The only test here that touches the process-wide root.
@@ -110,13 +79,8 @@ fn outside_of_a_request_the_root_logger_is_used_once_there_is_one() {
     let (log, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
     assert!(context::set_root(log.clone()));
     assert!(!context::set_root(log), "the first one stays");
-    std::thread::spawn(|| info!(context::current(), "from a thread"))
-        .join()
-        .unwrap();
+    std::thread::spawn(|| info!(context::current(), "from a thread")).join().unwrap();
     drop(guard);
     let lines = output.lines();
-    assert_eq!(
-        (lines.len(), lines[0].get("msg")),
-        (1, Some(&json!("from a thread")))
-    );
+    assert_eq!((lines.len(), lines[0].get("msg")), (1, Some(&json!("from a thread"))));
 }

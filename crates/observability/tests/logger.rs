@@ -14,12 +14,7 @@ use support::{Output, lines_of, logger_to_output};
 fn check_values(lines: &[support::Line], expected: Value) {
     assert_eq!(lines.len(), 1);
     let values: serde_json::Map<_, _> = lines[0].0.iter().skip(3).cloned().collect();
-    assert_eq!(
-        values.len(),
-        lines[0].0.len() - 3,
-        "a key stands twice in {:?}",
-        lines[0]
-    );
+    assert_eq!(values.len(), lines[0].0.len() - 3, "a key stands twice in {:?}", lines[0]);
     assert_eq!(Value::Object(values), expected);
 }
 
@@ -32,11 +27,7 @@ fn a_json_line_begins_with_time_level_and_message() {
     assert_eq!(line.get("level"), Some(&json!("info")));
     assert_eq!(line.get("msg"), Some(&json!("listening on 8080")));
     let ts = line.get("ts").and_then(Value::as_str).unwrap();
-    assert_eq!(
-        (ts.len(), ts.ends_with('Z')),
-        ("2026-11-22T10:00:00.123456Z".len(), true),
-        "{ts}"
-    );
+    assert_eq!((ts.len(), ts.ends_with('Z')), ("2026-11-22T10:00:00.123456Z".len(), true), "{ts}");
     let logged: chrono::DateTime<chrono::Utc> = ts.parse().unwrap();
     assert!(logged >= before - chrono::TimeDelta::milliseconds(1) && logged <= chrono::Utc::now());
 }
@@ -44,14 +35,7 @@ fn a_json_line_begins_with_time_level_and_message() {
 #[test]
 fn levels_are_lower_case_words_and_those_below_the_setting_are_left_out() {
     let all = ["critical", "error", "warning", "info", "debug", "trace"];
-    for (level, logged) in [
-        ("critical", 1),
-        ("error", 2),
-        ("warn", 3),
-        ("info", 4),
-        ("debug", 5),
-        ("trace", 6),
-    ] {
+    for (level, logged) in [("critical", 1), ("error", 2), ("warn", 3), ("info", 4), ("debug", 5), ("trace", 6)] {
         let (log, guard, output) = logger_to_output(LogFormat::Json, level.parse().unwrap());
         crit!(log, "");
         error!(log, "");
@@ -63,18 +47,8 @@ fn levels_are_lower_case_words_and_those_below_the_setting_are_left_out() {
         drop(guard);
         // Release builds leave trace lines out.
         let logged = logged.min(if cfg!(debug_assertions) { 6 } else { 5 });
-        let levels: Vec<_> = output
-            .lines()
-            .iter()
-            .map(|line| line.get("level").cloned())
-            .collect();
-        assert_eq!(
-            levels,
-            all[..logged]
-                .iter()
-                .map(|level| Some(json!(level)))
-                .collect::<Vec<_>>()
-        );
+        let levels: Vec<_> = output.lines().iter().map(|line| line.get("level").cloned()).collect();
+        assert_eq!(levels, all[..logged].iter().map(|level| Some(json!(level))).collect::<Vec<_>>());
     }
 }
 
@@ -104,8 +78,7 @@ fn a_repeated_key_stands_once_with_its_innermost_value() {
 
 #[test]
 fn a_value_cannot_take_the_place_of_the_lines_own_keys() {
-    let lines =
-        lines_of(|log| info!(log.new(o!("ts" => 1)), "told"; "msg" => "untold", "level" => "none"));
+    let lines = lines_of(|log| info!(log.new(o!("ts" => 1)), "told"; "msg" => "untold", "level" => "none"));
     assert_eq!(lines[0].keys(), ["ts", "level", "msg"]);
     assert_eq!(lines[0].get("msg"), Some(&json!("told")));
 }
@@ -126,10 +99,7 @@ fn the_terminal_has_one_readable_line_for_each_record() {
     let text = output.text();
     let (ts, rest) = text.split_once(' ').unwrap();
     assert_eq!(ts.len(), "2026-11-22T10:00:00.123456Z".len());
-    assert_eq!(
-        rest,
-        "warning  slow, status: 200, duration_ms: 12.5, request_id: r1\n"
-    );
+    assert_eq!(rest, "warning  slow, status: 200, duration_ms: 12.5, request_id: r1\n");
 }
 
 #[test]
@@ -139,11 +109,7 @@ fn a_line_is_written_at_once_and_whole() {
         info!(log, "one"; "a" => "x".repeat(9000), "b" => 2);
         info!(log, "two");
         drop(guard);
-        assert_eq!(
-            (output.writes(), output.text().lines().count()),
-            (2, 2),
-            "{format}"
-        );
+        assert_eq!((output.writes(), output.text().lines().count()), (2, 2), "{format}");
     }
 }
 
@@ -180,11 +146,7 @@ fn a_full_queue_drops_lines_without_blocking_and_tells_how_many() {
     let (entered, is_writing) = mpsc::channel();
     let (opener, open) = mpsc::channel();
     let output = Output::default();
-    let gate = Gate {
-        output: output.clone(),
-        entered,
-        open,
-    };
+    let gate = Gate { output: output.clone(), entered, open };
     let mut settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
     settings.queue_lines = 2;
     let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(gate)));
@@ -201,29 +163,10 @@ fn a_full_queue_drops_lines_without_blocking_and_tells_how_many() {
     drop(guard);
 
     let lines = output.lines();
-    let told: u64 = lines
-        .iter()
-        .filter_map(|line| line.get("dropped_lines")?.as_u64())
-        .sum();
-    assert_eq!(
-        (
-            told,
-            lines
-                .iter()
-                .filter(|line| line.get("msg") == Some(&json!("flood")))
-                .count()
-        ),
-        (8, 2)
-    );
-    let report = lines
-        .iter()
-        .find(|line| line.get("dropped_lines").is_some())
-        .unwrap();
-    assert_eq!(
-        report.keys(),
-        ["ts", "level", "msg", "dropped_lines"],
-        "the report belongs to no request"
-    );
+    let told: u64 = lines.iter().filter_map(|line| line.get("dropped_lines")?.as_u64()).sum();
+    assert_eq!((told, lines.iter().filter(|line| line.get("msg") == Some(&json!("flood"))).count()), (8, 2));
+    let report = lines.iter().find(|line| line.get("dropped_lines").is_some()).unwrap();
+    assert_eq!(report.keys(), ["ts", "level", "msg", "dropped_lines"], "the report belongs to no request");
     assert_eq!(report.get("level"), Some(&json!("warning")));
 
     info!(log, "after the end");
@@ -235,11 +178,7 @@ fn the_time_of_a_line_is_when_it_was_logged_not_when_it_was_written() {
     let (entered, is_writing) = mpsc::channel();
     let (opener, open) = mpsc::channel();
     let output = Output::default();
-    let gate = Gate {
-        output: output.clone(),
-        entered,
-        open,
-    };
+    let gate = Gate { output: output.clone(), entered, open };
     let settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
     let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(gate)));
     info!(log, "held");
@@ -250,11 +189,7 @@ fn the_time_of_a_line_is_when_it_was_logged_not_when_it_was_written() {
     while chrono::Utc::now() - logged_by < chrono::TimeDelta::microseconds(10) {}
     drop(opener);
     drop(guard);
-    let ts = output.lines()[1]
-        .get("ts")
-        .and_then(Value::as_str)
-        .map(str::to_owned)
-        .unwrap();
+    let ts = output.lines()[1].get("ts").and_then(Value::as_str).map(str::to_owned).unwrap();
     assert!(ts.parse::<chrono::DateTime<chrono::Utc>>().unwrap() <= logged_by);
 }
 
@@ -310,11 +245,7 @@ fn the_closing_line_of_a_request_has_the_documented_keys() {
             method: "POST",
             route: Some("/v1/events/batch"),
             status: 200,
-            events: Some(EventCounts {
-                accepted: 3,
-                duplicates: 2,
-                rejected: 1,
-            }),
+            events: Some(EventCounts { accepted: 3, duplicates: 2, rejected: 1 }),
             body_bytes: Some(1234),
             duration: Duration::from_micros(1500),
         };
@@ -336,16 +267,8 @@ fn the_closing_line_of_a_request_has_the_documented_keys() {
 #[test]
 fn a_request_the_server_failed_is_a_warning_and_says_only_what_is_known() {
     let lines = lines_of(|log| {
-        RequestLine {
-            method: "GET",
-            status: 503,
-            ..RequestLine::default()
-        }
-        .log(log);
+        RequestLine { method: "GET", status: 503, ..RequestLine::default() }.log(log);
     });
     assert_eq!(lines[0].get("level"), Some(&json!("warning")));
-    check_values(
-        &lines,
-        json!({"method": "GET", "status": 503, "duration_ms": 0.0}),
-    );
+    check_values(&lines, json!({"method": "GET", "status": 503, "duration_ms": 0.0}));
 }

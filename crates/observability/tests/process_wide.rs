@@ -2,9 +2,7 @@
 
 mod support;
 
-use mercurio_observability::{
-    LogFormat, LogLevel, RequestContext, context, log_bridge, panic_hook,
-};
+use mercurio_observability::{LogFormat, LogLevel, RequestContext, context, log_bridge, panic_hook};
 use serde_json::json;
 use support::logger_to_output;
 
@@ -12,47 +10,27 @@ use support::logger_to_output;
 fn lines_of_the_log_crate_come_through_with_their_target_and_request() {
     let (logger, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Trace);
     log_bridge::install(logger.clone(), LogLevel::Trace).unwrap();
-    assert_eq!(
-        log_bridge::install(logger.clone(), LogLevel::Info),
-        Err(log_bridge::AlreadyInstalled)
-    );
+    assert_eq!(log_bridge::install(logger.clone(), LogLevel::Info), Err(log_bridge::AlreadyInstalled));
 
     log::error!(target: "r2d2", "no connection");
     log::info!("starting {} workers", 2);
     log::debug!("GET /v1/events?auth=mk_k3v9_secret");
     log::trace!("GET /v1/events?auth=mk_k3v9_secret");
     let request = RequestContext::new("r1", None);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime.block_on(context::with_request(request, &logger, async {
-        log::warn!(target: "actix", "hm")
-    }));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(context::with_request(request, &logger, async { log::warn!(target: "actix", "hm") }));
     drop(guard);
 
     let told: Vec<_> = output
         .lines()
         .iter()
-        .map(|line| {
-            ["level", "msg", "target", "request_id"]
-                .map(|key| line.get(key).cloned().unwrap_or_default())
-        })
+        .map(|line| ["level", "msg", "target", "request_id"].map(|key| line.get(key).cloned().unwrap_or_default()))
         .collect();
     assert_eq!(
         told,
         [
-            [
-                json!("error"),
-                json!("no connection"),
-                json!("r2d2"),
-                json!(null)
-            ],
-            [
-                json!("info"),
-                json!("starting 2 workers"),
-                json!("process_wide"),
-                json!(null)
-            ],
+            [json!("error"), json!("no connection"), json!("r2d2"), json!(null)],
+            [json!("info"), json!("starting 2 workers"), json!("process_wide"), json!(null)],
             [json!("warning"), json!("hm"), json!("actix"), json!("r1")],
         ]
     );
@@ -68,13 +46,6 @@ fn a_panic_is_in_the_log_before_its_thread_ends_but_its_message_is_not() {
     let lines = output.lines();
     assert_eq!(lines[0].get("level"), Some(&json!("critical")));
     assert_eq!(lines[0].get("thread"), Some(&json!("lane-0")));
-    assert!(
-        lines[0]
-            .get("location")
-            .unwrap()
-            .as_str()
-            .unwrap()
-            .contains("process_wide.rs:")
-    );
+    assert!(lines[0].get("location").unwrap().as_str().unwrap().contains("process_wide.rs:"));
     assert!(!output.text().contains("a payload"));
 }

@@ -1,0 +1,272 @@
+//! Instants, and where they come from.
+//!
+//! [`Timestamp`] is the only notion of time in Mercurio: UTC, in whole microseconds, which both databases keep exactly.
+//! [`Clock`] is the port by which the present reaches the code; nothing below the binaries calls the system's clock.
+
+use std::fmt;
+
+use chrono::{DateTime, Duration, NaiveDate, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An instant in UTC, in whole microseconds, between the years 0000 and 9999.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(DateTime<Utc>);
+
+/// Why a text is no [`Timestamp`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TimestampError {
+    /// It does not have the form of RFC 3339, section 5.6, with an offset.
+    #[error("not an RFC 3339 date and time with an offset, such as 2026-11-22T10:00:00.123456Z")]
+    Form,
+    /// It has the form, but names a day, a time or an offset that does not exist.
+    #[error("a date, time or offset that does not exist")]
+    Value,
+}
+
+impl Timestamp {
+    /// The instant `micros` microseconds after 1970-01-01T00:00:00Z; `None` outside the years that chrono can hold.
+    #[must_use]
+    pub fn from_micros(micros: i64) -> Option<Self> {
+        DateTime::from_timestamp_micros(micros).map(Self)
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn as_micros(self) -> i64 {
+        self.0.timestamp_micros()
+    }
+
+    /// The same instant for chrono.
+    #[must_use]
+    pub fn to_datetime(self) -> DateTime<Utc> {
+        self.0
+    }
+
+    /// Reads a date and time by RFC 3339, section 5.6: `T` and an offset are required, `t` and `z` may be small.
+    ///
+    /// Digits of a second after the sixth are cut off. A leap second (`:60`) is taken where one can be, at 23:59 UTC, and
+    /// becomes the first instant of the next day, as in PostgreSQL and POSIX time.
+    ///
+    /// # Errors
+    /// [`TimestampError`] where the form is another one, or the day, the time or the offset does not exist.
+    pub fn parse(text: &str) -> Result<Self, TimestampError> {
+        let (fields, rest) = Fields::read(text.as_bytes()).ok_or(TimestampError::Form)?;
+        let (micros, rest) = read_fraction(rest).ok_or(TimestampError::Form)?;
+        let offset_minutes = read_offset(rest)?;
+        fields.instant(micros, offset_minutes).ok_or(TimestampError::Value)
+    }
+
+    /// `self + delta`; `None` where the result is out of range.
+    #[must_use]
+    pub fn checked_add_micros(self, delta: i64) -> Option<Self> {
+        self.0.checked_add_signed(Duration::microseconds(delta)).map(Self)
+    }
+
+    /// How long after `earlier` this is, in microseconds; negative where it is before.
+    #[must_use]
+    pub fn micros_since(self, earlier: Self) -> i64 {
+        self.as_micros().saturating_sub(earlier.as_micros())
+    }
+}
+
+/// The parts of a date and time before its fraction.
+struct Fields {
+    year: i32,
+    month: u32,
+    day: u32,
+    hour: u32,
+    minute: u32,
+    second: u32,
+}
+
+impl Fields {
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (head, rest) = bytes.split_at_checked(19)?;
+        let separated = head[4] == b'-'
+            && head[7] == b'-'
+            && matches!(head[10], b'T' | b't')
+            && head[13] == b':'
+            && head[16] == b':';
+        if !separated {
+            return None;
+        }
+        let fields = Self {
+            year: i32::try_from(digits(&head[0..4])?).ok()?,
+            month: digits(&head[5..7])?,
+            day: digits(&head[8..10])?,
+            hour: digits(&head[11..13])?,
+            minute: digits(&head[14..16])?,
+            second: digits(&head[17..19])?,
+        };
+        Some((fields, rest))
+    }
+
+    fn instant(&self, micros: u32, offset_minutes: i32) -> Option<Timestamp> {
+        let leap = self.second == 60;
+        let second = if leap { 59 } else { self.second };
+        let local = NaiveDate::from_ymd_opt(self.year, self.month, self.day)?
+            .and_hms_micro_opt(self.hour, self.minute, second, micros)?
+            .and_utc();
+        let utc = local.checked_sub_signed(Duration::minutes(i64::from(offset_minutes)))?;
+        if !leap {
+            return Some(Timestamp(utc));
+        }
+        let next = utc.checked_add_signed(Duration::seconds(1))?;
+        let at_midnight = next.timestamp().rem_euclid(86_400) == 0;
+        at_midnight.then(|| Timestamp(next - Duration::microseconds(i64::from(micros))))
+    }
+}
+
+fn digits(bytes: &[u8]) -> Option<u32> {
+    bytes.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0')))
+}
+
+/// The microseconds of `.123456…`, or 0 where there is no fraction, and what follows.
+fn read_fraction(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let Some((b'.', fraction)) = bytes.split_first() else {
+        return Some((0, bytes));
+    };
+    let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if length == 0 {
+        return None;
+    }
+    let kept = length.min(6);
+    let micros = digits(&fraction[..kept])? * 10_u32.pow(6 - u32::try_from(kept).ok()?);
+    Some((micros, &fraction[length..]))
+}
+
+/// Minutes east of UTC.
+fn read_offset(bytes: &[u8]) -> Result<i32, TimestampError> {
+    let [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] = bytes else {
+        return if matches!(bytes, [b'Z' | b'z']) { Ok(0) } else { Err(TimestampError::Form) };
+    };
+    let hours = digits(&[*h1, *h2]).ok_or(TimestampError::Form)?;
+    let minutes = digits(&[*m1, *m2]).ok_or(TimestampError::Form)?;
+    if hours > 23 || minutes > 59 {
+        return Err(TimestampError::Value);
+    }
+    let east = i32::try_from(hours * 60 + minutes).map_err(|_| TimestampError::Value)?;
+    Ok(if *sign == b'-' { -east } else { east })
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    /// Cuts off what is below a microsecond.
+    fn from(instant: DateTime<Utc>) -> Self {
+        Self(DateTime::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with microseconds: `2026-11-22T10:00:00.123456Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Where the present comes from.
+pub trait Clock: Send + Sync {
+    /// The present instant. It may go back where the machine's clock is set back.
+    fn now(&self) -> Timestamp;
+}
+
+/// When an event happened by the server's clock, told from the client's: `received_at - (sent_at - timestamp)`.
+///
+/// The delay between the event and its sending is measured by one clock, the client's, and is so right even where that
+/// clock is wrong. (The same rule as in Segment's specification of `sentAt`.) A result out of range is `None`.
+#[must_use]
+pub fn corrected(timestamp: Timestamp, sent_at: Timestamp, received_at: Timestamp) -> Option<Timestamp> {
+    received_at.checked_add_micros(sent_at.micros_since(timestamp).checked_neg()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<&str, TimestampError>) {
+        let read = Timestamp::parse(text).map(|timestamp| timestamp.to_string());
+        assert_eq!(read, expected.map(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn a_date_and_time_with_an_offset_is_read_to_the_microsecond() {
+        check("2026-11-22T10:00:00Z", Ok("2026-11-22T10:00:00.000000Z"));
+        check("2026-11-22t10:00:00.5z", Ok("2026-11-22T10:00:00.500000Z"));
+        check("2026-11-22T10:00:00.1234567891+02:00", Ok("2026-11-22T08:00:00.123456Z"));
+        check("2026-11-22T10:00:00-00:30", Ok("2026-11-22T10:30:00.000000Z"));
+        check("2024-02-29T23:59:59Z", Ok("2024-02-29T23:59:59.000000Z"));
+        check("9999-12-31T23:59:59Z", Ok("9999-12-31T23:59:59.000000Z"));
+        check("0000-01-01T00:00:00Z", Ok("0000-01-01T00:00:00.000000Z"));
+    }
+
+    #[test]
+    fn a_leap_second_is_taken_at_the_end_of_a_utc_day_and_nowhere_else() {
+        check("2016-12-31T23:59:60Z", Ok("2017-01-01T00:00:00.000000Z"));
+        check("2017-01-01T00:59:60.25+01:00", Ok("2017-01-01T00:00:00.000000Z"));
+        check("2016-12-31T22:59:60Z", Err(TimestampError::Value));
+        check("2016-12-31T23:59:61Z", Err(TimestampError::Value));
+    }
+
+    #[test]
+    fn what_is_not_rfc_3339_is_refused() {
+        for text in [
+            "",
+            "2026-11-22",
+            "2026-11-22T10:00:00",
+            "2026-11-22 10:00:00Z",
+            "2026-1-1T0:0:0Z",
+            "2026-11-22T10:00Z",
+            "2026-11-22T10:00:00.Z",
+            "2026-11-22T10:00:00+0200",
+            "2026-11-22T10:00:00+2:00",
+            "1700000000",
+            "now",
+            "+2026-11-22T10:00:00Z",
+            "2026-11-22T10:00:00Z ",
+            "２026-11-22T10:00:00Z",
+            "2026-11-22T10:00:00Zé",
+        ] {
+            check(text, Err(TimestampError::Form));
+        }
+    }
+
+    #[test]
+    fn a_day_that_does_not_exist_is_refused() {
+        for text in [
+            "2026-02-29T10:00:00Z",
+            "2026-13-01T10:00:00Z",
+            "2026-00-01T10:00:00Z",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22T10:60:00Z",
+            "2026-11-22T10:00:00+24:00",
+            "2026-11-22T10:00:00+01:60",
+        ] {
+            check(text, Err(TimestampError::Value));
+        }
+    }
+
+    #[test]
+    fn a_wrong_client_clock_cancels_out() {
+        let at = |text| Timestamp::parse(text).unwrap();
+        let corrected = corrected(at("2030-01-01T00:00:00Z"), at("2030-01-01T00:00:10Z"), at("2026-11-22T10:00:00Z"));
+        assert_eq!(corrected, Some(at("2026-11-22T09:59:50Z")));
+    }
+}

@@ -1,0 +1,255 @@
+//! The first stage: what was sent, and the check that makes a valid event of it.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use validator::Validate;
+
+use super::stages::{EventParts, ValidEvent};
+use super::{EventType, rules};
+use crate::clock::{Timestamp, corrected};
+use crate::ids::EventId;
+use crate::limits::Limits;
+use crate::payload::JsonObject;
+use crate::schema_version::SchemaVersion;
+use crate::verdict::{Fault, FaultCode, pointer_to};
+
+/// An event as sent: any member may be missing, and no text has been looked at. Serializes to what the server takes.
+///
+/// `validate()` (of the crate `validator`) checks the texts alone; [`EventDraft::check`] checks everything.
+#[derive(Debug, Clone, Default, Serialize, Validate)]
+#[validate(schema(function = "rules::whole", skip_on_field_errors = false))]
+pub struct EventDraft<'a> {
+    /// The client's id; left out, the server makes one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(custom(function = "rules::event_id"))]
+    pub event_id: Option<Cow<'a, str>>,
+    /// The type; left out, `track`.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Cow<'a, str>>,
+    /// The name; required for `track`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(custom(function = "rules::event_name"))]
+    pub event_name: Option<Cow<'a, str>>,
+    /// When it happened, by the client's clock (RFC 3339); left out, the time of receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<Cow<'a, str>>,
+    /// Who, before the person is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(custom(function = "rules::anonymous_id"))]
+    pub anonymous_id: Option<Cow<'a, str>>,
+    /// Who, once the person is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(custom(function = "rules::user_id"))]
+    pub user_id: Option<Cow<'a, str>>,
+    /// In which session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[validate(custom(function = "rules::session_id"))]
+    pub session_id: Option<Cow<'a, str>>,
+    /// The version of the schema; left out, the request's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<Cow<'a, str>>,
+    /// What is to be known of what happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub properties: Option<Cow<'a, RawValue>>,
+    /// What is to be known of the person or group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traits: Option<Cow<'a, RawValue>>,
+    /// Where it happened: page, app, library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<Cow<'a, RawValue>>,
+}
+
+/// A batch as a client sends it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Batch<'a> {
+    /// The events, in an order that the answer keeps.
+    pub events: Vec<EventDraft<'a>>,
+    /// The client's clock at sending, by which the server corrects the events' times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
+}
+
+/// What the rules need to know of the request that an event came with.
+#[derive(Debug, Clone)]
+pub struct Reception {
+    /// When the request came, by the server's clock.
+    pub received_at: Timestamp,
+    /// When the request went, by the client's clock, if it said so.
+    pub sent_at: Option<Timestamp>,
+    /// The version of the schema of events that name none.
+    pub schema_version: SchemaVersion,
+    /// What the tenant may send.
+    pub limits: Limits,
+}
+
+impl Reception {
+    /// A request without `sent_at` under the default limits.
+    #[must_use]
+    pub fn at(received_at: Timestamp) -> Self {
+        let limits = Limits::default();
+        Self { received_at, sent_at: None, schema_version: SchemaVersion::default(), limits }
+    }
+}
+
+impl EventDraft<'_> {
+    /// Checks every rule that needs no database, and makes a valid event where all hold.
+    ///
+    /// `pointer` is where the event stands in the body. `new_id` is called only for a valid event without an `event_id`.
+    /// Faults are added to `faults`; the event is valid only where `faults` was empty and stays so.
+    pub fn check(
+        self,
+        pointer: &str,
+        reception: &Reception,
+        new_id: impl FnOnce() -> EventId,
+        faults: &mut Vec<Fault>,
+    ) -> Option<ValidEvent> {
+        if let Err(errors) = self.validate() {
+            rules::faults_from(&errors, pointer, faults);
+        }
+        let kind = self.kind(pointer, faults);
+        let times = self.times(pointer, reception, faults);
+        let schema_version = self.schema_version(pointer, reception, faults);
+        let properties = payload(self.properties.as_deref(), pointer, "properties", faults);
+        let traits = payload(self.traits.as_deref(), pointer, "traits", faults);
+        let context = payload(self.context.as_deref(), pointer, "context", faults);
+        let event_name = match (self.event_name, kind) {
+            (Some(name), _) => Some(name.into_owned()),
+            (None, Some(EventType::Track)) => {
+                let message = "event_name is required for an event of type track";
+                faults.push(Fault::new(pointer_to(pointer, "event_name"), FaultCode::Required, message));
+                None
+            }
+            (None, kind) => kind.map(|kind| kind.as_str().to_owned()),
+        };
+        if !faults.is_empty() {
+            return None;
+        }
+        let (occurred_at, sent_timestamp) = times?;
+        Some(ValidEvent::new(EventParts {
+            event_id: self.event_id.map_or_else(new_id, |id| EventId::checked(id.into_owned())),
+            kind: kind?,
+            event_name: event_name?.into(),
+            occurred_at,
+            sent_timestamp,
+            anonymous_id: self.anonymous_id.map(|id| id.into_owned().into()),
+            user_id: self.user_id.map(|id| id.into_owned().into()),
+            session_id: self.session_id.map(|id| id.into_owned().into()),
+            schema_version: schema_version?,
+            properties,
+            traits,
+            context,
+        }))
+    }
+
+    /// The `event_id`, where one was sent that holds its rules: a rejection may name it.
+    #[must_use]
+    pub fn sound_event_id(&self) -> Option<EventId> {
+        let id = self.event_id.as_deref()?;
+        rules::event_id(id).ok().map(|()| EventId::checked(id))
+    }
+
+    fn kind(&self, pointer: &str, faults: &mut Vec<Fault>) -> Option<EventType> {
+        let Some(text) = self.kind.as_deref() else {
+            return Some(EventType::default());
+        };
+        let kind = EventType::from_text(text);
+        if kind.is_none() {
+            let message =
+                format!("type is {:?}; it must be track, page, screen, identify, group or alias", excerpt(text));
+            faults.push(Fault::new(pointer_to(pointer, "type"), FaultCode::InvalidValue, message));
+        }
+        kind
+    }
+
+    fn schema_version(&self, pointer: &str, reception: &Reception, faults: &mut Vec<Fault>) -> Option<SchemaVersion> {
+        let Some(text) = self.schema_version.as_deref() else {
+            return Some(reception.schema_version.clone());
+        };
+        let version = SchemaVersion::parse(text);
+        version
+            .map_err(|error| {
+                let message = format!("schema_version is {:?}: {error}", excerpt(text));
+                let place = pointer_to(pointer, "schema_version");
+                faults.push(Fault::new(place, FaultCode::InvalidSchemaVersion, message));
+            })
+            .ok()
+    }
+
+    /// When it happened by the server's clock, and the time as sent where the two differ because a clock was corrected.
+    fn times(
+        &self,
+        pointer: &str,
+        reception: &Reception,
+        faults: &mut Vec<Fault>,
+    ) -> Option<(Timestamp, Option<Timestamp>)> {
+        let received_at = reception.received_at;
+        let Some(text) = self.timestamp.as_deref() else {
+            return Some((received_at, None));
+        };
+        let place = || pointer_to(pointer, "timestamp");
+        let sent = match Timestamp::parse(text) {
+            Ok(sent) => sent,
+            Err(error) => {
+                let message = format!("timestamp is {:?}: {error}", excerpt(text));
+                faults.push(Fault::new(place(), FaultCode::InvalidTimestamp, message));
+                return None;
+            }
+        };
+        let (occurred_at, sent_timestamp) = match reception.sent_at {
+            None => (Some(sent), None),
+            Some(sent_at) => (corrected(sent, sent_at, received_at), Some(sent)),
+        };
+        let Some(occurred_at) = occurred_at else {
+            let message = format!("timestamp {sent} corrected by sent_at is out of range");
+            faults.push(Fault::new(place(), FaultCode::InvalidTimestamp, message));
+            return None;
+        };
+        match window_fault(occurred_at, received_at, &reception.limits) {
+            None => Some((occurred_at, sent_timestamp)),
+            Some((code, message)) => {
+                faults.push(Fault::new(place(), code, message));
+                None
+            }
+        }
+    }
+}
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+
+fn window_fault(occurred_at: Timestamp, received_at: Timestamp, limits: &Limits) -> Option<(FaultCode, String)> {
+    let ahead = occurred_at.micros_since(received_at);
+    let max_ahead = i64::from(limits.max_event_future_seconds) * MICROS_PER_SECOND;
+    if ahead > max_ahead {
+        let message = format!(
+            "timestamp {occurred_at} is {} s after the time of receipt {received_at}; the limit is {} s",
+            ahead / MICROS_PER_SECOND,
+            limits.max_event_future_seconds
+        );
+        return Some((FaultCode::TimestampInFuture, message));
+    }
+    let max_age = i64::from(limits.max_event_age_days).saturating_mul(MICROS_PER_DAY);
+    if limits.max_event_age_days > 0 && -ahead > max_age {
+        let message = format!(
+            "timestamp {occurred_at} is {} days before the time of receipt {received_at}; the limit is {} days",
+            -ahead / MICROS_PER_DAY,
+            limits.max_event_age_days
+        );
+        return Some((FaultCode::TimestampTooOld, message));
+    }
+    None
+}
+
+fn payload(raw: Option<&RawValue>, pointer: &str, member: &str, faults: &mut Vec<Fault>) -> Option<JsonObject> {
+    JsonObject::check(raw?, &pointer_to(pointer, member), faults)
+}
+
+/// What was sent, cut so that an answer stays short.
+fn excerpt(text: &str) -> &str {
+    text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! `properties`, `traits` and `context`: JSON objects that are checked once and then carried as text.
+//!
+//! A payload is never built into a tree and printed again, so that numbers, the order of members and white space stay as
+//! sent. What is checked is that both databases and every reader can hold it: see [`scan`].
+
+mod scan;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::verdict::{Fault, FaultCode};
+
+pub use scan::faults_of;
+
+/// The text of a JSON object that a store can keep as it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JsonObject(Box<str>);
+
+impl JsonObject {
+    /// Reads a JSON object from `text`.
+    ///
+    /// # Errors
+    /// All faults, with pointers from the object's root: [`FaultCode::WrongType`] where it is no object or no JSON at all,
+    /// else what [`faults_of`] tells.
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+        let raw: &RawValue = serde_json::from_str(text)
+            .map_err(|error| vec![Fault::new("", FaultCode::WrongType, format!("not JSON: {error}"))])?;
+        let mut faults = Vec::new();
+        Self::check(raw, "", &mut faults).ok_or(faults)
+    }
+
+    /// The object in `raw`; its faults, with pointers that begin with `pointer`, go to `faults`.
+    pub fn check(raw: &RawValue, pointer: &str, faults: &mut Vec<Fault>) -> Option<Self> {
+        let text = raw.get();
+        if !text.starts_with('{') {
+            let message = format!("{} is {}; an object is expected", name_of(pointer), type_of(text));
+            faults.push(Fault::new(pointer, FaultCode::WrongType, message));
+            return None;
+        }
+        if !scan::is_plain(text) {
+            let before = faults.len();
+            faults_of(text, pointer, faults);
+            if faults.len() > before {
+                return None;
+            }
+        }
+        Some(Self(text.into()))
+    }
+
+    /// An object as the store returns it.
+    pub fn from_store(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text of the object.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for JsonObject {
+    /// Only the length: payloads stay out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JsonObject({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for JsonObject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let mut faults = Vec::new();
+        Self::check(&raw, "", &mut faults).ok_or_else(|| {
+            let told = faults.first().map_or(Cow::Borrowed("no JSON object"), |fault| fault.message.clone());
+            serde::de::Error::custom(told)
+        })
+    }
+}
+
+/// What kind of JSON value `text` is, for messages.
+#[must_use]
+pub fn type_of(text: &str) -> &'static str {
+    match text.as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+fn name_of(pointer: &str) -> &str {
+    match pointer.rsplit_once('/') {
+        Some((_, name)) => name,
+        None => "the value",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_kept_byte_for_byte() {
+        for text in [
+            "{}",
+            r#"{ "b":1, "a":-0, "n":1234567890123456789012345678901234567890, "z":null,"e":{} }"#,
+            r#"{"u":"\ud83d\ude00 \u00e9 \\u0000"}"#,
+        ] {
+            assert_eq!(JsonObject::parse(text).unwrap().as_str(), text);
+            let back = serde_json::to_string(&JsonObject::parse(text).unwrap()).unwrap();
+            assert_eq!(back, text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for text in ["[]", "1", "\"{}\"", "null", "", "{", "{} x"] {
+            assert_eq!(JsonObject::parse(text).unwrap_err()[0].code, FaultCode::WrongType, "{text}");
+        }
+    }
+
+    #[test]
+    fn debugging_shows_no_content() {
+        assert_eq!(format!("{:?}", JsonObject::parse(r#"{"secret":1}"#).unwrap()), "JsonObject(12 bytes)");
+    }
+}

@@ -1,0 +1,362 @@
+//! The walk over the text of a JSON value that finds what a store or a reader cannot hold.
+//!
+//! The text must be JSON already (`serde_json` has seen it). Two ways give the same answer: [`is_plain`] passes over the
+//! bytes once and answers for nearly every payload; only where it is in doubt does [`faults_of`] walk again, and tells
+//! what is wrong and where. What is not looked for here: the syntax, and names that stand twice in an inner object, which
+//! `json` columns keep as sent.
+
+use crate::limits::MAX_NESTING;
+use crate::verdict::{Fault, FaultCode, MAX_FAULTS_PER_EVENT, pointer_to};
+
+/// A number of this many bytes without an exponent is below 10^300, and so within a double.
+const SURELY_FINITE_BYTES: usize = 300;
+
+/// Whether `text` certainly has no fault. `false` means: look again.
+pub(super) fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => match end_of_plain_string(bytes, at) {
+                Some(end) => at = end,
+                None => return false,
+            },
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_NESTING {
+                    return false;
+                }
+                at += 1;
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let length = number_length(&bytes[at..]);
+                let number = &bytes[at..at + length];
+                if length > SURELY_FINITE_BYTES || memchr::memchr2(b'e', b'E', number).is_some() {
+                    return false;
+                }
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+    true
+}
+
+/// The place after the string that opens at `at`; `None` where an escape might be a NUL or half a surrogate pair.
+fn end_of_plain_string(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut at = at + 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at + 1);
+        }
+        match bytes.get(at + 1..at + 4) {
+            Some([b'u', b'0', b'0'] | [b'u', b'd' | b'D', _]) => return None,
+            _ => at += 2,
+        }
+    }
+}
+
+fn number_length(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')).count()
+}
+
+/// Adds every fault of the JSON value `text` to `faults`, until there are [`MAX_FAULTS_PER_EVENT`]: nesting beyond
+/// [`MAX_NESTING`] levels, U+0000, halves of surrogate pairs, numbers beyond a double. Pointers begin with `pointer`.
+///
+/// `text` must be valid JSON; any other text gives some answer without a panic.
+pub fn faults_of(text: &str, pointer: &str, faults: &mut Vec<Fault>) {
+    let mut walk = Walk { text, at: 0, faults };
+    walk.value(pointer, 0);
+}
+
+struct Walk<'a> {
+    text: &'a str,
+    at: usize,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, pointer: &str, depth: usize) {
+        self.skip_blanks();
+        match self.peek() {
+            Some(b'{') => self.members(pointer, depth + 1),
+            Some(b'[') => self.items(pointer, depth + 1),
+            Some(b'"') => {
+                if let Err(fault) = self.string() {
+                    self.fault(pointer, fault);
+                }
+            }
+            Some(b'-' | b'0'..=b'9') => self.number(pointer),
+            _ => self.at += self.rest().bytes().take_while(u8::is_ascii_alphabetic).count().max(1),
+        }
+    }
+
+    fn members(&mut self, pointer: &str, depth: usize) {
+        if self.is_too_deep(pointer, depth) {
+            return;
+        }
+        self.at += 1;
+        while self.continues(b'}') {
+            let inner = match self.string() {
+                Ok(name) => pointer_to(pointer, &name),
+                Err(StringFault::Nul(name)) => {
+                    let inner = pointer_to(pointer, &name);
+                    self.fault(&inner, StringFault::Nul(String::new()));
+                    inner
+                }
+                // A name with half a surrogate pair cannot be written into a pointer: the object that holds it is told.
+                Err(StringFault::LoneSurrogate) => {
+                    self.fault(pointer, StringFault::LoneSurrogate);
+                    pointer.to_owned()
+                }
+            };
+            self.skip_blanks();
+            self.at += 1; // the colon
+            self.value(&inner, depth);
+        }
+    }
+
+    fn items(&mut self, pointer: &str, depth: usize) {
+        if self.is_too_deep(pointer, depth) {
+            return;
+        }
+        self.at += 1;
+        let mut index = 0_usize;
+        while self.continues(b']') {
+            self.value(&format!("{pointer}/{index}"), depth);
+            index += 1;
+        }
+    }
+
+    /// Goes to the next member or item; `false` at the end of the object or array, and where enough is known.
+    fn continues(&mut self, end: u8) -> bool {
+        self.skip_blanks();
+        if self.peek() == Some(b',') {
+            self.at += 1;
+            self.skip_blanks();
+        }
+        match self.peek() {
+            None => false,
+            Some(byte) if byte == end => {
+                self.at += 1;
+                false
+            }
+            Some(_) => self.faults.len() < MAX_FAULTS_PER_EVENT,
+        }
+    }
+
+    fn is_too_deep(&mut self, pointer: &str, depth: usize) -> bool {
+        let too_deep = depth > MAX_NESTING;
+        if too_deep {
+            let message = format!("objects and arrays are nested deeper than the limit of {MAX_NESTING} levels");
+            self.faults.push(Fault::new(pointer, FaultCode::TooDeep, message));
+            self.skip_nested();
+        }
+        too_deep
+    }
+
+    /// Passes over an object or array without recursion, however deep it is.
+    fn skip_nested(&mut self) {
+        let mut depth = 0_usize;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'"' => {
+                    self.string().ok();
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Reads the string that begins here and goes behind it.
+    fn string(&mut self) -> Result<String, StringFault> {
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        self.at += 1;
+        while let Some(found) = bytes.get(self.at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+            self.at += found;
+            if bytes[self.at] == b'"' {
+                self.at += 1;
+                break;
+            }
+            self.at += 2;
+        }
+        self.at = self.at.min(self.text.len());
+        let raw = self.text.get(start..self.at).unwrap_or_default();
+        // serde_json refuses nothing else in a string that it has passed over before.
+        let name: String = serde_json::from_str(raw).map_err(|_| StringFault::LoneSurrogate)?;
+        if name.contains('\0') { Err(StringFault::Nul(name)) } else { Ok(name) }
+    }
+
+    fn number(&mut self, pointer: &str) {
+        let length = number_length(self.rest().as_bytes());
+        let number = &self.rest()[..length];
+        if !number.parse::<f64>().is_ok_and(f64::is_finite) {
+            let shown: String = number.chars().take(32).collect();
+            let message = format!("the number {shown} is beyond what a double can hold (about 1.8e308)");
+            self.faults.push(Fault::new(pointer, FaultCode::NumberOutOfRange, message));
+        }
+        self.at += length;
+    }
+
+    fn fault(&mut self, pointer: &str, fault: StringFault) {
+        let (code, message) = match fault {
+            StringFault::Nul(_) => (FaultCode::NulCharacter, "the character U+0000 cannot be stored"),
+            StringFault::LoneSurrogate => (FaultCode::LoneSurrogate, "half a surrogate pair is not a character"),
+        };
+        self.faults.push(Fault::new(pointer, code, message));
+    }
+
+    fn skip_blanks(&mut self) {
+        self.at += self.rest().bytes().take_while(u8::is_ascii_whitespace).count();
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn rest(&self) -> &str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+}
+
+enum StringFault {
+    /// The text, which has a NUL.
+    Nul(String),
+    LoneSurrogate,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str, expected: &[(&str, FaultCode)]) {
+        serde_json::from_str::<&serde_json::value::RawValue>(text).expect("a case is JSON");
+        let mut faults = Vec::new();
+        faults_of(text, "/p", &mut faults);
+        let told: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect();
+        assert_eq!(told, expected, "{text}");
+        assert!(expected.is_empty() || !is_plain(text), "{text} is not plain");
+    }
+
+    fn nested(levels: usize) -> String {
+        format!("{}{}", "[".repeat(levels), "]".repeat(levels))
+    }
+
+    #[test]
+    fn a_nul_is_found_in_names_and_values() {
+        check(r#"{"a":"x\u0000"}"#, &[("/p/a", FaultCode::NulCharacter)]);
+        check(r#"{"a":[1,{"b\u0000":2}]}"#, &[("/p/a/1/b\0", FaultCode::NulCharacter)]);
+        check(r#"{"a":"\\u0000"}"#, &[]);
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_found() {
+        check(r#"{"a":"\ud800"}"#, &[("/p/a", FaultCode::LoneSurrogate)]);
+        check(r#"{"a":"\uDC00x"}"#, &[("/p/a", FaultCode::LoneSurrogate)]);
+        check(r#"{"a":"\ud800\u0041"}"#, &[("/p/a", FaultCode::LoneSurrogate)]);
+        check(r#"{"o":{"\ud800":"\u0000"}}"#, &[("/p/o", FaultCode::LoneSurrogate), ("/p/o", FaultCode::NulCharacter)]);
+        check(r#"{"a":"\ud83d\ude00","b":"\u00e9\ud7ff"}"#, &[]);
+    }
+
+    #[test]
+    fn a_number_beyond_a_double_is_found() {
+        check(r#"{"a":1e400}"#, &[("/p/a", FaultCode::NumberOutOfRange)]);
+        check(r#"[-1E+400, 1e308, 1e-400]"#, &[("/p/0", FaultCode::NumberOutOfRange)]);
+        check(&format!("[{}]", "9".repeat(400)), &[("/p/0", FaultCode::NumberOutOfRange)]);
+        check(&format!("[{}]", "9".repeat(40)), &[]);
+        check(r#"{"a":"1e400","b":-0,"c":0.1e2}"#, &[]);
+    }
+
+    #[test]
+    fn nesting_is_counted_from_the_payload_as_the_first_level() {
+        check(&nested(MAX_NESTING), &[]);
+        let place = format!("/p{}", "/0".repeat(MAX_NESTING));
+        check(&nested(MAX_NESTING + 1), &[(place.as_str(), FaultCode::TooDeep)]);
+        check(&nested(100_000), &[(place.as_str(), FaultCode::TooDeep)]);
+        let beside = format!(r#"[{},"\u0000"]"#, nested(200));
+        let inner = format!("/p{}", "/0".repeat(MAX_NESTING));
+        check(&beside, &[(inner.as_str(), FaultCode::TooDeep), ("/p/1", FaultCode::NulCharacter)]);
+    }
+
+    #[test]
+    fn faults_end_at_the_limit() {
+        let many = format!("[{}1]", "1e400,".repeat(1000));
+        let mut faults = Vec::new();
+        faults_of(&many, "", &mut faults);
+        assert_eq!(faults.len(), MAX_FAULTS_PER_EVENT);
+    }
+
+    fn json() -> impl Strategy<Value = String> {
+        let text = prop_oneof![
+            "[a-z\"\\\\/ ]{0,6}".prop_map(|text| serde_json::to_string(&text).unwrap()),
+            prop::collection::vec(
+                prop_oneof![
+                    Just("\\u0000"),
+                    Just("\\ud800"),
+                    Just("\\udc00"),
+                    Just("\\ud83d\\ude00"),
+                    Just("\\u0041"),
+                    Just("\\n"),
+                    Just("\\\\"),
+                    Just("x"),
+                    Just("é"),
+                    Just("\\u00e9"),
+                ],
+                0..4
+            )
+            .prop_map(|parts| format!("\"{}\"", parts.concat())),
+        ];
+        let leaf = prop_oneof![
+            text.clone(),
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+            Just("-0".to_owned()),
+            Just("1e400".to_owned()),
+            Just("12.5E-3".to_owned()),
+            any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(|number| format!("{number:e}")),
+        ];
+        leaf.prop_recursive(40, 64, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[ {}]", items.join(" ,"))),
+                prop::collection::vec((text.clone(), inner), 0..4).prop_map(|members| {
+                    let members: Vec<_> = members.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+                    format!("{{{}}}", members.join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_quick_look_never_passes_what_the_walk_refuses(text in json()) {
+            let mut faults = Vec::new();
+            faults_of(&text, "", &mut faults);
+            prop_assert!(faults.is_empty() || !is_plain(&text));
+            // serde_json reads into a tree exactly what has no fault, but for NULs, which Rust's strings can hold.
+            let stored = faults.iter().all(|fault| fault.code == FaultCode::NulCharacter);
+            prop_assert_eq!(stored, serde_json::from_str::<serde_json::Value>(&text).is_ok());
+        }
+
+        #[test]
+        fn no_text_at_all_makes_the_walk_panic(text in "[\\[\\]{}\",:\\\\u0d8e1 é-]{0,40}") {
+            let mut faults = Vec::new();
+            faults_of(&text, "", &mut faults);
+            is_plain(&text);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The version of the schema by which an event was made.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::limits::MAX_SCHEMA_VERSION_CHARS;
+
+/// A semantic version (semver.org 2.0.0) of at most [`MAX_SCHEMA_VERSION_CHARS`] characters. Default: `1.0.0`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SchemaVersion(semver::Version);
+
+/// A text is no [`SchemaVersion`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a semantic version of at most {MAX_SCHEMA_VERSION_CHARS} characters, such as 1.0.0")]
+pub struct SchemaVersionError;
+
+impl SchemaVersion {
+    /// Reads a semantic version: three numbers, then optional pre-release and build parts.
+    ///
+    /// # Errors
+    /// [`SchemaVersionError`] for any other text, one with white space around it included.
+    pub fn parse(text: &str) -> Result<Self, SchemaVersionError> {
+        if text.len() > MAX_SCHEMA_VERSION_CHARS {
+            return Err(SchemaVersionError);
+        }
+        semver::Version::parse(text).map(Self).map_err(|_| SchemaVersionError)
+    }
+}
+
+impl Default for SchemaVersion {
+    fn default() -> Self {
+        Self(semver::Version::new(1, 0, 0))
+    }
+}
+
+impl fmt::Display for SchemaVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for SchemaVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_semantic_version_is_kept_as_sent() {
+        for text in ["1.0.0", "2.1.0", "0.0.1-alpha.1+build.5", "18446744073709551615.0.0"] {
+            assert_eq!(SchemaVersion::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(SchemaVersion::default().to_string(), "1.0.0");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let long = format!("1.0.0-{}", "a".repeat(MAX_SCHEMA_VERSION_CHARS));
+        for text in
+            ["", "1", "1.0", "v1.0.0", "1.0.0.0", " 1.0.0", "01.0.0", "1.0.x", "18446744073709551616.0.0", &long]
+        {
+            assert_eq!(SchemaVersion::parse(text), Err(SchemaVersionError), "{text}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The ports of the store: what the rest of the house asks of a database, and nothing of how it is done.
+//!
+//! Methods are coarse, synchronous and object-safe; they block, so that async callers run them on threads meant for that.
+//! Each implementation passes the same suite of contract tests.
+
+mod error;
+mod query;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::api_key::{ApiKey, Scopes, SecretHash};
+use crate::clock::Timestamp;
+use crate::event::{EnrichedEvent, StoredEvent};
+use crate::ids::{ApiKeyId, EventId, Owner};
+use crate::tenant::{Name, Tenant, Workspace};
+use crate::verdict::Outcome;
+
+pub use error::{ProvisionError, StoreError};
+pub use query::{CursorError, EventPage, EventQuery, Position};
+
+/// Which database stands behind a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// The memory of the process; for tests.
+    Memory,
+    /// SQLite, in a file.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+}
+
+impl Backend {
+    /// The backend as it stands in JSON and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How the database's schema stands to the one that this program was built with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemaState {
+    /// They are the same.
+    Current,
+    /// The database lacks these migrations, oldest first.
+    Older(Vec<String>),
+    /// The database has migrations that this program does not know: a newer release has been here.
+    Newer(Vec<String>),
+}
+
+/// The valid events of one request.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// Whose they are.
+    pub owner: Owner,
+    /// When the request came.
+    pub received_at: Timestamp,
+    /// The events, in the order of the request.
+    pub events: Vec<EnrichedEvent>,
+}
+
+impl Submission {
+    /// About how many bytes the events take.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.events.iter().map(EnrichedEvent::size_bytes).sum()
+    }
+}
+
+/// The write side that the pipeline needs.
+pub trait EventWriter: Send + Sync {
+    /// Stores the events of a group of submissions in one transaction, each event once for each `(tenant_id, event_id)`.
+    ///
+    /// Returns the outcomes by submission and event, after the commit. Within the group the first of two events with one
+    /// id, in the order given, is accepted. An event that was there before is no error. May be repeated after any failure.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: nothing is known of the group, it may or may not be stored.
+    /// [`StoreError::Refused`] and [`StoreError::Internal`]: nothing of the group is stored.
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError>;
+
+    /// Whether the database answers now, within a short time.
+    ///
+    /// # Errors
+    /// Why it does not.
+    fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Everything that is asked of a database.
+pub trait Store: EventWriter {
+    /// Which database it is.
+    fn backend(&self) -> Backend;
+
+    /// How the database's schema stands to this program's.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not say.
+    fn schema_state(&self) -> Result<SchemaState, StoreError>;
+
+    /// Brings the database's schema to this program's and returns the names of the migrations that ran, oldest first. Safe
+    /// to call from many processes at once: one works, the others wait and find nothing to do.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the migrations before the one that failed stay.
+    fn migrate(&self) -> Result<Vec<String>, StoreError>;
+
+    /// The event of that id, if the workspace has it.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not say.
+    fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError>;
+
+    /// A page of the workspace's events, newest first by `(occurred_at, key)`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not say.
+    fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError>;
+
+    /// Makes a tenant with one workspace and one key, and stores `samples` for it, in one transaction.
+    ///
+    /// # Errors
+    /// [`ProvisionError::NameTaken`] where a tenant of that folded name exists; nothing is changed then.
+    fn provision(&self, request: &Provisioning) -> Result<Provisioned, ProvisionError>;
+
+    /// The tenant of that folded name, with its oldest workspace of the folded name `workspace`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not say.
+    fn find_tenant(&self, tenant: &Name, workspace: &Name) -> Result<Option<(Tenant, Option<Workspace>)>, StoreError>;
+
+    /// Whether there is any tenant.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not say.
+    fn has_tenants(&self) -> Result<bool, StoreError>;
+
+    /// The key of that id, whatever its state.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not say.
+    fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
+
+    /// Ends a key, and returns it as it then is; one that was revoked before keeps its first time. `None`: no such key.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not answer.
+    fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError>;
+}
+
+/// What to make for a new tenant.
+#[derive(Debug, Clone)]
+pub struct Provisioning {
+    /// The tenant's name.
+    pub tenant: Name,
+    /// The workspace's name.
+    pub workspace: Name,
+    /// The key's name.
+    pub key_name: Name,
+    /// The key's id.
+    pub key_id: ApiKeyId,
+    /// What to keep of the key's secret.
+    pub secret_hash: SecretHash,
+    /// What the key may do.
+    pub scopes: Scopes,
+    /// Events to begin with.
+    pub samples: Vec<EnrichedEvent>,
+    /// The present.
+    pub created_at: Timestamp,
+}
+
+/// What was made for a new tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provisioned {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Its workspace.
+    pub workspace: Workspace,
+    /// The workspace's key.
+    pub api_key: ApiKey,
+    /// How many samples were stored.
+    pub samples: usize,
+}

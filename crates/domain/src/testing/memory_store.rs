@@ -1,0 +1,266 @@
+//! The store in memory: the smallest thing that keeps the store's contract, with handles by which a test makes it wait or
+//! fail. It is held to the same suite as the databases.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Gate;
+use crate::api_key::ApiKey;
+use crate::clock::Timestamp;
+use crate::event::{EnrichedEvent, StoredEvent};
+use crate::ids::{ApiKeyId, EventId, EventKey, Owner, TenantId, WorkspaceId};
+use crate::payload::JsonObject;
+use crate::store::{
+    Backend, EventPage, EventQuery, EventWriter, Position, ProvisionError, Provisioned, Provisioning, SchemaState,
+    Store, StoreError, Submission,
+};
+use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
+use crate::verdict::Outcome;
+
+/// A store in memory. Everything is lost with it.
+#[derive(Debug)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+    /// Every call of `append` passes here; open unless a test closes it.
+    pub gate: Gate,
+    unavailable: AtomicBool,
+    refused_name: Mutex<Option<String>>,
+    group_sizes: Mutex<Vec<usize>>,
+    reads: AtomicUsize,
+}
+
+#[derive(Debug, Default, Clone)]
+struct State {
+    events: HashMap<(TenantId, EventKey), StoredEvent>,
+    order: BTreeMap<(Owner, Position), EventKey>,
+    tenants: Vec<Tenant>,
+    workspaces: Vec<Workspace>,
+    keys: HashMap<ApiKeyId, ApiKey>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            gate: Gate::opened(),
+            unavailable: AtomicBool::default(),
+            refused_name: Mutex::default(),
+            group_sizes: Mutex::default(),
+            reads: AtomicUsize::default(),
+        }
+    }
+}
+
+impl MemoryStore {
+    /// From now on every call fails as if the database were away, or no longer.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        self.unavailable.store(unavailable, Ordering::SeqCst);
+    }
+
+    /// From now on every group with an event of this name is refused as a whole, as a database refuses what it can't keep.
+    pub fn refuse_event_name(&self, event_name: &str) {
+        *lock(&self.refused_name) = Some(event_name.to_owned());
+    }
+
+    /// How many submissions each call of `append` had, failed ones included, in their order.
+    #[must_use]
+    pub fn group_sizes(&self) -> Vec<usize> {
+        lock(&self.group_sizes).clone()
+    }
+
+    /// How often a key was looked for.
+    #[must_use]
+    pub fn key_reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    /// How many events are stored.
+    #[must_use]
+    pub fn event_count(&self) -> usize {
+        lock(&self.state).events.len()
+    }
+
+    /// Suspends a tenant, or takes that back.
+    pub fn set_tenant_status(&self, tenant_id: TenantId, status: TenantStatus) {
+        let mut state = lock(&self.state);
+        for tenant in state.tenants.iter_mut().filter(|tenant| tenant.id == tenant_id) {
+            tenant.status = status;
+        }
+        for key in state.keys.values_mut().filter(|key| key.owner.tenant_id == tenant_id) {
+            key.tenant_status = status;
+        }
+    }
+
+    fn available(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        if self.unavailable.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the test took the database away".into()));
+        }
+        Ok(lock(&self.state))
+    }
+
+    fn refuse(&self, group: &[Submission]) -> Result<(), StoreError> {
+        let refused = lock(&self.refused_name).clone();
+        let guilty = |event: &EnrichedEvent| Some(&*event.parts().event_name) == refused.as_deref();
+        if group.iter().flat_map(|submission| &submission.events).any(guilty) {
+            return Err(StoreError::Refused("the test refuses this name".into()));
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    fn store(&mut self, submission: &Submission, event: &EnrichedEvent) -> Outcome {
+        let Submission { owner, received_at, .. } = *submission;
+        let key = (owner.tenant_id, event.key());
+        if self.events.contains_key(&key) {
+            return Outcome::Duplicate;
+        }
+        let parts = event.parts().clone();
+        let position = Position { occurred_at: parts.occurred_at, key: event.key() };
+        let enrichment = JsonObject::from_store(event.enrichment().as_str());
+        self.events.insert(key, StoredEvent { owner, received_at, parts, enrichment });
+        self.order.insert((owner, position), event.key());
+        Outcome::Accepted
+    }
+}
+
+impl EventWriter for MemoryStore {
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        self.gate.pass();
+        lock(&self.group_sizes).push(group.len());
+        let mut state = self.available()?;
+        self.refuse(group)?;
+        let store = |submission: &Submission| -> Vec<Outcome> {
+            submission.events.iter().map(|event| state.store(submission, event)).collect()
+        };
+        Ok(group.iter().map(store).collect())
+    }
+
+    fn ping(&self) -> Result<(), StoreError> {
+        self.available().map(|_| ())
+    }
+}
+
+impl Store for MemoryStore {
+    fn backend(&self) -> Backend {
+        Backend::Memory
+    }
+
+    fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        self.available().map(|_| SchemaState::Current)
+    }
+
+    fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        self.available().map(|_| Vec::new())
+    }
+
+    fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+        let state = self.available()?;
+        let event = state.events.get(&(owner.tenant_id, EventKey::of(event_id)));
+        Ok(event.filter(|event| event.owner == owner && event.parts.event_id == *event_id).cloned())
+    }
+
+    fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
+        let state = self.available()?;
+        let found = state
+            .order
+            .iter()
+            .rev()
+            .filter(|((of, position), _)| *of == owner && query.after.is_none_or(|after| *position < after))
+            .filter_map(|(_, key)| state.events.get(&(owner.tenant_id, *key)))
+            .filter(|event| matches(query, event))
+            .take(query.limit + 1)
+            .cloned()
+            .collect();
+        Ok(EventPage::from_overfull(found, query.limit))
+    }
+
+    fn provision(&self, request: &Provisioning) -> Result<Provisioned, ProvisionError> {
+        let mut state = self.available()?;
+        if state.tenants.iter().any(|tenant| tenant.name.folded() == request.tenant.folded()) {
+            return Err(ProvisionError::NameTaken);
+        }
+        let number = i64::try_from(state.tenants.len()).unwrap_or(i64::MAX - 1) + 1;
+        let owner = Owner { tenant_id: TenantId(number), workspace_id: WorkspaceId(number) };
+        let provisioned = provisioned(owner, request);
+        state.tenants.push(provisioned.tenant.clone());
+        state.workspaces.push(provisioned.workspace.clone());
+        state.keys.insert(request.key_id.clone(), provisioned.api_key.clone());
+        let samples = Submission { owner, received_at: request.created_at, events: request.samples.clone() };
+        for event in &samples.events {
+            state.store(&samples, event);
+        }
+        Ok(provisioned)
+    }
+
+    fn find_tenant(&self, tenant: &Name, workspace: &Name) -> Result<Option<(Tenant, Option<Workspace>)>, StoreError> {
+        let state = self.available()?;
+        let Some(tenant) = state.tenants.iter().find(|known| known.name.folded() == tenant.folded()) else {
+            return Ok(None);
+        };
+        let workspace = state
+            .workspaces
+            .iter()
+            .find(|known| known.tenant_id == tenant.id && known.name.folded() == workspace.folded());
+        Ok(Some((tenant.clone(), workspace.cloned())))
+    }
+
+    fn has_tenants(&self) -> Result<bool, StoreError> {
+        self.available().map(|state| !state.tenants.is_empty())
+    }
+
+    fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.available().map(|state| state.keys.get(id).cloned())
+    }
+
+    fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        let mut state = self.available()?;
+        Ok(state.keys.get_mut(id).map(|key| {
+            key.revoked_at.get_or_insert(revoked_at);
+            key.clone()
+        }))
+    }
+}
+
+fn provisioned(owner: Owner, request: &Provisioning) -> Provisioned {
+    let (created_at, status) = (request.created_at, TenantStatus::Active);
+    Provisioned {
+        tenant: Tenant { id: owner.tenant_id, name: request.tenant.clone(), status, created_at },
+        workspace: Workspace {
+            id: owner.workspace_id,
+            tenant_id: owner.tenant_id,
+            name: request.workspace.clone(),
+            created_at,
+        },
+        api_key: ApiKey {
+            id: request.key_id.clone(),
+            owner,
+            name: request.key_name.clone(),
+            scopes: request.scopes,
+            secret_hash: request.secret_hash,
+            created_at,
+            expires_at: None,
+            revoked_at: None,
+            tenant_status: status,
+        },
+        samples: request.samples.len(),
+    }
+}
+
+fn matches(query: &EventQuery, event: &StoredEvent) -> bool {
+    let parts = &event.parts;
+    let same = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
+    same(&query.event_name, Some(&parts.event_name))
+        && query.kind.is_none_or(|kind| kind == parts.kind)
+        && same(&query.anonymous_id, parts.anonymous_id.as_deref())
+        && same(&query.user_id, parts.user_id.as_deref())
+        && same(&query.session_id, parts.session_id.as_deref())
+        && query.from.is_none_or(|from| from <= parts.occurred_at)
+        && query.to.is_none_or(|to| parts.occurred_at < to)
+}
