@@ -1,1 +1,12 @@
-//! The way of an event: parse, validate, enrich, submit, and the group-commit writer.
+//! The way of an event: [`parse`] bytes to drafts, [`validate`] drafts to valid events or rejections, enrich them (the
+//! crate `mercurio-enrichment`), and submit them to the [`writer`], which commits many requests in one transaction.
+//!
+//! The pipeline knows the ports of the domain and not the store behind them. Not here: HTTP, SQL, the clock.
+
+pub mod parse;
+pub mod validate;
+pub mod writer;
+
+pub use parse::{Envelope, Item, ParseError};
+pub use validate::{IdSource, Sifted, sift};
+pub use writer::{SubmitError, Writer, WriterHandle, WriterObserver, WriterOptions};

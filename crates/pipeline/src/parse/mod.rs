@@ -1,0 +1,150 @@
+//! Bytes to drafts. Each event keeps its place in the request; what is wrong with one is its own fault and no other's.
+//!
+//! The body's syntax is checked once, here, and texts without escapes and all payloads stay slices of the body. What makes
+//! the whole request unusable is a [`ParseError`]; what makes one event unusable goes into its [`Item::faults`].
+
+mod envelope;
+mod item;
+
+use mercurio_domain::event::EventDraft;
+use mercurio_domain::limits::Limits;
+use mercurio_domain::payload::type_of;
+use mercurio_domain::verdict::{Fault, FaultCode};
+use mercurio_domain::{EventId, Timestamp};
+use serde_json::value::RawValue;
+
+/// The events of a request.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    /// The events, in the order of the request.
+    pub items: Vec<Item<'a>>,
+    /// The client's clock at sending.
+    pub sent_at: Option<Timestamp>,
+}
+
+/// An event of a request, as far as its form could be read.
+#[derive(Debug)]
+pub struct Item<'a> {
+    /// Its place in the request, from 0.
+    pub index: usize,
+    /// Its JSON pointer in the body: empty for a single event.
+    pub pointer: String,
+    /// Its bytes as sent, without the white space around them.
+    pub text: &'a str,
+    /// What was read of it.
+    pub draft: EventDraft<'a>,
+    /// What is wrong with its form: members of a wrong type, unknown ones, ones that stand twice.
+    pub faults: Vec<Fault>,
+}
+
+/// Why nothing of a request can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// The body is not JSON in UTF-8.
+    #[error("{message} at line {line}, column {column}")]
+    Malformed {
+        /// The line, from 1.
+        line: usize,
+        /// The byte in the line, from 1; 0 where the body ends before it.
+        column: usize,
+        /// What was expected or found.
+        message: String,
+    },
+    /// A batch without events.
+    #[error("the batch has no events; at least 1 is required")]
+    BatchEmpty,
+    /// A batch with more events than the limit.
+    #[error("the batch has {actual} events; the limit is {limit}")]
+    BatchTooLarge {
+        /// How many it may have.
+        limit: usize,
+        /// How many it has.
+        actual: usize,
+    },
+    /// The body is JSON, but not of the shape of a request.
+    #[error("the body does not have the shape of a request")]
+    Shape(Vec<Fault>),
+}
+
+/// Reads the body of a batch: `{"events": [ … ], "sent_at": "…"?}`.
+///
+/// # Errors
+/// [`ParseError`]; faults of single events are not among them.
+pub fn batch<'a>(body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, ParseError> {
+    let envelope = envelope::read(text_of(body)?, limits.max_batch_events)?;
+    let items = envelope.events.iter().enumerate().map(|(index, raw)| item::read(raw, index)).collect();
+    Ok(Envelope { items, sent_at: envelope.sent_at })
+}
+
+/// Reads the body of a single event, an object that may have a `sent_at` beside the event's own members.
+///
+/// # Errors
+/// [`ParseError`]; the event's own faults are not among them.
+pub fn single(body: &[u8]) -> Result<Envelope<'_>, ParseError> {
+    let raw: &RawValue = serde_json::from_str(text_of(body)?).map_err(malformed)?;
+    let (item, sent_at) = item::read_single(raw);
+    Ok(Envelope { items: vec![item], sent_at })
+}
+
+/// The `event_id` of an event's bytes, where it has one that holds its rules: a rejection may name it.
+pub(crate) fn sound_event_id(text: &str) -> Option<EventId> {
+    let raw: &RawValue = serde_json::from_str(text).ok()?;
+    item::read(raw, 0).draft.sound_event_id()
+}
+
+fn text_of(body: &[u8]) -> Result<&str, ParseError> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let before = &body[..error.valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        ParseError::Malformed { line, column, message: "the body is not UTF-8".to_owned() }
+    })?;
+    // RFC 8259, section 8.1, lets a reader pass over a byte order mark, which some clients cannot help sending.
+    Ok(text.strip_prefix('\u{FEFF}').unwrap_or(text))
+}
+
+fn malformed(error: serde_json::Error) -> ParseError {
+    let (line, column) = (error.line(), error.column());
+    let message = error.to_string();
+    let place = format!(" at line {line} column {column}");
+    ParseError::Malformed { line, column, message: message.strip_suffix(&place).unwrap_or(&message).to_owned() }
+}
+
+/// A text: borrowed from the body where it has no escapes. `None` where it is null.
+fn string<'a>(
+    raw: &'a RawValue,
+    member: &str,
+    pointer: impl Fn() -> String,
+) -> Result<Option<std::borrow::Cow<'a, str>>, Fault> {
+    let text = raw.get();
+    if text == "null" {
+        return Ok(None);
+    }
+    let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
+        let message = format!("{member} is {}; a string is expected", type_of(text));
+        return Err(Fault::new(pointer(), FaultCode::WrongType, message));
+    };
+    if !inner.contains('\\') {
+        return Ok(Some(inner.into()));
+    }
+    // The syntax is known to be right: only half a surrogate pair is left to fail.
+    serde_json::from_str::<String>(text).map(|text| Some(text.into())).map_err(|_| {
+        let message = format!("{member} has half a surrogate pair, which is not a character");
+        Fault::new(pointer(), FaultCode::LoneSurrogate, message)
+    })
+}
+
+/// A `sent_at`; `None` where it is null.
+fn sent_at(raw: &RawValue) -> Result<Option<Timestamp>, Fault> {
+    let place = || "/sent_at".to_owned();
+    let Some(text) = string(raw, "sent_at", place)? else {
+        return Ok(None);
+    };
+    Timestamp::parse(&text).map(Some).map_err(|error| {
+        let shown: String = text.chars().take(64).collect();
+        Fault::new(place(), FaultCode::InvalidTimestamp, format!("sent_at is {shown:?}: {error}"))
+    })
+}
+
+#[cfg(test)]
+mod tests;

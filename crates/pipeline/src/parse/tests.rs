@@ -1,0 +1,142 @@
+//! What bodies are read, and what is said of those that are not.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn limits() -> Limits {
+    Limits::default()
+}
+
+fn faults(body: &str) -> Vec<(String, FaultCode)> {
+    let told = |faults: &[Fault]| faults.iter().map(|fault| (fault.pointer.clone(), fault.code)).collect::<Vec<_>>();
+    match batch(body.as_bytes(), &limits()) {
+        Ok(envelope) => envelope.items.iter().flat_map(|item| told(&item.faults)).collect(),
+        Err(ParseError::Shape(faults)) => told(&faults),
+        Err(other) => panic!("{body}: {other}"),
+    }
+}
+
+fn check(body: &str, expected: &[(&str, FaultCode)]) {
+    let told = faults(body);
+    let told: Vec<_> = told.iter().map(|(pointer, code)| (pointer.as_str(), *code)).collect();
+    assert_eq!(told, expected, "{body}");
+}
+
+fn check_malformed(body: &[u8], line: usize, column: usize) {
+    match batch(body, &limits()) {
+        Err(ParseError::Malformed { line: l, column: c, message }) => {
+            assert_eq!((l, c), (line, column), "{message}");
+            assert!(!message.contains(" at line "), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_members_of_events_are_slices_of_the_body() {
+    let body = r#" {"events" : [ {"event_id":"a","event_name":"n","properties":{ "x": 1.0 },"user_id":null} , {"event_name":"\u0041é"}], "sent_at":"2026-11-22T10:00:00Z"} "#;
+    let envelope = batch(body.as_bytes(), &limits()).unwrap();
+    assert_eq!(envelope.items[0].draft.properties.as_ref().unwrap().get(), r#"{ "x": 1.0 }"#);
+    assert!(matches!(envelope.items[0].draft.event_id, Some(std::borrow::Cow::Borrowed("a"))));
+    assert_eq!(envelope.items[0].draft.user_id, None);
+    assert_eq!(envelope.items[1].draft.event_name.as_deref(), Some("Aé"));
+    assert_eq!(envelope.items[1].text, r#"{"event_name":"\u0041é"}"#);
+    assert_eq!(envelope.items[1].pointer, "/events/1");
+    assert_eq!(envelope.sent_at.unwrap().to_string(), "2026-11-22T10:00:00.000000Z");
+}
+
+#[test]
+fn what_is_not_json_is_told_with_its_place() {
+    check_malformed(b"", 1, 0);
+    check_malformed(b"not json", 1, 2);
+    check_malformed(b"{\"events\":[]} x", 1, 15);
+    check_malformed(b"{\"events\":[]}{}", 1, 14);
+    check_malformed(b"{\n \"events\":[{},]}", 2, 15);
+    check_malformed(b"{\"events\":[{\"a\":1e}]}", 1, 19);
+    check_malformed(b"{\"events\":[{\"a\":\"\xff\"}]}", 1, 18);
+    check_malformed(b"{\"events\":\n[{\"a\":NaN}]}", 2, 7);
+    check_malformed(b"\xff\xfe{\x00", 1, 1);
+}
+
+#[test]
+fn a_body_of_another_shape_is_told_with_a_pointer() {
+    check("[]", &[("", FaultCode::WrongType)]);
+    check("\"x\"", &[("", FaultCode::WrongType)]);
+    check("null", &[("", FaultCode::WrongType)]);
+    check("{}", &[("/events", FaultCode::Required)]);
+    for events in ["{}", "{\"a\":[1]}", "\"x\"", "1", "-1", "1.5", "true", "null"] {
+        check(&format!("{{\"events\":{events}}}"), &[("/events", FaultCode::WrongType)]);
+    }
+    check(r#"{"events":[{}],"sent_at":5}"#, &[("/sent_at", FaultCode::WrongType)]);
+    check(r#"{"events":[{}],"sent_at":"now"}"#, &[("/sent_at", FaultCode::InvalidTimestamp)]);
+    check(r#"{"events":[{}],"sentAt":"x"}"#, &[("/sentAt", FaultCode::UnknownField)]);
+    check(r#"{"events":[{}],"events":[{}]}"#, &[("/events", FaultCode::DuplicateField)]);
+    check(r#"{"events":[{}],"sent_at":null}"#, &[]);
+}
+
+#[test]
+fn a_batch_has_one_event_at_least_and_as_many_as_allowed_at_most() {
+    let of = |count: usize| format!("{{\"events\":[{}]}}", vec!["{}"; count].join(","));
+    assert_eq!(batch(of(0).as_bytes(), &limits()).unwrap_err(), ParseError::BatchEmpty);
+    assert_eq!(batch(of(50).as_bytes(), &limits()).unwrap().items.len(), 50);
+    let too_large = ParseError::BatchTooLarge { limit: 50, actual: 51 };
+    assert_eq!(batch(of(51).as_bytes(), &limits()).unwrap_err(), too_large);
+}
+
+#[test]
+fn the_faults_of_an_event_stay_with_it() {
+    check(
+        r#"{"events":[{}, 5, {"event_name":1}]}"#,
+        &[("/events/1", FaultCode::WrongType), ("/events/2/event_name", FaultCode::WrongType)],
+    );
+    check(r#"{"events":[{"user_id":"a","user_id":"b"}]}"#, &[("/events/0/user_id", FaultCode::DuplicateField)]);
+    check(
+        r#"{"events":[{"a/b~":[{}],"sent_at":"x"}]}"#,
+        &[("/events/0/a~1b~0", FaultCode::UnknownField), ("/events/0/sent_at", FaultCode::UnknownField)],
+    );
+    check(r#"{"events":[{"event_id":"\ud800"}]}"#, &[("/events/0/event_id", FaultCode::LoneSurrogate)]);
+    check(r#"{"events":[{"\udfff":1}]}"#, &[("/events/0", FaultCode::LoneSurrogate)]);
+}
+
+#[test]
+fn the_depth_of_a_body_has_no_limit_of_its_own() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    check(&format!("{{\"events\":[{{\"x\":{deep}}}]}}"), &[("/events/0/x", FaultCode::UnknownField)]);
+    check(&format!("{{\"events\":[{deep}]}}"), &[("/events/0", FaultCode::WrongType)]);
+    check(&format!("{{\"events\":[{{}}],\"x\":{deep}}}"), &[("/x", FaultCode::UnknownField)]);
+    check(&deep, &[("", FaultCode::WrongType)]);
+    let properties = format!("{{\"events\":[{{\"properties\":{deep}}}]}}");
+    assert!(faults(&properties).is_empty());
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    assert!(batch("\u{FEFF}{\"events\":[{}]}".as_bytes(), &limits()).is_ok());
+}
+
+#[test]
+fn a_single_event_is_the_body_and_may_say_when_it_was_sent() {
+    let envelope = single(br#"{"event_name":"a","sent_at":"2026-11-22T10:00:00Z"}"#).unwrap();
+    assert_eq!(envelope.items[0].pointer, "");
+    assert!(envelope.sent_at.is_some() && envelope.items[0].faults.is_empty());
+    assert_eq!(single(b"[]").unwrap().items[0].faults[0].code, FaultCode::WrongType);
+    assert_eq!(single(br#"{"sent_at":7}"#).unwrap().items[0].faults[0].pointer, "/sent_at");
+    assert!(matches!(single(b"{} {}"), Err(ParseError::Malformed { .. })));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_parser_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        batch(&body, &limits()).ok();
+        single(&body).ok();
+    }
+
+    #[test]
+    fn no_nearly_right_text_makes_the_parser_panic(
+        body in r#"(\{"events":)?[\[\]{}",:\\ue0d8 "events"sent_at"user_id"null1-]{0,60}"#
+    ) {
+        batch(body.as_bytes(), &limits()).ok();
+        single(body.as_bytes()).ok();
+    }
+}

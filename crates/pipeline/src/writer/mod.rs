@@ -1,0 +1,207 @@
+//! The group-commit writer: many requests in one transaction, one answer for each, given after the commit.
+//!
+//! A [`Writer`] owns a few threads, its lanes. A lane takes what is waiting, up to a bound, hands it to the store as one
+//! group, answers every submission of it, and starts again. There is no timer: while one group is being committed the next
+//! one gathers, so that a lone request never waits and a flood makes large groups.
+//!
+//! Promises:
+//! - Every submission gets exactly one answer, after its commit or its failure; one whose caller is gone is stored all the same.
+//! - A full queue, an unavailable store and a writer that is closing answer at once.
+//! - One submission that the store refuses fails alone: see [`split`].
+//! - One tenant can fill only a share of the queue, and tenants take turns in the groups: see [`queue`].
+//! - A panic in a lane ends the process, since after it nobody knows what was promised.
+
+mod lane;
+mod queue;
+mod split;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mercurio_domain::store::{EventWriter, StoreError, Submission};
+use mercurio_domain::verdict::Outcome;
+use tokio::sync::oneshot;
+
+use queue::{Pending, Queue};
+
+/// How much the writer takes on.
+#[derive(Debug, Clone)]
+pub struct WriterOptions {
+    /// Threads that write at the same time.
+    pub lanes: usize,
+    /// Events that may wait.
+    pub queue_events: usize,
+    /// Bytes that may wait, counted by [`Submission::size_bytes`].
+    pub queue_bytes: usize,
+    /// How much of the queue one tenant may fill, in percent: 1 to 100.
+    pub tenant_share_percent: usize,
+    /// Events after which a group takes no further submission.
+    pub group_events: usize,
+    /// Bytes after which a group takes no further submission.
+    pub group_bytes: usize,
+    /// How long to wait before an unavailable store is asked again; doubled up to ten times as long.
+    pub probe_interval: Duration,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            lanes: 2,
+            queue_events: 50_000,
+            queue_bytes: 64 * 1024 * 1024,
+            tenant_share_percent: 50,
+            group_events: 4_000,
+            group_bytes: 8 * 1024 * 1024,
+            probe_interval: Duration::from_millis(100),
+        }
+    }
+}
+
+/// Why a submission was not stored, or not known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The queue is full, or the tenant's share of it. Nothing was stored.
+    #[error("the queue of the writer is full")]
+    Overloaded,
+    /// The store is away. The events may or may not be stored.
+    #[error("the store is unavailable")]
+    Unavailable,
+    /// The writer takes nothing any more. Nothing was stored.
+    #[error("the writer is closing")]
+    Closing,
+    /// The store failed on this submission alone. Nothing was stored.
+    #[error("the store failed on this submission")]
+    Failed,
+}
+
+/// What the writer tells of its work, for logs and metrics. Called from its lanes: it must be quick.
+pub trait WriterObserver: Send + Sync {
+    /// A group was committed.
+    fn committed(&self, submissions: usize, events: usize, took: Duration);
+    /// A group failed as a whole; where it had several submissions, it is split.
+    fn failed(&self, submissions: usize, error: &StoreError);
+    /// The store is away, or back.
+    fn availability(&self, available: bool);
+}
+
+/// An observer that looks away.
+#[derive(Debug, Clone, Copy)]
+pub struct Unobserved;
+
+impl WriterObserver for Unobserved {
+    fn committed(&self, _: usize, _: usize, _: Duration) {}
+    fn failed(&self, _: usize, _: &StoreError) {}
+    fn availability(&self, _: bool) {}
+}
+
+/// The lanes. Dropping it closes the queue and waits for them.
+pub struct Writer {
+    shared: Arc<Shared>,
+    lanes: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    queue: Queue,
+    store: Arc<dyn EventWriter>,
+    observer: Arc<dyn WriterObserver>,
+    probe_interval: Duration,
+}
+
+impl Writer {
+    /// Starts the lanes.
+    ///
+    /// # Errors
+    /// Where the operating system gives no thread.
+    pub fn start(
+        store: Arc<dyn EventWriter>,
+        options: &WriterOptions,
+        observer: Arc<dyn WriterObserver>,
+    ) -> std::io::Result<Self> {
+        let queue = Queue::new(options);
+        let shared = Arc::new(Shared { queue, store, observer, probe_interval: options.probe_interval });
+        let mut writer = Self { shared, lanes: Vec::new() };
+        for number in 0..options.lanes.max(1) {
+            let shared = Arc::clone(&writer.shared);
+            let lane =
+                std::thread::Builder::new().name(format!("writer-{number}")).spawn(move || lane::run(&shared))?;
+            writer.lanes.push(lane);
+        }
+        Ok(writer)
+    }
+
+    /// The way in. Handles may outlive the writer: they then answer [`SubmitError::Closing`].
+    #[must_use]
+    pub fn handle(&self) -> WriterHandle {
+        WriterHandle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Takes nothing more, and waits at most `grace` until all that was taken is answered. Whether it was. Blocks.
+    pub fn close(&self, grace: Duration) -> bool {
+        self.shared.queue.close();
+        self.shared.queue.wait_until_idle(Instant::now() + grace)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        for lane in self.lanes.drain(..) {
+            // A lane that panicked has ended the process.
+            lane.join().ok();
+        }
+    }
+}
+
+/// The way into a [`Writer`]. Cheap to clone.
+#[derive(Clone)]
+pub struct WriterHandle {
+    shared: Arc<Shared>,
+}
+
+/// How full the queue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Events that wait.
+    pub events: usize,
+    /// Events that may wait.
+    pub capacity: usize,
+}
+
+impl WriterHandle {
+    /// Submits events, and waits until their group is committed. The outcomes are in the order of the events.
+    ///
+    /// The submission is on its way as soon as the future is first polled; dropping the future does not take it back.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn submit(&self, submission: Submission) -> Result<Vec<Outcome>, SubmitError> {
+        let answer = self.enqueue(submission)?;
+        // A lane that is gone without an answer has ended the process.
+        answer.await.unwrap_or(Err(SubmitError::Unavailable))
+    }
+
+    fn enqueue(
+        &self,
+        submission: Submission,
+    ) -> Result<oneshot::Receiver<Result<Vec<Outcome>, SubmitError>>, SubmitError> {
+        let (answer, receiver) = oneshot::channel();
+        self.shared.queue.push(Pending::new(submission, answer))?;
+        Ok(receiver)
+    }
+
+    /// How full the queue is.
+    #[must_use]
+    pub fn depth(&self) -> QueueDepth {
+        self.shared.queue.depth()
+    }
+
+    /// Whether the store answered when it was last asked, and the writer is not closing.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.shared.queue.is_available()
+    }
+}
+
+#[cfg(test)]
+mod tests;
