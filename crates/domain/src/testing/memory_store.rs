@@ -187,14 +187,13 @@ impl Store for MemoryStore {
         }
         let number = i64::try_from(state.tenants.len()).unwrap_or(i64::MAX - 1) + 1;
         let owner = Owner { tenant_id: TenantId(number), workspace_id: WorkspaceId(number) };
-        let provisioned = provisioned(owner, request);
+        let mut provisioned = provisioned(owner, request);
         state.tenants.push(provisioned.tenant.clone());
         state.workspaces.push(provisioned.workspace.clone());
         state.keys.insert(request.key_id.clone(), provisioned.api_key.clone());
         let samples = Submission { owner, received_at: request.created_at, events: request.samples.clone() };
-        for event in &samples.events {
-            state.store(&samples, event);
-        }
+        let stored = samples.events.iter().filter(|event| state.store(&samples, event) == Outcome::Accepted);
+        provisioned.samples = stored.count();
         Ok(provisioned)
     }
 
@@ -249,7 +248,7 @@ fn provisioned(owner: Owner, request: &Provisioning) -> Provisioned {
             revoked_at: None,
             tenant_status: status,
         },
-        samples: request.samples.len(),
+        samples: 0,
     }
 }
 

@@ -1,0 +1,49 @@
+//! Builds, checks and serializes a batch with nothing but this crate, as another service would before it sends one.
+//!
+//! Run it with `cargo run -p mercurio-domain --example batch`.
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use mercurio_domain::event::{Batch, EventDraft, Reception};
+use mercurio_domain::{EventId, Timestamp};
+use serde_json::value::RawValue;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let now = Timestamp::parse("2026-11-22T10:00:00Z")?;
+    let signup = EventDraft {
+        event_id: Some("signup-4711".into()),
+        event_name: Some("signup".into()),
+        user_id: Some("u-42".into()),
+        timestamp: Some("2026-11-22T09:59:58.5Z".into()),
+        properties: Some(Cow::Owned(RawValue::from_string(r#"{"plan":"team","seats":5}"#.to_owned())?)),
+        ..EventDraft::default()
+    };
+    // No name, and nobody whose it is: refused, with every fault told.
+    let nameless = EventDraft { event_id: Some("nameless".into()), ..EventDraft::default() };
+
+    let reception = Reception::at(now);
+    let mut batch = Batch { events: Vec::new(), sent_at: Some(now) };
+    for (index, draft) in [signup, nameless].into_iter().enumerate() {
+        let mut faults = Vec::new();
+        let valid = draft.clone().check(&format!("/{index}"), &reception, || EventId::lookup(""), &mut faults);
+        match valid {
+            Some(event) => {
+                eprintln!("{} is valid, and happened at {}", event.event_id(), event.occurred_at());
+                batch.events.push(draft);
+            }
+            None => {
+                for fault in faults {
+                    eprintln!("{} {}: {}", fault.pointer, fault.code, fault.message);
+                }
+            }
+        }
+    }
+    let json = serde_json::to_string_pretty(&batch)?;
+    // The lint keeps libraries quiet; an example is there to be seen.
+    #[allow(clippy::print_stdout)]
+    {
+        println!("{json}");
+    }
+    Ok(())
+}
