@@ -1,0 +1,59 @@
+//! The schema's versions: which a database has, which this program knows, and how the one becomes the other.
+//!
+//! The SQL is part of the program. A database notes each migration that ran, by its version, in diesel's own table.
+
+use diesel::backend::Backend;
+use diesel::migration::{Migration, MigrationSource, MigrationVersion};
+use diesel_migrations::MigrationHarness;
+use mercurio_domain::store::SchemaState;
+
+use crate::error::{Failure, Fault};
+
+/// A migration's error may be of any kind.
+fn failure(error: Box<dyn std::error::Error + Send + Sync>) -> Failure {
+    match error.downcast::<diesel::result::Error>() {
+        Ok(error) => Failure::Database(*error),
+        Err(other) => Failure::Sorted(Fault::Internal, format!("a migration failed: {other}")),
+    }
+}
+
+fn known<DB: Backend>(source: &dyn MigrationSource<DB>) -> Result<Vec<Box<dyn Migration<DB>>>, Failure> {
+    let mut migrations = source.migrations().map_err(failure)?;
+    migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
+    Ok(migrations)
+}
+
+/// How a database that has the versions `applied` stands to this program.
+pub(crate) fn state<DB: Backend>(
+    source: &dyn MigrationSource<DB>,
+    mut applied: Vec<String>,
+) -> Result<SchemaState, Failure> {
+    let known = known(source)?;
+    let has =
+        |migration: &dyn Migration<DB>, version: &str| migration.name().version() == MigrationVersion::from(version);
+    let missing = known.iter().filter(|migration| !applied.iter().any(|version| has(migration.as_ref(), version)));
+    let missing: Vec<_> = missing.map(|migration| migration.name().to_string()).collect();
+    applied.sort();
+    applied.retain(|version| !known.iter().any(|migration| has(migration.as_ref(), version)));
+    Ok(match (applied.is_empty(), missing.is_empty()) {
+        (false, _) => SchemaState::Newer(applied),
+        (true, false) => SchemaState::Older(missing),
+        (true, true) => SchemaState::Current,
+    })
+}
+
+/// Runs the oldest migration that the database lacks, and tells its name; `None` where it lacks none.
+///
+/// The caller holds a lock that keeps others from doing the same.
+pub(crate) fn run_next<DB: Backend, C: MigrationHarness<DB>>(
+    connection: &mut C,
+    source: &dyn MigrationSource<DB>,
+) -> Result<Option<String>, Failure> {
+    let applied = connection.applied_migrations().map_err(failure)?;
+    let next = known(source)?.into_iter().find(|migration| !applied.contains(&migration.name().version()));
+    let Some(next) = next else {
+        return Ok(None);
+    };
+    connection.run_migration(&next).map_err(failure)?;
+    Ok(Some(next.name().to_string()))
+}

@@ -1,0 +1,258 @@
+//! The store in PostgreSQL: its connections, and what its errors mean.
+
+mod catalog;
+mod events;
+mod schema;
+
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use mercurio_domain::api_key::ApiKey;
+use mercurio_domain::event::StoredEvent;
+use mercurio_domain::store::{
+    Backend, EventPage, EventQuery, EventWriter, ProvisionError, Provisioned, Provisioning, SchemaState, Store,
+    StoreError, Submission,
+};
+use mercurio_domain::tenant::{Name, Tenant, Workspace};
+use mercurio_domain::verdict::Outcome;
+use mercurio_domain::{ApiKeyId, EventId, Owner, Timestamp};
+
+use crate::error::{Failed, Failure, Fault};
+use crate::pool::{Driver, Pool, StoreOptions, failed};
+use crate::verdicts::Candidates;
+use crate::{migrations, transaction};
+
+pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
+/// The number of the lock under which migrations run: `mercmigr` in ASCII.
+const MIGRATION_LOCK: i64 = 0x6d65_7263_6d69_6772;
+
+/// The store in PostgreSQL.
+pub(crate) struct PostgresStore {
+    readers: Pool<PgConnection>,
+    writers: Pool<PgConnection>,
+    days: events::Days,
+    conninfo: String,
+}
+
+impl Driver for PgConnection {
+    const BEGIN: &'static str = "BEGIN";
+
+    fn fault(error: &Error) -> Fault {
+        match error {
+            Error::DatabaseError(kind, information) => database_fault(kind, &**information),
+            Error::RollbackErrorOnCommit { .. } | Error::BrokenTransactionManager => Fault::Unavailable,
+            Error::SerializationError(_) => Fault::Refused,
+            _ => Fault::Internal,
+        }
+    }
+}
+
+/// diesel keeps PostgreSQL's five-digit codes to itself and tells most of them as `Unknown`; what is left is the message.
+/// Sessions ask for English ones (see [`set_up`]).
+fn database_fault(kind: &DatabaseErrorKind, error: &dyn diesel::result::DatabaseErrorInformation) -> Fault {
+    use DatabaseErrorKind as Kind;
+    match kind {
+        Kind::SerializationFailure => Fault::Conflict,
+        Kind::ClosedConnection | Kind::ReadOnlyTransaction => Fault::Unavailable,
+        // Only a row that no partition takes breaks a check of `events` that has no name.
+        Kind::CheckViolation if error.table_name() == Some("events") && error.constraint_name().is_none() => {
+            Fault::NoPartition
+        }
+        Kind::UniqueViolation
+        | Kind::ForeignKeyViolation
+        | Kind::NotNullViolation
+        | Kind::CheckViolation
+        | Kind::RestrictViolation
+        | Kind::ExclusionViolation
+        | Kind::UnableToSendCommand => Fault::Refused,
+        _ => {
+            let message = error.message();
+            let fault = MESSAGES.iter().find(|(part, _)| message.contains(part));
+            fault.map_or(Fault::Internal, |(_, fault)| *fault)
+        }
+    }
+}
+
+/// Parts of messages, and what they mean. (PostgreSQL's manual, appendix A; the texts are those of its sources.)
+const MESSAGES: [(&str, Fault); 24] = [
+    // 40P01, 40001, 55P03
+    ("deadlock detected", Fault::Conflict),
+    ("could not serialize access", Fault::Conflict),
+    ("due to lock timeout", Fault::Conflict),
+    // 57P01 to 57P05, 57014, 08
+    ("terminating connection", Fault::Unavailable),
+    ("the database system is", Fault::Unavailable),
+    ("canceling statement", Fault::Unavailable),
+    ("server closed the connection", Fault::Unavailable),
+    ("no connection to the server", Fault::Unavailable),
+    ("could not receive data", Fault::Unavailable),
+    ("could not send data", Fault::Unavailable),
+    ("SSL connection has been closed", Fault::Unavailable),
+    ("SSL SYSCALL error", Fault::Unavailable),
+    // 53100, 53200, 53300
+    ("No space left on device", Fault::Unavailable),
+    ("out of memory", Fault::Unavailable),
+    ("out of shared memory", Fault::Unavailable),
+    ("too many clients already", Fault::Unavailable),
+    ("remaining connection slots", Fault::Unavailable),
+    // 22021, 22P02, 22P03, 22P05, 22008, 54000
+    ("invalid byte sequence", Fault::Refused),
+    ("invalid input syntax", Fault::Refused),
+    ("incorrect binary data format", Fault::Refused),
+    ("unsupported Unicode escape sequence", Fault::Refused),
+    ("out of range", Fault::Refused),
+    ("value too long", Fault::Refused),
+    ("index row", Fault::Refused),
+];
+
+/// For connections that read. With the default, made for turning disks, the planner would rather read all of a small
+/// workspace's events and sort them than go down the index (docs/adr/0002-keys-first-tables.md, "Pages").
+const READER: &str = "SET random_page_cost = 1.1";
+
+/// Readies a new connection.
+fn set_up(connection: &mut PgConnection, statement_timeout: Duration, settings: &str) -> QueryResult<()> {
+    connection.batch_execute(&format!("SET statement_timeout = {}; {settings}", statement_timeout.as_millis()))?;
+    // Only a superuser may, or one whom it was granted to. For others the server's language stays, and where that is not
+    // English, an error whose meaning stands in its text alone counts as internal.
+    connection.batch_execute("SET lc_messages = 'C'").ok();
+    Ok(())
+}
+
+impl PostgresStore {
+    /// A store at the server that `conninfo` names. Nothing is sent yet.
+    pub(crate) fn open(conninfo: &str, options: &StoreOptions) -> Self {
+        let pool = |size, timeout: Duration, settings: &'static str| {
+            Pool::new(conninfo, size, options.connect_timeout, move |connection: &mut PgConnection| {
+                set_up(connection, timeout, settings)
+            })
+        };
+        Self {
+            readers: pool(options.max_read_connections, options.read_timeout, READER),
+            writers: pool(options.max_write_connections, options.write_timeout, ""),
+            days: events::Days::default(),
+            conninfo: conninfo.to_owned(),
+        }
+    }
+
+    /// A connection of its own, whose end ends its locks. It waits as long as it must.
+    fn dedicated(&self) -> Result<PgConnection, Failed> {
+        let connect = || {
+            let mut connection =
+                PgConnection::establish(&self.conninfo).map_err(|error| Failure::NoConnection(error.to_string()))?;
+            set_up(&mut connection, Duration::ZERO, "")?;
+            Ok(connection)
+        };
+        connect().map_err(failed::<PgConnection>)
+    }
+
+    /// Runs `body`, which appends events that were received at `received_at`, once the partitions for them are there.
+    fn append_at<T>(
+        &self,
+        received_at: impl Iterator<Item = Timestamp> + Clone,
+        mut body: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
+    ) -> Result<T, Failed> {
+        self.days.prepare(&self.writers, received_at.clone())?;
+        match transaction::write(&self.writers, &mut body) {
+            // Somebody took a partition away that was there before, such as by restoring an old copy.
+            Err(Failed { fault: Fault::NoPartition, .. }) => {
+                self.days.forget();
+                self.days.prepare(&self.writers, received_at)?;
+                transaction::write(&self.writers, body)
+            }
+            done => done,
+        }
+    }
+}
+
+impl EventWriter for PostgresStore {
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        let candidates = Candidates::of(group);
+        if candidates.rows().is_empty() {
+            return Ok(candidates.outcomes(&[]));
+        }
+        let received_at = group.iter().map(|submission| submission.received_at);
+        let fresh = self.append_at(received_at, |connection| events::append(connection, &candidates))?;
+        Ok(candidates.outcomes(&fresh))
+    }
+
+    fn ping(&self) -> Result<(), StoreError> {
+        Ok(transaction::read(&self.readers, |connection| Ok(connection.batch_execute("SELECT 1")?))?)
+    }
+}
+
+impl Store for PostgresStore {
+    fn backend(&self) -> Backend {
+        Backend::Postgres
+    }
+
+    fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        Ok(transaction::read(&self.readers, |connection| migrations::state::<Pg>(&MIGRATIONS, applied(connection)?))?)
+    }
+
+    fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        let mut connection = self.dedicated()?;
+        let names = migrate(&mut connection).map_err(failed::<PgConnection>)?;
+        self.days.prepare_ahead(&mut connection).map_err(failed::<PgConnection>)?;
+        Ok(names)
+    }
+
+    fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+        Ok(transaction::read(&self.readers, |connection| events::event(connection, owner, event_id))?)
+    }
+
+    fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
+        Ok(transaction::read(&self.readers, |connection| events::events(connection, owner, query))?)
+    }
+
+    fn provision(&self, request: &Provisioning) -> Result<Provisioned, ProvisionError> {
+        let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
+        let provisioned = self.append_at(received_at, |connection| catalog::provision(connection, request))?;
+        provisioned.ok_or(ProvisionError::NameTaken)
+    }
+
+    fn find_tenant(&self, tenant: &Name, workspace: &Name) -> Result<Option<(Tenant, Option<Workspace>)>, StoreError> {
+        Ok(transaction::read(&self.readers, |connection| catalog::find_tenant(connection, tenant, workspace))?)
+    }
+
+    fn has_tenants(&self) -> Result<bool, StoreError> {
+        Ok(transaction::read(&self.readers, catalog::has_tenants)?)
+    }
+
+    fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        Ok(transaction::read(&self.readers, |connection| catalog::find_api_key(connection, id))?)
+    }
+
+    fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        let revoke = |connection: &mut PgConnection| catalog::revoke_api_key(connection, id, revoked_at);
+        Ok(transaction::write(&self.writers, revoke)?)
+    }
+}
+
+/// The versions of the migrations that the database has. Changes nothing, not even an empty database.
+fn applied(connection: &mut PgConnection) -> Result<Vec<String>, Failure> {
+    diesel::table! {
+        __diesel_schema_migrations (version) {
+            version -> Text,
+        }
+    }
+    let is_there = diesel::dsl::sql::<diesel::sql_types::Bool>("to_regclass('__diesel_schema_migrations') IS NOT NULL");
+    if !diesel::select(is_there).get_result::<bool>(connection)? {
+        return Ok(Vec::new());
+    }
+    Ok(__diesel_schema_migrations::table.select(__diesel_schema_migrations::version).load(connection)?)
+}
+
+/// Runs the migrations that the database lacks, under a lock that others wait for. It ends with the session, if not before.
+fn migrate(connection: &mut PgConnection) -> Result<Vec<String>, Failure> {
+    connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
+    let mut names = Vec::new();
+    while let Some(name) = migrations::run_next(connection, &MIGRATIONS)? {
+        names.push(name);
+    }
+    connection.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))?;
+    Ok(names)
+}

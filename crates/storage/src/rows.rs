@@ -1,0 +1,193 @@
+//! From rows to the domain's types, for both databases: the rows have the same columns in the same order.
+//!
+//! [`Micros`] and [`JsonText`] are what the two databases call by other names; each twin says how it reads and writes them.
+
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use diesel::prelude::Queryable;
+use diesel::sql_types::{BigInt, Json, Text, Timestamptz};
+use mercurio_domain::api_key::{ApiKey, Scopes, SecretHash};
+use mercurio_domain::event::{EventParts, EventType, StoredEvent};
+use mercurio_domain::payload::JsonObject;
+use mercurio_domain::schema_version::SchemaVersion;
+use mercurio_domain::store::{Provisioned, Provisioning};
+use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
+use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp, WorkspaceId};
+
+use crate::error::Failure;
+
+/// An instant in microseconds since 1970: `timestamptz` in PostgreSQL, an integer in SQLite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Timestamptz)]
+#[diesel(sql_type = BigInt)]
+pub(crate) struct Micros(pub(crate) i64);
+
+impl From<Timestamp> for Micros {
+    fn from(timestamp: Timestamp) -> Self {
+        Self(timestamp.as_micros())
+    }
+}
+
+/// The text of a JSON value, read as it stands: `json` in PostgreSQL, text in SQLite.
+#[derive(Debug, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Json)]
+#[diesel(sql_type = Text)]
+pub(crate) struct JsonText(pub(crate) String);
+
+/// The same, to be written.
+#[derive(Debug, Clone, Copy, AsExpression)]
+#[diesel(sql_type = Json)]
+#[diesel(sql_type = Text)]
+pub(crate) struct JsonStr<'a>(pub(crate) &'a str);
+
+impl<'a> JsonStr<'a> {
+    pub(crate) fn of(object: Option<&'a JsonObject>) -> Option<Self> {
+        object.map(|object| Self(object.as_str()))
+    }
+}
+
+fn instant(micros: Micros) -> Result<Timestamp, Failure> {
+    Timestamp::from_micros(micros.0).ok_or(Failure::Unreadable("a time"))
+}
+
+fn instant_if_any(micros: Option<Micros>) -> Result<Option<Timestamp>, Failure> {
+    micros.map(instant).transpose()
+}
+
+/// A row of `events`, without the tenant and the workspace, which the reader named.
+#[derive(Debug, Queryable)]
+pub(crate) struct EventRow {
+    event_id: String,
+    kind: String,
+    event_name: String,
+    occurred_at: Micros,
+    received_at: Micros,
+    sent_timestamp: Option<Micros>,
+    anonymous_id: Option<String>,
+    user_id: Option<String>,
+    session_id: Option<String>,
+    schema_version: String,
+    properties: Option<JsonText>,
+    traits: Option<JsonText>,
+    context: Option<JsonText>,
+    enrichment: JsonText,
+}
+
+impl EventRow {
+    pub(crate) fn into_event(self, owner: Owner) -> Result<StoredEvent, Failure> {
+        let object = |text: JsonText| JsonObject::from_store(text.0);
+        let parts = EventParts {
+            event_id: EventId::lookup(self.event_id),
+            kind: EventType::from_text(&self.kind).ok_or(Failure::Unreadable("an event's type"))?,
+            event_name: self.event_name.into(),
+            occurred_at: instant(self.occurred_at)?,
+            sent_timestamp: instant_if_any(self.sent_timestamp)?,
+            anonymous_id: self.anonymous_id.map(Into::into),
+            user_id: self.user_id.map(Into::into),
+            session_id: self.session_id.map(Into::into),
+            schema_version: SchemaVersion::parse(&self.schema_version)
+                .map_err(|_| Failure::Unreadable("a schema version"))?,
+            properties: self.properties.map(object),
+            traits: self.traits.map(object),
+            context: self.context.map(object),
+        };
+        Ok(StoredEvent { owner, received_at: instant(self.received_at)?, parts, enrichment: object(self.enrichment) })
+    }
+}
+
+/// A row of `tenants`.
+#[derive(Debug, Queryable)]
+pub(crate) struct TenantRow {
+    id: i64,
+    name: String,
+    status: String,
+    created_at: Micros,
+}
+
+fn status(text: &str) -> Result<TenantStatus, Failure> {
+    TenantStatus::from_text(text).ok_or(Failure::Unreadable("a tenant's status"))
+}
+
+impl TenantRow {
+    pub(crate) fn into_tenant(self) -> Result<Tenant, Failure> {
+        Ok(Tenant {
+            id: TenantId(self.id),
+            name: Name::from_store(self.name),
+            status: status(&self.status)?,
+            created_at: instant(self.created_at)?,
+        })
+    }
+}
+
+/// A row of `workspaces`, without the tenant, which the reader named.
+#[derive(Debug, Queryable)]
+pub(crate) struct WorkspaceRow {
+    id: i64,
+    name: String,
+    created_at: Micros,
+}
+
+impl WorkspaceRow {
+    pub(crate) fn into_workspace(self, tenant_id: TenantId) -> Result<Workspace, Failure> {
+        let created_at = instant(self.created_at)?;
+        Ok(Workspace { id: WorkspaceId(self.id), tenant_id, name: Name::from_store(self.name), created_at })
+    }
+}
+
+/// A row of `api_keys`, with its tenant's status.
+#[derive(Debug, Queryable)]
+pub(crate) struct ApiKeyRow {
+    id: String,
+    tenant_id: i64,
+    workspace_id: i64,
+    name: String,
+    scopes: String,
+    secret_sha256: Vec<u8>,
+    created_at: Micros,
+    expires_at: Option<Micros>,
+    revoked_at: Option<Micros>,
+    tenant_status: String,
+}
+
+impl ApiKeyRow {
+    pub(crate) fn into_api_key(self) -> Result<ApiKey, Failure> {
+        let secret = self.secret_sha256.try_into().map_err(|_| Failure::Unreadable("the hash of a key's secret"))?;
+        Ok(ApiKey {
+            id: ApiKeyId::new(self.id),
+            owner: Owner { tenant_id: TenantId(self.tenant_id), workspace_id: WorkspaceId(self.workspace_id) },
+            name: Name::from_store(self.name),
+            scopes: Scopes::parse(&self.scopes).map_err(|_| Failure::Unreadable("a key's scopes"))?,
+            secret_hash: SecretHash::from_bytes(secret),
+            created_at: instant(self.created_at)?,
+            expires_at: instant_if_any(self.expires_at)?,
+            revoked_at: instant_if_any(self.revoked_at)?,
+            tenant_status: status(&self.tenant_status)?,
+        })
+    }
+}
+
+/// What was made for `request`, of which the databases chose the ids alone.
+pub(crate) fn provisioned(owner: Owner, request: &Provisioning, samples: usize) -> Provisioned {
+    let (created_at, status) = (request.created_at, TenantStatus::Active);
+    Provisioned {
+        tenant: Tenant { id: owner.tenant_id, name: request.tenant.clone(), status, created_at },
+        workspace: Workspace {
+            id: owner.workspace_id,
+            tenant_id: owner.tenant_id,
+            name: request.workspace.clone(),
+            created_at,
+        },
+        api_key: ApiKey {
+            id: request.key_id.clone(),
+            owner,
+            name: request.key_name.clone(),
+            scopes: request.scopes,
+            secret_hash: request.secret_hash,
+            created_at,
+            expires_at: None,
+            revoked_at: None,
+            tenant_status: status,
+        },
+        samples,
+    }
+}

@@ -1,0 +1,205 @@
+//! The store in SQLite: its connections, and what its errors mean.
+
+mod catalog;
+mod events;
+mod schema;
+
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sqlite::Sqlite;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use mercurio_domain::api_key::ApiKey;
+use mercurio_domain::event::StoredEvent;
+use mercurio_domain::store::{
+    Backend, EventPage, EventQuery, EventWriter, ProvisionError, Provisioned, Provisioning, SchemaState, Store,
+    StoreError, Submission,
+};
+use mercurio_domain::tenant::{Name, Tenant, Workspace};
+use mercurio_domain::verdict::Outcome;
+use mercurio_domain::{ApiKeyId, EventId, Owner, Timestamp};
+
+use crate::error::{Failed, Failure, Fault};
+use crate::pool::{Driver, Pool, StoreOptions, failed};
+use crate::verdicts::Candidates;
+use crate::{migrations, transaction};
+
+pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
+/// After how many pages (of 4 KiB) of the write-ahead log a commit carries them over into the database. The log then
+/// begins anew, unless a reader still needs it; a read is one statement long.
+const CHECKPOINT_PAGES: u32 = 4_000;
+/// To how many bytes the log's file is cut when it begins anew.
+const LOG_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The store in SQLite. Readers never wait for the writer, nor it for them.
+pub(crate) struct SqliteStore {
+    readers: Pool<SqliteConnection>,
+    /// One connection: SQLite has one writer at a time, and waiting here is fairer than in its own loop.
+    writer: Pool<SqliteConnection>,
+}
+
+impl Driver for SqliteConnection {
+    /// The write lock is taken at once. A transaction that begins by reading and then writes can fail half-way.
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+
+    fn fault(error: &Error) -> Fault {
+        match error {
+            Error::DatabaseError(kind, information) => database_fault(kind, information.message()),
+            Error::SerializationError(_) => Fault::Refused,
+            _ => Fault::Internal,
+        }
+    }
+}
+
+/// diesel tells SQLite's codes only for broken constraints; what is left is the message.
+fn database_fault(kind: &DatabaseErrorKind, message: &str) -> Fault {
+    use DatabaseErrorKind as Kind;
+    match kind {
+        Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation => {
+            Fault::Refused
+        }
+        _ => {
+            let fault = MESSAGES.iter().find(|(part, _)| message.contains(part));
+            fault.map_or(Fault::Internal, |(_, fault)| *fault)
+        }
+    }
+}
+
+/// Parts of messages, and what they mean. (<https://sqlite.org/rescode.html>; the texts are those of `sqlite3_errstr`.)
+const MESSAGES: [(&str, Fault); 9] = [
+    ("database is locked", Fault::Conflict),
+    ("database table is locked", Fault::Conflict),
+    ("database or disk is full", Fault::Unavailable),
+    ("disk I/O error", Fault::Unavailable),
+    ("unable to open database file", Fault::Unavailable),
+    ("out of memory", Fault::Unavailable),
+    ("locking protocol", Fault::Unavailable),
+    ("string or blob too big", Fault::Refused),
+    // A value of another type than the column's, in a STRICT table.
+    ("cannot store", Fault::Refused),
+];
+
+impl SqliteStore {
+    /// A store in the file at `path`, which is made where it is missing, with the folder it lies in.
+    pub(crate) fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        let unusable = |reason: String| StoreError::from(Failed { fault: Fault::Unavailable, reason });
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| unusable(format!("the folder {} can't be made: {error}", folder.display())))?;
+        }
+        let address = path.to_str().ok_or_else(|| unusable("the path is not UTF-8".to_owned()))?;
+        let timeout_ms = options.connect_timeout.as_millis();
+        let pool = |size, pragmas: String| {
+            // The waiting time comes first: changing the journal's mode needs a lock too.
+            let pragmas = format!("PRAGMA busy_timeout = {timeout_ms}; PRAGMA foreign_keys = ON; {pragmas}");
+            Pool::new(address, size, options.connect_timeout, move |connection: &mut SqliteConnection| {
+                connection.batch_execute(&pragmas)
+            })
+        };
+        let store = Self {
+            writer: pool(
+                NonZeroU32::MIN,
+                format!(
+                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                     PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES};"
+                ),
+            ),
+            readers: pool(options.max_read_connections, "PRAGMA query_only = ON;".to_owned()),
+        };
+        // The writer makes the file; a reader must not come before it.
+        store.writer.take().map_err(|failure| {
+            let failed = failed::<SqliteConnection>(failure);
+            unusable(format!("{} can't be opened: {}", path.display(), failed.reason))
+        })?;
+        Ok(store)
+    }
+}
+
+impl EventWriter for SqliteStore {
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        let candidates = Candidates::of(group);
+        if candidates.rows().is_empty() {
+            return Ok(candidates.outcomes(&[]));
+        }
+        let fresh = transaction::write(&self.writer, |connection| events::append(connection, &candidates))?;
+        Ok(candidates.outcomes(&fresh))
+    }
+
+    fn ping(&self) -> Result<(), StoreError> {
+        // A statement that opens the file; `SELECT 1` would not.
+        let open = "SELECT count(*) FROM sqlite_schema";
+        Ok(transaction::read(&self.readers, |connection| Ok(connection.batch_execute(open)?))?)
+    }
+}
+
+impl Store for SqliteStore {
+    fn backend(&self) -> Backend {
+        Backend::Sqlite
+    }
+
+    fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        Ok(transaction::read(&self.readers, |connection| {
+            migrations::state::<Sqlite>(&MIGRATIONS, applied(connection)?)
+        })?)
+    }
+
+    fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        let mut names = Vec::new();
+        // Each migration in a transaction that takes the write lock before it looks: another process may be at it too.
+        while let Some(name) =
+            transaction::write(&self.writer, |connection| migrations::run_next(connection, &MIGRATIONS))?
+        {
+            names.push(name);
+        }
+        Ok(names)
+    }
+
+    fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+        Ok(transaction::read(&self.readers, |connection| events::event(connection, owner, event_id))?)
+    }
+
+    fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
+        Ok(transaction::read(&self.readers, |connection| events::events(connection, owner, query))?)
+    }
+
+    fn provision(&self, request: &Provisioning) -> Result<Provisioned, ProvisionError> {
+        let provisioned = transaction::write(&self.writer, |connection| catalog::provision(connection, request))?;
+        provisioned.ok_or(ProvisionError::NameTaken)
+    }
+
+    fn find_tenant(&self, tenant: &Name, workspace: &Name) -> Result<Option<(Tenant, Option<Workspace>)>, StoreError> {
+        Ok(transaction::read(&self.readers, |connection| catalog::find_tenant(connection, tenant, workspace))?)
+    }
+
+    fn has_tenants(&self) -> Result<bool, StoreError> {
+        Ok(transaction::read(&self.readers, catalog::has_tenants)?)
+    }
+
+    fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        Ok(transaction::read(&self.readers, |connection| catalog::find_api_key(connection, id))?)
+    }
+
+    fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        let revoke = |connection: &mut SqliteConnection| catalog::revoke_api_key(connection, id, revoked_at);
+        Ok(transaction::write(&self.writer, revoke)?)
+    }
+}
+
+/// The versions of the migrations that the database has. Changes nothing, not even an empty database.
+fn applied(connection: &mut SqliteConnection) -> Result<Vec<String>, Failure> {
+    diesel::table! {
+        __diesel_schema_migrations (version) {
+            version -> Text,
+        }
+    }
+    let is_there = diesel::dsl::sql::<diesel::sql_types::Bool>(
+        "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
+    );
+    if !diesel::select(is_there).get_result::<bool>(connection)? {
+        return Ok(Vec::new());
+    }
+    Ok(__diesel_schema_migrations::table.select(__diesel_schema_migrations::version).load(connection)?)
+}

@@ -1,0 +1,85 @@
+//! Transactions that write, statements that read, and when either is tried again.
+//!
+//! A try is repeated only where nothing of it can have stayed: the database said that it was rolled back, or the
+//! connection was dead before anything was asked of it. Where the answer to a COMMIT is lost, nobody knows, and the caller
+//! is told so.
+
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::r2d2::R2D2Connection;
+
+use crate::error::{Failed, Failure, Fault};
+use crate::pool::{Driver, Pool, failed};
+
+/// How often a transaction is tried that others push aside. The database has waited for its locks each time.
+const MAX_TRIES: u32 = 5;
+
+/// How far a try came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing had been asked of the connection.
+    Begin,
+    /// The work itself: without its COMMIT, nothing of it stays.
+    Body,
+    /// The COMMIT was sent.
+    Commit,
+}
+
+/// Runs `body` in a transaction and commits it. `body` may run several times; only what it did last stays.
+pub(crate) fn write<C: Driver, T>(
+    pool: &Pool<C>,
+    mut body: impl FnMut(&mut C) -> Result<T, Failure>,
+) -> Result<T, Failed> {
+    repeat(pool, |connection| {
+        AnsiTransactionManager::begin_transaction_sql(connection, C::BEGIN)
+            .map_err(|error| (Stage::Begin, error.into()))?;
+        match body(connection) {
+            Ok(value) => AnsiTransactionManager::commit_transaction(connection)
+                .map(|()| value)
+                .map_err(|error| (Stage::Commit, error.into())),
+            Err(failure) => {
+                // Where this fails too, the connection knows that it is broken, and is dropped with its transaction.
+                AnsiTransactionManager::rollback_transaction(connection).ok();
+                Err((Stage::Body, failure))
+            }
+        }
+    })
+}
+
+/// Runs `body`, which only reads.
+pub(crate) fn read<C: Driver, T>(
+    pool: &Pool<C>,
+    mut body: impl FnMut(&mut C) -> Result<T, Failure>,
+) -> Result<T, Failed> {
+    repeat(pool, |connection| body(connection).map_err(|failure| (Stage::Begin, failure)))
+}
+
+fn repeat<C: Driver, T>(
+    pool: &Pool<C>,
+    mut attempt: impl FnMut(&mut C) -> Result<T, (Stage, Failure)>,
+) -> Result<T, Failed> {
+    let mut tries = 0;
+    let mut reconnected = false;
+    loop {
+        tries += 1;
+        let mut connection = pool.take().map_err(failed::<C>)?;
+        let (stage, failure) = match attempt(&mut connection) {
+            Ok(value) => return Ok(value),
+            Err(failed) => failed,
+        };
+        let mut failed = failed::<C>(failure);
+        let broken = R2D2Connection::is_broken(&mut **connection);
+        drop(connection);
+        if broken {
+            pool.distrust_all();
+            failed.fault = Fault::Unavailable;
+            // It died while it was idle, as all do when the server restarts: a new one may be had.
+            if stage == Stage::Begin && !reconnected {
+                reconnected = true;
+                continue;
+            }
+        } else if failed.fault == Fault::Conflict && tries < MAX_TRIES {
+            continue;
+        }
+        return Err(failed);
+    }
+}

@@ -1,0 +1,338 @@
+//! Each event once, whatever comes together, and every byte of it.
+
+use mercurio_domain::event::{EventDraft, StoredEvent};
+use mercurio_domain::payload::JsonObject;
+use mercurio_domain::store::Submission;
+use mercurio_domain::testing::{at, submission};
+use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
+use mercurio_domain::{EventId, EventKey};
+
+use crate::setup::{Subject, after, at_once, draft, event, now, other_workspace};
+
+on_every_store! {
+    a_new_event_is_accepted_and_read_back,
+    of_two_events_with_one_id_in_a_batch_the_first_is_kept,
+    of_two_events_with_one_id_in_a_group_the_first_is_kept,
+    an_event_of_an_earlier_group_is_a_duplicate_and_stays_as_it_was,
+    an_id_is_taken_for_every_workspace_of_its_tenant,
+    two_tenants_may_use_the_same_id,
+    ids_that_differ_in_case_blanks_or_form_are_different,
+    outcomes_come_in_the_order_of_the_group,
+    an_empty_group_is_stored_as_nothing,
+    a_group_of_thousands_is_stored_whole,
+    of_many_who_send_the_same_ids_at_once_exactly_one_is_told_accepted,
+    payloads_are_kept_byte_for_byte,
+    texts_are_kept_character_for_character,
+    times_are_kept_to_the_microsecond,
+    an_event_without_the_optional_members_has_none,
+    events_received_on_different_days_go_together,
+    an_event_is_found_only_by_its_owner,
+}
+
+fn stored(subject: &Subject, owner: mercurio_domain::Owner, event_id: &str) -> StoredEvent {
+    subject.store.event(owner, &EventId::lookup(event_id)).unwrap().unwrap_or_else(|| panic!("{event_id} is not there"))
+}
+
+fn a_new_event_is_accepted_and_read_back(subject: &Subject) {
+    let owner = subject.owner();
+    let draft = EventDraft {
+        event_id: Some("quake-1".into()),
+        kind: Some("screen".into()),
+        event_name: Some("Quake seen".into()),
+        timestamp: Some("2026-11-22T09:59:58.000001Z".into()),
+        anonymous_id: Some("anonymous".into()),
+        user_id: Some("user".into()),
+        session_id: Some("session".into()),
+        schema_version: Some("2.1.0-beta+5".into()),
+        properties: Some(std::borrow::Cow::Owned(serde_raw(r#"{"magnitude": 5.20}"#))),
+        traits: Some(std::borrow::Cow::Owned(serde_raw(r#"{"plan":"free"}"#))),
+        context: Some(std::borrow::Cow::Owned(serde_raw(r#"{"page":{"path":"/"}}"#))),
+    };
+    let event = event(draft, now());
+    let outcomes = subject.append(Submission { owner, received_at: now(), events: vec![event.clone()] });
+    assert_eq!(outcomes, [Accepted]);
+    let stored = stored(subject, owner, "quake-1");
+    assert_eq!(&stored.parts, event.parts());
+    assert_eq!((stored.owner, stored.received_at), (owner, now()));
+    assert_eq!(stored.enrichment.as_str(), event.enrichment().as_str());
+}
+
+fn serde_raw(text: &str) -> Box<serde_json::value::RawValue> {
+    serde_json::value::RawValue::from_string(text.to_owned()).unwrap()
+}
+
+fn of_two_events_with_one_id_in_a_batch_the_first_is_kept(subject: &Subject) {
+    let owner = subject.owner();
+    let named = |name: &'static str| event(EventDraft { event_name: Some(name.into()), ..draft("a") }, now());
+    let events = vec![named("first"), named("second"), named("third")];
+    assert_eq!(subject.append(Submission { owner, received_at: now(), events }), [Accepted, Duplicate, Duplicate]);
+    assert_eq!(&*stored(subject, owner, "a").parts.event_name, "first");
+    assert_eq!(subject.count(owner), 1);
+}
+
+fn of_two_events_with_one_id_in_a_group_the_first_is_kept(subject: &Subject) {
+    let owner = subject.owner();
+    let named = |name: &'static str, seconds| {
+        let event = event(EventDraft { event_name: Some(name.into()), ..draft("a") }, after(seconds));
+        Submission { owner, received_at: after(seconds), events: vec![event] }
+    };
+    // The order of the group counts, and not the times.
+    let outcomes = subject.store.append(&[named("first", 5), named("second", 0)]).unwrap();
+    assert_eq!(outcomes, [[Accepted], [Duplicate]]);
+    assert_eq!(&*stored(subject, owner, "a").parts.event_name, "first");
+    assert_eq!(subject.count(owner), 1);
+}
+
+fn an_event_of_an_earlier_group_is_a_duplicate_and_stays_as_it_was(subject: &Subject) {
+    let owner = subject.owner();
+    assert_eq!(subject.append(submission(owner, now(), &["a", "b"])), [Accepted, Accepted]);
+    let again = event(EventDraft { event_name: Some("another".into()), ..draft("a") }, after(9));
+    let events = vec![again, event(draft("c"), after(9))];
+    let later = Submission { owner, received_at: after(9), events };
+    assert_eq!(subject.append(later.clone()), [Duplicate, Accepted]);
+    assert_eq!(subject.append(later), [Duplicate, Duplicate]);
+    let stored = stored(subject, owner, "a");
+    assert_eq!((&*stored.parts.event_name, stored.received_at), ("e", now()));
+    assert_eq!(subject.count(owner), 3);
+}
+
+fn an_id_is_taken_for_every_workspace_of_its_tenant(subject: &Subject) {
+    let owner = subject.owner();
+    let neighbour = other_workspace(owner);
+    assert_eq!(subject.append(submission(owner, now(), &["a"])), [Accepted]);
+    assert_eq!(subject.append(submission(neighbour, now(), &["a", "b"])), [Duplicate, Accepted]);
+    assert_eq!((subject.count(owner), subject.count(neighbour)), (1, 1));
+}
+
+fn two_tenants_may_use_the_same_id(subject: &Subject) {
+    let (one, other) = (subject.owner(), subject.owner());
+    let group = [submission(one, now(), &["a", "b"]), submission(other, now(), &["b", "a"])];
+    assert_eq!(subject.store.append(&group).unwrap(), [[Accepted, Accepted], [Accepted, Accepted]]);
+    assert_eq!((subject.count(one), subject.count(other)), (2, 2));
+}
+
+fn ids_that_differ_in_case_blanks_or_form_are_different(subject: &Subject) {
+    let owner = subject.owner();
+    let ids = [
+        "0193a5a0-7c5c-7e3b-9f6d-0123456789ab",
+        "0193A5A0-7C5C-7E3B-9F6D-0123456789AB",
+        "0193a5a07c5c7e3b9f6d0123456789ab",
+        "{0193a5a0-7c5c-7e3b-9f6d-0123456789ab}",
+        "urn:uuid:0193a5a0-7c5c-7e3b-9f6d-0123456789ab",
+        " 0193a5a0-7c5c-7e3b-9f6d-0123456789ab",
+        "0193a5a0-7c5c-7e3b-9f6d-0123456789ab ",
+        "a",
+        "A",
+        "a ",
+        " a",
+        "á",
+        "a\u{301}",
+        "ﬀ",
+        "ff",
+        "'; DROP TABLE events; --",
+        "\\N",
+    ];
+    assert_eq!(subject.append(submission(owner, now(), &ids)), [Accepted; 17]);
+    assert_eq!(subject.append(submission(owner, now(), &ids)), [Duplicate; 17]);
+    for id in ids {
+        assert_eq!(stored(subject, owner, id).parts.event_id.as_str(), id);
+    }
+    assert_eq!(subject.store.event(owner, &EventId::lookup("b")).unwrap(), None);
+}
+
+fn outcomes_come_in_the_order_of_the_group(subject: &Subject) {
+    let (one, other) = (subject.owner(), subject.owner());
+    subject.append(submission(other, now(), &["z", "b"]));
+    let group = [
+        submission(other, now(), &["z", "y", "a", "b"]),
+        submission(one, now(), &[]),
+        submission(one, now(), &["z", "z", "a"]),
+        submission(other, now(), &["a", "c"]),
+    ];
+    let expected = [
+        vec![Duplicate, Accepted, Accepted, Duplicate],
+        vec![],
+        vec![Accepted, Duplicate, Accepted],
+        vec![Duplicate, Accepted],
+    ];
+    assert_eq!(subject.store.append(&group).unwrap(), expected);
+}
+
+fn an_empty_group_is_stored_as_nothing(subject: &Subject) {
+    let owner = subject.owner();
+    assert_eq!(subject.store.append(&[]).unwrap(), Vec::<Vec<_>>::new());
+    let group = [submission(owner, now(), &[]), submission(owner, now(), &[])];
+    assert_eq!(subject.store.append(&group).unwrap(), [vec![], vec![]]);
+    assert_eq!(subject.count(owner), 0);
+}
+
+fn a_group_of_thousands_is_stored_whole(subject: &Subject) {
+    let owner = subject.owner();
+    let ids: Vec<String> = (0..5_000).map(|number| format!("id-{number}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let group: Vec<_> = ids.chunks(50).map(|ids| submission(owner, now(), ids)).collect();
+    let accepted = |outcomes: Vec<Vec<_>>| outcomes.into_iter().flatten().filter(|one| *one == Accepted).count();
+    assert_eq!(accepted(subject.store.append(&group).unwrap()), 5_000);
+    assert_eq!(accepted(subject.store.append(&group).unwrap()), 0);
+    assert_eq!(subject.count(owner), 5_000);
+}
+
+fn of_many_who_send_the_same_ids_at_once_exactly_one_is_told_accepted(subject: &Subject) {
+    const THREADS: usize = 64;
+    let owner = subject.owner();
+    let ids: Vec<String> = (0..40).map(|number| format!("id-{number}")).collect();
+    let outcomes = at_once(THREADS, |thread| {
+        // Each in another order, in which naive writers would wait for one another in a circle.
+        let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        ids.rotate_left(thread % 40);
+        if thread % 2 == 0 {
+            ids.reverse();
+        }
+        let outcomes = subject.append(submission(owner, now(), &ids));
+        ids.into_iter()
+            .zip(outcomes)
+            .filter(|(_, one)| *one == Accepted)
+            .map(|(id, _)| id.to_owned())
+            .collect::<Vec<_>>()
+    });
+    let mut accepted: Vec<String> = outcomes.into_iter().flatten().collect();
+    accepted.sort();
+    let mut expected = ids.clone();
+    expected.sort();
+    assert_eq!(accepted, expected);
+    assert_eq!(subject.count(owner), ids.len());
+}
+
+fn payloads_are_kept_byte_for_byte(subject: &Subject) {
+    let owner = subject.owner();
+    let long = format!(r#"{{"long":"{}"}}"#, "x'\\\"€".replace('\\', "\\\\").replace('"', "\\\"").repeat(4000));
+    let payloads = [
+        "{}",
+        "{ \"b\" : 1 ,\n\t\"a\":-0, \"a\":2, \"z\":null, \"e\":{} , \"l\":[ ] }",
+        r#"{"n":1234567890123456789012345678901234567890,"f":1.10,"x":1E+2,"s":0.1e-7}"#,
+        r#"{"u":"\ud83d\ude00 \u00e9 \/ \\u0000 😀 e\u0301","":{"":null}}"#,
+        r#"{"copy":"\\. \\N \t","sql":"'; DROP TABLE events; --"}"#,
+        "{\"u\":\"\u{FFFF}\u{10FFFF}\u{2028}\u{FEFF}\"}",
+        &long,
+    ];
+    let object = |text: &str| Some(std::borrow::Cow::Owned(serde_raw(text)));
+    let with = |(number, text): (usize, &&str)| {
+        let id = number.to_string();
+        let draft = EventDraft {
+            properties: object(text),
+            traits: object(payloads[(number + 1) % payloads.len()]),
+            context: object(payloads[(number + 2) % payloads.len()]),
+            ..draft(&id)
+        };
+        event(draft, now())
+    };
+    let events: Vec<_> = payloads.iter().enumerate().map(with).collect();
+    subject.append(Submission { owner, received_at: now(), events });
+    for (number, text) in payloads.iter().enumerate() {
+        let parts = stored(subject, owner, &number.to_string()).parts;
+        assert_eq!(parts.properties.as_ref().map(JsonObject::as_str), Some(*text));
+        assert_eq!(parts.traits.as_ref().map(JsonObject::as_str), Some(payloads[(number + 1) % payloads.len()]));
+        assert_eq!(parts.context.as_ref().map(JsonObject::as_str), Some(payloads[(number + 2) % payloads.len()]));
+    }
+}
+
+fn texts_are_kept_character_for_character(subject: &Subject) {
+    let owner = subject.owner();
+    let texts = [
+        "a'b\"c\\d",
+        "tab\there",
+        "line\nfeed\r\n",
+        "\\N",
+        "\\.",
+        "\u{FFFF}\u{FFFE}\u{10FFFF}",
+        "😀👨‍👩‍👧 שלום",
+        " blanks ",
+        "NULL",
+        "\u{1}\u{7f}",
+    ];
+    for (number, text) in texts.into_iter().enumerate() {
+        let id = number.to_string();
+        let draft = EventDraft {
+            anonymous_id: Some(text.into()),
+            user_id: Some(text.into()),
+            session_id: Some(text.into()),
+            ..draft(&id)
+        };
+        subject.append(Submission { owner, received_at: now(), events: vec![event(draft, now())] });
+        let parts = stored(subject, owner, &id).parts;
+        assert_eq!([parts.anonymous_id, parts.user_id, parts.session_id].map(Option::unwrap), [text; 3].map(Box::from));
+    }
+}
+
+fn times_are_kept_to_the_microsecond(subject: &Subject) {
+    let owner = subject.owner();
+    let times = [
+        "1970-01-01T00:00:00.000000Z",
+        "1969-12-31T23:59:59.999999Z",
+        "1900-02-28T23:59:59.000001Z",
+        "0000-01-01T00:00:00.000000Z",
+        "1999-12-31T23:59:59.999999Z",
+        "2000-02-29T00:00:00.000001Z",
+        "2038-01-19T03:14:08.000000Z",
+        "2100-02-28T23:59:59.999999Z",
+        "2026-11-22T10:00:00.123457Z",
+    ];
+    for time in times {
+        let draft = EventDraft { timestamp: Some(time.into()), ..draft(time) };
+        let mut corrected = event(draft.clone(), now());
+        assert_eq!(corrected.parts().sent_timestamp, None);
+        subject.append(Submission { owner, received_at: now(), events: vec![corrected.clone()] });
+        assert_eq!(stored(subject, owner, time).parts.occurred_at, at(time));
+        // The same with a time that was corrected.
+        let mut parts = Vec::new();
+        let mut reception = mercurio_domain::event::Reception::at(now());
+        reception.sent_at = Some(after(0));
+        reception.limits.max_event_age_days = 0;
+        reception.limits.max_event_future_seconds = u32::MAX;
+        let id = format!("{time}+");
+        let draft = EventDraft { event_id: Some(id.as_str().into()), ..draft };
+        let valid = draft.check("", &reception, || EventId::lookup(""), &mut parts).unwrap();
+        corrected = mercurio_domain::event::EnrichedEvent::new(valid, corrected.enrichment().clone());
+        subject.append(Submission { owner, received_at: now(), events: vec![corrected] });
+        assert_eq!(stored(subject, owner, &id).parts.sent_timestamp, Some(at(time)));
+    }
+    assert_eq!(subject.count(owner), 2 * times.len());
+}
+
+fn an_event_without_the_optional_members_has_none(subject: &Subject) {
+    let owner = subject.owner();
+    subject.append(submission(owner, now(), &["a"]));
+    let parts = stored(subject, owner, "a").parts;
+    assert_eq!((parts.anonymous_id, parts.session_id, parts.sent_timestamp), (None, None, None));
+    assert_eq!((parts.properties, parts.traits, parts.context), (None, None, None));
+    assert_eq!(parts.schema_version.to_string(), "1.0.0");
+}
+
+fn events_received_on_different_days_go_together(subject: &Subject) {
+    let owner = subject.owner();
+    let days = [
+        "2026-11-22T23:59:59.999999Z",
+        "2026-11-23T00:00:00.000000Z",
+        "2024-02-29T12:00:00Z",
+        "1970-01-01T00:00:00Z",
+        "2100-01-01T00:00:00Z",
+    ];
+    let group: Vec<_> = days.iter().map(|day| submission(owner, at(day), &[*day])).collect();
+    assert!(subject.store.append(&group).unwrap().into_iter().all(|outcomes| outcomes == [Accepted]));
+    for day in days {
+        assert_eq!(stored(subject, owner, day).received_at, at(day));
+    }
+    assert_eq!(subject.count(owner), days.len());
+}
+
+fn an_event_is_found_only_by_its_owner(subject: &Subject) {
+    let (owner, stranger) = (subject.owner(), subject.owner());
+    subject.append(submission(owner, now(), &["a"]));
+    let id = EventId::lookup("a");
+    assert!(subject.store.event(owner, &id).unwrap().is_some());
+    assert_eq!(subject.store.event(stranger, &id).unwrap(), None);
+    assert_eq!(subject.store.event(other_workspace(owner), &id).unwrap(), None);
+    // Another text with the same key can't be made; one that is its key's text is another id.
+    let imitation = EventId::lookup(EventKey::of(&id).0.to_string());
+    assert_eq!(subject.store.event(owner, &imitation).unwrap(), None);
+}

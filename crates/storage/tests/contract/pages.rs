@@ -1,0 +1,164 @@
+//! Pages of events: their order, their filters, and how they hang together.
+
+use mercurio_domain::event::{EventDraft, EventType};
+use mercurio_domain::store::{EventQuery, Position, Submission};
+use mercurio_domain::testing::submission;
+use mercurio_domain::{EventId, EventKey, Owner};
+use uuid::Uuid;
+
+use crate::setup::{Subject, after, draft, event, now, other_workspace};
+
+on_every_store! {
+    events_come_newest_first,
+    equal_times_come_in_the_order_of_keys_and_pages_cut_them_anywhere,
+    keys_are_ordered_as_uuids_are,
+    a_page_tells_whether_there_is_another,
+    each_filter_holds_and_all_hold_together,
+    the_bounds_of_time_include_the_first_and_exclude_the_last,
+    a_page_shows_one_workspace_alone,
+}
+
+fn events_come_newest_first(subject: &Subject) {
+    let owner = subject.owner();
+    for (id, seconds) in [("b", 2), ("d", 4), ("a", 1), ("c", 3)] {
+        subject.append(submission(owner, after(seconds), &[id]));
+    }
+    assert_eq!(subject.walk(owner, &EventQuery::default()), ["d", "c", "b", "a"]);
+}
+
+/// Ids that are UUIDs, and so their own keys, spread over the whole range.
+fn uuids(count: u128) -> Vec<Uuid> {
+    (0..count)
+        .map(|number| uuid::Builder::from_random_bytes((number * (u128::MAX / count)).to_be_bytes()).into_uuid())
+        .collect()
+}
+
+fn equal_times_come_in_the_order_of_keys_and_pages_cut_them_anywhere(subject: &Subject) {
+    let owner = subject.owner();
+    let mut uuids = uuids(12);
+    let ids: Vec<String> = uuids.iter().map(Uuid::to_string).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    // Six at one time, six at another, sent in an order of no meaning.
+    subject.append(submission(owner, after(1), &[ids[3], ids[0], ids[11], ids[7], ids[5], ids[2]]));
+    subject.append(submission(owner, after(0), &[ids[10], ids[1], ids[9], ids[4], ids[8], ids[6]]));
+    uuids.sort();
+    uuids.reverse();
+    let late = |uuid: &&Uuid| [3, 0, 11, 7, 5, 2].map(|index| ids[index]).contains(&uuid.to_string().as_str());
+    let (late, early): (Vec<_>, Vec<_>) = uuids.iter().partition(late);
+    let expected: Vec<String> = late.into_iter().chain(early).map(Uuid::to_string).collect();
+    for limit in 1..=13 {
+        assert_eq!(subject.walk(owner, &EventQuery { limit, ..EventQuery::default() }), expected, "{limit}");
+    }
+}
+
+fn keys_are_ordered_as_uuids_are(subject: &Subject) {
+    let owner = subject.owner();
+    let mut uuids: Vec<Uuid> = uuids(40);
+    for byte in 0..16 {
+        // Neighbours that differ in one byte, around the sign of that byte.
+        for value in [0x00, 0x7f, 0x80, 0xff] {
+            let mut bytes = [0x55; 16];
+            bytes[byte] = value;
+            uuids.push(uuid::Builder::from_random_bytes(bytes).into_uuid());
+        }
+    }
+    uuids.sort();
+    uuids.dedup();
+    let ids: Vec<String> = uuids.iter().map(Uuid::to_string).collect();
+    subject.append(submission(owner, now(), &ids.iter().map(String::as_str).collect::<Vec<_>>()));
+    let page = EventQuery { limit: 1000, ..EventQuery::default() };
+    assert_eq!(subject.walk(owner, &page), ids.iter().rev().cloned().collect::<Vec<_>>());
+    for uuid in uuids {
+        let place = Position { occurred_at: now(), key: EventKey(uuid) };
+        let below = subject.walk(owner, &EventQuery { after: Some(place), ..page.clone() });
+        assert_eq!(below.len(), ids.iter().filter(|id| **id < uuid.to_string()).count());
+    }
+}
+
+fn a_page_tells_whether_there_is_another(subject: &Subject) {
+    let owner = subject.owner();
+    let page = |limit| subject.store.events(owner, &EventQuery { limit, ..EventQuery::default() }).unwrap();
+    assert_eq!((page(3).events.len(), page(3).next), (0, None));
+    for seconds in 0..3 {
+        subject.append(submission(owner, after(seconds), &[&seconds.to_string()]));
+    }
+    let last = Position { occurred_at: after(1), key: EventKey::of(&EventId::lookup("1")) };
+    assert_eq!((page(2).events.len(), page(2).next), (2, Some(last)));
+    assert_eq!((page(3).events.len(), page(3).next), (3, None));
+    assert_eq!((page(1000).events.len(), page(1000).next), (3, None));
+}
+
+fn each_filter_holds_and_all_hold_together(subject: &Subject) {
+    let owner = subject.owner();
+    let drafts = [
+        EventDraft { anonymous_id: Some("x".into()), session_id: Some("s".into()), ..draft("1") },
+        EventDraft { kind: Some("page".into()), event_name: Some("E".into()), ..draft("2") },
+        EventDraft { user_id: None, anonymous_id: Some("x ".into()), ..draft("3") },
+        EventDraft { user_id: Some("U".into()), session_id: Some("S".into()), kind: Some("page".into()), ..draft("4") },
+        EventDraft { event_name: Some("é'\\%_".into()), session_id: Some("s".into()), ..draft("5") },
+    ];
+    for (seconds, draft) in (0..).zip(drafts) {
+        let events = vec![event(draft, after(seconds))];
+        subject.append(Submission { owner, received_at: after(seconds), events });
+    }
+    let check = |query: EventQuery, expected: &[&str]| assert_eq!(subject.walk(owner, &query), expected, "{query:?}");
+    let query = EventQuery { limit: 2, ..EventQuery::default() };
+    let text = |text: &str| Some(text.to_owned());
+    check(query.clone(), &["5", "4", "3", "2", "1"]);
+    check(EventQuery { event_name: text("e"), ..query.clone() }, &["4", "3", "1"]);
+    check(EventQuery { event_name: text("E"), ..query.clone() }, &["2"]);
+    check(EventQuery { event_name: text("é'\\%_"), ..query.clone() }, &["5"]);
+    check(EventQuery { event_name: text("%"), ..query.clone() }, &[]);
+    check(EventQuery { kind: Some(EventType::Page), ..query.clone() }, &["4", "2"]);
+    check(EventQuery { kind: Some(EventType::Alias), ..query.clone() }, &[]);
+    check(EventQuery { anonymous_id: text("x"), ..query.clone() }, &["1"]);
+    check(EventQuery { anonymous_id: text("x "), ..query.clone() }, &["3"]);
+    check(EventQuery { user_id: text("u"), ..query.clone() }, &["5", "2", "1"]);
+    check(EventQuery { user_id: text("U"), ..query.clone() }, &["4"]);
+    check(EventQuery { session_id: text("s"), ..query }, &["5", "1"]);
+    check(EventQuery { user_id: text("u"), session_id: text("s"), ..query }, &["5", "1"]);
+    let all = EventQuery {
+        event_name: text("e"),
+        kind: Some(EventType::Track),
+        anonymous_id: text("x"),
+        user_id: text("u"),
+        session_id: text("s"),
+        from: Some(after(0)),
+        to: Some(after(1)),
+        after: Some(Position { occurred_at: after(1), key: EventKey(Uuid::nil()) }),
+        limit: 1,
+    };
+    check(all.clone(), &["1"]);
+    check(EventQuery { user_id: text("nobody"), ..all }, &[]);
+}
+
+fn the_bounds_of_time_include_the_first_and_exclude_the_last(subject: &Subject) {
+    let owner = subject.owner();
+    for seconds in 0..4 {
+        subject.append(submission(owner, after(seconds), &[&seconds.to_string()]));
+    }
+    let check = |from, to, expected: &[&str]| {
+        let query = EventQuery { from, to, limit: 1, ..EventQuery::default() };
+        assert_eq!(subject.walk(owner, &query), expected);
+    };
+    check(Some(after(1)), None, &["3", "2", "1"]);
+    check(None, Some(after(2)), &["1", "0"]);
+    check(Some(after(1)), Some(after(3)), &["2", "1"]);
+    check(Some(after(2)), Some(after(2)), &[]);
+    check(Some(after(1).checked_add_micros(1).unwrap()), Some(after(3).checked_add_micros(1).unwrap()), &["3", "2"]);
+}
+
+fn a_page_shows_one_workspace_alone(subject: &Subject) {
+    let (owner, stranger) = (subject.owner(), subject.owner());
+    let neighbour = other_workspace(owner);
+    // A workspace's number alone opens nothing.
+    let crossed = Owner { tenant_id: owner.tenant_id, workspace_id: stranger.workspace_id };
+    subject.append(submission(owner, now(), &["mine"]));
+    subject.append(submission(neighbour, now(), &["beside"]));
+    subject.append(submission(stranger, now(), &["foreign"]));
+    for (owner, expected) in
+        [(owner, &["mine"][..]), (neighbour, &["beside"]), (stranger, &["foreign"]), (crossed, &[])]
+    {
+        assert_eq!(subject.walk(owner, &EventQuery::default()), expected);
+    }
+}

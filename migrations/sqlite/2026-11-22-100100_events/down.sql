@@ -1,0 +1,3 @@
+-- Takes every event away.
+
+DROP TABLE events;
