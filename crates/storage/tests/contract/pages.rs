@@ -115,7 +115,7 @@ fn each_filter_holds_and_all_hold_together(subject: &Subject) {
     check(EventQuery { anonymous_id: text("x "), ..query.clone() }, &["3"]);
     check(EventQuery { user_id: text("u"), ..query.clone() }, &["5", "2", "1"]);
     check(EventQuery { user_id: text("U"), ..query.clone() }, &["4"]);
-    check(EventQuery { session_id: text("s"), ..query }, &["5", "1"]);
+    check(EventQuery { session_id: text("s"), ..query.clone() }, &["5", "1"]);
     check(EventQuery { user_id: text("u"), session_id: text("s"), ..query }, &["5", "1"]);
     let all = EventQuery {
         event_name: text("e"),

@@ -1,0 +1,254 @@
+//! The schema: the migrations make what the program expects, go back, and may be run by many at once.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+use mercurio_domain::store::{SchemaState, Store};
+use mercurio_domain::testing::{at, provisioning, submission};
+use mercurio_domain::verdict::Outcome;
+use mercurio_storage::testing::TestDatabase;
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+/// Every column of every table of ours, as `table.column type`, with `Nullable<…>` where it is. Partitions are left out.
+const POSTGRES_COLUMNS: &str = "
+    SELECT format('%s.%s %s', c.relname, a.attname, CASE WHEN a.attnotnull THEN t ELSE 'Nullable<' || t || '>' END) AS line
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0,
+    LATERAL (SELECT CASE a.atttypid::regtype::text
+        WHEN 'bigint' THEN 'BigInt' WHEN 'text' THEN 'Text' WHEN 'timestamp with time zone' THEN 'Timestamptz'
+        WHEN 'uuid' THEN 'Uuid' WHEN 'json' THEN 'Json' WHEN 'bytea' THEN 'Bytea' ELSE a.atttypid::regtype::text END) x(t)
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
+        AND c.relname NOT LIKE E'\\\\_\\\\_%'
+    ORDER BY c.relname, a.attnum";
+const SQLITE_COLUMNS: &str = "
+    SELECT m.name || '.' || c.name || ' ' || CASE WHEN c.\"notnull\" THEN t.t ELSE 'Nullable<' || t.t || '>' END AS line
+    FROM sqlite_schema m JOIN pragma_table_info(m.name) c
+    JOIN (SELECT 'INTEGER' AS s, 'BigInt' AS t UNION SELECT 'TEXT', 'Text' UNION SELECT 'BLOB', 'Binary') t ON t.s = c.type
+    WHERE m.type = 'table' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\' AND m.name NOT LIKE 'sqlite%'
+    ORDER BY m.name, c.cid";
+/// All that the database knows of its shape, in one order.
+const POSTGRES_DUMP: &str = "
+    SELECT 'column ' || table_name || ordinal_position || column_name || data_type || is_nullable || is_identity
+        || coalesce(collation_name, '') AS line FROM information_schema.columns WHERE table_schema = 'public'
+    UNION ALL SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public'
+    UNION ALL SELECT 'constraint ' || conrelid::regclass || conname || pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace
+    ORDER BY 1";
+const SQLITE_DUMP: &str = "SELECT type || name || tbl_name || coalesce(sql, '') AS line FROM sqlite_schema WHERE name <> 'sqlite_sequence' ORDER BY 1";
+
+fn postgres(database: &TestDatabase) -> PgConnection {
+    PgConnection::establish(&database.url_text()).unwrap()
+}
+
+fn sqlite(database: &TestDatabase) -> SqliteConnection {
+    SqliteConnection::establish(database.url_text().strip_prefix("sqlite://").unwrap()).unwrap()
+}
+
+macro_rules! lines {
+    ($connection:expr, $sql:expr) => {{
+        let lines: Vec<Line> = diesel::sql_query($sql).load($connection).unwrap();
+        lines.into_iter().map(|line| line.line).collect::<Vec<String>>()
+    }};
+}
+
+fn folder(database: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations").join(database)
+}
+
+/// The names of the migrations in a folder, oldest first.
+fn names(database: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder(database)).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The tables of a `schema.rs`, as `table.column type`, tables by name.
+fn declared(source: &str) -> Vec<String> {
+    let mut tables: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for block in source.split("diesel::table! {").skip(1) {
+        let mut lines = block[..block.find("\n}").unwrap()].lines().map(str::trim).filter(|line| !line.is_empty());
+        let table = lines.next().unwrap().split(' ').next().unwrap();
+        let mut renamed = None;
+        for line in lines {
+            if let Some(name) = line.strip_prefix("#[sql_name = \"") {
+                renamed = name.strip_suffix("\"]");
+            } else if let Some((name, kind)) = line.split_once(" -> ") {
+                let name = renamed.take().unwrap_or(name);
+                tables.entry(table).or_default().push(format!("{table}.{name} {}", kind.trim_end_matches(',')));
+            }
+        }
+    }
+    tables.into_values().flatten().collect()
+}
+
+#[test]
+fn a_fresh_database_is_what_schema_rs_says() {
+    let declared_postgres = declared(include_str!("../src/postgres/schema.rs"));
+    assert_eq!(lines!(&mut postgres(&TestDatabase::postgres()), POSTGRES_COLUMNS), declared_postgres);
+    let declared_sqlite = declared(include_str!("../src/sqlite/schema.rs"));
+    assert_eq!(lines!(&mut sqlite(&TestDatabase::sqlite()), SQLITE_COLUMNS), declared_sqlite);
+    assert!(declared_postgres.len() > 40 && declared_sqlite.len() > 35);
+}
+
+#[test]
+fn both_databases_have_migrations_of_the_same_names_each_with_a_way_back() {
+    assert_eq!(names("postgres"), names("sqlite"));
+    for database in ["postgres", "sqlite"] {
+        for name in names(database) {
+            for file in ["up.sql", "down.sql"] {
+                let sql = fs::read_to_string(folder(database).join(&name).join(file)).unwrap();
+                assert!(sql.starts_with("-- "), "{database}/{name}/{file} does not say what it is for");
+            }
+        }
+    }
+}
+
+#[test]
+fn up_down_up_makes_the_same_schema() {
+    let database = TestDatabase::empty_postgres();
+    let connection = &mut postgres(&database);
+    let source = FileBasedMigrations::from_path(folder("postgres")).unwrap();
+    connection.run_pending_migrations(source.clone()).unwrap();
+    let first = lines!(connection, POSTGRES_DUMP);
+    connection.revert_all_migrations(source.clone()).unwrap();
+    let empty = lines!(connection, POSTGRES_DUMP);
+    assert!(empty.iter().all(|line| line.contains("__diesel_schema_migrations")), "{empty:?}");
+    connection.run_pending_migrations(source).unwrap();
+    assert_eq!(lines!(connection, POSTGRES_DUMP), first);
+
+    let database = TestDatabase::empty_sqlite();
+    let connection = &mut sqlite(&database);
+    let source = FileBasedMigrations::from_path(folder("sqlite")).unwrap();
+    connection.run_pending_migrations(source.clone()).unwrap();
+    let first = lines!(connection, SQLITE_DUMP);
+    connection.revert_all_migrations(source.clone()).unwrap();
+    let empty = lines!(connection, SQLITE_DUMP);
+    assert!(empty.iter().all(|line| line.contains("__diesel_schema_migrations")), "{empty:?}");
+    connection.run_pending_migrations(source).unwrap();
+    assert_eq!(lines!(connection, SQLITE_DUMP), first);
+}
+
+#[test]
+fn an_empty_database_lacks_every_migration_and_is_not_changed_by_asking() {
+    for (database, names) in
+        [(TestDatabase::empty_postgres(), names("postgres")), (TestDatabase::empty_sqlite(), names("sqlite"))]
+    {
+        let store = database.store();
+        store.ping().unwrap();
+        for _ in 0..2 {
+            assert_eq!(store.schema_state().unwrap(), SchemaState::Older(names.clone()));
+        }
+        assert_eq!(store.migrate().unwrap(), names);
+        assert_eq!(store.schema_state().unwrap(), SchemaState::Current);
+        assert_eq!(store.migrate().unwrap(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_half_migrated_database_gets_the_rest_and_a_newer_one_is_recognised() {
+    let check = |store: &dyn Store, run: &mut dyn FnMut(&str), last: String| {
+        store.migrate().unwrap();
+        run("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')");
+        assert_eq!(store.schema_state().unwrap(), SchemaState::Newer(vec!["99991231000000".to_owned()]));
+        // A newer database is left as it is by an older program's migrate, too.
+        assert_eq!(store.migrate().unwrap(), Vec::<String>::new());
+        run("DELETE FROM __diesel_schema_migrations WHERE version = '99991231000000'");
+        run("DROP TABLE events");
+        run("DROP TABLE IF EXISTS event_keys");
+        run("DELETE FROM __diesel_schema_migrations WHERE version = '20261122100100'");
+        assert_eq!(store.schema_state().unwrap(), SchemaState::Older(vec![last.clone()]));
+        assert_eq!(store.migrate().unwrap(), [last]);
+        assert_eq!(store.schema_state().unwrap(), SchemaState::Current);
+    };
+    let database = TestDatabase::empty_postgres();
+    let connection = &mut postgres(&database);
+    let mut run = |sql: &str| connection.batch_execute(sql).unwrap();
+    check(&*database.store(), &mut run, names("postgres")[1].clone());
+    let database = TestDatabase::empty_sqlite();
+    let connection = &mut sqlite(&database);
+    let mut run = |sql: &str| connection.batch_execute(sql).unwrap();
+    check(&*database.store(), &mut run, names("sqlite")[1].clone());
+}
+
+#[test]
+fn of_many_who_migrate_an_empty_database_at_once_one_does_it() {
+    for (database, names) in
+        [(TestDatabase::empty_postgres(), names("postgres")), (TestDatabase::empty_sqlite(), names("sqlite"))]
+    {
+        // As many processes: each has a store of its own.
+        let stores: Vec<_> = (0..4).map(|_| database.another_store()).collect();
+        let barrier = std::sync::Barrier::new(stores.len());
+        let mut ran: Vec<String> = std::thread::scope(|scope| {
+            let migrate = |store: &std::sync::Arc<dyn Store>| {
+                barrier.wait();
+                store.migrate().unwrap()
+            };
+            let threads: Vec<_> = stores.iter().map(|store| scope.spawn(move || migrate(store))).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        ran.sort();
+        assert_eq!(ran, names);
+        assert_eq!(database.store().schema_state().unwrap(), SchemaState::Current);
+    }
+}
+
+#[test]
+fn partitions_are_made_for_today_a_week_ahead_and_every_day_that_comes() {
+    const PARTITIONS: &str = "SELECT inhrelid::regclass::text AS line FROM pg_inherits
+        WHERE inhparent = 'events'::regclass ORDER BY 1";
+    let database = TestDatabase::postgres();
+    let connection = &mut postgres(&database);
+    let ahead = lines!(
+        connection,
+        "SELECT 'events_' || to_char((now() AT TIME ZONE 'UTC')::date + n, 'YYYYMMDD') AS line FROM generate_series(0, 7) n"
+    );
+    assert_eq!(lines!(connection, PARTITIONS), ahead);
+    let store = database.store();
+    let owner = store.provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap().api_key.owner;
+    store.append(&[submission(owner, at("2020-02-28T23:59:59.999999Z"), &["a"])]).unwrap();
+    let days = ["0228", "0229", "0301", "0302", "0303", "0304", "0305", "0306"].map(|day| format!("events_2020{day}"));
+    assert_eq!(lines!(connection, PARTITIONS), [days.as_slice(), &ahead].concat());
+    // One that is taken away behind the service's back is made again, and what it held stays known as stored.
+    connection.batch_execute("DROP TABLE events_20200229; DROP TABLE events_20200228").unwrap();
+    let late = submission(owner, at("2020-02-28T10:00:00Z"), &["a", "b"]);
+    assert_eq!(store.append(&[late]).unwrap(), [[Outcome::Duplicate, Outcome::Accepted]]);
+    assert_eq!(lines!(connection, PARTITIONS).len(), 16);
+}
+
+#[test]
+fn many_servers_that_meet_a_new_day_at_once_make_one_partition_and_lose_nothing() {
+    let database = TestDatabase::postgres();
+    let owner = database.store().provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap();
+    let owner = owner.api_key.owner;
+    let stores: Vec<_> = (0..4).map(|_| database.another_store()).collect();
+    let barrier = std::sync::Barrier::new(2 * stores.len());
+    std::thread::scope(|scope| {
+        for (number, store) in stores.iter().chain(&stores).enumerate() {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                barrier.wait();
+                for day in 1..=20 {
+                    let day = at(&format!("2031-01-{day:02}T00:00:00Z"));
+                    // One id of its own, one that all have.
+                    let ids = [format!("{number} {day}"), format!("all {day}")];
+                    let group = [submission(owner, day, &[&ids[0], &ids[1]])];
+                    assert_eq!(store.append(&group).unwrap()[0][0], Outcome::Accepted);
+                }
+            });
+        }
+    });
+    let count = lines!(&mut postgres(&database), "SELECT count(*)::text AS line FROM events");
+    assert_eq!(count, [(20 * 9).to_string()]);
+}
