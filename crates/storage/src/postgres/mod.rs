@@ -111,7 +111,7 @@ const MESSAGES: [(&str, Fault); 24] = [
 
 /// For connections that read. With the default, made for turning disks, the planner would rather read all of a small
 /// workspace's events and sort them than go down the index (docs/adr/0002-keys-first-tables.md, "Pages").
-const READER: &str = "SET random_page_cost = 1.1";
+pub(super) const READER: &str = "SET random_page_cost = 1.1";
 
 /// Readies a new connection.
 fn set_up(connection: &mut PgConnection, statement_timeout: Duration, settings: &str) -> QueryResult<()> {

@@ -5,7 +5,7 @@ mod events;
 mod schema;
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -29,16 +29,22 @@ use crate::{migrations, transaction};
 
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 /// After how many pages (of 4 KiB) of the write-ahead log a commit carries them over into the database. The log then
-/// begins anew, unless a reader still needs it; a read is one statement long.
+/// begins anew, unless a reader still looks at it.
 const CHECKPOINT_PAGES: u32 = 4_000;
-/// To how many bytes the log's file is cut when it begins anew.
-const LOG_BYTES: u64 = 64 * 1024 * 1024;
+/// How many bytes the log may have. Where reads follow each other without a gap, it never begins anew by itself, and grows.
+const LOG_BYTES: u64 = 32 * 1024 * 1024;
+/// How long a writer waits for readers to let go of a log that has become too long; then it tries again after its next
+/// group.
+const LOG_WAIT_MS: u32 = 100;
 
 /// The store in SQLite. Readers never wait for the writer, nor it for them.
 pub(crate) struct SqliteStore {
     readers: Pool<SqliteConnection>,
     /// One connection: SQLite has one writer at a time, and waiting here is fairer than in its own loop.
     writer: Pool<SqliteConnection>,
+    /// The file of the write-ahead log.
+    log: PathBuf,
+    timeout_ms: u128,
 }
 
 impl Driver for SqliteConnection {
@@ -108,6 +114,8 @@ impl SqliteStore {
                 ),
             ),
             readers: pool(options.max_read_connections, "PRAGMA query_only = ON;".to_owned()),
+            log: PathBuf::from(format!("{address}-wal")),
+            timeout_ms,
         };
         // The writer makes the file; a reader must not come before it.
         store.writer.take().map_err(|failure| {
@@ -115,6 +123,19 @@ impl SqliteStore {
             unusable(format!("{} can't be opened: {}", path.display(), failed.reason))
         })?;
         Ok(store)
+    }
+
+    /// Makes the log begin anew where it has become too long: waits until all that is in it was carried over and no reader
+    /// looks at it. New readers don't stand in the way.
+    fn bound_log(&self) {
+        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
+            let pragmas = format!(
+                "PRAGMA busy_timeout = {LOG_WAIT_MS}; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = {}",
+                self.timeout_ms
+            );
+            // What was stored is stored. Where this fails, the log stays long until the next group.
+            self.writer.take().map(|mut connection| connection.batch_execute(&pragmas)).ok();
+        }
     }
 }
 
@@ -125,6 +146,7 @@ impl EventWriter for SqliteStore {
             return Ok(candidates.outcomes(&[]));
         }
         let fresh = transaction::write(&self.writer, |connection| events::append(connection, &candidates))?;
+        self.bound_log();
         Ok(candidates.outcomes(&fresh))
     }
 
@@ -202,4 +224,28 @@ fn applied(connection: &mut SqliteConnection) -> Result<Vec<String>, Failure> {
         return Ok(Vec::new());
     }
     Ok(__diesel_schema_migrations::table.select(__diesel_schema_migrations::version).load(connection)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::sql_types::BigInt;
+
+    use super::*;
+
+    #[test]
+    fn a_commit_reaches_the_disk_before_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("mercurio.db"), &StoreOptions::default()).unwrap();
+        let setting = |pool: &Pool<SqliteConnection>, name: &str| -> i64 {
+            let mut connection = pool.take().unwrap();
+            let sql = format!("(SELECT {name} FROM pragma_{name})");
+            diesel::select(diesel::dsl::sql::<BigInt>(&sql)).get_result(&mut **connection).unwrap()
+        };
+        assert_eq!(setting(&store.writer, "synchronous"), 2, "FULL");
+        assert_eq!(setting(&store.writer, "foreign_keys"), 1);
+        assert_eq!(setting(&store.readers, "query_only"), 1);
+        let mode = diesel::dsl::sql::<diesel::sql_types::Text>("(SELECT journal_mode FROM pragma_journal_mode)");
+        let mode: String = diesel::select(mode).get_result(&mut **store.writer.take().unwrap()).unwrap();
+        assert_eq!(mode, "wal");
+    }
 }

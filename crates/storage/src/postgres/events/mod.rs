@@ -219,3 +219,6 @@ fn page_query(
     }
     page
 }
+
+#[cfg(test)]
+mod tests;

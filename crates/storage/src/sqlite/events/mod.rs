@@ -192,3 +192,6 @@ fn page_query(
     }
     page
 }
+
+#[cfg(test)]
+mod tests;

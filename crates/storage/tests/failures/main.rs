@@ -1,0 +1,27 @@
+//! Databases that are away, come back, are locked, or refuse: what the caller is told, and that the store then goes on.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+mod postgres;
+mod server;
+mod sqlite;
+
+use mercurio_domain::Owner;
+use mercurio_domain::store::{Store, StoreError};
+use mercurio_domain::testing::{at, provisioning};
+
+/// The workspace of a new tenant.
+fn owner(store: &dyn Store) -> Owner {
+    store.provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap().api_key.owner
+}
+
+/// The error with its causes, as a log would show it.
+fn told(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! A PostgreSQL server of a test's own, to be stopped and started.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A server in a folder of its own. It ends with this value.
+pub(crate) struct Server {
+    folder: TempDir,
+    programs: PathBuf,
+    port: u16,
+}
+
+impl Server {
+    /// Makes a cluster that trusts everybody on loopback, with `settings` added to `postgresql.conf`, and starts it.
+    pub(crate) fn start(settings: &str) -> Self {
+        // Below /tmp and not TMPDIR: the server's user must be able to enter, and a socket's path is short.
+        let folder = TempDir::with_prefix_in("mercurio-server-", "/tmp").unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Self { folder, programs: programs(), port };
+        if is_root() {
+            run(Command::new("chown").arg("postgres:").arg(server.folder.path()));
+        }
+        server.run("initdb", &["-D", &server.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]);
+        let sockets = server.folder.path().display();
+        let settings = format!("fsync = off\nunix_socket_directories = '{sockets}'\nport = {port}\n{settings}\n");
+        let file = Path::new(&server.data()).join("postgresql.conf");
+        fs::write(&file, fs::read_to_string(&file).unwrap() + &settings).unwrap();
+        server.resume();
+        server
+    }
+
+    /// Starts the server again.
+    pub(crate) fn resume(&self) {
+        let log = self.folder.path().join("log");
+        self.run("pg_ctl", &["start", "-w", "-D", &self.data(), "-l", log.to_str().unwrap()]);
+    }
+
+    /// Stops the server as a crash would.
+    pub(crate) fn crash(&self) {
+        self.run("pg_ctl", &["stop", "-w", "-m", "immediate", "-D", &self.data()]);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").to_str().unwrap().to_owned()
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let program = self.programs.join(program);
+        // PostgreSQL refuses to run as root.
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        run(command.args(arguments).current_dir(self.folder.path()));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if Path::new(&self.data()).join("postmaster.pid").exists() {
+            self.crash();
+        }
+    }
+}
+
+fn is_root() -> bool {
+    String::from_utf8_lossy(&Command::new("id").arg("-u").output().unwrap().stdout).trim() == "0"
+}
+
+fn run(command: &mut Command) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    assert!(status.success(), "{command:?}\n{}{}", text(stdout), text(stderr));
+}
+
+/// Where the server's programs are: Debian keeps them out of PATH, one folder a version.
+fn programs() -> PathBuf {
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let candidates = debian.map(|version| version.path().join("bin")).chain(std::env::split_paths(&path));
+    let found = candidates.filter(|folder| folder.join("initdb").exists()).max();
+    found.unwrap_or_else(|| panic!("no PostgreSQL server found. On Debian and Ubuntu: apt-get install postgresql"))
+}
