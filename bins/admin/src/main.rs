@@ -1,2 +1,17 @@
-//! Start of mercurio-admin.
-fn main() {}
+//! Start of `mercurio-admin`: hands the machine to the library, and its exit code to the machine.
+
+use std::io;
+use std::process::ExitCode;
+
+use mercurio_admin::{Machine, SystemClock, UuidV7Ids, run, system_entropy};
+
+fn main() -> ExitCode {
+    let arguments = std::env::args_os().skip(1).collect();
+    let machine = Machine {
+        clock: &SystemClock,
+        ids: &UuidV7Ids,
+        entropy: &system_entropy,
+        setting: &|name| std::env::var_os(name).map(|text| text.to_string_lossy().into_owned()),
+    };
+    run(arguments, &machine, &mut io::stdout().lock(), &mut io::stderr().lock()).into()
+}

@@ -1,0 +1,69 @@
+//! The settings that the program reads from its environment, through a lookup function.
+
+use mercurio_domain::tenant::Name;
+use mercurio_storage::DatabaseUrl;
+
+/// A lookup of settings by name.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The database; the one in `data/` where nothing is set. What is wrong goes to `mistakes`, and never holds a password.
+pub fn database_url(setting: Lookup<'_>, mistakes: &mut Vec<String>) -> Option<DatabaseUrl> {
+    let Some(text) = setting("DATABASE_URL") else {
+        return Some(DatabaseUrl::default());
+    };
+    DatabaseUrl::parse(&text).map_err(|error| mistakes.push(format!("DATABASE_URL: {error}"))).ok()
+}
+
+/// The names of the tenant and the workspace to seed. What is wrong goes to `mistakes`.
+pub fn seed_names(setting: Lookup<'_>, mistakes: &mut Vec<String>) -> Option<(Name, Name)> {
+    let tenant = match setting("SEED_TENANT_NAME") {
+        Some(text) => name("SEED_TENANT_NAME", &text, mistakes),
+        None => {
+            mistakes.push("SEED_TENANT_NAME is not set: it names the tenant to make".to_owned());
+            None
+        }
+    };
+    let workspace = setting("SEED_WORKSPACE_NAME").unwrap_or_else(|| crate::cli::DEFAULT_WORKSPACE.to_owned());
+    let workspace = name("SEED_WORKSPACE_NAME", &workspace, mistakes);
+    tenant.zip(workspace)
+}
+
+/// Reads a name; what is wrong goes to `mistakes`, with `place`.
+pub(crate) fn name(place: &str, text: &str, mistakes: &mut Vec<String>) -> Option<Name> {
+    Name::parse(text).map_err(|error| mistakes.push(format!("{place}: {error}"))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup(settings: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+        |name| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    #[test]
+    fn without_a_setting_the_database_is_a_file_in_data() {
+        let mut mistakes = Vec::new();
+        let url = database_url(&lookup(&[]), &mut mistakes).unwrap();
+        assert_eq!((url.to_string().as_str(), mistakes.len()), ("sqlite://data/mercurio.db", 0));
+    }
+
+    #[test]
+    fn a_wrong_url_is_told_without_its_password() {
+        for url in ["", "mysql://u:hunter2@h/d", "postgres://u:hunter2@h:x/d", "postgres://u:hunter2@[h/d"] {
+            let mut mistakes = Vec::new();
+            assert_eq!(database_url(&|_| Some(url.to_owned()), &mut mistakes), None, "{url}");
+            assert!(mistakes[0].starts_with("DATABASE_URL: ") && !mistakes[0].contains("hunter2"), "{mistakes:?}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told() {
+        let mut mistakes = Vec::new();
+        assert_eq!(seed_names(&lookup(&[("SEED_WORKSPACE_NAME", " ")]), &mut mistakes), None);
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        let mut mistakes = Vec::new();
+        let (_, workspace) = seed_names(&lookup(&[("SEED_TENANT_NAME", "Acme")]), &mut mistakes).unwrap();
+        assert_eq!(workspace.as_str(), "Default");
+    }
+}

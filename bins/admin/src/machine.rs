@@ -1,0 +1,50 @@
+//! What the program asks of the machine: the time, ids, randomness, settings. An argument, so that tests choose it.
+
+use mercurio_domain::ids::IdGenerator;
+use mercurio_domain::{Clock, Timestamp};
+use uuid::Uuid;
+
+/// What the program asks of the machine.
+pub struct Machine<'a> {
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Ids of events.
+    pub ids: &'a dyn IdGenerator,
+    /// Fills a slice with randomness that nobody can guess.
+    pub entropy: &'a dyn Fn(&mut [u8]) -> Result<(), EntropyError>,
+    /// The setting of that name, if it is set.
+    pub setting: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// The operating system has no randomness to give.
+#[derive(Debug, thiserror::Error)]
+#[error("the operating system gives no randomness for a key")]
+pub struct EntropyError(#[source] getrandom::Error);
+
+/// Fills `bytes` from the operating system's generator.
+///
+/// # Errors
+/// [`EntropyError`] where there is none, as in a sandbox that forbids it.
+pub fn system_entropy(bytes: &mut [u8]) -> Result<(), EntropyError> {
+    getrandom::fill(bytes).map_err(EntropyError)
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        chrono::Utc::now().into()
+    }
+}
+
+/// UUIDs of version 7: ordered in time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UuidV7Ids;
+
+impl IdGenerator for UuidV7Ids {
+    fn next_uuid(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}

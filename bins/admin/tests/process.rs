@@ -1,0 +1,189 @@
+//! The real program, as a shell or a script runs it: exit codes, stdout, stderr, on SQLite and on PostgreSQL.
+
+use std::process::{Child, Command, Output, Stdio};
+
+use mercurio_domain::api_key::PresentedKey;
+use mercurio_storage::testing::TestDatabase;
+use serde_json::Value;
+
+/// A program with these words and settings, and nothing else of this machine's environment.
+fn program(line: &[&str], settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mercurio-admin"));
+    command.args(line).env_clear().envs(settings.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn start(line: &[&str], url: &str) -> Child {
+    program(line, &[("DATABASE_URL", url)]).spawn().expect("the program starts")
+}
+
+fn run(line: &[&str], settings: &[(&str, &str)]) -> Output {
+    program(line, settings).output().expect("the program runs")
+}
+
+/// What it printed, after it ended well.
+#[track_caller]
+fn done(output: &Output) -> Value {
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    serde_json::from_slice(&output.stdout).expect("one JSON value on stdout")
+}
+
+/// What it told on stderr, after it ended with `code` and printed nothing.
+#[track_caller]
+fn failed(output: &Output, code: i32) -> String {
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{err}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    assert!(err.starts_with("mercurio-admin: ") && !err.contains("panicked"), "{err}");
+    err
+}
+
+fn both() -> [TestDatabase; 2] {
+    [TestDatabase::sqlite(), TestDatabase::postgres()]
+}
+
+#[test]
+fn a_provisioned_key_authenticates_and_its_secret_is_nowhere_else() {
+    for database in both() {
+        let url = database.url_text();
+        let output = run(&["provision", "--tenant", "Acme", "--samples"], &[("DATABASE_URL", &url)]);
+        let printed = done(&output);
+        let key = printed["api_key"]["key"].as_str().expect("a key");
+        let presented = PresentedKey::parse(key).expect("a sound key");
+        let stored = database.another_store().find_api_key(presented.id()).unwrap().expect("the key's row");
+        assert!(presented.matches(&stored.secret_hash));
+        assert_eq!(printed["samples"]["events"], 3);
+        let (_, secret) = key.rsplit_once('_').unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(err.contains("shown this once") && !err.contains(secret), "{err}");
+    }
+}
+
+#[test]
+fn the_secret_is_not_in_the_file_of_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("new/mercurio.db").display());
+    let printed = done(&run(&["provision", "--tenant", "Acme"], &[("DATABASE_URL", &url)]));
+    let key = printed["api_key"]["key"].as_str().unwrap();
+    let (id, secret) = key.strip_prefix("mk_").and_then(|rest| rest.split_once('_')).unwrap();
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(folder.path().join("new")).unwrap() {
+        bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds(id) && !holds(secret));
+}
+
+#[test]
+fn of_two_that_take_one_name_at_once_one_gets_it() {
+    for database in both() {
+        let url = database.url_text();
+        let names = ["Acme", " aCME "];
+        let children = names.map(|name| start(&["provision", "--tenant", name], &url));
+        let outputs = children.map(|child| child.wait_with_output().expect("the program ends"));
+        let mut codes = outputs.each_ref().map(|output| output.status.code());
+        codes.sort_unstable();
+        let told = outputs.each_ref().map(|output| String::from_utf8_lossy(&output.stderr));
+        assert_eq!(codes, [Some(0), Some(3)], "{told:?}");
+        let err = failed(&run(&["provision", "--tenant", "ACME"], &[("DATABASE_URL", &url)]), 3);
+        assert!(err.contains("ACME"), "{err}");
+    }
+}
+
+#[test]
+fn seed_may_run_at_every_start() {
+    for database in both() {
+        let url = database.url_text();
+        let settings = [("DATABASE_URL", url.as_str()), ("SEED_TENANT_NAME", "Acme")];
+        let first = done(&run(&["seed"], &settings));
+        let again = run(&["seed"], &settings);
+        let second = done(&again);
+        assert!(first["api_key"]["key"].is_string());
+        assert_eq!(second["api_key"], Value::Null);
+        for member in ["tenant", "workspace", "created_at"] {
+            assert_eq!(first[member], second[member]);
+        }
+        assert!(String::from_utf8_lossy(&again.stderr).contains("exists"));
+    }
+}
+
+#[test]
+fn migrate_makes_the_schema_once() {
+    for database in [TestDatabase::empty_sqlite(), TestDatabase::empty_postgres()] {
+        let url = database.url_text();
+        let settings = [("DATABASE_URL", url.as_str())];
+        let first = done(&run(&["migrate"], &settings));
+        assert_eq!(first["backend"], database.store().backend().as_str());
+        assert_eq!(first["state"], "current");
+        assert!(first["applied"].as_array().is_some_and(|applied| !applied.is_empty()), "{first}");
+        let second = done(&run(&["migrate"], &settings));
+        assert_eq!(second["applied"].as_array().map(Vec::len), Some(0));
+    }
+}
+
+#[test]
+fn on_postgres_provision_asks_for_migrate_and_changes_no_schema() {
+    let database = TestDatabase::empty_postgres();
+    let url = database.url_text();
+    let settings = [("DATABASE_URL", url.as_str())];
+    let err = failed(&run(&["provision", "--tenant", "Acme"], &settings), 1);
+    assert!(err.contains("mercurio-admin migrate"), "{err}");
+    done(&run(&["migrate"], &settings));
+    done(&run(&["provision", "--tenant", "Acme"], &settings));
+}
+
+#[test]
+fn wrong_usage_is_told_on_stderr() {
+    let settings = [("DATABASE_URL", "sqlite://never/opened.db")];
+    for line in [&[][..], &["destroy"], &["provision"], &["provision", "--tenant", " "], &["migrate", "--now"]] {
+        failed(&run(line, &settings), 64);
+    }
+    for url in ["", "mercurio.db", "mysql://u:hunter2@localhost/d", "postgres://u:hunter2@localhost:port/d"] {
+        let err = failed(&run(&["migrate"], &[("DATABASE_URL", url)]), 64);
+        assert!(err.contains("DATABASE_URL") && !err.contains("hunter2"), "{err}");
+    }
+    let err = failed(&run(&["seed"], &[]), 64);
+    assert!(err.contains("SEED_TENANT_NAME"), "{err}");
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_told_without_its_password() {
+    // Nobody listens on a port that was just free, and a file can't be made below a file.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let below = format!("sqlite://{}/mercurio.db", file.path().display());
+    for url in [format!("postgres://u:hunter2@127.0.0.1:{port}/d"), below] {
+        for line in [&["migrate"][..], &["provision", "--tenant", "Acme"]] {
+            let err = failed(&run(line, &[("DATABASE_URL", &url)]), 69);
+            assert!(!err.contains("hunter2"), "{err}");
+            assert_eq!(err.lines().count(), 1, "{err}");
+        }
+    }
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    for line in [&["--help"][..], &["provision", "--help"], &["--version"]] {
+        let output = run(line, &[]);
+        assert_eq!(output.status.code(), Some(0), "{line:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("mercurio-admin"), "{line:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{line:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_is_gone_makes_no_panic() {
+    let database = TestDatabase::sqlite();
+    let url = database.url_text();
+    for (line, code) in [(&["--help"][..], 0), (&["provision", "--tenant", "Acme"], 1)] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = program(line, &[("DATABASE_URL", &url)]);
+        let output = command.stdout(writer).spawn().and_then(Child::wait_with_output).expect("the program ends");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{err}");
+        assert!(!err.contains("panicked"), "{err}");
+    }
+}
