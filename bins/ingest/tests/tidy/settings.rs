@@ -8,7 +8,12 @@ use crate::source::Source;
 pub(crate) fn settings_of(text: &str) -> BTreeSet<String> {
     let code = Source::read(text).code_and_literals();
     let words = code.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
-    words.filter(|word| is_setting(word)).map(str::to_owned).collect()
+    let mut settings: BTreeSet<String> = words.filter(|word| is_setting(word)).map(str::to_owned).collect();
+    // What a build script hands to the code is set by no person.
+    for rest in code.split("env!(").skip(1) {
+        settings.remove(rest.split('"').nth(1).unwrap_or_default());
+    }
+    settings
 }
 
 /// A prefix alone is no name, and MERCURIO_TEST_… is for the tests, not for who runs a server.
@@ -59,6 +64,7 @@ fn a_setting_is_found_in_code_and_literals_but_not_in_comments_and_tests() {
     check("get(\"MERCURIO_ADDR\")", &["MERCURIO_ADDR"]);
     check("get(\"DATABASE_URL\"); format!(\"set MERCURIO_B2_MS=1\")", &["DATABASE_URL", "MERCURIO_B2_MS"]);
     check("// MERCURIO_ADDR\n#[cfg(test)] mod tests { const A: &str = \"MERCURIO_B\"; }", &[]);
+    check("concat!(\"a\", env!(\"MERCURIO_BUILD_HASH\")); get(\"MERCURIO_ADDR\")", &["MERCURIO_ADDR"]);
     check("starts_with(\"MERCURIO_\"); \"MERCURIO_RATE_\"; \"MERCURIO_TEST_POSTGRES_URL\"; MERCURIO_Odd", &[]);
 }
 
