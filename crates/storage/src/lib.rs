@@ -3,7 +3,7 @@
 //! A [`DatabaseUrl`] names a database, [`open`] makes a store of it. Every method blocks; async callers run it on threads
 //! meant for that. No type of diesel and no status code leaves this crate.
 //!
-//! Inside: [`postgres`] and [`sqlite`] are twins, with the same names in the same order, and know nothing of each other.
+//! Inside: `postgres` and `sqlite` are twins, with the same names in the same order, and know nothing of each other.
 //! What does not differ between them stands above: `rows` (from rows to the domain's types), `verdicts` (which of a
 //! group's events were new), `transaction` (retry), `pool`, `migrations`, `error`. Not here: rules about events, threads
 //! that write, HTTP.

@@ -1,7 +1,10 @@
 //! A PostgreSQL server of a test's own, to be stopped and started.
 
+#![allow(dead_code, reason = "each of the test programs that share this uses a part of it")]
+
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -26,11 +29,30 @@ impl Server {
         }
         server.run("initdb", &["-D", &server.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]);
         let sockets = server.folder.path().display();
-        let settings = format!("fsync = off\nunix_socket_directories = '{sockets}'\nport = {port}\n{settings}\n");
-        let file = Path::new(&server.data()).join("postgresql.conf");
-        fs::write(&file, fs::read_to_string(&file).unwrap() + &settings).unwrap();
+        server.add_settings(&format!("fsync = off\nunix_socket_directories = '{sockets}'\nport = {port}\n{settings}"));
         server.resume();
         server
+    }
+
+    /// Adds lines to `postgresql.conf`, for the next start.
+    pub(crate) fn add_settings(&self, settings: &str) {
+        let file = Path::new(&self.data()).join("postgresql.conf");
+        fs::write(&file, format!("{}\n{settings}\n", fs::read_to_string(&file).unwrap())).unwrap();
+    }
+
+    /// Replaces `pg_hba.conf`, for the next start.
+    pub(crate) fn replace_access(&self, lines: &str) {
+        fs::write(Path::new(&self.data()).join("pg_hba.conf"), lines).unwrap();
+    }
+
+    /// Puts a file into the data folder that nobody but the server may read.
+    pub(crate) fn install(&self, name: &str, content: &Path) {
+        let file = Path::new(&self.data()).join(name);
+        fs::copy(content, &file).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        if is_root() {
+            run(Command::new("chown").arg("postgres:").arg(&file));
+        }
     }
 
     /// Starts the server again.
@@ -44,6 +66,7 @@ impl Server {
         self.run("pg_ctl", &["stop", "-w", "-m", "immediate", "-D", &self.data()]);
     }
 
+    /// Where it is, without TLS.
     pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
