@@ -1,0 +1,103 @@
+//! Who is calling: the API key of a request, and what it opens.
+//!
+//! The first of the ways in which a request can name its key decides. What a caller is told of a key that opens nothing is
+//! the same whether it is unknown, expired or revoked. Not here: the form of a key (the domain's), the cache.
+
+use std::borrow::Cow;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use mercurio_domain::Owner;
+use mercurio_domain::api_key::{ApiKey, PresentedKey, Scope};
+use mercurio_domain::tenant::TenantStatus;
+use mercurio_observability::context;
+use slog::debug;
+use url::form_urlencoded;
+
+use crate::edge::RequestFacts;
+use crate::key_cache::KeyLookupError;
+use crate::problem::{Problem, UnauthorizedReason};
+use crate::state::{AppState, OVERLOADED_RETRY_AFTER_SECONDS, store_problem};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Where a key may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPlaces {
+    /// In a header.
+    Headers,
+    /// In a header, or in the query: a browser's `sendBeacon` can set no header.
+    HeadersAndQuery,
+}
+
+/// Finds out who is calling, and whether they may do what `scope` stands for.
+///
+/// # Errors
+/// [`Problem::Unauthorized`], [`Problem::InsufficientScope`], [`Problem::TenantSuspended`], or that the store does not say.
+pub async fn authenticate(
+    state: &AppState,
+    request: &HttpRequest,
+    scope: Scope,
+    places: KeyPlaces,
+) -> Result<Owner, Problem> {
+    let presented = presented_key(request, places).map_err(|reason| Problem::Unauthorized { reason })?;
+    let key = match state.keys.get(presented.id()).await {
+        Ok(key) => key,
+        Err(KeyLookupError::Overloaded) => {
+            return Err(Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS });
+        }
+        Err(KeyLookupError::Store(error)) => return Err(store_problem(&error)),
+    };
+    let usable = |key: &ApiKey| presented.matches(&key.secret_hash) && key.is_usable_at(state.clock.now());
+    let Some(key) = key.filter(|key| usable(key)) else {
+        debug!(context::current(), "an API key was refused"; "key_id" => presented.id().as_str());
+        return Err(Problem::Unauthorized { reason: UnauthorizedReason::Invalid });
+    };
+    RequestFacts::tell(request, |facts| {
+        facts.owner = Some(key.owner);
+        facts.key_id = Some(key.id.clone());
+    });
+    if key.tenant_status == TenantStatus::Suspended {
+        return Err(Problem::TenantSuspended);
+    }
+    if !key.scopes.contains(scope) {
+        return Err(Problem::InsufficientScope { required: scope.as_str() });
+    }
+    Ok(key.owner)
+}
+
+fn presented_key(request: &HttpRequest, places: KeyPlaces) -> Result<PresentedKey, UnauthorizedReason> {
+    let malformed = UnauthorizedReason::Malformed;
+    if let Some(value) = request.headers().get(AUTHORIZATION) {
+        let key = value.to_str().ok().and_then(key_of_authorization).ok_or(malformed)?;
+        return PresentedKey::parse(&key).map_err(|_| malformed);
+    }
+    if let Some(value) = request.headers().get(X_API_KEY) {
+        let key = value.to_str().map_err(|_| malformed)?;
+        return PresentedKey::parse(key.trim()).map_err(|_| malformed);
+    }
+    if places == KeyPlaces::HeadersAndQuery {
+        let mut query = form_urlencoded::parse(request.query_string().as_bytes());
+        if let Some((_, key)) = query.find(|(name, _)| name == "auth") {
+            return PresentedKey::parse(&key).map_err(|_| malformed);
+        }
+    }
+    Err(UnauthorizedReason::Missing)
+}
+
+/// The key of an `Authorization` header: `Bearer KEY`, or `Basic` with the key as the user and no password.
+fn key_of_authorization(value: &str) -> Option<Cow<'_, str>> {
+    let (scheme, credentials) = value.trim().split_once(' ')?;
+    let credentials = credentials.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(credentials.into());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    let (user, _) = decoded.split_once(':')?;
+    Some(user.to_owned().into())
+}

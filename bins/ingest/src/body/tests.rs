@@ -1,0 +1,140 @@
+//! Bodies as a stream of chunks, without a socket.
+
+use super::*;
+use actix_web::ResponseError;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+/// A body in chunks, which counts the bytes taken from it.
+struct Chunks {
+    chunks: VecDeque<Result<Bytes, PayloadError>>,
+    taken: usize,
+    /// Whether the body ends after its chunks; else nothing more arrives, ever.
+    ends: bool,
+}
+
+impl Chunks {
+    fn new(chunks: &[&[u8]]) -> Self {
+        let chunks = chunks.iter().map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        Self { chunks, taken: 0, ends: true }
+    }
+}
+
+impl Stream for Chunks {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.chunks.pop_front() {
+            Some(chunk) => {
+                self.taken += chunk.as_ref().map_or(0, Bytes::len);
+                Poll::Ready(Some(chunk))
+            }
+            None if self.ends => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+const LIMITS: BodyLimits = BodyLimits { max_bytes: 10, timeout: Duration::from_secs(30) };
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let header =
+        |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+    pairs.iter().map(header).collect()
+}
+
+async fn read(pairs: &[(&'static str, &str)], mut body: Chunks) -> Result<Bytes, (String, u16)> {
+    let result = read_stream(&headers(pairs), &mut body, LIMITS).await;
+    result.map_err(|problem| (problem.code(), problem.status_code().as_u16()))
+}
+
+#[actix_web::test]
+async fn a_body_is_read_up_to_the_limit_however_it_is_cut() {
+    for chunks in [&[&b"0123456789"[..]][..], &[b"", b"0123", b"", b"456789", b""], &[b"0", b"1", b"23456789"]] {
+        assert_eq!(read(&[], Chunks::new(chunks)).await.unwrap(), "0123456789", "{chunks:?}");
+    }
+    assert_eq!(read(&[], Chunks::new(&[])).await.unwrap(), "");
+    assert_eq!(read(&[("content-encoding", "gzip")], Chunks::new(&[])).await.unwrap(), "");
+}
+
+#[actix_web::test]
+async fn a_body_in_one_piece_is_not_copied() {
+    let chunk = Bytes::from_static(b"{}");
+    let place = chunk.as_ptr();
+    let mut body = Chunks { chunks: [Ok(chunk)].into(), taken: 0, ends: true };
+    let read = read_stream(&HeaderMap::new(), &mut body, LIMITS).await.unwrap();
+    assert_eq!(read.as_ptr(), place);
+}
+
+#[actix_web::test]
+async fn a_body_above_the_limit_is_refused_with_its_size_where_that_is_known() {
+    let check = async |pairs: &[(&'static str, &str)], expected: Option<u64>| {
+        let mut body = Chunks::new(&[b"012345", b"6789a"]);
+        match read_stream(&headers(pairs), &mut body, LIMITS).await {
+            Err(Problem::PayloadTooLarge { limit: 10, actual }) => assert_eq!(actual, expected, "{pairs:?}"),
+            other => panic!("{pairs:?}: {other:?}"),
+        }
+    };
+    check(&[], None).await;
+    check(&[("content-length", "11")], Some(11)).await;
+    check(&[("content-length", "11"), ("content-encoding", "identity")], Some(11)).await;
+    check(&[("content-length", "11"), ("content-encoding", "gzip")], None).await;
+    check(&[("content-encoding", "gzip")], None).await;
+}
+
+#[actix_web::test]
+async fn a_refused_body_is_drained_up_to_a_bound() {
+    const CHUNK: &[u8] = &[b' '; 64 * 1024];
+    let check = async |pairs: &[(&'static str, &str)], chunks: usize, least: usize, most: usize| {
+        let mut body = Chunks::new(&vec![CHUNK; chunks]);
+        let result = read_stream(&headers(pairs), &mut body, LIMITS).await;
+        assert!(matches!(result, Err(Problem::PayloadTooLarge { .. })), "{result:?}");
+        assert!((least..=most).contains(&body.taken), "{} of {}", body.taken, chunks * CHUNK.len());
+    };
+    let mebibyte = 1024 * 1024;
+    check(&[], 16, mebibyte, mebibyte).await;
+    check(&[("content-length", "1048576")], 16, mebibyte, mebibyte).await;
+    check(&[], 16 * 100, 4 * mebibyte, 5 * mebibyte).await;
+    check(&[("content-length", "104857600")], 16 * 100, 0, 0).await;
+}
+
+#[actix_web::test]
+async fn a_body_that_breaks_off_is_a_bad_request() {
+    for error in [PayloadError::Incomplete(None), PayloadError::EncodingCorrupted, PayloadError::Overflow] {
+        let body = Chunks { chunks: [Ok(Bytes::from_static(b"{")), Err(error)].into(), taken: 0, ends: true };
+        assert_eq!(read(&[], body).await, Err(("bad_request".to_owned(), 400)));
+    }
+}
+
+#[actix_web::test]
+async fn a_body_that_does_not_arrive_in_time_is_a_timeout() {
+    let mut body = Chunks { ends: false, ..Chunks::new(&[b"{"]) };
+    let limits = BodyLimits { timeout: Duration::from_millis(1), ..LIMITS };
+    let result = read_stream(&HeaderMap::new(), &mut body, limits).await;
+    assert!(matches!(result, Err(Problem::RequestTimeout)), "{result:?}");
+}
+
+#[actix_web::test]
+async fn broken_data_is_malformed_json_at_its_first_byte() {
+    for coding in ["gzip", "br", "zstd", "deflate"] {
+        let mut body = Chunks::new(&[b"{}"]);
+        match read_stream(&headers(&[("content-encoding", coding)]), &mut body, LIMITS).await {
+            Err(Problem::MalformedJson { line: 1, column: 1, detail }) => assert!(detail.contains(coding), "{detail}"),
+            other => panic!("{coding}: {other:?}"),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_type_or_coding_that_is_not_read_is_refused_before_the_body() {
+    let check = async |pairs: &[(&'static str, &str)], code: &str| {
+        let mut body = Chunks { ends: false, ..Chunks::new(&[b"{}"]) };
+        let problem = read_stream(&headers(pairs), &mut body, LIMITS).await.unwrap_err();
+        assert_eq!((problem.code().as_str(), problem.status_code().as_u16()), (code, 415), "{pairs:?}");
+        assert_eq!(body.taken, 0);
+    };
+    check(&[("content-type", "text/html")], "unsupported_media_type").await;
+    check(&[("content-encoding", "lzma")], "unsupported_content_encoding").await;
+    check(&[("content-encoding", "gzip, br")], "unsupported_content_encoding").await;
+}

@@ -1,0 +1,254 @@
+//! What stands around every request: its id, its logger, its closing line, and a problem where the answer is an error.
+//!
+//! [`Edge`] is the outermost middleware of an app. Inside it, [`mercurio_observability::context`] has the request's
+//! logger and ids, and handlers tell what they learn about the request to [`RequestFacts`]. Not here: limits, keys,
+//! routes; what is refused before there is a request (`transport`).
+
+use crate::problem::{PROBLEM_JSON, Problem};
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::error::InternalError;
+use actix_web::http::Method;
+use actix_web::http::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
+use mercurio_domain::ids::{ApiKeyId, IdGenerator, Owner};
+use mercurio_observability::request_line::EventCounts;
+use mercurio_observability::{Metrics, RequestContext, RequestLine, TraceParent, context};
+use slog::{Logger, error};
+use std::cell::RefCell;
+use std::future::{Future, Ready, poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+/// The header that carries a request's id both ways.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The longest id that is taken over from a caller, in characters.
+const MAX_REQUEST_ID_CHARS: usize = 128;
+
+/// The status in the log of a request whose client went away before there was an answer: nginx's.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// What a handler learns about its request, for the closing line and the metrics.
+#[derive(Clone, Debug, Default)]
+pub struct RequestFacts {
+    /// Whose the request is, once it is authenticated.
+    pub owner: Option<Owner>,
+    /// The public id of its API key.
+    pub key_id: Option<ApiKeyId>,
+    /// What became of its events.
+    pub events: Option<EventCounts>,
+    /// The size of its body in bytes, after decompression.
+    pub body_bytes: Option<u64>,
+}
+
+/// Put into a response's extensions: its body stays as it is, although its status is an error's.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepBody;
+
+#[derive(Clone, Default)]
+struct SharedFacts(Rc<RefCell<RequestFacts>>);
+
+impl RequestFacts {
+    /// Tells something about the request. Does nothing where no [`Edge`] stands around it.
+    pub fn tell(request: &HttpRequest, tell: impl FnOnce(&mut Self)) {
+        if let Some(SharedFacts(facts)) = request.extensions().get::<SharedFacts>() {
+            tell(&mut facts.borrow_mut());
+        }
+    }
+}
+
+/// The middleware. Cloned into every worker.
+#[derive(Clone)]
+pub struct Edge {
+    logger: Logger,
+    metrics: Arc<Metrics>,
+    ids: Arc<dyn IdGenerator>,
+}
+
+impl Edge {
+    /// An edge that logs to children of `logger`, counts into `metrics` and takes new request ids from `ids`.
+    #[must_use]
+    pub fn new(logger: Logger, metrics: Arc<Metrics>, ids: Arc<dyn IdGenerator>) -> Self {
+        Self { logger, metrics, ids }
+    }
+
+    /// The caller's id of a request, or a new one.
+    fn request_id(&self, headers: &HeaderMap) -> String {
+        let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+        match given.filter(|id| is_request_id(id)) {
+            Some(id) => id.to_owned(),
+            None => self.ids.next_uuid().to_string(),
+        }
+    }
+}
+
+/// A request under way. Dropping it writes the closing line and counts: also where the client went away and nothing
+/// was answered.
+struct Open {
+    edge: Rc<Edge>,
+    facts: SharedFacts,
+    method: Method,
+    start: Instant,
+    route: Option<String>,
+    status: u16,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let duration = self.start.elapsed();
+        let facts = self.facts.0.take();
+        self.edge.metrics.record_request(self.status, duration);
+        if let Some(events) = facts.events {
+            self.edge.metrics.record_events(events.accepted, events.duplicates, events.rejected);
+        }
+        let owner = facts.owner.map(|owner| (owner.tenant_id.to_string(), owner.workspace_id.to_string()));
+        let line = RequestLine {
+            tenant_id: owner.as_ref().map(|(tenant, _)| tenant.as_str()),
+            workspace_id: owner.as_ref().map(|(_, workspace)| workspace.as_str()),
+            key_id: facts.key_id.as_ref().map(ApiKeyId::as_str),
+            method: self.method.as_str(),
+            route: self.route.as_deref(),
+            status: self.status,
+            events: facts.events,
+            body_bytes: facts.body_bytes,
+            duration,
+        };
+        line.log(&context::current());
+    }
+}
+
+/// True for an id that may go into logs and headers as it is.
+fn is_request_id(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=MAX_REQUEST_ID_CHARS).contains(&id.len()) && id.bytes().all(allowed)
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Edge
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Transform = EdgeService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, Self::InitError>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(EdgeService { edge: Rc::new(self.clone()), service: Rc::new(service) }))
+    }
+}
+
+/// [`Edge`] around a service.
+pub struct EdgeService<S> {
+    edge: Rc<Edge>,
+    service: Rc<S>,
+}
+
+impl<S, B> Service<ServiceRequest> for EdgeService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let start = Instant::now();
+        let request_id = self.edge.request_id(request.headers());
+        let trace_parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+        let scope = RequestContext::new(request_id.clone(), trace_parent.and_then(TraceParent::parse).as_ref());
+        let facts = SharedFacts::default();
+        request.extensions_mut().insert(facts.clone());
+        let (edge, service) = (Rc::clone(&self.edge), Rc::clone(&self.service));
+        let method = request.method().clone();
+        Box::pin(async move {
+            let logger = edge.logger.clone();
+            let open = Open { edge, facts, method, start, route: None, status: CLIENT_CLOSED_REQUEST };
+            context::with_request(scope, &logger, serve(service, request, request_id, open)).await
+        })
+    }
+}
+
+async fn serve<S, B>(
+    service: Rc<S>,
+    request: ServiceRequest,
+    request_id: String,
+    mut open: Open,
+) -> Result<ServiceResponse<BoxBody>, Error>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    let failed = match catch_panic(async move { service.call(request).await }).await {
+        Ok(Ok(response)) => {
+            let (request, response) = response.into_parts();
+            let response = finish(response, &request_id);
+            open.route = request.match_pattern();
+            open.status = response.status().as_u16();
+            return Ok(ServiceResponse::new(request, response));
+        }
+        Ok(Err(error)) => finish(error.error_response(), &request_id),
+        Err(Panicked) => {
+            // The panic hook logs the place; this line says whose request it was.
+            error!(context::current(), "a handler panicked");
+            finish(Problem::Internal.response(&request_id), &request_id)
+        }
+    };
+    open.status = failed.status().as_u16();
+    Err(InternalError::from_response("answered at the edge", failed).into())
+}
+
+struct Panicked;
+
+/// Runs `work` to its end, or to its panic: a bug in one handler is the end of one request, not of its connection.
+///
+/// What the handler left half done is dropped with it. Whoever shares state with other requests must leave it whole
+/// when it panics, as the locks of `std` see to by poisoning.
+async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Panicked> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await
+}
+
+/// The response as the client gets it: with the request's id, and with a problem as its body if it is an error.
+fn finish<B: MessageBody + 'static>(response: HttpResponse<B>, request_id: &str) -> HttpResponse {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let keeps_body = response.extensions().contains::<KeepBody>();
+    let mut response = if is_error && !keeps_body && response.headers().get(CONTENT_TYPE) != Some(&PROBLEM_JSON) {
+        let mut response = response.map_into_boxed_body();
+        let headers = response.headers_mut();
+        let allow = headers.get(ALLOW).and_then(|value| value.to_str().ok());
+        let problem = Problem::from_framework(status, allow);
+        for of_the_old_body in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
+            headers.remove(of_the_old_body);
+        }
+        problem.add_headers(headers);
+        response.set_body(BoxBody::new(problem.to_json(request_id)))
+    } else {
+        response.map_into_boxed_body()
+    };
+    // An id is made of characters that may stand in a header.
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,18 @@
+//! The ingest server as a library: `main.rs` starts it, tests drive it.
+//!
+//! The edge of HTTP: [`transport`] takes connections, [`edge`] stands around every request, [`cors`] lets browsers in,
+//! [`body`] reads what was sent, [`problem`] says what is wrong; [`clock`] is the machine's clock and randomness.
+
+pub mod app;
+pub mod arguments;
+pub mod auth;
+pub mod body;
+pub mod clock;
+pub mod cors;
+pub mod edge;
+pub mod key_cache;
+pub mod problem;
+pub mod routes;
+pub mod startup;
+pub mod state;
+pub mod transport;

@@ -1,0 +1,201 @@
+//! Whether the process serves, whether it can store events, and how it is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::web::Data;
+use actix_web::{HttpResponse, http::StatusCode};
+use mercurio_domain::store::{Backend, Store};
+use mercurio_observability::process;
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use crate::edge::KeepBody;
+use crate::problem::Problem;
+use crate::state::{AppState, OVERLOADED_RETRY_AFTER_SECONDS, UNAVAILABLE_RETRY_AFTER_SECONDS};
+
+/// How long the database may take to answer before it counts as away.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an answer of the database is good for: probes that come more often cost nothing.
+const PING_LIFETIME: Duration = Duration::from_secs(1);
+
+/// What the database said when it was last asked.
+pub struct DatabaseProbe {
+    store: Arc<dyn Store>,
+    last: Mutex<Option<(Instant, Ping)>>,
+}
+
+/// An answer of the database, or that there was none.
+#[derive(Debug, Clone, Copy)]
+pub struct Ping {
+    available: bool,
+    latency: Duration,
+}
+
+impl DatabaseProbe {
+    /// A probe that has not asked yet.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, last: Mutex::new(None) }
+    }
+
+    /// Asks the database, unless it was asked within the last second. Never takes longer than the timeout of a ping.
+    pub async fn ping(&self) -> Ping {
+        let away = Ping { available: false, latency: PING_TIMEOUT };
+        // Whoever waits for another's question waits no longer than for one of its own.
+        let Ok(mut last) = tokio::time::timeout(PING_TIMEOUT, self.last.lock()).await else {
+            return away;
+        };
+        if let Some((at, ping)) = *last
+            && at.elapsed() < PING_LIFETIME
+        {
+            return ping;
+        }
+        let (store, start) = (Arc::clone(&self.store), Instant::now());
+        let asked = tokio::task::spawn_blocking(move || store.ping().is_ok());
+        let ping = match tokio::time::timeout(PING_TIMEOUT, asked).await {
+            Ok(Ok(available)) => Ping { available, latency: start.elapsed() },
+            _ => away,
+        };
+        *last = Some((Instant::now(), ping));
+        ping
+    }
+}
+
+/// 200 while the process serves.
+pub async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(Plain { status: "ok" })
+}
+
+/// 200 when the process can store events, else 503; 503 too from the moment it starts to shut down.
+pub async fn ready(state: Data<AppState>) -> Result<HttpResponse, Problem> {
+    if state.is_draining() {
+        return Err(Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS });
+    }
+    if !state.writer.is_available() || !state.database.ping().await.available {
+        return Err(Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS });
+    }
+    Ok(HttpResponse::Ok().json(Plain { status: "ok" }))
+}
+
+/// How the process is.
+pub async fn health(state: Data<AppState>) -> HttpResponse {
+    let ping = state.database.ping().await;
+    let writer_available = state.writer.is_available();
+    let depth = state.writer.depth();
+    let busy = depth.events * 10 > depth.capacity * 8;
+    let (code, status) = if !ping.available || !writer_available || state.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    } else if busy {
+        (StatusCode::OK, "degraded")
+    } else {
+        (StatusCode::OK, "ok")
+    };
+    let snapshot = state.metrics.snapshot();
+    let latency = state.metrics.request_latency();
+    let quantile = |quantile| milliseconds(latency.quantile(quantile));
+    let mut response = HttpResponse::build(code).json(Health {
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: state.started.elapsed().as_secs(),
+        checks: Checks {
+            database: DatabaseCheck {
+                status: word(ping.available),
+                backend: state.store.backend(),
+                latency_ms: milliseconds(ping.latency),
+            },
+            writer: WriterCheck {
+                status: word(writer_available),
+                queue_depth: depth.events,
+                queue_capacity: depth.capacity,
+            },
+        },
+        system: System {
+            memory_bytes: process::resident_memory_bytes(),
+            cpu_count: process::cpu_count(),
+            open_connections: snapshot.connections_open,
+        },
+        summary: Summary {
+            events: Events {
+                accepted: snapshot.events_accepted,
+                duplicate: snapshot.events_duplicate,
+                rejected: snapshot.events_rejected,
+            },
+            request_ms: Quantiles { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99) },
+        },
+    });
+    // The contract gives this document the same shape whatever its status.
+    response.extensions_mut().insert(KeepBody);
+    response
+}
+
+fn word(available: bool) -> &'static str {
+    if available { "ok" } else { "unavailable" }
+}
+
+/// Milliseconds to the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[derive(Serialize)]
+struct Plain {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+    uptime_seconds: u64,
+    checks: Checks,
+    system: System,
+    summary: Summary,
+}
+
+#[derive(Serialize)]
+struct Checks {
+    database: DatabaseCheck,
+    writer: WriterCheck,
+}
+
+#[derive(Serialize)]
+struct DatabaseCheck {
+    status: &'static str,
+    backend: Backend,
+    latency_ms: f64,
+}
+
+#[derive(Serialize)]
+struct WriterCheck {
+    status: &'static str,
+    queue_depth: usize,
+    queue_capacity: usize,
+}
+
+#[derive(Serialize)]
+struct System {
+    memory_bytes: Option<u64>,
+    cpu_count: Option<usize>,
+    open_connections: u64,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    events: Events,
+    request_ms: Quantiles,
+}
+
+#[derive(Serialize)]
+struct Events {
+    accepted: u64,
+    duplicate: u64,
+    rejected: u64,
+}
+
+#[derive(Serialize)]
+struct Quantiles {
+    p50: f64,
+    p95: f64,
+    p99: f64,
+}

@@ -1,0 +1,239 @@
+//! The write side: `POST /v1/events/track` and `POST /v1/events/batch`.
+//!
+//! Each handler shows the whole way of its events on one screen. What is decided about an event is decided in the stage
+//! that the decision belongs to, never here.
+
+use std::net::IpAddr;
+
+use actix_web::http::header::{FORWARDED, HeaderName, USER_AGENT, X_FORWARDED_FOR};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use mercurio_domain::api_key::Scope;
+use mercurio_domain::event::Reception;
+use mercurio_domain::limits::MAX_IDEMPOTENCY_KEY_CHARS;
+use mercurio_domain::schema_version::SchemaVersion;
+use mercurio_domain::store::Submission;
+use mercurio_domain::verdict::{Fault, Outcome, Verdict};
+use mercurio_domain::{Owner, Timestamp};
+use mercurio_enrichment::{Edge, client_address};
+use mercurio_observability::context;
+use mercurio_observability::request_line::EventCounts;
+use mercurio_pipeline::{Envelope, IdSource, ParseError, parse, sift};
+use serde::Serialize;
+
+use crate::auth::{KeyPlaces, authenticate};
+use crate::body;
+use crate::edge::RequestFacts;
+use crate::problem::{EventFaults, Problem};
+use crate::state::AppState;
+
+const X_EVENT_SCHEMA_VERSION: HeaderName = HeaderName::from_static("x-event-schema-version");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Takes one event.
+pub async fn track(state: Data<AppState>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+    let received_at = state.clock.now();
+    let owner = authenticate(&state, &request, Scope::EventsWrite, KeyPlaces::HeadersAndQuery).await?;
+    let headers = WriteHeaders::read(&request)?;
+    let body = read_body(&state, &request, payload).await?;
+    let envelope = parse::single(&body).map_err(parse_problem)?;
+    let verdicts = store(&state, &request, owner, received_at, &headers, envelope).await?;
+    match verdicts.first() {
+        Some(Verdict::Stored(event_id, outcome)) => Ok(HttpResponse::Ok().json(TrackAnswer {
+            event_id: event_id.as_str(),
+            status: *outcome,
+            received_at,
+            request_id: &request_id(),
+        })),
+        Some(Verdict::Rejected(rejection)) => Err(invalid(EventFaults::errors(&rejection.faults))),
+        None => Err(Problem::Internal),
+    }
+}
+
+/// Takes a batch; each event gets its own verdict.
+pub async fn batch(state: Data<AppState>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+    let received_at = state.clock.now();
+    let owner = authenticate(&state, &request, Scope::EventsWrite, KeyPlaces::HeadersAndQuery).await?;
+    let headers = WriteHeaders::read(&request)?;
+    let body = read_body(&state, &request, payload).await?;
+    let envelope = parse::batch(&body, &state.settings.limits).map_err(parse_problem)?;
+    let verdicts = store(&state, &request, owner, received_at, &headers, envelope).await?;
+    let results: Vec<_> = verdicts.iter().enumerate().map(|(index, verdict)| EventResult::of(index, verdict)).collect();
+    let counts = counts_of(&verdicts);
+    if counts.rejected == counts.total() {
+        return Err(invalid(EventFaults::results(&results)));
+    }
+    Ok(HttpResponse::Ok().json(BatchAnswer {
+        accepted: counts.accepted,
+        duplicates: counts.duplicates,
+        rejected: counts.rejected,
+        total: counts.total(),
+        results,
+        received_at,
+        request_id: &request_id(),
+    }))
+}
+
+/// The way of the events from drafts to verdicts: validate, enrich, submit.
+async fn store(
+    state: &AppState,
+    request: &HttpRequest,
+    owner: Owner,
+    received_at: Timestamp,
+    headers: &WriteHeaders,
+    envelope: Envelope<'_>,
+) -> Result<Vec<Verdict>, Problem> {
+    let reception = Reception {
+        received_at,
+        sent_at: envelope.sent_at,
+        schema_version: headers.schema_version.clone(),
+        limits: state.settings.limits,
+    };
+    let ids = match &headers.idempotency_key {
+        Some(key) => IdSource::Derived { tenant_id: owner.tenant_id, idempotency_key: key },
+        None => IdSource::Generated(state.ids.as_ref()),
+    };
+    let mut sifted = sift(envelope.items, &reception, ids);
+    let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let enrichment = state.enricher.request(&Edge { client_ip: client_ip(state, request), user_agent });
+    let events = sifted.take_events().into_iter().map(|event| enrichment.enrich(event)).collect();
+    let outcomes = state.submit(Submission { owner, received_at, events }).await?;
+    let verdicts = sifted.verdicts(&outcomes);
+    RequestFacts::tell(request, |facts| facts.events = Some(counts_of(&verdicts)));
+    Ok(verdicts)
+}
+
+async fn read_body(
+    state: &AppState,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<actix_web::web::Bytes, Problem> {
+    let limits =
+        body::BodyLimits { max_bytes: state.settings.limits.max_body_bytes, timeout: state.settings.request_timeout };
+    let body = body::read(request, payload, limits).await?;
+    RequestFacts::tell(request, |facts| facts.body_bytes = Some(body.len() as u64));
+    Ok(body)
+}
+
+/// What the headers of a write say beside the key.
+struct WriteHeaders {
+    schema_version: SchemaVersion,
+    idempotency_key: Option<String>,
+}
+
+impl WriteHeaders {
+    fn read(request: &HttpRequest) -> Result<Self, Problem> {
+        Ok(Self { schema_version: schema_version(request)?, idempotency_key: idempotency_key(request)? })
+    }
+}
+
+fn schema_version(request: &HttpRequest) -> Result<SchemaVersion, Problem> {
+    let Some(value) = request.headers().get(X_EVENT_SCHEMA_VERSION) else {
+        return Ok(SchemaVersion::default());
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    SchemaVersion::parse(&text).map_err(|_| Problem::InvalidSchemaVersion { actual: text.into_owned() })
+}
+
+/// The key of draft-ietf-httpapi-idempotency-key-header, quoted or bare.
+fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let refused = Problem::BadRequest { detail: "Idempotency-Key must be a text of 1 to 255 characters in UTF-8." };
+    let Ok(text) = std::str::from_utf8(value.as_bytes()) else {
+        return Err(refused);
+    };
+    let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let key = quoted.unwrap_or(text);
+    if key.is_empty() || key.chars().count() > MAX_IDEMPOTENCY_KEY_CHARS {
+        return Err(refused);
+    }
+    Ok(Some(key.to_owned()))
+}
+
+fn client_ip(state: &AppState, request: &HttpRequest) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip();
+    let values = |name: HeaderName| -> Vec<&str> {
+        request.headers().get_all(name).filter_map(|value| value.to_str().ok()).collect()
+    };
+    let (forwarded, x_forwarded_for) = (values(FORWARDED), values(X_FORWARDED_FOR));
+    Some(client_address(peer, &forwarded, &x_forwarded_for, &state.settings.trusted_proxies))
+}
+
+fn parse_problem(error: ParseError) -> Problem {
+    match error {
+        ParseError::Malformed { line, column, message } => Problem::MalformedJson { line, column, detail: message },
+        ParseError::BatchEmpty => Problem::BatchEmpty,
+        ParseError::BatchTooLarge { limit, actual } => Problem::BatchTooLarge { limit, actual },
+        ParseError::Shape(faults) => invalid(EventFaults::errors(&faults)),
+    }
+}
+
+fn invalid(faults: serde_json::Result<EventFaults>) -> Problem {
+    faults.map_or(Problem::Internal, Problem::InvalidEvent)
+}
+
+fn counts_of(verdicts: &[Verdict]) -> EventCounts {
+    let mut counts = EventCounts::default();
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Stored(_, Outcome::Accepted) => counts.accepted += 1,
+            Verdict::Stored(_, Outcome::Duplicate) => counts.duplicates += 1,
+            Verdict::Rejected(_) => counts.rejected += 1,
+        }
+    }
+    counts
+}
+
+fn request_id() -> String {
+    context::current_request().map(|request| request.request_id).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct TrackAnswer<'a> {
+    event_id: &'a str,
+    status: Outcome,
+    received_at: Timestamp,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct BatchAnswer<'a> {
+    accepted: u64,
+    duplicates: u64,
+    rejected: u64,
+    total: u64,
+    results: Vec<EventResult<'a>>,
+    received_at: Timestamp,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct EventResult<'a> {
+    index: usize,
+    event_id: Option<&'a str>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    errors: &'a [Fault],
+}
+
+impl<'a> EventResult<'a> {
+    fn of(index: usize, verdict: &'a Verdict) -> Self {
+        match verdict {
+            Verdict::Stored(event_id, outcome) => {
+                let status = match outcome {
+                    Outcome::Accepted => "accepted",
+                    Outcome::Duplicate => "duplicate",
+                };
+                Self { index, event_id: Some(event_id.as_str()), status, errors: &[] }
+            }
+            Verdict::Rejected(rejection) => Self {
+                index,
+                event_id: rejection.event_id.as_ref().map(mercurio_domain::EventId::as_str),
+                status: "rejected",
+                errors: &rejection.faults,
+            },
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! From the environment to a server that serves, and back to a process that has ended.
+//!
+//! The only place that names the concrete store. The order: settings, log, database, schema, first run, writer, sockets;
+//! and at the end: not ready, sockets, requests, writer, log.
+
+mod config;
+mod first_run;
+mod observer;
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::web::Data;
+use mercurio_domain::Clock;
+use mercurio_domain::store::{Backend, SchemaState, Store, StoreError};
+use mercurio_enrichment::{Enricher, EnricherOptions, GeoDatabase};
+use mercurio_observability::{
+    LogFormat, LogOutput, LogSettings, Metrics, chain, context, log_bridge, logger, panic_hook,
+};
+use mercurio_pipeline::Writer;
+use mercurio_storage::StoreOptions;
+use slog::{Logger, info, warn};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::app;
+use crate::clock::{SystemClock, UuidV7Ids};
+use crate::key_cache::KeyCache;
+use crate::routes::Surface;
+use crate::state::{AppState, Parts};
+use crate::transport::{Options, Servers};
+
+pub use config::{Config, ConfigError, Mistake};
+pub use observer::LogObserver;
+
+/// Why a server did not start, or did not end as it should. Each has an exit code of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Settings that can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database's schema is not this program's.
+    #[error("{0}")]
+    Schema(String),
+    /// The store failed.
+    #[error("the database can't be used")]
+    Store(#[from] StoreError),
+    /// The file of places can't be read.
+    #[error("MERCURIO_GEOIP_DB can't be used: {0}")]
+    GeoIp(String),
+    /// The operating system gave no randomness.
+    #[error("the operating system gives no randomness: {0}")]
+    Entropy(String),
+    /// A socket or a thread could not be had.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The grace was over before everything was finished.
+    #[error("stopped before everything was finished: some requests got no answer and may be repeated")]
+    GraceOver,
+}
+
+impl StartError {
+    /// The exit code, from `sysexits.h` where it has one.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 64,
+            Self::Store(StoreError::Unavailable(_)) => 69,
+            Self::Schema(_) => 78,
+            Self::Store(_) | Self::GeoIp(_) | Self::Entropy(_) | Self::Io { .. } | Self::GraceOver => 1,
+        }
+    }
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// Why it did not start, or did not end as it should.
+pub fn run(config: Config) -> Result<(), StartError> {
+    let terminal = std::io::stdout().is_terminal();
+    let format = config.log_format.unwrap_or(if terminal { LogFormat::Terminal } else { LogFormat::Json });
+    let (log, guard) = logger::build(LogSettings::new(format, config.log_level), LogOutput::Stdout);
+    context::set_root(log.clone());
+    log_bridge::install(log.clone(), config.log_level).ok();
+    panic_hook::install(log.clone());
+    let result = actix_web::rt::System::new().block_on(serve(config, log.clone(), terminal));
+    if let Err(error) = &result {
+        slog::error!(log, "the server stops"; "error" => chain(error));
+    }
+    drop(log);
+    drop(guard);
+    result
+}
+
+async fn serve(config: Config, log: Logger, terminal: bool) -> Result<(), StartError> {
+    // Before anything is promised: from here on a signal to stop is heard.
+    let mut stop = Stop::listen()?;
+    let store = open_store(&config, &log)?;
+    let first_key = first_run::provision_if_empty(store.as_ref(), SystemClock.now())?;
+    let metrics = Metrics::new();
+    let observer = Arc::new(LogObserver::new(log.clone(), Arc::clone(&metrics)));
+    let writer = Writer::start(Arc::clone(&store) as Arc<_>, &config.writer, observer)
+        .map_err(|source| StartError::Io { what: "the writer's threads can't be started".to_owned(), source })?;
+    let enricher = Enricher::new(EnricherOptions { client_ip: config.client_ip, geo: open_geo(&config)? });
+    let state = Data::new(AppState::new(Parts {
+        writer: writer.handle(),
+        keys: KeyCache::new(Arc::clone(&store), config.key_cache),
+        store,
+        enricher,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(UuidV7Ids),
+        metrics,
+        settings: config.settings.clone(),
+    }));
+    let warm = state.clone();
+    std::thread::spawn(move || warm.enricher.warm_up());
+    let (servers, addrs) = listen(&config, &state, &log)?;
+    for addr in &addrs {
+        info!(log, "listening"; "addr" => addr.to_string(), "version" => env!("CARGO_PKG_VERSION"));
+    }
+    if let (Some(key), Some(addr)) = (first_key, addrs.first()) {
+        first_run::greet(&mut std::io::stderr().lock(), &key, *addr, terminal).ok();
+    }
+    let gently = stop.told().await;
+    shut_down(&config, &state, &log, servers, &writer, gently).await
+}
+
+fn open_store(config: &Config, log: &Logger) -> Result<Arc<dyn Store>, StartError> {
+    let store = mercurio_storage::open(&config.database_url, &StoreOptions::default())?;
+    // SQLite belongs to this process; PostgreSQL may serve others, and is changed only by leave.
+    if store.backend() == Backend::Sqlite || config.auto_migrate {
+        for migration in store.migrate()? {
+            info!(log, "migrated the database"; "migration" => migration);
+        }
+    }
+    match store.schema_state()? {
+        SchemaState::Current => Ok(store),
+        SchemaState::Older(missing) => Err(StartError::Schema(format!(
+            "the database lacks {} migration(s), from {} on: run `mercurio-admin migrate`, or set MERCURIO_AUTO_MIGRATE=true",
+            missing.len(),
+            missing.first().map_or("?", String::as_str),
+        ))),
+        SchemaState::Newer(unknown) => Err(StartError::Schema(format!(
+            "the database was migrated by a newer release, which knows {}: use that release",
+            unknown.join(", ")
+        ))),
+    }
+}
+
+fn open_geo(config: &Config) -> Result<Option<GeoDatabase>, StartError> {
+    let Some(path) = &config.geoip_db else {
+        return Ok(None);
+    };
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|error| StartError::GeoIp(format!("{shown}: {error}")))?;
+    GeoDatabase::from_bytes(bytes).map(Some).map_err(|error| StartError::GeoIp(format!("{shown}: {}", chain(&error))))
+}
+
+/// Listens at every address, and returns where, the one for clients first.
+fn listen(config: &Config, state: &Data<AppState>, log: &Logger) -> Result<(Servers, Vec<SocketAddr>), StartError> {
+    let mut surfaces = vec![(config.addr, Surface::Whole)];
+    if let Some(management) = config.management_addr {
+        surfaces = vec![(config.addr, Surface::Public), (management, Surface::Management)];
+    }
+    let mut options = Options { shutdown_timeout: config.shutdown_grace, ..Options::default() };
+    options.workers = config.workers.unwrap_or(options.workers);
+    let (mut servers, mut addrs) = (Servers::default(), Vec::new());
+    for (addr, surface) in surfaces {
+        let (app_state, app_log) = (state.clone(), log.clone());
+        let app = move || app(app_state.clone(), app_log.clone(), surface);
+        let bound = servers
+            .start(addr, options.clone(), Arc::clone(&state.metrics), app)
+            .map_err(|source| StartError::Io { what: format!("{addr} can't be listened to"), source })?;
+        addrs.push(bound);
+    }
+    Ok((servers, addrs))
+}
+
+/// Not ready at once; then no new connections; then the requests that came; then the writer.
+async fn shut_down(
+    config: &Config,
+    state: &Data<AppState>,
+    log: &Logger,
+    servers: Servers,
+    writer: &Writer,
+    gently: bool,
+) -> Result<(), StartError> {
+    state.drain();
+    info!(log, "told to stop"; "queue_depth" => state.writer.depth().events);
+    if gently {
+        // Whoever balances load asks for readiness now and then, and goes on sending until it has heard.
+        tokio::time::sleep(config.shutdown_delay).await;
+    }
+    let deadline = Instant::now() + config.shutdown_grace;
+    let stopped = tokio::time::timeout(config.shutdown_grace, servers.stop()).await.is_ok();
+    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
+    let drained = tokio::task::block_in_place(|| writer.close(left));
+    if stopped && drained {
+        info!(log, "stopped");
+        return Ok(());
+    }
+    warn!(log, "the grace is over"; "queue_depth" => state.writer.depth().events);
+    Err(StartError::GraceOver)
+}
+
+/// The signals by which a process is told to stop.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self, StartError> {
+        let listen = |kind| {
+            signal(kind).map_err(|source| StartError::Io { what: "signals can't be listened to".to_owned(), source })
+        };
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one; `true` for SIGTERM, by which a supervisor asks, `false` for Ctrl-C.
+    async fn told(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => false,
+        }
+    }
+}

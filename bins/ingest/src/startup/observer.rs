@@ -1,0 +1,47 @@
+//! What the writer tells of its work, as log lines and counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mercurio_domain::store::StoreError;
+use mercurio_observability::{Metrics, chain};
+use mercurio_pipeline::WriterObserver;
+use slog::{Logger, debug, error, info, warn};
+
+/// Logs and counts.
+pub struct LogObserver {
+    log: Logger,
+    metrics: Arc<Metrics>,
+}
+
+impl LogObserver {
+    /// An observer that logs to `log` and counts into `metrics`.
+    #[must_use]
+    pub fn new(log: Logger, metrics: Arc<Metrics>) -> Self {
+        Self { log, metrics }
+    }
+}
+
+impl WriterObserver for LogObserver {
+    fn committed(&self, submissions: usize, events: usize, took: Duration) {
+        self.metrics.record_group(events as u64);
+        debug!(self.log, "committed a group";
+            "submissions" => submissions, "events" => events, "duration_ms" => took.as_secs_f64() * 1e3);
+    }
+
+    fn failed(&self, submissions: usize, error: &StoreError) {
+        if error.is_unavailable() {
+            warn!(self.log, "a group could not be written"; "submissions" => submissions, "error" => chain(error));
+        } else {
+            error!(self.log, "the store refused a group"; "submissions" => submissions, "error" => chain(error));
+        }
+    }
+
+    fn availability(&self, available: bool) {
+        if available {
+            info!(self.log, "the database is back");
+        } else {
+            error!(self.log, "the database is away");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What every request shares: the ports, the caches, and the settings that handlers look at.
+//!
+//! Made once by start-up, or by a test over the memory store. Not here: how any of it was made.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mercurio_domain::Clock;
+use mercurio_domain::ids::IdGenerator;
+use mercurio_domain::limits::Limits;
+use mercurio_domain::store::{Store, StoreError, Submission};
+use mercurio_domain::verdict::Outcome;
+use mercurio_enrichment::{Enricher, TrustedProxies};
+use mercurio_observability::{Metrics, chain, context};
+use mercurio_pipeline::{SubmitError, WriterHandle};
+use slog::error;
+
+use crate::key_cache::KeyCache;
+use crate::problem::Problem;
+
+/// When a client that was refused for load should come again.
+pub(crate) const OVERLOADED_RETRY_AFTER_SECONDS: u64 = 1;
+/// When a client should come again after the database was away.
+pub(crate) const UNAVAILABLE_RETRY_AFTER_SECONDS: u64 = 2;
+
+/// Settings that handlers look at.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What a request and an event may be.
+    pub limits: Limits,
+    /// How long a body may take to arrive.
+    pub request_timeout: Duration,
+    /// How long a request waits for its commit.
+    pub commit_timeout: Duration,
+    /// Whose word about the client's address is taken.
+    pub trusted_proxies: TrustedProxies,
+    /// The origins whose pages may call.
+    pub cors_origins: Vec<String>,
+}
+
+/// What every request shares.
+pub struct AppState {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The way to the writer.
+    pub writer: WriterHandle,
+    /// The API keys that were seen lately.
+    pub keys: KeyCache,
+    /// What is added to events.
+    pub enricher: Enricher,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn IdGenerator>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Settings.
+    pub settings: Settings,
+    /// When the process started.
+    pub started: Instant,
+    /// What the database said last.
+    pub database: crate::routes::health::DatabaseProbe,
+    draining: AtomicBool,
+}
+
+/// What an [`AppState`] is made of.
+pub struct Parts {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The way to the writer.
+    pub writer: WriterHandle,
+    /// The API keys that were seen lately.
+    pub keys: KeyCache,
+    /// What is added to events.
+    pub enricher: Enricher,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn IdGenerator>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Settings.
+    pub settings: Settings,
+}
+
+impl AppState {
+    /// A state that is not draining.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, writer, keys, enricher, clock, ids, metrics, settings } = parts;
+        Self {
+            database: crate::routes::health::DatabaseProbe::new(Arc::clone(&store)),
+            store,
+            writer,
+            keys,
+            enricher,
+            clock,
+            ids,
+            metrics,
+            settings,
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on the process is not ready: it has been told to stop.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the process has been told to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Stores the events of a request and waits for the commit, for as long as a request may.
+    ///
+    /// # Errors
+    /// The problem to answer with. Only [`Problem::Overloaded`] and [`Problem::Internal`] mean that nothing was stored.
+    pub async fn submit(&self, submission: Submission) -> Result<Vec<Outcome>, Problem> {
+        if submission.events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answer = tokio::time::timeout(self.settings.commit_timeout, self.writer.submit(submission)).await;
+        let unavailable = Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS };
+        match answer {
+            Ok(Ok(outcomes)) => Ok(outcomes),
+            Ok(Err(SubmitError::Overloaded | SubmitError::Closing)) => {
+                Err(Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS })
+            }
+            Ok(Err(SubmitError::Failed)) => Err(Problem::Internal),
+            Ok(Err(SubmitError::Unavailable)) | Err(_) => Err(unavailable),
+        }
+    }
+
+    /// Asks the store on a thread where it may block.
+    ///
+    /// # Errors
+    /// The problem to answer with; the cause is logged.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let store = Arc::clone(&self.store);
+        let answer = tokio::task::spawn_blocking(move || question(store.as_ref())).await;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(store_problem(&error)),
+            Err(panic) => {
+                error!(context::current(), "the store panicked"; "error" => panic.to_string());
+                Err(Problem::Internal)
+            }
+        }
+    }
+}
+
+/// The problem of a question that the store did not answer. The cause is logged.
+pub(crate) fn store_problem(error: &StoreError) -> Problem {
+    error!(context::current(), "the store did not answer"; "error" => chain(error));
+    if error.is_unavailable() {
+        Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS }
+    } else {
+        Problem::Internal
+    }
+}
