@@ -121,7 +121,7 @@ async fn send(request: TestRequest, gives_up: bool) -> Seen {
     let response = {
         let mut answer = Box::pin(app.call(request.to_request()));
         if gives_up {
-            poll_fn(|cx| Poll::Ready(assert!(answer.as_mut().poll(cx).is_pending()))).await;
+            assert!(poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx).is_pending())).await);
             None
         } else {
             Some(answer.await)
