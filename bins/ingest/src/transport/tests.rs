@@ -75,42 +75,61 @@ impl Answer {
     }
 }
 
-/// Reads a stream of responses; `headless` are those, by their place, that answer HEAD.
-fn parse(mut bytes: &[u8], bodiless: &[usize]) -> Vec<Answer> {
-    let mut answers = Vec::new();
-    while !bytes.is_empty() {
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head") + 4;
-        let head = std::str::from_utf8(&bytes[..end]).unwrap();
-        let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let headers = head.lines().skip(1).filter_map(|line| line.split_once(": "));
-        let headers: HashMap<String, String> =
-            headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-        bytes = &bytes[end..];
-        if status == 100 {
-            continue;
-        }
-        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
-        let length = if bodiless.contains(&answers.len()) { 0 } else { length };
-        let (body, rest) = bytes.split_at(length);
-        answers.push(Answer { status, headers, body: body.to_vec() });
-        bytes = rest;
-    }
-    answers
+/// Takes the first response off `bytes`, which hold all of it; `head` says that it answers HEAD and has no body.
+fn take_answer(bytes: &mut Vec<u8>, head: bool) -> Option<Answer> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&bytes[..end]).unwrap();
+    let status: u16 = text.split(' ').nth(1).unwrap().parse().unwrap();
+    let lines = text.lines().skip(1).filter_map(|line| line.split_once(": "));
+    let headers: HashMap<String, String> = lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let length = if head { 0 } else { length };
+    let body = bytes.get(end..end + length)?.to_vec();
+    bytes.drain(..end + length);
+    if status == 100 { take_answer(bytes, head) } else { Some(Answer { status, headers, body }) }
+}
+
+fn connect(addr: SocketAddr) -> Client {
+    let client = Client::connect(addr).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    client
 }
 
 /// Sends everything, then reads to the end, as a simple client does.
-async fn exchange(addr: SocketAddr, request: impl Into<Vec<u8>>, bodiless: &'static [usize]) -> Vec<Answer> {
+async fn exchange(addr: SocketAddr, request: impl Into<Vec<u8>>) -> Vec<Answer> {
     let request = request.into();
-    tokio::task::spawn_blocking(move || {
-        let mut client = Client::connect(addr).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let work = move || {
+        let mut client = connect(addr);
         client.write_all(&request).expect("the server takes what is sent");
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer).expect("no reset before the answer");
-        parse(&answer, bodiless)
-    })
-    .await
-    .unwrap()
+        let mut bytes = Vec::new();
+        client.read_to_end(&mut bytes).expect("no reset before the answer");
+        let answers: Vec<Answer> = std::iter::from_fn(|| take_answer(&mut bytes, false)).collect();
+        assert!(bytes.is_empty(), "{}", String::from_utf8_lossy(&bytes));
+        answers
+    };
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+/// Sends one request after the other over a connection that stays open.
+async fn converse(addr: SocketAddr, requests: Vec<String>) -> Vec<Answer> {
+    let work = move || {
+        let mut client = connect(addr);
+        let mut bytes = Vec::new();
+        let answer = |request: String| {
+            client.write_all(request.as_bytes()).unwrap();
+            loop {
+                if let Some(answer) = take_answer(&mut bytes, request.starts_with("HEAD")) {
+                    return answer;
+                }
+                let mut more = [0; 65_536];
+                let read = client.read(&mut more).unwrap();
+                assert!(read > 0, "closed before the answer to {request}");
+                bytes.extend_from_slice(&more[..read]);
+            }
+        };
+        requests.into_iter().map(answer).collect()
+    };
+    tokio::task::spawn_blocking(work).await.unwrap()
 }
 
 fn get(path: &str) -> String {
@@ -140,7 +159,7 @@ async fn what_is_refused_below_the_app_is_a_problem() {
         ),
     ] {
         let shown = request.chars().take(60).collect::<String>();
-        let answers = exchange(server.addr, request, &[]).await;
+        let answers = exchange(server.addr, request).await;
         assert_eq!(statuses(&answers), [status], "{shown:?}");
         assert_eq!(answers[0].problem()["code"], code, "{shown:?}");
         assert_eq!(answers[0].headers["connection"], "close");
@@ -153,7 +172,7 @@ async fn what_is_refused_below_the_app_is_a_problem() {
 #[tokio::test]
 async fn a_head_that_is_too_slow_is_a_problem() {
     let server = start(Options { head_timeout: Duration::from_millis(50), ..quick() });
-    let answers = exchange(server.addr, "GET / HTTP/1.1\r\nHost:", &[]).await;
+    let answers = exchange(server.addr, "GET / HTTP/1.1\r\nHost:").await;
     assert_eq!(statuses(&answers), [408]);
     assert_eq!(answers[0].problem()["code"], "request_timeout");
     server.servers.stop().await;
@@ -163,7 +182,7 @@ async fn a_head_that_is_too_slow_is_a_problem() {
 async fn answers_before_a_refusal_in_the_same_pipeline_are_untouched() {
     let server = start(quick());
     let request = [get("/ok"), get("/nowhere"), get("/empty"), get("/ok"), "garbage\r\n\r\n".to_owned()].concat();
-    let answers = exchange(server.addr, request, &[]).await;
+    let answers = exchange(server.addr, request).await;
     assert_eq!(statuses(&answers), [200, 404, 204, 200, 400]);
     assert_eq!((&*answers[0].body, &*answers[3].body), (&b"fine"[..], &b"fine"[..]));
     assert_eq!(answers[1].problem()["code"], "not_found");
@@ -174,10 +193,9 @@ async fn answers_before_a_refusal_in_the_same_pipeline_are_untouched() {
 #[tokio::test]
 async fn large_answers_and_head_and_panics_go_over_one_connection() {
     let server = start(quick());
-    let head = "HEAD /ok HTTP/1.1\r\nHost: x\r\n\r\n".to_owned();
-    let head_of_nothing = "HEAD /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_owned();
-    let request = [get("/large"), head, get("/panics"), head_of_nothing, get("/large"), last("/ok")].concat();
-    let answers = exchange(server.addr, request, &[1, 3]).await;
+    let head = |path| format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let requests = vec![get("/large"), head("/ok"), get("/panics"), head("/nowhere"), get("/large"), get("/ok")];
+    let answers = converse(server.addr, requests).await;
     assert_eq!(statuses(&answers), [200, 200, 500, 404, 200, 200]);
     for large in [&answers[0].body, &answers[4].body] {
         assert!(large.len() == LARGE_BYTES + 4 && large.ends_with(b"x\r\n\r\n"), "{}", large.len());
@@ -206,15 +224,15 @@ async fn a_client_that_sends_first_and_reads_later_gets_to_know_why_its_body_was
         (chunked, Value::Null),
     ] {
         // The body was drained, so the connection goes on.
-        let answers = exchange(server.addr, [request, last("/ok")].concat(), &[]).await;
+        let answers = exchange(server.addr, [request, last("/ok")].concat()).await;
         assert_eq!(statuses(&answers), [413, 200], "{actual}");
         let problem = answers[0].problem();
         assert_eq!((&problem["limit"], &problem["actual"]), (&limited(), &actual));
     }
     // Too much to drain: the answer comes at once, and is not lost to a reset.
-    let answers = exchange(server.addr, post("/count", &large, ""), &[]).await;
+    let answers = exchange(server.addr, post("/count", &large, "")).await;
     assert_eq!(statuses(&answers), [413]);
-    let answers = exchange(server.addr, post("/nowhere", &large, ""), &[]).await;
+    let answers = exchange(server.addr, post("/nowhere", &large, "")).await;
     assert_eq!(statuses(&answers), [404]);
     assert_eq!(answers[0].problem()["code"], "not_found");
     server.servers.stop().await;
@@ -224,7 +242,7 @@ async fn a_client_that_sends_first_and_reads_later_gets_to_know_why_its_body_was
 async fn a_body_whose_chunks_are_damaged_is_a_problem() {
     let server = start(quick());
     let request = "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n";
-    let answers = exchange(server.addr, request, &[]).await;
+    let answers = exchange(server.addr, request).await;
     assert!(!answers.is_empty());
     for answer in answers {
         assert_eq!(answer.problem()["code"], "bad_request");
