@@ -10,10 +10,11 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
-use mercurio_domain::store::{SchemaState, Store};
+use mercurio_domain::store::{SchemaState, Store, StoreError};
 use mercurio_domain::testing::{at, provisioning, submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_storage::testing::TestDatabase;
+use mercurio_storage::{DatabaseUrl, StoreOptions, open};
 
 #[derive(QueryableByName)]
 struct Line {
@@ -251,4 +252,28 @@ fn many_servers_that_meet_a_new_day_at_once_make_one_partition_and_lose_nothing(
     });
     let count = lines!(&mut postgres(&database), "SELECT count(*)::text AS line FROM events");
     assert_eq!(count, [(20 * 9).to_string()]);
+}
+
+#[test]
+fn a_server_whose_user_may_not_make_tables_goes_on_with_the_partitions_that_are_there() {
+    let database = TestDatabase::postgres();
+    let owner = database.store().provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap();
+    let (owner, day) = (owner.api_key.owner, at("2020-02-28T10:00:00Z"));
+    database.store().append(&[submission(owner, day, &["a"])]).unwrap();
+    let connection = &mut postgres(&database);
+    let role = lines!(connection, "SELECT current_database()::text AS line").remove(0);
+    connection
+        .batch_execute(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}; DROP TABLE events_20200301"
+        ))
+        .unwrap();
+    let url = database.url_text().replace("postgres@", &format!("{role}@"));
+    let store = open(&DatabaseUrl::parse(&url).unwrap(), &StoreOptions::default()).unwrap();
+    let outcomes = store.append(&[submission(owner, day, &["a", "b"])]);
+    // A day without a partition is another matter: it is told as it is, and nothing is stored.
+    let missing = store.append(&[submission(owner, at("2020-03-01T10:00:00Z"), &["c"])]);
+    drop(store);
+    connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
+    assert_eq!(outcomes.unwrap(), [[Outcome::Duplicate, Outcome::Accepted]]);
+    assert!(matches!(missing, Err(StoreError::Internal(_))), "{missing:?}");
 }

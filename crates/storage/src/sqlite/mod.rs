@@ -54,6 +54,7 @@ impl Driver for SqliteConnection {
     fn fault(error: &Error) -> Fault {
         match error {
             Error::DatabaseError(kind, information) => database_fault(kind, information.message()),
+            Error::RollbackErrorOnCommit { .. } | Error::BrokenTransactionManager => Fault::Unavailable,
             Error::SerializationError(_) => Fault::Refused,
             _ => Fault::Internal,
         }

@@ -228,7 +228,7 @@ fn a_table_that_is_missing_is_an_internal_error() {
 #[test]
 fn a_server_that_crashes_and_comes_back_is_found_again() {
     let server = Server::start("");
-    let options = StoreOptions { connect_timeout: Duration::from_secs(2), ..StoreOptions::default() };
+    let options = StoreOptions { connect_timeout: Duration::from_secs(1), ..StoreOptions::default() };
     let store = open(&DatabaseUrl::parse(&server.url()).unwrap(), &options).unwrap();
     store.migrate().unwrap();
     let owner = owner(&*store);
