@@ -100,7 +100,7 @@ impl Config {
     }
 
     fn read_all(reader: &mut Reader<'_>) -> Self {
-        let database_url = reader.parsed("DATABASE_URL", DatabaseUrl::default(), DatabaseUrl::parse);
+        let database_url = reader.database_url();
         let default_lanes = if database_url.to_string().starts_with("sqlite") { 1 } else { 2 };
         let mut writer = WriterOptions { lanes: default_lanes, ..WriterOptions::default() };
         writer.lanes = reader.number("MERCURIO_WRITER_LANES", writer.lanes, 1, 4);
@@ -169,6 +169,16 @@ impl Reader<'_> {
     fn text(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
         (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// Unlike the others, one that is set and empty is a mistake: where the address of PostgreSQL got lost on its way, events
+    /// must not go into a file that nobody looks for.
+    fn database_url(&mut self) -> DatabaseUrl {
+        if (self.lookup)("DATABASE_URL").is_some_and(|text| text.trim().is_empty()) {
+            let message = "it is set and empty; unset it to use SQLite at data/mercurio.db".to_owned();
+            self.mistakes.push(Mistake { name: "DATABASE_URL".to_owned(), message });
+        }
+        self.parsed("DATABASE_URL", DatabaseUrl::default(), DatabaseUrl::parse)
     }
 
     fn parsed<T, E: fmt::Display>(
@@ -257,5 +267,6 @@ mod tests {
     #[test]
     fn an_empty_setting_counts_as_not_set() {
         assert!(read(&[("MERCURIO_ADDR", " "), ("MERCURIO_GEOIP_DB", "")]).unwrap().geoip_db.is_none());
+        assert_eq!(mistakes(&[("DATABASE_URL", "")]), ["DATABASE_URL"]);
     }
 }

@@ -1,0 +1,109 @@
+//! Who may do what: every way to send a key, and every way to be refused.
+
+use actix_web::http::Method;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use mercurio_domain::api_key::PresentedKey;
+use mercurio_domain::store::Store;
+use mercurio_domain::tenant::TenantStatus;
+use mercurio_domain::testing::at;
+
+use crate::support::{Answer, Ask, House, NOW};
+
+const BODY: &str = r#"{"events":[{"event_name":"n","user_id":"u"}]}"#;
+
+fn write() -> Ask {
+    Ask::new(Method::POST, "/v1/events/batch").body(BODY)
+}
+
+#[track_caller]
+fn check(answer: &Answer, reason: &str) {
+    answer.is_problem(401, "unauthorized");
+    assert_eq!(answer.json["reason"], reason, "{answer:?}");
+    assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"mercurio\""));
+}
+
+#[actix_web::test]
+async fn a_key_may_come_in_any_of_four_ways() {
+    let house = House::new();
+    let key = house.key.expose();
+    let basic = STANDARD.encode(format!("{key}:"));
+    for request in [
+        write().header("authorization", format!("Bearer {key}")),
+        write().header("authorization", format!("bearer  {key} ")),
+        write().header("authorization", format!("Basic {basic}")),
+        write().header("x-api-key", key),
+        Ask::new(Method::POST, &format!("/v1/events/batch?x=1&auth={key}")).body(BODY),
+    ] {
+        let answer = house.call(request).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+#[actix_web::test]
+async fn the_first_way_decides() {
+    let house = House::new();
+    let request = write().header("authorization", "Bearer nonsense").header("x-api-key", house.key.expose());
+    check(&house.call(request).await, "malformed");
+}
+
+#[actix_web::test]
+async fn a_read_takes_no_key_from_the_query() {
+    let house = House::new();
+    let path = format!("/v1/events?auth={}", house.key.expose());
+    check(&house.call(Ask::new(Method::GET, &path)).await, "missing");
+    let with_header = Ask::new(Method::GET, &path).header("x-api-key", house.key.expose());
+    let answer = house.call(with_header).await;
+    answer.is_problem(400, "invalid_query");
+    assert!(!String::from_utf8_lossy(&answer.body).contains(house.key.expose()));
+}
+
+#[actix_web::test]
+async fn a_key_that_opens_nothing_is_refused_with_no_more_than_a_reason() {
+    let house = House::new();
+    let with = |key: &str| house.call(write().header("authorization", format!("Bearer {key}")));
+    check(&house.call(write()).await, "missing");
+    check(&with("").await, "malformed");
+    check(&with("mk_").await, "malformed");
+    let key = house.key.expose();
+    let last = if key.ends_with('a') { 'b' } else { 'a' };
+    check(&with(&format!("{}{last}", &key[..key.len() - 1])).await, "malformed");
+    let unknown = mercurio_domain::api_key::NewApiKey::generate(&[9; mercurio_domain::api_key::ENTROPY_BYTES]);
+    let unknown = with(unknown.key.expose()).await;
+    check(&unknown, "invalid");
+    let id = PresentedKey::parse(key).unwrap().id().clone();
+    house.store.revoke_api_key(&id, at(NOW)).unwrap();
+    let revoked = with(key).await;
+    check(&revoked, "invalid");
+    assert_eq!((&unknown.json["detail"], &unknown.json["title"]), (&revoked.json["detail"], &revoked.json["title"]));
+}
+
+#[actix_web::test]
+async fn a_scope_that_is_missing_is_named() {
+    let house = House::new();
+    let reader = house.key_with("events:read", 7);
+    let answer = house.call(write().header("x-api-key", reader.expose())).await;
+    answer.is_problem(403, "insufficient_scope");
+    assert_eq!(answer.json["required"], "events:write");
+    let writer = house.key_with("events:write", 8);
+    let answer = house.call(Ask::new(Method::GET, "/v1/events").header("x-api-key", writer.expose())).await;
+    answer.is_problem(403, "insufficient_scope");
+    assert_eq!(answer.json["required"], "events:read");
+}
+
+#[actix_web::test]
+async fn a_suspended_tenant_is_refused_whatever_it_asks() {
+    let house = House::new();
+    house.store.set_tenant_status(house.owner.tenant_id, TenantStatus::Suspended);
+    house.batch("{}").await.is_problem(403, "tenant_suspended");
+    house.call(house.get("/v1/events")).await.is_problem(403, "tenant_suspended");
+}
+
+#[actix_web::test]
+async fn nobody_reads_what_belongs_to_another_tenant() {
+    let house = House::new();
+    house.batch(r#"{"event_id":"mine","event_name":"n","user_id":"u"}"#).await;
+    let other = |path: &str| Ask::new(Method::GET, path).header("x-api-key", house.other_key.expose());
+    house.call(other("/v1/events/mine")).await.is_problem(404, "not_found");
+    assert_eq!(house.call(other("/v1/events")).await.json["events"], serde_json::json!([]));
+}
