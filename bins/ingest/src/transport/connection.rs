@@ -6,8 +6,9 @@
 //! and `connection`, while every answer of the app has `X-Request-Id`. So [`Connection`] looks at the end of what is
 //! written, and puts a problem in the place of such an answer.
 //!
-//! Not here: what the app answers (`edge`).
+//! It also ends connections on which nothing is answered for too long. Not here: what the app answers (`edge`).
 
+use super::Options;
 use crate::problem::Problem;
 use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// The longest head that actix writes by itself has about 120 bytes.
 const MAX_HEAD_BYTES: usize = 192;
@@ -29,19 +30,21 @@ const MAX_HEAD_BYTES: usize = 192;
 /// The most that is still read from a client that was refused.
 const LINGER_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// What refusals need: shared by all connections of a server.
+/// What all connections of a server share.
 #[derive(Clone)]
-pub struct Refusals {
+pub struct Shared {
     metrics: Arc<Metrics>,
     ids: Arc<dyn IdGenerator>,
     linger: Duration,
+    answer_timeout: Duration,
 }
 
-impl Refusals {
-    /// Counts into `metrics`, takes request ids from `ids`, and gives a refused client `linger` to read the answer.
+impl Shared {
+    /// Counts into `metrics`, and treats connections as `options` say.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, ids: Arc<dyn IdGenerator>, linger: Duration) -> Self {
-        Self { metrics, ids, linger }
+    pub fn new(metrics: Arc<Metrics>, options: &Options) -> Self {
+        let (linger, answer_timeout) = (options.linger, options.answer_timeout);
+        Self { metrics, ids: Arc::clone(&options.ids), linger, answer_timeout }
     }
 
     /// The whole response in the place of a bare one; leaves the request's line in the log.
@@ -115,17 +118,41 @@ enum State {
 /// A counted connection of a client.
 pub struct Connection {
     io: TcpStream,
-    refusals: Refusals,
+    shared: Shared,
     state: State,
+    /// When a byte was last written, or the connection made.
+    answered: Instant,
+    /// Not earlier than `answered`, nor later than its timeout: moved only when it fires, which is cheaper than at every
+    /// write.
+    alarm: Pin<Box<Sleep>>,
     _open: OpenConnection,
 }
 
 impl Connection {
     /// The connection over `io`, which counts as open while it lives.
     #[must_use]
-    pub fn new(io: TcpStream, refusals: Refusals) -> Self {
-        let open = refusals.metrics.open_connection();
-        Self { io, refusals, state: State::Passing, _open: open }
+    pub fn new(io: TcpStream, shared: Shared) -> Self {
+        let open = shared.metrics.open_connection();
+        let alarm = Box::pin(sleep(shared.answer_timeout));
+        Self { io, shared, state: State::Passing, answered: Instant::now(), alarm, _open: open }
+    }
+
+    /// Ready when nothing was written for too long.
+    fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            let due = self.answered + self.shared.answer_timeout;
+            if due <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.alarm.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+
+    fn poll_write_through(&mut self, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, buffer));
+        self.answered = Instant::now();
+        Poll::Ready(written)
     }
 
     /// Sends the problem and lets the client read it.
@@ -140,7 +167,7 @@ impl Connection {
                 }
                 State::Refusing { .. } => {
                     ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-                    self.state = State::Lingering { until: Box::pin(sleep(self.refusals.linger)), read: 0 };
+                    self.state = State::Lingering { until: Box::pin(sleep(self.shared.linger)), read: 0 };
                 }
                 State::Lingering { until, read } => {
                     let mut buffer = [0; 4096];
@@ -163,7 +190,10 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        match Pin::new(&mut self.io).poll_read(cx, buffer) {
+            Poll::Pending if self.poll_stuck(cx).is_ready() => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            read => read,
+        }
     }
 }
 
@@ -171,10 +201,10 @@ impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         if matches!(self.state, State::Passing) {
             match BareHead::find(buffer) {
-                None => return Pin::new(&mut self.io).poll_write(cx, buffer),
-                Some(head) if head.start > 0 => return Pin::new(&mut self.io).poll_write(cx, &buffer[..head.start]),
+                None => return self.poll_write_through(cx, buffer),
+                Some(head) if head.start > 0 => return self.poll_write_through(cx, &buffer[..head.start]),
                 Some(head) => {
-                    let response = self.refusals.response(&head);
+                    let response = self.shared.response(&head);
                     self.state = State::Refusing { response, written: 0 };
                 }
             }

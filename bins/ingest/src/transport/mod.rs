@@ -15,7 +15,7 @@ use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_se
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServerHandle, Service};
 use actix_web::rt::net::TcpStream;
-use connection::{Connection, Refusals};
+use connection::{Connection, Shared};
 use mercurio_domain::ids::IdGenerator;
 use mercurio_observability::Metrics;
 use std::fmt;
@@ -34,6 +34,10 @@ pub struct Options {
     /// How long a connection may stay open between requests. Longer than the idle timeout of the load balancers in
     /// front (60 seconds, most often), or they send requests into connections that are just being closed.
     pub keep_alive: Duration,
+    /// The longest a connection may go without a byte of an answer, whatever it is sent meanwhile. Longer than `keep_alive`
+    /// and than any request may take. It ends clients that send the head of a later request byte by byte, for which
+    /// `head_timeout` does not hold, and those that don't read.
+    pub answer_timeout: Duration,
     /// How long a connection that is being closed still takes what the client is sending, so that the client gets to
     /// read the answer.
     pub linger: Duration,
@@ -51,6 +55,7 @@ impl Default for Options {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             head_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
+            answer_timeout: Duration::from_secs(150),
             linger: Duration::from_secs(3),
             max_connections: 25_000,
             shutdown_timeout: Duration::from_secs(30),
@@ -99,11 +104,11 @@ impl Servers {
             .shutdown_timeout(options.shutdown_timeout.as_secs())
             .disable_signals();
         let stopping = builder.graceful_shutdown_signal();
-        let refusals = Refusals::new(metrics, Arc::clone(&options.ids), options.linger);
+        let shared = Shared::new(metrics, &options);
         let server = builder
             .listen(format!("http-{addr}"), listener, move || {
                 let stopping = stopping.clone();
-                let refusals = refusals.clone();
+                let shared = shared.clone();
                 let app = app().into_factory().map_err(|error: S::Error| error.into().error_response());
                 let http = HttpService::build()
                     .graceful_shutdown_signal(move || {
@@ -116,12 +121,12 @@ impl Servers {
                     .local_addr(addr)
                     .finish(map_config(app, |()| AppConfig::default()));
                 fn_service(move |io: TcpStream| {
-                    let refusals = refusals.clone();
+                    let shared = shared.clone();
                     async move {
                         // Answers are small and written at once: waiting for more to send would only delay them.
                         let _ = io.set_nodelay(true);
                         let peer = io.peer_addr().ok();
-                        Ok((Connection::new(io, refusals), Protocol::Http1, peer))
+                        Ok((Connection::new(io, shared), Protocol::Http1, peer))
                     }
                 })
                 .and_then(http)

@@ -179,6 +179,20 @@ async fn a_head_that_is_too_slow_is_a_problem() {
 }
 
 #[tokio::test]
+async fn a_later_head_that_never_ends_does_not_hold_its_connection() {
+    let timeout = Duration::from_millis(500);
+    let server = start(Options {
+        answer_timeout: timeout,
+        keep_alive: timeout,
+        head_timeout: Duration::from_secs(60),
+        ..quick()
+    });
+    let answers = exchange(server.addr, [get("/ok"), "GET / HTTP/1.1\r\nHost:".to_owned()].concat()).await;
+    assert_eq!(statuses(&answers), [200]);
+    server.servers.stop().await;
+}
+
+#[tokio::test]
 async fn answers_before_a_refusal_in_the_same_pipeline_are_untouched() {
     let server = start(quick());
     let request = [get("/ok"), get("/nowhere"), get("/empty"), get("/ok"), "garbage\r\n\r\n".to_owned()].concat();
@@ -230,9 +244,9 @@ async fn a_client_that_sends_first_and_reads_later_gets_to_know_why_its_body_was
         assert_eq!((&problem["limit"], &problem["actual"]), (&limited(), &actual));
     }
     // Too much to drain: the answer comes at once, and is not lost to a reset.
-    let answers = exchange(server.addr, post("/count", &large, "")).await;
+    let answers = converse(server.addr, vec![post("/count", &large, "")]).await;
     assert_eq!(statuses(&answers), [413]);
-    let answers = exchange(server.addr, post("/nowhere", &large, "")).await;
+    let answers = converse(server.addr, vec![post("/nowhere", &large, "")]).await;
     assert_eq!(statuses(&answers), [404]);
     assert_eq!(answers[0].problem()["code"], "not_found");
     server.servers.stop().await;

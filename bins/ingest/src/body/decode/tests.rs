@@ -66,10 +66,10 @@ fn what_was_encoded_comes_back_up_to_the_limit_and_no_byte_above_it() {
 
 #[test]
 fn a_bomb_costs_no_more_than_the_limit() {
-    let zeros = vec![0; 64 * 1024 * 1024];
+    let zeros = vec![0; 8 * 1024 * 1024];
     for (coding, encode) in ENCODERS {
         let bomb = encode(&zeros);
-        assert!(bomb.len() < 128 * 1024, "{coding:?}: {}", bomb.len());
+        assert!(bomb.len() < 16 * 1024, "{coding:?}: {}", bomb.len());
         assert_eq!(coding.decode(&bomb, 262_144), Err(Fault::TooLarge), "{coding:?}");
     }
 }
@@ -109,7 +109,7 @@ fn data_that_stops_short_is_broken_wherever_it_stops() {
         let encoded = encode(&sample(3000));
         for end in 0..encoded.len() {
             let decoded = coding.decode(&encoded[..end], 262_144);
-            // Zstandard data may be no frame at all, and deflate has no checksum to miss.
+            // No frame at all is an empty body in Zstandard, and the reader of bodies asks for no other coding's nothing.
             if end > 0 {
                 assert_eq!(decoded, Err(Fault::Broken), "{coding:?} {end} of {}", encoded.len());
             }
