@@ -12,7 +12,7 @@ default:
 # Run the ingest server on SQLite in data/, whatever .env says
 dev *ARGS:
     @mkdir -p data
-    DATABASE_URL={{ sqlite }} cargo run -p mercurio-ingest -- "$@"
+    DATABASE_URL={{ sqlite }} MERCURIO_AUTO_MIGRATE=true cargo run -p mercurio-ingest -- "$@"
 
 # The gate: format, lints, documentation, all tests
 check:
