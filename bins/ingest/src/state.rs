@@ -18,6 +18,7 @@ use slog::error;
 
 use crate::key_cache::KeyCache;
 use crate::problem::Problem;
+use crate::routes::health::DatabaseProbe;
 
 /// When a client that was refused for load should come again.
 pub(crate) const OVERLOADED_RETRY_AFTER_SECONDS: u64 = 1;
@@ -57,62 +58,37 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// Settings.
     pub settings: Settings,
+    /// What the database said last.
+    pub database: DatabaseProbe,
+    /// How far the process has come.
+    pub lifecycle: Lifecycle,
+}
+
+/// When the process started, and whether it was told to stop.
+#[derive(Debug)]
+pub struct Lifecycle {
     /// When the process started.
     pub started: Instant,
-    /// What the database said last.
-    pub database: crate::routes::health::DatabaseProbe,
     draining: AtomicBool,
 }
 
-/// What an [`AppState`] is made of.
-pub struct Parts {
-    /// The database.
-    pub store: Arc<dyn Store>,
-    /// The way to the writer.
-    pub writer: WriterHandle,
-    /// The API keys that were seen lately.
-    pub keys: KeyCache,
-    /// What is added to events.
-    pub enricher: Enricher,
-    /// The present.
-    pub clock: Arc<dyn Clock>,
-    /// New ids.
-    pub ids: Arc<dyn IdGenerator>,
-    /// Counts.
-    pub metrics: Arc<Metrics>,
-    /// Settings.
-    pub settings: Settings,
+impl Default for Lifecycle {
+    /// A process that starts now.
+    fn default() -> Self {
+        Self { started: Instant::now(), draining: AtomicBool::new(false) }
+    }
 }
 
 impl AppState {
-    /// A state that is not draining.
-    #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        let Parts { store, writer, keys, enricher, clock, ids, metrics, settings } = parts;
-        Self {
-            database: crate::routes::health::DatabaseProbe::new(Arc::clone(&store)),
-            store,
-            writer,
-            keys,
-            enricher,
-            clock,
-            ids,
-            metrics,
-            settings,
-            started: Instant::now(),
-            draining: AtomicBool::new(false),
-        }
-    }
-
     /// From now on the process is not ready: it has been told to stop.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::SeqCst);
+        self.lifecycle.draining.store(true, Ordering::SeqCst);
     }
 
     /// Whether the process has been told to stop.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
+        self.lifecycle.draining.load(Ordering::SeqCst)
     }
 
     /// Stores the events of a request and waits for the commit, for as long as a request may.

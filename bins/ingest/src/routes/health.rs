@@ -97,7 +97,7 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
     let mut response = HttpResponse::build(code).json(Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: state.started.elapsed().as_secs(),
+        uptime_seconds: state.lifecycle.started.elapsed().as_secs(),
         checks: Checks {
             database: DatabaseCheck {
                 status: word(ping.available),

@@ -110,9 +110,7 @@ async fn read_body(
 ) -> Result<actix_web::web::Bytes, Problem> {
     let limits =
         body::BodyLimits { max_bytes: state.settings.limits.max_body_bytes, timeout: state.settings.request_timeout };
-    let body = body::read(request, payload, limits).await?;
-    RequestFacts::tell(request, |facts| facts.body_bytes = Some(body.len() as u64));
-    Ok(body)
+    body::read(request, payload, limits).await
 }
 
 /// What the headers of a write say beside the key.

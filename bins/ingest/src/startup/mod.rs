@@ -28,7 +28,8 @@ use crate::app::app;
 use crate::clock::{SystemClock, UuidV7Ids};
 use crate::key_cache::KeyCache;
 use crate::routes::Surface;
-use crate::state::{AppState, Parts};
+use crate::routes::health::DatabaseProbe;
+use crate::state::{AppState, Lifecycle};
 use crate::transport::{Options, Servers};
 
 pub use config::{Config, ConfigError, Mistake};
@@ -109,16 +110,18 @@ async fn serve(config: Config, log: Logger, terminal: bool) -> Result<(), StartE
     let writer = Writer::start(Arc::clone(&store) as Arc<_>, &config.writer, observer)
         .map_err(|source| StartError::Io { what: "the writer's threads can't be started".to_owned(), source })?;
     let enricher = Enricher::new(EnricherOptions { client_ip: config.client_ip, geo: open_geo(&config)? });
-    let state = Data::new(AppState::new(Parts {
+    let state = Data::new(AppState {
         writer: writer.handle(),
         keys: KeyCache::new(Arc::clone(&store), config.key_cache),
+        database: DatabaseProbe::new(Arc::clone(&store)),
         store,
         enricher,
         clock: Arc::new(SystemClock),
         ids: Arc::new(UuidV7Ids),
         metrics,
         settings: config.settings.clone(),
-    }));
+        lifecycle: Lifecycle::default(),
+    });
     let warm = state.clone();
     std::thread::spawn(move || warm.enricher.warm_up());
     let (servers, addrs) = listen(&config, &state, &log)?;
@@ -170,6 +173,9 @@ fn listen(config: &Config, state: &Data<AppState>, log: &Logger) -> Result<(Serv
         surfaces = vec![(config.addr, Surface::Public), (management, Surface::Management)];
     }
     let mut options = Options { shutdown_timeout: config.shutdown_grace, ..Options::default() };
+    // Nothing that the settings allow a request to take is cut off.
+    let longest = config.settings.request_timeout + config.settings.commit_timeout + options.keep_alive;
+    options.answer_timeout = options.answer_timeout.max(longest);
     options.workers = config.workers.unwrap_or(options.workers);
     let (mut servers, mut addrs) = (Servers::default(), Vec::new());
     for (addr, surface) in surfaces {

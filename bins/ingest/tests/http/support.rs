@@ -19,7 +19,8 @@ use mercurio_enrichment::{Enricher, EnricherOptions, TrustedProxies};
 use mercurio_ingest::app::app;
 use mercurio_ingest::key_cache::KeyCache;
 use mercurio_ingest::routes::Surface;
-use mercurio_ingest::state::{AppState, Parts, Settings};
+use mercurio_ingest::routes::health::DatabaseProbe;
+use mercurio_ingest::state::{AppState, Lifecycle, Settings};
 use mercurio_observability::Metrics;
 use mercurio_pipeline::{Writer, WriterOptions, writer::Unobserved};
 use serde_json::Value;
@@ -53,10 +54,12 @@ impl House {
         let (request, other_key) = provisioning("other", 2, at);
         store.provision(&request).unwrap();
         let writer = Writer::start(Arc::clone(&store) as Arc<dyn EventWriter>, &options, Arc::new(Unobserved)).unwrap();
-        let state = Data::new(AppState::new(Parts {
+        let state = Data::new(AppState {
             store: store.clone(),
             writer: writer.handle(),
             keys: KeyCache::new(store.clone(), Duration::ZERO),
+            database: DatabaseProbe::new(store.clone()),
+            lifecycle: Lifecycle::default(),
             enricher: Enricher::new(EnricherOptions::default()),
             clock,
             ids: Arc::new(CountingIds::default()),
@@ -68,7 +71,7 @@ impl House {
                 trusted_proxies: TrustedProxies::default(),
                 cors_origins: vec!["*".to_owned()],
             },
-        }));
+        });
         Self { store, state, key, owner, other_key, _writer: writer }
     }
 
