@@ -5,7 +5,7 @@
 -- The number is that of events in a batch. Anything but a 200 with every event accepted is counted as a failure.
 
 local key = os.getenv("MERCURIO_API_KEY") or error("set MERCURIO_API_KEY")
-local size = 50
+size = 50
 
 function init(arguments)
   size = tonumber(arguments[1]) or size
@@ -54,7 +54,7 @@ function response(status, headers, body)
 end
 
 function done(summary, latency)
-  local answered, failed = 0, 0
+  local answered, failed, size = 0, 0, threads[1]:get("size")
   for _, thread in ipairs(threads) do
     answered = answered + thread:get("requests")
     failed = failed + thread:get("failures")

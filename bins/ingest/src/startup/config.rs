@@ -73,8 +73,8 @@ impl std::error::Error for ConfigError {}
 
 /// What begins the names of settings of this project.
 const PREFIX: &str = "MERCURIO_";
-/// Names with the prefix that are no settings of a server but of the tests.
-const OF_TESTS: &str = "MERCURIO_TEST_";
+/// Names with the prefix that are no settings of a server but of the tests, and of clients on the same machine.
+const OF_OTHERS: [&str; 2] = ["MERCURIO_TEST_", "MERCURIO_API_KEY"];
 
 impl Config {
     /// Reads all settings. `names` are those of the whole environment: one with our prefix that nobody reads is a mistake.
@@ -88,8 +88,9 @@ impl Config {
         let mut reader = Reader { lookup: &lookup, known: Vec::new(), mistakes: Vec::new() };
         let config = Self::read_all(&mut reader);
         let Reader { known, mut mistakes, .. } = reader;
+        let of_others = |name: &str| OF_OTHERS.iter().any(|other| name.starts_with(other));
         let is_unknown =
-            |name: &String| name.starts_with(PREFIX) && !name.starts_with(OF_TESTS) && !known.contains(&name.as_str());
+            |name: &String| name.starts_with(PREFIX) && !of_others(name) && !known.contains(&name.as_str());
         mistakes.extend(
             names.into_iter().filter(is_unknown).map(|name| Mistake {
                 name,
