@@ -5,8 +5,8 @@
 //! apart, in a cache of bounded size, so that guessing neither asks the database each time, nor fills the memory, nor drives
 //! out keys that do. What a key may do is not decided here.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mercurio_domain::ApiKeyId;
@@ -25,6 +25,8 @@ const UNKNOWN_KEYS: usize = 20_000;
 const LOOKUPS: usize = 4;
 /// How long a request waits for its turn to ask.
 const TURN: Duration = Duration::from_secs(2);
+/// How long a database that was away counts as away: meanwhile nobody waits for it to be away again.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// The cache. Shared by all workers.
 pub struct KeyCache {
@@ -38,6 +40,8 @@ struct Shared {
     lifetime: Duration,
     first_lookups: Semaphore,
     repeated_lookups: Arc<Semaphore>,
+    /// When the database last was away.
+    away_at: Mutex<Option<Instant>>,
 }
 
 struct Known {
@@ -66,6 +70,7 @@ impl KeyCache {
             lifetime,
             first_lookups: Semaphore::new(LOOKUPS),
             repeated_lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            away_at: Mutex::new(None),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -78,6 +83,7 @@ impl KeyCache {
         if let Some(answer) = self.cached(id) {
             return Ok(answer);
         }
+        self.shared.check_not_away()?;
         let turn = tokio::time::timeout(TURN, self.shared.first_lookups.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
             return Err(KeyLookupError::Overloaded);
@@ -86,6 +92,7 @@ impl KeyCache {
         if let Some(answer) = self.cached(id) {
             return Ok(answer);
         }
+        self.shared.check_not_away()?;
         let (shared, id) = (Arc::clone(&self.shared), id.clone());
         let read = tokio::task::spawn_blocking(move || shared.read(&id)).await;
         let read = read.unwrap_or_else(|panic| Err(StoreError::Internal(panic.into())));
@@ -125,11 +132,23 @@ impl KeyCache {
 }
 
 impl Shared {
+    fn check_not_away(&self) -> Result<(), KeyLookupError> {
+        let away_at = *self.away_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if away_at.is_some_and(|at| at.elapsed() < AWAY.min(self.lifetime)) {
+            let reason = "it was away less than a second ago";
+            return Err(KeyLookupError::Store(StoreError::Unavailable(reason.into())));
+        }
+        Ok(())
+    }
+
     /// Asks the database and keeps what it says. Blocks.
     fn read(&self, id: &ApiKeyId) -> Result<Option<Arc<ApiKey>>, StoreError> {
         // The age counts from before the question: what is read may have changed since.
         let read_at = Instant::now();
-        let Some(key) = self.store.find_api_key(id)? else {
+        let found = self.store.find_api_key(id);
+        let away = found.as_ref().is_err_and(StoreError::is_unavailable);
+        *self.away_at.lock().unwrap_or_else(PoisonError::into_inner) = away.then(Instant::now);
+        let Some(key) = found? else {
             self.known.remove(id);
             self.unknown.insert(id.clone(), read_at);
             return Ok(None);
@@ -178,6 +197,20 @@ mod tests {
         assert!(cache.get(&id).await.unwrap().unwrap().revoked_at.is_some());
         store.set_unavailable(true);
         assert!(matches!(cache.get(&id).await, Err(KeyLookupError::Store(_))));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_away_is_not_waited_for_by_everybody() {
+        let (store, id) = store_with_key();
+        let cache = KeyCache::new(store.clone(), NEVER);
+        store.set_unavailable(true);
+        for _ in 0..100 {
+            assert!(matches!(cache.get(&id).await, Err(KeyLookupError::Store(_))));
+        }
+        assert_eq!(store.key_reads(), 1);
+        store.set_unavailable(false);
+        *cache.shared.away_at.lock().unwrap() = Instant::now().checked_sub(AWAY);
+        assert!(cache.get(&id).await.unwrap().is_some());
     }
 
     #[tokio::test]
