@@ -200,6 +200,38 @@ fn a_caller_that_is_gone_does_not_undo_its_events() {
     assert_eq!(store.event_count(), 1);
 }
 
+/// A store that has a bug.
+struct Panicking;
+
+impl EventWriter for Panicking {
+    fn append(&self, _: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        panic!("a bug in the store");
+    }
+
+    fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_panic_in_a_lane_ends_the_process() {
+    const CHILD: &str = "MERCURIO_TEST_PANIC_IN_A_LANE";
+    if std::env::var_os(CHILD).is_some() {
+        let writer = Writer::start(Arc::new(Panicking), &one_lane(), Arc::new(Unobserved)).unwrap();
+        let answer = send(&writer.handle(), 1, &["a"]).unwrap();
+        panic!("nobody is left to answer: {:?}", answer.blocking_recv());
+    }
+    let name = concat!(module_path!(), "::a_panic_in_a_lane_ends_the_process");
+    let name = name.split_once("::").expect("a module of this crate").1;
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let signal = std::os::unix::process::ExitStatusExt::signal(&child.status);
+    assert_eq!(signal, Some(6), "SIGABRT: {}", String::from_utf8_lossy(&child.stderr));
+}
+
 #[derive(Debug, Clone)]
 struct Case {
     tenant: i64,
