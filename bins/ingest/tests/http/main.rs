@@ -1,8 +1,14 @@
 //! The HTTP contract, case by case, over the whole app without a socket, on the store in memory.
 
+#[cfg(test)]
 mod auth;
+#[cfg(test)]
 mod bad_input;
+#[cfg(test)]
 mod conventions;
+#[cfg(test)]
 mod reading;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod writing;

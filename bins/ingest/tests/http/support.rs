@@ -101,13 +101,13 @@ impl House {
 
     pub(crate) fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Ask {
         Ask::new(Method::POST, path)
-            .header("authorization", &format!("Bearer {}", self.key.expose()))
+            .header("authorization", format!("Bearer {}", self.key.expose()))
             .header("content-type", "application/json")
             .body(body)
     }
 
     pub(crate) fn get(&self, path: &str) -> Ask {
-        Ask::new(Method::GET, path).header("authorization", &format!("Bearer {}", self.key.expose()))
+        Ask::new(Method::GET, path).header("authorization", format!("Bearer {}", self.key.expose()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `properties`, `traits` and `context`: JSON objects that are checked once and then carried as text.
 //!
 //! A payload is never built into a tree and printed again, so that numbers, the order of members and white space stay as
-//! sent. What is checked is that both databases and every reader can hold it: see [`scan`].
+//! sent. What is checked is that both databases and every reader can hold it: see [`faults_of`].
 
 mod scan;
 

@@ -7,8 +7,8 @@
 //! Promises:
 //! - Every submission gets exactly one answer, after its commit or its failure; one whose caller is gone is stored all the same.
 //! - A full queue, an unavailable store and a writer that is closing answer at once.
-//! - One submission that the store refuses fails alone: see [`split`].
-//! - One tenant can fill only a share of the queue, and tenants take turns in the groups: see [`queue`].
+//! - One submission that the store refuses fails alone: see `split`.
+//! - One tenant can fill only a share of the queue, and tenants take turns in the groups: see `queue`.
 //! - A panic in a lane ends the process, since after it nobody knows what was promised.
 
 mod lane;
