@@ -73,3 +73,8 @@ migration NAME:
 # Build both programs for release, with TLS to PostgreSQL (needs perl and make)
 release:
     cargo build --release --locked -p mercurio-ingest -p mercurio-admin --features tls
+
+# Measure the write path against the raw floor of PostgreSQL; see docs/benchmarks.md.
+bench *ARGS:
+    cargo build --release --bin mercurio-ingest --bin mercurio-bench
+    scripts/with-postgres --durable target/release/mercurio-bench {{ ARGS }}

@@ -19,6 +19,7 @@ pub(crate) const MEMBERS: &[Member] = &[
     Member { folder: "crates/observability", ours: &[], never: &["actix*", "diesel*"] },
     Member { folder: "bins/ingest", ours: LIBRARIES, never: &[] },
     Member { folder: "bins/admin", ours: LIBRARIES, never: &[] },
+    Member { folder: "bins/bench", ours: LIBRARIES, never: &["actix*"] },
 ];
 
 impl Member {

@@ -1,0 +1,165 @@
+//! Events that are fresh each time: new ids, the present time, about 450 bytes as a real one has.
+
+use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mercurio_domain::Timestamp;
+use uuid::Uuid;
+
+/// What kind of ids the events have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ids {
+    /// Random UUIDs of version 4.
+    Random,
+    /// UUIDs of version 7: ordered in time.
+    Ordered,
+    /// A text that is no UUID.
+    Text,
+}
+
+/// A generator of random numbers that costs nothing beside what is measured (xorshift64*, Marsaglia and Vigna).
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    /// A generator; each seed gives other numbers.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A generator that no other run repeats.
+    #[must_use]
+    pub fn fresh(seed: u64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        let mut random = Self::seeded(seed ^ now);
+        random.number();
+        random
+    }
+
+    /// A number.
+    pub fn number(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.number() % bound.max(1)
+    }
+
+    fn uuid(&mut self, ids: Ids) -> Uuid {
+        let random = (u128::from(self.number()) << 64) | u128::from(self.number());
+        match ids {
+            Ids::Ordered => Uuid::now_v7(),
+            Ids::Random | Ids::Text => uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid(),
+        }
+    }
+}
+
+/// How the events of a case are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Events of a request.
+    pub batch: usize,
+    /// The ids.
+    pub ids: Ids,
+    /// How many in a hundred repeat an id that was sent before.
+    pub duplicates_percent: u64,
+    /// Further bytes of each event's properties.
+    pub padding_bytes: usize,
+}
+
+/// Makes the bodies of requests. One for each connection.
+#[derive(Debug)]
+pub struct Bodies {
+    shape: Shape,
+    random: Random,
+    recent: Vec<Uuid>,
+    padding: String,
+}
+
+/// Ids that may be repeated.
+const RECENT: usize = 2_000;
+
+impl Bodies {
+    /// Bodies of that shape; each `seed` makes others.
+    #[must_use]
+    pub fn new(shape: Shape, seed: u64) -> Self {
+        Self { shape, random: Random::fresh(seed), recent: Vec::new(), padding: "x".repeat(shape.padding_bytes) }
+    }
+
+    fn id(&mut self) -> Uuid {
+        if !self.recent.is_empty() && self.random.below(100) < self.shape.duplicates_percent {
+            let place = self.random.below(self.recent.len() as u64) as usize;
+            return self.recent[place];
+        }
+        let id = self.random.uuid(self.shape.ids);
+        if self.shape.duplicates_percent > 0 {
+            if self.recent.len() < RECENT {
+                self.recent.push(id);
+            } else {
+                let place = self.random.below(RECENT as u64) as usize;
+                self.recent[place] = id;
+            }
+        }
+        id
+    }
+
+    /// Writes a new body into `body`.
+    pub fn write(&mut self, body: &mut String) {
+        body.clear();
+        body.push_str("{\"events\":[");
+        let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+        let now = Timestamp::from_micros(micros).map(|now| now.to_string()).unwrap_or_default();
+        for index in 0..self.shape.batch {
+            if index > 0 {
+                body.push(',');
+            }
+            let id = self.id();
+            let prefix = if self.shape.ids == Ids::Text { "order/" } else { "" };
+            let random = &mut self.random;
+            let (user, session, order) = (random.below(100_000), random.below(100_000), random.below(1_000_000));
+            // Writing into a string has no way to fail.
+            write!(
+                body,
+                "{{\"event_id\":\"{prefix}{id}\",\"type\":\"track\",\"event_name\":\"order_completed\",\
+                 \"timestamp\":\"{now}\",\"user_id\":\"user-{user}\",\"session_id\":\"session-{session}\",\
+                 \"properties\":{{\"order\":{order},\"total\":129.90,\"currency\":\"EUR\",\"items\":3,\"coupon\":null,\
+                 \"express\":true,\"note\":\"{}\"}},\"context\":{{\"app\":{{\"name\":\"shop\",\"version\":\"4.2.1\"}},\
+                 \"locale\":\"de-DE\",\"screen\":{{\"width\":1179,\"height\":2556}}}}}}",
+                self.padding
+            )
+            .ok();
+        }
+        body.push_str("]}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(duplicates_percent: u64) -> Shape {
+        Shape { batch: 50, ids: Ids::Random, duplicates_percent, padding_bytes: 0 }
+    }
+
+    #[test]
+    fn bodies_are_json_with_as_many_events_as_asked_for() {
+        let mut body = String::new();
+        Bodies::new(shape(0), 1).write(&mut body);
+        let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(json["events"].as_array().unwrap().len(), 50);
+        assert!((350..500).contains(&(body.len() / 50)), "{}", body.len() / 50);
+    }
+
+    #[test]
+    fn about_as_many_ids_repeat_as_asked_for() {
+        let mut bodies = Bodies::new(shape(50), 1);
+        let ids: Vec<_> = (0..10_000).map(|_| bodies.id()).collect();
+        let distinct: std::collections::HashSet<_> = ids.iter().collect();
+        assert!((4_500..5_500).contains(&distinct.len()), "{}", distinct.len());
+    }
+}

@@ -1,0 +1,117 @@
+//! The server that is measured: the binary beside this one, in a process of its own.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes, SecretKey};
+use mercurio_domain::store::Provisioning;
+use mercurio_domain::tenant::Name;
+use mercurio_domain::{Clock, Timestamp};
+use mercurio_storage::{DatabaseUrl, StoreOptions};
+use tempfile::TempDir;
+
+use crate::Failure;
+use crate::events::Random;
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// A key for each tenant.
+    pub keys: Vec<SecretKey>,
+    _folder: TempDir,
+}
+
+struct Now;
+
+impl Clock for Now {
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let micros = since.map_or(0, |since| since.as_micros() as i64);
+        Timestamp::from_micros(micros).unwrap_or_else(|| unreachable!("the present is in range"))
+    }
+}
+
+impl Server {
+    /// Migrates the database, makes `tenants` tenants in it, and starts a server on it.
+    ///
+    /// # Errors
+    /// What failed first.
+    pub fn start(database_url: &str, tenants: usize) -> Result<Self, Failure> {
+        let store = mercurio_storage::open(&DatabaseUrl::parse(database_url)?, &StoreOptions::default())?;
+        store.migrate()?;
+        let mut random = Random::fresh(1);
+        let mut keys = Vec::new();
+        for _ in 0..tenants {
+            let new = NewApiKey::generate(&std::array::from_fn::<u8, ENTROPY_BYTES, _>(|_| random.number() as u8));
+            let name = format!("bench {}", new.id);
+            store.provision(&Provisioning {
+                tenant: Name::parse(&name)?,
+                workspace: Name::parse("bench")?,
+                key_name: Name::parse("bench")?,
+                key_id: new.id,
+                secret_hash: new.secret_hash,
+                scopes: Scopes::all(),
+                samples: Vec::new(),
+                created_at: Now.now(),
+            })?;
+            keys.push(new.key);
+        }
+        drop(store);
+        let folder = tempfile::tempdir()?;
+        let log = folder.path().join("log");
+        let child = Command::new(binary()?)
+            .env("DATABASE_URL", database_url)
+            .env("MERCURIO_ADDR", "127.0.0.1:0")
+            .env("MERCURIO_LOG_FORMAT", "json")
+            .env("MERCURIO_SHUTDOWN_DELAY_SECONDS", "0")
+            .stdin(Stdio::null())
+            .stdout(File::create(&log)?)
+            .spawn()?;
+        let mut server = Self { child, addr: ([127, 0, 0, 1], 0).into(), keys, _folder: folder };
+        server.addr = server.wait_until_listening(&log)?;
+        Ok(server)
+    }
+
+    fn wait_until_listening(&mut self, log: &PathBuf) -> Result<SocketAddr, Failure> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            let text = fs::read_to_string(log)?;
+            let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            let mut addrs = lines.filter(|line| line["msg"] == "listening");
+            if let Some(addr) = addrs.find_map(|line| line["addr"].as_str()?.parse().ok()) {
+                return Ok(addr);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("the server ended: {status}").into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err("the server does not listen".into())
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn binary() -> Result<PathBuf, Failure> {
+    let path = std::env::current_exe()?.with_file_name("mercurio-ingest");
+    if !path.exists() {
+        return Err(format!("{} is not there: build it in the same profile", path.display()).into());
+    }
+    Ok(path)
+}
