@@ -1,0 +1,137 @@
+//! A small HTTP client that blocks and keeps its connection, and clients that send batches until the server is gone.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A connection to a server.
+pub(crate) struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) json: Value,
+}
+
+impl Client {
+    pub(crate) fn connect(addr: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(addr)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { reader: BufReader::new(stream) })
+    }
+
+    pub(crate) fn get(&mut self, path: &str, key: &str) -> io::Result<Answer> {
+        self.call("GET", path, key, "")
+    }
+
+    pub(crate) fn batch(&mut self, ids: &[String], key: &str) -> io::Result<Answer> {
+        let event = |id: &String| format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#);
+        let events: Vec<_> = ids.iter().map(event).collect();
+        self.call("POST", "/v1/events/batch", key, &format!("{{\"events\":[{}]}}", events.join(",")))
+    }
+
+    fn call(&mut self, method: &str, path: &str, key: &str, body: &str) -> io::Result<Answer> {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {key}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.reader.get_mut().write_all(request.as_bytes())?;
+        let mut line = String::new();
+        self.reader.read_line(&mut line)?;
+        let broken = || io::Error::new(io::ErrorKind::UnexpectedEof, "no whole answer");
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broken)?;
+        let (mut length, mut retry_after) = (0, None);
+        loop {
+            line.clear();
+            if self.reader.read_line(&mut line)? == 0 {
+                return Err(broken());
+            }
+            match line.trim().split_once(": ") {
+                Some(("content-length", value)) => length = value.parse().map_err(|_| broken())?,
+                Some(("retry-after", value)) => retry_after = Some(value.to_owned()),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let mut body = vec![0; length];
+        self.reader.read_exact(&mut body)?;
+        Ok(Answer { status, retry_after, json: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+    }
+}
+
+/// What a client that sent until the server was gone knows.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// Ids with a verdict in a 200, and how often that was `accepted`.
+    pub(crate) acknowledged: HashMap<String, usize>,
+    /// Batches without a 200.
+    pub(crate) unanswered: Vec<Vec<String>>,
+}
+
+impl Sent {
+    pub(crate) fn take(&mut self, answer: &Answer) {
+        for result in answer.json["results"].as_array().unwrap() {
+            let id = result["event_id"].as_str().unwrap().to_owned();
+            *self.acknowledged.entry(id).or_default() += usize::from(result["status"] == "accepted");
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (id, accepted) in other.acknowledged {
+            *self.acknowledged.entry(id).or_default() += accepted;
+        }
+        self.unanswered.extend(other.unanswered);
+    }
+}
+
+/// Sends batches of 50 named after `name` until one gets no 200, and tells `progress` of each that did.
+pub(crate) fn send_until_gone(addr: SocketAddr, key: &str, name: &str, progress: &Sender<()>) -> Sent {
+    let mut sent = Sent::default();
+    let Ok(mut client) = Client::connect(addr) else {
+        return sent;
+    };
+    for number in 0.. {
+        let ids: Vec<_> = (0..50).map(|event| format!("{name}-{number}-{event}")).collect();
+        match client.batch(&ids, key) {
+            Ok(answer) if answer.status == 200 => {
+                sent.take(&answer);
+                // Nobody listens any more once the server was told to go.
+                progress.send(()).ok();
+            }
+            _ => {
+                sent.unanswered.push(ids);
+                break;
+            }
+        }
+    }
+    sent
+}
+
+/// Every stored id, read page by page; fails where one comes twice.
+pub(crate) fn stored_ids(addr: SocketAddr, key: &str) -> HashSet<String> {
+    let mut client = Client::connect(addr).unwrap();
+    let (mut ids, mut cursor) = (HashSet::new(), String::new());
+    loop {
+        let page = client.get(&format!("/v1/events?limit=1000&cursor={cursor}"), key).unwrap();
+        assert_eq!(page.status, 200, "{:?}", page.json);
+        for event in page.json["events"].as_array().unwrap() {
+            let id = event["event_id"].as_str().unwrap().to_owned();
+            assert!(!ids.contains(&id), "{id} is stored twice");
+            ids.insert(id);
+        }
+        match page.json["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => return ids,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! kill -9 under load: what was acknowledged is there, once; what was not may be sent again.
+
+use std::sync::mpsc::channel;
+
+use crate::client::{Client, Sent, send_until_gone, stored_ids};
+use crate::server::House;
+
+/// Clients. The last two send the same ids as the first two.
+const CLIENTS: usize = 8;
+
+fn check(house: &House) {
+    let mut known = Sent::default();
+    for round in 0..3_usize {
+        let server = house.start();
+        let (addr, (progress, answered)) = (server.addr, channel());
+        let sent = std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|client| {
+                    let (name, progress) = (format!("r{round}-c{}", client % (CLIENTS - 2)), progress.clone());
+                    scope.spawn(move || send_until_gone(addr, &house.key, &name, &progress))
+                })
+                .collect();
+            // A different moment in each round, always in the middle of everything.
+            answered.iter().take(7 + 23 * round).for_each(drop);
+            server.kill();
+            clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>()
+        });
+        sent.into_iter().for_each(|sent| known.merge(sent));
+
+        let server = house.start();
+        let stored = stored_ids(server.addr, &house.key);
+        for id in known.acknowledged.keys() {
+            assert!(stored.contains(id), "{id} was acknowledged and is lost");
+        }
+        let mut client = Client::connect(server.addr).unwrap();
+        for ids in std::mem::take(&mut known.unanswered) {
+            let answer = client.batch(&ids, &house.key).unwrap();
+            assert_eq!(answer.status, 200, "{answer:?}");
+            known.take(&answer);
+        }
+        let stored = stored_ids(server.addr, &house.key);
+        assert_eq!(stored.len(), known.acknowledged.len(), "nothing is missing, and nothing else is there");
+        assert!(known.acknowledged.keys().all(|id| stored.contains(id)));
+        assert!(known.acknowledged.values().all(|accepted| *accepted <= 1), "no id was accepted twice");
+        server.kill();
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_on_sqlite() {
+    check(&House::sqlite());
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_on_postgres() {
+    check(&House::postgres());
+}

@@ -1,0 +1,14 @@
+//! The real binary as a process: how it starts, how it stops, and what is left when it is killed, on both databases.
+
+#[cfg(test)]
+mod away;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod start;
+#[cfg(test)]
+mod stop;

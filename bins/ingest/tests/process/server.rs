@@ -1,0 +1,132 @@
+//! A server process, and the databases that it runs on.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mercurio_domain::testing::{at, provisioning};
+use mercurio_storage::testing::TestDatabase;
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary with an environment of its own.
+pub(crate) fn command(database_url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mercurio-ingest"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("MERCURIO_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("DATABASE_URL", database_url).env("MERCURIO_ADDR", "127.0.0.1:0").env("MERCURIO_LOG_FORMAT", "json");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A server that listens. Dropping it kills it.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) addr: SocketAddr,
+    /// All lines of stdout so far.
+    stdout: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Server {
+    pub(crate) fn start(database_url: &str) -> Self {
+        Self::with(&mut command(database_url))
+    }
+
+    /// Starts a server and waits until it listens.
+    pub(crate) fn with(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stdout = Arc::new(Mutex::new(Vec::new()));
+        let (lines, listening) = channel();
+        let (out, kept) = (child.stdout.take().unwrap(), Arc::clone(&stdout));
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if let Some(addr) = listening_addr(&line) {
+                    lines.send(addr).ok();
+                }
+                kept.lock().unwrap().push(line);
+            }
+        });
+        let mut err = child.stderr.take().unwrap();
+        let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
+            err.read_to_string(&mut text).ok();
+            text
+        });
+        let addr = wait_for(&listening);
+        Self { child, addr, stdout, reader: Some(reader), stderr: Some(stderr) }
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends it a signal, by the name that `kill` knows.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end; what it left on stdout and stderr.
+    pub(crate) fn wait(mut self) -> (ExitStatus, Vec<String>, String) {
+        let status = self.child.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        let stderr = self.stderr.take().unwrap().join().unwrap();
+        let stdout = std::mem::take(&mut *self.stdout.lock().unwrap());
+        (status, stdout, stderr)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn listening_addr(line: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    (line["msg"] == "listening").then(|| line["addr"].as_str()?.parse().ok()).flatten()
+}
+
+#[track_caller]
+fn wait_for(listening: &Receiver<SocketAddr>) -> SocketAddr {
+    listening.recv_timeout(PATIENCE).expect("the server listens")
+}
+
+/// A migrated database with a tenant, on which a server can run.
+pub(crate) struct House {
+    pub(crate) database: TestDatabase,
+    pub(crate) key: String,
+}
+
+impl House {
+    pub(crate) fn sqlite() -> Self {
+        Self::on(TestDatabase::sqlite())
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self::on(TestDatabase::postgres())
+    }
+
+    fn on(database: TestDatabase) -> Self {
+        let (request, key) = provisioning("acme", 1, at("2026-11-22T10:00:00Z"));
+        database.store().provision(&request).unwrap();
+        Self { database, key: key.expose().to_owned() }
+    }
+
+    pub(crate) fn start(&self) -> Server {
+        Server::start(&self.database.url_text())
+    }
+}

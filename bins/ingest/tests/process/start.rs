@@ -1,0 +1,121 @@
+//! Starting: the first run, wrong settings, schemas, addresses that are taken, and two servers at once.
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+use mercurio_storage::testing::TestDatabase;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::server::{Server, command};
+
+/// Runs the binary to its end, which must come by itself.
+fn end(command: &mut Command) -> (i32, String) {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn key_in(text: &str) -> Option<&str> {
+    let start = text.find("mk_")?;
+    let key = &text[start..];
+    Some(&key[..key.find(|character: char| !(character.is_ascii_alphanumeric() || character == '_'))?])
+}
+
+#[test]
+fn the_first_run_on_sqlite_makes_a_tenant_and_a_line_that_works_when_pasted() {
+    let folder = tempfile::tempdir().unwrap();
+    // The folder of the file is not there yet either.
+    let url = format!("sqlite://{}", folder.path().join("new/mercurio.db").display());
+    let server = Server::start(&url);
+    server.signal("INT");
+    let (status, stdout, stderr) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    let key = key_in(&stderr).expect("the greeting has a key").to_owned();
+    assert!(stdout.iter().all(|line| !line.contains(&key)), "no key in the log");
+
+    let server = Server::start(&url);
+    let line = stderr.lines().find(|line| line.trim_start().starts_with("curl ")).expect("the greeting has a line");
+    let addr = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+    let line = line.replace(addr, &server.addr.to_string());
+    let output = Command::new("sh").arg("-c").arg(&line).output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("curl is there, and the server answers");
+    assert_eq!(answer["accepted"], 1, "{answer}");
+    server.signal("INT");
+    let (_, _, stderr) = server.wait();
+    assert_eq!(key_in(&stderr), None, "the key is shown once");
+}
+
+#[test]
+fn on_postgres_nothing_is_made_unasked() {
+    let empty = TestDatabase::empty_postgres();
+    let (code, stderr) = end(&mut command(&empty.url_text()));
+    assert_eq!(code, 78, "{stderr}");
+    assert!(stderr.contains("mercurio-admin migrate"), "{stderr}");
+    let server = Server::with(command(&empty.url_text()).env("MERCURIO_AUTO_MIGRATE", "true"));
+    assert_eq!(Client::connect(server.addr).unwrap().get("/health/ready", "").unwrap().status, 200);
+    server.signal("INT");
+    let (_, _, stderr) = server.wait();
+    assert_eq!(stderr, "");
+    assert!(!empty.store().has_tenants().unwrap());
+}
+
+#[test]
+fn every_wrong_setting_is_told_at_once() {
+    let (code, stderr) = end(command("postgres://u:hunter2@db.example/m")
+        .env("MERCURIO_ADDR", "nowhere")
+        .env("MERCURIO_MAX_BATCH_EVENTS", "0")
+        .env("MERCURIO_MAX_BATCH_EVENT", "50"));
+    assert_eq!(code, 64);
+    for name in ["DATABASE_URL", "MERCURIO_ADDR", "MERCURIO_MAX_BATCH_EVENTS", "MERCURIO_MAX_BATCH_EVENT:"] {
+        assert!(cfg!(feature = "tls") && name == "DATABASE_URL" || stderr.contains(name), "{name}: {stderr}");
+    }
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+}
+
+#[test]
+fn a_database_that_is_away_and_an_address_that_is_taken_are_told() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (code, stderr) = end(&mut command(&format!("postgres://u@{free}/m?sslmode=disable")));
+    assert_eq!(code, 69, "{stderr}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let sqlite = TestDatabase::sqlite();
+    let (code, stderr) = end(command(&sqlite.url_text()).env("MERCURIO_ADDR", &addr));
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains(&addr), "{stderr}");
+}
+
+#[test]
+fn the_command_line_helps_and_refuses_what_it_does_not_know() {
+    let sqlite = TestDatabase::sqlite();
+    assert_eq!(end(command(&sqlite.url_text()).arg("--help")).0, 0);
+    assert_eq!(end(command(&sqlite.url_text()).arg("--version")).0, 0);
+    let (code, stderr) = end(command(&sqlite.url_text()).arg("--nonsense"));
+    assert_eq!(code, 64);
+    assert!(stderr.contains("--nonsense"), "{stderr}");
+}
+
+fn check_two_at_once(url: &str) -> Vec<String> {
+    let servers: Vec<_> = std::thread::scope(|scope| {
+        let start = || Server::with(command(url).env("MERCURIO_AUTO_MIGRATE", "true"));
+        let starting: Vec<_> = (0..2).map(|_| scope.spawn(start)).collect();
+        starting.into_iter().map(|server| server.join().unwrap()).collect()
+    });
+    let end = |server: Server| {
+        assert_eq!(Client::connect(server.addr).unwrap().get("/health/ready", "").unwrap().status, 200);
+        server.signal("INT");
+        let (status, _, stderr) = server.wait();
+        assert_eq!(status.code(), Some(0));
+        stderr
+    };
+    servers.into_iter().map(end).collect()
+}
+
+#[test]
+fn two_servers_that_start_at_once_on_an_empty_database_both_serve() {
+    let sqlite = TestDatabase::empty_sqlite();
+    let greetings = check_two_at_once(&sqlite.url_text());
+    assert_eq!(greetings.iter().filter(|stderr| key_in(stderr).is_some()).count(), 1, "{greetings:?}");
+    let postgres = TestDatabase::empty_postgres();
+    assert_eq!(check_two_at_once(&postgres.url_text()), ["", ""]);
+}
