@@ -14,6 +14,7 @@ pub use answer::{Answer, Member};
 pub(crate) use response::PROBLEM_JSON;
 
 use actix_web::http::StatusCode;
+use mercurio_domain::verdict::pointer_to;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -172,6 +173,8 @@ impl UnauthorizedReason {
 /// A parameter of the query that is unknown or wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueryError {
+    /// Where: the query taken as an object, as a JSON pointer has it for bodies.
+    pub pointer: String,
     /// The parameter's name, cut at 64 characters.
     pub parameter: String,
     /// A stable code, such as `unknown_parameter`.
@@ -184,7 +187,8 @@ impl QueryError {
     /// An error of the parameter of that name, which may be anything a client sent.
     #[must_use]
     pub fn new(parameter: &str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { parameter: excerpt(parameter).to_owned(), code, message: message.into() }
+        let parameter = excerpt(parameter);
+        Self { pointer: pointer_to("", parameter), parameter: parameter.to_owned(), code, message: message.into() }
     }
 }
 

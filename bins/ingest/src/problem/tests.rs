@@ -39,7 +39,7 @@ fn table() -> Vec<Row> {
             Problem::InvalidQuery { errors: vec![QueryError::new("limt", "unknown_parameter", "no such parameter")] },
             400,
             "invalid_query",
-            json!({"errors": [{"parameter": "limt", "code": "unknown_parameter", "message": "no such parameter"}]}),
+            json!({"errors": [{"pointer": "/limt", "parameter": "limt", "code": "unknown_parameter", "message": "no such parameter"}]}),
         ),
         unauthorized(UnauthorizedReason::Missing, "missing"),
         unauthorized(UnauthorizedReason::Malformed, "malformed"),

@@ -38,8 +38,14 @@ pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
             config
                 .service(web::resource("/v1/events/track").route(web::post().to(write::track)))
                 .service(web::resource("/v1/events/batch").route(web::post().to(write::batch)))
-                .service(web::resource("/v1/events").route(web::get().to(read::events)))
-                .service(web::resource("/v1/events/{event_id}").route(web::get().to(read::event)));
+                .service(
+                    web::resource("/v1/events").route(web::get().to(read::events)).route(web::head().to(read::events)),
+                )
+                .service(
+                    web::resource("/v1/events/{event_id}")
+                        .route(web::get().to(read::event))
+                        .route(web::head().to(read::event)),
+                );
         }
     }
 }
