@@ -10,7 +10,6 @@ use mercurio_domain::api_key::{ApiKey, Scopes, SecretHash};
 use mercurio_domain::event::{EventParts, EventType, StoredEvent};
 use mercurio_domain::payload::JsonObject;
 use mercurio_domain::schema_version::SchemaVersion;
-use mercurio_domain::store::{Provisioned, Provisioning};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp, WorkspaceId};
 
@@ -163,31 +162,5 @@ impl ApiKeyRow {
             revoked_at: instant_if_any(self.revoked_at)?,
             tenant_status: status(&self.tenant_status)?,
         })
-    }
-}
-
-/// What was made for `request`, of which the databases chose the ids alone.
-pub(crate) fn provisioned(owner: Owner, request: &Provisioning, samples: usize) -> Provisioned {
-    let (created_at, status) = (request.created_at, TenantStatus::Active);
-    Provisioned {
-        tenant: Tenant { id: owner.tenant_id, name: request.tenant.clone(), status, created_at },
-        workspace: Workspace {
-            id: owner.workspace_id,
-            tenant_id: owner.tenant_id,
-            name: request.workspace.clone(),
-            created_at,
-        },
-        api_key: ApiKey {
-            id: request.key_id.clone(),
-            owner,
-            name: request.key_name.clone(),
-            scopes: request.scopes,
-            secret_hash: request.secret_hash,
-            created_at,
-            expires_at: None,
-            revoked_at: None,
-            tenant_status: status,
-        },
-        samples,
     }
 }

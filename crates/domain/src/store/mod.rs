@@ -14,7 +14,7 @@ use crate::api_key::{ApiKey, Scopes, SecretHash};
 use crate::clock::Timestamp;
 use crate::event::{EnrichedEvent, StoredEvent};
 use crate::ids::{ApiKeyId, EventId, Owner};
-use crate::tenant::{Name, Tenant, Workspace};
+use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 use crate::verdict::Outcome;
 
 pub use error::{ProvisionError, StoreError};
@@ -192,4 +192,33 @@ pub struct Provisioned {
     pub api_key: ApiKey,
     /// How many samples were stored.
     pub samples: usize,
+}
+
+impl Provisioned {
+    /// What a store made for `request`, of which it chose the ids alone; `samples`: how many of them it stored.
+    #[must_use]
+    pub fn new(owner: Owner, request: &Provisioning, samples: usize) -> Self {
+        let (created_at, status) = (request.created_at, TenantStatus::Active);
+        Self {
+            tenant: Tenant { id: owner.tenant_id, name: request.tenant.clone(), status, created_at },
+            workspace: Workspace {
+                id: owner.workspace_id,
+                tenant_id: owner.tenant_id,
+                name: request.workspace.clone(),
+                created_at,
+            },
+            api_key: ApiKey {
+                id: request.key_id.clone(),
+                owner,
+                name: request.key_name.clone(),
+                scopes: request.scopes,
+                secret_hash: request.secret_hash,
+                created_at,
+                expires_at: None,
+                revoked_at: None,
+                tenant_status: status,
+            },
+            samples,
+        }
+    }
 }

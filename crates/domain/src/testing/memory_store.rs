@@ -187,7 +187,7 @@ impl Store for MemoryStore {
         }
         let number = i64::try_from(state.tenants.len()).unwrap_or(i64::MAX - 1) + 1;
         let owner = Owner { tenant_id: TenantId(number), workspace_id: WorkspaceId(number) };
-        let mut provisioned = provisioned(owner, request);
+        let mut provisioned = Provisioned::new(owner, request, 0);
         state.tenants.push(provisioned.tenant.clone());
         state.workspaces.push(provisioned.workspace.clone());
         state.keys.insert(request.key_id.clone(), provisioned.api_key.clone());
@@ -224,31 +224,6 @@ impl Store for MemoryStore {
             key.revoked_at.get_or_insert(revoked_at);
             key.clone()
         }))
-    }
-}
-
-fn provisioned(owner: Owner, request: &Provisioning) -> Provisioned {
-    let (created_at, status) = (request.created_at, TenantStatus::Active);
-    Provisioned {
-        tenant: Tenant { id: owner.tenant_id, name: request.tenant.clone(), status, created_at },
-        workspace: Workspace {
-            id: owner.workspace_id,
-            tenant_id: owner.tenant_id,
-            name: request.workspace.clone(),
-            created_at,
-        },
-        api_key: ApiKey {
-            id: request.key_id.clone(),
-            owner,
-            name: request.key_name.clone(),
-            scopes: request.scopes,
-            secret_hash: request.secret_hash,
-            created_at,
-            expires_at: None,
-            revoked_at: None,
-            tenant_status: status,
-        },
-        samples: 0,
     }
 }
 

@@ -9,7 +9,7 @@ use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp, WorkspaceId};
 use super::events;
 use super::schema::{api_keys, tenants, workspaces};
 use crate::error::Failure;
-use crate::rows::{self, ApiKeyRow, Micros, TenantRow, WorkspaceRow};
+use crate::rows::{ApiKeyRow, Micros, TenantRow, WorkspaceRow};
 use crate::verdicts::Candidates;
 
 /// Makes a tenant with one workspace and one key, and stores its samples; `None` where the name is taken.
@@ -55,7 +55,7 @@ pub(super) fn provision(connection: &mut PgConnection, request: &Provisioning) -
     let owner = Owner { tenant_id: TenantId(tenant_id), workspace_id: WorkspaceId(workspace_id) };
     let samples = [Submission { owner, received_at: request.created_at, events: request.samples.clone() }];
     let stored = events::append(connection, &Candidates::of(&samples))?.len();
-    Ok(Some(rows::provisioned(owner, request, stored)))
+    Ok(Some(Provisioned::new(owner, request, stored)))
 }
 
 pub(super) fn find_tenant(
