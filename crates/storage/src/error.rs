@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     Refused,
     /// A row belongs into a partition that does not exist.
     NoPartition,
+    /// A key was written as if it were free, and is taken. Another way of writing takes that in its stride.
+    KeyTaken,
     /// Anything else.
     Internal,
 }
@@ -82,7 +84,7 @@ impl From<Failed> for StoreError {
         match failed.fault {
             Fault::Unavailable | Fault::Conflict => Self::Unavailable(cause),
             Fault::Refused => Self::Refused(cause),
-            Fault::NoPartition | Fault::Internal => Self::Internal(cause),
+            Fault::NoPartition | Fault::KeyTaken | Fault::Internal => Self::Internal(cause),
         }
     }
 }

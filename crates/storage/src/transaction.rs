@@ -24,7 +24,8 @@ enum Stage {
     Commit,
 }
 
-/// Runs `body` in a transaction and commits it. `body` may run several times; only what it did last stays.
+/// Runs `body` in a transaction and commits it. `body` may run several times, and may go another way the next time; only
+/// what it did last stays.
 pub(crate) fn write<C: Driver, T>(
     pool: &Pool<C>,
     mut body: impl FnMut(&mut C) -> Result<T, Failure>,
@@ -77,7 +78,7 @@ fn repeat<C: Driver, T>(
                 reconnected = true;
                 continue;
             }
-        } else if failed.fault == Fault::Conflict && tries < MAX_TRIES {
+        } else if matches!(failed.fault, Fault::Conflict | Fault::KeyTaken) && tries < MAX_TRIES {
             continue;
         }
         return Err(failed);

@@ -49,17 +49,13 @@ impl<'a> Candidates<'a> {
         &self.rows
     }
 
-    /// The rows whose keys are in `claimed`, which may come in any order.
-    pub(crate) fn fresh(&self, mut claimed: Vec<(i64, Uuid)>) -> Vec<Candidate<'a>> {
-        claimed.sort_unstable();
-        let is_fresh = |row: &&Candidate<'a>| {
-            let (tenant_id, key) = row.key();
-            claimed.binary_search(&(tenant_id.0, key.0)).is_ok()
-        };
-        if claimed.len() == self.rows.len() {
-            return self.rows.clone();
+    /// The rows for which `chosen`, one answer for each row, says yes, and the others; both in the order of keys.
+    pub(crate) fn split(&self, chosen: &[bool]) -> (Vec<Candidate<'a>>, Vec<Candidate<'a>>) {
+        let (mut yes, mut no) = (Vec::new(), Vec::with_capacity(self.rows.len()));
+        for (row, chosen) in self.rows.iter().zip(chosen) {
+            if *chosen { yes.push(*row) } else { no.push(*row) }
         }
-        self.rows.iter().filter(is_fresh).copied().collect()
+        (yes, no)
     }
 
     /// The outcomes of the whole group, in its own order, where `fresh` were stored and nothing else was.
@@ -71,6 +67,18 @@ impl<'a> Candidates<'a> {
         }
         outcomes
     }
+}
+
+/// Those of `rows` whose keys are in `claimed`, which may come in any order.
+pub(crate) fn fresh<'a>(mut rows: Vec<Candidate<'a>>, mut claimed: Vec<(i64, Uuid)>) -> Vec<Candidate<'a>> {
+    if claimed.len() < rows.len() {
+        claimed.sort_unstable();
+        rows.retain(|row| {
+            let (tenant_id, key) = row.key();
+            claimed.binary_search(&(tenant_id.0, key.0)).is_ok()
+        });
+    }
+    rows
 }
 
 #[cfg(test)]
@@ -103,7 +111,17 @@ mod tests {
         let group = [submission(owner(1), at("2026-11-22T10:00:00Z"), &["a", "b", "c"])];
         let candidates = Candidates::of(&group);
         let claimed = candidates.rows().iter().rev().filter(|row| row.place.1 != 1);
-        let fresh = candidates.fresh(claimed.map(|row| (row.key().0.0, row.key().1.0)).collect());
+        let claimed = claimed.map(|row| (row.key().0.0, row.key().1.0)).collect();
+        let fresh = fresh(candidates.rows().to_vec(), claimed);
         assert_eq!(candidates.outcomes(&fresh), [vec![Outcome::Accepted, Outcome::Duplicate, Outcome::Accepted]]);
+    }
+
+    #[test]
+    fn a_group_is_split_row_by_row() {
+        let group = [submission(owner(1), at("2026-11-22T10:00:00Z"), &["a", "b", "c"])];
+        let candidates = Candidates::of(&group);
+        let (yes, no) = candidates.split(&[false, true, false]);
+        assert_eq!(yes.iter().map(Candidate::key).collect::<Vec<_>>(), [candidates.rows()[1].key()]);
+        assert_eq!(no.len(), 2);
     }
 }

@@ -121,6 +121,12 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
                 duplicate: snapshot.events_duplicate,
                 rejected: snapshot.events_rejected,
             },
+            groups: Groups {
+                committed: snapshot.groups,
+                events: snapshot.group_events,
+                largest: snapshot.group_events_max,
+                fallbacks: state.store.append_counts().fallbacks,
+            },
             request_ms: Quantiles { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99) },
         },
     });
@@ -183,7 +189,20 @@ struct System {
 #[derive(Serialize)]
 struct Summary {
     events: Events,
+    groups: Groups,
     request_ms: Quantiles,
+}
+
+/// The writer's transactions.
+#[derive(Serialize)]
+struct Groups {
+    committed: u64,
+    /// Events of all of them.
+    events: u64,
+    /// Events of the largest.
+    largest: u64,
+    /// How many took the slower way, since the database knew of a duplicate that the server did not.
+    fallbacks: u64,
 }
 
 #[derive(Serialize)]

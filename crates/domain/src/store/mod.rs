@@ -80,6 +80,18 @@ impl Submission {
     }
 }
 
+/// How the groups of a store were written, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AppendCounts {
+    /// Groups that were committed.
+    pub groups: u64,
+    /// Events whose keys the store took for stored before it asked the database. They cost nothing more than others.
+    pub suspects: u64,
+    /// Groups that a store tried to write the fast way and then had to write the sure way, because the database knew of a
+    /// duplicate of which the store did not, or because another writer stood in the way.
+    pub fallbacks: u64,
+}
+
 /// The write side that the pipeline needs.
 pub trait EventWriter: Send + Sync {
     /// Stores the events of a group of submissions in one transaction, each event once for each `(tenant_id, event_id)`.
@@ -91,6 +103,11 @@ pub trait EventWriter: Send + Sync {
     /// [`StoreError::Unavailable`]: nothing is known of the group, it may or may not be stored.
     /// [`StoreError::Refused`] and [`StoreError::Internal`]: nothing of the group is stored.
     fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError>;
+
+    /// How the groups were written. A store that has one way alone counts nothing.
+    fn append_counts(&self) -> AppendCounts {
+        AppendCounts::default()
+    }
 
     /// Whether the database answers now, within a short time.
     ///

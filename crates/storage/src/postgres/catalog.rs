@@ -54,7 +54,7 @@ pub(super) fn provision(connection: &mut PgConnection, request: &Provisioning) -
         .execute(connection)?;
     let owner = Owner { tenant_id: TenantId(tenant_id), workspace_id: WorkspaceId(workspace_id) };
     let samples = [Submission { owner, received_at: request.created_at, events: request.samples.clone() }];
-    let stored = events::append(connection, &Candidates::of(&samples))?.len();
+    let stored = events::append(connection, &Candidates::of(&samples), events::Way::Claim)?.len();
     Ok(Some(Provisioned::new(owner, request, stored)))
 }
 

@@ -2,8 +2,10 @@
 
 mod catalog;
 mod events;
+mod recent;
 mod schema;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -14,8 +16,8 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{
-    Backend, EventPage, EventQuery, EventWriter, ProvisionError, Provisioned, Provisioning, SchemaState, Store,
-    StoreError, Submission,
+    AppendCounts, Backend, EventPage, EventQuery, EventWriter, ProvisionError, Provisioned, Provisioning, SchemaState,
+    Store, StoreError, Submission,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::verdict::Outcome;
@@ -23,8 +25,9 @@ use mercurio_domain::{ApiKeyId, EventId, Owner, Timestamp};
 
 use crate::error::{Failed, Failure, Fault};
 use crate::pool::{Driver, Pool, StoreOptions, failed};
-use crate::verdicts::Candidates;
+use crate::verdicts::{Candidate, Candidates};
 use crate::{migrations, transaction};
+use events::Way;
 
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 /// The number of the lock under which migrations run: `mercmigr` in ASCII.
@@ -35,7 +38,17 @@ pub(crate) struct PostgresStore {
     readers: Pool<PgConnection>,
     writers: Pool<PgConnection>,
     days: events::Days,
+    recent: recent::RecentKeys,
+    counts: Counts,
     conninfo: String,
+}
+
+/// See [`AppendCounts`].
+#[derive(Debug, Default)]
+struct Counts {
+    groups: AtomicU64,
+    suspects: AtomicU64,
+    fallbacks: AtomicU64,
 }
 
 impl Driver for PgConnection {
@@ -134,6 +147,8 @@ impl PostgresStore {
             readers: pool(options.max_read_connections, options.read_timeout, READER),
             writers: pool(options.max_write_connections, options.write_timeout, ""),
             days: events::Days::default(),
+            recent: recent::RecentKeys::default(),
+            counts: Counts::default(),
             conninfo: conninfo.to_owned(),
         }
     }
@@ -174,9 +189,28 @@ impl EventWriter for PostgresStore {
         if candidates.rows().is_empty() {
             return Ok(candidates.outcomes(&[]));
         }
+        let suspects = self.recent.seen(candidates.rows().iter().map(Candidate::key));
+        let suspected = suspects.iter().filter(|suspected| **suspected).count();
+        self.counts.suspects.fetch_add(suspected as u64, Ordering::Relaxed);
+        let mut ways = [Way::Copy { suspects: &suspects }].into_iter();
         let received_at = group.iter().map(|submission| submission.received_at);
-        let fresh = self.append_at(received_at, |connection| events::append(connection, &candidates))?;
+        let fresh = self.append_at(received_at, |connection| {
+            // Whatever stood in the way of the first try, the second meets the keys as they are.
+            let way = ways.next().unwrap_or_else(|| {
+                self.counts.fallbacks.fetch_add(1, Ordering::Relaxed);
+                Way::Claim
+            });
+            events::append(connection, &candidates, way)
+        })?;
+        self.counts.groups.fetch_add(1, Ordering::Relaxed);
+        self.recent.remember(candidates.rows().iter().map(Candidate::key));
         Ok(candidates.outcomes(&fresh))
+    }
+
+    fn append_counts(&self) -> AppendCounts {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let Counts { groups, suspects, fallbacks } = &self.counts;
+        AppendCounts { groups: read(groups), suspects: read(suspects), fallbacks: read(fallbacks) }
     }
 
     fn ping(&self) -> Result<(), StoreError> {

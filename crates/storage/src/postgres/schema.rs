@@ -81,7 +81,7 @@ diesel::joinable!(api_keys -> tenants (tenant_id));
 diesel::allow_tables_to_appear_in_same_query!(api_keys, tenants);
 
 /// Microseconds from 1970 to 2000, from where PostgreSQL counts.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub(super) const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 impl ToSql<Timestamptz, Pg> for Micros {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod fallbacks;
 mod postgres;
 #[path = "../common/server.rs"]
 mod server;

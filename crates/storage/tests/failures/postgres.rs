@@ -17,12 +17,12 @@ use mercurio_storage::{DatabaseUrl, StoreOptions, open};
 use super::server::Server;
 use super::{owner, told};
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     at("2026-11-22T10:00:00Z")
 }
 
 /// A connection beside the store, under a name by which it is told from the store's.
-fn beside(database: &TestDatabase) -> PgConnection {
+pub(super) fn beside(database: &TestDatabase) -> PgConnection {
     let mut connection = PgConnection::establish(&database.url_text()).unwrap();
     connection.batch_execute("SET application_name = 'beside'").unwrap();
     connection
@@ -31,7 +31,7 @@ fn beside(database: &TestDatabase) -> PgConnection {
 /// The store's connections.
 const STORES: &str = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'mercurio'";
 
-fn count(connection: &mut PgConnection, sql: &str) -> i64 {
+pub(super) fn count(connection: &mut PgConnection, sql: &str) -> i64 {
     diesel::select(diesel::dsl::sql::<BigInt>(&format!("(SELECT count(*) {sql})"))).get_result(connection).unwrap()
 }
 
@@ -43,14 +43,14 @@ fn terminate_all(connection: &mut PgConnection) {
 }
 
 /// Returns once one of the store's connections waits for a lock.
-fn wait_for_waiter(connection: &mut PgConnection) {
+pub(super) fn wait_for_waiter(connection: &mut PgConnection) {
     while count(connection, &format!("{STORES} AND wait_event_type = 'Lock'")) == 0 {
         std::thread::yield_now();
     }
 }
 
 /// Claims a key as another server would, in a transaction of its own that stays open.
-fn claim(connection: &mut PgConnection, owner: Owner, event_id: &str) {
+pub(super) fn claim(connection: &mut PgConnection, owner: Owner, event_id: &str) {
     let (tenant, workspace) = (owner.tenant_id, owner.workspace_id);
     let key = EventKey::of(&EventId::lookup(event_id)).0;
     connection

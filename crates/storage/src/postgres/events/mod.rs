@@ -1,6 +1,8 @@
 //! Events in PostgreSQL: claimed, copied, and read by id or in pages.
 
+mod append;
 mod claim;
+mod copy;
 mod partitions;
 
 use diesel::pg::Pg;
@@ -12,74 +14,10 @@ use uuid::Uuid;
 
 use super::schema::{event_keys, events};
 use crate::error::Failure;
-use crate::rows::{EventRow, JsonStr, Micros};
-use crate::verdicts::{Candidate, Candidates};
+use crate::rows::{EventRow, Micros};
 
+pub(super) use append::{Way, append};
 pub(super) use partitions::Days;
-
-/// Stores the candidates whose keys are free, and returns them. Their partitions must be there.
-pub(super) fn append<'a>(
-    connection: &mut PgConnection,
-    candidates: &Candidates<'a>,
-) -> Result<Vec<Candidate<'a>>, Failure> {
-    if candidates.rows().is_empty() {
-        return Ok(Vec::new());
-    }
-    let claimed = claim::Claim::of(candidates.rows()).get_results(connection)?;
-    let fresh = candidates.fresh(claimed);
-    if !fresh.is_empty() {
-        let rows: Vec<NewEvent<'_>> = fresh.iter().map(NewEvent::from).collect();
-        diesel::copy_from(events::table).from_insertable(rows).execute(connection)?;
-    }
-    Ok(fresh)
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = events, treat_none_as_default_value = false)]
-struct NewEvent<'a> {
-    tenant_id: i64,
-    workspace_id: i64,
-    key: Uuid,
-    event_id: &'a str,
-    kind: &'static str,
-    event_name: &'a str,
-    occurred_at: Micros,
-    received_at: Micros,
-    sent_timestamp: Option<Micros>,
-    anonymous_id: Option<&'a str>,
-    user_id: Option<&'a str>,
-    session_id: Option<&'a str>,
-    schema_version: String,
-    properties: Option<JsonStr<'a>>,
-    traits: Option<JsonStr<'a>>,
-    context: Option<JsonStr<'a>>,
-    enrichment: JsonStr<'a>,
-}
-
-impl<'a> From<&Candidate<'a>> for NewEvent<'a> {
-    fn from(row: &Candidate<'a>) -> Self {
-        let parts = row.event.parts();
-        Self {
-            tenant_id: row.owner.tenant_id.0,
-            workspace_id: row.owner.workspace_id.0,
-            key: row.event.key().0,
-            event_id: parts.event_id.as_str(),
-            kind: parts.kind.as_str(),
-            event_name: &parts.event_name,
-            occurred_at: parts.occurred_at.into(),
-            received_at: row.received_at.into(),
-            sent_timestamp: parts.sent_timestamp.map(Micros::from),
-            anonymous_id: parts.anonymous_id.as_deref(),
-            user_id: parts.user_id.as_deref(),
-            session_id: parts.session_id.as_deref(),
-            schema_version: parts.schema_version.to_string(),
-            properties: JsonStr::of(parts.properties.as_ref()),
-            traits: JsonStr::of(parts.traits.as_ref()),
-            context: JsonStr::of(parts.context.as_ref()),
-            enrichment: JsonStr(row.event.enrichment().as_str()),
-        }
-    }
-}
 
 /// The columns of an [`EventRow`].
 type EventColumns = (

@@ -10,6 +10,7 @@ use mercurio_domain::{TenantId, Timestamp, WorkspaceId};
 
 use super::*;
 use crate::testing::TestDatabase;
+use crate::verdicts::Candidates;
 
 /// `EXPLAIN` of a query, with its parameters.
 struct Explain<Q>(Q);
