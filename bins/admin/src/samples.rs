@@ -1,13 +1,11 @@
 //! A few events to look at in a workspace that has none of its own yet.
 
-use std::borrow::Cow;
-
 use mercurio_domain::enrichment::Enrichment;
 use mercurio_domain::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
 use mercurio_domain::ids::IdGenerator;
+use mercurio_domain::payload::RawJson;
 use mercurio_domain::{EventId, Timestamp};
 use serde_json::json;
-use serde_json::value::{RawValue, to_raw_value};
 
 const MICROS_PER_MINUTE: i64 = 60_000_000;
 
@@ -68,8 +66,8 @@ fn visit() -> EventDraft<'static> {
     }
 }
 
-fn raw(value: &serde_json::Value) -> Option<Cow<'static, RawValue>> {
-    to_raw_value(value).ok().map(Cow::Owned)
+fn raw(value: &serde_json::Value) -> Option<RawJson<'static>> {
+    RawJson::parse(value.to_string()).ok()
 }
 
 #[cfg(test)]

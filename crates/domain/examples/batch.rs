@@ -2,12 +2,11 @@
 //!
 //! Run it with `cargo run -p mercurio-domain --example batch`.
 
-use std::borrow::Cow;
 use std::error::Error;
 
 use mercurio_domain::event::{Batch, EventDraft, Reception};
+use mercurio_domain::payload::RawJson;
 use mercurio_domain::{EventId, Timestamp};
-use serde_json::value::RawValue;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let now = Timestamp::parse("2026-11-22T10:00:00Z")?;
@@ -16,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         event_name: Some("signup".into()),
         user_id: Some("u-42".into()),
         timestamp: Some("2026-11-22T09:59:58.5Z".into()),
-        properties: Some(Cow::Owned(RawValue::from_string(r#"{"plan":"team","seats":5}"#.to_owned())?)),
+        properties: Some(RawJson::parse(r#"{"plan":"team","seats":5}"#)?),
         ..EventDraft::default()
     };
     // No name, and nobody whose it is: refused, with every fault told.

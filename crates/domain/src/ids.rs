@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::text::Text;
+
 macro_rules! numbered_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -84,18 +86,17 @@ impl fmt::Display for ApiKeyId {
 }
 
 /// The client's id of an event, unique within its tenant, byte for byte: nothing is trimmed or folded.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct EventId(Box<str>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(Text);
 
 impl EventId {
     /// An id that has passed the rules of [`crate::event`], or comes back from the store.
-    pub(crate) fn checked(text: impl Into<Box<str>>) -> Self {
+    pub(crate) fn checked(text: impl Into<Text>) -> Self {
         Self(text.into())
     }
 
     /// An id as the store returns it, or one to look for. It is not checked: one that breaks the rules finds nothing.
-    pub fn lookup(text: impl Into<Box<str>>) -> Self {
+    pub fn lookup(text: impl Into<Text>) -> Self {
         Self(text.into())
     }
 
@@ -125,13 +126,30 @@ impl EventId {
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
+    }
+
+    /// The bytes that live as long as this id does: see [`Text::source_bytes`].
+    pub(crate) fn source_bytes(&self) -> usize {
+        self.0.source_bytes()
     }
 }
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventId({:?})", self.as_str())
+    }
+}
+
+impl Serialize for EventId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

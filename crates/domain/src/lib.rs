@@ -6,7 +6,7 @@
 //! thread; the time and the randomness that it needs are arguments.
 //!
 //! Modules, lowest first; a module may use those before it and none after it:
-//! [`clock`], [`ids`], [`verdict`], [`limits`], [`schema_version`], [`payload`], [`tenant`], [`api_key`],
+//! [`text`], [`clock`], [`ids`], [`verdict`], [`limits`], [`schema_version`], [`payload`], [`tenant`], [`api_key`],
 //! [`enrichment`], [`event`], [`store`], and `testing` (behind the feature of that name).
 
 pub mod api_key;
@@ -21,8 +21,10 @@ pub mod store;
 pub mod tenant;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod text;
 pub mod verdict;
 
 pub use clock::{Clock, Timestamp};
 pub use ids::{ApiKeyId, EventId, EventKey, Owner, TenantId, WorkspaceId};
+pub use text::{Source, Text};
 pub use verdict::{Fault, FaultCode, Rejection};

@@ -5,10 +5,11 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::limits::MAX_SCHEMA_VERSION_CHARS;
+use crate::text::Text;
 
 /// A semantic version (semver.org 2.0.0) of at most [`MAX_SCHEMA_VERSION_CHARS`] characters. Default: `1.0.0`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SchemaVersion(semver::Version);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SchemaVersion(Text);
 
 /// A text is no [`SchemaVersion`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,25 +25,38 @@ impl SchemaVersion {
         if text.len() > MAX_SCHEMA_VERSION_CHARS {
             return Err(SchemaVersionError);
         }
-        semver::Version::parse(text).map(Self).map_err(|_| SchemaVersionError)
+        // What holds these rules has one way to be written: as it was sent.
+        semver::Version::parse(text).map(|_| Self(text.into())).map_err(|_| SchemaVersionError)
+    }
+
+    /// The version as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
 impl Default for SchemaVersion {
     fn default() -> Self {
-        Self(semver::Version::new(1, 0, 0))
+        Self("1.0.0".into())
     }
 }
 
 impl fmt::Display for SchemaVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for SchemaVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SchemaVersion({})", self.as_str())
     }
 }
 
 impl Serialize for SchemaVersion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.serialize_str(&self.0)
     }
 }
 

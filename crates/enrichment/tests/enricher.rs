@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use mercurio_domain::event::{EnrichedEvent, EventDraft, Reception, ValidEvent};
+use mercurio_domain::payload::RawJson;
 use mercurio_domain::testing::at;
 use mercurio_domain::{EventId, Timestamp};
 use mercurio_enrichment::{ClientIpPolicy, Edge, Enricher, EnricherOptions, GeoDatabase, RequestEnrichment};
@@ -16,9 +17,7 @@ fn now() -> Timestamp {
 }
 
 fn valid(context: Option<&str>) -> ValidEvent {
-    let context = context.map(|text| {
-        std::borrow::Cow::Owned(serde_json::value::RawValue::from_string(text.to_owned()).expect("a context in JSON"))
-    });
+    let context = context.map(|text| RawJson::parse(text).expect("a context in JSON"));
     let draft = EventDraft {
         event_id: Some("a".into()),
         event_name: Some("e".into()),

@@ -22,7 +22,7 @@ pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpRe
     let Ok(event_id) = percent_decode_str(escaped).decode_utf8() else {
         return Err(Problem::NotFound);
     };
-    let event_id = EventId::lookup(event_id);
+    let event_id = EventId::lookup(&*event_id);
     match state.ask(move |store| store.event(owner, &event_id)).await? {
         Some(event) => Ok(HttpResponse::Ok().json(event)),
         None => Err(Problem::NotFound),

@@ -14,7 +14,7 @@ use mercurio_domain::limits::MAX_IDEMPOTENCY_KEY_CHARS;
 use mercurio_domain::schema_version::SchemaVersion;
 use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::{Fault, Outcome, Verdict};
-use mercurio_domain::{Owner, Timestamp};
+use mercurio_domain::{Owner, Source, Timestamp};
 use mercurio_enrichment::{Edge, client_address};
 use mercurio_observability::context;
 use mercurio_observability::request_line::EventCounts;
@@ -36,8 +36,9 @@ pub async fn track(state: Data<AppState>, request: HttpRequest, payload: Payload
     let owner = authenticate(&state, &request, Scope::EventsWrite, KeyPlaces::HeadersAndQuery).await?;
     let headers = WriteHeaders::read(&request)?;
     let body = read_body(&state, &request, payload).await?;
-    let envelope = parse::single(&body).map_err(parse_problem)?;
-    let verdicts = store(&state, &request, owner, received_at, &headers, envelope).await?;
+    let source = parse::source(&body).map_err(parse_problem)?;
+    let envelope = parse::single(source.as_bytes()).map_err(parse_problem)?;
+    let verdicts = store(&state, &request, owner, received_at, &headers, &source, envelope).await?;
     match verdicts.first() {
         Some(Verdict::Stored(event_id, outcome)) => Ok(HttpResponse::Ok().json(TrackAnswer {
             event_id: event_id.as_str(),
@@ -56,8 +57,9 @@ pub async fn batch(state: Data<AppState>, request: HttpRequest, payload: Payload
     let owner = authenticate(&state, &request, Scope::EventsWrite, KeyPlaces::HeadersAndQuery).await?;
     let headers = WriteHeaders::read(&request)?;
     let body = read_body(&state, &request, payload).await?;
-    let envelope = parse::batch(&body, &state.settings.limits).map_err(parse_problem)?;
-    let verdicts = store(&state, &request, owner, received_at, &headers, envelope).await?;
+    let source = parse::source(&body).map_err(parse_problem)?;
+    let envelope = parse::batch(source.as_bytes(), &state.settings.limits).map_err(parse_problem)?;
+    let verdicts = store(&state, &request, owner, received_at, &headers, &source, envelope).await?;
     let results: Vec<_> = verdicts.iter().enumerate().map(|(index, verdict)| EventResult::of(index, verdict)).collect();
     let counts = counts_of(&verdicts);
     if counts.rejected == counts.total() {
@@ -81,6 +83,7 @@ async fn store(
     owner: Owner,
     received_at: Timestamp,
     headers: &WriteHeaders,
+    source: &Source,
     envelope: Envelope<'_>,
 ) -> Result<Vec<Verdict>, Problem> {
     let reception = Reception {
@@ -88,6 +91,7 @@ async fn store(
         sent_at: envelope.sent_at,
         schema_version: headers.schema_version.clone(),
         limits: state.settings.limits,
+        source: source.clone(),
     };
     let ids = match &headers.idempotency_key {
         Some(key) => IdSource::Derived { tenant_id: owner.tenant_id, idempotency_key: key },

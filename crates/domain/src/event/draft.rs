@@ -1,9 +1,9 @@
 //! The first stage: what was sent, and the check that makes a valid event of it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use validator::Validate;
 
 use super::stages::{EventParts, ValidEvent};
@@ -11,8 +11,9 @@ use super::{EventType, rules};
 use crate::clock::{Timestamp, corrected};
 use crate::ids::EventId;
 use crate::limits::Limits;
-use crate::payload::JsonObject;
+use crate::payload::{JsonObject, RawJson};
 use crate::schema_version::SchemaVersion;
+use crate::text::{Source, Text};
 use crate::verdict::{Fault, FaultCode, pointer_to};
 
 /// An event as sent: any member may be missing, and no text has been looked at. Serializes to what the server takes.
@@ -52,13 +53,13 @@ pub struct EventDraft<'a> {
     pub schema_version: Option<Cow<'a, str>>,
     /// What is to be known of what happened.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub properties: Option<Cow<'a, RawValue>>,
+    pub properties: Option<RawJson<'a>>,
     /// What is to be known of the person or group.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub traits: Option<Cow<'a, RawValue>>,
+    pub traits: Option<RawJson<'a>>,
     /// Where it happened: page, app, library.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub context: Option<Cow<'a, RawValue>>,
+    pub context: Option<RawJson<'a>>,
 }
 
 /// A batch as a client sends it.
@@ -82,6 +83,8 @@ pub struct Reception {
     pub schema_version: SchemaVersion,
     /// What the tenant may send.
     pub limits: Limits,
+    /// What drafts are slices of: the events made of them share it. Empty where they are not; their texts are then copied.
+    pub source: Source,
 }
 
 impl Reception {
@@ -89,7 +92,8 @@ impl Reception {
     #[must_use]
     pub fn at(received_at: Timestamp) -> Self {
         let limits = Limits::default();
-        Self { received_at, sent_at: None, schema_version: SchemaVersion::default(), limits }
+        let (schema_version, source) = (SchemaVersion::default(), Source::default());
+        Self { received_at, sent_at: None, schema_version, limits, source }
     }
 }
 
@@ -100,42 +104,43 @@ impl EventDraft<'_> {
     /// Faults are added to `faults`; the event is valid only where `faults` was empty and stays so.
     pub fn check(
         self,
-        pointer: &str,
+        pointer: impl fmt::Display,
         reception: &Reception,
         new_id: impl FnOnce() -> EventId,
         faults: &mut Vec<Fault>,
     ) -> Option<ValidEvent> {
+        // Written out only for a fault.
+        let pointer = &pointer;
         if let Err(errors) = self.validate() {
-            rules::faults_from(&errors, pointer, faults);
+            rules::faults_from(&errors, &pointer.to_string(), faults);
         }
         let kind = self.kind(pointer, faults);
         let times = self.times(pointer, reception, faults);
         let schema_version = self.schema_version(pointer, reception, faults);
-        let properties = payload(self.properties.as_deref(), pointer, "properties", faults);
-        let traits = payload(self.traits.as_deref(), pointer, "traits", faults);
-        let context = payload(self.context.as_deref(), pointer, "context", faults);
-        let event_name = match (self.event_name, kind) {
-            (Some(name), _) => Some(name.into_owned()),
-            (None, Some(EventType::Track)) => {
-                let message = "event_name is required for an event of type track";
-                faults.push(Fault::new(pointer_to(pointer, "event_name"), FaultCode::Required, message));
-                None
-            }
-            (None, kind) => kind.map(|kind| kind.as_str().to_owned()),
-        };
+        let properties = payload(self.properties.as_ref(), reception, pointer, "properties", faults);
+        let traits = payload(self.traits.as_ref(), reception, pointer, "traits", faults);
+        let context = payload(self.context.as_ref(), reception, pointer, "context", faults);
+        if self.event_name.is_none() && kind == Some(EventType::Track) {
+            let message = "event_name is required for an event of type track";
+            faults.push(Fault::new(place(pointer, "event_name"), FaultCode::Required, message));
+        }
         if !faults.is_empty() {
             return None;
         }
-        let (occurred_at, sent_timestamp) = times?;
+        let (kind, (occurred_at, sent_timestamp)) = (kind?, times?);
+        let text = |text: Cow<'_, str>| match text {
+            Cow::Borrowed(text) => reception.source.share(text),
+            Cow::Owned(text) => text.into(),
+        };
         Some(ValidEvent::new(EventParts {
-            event_id: self.event_id.map_or_else(new_id, |id| EventId::checked(id.into_owned())),
-            kind: kind?,
-            event_name: event_name?.into(),
+            event_id: self.event_id.map_or_else(new_id, |id| EventId::checked(text(id))),
+            kind,
+            event_name: self.event_name.map_or_else(|| Text::from(kind.as_str()), text),
             occurred_at,
             sent_timestamp,
-            anonymous_id: self.anonymous_id.map(|id| id.into_owned().into()),
-            user_id: self.user_id.map(|id| id.into_owned().into()),
-            session_id: self.session_id.map(|id| id.into_owned().into()),
+            anonymous_id: self.anonymous_id.map(text),
+            user_id: self.user_id.map(text),
+            session_id: self.session_id.map(text),
             schema_version: schema_version?,
             properties,
             traits,
@@ -150,7 +155,7 @@ impl EventDraft<'_> {
         rules::event_id(id).ok().map(|()| EventId::checked(id))
     }
 
-    fn kind(&self, pointer: &str, faults: &mut Vec<Fault>) -> Option<EventType> {
+    fn kind(&self, pointer: &impl fmt::Display, faults: &mut Vec<Fault>) -> Option<EventType> {
         let Some(text) = self.kind.as_deref() else {
             return Some(EventType::default());
         };
@@ -158,12 +163,17 @@ impl EventDraft<'_> {
         if kind.is_none() {
             let message =
                 format!("type is {:?}; it must be track, page, screen, identify, group or alias", excerpt(text));
-            faults.push(Fault::new(pointer_to(pointer, "type"), FaultCode::InvalidValue, message));
+            faults.push(Fault::new(place(pointer, "type"), FaultCode::InvalidValue, message));
         }
         kind
     }
 
-    fn schema_version(&self, pointer: &str, reception: &Reception, faults: &mut Vec<Fault>) -> Option<SchemaVersion> {
+    fn schema_version(
+        &self,
+        pointer: &impl fmt::Display,
+        reception: &Reception,
+        faults: &mut Vec<Fault>,
+    ) -> Option<SchemaVersion> {
         let Some(text) = self.schema_version.as_deref() else {
             return Some(reception.schema_version.clone());
         };
@@ -171,7 +181,7 @@ impl EventDraft<'_> {
         version
             .map_err(|error| {
                 let message = format!("schema_version is {:?}: {error}", excerpt(text));
-                let place = pointer_to(pointer, "schema_version");
+                let place = place(pointer, "schema_version");
                 faults.push(Fault::new(place, FaultCode::InvalidSchemaVersion, message));
             })
             .ok()
@@ -180,7 +190,7 @@ impl EventDraft<'_> {
     /// When it happened by the server's clock, and the time as sent where the two differ because a clock was corrected.
     fn times(
         &self,
-        pointer: &str,
+        pointer: &impl fmt::Display,
         reception: &Reception,
         faults: &mut Vec<Fault>,
     ) -> Option<(Timestamp, Option<Timestamp>)> {
@@ -188,7 +198,7 @@ impl EventDraft<'_> {
         let Some(text) = self.timestamp.as_deref() else {
             return Some((received_at, None));
         };
-        let place = || pointer_to(pointer, "timestamp");
+        let place = || place(pointer, "timestamp");
         let sent = match Timestamp::parse(text) {
             Ok(sent) => sent,
             Err(error) => {
@@ -242,8 +252,18 @@ fn window_fault(occurred_at: Timestamp, received_at: Timestamp, limits: &Limits)
     None
 }
 
-fn payload(raw: Option<&RawValue>, pointer: &str, member: &str, faults: &mut Vec<Fault>) -> Option<JsonObject> {
-    JsonObject::check(raw?, &pointer_to(pointer, member), faults)
+fn payload(
+    raw: Option<&RawJson<'_>>,
+    reception: &Reception,
+    pointer: &impl fmt::Display,
+    member: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<JsonObject> {
+    JsonObject::check(raw?, &reception.source, || place(pointer, member), faults)
+}
+
+fn place(pointer: &impl fmt::Display, member: &str) -> String {
+    pointer_to(&pointer.to_string(), member)
 }
 
 /// What was sent, cut so that an answer stays short.

@@ -11,6 +11,7 @@ use crate::enrichment::Enrichment;
 use crate::ids::{EventId, EventKey, Owner, TenantId, WorkspaceId};
 use crate::payload::JsonObject;
 use crate::schema_version::SchemaVersion;
+use crate::text::Text;
 
 /// The members of an event, all rules applied and all defaults filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,17 +21,17 @@ pub struct EventParts {
     /// The type.
     pub kind: EventType,
     /// The name; that of the type where none was sent.
-    pub event_name: Box<str>,
+    pub event_name: Text,
     /// When it happened, by the server's clock.
     pub occurred_at: Timestamp,
     /// The time as sent, where the client's clock was corrected.
     pub sent_timestamp: Option<Timestamp>,
     /// Who, before the person is known.
-    pub anonymous_id: Option<Box<str>>,
+    pub anonymous_id: Option<Text>,
     /// Who, once the person is known.
-    pub user_id: Option<Box<str>>,
+    pub user_id: Option<Text>,
     /// In which session.
-    pub session_id: Option<Box<str>>,
+    pub session_id: Option<Text>,
     /// The version of the schema.
     pub schema_version: SchemaVersion,
     /// As sent.
@@ -152,10 +153,10 @@ impl EnrichedEvent {
         &self.enrichment
     }
 
-    /// About how many bytes the event takes in memory and on its way to the database.
+    /// About how many bytes the event takes on its way to the database, and in memory if its texts are its own.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
+        let text = |text: &Option<Text>| text.as_deref().map_or(0, str::len);
         let json = |json: &Option<JsonObject>| json.as_ref().map_or(0, |json| json.as_str().len());
         let parts = &self.parts;
         size_of::<Self>()
@@ -168,6 +169,16 @@ impl EnrichedEvent {
             + json(&parts.traits)
             + json(&parts.context)
             + self.enrichment.as_str().len()
+    }
+
+    /// The bytes of the largest text that this event keeps alive: that of the whole request where its texts are slices of it.
+    #[must_use]
+    pub fn source_bytes(&self) -> usize {
+        let parts = &self.parts;
+        let texts = [&parts.anonymous_id, &parts.user_id, &parts.session_id].into_iter().flatten();
+        let objects = [&parts.properties, &parts.traits, &parts.context].into_iter().flatten();
+        let sizes = texts.map(Text::source_bytes).chain(objects.map(|object| object.text().source_bytes()));
+        sizes.chain([parts.event_id.source_bytes(), parts.event_name.source_bytes()]).max().unwrap_or_default()
     }
 }
 

@@ -11,13 +11,70 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::text::{Source, Text};
 use crate::verdict::{Fault, FaultCode};
 
 pub use scan::faults_of;
 
+/// A JSON value as it was sent: its text, known to be JSON and nothing more.
+#[derive(Clone)]
+pub struct RawJson<'a> {
+    text: Cow<'a, str>,
+    /// Whether it is known to have none of the faults that [`faults_of`] tells.
+    is_plain: bool,
+}
+
+impl<'a> RawJson<'a> {
+    /// Reads one JSON value.
+    ///
+    /// # Errors
+    /// Where `text` is anything else.
+    pub fn parse(text: impl Into<Cow<'a, str>>) -> serde_json::Result<Self> {
+        let text = text.into();
+        serde_json::from_str::<&RawValue>(&text)?;
+        Ok(Self { is_plain: scan::is_plain(&text), text })
+    }
+
+    /// The value at the beginning of `text`, of which a parser has said already that it is JSON; without white space.
+    ///
+    /// Any other text gives some value without a panic.
+    #[must_use]
+    pub fn first_of(text: &'a str) -> Self {
+        let (end, is_plain) = scan::value(text);
+        Self { text: Cow::Borrowed(&text[..end]), is_plain }
+    }
+
+    /// The text of the value.
+    #[must_use]
+    pub fn get(&self) -> &str {
+        &self.text
+    }
+}
+
+impl From<Box<RawValue>> for RawJson<'_> {
+    fn from(raw: Box<RawValue>) -> Self {
+        let text = String::from(Box::<str>::from(raw));
+        Self { is_plain: scan::is_plain(&text), text: Cow::Owned(text) }
+    }
+}
+
+impl fmt::Debug for RawJson<'_> {
+    /// Only the length: payloads stay out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawJson({} bytes)", self.text.len())
+    }
+}
+
+impl Serialize for RawJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.text).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
 /// The text of a JSON object that a store can keep as it is.
 #[derive(Clone, PartialEq, Eq)]
-pub struct JsonObject(Box<str>);
+pub struct JsonObject(Text);
 
 impl JsonObject {
     /// Reads a JSON object from `text`.
@@ -26,38 +83,50 @@ impl JsonObject {
     /// All faults, with pointers from the object's root: [`FaultCode::WrongType`] where it is no object or no JSON at all,
     /// else what [`faults_of`] tells.
     pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
-        let raw: &RawValue = serde_json::from_str(text)
+        let raw = RawJson::parse(text)
             .map_err(|error| vec![Fault::new("", FaultCode::WrongType, format!("not JSON: {error}"))])?;
         let mut faults = Vec::new();
-        Self::check(raw, "", &mut faults).ok_or(faults)
+        Self::check(&raw, &Source::default(), String::new, &mut faults).ok_or(faults)
     }
 
-    /// The object in `raw`; its faults, with pointers that begin with `pointer`, go to `faults`.
-    pub fn check(raw: &RawValue, pointer: &str, faults: &mut Vec<Fault>) -> Option<Self> {
-        let text = raw.get();
+    /// The object in `raw`, which shares its text with `source` where it is a part of that; its faults, with pointers that
+    /// begin with `pointer`, go to `faults`.
+    pub fn check(
+        raw: &RawJson<'_>,
+        source: &Source,
+        pointer: impl FnOnce() -> String,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Self> {
+        let text = raw.get().trim_ascii();
         if !text.starts_with('{') {
-            let message = format!("{} is {}; an object is expected", name_of(pointer), type_of(text));
+            let pointer = pointer();
+            let message = format!("{} is {}; an object is expected", name_of(&pointer), type_of(text));
             faults.push(Fault::new(pointer, FaultCode::WrongType, message));
             return None;
         }
-        if !scan::is_plain(text) {
+        if !raw.is_plain {
             let before = faults.len();
-            faults_of(text, pointer, faults);
+            faults_of(text, &pointer(), faults);
             if faults.len() > before {
                 return None;
             }
         }
-        Some(Self(text.into()))
+        Some(Self(source.share(text)))
     }
 
     /// An object as the store returns it.
-    pub fn from_store(text: impl Into<Box<str>>) -> Self {
+    pub fn from_store(text: impl Into<Text>) -> Self {
         Self(text.into())
     }
 
     /// The text of the object.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same, as it is held.
+    pub(crate) fn text(&self) -> &Text {
         &self.0
     }
 }
@@ -78,9 +147,9 @@ impl Serialize for JsonObject {
 
 impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let raw = RawJson::from(Box::<RawValue>::deserialize(deserializer)?);
         let mut faults = Vec::new();
-        Self::check(&raw, "", &mut faults).ok_or_else(|| {
+        Self::check(&raw, &Source::default(), String::new, &mut faults).ok_or_else(|| {
             let told = faults.first().map_or(Cow::Borrowed("no JSON object"), |fault| fault.message.clone());
             serde::de::Error::custom(told)
         })

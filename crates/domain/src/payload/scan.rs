@@ -11,54 +11,104 @@ use crate::verdict::{Fault, FaultCode, MAX_FAULTS_PER_EVENT, pointer_to};
 /// A number of this many bytes without an exponent is below 10^300, and so within a double.
 const SURELY_FINITE_BYTES: usize = 300;
 
-/// Whether `text` certainly has no fault. `false` means: look again.
+/// Whether the JSON value `text` certainly has no fault. `false` means: look again.
 pub(super) fn is_plain(text: &str) -> bool {
+    value(text.trim_ascii_start()).1
+}
+
+/// What a byte of JSON can mean to one that passes over it.
+const OTHER: u8 = 0;
+const QUOTE: u8 = 1;
+const BACKSLASH: u8 = 2;
+const OPENING: u8 = 3;
+const CLOSING: u8 = 4;
+/// Where a number begins, inside a value.
+const DIGIT: u8 = 5;
+/// What ends a number or a word, white space included.
+const BETWEEN: u8 = 6;
+
+const MEANINGS: [u8; 256] = {
+    let mut meanings = [OTHER; 256];
+    meanings[b'"' as usize] = QUOTE;
+    meanings[b'\\' as usize] = BACKSLASH;
+    meanings[b'{' as usize] = OPENING;
+    meanings[b'[' as usize] = OPENING;
+    meanings[b'}' as usize] = CLOSING;
+    meanings[b']' as usize] = CLOSING;
+    meanings[b'-' as usize] = DIGIT;
+    let mut digit = b'0';
+    while digit <= b'9' {
+        meanings[digit as usize] = DIGIT;
+        digit += 1;
+    }
+    let between = [b',', b':', b' ', b'\t', b'\n', b'\r'];
+    let mut at = 0;
+    while at < between.len() {
+        meanings[between[at] as usize] = BETWEEN;
+        at += 1;
+    }
+    meanings
+};
+
+/// Passes over the JSON value at the beginning of `text`. Where it ends, and whether it certainly has no fault.
+///
+/// One look at each byte: inner texts are mostly too short for a vectorised search to pay.
+pub(super) fn value(text: &str) -> (usize, bool) {
     let bytes = text.as_bytes();
-    let (mut at, mut depth) = (0, 0_usize);
+    let (mut at, mut depth, mut plain) = (0, 0_usize, true);
     while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => match end_of_plain_string(bytes, at) {
-                Some(end) => at = end,
-                None => return false,
-            },
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > MAX_NESTING {
-                    return false;
-                }
-                at += 1;
+        match MEANINGS[byte as usize] {
+            QUOTE => {
+                let (end, plain_string) = string(bytes, at);
+                plain &= plain_string;
+                at = end;
             }
-            b'}' | b']' => {
+            OPENING => {
+                depth += 1;
+                plain &= depth <= MAX_NESTING;
+                at += 1;
+                continue;
+            }
+            CLOSING => {
                 depth = depth.saturating_sub(1);
                 at += 1;
             }
-            b'-' | b'0'..=b'9' => {
+            DIGIT => {
                 let length = number_length(&bytes[at..]);
                 let number = &bytes[at..at + length];
-                if length > SURELY_FINITE_BYTES || memchr::memchr2(b'e', b'E', number).is_some() {
-                    return false;
-                }
+                plain &= length <= SURELY_FINITE_BYTES && !number.iter().any(|byte| matches!(byte, b'e' | b'E'));
                 at += length;
+            }
+            BETWEEN => {
+                at += 1;
+                continue;
+            }
+            // true, false, null.
+            _ => at += 1 + bytes[at + 1..].iter().take_while(|byte| MEANINGS[**byte as usize] == OTHER).count(),
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    (at, plain)
+}
+
+/// Passes over the string that opens at `at`. Where it ends, and whether none of its escapes might be a NUL or half a
+/// surrogate pair.
+fn string(bytes: &[u8], at: usize) -> (usize, bool) {
+    let (mut at, mut plain) = (at + 1, true);
+    while let Some(byte) = bytes.get(at) {
+        match MEANINGS[*byte as usize] {
+            QUOTE => return (at + 1, plain),
+            BACKSLASH => {
+                let escape = bytes.get(at + 1..at + 4);
+                plain &= !matches!(escape, Some([b'u', b'0', b'0'] | [b'u', b'd' | b'D', _]));
+                at += 2;
             }
             _ => at += 1,
         }
     }
-    true
-}
-
-/// The place after the string that opens at `at`; `None` where an escape might be a NUL or half a surrogate pair.
-fn end_of_plain_string(bytes: &[u8], at: usize) -> Option<usize> {
-    let mut at = at + 1;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes[at] == b'"' {
-            return Some(at + 1);
-        }
-        match bytes.get(at + 1..at + 4) {
-            Some([b'u', b'0', b'0'] | [b'u', b'd' | b'D', _]) => return None,
-            _ => at += 2,
-        }
-    }
+    (at.min(bytes.len()), plain)
 }
 
 fn number_length(bytes: &[u8]) -> usize {

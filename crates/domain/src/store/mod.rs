@@ -73,10 +73,12 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// About how many bytes the events take.
+    /// About how many bytes the events take, on their way to the database or in memory, whichever is more: an event that is
+    /// a slice of a large body keeps all of it.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.events.iter().map(EnrichedEvent::size_bytes).sum()
+        let sum = self.events.iter().map(EnrichedEvent::size_bytes).sum();
+        self.events.iter().map(EnrichedEvent::source_bytes).fold(sum, usize::max)
     }
 }
 

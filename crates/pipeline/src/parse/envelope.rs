@@ -44,7 +44,7 @@ struct Members<'a> {
 
 impl<'a> Members<'a> {
     fn finish(mut self) -> Result<RawEnvelope<'a>, ParseError> {
-        let sent_at = match self.sent_at.map(sent_at) {
+        let sent_at = match self.sent_at.map(|raw| sent_at(raw.get())) {
             None => None,
             Some(Ok(sent_at)) => sent_at,
             Some(Err(fault)) => {
@@ -109,7 +109,7 @@ impl<'de> Visitor<'de> for &mut Members<'de> {
 }
 
 /// The name of a member: borrowed where it has no escapes.
-pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
+struct Name<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

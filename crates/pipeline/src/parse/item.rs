@@ -1,27 +1,26 @@
 //! One event: its members told apart, each text borrowed or unescaped, each payload a slice.
+//!
+//! That the text is JSON is known by now, so the members are found by one look at each byte: the one that also tells
+//! whether a payload needs a second.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventDraft;
-use mercurio_domain::payload::type_of;
+use mercurio_domain::payload::{RawJson, type_of};
 use mercurio_domain::verdict::{Fault, FaultCode, MAX_FAULTS_PER_EVENT, pointer_to};
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::envelope::Name;
-use super::{Item, sent_at, string};
+use super::{Item, Pointer, sent_at, string};
 
 /// The event at `index` of a batch.
-pub(super) fn read(raw: &RawValue, index: usize) -> Item<'_> {
-    read_at(raw, index, format!("/events/{index}"), None)
+pub(super) fn read(text: &str, index: usize) -> Item<'_> {
+    read_at(text, index, Pointer::Event(index), None)
 }
 
 /// An event that is a whole body, and the `sent_at` beside its members.
-pub(super) fn read_single(raw: &RawValue) -> (Item<'_>, Option<Timestamp>) {
+pub(super) fn read_single(text: &str) -> (Item<'_>, Option<Timestamp>) {
     let mut sent = None;
-    let mut item = read_at(raw, 0, String::new(), Some(&mut sent));
+    let mut item = read_at(text, 0, Pointer::Body, Some(&mut sent));
     let sent_at = match sent.map(sent_at) {
         None => None,
         Some(Ok(sent_at)) => sent_at,
@@ -33,56 +32,50 @@ pub(super) fn read_single(raw: &RawValue) -> (Item<'_>, Option<Timestamp>) {
     (item, sent_at)
 }
 
-fn read_at<'a>(
-    raw: &'a RawValue,
-    index: usize,
-    pointer: String,
-    sent_at: Option<&mut Option<&'a RawValue>>,
-) -> Item<'a> {
-    let text = raw.get();
-    let mut members = Members { pointer: &pointer, draft: EventDraft::default(), faults: Vec::new(), seen: 0, sent_at };
+fn read_at<'a>(text: &'a str, index: usize, pointer: Pointer, sent_at: Option<&mut Option<&'a str>>) -> Item<'a> {
+    let mut members = Members { pointer, draft: EventDraft::default(), faults: Vec::new(), seen: 0, sent_at };
     if text.starts_with('{') {
-        // The syntax is known to be right: only a name with half a surrogate pair is left to fail.
-        if serde_json::Deserializer::from_str(text).deserialize_map(&mut members).is_err() {
-            let message = "a member's name has half a surrogate pair, which is not a character";
-            members.faults.push(Fault::new(pointer.as_str(), FaultCode::LoneSurrogate, message));
-        }
+        members.read(text);
     } else {
         let message = format!("the event is {}; an object is expected", type_of(text));
-        members.faults.push(Fault::new(pointer.as_str(), FaultCode::WrongType, message));
+        members.faults.push(Fault::new(pointer.to_string(), FaultCode::WrongType, message));
     }
     let Members { draft, faults, .. } = members;
     Item { index, pointer, text, draft, faults }
 }
 
 struct Members<'m, 'a> {
-    pointer: &'m str,
+    pointer: Pointer,
     draft: EventDraft<'a>,
     faults: Vec<Fault>,
     /// A bit for each known member that was seen.
     seen: u16,
     /// Where a `sent_at` goes; none inside a batch, where it stands beside the events.
-    sent_at: Option<&'m mut Option<&'a RawValue>>,
-}
-
-impl<'de> Visitor<'de> for &mut Members<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Name(name)) = map.next_key()? {
-            let raw: &'de RawValue = map.next_value()?;
-            self.take(&name, raw);
-        }
-        Ok(())
-    }
+    sent_at: Option<&'m mut Option<&'a str>>,
 }
 
 impl<'a> Members<'_, 'a> {
-    fn take(&mut self, name: &str, raw: &'a RawValue) {
+    /// Reads an object, of whose syntax nothing is left to doubt.
+    fn read(&mut self, text: &'a str) {
+        let mut rest = after(&text[1..], b',');
+        while rest.starts_with('"') {
+            let name = &rest[..RawJson::first_of(rest).get().len()];
+            rest = after(&rest[name.len()..], b':');
+            let value = RawJson::first_of(rest);
+            let raw = &rest[..value.get().len()];
+            rest = after(&rest[raw.len()..], b',');
+            match unescaped(name) {
+                Ok(name) => self.take(&name, raw, value),
+                Err(_) => {
+                    let message = "a member's name has half a surrogate pair, which is not a character";
+                    self.faults.push(Fault::new(self.pointer.to_string(), FaultCode::LoneSurrogate, message));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, name: &str, raw: &'a str, value: RawJson<'a>) {
         let Some(bit) = self.bit_of(name) else {
             let shown: String = name.chars().take(64).collect();
             return self.fault(name, FaultCode::UnknownField, format!("{shown:?} is no member of an event"));
@@ -91,6 +84,8 @@ impl<'a> Members<'_, 'a> {
             return self.fault(name, FaultCode::DuplicateField, format!("{name} stands twice"));
         }
         self.seen |= bit;
+        // Null is as good as left out.
+        let payload = (raw != "null").then_some(value);
         match name {
             "event_id" => self.draft.event_id = self.string(name, raw),
             "type" => self.draft.kind = self.string(name, raw),
@@ -100,9 +95,9 @@ impl<'a> Members<'_, 'a> {
             "user_id" => self.draft.user_id = self.string(name, raw),
             "session_id" => self.draft.session_id = self.string(name, raw),
             "schema_version" => self.draft.schema_version = self.string(name, raw),
-            "properties" => self.draft.properties = payload(raw),
-            "traits" => self.draft.traits = payload(raw),
-            "context" => self.draft.context = payload(raw),
+            "properties" => self.draft.properties = payload,
+            "traits" => self.draft.traits = payload,
+            "context" => self.draft.context = payload,
             _ => {
                 if let Some(place) = &mut self.sent_at {
                     **place = Some(raw);
@@ -130,9 +125,9 @@ impl<'a> Members<'_, 'a> {
         Some(1 << place)
     }
 
-    fn string(&mut self, name: &str, raw: &'a RawValue) -> Option<Cow<'a, str>> {
+    fn string(&mut self, name: &str, raw: &'a str) -> Option<Cow<'a, str>> {
         let pointer = self.pointer;
-        string(raw, name, || pointer_to(pointer, name)).unwrap_or_else(|fault| {
+        string(raw, name, || pointer_to(&pointer.to_string(), name)).unwrap_or_else(|fault| {
             self.faults.push(fault);
             None
         })
@@ -140,12 +135,22 @@ impl<'a> Members<'_, 'a> {
 
     fn fault(&mut self, name: &str, code: FaultCode, message: String) {
         if self.faults.len() < MAX_FAULTS_PER_EVENT {
-            self.faults.push(Fault::new(pointer_to(self.pointer, name), code, message));
+            self.faults.push(Fault::new(pointer_to(&self.pointer.to_string(), name), code, message));
         }
     }
 }
 
-/// A payload as sent; null is as good as left out.
-fn payload(raw: &RawValue) -> Option<Cow<'_, RawValue>> {
-    (raw.get() != "null").then_some(Cow::Borrowed(raw))
+/// What follows white space, one `separator` at most, and white space.
+fn after(text: &str, separator: u8) -> &str {
+    let text = text.trim_ascii_start();
+    match text.as_bytes().first() {
+        Some(byte) if *byte == separator => text[1..].trim_ascii_start(),
+        _ => text,
+    }
+}
+
+/// A name without its quotes and escapes.
+fn unescaped(name: &str) -> serde_json::Result<Cow<'_, str>> {
+    let inner = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or_default();
+    if inner.contains('\\') { serde_json::from_str(name).map(Cow::Owned) } else { Ok(Cow::Borrowed(inner)) }
 }

@@ -6,11 +6,13 @@
 mod envelope;
 mod item;
 
+use std::fmt;
+
 use mercurio_domain::event::EventDraft;
 use mercurio_domain::limits::Limits;
 use mercurio_domain::payload::type_of;
 use mercurio_domain::verdict::{Fault, FaultCode};
-use mercurio_domain::{EventId, Timestamp};
+use mercurio_domain::{EventId, Source, Timestamp};
 use serde_json::value::RawValue;
 
 /// The events of a request.
@@ -27,14 +29,32 @@ pub struct Envelope<'a> {
 pub struct Item<'a> {
     /// Its place in the request, from 0.
     pub index: usize,
-    /// Its JSON pointer in the body: empty for a single event.
-    pub pointer: String,
+    /// Where it stands in the body.
+    pub pointer: Pointer,
     /// Its bytes as sent, without the white space around them.
     pub text: &'a str,
     /// What was read of it.
     pub draft: EventDraft<'a>,
     /// What is wrong with its form: members of a wrong type, unknown ones, ones that stand twice.
     pub faults: Vec<Fault>,
+}
+
+/// Where an event stands in a body: a JSON pointer that is written out only where something is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pointer {
+    /// It is the body.
+    Body,
+    /// It is an event of a batch, counted from 0.
+    Event(usize),
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body => Ok(()),
+            Self::Event(index) => write!(f, "/events/{index}"),
+        }
+    }
 }
 
 /// Why nothing of a request can be used.
@@ -72,7 +92,7 @@ pub enum ParseError {
 /// [`ParseError`]; faults of single events are not among them.
 pub fn batch<'a>(body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, ParseError> {
     let envelope = envelope::read(text_of(body)?, limits.max_batch_events)?;
-    let items = envelope.events.iter().enumerate().map(|(index, raw)| item::read(raw, index)).collect();
+    let items = envelope.events.iter().enumerate().map(|(index, raw)| item::read(raw.get(), index)).collect();
     Ok(Envelope { items, sent_at: envelope.sent_at })
 }
 
@@ -82,14 +102,22 @@ pub fn batch<'a>(body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, ParseE
 /// [`ParseError`]; the event's own faults are not among them.
 pub fn single(body: &[u8]) -> Result<Envelope<'_>, ParseError> {
     let raw: &RawValue = serde_json::from_str(text_of(body)?).map_err(malformed)?;
-    let (item, sent_at) = item::read_single(raw);
+    let (item, sent_at) = item::read_single(raw.get());
     Ok(Envelope { items: vec![item], sent_at })
 }
 
 /// The `event_id` of an event's bytes, where it has one that holds its rules: a rejection may name it.
 pub(crate) fn sound_event_id(text: &str) -> Option<EventId> {
-    let raw: &RawValue = serde_json::from_str(text).ok()?;
-    item::read(raw, 0).draft.sound_event_id()
+    serde_json::from_str::<&RawValue>(text).ok()?;
+    item::read(text, 0).draft.sound_event_id()
+}
+
+/// A body as the source that its events share.
+///
+/// # Errors
+/// [`ParseError::Malformed`] where it is not UTF-8.
+pub fn source(body: &[u8]) -> Result<Source, ParseError> {
+    text_of(body).map(Source::from)
 }
 
 fn text_of(body: &[u8]) -> Result<&str, ParseError> {
@@ -112,11 +140,10 @@ fn malformed(error: serde_json::Error) -> ParseError {
 
 /// A text: borrowed from the body where it has no escapes. `None` where it is null.
 fn string<'a>(
-    raw: &'a RawValue,
+    text: &'a str,
     member: &str,
     pointer: impl Fn() -> String,
 ) -> Result<Option<std::borrow::Cow<'a, str>>, Fault> {
-    let text = raw.get();
     if text == "null" {
         return Ok(None);
     }
@@ -135,7 +162,7 @@ fn string<'a>(
 }
 
 /// A `sent_at`; `None` where it is null.
-fn sent_at(raw: &RawValue) -> Result<Option<Timestamp>, Fault> {
+fn sent_at(raw: &str) -> Result<Option<Timestamp>, Fault> {
     let place = || "/sent_at".to_owned();
     let Some(text) = string(raw, "sent_at", place)? else {
         return Ok(None);

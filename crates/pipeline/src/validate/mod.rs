@@ -61,7 +61,7 @@ fn validate(item: Item<'_>, reception: &Reception, ids: IdSource<'_>) -> Result<
     let limit = reception.limits.max_event_bytes;
     if text.len() > limit {
         let message = format!("the event has {} bytes; the limit is {limit}", text.len());
-        faults.insert(0, Fault::new(pointer.as_str(), FaultCode::EventTooLarge, message));
+        faults.insert(0, Fault::new(pointer.to_string(), FaultCode::EventTooLarge, message));
     }
     let new_id = || match ids {
         IdSource::Generated(generator) => EventId::generated(generator.next_uuid()),
@@ -70,8 +70,8 @@ fn validate(item: Item<'_>, reception: &Reception, ids: IdSource<'_>) -> Result<
         }
     };
     let told = faults.len();
-    draft.check(&pointer, reception, new_id, &mut faults).ok_or_else(|| {
-        forget_echoes(&unread, told, &pointer, &mut faults);
+    draft.check(pointer, reception, new_id, &mut faults).ok_or_else(|| {
+        forget_echoes(&unread, told, &pointer.to_string(), &mut faults);
         // Read again: an id that only a rejection needs is not worth a copy for each valid event.
         Rejection::new(sound_event_id(text), faults)
     })

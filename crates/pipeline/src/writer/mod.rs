@@ -40,6 +40,9 @@ pub struct WriterOptions {
     pub group_events: usize,
     /// Bytes after which a group takes no further submission.
     pub group_bytes: usize,
+    /// Events that must wait before another lane joins those that are at work: two small transactions cost more than one
+    /// that is twice as large.
+    pub lane_events: usize,
     /// How long to wait before an unavailable store is asked again; doubled up to ten times as long.
     pub probe_interval: Duration,
 }
@@ -53,6 +56,7 @@ impl Default for WriterOptions {
             tenant_share_percent: 50,
             group_events: 4_000,
             group_bytes: 8 * 1024 * 1024,
+            lane_events: 256,
             probe_interval: Duration::from_millis(100),
         }
     }

@@ -52,6 +52,8 @@ pub(super) struct Queue {
     queue: Load,
     tenant: Load,
     group: Load,
+    /// Events from which on another lane joins in.
+    lane_events: usize,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -107,6 +109,7 @@ impl Queue {
             queue: Load { events: options.queue_events, bytes: options.queue_bytes },
             tenant: Load { events: share(options.queue_events), bytes: share(options.queue_bytes) },
             group: Load { events: options.group_events, bytes: options.group_bytes },
+            lane_events: options.lane_events,
         }
     }
 
@@ -134,9 +137,18 @@ impl Queue {
         if line.pending.len() == 1 {
             state.ring.push_back(tenant_id);
         }
+        let wake = self.is_worth_a_lane(&state);
         drop(state);
-        self.work.notify_one();
+        if wake {
+            self.work.notify_one();
+        }
         Ok(())
+    }
+
+    /// Whether what waits should be written now: always where no lane is at work, and else once it makes a group that pays
+    /// for a transaction of its own. What is left waits for the lane that is at work, which comes back for it.
+    fn is_worth_a_lane(&self, state: &State) -> bool {
+        !state.ring.is_empty() && (state.in_flight == 0 || state.load.events >= self.lane_events || state.closed)
     }
 
     /// Waits for work. Whoever gets a group must call [`Queue::done`] after it has answered.
@@ -147,7 +159,7 @@ impl Queue {
                 state.probing = true;
                 return Work::Probe;
             }
-            if !state.ring.is_empty() {
+            if self.is_worth_a_lane(&state) {
                 state.in_flight += 1;
                 return Work::Group(self.take_group(&mut state));
             }

@@ -1,11 +1,11 @@
 //! Each event once, whatever comes together, and every byte of it.
 
 use mercurio_domain::event::{EventDraft, StoredEvent};
-use mercurio_domain::payload::JsonObject;
+use mercurio_domain::payload::{JsonObject, RawJson};
 use mercurio_domain::store::Submission;
 use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
-use mercurio_domain::{EventId, EventKey};
+use mercurio_domain::{EventId, EventKey, Text};
 
 use crate::setup::{Subject, after, at_once, draft, event, now, other_workspace};
 
@@ -44,9 +44,9 @@ fn a_new_event_is_accepted_and_read_back(subject: &Subject) {
         user_id: Some("user".into()),
         session_id: Some("session".into()),
         schema_version: Some("2.1.0-beta+5".into()),
-        properties: Some(std::borrow::Cow::Owned(serde_raw(r#"{"magnitude": 5.20}"#))),
-        traits: Some(std::borrow::Cow::Owned(serde_raw(r#"{"plan":"free"}"#))),
-        context: Some(std::borrow::Cow::Owned(serde_raw(r#"{"page":{"path":"/"}}"#))),
+        properties: Some(raw(r#"{"magnitude": 5.20}"#)),
+        traits: Some(raw(r#"{"plan":"free"}"#)),
+        context: Some(raw(r#"{"page":{"path":"/"}}"#)),
     };
     let event = event(draft, now());
     let outcomes = subject.append(Submission { owner, received_at: now(), events: vec![event.clone()] });
@@ -57,8 +57,8 @@ fn a_new_event_is_accepted_and_read_back(subject: &Subject) {
     assert_eq!(stored.enrichment.as_str(), event.enrichment().as_str());
 }
 
-fn serde_raw(text: &str) -> Box<serde_json::value::RawValue> {
-    serde_json::value::RawValue::from_string(text.to_owned()).unwrap()
+fn raw(text: &str) -> RawJson<'_> {
+    RawJson::parse(text).unwrap()
 }
 
 fn of_two_events_with_one_id_in_a_batch_the_first_is_kept(subject: &Subject) {
@@ -215,7 +215,9 @@ fn payloads_are_kept_byte_for_byte(subject: &Subject) {
         "{\"u\":\"\u{FFFF}\u{10FFFF}\u{2028}\u{FEFF}\"}",
         &long,
     ];
-    let object = |text: &str| Some(std::borrow::Cow::Owned(serde_raw(text)));
+    fn object(text: &str) -> Option<RawJson<'_>> {
+        Some(raw(text))
+    }
     let with = |(number, text): (usize, &&str)| {
         let id = number.to_string();
         let draft = EventDraft {
@@ -260,7 +262,10 @@ fn texts_are_kept_character_for_character(subject: &Subject) {
         };
         subject.append(Submission { owner, received_at: now(), events: vec![event(draft, now())] });
         let parts = stored(subject, owner, &id).parts;
-        assert_eq!([parts.anonymous_id, parts.user_id, parts.session_id].map(Option::unwrap), [text; 3].map(Box::from));
+        assert_eq!(
+            [parts.anonymous_id, parts.user_id, parts.session_id].map(Option::unwrap),
+            [text; 3].map(Text::from)
+        );
     }
 }
 

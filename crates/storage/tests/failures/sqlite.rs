@@ -1,6 +1,5 @@
 //! SQLite: files that can't be made, locks of other processes, and the size of the log.
 
-use std::borrow::Cow;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,13 +9,13 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use mercurio_domain::enrichment::Enrichment;
 use mercurio_domain::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
+use mercurio_domain::payload::RawJson;
 use mercurio_domain::store::{EventQuery, StoreError, Submission};
 use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome::Accepted;
 use mercurio_domain::{EventId, Timestamp};
 use mercurio_storage::testing::TestDatabase;
 use mercurio_storage::{DatabaseUrl, StoreOptions, open};
-use serde_json::value::RawValue;
 
 use super::{owner, told};
 
@@ -142,7 +141,7 @@ fn the_log_stays_bounded_while_events_are_written_and_read() {
             event_id: Some(id.as_str().into()),
             event_name: Some("e".into()),
             user_id: Some("u".into()),
-            properties: Some(Cow::Owned(RawValue::from_string(payload.clone()).unwrap())),
+            properties: Some(RawJson::parse(payload.clone()).unwrap()),
             timestamp: Some(happened_at.as_str().into()),
             ..EventDraft::default()
         };

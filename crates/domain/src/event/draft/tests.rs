@@ -24,8 +24,8 @@ fn check(draft: EventDraft<'_>, expected: &[(&str, FaultCode)]) {
     assert_eq!(told, expected);
 }
 
-fn raw(text: &str) -> Option<Cow<'static, RawValue>> {
-    Some(Cow::Owned(RawValue::from_string(text.to_owned()).unwrap()))
+fn raw(text: &str) -> Option<RawJson<'static>> {
+    Some(RawJson::parse(text.to_owned()).unwrap())
 }
 
 #[test]

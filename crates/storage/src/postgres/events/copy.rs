@@ -54,7 +54,7 @@ pub(super) fn events(connection: &mut PgConnection, rows: &[Candidate<'_>]) -> Q
         out.text_if_any(parts.anonymous_id.as_deref());
         out.text_if_any(parts.user_id.as_deref());
         out.text_if_any(parts.session_id.as_deref());
-        out.field(parts.schema_version.to_string().as_bytes());
+        out.field(parts.schema_version.as_str().as_bytes());
         for object in [&parts.properties, &parts.traits, &parts.context] {
             out.text_if_any(object.as_ref().map(|object| object.as_str()));
         }
