@@ -92,10 +92,10 @@ fn group(random: &mut Random) -> Vec<u8> {
     out
 }
 
-const CONTEXT: &str =
+pub(crate) const CONTEXT: &str =
     r#"{"app":{"name":"shop","version":"4.2.1"},"locale":"de-DE","screen":{"width":1179,"height":2556}}"#;
 
-fn properties(random: &mut Random) -> String {
+pub(crate) fn properties(random: &mut Random) -> String {
     let order = random.below(1_000_000);
     format!(r#"{{"order":{order},"total":129.90,"currency":"EUR","items":3,"coupon":null,"express":true,"note":""}}"#)
 }

@@ -1,29 +1,28 @@
-//! The figures of a run: medians over its rounds, as a table and as JSON.
+//! The figures of a run: medians over its rounds, as tables and as JSON.
 
 use serde::Serialize;
 
-use crate::cases::Sample;
+use crate::cases::{Part, Sample};
+use crate::goals;
 
 /// A case over all rounds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     /// What it is called.
     pub name: String,
-    /// The ratio to the floor of the same round: median over the rounds.
-    pub ratio: f64,
-    /// The goal of that ratio.
-    pub goal: Option<f64>,
+    /// Where it stands in the report.
+    pub part: Part,
     /// The samples, in the order of the rounds.
     pub samples: Vec<Sample>,
 }
 
 /// A run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
-    /// Rows per second of the floor, by round.
+    /// Rows per second of PostgreSQL's floor, each time that it was measured.
     pub floor: Vec<f64>,
-    /// Events per second of the naive way by events a request, by round.
-    pub naive: Vec<(usize, Vec<f64>)>,
+    /// Events per second of the naive way, by events a request.
+    pub naive: Vec<(usize, f64)>,
     /// The cases.
     pub rows: Vec<Row>,
 }
@@ -36,45 +35,166 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-impl Report {
-    /// The table for people.
+impl Sample {
+    /// The rate, as a ratio to what it is compared with.
     #[must_use]
-    pub fn table(&self) -> String {
-        let mut lines = vec![
-            format!("floor: {:.0} rows/s (median of {} rounds)", median(self.floor.iter().copied()), self.floor.len()),
-            "| case | events/s | × floor | goal | p50 ms | p99 ms | server µs/event | database µs/event | WAL B/event | server MiB |".to_owned(),
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |".to_owned(),
+    pub fn ratio(&self) -> f64 {
+        self.events_per_second / self.baseline
+    }
+}
+
+impl Row {
+    /// The median of a figure.
+    #[must_use]
+    pub fn of(&self, figure: fn(&Sample) -> f64) -> f64 {
+        median(self.samples.iter().map(figure))
+    }
+}
+
+/// A column: its head, its figure, and how many digits it has after the point.
+type Column = (&'static str, fn(&Sample) -> f64, usize);
+
+const RATE: Column = ("events/s", |sample| sample.events_per_second, 0);
+const P50: Column = ("p50 ms", |sample| sample.p50_ms, 1);
+const P90: Column = ("p90 ms", |sample| sample.p90_ms, 1);
+const P99: Column = ("p99 ms", |sample| sample.p99_ms, 1);
+const P999: Column = ("p99.9 ms", |sample| sample.p999_ms, 1);
+const SERVER: Column = ("server µs", |sample| sample.server_cpu_us, 2);
+const DATABASE: Column = ("database µs", |sample| sample.database_cpu_us, 1);
+const CLIENT: Column = ("client µs", |sample| sample.client_cpu_us, 1);
+const WAL: Column = ("WAL B", |sample| sample.wal_bytes, 0);
+const GROUP: Column = ("group", |sample| sample.group_events, 0);
+const LARGEST: Column = ("largest", |sample| sample.largest_group as f64, 0);
+const FALLBACKS: Column = ("fallbacks %", |sample| sample.fallbacks_percent, 1);
+const MEMORY: Column = ("MiB", |sample| sample.server_memory_bytes as f64 / f64::from(1 << 20), 0);
+const FAILURES: Column = ("failed", |sample| sample.failures as f64, 0);
+
+impl Report {
+    /// The row of that name.
+    #[must_use]
+    pub fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// The tables for people, in Markdown.
+    #[must_use]
+    pub fn tables(&self) -> String {
+        let floor = median(self.floor.iter().copied());
+        let mut text = format!("PostgreSQL's floor: {floor:.0} rows/s (median of {})\n", self.floor.len());
+        for (batch, _) in self.naive.iter().take(2) {
+            let rates = self.naive.iter().filter(|(events, _)| events == batch).map(|(_, rate)| *rate);
+            text += &format!("The naive way, {batch} a request: {:.0} events/s\n", median(rates));
+        }
+        let all = [
+            RATE,
+            ("× floor", Sample::ratio, 2),
+            P50,
+            P90,
+            P99,
+            P999,
+            SERVER,
+            DATABASE,
+            CLIENT,
+            WAL,
+            GROUP,
+            LARGEST,
+            FALLBACKS,
+            MEMORY,
+            FAILURES,
         ];
-        for row in &self.rows {
-            let of = |value: fn(&Sample) -> f64| median(row.samples.iter().map(value));
-            let goal = row.goal.map_or("–".to_owned(), |goal| format!("{goal:.1}"));
-            lines.push(format!(
-                "| {} | {:.0} | {:.2} | {goal} | {:.1} | {:.1} | {:.2} | {:.2} | {:.0} | {:.0} |",
-                row.name,
-                of(|sample| sample.events_per_second),
-                row.ratio,
-                of(|sample| sample.p50_ms),
-                of(|sample| sample.p99_ms),
-                of(|sample| sample.server_cpu_us),
-                of(|sample| sample.database_cpu_us),
-                of(|sample| sample.wal_bytes),
-                of(|sample| sample.server_memory_bytes as f64 / f64::from(1 << 20)),
-            ));
+        text += &self.table(Part::Closed, "PostgreSQL, closed loop", &all);
+        text += &self.table(
+            Part::Open,
+            "PostgreSQL, open loop at a share of the rate reached",
+            &[RATE, P50, P90, P99, P999, SERVER, DATABASE, GROUP, FAILURES],
+        );
+        let wal = (
+            "largest WAL MiB",
+            (|sample| sample.largest_wal_bytes as f64 / f64::from(1 << 20)) as fn(&Sample) -> f64,
+            1,
+        );
+        text += &self.table(
+            Part::Sqlite,
+            "SQLite, closed loop",
+            &[
+                RATE,
+                ("floor", |sample| sample.baseline, 0),
+                ("× floor", Sample::ratio, 2),
+                P50,
+                P99,
+                SERVER,
+                GROUP,
+                wal,
+                MEMORY,
+                FAILURES,
+            ],
+        );
+        text += &self.table(
+            Part::Fairness,
+            "Fairness: the tenant with one connection",
+            &[
+                RATE,
+                P50,
+                P99,
+                ("p99 ms alone", |sample| sample.baseline, 1),
+                ("ratio", |sample| sample.p99_ms / sample.baseline, 2),
+                FAILURES,
+            ],
+        );
+        text += &self.table(
+            Part::Preload,
+            "PostgreSQL with events stored, batches of 50, 64 connections",
+            &[
+                RATE,
+                ("into an empty table", |sample| sample.baseline, 0),
+                ("ratio", Sample::ratio, 2),
+                P50,
+                P99,
+                DATABASE,
+                WAL,
+            ],
+        );
+        text += "\n## Goals\n\n| what | goal | measured | |\n| --- | --- | --- | --- |\n";
+        for goal in goals::all(self) {
+            text += &format!("{goal}\n");
         }
-        for (batch, rates) in &self.naive {
-            lines.push(format!("naive way, {batch} a request: {:.0} events/s", median(rates.iter().copied())));
+        text
+    }
+
+    fn table(&self, part: Part, title: &str, columns: &[Column]) -> String {
+        let rows: Vec<&Row> = self.rows.iter().filter(|row| row.part == part).collect();
+        if rows.is_empty() {
+            return String::new();
         }
-        lines.join("\n")
+        let heads: Vec<&str> = columns.iter().map(|(head, ..)| *head).collect();
+        let mut text =
+            format!("\n## {title}\n\n| case | {} |\n|{}\n", heads.join(" | "), " --- |".repeat(columns.len() + 1));
+        for row in rows {
+            let cells: Vec<String> =
+                columns.iter().map(|(_, figure, digits)| format!("{:.*}", digits, row.of(*figure))).collect();
+            text += &format!("| {} | {} |\n", row.name, cells.join(" | "));
+        }
+        text
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use super::*;
 
     #[test]
     fn the_median_is_the_value_in_the_middle() {
         assert!((median([3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!(median([]).is_nan());
+    }
+
+    #[test]
+    fn the_ratio_of_a_row_is_the_median_of_its_rounds() {
+        let sample = |rate, baseline| Sample { events_per_second: rate, baseline, ..Sample::default() };
+        let samples = vec![sample(100.0, 50.0), sample(10.0, 10.0), sample(900.0, 300.0)];
+        let row = Row { name: "a case".to_owned(), part: Part::Closed, samples };
+        assert!((row.of(Sample::ratio) - 2.0).abs() < f64::EPSILON);
+        let report = Report { rows: vec![row], ..Report::default() };
+        assert!(report.tables().contains("| a case | 100 | 2.00 |"), "{}", report.tables());
     }
 }

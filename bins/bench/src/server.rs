@@ -1,7 +1,8 @@
 //! The server that is measured: the binary beside this one, in a process of its own.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,13 +17,25 @@ use tempfile::TempDir;
 use crate::Failure;
 use crate::events::Random;
 
+/// The writer's groups since the server's start.
+#[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
+pub struct Groups {
+    /// How many were committed.
+    pub committed: u64,
+    /// With so many events in all.
+    pub events: u64,
+    /// And so many in the largest.
+    pub largest: u64,
+    /// How many took the slower way.
+    pub fallbacks: u64,
+}
+
 /// A running server. Dropping it stops it.
 pub struct Server {
     child: Child,
     /// Where it listens.
     pub addr: SocketAddr,
-    /// A key for each tenant.
-    pub keys: Vec<SecretKey>,
+    keys: Vec<SecretKey>,
     _folder: TempDir,
 }
 
@@ -92,6 +105,26 @@ impl Server {
             std::thread::sleep(Duration::from_millis(20));
         }
         Err("the server does not listen".into())
+    }
+
+    /// A key for each of `tenants` tenants, fewer where it has fewer.
+    #[must_use]
+    pub fn keys(&self, tenants: usize) -> Vec<String> {
+        self.keys.iter().take(tenants).map(|key| key.expose().to_owned()).collect()
+    }
+
+    /// The writer's groups so far, as the server itself tells.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub fn groups(&self) -> Result<Groups, Failure> {
+        let mut stream = TcpStream::connect(self.addr)?;
+        stream.write_all(b"GET /health HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (_, body) = answer.split_once("\r\n\r\n").ok_or("the server does not tell how it is")?;
+        let health: serde_json::Value = serde_json::from_str(body)?;
+        Ok(serde_json::from_value(health["summary"]["groups"].clone())?)
     }
 
     /// Its process.
