@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Duration, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Duration, NaiveDate, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An instant in UTC, in whole microseconds, between the years 0000 and 9999.
@@ -159,7 +159,24 @@ impl From<DateTime<Utc>> for Timestamp {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with microseconds: `2026-11-22T10:00:00.123456Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
+        // By hand: chrono reads its pattern anew each time, and every answer has a time.
+        let (seconds, micros) = (self.0.num_seconds_from_midnight(), self.0.timestamp_subsec_micros());
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        for (end, digits, mut value) in [
+            (4, 4, self.0.year().unsigned_abs()),
+            (7, 2, self.0.month()),
+            (10, 2, self.0.day()),
+            (13, 2, seconds / 3600),
+            (16, 2, seconds / 60 % 60),
+            (19, 2, seconds % 60),
+            (26, 6, micros),
+        ] {
+            for digit in text[end - digits..end].iter_mut().rev() {
+                *digit = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

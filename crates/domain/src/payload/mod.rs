@@ -4,6 +4,7 @@
 //! sent. What is checked is that both databases and every reader can hold it: see [`faults_of`].
 
 mod scan;
+mod scanner;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::text::{Source, Text};
 use crate::verdict::{Fault, FaultCode};
 
 pub use scan::faults_of;
+pub use scanner::Scanner;
 
 /// A JSON value as it was sent: its text, known to be JSON and nothing more.
 #[derive(Clone)]

@@ -5,11 +5,9 @@
 //! what is wrong and where. What is not looked for here: the syntax, and names that stand twice in an inner object, which
 //! `json` columns keep as sent.
 
+use super::scanner::SURELY_FINITE_BYTES;
 use crate::limits::MAX_NESTING;
 use crate::verdict::{Fault, FaultCode, MAX_FAULTS_PER_EVENT, pointer_to};
-
-/// A number of this many bytes without an exponent is below 10^300, and so within a double.
-const SURELY_FINITE_BYTES: usize = 300;
 
 /// Whether the JSON value `text` certainly has no fault. `false` means: look again.
 pub(super) fn is_plain(text: &str) -> bool {

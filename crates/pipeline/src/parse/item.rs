@@ -1,13 +1,13 @@
 //! One event: its members told apart, each text borrowed or unescaped, each payload a slice.
 //!
-//! That the text is JSON is known by now, so the members are found by one look at each byte: the one that also tells
-//! whether a payload needs a second.
+//! Twice the same: [`scan`] reads a sound event at one look a byte, the one that also tells whether a payload needs a second;
+//! [`read`] reads one of which a parser has said already that it is JSON.
 
 use std::borrow::Cow;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventDraft;
-use mercurio_domain::payload::{RawJson, type_of};
+use mercurio_domain::payload::{RawJson, Scanner, type_of};
 use mercurio_domain::verdict::{Fault, FaultCode, MAX_FAULTS_PER_EVENT, pointer_to};
 
 use super::{Item, Pointer, sent_at, string};
@@ -44,6 +44,42 @@ fn read_at<'a>(text: &'a str, index: usize, pointer: Pointer, sent_at: Option<&m
     Item { index, pointer, text, draft, faults }
 }
 
+/// The object that `scanner` stands before, with the place at which its text begins and ends. `None`: ask a parser.
+fn scan_at<'a>(
+    body: &'a str,
+    scanner: &mut Scanner<'a>,
+    (index, pointer): (usize, Pointer),
+    sent_at: Option<&mut Option<&'a str>>,
+) -> Option<Item<'a>> {
+    let mut members = Members { pointer, draft: EventDraft::default(), faults: Vec::new(), seen: 0, sent_at };
+    scanner.take(b'{')?;
+    let start = scanner.position() - 1;
+    let mut goes_on = scanner.peek()? != b'}' || scanner.goes_on(b'}')?;
+    while goes_on {
+        let name = scanner.plain_string()?;
+        scanner.take(b':')?;
+        let (raw, value) = scanner.value()?;
+        members.take(name, raw, value);
+        goes_on = scanner.goes_on(b'}')?;
+    }
+    let text = body.get(start..scanner.position())?;
+    let Members { draft, faults, .. } = members;
+    Some(Item { index, pointer, text, draft, faults })
+}
+
+/// The event at `index` of a batch, in one pass. `None`: ask a parser.
+pub(super) fn scan<'a>(body: &'a str, scanner: &mut Scanner<'a>, index: usize) -> Option<Item<'a>> {
+    scan_at(body, scanner, (index, Pointer::Event(index)), None)
+}
+
+/// An event that is a whole body, in one pass. `None`: ask a parser.
+pub(super) fn scan_single(body: &str) -> Option<(Item<'_>, Option<Timestamp>)> {
+    let (mut scanner, mut sent) = (Scanner::new(body), None);
+    let item = scan_at(body, &mut scanner, (0, Pointer::Body), Some(&mut sent))?;
+    let sent_at = sent.map(sent_at).transpose().ok()?.flatten();
+    scanner.is_at_end().then_some((item, sent_at))
+}
+
 struct Members<'m, 'a> {
     pointer: Pointer,
     draft: EventDraft<'a>,
@@ -52,6 +88,23 @@ struct Members<'m, 'a> {
     seen: u16,
     /// Where a `sent_at` goes; none inside a batch, where it stands beside the events.
     sent_at: Option<&'m mut Option<&'a str>>,
+}
+
+/// The members that an event may have.
+#[derive(Clone, Copy)]
+enum Member {
+    EventId,
+    Type,
+    EventName,
+    Timestamp,
+    AnonymousId,
+    UserId,
+    SessionId,
+    SchemaVersion,
+    Properties,
+    Traits,
+    Context,
+    SentAt,
 }
 
 impl<'a> Members<'_, 'a> {
@@ -76,53 +129,49 @@ impl<'a> Members<'_, 'a> {
     }
 
     fn take(&mut self, name: &str, raw: &'a str, value: RawJson<'a>) {
-        let Some(bit) = self.bit_of(name) else {
-            let shown: String = name.chars().take(64).collect();
-            return self.fault(name, FaultCode::UnknownField, format!("{shown:?} is no member of an event"));
+        let member = match name {
+            "event_id" => Member::EventId,
+            "type" => Member::Type,
+            "event_name" => Member::EventName,
+            "timestamp" => Member::Timestamp,
+            "anonymous_id" => Member::AnonymousId,
+            "user_id" => Member::UserId,
+            "session_id" => Member::SessionId,
+            "schema_version" => Member::SchemaVersion,
+            "properties" => Member::Properties,
+            "traits" => Member::Traits,
+            "context" => Member::Context,
+            "sent_at" if self.sent_at.is_some() => Member::SentAt,
+            _ => {
+                let shown: String = name.chars().take(64).collect();
+                return self.fault(name, FaultCode::UnknownField, format!("{shown:?} is no member of an event"));
+            }
         };
+        let bit = 1 << member as u16;
         if self.seen & bit != 0 {
             return self.fault(name, FaultCode::DuplicateField, format!("{name} stands twice"));
         }
         self.seen |= bit;
         // Null is as good as left out.
         let payload = (raw != "null").then_some(value);
-        match name {
-            "event_id" => self.draft.event_id = self.string(name, raw),
-            "type" => self.draft.kind = self.string(name, raw),
-            "event_name" => self.draft.event_name = self.string(name, raw),
-            "timestamp" => self.draft.timestamp = self.string(name, raw),
-            "anonymous_id" => self.draft.anonymous_id = self.string(name, raw),
-            "user_id" => self.draft.user_id = self.string(name, raw),
-            "session_id" => self.draft.session_id = self.string(name, raw),
-            "schema_version" => self.draft.schema_version = self.string(name, raw),
-            "properties" => self.draft.properties = payload,
-            "traits" => self.draft.traits = payload,
-            "context" => self.draft.context = payload,
-            _ => {
+        match member {
+            Member::EventId => self.draft.event_id = self.string(name, raw),
+            Member::Type => self.draft.kind = self.string(name, raw),
+            Member::EventName => self.draft.event_name = self.string(name, raw),
+            Member::Timestamp => self.draft.timestamp = self.string(name, raw),
+            Member::AnonymousId => self.draft.anonymous_id = self.string(name, raw),
+            Member::UserId => self.draft.user_id = self.string(name, raw),
+            Member::SessionId => self.draft.session_id = self.string(name, raw),
+            Member::SchemaVersion => self.draft.schema_version = self.string(name, raw),
+            Member::Properties => self.draft.properties = payload,
+            Member::Traits => self.draft.traits = payload,
+            Member::Context => self.draft.context = payload,
+            Member::SentAt => {
                 if let Some(place) = &mut self.sent_at {
                     **place = Some(raw);
                 }
             }
         }
-    }
-
-    fn bit_of(&self, name: &str) -> Option<u16> {
-        let place = match name {
-            "event_id" => 0,
-            "type" => 1,
-            "event_name" => 2,
-            "timestamp" => 3,
-            "anonymous_id" => 4,
-            "user_id" => 5,
-            "session_id" => 6,
-            "schema_version" => 7,
-            "properties" => 8,
-            "traits" => 9,
-            "context" => 10,
-            "sent_at" if self.sent_at.is_some() => 11,
-            _ => return None,
-        };
-        Some(1 << place)
     }
 
     fn string(&mut self, name: &str, raw: &'a str) -> Option<Cow<'a, str>> {

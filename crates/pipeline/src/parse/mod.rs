@@ -1,6 +1,7 @@
 //! Bytes to drafts. Each event keeps its place in the request; what is wrong with one is its own fault and no other's.
 //!
-//! The body's syntax is checked once, here, and texts without escapes and all payloads stay slices of the body. What makes
+//! A body in which all is as it should be is read in one pass. Any other goes to a parser, which tells what is wrong with it and
+//! where. Texts without escapes and all payloads stay slices of the body. What makes
 //! the whole request unusable is a [`ParseError`]; what makes one event unusable goes into its [`Item::faults`].
 
 mod envelope;
@@ -10,7 +11,7 @@ use std::fmt;
 
 use mercurio_domain::event::EventDraft;
 use mercurio_domain::limits::Limits;
-use mercurio_domain::payload::type_of;
+use mercurio_domain::payload::{Scanner, type_of};
 use mercurio_domain::verdict::{Fault, FaultCode};
 use mercurio_domain::{EventId, Source, Timestamp};
 use serde_json::value::RawValue;
@@ -91,9 +92,45 @@ pub enum ParseError {
 /// # Errors
 /// [`ParseError`]; faults of single events are not among them.
 pub fn batch<'a>(body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, ParseError> {
-    let envelope = envelope::read(text_of(body)?, limits.max_batch_events)?;
+    let text = text_of(body)?;
+    if let Some(envelope) = scan_batch(text, limits.max_batch_events) {
+        return Ok(envelope);
+    }
+    let envelope = envelope::read(text, limits.max_batch_events)?;
     let items = envelope.events.iter().enumerate().map(|(index, raw)| item::read(raw.get(), index)).collect();
     Ok(Envelope { items, sent_at: envelope.sent_at })
+}
+
+/// A batch of whose form nothing is to be said, in one pass over its bytes. `None`: ask the parser.
+fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
+    let mut scanner = Scanner::new(text);
+    let (mut items, mut sent) = (Vec::new(), None);
+    scanner.take(b'{')?;
+    loop {
+        let name = scanner.plain_string()?;
+        scanner.take(b':')?;
+        match name {
+            "events" if items.is_empty() => {
+                scanner.take(b'[')?;
+                loop {
+                    if items.len() == max_events {
+                        return None;
+                    }
+                    items.push(item::scan(text, &mut scanner, items.len())?);
+                    if !scanner.goes_on(b']')? {
+                        break;
+                    }
+                }
+            }
+            "sent_at" if sent.is_none() => sent = Some(scanner.value()?.0),
+            _ => return None,
+        }
+        if !scanner.goes_on(b'}')? {
+            break;
+        }
+    }
+    let sent_at = sent.map(sent_at).transpose().ok()?.flatten();
+    (!items.is_empty() && scanner.is_at_end()).then_some(Envelope { items, sent_at })
 }
 
 /// Reads the body of a single event, an object that may have a `sent_at` beside the event's own members.
@@ -101,7 +138,11 @@ pub fn batch<'a>(body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, ParseE
 /// # Errors
 /// [`ParseError`]; the event's own faults are not among them.
 pub fn single(body: &[u8]) -> Result<Envelope<'_>, ParseError> {
-    let raw: &RawValue = serde_json::from_str(text_of(body)?).map_err(malformed)?;
+    let text = text_of(body)?;
+    if let Some((item, sent_at)) = item::scan_single(text) {
+        return Ok(Envelope { items: vec![item], sent_at });
+    }
+    let raw: &RawValue = serde_json::from_str(text).map_err(malformed)?;
     let (item, sent_at) = item::read_single(raw.get());
     Ok(Envelope { items: vec![item], sent_at })
 }

@@ -125,7 +125,72 @@ fn a_single_event_is_the_body_and_may_say_when_it_was_sent() {
     assert!(matches!(single(b"{} {}"), Err(ParseError::Malformed { .. })));
 }
 
+/// The parser's answer alone.
+fn parsed<'a>(body: &'a str, limits: &Limits) -> Result<Envelope<'a>, ParseError> {
+    let envelope = envelope::read(body, limits.max_batch_events)?;
+    let items = envelope.events.iter().enumerate().map(|(index, raw)| item::read(raw.get(), index)).collect();
+    Ok(Envelope { items, sent_at: envelope.sent_at })
+}
+
+/// That one pass gives what the parser gives, or nothing. Whether it gave something.
+fn check_one_pass(body: &str) -> bool {
+    let shown = |envelope: &Envelope<'_>| {
+        let drafts = envelope.items.iter().map(|item| serde_json::to_string(&item.draft).unwrap()).collect::<Vec<_>>();
+        let others = envelope.items.iter().map(|item| (item.index, item.pointer, item.text, &item.faults));
+        (drafts, format!("{:?} {:?}", others.collect::<Vec<_>>(), envelope.sent_at))
+    };
+    let scanned = scan_batch(body, limits().max_batch_events);
+    if let Some(scanned) = &scanned {
+        let parsed = parsed(body, &limits()).unwrap_or_else(|error| panic!("{body}: {error}"));
+        assert_eq!(shown(scanned), shown(&parsed), "{body}");
+    }
+    let one = item::scan_single(body);
+    if let Some((item, sent_at)) = one {
+        serde_json::from_str::<&RawValue>(body).unwrap_or_else(|error| panic!("{body}: {error}"));
+        let (parsed, parsed_at) = item::read_single(body.trim());
+        let scanned = Envelope { items: vec![item], sent_at };
+        assert_eq!(shown(&scanned), shown(&Envelope { items: vec![parsed], sent_at: parsed_at }), "{body}");
+    }
+    scanned.is_some()
+}
+
+#[test]
+fn a_sound_body_is_read_in_one_pass_and_any_other_by_the_parser() {
+    for (body, in_one_pass) in [
+        (r#"{"events":[{}]}"#, true),
+        (" { \"sent_at\" : null , \"events\" : [ { } , {\"user_id\":\"a\\nb\"} ] } ", true),
+        (
+            r#"{"events":[{"event_name":5,"x":1,"user_id":"a","user_id":"b","properties":[1]}],"sent_at":"2026-11-22T10:00:00Z"}"#,
+            true,
+        ),
+        (r#"{"events":[{"\u0061":1}]}"#, false),
+        (r#"{"events":[7]}"#, false),
+        (r#"{"events":[]}"#, false),
+        (r#"{"events":[{}],"events":[{}]}"#, false),
+        (r#"{"events":[{}],"sent_at":"now"}"#, false),
+        (r#"{"events":[{}],"more":1}"#, false),
+        (r#"{"events":[{}]} x"#, false),
+        (r#"{"events":[{},]}"#, false),
+        ("[]", false),
+    ] {
+        assert_eq!(check_one_pass(body), in_one_pass, "{body}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn one_pass_gives_what_the_parser_gives(place in 0_usize..400, byte in 0_u8..128, cut in 0_usize..400) {
+        let body = r#" {"sent_at":"2026-11-22T10:00:00Z", "events":[{"event_id":"a","type":"page","properties":{"a":[1,2.5e1,"x\ud83d\ude00"],"b":{}}, "traits":null},{"event_name":"\u00e9","user_id":"u","timestamp":"t","context":{"n":-0}},{}]} "#;
+        let mut bytes = body.as_bytes().to_vec();
+        let place = place % bytes.len();
+        bytes[place] = byte;
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            check_one_pass(text);
+            check_one_pass(&text[..cut.min(text.len())]);
+        }
+        assert!(check_one_pass(body));
+    }
+
     #[test]
     fn no_bytes_make_the_parser_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
         batch(&body, &limits()).ok();
