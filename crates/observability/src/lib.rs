@@ -15,12 +15,13 @@ pub mod error_chain;
 pub mod histogram;
 pub mod keys;
 pub mod level;
+mod line;
 pub mod log_bridge;
 pub mod logger;
 pub mod panic_hook;
 pub mod process;
+mod queue;
 pub mod request_line;
-mod sink;
 pub mod trace_parent;
 mod unique;
 

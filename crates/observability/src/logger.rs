@@ -1,4 +1,4 @@
-//! The root logger: from a logging thread through a bounded queue to one writing thread.
+//! The root logger: a line is made where it is logged, and goes through a bounded queue to one writing thread.
 //!
 //! ```no_run
 //! use mercurio_observability::{LogFormat, LogLevel, LogOutput, LogSettings, logger};
@@ -17,22 +17,16 @@
 //! Not here: a request's key-values ([`crate::context`]), other crates' lines ([`crate::log_bridge`]), settings.
 
 use crate::level::{LogFormat, LogLevel};
-use crate::sink::{HERE, Shared, Sink, flush_tag, timestamp};
-use slog::{BorrowedKV, Drain, FlushError, Logger, Never, OwnedKVList, Record, RecordStatic, o};
-use slog_async::{AsyncCore, AsyncGuard};
-use std::io::{self, Write};
+use crate::line::{self, Form};
+use crate::queue::{Queue, WRITER_THREAD, Writer};
+use slog::{Drain, FlushError, Logger, Never, OwnedKVList, Record, o};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-
-/// The name of the thread that writes.
-const WRITER_THREAD: &str = "log-writer";
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// The longest a flush waits for the output.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long a flush waits before it tries a full queue again.
-const FLUSH_RETRY: Duration = Duration::from_millis(1);
 
 /// What the logger is built from.
 #[derive(Clone, Copy, Debug)]
@@ -68,27 +62,37 @@ pub enum LogOutput {
 /// It blocks as long as the output does. `process::exit` and `abort` skip it: use [`Logger::flush`] before them.
 #[must_use = "dropping the guard ends the logger"]
 pub struct LogGuard {
-    _guard: AsyncGuard,
-    dropped: DroppedLines,
+    queue: Arc<Queue>,
+    writer: Option<JoinHandle<()>>,
 }
 
 impl LogGuard {
     /// The count of lost lines, for the metrics.
     #[must_use]
     pub fn dropped_lines(&self) -> DroppedLines {
-        self.dropped.clone()
+        DroppedLines(Arc::clone(&self.queue))
+    }
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(writer) = self.writer.take() {
+            // If it panicked, its message is out, and its lines are lost either way.
+            writer.join().ok();
+        }
     }
 }
 
 /// A view of the count of lost lines; clones see the same count.
 #[derive(Clone)]
-pub struct DroppedLines(Arc<Shared>);
+pub struct DroppedLines(Arc<Queue>);
 
 impl DroppedLines {
     /// Lines lost since the start, to a full queue or to an output that failed.
     #[must_use]
     pub fn get(&self) -> u64 {
-        self.0.dropped.load(Ordering::Relaxed)
+        self.0.dropped()
     }
 }
 
@@ -101,39 +105,25 @@ impl DroppedLines {
 ///
 /// If the operating system refuses a thread.
 pub fn build(settings: LogSettings, output: LogOutput) -> (Logger, LogGuard) {
-    let shared = Arc::new(Shared::default());
-    let sink = Sink::new(settings.format, output, Arc::clone(&shared));
-    let (core, guard) = AsyncCore::custom(sink)
-        .chan_size(settings.queue_lines.max(1))
-        .blocking(false)
-        .thread_name(WRITER_THREAD.to_owned())
-        .build_with_guard();
-    let front = Front { core, level: settings.level.into(), shared: Arc::clone(&shared) };
-    (Logger::root(front, o!()), LogGuard { _guard: guard, dropped: DroppedLines(shared) })
+    let queue = Queue::new(settings.queue_lines);
+    let (output, on_terminal): (Box<dyn Write + Send>, _) = match output {
+        LogOutput::Stdout => (Box::new(io::stdout()), io::stdout().is_terminal()),
+        LogOutput::Writer(writer) => (writer, false),
+    };
+    let form = Form::new(settings.format, on_terminal);
+    let writer = Writer::new(Arc::clone(&queue), form, output);
+    let thread = thread::Builder::new().name(WRITER_THREAD.to_owned()).spawn(|| writer.run());
+    #[allow(clippy::expect_used)] // documented
+    let thread = thread.expect("the operating system gives a thread");
+    let front = Front { queue: Arc::clone(&queue), level: settings.level.into(), form };
+    (Logger::root(front, o!()), LogGuard { queue, writer: Some(thread) })
 }
 
-/// The logging end: keeps to the level, stamps the time, queues the record or counts it as dropped.
+/// The logging end: keeps to the level, makes the line, queues it or counts it as dropped.
 struct Front {
-    core: AsyncCore,
+    queue: Arc<Queue>,
     level: slog::Level,
-    shared: Arc<Shared>,
-}
-
-impl Front {
-    /// Queues a flush behind all that is queued; false if the deadline passed or the writer is gone.
-    fn queue_flush(&self, ticket: u64, deadline: Instant) -> bool {
-        let tag = flush_tag(ticket);
-        let marker = RecordStatic { location: &HERE, level: slog::Level::Critical, tag: &tag };
-        loop {
-            match self.core.log(&Record::new(&marker, &format_args!(""), BorrowedKV(&())), &o!().into()) {
-                Ok(()) => return true,
-                Err(_) if Instant::now() < deadline && !self.shared.writer_ended() => {
-                    std::thread::sleep(FLUSH_RETRY);
-                }
-                Err(_) => return false,
-            }
-        }
-    }
+    form: Form,
 }
 
 impl Drain for Front {
@@ -144,12 +134,8 @@ impl Drain for Front {
         if !self.is_enabled(record.level()) {
             return Ok(());
         }
-        // slog-async has no place for the time of logging but the tag, which goes along unchanged.
-        let ts = timestamp();
-        let stamped = RecordStatic { location: record.location(), level: record.level(), tag: &ts };
-        let stamped = Record::new(&stamped, record.msg(), record.kv());
-        if self.core.log(&stamped, logger_values).is_err() {
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        if line::with_line(self.form, record, logger_values, |line| self.queue.push(line)).is_err() {
+            self.queue.drop_lines(1);
         }
         Ok(())
     }
@@ -159,19 +145,9 @@ impl Drain for Front {
     }
 
     fn flush(&self) -> Result<(), FlushError> {
-        if std::thread::current().name() == Some(WRITER_THREAD) {
+        if thread::current().name() == Some(WRITER_THREAD) {
             return Err(FlushError::NotSupported);
         }
-        let deadline = Instant::now() + FLUSH_TIMEOUT;
-        let ticket = self.shared.flush_ticket();
-        if !self.queue_flush(ticket, deadline) {
-            return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if self.shared.wait_for_flush(ticket, left) {
-            Ok(())
-        } else {
-            Err(io::Error::from(io::ErrorKind::TimedOut).into())
-        }
+        Ok(self.queue.flush(FLUSH_TIMEOUT)?)
     }
 }

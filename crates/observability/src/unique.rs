@@ -14,28 +14,37 @@ pub(crate) struct Unique<'a> {
 
 impl KV for Unique<'_> {
     fn serialize(&self, _: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
-        let mut seen = Vec::with_capacity(24);
-        seen.extend(keys::RESERVED);
-        let mut first_only = FirstOnly { seen, inner: serializer };
+        let mut first_only = FirstOnly { seen: [""; KEPT], count: 0, more: Vec::new(), inner: serializer };
         // slog hands out the newest key-value first, so the first of a name is the innermost.
         self.record.kv().serialize(self.record, &mut first_only)?;
         self.logger_values.serialize(self.record, &mut first_only)
     }
 }
 
+/// Keys of a line for which there is room without an allocation. A line has about 20.
+const KEPT: usize = 32;
+
 struct FirstOnly<'a> {
-    /// A line has about 20 keys: looking through them is faster than hashing.
-    seen: Vec<&'static str>,
+    /// The keys so far, in no need of a hash: there are few.
+    seen: [&'static str; KEPT],
+    count: usize,
+    more: Vec<&'static str>,
     inner: &'a mut dyn Serializer,
 }
 
 impl FirstOnly<'_> {
     fn is_first(&mut self, key: Key) -> bool {
-        let first = !self.seen.contains(&key);
-        if first {
-            self.seen.push(key);
+        let seen = |keys: &[&str]| keys.contains(&key);
+        if seen(&keys::RESERVED) || seen(&self.seen[..self.count]) || seen(&self.more) {
+            return false;
         }
-        first
+        if let Some(place) = self.seen.get_mut(self.count) {
+            *place = key;
+            self.count += 1;
+        } else {
+            self.more.push(key);
+        }
+        true
     }
 }
 
@@ -52,7 +61,12 @@ impl Serializer for FirstOnly<'_> {
         emit_usize: usize, emit_isize: isize, emit_bool: bool, emit_char: char,
         emit_u8: u8, emit_i8: i8, emit_u16: u16, emit_i16: i16, emit_u32: u32, emit_i32: i32,
         emit_u64: u64, emit_i64: i64, emit_u128: u128, emit_i128: i128, emit_f32: f32, emit_f64: f64,
-        emit_str: &str, emit_arguments: &fmt::Arguments<'_>, emit_serde: &dyn SerdeValue,
+        emit_str: &str, emit_serde: &dyn SerdeValue,
+    }
+
+    /// Printed here: slog-json prints into a buffer that a value which logs would find taken.
+    fn emit_arguments(&mut self, key: Key, value: &fmt::Arguments<'_>) -> slog::Result {
+        if self.is_first(key) { self.inner.emit_str(key, &value.to_string()) } else { Ok(()) }
     }
 
     fn emit_unit(&mut self, key: Key) -> slog::Result {

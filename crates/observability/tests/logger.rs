@@ -103,14 +103,92 @@ fn the_terminal_has_one_readable_line_for_each_record() {
 }
 
 #[test]
-fn a_line_is_written_at_once_and_whole() {
+fn lines_are_written_whole() {
     for format in [LogFormat::Json, LogFormat::Terminal] {
         let (log, guard, output) = logger_to_output(format, LogLevel::Info);
-        info!(log, "one"; "a" => "x".repeat(9000), "b" => 2);
-        info!(log, "two");
+        for index in 0..2_000 {
+            info!(log, "one"; "a" => "x".repeat(index % 900), "index" => index);
+        }
         drop(guard);
-        assert_eq!((output.writes(), output.text().lines().count()), (2, 2), "{format}");
+        assert_eq!(output.text().lines().count(), 2_000, "{format}");
+        output.each_write(|bytes| assert!(bytes.ends_with(b"\n"), "{format}"));
+        assert!(output.writes() < 2_000, "under load a write carries many lines");
     }
+}
+
+#[test]
+fn a_line_that_nobody_waits_for_is_out_soon() {
+    let (log, _guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
+    for round in 1..=3 {
+        info!(log, "alone");
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        while output.lines().len() < round {
+            assert!(std::time::Instant::now() < deadline, "line {round} is not out");
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn lines_of_many_threads_stay_whole_and_each_threads_in_order() {
+    let (log, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let log = log.new(o!("thread" => thread));
+            scope.spawn(move || (0..1_000).for_each(|index| info!(log, "m"; "index" => index)));
+        }
+    });
+    let dropped = guard.dropped_lines().get();
+    drop(guard);
+    assert_eq!(dropped, 0, "4,000 lines fit the queue");
+    let mut next = [0_u64; 4];
+    for line in output.lines() {
+        let number = |key| line.get(key).and_then(Value::as_u64).unwrap();
+        let expected = &mut next[usize::try_from(number("thread")).unwrap()];
+        assert_eq!(number("index"), *expected);
+        *expected += 1;
+    }
+    assert_eq!(next, [1_000; 4]);
+}
+
+#[test]
+fn a_value_may_log_while_it_is_printed() {
+    struct Talkative(slog::Logger);
+    impl std::fmt::Display for Talkative {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            info!(self.0, "inner {}", 1; "shown" => %2);
+            f.write_str("told")
+        }
+    }
+    for format in [LogFormat::Json, LogFormat::Terminal] {
+        let (log, guard, output) = logger_to_output(format, LogLevel::Info);
+        info!(log, "outer {}", Talkative(log.clone()); "value" => %Talkative(log.clone()), "last" => true);
+        drop(guard);
+        let text = output.text();
+        assert_eq!((text.lines().count(), text.matches("inner 1").count()), (3, 2), "{text}");
+        assert_eq!(text.matches("told").count(), 2, "{text}");
+    }
+}
+
+#[test]
+fn the_bytes_that_wait_are_bounded() {
+    let (entered, is_writing) = mpsc::channel();
+    let (opener, open) = mpsc::channel();
+    let output = Output::default();
+    let gate = Gate { output: output.clone(), entered, open };
+    let mut settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
+    settings.queue_lines = 100;
+    let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(gate)));
+    info!(log, "held at the gate");
+    is_writing.recv().unwrap();
+    for _ in 0..100 {
+        info!(log, "long"; "a" => "x".repeat(10_000));
+    }
+    drop(opener);
+    let dropped = guard.dropped_lines().get();
+    drop(guard);
+    assert!((90..100).contains(&dropped), "{dropped} of 100 lines of 10 kB did not fit 100 KiB");
+    assert_eq!(output.lines().len() as u64, 1 + 100 - dropped + 1);
 }
 
 #[test]

@@ -35,6 +35,10 @@ impl Output {
         self.written().len()
     }
 
+    pub fn each_write(&self, check: impl Fn(&[u8])) {
+        self.written().iter().for_each(|bytes| check(bytes));
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8(self.written().concat()).expect("the log is UTF-8")
     }
