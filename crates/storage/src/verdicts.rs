@@ -12,6 +12,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) owner: Owner,
     pub(crate) received_at: Timestamp,
     pub(crate) event: &'a EnrichedEvent,
+    /// The event's, here because rows are sorted by it.
+    key: EventKey,
     /// The submission, and the event in it.
     place: (usize, usize),
 }
@@ -19,7 +21,7 @@ pub(crate) struct Candidate<'a> {
 impl Candidate<'_> {
     /// What is unique, and the order in which rows are written.
     pub(crate) fn key(&self) -> (TenantId, EventKey) {
-        (self.owner.tenant_id, self.event.key())
+        (self.owner.tenant_id, self.key)
     }
 }
 
@@ -36,7 +38,8 @@ impl<'a> Candidates<'a> {
         let mut rows = Vec::with_capacity(group.iter().map(|submission| submission.events.len()).sum());
         for (index, submission) in group.iter().enumerate() {
             let Submission { owner, received_at, .. } = *submission;
-            let candidate = |(place, event)| Candidate { owner, received_at, event, place: (index, place) };
+            let candidate =
+                |(place, event)| Candidate { owner, received_at, event, key: event.key(), place: (index, place) };
             rows.extend(submission.events.iter().enumerate().map(candidate));
         }
         // The place makes the order total, and the first of several events with one key the first of them here.

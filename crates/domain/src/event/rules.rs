@@ -53,6 +53,10 @@ pub(super) fn whole(draft: &EventDraft<'_>) -> Result<(), ValidationError> {
 
 fn name_like(member: &str, text: &str, max_chars: usize) -> Result<(), ValidationError> {
     length(member, text, max_chars)?;
+    // Looks at all bytes, without a way out: so it is done several at once.
+    if text.bytes().fold(true, |printable, byte| printable & (b' '..0x7f).contains(&byte)) {
+        return Ok(());
+    }
     match text.chars().find(|character| character.is_control()) {
         Some(character) => Err(broken(
             FaultCode::ControlCharacter,

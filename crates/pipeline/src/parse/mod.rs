@@ -101,6 +101,9 @@ pub fn batch<'a>(body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, ParseE
     Ok(Envelope { items, sent_at: envelope.sent_at })
 }
 
+/// Room is made for as many events of this size as a body may hold, so that a list of usual ones need not grow.
+const USUAL_EVENT_BYTES: usize = 400;
+
 /// A batch of whose form nothing is to be said, in one pass over its bytes. `None`: ask the parser.
 fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
     let mut scanner = Scanner::new(text);
@@ -112,6 +115,7 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
         match name {
             "events" if items.is_empty() => {
                 scanner.take(b'[')?;
+                items.reserve((text.len() / USUAL_EVENT_BYTES + 1).min(max_events));
                 loop {
                     if items.len() == max_events {
                         return None;

@@ -48,7 +48,7 @@ pub(in crate::postgres) fn append<'a>(
     fresh.extend(verdicts::fresh(suspects, claimed));
     if !fresh.is_empty() {
         // In the order of the index on time, so that each of its pages is found once and not for every row.
-        fresh.sort_unstable_by_key(|row| (row.owner.tenant_id, row.owner.workspace_id, row.event.parts().occurred_at));
+        fresh.sort_by_cached_key(|row| (row.owner.tenant_id, row.owner.workspace_id, row.event.parts().occurred_at));
         copy::events(connection, &fresh)?;
     }
     Ok(fresh)
