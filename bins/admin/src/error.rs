@@ -3,7 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
-use mercurio_domain::store::{Backend, ProvisionError, StoreError};
+use mercurio_domain::ApiKeyId;
+use mercurio_domain::store::{Backend, CreateError, StoreError};
 use mercurio_domain::tenant::Name;
 
 use crate::EntropyError;
@@ -17,6 +18,8 @@ pub enum Exit {
     Failed,
     /// 3: the name is taken.
     NameTaken,
+    /// 4: there is no such tenant, workspace or key.
+    NotFound,
     /// 64: the command line or a setting is wrong; nothing was tried. (`EX_USAGE` of sysexits.h.)
     Usage,
     /// 69: the database can't be reached. (`EX_UNAVAILABLE` of sysexits.h.)
@@ -31,6 +34,7 @@ impl Exit {
             Self::Done => 0,
             Self::Failed => 1,
             Self::NameTaken => 3,
+            Self::NotFound => 4,
             Self::Usage => 64,
             Self::Unavailable => 69,
         }
@@ -52,6 +56,28 @@ pub enum AdminError {
     /// There is a tenant of that name.
     #[error("a tenant of the name {:?} exists; names are compared without case and surrounding space", .0.as_str())]
     NameTaken(Name),
+    /// The tenant has a workspace of that name.
+    #[error(
+        "the tenant has a workspace of the name {:?}; names are compared without case and surrounding space",
+        .0.as_str()
+    )]
+    WorkspaceTaken(Name),
+    /// There is nothing of that name or id.
+    #[error("there is no {what} {name:?}")]
+    NotFound {
+        /// What kind of thing.
+        what: &'static str,
+        /// The name or id that was looked for.
+        name: String,
+    },
+    /// The key has ended, and nothing can take its place.
+    #[error("the API key {id} {what}: make a new one with `key create`")]
+    Ended {
+        /// The key.
+        id: ApiKeyId,
+        /// How it ended.
+        what: &'static str,
+    },
     /// The tenant is there, and not the workspace.
     #[error(
         "the tenant {:?} exists and has no workspace {:?}; seeding adds nothing to a tenant that exists",
@@ -102,9 +128,10 @@ impl AdminError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::NameTaken(_) | Self::NoSuchWorkspace { .. } => Exit::NameTaken,
+            Self::NameTaken(_) | Self::WorkspaceTaken(_) | Self::NoSuchWorkspace { .. } => Exit::NameTaken,
+            Self::NotFound { .. } => Exit::NotFound,
             Self::Store(error) if error.is_unavailable() => Exit::Unavailable,
-            Self::OlderSchema { .. } | Self::NewerSchema { .. } => Exit::Failed,
+            Self::OlderSchema { .. } | Self::NewerSchema { .. } | Self::Ended { .. } => Exit::Failed,
             Self::Store(_) | Self::Entropy(_) | Self::Output(_) => Exit::Failed,
         }
     }
@@ -119,10 +146,19 @@ impl AdminError {
     }
 
     /// The error of a tenant of that name that was not made.
-    pub(crate) fn of_provisioning(name: &Name) -> impl FnOnce(ProvisionError) -> Self {
+    pub(crate) fn of_tenant(name: &Name) -> impl FnOnce(CreateError) -> Self {
         move |error| match error {
-            ProvisionError::NameTaken => Self::NameTaken(name.clone()),
-            ProvisionError::Store(error) => Self::Store(error),
+            CreateError::NameTaken => Self::NameTaken(name.clone()),
+            other => Self::of_creating(other, "tenant", name.as_str()),
+        }
+    }
+
+    /// The error of something that was not made for an owner that is not there, or for another reason.
+    pub(crate) fn of_creating(error: CreateError, owner: &'static str, name: &str) -> Self {
+        match error {
+            CreateError::NameTaken => Self::WorkspaceTaken(Name::from_store(name)),
+            CreateError::NoOwner => Self::NotFound { what: owner, name: name.to_owned() },
+            CreateError::Store(error) => Self::Store(error),
         }
     }
 }

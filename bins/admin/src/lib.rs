@@ -1,7 +1,7 @@
 //! Tends Mercurio's database from the command line. `main.rs` starts it, tests drive it.
 //!
 //! [`run`] reads the command line ([`cli`]) and the settings ([`config`]), opens the database ([`database`]), and does one
-//! of the [`commands`]. Stdout gets the result, as one JSON object, and nothing else (but for `--help` and `--version`);
+//! of the [`commands`]. Stdout gets the result, as one JSON object or for people as a table, and nothing else (but for `--help` and `--version`);
 //! what is meant for a person goes to stderr. [`error`] has the exit codes.
 //!
 //! Not here: SQL, which is the storage's, and rules about names, keys and events, which are the domain's.
@@ -13,6 +13,7 @@ pub mod database;
 pub mod error;
 mod machine;
 mod samples;
+mod table;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -31,7 +32,10 @@ const NAME: &str = "mercurio-admin";
 pub fn run(arguments: Vec<OsString>, machine: &Machine<'_>, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let said = match texts(arguments).and_then(|arguments| cli::read(&arguments)) {
         Ok(Request::Show(text)) => show(&text, out),
-        Ok(Request::Do(command)) => perform(&command, machine, out, err),
+        Ok(Request::Do { command, json }) => {
+            let json = json || !machine.stdout_is_terminal;
+            perform(&command, machine, json, out, err)
+        }
         Err(error) => Err(error),
     };
     match said {
@@ -57,11 +61,12 @@ fn texts(arguments: Vec<OsString>) -> Result<Vec<String>, AdminError> {
 fn perform(
     command: &Command,
     machine: &Machine<'_>,
+    json: bool,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), AdminError> {
     let done = commands::perform(command, machine, database::open)?;
-    print(&done, out)?;
+    print(&done, json, out)?;
     for note in &done.notes {
         tell(err, note);
     }
@@ -69,8 +74,13 @@ fn perform(
 }
 
 /// Prints the result. A reader that has gone away is a failure: it asked for something, and did not get it.
-fn print(done: &Done, out: &mut dyn Write) -> Result<(), AdminError> {
-    let text = serde_json::to_string_pretty(&done.result).map_err(io::Error::from);
+fn print(done: &Done, json: bool, out: &mut dyn Write) -> Result<(), AdminError> {
+    let text = if json {
+        serde_json::to_string_pretty(&done.result)
+    } else {
+        serde_json::to_value(&done.result).map(|result| table::render(&result))
+    };
+    let text = text.map_err(io::Error::from);
     text.and_then(|text| writeln!(out, "{text}").and_then(|()| out.flush())).map_err(AdminError::Output)
 }
 

@@ -14,6 +14,8 @@ pub struct Machine<'a> {
     pub entropy: &'a dyn Fn(&mut [u8]) -> Result<(), EntropyError>,
     /// The setting of that name, if it is set.
     pub setting: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether a person reads stdout.
+    pub stdout_is_terminal: bool,
 }
 
 /// The operating system has no randomness to give.

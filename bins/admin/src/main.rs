@@ -1,6 +1,6 @@
 //! Start of `mercurio-admin`: hands the machine to the library, and its exit code to the machine.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use mercurio_admin::{Machine, SystemClock, UuidV7Ids, run, system_entropy};
@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         clock: &SystemClock,
         ids: &UuidV7Ids,
         entropy: &system_entropy,
+        stdout_is_terminal: io::stdout().is_terminal(),
         setting: &|name| std::env::var_os(name).map(|text| text.to_string_lossy().into_owned()),
     };
     run(arguments, &machine, &mut io::stdout().lock(), &mut io::stderr().lock()).into()

@@ -11,9 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mercurio_domain::Owner;
 use mercurio_domain::api_key::{ApiKey, PresentedKey, Scope};
+use mercurio_domain::limits::Limits;
 use mercurio_domain::tenant::TenantStatus;
 use mercurio_observability::context;
-use slog::debug;
+use slog::warn;
 use url::form_urlencoded;
 
 use crate::edge::RequestFacts;
@@ -32,17 +33,26 @@ pub enum KeyPlaces {
     HeadersAndQuery,
 }
 
-/// Finds out who is calling, and whether they may do what `scope` stands for.
+/// Who is calling, and what they may send.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    /// Whose the key is.
+    pub owner: Owner,
+    /// The server's limits, with those of the tenant in their place.
+    pub limits: Limits,
+}
+
+/// Finds out who is calling, and whether they may do what `scope` stands for; `None`: any scope will do.
 ///
 /// # Errors
 /// [`Problem::Unauthorized`], [`Problem::InsufficientScope`], [`Problem::TenantSuspended`], or that the store does not say.
 pub async fn authenticate(
     state: &AppState,
     request: &HttpRequest,
-    scope: Scope,
+    scope: Option<Scope>,
     places: KeyPlaces,
-) -> Result<Owner, Problem> {
-    let presented = presented_key(request, places).map_err(|reason| Problem::Unauthorized { reason })?;
+) -> Result<Caller, Problem> {
+    let presented = presented_key(request, places).map_err(|reason| unauthorized(state, reason))?;
     let key = match state.keys.get(presented.id()).await {
         Ok(key) => key,
         Err(KeyLookupError::Overloaded) => {
@@ -50,22 +60,30 @@ pub async fn authenticate(
         }
         Err(KeyLookupError::Store(error)) => return Err(store_problem(&error)),
     };
-    let usable = |key: &ApiKey| presented.matches(&key.secret_hash) && key.is_usable_at(state.clock.now());
+    let now = state.clock.now();
+    let usable = |key: &ApiKey| presented.matches(&key.secret_hash) && key.is_usable_at(now);
     let Some(key) = key.filter(|key| usable(key)) else {
-        debug!(context::current(), "an API key was refused"; "key_id" => presented.id().as_str());
-        return Err(Problem::Unauthorized { reason: UnauthorizedReason::Invalid });
+        warn!(context::current(), "an API key was refused"; "key_id" => presented.id().as_str());
+        return Err(unauthorized(state, UnauthorizedReason::Invalid));
     };
     RequestFacts::tell(request, |facts| {
         facts.owner = Some(key.owner);
         facts.key_id = Some(key.id.clone());
     });
-    if key.tenant_status == TenantStatus::Suspended {
+    if key.tenant_status != TenantStatus::Active {
         return Err(Problem::TenantSuspended);
     }
-    if !key.scopes.contains(scope) {
+    if let Some(scope) = scope.filter(|scope| !key.scopes.contains(*scope)) {
         return Err(Problem::InsufficientScope { required: scope.as_str() });
     }
-    Ok(key.owner)
+    state.key_uses.note(&key, now);
+    Ok(Caller { owner: key.owner, limits: key.tenant_limits.over(state.settings.limits) })
+}
+
+/// Counted, so that guessing is seen.
+fn unauthorized(state: &AppState, reason: UnauthorizedReason) -> Problem {
+    state.metrics.record_refused_key(reason == UnauthorizedReason::Invalid);
+    Problem::Unauthorized { reason }
 }
 
 fn presented_key(request: &HttpRequest, places: KeyPlaces) -> Result<PresentedKey, UnauthorizedReason> {

@@ -5,6 +5,7 @@
 //! routes; what is refused before there is a request (`transport`).
 
 use crate::problem::{PROBLEM_JSON, Problem};
+use crate::rate_limit::RateLimitState;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
@@ -28,6 +29,9 @@ use std::time::Instant;
 
 /// The header that carries a request's id both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// (draft-ietf-httpapi-ratelimit-headers)
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The longest id that is taken over from a caller, in characters.
@@ -47,6 +51,8 @@ pub struct RequestFacts {
     pub events: Option<EventCounts>,
     /// The size of its body in bytes, after decompression.
     pub body_bytes: Option<u64>,
+    /// What is left of its tenant's buckets, once one was asked.
+    pub rate_limit: Option<RateLimitState>,
 }
 
 /// Put into a response's extensions: its body stays as it is, although its status is an error's.
@@ -194,7 +200,9 @@ where
     let failed = match catch_panic(async move { service.call(request).await }).await {
         Ok(Ok(response)) => {
             let (request, response) = response.into_parts();
-            let response = finish(response, &request_id);
+            let mut response = finish(response, &request_id);
+            let rate_limit = open.facts.0.borrow().rate_limit;
+            add_rate_limit(response.headers_mut(), rate_limit);
             open.route = request.match_pattern();
             open.status = response.status().as_u16();
             return Ok(ServiceResponse::new(request, response));
@@ -223,6 +231,18 @@ async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Panicked> {
         Err(_) => Poll::Ready(Err(Panicked)),
     })
     .await
+}
+
+/// Tells what is left of the tenant's buckets.
+fn add_rate_limit(headers: &mut HeaderMap, rate_limit: Option<RateLimitState>) {
+    let Some(state) = rate_limit else {
+        return;
+    };
+    for (name, value) in [(RATE_LIMIT_POLICY, state.policy()), (RATE_LIMIT, state.level())] {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
+    }
 }
 
 /// The response as the client gets it: with the request's id, and with a problem as its body if it is an error.

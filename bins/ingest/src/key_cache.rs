@@ -1,17 +1,18 @@
 //! API keys that were seen lately, so that a request does not wait for the database to be authenticated.
 //!
-//! A key is kept for a short time, by which a revocation that nobody told us of is bounded. A key in use is read again in
+//! What changes is forgotten when the catalogue tells of it ([`crate::catalog_watch`]). Where nobody told us, a revocation is
+//! bounded by the short time for which a key is kept. A key in use is read again in
 //! the background when half of that time is over, so that its requests never wait. Keys that don't exist are remembered
 //! apart, in a cache of bounded size, so that guessing neither asks the database each time, nor fills the memory, nor drives
 //! out keys that do. What a key may do is not decided here.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mercurio_domain::ApiKeyId;
 use mercurio_domain::api_key::ApiKey;
-use mercurio_domain::store::{Store, StoreError};
+use mercurio_domain::store::{CatalogChange, Store, StoreError};
+use mercurio_domain::{ApiKeyId, TenantId};
 use mercurio_observability::{chain, context};
 use quick_cache::sync::Cache;
 use slog::warn;
@@ -28,7 +29,8 @@ const TURN: Duration = Duration::from_secs(2);
 /// How long a database that was away counts as away: meanwhile nobody waits for it to be away again.
 const AWAY: Duration = Duration::from_secs(1);
 
-/// The cache. Shared by all workers.
+/// The cache. Shared by all workers; clones see the same keys.
+#[derive(Clone)]
 pub struct KeyCache {
     shared: Arc<Shared>,
 }
@@ -42,6 +44,8 @@ struct Shared {
     repeated_lookups: Arc<Semaphore>,
     /// When the database last was away.
     away_at: Mutex<Option<Instant>>,
+    /// How often something was forgotten. What was read before the last time may be what is to be forgotten.
+    forgotten: AtomicU64,
 }
 
 struct Known {
@@ -71,6 +75,7 @@ impl KeyCache {
             first_lookups: Semaphore::new(LOOKUPS),
             repeated_lookups: Arc::new(Semaphore::new(LOOKUPS)),
             away_at: Mutex::new(None),
+            forgotten: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -97,6 +102,24 @@ impl KeyCache {
         let read = tokio::task::spawn_blocking(move || shared.read(&id)).await;
         let read = read.unwrap_or_else(|panic| Err(StoreError::Internal(panic.into())));
         read.map_err(KeyLookupError::Store)
+    }
+
+    /// Forgets what has changed: the next request asks the database.
+    pub fn forget(&self, change: &CatalogChange) {
+        let shared = &self.shared;
+        // Before anything is taken away: a read that is under way must not put it back.
+        shared.forgotten.fetch_add(1, Ordering::SeqCst);
+        match change {
+            CatalogChange::ApiKey(id) => {
+                shared.known.remove(id);
+                shared.unknown.remove(id);
+            }
+            CatalogChange::Tenant(id) => shared.forget_tenant(*id),
+            CatalogChange::Anything => {
+                shared.known.clear();
+                shared.unknown.clear();
+            }
+        }
     }
 
     /// What the cache knows; the outer `None`: nothing.
@@ -141,8 +164,22 @@ impl Shared {
         Ok(())
     }
 
-    /// Asks the database and keeps what it says. Blocks.
+    fn forget_tenant(&self, id: TenantId) {
+        self.known.retain(|_, known| known.key.owner.tenant_id != id);
+    }
+
+    /// Asks the database and keeps what it says, unless something was forgotten meanwhile. Blocks.
     fn read(&self, id: &ApiKeyId) -> Result<Option<Arc<ApiKey>>, StoreError> {
+        let forgotten = self.forgotten.load(Ordering::SeqCst);
+        let read = self.ask(id)?;
+        if self.forgotten.load(Ordering::SeqCst) != forgotten {
+            self.known.remove(id);
+            self.unknown.remove(id);
+        }
+        Ok(read)
+    }
+
+    fn ask(&self, id: &ApiKeyId) -> Result<Option<Arc<ApiKey>>, StoreError> {
         // The age counts from before the question: what is read may have changed since.
         let read_at = Instant::now();
         let found = self.store.find_api_key(id);
@@ -163,6 +200,7 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use mercurio_domain::store::Catalog;
     use mercurio_domain::testing::{MemoryStore, at, provisioning};
 
     use super::*;
@@ -197,6 +235,31 @@ mod tests {
         assert!(cache.get(&id).await.unwrap().unwrap().revoked_at.is_some());
         store.set_unavailable(true);
         assert!(matches!(cache.get(&id).await, Err(KeyLookupError::Store(_))));
+    }
+
+    #[tokio::test]
+    async fn what_has_changed_is_forgotten_and_the_rest_is_kept() {
+        let (store, id) = store_with_key();
+        let (request, _) = provisioning("other", 2, at("2026-11-22T10:00:00Z"));
+        let other = store.provision(&request).unwrap();
+        let tenant_id = store.find_api_key(&id).unwrap().unwrap().owner.tenant_id;
+        let cache = KeyCache::new(store.clone(), NEVER);
+        for change in [CatalogChange::ApiKey(id.clone()), CatalogChange::Tenant(tenant_id), CatalogChange::Anything] {
+            for id in [&id, &other.api_key.id, &ApiKeyId::new("nobody")] {
+                cache.get(id).await.unwrap();
+            }
+            let reads = store.key_reads();
+            cache.forget(&change);
+            cache.get(&id).await.unwrap();
+            assert_eq!(store.key_reads(), reads + 1, "{change:?}");
+            cache.get(&other.api_key.id).await.unwrap();
+            assert_eq!(store.key_reads(), reads + 1 + usize::from(change == CatalogChange::Anything), "{change:?}");
+        }
+        cache.get(&ApiKeyId::new("nobody")).await.unwrap();
+        cache.forget(&CatalogChange::ApiKey(ApiKeyId::new("nobody")));
+        let reads = store.key_reads();
+        cache.get(&ApiKeyId::new("nobody")).await.unwrap();
+        assert_eq!(store.key_reads(), reads + 1, "a key that was just made is found");
     }
 
     #[tokio::test]

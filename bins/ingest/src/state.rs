@@ -17,7 +17,9 @@ use mercurio_pipeline::{SubmitError, WriterHandle};
 use slog::error;
 
 use crate::key_cache::KeyCache;
+use crate::key_uses::KeyUses;
 use crate::problem::Problem;
+use crate::rate_limit::RateLimits;
 use crate::routes::health::DatabaseProbe;
 
 /// When a client that was refused for load should come again.
@@ -48,6 +50,10 @@ pub struct AppState {
     pub writer: WriterHandle,
     /// The API keys that were seen lately.
     pub keys: KeyCache,
+    /// When they were used.
+    pub key_uses: Arc<KeyUses>,
+    /// How much each tenant may still send.
+    pub rate_limits: RateLimits,
     /// What is added to events.
     pub enricher: Enricher,
     /// The present.

@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner};
+use crate::limits::LimitOverrides;
 use crate::tenant::{Name, TenantStatus};
 
 const PREFIX: &str = "mk_";
@@ -300,8 +301,12 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// Since when it is refused, if it is.
     pub revoked_at: Option<Timestamp>,
+    /// When it was used last, if ever; to the minute.
+    pub last_used_at: Option<Timestamp>,
     /// Whether its tenant is served.
     pub tenant_status: TenantStatus,
+    /// The limits that its tenant has in place of the server's.
+    pub tenant_limits: LimitOverrides,
 }
 
 impl ApiKey {
@@ -385,7 +390,9 @@ mod tests {
             created_at: at(0),
             expires_at: Some(at(10)),
             revoked_at: None,
+            last_used_at: None,
             tenant_status: TenantStatus::Active,
+            tenant_limits: LimitOverrides::default(),
         };
         assert!(key.is_usable_at(at(9)));
         assert!(!key.is_usable_at(at(10)));

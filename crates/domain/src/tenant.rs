@@ -102,6 +102,8 @@ pub enum TenantStatus {
     Active,
     /// Every request is refused; its data is kept.
     Suspended,
+    /// Every request is refused, and its data goes.
+    Deleting,
 }
 
 impl TenantStatus {
@@ -111,13 +113,14 @@ impl TenantStatus {
         match self {
             Self::Active => "active",
             Self::Suspended => "suspended",
+            Self::Deleting => "deleting",
         }
     }
 
     /// The status of that text.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        [Self::Active, Self::Suspended].into_iter().find(|status| status.as_str() == text)
+        [Self::Active, Self::Suspended, Self::Deleting].into_iter().find(|status| status.as_str() == text)
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Metrics {
     group_events: AtomicU64,
     group_events_max: AtomicU64,
     connections_open: AtomicU64,
+    keys_malformed: AtomicU64,
+    keys_invalid: AtomicU64,
+    rate_limited: AtomicU64,
 }
 
 impl Metrics {
@@ -41,6 +44,17 @@ impl Metrics {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.requests[class].fetch_add(1, Ordering::Relaxed);
         self.request_latency.record(latency);
+    }
+
+    /// Counts a request whose API key was refused: `invalid` where it had the form of one.
+    pub fn record_refused_key(&self, invalid: bool) {
+        let counter = if invalid { &self.keys_invalid } else { &self.keys_malformed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that was over its tenant's rate limit.
+    pub fn record_rate_limited(&self) {
+        self.rate_limited.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a group of submissions that the writer committed together.
@@ -76,6 +90,9 @@ impl Metrics {
             group_events: get(&self.group_events),
             group_events_max: get(&self.group_events_max),
             connections_open: get(&self.connections_open),
+            keys_malformed: get(&self.keys_malformed),
+            keys_invalid: get(&self.keys_invalid),
+            rate_limited: get(&self.rate_limited),
         }
     }
 }
@@ -100,6 +117,12 @@ pub struct Snapshot {
     pub group_events_max: u64,
     /// Connections open now.
     pub connections_open: u64,
+    /// Requests without an API key, or with something else in its place.
+    pub keys_malformed: u64,
+    /// Requests whose API key is unknown, expired or revoked.
+    pub keys_invalid: u64,
+    /// Requests that were over their tenant's rate limit.
+    pub rate_limited: u64,
 }
 
 /// An open connection; dropping it counts it as closed.
@@ -130,6 +153,12 @@ mod tests {
         assert_eq!((snapshot.events_accepted, snapshot.events_duplicate, snapshot.events_rejected), (13, 2, 1));
         assert_eq!((snapshot.groups, snapshot.group_events, snapshot.group_events_max), (3, 62, 50));
         assert_eq!(snapshot.connections_open, 1);
+        metrics.record_refused_key(true);
+        metrics.record_refused_key(false);
+        metrics.record_refused_key(false);
+        metrics.record_rate_limited();
+        let refused = metrics.snapshot();
+        assert_eq!((refused.keys_invalid, refused.keys_malformed, refused.rate_limited), (1, 2, 1));
         drop(kept);
         assert_eq!(metrics.snapshot().connections_open, 0);
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use diesel::r2d2::PoolError;
-use mercurio_domain::store::{ProvisionError, StoreError};
+use mercurio_domain::store::{CreateError, StoreError};
 
 /// What a failure means for the one who asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub(crate) enum Fault {
     NoPartition,
     /// A key was written as if it were free, and is taken. Another way of writing takes that in its stride.
     KeyTaken,
+    /// A name is taken.
+    NameTaken,
+    /// What something was to be made for does not exist.
+    NoOwner,
     /// Anything else.
     Internal,
 }
@@ -84,14 +88,20 @@ impl From<Failed> for StoreError {
         match failed.fault {
             Fault::Unavailable | Fault::Conflict => Self::Unavailable(cause),
             Fault::Refused => Self::Refused(cause),
-            Fault::NoPartition | Fault::KeyTaken | Fault::Internal => Self::Internal(cause),
+            Fault::NoPartition | Fault::KeyTaken | Fault::NameTaken | Fault::NoOwner | Fault::Internal => {
+                Self::Internal(cause)
+            }
         }
     }
 }
 
-impl From<Failed> for ProvisionError {
+impl From<Failed> for CreateError {
     fn from(failed: Failed) -> Self {
-        Self::Store(failed.into())
+        match failed.fault {
+            Fault::NameTaken => Self::NameTaken,
+            Fault::NoOwner => Self::NoOwner,
+            _ => Self::Store(failed.into()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 mod error;
 mod migrations;
 mod pool;
+mod port;
 mod postgres;
 mod rows;
 mod sqlite;

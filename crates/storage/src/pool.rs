@@ -136,6 +136,13 @@ pub(crate) struct Pool<C: Driver> {
     generation: Arc<AtomicU64>,
 }
 
+impl<C: Driver> Clone for Pool<C> {
+    /// Another hand on the same connections.
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), generation: Arc::clone(&self.generation) }
+    }
+}
+
 impl<C: Driver> Pool<C> {
     /// A pool of up to `max_size` connections to `address`. Nothing is opened yet.
     pub(crate) fn new(

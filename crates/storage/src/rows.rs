@@ -8,6 +8,7 @@ use diesel::prelude::Queryable;
 use diesel::sql_types::{BigInt, Json, Text, Timestamptz};
 use mercurio_domain::api_key::{ApiKey, Scopes, SecretHash};
 use mercurio_domain::event::{EventParts, EventType, StoredEvent};
+use mercurio_domain::limits::LimitOverrides;
 use mercurio_domain::payload::JsonObject;
 use mercurio_domain::schema_version::SchemaVersion;
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
@@ -101,10 +102,26 @@ pub(crate) struct TenantRow {
     name: String,
     status: String,
     created_at: Micros,
+    deleted_at: Option<Micros>,
 }
 
-fn status(text: &str) -> Result<TenantStatus, Failure> {
-    TenantStatus::from_text(text).ok_or(Failure::Unreadable("a tenant's status"))
+/// A tenant that is being deleted is nothing else any more.
+fn status(text: &str, deleted_at: Option<Micros>) -> Result<TenantStatus, Failure> {
+    match deleted_at {
+        Some(_) => Ok(TenantStatus::Deleting),
+        None => TenantStatus::from_text(text).ok_or(Failure::Unreadable("a tenant's status")),
+    }
+}
+
+/// The limits of a tenant from its rows of `tenant_limits`. One that a newer release knows is passed over.
+pub(crate) fn limits(rows: &[(String, i64)]) -> LimitOverrides {
+    let mut limits = LimitOverrides::default();
+    for (name, value) in rows {
+        if let (Ok(name), Ok(value)) = (name.parse(), u64::try_from(*value)) {
+            limits.set(name, Some(value));
+        }
+    }
+    limits
 }
 
 impl TenantRow {
@@ -112,7 +129,7 @@ impl TenantRow {
         Ok(Tenant {
             id: TenantId(self.id),
             name: Name::from_store(self.name),
-            status: status(&self.status)?,
+            status: status(&self.status, self.deleted_at)?,
             created_at: instant(self.created_at)?,
         })
     }
@@ -145,11 +162,17 @@ pub(crate) struct ApiKeyRow {
     created_at: Micros,
     expires_at: Option<Micros>,
     revoked_at: Option<Micros>,
+    last_used_at: Option<Micros>,
     tenant_status: String,
+    tenant_deleted_at: Option<Micros>,
 }
 
 impl ApiKeyRow {
-    pub(crate) fn into_api_key(self) -> Result<ApiKey, Failure> {
+    pub(crate) fn tenant_id(&self) -> TenantId {
+        TenantId(self.tenant_id)
+    }
+
+    pub(crate) fn into_api_key(self, tenant_limits: LimitOverrides) -> Result<ApiKey, Failure> {
         let secret = self.secret_sha256.try_into().map_err(|_| Failure::Unreadable("the hash of a key's secret"))?;
         Ok(ApiKey {
             id: ApiKeyId::new(self.id),
@@ -160,7 +183,9 @@ impl ApiKeyRow {
             created_at: instant(self.created_at)?,
             expires_at: instant_if_any(self.expires_at)?,
             revoked_at: instant_if_any(self.revoked_at)?,
-            tenant_status: status(&self.tenant_status)?,
+            last_used_at: instant_if_any(self.last_used_at)?,
+            tenant_status: status(&self.tenant_status, self.tenant_deleted_at)?,
+            tenant_limits,
         })
     }
 }

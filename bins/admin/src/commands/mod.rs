@@ -1,8 +1,11 @@
 //! The commands, one a file: from what was asked and a store to a result and notes for people.
 
+mod key;
 mod migrate;
 mod provision;
 mod seed;
+mod tenant;
+mod workspace;
 
 use std::sync::Arc;
 
@@ -13,8 +16,11 @@ use serde::Serialize;
 use crate::cli::Command;
 use crate::{AdminError, Machine, config};
 
+pub use key::{Keys, Rotated, ShownKey};
 pub use migrate::Migrated;
 pub use provision::{Named, NewKey, Provisioned, SampleCount};
+pub use tenant::{ShownTenant, Tenants};
+pub use workspace::{ShownWorkspace, Workspaces};
 
 /// What a command has to say.
 #[derive(Debug, Serialize)]
@@ -24,6 +30,20 @@ pub enum Outcome {
     Migrated(Migrated),
     /// Of `provision` and `seed`.
     Provisioned(Provisioned),
+    /// One tenant.
+    Tenant(ShownTenant),
+    /// All tenants.
+    Tenants(Tenants),
+    /// One workspace.
+    Workspace(ShownWorkspace),
+    /// The workspaces of a tenant.
+    Workspaces(Workspaces),
+    /// One key.
+    Key(ShownKey),
+    /// The keys of a tenant.
+    Keys(Keys),
+    /// Of `key rotate`.
+    Rotated(Rotated),
 }
 
 /// A command that has done its work.
@@ -51,6 +71,9 @@ pub fn perform(
         Command::Seed => seed::request(machine.setting, &mut mistakes).map(Work::Seed),
         Command::Provision(command) => Some(Work::Provision(command)),
         Command::Migrate => Some(Work::Migrate),
+        Command::Tenant(command) => Some(Work::Tenant(command)),
+        Command::Workspace(command) => Some(Work::Workspace(command)),
+        Command::Key(command) => Some(Work::Key(command)),
     };
     let (Some(url), Some(work)) = (url, request) else {
         return Err(AdminError::Usage(mistakes));
@@ -60,6 +83,9 @@ pub fn perform(
         Work::Migrate => migrate::migrate(&*store),
         Work::Provision(command) => provision::provision(&*store, command, machine),
         Work::Seed(command) => seed::seed(&*store, &command, machine),
+        Work::Tenant(command) => tenant::tenant(&*store, command, machine),
+        Work::Workspace(command) => workspace::workspace(&*store, command, machine),
+        Work::Key(command) => key::key(&*store, command, machine),
     }
 }
 
@@ -68,4 +94,7 @@ enum Work<'a> {
     Migrate,
     Provision(&'a crate::cli::ProvisionCommand),
     Seed(crate::cli::ProvisionCommand),
+    Tenant(&'a crate::cli::TenantCommand),
+    Workspace(&'a crate::cli::WorkspaceCommand),
+    Key(&'a crate::cli::KeyCommand),
 }

@@ -6,6 +6,7 @@ use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, Timestamp};
 use serde::Serialize;
 
+use super::key::SHOWN_ONCE;
 use super::{Done, Outcome};
 use crate::cli::ProvisionCommand;
 use crate::samples::samples;
@@ -93,7 +94,7 @@ pub(super) fn provision(
         samples: if command.samples { samples(machine.ids, created_at) } else { Vec::new() },
         created_at,
     };
-    let made = store.provision(&request).map_err(AdminError::of_provisioning(&command.tenant))?;
+    let made = store.provision(&request).map_err(AdminError::of_tenant(&command.tenant))?;
     let store::Provisioned { tenant, workspace, api_key, samples } = made;
     let result = Provisioned {
         tenant: (&tenant).into(),
@@ -107,6 +108,5 @@ pub(super) fn provision(
         samples: SampleCount { events: samples },
         created_at,
     };
-    let note = "the key is shown this once and can't be read again: store it now".to_owned();
-    Ok(Done { result: Outcome::Provisioned(result), notes: vec![note] })
+    Ok(Done { result: Outcome::Provisioned(result), notes: vec![SHOWN_ONCE.to_owned()] })
 }

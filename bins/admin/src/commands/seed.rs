@@ -1,7 +1,7 @@
 //! `seed`: makes the tenant that the settings name, unless it is there. May run at every start of a deployment.
 
 use mercurio_domain::api_key::Scopes;
-use mercurio_domain::store::Store;
+use mercurio_domain::store::{Store, TenantRef};
 
 use super::provision::provision;
 use super::{Done, Outcome, Provisioned, SampleCount};
@@ -25,12 +25,13 @@ pub(super) fn seed(store: &dyn Store, command: &ProvisionCommand, machine: &Mach
 }
 
 fn existing(store: &dyn Store, command: &ProvisionCommand) -> Result<Done, AdminError> {
-    let found = store.find_tenant(&command.tenant, &command.workspace)?;
-    let Some((tenant, workspace)) = found else {
+    let found = store.tenant(&TenantRef::Name(command.tenant.clone()))?;
+    let Some((tenant, _)) = found else {
         // Taken a moment ago and gone now.
         return Err(AdminError::NameTaken(command.tenant.clone()));
     };
-    let Some(workspace) = workspace else {
+    let mut workspaces = store.workspaces(tenant.id)?.into_iter();
+    let Some(workspace) = workspaces.find(|known| known.name.folded() == command.workspace.folded()) else {
         let workspace = command.workspace.clone();
         return Err(AdminError::NoSuchWorkspace { tenant: tenant.name, workspace });
     };

@@ -127,6 +127,11 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
                 largest: snapshot.group_events_max,
                 fallbacks: state.store.append_counts().fallbacks,
             },
+            refused: Refused {
+                keys_malformed: snapshot.keys_malformed,
+                keys_invalid: snapshot.keys_invalid,
+                rate_limited: snapshot.rate_limited,
+            },
             request_ms: Quantiles { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99) },
         },
     });
@@ -190,7 +195,18 @@ struct System {
 struct Summary {
     events: Events,
     groups: Groups,
+    refused: Refused,
     request_ms: Quantiles,
+}
+
+/// Requests that came to nothing for who sent them, or how many.
+#[derive(Serialize)]
+struct Refused {
+    /// No API key, or something else in its place.
+    keys_malformed: u64,
+    /// An API key that is unknown, expired or revoked.
+    keys_invalid: u64,
+    rate_limited: u64,
 }
 
 /// The writer's transactions.

@@ -1,6 +1,7 @@
 //! The paths of the service, and which address serves them.
 
 pub mod health;
+pub mod limits;
 mod query;
 pub mod read;
 pub mod write;
@@ -38,6 +39,11 @@ pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
             config
                 .service(web::resource("/v1/events/track").route(web::post().to(write::track)))
                 .service(web::resource("/v1/events/batch").route(web::post().to(write::batch)))
+                .service(
+                    web::resource("/v1/limits")
+                        .route(web::get().to(limits::limits))
+                        .route(web::head().to(limits::limits)),
+                )
                 .service(
                     web::resource("/v1/events").route(web::get().to(read::events)).route(web::head().to(read::events)),
                 )

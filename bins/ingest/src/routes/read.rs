@@ -16,7 +16,7 @@ use crate::state::AppState;
 
 /// Reads one event.
 pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let owner = authenticate(&state, &request, Scope::EventsRead, KeyPlaces::Headers).await?;
+    let owner = authenticate(&state, &request, Some(Scope::EventsRead), KeyPlaces::Headers).await?.owner;
     // From the path as sent: the framework leaves some escapes in place, and an id may have any character.
     let escaped = request.uri().path().rsplit('/').next().unwrap_or_default();
     let Ok(event_id) = percent_decode_str(escaped).decode_utf8() else {
@@ -31,7 +31,7 @@ pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpRe
 
 /// Reads a page of events.
 pub async fn events(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let owner = authenticate(&state, &request, Scope::EventsRead, KeyPlaces::Headers).await?;
+    let owner = authenticate(&state, &request, Some(Scope::EventsRead), KeyPlaces::Headers).await?.owner;
     let query = query::read(request.query_string()).map_err(|errors| Problem::InvalidQuery { errors })?;
     let page = state.ask(move |store| store.events(owner, &query)).await?;
     let next_cursor = page.next.map(Position::to_cursor);

@@ -14,17 +14,18 @@ use mercurio_domain::limits::MAX_IDEMPOTENCY_KEY_CHARS;
 use mercurio_domain::schema_version::SchemaVersion;
 use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::{Fault, Outcome, Verdict};
-use mercurio_domain::{Owner, Source, Timestamp};
+use mercurio_domain::{Source, Timestamp};
 use mercurio_enrichment::{Edge, client_address};
 use mercurio_observability::context;
 use mercurio_observability::request_line::EventCounts;
 use mercurio_pipeline::{Envelope, IdSource, ParseError, parse, sift};
 use serde::Serialize;
 
-use crate::auth::{KeyPlaces, authenticate};
+use crate::auth::{Caller, KeyPlaces, authenticate};
 use crate::body;
 use crate::edge::RequestFacts;
 use crate::problem::{EventFaults, Problem};
+use crate::rate_limit::{Exceeded, RateLimitState};
 use crate::state::AppState;
 
 const X_EVENT_SCHEMA_VERSION: HeaderName = HeaderName::from_static("x-event-schema-version");
@@ -33,12 +34,12 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Takes one event.
 pub async fn track(state: Data<AppState>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
     let received_at = state.clock.now();
-    let owner = authenticate(&state, &request, Scope::EventsWrite, KeyPlaces::HeadersAndQuery).await?;
+    let caller = admit(&state, &request).await?;
     let headers = WriteHeaders::read(&request)?;
-    let body = read_body(&state, &request, payload).await?;
+    let body = read_body(&state, &request, &caller, payload).await?;
     let source = parse::source(&body).map_err(parse_problem)?;
     let envelope = parse::single(source.as_bytes()).map_err(parse_problem)?;
-    let verdicts = store(&state, &request, owner, received_at, &headers, &source, envelope).await?;
+    let verdicts = store(&state, &request, &caller, received_at, &headers, &source, envelope).await?;
     match verdicts.first() {
         Some(Verdict::Stored(event_id, outcome)) => Ok(HttpResponse::Ok().json(TrackAnswer {
             event_id: event_id.as_str(),
@@ -54,12 +55,12 @@ pub async fn track(state: Data<AppState>, request: HttpRequest, payload: Payload
 /// Takes a batch; each event gets its own verdict.
 pub async fn batch(state: Data<AppState>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
     let received_at = state.clock.now();
-    let owner = authenticate(&state, &request, Scope::EventsWrite, KeyPlaces::HeadersAndQuery).await?;
+    let caller = admit(&state, &request).await?;
     let headers = WriteHeaders::read(&request)?;
-    let body = read_body(&state, &request, payload).await?;
+    let body = read_body(&state, &request, &caller, payload).await?;
     let source = parse::source(&body).map_err(parse_problem)?;
-    let envelope = parse::batch(source.as_bytes(), &state.settings.limits).map_err(parse_problem)?;
-    let verdicts = store(&state, &request, owner, received_at, &headers, &source, envelope).await?;
+    let envelope = parse::batch(source.as_bytes(), &caller.limits).map_err(parse_problem)?;
+    let verdicts = store(&state, &request, &caller, received_at, &headers, &source, envelope).await?;
     let results: Vec<_> = verdicts.iter().enumerate().map(|(index, verdict)| EventResult::of(index, verdict)).collect();
     let counts = counts_of(&verdicts);
     if counts.rejected == counts.total() {
@@ -76,21 +77,44 @@ pub async fn batch(state: Data<AppState>, request: HttpRequest, payload: Payload
     }))
 }
 
-/// The way of the events from drafts to verdicts: validate, enrich, submit.
+/// Finds out who is calling, and whether they may send another request.
+async fn admit(state: &AppState, request: &HttpRequest) -> Result<Caller, Problem> {
+    let caller = authenticate(state, request, Some(Scope::EventsWrite), KeyPlaces::HeadersAndQuery).await?;
+    let taken = state.rate_limits.take_request(caller.owner.tenant_id, &caller.limits);
+    admitted(state, request, taken)?;
+    Ok(caller)
+}
+
+/// Notes what is left of the tenant's buckets, for the answer's headers, and refuses where there was too little.
+fn admitted(
+    state: &AppState,
+    request: &HttpRequest,
+    (left, taken): (RateLimitState, Result<(), Exceeded>),
+) -> Result<(), Problem> {
+    RequestFacts::tell(request, |facts| facts.rate_limit = Some(left));
+    taken.map_err(|Exceeded { retry_after_seconds }| {
+        state.metrics.record_rate_limited();
+        Problem::RateLimited { retry_after_seconds }
+    })
+}
+
+/// The way of the events from drafts to verdicts: count, validate, enrich, submit.
 async fn store(
     state: &AppState,
     request: &HttpRequest,
-    owner: Owner,
+    &Caller { owner, limits }: &Caller,
     received_at: Timestamp,
     headers: &WriteHeaders,
     source: &Source,
     envelope: Envelope<'_>,
 ) -> Result<Vec<Verdict>, Problem> {
+    let taken = state.rate_limits.take_events(owner.tenant_id, &limits, envelope.items.len());
+    admitted(state, request, taken)?;
     let reception = Reception {
         received_at,
         sent_at: envelope.sent_at,
         schema_version: headers.schema_version.clone(),
-        limits: state.settings.limits,
+        limits,
         source: source.clone(),
     };
     let ids = match &headers.idempotency_key {
@@ -110,10 +134,10 @@ async fn store(
 async fn read_body(
     state: &AppState,
     request: &HttpRequest,
+    caller: &Caller,
     payload: Payload,
 ) -> Result<actix_web::web::Bytes, Problem> {
-    let limits =
-        body::BodyLimits { max_bytes: state.settings.limits.max_body_bytes, timeout: state.settings.request_timeout };
+    let limits = body::BodyLimits { max_bytes: caller.limits.max_body_bytes, timeout: state.settings.request_timeout };
     body::read(request, payload, limits).await
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use mercurio_domain::limits::{self, Limits};
+use mercurio_domain::limits::{LimitName, Limits};
 use mercurio_enrichment::{ClientIpPolicy, TrustedProxies};
 use mercurio_observability::{LogFormat, LogLevel};
 use mercurio_pipeline::WriterOptions;
@@ -76,6 +76,19 @@ const PREFIX: &str = "MERCURIO_";
 /// Names with the prefix that are no settings of a server but of the tests, and of clients on the same machine.
 const OF_OTHERS: [&str; 2] = ["MERCURIO_TEST_", "MERCURIO_API_KEY"];
 
+/// The settings of limits. A tenant may have its own in their place.
+const LIMITS: [(&str, LimitName); 9] = [
+    ("MERCURIO_MAX_BODY_BYTES", LimitName::MaxBodyBytes),
+    ("MERCURIO_MAX_BATCH_EVENTS", LimitName::MaxBatchEvents),
+    ("MERCURIO_MAX_EVENT_BYTES", LimitName::MaxEventBytes),
+    ("MERCURIO_MAX_EVENT_AGE_DAYS", LimitName::MaxEventAgeDays),
+    ("MERCURIO_MAX_EVENT_FUTURE_SECONDS", LimitName::MaxEventFutureSeconds),
+    ("MERCURIO_EVENTS_PER_SECOND", LimitName::EventsPerSecond),
+    ("MERCURIO_EVENTS_BURST", LimitName::EventsBurst),
+    ("MERCURIO_REQUESTS_PER_SECOND", LimitName::RequestsPerSecond),
+    ("MERCURIO_REQUESTS_BURST", LimitName::RequestsBurst),
+];
+
 impl Config {
     /// Reads all settings. `names` are those of the whole environment: one with our prefix that nobody reads is a mistake.
     ///
@@ -129,18 +142,11 @@ impl Config {
     }
 
     fn settings(reader: &mut Reader<'_>) -> Settings {
-        let limits = Limits {
-            max_body_bytes: reader.number("MERCURIO_MAX_BODY_BYTES", limits::MAX_BODY_BYTES, 1024, 1 << 26),
-            max_batch_events: reader.number("MERCURIO_MAX_BATCH_EVENTS", limits::MAX_BATCH_EVENTS, 1, 10_000),
-            max_event_bytes: reader.number("MERCURIO_MAX_EVENT_BYTES", limits::MAX_EVENT_BYTES, 256, 1 << 26),
-            max_event_age_days: reader.number("MERCURIO_MAX_EVENT_AGE_DAYS", limits::MAX_EVENT_AGE_DAYS, 0, 36_500),
-            max_event_future_seconds: reader.number(
-                "MERCURIO_MAX_EVENT_FUTURE_SECONDS",
-                limits::MAX_EVENT_FUTURE_SECONDS,
-                0,
-                31_536_000,
-            ),
-        };
+        let mut limits = Limits::default();
+        for (name, limit) in LIMITS {
+            let (range, default) = (limit.range(), limits.get(limit));
+            limits.set(limit, reader.number(name, default, *range.start(), *range.end()));
+        }
         let split = |text: &str| -> Vec<String> {
             text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
         };

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes, SecretKey};
-use mercurio_domain::store::{Backend, ProvisionError, Provisioning, Store};
+use mercurio_domain::store::{Backend, CreateError, Provisioning, Store};
 use mercurio_domain::tenant::Name;
 
 use super::StartError;
@@ -36,8 +36,8 @@ pub(super) fn provision_if_empty(store: &dyn Store, now: Timestamp) -> Result<Op
     match store.provision(&request) {
         Ok(_) => Ok(Some(new.key)),
         // Another process on the same file was first.
-        Err(ProvisionError::NameTaken) => Ok(None),
-        Err(ProvisionError::Store(error)) => Err(error.into()),
+        Err(CreateError::NameTaken | CreateError::NoOwner) => Ok(None),
+        Err(CreateError::Store(error)) => Err(error.into()),
     }
 }
 

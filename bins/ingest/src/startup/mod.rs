@@ -25,8 +25,11 @@ use slog::{Logger, info, warn};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::app;
+use crate::catalog_watch::CatalogWatch;
 use crate::clock::{SystemClock, UuidV7Ids};
 use crate::key_cache::KeyCache;
+use crate::key_uses::KeyUses;
+use crate::rate_limit::RateLimits;
 use crate::routes::Surface;
 use crate::routes::health::DatabaseProbe;
 use crate::state::{AppState, Lifecycle};
@@ -110,9 +113,16 @@ async fn serve(config: Config, log: Logger, terminal: bool) -> Result<(), StartE
     let writer = Writer::start(Arc::clone(&store) as Arc<_>, &config.writer, observer)
         .map_err(|source| StartError::Io { what: "the writer's threads can't be started".to_owned(), source })?;
     let enricher = Enricher::new(EnricherOptions { client_ip: config.client_ip, geo: open_geo(&config)? });
+    let keys = KeyCache::new(Arc::clone(&store), config.key_cache);
+    let key_uses = Arc::new(KeyUses::default());
+    let watch = CatalogWatch::start(Arc::clone(&store), keys.clone(), Arc::clone(&key_uses), log.clone()).map_err(
+        |source| StartError::Io { what: "the thread that watches the catalogue can't be started".to_owned(), source },
+    )?;
     let state = Data::new(AppState {
         writer: writer.handle(),
-        keys: KeyCache::new(Arc::clone(&store), config.key_cache),
+        keys,
+        key_uses,
+        rate_limits: RateLimits::new(),
         database: DatabaseProbe::new(Arc::clone(&store)),
         store,
         enricher,
@@ -132,7 +142,9 @@ async fn serve(config: Config, log: Logger, terminal: bool) -> Result<(), StartE
         first_run::greet(&mut std::io::stderr().lock(), &key, *addr, terminal).ok();
     }
     let gently = stop.told().await;
-    shut_down(&config, &state, &log, servers, &writer, gently).await
+    let stopped = shut_down(&config, &state, &log, servers, &writer, gently).await;
+    drop(watch);
+    stopped
 }
 
 fn open_store(config: &Config, log: &Logger) -> Result<Arc<dyn Store>, StartError> {

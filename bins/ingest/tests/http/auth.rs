@@ -3,9 +3,9 @@
 use actix_web::http::Method;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mercurio_domain::api_key::PresentedKey;
-use mercurio_domain::store::Store;
-use mercurio_domain::tenant::TenantStatus;
+use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, PresentedKey, Scopes};
+use mercurio_domain::store::{Catalog, KeyRequest};
+use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::at;
 
 use crate::support::{Answer, Ask, House, NOW};
@@ -68,7 +68,7 @@ async fn a_key_that_opens_nothing_is_refused_with_no_more_than_a_reason() {
     let key = house.key.expose();
     let last = if key.ends_with('a') { 'b' } else { 'a' };
     check(&with(&format!("{}{last}", &key[..key.len() - 1])).await, "malformed");
-    let unknown = mercurio_domain::api_key::NewApiKey::generate(&[9; mercurio_domain::api_key::ENTROPY_BYTES]);
+    let unknown = NewApiKey::generate(&[9; ENTROPY_BYTES]);
     let unknown = with(unknown.key.expose()).await;
     check(&unknown, "invalid");
     let id = PresentedKey::parse(key).unwrap().id().clone();
@@ -94,9 +94,42 @@ async fn a_scope_that_is_missing_is_named() {
 #[actix_web::test]
 async fn a_suspended_tenant_is_refused_whatever_it_asks() {
     let house = House::new();
-    house.store.set_tenant_status(house.owner.tenant_id, TenantStatus::Suspended);
+    house.store.suspend_tenant(house.owner.tenant_id, true).unwrap();
     house.batch("{}").await.is_problem(403, "tenant_suspended");
     house.call(house.get("/v1/events")).await.is_problem(403, "tenant_suspended");
+    house.call(house.get("/v1/limits")).await.is_problem(403, "tenant_suspended");
+    house.store.suspend_tenant(house.owner.tenant_id, false).unwrap();
+    assert_eq!(house.batch(r#"{"event_name":"n","user_id":"u"}"#).await.status, 200);
+}
+
+#[actix_web::test]
+async fn several_keys_of_a_workspace_are_valid_at_once() {
+    let house = House::new();
+    let new = NewApiKey::generate(&[40; ENTROPY_BYTES]);
+    let name = Name::parse("another").unwrap();
+    let request = KeyRequest {
+        expires_at: Some(at("2026-11-22T10:00:01Z")),
+        ..KeyRequest::new(house.owner, &new, name, Scopes::all(), at(NOW))
+    };
+    house.store.create_api_key(&request).unwrap();
+    for key in [&house.key, &new.key] {
+        assert_eq!(house.call(write().header("x-api-key", key.expose())).await.status, 200);
+    }
+    // The clock stands still: what expires now is expired.
+    house.store.expire_api_key(&new.id, at(NOW)).unwrap();
+    check(&house.call(write().header("x-api-key", new.key.expose())).await, "invalid");
+    assert_eq!(house.call(write().header("x-api-key", house.key.expose())).await.status, 200);
+}
+
+#[actix_web::test]
+async fn refused_keys_are_counted() {
+    let house = House::new();
+    house.call(write()).await;
+    house.call(write().header("x-api-key", "mk_")).await;
+    let unknown = NewApiKey::generate(&[41; ENTROPY_BYTES]);
+    house.call(write().header("x-api-key", unknown.key.expose())).await;
+    let refused = house.call(Ask::new(Method::GET, "/health")).await.json["summary"]["refused"].clone();
+    assert_eq!(refused, serde_json::json!({"keys_malformed": 2, "keys_invalid": 1, "rate_limited": 0}));
 }
 
 #[actix_web::test]

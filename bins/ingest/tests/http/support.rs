@@ -13,11 +13,12 @@ use actix_web::web::Data;
 use mercurio_domain::Owner;
 use mercurio_domain::api_key::{Scopes, SecretKey};
 use mercurio_domain::limits::Limits;
-use mercurio_domain::store::{EventWriter, Store};
+use mercurio_domain::store::{Catalog, EventWriter};
 use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore, provisioning};
 use mercurio_enrichment::{Enricher, EnricherOptions, TrustedProxies};
 use mercurio_ingest::app::app;
 use mercurio_ingest::key_cache::KeyCache;
+use mercurio_ingest::rate_limit::RateLimits;
 use mercurio_ingest::routes::Surface;
 use mercurio_ingest::routes::health::DatabaseProbe;
 use mercurio_ingest::state::{AppState, Lifecycle, Settings};
@@ -58,6 +59,8 @@ impl House {
             store: store.clone(),
             writer: writer.handle(),
             keys: KeyCache::new(store.clone(), Duration::ZERO),
+            key_uses: Arc::default(),
+            rate_limits: RateLimits::new(),
             database: DatabaseProbe::new(store.clone()),
             lifecycle: Lifecycle::default(),
             enricher: Enricher::new(EnricherOptions::default()),

@@ -10,7 +10,10 @@ use serde_json::Value;
 
 /// A connection to a server.
 pub(crate) struct Client {
+    addr: SocketAddr,
     reader: BufReader<TcpStream>,
+    /// The last answer said that the server closes the connection.
+    closed: bool,
 }
 
 /// An answer.
@@ -26,7 +29,7 @@ impl Client {
         let stream = TcpStream::connect(addr)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         stream.set_nodelay(true)?;
-        Ok(Self { reader: BufReader::new(stream) })
+        Ok(Self { addr, reader: BufReader::new(stream), closed: false })
     }
 
     pub(crate) fn get(&mut self, path: &str, key: &str) -> io::Result<Answer> {
@@ -40,6 +43,9 @@ impl Client {
     }
 
     fn call(&mut self, method: &str, path: &str, key: &str, body: &str) -> io::Result<Answer> {
+        if self.closed {
+            *self = Self::connect(self.addr)?;
+        }
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {key}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -58,6 +64,7 @@ impl Client {
             }
             match line.trim().split_once(": ") {
                 Some(("content-length", value)) => length = value.parse().map_err(|_| broken())?,
+                Some(("connection", "close")) => self.closed = true,
                 Some(("retry-after", value)) => retry_after = Some(value.to_owned()),
                 Some(_) => {}
                 None => break,

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod away;
 #[cfg(test)]
+mod catalog;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod kill;

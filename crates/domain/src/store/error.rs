@@ -23,14 +23,3 @@ impl StoreError {
         matches!(self, Self::Unavailable(_))
     }
 }
-
-/// Why a tenant was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum ProvisionError {
-    /// A tenant has that name, compared without case and surrounding space.
-    #[error("a tenant of that name exists")]
-    NameTaken,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}

@@ -3,6 +3,7 @@
 //! Methods are coarse, synchronous and object-safe; they block, so that async callers run them on threads meant for that.
 //! Each implementation passes the same suite of contract tests.
 
+mod catalog;
 mod error;
 mod query;
 
@@ -10,14 +11,15 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::api_key::{ApiKey, Scopes, SecretHash};
 use crate::clock::Timestamp;
 use crate::event::{EnrichedEvent, StoredEvent};
-use crate::ids::{ApiKeyId, EventId, Owner};
-use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
+use crate::ids::{EventId, Owner};
 use crate::verdict::Outcome;
 
-pub use error::{ProvisionError, StoreError};
+pub use catalog::{
+    Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning, TenantRef,
+};
+pub use error::StoreError;
 pub use query::{CursorError, EventPage, EventQuery, Position};
 
 /// Which database stands behind a store.
@@ -119,7 +121,7 @@ pub trait EventWriter: Send + Sync {
 }
 
 /// Everything that is asked of a database.
-pub trait Store: EventWriter {
+pub trait Store: EventWriter + Catalog {
     /// Which database it is.
     fn backend(&self) -> Backend;
 
@@ -147,97 +149,4 @@ pub trait Store: EventWriter {
     /// # Errors
     /// [`StoreError`] where the database does not say.
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError>;
-
-    /// Makes a tenant with one workspace and one key, and stores `samples` for it, in one transaction.
-    ///
-    /// # Errors
-    /// [`ProvisionError::NameTaken`] where a tenant of that folded name exists; nothing is changed then.
-    fn provision(&self, request: &Provisioning) -> Result<Provisioned, ProvisionError>;
-
-    /// The tenant of that folded name, with its oldest workspace of the folded name `workspace`.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
-    fn find_tenant(&self, tenant: &Name, workspace: &Name) -> Result<Option<(Tenant, Option<Workspace>)>, StoreError>;
-
-    /// Whether there is any tenant.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
-    fn has_tenants(&self) -> Result<bool, StoreError>;
-
-    /// The key of that id, whatever its state.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
-    fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
-
-    /// Ends a key, and returns it as it then is; one that was revoked before keeps its first time. `None`: no such key.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not answer.
-    fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError>;
-}
-
-/// What to make for a new tenant.
-#[derive(Debug, Clone)]
-pub struct Provisioning {
-    /// The tenant's name.
-    pub tenant: Name,
-    /// The workspace's name.
-    pub workspace: Name,
-    /// The key's name.
-    pub key_name: Name,
-    /// The key's id.
-    pub key_id: ApiKeyId,
-    /// What to keep of the key's secret.
-    pub secret_hash: SecretHash,
-    /// What the key may do.
-    pub scopes: Scopes,
-    /// Events to begin with.
-    pub samples: Vec<EnrichedEvent>,
-    /// The present.
-    pub created_at: Timestamp,
-}
-
-/// What was made for a new tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provisioned {
-    /// The tenant.
-    pub tenant: Tenant,
-    /// Its workspace.
-    pub workspace: Workspace,
-    /// The workspace's key.
-    pub api_key: ApiKey,
-    /// How many samples were stored.
-    pub samples: usize,
-}
-
-impl Provisioned {
-    /// What a store made for `request`, of which it chose the ids alone; `samples`: how many of them it stored.
-    #[must_use]
-    pub fn new(owner: Owner, request: &Provisioning, samples: usize) -> Self {
-        let (created_at, status) = (request.created_at, TenantStatus::Active);
-        Self {
-            tenant: Tenant { id: owner.tenant_id, name: request.tenant.clone(), status, created_at },
-            workspace: Workspace {
-                id: owner.workspace_id,
-                tenant_id: owner.tenant_id,
-                name: request.workspace.clone(),
-                created_at,
-            },
-            api_key: ApiKey {
-                id: request.key_id.clone(),
-                owner,
-                name: request.key_name.clone(),
-                scopes: request.scopes,
-                secret_hash: request.secret_hash,
-                created_at,
-                expires_at: None,
-                revoked_at: None,
-                tenant_status: status,
-            },
-            samples,
-        }
-    }
 }

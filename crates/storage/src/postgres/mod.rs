@@ -4,6 +4,7 @@ mod catalog;
 mod events;
 mod recent;
 mod schema;
+mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,13 +16,14 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
+use mercurio_domain::limits::{LimitName, LimitOverrides};
 use mercurio_domain::store::{
-    AppendCounts, Backend, EventPage, EventQuery, EventWriter, ProvisionError, Provisioned, Provisioning, SchemaState,
-    Store, StoreError, Submission,
+    AppendCounts, Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest, Provisioned,
+    Provisioning, SchemaState, Store, StoreError, Submission, TenantRef,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::verdict::Outcome;
-use mercurio_domain::{ApiKeyId, EventId, Owner, Timestamp};
+use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
 
 use crate::error::{Failed, Failure, Fault};
 use crate::pool::{Driver, Pool, StoreOptions, failed};
@@ -183,6 +185,27 @@ impl PostgresStore {
     }
 }
 
+impl PostgresStore {
+    fn reading<T>(&self, body: impl FnMut(&mut PgConnection) -> Result<T, Failure>) -> Result<T, Failed> {
+        transaction::read(&self.readers, body)
+    }
+
+    fn changing<T>(&self, body: impl FnMut(&mut PgConnection) -> Result<T, Failure>) -> Result<T, Failed> {
+        transaction::write(&self.writers, body)
+    }
+
+    fn provisioning(&self, request: &Provisioning) -> Result<Provisioned, Failed> {
+        let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
+        self.append_at(received_at, |connection| catalog::provision(connection, request))
+    }
+
+    fn watching(&self) -> Result<watch::Watch, Failed> {
+        watch::Watch::on(self.dedicated()?).map_err(failed::<PgConnection>)
+    }
+}
+
+crate::port::catalog_port!(PostgresStore);
+
 impl EventWriter for PostgresStore {
     fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         let candidates = Candidates::of(group);
@@ -240,29 +263,6 @@ impl Store for PostgresStore {
 
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
         Ok(transaction::read(&self.readers, |connection| events::events(connection, owner, query))?)
-    }
-
-    fn provision(&self, request: &Provisioning) -> Result<Provisioned, ProvisionError> {
-        let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
-        let provisioned = self.append_at(received_at, |connection| catalog::provision(connection, request))?;
-        provisioned.ok_or(ProvisionError::NameTaken)
-    }
-
-    fn find_tenant(&self, tenant: &Name, workspace: &Name) -> Result<Option<(Tenant, Option<Workspace>)>, StoreError> {
-        Ok(transaction::read(&self.readers, |connection| catalog::find_tenant(connection, tenant, workspace))?)
-    }
-
-    fn has_tenants(&self) -> Result<bool, StoreError> {
-        Ok(transaction::read(&self.readers, catalog::has_tenants)?)
-    }
-
-    fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-        Ok(transaction::read(&self.readers, |connection| catalog::find_api_key(connection, id))?)
-    }
-
-    fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
-        let revoke = |connection: &mut PgConnection| catalog::revoke_api_key(connection, id, revoked_at);
-        Ok(transaction::write(&self.writers, revoke)?)
     }
 }
 

@@ -17,6 +17,7 @@ diesel::table! {
         name_key -> Text,
         status -> Text,
         created_at -> Timestamptz,
+        deleted_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -41,6 +42,15 @@ diesel::table! {
         created_at -> Timestamptz,
         expires_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    tenant_limits (tenant_id, name) {
+        tenant_id -> BigInt,
+        name -> Text,
+        value -> BigInt,
     }
 }
 

@@ -3,6 +3,7 @@
 mod catalog;
 mod events;
 mod schema;
+mod watch;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -14,13 +15,14 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
+use mercurio_domain::limits::{LimitName, LimitOverrides};
 use mercurio_domain::store::{
-    Backend, EventPage, EventQuery, EventWriter, ProvisionError, Provisioned, Provisioning, SchemaState, Store,
-    StoreError, Submission,
+    Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest, Provisioned, Provisioning,
+    SchemaState, Store, StoreError, Submission, TenantRef,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::verdict::Outcome;
-use mercurio_domain::{ApiKeyId, EventId, Owner, Timestamp};
+use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
 
 use crate::error::{Failed, Failure, Fault};
 use crate::pool::{Driver, Pool, StoreOptions, failed};
@@ -140,6 +142,26 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    fn reading<T>(&self, body: impl FnMut(&mut SqliteConnection) -> Result<T, Failure>) -> Result<T, Failed> {
+        transaction::read(&self.readers, body)
+    }
+
+    fn changing<T>(&self, body: impl FnMut(&mut SqliteConnection) -> Result<T, Failure>) -> Result<T, Failed> {
+        transaction::write(&self.writer, body)
+    }
+
+    fn provisioning(&self, request: &Provisioning) -> Result<Provisioned, Failed> {
+        self.changing(|connection| catalog::provision(connection, request))
+    }
+
+    fn watching(&self) -> Result<watch::Watch, Failed> {
+        watch::Watch::on(self.readers.clone())
+    }
+}
+
+crate::port::catalog_port!(SqliteStore);
+
 impl EventWriter for SqliteStore {
     fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         let candidates = Candidates::of(group);
@@ -186,28 +208,6 @@ impl Store for SqliteStore {
 
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
         Ok(transaction::read(&self.readers, |connection| events::events(connection, owner, query))?)
-    }
-
-    fn provision(&self, request: &Provisioning) -> Result<Provisioned, ProvisionError> {
-        let provisioned = transaction::write(&self.writer, |connection| catalog::provision(connection, request))?;
-        provisioned.ok_or(ProvisionError::NameTaken)
-    }
-
-    fn find_tenant(&self, tenant: &Name, workspace: &Name) -> Result<Option<(Tenant, Option<Workspace>)>, StoreError> {
-        Ok(transaction::read(&self.readers, |connection| catalog::find_tenant(connection, tenant, workspace))?)
-    }
-
-    fn has_tenants(&self) -> Result<bool, StoreError> {
-        Ok(transaction::read(&self.readers, catalog::has_tenants)?)
-    }
-
-    fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-        Ok(transaction::read(&self.readers, |connection| catalog::find_api_key(connection, id))?)
-    }
-
-    fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
-        let revoke = |connection: &mut SqliteConnection| catalog::revoke_api_key(connection, id, revoked_at);
-        Ok(transaction::write(&self.writer, revoke)?)
     }
 }
 

@@ -18,6 +18,7 @@ diesel::table! {
         name_key -> Text,
         status -> Text,
         created_at -> BigInt,
+        deleted_at -> Nullable<BigInt>,
     }
 }
 
@@ -42,6 +43,22 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> Nullable<BigInt>,
         revoked_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    tenant_limits (tenant_id, name) {
+        tenant_id -> BigInt,
+        name -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    catalog_changes (id) {
+        id -> BigInt,
+        number -> BigInt,
     }
 }
 

@@ -1,9 +1,13 @@
 //! Tenants, workspaces and keys.
 
-use mercurio_domain::ApiKeyId;
-use mercurio_domain::store::{ProvisionError, SchemaState};
+use std::time::Duration;
+
+use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes};
+use mercurio_domain::limits::{LimitName, LimitOverrides};
+use mercurio_domain::store::{CatalogChange, CreateError, KeyRequest, SchemaState, TenantRef};
 use mercurio_domain::tenant::{Name, TenantStatus};
 use mercurio_domain::testing::{enriched, provisioning};
+use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
 
 use crate::setup::{Subject, after, at_once, now};
 
@@ -14,7 +18,15 @@ on_every_store! {
     a_name_is_taken_without_regard_to_case_and_surrounding_space,
     of_two_who_want_a_name_at_once_one_gets_it,
     a_name_that_was_taken_leaves_nothing_behind,
-    a_tenant_is_found_by_its_name_and_its_workspace_too,
+    a_tenant_is_found_by_its_name_or_its_id,
+    tenants_are_listed_in_pages_in_the_order_of_their_ids,
+    a_suspended_tenant_says_so_on_each_of_its_keys_until_it_is_resumed,
+    limits_are_set_and_taken_away_one_by_one,
+    workspaces_have_names_of_their_own_within_their_tenant,
+    keys_are_made_for_workspaces_that_exist,
+    a_key_never_gets_more_time_than_it_had,
+    the_latest_use_of_a_key_stays,
+    who_watches_hears_of_every_change_and_of_no_use,
     a_key_is_found_by_its_id_alone,
     a_revoked_key_keeps_its_first_time,
 }
@@ -60,7 +72,7 @@ fn a_name_is_taken_without_regard_to_case_and_surrounding_space(subject: &Subjec
     let provision = |name: &str, seed| subject.store.provision(&provisioning(name, seed, now()).0);
     provision("Éclair Acme", 1).unwrap();
     for (seed, taken) in (2..).zip(["Éclair Acme", "éCLAIR aCME", "  Éclair Acme\t"]) {
-        assert!(matches!(provision(taken, seed), Err(ProvisionError::NameTaken)), "{taken}");
+        assert!(matches!(provision(taken, seed), Err(CreateError::NameTaken)), "{taken}");
     }
     for (seed, free) in (10..).zip(["Éclair  Acme", "Eclair Acme", "ÉclairAcme"]) {
         provision(free, seed).unwrap();
@@ -76,7 +88,7 @@ fn of_two_who_want_a_name_at_once_one_gets_it(subject: &Subject) {
             request.samples = vec![enriched("a", "e", now())];
             subject.store.provision(&request)
         });
-        let taken = made.iter().filter(|made| matches!(made, Err(ProvisionError::NameTaken))).count();
+        let taken = made.iter().filter(|made| matches!(made, Err(CreateError::NameTaken))).count();
         assert_eq!((taken, made.iter().filter(|made| made.is_ok()).count()), (1, 1), "{made:?}");
     }
 }
@@ -92,13 +104,174 @@ fn a_name_that_was_taken_leaves_nothing_behind(subject: &Subject) {
     assert_eq!(subject.store.provision(&request).unwrap().samples, 1);
 }
 
-fn a_tenant_is_found_by_its_name_and_its_workspace_too(subject: &Subject) {
+fn a_tenant_is_found_by_its_name_or_its_id(subject: &Subject) {
     let made = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap();
     subject.owner();
-    let find = |tenant, workspace| subject.store.find_tenant(&name(tenant), &name(workspace)).unwrap();
-    assert_eq!(find("aCME", "DEFAULT"), Some((made.tenant.clone(), Some(made.workspace))));
-    assert_eq!(find("Acme", "Staging"), Some((made.tenant, None)));
-    assert_eq!(find("Acm", "Default"), None);
+    let found = Some((made.tenant.clone(), LimitOverrides::default()));
+    for which in [TenantRef::Name(name("aCME")), TenantRef::Id(made.tenant.id)] {
+        assert_eq!(subject.store.tenant(&which).unwrap(), found, "{which:?}");
+    }
+    for which in [TenantRef::Name(name("Acm")), TenantRef::Id(TenantId(i64::MAX)), TenantRef::Id(TenantId(-1))] {
+        assert_eq!(subject.store.tenant(&which).unwrap(), None, "{which:?}");
+    }
+    assert_eq!(subject.store.workspaces(made.tenant.id).unwrap(), [made.workspace]);
+}
+
+fn tenants_are_listed_in_pages_in_the_order_of_their_ids(subject: &Subject) {
+    let made: Vec<_> =
+        (0..7).map(|number| subject.store.create_tenant(&name(&format!("T{number}")), now()).unwrap()).collect();
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = subject.store.tenants(after, 3).unwrap();
+        assert!(page.len() <= 3);
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        listed.extend(page);
+    }
+    assert_eq!(listed, made);
+    assert!(matches!(subject.store.create_tenant(&name("t3"), now()), Err(CreateError::NameTaken)));
+}
+
+fn a_suspended_tenant_says_so_on_each_of_its_keys_until_it_is_resumed(subject: &Subject) {
+    let (request, _) = provisioning("Acme", 1, now());
+    let made = subject.store.provision(&request).unwrap();
+    let (other, _) = provisioning("Other", 2, now());
+    subject.store.provision(&other).unwrap();
+    let status = |id| subject.store.find_api_key(id).unwrap().unwrap().tenant_status;
+    for (suspended, expected) in
+        [(true, TenantStatus::Suspended), (true, TenantStatus::Suspended), (false, TenantStatus::Active)]
+    {
+        let tenant = subject.store.suspend_tenant(made.tenant.id, suspended).unwrap().unwrap();
+        assert_eq!((tenant.status, status(&request.key_id)), (expected, expected));
+        assert_eq!(status(&other.key_id), TenantStatus::Active);
+    }
+    assert_eq!(subject.store.suspend_tenant(TenantId(4711), true).unwrap(), None);
+}
+
+fn limits_are_set_and_taken_away_one_by_one(subject: &Subject) {
+    let (request, _) = provisioning("Acme", 1, now());
+    let id = subject.store.provision(&request).unwrap().tenant.id;
+    let mut expected = LimitOverrides::default();
+    let all: Vec<_> = LimitName::ALL.into_iter().map(|name| (name, Some(*name.range().end()))).collect();
+    let steps = [
+        vec![(LimitName::MaxBatchEvents, Some(7))],
+        vec![(LimitName::MaxBatchEvents, Some(8)), (LimitName::EventsPerSecond, Some(0))],
+        vec![(LimitName::MaxBatchEvents, None), (LimitName::MaxBodyBytes, None)],
+        all,
+        Vec::new(),
+    ];
+    for changes in steps {
+        changes.iter().for_each(|(name, value)| expected.set(*name, *value));
+        assert_eq!(subject.store.set_limits(id, &changes).unwrap(), Some(expected));
+        assert_eq!(subject.store.tenant(&TenantRef::Id(id)).unwrap().unwrap().1, expected);
+        assert_eq!(subject.store.find_api_key(&request.key_id).unwrap().unwrap().tenant_limits, expected);
+        assert_eq!(subject.store.api_keys(id).unwrap()[0].tenant_limits, expected);
+    }
+    assert_eq!(subject.store.set_limits(TenantId(4711), &[(LimitName::MaxBatchEvents, Some(1))]).unwrap(), None);
+}
+
+fn workspaces_have_names_of_their_own_within_their_tenant(subject: &Subject) {
+    let [first, second] = ["A", "B"].map(|text| subject.store.create_tenant(&name(text), now()).unwrap().id);
+    let create = |tenant, text: &str| subject.store.create_workspace(tenant, &name(text), after(1));
+    let staging = create(first, "Staging").unwrap();
+    assert_eq!((staging.tenant_id, staging.name.as_str(), staging.created_at), (first, "Staging", after(1)));
+    assert!(matches!(create(first, " sTAGING "), Err(CreateError::NameTaken)));
+    let other = create(second, "Staging").unwrap();
+    assert!(matches!(create(TenantId(4711), "Staging"), Err(CreateError::NoOwner)));
+    let production = create(first, "Production").unwrap();
+    assert_eq!(subject.store.workspaces(first).unwrap(), [staging, production]);
+    assert_eq!(subject.store.workspaces(second).unwrap(), [other]);
+    assert_eq!(subject.store.workspaces(TenantId(4711)).unwrap(), []);
+}
+
+/// A key of that owner.
+fn key_of(owner: Owner, seed: u8, expires_at: Option<Timestamp>) -> KeyRequest {
+    let new = NewApiKey::generate(&[seed; ENTROPY_BYTES]);
+    KeyRequest { expires_at, ..KeyRequest::new(owner, &new, name("another"), Scopes::all(), after(1)) }
+}
+
+fn keys_are_made_for_workspaces_that_exist(subject: &Subject) {
+    let first = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap().api_key;
+    let other = subject.store.provision(&provisioning("Other", 2, now()).0).unwrap().api_key;
+    let made = subject.store.create_api_key(&key_of(first.owner, 3, Some(after(60)))).unwrap();
+    assert_eq!((made.owner, made.expires_at, made.last_used_at), (first.owner, Some(after(60)), None));
+    assert_eq!(subject.store.find_api_key(&made.id).unwrap().as_ref(), Some(&made));
+    assert_eq!(subject.store.api_keys(first.owner.tenant_id).unwrap(), [first.clone(), made]);
+    for wrong in [
+        Owner { workspace_id: other.owner.workspace_id, ..first.owner },
+        Owner { tenant_id: other.owner.tenant_id, ..first.owner },
+        Owner { tenant_id: TenantId(4711), ..first.owner },
+    ] {
+        assert!(
+            matches!(subject.store.create_api_key(&key_of(wrong, 4, None)), Err(CreateError::NoOwner)),
+            "{wrong:?}"
+        );
+    }
+    assert_eq!(subject.store.api_keys(other.owner.tenant_id).unwrap(), [other]);
+}
+
+fn a_key_never_gets_more_time_than_it_had(subject: &Subject) {
+    let key = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap().api_key;
+    for (asked, expected) in [(60, 60), (90, 60), (30, 30), (-5, -5)] {
+        let changed = subject.store.expire_api_key(&key.id, after(asked)).unwrap().unwrap();
+        assert_eq!(changed.expires_at, Some(after(expected)));
+        assert_eq!(subject.store.find_api_key(&key.id).unwrap(), Some(changed));
+    }
+    assert_eq!(subject.store.expire_api_key(&ApiKeyId::new("nobody"), now()).unwrap(), None);
+}
+
+fn the_latest_use_of_a_key_stays(subject: &Subject) {
+    let [first, second] = [("Acme", 1), ("Other", 2)]
+        .map(|(tenant, seed)| subject.store.provision(&provisioning(tenant, seed, now()).0).unwrap().api_key.id);
+    let used = |id| subject.store.find_api_key(id).unwrap().unwrap().last_used_at;
+    subject.store.note_key_uses(&[]).unwrap();
+    assert_eq!(used(&first), None);
+    for (at, expected) in [(5, 5), (3, 5), (9, 9)] {
+        let uses = [(second.clone(), after(1)), (ApiKeyId::new("nobody"), now()), (first.clone(), after(at))];
+        subject.store.note_key_uses(&uses).unwrap();
+        assert_eq!((used(&first), used(&second)), (Some(after(expected)), Some(after(1))));
+    }
+}
+
+fn who_watches_hears_of_every_change_and_of_no_use(subject: &Subject) {
+    let made = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap();
+    let (tenant, key) = (CatalogChange::Tenant(made.tenant.id), CatalogChange::ApiKey(made.api_key.id.clone()));
+    let mut watch = subject.store.watch().unwrap();
+    let store = &subject.store;
+    let changes: [(&dyn Fn(), Option<&CatalogChange>); 6] = [
+        (&|| drop(store.suspend_tenant(made.tenant.id, true).unwrap()), Some(&tenant)),
+        (
+            &|| {
+                store.set_limits(made.tenant.id, &[(LimitName::MaxBatchEvents, Some(5))]).unwrap();
+            },
+            Some(&tenant),
+        ),
+        (
+            &|| {
+                store.set_limits(made.tenant.id, &[(LimitName::MaxBatchEvents, None)]).unwrap();
+            },
+            Some(&tenant),
+        ),
+        (&|| drop(store.revoke_api_key(&made.api_key.id, now()).unwrap()), Some(&key)),
+        (&|| store.note_key_uses(&[(made.api_key.id.clone(), now())]).unwrap(), None),
+        (&|| drop(store.expire_api_key(&made.api_key.id, now()).unwrap()), Some(&key)),
+    ];
+    for (number, (change, expected)) in changes.into_iter().enumerate() {
+        change();
+        let wait = if expected.is_some() { Duration::from_secs(20) } else { Duration::from_millis(300) };
+        let heard = watch.next(wait).unwrap();
+        match expected {
+            Some(expected) => {
+                let names_it = |heard: &CatalogChange| heard == expected || *heard == CatalogChange::Anything;
+                assert!(!heard.is_empty() && heard.iter().all(names_it), "{number}: {heard:?}");
+            }
+            None => assert_eq!(heard, [], "{number}"),
+        }
+    }
+    // Another key of the tenant is news too: it may have been asked for before it was there.
+    let new = key_of(made.api_key.owner, 3, None);
+    store.create_api_key(&new).unwrap();
+    assert!(!watch.next(Duration::from_secs(20)).unwrap().is_empty());
 }
 
 fn a_key_is_found_by_its_id_alone(subject: &Subject) {

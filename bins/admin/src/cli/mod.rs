@@ -1,11 +1,20 @@
 //! The command line: its words, and the checks that need no database. All mistakes are told at once.
 
+mod key;
+mod tenant;
+mod workspace;
+
 use argh::{EarlyExit, FromArgs};
 use mercurio_domain::api_key::Scopes;
+use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
 use crate::config::name;
 use crate::{AdminError, NAME};
+
+pub use key::{Expiry, KeyCommand};
+pub use tenant::TenantCommand;
+pub use workspace::WorkspaceCommand;
 
 /// The name of a workspace where none is given.
 pub const DEFAULT_WORKSPACE: &str = "Default";
@@ -16,7 +25,12 @@ pub enum Request {
     /// A text: help, or the version.
     Show(String),
     /// Work.
-    Do(Command),
+    Do {
+        /// The work.
+        command: Command,
+        /// Whether its result is to be JSON, although a person looks at it.
+        json: bool,
+    },
 }
 
 /// The work that can be asked for.
@@ -28,6 +42,12 @@ pub enum Command {
     Provision(ProvisionCommand),
     /// Make the tenant that the settings name, unless it is there.
     Seed,
+    /// Tend tenants.
+    Tenant(TenantCommand),
+    /// Tend workspaces.
+    Workspace(WorkspaceCommand),
+    /// Tend API keys.
+    Key(KeyCommand),
 }
 
 /// What to make for a new tenant.
@@ -45,16 +65,17 @@ pub struct ProvisionCommand {
     pub samples: bool,
 }
 
-/// Tends Mercurio's database. Results are JSON on stdout; messages go to stderr.
+/// Tends Mercurio's database. Results go to stdout: a table where that is a terminal, else JSON. Messages go to stderr.
 #[derive(FromArgs)]
 #[argh(
     help_triggers("-h", "--help", "help"),
     example = "{command_name} provision --tenant Acme --workspace Production",
     example = "DATABASE_URL=postgres://user@localhost/mercurio {command_name} migrate",
-    note = "Settings, from the environment:\n  DATABASE_URL         postgres://USER:PASSWORD@HOST:PORT/NAME, or\n                       sqlite://PATH; default sqlite://data/mercurio.db\n  SEED_TENANT_NAME     the tenant that `seed` makes\n  SEED_WORKSPACE_NAME  its workspace; default: Default",
+    note = "--json, anywhere on the line: JSON on a terminal too.\n\nA tenant is named by its name, or by its id as id:42.\n\nSettings, from the environment:\n  DATABASE_URL         postgres://USER:PASSWORD@HOST:PORT/NAME, or\n                       sqlite://PATH; default sqlite://data/mercurio.db\n  SEED_TENANT_NAME     the tenant that `seed` makes\n  SEED_WORKSPACE_NAME  its workspace; default: Default",
     error_code(0, "Done."),
     error_code(1, "Failed."),
     error_code(3, "The name is taken."),
+    error_code(4, "There is no such tenant, workspace or key."),
     error_code(64, "Wrong usage; nothing was tried."),
     error_code(69, "The database can't be reached.")
 )]
@@ -72,6 +93,9 @@ enum CommandWords {
     Migrate(MigrateWords),
     Provision(ProvisionWords),
     Seed(SeedWords),
+    Tenant(tenant::Words),
+    Workspace(workspace::Words),
+    Key(key::Words),
 }
 
 /// Bring the database's schema to the one of this program. Safe to run again, and from many places at once.
@@ -116,22 +140,35 @@ struct SeedWords {}
 /// # Errors
 /// [`AdminError::Usage`] with every mistake.
 pub fn read(arguments: &[String]) -> Result<Request, AdminError> {
-    let arguments: Vec<&str> = arguments.iter().flat_map(|argument| halves(argument)).collect();
+    let json = arguments.iter().any(|argument| argument == JSON);
+    let arguments: Vec<&str> =
+        arguments.iter().filter(|argument| *argument != JSON).flat_map(|argument| halves(argument)).collect();
     let words = match Words::from_args(&[NAME], &arguments) {
         Ok(words) => words,
         Err(EarlyExit { output, status: Ok(()) }) => return Ok(Request::Show(output)),
         Err(EarlyExit { output, status: Err(()) }) => return Err(wrong(output.trim_end())),
     };
-    match words.command {
-        _ if words.version => Ok(Request::Show(format!("{NAME} {}", env!("CARGO_PKG_VERSION")))),
-        Some(CommandWords::Migrate(MigrateWords {})) => Ok(Request::Do(Command::Migrate)),
-        Some(CommandWords::Seed(SeedWords {})) => Ok(Request::Do(Command::Seed)),
-        Some(CommandWords::Provision(words)) => {
-            provision(words).map(|command| Request::Do(Command::Provision(command)))
-        }
-        None => Err(wrong("no command is given: migrate, provision or seed")),
+    if words.version {
+        return Ok(Request::Show(format!("{NAME} {}", env!("CARGO_PKG_VERSION"))));
+    }
+    let mut mistakes = Vec::new();
+    let command = match words.command {
+        Some(CommandWords::Migrate(MigrateWords {})) => Some(Command::Migrate),
+        Some(CommandWords::Seed(SeedWords {})) => Some(Command::Seed),
+        Some(CommandWords::Provision(words)) => provision(words, &mut mistakes).map(Command::Provision),
+        Some(CommandWords::Tenant(words)) => words.read(&mut mistakes).map(Command::Tenant),
+        Some(CommandWords::Workspace(words)) => words.read(&mut mistakes).map(Command::Workspace),
+        Some(CommandWords::Key(words)) => words.read(&mut mistakes).map(Command::Key),
+        None => return Err(wrong("no command is given: migrate, provision, seed, tenant, workspace or key")),
+    };
+    match command {
+        Some(command) if mistakes.is_empty() => Ok(Request::Do { command, json }),
+        _ => Err(AdminError::Usage(mistakes)),
     }
 }
+
+/// Asks for JSON, wherever it stands: nobody should have to know to which word it belongs.
+const JSON: &str = "--json";
 
 /// `--name=value` as the two words that argh reads.
 fn halves(argument: &str) -> impl Iterator<Item = &str> {
@@ -151,29 +188,49 @@ fn wrong(message: &str) -> AdminError {
     AdminError::Usage(vec![message.to_owned(), format!("`{NAME} --help` tells more")])
 }
 
-fn provision(words: ProvisionWords) -> Result<ProvisionCommand, AdminError> {
-    let mut mistakes = Vec::new();
-    let tenant = match &words.tenant {
-        Some(text) => name("--tenant", text, &mut mistakes),
-        None => {
-            mistakes.push("--tenant is required: the name of the tenant to make".to_owned());
-            None
-        }
-    };
-    let workspace = words.workspace.as_deref().unwrap_or(DEFAULT_WORKSPACE);
-    let workspace = name("--workspace", workspace, &mut mistakes);
+fn provision(words: ProvisionWords, mistakes: &mut Vec<String>) -> Option<ProvisionCommand> {
+    let tenant = required("--tenant", words.tenant.as_deref(), "the name of the tenant to make", mistakes);
+    let tenant = tenant.and_then(|text| name("--tenant", text, mistakes));
+    let workspace = workspace_name(words.workspace.as_deref(), mistakes);
     let key_name = match &words.key_name {
-        Some(text) => name("--key-name", text, &mut mistakes),
-        None => workspace.as_ref().and_then(|workspace| key_name_of(workspace, &mut mistakes)),
+        Some(text) => name("--key-name", text, mistakes),
+        None => workspace.as_ref().and_then(|workspace| key_name_of(workspace, mistakes)),
     };
-    let scopes = words.scopes.as_deref().map_or(Ok(Scopes::all()), Scopes::parse);
-    let scopes = scopes.map_err(|error| mistakes.push(format!("--scopes: {error}"))).ok();
-    match (tenant, workspace, key_name, scopes) {
-        (Some(tenant), Some(workspace), Some(key_name), Some(scopes)) if mistakes.is_empty() => {
-            Ok(ProvisionCommand { tenant, workspace, key_name, scopes, samples: words.samples })
-        }
-        _ => Err(AdminError::Usage(mistakes)),
+    let scopes = scopes(words.scopes.as_deref(), mistakes);
+    Some(ProvisionCommand {
+        tenant: tenant?,
+        workspace: workspace?,
+        key_name: key_name?,
+        scopes: scopes?,
+        samples: words.samples,
+    })
+}
+
+/// An option that must be given; what is wrong goes to `mistakes`.
+fn required<'a>(option: &str, text: Option<&'a str>, meaning: &str, mistakes: &mut Vec<String>) -> Option<&'a str> {
+    if text.is_none() {
+        mistakes.push(format!("{option} is required: {meaning}"));
     }
+    text
+}
+
+/// The tenant that `--tenant` names: by its name, or as `id:42`.
+fn tenant_ref(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<TenantRef> {
+    let text = required("--tenant", text, "the tenant's name, or its id as id:42", mistakes)?;
+    let Some(id) = text.strip_prefix("id:") else {
+        return name("--tenant", text, mistakes).map(TenantRef::Name);
+    };
+    let id = id.parse().map_err(|_| mistakes.push(format!("--tenant: {text:?} has no number behind id:")));
+    id.ok().map(TenantRef::Id)
+}
+
+fn workspace_name(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<Name> {
+    name("--workspace", text.unwrap_or(DEFAULT_WORKSPACE), mistakes)
+}
+
+fn scopes(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<Scopes> {
+    let scopes = text.map_or(Ok(Scopes::all()), Scopes::parse);
+    scopes.map_err(|error| mistakes.push(format!("--scopes: {error}"))).ok()
 }
 
 /// The name of a workspace's key where none is given.
@@ -191,7 +248,7 @@ mod tests {
 
     fn provisioning(line: &[&str]) -> ProvisionCommand {
         match read(&words(line)) {
-            Ok(Request::Do(Command::Provision(command))) => command,
+            Ok(Request::Do { command: Command::Provision(command), .. }) => command,
             other => panic!("{line:?}: {other:?}"),
         }
     }

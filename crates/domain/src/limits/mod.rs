@@ -1,6 +1,10 @@
 //! The numbers of the contract, each with its reason.
 
+mod overrides;
+
 use serde::{Deserialize, Serialize};
+
+pub use overrides::{LimitError, LimitName, LimitOverrides};
 
 /// Bytes of a request body after decompression: 50 events of 5 KiB each, and small enough that 256 requests at once take
 /// 64 MiB.
@@ -32,8 +36,12 @@ pub const MAX_NAME_CHARS: usize = 255;
 pub const MAX_PAGE_EVENTS: usize = 1000;
 /// Events of a page where the reader does not say.
 pub const DEFAULT_PAGE_EVENTS: usize = 100;
+/// Events of a tenant in a second: more than a server can store, so that nobody meets it who was not given a lower one.
+pub const EVENTS_PER_SECOND: u32 = 1_000_000;
+/// Requests of a tenant in a second that write: more than a server can answer.
+pub const REQUESTS_PER_SECOND: u32 = 100_000;
 
-/// What a server, or one of its tenants, allows a request and an event to be.
+/// What a server, or one of its tenants, allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of a request body after decompression.
@@ -46,6 +54,14 @@ pub struct Limits {
     pub max_event_age_days: u32,
     /// Seconds that an event's time may lie in the future.
     pub max_event_future_seconds: u32,
+    /// Events that a tenant may send in a second, in the long run; 0: no limit.
+    pub events_per_second: u32,
+    /// Events that a tenant may send at once after a pause; 0: those of ten seconds. See [`Limits::events_bucket`].
+    pub events_burst: u32,
+    /// Requests that write, of a tenant in a second, in the long run; 0: no limit.
+    pub requests_per_second: u32,
+    /// Requests at once after a pause; 0: those of ten seconds. See [`Limits::requests_bucket`].
+    pub requests_burst: u32,
 }
 
 impl Default for Limits {
@@ -56,6 +72,45 @@ impl Default for Limits {
             max_event_bytes: MAX_EVENT_BYTES,
             max_event_age_days: MAX_EVENT_AGE_DAYS,
             max_event_future_seconds: MAX_EVENT_FUTURE_SECONDS,
+            events_per_second: EVENTS_PER_SECOND,
+            events_burst: 0,
+            requests_per_second: REQUESTS_PER_SECOND,
+            requests_burst: 0,
         }
+    }
+}
+
+/// A token bucket: it holds `burst` tokens, and `per_second` flow in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Bucket {
+    /// Tokens that flow in, in a second. At least 1.
+    pub per_second: u32,
+    /// Tokens that it holds. At least 1.
+    pub burst: u32,
+}
+
+/// Seconds whose tokens a bucket holds where nobody said how large it is.
+const BURST_SECONDS: u32 = 10;
+
+impl Bucket {
+    /// `None`: no limit. `least`: what must fit at once, or it would never pass.
+    fn new(per_second: u32, burst: u32, least: u32) -> Option<Self> {
+        let burst = if burst == 0 { per_second.saturating_mul(BURST_SECONDS) } else { burst };
+        (per_second > 0).then(|| Self { per_second, burst: burst.max(least) })
+    }
+}
+
+impl Limits {
+    /// The bucket of a tenant's events, if they are limited. It always holds a whole batch.
+    #[must_use]
+    pub fn events_bucket(&self) -> Option<Bucket> {
+        let batch = u32::try_from(self.max_batch_events).unwrap_or(u32::MAX);
+        Bucket::new(self.events_per_second, self.events_burst, batch)
+    }
+
+    /// The bucket of a tenant's requests that write, if they are limited.
+    #[must_use]
+    pub fn requests_bucket(&self) -> Option<Bucket> {
+        Bucket::new(self.requests_per_second, self.requests_burst, 1)
     }
 }

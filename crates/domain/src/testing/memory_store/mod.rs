@@ -1,21 +1,23 @@
 //! The store in memory: the smallest thing that keeps the store's contract, with handles by which a test makes it wait or
 //! fail. It is held to the same suite as the databases.
 
+mod catalog;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Gate;
 use crate::api_key::ApiKey;
-use crate::clock::Timestamp;
 use crate::event::{EnrichedEvent, StoredEvent};
-use crate::ids::{ApiKeyId, EventId, EventKey, Owner, TenantId, WorkspaceId};
+use crate::ids::{EventId, EventKey, Owner, TenantId};
+use crate::limits::LimitOverrides;
 use crate::payload::JsonObject;
 use crate::store::{
-    Backend, EventPage, EventQuery, EventWriter, Position, ProvisionError, Provisioned, Provisioning, SchemaState,
-    Store, StoreError, Submission,
+    Backend, CatalogChange, EventPage, EventQuery, EventWriter, Position, SchemaState, Store, StoreError, Submission,
 };
-use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
+use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
 
 /// A store in memory. Everything is lost with it.
@@ -30,13 +32,15 @@ pub struct MemoryStore {
     reads: AtomicUsize,
 }
 
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 struct State {
     events: HashMap<(TenantId, EventKey), StoredEvent>,
     order: BTreeMap<(Owner, Position), EventKey>,
     tenants: Vec<Tenant>,
     workspaces: Vec<Workspace>,
-    keys: HashMap<ApiKeyId, ApiKey>,
+    keys: Vec<ApiKey>,
+    limits: HashMap<TenantId, LimitOverrides>,
+    watches: Vec<Sender<CatalogChange>>,
 }
 
 impl Default for MemoryStore {
@@ -79,17 +83,6 @@ impl MemoryStore {
     #[must_use]
     pub fn event_count(&self) -> usize {
         lock(&self.state).events.len()
-    }
-
-    /// Suspends a tenant, or takes that back.
-    pub fn set_tenant_status(&self, tenant_id: TenantId, status: TenantStatus) {
-        let mut state = lock(&self.state);
-        for tenant in state.tenants.iter_mut().filter(|tenant| tenant.id == tenant_id) {
-            tenant.status = status;
-        }
-        for key in state.keys.values_mut().filter(|key| key.owner.tenant_id == tenant_id) {
-            key.tenant_status = status;
-        }
     }
 
     fn available(&self) -> Result<MutexGuard<'_, State>, StoreError> {
@@ -178,52 +171,6 @@ impl Store for MemoryStore {
             .cloned()
             .collect();
         Ok(EventPage::from_overfull(found, query.limit))
-    }
-
-    fn provision(&self, request: &Provisioning) -> Result<Provisioned, ProvisionError> {
-        let mut state = self.available()?;
-        if state.tenants.iter().any(|tenant| tenant.name.folded() == request.tenant.folded()) {
-            return Err(ProvisionError::NameTaken);
-        }
-        let number = i64::try_from(state.tenants.len()).unwrap_or(i64::MAX - 1) + 1;
-        let owner = Owner { tenant_id: TenantId(number), workspace_id: WorkspaceId(number) };
-        let mut provisioned = Provisioned::new(owner, request, 0);
-        state.tenants.push(provisioned.tenant.clone());
-        state.workspaces.push(provisioned.workspace.clone());
-        state.keys.insert(request.key_id.clone(), provisioned.api_key.clone());
-        let samples = Submission { owner, received_at: request.created_at, events: request.samples.clone() };
-        let stored = samples.events.iter().filter(|event| state.store(&samples, event) == Outcome::Accepted);
-        provisioned.samples = stored.count();
-        Ok(provisioned)
-    }
-
-    fn find_tenant(&self, tenant: &Name, workspace: &Name) -> Result<Option<(Tenant, Option<Workspace>)>, StoreError> {
-        let state = self.available()?;
-        let Some(tenant) = state.tenants.iter().find(|known| known.name.folded() == tenant.folded()) else {
-            return Ok(None);
-        };
-        let workspace = state
-            .workspaces
-            .iter()
-            .find(|known| known.tenant_id == tenant.id && known.name.folded() == workspace.folded());
-        Ok(Some((tenant.clone(), workspace.cloned())))
-    }
-
-    fn has_tenants(&self) -> Result<bool, StoreError> {
-        self.available().map(|state| !state.tenants.is_empty())
-    }
-
-    fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        self.available().map(|state| state.keys.get(id).cloned())
-    }
-
-    fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
-        let mut state = self.available()?;
-        Ok(state.keys.get_mut(id).map(|key| {
-            key.revoked_at.get_or_insert(revoked_at);
-            key.clone()
-        }))
     }
 }
 

@@ -1,0 +1,159 @@
+//! `tenant …` on the command line.
+
+use argh::FromArgs;
+use mercurio_domain::limits::LimitName;
+use mercurio_domain::store::TenantRef;
+use mercurio_domain::tenant::Name;
+
+use super::{required, tenant_ref};
+use crate::config::name;
+
+/// What to do with tenants.
+#[derive(Debug, PartialEq, Eq)]
+pub enum TenantCommand {
+    /// Make one.
+    Create(Name),
+    /// Show all.
+    List,
+    /// Show one.
+    Show(TenantRef),
+    /// Refuse its requests.
+    Suspend(TenantRef),
+    /// Serve it again.
+    Resume(TenantRef),
+    /// Change its limits, and show them.
+    Limits {
+        /// Whose.
+        tenant: TenantRef,
+        /// What to change; `None`: the server's own counts again.
+        changes: Vec<(LimitName, Option<u64>)>,
+    },
+}
+
+/// Make tenants, show them, suspend them, and set their limits.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "tenant", help_triggers("-h", "--help", "help"))]
+pub(super) struct Words {
+    #[argh(subcommand)]
+    command: CommandWords,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum CommandWords {
+    Create(CreateWords),
+    List(ListWords),
+    Show(ShowWords),
+    Suspend(SuspendWords),
+    Resume(ResumeWords),
+    Limits(LimitsWords),
+}
+
+/// Make a tenant without a workspace. `provision` makes both, and a key.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "create", help_triggers("-h", "--help", "help"))]
+struct CreateWords {
+    /// the tenant's name; no other tenant has it in any case
+    #[argh(option, arg_name = "name")]
+    tenant: Option<String>,
+}
+
+/// Show all tenants.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+struct ListWords {}
+
+/// Show a tenant and the limits that it has in place of the server's.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "show", help_triggers("-h", "--help", "help"))]
+struct ShowWords {
+    /// the tenant
+    #[argh(option, arg_name = "name")]
+    tenant: Option<String>,
+}
+
+/// Refuse every request of a tenant, on all servers within a second. Its data is kept.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "suspend", help_triggers("-h", "--help", "help"))]
+struct SuspendWords {
+    /// the tenant
+    #[argh(option, arg_name = "name")]
+    tenant: Option<String>,
+}
+
+/// Serve a tenant again that was suspended.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "resume", help_triggers("-h", "--help", "help"))]
+struct ResumeWords {
+    /// the tenant
+    #[argh(option, arg_name = "name")]
+    tenant: Option<String>,
+}
+
+/// Set limits of a tenant in place of the server's, take them away, and show those that it has.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "limits",
+    help_triggers("-h", "--help", "help"),
+    example = "{command_name} --tenant Acme --set events_per_second=500 --set max_batch_events=100 --unset max_body_bytes",
+    note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds,\nevents_per_second, events_burst, requests_per_second, requests_burst. Each means what the setting of that name means."
+)]
+struct LimitsWords {
+    /// the tenant
+    #[argh(option, arg_name = "name")]
+    tenant: Option<String>,
+    /// set a limit; may be given several times
+    #[argh(option, arg_name = "limit=value")]
+    set: Vec<String>,
+    /// take a limit away: the server's counts again; may be given several times
+    #[argh(option, arg_name = "limit")]
+    unset: Vec<String>,
+}
+
+impl Words {
+    /// The command; what is wrong goes to `mistakes`.
+    pub(super) fn read(self, mistakes: &mut Vec<String>) -> Option<TenantCommand> {
+        match self.command {
+            CommandWords::List(ListWords {}) => Some(TenantCommand::List),
+            CommandWords::Create(words) => {
+                let text = required("--tenant", words.tenant.as_deref(), "the name of the tenant to make", mistakes)?;
+                name("--tenant", text, mistakes).map(TenantCommand::Create)
+            }
+            CommandWords::Show(words) => tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Show),
+            CommandWords::Suspend(words) => tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Suspend),
+            CommandWords::Resume(words) => tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Resume),
+            CommandWords::Limits(words) => words.read(mistakes),
+        }
+    }
+}
+
+impl LimitsWords {
+    fn read(self, mistakes: &mut Vec<String>) -> Option<TenantCommand> {
+        let tenant = tenant_ref(self.tenant.as_deref(), mistakes);
+        let mut changes: Vec<(LimitName, Option<u64>)> = Vec::new();
+        for text in &self.set {
+            let Some((limit, value)) = text.split_once('=') else {
+                mistakes.push(format!("--set: {text:?} is not of the form limit=value"));
+                continue;
+            };
+            let change = limit.trim().parse::<LimitName>().and_then(|name| Ok((name, Some(name.parse_value(value)?))));
+            match change {
+                Ok(change) => changes.push(change),
+                Err(error) => mistakes.push(format!("--set: {error}")),
+            }
+        }
+        for text in &self.unset {
+            match text.trim().parse::<LimitName>() {
+                Ok(name) => changes.push((name, None)),
+                Err(error) => mistakes.push(format!("--unset: {error}")),
+            }
+        }
+        let mut names: Vec<_> = changes.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            mistakes.push(format!("the limit {} is changed twice", twice[0]));
+        }
+        Some(TenantCommand::Limits { tenant: tenant?, changes })
+    }
+}

@@ -1,0 +1,96 @@
+//! Results for people: lists as tables, everything else as names and values.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::{Map, Value};
+
+/// The result as text.
+#[must_use]
+pub(crate) fn render(result: &Value) -> String {
+    match result {
+        Value::Object(members) => object(members),
+        other => cell(other),
+    }
+}
+
+fn object(members: &Map<String, Value>) -> String {
+    let mut parts = Vec::new();
+    let mut facts = blank();
+    for (name, value) in members {
+        match value {
+            Value::Array(rows) if rows.iter().all(Value::is_object) => parts.push(list(name, rows)),
+            Value::Object(inner) if !inner.is_empty() => {
+                for (inner_name, value) in inner {
+                    facts.add_row([format!("{name}.{inner_name}"), cell(value)]);
+                }
+            }
+            value => {
+                facts.add_row([name.clone(), cell(value)]);
+            }
+        }
+    }
+    if !facts.is_empty() {
+        parts.insert(0, lines(&facts));
+    }
+    parts.join("\n\n")
+}
+
+fn list(name: &str, rows: &[Value]) -> String {
+    let Some(Value::Object(first)) = rows.first() else {
+        return format!("no {}", name.replace('_', " "));
+    };
+    let mut table = blank();
+    table.set_header(first.keys());
+    for row in rows {
+        table.add_row(first.keys().map(|column| row.get(column).map(cell).unwrap_or_default()));
+    }
+    lines(&table)
+}
+
+fn blank() -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+/// Without the blanks that fill up the last column.
+fn lines(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "–".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(" "),
+        Value::Object(members) if members.is_empty() => "–".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_list_is_a_table_with_the_names_above() {
+        let text = render(&json!({"tenants": [
+            {"id": "1", "name": "Acme", "limits": {}},
+            {"id": "10", "name": "漢字", "limits": null},
+        ]}));
+        let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+        assert_eq!(lines, [["id", "name", "limits"], ["1", "Acme", "–"], ["10", "漢字", "–"]]);
+        assert_eq!(render(&json!({"api_keys": []})), "no api keys");
+    }
+
+    #[test]
+    fn anything_else_is_names_and_values() {
+        let text = render(&json!({"id": "1", "scopes": ["a", "b"], "limits": {"events_burst": 5}, "key": null}));
+        let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+        assert_eq!(
+            lines,
+            [vec!["id", "1"], vec!["scopes", "a", "b"], vec!["limits.events_burst", "5"], vec!["key", "–"]]
+        );
+    }
+}

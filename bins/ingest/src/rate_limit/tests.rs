@@ -1,0 +1,110 @@
+//! Buckets by a clock that the test moves.
+
+use std::time::Duration;
+
+use governor::clock::FakeRelativeClock;
+
+use super::*;
+
+const TENANT: TenantId = TenantId(1);
+
+fn limits(events_per_second: u32, events_burst: u32) -> Limits {
+    Limits { events_per_second, events_burst, max_batch_events: 10, ..Limits::default() }
+}
+
+fn buckets() -> (RateLimits<FakeRelativeClock>, FakeRelativeClock) {
+    let clock = FakeRelativeClock::default();
+    (RateLimits::with_clock(clock.clone()), clock)
+}
+
+fn remaining(state: RateLimitState) -> Option<u32> {
+    state.events.map(|level| level.remaining)
+}
+
+#[test]
+fn a_bucket_gives_what_it_holds_and_then_what_flows_in() {
+    let (buckets, clock) = buckets();
+    let limits = limits(10, 30);
+    for left in [20, 10, 0] {
+        let (state, taken) = buckets.take_events(TENANT, &limits, 10);
+        assert_eq!((remaining(state), taken), (Some(left), Ok(())));
+    }
+    let (_, taken) = buckets.take_events(TENANT, &limits, 10);
+    assert_eq!(taken, Err(Exceeded { retry_after_seconds: 1 }));
+    clock.advance(Duration::from_millis(990));
+    assert!(buckets.take_events(TENANT, &limits, 10).1.is_err());
+    clock.advance(Duration::from_millis(10));
+    assert!(buckets.take_events(TENANT, &limits, 10).1.is_ok());
+    clock.advance(Duration::from_secs(100));
+    let (state, taken) = buckets.take_events(TENANT, &limits, 1);
+    assert_eq!((remaining(state), taken), (Some(29), Ok(())), "it never holds more than its burst");
+}
+
+#[test]
+fn what_was_refused_was_not_taken() {
+    let (buckets, _) = buckets();
+    let limits = limits(1, 10);
+    buckets.take_events(TENANT, &limits, 6).1.unwrap();
+    for _ in 0..5 {
+        let (state, taken) = buckets.take_events(TENANT, &limits, 10);
+        assert_eq!((remaining(state), taken), (Some(4), Err(Exceeded { retry_after_seconds: 6 })));
+    }
+    assert!(buckets.take_events(TENANT, &limits, 4).1.is_ok());
+}
+
+#[test]
+fn requests_and_events_and_tenants_each_have_their_own() {
+    let (buckets, _) = buckets();
+    let limits = Limits { requests_per_second: 1, requests_burst: 2, ..limits(1, 10) };
+    buckets.take_events(TENANT, &limits, 10).1.unwrap();
+    assert!(buckets.take_events(TENANT, &limits, 1).1.is_err());
+    assert!(buckets.take_request(TENANT, &limits).1.is_ok());
+    assert!(buckets.take_request(TENANT, &limits).1.is_ok());
+    assert!(buckets.take_request(TENANT, &limits).1.is_err());
+    assert!(buckets.take_request(TenantId(2), &limits).1.is_ok());
+    assert!(buckets.take_events(TenantId(2), &limits, 10).1.is_ok());
+}
+
+#[test]
+fn without_a_limit_nothing_is_refused_and_nothing_is_told() {
+    let (buckets, _) = buckets();
+    let limits = Limits { requests_per_second: 0, ..limits(0, 0) };
+    for _ in 0..1_000 {
+        let (state, taken) = buckets.take_events(TENANT, &limits, 1_000);
+        assert_eq!((state, taken), (RateLimitState::default(), Ok(())));
+    }
+    assert_eq!(RateLimitState::default().policy(), None);
+}
+
+#[test]
+fn a_new_limit_begins_with_a_full_bucket() {
+    let (buckets, _) = buckets();
+    buckets.take_events(TENANT, &limits(1, 10), 10).1.unwrap();
+    assert!(buckets.take_events(TENANT, &limits(1, 10), 1).1.is_err());
+    assert!(buckets.take_events(TENANT, &limits(2, 10), 1).1.is_ok());
+}
+
+#[test]
+fn the_headers_are_lists_of_structured_fields() {
+    let (buckets, _) = buckets();
+    let limits = Limits { requests_per_second: 5, requests_burst: 12, ..limits(100, 1_000) };
+    buckets.take_request(TENANT, &limits).1.unwrap();
+    let (state, _) = buckets.take_events(TENANT, &limits, 10);
+    assert_eq!(state.policy().as_deref(), Some("\"requests\";q=12;w=3, \"events\";q=1000;w=10"));
+    assert_eq!(state.level().as_deref(), Some("\"requests\";r=11;t=1, \"events\";r=990;t=1"));
+}
+
+#[test]
+fn tenants_whose_buckets_are_full_again_are_forgotten_and_others_are_not() {
+    let (buckets, clock) = buckets();
+    let limits = limits(1, 10);
+    buckets.take_events(TenantId(0), &limits, 10).1.unwrap();
+    clock.advance(Duration::from_secs(9));
+    for id in 1..=i64::try_from(SWEEP_ABOVE).unwrap() {
+        buckets.take_events(TenantId(id), &limits, if id == 7 { 10 } else { 0 }).1.unwrap();
+    }
+    let known = buckets.tenants.read().unwrap().buckets.len();
+    assert!(known < 10, "{known}");
+    assert!(buckets.take_events(TenantId(0), &limits, 10).1.is_err());
+    assert!(buckets.take_events(TenantId(7), &limits, 1).1.is_err());
+}

@@ -1,0 +1,156 @@
+//! What an admin changes, on two servers at once: each hears of it within a second, with and without a notice.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use mercurio_domain::api_key::PresentedKey;
+use mercurio_domain::limits::LimitName;
+use mercurio_domain::store::{Store, TenantRef};
+use mercurio_domain::tenant::Name;
+use mercurio_domain::testing::at;
+
+use crate::client::{Answer, Client};
+use crate::server::{House, Server, command};
+
+/// Within which every server must have heard.
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Pair {
+    house: House,
+    servers: [Server; 2],
+    clients: [Client; 2],
+    sent: usize,
+}
+
+impl Pair {
+    /// Two servers on one database, which have seen the key.
+    fn on(house: House, settings: &[(&str, &str)]) -> Self {
+        let start = || {
+            let mut command = command(&house.database.url_text());
+            Server::with(command.envs(settings.iter().copied()))
+        };
+        let servers = [start(), start()];
+        let clients = [0, 1].map(|server| Client::connect(servers[server].addr).unwrap());
+        let mut pair = Self { house, servers, clients, sent: 0 };
+        assert_eq!(pair.send(), [200, 200]);
+        pair
+    }
+
+    fn batch(&mut self, server: usize) -> Answer {
+        self.sent += 1;
+        let ids = [format!("event {}", self.sent)];
+        self.clients[server].batch(&ids, &self.house.key).unwrap()
+    }
+
+    /// The statuses of an event sent to each.
+    fn send(&mut self) -> [u16; 2] {
+        [0, 1].map(|server| self.batch(server).status)
+    }
+
+    /// Sends until both servers answer `expected`; how long that took.
+    #[track_caller]
+    fn until(&mut self, expected: u16) -> Duration {
+        let start = Instant::now();
+        while self.send() != [expected; 2] {
+            assert!(start.elapsed() < Duration::from_secs(30), "no {expected}");
+        }
+        start.elapsed()
+    }
+
+    fn store(&self) -> std::sync::Arc<dyn Store> {
+        self.house.database.store()
+    }
+
+    fn tenant_id(&self) -> mercurio_domain::TenantId {
+        let which = TenantRef::Name(Name::parse("acme").unwrap());
+        self.store().tenant(&which).unwrap().unwrap().0.id
+    }
+
+    fn revoke(&self) {
+        let id = PresentedKey::parse(&self.house.key).unwrap().id().clone();
+        self.store().revoke_api_key(&id, at("2026-11-22T11:00:00Z")).unwrap();
+    }
+}
+
+/// A cache that keeps what it has for an hour: only a notice can make it forget.
+const LONG: (&str, &str) = ("MERCURIO_KEY_CACHE_SECONDS", "3600");
+
+#[test]
+fn a_revocation_reaches_two_servers_within_a_second() {
+    let mut pair = Pair::on(House::postgres(), &[LONG]);
+    pair.revoke();
+    let took = pair.until(401);
+    assert!(took < SECOND, "{took:?}");
+}
+
+#[test]
+fn a_revocation_reaches_two_servers_on_one_file_too() {
+    let mut pair = Pair::on(House::sqlite(), &[LONG]);
+    pair.revoke();
+    let took = pair.until(401);
+    assert!(took < SECOND, "{took:?}");
+}
+
+#[test]
+fn a_revocation_that_nobody_tells_of_is_bounded_by_the_caches_lifetime() {
+    let house = House::postgres();
+    let mut pair = Pair::on(house, &[("MERCURIO_KEY_CACHE_SECONDS", "2")]);
+    let silence = ["-qc", "ALTER TABLE api_keys DISABLE TRIGGER api_keys_tell_change"];
+    let psql = Command::new("psql").args(silence).arg(pair.house.database.url_text()).status();
+    assert!(psql.expect("psql is there").success());
+    pair.revoke();
+    let took = pair.until(401);
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[test]
+fn a_tenant_is_suspended_and_resumed_within_a_second_and_nothing_of_it_is_lost() {
+    let mut pair = Pair::on(House::postgres(), &[LONG]);
+    let id = pair.tenant_id();
+    for (suspended, expected) in [(true, 403), (false, 200)] {
+        pair.store().suspend_tenant(id, suspended).unwrap();
+        let took = pair.until(expected);
+        assert!(took < SECOND, "{expected}: {took:?}");
+    }
+    let key = pair.house.key.clone();
+    let read = pair.clients[0].get("/v1/events/event%201", &key).unwrap();
+    assert_eq!(read.status, 200, "{:?}", read.json);
+}
+
+#[test]
+fn a_limit_reaches_two_servers_within_a_second() {
+    let mut pair = Pair::on(House::postgres(), &[LONG]);
+    let id = pair.tenant_id();
+    pair.store().set_limits(id, &[(LimitName::MaxBodyBytes, Some(1024))]).unwrap();
+    let start = Instant::now();
+    let ids: Vec<_> = (0..40).map(|number| format!("a long batch {number}")).collect();
+    loop {
+        let key = pair.house.key.clone();
+        let answers = [0, 1].map(|server| pair.clients[server].batch(&ids, &key).unwrap());
+        if answers.iter().all(|answer| answer.status == 413) {
+            assert_eq!(answers[0].json["limit"], 1024);
+            break;
+        }
+        assert!(start.elapsed() < SECOND, "{answers:?}");
+    }
+    let key = pair.house.key.clone();
+    let told = pair.clients[1].get("/v1/limits", &key).unwrap().json;
+    assert_eq!(told["limits"]["max_body_bytes"], 1024, "{told}");
+    assert_eq!(told["limits"]["max_batch_events"], 50, "{told}");
+}
+
+#[test]
+fn the_last_use_of_a_key_is_written_and_survives_the_server() {
+    let pair = Pair::on(House::postgres(), &[]);
+    let store = pair.store();
+    let id = PresentedKey::parse(&pair.house.key).unwrap().id().clone();
+    for server in &pair.servers {
+        server.signal("TERM");
+    }
+    let Pair { servers, house, .. } = pair;
+    for server in servers {
+        assert!(server.wait().0.success());
+    }
+    assert!(store.find_api_key(&id).unwrap().unwrap().last_used_at.is_some());
+    drop(house);
+}

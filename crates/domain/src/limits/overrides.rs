@@ -1,0 +1,224 @@
+//! Limits by name: as a setting, on the command line, in SQL and in JSON they are called the same.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::Limits;
+
+macro_rules! limits {
+    ($($(#[$doc:meta])+ $name:ident = $field:ident in $range:expr;)+) => {
+        /// The name of one of the [`Limits`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum LimitName {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl LimitName {
+            /// Every name, in the order in which they are shown.
+            pub const ALL: [Self; COUNT] = [$(Self::$name),+];
+
+            /// The name as it stands in SQL, JSON and on the command line.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($field),)+
+                }
+            }
+
+            /// The values that make sense.
+            #[must_use]
+            pub fn range(self) -> RangeInclusive<u64> {
+                match self {
+                    $(Self::$name => $range,)+
+                }
+            }
+        }
+
+        impl Limits {
+            /// The value of that name.
+            #[must_use]
+            pub fn get(&self, name: LimitName) -> u64 {
+                match name {
+                    $(LimitName::$name => self.$field as u64,)+
+                }
+            }
+
+            /// Sets the value of that name. One that its type can't hold becomes the largest that it can.
+            pub fn set(&mut self, name: LimitName, value: u64) {
+                match name {
+                    $(LimitName::$name => self.$field = value.try_into().unwrap_or(!0),)+
+                }
+            }
+        }
+    };
+}
+
+/// How many limits there are.
+const COUNT: usize = 9;
+
+limits! {
+    /// [`Limits::max_body_bytes`]
+    MaxBodyBytes = max_body_bytes in 1024..=1 << 26;
+    /// [`Limits::max_batch_events`]
+    MaxBatchEvents = max_batch_events in 1..=10_000;
+    /// [`Limits::max_event_bytes`]
+    MaxEventBytes = max_event_bytes in 256..=1 << 26;
+    /// [`Limits::max_event_age_days`]
+    MaxEventAgeDays = max_event_age_days in 0..=36_500;
+    /// [`Limits::max_event_future_seconds`]
+    MaxEventFutureSeconds = max_event_future_seconds in 0..=31_536_000;
+    /// [`Limits::events_per_second`]
+    EventsPerSecond = events_per_second in 0..=10_000_000;
+    /// [`Limits::events_burst`]
+    EventsBurst = events_burst in 0..=100_000_000;
+    /// [`Limits::requests_per_second`]
+    RequestsPerSecond = requests_per_second in 0..=1_000_000;
+    /// [`Limits::requests_burst`]
+    RequestsBurst = requests_burst in 0..=10_000_000;
+}
+
+/// Why a text sets no limit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LimitError {
+    /// There is none of that name.
+    #[error("there is no limit {0:?}; the limits are {names}", names = names())]
+    Unknown(String),
+    /// The value is no whole number, or makes no sense.
+    #[error("{name} is {actual:?}; it must be a whole number from {least} to {most}")]
+    OutOfRange {
+        /// The limit.
+        name: LimitName,
+        /// What was given.
+        actual: String,
+        /// The least that makes sense.
+        least: u64,
+        /// The most that makes sense.
+        most: u64,
+    },
+}
+
+fn names() -> String {
+    LimitName::ALL.map(LimitName::as_str).join(", ")
+}
+
+impl LimitName {
+    /// Reads a value of this limit.
+    ///
+    /// # Errors
+    /// [`LimitError::OutOfRange`].
+    pub fn parse_value(self, text: &str) -> Result<u64, LimitError> {
+        let range = self.range();
+        text.trim().parse().ok().filter(|value| range.contains(value)).ok_or_else(|| LimitError::OutOfRange {
+            name: self,
+            actual: text.chars().take(64).collect(),
+            least: *range.start(),
+            most: *range.end(),
+        })
+    }
+}
+
+impl FromStr for LimitName {
+    type Err = LimitError;
+
+    fn from_str(text: &str) -> Result<Self, LimitError> {
+        let unknown = || LimitError::Unknown(text.chars().take(64).collect());
+        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(unknown)
+    }
+}
+
+impl fmt::Display for LimitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The limits that a tenant has in place of the server's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LimitOverrides([Option<u64>; COUNT]);
+
+impl LimitOverrides {
+    /// The tenant's own value of that name, if it has one.
+    #[must_use]
+    pub fn get(&self, name: LimitName) -> Option<u64> {
+        self.0[name as usize]
+    }
+
+    /// Gives the tenant a value of its own, or takes it away.
+    pub fn set(&mut self, name: LimitName, value: Option<u64>) {
+        self.0[name as usize] = value;
+    }
+
+    /// The values that the tenant has, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (LimitName, u64)> + '_ {
+        LimitName::ALL.into_iter().filter_map(|name| Some((name, self.get(name)?)))
+    }
+
+    /// The limits of a tenant with these overrides on a server with those.
+    #[must_use]
+    pub fn over(&self, mut limits: Limits) -> Limits {
+        self.iter().for_each(|(name, value)| limits.set(name, value));
+        limits
+    }
+}
+
+impl Serialize for LimitOverrides {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in self.iter() {
+            map.serialize_entry(name.as_str(), &value)?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_has_its_name_in_json_and_its_default_in_range() {
+        let json = serde_json::to_value(Limits::default()).unwrap();
+        assert_eq!(json.as_object().unwrap().len(), LimitName::ALL.len());
+        for name in LimitName::ALL {
+            assert_eq!(json[name.as_str()], Limits::default().get(name), "{name}");
+            assert!(name.range().contains(&Limits::default().get(name)), "{name}");
+            assert_eq!(name.as_str().parse(), Ok(name));
+        }
+    }
+
+    #[test]
+    fn a_tenants_own_limits_go_before_the_servers() {
+        let mut overrides = LimitOverrides::default();
+        for (value, name) in (1000..).zip(LimitName::ALL) {
+            overrides.set(name, Some(value));
+            assert_eq!(overrides.over(Limits::default()).get(name), value);
+        }
+        for name in LimitName::ALL {
+            overrides.set(name, None);
+        }
+        assert_eq!(overrides.over(Limits::default()), Limits::default());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_with_its_range() {
+        assert_eq!(LimitName::MaxBatchEvents.parse_value(" 50 "), Ok(50));
+        for text in ["0", "-1", "10001", "1e3", "", "99999999999999999999999"] {
+            let error = LimitName::MaxBatchEvents.parse_value(text).unwrap_err().to_string();
+            assert_eq!(error, format!("max_batch_events is {text:?}; it must be a whole number from 1 to 10000"));
+        }
+        let error = "max_batches".parse::<LimitName>().unwrap_err().to_string();
+        assert!(error.contains("\"max_batches\"") && error.contains("requests_burst"), "{error}");
+    }
+
+    #[test]
+    fn a_bucket_always_holds_a_whole_batch() {
+        let limits = Limits { events_per_second: 2, events_burst: 3, ..Limits::default() };
+        assert_eq!(limits.events_bucket().map(|bucket| (bucket.per_second, bucket.burst)), Some((2, 50)));
+        let limits = Limits { requests_per_second: 7, events_per_second: 0, ..limits };
+        assert_eq!(limits.requests_bucket().map(|bucket| (bucket.per_second, bucket.burst)), Some((7, 70)));
+        assert_eq!(limits.events_bucket(), None);
+    }
+}

@@ -1,0 +1,229 @@
+//! Tenants, workspaces, keys and limits in memory.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use super::{MemoryStore, State};
+use crate::api_key::ApiKey;
+use crate::clock::Timestamp;
+use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
+use crate::limits::{LimitName, LimitOverrides};
+use crate::store::{
+    Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning, StoreError, Submission,
+    TenantRef,
+};
+use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
+use crate::verdict::Outcome;
+
+impl State {
+    fn tell(&mut self, change: &CatalogChange) {
+        self.watches.retain(|watch| watch.send(change.clone()).is_ok());
+    }
+
+    fn limits_of(&self, id: TenantId) -> LimitOverrides {
+        self.limits.get(&id).copied().unwrap_or_default()
+    }
+
+    fn add_tenant(&mut self, name: &Name, created_at: Timestamp) -> Result<Tenant, CreateError> {
+        if self.tenants.iter().any(|tenant| tenant.name.folded() == name.folded()) {
+            return Err(CreateError::NameTaken);
+        }
+        let id = TenantId(next(self.tenants.last().map(|tenant| tenant.id.0)));
+        let tenant = Tenant { id, name: name.clone(), status: TenantStatus::Active, created_at };
+        self.tenants.push(tenant.clone());
+        Ok(tenant)
+    }
+
+    fn add_workspace(
+        &mut self,
+        tenant_id: TenantId,
+        name: &Name,
+        created_at: Timestamp,
+    ) -> Result<Workspace, CreateError> {
+        if !self.tenants.iter().any(|tenant| tenant.id == tenant_id) {
+            return Err(CreateError::NoOwner);
+        }
+        let mut of_tenant = self.workspaces.iter().filter(|known| known.tenant_id == tenant_id);
+        if of_tenant.any(|known| known.name.folded() == name.folded()) {
+            return Err(CreateError::NameTaken);
+        }
+        let id = WorkspaceId(next(self.workspaces.last().map(|workspace| workspace.id.0)));
+        let workspace = Workspace { id, tenant_id, name: name.clone(), created_at };
+        self.workspaces.push(workspace.clone());
+        Ok(workspace)
+    }
+
+    fn add_key(&mut self, request: &KeyRequest) -> Result<ApiKey, CreateError> {
+        let Owner { tenant_id, workspace_id } = request.owner;
+        let exists = self.workspaces.iter().any(|known| (known.tenant_id, known.id) == (tenant_id, workspace_id));
+        let Some(tenant) = self.tenants.iter().find(|tenant| tenant.id == tenant_id && exists) else {
+            return Err(CreateError::NoOwner);
+        };
+        let key = request.made(tenant.status, self.limits_of(tenant_id));
+        self.keys.push(key.clone());
+        self.tell(&CatalogChange::ApiKey(key.id.clone()));
+        Ok(key)
+    }
+
+    /// The key as it is now.
+    fn key(&self, id: &ApiKeyId) -> Option<ApiKey> {
+        self.keys.iter().find(|key| key.id == *id).map(|key| self.told(key))
+    }
+
+    /// With what its tenant says of it.
+    fn told(&self, key: &ApiKey) -> ApiKey {
+        let tenant_id = key.owner.tenant_id;
+        let status = self.tenants.iter().find(|tenant| tenant.id == tenant_id).map(|tenant| tenant.status);
+        ApiKey {
+            tenant_status: status.unwrap_or(key.tenant_status),
+            tenant_limits: self.limits_of(tenant_id),
+            ..key.clone()
+        }
+    }
+
+    fn change_key(&mut self, id: &ApiKeyId, change: impl FnOnce(&mut ApiKey)) -> Option<ApiKey> {
+        change(self.keys.iter_mut().find(|key| key.id == *id)?);
+        self.tell(&CatalogChange::ApiKey(id.clone()));
+        self.key(id)
+    }
+}
+
+fn next(last: Option<i64>) -> i64 {
+    last.unwrap_or_default() + 1
+}
+
+impl Catalog for MemoryStore {
+    fn provision(&self, request: &Provisioning) -> Result<Provisioned, CreateError> {
+        let mut state = self.available()?;
+        let tenant = state.add_tenant(&request.tenant, request.created_at)?;
+        let workspace = state.add_workspace(tenant.id, &request.workspace, request.created_at)?;
+        let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
+        state.add_key(&request.key(owner))?;
+        let samples = Submission { owner, received_at: request.created_at, events: request.samples.clone() };
+        let stored = samples.events.iter().filter(|event| state.store(&samples, event) == Outcome::Accepted);
+        let stored = stored.count();
+        Ok(Provisioned::new(owner, request, stored))
+    }
+
+    fn has_tenants(&self) -> Result<bool, StoreError> {
+        self.available().map(|state| !state.tenants.is_empty())
+    }
+
+    fn tenants(&self, after: Option<TenantId>, limit: usize) -> Result<Vec<Tenant>, StoreError> {
+        let state = self.available()?;
+        Ok(state.tenants.iter().filter(|tenant| Some(tenant.id) > after).take(limit).cloned().collect())
+    }
+
+    fn tenant(&self, which: &TenantRef) -> Result<Option<(Tenant, LimitOverrides)>, StoreError> {
+        let state = self.available()?;
+        let found = state.tenants.iter().find(|tenant| match which {
+            TenantRef::Name(name) => tenant.name.folded() == name.folded(),
+            TenantRef::Id(id) => tenant.id == *id,
+        });
+        Ok(found.map(|tenant| (tenant.clone(), state.limits_of(tenant.id))))
+    }
+
+    fn create_tenant(&self, name: &Name, created_at: Timestamp) -> Result<Tenant, CreateError> {
+        self.available()?.add_tenant(name, created_at)
+    }
+
+    fn suspend_tenant(&self, id: TenantId, suspended: bool) -> Result<Option<Tenant>, StoreError> {
+        let mut state = self.available()?;
+        let status = if suspended { TenantStatus::Suspended } else { TenantStatus::Active };
+        let found = state.tenants.iter_mut().find(|tenant| tenant.id == id).map(|tenant| {
+            if tenant.status != TenantStatus::Deleting {
+                tenant.status = status;
+            }
+            tenant.clone()
+        });
+        state.tell(&CatalogChange::Tenant(id));
+        Ok(found)
+    }
+
+    fn set_limits(
+        &self,
+        id: TenantId,
+        changes: &[(LimitName, Option<u64>)],
+    ) -> Result<Option<LimitOverrides>, StoreError> {
+        let mut state = self.available()?;
+        if !state.tenants.iter().any(|tenant| tenant.id == id) {
+            return Ok(None);
+        }
+        let limits = state.limits.entry(id).or_default();
+        changes.iter().for_each(|(name, value)| limits.set(*name, *value));
+        let limits = *limits;
+        state.tell(&CatalogChange::Tenant(id));
+        Ok(Some(limits))
+    }
+
+    fn workspaces(&self, tenant_id: TenantId) -> Result<Vec<Workspace>, StoreError> {
+        let state = self.available()?;
+        Ok(state.workspaces.iter().filter(|workspace| workspace.tenant_id == tenant_id).cloned().collect())
+    }
+
+    fn create_workspace(
+        &self,
+        tenant_id: TenantId,
+        name: &Name,
+        created_at: Timestamp,
+    ) -> Result<Workspace, CreateError> {
+        self.available()?.add_workspace(tenant_id, name, created_at)
+    }
+
+    fn api_keys(&self, tenant_id: TenantId) -> Result<Vec<ApiKey>, StoreError> {
+        let state = self.available()?;
+        Ok(state.keys.iter().filter(|key| key.owner.tenant_id == tenant_id).map(|key| state.told(key)).collect())
+    }
+
+    fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.available().map(|state| state.key(id))
+    }
+
+    fn create_api_key(&self, request: &KeyRequest) -> Result<ApiKey, CreateError> {
+        self.available()?.add_key(request)
+    }
+
+    fn expire_api_key(&self, id: &ApiKeyId, expires_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        let shorten = |key: &mut ApiKey| {
+            key.expires_at = Some(key.expires_at.map_or(expires_at, |before| before.min(expires_at)));
+        };
+        Ok(self.available()?.change_key(id, shorten))
+    }
+
+    fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        let revoke = |key: &mut ApiKey| {
+            key.revoked_at.get_or_insert(revoked_at);
+        };
+        Ok(self.available()?.change_key(id, revoke))
+    }
+
+    fn note_key_uses(&self, uses: &[(ApiKeyId, Timestamp)]) -> Result<(), StoreError> {
+        let mut state = self.available()?;
+        for (id, used_at) in uses {
+            for key in state.keys.iter_mut().filter(|key| key.id == *id) {
+                key.last_used_at = key.last_used_at.max(Some(*used_at));
+            }
+        }
+        Ok(())
+    }
+
+    fn watch(&self) -> Result<Box<dyn CatalogWatch>, StoreError> {
+        let (sender, receiver) = channel();
+        self.available()?.watches.push(sender);
+        Ok(Box::new(Watch(receiver)))
+    }
+}
+
+struct Watch(Receiver<CatalogChange>);
+
+impl CatalogWatch for Watch {
+    fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError> {
+        match self.0.recv_timeout(timeout) {
+            Ok(first) => Ok([first].into_iter().chain(self.0.try_iter()).collect()),
+            Err(RecvTimeoutError::Timeout) => Ok(Vec::new()),
+            Err(RecvTimeoutError::Disconnected) => Err(StoreError::Unavailable("the store is gone".into())),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The port of the catalogue over a database's own statements: which of them read, which change, and what their faults mean.
+//!
+//! Written once for both databases. A store brings `reading` and `changing`, which run a body on a connection; the statements
+//! are its module `catalog`.
+
+/// Implements [`mercurio_domain::store::Catalog`] for a store beside a module `catalog`.
+macro_rules! catalog_port {
+    ($store:ty) => {
+        impl ::mercurio_domain::store::Catalog for $store {
+            fn provision(&self, request: &Provisioning) -> Result<Provisioned, CreateError> {
+                Ok(self.provisioning(request)?)
+            }
+
+            fn has_tenants(&self) -> Result<bool, StoreError> {
+                Ok(self.reading(catalog::has_tenants)?)
+            }
+
+            fn tenants(&self, after: Option<TenantId>, limit: usize) -> Result<Vec<Tenant>, StoreError> {
+                Ok(self.reading(|connection| catalog::tenants(connection, after, limit))?)
+            }
+
+            fn tenant(&self, which: &TenantRef) -> Result<Option<(Tenant, LimitOverrides)>, StoreError> {
+                Ok(self.reading(|connection| catalog::tenant(connection, which))?)
+            }
+
+            fn create_tenant(&self, name: &Name, created_at: Timestamp) -> Result<Tenant, CreateError> {
+                Ok(self.changing(|connection| catalog::create_tenant(connection, name, created_at))?)
+            }
+
+            fn suspend_tenant(&self, id: TenantId, suspended: bool) -> Result<Option<Tenant>, StoreError> {
+                Ok(self.changing(|connection| catalog::suspend_tenant(connection, id, suspended))?)
+            }
+
+            fn set_limits(
+                &self,
+                id: TenantId,
+                changes: &[(LimitName, Option<u64>)],
+            ) -> Result<Option<LimitOverrides>, StoreError> {
+                Ok(self.changing(|connection| catalog::set_limits(connection, id, changes))?)
+            }
+
+            fn workspaces(&self, tenant_id: TenantId) -> Result<Vec<Workspace>, StoreError> {
+                Ok(self.reading(|connection| catalog::workspaces(connection, tenant_id))?)
+            }
+
+            fn create_workspace(
+                &self,
+                tenant_id: TenantId,
+                name: &Name,
+                created_at: Timestamp,
+            ) -> Result<Workspace, CreateError> {
+                Ok(self.changing(|connection| catalog::create_workspace(connection, tenant_id, name, created_at))?)
+            }
+
+            fn api_keys(&self, tenant_id: TenantId) -> Result<Vec<ApiKey>, StoreError> {
+                Ok(self.reading(|connection| catalog::api_keys(connection, tenant_id))?)
+            }
+
+            fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+                Ok(self.reading(|connection| catalog::find_api_key(connection, id))?)
+            }
+
+            fn create_api_key(&self, request: &KeyRequest) -> Result<ApiKey, CreateError> {
+                Ok(self.changing(|connection| catalog::create_api_key(connection, request))?)
+            }
+
+            fn expire_api_key(&self, id: &ApiKeyId, expires_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+                Ok(self.changing(|connection| catalog::expire_api_key(connection, id, expires_at))?)
+            }
+
+            fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+                Ok(self.changing(|connection| catalog::revoke_api_key(connection, id, revoked_at))?)
+            }
+
+            fn note_key_uses(&self, uses: &[(ApiKeyId, Timestamp)]) -> Result<(), StoreError> {
+                Ok(self.changing(|connection| catalog::note_key_uses(connection, uses))?)
+            }
+
+            fn watch(&self) -> Result<Box<dyn CatalogWatch>, StoreError> {
+                Ok(Box::new(self.watching()?))
+            }
+        }
+    };
+}
+
+pub(crate) use catalog_port;
