@@ -1,34 +1,34 @@
-//! How much a tenant may send: a bucket of requests and a bucket of events each, in this process.
+//! How much a tenant may send: a bucket of requests and a bucket of events each.
 //!
 //! A bucket is asked before the work that it stands for: one token for a request before its body is read, one for each event
 //! before any is validated. What is left is told in the headers of every answer to a write
-//! (draft-ietf-httpapi-ratelimit-headers). Not here: the numbers, which are the tenant's [`Limits`].
+//! (draft-ietf-httpapi-ratelimit-headers). The buckets of this process come first, since they cost nothing; where servers
+//! share the limits through Redis, those there decide. Not here: the numbers, which are the tenant's [`Limits`].
 
 mod buckets;
+mod local;
+mod shared;
 
-use std::collections::HashMap;
 use std::fmt::{self, Write};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use governor::clock::{Clock, DefaultClock};
 use mercurio_domain::TenantId;
 use mercurio_domain::limits::{Bucket, Limits};
 
-use buckets::Buckets;
+use local::LocalBuckets;
+pub use shared::{RedisUrl, SharedBuckets};
 
-/// Tenants above which those are looked for that have not sent for so long that their buckets are full again.
-const SWEEP_ABOVE: usize = 1_000;
+/// What is left, and whether there was enough.
+pub type Answer = (RateLimitState, Result<(), Exceeded>);
 
 /// The buckets of all tenants. Shared by all workers.
 pub struct RateLimits<C: Clock + Clone = DefaultClock> {
-    clock: C,
-    tenants: RwLock<Tenants<C>>,
-}
-
-struct Tenants<C: Clock + Clone> {
-    buckets: HashMap<TenantId, Arc<Buckets<C>>>,
-    /// At how many tenants the next sweep is due.
-    sweep_at: usize,
+    /// With the whole limit: more than that passes on no server.
+    whole: LocalBuckets<C>,
+    /// With this server's share of it, for while Redis is away.
+    shares: LocalBuckets<C>,
+    shared: Option<Arc<SharedBuckets>>,
 }
 
 /// What is left of a tenant's buckets.
@@ -71,81 +71,77 @@ pub struct Exceeded {
 }
 
 impl RateLimits {
-    /// Buckets that are full.
+    /// Buckets that are full; `shared` ones where several servers share the limits.
     #[must_use]
-    pub fn new() -> Self {
-        Self::with_clock(DefaultClock::default())
-    }
-}
-
-impl Default for RateLimits {
-    fn default() -> Self {
-        Self::new()
+    pub fn new(shared: Option<Arc<SharedBuckets>>) -> Self {
+        let clock = DefaultClock::default();
+        Self { whole: LocalBuckets::with_clock(clock.clone()), shares: LocalBuckets::with_clock(clock), shared }
     }
 }
 
 impl<C: Clock + Clone> RateLimits<C> {
-    /// Buckets that fill by another clock.
-    pub fn with_clock(clock: C) -> Self {
-        Self { clock, tenants: RwLock::new(Tenants { buckets: HashMap::new(), sweep_at: SWEEP_ABOVE }) }
+    /// The buckets that several servers share, if they do.
+    #[must_use]
+    pub fn shared(&self) -> Option<&SharedBuckets> {
+        self.shared.as_deref()
     }
 
-    /// Takes one token from the bucket of requests.
+    /// Takes one token from this server's bucket of requests. Whether those that are shared have one is asked together
+    /// with the events'.
     ///
     /// # Errors
     /// [`Exceeded`]: there is none, and none was taken.
-    pub fn take_request(&self, tenant_id: TenantId, limits: &Limits) -> (RateLimitState, Result<(), Exceeded>) {
-        let Some(buckets) = self.buckets(tenant_id, limits) else {
-            return (RateLimitState::default(), Ok(()));
-        };
-        let taken = buckets.requests.take(1, &self.clock);
-        (buckets.state(), taken)
+    pub fn take_request(&self, tenant_id: TenantId, limits: &Limits) -> Answer {
+        self.whole.take_request(tenant_id, limits)
     }
 
     /// Takes as many tokens from the bucket of events.
     ///
     /// # Errors
     /// [`Exceeded`]: there are fewer, and none was taken.
-    pub fn take_events(
-        &self,
-        tenant_id: TenantId,
-        limits: &Limits,
-        events: usize,
-    ) -> (RateLimitState, Result<(), Exceeded>) {
-        let Some(buckets) = self.buckets(tenant_id, limits) else {
-            return (RateLimitState::default(), Ok(()));
+    pub async fn take_events(&self, tenant_id: TenantId, limits: &Limits, events: usize) -> Answer {
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        let answer = self.whole.take_events(tenant_id, limits, events);
+        let Some(shared) = self.shared.as_ref().filter(|_| answer.1.is_ok() && is_limited(limits)) else {
+            return answer;
         };
-        let taken = buckets.events.take(u32::try_from(events).unwrap_or(u32::MAX), &self.clock);
-        (buckets.state(), taken)
+        if let Some(answer) = shared.take(tenant_id, limits, (1, events)).await {
+            return answer;
+        }
+        let limits = share(limits, shared.servers());
+        let answer = self.shares.take_request(tenant_id, &limits);
+        if answer.1.is_err() {
+            return answer;
+        }
+        self.shares.take_events(tenant_id, &limits, events)
     }
 
     /// What is left, without taking anything.
-    pub fn state(&self, tenant_id: TenantId, limits: &Limits) -> RateLimitState {
-        self.buckets(tenant_id, limits).map(|buckets| buckets.state()).unwrap_or_default()
+    pub async fn state(&self, tenant_id: TenantId, limits: &Limits) -> RateLimitState {
+        let Some(shared) = self.shared.as_ref().filter(|_| is_limited(limits)) else {
+            return self.whole.state(tenant_id, limits);
+        };
+        match shared.take(tenant_id, limits, (0, 0)).await {
+            Some((state, _)) => state,
+            None => self.shares.state(tenant_id, &share(limits, shared.servers())),
+        }
     }
+}
 
-    /// The tenant's buckets; new and full ones where its limits have changed. `None` where it has no limits.
-    fn buckets(&self, tenant_id: TenantId, limits: &Limits) -> Option<Arc<Buckets<C>>> {
-        let sizes = (limits.requests_bucket(), limits.events_bucket());
-        if sizes == (None, None) {
-            return None;
-        }
-        let known = self.tenants.read().unwrap_or_else(PoisonError::into_inner).buckets.get(&tenant_id).cloned();
-        if let Some(known) = known.filter(|known| known.sizes() == sizes) {
-            return Some(known);
-        }
-        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        // Another request may have been faster.
-        if let Some(known) = tenants.buckets.get(&tenant_id).filter(|known| known.sizes() == sizes) {
-            return Some(Arc::clone(known));
-        }
-        if tenants.buckets.len() >= tenants.sweep_at {
-            tenants.buckets.retain(|_, buckets| !buckets.are_full());
-            tenants.sweep_at = SWEEP_ABOVE.max(2 * tenants.buckets.len());
-        }
-        let buckets = Arc::new(Buckets::new(sizes, &self.clock));
-        tenants.buckets.insert(tenant_id, Arc::clone(&buckets));
-        Some(buckets)
+fn is_limited(limits: &Limits) -> bool {
+    limits.requests_per_second > 0 || limits.events_per_second > 0
+}
+
+/// What one of so many servers may let pass.
+fn share(limits: &Limits, servers: u32) -> Limits {
+    let part = |number: u32| number.div_ceil(servers);
+    let burst = |bucket: Option<Bucket>| bucket.map_or(0, |bucket| part(bucket.burst));
+    Limits {
+        events_per_second: part(limits.events_per_second),
+        events_burst: burst(limits.events_bucket()),
+        requests_per_second: part(limits.requests_per_second),
+        requests_burst: burst(limits.requests_bucket()),
+        ..*limits
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use governor::clock::FakeRelativeClock;
 
+use super::local::SWEEP_ABOVE;
 use super::*;
 
 const TENANT: TenantId = TenantId(1);
@@ -12,9 +13,9 @@ fn limits(events_per_second: u32, events_burst: u32) -> Limits {
     Limits { events_per_second, events_burst, max_batch_events: 10, ..Limits::default() }
 }
 
-fn buckets() -> (RateLimits<FakeRelativeClock>, FakeRelativeClock) {
+fn buckets() -> (LocalBuckets<FakeRelativeClock>, FakeRelativeClock) {
     let clock = FakeRelativeClock::default();
-    (RateLimits::with_clock(clock.clone()), clock)
+    (LocalBuckets::with_clock(clock.clone()), clock)
 }
 
 fn remaining(state: RateLimitState) -> Option<u32> {
@@ -107,4 +108,15 @@ fn tenants_whose_buckets_are_full_again_are_forgotten_and_others_are_not() {
     assert!(known < 10, "{known}");
     assert!(buckets.take_events(TenantId(0), &limits, 10).1.is_err());
     assert!(buckets.take_events(TenantId(7), &limits, 1).1.is_err());
+}
+
+#[test]
+fn the_shares_of_all_servers_are_the_limit_and_hold_a_batch() {
+    let limits = limits(100, 1_000);
+    for (servers, per_second, burst) in [(1, 100, 1_000), (2, 50, 500), (3, 34, 334), (1_000, 1, 10)] {
+        let bucket = share(&limits, servers).events_bucket();
+        assert_eq!(bucket, Some(Bucket { per_second, burst }), "{servers}");
+    }
+    let unlimited = Limits { events_per_second: 0, requests_per_second: 0, ..limits };
+    assert!(!is_limited(&share(&unlimited, 3)));
 }

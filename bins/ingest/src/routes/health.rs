@@ -84,9 +84,15 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
     let writer_available = state.writer.is_available();
     let depth = state.writer.depth();
     let busy = depth.events * 10 > depth.capacity * 8;
+    let redis = state.rate_limits.shared().map(|shared| RedisCheck {
+        status: word(shared.is_available()),
+        servers: shared.servers(),
+        fallbacks: shared.fallbacks(),
+    });
+    let alone = state.rate_limits.shared().is_some_and(|shared| !shared.is_available());
     let (code, status) = if !ping.available || !writer_available || state.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-    } else if busy {
+    } else if busy || alone {
         (StatusCode::OK, "degraded")
     } else {
         (StatusCode::OK, "ok")
@@ -109,6 +115,7 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
                 queue_depth: depth.events,
                 queue_capacity: depth.capacity,
             },
+            redis,
         },
         system: System {
             memory_bytes: process::resident_memory_bytes(),
@@ -168,6 +175,18 @@ struct Health {
 struct Checks {
     database: DatabaseCheck,
     writer: WriterCheck,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis: Option<RedisCheck>,
+}
+
+/// The rate limits that servers share. Without them each server goes on with its share.
+#[derive(Serialize)]
+struct RedisCheck {
+    status: &'static str,
+    /// Servers that share, when Redis last told.
+    servers: u32,
+    /// Requests that this server decided alone.
+    fallbacks: u64,
 }
 
 #[derive(Serialize)]

@@ -14,7 +14,7 @@ use crate::state::AppState;
 /// Tells the limits. Any valid key may ask, and asking takes nothing from the buckets.
 pub async fn limits(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let caller = authenticate(&state, &request, None, KeyPlaces::Headers).await?;
-    let left = state.rate_limits.state(caller.owner.tenant_id, &caller.limits);
+    let left = state.rate_limits.state(caller.owner.tenant_id, &caller.limits).await;
     RequestFacts::tell(&request, |facts| facts.rate_limit = Some(left));
     Ok(HttpResponse::Ok().json(LimitsAnswer {
         limits: caller.limits,

@@ -25,7 +25,7 @@ use crate::auth::{Caller, KeyPlaces, authenticate};
 use crate::body;
 use crate::edge::RequestFacts;
 use crate::problem::{EventFaults, Problem};
-use crate::rate_limit::{Exceeded, RateLimitState};
+use crate::rate_limit::{Answer, Exceeded};
 use crate::state::AppState;
 
 const X_EVENT_SCHEMA_VERSION: HeaderName = HeaderName::from_static("x-event-schema-version");
@@ -86,11 +86,7 @@ async fn admit(state: &AppState, request: &HttpRequest) -> Result<Caller, Proble
 }
 
 /// Notes what is left of the tenant's buckets, for the answer's headers, and refuses where there was too little.
-fn admitted(
-    state: &AppState,
-    request: &HttpRequest,
-    (left, taken): (RateLimitState, Result<(), Exceeded>),
-) -> Result<(), Problem> {
+fn admitted(state: &AppState, request: &HttpRequest, (left, taken): Answer) -> Result<(), Problem> {
     RequestFacts::tell(request, |facts| facts.rate_limit = Some(left));
     taken.map_err(|Exceeded { retry_after_seconds }| {
         state.metrics.record_rate_limited();
@@ -108,7 +104,7 @@ async fn store(
     source: &Source,
     envelope: Envelope<'_>,
 ) -> Result<Vec<Verdict>, Problem> {
-    let taken = state.rate_limits.take_events(owner.tenant_id, &limits, envelope.items.len());
+    let taken = state.rate_limits.take_events(owner.tenant_id, &limits, envelope.items.len()).await;
     admitted(state, request, taken)?;
     let reception = Reception {
         received_at,

@@ -14,6 +14,7 @@ use mercurio_observability::{LogFormat, LogLevel};
 use mercurio_pipeline::WriterOptions;
 use mercurio_storage::DatabaseUrl;
 
+use crate::rate_limit::RedisUrl;
 use crate::state::Settings;
 
 /// Everything that can be set.
@@ -35,6 +36,10 @@ pub struct Config {
     pub geoip_db: Option<PathBuf>,
     /// How long an API key is kept without asking the database.
     pub key_cache: Duration,
+    /// Where servers share the rate limits of tenants, if they do.
+    pub redis_url: Option<RedisUrl>,
+    /// How long Redis may take to answer before the server decides alone.
+    pub redis_timeout: Duration,
     /// How much the writer takes on.
     pub writer: WriterOptions,
     /// Threads that serve HTTP; none set: as many as there are processors.
@@ -129,6 +134,8 @@ impl Config {
             client_ip: reader.value("MERCURIO_CLIENT_IP", ClientIpPolicy::default()),
             geoip_db: reader.optional("MERCURIO_GEOIP_DB"),
             key_cache: reader.seconds("MERCURIO_KEY_CACHE_SECONDS", 5, 0, 3600),
+            redis_url: reader.parsed("MERCURIO_REDIS_URL", None, |text| RedisUrl::parse(text).map(Some)),
+            redis_timeout: Duration::from_millis(reader.number("MERCURIO_REDIS_TIMEOUT_MS", 100, 1, 10_000)),
             writer,
             workers: match reader.number("MERCURIO_WORKERS", 0, 0, 1024) {
                 0 => None,
@@ -267,8 +274,12 @@ mod tests {
 
     #[test]
     fn no_mistake_tells_a_password() {
-        let error = read(&[("DATABASE_URL", "postgres://u:hunter2@db.example:99999999/m")]).unwrap_err();
-        assert!(!error.to_string().contains("hunter2"), "{error}");
+        for name in ["DATABASE_URL", "MERCURIO_REDIS_URL"] {
+            let error = read(&[(name, "postgres://u:hunter2@db.example:99999999/m")]).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        let config = read(&[("MERCURIO_REDIS_URL", "redis://:hunter2@localhost:6379/3")]).unwrap();
+        assert_eq!(format!("{:?}", config.redis_url), "Some(RedisUrl(localhost:6379))");
     }
 
     #[test]

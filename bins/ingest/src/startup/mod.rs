@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use mercurio_domain::Clock;
+use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{Backend, SchemaState, Store, StoreError};
 use mercurio_enrichment::{Enricher, EnricherOptions, GeoDatabase};
 use mercurio_observability::{
@@ -29,7 +30,7 @@ use crate::catalog_watch::CatalogWatch;
 use crate::clock::{SystemClock, UuidV7Ids};
 use crate::key_cache::KeyCache;
 use crate::key_uses::KeyUses;
-use crate::rate_limit::RateLimits;
+use crate::rate_limit::{RateLimits, RedisUrl, SharedBuckets};
 use crate::routes::Surface;
 use crate::routes::health::DatabaseProbe;
 use crate::state::{AppState, Lifecycle};
@@ -118,11 +119,12 @@ async fn serve(config: Config, log: Logger, terminal: bool) -> Result<(), StartE
     let watch = CatalogWatch::start(Arc::clone(&store), keys.clone(), Arc::clone(&key_uses), log.clone()).map_err(
         |source| StartError::Io { what: "the thread that watches the catalogue can't be started".to_owned(), source },
     )?;
+    let shared = config.redis_url.clone().map(|url| share_limits(url, &config, &log));
     let state = Data::new(AppState {
         writer: writer.handle(),
         keys,
         key_uses,
-        rate_limits: RateLimits::new(),
+        rate_limits: RateLimits::new(shared.clone()),
         database: DatabaseProbe::new(Arc::clone(&store)),
         store,
         enricher,
@@ -143,8 +145,19 @@ async fn serve(config: Config, log: Logger, terminal: bool) -> Result<(), StartE
     }
     let gently = stop.told().await;
     let stopped = shut_down(&config, &state, &log, servers, &writer, gently).await;
+    if let Some(shared) = shared {
+        shared.close();
+    }
     drop(watch);
     stopped
+}
+
+/// Starts the task that reaches Redis.
+fn share_limits(url: RedisUrl, config: &Config, log: &Logger) -> Arc<SharedBuckets> {
+    let shared = Arc::new(SharedBuckets::new(config.redis_timeout, log.clone()));
+    let server_id = UuidV7Ids.next_uuid().to_string();
+    actix_web::rt::spawn(Arc::clone(&shared).keep(url, server_id));
+    shared
 }
 
 fn open_store(config: &Config, log: &Logger) -> Result<Arc<dyn Store>, StartError> {

@@ -60,7 +60,7 @@ impl House {
             writer: writer.handle(),
             keys: KeyCache::new(store.clone(), Duration::ZERO),
             key_uses: Arc::default(),
-            rate_limits: RateLimits::new(),
+            rate_limits: RateLimits::new(None),
             database: DatabaseProbe::new(store.clone()),
             lifecycle: Lifecycle::default(),
             enricher: Enricher::new(EnricherOptions::default()),

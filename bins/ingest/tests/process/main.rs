@@ -11,6 +11,8 @@ mod kill;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod shared_limits;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod stop;

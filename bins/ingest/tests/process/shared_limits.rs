@@ -1,0 +1,277 @@
+//! Limits that two servers share through a real Redis: their sum, and how they live without it.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use mercurio_domain::TenantId;
+use mercurio_domain::limits::LimitName;
+use mercurio_domain::store::TenantRef;
+use mercurio_domain::tenant::Name;
+use serde_json::Value;
+
+use crate::client::{Answer, Client, stored_ids};
+use crate::server::{House, Server, command};
+
+/// Within which a server must have found Redis, or found out that it is gone.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A Redis of the test's own. Dropping it kills it.
+struct Redis {
+    child: Child,
+    port: u16,
+    dir: tempfile::TempDir,
+}
+
+impl Redis {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let dir = tempfile::tempdir().unwrap();
+        Self { child: Self::spawn(port, &dir), port, dir }
+    }
+
+    fn spawn(port: u16, dir: &tempfile::TempDir) -> Child {
+        let mut redis = Command::new("redis-server");
+        redis.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        redis.args(["--requirepass", "not-for-the-log"]).arg("--dir").arg(dir.path());
+        let child = redis.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(start.elapsed() < PATIENCE, "redis does not listen");
+            sleep(Duration::from_millis(10));
+        }
+        child.expect("redis-server is there")
+    }
+
+    fn url(&self) -> String {
+        format!("redis://:not-for-the-log@127.0.0.1:{}/0", self.port)
+    }
+
+    fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn restart(&mut self) {
+        self.child = Self::spawn(self.port, &self.dir);
+    }
+
+    fn cli(&self, words: &[&str]) {
+        let mut cli = Command::new("redis-cli");
+        cli.args(["-p", &self.port.to_string(), "-a", "not-for-the-log"]).args(words);
+        assert!(cli.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+struct Pair {
+    house: House,
+    redis: Redis,
+    servers: [Server; 2],
+    tenant_id: TenantId,
+}
+
+impl Pair {
+    /// Two servers, and a tenant of `per_second` events and a burst of `burst`.
+    fn with(per_second: u64, burst: u64) -> Self {
+        let (house, redis) = (House::postgres(), Redis::start());
+        let store = house.database.store();
+        let which = TenantRef::Name(Name::parse("acme").unwrap());
+        let tenant_id = store.tenant(&which).unwrap().unwrap().0.id;
+        let limits = [(LimitName::EventsPerSecond, Some(per_second)), (LimitName::EventsBurst, Some(burst))];
+        store.set_limits(tenant_id, &limits).unwrap();
+        let servers = [(); 2].map(|()| {
+            let mut command = command(&house.database.url_text());
+            Server::with(command.env("MERCURIO_REDIS_URL", redis.url()))
+        });
+        let pair = Self { house, redis, servers, tenant_id };
+        pair.until_redis("ok", 2);
+        pair
+    }
+
+    fn connect(&self, server: usize) -> Client {
+        Client::connect(self.servers[server].addr).unwrap()
+    }
+
+    fn health(&self, server: usize) -> Value {
+        self.connect(server).get("/health", "").unwrap().json
+    }
+
+    /// Waits until both servers say so of Redis.
+    #[track_caller]
+    fn until_redis(&self, status: &str, servers: u64) {
+        let start = Instant::now();
+        loop {
+            let told = [0, 1].map(|server| self.health(server));
+            let is_so = |health: &Value| {
+                let redis = &health["checks"]["redis"];
+                redis["status"] == status && redis["servers"] == servers
+            };
+            if told.iter().all(is_so) {
+                let expected = if status == "ok" { "ok" } else { "degraded" };
+                assert!(told.iter().all(|health| health["status"] == expected), "{told:?}");
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{told:?}");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn send(&self, client: &mut Client, name: &str, events: usize) -> Answer {
+        let ids: Vec<_> = (0..events).map(|number| format!("{name} {number}")).collect();
+        client.batch(&ids, &self.house.key).unwrap()
+    }
+
+    /// Sends batches of ten to both servers at once, from two connections each; the events that were taken, and the seconds.
+    fn flood(&self, name: &str, length: Duration) -> (usize, f64) {
+        let start = Instant::now();
+        let taken = std::thread::scope(|scope| {
+            let sending = [0, 1, 0, 1].into_iter().enumerate().map(|(connection, server)| {
+                scope.spawn(move || {
+                    let (mut client, mut taken) = (self.connect(server), 0);
+                    for number in 0.. {
+                        if start.elapsed() >= length {
+                            break;
+                        }
+                        let answer = self.send(&mut client, &format!("{name} {connection} {number}"), 10);
+                        match answer.status {
+                            200 => taken += 10,
+                            429 => sleep(Duration::from_millis(2)),
+                            status => panic!("{status}: {}", answer.json),
+                        }
+                    }
+                    taken
+                })
+            });
+            let sending: Vec<_> = sending.collect();
+            sending.into_iter().map(|sending| sending.join().unwrap()).sum()
+        });
+        (taken, start.elapsed().as_secs_f64())
+    }
+}
+
+#[test]
+fn two_servers_together_never_pass_the_limit() {
+    let pair = Pair::with(1_000, 100);
+    let (taken, seconds) = pair.flood("flood", Duration::from_secs(3));
+    let allowed = 100.0 + 1_000.0 * seconds;
+    let share = taken as f64 / allowed;
+    eprintln!("{taken} of {allowed:.0} events: {share:.4}");
+    assert!(share <= 1.01, "{taken} of {allowed}");
+    assert!(share > 0.8, "{taken} of {allowed}");
+    let stored = stored_ids(pair.servers[0].addr, &pair.house.key).len();
+    assert_eq!(stored, taken, "what was refused was not stored");
+    assert_eq!(pair.health(0)["checks"]["redis"]["fallbacks"], 0);
+}
+
+#[test]
+fn a_batch_that_redis_refuses_is_refused_whole_and_told_like_any_other() {
+    let pair = Pair::with(1, 60);
+    let (mut first, mut second) = (pair.connect(0), pair.connect(1));
+    assert_eq!(pair.send(&mut first, "a", 40).status, 200);
+    let refused = pair.send(&mut second, "b", 30);
+    assert_eq!((refused.status, &refused.json["code"]), (429, &Value::from("rate_limited")));
+    assert!(refused.retry_after.is_some_and(|seconds| (5..=10).contains(&seconds.parse::<u32>().unwrap())));
+    let told = second.get("/v1/limits", &pair.house.key).unwrap().json;
+    let left = told["remaining"]["events"]["remaining"].as_u64().unwrap();
+    assert!((20..25).contains(&left), "{told}");
+    assert_eq!(pair.send(&mut second, "c", 20).status, 200);
+}
+
+#[test]
+fn a_clock_that_goes_back_an_hour_empties_the_buckets_and_no_more() {
+    let pair = Pair::with(20, 50);
+    let mut client = pair.connect(0);
+    assert_eq!(pair.send(&mut client, "before", 50).status, 200);
+    // As it would stand there had the clock been an hour ahead: full in an hour and a bit, counted from 2026 in microseconds.
+    let since_2026 = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() - 1_767_225_600;
+    let full_at = format!("{}", (since_2026 + 3_602) * 1_000_000);
+    let tenant_id = pair.tenant_id.0;
+    pair.redis.cli(&["set", &format!("mercurio:rate:{{{tenant_id}}}:events"), &full_at, "ex", "3602"]);
+    // The other server's own buckets are full: what it refuses, Redis refuses.
+    let mut client = pair.connect(1);
+    let refused = pair.send(&mut client, "after", 40);
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (429, Some("2")));
+    sleep(Duration::from_millis(2_050));
+    assert_eq!(pair.send(&mut client, "later", 40).status, 200);
+}
+
+#[test]
+fn without_redis_each_server_goes_on_with_its_share_and_returns_by_itself() {
+    let mut pair = Pair::with(400, 100);
+    pair.redis.stop();
+    // Nobody waits for what is not there, and nobody is let through without a limit.
+    let (taken, seconds) = pair.flood("gone", Duration::from_secs(2));
+    // Each begins with its share of the burst, and what was let through before Redis was given up.
+    let allowed = 100.0 + 400.0 * seconds;
+    assert!((taken as f64) <= 1.1 * allowed, "{taken} of {allowed}");
+    assert!((taken as f64) > 0.5 * allowed, "{taken} of {allowed}");
+    pair.until_redis("unavailable", 2);
+    assert!(pair.health(0)["checks"]["redis"]["fallbacks"].as_u64() > Some(0));
+    pair.redis.restart();
+    pair.until_redis("ok", 2);
+    let [first, second] = pair.servers;
+    for server in [first, second] {
+        server.signal("TERM");
+        let (_, lines, _) = server.wait();
+        let count = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+        assert_eq!(count("this server's share"), 1, "{lines:#?}");
+        assert_eq!(count("redis decides rate limits"), 2);
+        assert_eq!(count("not-for-the-log"), 0);
+    }
+}
+
+#[test]
+fn a_redis_that_is_slow_or_hangs_delays_no_request_for_long() {
+    let mut pair = Pair::with(100_000, 100_000);
+    for (number, hang) in [true, false].into_iter().enumerate() {
+        if hang {
+            pair.redis.signal("STOP");
+        } else {
+            pair.redis.cli(&["client", "pause", "2000"]);
+        }
+        let mut client = pair.connect(0);
+        let start = Instant::now();
+        for request in 0..20 {
+            assert_eq!(pair.send(&mut client, &format!("slow {number} {request}"), 1).status, 200);
+        }
+        // One of them waited for the timeout of 100 ms, the others for nothing.
+        assert!(start.elapsed() < Duration::from_millis(1_500), "{:?}", start.elapsed());
+        pair.until_redis("unavailable", 2);
+        if hang {
+            pair.redis.signal("CONT");
+        }
+        pair.until_redis("ok", 2);
+    }
+    assert_eq!(stored_ids(pair.servers[0].addr, &pair.house.key).len(), 40);
+    pair.redis.stop();
+}
+
+#[test]
+fn a_server_that_starts_without_redis_finds_it_later() {
+    let (house, mut redis) = (House::sqlite(), Redis::start());
+    redis.stop();
+    let mut command = command(&house.database.url_text());
+    let server = Server::with(command.env("MERCURIO_REDIS_URL", redis.url()));
+    let mut client = Client::connect(server.addr).unwrap();
+    assert_eq!(client.batch(&["alone".to_owned()], &house.key).unwrap().status, 200);
+    redis.restart();
+    let start = Instant::now();
+    while client.get("/health", "").unwrap().json["checks"]["redis"]["status"] != "ok" {
+        assert!(start.elapsed() < PATIENCE);
+        sleep(Duration::from_millis(20));
+    }
+    assert_eq!(client.batch(&["together".to_owned()], &house.key).unwrap().status, 200);
+}
