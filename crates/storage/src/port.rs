@@ -1,5 +1,7 @@
 //! The port of the catalogue over a database's own statements: which of them read, which change, and what their faults mean.
 //!
+//! The port of housekeeping goes the same way, with the modules `removal` beside `catalog`.
+//!
 //! Written once for both databases. A store brings `reading` and `changing`, which run a body on a connection; the statements
 //! are its module `catalog`.
 
@@ -78,6 +80,29 @@ macro_rules! catalog_port {
 
             fn watch(&self) -> Result<Box<dyn CatalogWatch>, StoreError> {
                 Ok(Box::new(self.watching()?))
+            }
+        }
+
+        impl ::mercurio_domain::store::Housekeeping for $store {
+            fn count_events(&self, owner: Owner) -> Result<u64, StoreError> {
+                Ok(self.reading(|connection| removal::count_events(connection, owner))?)
+            }
+
+            fn begin_deletion(&self, tenant_id: TenantId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+                Ok(self.changing(|connection| removal::begin_deletion(connection, tenant_id, now))?)
+            }
+
+            fn remove_events(
+                &self,
+                which: &Removal,
+                removed_at: Timestamp,
+                from: Option<&Place>,
+            ) -> Result<Removed, StoreError> {
+                Ok(self.changing(|connection| removal::remove_events(connection, which, removed_at, from))?)
+            }
+
+            fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<CatalogRows>, StoreError> {
+                Ok(self.changing(|connection| removal::finish_deletion(connection, tenant_id))?)
             }
         }
     };

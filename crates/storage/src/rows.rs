@@ -50,7 +50,7 @@ fn instant(micros: Micros) -> Result<Timestamp, Failure> {
     Timestamp::from_micros(micros.0).ok_or(Failure::Unreadable("a time"))
 }
 
-fn instant_if_any(micros: Option<Micros>) -> Result<Option<Timestamp>, Failure> {
+pub(crate) fn instant_if_any(micros: Option<Micros>) -> Result<Option<Timestamp>, Failure> {
     micros.map(instant).transpose()
 }
 

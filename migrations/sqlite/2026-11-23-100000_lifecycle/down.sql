@@ -7,5 +7,7 @@ DROP TRIGGER tenants_tell_delete;
 DROP TRIGGER tenants_tell_update;
 DROP TABLE tenant_limits;
 DROP TABLE catalog_changes;
+DELETE FROM events WHERE removed_at IS NOT NULL;
+ALTER TABLE events DROP COLUMN removed_at;
 ALTER TABLE api_keys DROP COLUMN last_used_at;
 ALTER TABLE tenants DROP COLUMN deleted_at;

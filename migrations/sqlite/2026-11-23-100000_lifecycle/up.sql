@@ -6,6 +6,9 @@ ALTER TABLE tenants ADD COLUMN deleted_at INTEGER;
 -- When the key was used last, to the minute.
 ALTER TABLE api_keys ADD COLUMN last_used_at INTEGER;
 
+-- Since when the event is gone and only its key is left, so that it stays a duplicate.
+ALTER TABLE events ADD COLUMN removed_at INTEGER;
+
 -- The limits that a tenant has in place of the server's, by the names that settings and JSON have too.
 CREATE TABLE tenant_limits (
     tenant_id INTEGER NOT NULL REFERENCES tenants (id),

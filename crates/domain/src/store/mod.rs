@@ -5,6 +5,7 @@
 
 mod catalog;
 mod error;
+mod housekeeping;
 mod query;
 
 use std::fmt;
@@ -20,6 +21,7 @@ pub use catalog::{
     Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning, TenantRef,
 };
 pub use error::StoreError;
+pub use housekeeping::{CatalogRows, Housekeeping, Person, Place, Removal, Removed};
 pub use query::{CursorError, EventPage, EventQuery, Position};
 
 /// Which database stands behind a store.
@@ -121,7 +123,7 @@ pub trait EventWriter: Send + Sync {
 }
 
 /// Everything that is asked of a database.
-pub trait Store: EventWriter + Catalog {
+pub trait Store: EventWriter + Catalog + Housekeeping {
     /// Which database it is.
     fn backend(&self) -> Backend;
 

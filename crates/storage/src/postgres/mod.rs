@@ -3,6 +3,7 @@
 mod catalog;
 mod events;
 mod recent;
+mod removal;
 mod schema;
 mod watch;
 
@@ -18,8 +19,8 @@ use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides};
 use mercurio_domain::store::{
-    AppendCounts, Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest, Provisioned,
-    Provisioning, SchemaState, Store, StoreError, Submission, TenantRef,
+    AppendCounts, Backend, CatalogRows, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest,
+    Place, Provisioned, Provisioning, Removal, Removed, SchemaState, Store, StoreError, Submission, TenantRef,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::verdict::Outcome;

@@ -83,6 +83,7 @@ diesel::table! {
         traits -> Nullable<Text>,
         context -> Nullable<Text>,
         enrichment -> Text,
+        removed_at -> Nullable<BigInt>,
     }
 }
 

@@ -25,6 +25,7 @@ macro_rules! on_every_store {
 
 mod append;
 mod catalog;
+mod housekeeping;
 mod laws;
 mod pages;
 mod setup;

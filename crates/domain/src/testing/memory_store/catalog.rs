@@ -17,7 +17,7 @@ use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 use crate::verdict::Outcome;
 
 impl State {
-    fn tell(&mut self, change: &CatalogChange) {
+    pub(super) fn tell(&mut self, change: &CatalogChange) {
         self.watches.retain(|watch| watch.send(change.clone()).is_ok());
     }
 

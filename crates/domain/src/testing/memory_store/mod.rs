@@ -2,6 +2,7 @@
 //! fail. It is held to the same suite as the databases.
 
 mod catalog;
+mod housekeeping;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Gate;
 use crate::api_key::ApiKey;
+use crate::clock::Timestamp;
 use crate::event::{EnrichedEvent, StoredEvent};
 use crate::ids::{EventId, EventKey, Owner, TenantId};
 use crate::limits::LimitOverrides;
@@ -34,7 +36,9 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct State {
-    events: HashMap<(TenantId, EventKey), StoredEvent>,
+    /// `None`: the event was erased, and only its key is left.
+    events: HashMap<(TenantId, EventKey), Option<StoredEvent>>,
+    deleting: HashMap<TenantId, Timestamp>,
     order: BTreeMap<(Owner, Position), EventKey>,
     tenants: Vec<Tenant>,
     workspaces: Vec<Workspace>,
@@ -82,7 +86,7 @@ impl MemoryStore {
     /// How many events are stored.
     #[must_use]
     pub fn event_count(&self) -> usize {
-        lock(&self.state).events.len()
+        lock(&self.state).events.values().flatten().count()
     }
 
     fn available(&self) -> Result<MutexGuard<'_, State>, StoreError> {
@@ -116,7 +120,7 @@ impl State {
         let parts = event.parts().clone();
         let position = Position { occurred_at: parts.occurred_at, key: event.key() };
         let enrichment = JsonObject::from_store(event.enrichment().as_str());
-        self.events.insert(key, StoredEvent { owner, received_at, parts, enrichment });
+        self.events.insert(key, Some(StoredEvent { owner, received_at, parts, enrichment }));
         self.order.insert((owner, position), event.key());
         Outcome::Accepted
     }
@@ -154,7 +158,7 @@ impl Store for MemoryStore {
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
         let state = self.available()?;
-        let event = state.events.get(&(owner.tenant_id, EventKey::of(event_id)));
+        let event = state.events.get(&(owner.tenant_id, EventKey::of(event_id))).and_then(Option::as_ref);
         Ok(event.filter(|event| event.owner == owner && event.parts.event_id == *event_id).cloned())
     }
 
@@ -165,7 +169,7 @@ impl Store for MemoryStore {
             .iter()
             .rev()
             .filter(|((of, position), _)| *of == owner && query.after.is_none_or(|after| *position < after))
-            .filter_map(|(_, key)| state.events.get(&(owner.tenant_id, *key)))
+            .filter_map(|(_, key)| state.events.get(&(owner.tenant_id, *key))?.as_ref())
             .filter(|event| matches(query, event))
             .take(query.limit + 1)
             .cloned()

@@ -136,6 +136,7 @@ fn event_query(owner: Owner, key: Key) -> _ {
         .filter(events::tenant_id.eq(tenant_id))
         .filter(events::key.eq(key))
         .filter(events::workspace_id.eq(workspace_id))
+        .filter(events::removed_at.is_null())
         .select(columns)
 }
 
@@ -160,6 +161,7 @@ fn page_query(
         .into_boxed()
         .filter(events::tenant_id.eq(owner.tenant_id.0))
         .filter(events::workspace_id.eq(owner.workspace_id.0))
+        .filter(events::removed_at.is_null())
         .order((events::occurred_at.desc(), events::key.desc()))
         .limit(limit);
     if let Some(after) = query.after {

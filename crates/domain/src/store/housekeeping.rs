@@ -1,0 +1,100 @@
+//! The port of what admins do with many events at once: counting them, and removing them in steps.
+//!
+//! Nothing here takes a lock that a writer would wait for. A removal is many short transactions; who asks for the next step
+//! decides the pace, and a removal that was cut off is simply begun again.
+
+use super::StoreError;
+use crate::clock::Timestamp;
+use crate::ids::{Owner, TenantId};
+
+/// Whose events to remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// All of a tenant, and the keys by which they are known: an id that comes again is new.
+    Tenant(TenantId),
+    /// Those of one person of a tenant. Their keys stay: an event that is sent again stays a duplicate.
+    Person {
+        /// Whose person it is.
+        tenant_id: TenantId,
+        /// The person.
+        person: Person,
+    },
+}
+
+impl Removal {
+    /// The tenant whose events go.
+    #[must_use]
+    pub fn tenant_id(&self) -> TenantId {
+        match self {
+            Self::Tenant(tenant_id) | Self::Person { tenant_id, .. } => *tenant_id,
+        }
+    }
+}
+
+/// Names a person as events do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Person {
+    /// By `user_id`.
+    User(String),
+    /// By `anonymous_id`.
+    Anonymous(String),
+}
+
+/// A place in a removal, whose form is the store's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place(pub String);
+
+/// What one step removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Events.
+    pub events: u64,
+    /// Keys by which events are known to have been stored.
+    pub keys: u64,
+    /// Where the next step begins; `None`: the removal has come to its end.
+    pub next: Option<Place>,
+}
+
+/// What went with a tenant at the end of its deletion.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CatalogRows {
+    /// Its workspaces.
+    pub workspaces: u64,
+    /// Its API keys.
+    pub api_keys: u64,
+}
+
+/// What admins do with many events at once.
+pub trait Housekeeping: Send + Sync {
+    /// How many events the workspace has.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not say.
+    fn count_events(&self, owner: Owner) -> Result<u64, StoreError>;
+
+    /// From now on the tenant is being deleted: no server serves it any more, and nothing makes it active again. Returns since
+    /// when; a second call changes nothing. `None`: no such tenant.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not answer.
+    fn begin_deletion(&self, tenant_id: TenantId, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Removes some events, a few thousand at most, in one transaction. Begins with `None`, goes on with the place that the
+    /// step before told.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the steps before stay.
+    fn remove_events(
+        &self,
+        which: &Removal,
+        removed_at: Timestamp,
+        from: Option<&Place>,
+    ) -> Result<Removed, StoreError>;
+
+    /// Removes what is left of a tenant that is being deleted: workspaces, API keys, limits, itself. `None`: there is no such
+    /// tenant, or nobody began to delete it.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not answer; nothing is removed then.
+    fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<CatalogRows>, StoreError>;
+}

@@ -1,0 +1,96 @@
+//! Many events at once, in memory. A step takes two, so that callers meet several.
+
+use super::{MemoryStore, State};
+use crate::clock::Timestamp;
+use crate::event::StoredEvent;
+use crate::ids::{EventKey, Owner, TenantId};
+use crate::store::{CatalogChange, CatalogRows, Housekeeping, Person, Place, Position, Removal, Removed, StoreError};
+use crate::tenant::TenantStatus;
+
+const STEP: usize = 2;
+
+fn is_of(event: &StoredEvent, person: &Person) -> bool {
+    match person {
+        Person::User(id) => event.parts.user_id.as_deref() == Some(id),
+        Person::Anonymous(id) => event.parts.anonymous_id.as_deref() == Some(id),
+    }
+}
+
+impl State {
+    fn forget(&mut self, owner: Owner, occurred_at: Timestamp, key: EventKey) {
+        self.order.remove(&(owner, Position { occurred_at, key }));
+    }
+
+    fn remove_all(&mut self, tenant_id: TenantId) -> Removed {
+        let keys: Vec<_> = self.events.keys().filter(|(of, _)| *of == tenant_id).take(STEP).copied().collect();
+        let mut removed = Removed::default();
+        for key in &keys {
+            removed.keys += 1;
+            if let Some(event) = self.events.remove(key).flatten() {
+                removed.events += 1;
+                self.forget(event.owner, event.parts.occurred_at, key.1);
+            }
+        }
+        removed.next = (keys.len() == STEP).then(|| Place(String::new()));
+        removed
+    }
+
+    fn erase(&mut self, tenant_id: TenantId, person: &Person) -> Removed {
+        let events = self
+            .events
+            .iter_mut()
+            .filter(|((of, _), event)| *of == tenant_id && event.as_ref().is_some_and(|event| is_of(event, person)));
+        let gone: Vec<_> = events.take(STEP).filter_map(|((_, key), event)| Some((*key, event.take()?))).collect();
+        for (key, event) in &gone {
+            self.forget(event.owner, event.parts.occurred_at, *key);
+        }
+        Removed { events: gone.len() as u64, keys: 0, next: (gone.len() == STEP).then(|| Place(String::new())) }
+    }
+}
+
+impl Housekeeping for MemoryStore {
+    fn count_events(&self, owner: Owner) -> Result<u64, StoreError> {
+        let state = self.available()?;
+        Ok(state.events.values().flatten().filter(|event| event.owner == owner).count() as u64)
+    }
+
+    fn begin_deletion(&self, tenant_id: TenantId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let mut state = self.available()?;
+        let Some(tenant) = state.tenants.iter_mut().find(|tenant| tenant.id == tenant_id) else {
+            return Ok(None);
+        };
+        tenant.status = TenantStatus::Deleting;
+        let since = *state.deleting.entry(tenant_id).or_insert(now);
+        state.tell(&CatalogChange::Tenant(tenant_id));
+        Ok(Some(since))
+    }
+
+    fn remove_events(
+        &self,
+        which: &Removal,
+        _removed_at: Timestamp,
+        _from: Option<&Place>,
+    ) -> Result<Removed, StoreError> {
+        let mut state = self.available()?;
+        Ok(match which {
+            Removal::Tenant(tenant_id) => state.remove_all(*tenant_id),
+            Removal::Person { tenant_id, person } => state.erase(*tenant_id, person),
+        })
+    }
+
+    fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<CatalogRows>, StoreError> {
+        let mut state = self.available()?;
+        if state.deleting.remove(&tenant_id).is_none() {
+            return Ok(None);
+        }
+        let count = |before: usize, after: usize| (before - after) as u64;
+        let (workspaces, keys) = (state.workspaces.len(), state.keys.len());
+        state.workspaces.retain(|workspace| workspace.tenant_id != tenant_id);
+        state.keys.retain(|key| key.owner.tenant_id != tenant_id);
+        state.tenants.retain(|tenant| tenant.id != tenant_id);
+        state.limits.remove(&tenant_id);
+        state.tell(&CatalogChange::Tenant(tenant_id));
+        let (workspaces, api_keys) = (count(workspaces, state.workspaces.len()), count(keys, state.keys.len()));
+        Ok(Some(CatalogRows { workspaces, api_keys }))
+    }
+}

@@ -1,0 +1,125 @@
+//! Many events at once in SQLite: counted, and removed a few thousand rows at a time, so that the writer gets its turns.
+//!
+//! An event that is erased leaves its key behind, as a row that has nothing else: the row's unique key goes on deciding what
+//! is a duplicate.
+
+use diesel::prelude::*;
+use mercurio_domain::store::{CatalogRows, Person, Place, Removal, Removed};
+use mercurio_domain::{Owner, TenantId, Timestamp};
+
+use super::schema::{api_keys, events, tenant_limits, tenants, workspaces};
+use crate::error::Failure;
+use crate::rows::{self, Micros};
+
+/// Rows that a step removes at most.
+const STEP: usize = 5_000;
+/// Rows that a step looks at in search of a person's.
+const SCAN: i64 = 20_000;
+
+pub(super) fn count_events(connection: &mut SqliteConnection, owner: Owner) -> Result<u64, Failure> {
+    let count: i64 = events::table
+        .filter(events::tenant_id.eq(owner.tenant_id.0))
+        .filter(events::workspace_id.eq(owner.workspace_id.0))
+        .filter(events::removed_at.is_null())
+        .count()
+        .get_result(connection)?;
+    Ok(count.unsigned_abs())
+}
+
+pub(super) fn remove_events(
+    connection: &mut SqliteConnection,
+    which: &Removal,
+    removed_at: Timestamp,
+    from: Option<&Place>,
+) -> Result<Removed, Failure> {
+    match which {
+        Removal::Tenant(tenant_id) => remove_all(connection, *tenant_id),
+        Removal::Person { tenant_id, person } => {
+            let from = from.and_then(|place| place.0.parse().ok()).unwrap_or(0);
+            erase(connection, *tenant_id, person, removed_at, from)
+        }
+    }
+}
+
+fn remove_all(connection: &mut SqliteConnection, tenant_id: TenantId) -> Result<Removed, Failure> {
+    let found: Vec<(i64, Option<Micros>)> = events::table
+        .filter(events::tenant_id.eq(tenant_id.0))
+        .limit(i64::try_from(STEP).unwrap_or(i64::MAX))
+        .select((events::row_id, events::removed_at))
+        .load(connection)?;
+    let events = found.iter().filter(|(_, removed_at)| removed_at.is_none()).count();
+    let ids = found.iter().map(|(id, _)| *id);
+    let keys = diesel::delete(events::table.filter(events::row_id.eq_any(ids))).execute(connection)?;
+    Ok(Removed { events: events as u64, keys: keys as u64, next: (keys == STEP).then(|| Place(String::new())) })
+}
+
+/// Looks at the rows behind `from` and leaves of the person's nothing but their keys.
+fn erase(
+    connection: &mut SqliteConnection,
+    tenant_id: TenantId,
+    person: &Person,
+    removed_at: Timestamp,
+    from: i64,
+) -> Result<Removed, Failure> {
+    let newest: Option<i64> = events::table.select(diesel::dsl::max(events::row_id)).first(connection)?;
+    let to = from.saturating_add(SCAN);
+    let rows = events::table
+        .filter(events::row_id.gt(from).and(events::row_id.le(to)))
+        .filter(events::tenant_id.eq(tenant_id.0))
+        .filter(events::removed_at.is_null());
+    let nothing = (
+        events::removed_at.eq(Some(Micros::from(removed_at))),
+        (events::event_id.eq(""), events::kind.eq(""), events::event_name.eq(""), events::schema_version.eq("")),
+        (
+            events::anonymous_id.eq(None::<&str>),
+            events::user_id.eq(None::<&str>),
+            events::session_id.eq(None::<&str>),
+            events::sent_timestamp.eq(None::<Micros>),
+        ),
+        (
+            events::properties.eq(None::<&str>),
+            events::traits.eq(None::<&str>),
+            events::context.eq(None::<&str>),
+            events::enrichment.eq("{}"),
+        ),
+    );
+    let erased = match person {
+        Person::User(id) => diesel::update(rows.filter(events::user_id.eq(id))).set(nothing).execute(connection)?,
+        Person::Anonymous(id) => {
+            diesel::update(rows.filter(events::anonymous_id.eq(id))).set(nothing).execute(connection)?
+        }
+    };
+    let next = newest.filter(|newest| to < *newest).map(|_| Place(to.to_string()));
+    Ok(Removed { events: erased as u64, keys: 0, next })
+}
+
+/// Since when the tenant is being deleted, which is now unless somebody was before.
+pub(super) fn begin_deletion(
+    connection: &mut SqliteConnection,
+    tenant_id: TenantId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Failure> {
+    diesel::update(tenants::table.filter(tenants::id.eq(tenant_id.0)).filter(tenants::deleted_at.is_null()))
+        .set(tenants::deleted_at.eq(Micros::from(now)))
+        .execute(connection)?;
+    let since = tenants::table.filter(tenants::id.eq(tenant_id.0)).select(tenants::deleted_at);
+    let since = since.first::<Option<Micros>>(connection).optional()?.flatten();
+    rows::instant_if_any(since)
+}
+
+/// Removes the rows of the catalogue, the tenant's own last.
+pub(super) fn finish_deletion(
+    connection: &mut SqliteConnection,
+    tenant_id: TenantId,
+) -> Result<Option<CatalogRows>, Failure> {
+    let id = tenant_id.0;
+    let deleted = tenants::table.filter(tenants::id.eq(id)).filter(tenants::deleted_at.is_not_null());
+    if deleted.select(tenants::id).first::<i64>(connection).optional()?.is_none() {
+        return Ok(None);
+    }
+    diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id))).execute(connection)?;
+    let api_keys = diesel::delete(api_keys::table.filter(api_keys::tenant_id.eq(id))).execute(connection)?;
+    let workspaces = diesel::delete(workspaces::table.filter(workspaces::tenant_id.eq(id))).execute(connection)?;
+    diesel::delete(tenants::table.filter(tenants::id.eq(id))).execute(connection)?;
+    Ok(Some(CatalogRows { workspaces: workspaces as u64, api_keys: api_keys as u64 }))
+}

@@ -1,0 +1,147 @@
+//! Removing many events: what goes, what stays, and that it can be cut off and begun again.
+
+use mercurio_domain::Owner;
+use mercurio_domain::event::EventDraft;
+use mercurio_domain::store::{EventQuery, Person, Removal, Removed, Submission, TenantRef};
+use mercurio_domain::tenant::TenantStatus;
+use mercurio_domain::testing::submission;
+use mercurio_domain::verdict::Outcome;
+
+use crate::setup::{Subject, after, draft, event, now, other_workspace};
+
+on_every_store! {
+    a_tenant_goes_with_everything_of_its_own_and_nothing_of_others,
+    a_removal_takes_as_many_steps_as_it_needs,
+    a_removal_that_was_cut_off_is_begun_again,
+    a_person_goes_and_the_keys_stay,
+    a_tenant_that_nobody_began_to_delete_stays,
+    a_tenant_that_is_being_deleted_is_served_no_more,
+}
+
+/// Removes to the end; the sum of all steps, and how many there were.
+fn remove(subject: &Subject, which: &Removal) -> (u64, u64, usize) {
+    let (mut events, mut keys, mut steps) = (0, 0, 0);
+    let mut from = None;
+    loop {
+        let Removed { events: more_events, keys: more_keys, next } =
+            subject.store.remove_events(which, now(), from.as_ref()).unwrap();
+        (events, keys, steps) = (events + more_events, keys + more_keys, steps + 1);
+        assert!(steps < 10_000);
+        match next {
+            Some(next) => from = Some(next),
+            None => return (events, keys, steps),
+        }
+    }
+}
+
+fn append_many(subject: &Subject, owner: Owner, count: usize) {
+    let ids: Vec<String> = (0..count).map(|number| format!("event {number}")).collect();
+    for (day, ids) in ids.chunks(1_000).enumerate() {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let day = i64::try_from(day % 2).unwrap();
+        subject.append(submission(owner, after(day * 86_400), &ids));
+    }
+}
+
+fn a_tenant_goes_with_everything_of_its_own_and_nothing_of_others(subject: &Subject) {
+    let (gone, stays) = (subject.owner(), subject.owner());
+    for owner in [gone, stays, other_workspace(gone)] {
+        subject.append(submission(owner, now(), &["a", "b", "c"]));
+        subject.append(submission(owner, after(86_400), &["d"]));
+    }
+    let store = &subject.store;
+    let since = store.begin_deletion(gone.tenant_id, now()).unwrap();
+    assert_eq!(since, Some(now()));
+    assert_eq!(store.begin_deletion(gone.tenant_id, after(5)).unwrap(), since, "the first time counts");
+    // The other workspace sent what the first had sent already.
+    let (events, keys, _) = remove(subject, &Removal::Tenant(gone.tenant_id));
+    assert_eq!((events, keys), (4, 4));
+    let rows = store.finish_deletion(gone.tenant_id).unwrap().unwrap();
+    assert_eq!((rows.workspaces, rows.api_keys), (1, 1));
+    assert_eq!(store.tenant(&TenantRef::Id(gone.tenant_id)).unwrap(), None);
+    assert!(store.api_keys(gone.tenant_id).unwrap().is_empty());
+    assert!(store.workspaces(gone.tenant_id).unwrap().is_empty());
+    assert_eq!(store.finish_deletion(gone.tenant_id).unwrap(), None);
+    assert_eq!(subject.count(gone), 0);
+    assert_eq!((subject.count(stays), store.count_events(stays).unwrap()), (4, 4));
+    assert_eq!(subject.append(submission(stays, now(), &["a"])), [Outcome::Duplicate]);
+    assert_eq!(subject.append(submission(gone, now(), &["a"])), [Outcome::Accepted], "its keys are gone");
+}
+
+fn a_removal_takes_as_many_steps_as_it_needs(subject: &Subject) {
+    let owner = subject.owner();
+    append_many(subject, owner, 11_000);
+    assert_eq!(subject.store.count_events(owner).unwrap(), 11_000);
+    let (events, keys, steps) = remove(subject, &Removal::Tenant(owner.tenant_id));
+    assert_eq!((events, keys), (11_000, 11_000));
+    assert!(steps >= 3, "{steps}");
+    assert_eq!(subject.store.count_events(owner).unwrap(), 0);
+}
+
+fn a_removal_that_was_cut_off_is_begun_again(subject: &Subject) {
+    let owner = subject.owner();
+    append_many(subject, owner, 6_000);
+    let which = Removal::Tenant(owner.tenant_id);
+    let first = subject.store.remove_events(&which, now(), None).unwrap();
+    assert!(first.next.is_some());
+    let (events, keys, _) = remove(subject, &which);
+    assert_eq!((events + first.events, keys + first.keys), (6_000, 6_000));
+    assert_eq!(remove(subject, &which), (0, 0, remove(subject, &which).2), "and there is nothing left");
+}
+
+fn of_person<'a>(event_id: &'a str, user_id: Option<&'a str>, anonymous_id: Option<&'a str>) -> EventDraft<'a> {
+    EventDraft { user_id: user_id.map(Into::into), anonymous_id: anonymous_id.map(Into::into), ..draft(event_id) }
+}
+
+fn a_person_goes_and_the_keys_stay(subject: &Subject) {
+    let (owner, other) = (subject.owner(), subject.owner());
+    let send = |owner: Owner| {
+        let drafts = [
+            of_person("of u", Some("u"), None),
+            of_person("of u too", Some("u"), Some("device")),
+            of_person("of the device", None, Some("device")),
+            of_person("of another", Some("U"), None),
+        ];
+        let events = drafts.map(|draft| event(draft, now())).into();
+        subject.append(Submission { owner, received_at: now(), events })
+    };
+    send(owner);
+    send(other);
+    let user = Person::User("u".to_owned());
+    let (events, keys, _) = remove(subject, &Removal::Person { tenant_id: owner.tenant_id, person: user });
+    assert_eq!((events, keys), (2, 0));
+    let mut left = subject.walk(owner, &EventQuery::default());
+    left.sort();
+    assert_eq!(left, ["of another", "of the device"]);
+    assert_eq!(subject.count(other), 4);
+    let lookup = |id: &str| subject.store.event(owner, &mercurio_domain::EventId::lookup(id)).unwrap();
+    assert_eq!((lookup("of u"), lookup("of another").is_some()), (None, true));
+    assert_eq!(send(owner), [Outcome::Duplicate; 4], "what was erased does not come back");
+    let device = Person::Anonymous("device".to_owned());
+    let which = Removal::Person { tenant_id: owner.tenant_id, person: device };
+    assert_eq!(remove(subject, &which).0, 1);
+    assert_eq!(remove(subject, &which).0, 0);
+    assert_eq!(subject.store.count_events(owner).unwrap(), 1);
+    // What is left of the erased ones goes with the tenant.
+    let (events, keys, _) = remove(subject, &Removal::Tenant(owner.tenant_id));
+    assert_eq!((events, keys), (1, 4));
+}
+
+fn a_tenant_that_nobody_began_to_delete_stays(subject: &Subject) {
+    let owner = subject.owner();
+    assert_eq!(subject.store.finish_deletion(owner.tenant_id).unwrap(), None);
+    assert!(subject.store.tenant(&TenantRef::Id(owner.tenant_id)).unwrap().is_some());
+    let nobody = mercurio_domain::TenantId(4_711);
+    assert_eq!(subject.store.begin_deletion(nobody, now()).unwrap(), None);
+    assert_eq!(remove(subject, &Removal::Tenant(nobody)).0, 0);
+}
+
+fn a_tenant_that_is_being_deleted_is_served_no_more(subject: &Subject) {
+    let owner = subject.owner();
+    subject.store.begin_deletion(owner.tenant_id, now()).unwrap();
+    let resumed = subject.store.suspend_tenant(owner.tenant_id, false).unwrap().unwrap();
+    assert_eq!(resumed.status, TenantStatus::Deleting);
+    let keys = subject.store.api_keys(owner.tenant_id).unwrap();
+    assert!(keys.iter().all(|key| key.tenant_status == TenantStatus::Deleting));
+    assert!(!keys.is_empty());
+}
