@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mercurio_domain::store::{Backend, SchemaState, Store, StoreError};
 use mercurio_storage::{DatabaseUrl, StoreOptions};
@@ -16,6 +17,8 @@ pub fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>, StoreError> {
     let options = StoreOptions {
         max_read_connections: NonZeroU32::MIN,
         max_write_connections: NonZeroU32::MIN,
+        // A count or a page of a large tenant may take its time; nobody waits for it but who asked.
+        read_timeout: Duration::from_secs(3600),
         ..StoreOptions::default()
     };
     mercurio_storage::open(url, &options)

@@ -117,6 +117,21 @@ pub enum AdminError {
     /// There is no randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+    /// The person at the terminal did not say yes.
+    #[error("this was not confirmed; nothing was changed")]
+    NotConfirmed,
+    /// What was found can't be told as JSON.
+    #[error("a result can't be told as JSON")]
+    Json(#[from] serde_json::Error),
+    /// Nobody takes the rest of an export.
+    #[error("the export ended after {written} events: stdout can't be written to")]
+    Export {
+        /// Events that were written before.
+        written: u64,
+        /// Why the next was not.
+        #[source]
+        source: io::Error,
+    },
     /// Stdout can't be written to.
     #[error("the result can't be written to stdout; a key that was just made is lost with it")]
     Output(#[source] io::Error),
@@ -132,6 +147,7 @@ impl AdminError {
             Self::NotFound { .. } => Exit::NotFound,
             Self::Store(error) if error.is_unavailable() => Exit::Unavailable,
             Self::OlderSchema { .. } | Self::NewerSchema { .. } | Self::Ended { .. } => Exit::Failed,
+            Self::NotConfirmed | Self::Json(_) | Self::Export { .. } => Exit::Failed,
             Self::Store(_) | Self::Entropy(_) | Self::Output(_) => Exit::Failed,
         }
     }

@@ -20,10 +20,10 @@ use std::io::{self, Write};
 
 use mercurio_observability::chain;
 
-use cli::{Command, Request};
+use cli::{Command, EventsCommand, Request};
 use commands::Done;
 pub use error::{AdminError, Exit};
-pub use machine::{EntropyError, Machine, SystemClock, UuidV7Ids, system_entropy};
+pub use machine::{EntropyError, Machine, SystemClock, UuidV7Ids, ask_at_terminal, system_entropy};
 
 /// The program's name, before everything that it says on stderr.
 const NAME: &str = "mercurio-admin";
@@ -65,6 +65,12 @@ fn perform(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), AdminError> {
+    if let Command::Events(EventsCommand::Export { selection, format }) = command {
+        let mut out = io::BufWriter::with_capacity(1 << 16, out);
+        let notes = commands::events::export((selection, *format), machine, database::open, &mut out)?;
+        notes.iter().for_each(|note| tell(err, note));
+        return Ok(());
+    }
     let done = commands::perform(command, machine, database::open)?;
     print(&done, json, out)?;
     for note in &done.notes {

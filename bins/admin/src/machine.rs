@@ -1,5 +1,8 @@
 //! What the program asks of the machine: the time, ids, randomness, settings. An argument, so that tests choose it.
 
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::time::Duration;
+
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::{Clock, Timestamp};
 use uuid::Uuid;
@@ -14,6 +17,10 @@ pub struct Machine<'a> {
     pub entropy: &'a dyn Fn(&mut [u8]) -> Result<(), EntropyError>,
     /// The setting of that name, if it is set.
     pub setting: &'a dyn Fn(&str) -> Option<String>,
+    /// Waits.
+    pub sleep: &'a dyn Fn(Duration),
+    /// Asks the person at the terminal; `None` where there is none.
+    pub ask: &'a dyn Fn(&str) -> Option<String>,
     /// Whether a person reads stdout.
     pub stdout_is_terminal: bool,
 }
@@ -29,6 +36,19 @@ pub struct EntropyError(#[source] getrandom::Error);
 /// [`EntropyError`] where there is none, as in a sandbox that forbids it.
 pub fn system_entropy(bytes: &mut [u8]) -> Result<(), EntropyError> {
     getrandom::fill(bytes).map_err(EntropyError)
+}
+
+/// Asks on stderr and reads a line of stdin. `None` where that is no terminal.
+#[must_use]
+pub fn ask_at_terminal(question: &str) -> Option<String> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return None;
+    }
+    write!(io::stderr(), "{question}").ok()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer).ok()?;
+    Some(answer)
 }
 
 /// The system's clock.

@@ -1,5 +1,6 @@
 //! The command line: its words, and the checks that need no database. All mistakes are told at once.
 
+mod events;
 mod key;
 mod tenant;
 mod workspace;
@@ -12,6 +13,7 @@ use mercurio_domain::tenant::Name;
 use crate::config::name;
 use crate::{AdminError, NAME};
 
+pub use events::{EventsCommand, ExportFormat, Selection};
 pub use key::{Expiry, KeyCommand};
 pub use tenant::TenantCommand;
 pub use workspace::WorkspaceCommand;
@@ -48,6 +50,8 @@ pub enum Command {
     Workspace(WorkspaceCommand),
     /// Tend API keys.
     Key(KeyCommand),
+    /// Look at events, and remove them.
+    Events(EventsCommand),
 }
 
 /// What to make for a new tenant.
@@ -96,6 +100,7 @@ enum CommandWords {
     Tenant(tenant::Words),
     Workspace(workspace::Words),
     Key(key::Words),
+    Events(events::Words),
 }
 
 /// Bring the database's schema to the one of this program. Safe to run again, and from many places at once.
@@ -159,7 +164,8 @@ pub fn read(arguments: &[String]) -> Result<Request, AdminError> {
         Some(CommandWords::Tenant(words)) => words.read(&mut mistakes).map(Command::Tenant),
         Some(CommandWords::Workspace(words)) => words.read(&mut mistakes).map(Command::Workspace),
         Some(CommandWords::Key(words)) => words.read(&mut mistakes).map(Command::Key),
-        None => return Err(wrong("no command is given: migrate, provision, seed, tenant, workspace or key")),
+        Some(CommandWords::Events(words)) => words.read(&mut mistakes).map(Command::Events),
+        None => return Err(wrong("no command is given: migrate, provision, seed, tenant, workspace, key or events")),
     };
     match command {
         Some(command) if mistakes.is_empty() => Ok(Request::Do { command, json }),

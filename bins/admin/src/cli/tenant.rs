@@ -21,6 +21,13 @@ pub enum TenantCommand {
     Suspend(TenantRef),
     /// Serve it again.
     Resume(TenantRef),
+    /// Delete it with everything of its own.
+    Delete {
+        /// Which.
+        tenant: TenantRef,
+        /// Whether not to ask.
+        yes: bool,
+    },
     /// Change its limits, and show them.
     Limits {
         /// Whose.
@@ -30,7 +37,7 @@ pub enum TenantCommand {
     },
 }
 
-/// Make tenants, show them, suspend them, and set their limits.
+/// Make tenants, show them, suspend them, delete them, and set their limits.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "tenant", help_triggers("-h", "--help", "help"))]
 pub(super) struct Words {
@@ -46,6 +53,7 @@ enum CommandWords {
     Show(ShowWords),
     Suspend(SuspendWords),
     Resume(ResumeWords),
+    Delete(DeleteWords),
     Limits(LimitsWords),
 }
 
@@ -90,6 +98,19 @@ struct ResumeWords {
     tenant: Option<String>,
 }
 
+/// Delete a tenant with its workspaces, keys and events, and tell how many they were. Every server refuses it within a second;
+/// then everything goes in short steps. What was cut off is finished by the same command.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "delete", help_triggers("-h", "--help", "help"))]
+struct DeleteWords {
+    /// the tenant
+    #[argh(option, arg_name = "name")]
+    tenant: Option<String>,
+    /// do not ask
+    #[argh(switch)]
+    yes: bool,
+}
+
 /// Set limits of a tenant in place of the server's, take them away, and show those that it has.
 #[derive(FromArgs)]
 #[argh(
@@ -123,6 +144,9 @@ impl Words {
             CommandWords::Show(words) => tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Show),
             CommandWords::Suspend(words) => tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Suspend),
             CommandWords::Resume(words) => tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Resume),
+            CommandWords::Delete(DeleteWords { tenant, yes }) => {
+                tenant_ref(tenant.as_deref(), mistakes).map(|tenant| TenantCommand::Delete { tenant, yes })
+            }
             CommandWords::Limits(words) => words.read(mistakes),
         }
     }

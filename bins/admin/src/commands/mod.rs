@@ -1,8 +1,10 @@
 //! The commands, one a file: from what was asked and a store to a result and notes for people.
 
+pub(crate) mod events;
 mod key;
 mod migrate;
 mod provision;
+mod removal;
 mod seed;
 mod tenant;
 mod workspace;
@@ -16,10 +18,11 @@ use serde::Serialize;
 use crate::cli::Command;
 use crate::{AdminError, Machine, config};
 
+pub use events::{Count, Counts, Erased, Events, RemovedEvents};
 pub use key::{Keys, Rotated, ShownKey};
 pub use migrate::Migrated;
 pub use provision::{Named, NewKey, Provisioned, SampleCount};
-pub use tenant::{ShownTenant, Tenants};
+pub use tenant::{Deleted, RemovedTenant, ShownTenant, Tenants};
 pub use workspace::{ShownWorkspace, Workspaces};
 
 /// What a command has to say.
@@ -42,6 +45,14 @@ pub enum Outcome {
     Key(ShownKey),
     /// The keys of a tenant.
     Keys(Keys),
+    /// Of `tenant delete`.
+    Deleted(Deleted),
+    /// Of `events count`.
+    EventCounts(Counts),
+    /// Some events.
+    Events(Events),
+    /// Of `events erase`.
+    Erased(Erased),
     /// Of `key rotate`.
     Rotated(Rotated),
 }
@@ -74,6 +85,7 @@ pub fn perform(
         Command::Tenant(command) => Some(Work::Tenant(command)),
         Command::Workspace(command) => Some(Work::Workspace(command)),
         Command::Key(command) => Some(Work::Key(command)),
+        Command::Events(command) => Some(Work::Events(command)),
     };
     let (Some(url), Some(work)) = (url, request) else {
         return Err(AdminError::Usage(mistakes));
@@ -86,6 +98,7 @@ pub fn perform(
         Work::Tenant(command) => tenant::tenant(&*store, command, machine),
         Work::Workspace(command) => workspace::workspace(&*store, command, machine),
         Work::Key(command) => key::key(&*store, command, machine),
+        Work::Events(command) => events::events(&*store, command, machine),
     }
 }
 
@@ -97,4 +110,5 @@ enum Work<'a> {
     Tenant(&'a crate::cli::TenantCommand),
     Workspace(&'a crate::cli::WorkspaceCommand),
     Key(&'a crate::cli::KeyCommand),
+    Events(&'a crate::cli::EventsCommand),
 }

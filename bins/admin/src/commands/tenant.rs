@@ -1,12 +1,15 @@
-//! `tenant …`: makes tenants, shows them, suspends them, and sets their limits.
+//! `tenant …`: makes tenants, shows them, suspends them, deletes them, and sets their limits.
+
+use std::time::Duration;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::limits::LimitOverrides;
-use mercurio_domain::store::{Store, TenantRef};
+use mercurio_domain::store::{Removal, Store, TenantRef};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus};
 use serde::Serialize;
 
-use super::{Done, Outcome};
+use super::provision::Named;
+use super::{Done, Outcome, removal};
 use crate::cli::TenantCommand;
 use crate::{AdminError, Machine, database};
 
@@ -34,6 +37,32 @@ pub struct ShownTenant {
 pub struct Tenants {
     /// In the order in which they were made.
     pub tenants: Vec<ShownTenant>,
+}
+
+/// The receipt of a deletion.
+#[derive(Debug, Serialize)]
+pub struct Deleted {
+    /// The tenant that was.
+    pub tenant: Named,
+    /// What went with it.
+    pub removed: RemovedTenant,
+    /// Since when it was refused.
+    pub deleted_at: Timestamp,
+    /// When everything was gone.
+    pub finished_at: Timestamp,
+}
+
+/// What went with a tenant, in this run.
+#[derive(Debug, Serialize)]
+pub struct RemovedTenant {
+    /// Events.
+    pub events: u64,
+    /// Keys by which events were known to have been stored, those of events that went before among them.
+    pub event_keys: u64,
+    /// Workspaces.
+    pub workspaces: u64,
+    /// API keys.
+    pub api_keys: u64,
 }
 
 impl ShownTenant {
@@ -71,6 +100,7 @@ pub(super) fn tenant(store: &dyn Store, command: &TenantCommand, machine: &Machi
         }
         TenantCommand::Suspend(which) => set_status(store, which, true),
         TenantCommand::Resume(which) => set_status(store, which, false),
+        TenantCommand::Delete { tenant: which, yes } => delete(store, &find(store, which)?.0, *yes, machine),
         TenantCommand::Limits { tenant: which, changes } => {
             let (tenant, before) = find(store, which)?;
             let limits = if changes.is_empty() {
@@ -82,6 +112,53 @@ pub(super) fn tenant(store: &dyn Store, command: &TenantCommand, machine: &Machi
             Ok(shown(ShownTenant::new(tenant, Some(limits)), notes))
         }
     }
+}
+
+/// How long after a tenant was refused a request may still be on its way into the database: as long as a server without a
+/// notice takes to look at the key again, and as long as a request then waits for its commit.
+const GRACE: Duration = Duration::from_secs(15);
+
+fn delete(store: &dyn Store, tenant: &Tenant, yes: bool, machine: &Machine<'_>) -> Result<Done, AdminError> {
+    let count = store.workspaces(tenant.id)?.len();
+    let question = format!(
+        "This deletes the tenant {:?} with its {count} workspace(s) and all of their keys and events, for ever.\nType its name to go on: ",
+        tenant.name.as_str()
+    );
+    removal::confirm(machine, yes, &question, tenant.name.as_str())?;
+    let started_at = machine.clock.now();
+    let which = TenantRef::Id(tenant.id);
+    let deleted_at = store.begin_deletion(tenant.id, started_at)?.ok_or_else(|| missing(&which))?;
+    let removal = Removal::Tenant(tenant.id);
+    let mut removed = removal::sweep(store, &removal, started_at)?;
+    let over = GRACE.saturating_sub(since(deleted_at, machine.clock.now()));
+    if !over.is_zero() {
+        (machine.sleep)(over);
+    }
+    // What came in behind the first sweep while it went.
+    let late = removal::sweep(store, &removal, started_at)?;
+    removed.events += late.events;
+    removed.keys += late.keys;
+    let rows = store.finish_deletion(tenant.id)?.ok_or_else(|| missing(&which))?;
+    let receipt = Deleted {
+        tenant: Named::from(tenant),
+        removed: RemovedTenant {
+            events: removed.events,
+            event_keys: removed.keys,
+            workspaces: rows.workspaces,
+            api_keys: rows.api_keys,
+        },
+        deleted_at,
+        finished_at: machine.clock.now(),
+    };
+    let mut notes = Vec::new();
+    if deleted_at < started_at {
+        notes.push("it was begun before: the counts are what was left of it".to_owned());
+    }
+    Ok(Done { result: Outcome::Deleted(receipt), notes })
+}
+
+fn since(earlier: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(now.as_micros() - earlier.as_micros()).unwrap_or(0))
 }
 
 /// What people want to know after a change.

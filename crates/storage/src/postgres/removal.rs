@@ -1,18 +1,57 @@
 //! Many events at once in PostgreSQL: counted, and removed partition by partition, then key by key.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{self, BigInt, Text, Timestamptz};
 use mercurio_domain::store::{CatalogRows, Person, Place, Removal, Removed};
 use mercurio_domain::{Owner, TenantId, Timestamp};
+use uuid::Uuid;
 
 use super::schema::{api_keys, events, tenant_limits, tenants, workspaces};
 use crate::error::Failure;
 use crate::rows::{self, Micros};
 
 /// Rows that a step removes at most: some milliseconds of work, and little that a crash would repeat.
-const STEP: usize = 5_000;
-/// The place behind the last partition. No partition's name is greater.
-const KEYS: &str = "~keys";
+const STEP: i64 = 5_000;
+
+/// Where a step begins. Behind what the step before removed: the rows that went lie about as dead ones until a vacuum, and
+/// whoever begins at the front again passes over all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Position {
+    /// In a partition, at a workspace and a time of event.
+    Partition(String, i64, i64),
+    /// In the keys.
+    Keys(Uuid),
+}
+
+impl Position {
+    /// The beginning: no partition's name is less.
+    fn first() -> Self {
+        Self::in_partition(String::new())
+    }
+
+    fn in_partition(name: String) -> Self {
+        Self::Partition(name, i64::MIN, i64::MIN)
+    }
+
+    fn read(place: Option<&Place>) -> Self {
+        let parse = |text: &str| {
+            let mut words = text.rsplitn(3, ' ');
+            let (last, middle, first) = (words.next()?, words.next()?, words.next()?);
+            match first {
+                "" => Some(Self::Keys(last.parse().ok()?)),
+                name => Some(Self::Partition(name.to_owned(), middle.parse().ok()?, last.parse().ok()?)),
+            }
+        };
+        place.and_then(|place| parse(&place.0)).unwrap_or_else(Self::first)
+    }
+
+    fn place(&self) -> Place {
+        Place(match self {
+            Self::Partition(name, workspace_id, occurred_at) => format!("{name} {workspace_id} {occurred_at}"),
+            Self::Keys(key) => format!(" keys {key}"),
+        })
+    }
+}
 
 pub(super) fn count_events(connection: &mut PgConnection, owner: Owner) -> Result<u64, Failure> {
     let count: i64 = events::table
@@ -30,24 +69,29 @@ pub(super) fn remove_events(
     _removed_at: Timestamp,
     from: Option<&Place>,
 ) -> Result<Removed, Failure> {
-    let from = from.map_or("", |place| &place.0);
-    let mut partitions = partitions(connection, from)?.into_iter();
+    let (name, workspace_id, occurred_at) = match Position::read(from) {
+        Position::Keys(key) => return remove_keys(connection, which.tenant_id(), key),
+        Position::Partition(name, workspace_id, occurred_at) => (name, workspace_id, occurred_at),
+    };
+    let mut partitions = partitions(connection, &name)?.into_iter();
+    let after_all = || matches!(which, Removal::Tenant(_)).then(|| Position::Keys(Uuid::nil()));
     let Some(partition) = partitions.next() else {
-        return match which {
-            Removal::Tenant(tenant_id) => remove_keys(connection, *tenant_id),
-            Removal::Person { .. } => Ok(Removed::default()),
-        };
+        return Ok(Removed { next: after_all().map(|position| position.place()), ..Removed::default() });
     };
-    let removed = match which {
-        Removal::Tenant(tenant_id) => remove(connection, &partition, *tenant_id, None)?,
-        Removal::Person { tenant_id, person } => remove(connection, &partition, *tenant_id, Some(person))?,
+    // Another partition than the one that was meant begins at its own beginning.
+    let start = if partition == name { (workspace_id, occurred_at) } else { (i64::MIN, i64::MIN) };
+    let person = match which {
+        Removal::Tenant(_) => None,
+        Removal::Person { person, .. } => Some(person),
     };
-    let next = if removed == STEP {
-        Some(partition)
-    } else {
-        partitions.next().or_else(|| matches!(which, Removal::Tenant(_)).then(|| KEYS.to_owned()))
+    let (events, last) = remove(connection, &partition, which.tenant_id(), person, start)?;
+    let next = match last {
+        Some((workspace_id, occurred_at)) if events == STEP => {
+            Some(Position::Partition(partition, workspace_id, occurred_at))
+        }
+        _ => partitions.next().map(Position::in_partition).or_else(after_all),
     };
-    Ok(Removed { events: removed as u64, keys: 0, next: next.map(Place) })
+    Ok(Removed { events: events.unsigned_abs(), keys: 0, next: next.map(|position| position.place()) })
 }
 
 /// The partitions of `events` from `from` on, in the order of their names, ready to stand in a statement.
@@ -66,33 +110,75 @@ fn partitions(connection: &mut PgConnection, from: &str) -> Result<Vec<String>, 
     Ok(names)
 }
 
-/// Rows are named by where they lie, so that each is looked for once.
+/// Removes rows in the order of the index on time, named by where they lie so that each is looked for once. Returns how many,
+/// and where the last of them was.
 fn remove(
     connection: &mut PgConnection,
     partition: &str,
     tenant_id: TenantId,
     person: Option<&Person>,
-) -> Result<usize, Failure> {
-    let (column, person) = match person {
-        None => ("NULL", ""),
-        Some(Person::User(id)) => ("user_id", id.as_str()),
-        Some(Person::Anonymous(id)) => ("anonymous_id", id.as_str()),
+    (workspace_id, occurred_at): (i64, i64),
+) -> Result<(i64, Option<(i64, i64)>), Failure> {
+    #[derive(QueryableByName)]
+    struct Last {
+        #[diesel(sql_type = BigInt)]
+        removed: i64,
+        #[diesel(sql_type = BigInt)]
+        workspace_id: i64,
+        #[diesel(sql_type = Timestamptz)]
+        occurred_at: Micros,
+    }
+    let (condition, person) = match person {
+        None => ("$4 = ''", ""),
+        Some(Person::User(id)) => ("user_id = $4", id.as_str()),
+        Some(Person::Anonymous(id)) => ("anonymous_id = $4", id.as_str()),
     };
-    let all = column == "NULL";
     let statement = format!(
-        "DELETE FROM {partition} WHERE ctid = ANY (ARRAY(
-             SELECT ctid FROM {partition} WHERE tenant_id = $1 AND ({all} OR {column} = $2) LIMIT {STEP}))"
+        "WITH gone AS (
+             DELETE FROM {partition} WHERE ctid = ANY (ARRAY(
+                 SELECT ctid FROM {partition}
+                 WHERE tenant_id = $1 AND (workspace_id, occurred_at) >= ($2, $3) AND {condition}
+                 ORDER BY workspace_id, occurred_at LIMIT {STEP}))
+             RETURNING workspace_id, occurred_at)
+         SELECT count(*) OVER () AS removed, workspace_id, occurred_at FROM gone
+         ORDER BY workspace_id DESC, occurred_at DESC LIMIT 1"
     );
-    Ok(diesel::sql_query(statement).bind::<BigInt, _>(tenant_id.0).bind::<Text, _>(person).execute(connection)?)
+    let last: Option<Last> = diesel::sql_query(statement)
+        .bind::<BigInt, _>(tenant_id.0)
+        .bind::<BigInt, _>(workspace_id)
+        .bind::<Timestamptz, _>(Micros(occurred_at.max(EARLIEST)))
+        .bind::<Text, _>(person)
+        .get_result(connection)
+        .optional()?;
+    Ok(last.map_or((0, None), |last| (last.removed, Some((last.workspace_id, last.occurred_at.0)))))
 }
 
-fn remove_keys(connection: &mut PgConnection, tenant_id: TenantId) -> Result<Removed, Failure> {
+/// Before every event: the first of January 1, in microseconds since 1970.
+const EARLIEST: i64 = -62_135_596_800_000_000;
+
+fn remove_keys(connection: &mut PgConnection, tenant_id: TenantId, from: Uuid) -> Result<Removed, Failure> {
+    #[derive(QueryableByName)]
+    struct Last {
+        #[diesel(sql_type = BigInt)]
+        removed: i64,
+        #[diesel(sql_type = sql_types::Uuid)]
+        key: Uuid,
+    }
     let statement = format!(
-        "DELETE FROM event_keys WHERE ctid = ANY (ARRAY(
-             SELECT ctid FROM event_keys WHERE tenant_id = $1 LIMIT {STEP}))"
+        "WITH gone AS (
+             DELETE FROM event_keys WHERE ctid = ANY (ARRAY(
+                 SELECT ctid FROM event_keys WHERE tenant_id = $1 AND key >= $2 ORDER BY key LIMIT {STEP}))
+             RETURNING key)
+         SELECT count(*) OVER () AS removed, key FROM gone ORDER BY key DESC LIMIT 1"
     );
-    let keys = diesel::sql_query(statement).bind::<BigInt, _>(tenant_id.0).execute(connection)?;
-    Ok(Removed { events: 0, keys: keys as u64, next: (keys == STEP).then(|| Place(KEYS.to_owned())) })
+    let last: Option<Last> = diesel::sql_query(statement)
+        .bind::<BigInt, _>(tenant_id.0)
+        .bind::<sql_types::Uuid, _>(from)
+        .get_result(connection)
+        .optional()?;
+    let keys = last.as_ref().map_or(0, |last| last.removed);
+    let next = last.filter(|last| last.removed == STEP).map(|last| Position::Keys(last.key).place());
+    Ok(Removed { events: 0, keys: keys.unsigned_abs(), next })
 }
 
 /// Since when the tenant is being deleted, which is now unless somebody was before.
