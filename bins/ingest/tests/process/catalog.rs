@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use mercurio_domain::api_key::PresentedKey;
 use mercurio_domain::limits::LimitName;
-use mercurio_domain::store::{Store, TenantRef};
+use mercurio_domain::store::{Removal, Store, TenantRef};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::at;
 
-use crate::client::{Answer, Client};
+use crate::client::{Answer, Client, send_until_gone};
 use crate::server::{House, Server, command};
 
 /// Within which every server must have heard.
@@ -153,4 +153,44 @@ fn the_last_use_of_a_key_is_written_and_survives_the_server() {
     }
     assert!(store.find_api_key(&id).unwrap().unwrap().last_used_at.is_some());
     drop(house);
+}
+
+#[test]
+fn a_tenant_that_is_deleted_while_it_sends_at_full_speed_leaves_nothing_behind() {
+    let pair = Pair::on(House::postgres(), &[]);
+    let id = pair.tenant_id();
+    let (store, key) = (pair.store(), pair.house.key.clone());
+    let (progress, sent) = std::sync::mpsc::channel();
+    let acknowledged: usize = std::thread::scope(|scope| {
+        let sending = [0, 1, 0, 1].into_iter().enumerate().map(|(number, server)| {
+            let (addr, key, progress) = (pair.servers[server].addr, key.clone(), progress.clone());
+            scope.spawn(move || send_until_gone(addr, &key, &format!("client {number}"), &progress).acknowledged.len())
+        });
+        let sending: Vec<_> = sending.collect();
+        (0..40).for_each(|_| sent.recv().unwrap());
+        let deletion = Removal::Tenant(id);
+        store.begin_deletion(id, at("2026-11-24T10:00:00Z")).unwrap();
+        sweep(&*store, &deletion);
+        // They end by themselves: each is refused within a second.
+        let start = Instant::now();
+        let acknowledged = sending.into_iter().map(|sending| sending.join().unwrap()).sum();
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        sweep(&*store, &deletion);
+        acknowledged
+    });
+    assert!(acknowledged >= 40 * 50, "{acknowledged}");
+    let rows = store.finish_deletion(id).unwrap().unwrap();
+    assert_eq!((rows.workspaces, rows.api_keys), (1, 1));
+    let left =
+        "SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM event_keys) + (SELECT count(*) FROM tenants)";
+    let psql = Command::new("psql").args(["-Atqc", left]).arg(pair.house.database.url_text()).output();
+    assert_eq!(String::from_utf8_lossy(&psql.expect("psql is there").stdout).trim(), "0");
+}
+
+/// Removes to the end.
+fn sweep(store: &dyn Store, which: &Removal) {
+    let mut from = None;
+    while let Some(next) = store.remove_events(which, at("2026-11-24T10:00:00Z"), from.as_ref()).unwrap().next {
+        from = Some(next);
+    }
 }

@@ -42,6 +42,10 @@ impl Client {
         self.call("POST", "/v1/events/batch", key, &format!("{{\"events\":[{}]}}", events.join(",")))
     }
 
+    pub(crate) fn post(&mut self, path: &str, key: &str, body: &str) -> io::Result<Answer> {
+        self.call("POST", path, key, body)
+    }
+
     fn call(&mut self, method: &str, path: &str, key: &str, body: &str) -> io::Result<Answer> {
         if self.closed {
             *self = Self::connect(self.addr)?;

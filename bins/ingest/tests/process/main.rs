@@ -7,6 +7,8 @@ mod catalog;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod server;

@@ -1,0 +1,143 @@
+//! Two tenants, and two workspaces of one of them, each trying every endpoint with what belongs to the others.
+
+use mercurio_domain::api_key::{NewApiKey, Scopes};
+use mercurio_domain::limits::LimitName;
+use mercurio_domain::store::{KeyRequest, Store};
+use mercurio_domain::tenant::Name;
+use mercurio_domain::testing::{at, provisioning};
+use serde_json::{Value, json};
+
+use crate::client::{Answer, Client};
+use crate::server::House;
+
+/// Someone with a key, and the ids of the events that are theirs.
+struct Caller {
+    name: &'static str,
+    key: String,
+    tenant_id: String,
+    workspace_id: String,
+}
+
+impl Caller {
+    fn own_ids(&self) -> [String; 3] {
+        // The first is everybody's: each tenant may have an event of that id.
+        ["everybody's".to_owned(), format!("{} 1", self.name), format!("{} 2", self.name)]
+    }
+}
+
+fn second_tenant(store: &dyn Store) -> Caller {
+    let (request, key) = provisioning("Other", 2, at("2026-11-22T10:00:00Z"));
+    let owner = store.provision(&request).unwrap().api_key.owner;
+    let (tenant_id, workspace_id) = (owner.tenant_id.to_string(), owner.workspace_id.to_string());
+    Caller { name: "other", key: key.expose().to_owned(), tenant_id, workspace_id }
+}
+
+fn second_workspace(store: &dyn Store, tenant_id: &str) -> Caller {
+    let now = at("2026-11-22T10:00:00Z");
+    let tenant = tenant_id.parse().unwrap();
+    let workspace = store.create_workspace(tenant, &Name::parse("Second").unwrap(), now).unwrap();
+    let new = NewApiKey::generate(&[7; mercurio_domain::api_key::ENTROPY_BYTES]);
+    let owner = mercurio_domain::Owner { tenant_id: tenant, workspace_id: workspace.id };
+    store.create_api_key(&KeyRequest::new(owner, &new, Name::parse("Second").unwrap(), Scopes::all(), now)).unwrap();
+    Caller {
+        name: "second",
+        key: new.key.expose().to_owned(),
+        tenant_id: tenant_id.to_owned(),
+        workspace_id: workspace.id.to_string(),
+    }
+}
+
+fn escaped(id: &str) -> String {
+    id.replace(' ', "%20").replace('\'', "%27")
+}
+
+fn page(client: &mut Client, query: &str, caller: &Caller) -> Answer {
+    let page = client.get(&format!("/v1/events?{query}"), &caller.key).unwrap();
+    assert_eq!(page.status, 200, "{}", page.json);
+    page
+}
+
+fn ids_of(page: &Value, caller: &Caller) -> Vec<String> {
+    let events = page["events"].as_array().unwrap();
+    for event in events {
+        assert_eq!(event["tenant_id"], caller.tenant_id, "{}: {event}", caller.name);
+        assert_eq!(event["workspace_id"], caller.workspace_id, "{}: {event}", caller.name);
+    }
+    let mut ids: Vec<_> = events.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect();
+    ids.sort();
+    ids
+}
+
+fn check(house: &House) {
+    let server = house.start();
+    let mut client = Client::connect(server.addr).unwrap();
+    let store = house.database.store();
+    let first = store.tenants(None, 1).unwrap().remove(0);
+    let workspace_id = store.workspaces(first.id).unwrap()[0].id.to_string();
+    let first = Caller { name: "first", key: house.key.clone(), tenant_id: first.id.to_string(), workspace_id };
+    let callers = [second_tenant(&*store), second_workspace(&*store, &first.tenant_id), first];
+    let tenants: Vec<_> = callers.iter().map(|caller| caller.tenant_id.parse().unwrap()).collect();
+    store.set_limits(tenants[0], &[(LimitName::MaxBatchEvents, Some(7))]).unwrap();
+
+    // Each writes, last the tenant whose second workspace has taken the id that is everybody's.
+    for caller in &callers {
+        let answer = client.batch(&caller.own_ids(), &caller.key).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.json);
+        let accepted = if caller.name == "first" { 2 } else { 3 };
+        assert_eq!(answer.json["accepted"], accepted, "an id is one event of a tenant: {}", answer.json);
+    }
+    for caller in &callers {
+        let own: Vec<String> = caller.own_ids()[usize::from(caller.name == "first")..].to_vec();
+        let mut sorted = own.clone();
+        sorted.sort();
+        assert_eq!(ids_of(&page(&mut client, "", caller).json, caller), sorted);
+        let cut = page(&mut client, "limit=1", caller);
+        let cursor = cut.json["next_cursor"].as_str().unwrap().to_owned();
+        for other in callers.iter().filter(|other| other.name != caller.name) {
+            // Another's ids, one by one and in every filter.
+            for id in other.own_ids().iter().filter(|id| !own.contains(id)) {
+                let found = client.get(&format!("/v1/events/{}", escaped(id)), &caller.key).unwrap();
+                assert_eq!(found.status, 404, "{} sees {id}: {}", caller.name, found.json);
+            }
+            // Another's cursor is a place in time, and leads to one's own events alone.
+            let found = ids_of(&page(&mut client, &format!("cursor={cursor}"), other).json, other);
+            assert!(found.iter().all(|id| other.own_ids().contains(id)), "{found:?}");
+            // The public half of one key with the secret of another.
+            let halves =
+                |caller: &Caller| caller.key.rsplit_once('_').map(|(id, secret)| (id.to_owned(), secret.to_owned()));
+            let mixed = format!("{}_{}", halves(caller).unwrap().0, halves(other).unwrap().1);
+            for path in ["/v1/events", "/v1/limits", "/v1/events/x"] {
+                assert_eq!(client.get(path, &mixed).unwrap().status, 401, "{path}");
+            }
+            assert_eq!(client.batch(&["x".to_owned()], &mixed).unwrap().status, 401);
+            // Whose an event is, is never taken from what is sent.
+            for member in ["tenant_id", "workspace_id"] {
+                let value = if member == "tenant_id" { &other.tenant_id } else { &other.workspace_id };
+                let event = json!({"event_id": "stolen", "event_name": "n", "user_id": "u", member: value});
+                for (path, body) in [
+                    ("/v1/events/track", event.to_string()),
+                    ("/v1/events/batch", json!({"events": [event]}).to_string()),
+                ] {
+                    let answer = client.post(path, &caller.key, &body).unwrap();
+                    assert_eq!(answer.status, 422, "{}", answer.json);
+                    assert!(answer.json.to_string().contains("unknown_field"), "{}", answer.json);
+                }
+                let query = format!("/v1/events?{member}={value}");
+                assert_eq!(client.get(&query, &caller.key).unwrap().json["code"], "invalid_query");
+            }
+        }
+        let limits = client.get("/v1/limits", &caller.key).unwrap().json;
+        let expected = if caller.name == "other" { 7 } else { 50 };
+        assert_eq!(limits["limits"]["max_batch_events"], expected, "{}", caller.name);
+    }
+}
+
+#[test]
+fn nobody_reaches_what_is_anothers_on_postgres() {
+    check(&House::postgres());
+}
+
+#[test]
+fn nobody_reaches_what_is_anothers_on_sqlite() {
+    check(&House::sqlite());
+}
