@@ -525,3 +525,72 @@ fn a_tenant_is_deleted_with_everything_and_its_name_is_free_again() {
     assert_eq!(json_of(&bench.run(&["events", "count", "--tenant", "other"]))["events"], json!(samples));
     assert_eq!(json_of(&bench.run(&["events", "count", "--tenant", "acme"]))["events"], 0);
 }
+
+#[test]
+fn the_schema_goes_up_and_down_a_migration_at_a_time() {
+    for database in [TestDatabase::empty_sqlite(), TestDatabase::empty_postgres()] {
+        let bench = Bench { settings: vec![("DATABASE_URL", database.url_text())], ..Bench::default() };
+        let status = json_of(&bench.run(&["migrate", "status"]));
+        let missing = status["missing"].as_array().unwrap().clone();
+        assert_eq!((&status["state"], missing.is_empty()), (&json!("older"), false));
+        assert_eq!(json_of(&bench.run(&["migrate", "up"]))["applied"], json!(missing));
+        assert_eq!(json_of(&bench.run(&["migrate", "status"]))["state"], "current");
+        assert_eq!(bench.run(&["migrate", "down"]).0, 64, "nobody to ask");
+        for name in missing.iter().rev() {
+            assert_eq!(json_of(&bench.run(&["migrate", "down", "--yes"]))["reverted"], *name);
+        }
+        assert_eq!(json_of(&bench.run(&["migrate", "down", "--yes"]))["reverted"], Value::Null);
+        assert_eq!(json_of(&bench.run(&["migrate"]))["applied"], json!(missing));
+    }
+}
+
+/// Every command line that has a help text.
+fn commands_with_help() -> Vec<Vec<&'static str>> {
+    let with = |first: &'static str, others: &[&'static str]| {
+        let of = others.iter().map(|other| vec![first, *other]).collect::<Vec<_>>();
+        [vec![vec![first]], of].concat()
+    };
+    [
+        vec![vec![]],
+        with("migrate", &["up", "status", "down"]),
+        with("provision", &[]),
+        with("seed", &[]),
+        with("tenant", &["create", "list", "show", "suspend", "resume", "delete", "limits"]),
+        with("workspace", &["create", "list"]),
+        with("key", &["create", "list", "rotate", "revoke"]),
+        with("events", &["count", "list", "export", "erase"]),
+    ]
+    .concat()
+}
+
+/// With MERCURIO_TEST_WRITE_HELP set the files are written anew: read their diff before you commit them.
+#[test]
+fn every_help_text_is_as_it_was_read_last() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help");
+    let write = std::env::var_os("MERCURIO_TEST_WRITE_HELP").is_some();
+    let mut files = Vec::new();
+    for words in commands_with_help() {
+        let (code, text, err) = Bench::default().run(&[&words[..], &["--help"]].concat());
+        assert_eq!((code, &*err), (0, ""), "{words:?}");
+        let name = format!("{}.txt", [&["mercurio-admin"], &words[..]].concat().join(" "));
+        if write {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(&name), &text).unwrap();
+        }
+        let known = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
+        assert_eq!(text, known, "{name}");
+        // A command that is there and not in the list above would have no snapshot.
+        let listed = text.split_once("Commands:").map(|(_, commands)| commands).unwrap_or_default();
+        let listed = listed.lines().skip(1).take_while(|line| !line.is_empty());
+        for command in listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
+            let command = command.split_whitespace().next().unwrap();
+            let known = commands_with_help().iter().any(|known| known[..] == [&words[..], &[command]].concat()[..]);
+            assert!(known, "{words:?} {command} has no snapshot");
+        }
+        files.push(name);
+    }
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(files.contains(&name), "{name} is of no command");
+    }
+}

@@ -57,3 +57,24 @@ pub(crate) fn run_next<DB: Backend, C: MigrationHarness<DB>>(
     connection.run_migration(&next).map_err(failure)?;
     Ok(Some(next.name().to_string()))
 }
+
+/// Takes the newest migration back and tells its name; `None` where the database has none.
+///
+/// The caller holds the lock as for [`run_next`].
+pub(crate) fn revert_last<DB: Backend, C: MigrationHarness<DB>>(
+    connection: &mut C,
+    source: &dyn MigrationSource<DB>,
+) -> Result<Option<String>, Failure> {
+    let mut applied = connection.applied_migrations().map_err(failure)?;
+    applied.sort();
+    let Some(newest) = applied.pop() else {
+        return Ok(None);
+    };
+    let known = known(source)?;
+    let Some(newest) = known.iter().find(|migration| migration.name().version() == newest) else {
+        let what = format!("this program does not know the migration {newest}, and can't take it back");
+        return Err(Failure::Sorted(Fault::Internal, what));
+    };
+    connection.revert_migration(newest).map_err(failure)?;
+    Ok(Some(newest.name().to_string()))
+}

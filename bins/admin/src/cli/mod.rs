@@ -38,8 +38,8 @@ pub enum Request {
 /// The work that can be asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Bring the schema to this program's.
-    Migrate,
+    /// Tend the schema.
+    Migrate(MigrateCommand),
     /// Make a tenant.
     Provision(ProvisionCommand),
     /// Make the tenant that the settings name, unless it is there.
@@ -52,6 +52,20 @@ pub enum Command {
     Key(KeyCommand),
     /// Look at events, and remove them.
     Events(EventsCommand),
+}
+
+/// What to do with the database's schema.
+#[derive(Debug, PartialEq, Eq)]
+pub enum MigrateCommand {
+    /// Bring it to this program's.
+    Up,
+    /// Tell how it stands to this program's.
+    Status,
+    /// Take the newest migration back.
+    Down {
+        /// Whether not to ask.
+        yes: bool,
+    },
 }
 
 /// What to make for a new tenant.
@@ -106,7 +120,47 @@ enum CommandWords {
 /// Bring the database's schema to the one of this program. Safe to run again, and from many places at once.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "migrate", help_triggers("-h", "--help", "help"))]
-struct MigrateWords {}
+struct MigrateWords {
+    #[argh(subcommand)]
+    command: Option<MigrateCommandWords>,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum MigrateCommandWords {
+    Up(UpWords),
+    Status(StatusWords),
+    Down(DownWords),
+}
+
+/// Bring the schema to the one of this program: what `migrate` alone does.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "up", help_triggers("-h", "--help", "help"))]
+struct UpWords {}
+
+/// Tell how the schema stands to the one of this program, and change nothing.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "status", help_triggers("-h", "--help", "help"))]
+struct StatusWords {}
+
+/// Take the newest migration back, with all that only it had a place for. Stop the servers first.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "down", help_triggers("-h", "--help", "help"))]
+struct DownWords {
+    /// do not ask
+    #[argh(switch)]
+    yes: bool,
+}
+
+impl MigrateWords {
+    fn read(self) -> MigrateCommand {
+        match self.command {
+            None | Some(MigrateCommandWords::Up(UpWords {})) => MigrateCommand::Up,
+            Some(MigrateCommandWords::Status(StatusWords {})) => MigrateCommand::Status,
+            Some(MigrateCommandWords::Down(DownWords { yes })) => MigrateCommand::Down { yes },
+        }
+    }
+}
 
 /// Make a tenant with a workspace and an API key. The key is shown once.
 #[derive(FromArgs)]
@@ -158,7 +212,7 @@ pub fn read(arguments: &[String]) -> Result<Request, AdminError> {
     }
     let mut mistakes = Vec::new();
     let command = match words.command {
-        Some(CommandWords::Migrate(MigrateWords {})) => Some(Command::Migrate),
+        Some(CommandWords::Migrate(words)) => Some(Command::Migrate(words.read())),
         Some(CommandWords::Seed(SeedWords {})) => Some(Command::Seed),
         Some(CommandWords::Provision(words)) => provision(words, &mut mistakes).map(Command::Provision),
         Some(CommandWords::Tenant(words)) => words.read(&mut mistakes).map(Command::Tenant),

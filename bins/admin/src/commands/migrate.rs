@@ -1,10 +1,11 @@
-//! `migrate`: brings the schema to this program's.
+//! `migrate …`: brings the schema to this program's, tells how it stands, and takes the newest migration back.
 
-use mercurio_domain::store::{Backend, Store};
+use mercurio_domain::store::{Backend, SchemaState, Store};
 use serde::Serialize;
 
-use super::{Done, Outcome};
-use crate::{AdminError, database};
+use super::{Done, Outcome, removal};
+use crate::cli::MigrateCommand;
+use crate::{AdminError, Machine, database};
 
 /// What `migrate` prints.
 #[derive(Debug, Serialize)]
@@ -17,7 +18,58 @@ pub struct Migrated {
     pub state: &'static str,
 }
 
-pub(super) fn migrate(store: &dyn Store) -> Result<Done, AdminError> {
+/// What `migrate status` prints.
+#[derive(Debug, Serialize)]
+pub struct SchemaStatus {
+    /// Which database it is.
+    pub backend: Backend,
+    /// `current`, `older` or `newer`.
+    pub state: &'static str,
+    /// Migrations that the database lacks, oldest first.
+    pub missing: Vec<String>,
+    /// Versions of migrations that this program does not know, oldest first.
+    pub unknown: Vec<String>,
+}
+
+/// What `migrate down` prints.
+#[derive(Debug, Serialize)]
+pub struct Reverted {
+    /// Which database it is.
+    pub backend: Backend,
+    /// The migration that was taken back; `null` where there was none.
+    pub reverted: Option<String>,
+}
+
+pub(super) fn migrate(store: &dyn Store, command: &MigrateCommand, machine: &Machine<'_>) -> Result<Done, AdminError> {
+    match command {
+        MigrateCommand::Up => up(store),
+        MigrateCommand::Status => status(store),
+        MigrateCommand::Down { yes } => {
+            database::refuse_newer(store)?;
+            let question = "This takes the newest migration back, with all that only it has a place for. \
+                            Servers that run will fail. Type yes to go on: ";
+            removal::confirm(machine, *yes, question, "yes")?;
+            let reverted = store.revert()?;
+            let notes = match reverted {
+                Some(_) => Vec::new(),
+                None => vec!["the database has no migration; nothing was changed".to_owned()],
+            };
+            Ok(Done { result: Outcome::Reverted(Reverted { backend: store.backend(), reverted }), notes })
+        }
+    }
+}
+
+fn status(store: &dyn Store) -> Result<Done, AdminError> {
+    let (state, missing, unknown, note) = match store.schema_state()? {
+        SchemaState::Current => ("current", Vec::new(), Vec::new(), None),
+        SchemaState::Older(missing) => ("older", missing, Vec::new(), Some("`migrate up` brings it to this program's")),
+        SchemaState::Newer(unknown) => ("newer", Vec::new(), unknown, Some("use the newer release's program")),
+    };
+    let status = SchemaStatus { backend: store.backend(), state, missing, unknown };
+    Ok(Done { result: Outcome::SchemaStatus(status), notes: note.map(str::to_owned).into_iter().collect() })
+}
+
+fn up(store: &dyn Store) -> Result<Done, AdminError> {
     database::refuse_newer(store)?;
     let applied = store.migrate()?;
     let note = match applied.len() {

@@ -20,7 +20,7 @@ use crate::{AdminError, Machine, config};
 
 pub use events::{Count, Counts, Erased, Events, RemovedEvents};
 pub use key::{Keys, Rotated, ShownKey};
-pub use migrate::Migrated;
+pub use migrate::{Migrated, Reverted, SchemaStatus};
 pub use provision::{Named, NewKey, Provisioned, SampleCount};
 pub use tenant::{Deleted, RemovedTenant, ShownTenant, Tenants};
 pub use workspace::{ShownWorkspace, Workspaces};
@@ -31,6 +31,10 @@ pub use workspace::{ShownWorkspace, Workspaces};
 pub enum Outcome {
     /// Of `migrate`.
     Migrated(Migrated),
+    /// Of `migrate status`.
+    SchemaStatus(SchemaStatus),
+    /// Of `migrate down`.
+    Reverted(Reverted),
     /// Of `provision` and `seed`.
     Provisioned(Provisioned),
     /// One tenant.
@@ -81,7 +85,7 @@ pub fn perform(
     let request = match command {
         Command::Seed => seed::request(machine.setting, &mut mistakes).map(Work::Seed),
         Command::Provision(command) => Some(Work::Provision(command)),
-        Command::Migrate => Some(Work::Migrate),
+        Command::Migrate(command) => Some(Work::Migrate(command)),
         Command::Tenant(command) => Some(Work::Tenant(command)),
         Command::Workspace(command) => Some(Work::Workspace(command)),
         Command::Key(command) => Some(Work::Key(command)),
@@ -92,7 +96,7 @@ pub fn perform(
     };
     let store = open(&url)?;
     match work {
-        Work::Migrate => migrate::migrate(&*store),
+        Work::Migrate(command) => migrate::migrate(&*store, command, machine),
         Work::Provision(command) => provision::provision(&*store, command, machine),
         Work::Seed(command) => seed::seed(&*store, &command, machine),
         Work::Tenant(command) => tenant::tenant(&*store, command, machine),
@@ -104,7 +108,7 @@ pub fn perform(
 
 /// A command with its settings.
 enum Work<'a> {
-    Migrate,
+    Migrate(&'a crate::cli::MigrateCommand),
     Provision(&'a crate::cli::ProvisionCommand),
     Seed(crate::cli::ProvisionCommand),
     Tenant(&'a crate::cli::TenantCommand),

@@ -140,6 +140,13 @@ pub trait Store: EventWriter + Catalog + Housekeeping {
     /// [`StoreError`]; the migrations before the one that failed stay.
     fn migrate(&self) -> Result<Vec<String>, StoreError>;
 
+    /// Takes the newest migration back, with what only it had a place for, and returns its name. `None`: there is none left. Only
+    /// of a migration that this program knows.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is changed then.
+    fn revert(&self) -> Result<Option<String>, StoreError>;
+
     /// The event of that id, if the workspace has it.
     ///
     /// # Errors

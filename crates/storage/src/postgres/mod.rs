@@ -258,6 +258,11 @@ impl Store for PostgresStore {
         Ok(names)
     }
 
+    fn revert(&self) -> Result<Option<String>, StoreError> {
+        let mut connection = self.dedicated()?;
+        Ok(revert(&mut connection).map_err(failed::<PgConnection>)?)
+    }
+
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
         Ok(transaction::read(&self.readers, |connection| events::event(connection, owner, event_id))?)
     }
@@ -279,6 +284,14 @@ fn applied(connection: &mut PgConnection) -> Result<Vec<String>, Failure> {
         return Ok(Vec::new());
     }
     Ok(__diesel_schema_migrations::table.select(__diesel_schema_migrations::version).load(connection)?)
+}
+
+/// Takes the newest migration back, under the lock under which migrations run.
+fn revert(connection: &mut PgConnection) -> Result<Option<String>, Failure> {
+    connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
+    let name = migrations::revert_last(connection, &MIGRATIONS)?;
+    connection.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))?;
+    Ok(name)
 }
 
 /// Runs the migrations that the database lacks, under a lock that others wait for. It ends with the session, if not before.

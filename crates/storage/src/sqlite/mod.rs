@@ -203,6 +203,10 @@ impl Store for SqliteStore {
         Ok(names)
     }
 
+    fn revert(&self) -> Result<Option<String>, StoreError> {
+        Ok(transaction::write(&self.writer, |connection| migrations::revert_last(connection, &MIGRATIONS))?)
+    }
+
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
         Ok(transaction::read(&self.readers, |connection| events::event(connection, owner, event_id))?)
     }

@@ -156,6 +156,10 @@ impl Store for MemoryStore {
         self.available().map(|_| Vec::new())
     }
 
+    fn revert(&self) -> Result<Option<String>, StoreError> {
+        self.available().map(|_| None)
+    }
+
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
         let state = self.available()?;
         let event = state.events.get(&(owner.tenant_id, EventKey::of(event_id))).and_then(Option::as_ref);
