@@ -19,14 +19,34 @@ pub enum Removal {
         /// The person.
         person: Person,
     },
+    /// Those that were received before a time, and the keys of those that were received [`KEY_DAYS`] days before it.
+    Received {
+        /// Of one tenant; `None`: of all.
+        tenant_id: Option<TenantId>,
+        /// The time. Where all tenants are meant, it is the beginning of a day in UTC.
+        before: Timestamp,
+    },
 }
 
+/// Days by which the key of an event outlives it at least: what is sent again within them is still a duplicate.
+pub const KEY_DAYS: i64 = 30;
+
 impl Removal {
-    /// The tenant whose events go.
+    /// The tenant whose events go; `None`: all tenants.
     #[must_use]
-    pub fn tenant_id(&self) -> TenantId {
+    pub fn tenant_id(&self) -> Option<TenantId> {
         match self {
-            Self::Tenant(tenant_id) | Self::Person { tenant_id, .. } => *tenant_id,
+            Self::Tenant(tenant_id) | Self::Person { tenant_id, .. } => Some(*tenant_id),
+            Self::Received { tenant_id, .. } => *tenant_id,
+        }
+    }
+
+    /// Before which keys go too; `None`: they stay, or all go.
+    #[must_use]
+    pub fn keys_before(&self) -> Option<Timestamp> {
+        match self {
+            Self::Received { before, .. } => before.checked_add_micros(-KEY_DAYS * 86_400_000_000),
+            Self::Tenant(_) | Self::Person { .. } => None,
         }
     }
 }

@@ -21,7 +21,7 @@ pub use catalog::{
     Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning, TenantRef,
 };
 pub use error::StoreError;
-pub use housekeeping::{CatalogRows, Housekeeping, Person, Place, Removal, Removed};
+pub use housekeeping::{CatalogRows, Housekeeping, KEY_DAYS, Person, Place, Removal, Removed};
 pub use query::{CursorError, EventPage, EventQuery, Position};
 
 /// Which database stands behind a store.

@@ -1,7 +1,8 @@
 //! Many events at once in PostgreSQL: counted, and removed partition by partition, then key by key.
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{self, BigInt, Text, Timestamptz};
+use diesel::sql_types::{self, BigInt, Bool, Text, Timestamptz};
 use mercurio_domain::store::{CatalogRows, Person, Place, Removal, Removed};
 use mercurio_domain::{Owner, TenantId, Timestamp};
 use uuid::Uuid;
@@ -19,8 +20,8 @@ const STEP: i64 = 5_000;
 enum Position {
     /// In a partition, at a workspace and a time of event.
     Partition(String, i64, i64),
-    /// In the keys.
-    Keys(Uuid),
+    /// In the keys, behind that of a tenant.
+    Keys(i64, Uuid),
 }
 
 impl Position {
@@ -38,7 +39,7 @@ impl Position {
             let mut words = text.rsplitn(3, ' ');
             let (last, middle, first) = (words.next()?, words.next()?, words.next()?);
             match first {
-                "" => Some(Self::Keys(last.parse().ok()?)),
+                "" => Some(Self::Keys(middle.parse().ok()?, last.parse().ok()?)),
                 name => Some(Self::Partition(name.to_owned(), middle.parse().ok()?, last.parse().ok()?)),
             }
         };
@@ -48,7 +49,7 @@ impl Position {
     fn place(&self) -> Place {
         Place(match self {
             Self::Partition(name, workspace_id, occurred_at) => format!("{name} {workspace_id} {occurred_at}"),
-            Self::Keys(key) => format!(" keys {key}"),
+            Self::Keys(tenant_id, key) => format!(" {tenant_id} {key}"),
         })
     }
 }
@@ -70,21 +71,30 @@ pub(super) fn remove_events(
     from: Option<&Place>,
 ) -> Result<Removed, Failure> {
     let (name, workspace_id, occurred_at) = match Position::read(from) {
-        Position::Keys(key) => return remove_keys(connection, which.tenant_id(), key),
+        Position::Keys(tenant_id, key) => return keys(connection, which, (tenant_id, key)),
         Position::Partition(name, workspace_id, occurred_at) => (name, workspace_id, occurred_at),
     };
     let mut partitions = partitions(connection, &name)?.into_iter();
-    let after_all = || matches!(which, Removal::Tenant(_)).then(|| Position::Keys(Uuid::nil()));
+    let after_all = || (!matches!(which, Removal::Person { .. })).then(|| Position::Keys(i64::MIN, Uuid::nil()));
     let Some(partition) = partitions.next() else {
         return Ok(Removed { next: after_all().map(|position| position.place()), ..Removed::default() });
     };
     // Another partition than the one that was meant begins at its own beginning.
     let start = if partition == name { (workspace_id, occurred_at) } else { (i64::MIN, i64::MIN) };
-    let person = match which {
-        Removal::Tenant(_) => None,
-        Removal::Person { person, .. } => Some(person),
+    let (events, last) = match which {
+        Removal::Tenant(tenant_id) => remove(connection, &partition, *tenant_id, ("$4 = ''", ""), start)?,
+        Removal::Person { tenant_id, person: Person::User(id) } => {
+            remove(connection, &partition, *tenant_id, ("user_id = $4", id), start)?
+        }
+        Removal::Person { tenant_id, person: Person::Anonymous(id) } => {
+            remove(connection, &partition, *tenant_id, ("anonymous_id = $4", id), start)?
+        }
+        Removal::Received { tenant_id: Some(tenant_id), before } => {
+            let condition = ("received_at < $4::timestamptz", &*before.to_string());
+            remove(connection, &partition, *tenant_id, condition, start)?
+        }
+        Removal::Received { tenant_id: None, before } => (drop_old(connection, &partition, *before)?, None),
     };
-    let (events, last) = remove(connection, &partition, which.tenant_id(), person, start)?;
     let next = match last {
         Some((workspace_id, occurred_at)) if events == STEP => {
             Some(Position::Partition(partition, workspace_id, occurred_at))
@@ -92,6 +102,34 @@ pub(super) fn remove_events(
         _ => partitions.next().map(Position::in_partition).or_else(after_all),
     };
     Ok(Removed { events: events.unsigned_abs(), keys: 0, next: next.map(|position| position.place()) })
+}
+
+/// Drops a partition all of whose events were received before `before`. That takes a lock for which everybody waits, and so
+/// waits itself no longer than a moment: the step is then tried again.
+fn drop_old(connection: &mut PgConnection, partition: &str, before: Timestamp) -> Result<i64, Failure> {
+    #[derive(QueryableByName)]
+    struct Old {
+        #[diesel(sql_type = Bool)]
+        is_old: bool,
+        #[diesel(sql_type = BigInt)]
+        events: i64,
+    }
+    // The bound is read from the catalogue, where it stands as FOR VALUES FROM ('…') TO ('…').
+    let bound = format!(
+        "(SELECT substring(pg_get_expr(relpartbound, oid) FROM 'TO \\(''(.*)''\\)')::timestamptz <= $1
+          FROM pg_catalog.pg_class WHERE oid = '{partition}'::regclass)"
+    );
+    let statement = format!(
+        "SELECT COALESCE({bound}, false) AS is_old,
+                CASE WHEN {bound} THEN (SELECT count(*) FROM {partition}) ELSE 0 END AS events"
+    );
+    let old: Old = diesel::sql_query(statement).bind::<Timestamptz, _>(Micros::from(before)).get_result(connection)?;
+    if old.is_old {
+        connection.batch_execute(&format!(
+            "SET LOCAL lock_timeout = '200ms'; ALTER TABLE events DETACH PARTITION {partition}; DROP TABLE {partition}"
+        ))?;
+    }
+    Ok(old.events)
 }
 
 /// The partitions of `events` from `from` on, in the order of their names, ready to stand in a statement.
@@ -116,7 +154,7 @@ fn remove(
     connection: &mut PgConnection,
     partition: &str,
     tenant_id: TenantId,
-    person: Option<&Person>,
+    (condition, value): (&str, &str),
     (workspace_id, occurred_at): (i64, i64),
 ) -> Result<(i64, Option<(i64, i64)>), Failure> {
     #[derive(QueryableByName)]
@@ -128,11 +166,6 @@ fn remove(
         #[diesel(sql_type = Timestamptz)]
         occurred_at: Micros,
     }
-    let (condition, person) = match person {
-        None => ("$4 = ''", ""),
-        Some(Person::User(id)) => ("user_id = $4", id.as_str()),
-        Some(Person::Anonymous(id)) => ("anonymous_id = $4", id.as_str()),
-    };
     let statement = format!(
         "WITH gone AS (
              DELETE FROM {partition} WHERE ctid = ANY (ARRAY(
@@ -147,7 +180,7 @@ fn remove(
         .bind::<BigInt, _>(tenant_id.0)
         .bind::<BigInt, _>(workspace_id)
         .bind::<Timestamptz, _>(Micros(occurred_at.max(EARLIEST)))
-        .bind::<Text, _>(person)
+        .bind::<Text, _>(value)
         .get_result(connection)
         .optional()?;
     Ok(last.map_or((0, None), |last| (last.removed, Some((last.workspace_id, last.occurred_at.0)))))
@@ -156,28 +189,43 @@ fn remove(
 /// Before every event: the first of January 1, in microseconds since 1970.
 const EARLIEST: i64 = -62_135_596_800_000_000;
 
-fn remove_keys(connection: &mut PgConnection, tenant_id: TenantId, from: Uuid) -> Result<Removed, Failure> {
+/// Keys that a step looks at where most of them stay.
+const SCAN: i64 = 20_000;
+
+/// Removes keys behind `from`: all of a tenant, or those that are old enough.
+fn keys(connection: &mut PgConnection, which: &Removal, from: (i64, Uuid)) -> Result<Removed, Failure> {
     #[derive(QueryableByName)]
     struct Last {
         #[diesel(sql_type = BigInt)]
         removed: i64,
+        #[diesel(sql_type = BigInt)]
+        seen: i64,
+        #[diesel(sql_type = BigInt)]
+        tenant_id: i64,
         #[diesel(sql_type = sql_types::Uuid)]
         key: Uuid,
     }
+    let limit = if matches!(which, Removal::Tenant(_)) { STEP } else { SCAN };
+    let of_tenant = which.tenant_id().map_or(String::new(), |tenant_id| format!("AND tenant_id = {}", tenant_id.0));
+    let is_old = if which.keys_before().is_some() { "received_at < $3" } else { "$3 IS NOT NULL" };
     let statement = format!(
-        "WITH gone AS (
-             DELETE FROM event_keys WHERE ctid = ANY (ARRAY(
-                 SELECT ctid FROM event_keys WHERE tenant_id = $1 AND key >= $2 ORDER BY key LIMIT {STEP}))
-             RETURNING key)
-         SELECT count(*) OVER () AS removed, key FROM gone ORDER BY key DESC LIMIT 1"
+        "WITH page AS MATERIALIZED (
+             SELECT ctid, tenant_id, key, received_at FROM event_keys
+             WHERE (tenant_id, key) >= ($1, $2) {of_tenant} ORDER BY tenant_id, key LIMIT {limit}),
+         gone AS (
+             DELETE FROM event_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM page WHERE {is_old})) RETURNING 1)
+         SELECT (SELECT count(*) FROM gone) AS removed, count(*) OVER () AS seen, tenant_id, key FROM page
+         ORDER BY tenant_id DESC, key DESC LIMIT 1"
     );
+    let before = which.keys_before().map_or(Micros(EARLIEST), Micros::from);
     let last: Option<Last> = diesel::sql_query(statement)
-        .bind::<BigInt, _>(tenant_id.0)
-        .bind::<sql_types::Uuid, _>(from)
+        .bind::<BigInt, _>(from.0)
+        .bind::<sql_types::Uuid, _>(from.1)
+        .bind::<Timestamptz, _>(before)
         .get_result(connection)
         .optional()?;
     let keys = last.as_ref().map_or(0, |last| last.removed);
-    let next = last.filter(|last| last.removed == STEP).map(|last| Position::Keys(last.key).place());
+    let next = last.filter(|last| last.seen == limit).map(|last| Position::Keys(last.tenant_id, last.key).place());
     Ok(Removed { events: 0, keys: keys.unsigned_abs(), next })
 }
 

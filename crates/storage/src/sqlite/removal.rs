@@ -36,7 +36,14 @@ pub(super) fn remove_events(
         Removal::Tenant(tenant_id) => remove_all(connection, *tenant_id),
         Removal::Person { tenant_id, person } => {
             let from = from.and_then(|place| place.0.parse().ok()).unwrap_or(0);
-            erase(connection, *tenant_id, person, removed_at, from)
+            erase(connection, &Old::Person(*tenant_id, person), removed_at, from)
+        }
+        Removal::Received { tenant_id, before } => {
+            let from = from.and_then(|place| place.0.parse().ok()).unwrap_or(0);
+            // The keys first: an event that is old enough for that leaves none.
+            let keys = remove_keys(connection, *tenant_id, which.keys_before(), from)?;
+            let erased = erase(connection, &Old::Received(*tenant_id, *before), removed_at, from)?;
+            Ok(Removed { events: erased.events + keys.events, keys: keys.keys, ..erased })
         }
     }
 }
@@ -53,20 +60,48 @@ fn remove_all(connection: &mut SqliteConnection, tenant_id: TenantId) -> Result<
     Ok(Removed { events: events as u64, keys: keys as u64, next: (keys == STEP).then(|| Place(String::new())) })
 }
 
-/// Looks at the rows behind `from` and leaves of the person's nothing but their keys.
+/// Which rows leave nothing but their keys.
+enum Old<'a> {
+    Person(TenantId, &'a Person),
+    Received(Option<TenantId>, Timestamp),
+}
+
+/// Removes of the rows behind `from` those that were received before `before`, with their keys.
+fn remove_keys(
+    connection: &mut SqliteConnection,
+    tenant_id: Option<TenantId>,
+    before: Option<Timestamp>,
+    from: i64,
+) -> Result<Removed, Failure> {
+    let Some(before) = before else {
+        return Ok(Removed::default());
+    };
+    let mut found = events::table
+        .filter(events::row_id.gt(from).and(events::row_id.le(from.saturating_add(SCAN))))
+        .filter(events::received_at.lt(Micros::from(before)))
+        .select((events::row_id, events::removed_at))
+        .into_boxed();
+    if let Some(tenant_id) = tenant_id {
+        found = found.filter(events::tenant_id.eq(tenant_id.0));
+    }
+    let found: Vec<(i64, Option<Micros>)> = found.load(connection)?;
+    let ids = found.iter().map(|(id, _)| *id);
+    let keys = diesel::delete(events::table.filter(events::row_id.eq_any(ids))).execute(connection)?;
+    let events = found.iter().filter(|(_, removed_at)| removed_at.is_none()).count();
+    Ok(Removed { events: events as u64, keys: keys as u64, next: None })
+}
+
+/// Looks at the rows behind `from` and leaves of the old ones nothing but their keys.
 fn erase(
     connection: &mut SqliteConnection,
-    tenant_id: TenantId,
-    person: &Person,
+    old: &Old<'_>,
     removed_at: Timestamp,
     from: i64,
 ) -> Result<Removed, Failure> {
     let newest: Option<i64> = events::table.select(diesel::dsl::max(events::row_id)).first(connection)?;
     let to = from.saturating_add(SCAN);
-    let rows = events::table
-        .filter(events::row_id.gt(from).and(events::row_id.le(to)))
-        .filter(events::tenant_id.eq(tenant_id.0))
-        .filter(events::removed_at.is_null());
+    let rows =
+        events::table.filter(events::row_id.gt(from).and(events::row_id.le(to))).filter(events::removed_at.is_null());
     let nothing = (
         events::removed_at.eq(Some(Micros::from(removed_at))),
         (events::event_id.eq(""), events::kind.eq(""), events::event_name.eq(""), events::schema_version.eq("")),
@@ -83,10 +118,21 @@ fn erase(
             events::enrichment.eq("{}"),
         ),
     );
-    let erased = match person {
-        Person::User(id) => diesel::update(rows.filter(events::user_id.eq(id))).set(nothing).execute(connection)?,
-        Person::Anonymous(id) => {
-            diesel::update(rows.filter(events::anonymous_id.eq(id))).set(nothing).execute(connection)?
+    let of = |tenant_id: &TenantId| rows.filter(events::tenant_id.eq(tenant_id.0));
+    let erased = match old {
+        Old::Person(tenant_id, Person::User(id)) => {
+            diesel::update(of(tenant_id).filter(events::user_id.eq(id))).set(nothing).execute(connection)?
+        }
+        Old::Person(tenant_id, Person::Anonymous(id)) => {
+            diesel::update(of(tenant_id).filter(events::anonymous_id.eq(id))).set(nothing).execute(connection)?
+        }
+        Old::Received(Some(tenant_id), before) => {
+            let old = of(tenant_id).filter(events::received_at.lt(Micros::from(*before)));
+            diesel::update(old).set(nothing).execute(connection)?
+        }
+        Old::Received(None, before) => {
+            let old = rows.filter(events::received_at.lt(Micros::from(*before)));
+            diesel::update(old).set(nothing).execute(connection)?
         }
     };
     let next = newest.filter(|newest| to < *newest).map(|_| Place(to.to_string()));

@@ -4,7 +4,7 @@ use mercurio_domain::Owner;
 use mercurio_domain::event::EventDraft;
 use mercurio_domain::store::{EventQuery, Person, Removal, Removed, Submission, TenantRef};
 use mercurio_domain::tenant::TenantStatus;
-use mercurio_domain::testing::submission;
+use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome;
 
 use crate::setup::{Subject, after, draft, event, now, other_workspace};
@@ -14,6 +14,7 @@ on_every_store! {
     a_removal_takes_as_many_steps_as_it_needs,
     a_removal_that_was_cut_off_is_begun_again,
     a_person_goes_and_the_keys_stay,
+    old_events_go_and_their_keys_outlive_them_by_thirty_days,
     a_tenant_that_nobody_began_to_delete_stays,
     a_tenant_that_is_being_deleted_is_served_no_more,
 }
@@ -144,4 +145,38 @@ fn a_tenant_that_is_being_deleted_is_served_no_more(subject: &Subject) {
     let keys = subject.store.api_keys(owner.tenant_id).unwrap();
     assert!(keys.iter().all(|key| key.tenant_status == TenantStatus::Deleting));
     assert!(!keys.is_empty());
+}
+
+fn old_events_go_and_their_keys_outlive_them_by_thirty_days(subject: &Subject) {
+    const DAY: i64 = 86_400;
+    let midnight = at("2026-12-01T00:00:00Z");
+    let days_before = |days: i64| midnight.checked_add_micros(-days * DAY * 1_000_000).unwrap();
+    let (owner, other) = (subject.owner(), subject.owner());
+    let ids = ["of 40 days", "of 31 days", "of a day", "of midnight"];
+    let send = |owner: Owner, id: &'static str, days: i64| {
+        let received_at = days_before(days);
+        let events = vec![event(draft(id), received_at)];
+        subject.append(Submission { owner, received_at, events })[0]
+    };
+    for owner in [owner, other] {
+        for (id, days) in ids.into_iter().zip([40, 31, 1, 0]) {
+            assert_eq!(send(owner, id, days), Outcome::Accepted);
+        }
+    }
+    // One tenant's alone, and of those only what is older.
+    let of_one = Removal::Received { tenant_id: Some(owner.tenant_id), before: days_before(5) };
+    let (events, keys, _) = remove(subject, &of_one);
+    assert_eq!((events, keys), (2, 1));
+    assert_eq!((subject.count(owner), subject.count(other)), (2, 4));
+    // Everybody's, by whole days.
+    let of_all = Removal::Received { tenant_id: None, before: midnight };
+    let (events, keys, _) = remove(subject, &of_all);
+    assert_eq!((events, keys), (4, 3));
+    for owner in [owner, other] {
+        assert_eq!(subject.walk(owner, &EventQuery::default()), ["of midnight"]);
+        assert_eq!(send(owner, "of a day", 0), Outcome::Duplicate, "a key of a day before");
+        assert_eq!(send(owner, "of midnight", 0), Outcome::Duplicate);
+        assert_eq!(send(owner, "of 40 days", 0), Outcome::Accepted, "its key has gone too");
+    }
+    assert_eq!(remove(subject, &of_all).0, 0);
 }

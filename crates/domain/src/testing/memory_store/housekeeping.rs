@@ -35,6 +35,32 @@ impl State {
         removed
     }
 
+    /// All at once.
+    fn expire(&mut self, tenant_id: Option<TenantId>, before: Timestamp, keys_before: Option<Timestamp>) -> Removed {
+        let mut removed = Removed::default();
+        let is_meant = |of: TenantId| tenant_id.is_none_or(|tenant_id| tenant_id == of);
+        let old = self.events.iter().filter(|((of, _), _)| is_meant(*of)).filter_map(|(key, event)| {
+            event.as_ref().filter(|event| event.received_at < before).map(|event| (*key, event.received_at))
+        });
+        for (key, received_at) in old.collect::<Vec<_>>() {
+            if let Some(event) = self.events.insert(key, None).flatten() {
+                removed.events += 1;
+                self.forget(event.owner, event.parts.occurred_at, key.1);
+            }
+            self.expired.insert(key, received_at);
+        }
+        let gone = |key: &(TenantId, EventKey), at: Timestamp| {
+            is_meant(key.0) && keys_before.is_some_and(|before| at < before)
+        };
+        let keys: Vec<_> = self.expired.iter().filter(|(key, at)| gone(key, **at)).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.expired.remove(&key);
+            self.events.remove(&key);
+            removed.keys += 1;
+        }
+        removed
+    }
+
     fn erase(&mut self, tenant_id: TenantId, person: &Person) -> Removed {
         let events = self
             .events
@@ -75,6 +101,7 @@ impl Housekeeping for MemoryStore {
         Ok(match which {
             Removal::Tenant(tenant_id) => state.remove_all(*tenant_id),
             Removal::Person { tenant_id, person } => state.erase(*tenant_id, person),
+            Removal::Received { tenant_id, before } => state.expire(*tenant_id, *before, which.keys_before()),
         })
     }
 

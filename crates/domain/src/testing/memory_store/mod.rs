@@ -39,6 +39,8 @@ struct State {
     /// `None`: the event was erased, and only its key is left.
     events: HashMap<(TenantId, EventKey), Option<StoredEvent>>,
     deleting: HashMap<TenantId, Timestamp>,
+    /// When events were received that are gone for their age.
+    expired: HashMap<(TenantId, EventKey), Timestamp>,
     order: BTreeMap<(Owner, Position), EventKey>,
     tenants: Vec<Tenant>,
     workspaces: Vec<Workspace>,
