@@ -558,7 +558,7 @@ fn commands_with_help() -> Vec<Vec<&'static str>> {
         with("tenant", &["create", "list", "show", "suspend", "resume", "delete", "limits"]),
         with("workspace", &["create", "list"]),
         with("key", &["create", "list", "rotate", "revoke"]),
-        with("events", &["count", "list", "export", "erase"]),
+        with("events", &["count", "list", "export", "erase", "purge"]),
     ]
     .concat()
 }
@@ -592,5 +592,25 @@ fn every_help_text_is_as_it_was_read_last() {
     for file in std::fs::read_dir(&folder).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
         assert!(files.contains(&name), "{name} is of no command");
+    }
+}
+
+#[test]
+fn old_events_are_purged_of_a_tenant_or_of_all() {
+    let (mut bench, _database, samples) = with_samples();
+    bench.run(&["provision", "--tenant", "Other", "--samples"]);
+    bench.clock = FixedClock::at("2027-02-01T12:00:00Z");
+    assert_eq!(bench.run(&["events", "purge", "--older-than", "90d", "--yes"]).0, 0);
+    assert_eq!(json_of(&bench.run(&["events", "count", "--tenant", "acme"]))["events"], json!(samples), "not so old");
+    assert_eq!(bench.run(&["events", "purge", "--older-than", "30d"]).0, 64, "nobody to ask");
+    let purged = json_of(&bench.run(&["events", "purge", "--tenant", "acme", "--older-than", "60d", "--yes"]));
+    assert_eq!(purged["removed"], json!({"events": samples, "event_keys": 0}));
+    assert_eq!(json_of(&bench.run(&["events", "count", "--tenant", "other"]))["events"], json!(samples));
+    let purged = json_of(&bench.run(&["events", "purge", "--older-than", "1d", "--yes"]));
+    assert_eq!(purged["received_before"], "2027-01-31T00:00:00.000000Z");
+    assert_eq!(purged["removed"], json!({"events": samples, "event_keys": 2 * samples}));
+    for (line, mistakes) in [(&["events", "purge"][..], 1), (&["events", "purge", "--older-than", "old"], 1)] {
+        let (code, _, err) = bench.run(line);
+        assert_eq!((code, err.lines().count()), (64, mistakes), "{err}");
     }
 }

@@ -1,12 +1,15 @@
 //! `events …` on the command line.
 
+use std::time::Duration;
+
 use argh::FromArgs;
 use mercurio_domain::Timestamp;
 use mercurio_domain::limits::{MAX_PAGE_EVENTS, MAX_PERSON_ID_CHARS};
 use mercurio_domain::store::{EventQuery, Person, TenantRef};
 use mercurio_domain::tenant::Name;
 
-use super::tenant_ref;
+use super::key::duration;
+use super::{required, tenant_ref};
 use crate::config::name;
 
 /// Events that `list` shows where nobody says how many.
@@ -35,6 +38,15 @@ pub enum EventsCommand {
         /// Whether not to ask.
         yes: bool,
     },
+    /// Remove old ones.
+    Purge {
+        /// Of which tenant; `None`: of all.
+        tenant: Option<TenantRef>,
+        /// How long ago they were received.
+        older_than: Duration,
+        /// Whether not to ask.
+        yes: bool,
+    },
 }
 
 /// Some events of a tenant.
@@ -57,7 +69,7 @@ pub enum ExportFormat {
     Csv,
 }
 
-/// Count events, show them, export them, and erase those of a person.
+/// Count events, show them, export them, erase those of a person, and remove old ones.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "events", help_triggers("-h", "--help", "help"))]
 pub(super) struct Words {
@@ -72,6 +84,7 @@ enum CommandWords {
     List(ListWords),
     Export(ExportWords),
     Erase(EraseWords),
+    Purge(PurgeWords),
 }
 
 /// Tell how many events a tenant has.
@@ -159,6 +172,27 @@ struct EraseWords {
     yes: bool,
 }
 
+/// Remove the events that were received so long ago, of all tenants by whole days in UTC, and tell how many they were. Their ids
+/// stay known for 30 more days.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "purge",
+    help_triggers("-h", "--help", "help"),
+    example = "{command_name} --older-than 400d --yes"
+)]
+struct PurgeWords {
+    /// the tenant; default: all
+    #[argh(option, arg_name = "name")]
+    tenant: Option<String>,
+    /// the age: a number with s, m, h or d
+    #[argh(option, arg_name = "age")]
+    older_than: Option<String>,
+    /// do not ask
+    #[argh(switch)]
+    yes: bool,
+}
+
 impl Words {
     /// The command; what is wrong goes to `mistakes`.
     pub(super) fn read(self, mistakes: &mut Vec<String>) -> Option<EventsCommand> {
@@ -175,6 +209,7 @@ impl Words {
             }
             CommandWords::Export(words) => words.read(mistakes),
             CommandWords::Erase(words) => words.read(mistakes),
+            CommandWords::Purge(words) => words.read(mistakes),
         }
     }
 }
@@ -209,6 +244,19 @@ impl EraseWords {
             }
         };
         Some(EventsCommand::Erase { tenant: tenant?, person: person?, yes: self.yes })
+    }
+}
+
+impl PurgeWords {
+    fn read(self, mistakes: &mut Vec<String>) -> Option<EventsCommand> {
+        let tenant = match &self.tenant {
+            None => Some(None),
+            Some(text) => tenant_ref(Some(text), mistakes).map(Some),
+        };
+        let meaning = "the age of the events that go, such as 400d";
+        let age = required("--older-than", self.older_than.as_deref(), meaning, mistakes);
+        let older_than = age.and_then(|age| duration("--older-than", age, mistakes));
+        Some(EventsCommand::Purge { tenant: tenant?, older_than: older_than?, yes: self.yes })
     }
 }
 

@@ -188,7 +188,7 @@ fn key_id(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<ApiKeyId> {
 }
 
 /// A number with a unit, of at most 100 years.
-fn duration(option: &str, text: &str, mistakes: &mut Vec<String>) -> Option<Duration> {
+pub(super) fn duration(option: &str, text: &str, mistakes: &mut Vec<String>) -> Option<Duration> {
     const MAX_SECONDS: u64 = 100 * 366 * 86_400;
     let split = text.trim().char_indices().next_back().map(|(end, unit)| (&text.trim()[..end], unit));
     let seconds = split.and_then(|(number, unit)| {

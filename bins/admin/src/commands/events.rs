@@ -1,7 +1,8 @@
-//! `events …`: counts events, shows them, exports them, and erases those of a person.
+//! `events …`: counts events, shows them, exports them, erases those of a person, and removes old ones.
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{EventQuery, Person, Removal, Store, StoreError};
@@ -61,6 +62,30 @@ pub struct Erased {
     pub finished_at: Timestamp,
 }
 
+/// The receipt of a purge.
+#[derive(Debug, Serialize)]
+pub struct Purged {
+    /// The tenant; `null`: all.
+    pub tenant: Option<Named>,
+    /// What went was received before.
+    pub received_before: Timestamp,
+    /// What went.
+    pub removed: PurgedRows,
+    /// When it was begun.
+    pub started_at: Timestamp,
+    /// When it was done.
+    pub finished_at: Timestamp,
+}
+
+/// What went for its age.
+#[derive(Debug, Serialize)]
+pub struct PurgedRows {
+    /// Events.
+    pub events: u64,
+    /// Keys of events that went 30 days ago and more.
+    pub event_keys: u64,
+}
+
 /// What went.
 #[derive(Debug, Serialize)]
 pub struct RemovedEvents {
@@ -76,6 +101,10 @@ pub(super) fn events(store: &dyn Store, command: &EventsCommand, machine: &Machi
         EventsCommand::Erase { tenant: which, person, yes } => {
             let (tenant, _) = tenant::find(store, which)?;
             erase(store, &tenant, person, *yes, machine)
+        }
+        EventsCommand::Purge { tenant: which, older_than, yes } => {
+            let tenant = which.as_ref().map(|which| tenant::find(store, which)).transpose()?.map(|(tenant, _)| tenant);
+            purge(store, tenant.as_ref(), *older_than, *yes, machine)
         }
         // It has a way of its own: see [`export`].
         EventsCommand::Export { .. } => Err(AdminError::Usage(vec!["events are exported to stdout".to_owned()])),
@@ -149,6 +178,39 @@ fn erase(
     };
     let note = "what is on its way, or is sent later, is not gone: run it again once nothing more is sent".to_owned();
     Ok(Done { result: Outcome::Erased(receipt), notes: vec![note] })
+}
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+fn purge(
+    store: &dyn Store,
+    tenant: Option<&Tenant>,
+    older_than: Duration,
+    yes: bool,
+    machine: &Machine<'_>,
+) -> Result<Done, AdminError> {
+    let started_at = machine.clock.now();
+    let age = i64::try_from(older_than.as_micros()).unwrap_or(i64::MAX);
+    let before = started_at.as_micros().saturating_sub(age);
+    // Of all tenants by whole days, which go as one.
+    let before = if tenant.is_some() { before } else { before - before.rem_euclid(DAY_MICROS) };
+    let Some(before) = Timestamp::from_micros(before) else {
+        return Err(AdminError::Usage(vec!["--older-than: that is before all time".to_owned()]));
+    };
+    let whose = tenant.map_or("all tenants".to_owned(), |tenant| format!("the tenant {:?}", tenant.name.as_str()));
+    let question =
+        format!("This removes all events of {whose} that were received before {before}, for ever. Type yes to go on: ");
+    removal::confirm(machine, yes, &question, "yes")?;
+    let which = Removal::Received { tenant_id: tenant.map(|tenant| tenant.id), before };
+    let removed = removal::sweep(store, &which, started_at)?;
+    let receipt = Purged {
+        tenant: tenant.map(Named::from),
+        received_before: before,
+        removed: PurgedRows { events: removed.events, event_keys: removed.keys },
+        started_at,
+        finished_at: machine.clock.now(),
+    };
+    Ok(Done { result: Outcome::Purged(receipt), notes: Vec::new() })
 }
 
 /// Writes events to `out`, a page at a time, and returns what to tell the person at the terminal.

@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::cli::Command;
 use crate::{AdminError, Machine, config};
 
-pub use events::{Count, Counts, Erased, Events, RemovedEvents};
+pub use events::{Count, Counts, Erased, Events, Purged, PurgedRows, RemovedEvents};
 pub use key::{Keys, Rotated, ShownKey};
 pub use migrate::{Migrated, Reverted, SchemaStatus};
 pub use provision::{Named, NewKey, Provisioned, SampleCount};
@@ -55,6 +55,8 @@ pub enum Outcome {
     EventCounts(Counts),
     /// Some events.
     Events(Events),
+    /// Of `events purge`.
+    Purged(Purged),
     /// Of `events erase`.
     Erased(Erased),
     /// Of `key rotate`.
