@@ -555,6 +555,7 @@ fn commands_with_help() -> Vec<Vec<&'static str>> {
         with("migrate", &["up", "status", "down"]),
         with("provision", &[]),
         with("seed", &[]),
+        with("completions", &[]),
         with("tenant", &["create", "list", "show", "suspend", "resume", "delete", "limits"]),
         with("workspace", &["create", "list"]),
         with("key", &["create", "list", "rotate", "revoke"]),
@@ -613,4 +614,32 @@ fn old_events_are_purged_of_a_tenant_or_of_all() {
         let (code, _, err) = bench.run(line);
         assert_eq!((code, err.lines().count()), (64, mistakes), "{err}");
     }
+}
+
+#[test]
+fn bash_completes_commands_of_one_name_each_with_its_own_options() {
+    let (code, script, err) = Bench::default().run(&["completions", "bash"]);
+    assert_eq!((code, &*err), (0, ""));
+    let complete = |line: &[&str]| -> Vec<String> {
+        let words: Vec<String> = line.iter().map(|word| format!("'{word}'")).collect();
+        let ask = format!(
+            "{script}\nCOMP_WORDS=(mercurio-admin {}); COMP_CWORD={}; _mercurio_admin; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            words.join(" "),
+            line.len()
+        );
+        let output = std::process::Command::new("bash").args(["-c", &ask]).output().expect("bash is there");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    };
+    assert_eq!(complete(&["ev"]), ["events"]);
+    assert_eq!(complete(&["key", ""])[..4], ["create", "list", "rotate", "revoke"]);
+    assert_eq!(complete(&["tenant", "li"]), ["list", "limits"]);
+    assert_eq!(complete(&["events", "export", "--f"]), ["--format", "--from"]);
+    assert!(complete(&["key", "create", "--"]).contains(&"--scopes".to_owned()));
+    assert!(!complete(&["tenant", "create", "--"]).contains(&"--scopes".to_owned()));
+    assert!(complete(&["tenant", "show", "--tenant", "key", "--"]).contains(&"--tenant".to_owned()));
+    for shell in ["zsh", "fish"] {
+        assert!(Bench::default().run(&["completions", shell]).1.contains("rotate"), "{shell}");
+    }
+    assert_eq!(Bench::default().run(&["completions", "tcsh"]).0, 64);
 }

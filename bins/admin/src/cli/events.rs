@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use mercurio_domain::Timestamp;
 use mercurio_domain::limits::{MAX_PAGE_EVENTS, MAX_PERSON_ID_CHARS};
 use mercurio_domain::store::{EventQuery, Person, TenantRef};
@@ -70,14 +70,14 @@ pub enum ExportFormat {
 }
 
 /// Count events, show them, export them, erase those of a person, and remove old ones.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "events", help_triggers("-h", "--help", "help"))]
 pub(super) struct Words {
     #[argh(subcommand)]
     command: CommandWords,
 }
 
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
 enum CommandWords {
     Count(CountWords),
@@ -88,7 +88,7 @@ enum CommandWords {
 }
 
 /// Tell how many events a tenant has.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "count", help_triggers("-h", "--help", "help"))]
 struct CountWords {
     /// the tenant
@@ -100,7 +100,7 @@ struct CountWords {
 }
 
 /// Show the newest events of a tenant.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
 struct ListWords {
     /// the tenant
@@ -122,7 +122,7 @@ struct ListWords {
 
 /// Write all events of a tenant to stdout, newest first. Every event that was stored at the beginning comes exactly once,
 /// whatever arrives meanwhile.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
     name = "export",
@@ -155,7 +155,7 @@ struct ExportWords {
 
 /// Remove all events of one person of a tenant, and tell how many they were. Their ids stay known: what is sent again is a
 /// duplicate.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "erase", help_triggers("-h", "--help", "help"))]
 struct EraseWords {
     /// the tenant
@@ -174,7 +174,7 @@ struct EraseWords {
 
 /// Remove the events that were received so long ago, of all tenants by whole days in UTC, and tell how many they were. Their ids
 /// stay known for 30 more days.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
     name = "purge",

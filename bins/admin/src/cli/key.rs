@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use mercurio_domain::api_key::Scopes;
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
@@ -53,14 +53,14 @@ pub enum Expiry {
 }
 
 /// Make API keys, show them, replace them, and end them.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "key", help_triggers("-h", "--help", "help"))]
 pub(super) struct Words {
     #[argh(subcommand)]
     command: CommandWords,
 }
 
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
 enum CommandWords {
     Create(CreateWords),
@@ -70,7 +70,7 @@ enum CommandWords {
 }
 
 /// Make an API key for a workspace. It is shown once.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
     name = "create",
@@ -99,7 +99,7 @@ struct CreateWords {
 }
 
 /// Show the API keys of a tenant, also those that have ended.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
 struct ListWords {
     /// the tenant
@@ -109,7 +109,7 @@ struct ListWords {
 
 /// Make a key like another one, which lives on for a while, so that clients can change over without a gap. The new key is shown
 /// once.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
     name = "rotate",
@@ -126,7 +126,7 @@ struct RotateWords {
 }
 
 /// End a key, on all servers within a second. It can't be taken back.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "revoke", help_triggers("-h", "--help", "help"))]
 struct RevokeWords {
     /// the public id of the key

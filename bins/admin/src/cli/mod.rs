@@ -1,11 +1,15 @@
 //! The command line: its words, and the checks that need no database. All mistakes are told at once.
 
+mod completions;
 mod events;
 mod key;
 mod tenant;
 mod workspace;
 
-use argh::{EarlyExit, FromArgs};
+use argh::{ArgsInfo, EarlyExit, FromArgs};
+use argh_complete::Generator;
+use argh_complete::fish::Fish;
+use argh_complete::zsh::Zsh;
 use mercurio_domain::api_key::Scopes;
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
@@ -84,7 +88,7 @@ pub struct ProvisionCommand {
 }
 
 /// Tends Mercurio's database. Results go to stdout: a table where that is a terminal, else JSON. Messages go to stderr.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(
     help_triggers("-h", "--help", "help"),
     example = "{command_name} provision --tenant Acme --workspace Production",
@@ -105,7 +109,7 @@ struct Words {
     command: Option<CommandWords>,
 }
 
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
 enum CommandWords {
     Migrate(MigrateWords),
@@ -115,17 +119,18 @@ enum CommandWords {
     Workspace(workspace::Words),
     Key(key::Words),
     Events(events::Words),
+    Completions(CompletionsWords),
 }
 
 /// Bring the database's schema to the one of this program. Safe to run again, and from many places at once.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "migrate", help_triggers("-h", "--help", "help"))]
 struct MigrateWords {
     #[argh(subcommand)]
     command: Option<MigrateCommandWords>,
 }
 
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
 enum MigrateCommandWords {
     Up(UpWords),
@@ -134,17 +139,17 @@ enum MigrateCommandWords {
 }
 
 /// Bring the schema to the one of this program: what `migrate` alone does.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "up", help_triggers("-h", "--help", "help"))]
 struct UpWords {}
 
 /// Tell how the schema stands to the one of this program, and change nothing.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "status", help_triggers("-h", "--help", "help"))]
 struct StatusWords {}
 
 /// Take the newest migration back, with all that only it had a place for. Stop the servers first.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "down", help_triggers("-h", "--help", "help"))]
 struct DownWords {
     /// do not ask
@@ -163,7 +168,7 @@ impl MigrateWords {
 }
 
 /// Make a tenant with a workspace and an API key. The key is shown once.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
     name = "provision",
@@ -190,9 +195,35 @@ struct ProvisionWords {
 
 /// Make the tenant that SEED_TENANT_NAME and SEED_WORKSPACE_NAME name. Where it exists, its ids are printed and nothing is
 /// changed.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "seed", help_triggers("-h", "--help", "help"))]
 struct SeedWords {}
+
+/// Print a script by which a shell completes commands and options.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(
+    subcommand,
+    name = "completions",
+    help_triggers("-h", "--help", "help"),
+    example = "{command_name} bash > /etc/bash_completion.d/mercurio-admin"
+)]
+struct CompletionsWords {
+    /// bash, zsh or fish
+    #[argh(positional)]
+    shell: String,
+}
+
+impl CompletionsWords {
+    fn script(&self) -> Result<String, AdminError> {
+        let words = Words::get_args_info();
+        match &*self.shell {
+            "bash" => Ok(completions::bash(NAME, &words)),
+            "zsh" => Ok(Zsh::generate(NAME, &words)),
+            "fish" => Ok(Fish::generate(NAME, &words)),
+            other => Err(wrong(&format!("there are no completions for {other:?}, but for bash, zsh and fish"))),
+        }
+    }
+}
 
 /// Reads the command line, without the program's name.
 ///
@@ -212,6 +243,7 @@ pub fn read(arguments: &[String]) -> Result<Request, AdminError> {
     }
     let mut mistakes = Vec::new();
     let command = match words.command {
+        Some(CommandWords::Completions(words)) => return words.script().map(Request::Show),
         Some(CommandWords::Migrate(words)) => Some(Command::Migrate(words.read())),
         Some(CommandWords::Seed(SeedWords {})) => Some(Command::Seed),
         Some(CommandWords::Provision(words)) => provision(words, &mut mistakes).map(Command::Provision),

@@ -1,6 +1,6 @@
 //! `tenant …` on the command line.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use mercurio_domain::limits::LimitName;
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
@@ -38,14 +38,14 @@ pub enum TenantCommand {
 }
 
 /// Make tenants, show them, suspend them, delete them, and set their limits.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "tenant", help_triggers("-h", "--help", "help"))]
 pub(super) struct Words {
     #[argh(subcommand)]
     command: CommandWords,
 }
 
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
 enum CommandWords {
     Create(CreateWords),
@@ -58,7 +58,7 @@ enum CommandWords {
 }
 
 /// Make a tenant without a workspace. `provision` makes both, and a key.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "create", help_triggers("-h", "--help", "help"))]
 struct CreateWords {
     /// the tenant's name; no other tenant has it in any case
@@ -67,12 +67,12 @@ struct CreateWords {
 }
 
 /// Show all tenants.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
 struct ListWords {}
 
 /// Show a tenant and the limits that it has in place of the server's.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "show", help_triggers("-h", "--help", "help"))]
 struct ShowWords {
     /// the tenant
@@ -81,7 +81,7 @@ struct ShowWords {
 }
 
 /// Refuse every request of a tenant, on all servers within a second. Its data is kept.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "suspend", help_triggers("-h", "--help", "help"))]
 struct SuspendWords {
     /// the tenant
@@ -90,7 +90,7 @@ struct SuspendWords {
 }
 
 /// Serve a tenant again that was suspended.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "resume", help_triggers("-h", "--help", "help"))]
 struct ResumeWords {
     /// the tenant
@@ -100,7 +100,7 @@ struct ResumeWords {
 
 /// Delete a tenant with its workspaces, keys and events, and tell how many they were. Every server refuses it within a second;
 /// then everything goes in short steps. What was cut off is finished by the same command.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "delete", help_triggers("-h", "--help", "help"))]
 struct DeleteWords {
     /// the tenant
@@ -112,7 +112,7 @@ struct DeleteWords {
 }
 
 /// Set limits of a tenant in place of the server's, take them away, and show those that it has.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
     name = "limits",

@@ -1,6 +1,6 @@
 //! `workspace …` on the command line.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
@@ -22,14 +22,14 @@ pub enum WorkspaceCommand {
 }
 
 /// Make the workspaces of a tenant, and show them.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "workspace", help_triggers("-h", "--help", "help"))]
 pub(super) struct Words {
     #[argh(subcommand)]
     command: CommandWords,
 }
 
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
 enum CommandWords {
     Create(CreateWords),
@@ -37,7 +37,7 @@ enum CommandWords {
 }
 
 /// Make a workspace. It has no key yet: `key create` makes one.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "create", help_triggers("-h", "--help", "help"))]
 struct CreateWords {
     /// the tenant
@@ -49,7 +49,7 @@ struct CreateWords {
 }
 
 /// Show the workspaces of a tenant.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
 struct ListWords {
     /// the tenant
