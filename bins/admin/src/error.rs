@@ -16,6 +16,8 @@ pub enum Exit {
     Done,
     /// 1: it failed.
     Failed,
+    /// 2: some of it is done; the same command does the rest.
+    Partly,
     /// 3: the name is taken.
     NameTaken,
     /// 4: there is no such tenant, workspace or key.
@@ -33,6 +35,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
+            Self::Partly => 2,
             Self::NameTaken => 3,
             Self::NotFound => 4,
             Self::Usage => 64,
@@ -117,6 +120,15 @@ pub enum AdminError {
     /// There is no randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+    /// It was ended before it was done.
+    #[error("ended with {events} events removed and more to go: the same command does the rest")]
+    Partly {
+        /// Events that were removed.
+        events: u64,
+        /// What ended it; `None`: somebody who asked for it.
+        #[source]
+        source: Option<StoreError>,
+    },
     /// The person at the terminal did not say yes.
     #[error("this was not confirmed; nothing was changed")]
     NotConfirmed,
@@ -145,6 +157,7 @@ impl AdminError {
             Self::Usage(_) => Exit::Usage,
             Self::NameTaken(_) | Self::WorkspaceTaken(_) | Self::NoSuchWorkspace { .. } => Exit::NameTaken,
             Self::NotFound { .. } => Exit::NotFound,
+            Self::Partly { .. } => Exit::Partly,
             Self::Store(error) if error.is_unavailable() => Exit::Unavailable,
             Self::OlderSchema { .. } | Self::NewerSchema { .. } | Self::Ended { .. } => Exit::Failed,
             Self::NotConfirmed | Self::Json(_) | Self::Export { .. } => Exit::Failed,

@@ -1,10 +1,13 @@
 //! What the program asks of the machine: the time, ids, randomness, settings. An argument, so that tests choose it.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::{Clock, Timestamp};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use uuid::Uuid;
 
 /// What the program asks of the machine.
@@ -21,6 +24,8 @@ pub struct Machine<'a> {
     pub sleep: &'a dyn Fn(Duration),
     /// Asks the person at the terminal; `None` where there is none.
     pub ask: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether somebody has asked the program to end, as by Ctrl-C.
+    pub interrupted: &'a dyn Fn() -> bool,
     /// Whether a person reads stdout.
     pub stdout_is_terminal: bool,
 }
@@ -49,6 +54,23 @@ pub fn ask_at_terminal(question: &str) -> Option<String> {
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer).ok()?;
     Some(answer)
+}
+
+/// Whether SIGINT or SIGTERM has come since this was first asked: until then they end the program as they always do, and a second
+/// one does so again.
+#[must_use]
+pub fn asked_to_end() -> bool {
+    static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    let asked = ASKED.get_or_init(|| {
+        let asked = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // Where these fail, the signal ends the program.
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&asked)).ok();
+            signal_hook::flag::register(signal, Arc::clone(&asked)).ok();
+        }
+        asked
+    });
+    asked.load(Ordering::Relaxed)
 }
 
 /// The system's clock.

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use mercurio_admin::{Machine, SystemClock, UuidV7Ids, ask_at_terminal, run, system_entropy};
+use mercurio_admin::{Machine, SystemClock, UuidV7Ids, ask_at_terminal, asked_to_end, run, system_entropy};
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1).collect();
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         entropy: &system_entropy,
         sleep: &std::thread::sleep,
         ask: &ask_at_terminal,
+        interrupted: &asked_to_end,
         stdout_is_terminal: io::stdout().is_terminal(),
         setting: &|name| std::env::var_os(name).map(|text| text.to_string_lossy().into_owned()),
     };

@@ -96,6 +96,7 @@ pub struct ProvisionCommand {
     note = "--json, anywhere on the line: JSON on a terminal too.\n\nA tenant is named by its name, or by its id as id:42.\n\nSettings, from the environment:\n  DATABASE_URL         postgres://USER:PASSWORD@HOST:PORT/NAME, or\n                       sqlite://PATH; default sqlite://data/mercurio.db\n  SEED_TENANT_NAME     the tenant that `seed` makes\n  SEED_WORKSPACE_NAME  its workspace; default: Default",
     error_code(0, "Done."),
     error_code(1, "Failed."),
+    error_code(2, "Ended when some of it was done; the same command does the rest."),
     error_code(3, "The name is taken."),
     error_code(4, "There is no such tenant, workspace or key."),
     error_code(64, "Wrong usage; nothing was tried."),

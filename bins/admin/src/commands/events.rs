@@ -164,7 +164,7 @@ fn erase(
     removal::confirm(machine, yes, &question, "yes")?;
     let started_at = machine.clock.now();
     let which = Removal::Person { tenant_id: tenant.id, person: person.clone() };
-    let removed = removal::sweep(store, &which, started_at)?;
+    let removed = removal::sweep(store, &which, started_at, machine)?;
     let erased_by = match person {
         Person::User(_) => "user_id",
         Person::Anonymous(_) => "anonymous_id",
@@ -202,7 +202,7 @@ fn purge(
         format!("This removes all events of {whose} that were received before {before}, for ever. Type yes to go on: ");
     removal::confirm(machine, yes, &question, "yes")?;
     let which = Removal::Received { tenant_id: tenant.map(|tenant| tenant.id), before };
-    let removed = removal::sweep(store, &which, started_at)?;
+    let removed = removal::sweep(store, &which, started_at, machine)?;
     let receipt = Purged {
         tenant: tenant.map(Named::from),
         received_before: before,

@@ -1,5 +1,7 @@
 //! What commands share that remove many events: asking first, going on to the end, and showing how far it is.
 
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressStyle};
 use mercurio_domain::Timestamp;
 use mercurio_domain::store::{Removal, Removed, Store};
@@ -21,11 +23,23 @@ pub(super) fn confirm(machine: &Machine<'_>, yes: bool, question: &str, expected
 }
 
 /// Removes to the end; the sum of all steps.
-pub(super) fn sweep(store: &dyn Store, which: &Removal, removed_at: Timestamp) -> Result<Removed, AdminError> {
+///
+/// # Errors
+/// [`AdminError::Partly`] where it was ended between two steps, or the database failed after some.
+pub(super) fn sweep(
+    store: &dyn Store,
+    which: &Removal,
+    removed_at: Timestamp,
+    machine: &Machine<'_>,
+) -> Result<Removed, AdminError> {
     let progress = progress("events removed");
     let mut sum = Removed::default();
     loop {
-        let step = store.remove_events(which, removed_at, sum.next.as_ref())?;
+        stop_if_asked(machine, sum.events)?;
+        let step = store.remove_events(which, removed_at, sum.next.as_ref()).map_err(|error| match sum.next {
+            None => AdminError::Store(error),
+            Some(_) => AdminError::Partly { events: sum.events, source: Some(error) },
+        })?;
         sum = Removed { events: sum.events + step.events, keys: sum.keys + step.keys, next: step.next };
         progress.set_position(sum.events);
         if sum.next.is_none() {
@@ -33,6 +47,23 @@ pub(super) fn sweep(store: &dyn Store, which: &Removal, removed_at: Timestamp) -
             return Ok(sum);
         }
     }
+}
+
+/// Waits, but not for longer than nobody asks the program to end.
+pub(super) fn wait(machine: &Machine<'_>, length: Duration, events: u64) -> Result<(), AdminError> {
+    const PART: Duration = Duration::from_millis(200);
+    let mut left = length;
+    while !left.is_zero() {
+        stop_if_asked(machine, events)?;
+        let part = left.min(PART);
+        (machine.sleep)(part);
+        left -= part;
+    }
+    Ok(())
+}
+
+fn stop_if_asked(machine: &Machine<'_>, events: u64) -> Result<(), AdminError> {
+    if (machine.interrupted)() { Err(AdminError::Partly { events, source: None }) } else { Ok(()) }
 }
 
 /// A counter on stderr, where that is a terminal.

@@ -129,13 +129,13 @@ fn delete(store: &dyn Store, tenant: &Tenant, yes: bool, machine: &Machine<'_>) 
     let which = TenantRef::Id(tenant.id);
     let deleted_at = store.begin_deletion(tenant.id, started_at)?.ok_or_else(|| missing(&which))?;
     let removal = Removal::Tenant(tenant.id);
-    let mut removed = removal::sweep(store, &removal, started_at)?;
+    let mut removed = removal::sweep(store, &removal, started_at, machine)?;
     let over = GRACE.saturating_sub(since(deleted_at, machine.clock.now()));
     if !over.is_zero() {
-        (machine.sleep)(over);
+        removal::wait(machine, over, removed.events)?;
     }
     // What came in behind the first sweep while it went.
-    let late = removal::sweep(store, &removal, started_at)?;
+    let late = removal::sweep(store, &removal, started_at, machine)?;
     removed.events += late.events;
     removed.keys += late.keys;
     let rows = store.finish_deletion(tenant.id)?.ok_or_else(|| missing(&which))?;

@@ -1,0 +1,7 @@
+//! The commands as a library: over the store in memory, and over real databases.
+
+mod bench;
+mod events;
+mod provision;
+mod tending;
+mod words;
