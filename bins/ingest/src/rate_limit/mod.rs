@@ -9,7 +9,6 @@ mod buckets;
 mod local;
 mod shared;
 
-use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use governor::clock::{Clock, DefaultClock};
@@ -155,26 +154,32 @@ impl RateLimitState {
     /// The value of `RateLimit-Policy`; `None` where nothing is limited.
     #[must_use]
     pub fn policy(&self) -> Option<String> {
-        list(self.levels(), |f, level| write!(f, ";q={};w={}", level.bucket.burst, level.window_seconds()))
+        list(self.levels(), |level| [(";q=", level.bucket.burst), (";w=", level.window_seconds())])
     }
 
     /// The value of `RateLimit`.
     #[must_use]
     pub fn level(&self) -> Option<String> {
-        list(self.levels(), |f, level| write!(f, ";r={};t={}", level.remaining, level.reset_seconds()))
+        list(self.levels(), |level| [(";r=", level.remaining), (";t=", level.reset_seconds())])
     }
 }
 
 /// A list of strings with parameters. (RFC 9651, sections 3.1 and 3.1.2)
+///
+/// Every answer has two of them, so they are put together without the machinery of `format!`.
 fn list(
     levels: impl Iterator<Item = (&'static str, Level)>,
-    parameters: impl Fn(&mut String, Level) -> fmt::Result,
+    parameters: impl Fn(Level) -> [(&'static str, u32); 2],
 ) -> Option<String> {
-    let mut text = String::new();
+    let (mut text, mut number) = (String::with_capacity(64), itoa::Buffer::new());
     for (name, level) in levels {
-        let separator = if text.is_empty() { "" } else { ", " };
-        // Writing into a string has no way to fail.
-        write!(text, "{separator}\"{name}\"").and_then(|()| parameters(&mut text, level)).ok();
+        text.push_str(if text.is_empty() { "\"" } else { ", \"" });
+        text.push_str(name);
+        text.push('"');
+        for (parameter, value) in parameters(level) {
+            text.push_str(parameter);
+            text.push_str(number.format(value));
+        }
     }
     (!text.is_empty()).then_some(text)
 }
