@@ -8,10 +8,8 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The database; the one in `data/` where nothing is set. What is wrong goes to `mistakes`, and never holds a password.
 pub fn database_url(setting: Lookup<'_>, mistakes: &mut Vec<String>) -> Option<DatabaseUrl> {
-    let Some(text) = setting("DATABASE_URL") else {
-        return Some(DatabaseUrl::default());
-    };
-    DatabaseUrl::parse(&text).map_err(|error| mistakes.push(format!("DATABASE_URL: {error}"))).ok()
+    let url = mercurio_config::database_url(setting);
+    url.map_err(|error| mistakes.extend(error.0.iter().map(ToString::to_string))).ok()
 }
 
 /// The names of the tenant and the workspace to seed. What is wrong goes to `mistakes`.
@@ -52,7 +50,11 @@ mod tests {
     fn a_wrong_url_is_told_without_its_password() {
         for url in ["", "mysql://u:hunter2@h/d", "postgres://u:hunter2@h:x/d", "postgres://u:hunter2@[h/d"] {
             let mut mistakes = Vec::new();
-            assert_eq!(database_url(&|_| Some(url.to_owned()), &mut mistakes), None, "{url}");
+            assert_eq!(
+                database_url(&|name| (name == "DATABASE_URL").then(|| url.to_owned()), &mut mistakes),
+                None,
+                "{url}"
+            );
             assert!(mistakes[0].starts_with("DATABASE_URL: ") && !mistakes[0].contains("hunter2"), "{mistakes:?}");
         }
     }

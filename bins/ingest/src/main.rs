@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use mercurio_config::Config;
 use mercurio_ingest::arguments;
-use mercurio_ingest::startup::{Config, StartError, run};
+use mercurio_ingest::startup::{StartError, run};
 use mercurio_observability::chain;
 
 /// Takes events over HTTP and stores each of them durably, exactly once. All settings come from the environment: see
@@ -24,9 +25,8 @@ fn main() -> ExitCode {
         arguments::print(&format!("mercurio-ingest {}", env!("CARGO_PKG_VERSION")));
         return ExitCode::SUCCESS;
     }
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let config = Config::read(|name| std::env::var(name).ok(), names).map_err(StartError::from);
-    match config.and_then(run) {
+    let config = Config::read(mercurio_config::of_process, mercurio_config::names_of_process());
+    match config.map_err(StartError::from).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mercurio-ingest: {}", chain(&error));

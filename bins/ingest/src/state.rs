@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use mercurio_config::Settings;
 use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
-use mercurio_domain::limits::Limits;
 use mercurio_domain::store::{Store, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
-use mercurio_enrichment::{Enricher, TrustedProxies};
+use mercurio_enrichment::Enricher;
 use mercurio_observability::{Metrics, chain, context};
 use mercurio_pipeline::{SubmitError, WriterHandle};
 use slog::error;
@@ -26,21 +26,6 @@ use crate::routes::health::DatabaseProbe;
 pub(crate) const OVERLOADED_RETRY_AFTER_SECONDS: u64 = 1;
 /// When a client should come again after the database was away.
 pub(crate) const UNAVAILABLE_RETRY_AFTER_SECONDS: u64 = 2;
-
-/// Settings that handlers look at.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// What a request and an event may be.
-    pub limits: Limits,
-    /// How long a body may take to arrive.
-    pub request_timeout: Duration,
-    /// How long a request waits for its commit.
-    pub commit_timeout: Duration,
-    /// Whose word about the client's address is taken.
-    pub trusted_proxies: TrustedProxies,
-    /// The origins whose pages may call.
-    pub cors_origins: Vec<String>,
-}
 
 /// What every request shares.
 pub struct AppState {

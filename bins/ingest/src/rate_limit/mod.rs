@@ -16,7 +16,7 @@ use mercurio_domain::TenantId;
 use mercurio_domain::limits::{Bucket, Limits};
 
 use local::LocalBuckets;
-pub use shared::{RedisUrl, SharedBuckets};
+pub use shared::SharedBuckets;
 
 /// What is left, and whether there was enough.
 pub type Answer = (RateLimitState, Result<(), Exceeded>);

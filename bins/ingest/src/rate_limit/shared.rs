@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use mercurio_config::RedisUrl;
 use mercurio_domain::TenantId;
 use mercurio_domain::limits::{Bucket, Limits};
 use mercurio_observability::chain;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, Script};
+use redis::{AsyncConnectionConfig, RedisError, Script};
 use slog::{Logger, info, warn};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -27,28 +28,6 @@ const SERVER_LIFETIME_SECONDS: u32 = 10;
 const RETRY: Duration = Duration::from_millis(500);
 /// The servers that share buckets.
 const SERVERS_KEY: &str = "mercurio:servers";
-
-/// Where the shared buckets are.
-#[derive(Clone)]
-pub struct RedisUrl(Client);
-
-impl RedisUrl {
-    /// Reads an URL such as `redis://:PASSWORD@HOST:6379/0`.
-    ///
-    /// # Errors
-    /// Why it can't be used, without the URL, which may hold a password.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        Client::open(text)
-            .map(Self)
-            .map_err(|_| "this is no URL of a Redis server, such as redis://:PASSWORD@HOST:6379/0".to_owned())
-    }
-}
-
-impl std::fmt::Debug for RedisUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RedisUrl({})", self.0.get_connection_info().addr())
-    }
-}
 
 /// The buckets in Redis.
 pub struct SharedBuckets {
@@ -165,7 +144,7 @@ impl SharedBuckets {
         let register = Script::new(include_str!("register.lua"));
         let mut told = false;
         while !self.closing.load(Ordering::Relaxed) {
-            let ended = match url.0.get_multiplexed_async_connection_with_config(&config).await {
+            let ended = match url.client().get_multiplexed_async_connection_with_config(&config).await {
                 Ok(connection) => self.keep_one(connection, &register, &server_id).await,
                 Err(error) => Ended::NeverServed(error),
             };

@@ -3,7 +3,6 @@
 //! The only place that names the concrete store. The order: settings, log, database, schema, first run, writer, sockets;
 //! and at the end: not ready, sockets, requests, writer, log.
 
-mod config;
 mod first_run;
 mod observer;
 
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
+use mercurio_config::{Config, ConfigError, RedisUrl};
 use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{Backend, SchemaState, Store, StoreError};
@@ -30,13 +30,12 @@ use crate::catalog_watch::CatalogWatch;
 use crate::clock::{SystemClock, UuidV7Ids};
 use crate::key_cache::KeyCache;
 use crate::key_uses::KeyUses;
-use crate::rate_limit::{RateLimits, RedisUrl, SharedBuckets};
+use crate::rate_limit::{RateLimits, SharedBuckets};
 use crate::routes::Surface;
 use crate::routes::health::DatabaseProbe;
 use crate::state::{AppState, Lifecycle};
 use crate::transport::{Options, Servers};
 
-pub use config::{Config, ConfigError, Mistake};
 pub use observer::LogObserver;
 
 /// Why a server did not start, or did not end as it should. Each has an exit code of its own.

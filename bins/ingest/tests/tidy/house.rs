@@ -9,7 +9,7 @@ pub(crate) struct Member {
     pub(crate) never: &'static [&'static str],
 }
 
-const LIBRARIES: &[&str] = &["domain", "enrichment", "storage", "pipeline", "observability"];
+const LIBRARIES: &[&str] = &["domain", "enrichment", "storage", "pipeline", "observability", "config"];
 
 pub(crate) const MEMBERS: &[Member] = &[
     Member { folder: "crates/domain", ours: &[], never: &["tokio*", "actix*", "diesel*", "slog*"] },
@@ -17,6 +17,11 @@ pub(crate) const MEMBERS: &[Member] = &[
     Member { folder: "crates/storage", ours: &["domain"], never: &["tokio*", "actix*"] },
     Member { folder: "crates/pipeline", ours: &["domain", "enrichment"], never: &["actix*", "diesel*"] },
     Member { folder: "crates/observability", ours: &[], never: &["actix*", "diesel*"] },
+    Member {
+        folder: "crates/config",
+        ours: &["domain", "enrichment", "storage", "pipeline", "observability"],
+        never: &["actix*", "diesel*", "slog*"],
+    },
     Member { folder: "bins/ingest", ours: LIBRARIES, never: &[] },
     Member { folder: "bins/admin", ours: LIBRARIES, never: &[] },
     Member { folder: "bins/bench", ours: LIBRARIES, never: &["actix*"] },

@@ -1,0 +1,74 @@
+//! The address of Redis, which never prints its password.
+
+use std::fmt;
+
+use redis::{Client, ConnectionAddr};
+
+/// Where the shared buckets are.
+#[derive(Clone)]
+pub struct RedisUrl(Client);
+
+impl RedisUrl {
+    /// Reads an URL such as `redis://:PASSWORD@HOST:6379/0`.
+    ///
+    /// # Errors
+    /// Why it can't be used, without the URL, which may hold a password.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Client::open(text)
+            .map(Self)
+            .map_err(|_| "this is no URL of a Redis server, such as redis://:PASSWORD@HOST:6379/0".to_owned())
+    }
+
+    /// What connects to it.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.0
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let info = self.0.get_connection_info();
+        let redis = info.redis_settings();
+        let scheme = match info.addr() {
+            ConnectionAddr::Unix(_) => "unix",
+            ConnectionAddr::TcpTls { .. } => "rediss",
+            _ => "redis",
+        };
+        write!(f, "{scheme}://{}", redis.username().unwrap_or_default())?;
+        if redis.password().is_some() {
+            f.write_str(":***")?;
+        }
+        if redis.username().or(redis.password()).is_some() {
+            f.write_str("@")?;
+        }
+        match info.addr() {
+            ConnectionAddr::Unix(path) => write!(f, "{}?db={}", path.display(), redis.db()),
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } if host.contains(':') => {
+                write!(f, "[{host}]:{port}/{}", redis.db())
+            }
+            addr => write!(f, "{addr}/{}", redis.db()),
+        }
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_url_is_shown_without_its_password() {
+        let check = |text: &str, shown: &str| assert_eq!(RedisUrl::parse(text).unwrap().to_string(), shown, "{text}");
+        check("redis://localhost", "redis://localhost:6379/0");
+        check("redis://:hunter2@[::1]:7000/3", "redis://:***@[::1]:7000/3");
+        check("redis://me:hunter2@cache.example:7000", "redis://me:***@cache.example:7000/0");
+        check("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2");
+        assert!(RedisUrl::parse("http://u:hunter2@localhost").is_err_and(|error| !error.contains("hunter2")));
+    }
+}
