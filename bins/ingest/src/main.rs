@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use mercurio_config::Config;
 use mercurio_ingest::arguments;
-use mercurio_ingest::startup::{StartError, run};
+use mercurio_ingest::startup::{StartError, probe, run};
 use mercurio_observability::chain;
 
 /// Takes events over HTTP and stores each of them durably, exactly once. All settings come from the environment: see
@@ -14,6 +14,9 @@ struct Arguments {
     /// print the version and exit
     #[argh(switch)]
     version: bool,
+    /// ask the server of these settings whether it is ready, and exit with 0 if so and 1 if not
+    #[argh(switch)]
+    healthcheck: bool,
 }
 
 fn main() -> ExitCode {
@@ -26,11 +29,15 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let config = Config::read(mercurio_config::of_process, mercurio_config::names_of_process());
-    match config.map_err(StartError::from).and_then(run) {
+    let done = match config.map_err(StartError::from) {
+        Ok(config) if arguments.healthcheck => probe(config.addr).map_err(|error| (chain(&error), 1)),
+        other => other.and_then(run).map_err(|error| (chain(&error), error.exit_code())),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("mercurio-ingest: {}", chain(&error));
-            ExitCode::from(error.exit_code())
+        Err((told, code)) => {
+            eprintln!("mercurio-ingest: {told}");
+            ExitCode::from(code)
         }
     }
 }

@@ -3,14 +3,14 @@
 //! On PostgreSQL nothing is ever made unasked: that is what `mercurio-admin provision` is for.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes, SecretKey};
 use mercurio_domain::store::{Backend, CreateError, Provisioning, Store};
 use mercurio_domain::tenant::Name;
 
-use super::StartError;
+use super::{StartError, reachable};
 
 /// Makes the tenant `default` where the store is SQLite and empty, and returns its key, to be shown once.
 ///
@@ -64,14 +64,4 @@ pub(super) fn greet(out: &mut impl Write, key: &SecretKey, addr: SocketAddr, ter
         )?;
     }
     out.flush()
-}
-
-/// An address to send to: one that listens everywhere is reached on this machine.
-fn reachable(addr: SocketAddr) -> SocketAddr {
-    let ip = match addr.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        other => other,
-    };
-    SocketAddr::new(ip, addr.port())
 }

@@ -5,9 +5,10 @@
 
 mod first_run;
 mod observer;
+mod probe;
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,7 @@ use crate::state::{AppState, Lifecycle};
 use crate::transport::{Options, Servers};
 
 pub use observer::LogObserver;
+pub use probe::{NotReady, probe};
 
 /// Why a server did not start, or did not end as it should. Each has an exit code of its own.
 #[derive(Debug, thiserror::Error)]
@@ -239,6 +241,16 @@ async fn shut_down(
     }
     warn!(log, "the grace is over"; "queue_depth" => state.writer.depth().events);
     Err(StartError::GraceOver)
+}
+
+/// An address to send to: one that listens everywhere is reached on this machine.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    };
+    SocketAddr::new(ip, addr.port())
 }
 
 /// The signals by which a process is told to stop.
