@@ -4,6 +4,7 @@
 //! `house.rs` says who may use whom.
 
 mod arrows;
+mod deploy;
 mod files;
 mod house;
 mod manifests;
@@ -149,8 +150,8 @@ fn both_databases_have_the_same_migrations() {
     expect_none(vec![("migrations".to_owned(), files::migration_faults(&files))]);
 }
 
-#[test]
-fn the_example_of_the_environment_tells_every_setting_and_no_other() {
+/// The settings that the code reads.
+fn settings_read() -> BTreeSet<String> {
     let mut read = BTreeSet::new();
     for member in MEMBERS {
         for (file, text) in sources(&root().join(member.folder).join("src")) {
@@ -160,6 +161,34 @@ fn the_example_of_the_environment_tells_every_setting_and_no_other() {
             }
         }
     }
+    read
+}
+
+#[test]
+fn the_example_of_the_environment_tells_every_setting_and_no_other() {
     let example = fs::read_to_string(root().join(".env.example")).expect(".env.example");
-    expect_none(vec![(".env.example".to_owned(), settings::example_faults(&read, &example))]);
+    expect_none(vec![(".env.example".to_owned(), settings::example_faults(&settings_read(), &example))]);
+}
+
+#[test]
+fn files_of_deploy_name_no_setting_that_nobody_reads() {
+    // What deploy/compose.yml asks of who runs it.
+    let of_compose = ["MERCURIO_VERSION", "MERCURIO_PORT", "MERCURIO_MANAGEMENT_PORT", "MERCURIO_BALANCED_PORT"];
+    let (read, files) = (settings_read(), texts(&root().join("deploy")));
+    assert!(!files.is_empty(), "deploy/ has files");
+    let faults = files.into_iter().map(|(file, text)| (file, deploy::setting_faults(&text, &read, &of_compose)));
+    expect_none(faults.collect());
+}
+
+#[test]
+fn every_alert_has_its_page_and_every_page_its_alert() {
+    let alerts = fs::read_to_string(root().join("deploy/prometheus/alerts.yml")).expect("the alerts");
+    let pages = texts(&root().join("docs/runbooks"));
+    let pages: BTreeSet<String> = pages
+        .iter()
+        .filter_map(|(file, _)| file.strip_suffix(".md"))
+        .filter(|page| *page != "README")
+        .map(str::to_owned)
+        .collect();
+    expect_none(vec![("deploy/prometheus/alerts.yml".to_owned(), deploy::alert_faults(&alerts, &pages))]);
 }

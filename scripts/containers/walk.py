@@ -1,0 +1,195 @@
+"""The walk of scripts/try-containers: an image is built and looked at, and the services of the Compose file run and are used."""
+
+import ctypes
+import http.client
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from .compose import Compose, environment_of
+from .dockerfile import Build, mount, weigh
+from .machine import Machine
+
+MOST_IMAGE_BYTES = 60_000_000
+CLONE_NEWNET = 0x40000000
+
+
+def say(text):
+    print(f"try-containers: {text}", flush=True)
+
+
+def build(root, scratch):
+    """The image of deploy/Dockerfile, looked at."""
+    image = Build(root, scratch, root / "target/containers", say).run(root / "deploy/Dockerfile")
+    total, sizes = weigh(image.root)
+    say(f"the image has {len(sizes)} files and {total / 1e6:.1f} MB")
+    for size, file in sizes[:6]:
+        say(f"  {size / 1e6:7.2f} MB  {file}")
+    assert total < MOST_IMAGE_BYTES
+    assert image.user.split(":")[0] not in ("0", "root"), "it runs as root"
+    names = {Path(file).name for _, file in sizes}
+    assert {"mercurio-ingest", "mercurio-admin"} <= names and not names & {"sh", "bash", "dash", "apt-get", "perl"}, names
+    return image
+
+
+def ask(address, method, path, key="", body=None):
+    """Status and JSON (or text) of an answer."""
+    host, port = address
+    connection = http.client.HTTPConnection(host, port, timeout=20)
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"} if key else {}
+    connection.request(method, path, json.dumps(body) if body else None, headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    try:
+        return answer.status, json.loads(text)
+    except json.JSONDecodeError:
+        return answer.status, text
+
+
+def until(what, look, wanted, patience=60):
+    deadline = time.monotonic() + patience
+    while (seen := look()) != wanted:
+        assert time.monotonic() < deadline, f"{what}: {seen}"
+        time.sleep(0.3)
+
+
+def start_all(machine):
+    """Starts every service in the file's order, waiting as the file says."""
+    for name in machine.compose.order():
+        for need, condition in machine.compose.conditions(name):
+            other = machine.containers.get(need)
+            if other is None:
+                continue
+            if condition == "service_healthy":
+                assert other.healthy(), f"{need} is not healthy: {other.log.read_text()[-2000:]}"
+                say(f"{need} is healthy, by {' '.join(other.service['healthcheck']['test'][1:])}")
+            elif condition == "service_completed_successfully":
+                assert other.process.wait() == 0, other.log.read_text()[-2000:]
+        say(f"start {name}")
+        machine.start(name)
+
+
+def confined(container):
+    """A server runs as nobody special, and can't write outside of what it was given."""
+    status = container.status()
+    assert status["Uid"][0] != "0" and int(status["CapEff"][0], 16) == 0, status
+    assert int(status["CapBnd"][0], 16) == 0 and status["NoNewPrivs"] == ["1"], status
+    try:
+        (Path(f"/proc/{container.process.pid}/root") / "written").touch()
+    except OSError as error:
+        assert error.errno == 30, error
+    else:
+        raise AssertionError("the root is not read-only")
+    say(f"{container.name}: uid {status['Uid'][0]}, no capabilities, no new privileges, root read-only")
+
+
+class Load:
+    """Clients that send batches one after another and count the answers, until they are told to stop."""
+
+    def __init__(self, address, key, clients):
+        self.address, self.key, self.stop = address, key, False
+        self.answers, self.broken, self.events = {}, [], 0
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.send, args=(number,)) for number in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def send(self, number):
+        connection, sent = http.client.HTTPConnection(*self.address, timeout=60), 0
+        headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
+        while not self.stop:
+            events = [{"event_id": f"{number}-{sent}-{i}", "event_name": "load", "user_id": "u"} for i in range(10)]
+            try:
+                connection.request("POST", "/v1/events/batch", json.dumps({"events": events}), headers)
+                answer = connection.getresponse()
+                accepted = json.loads(answer.read()).get("accepted", 0)
+                with self.lock:
+                    self.answers[answer.status] = self.answers.get(answer.status, 0) + 1
+                    self.events += accepted
+            except (OSError, http.client.HTTPException) as error:
+                self.broken.append(repr(error))
+                connection = http.client.HTTPConnection(*self.address, timeout=60)
+            sent += 1
+
+    def end(self):
+        self.stop = True
+        for thread in self.threads:
+            thread.join()
+
+
+def replace_servers(machine, key):
+    """Both servers are replaced, one after the other, while clients send: no request is lost."""
+    balancer = (machine.addresses["load-balancer"], 8000)
+    load = Load(balancer, key, 8)
+    time.sleep(3)
+    for name in ("server", "server-2"):
+        code = machine.containers[name].stop()
+        assert code == 0, f"{name} ended with {code}"
+        say(f"{name} was told to stop and ended with 0")
+        time.sleep(1)
+        machine.start(name)
+        assert machine.containers[name].healthy()
+        time.sleep(3)
+    load.end()
+    say(f"answers under load, while both servers were replaced: {load.answers}, broken connections: {len(load.broken)}")
+    assert set(load.answers) == {200} and not load.broken, load.broken[:3]
+    return load.events
+
+
+def use(machine):
+    """What a person does with it."""
+    made = machine.start("migrate", ["provision", "--tenant", "Acme", "--json"]).output()
+    key = made["api_key"]["key"]
+    server, balancer = (machine.addresses["server"], 8080), (machine.addresses["load-balancer"], 8000)
+    batch = {"events": [{"event_id": "a", "event_name": "n", "user_id": "u"}]}
+    assert ask(server, "POST", "/v1/events/batch", key, batch)[1]["accepted"] == 1
+    assert ask(balancer, "POST", "/v1/events/batch", key, batch)[1]["duplicates"] == 1
+    assert ask(server, "GET", "/metrics")[0] == 404, "what operators ask is not public"
+    management = (machine.addresses["server"], 9091)
+    until("both servers share limits", lambda: ask(management, "GET", "/health")[1]["checks"]["redis"].get("servers"), 2)
+    prometheus = (machine.addresses["prometheus"], 9090)
+    until(
+        "Prometheus sees both servers",
+        lambda: [target["health"] for target in ask(prometheus, "GET", "/api/v1/targets")[1]["data"]["activeTargets"]],
+        ["up", "up"],
+    )
+    rules = ask(prometheus, "GET", "/api/v1/rules")[1]["data"]["groups"]
+    say(f"Prometheus asks both servers, and has {sum(len(group['rules']) for group in rules)} rules")
+    for name in ("server", "server-2"):
+        confined(machine.containers[name])
+    sent = replace_servers(machine, key)
+    counted = machine.start("migrate", ["events", "count", "--tenant", "Acme", "--json"]).output()
+    say(f"accepted under load: {sent}; in the database: {json.dumps(counted)}")
+    return sent + 1, counted
+
+
+def main():
+    root = Path(sys.argv[1])
+    scratch = Path(tempfile.mkdtemp(prefix="mercurio-containers."))
+    try:
+        mount("-t", "tmpfs", "tmpfs", scratch)
+        scratch.chmod(0o755)
+        image = build(root, scratch)
+        ctypes.CDLL(None).unshare(CLONE_NEWNET)
+        variables = environment_of(root / "deploy/development.env")
+        compose = Compose(root / "deploy/compose.yml", variables, ["scaled", "monitoring"])
+        machine = Machine(compose, image, scratch, say)
+        start_all(machine)
+        expected, counted = use(machine)
+        assert counted["events"] == expected, (counted, expected)
+        for name in reversed(compose.order()):
+            container = machine.containers.get(name)
+            if container and container.process.poll() is None:
+                say(f"{name} ends with {container.stop()}")
+        say("done")
+    finally:
+        # The mounts go with this process's mount table.
+        os.system(f"umount -R -l {scratch}; rmdir {scratch}")
+
+
+main()
