@@ -9,10 +9,10 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mercurio_domain::Owner;
 use mercurio_domain::api_key::{ApiKey, PresentedKey, Scope};
 use mercurio_domain::limits::Limits;
 use mercurio_domain::tenant::TenantStatus;
+use mercurio_domain::{Owner, Timestamp};
 use mercurio_observability::context;
 use slog::warn;
 use url::form_urlencoded;
@@ -52,7 +52,7 @@ pub async fn authenticate(
     scope: Option<Scope>,
     places: KeyPlaces,
 ) -> Result<Caller, Problem> {
-    let presented = presented_key(request, places).map_err(|reason| unauthorized(state, reason))?;
+    let presented = presented_key(request, places).map_err(|reason| unauthorized(state, reason, reason.as_str()))?;
     let key = match state.keys.get(presented.id()).await {
         Ok(key) => key,
         Err(KeyLookupError::Overloaded) => {
@@ -61,10 +61,12 @@ pub async fn authenticate(
         Err(KeyLookupError::Store(error)) => return Err(store_problem(&error)),
     };
     let now = state.clock.now();
-    let usable = |key: &ApiKey| presented.matches(&key.secret_hash) && key.is_usable_at(now);
-    let Some(key) = key.filter(|key| usable(key)) else {
-        warn!(context::current(), "an API key was refused"; "key_id" => presented.id().as_str());
-        return Err(unauthorized(state, UnauthorizedReason::Invalid));
+    let key = match usable(&presented, key.as_deref(), now) {
+        Ok(key) => key,
+        Err(reason) => {
+            warn!(context::current(), "an API key was refused"; "key_id" => presented.id().as_str(), "reason" => reason);
+            return Err(unauthorized(state, UnauthorizedReason::Invalid, reason));
+        }
     };
     RequestFacts::tell(request, |facts| {
         facts.owner = Some(key.owner);
@@ -76,13 +78,23 @@ pub async fn authenticate(
     if let Some(scope) = scope.filter(|scope| !key.scopes.contains(*scope)) {
         return Err(Problem::InsufficientScope { required: scope.as_str() });
     }
-    state.key_uses.note(&key, now);
+    state.key_uses.note(key, now);
     Ok(Caller { owner: key.owner, limits: key.tenant_limits.over(state.settings.limits) })
 }
 
-/// Counted, so that guessing is seen.
-fn unauthorized(state: &AppState, reason: UnauthorizedReason) -> Problem {
-    state.metrics.record_refused_key(reason == UnauthorizedReason::Invalid);
+/// The key that is presented, or why it opens nothing, in a word for operators. One whose secret is wrong is no key at all.
+fn usable<'a>(presented: &PresentedKey, key: Option<&'a ApiKey>, now: Timestamp) -> Result<&'a ApiKey, &'static str> {
+    match key.filter(|key| presented.matches(&key.secret_hash)) {
+        None => Err("unknown"),
+        Some(key) if key.revoked_at.is_some() => Err("revoked"),
+        Some(key) if !key.is_usable_at(now) => Err("expired"),
+        Some(key) => Ok(key),
+    }
+}
+
+/// Counted, so that guessing is seen; the caller is told less.
+fn unauthorized(state: &AppState, reason: UnauthorizedReason, counted: &'static str) -> Problem {
+    state.metrics.record_refused_key(counted);
     Problem::Unauthorized { reason }
 }
 

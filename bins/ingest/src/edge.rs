@@ -111,9 +111,9 @@ impl Drop for Open {
     fn drop(&mut self) {
         let duration = self.start.elapsed();
         let facts = self.facts.0.take();
-        self.edge.metrics.record_request(self.status, duration);
+        self.edge.metrics.record_request(self.method.as_str(), self.route.as_deref(), self.status, duration);
         if let Some(events) = facts.events {
-            self.edge.metrics.record_events(events.accepted, events.duplicates, events.rejected);
+            self.edge.metrics.record_events(facts.owner.map(|owner| owner.tenant_id.0), events);
         }
         let owner = facts.owner.map(|owner| (owner.tenant_id.to_string(), owner.workspace_id.to_string()));
         let line = RequestLine {

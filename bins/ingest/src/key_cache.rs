@@ -46,6 +46,8 @@ struct Shared {
     away_at: Mutex<Option<Instant>>,
     /// How often something was forgotten. What was read before the last time may be what is to be forgotten.
     forgotten: AtomicU64,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 struct Known {
@@ -76,6 +78,8 @@ impl KeyCache {
             repeated_lookups: Arc::new(Semaphore::new(LOOKUPS)),
             away_at: Mutex::new(None),
             forgotten: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -86,8 +90,10 @@ impl KeyCache {
     /// [`KeyLookupError`] where the key is not in the cache and the database does not say.
     pub async fn get(&self, id: &ApiKeyId) -> Result<Option<Arc<ApiKey>>, KeyLookupError> {
         if let Some(answer) = self.cached(id) {
+            self.shared.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(answer);
         }
+        self.shared.misses.fetch_add(1, Ordering::Relaxed);
         self.shared.check_not_away()?;
         let turn = tokio::time::timeout(TURN, self.shared.first_lookups.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
@@ -102,6 +108,12 @@ impl KeyCache {
         let read = tokio::task::spawn_blocking(move || shared.read(&id)).await;
         let read = read.unwrap_or_else(|panic| Err(StoreError::Internal(panic.into())));
         read.map_err(KeyLookupError::Store)
+    }
+
+    /// How often a key was found here, and how often it was not.
+    #[must_use]
+    pub fn lookups(&self) -> (u64, u64) {
+        (self.shared.hits.load(Ordering::Relaxed), self.shared.misses.load(Ordering::Relaxed))
     }
 
     /// Forgets what has changed: the next request asks the database.

@@ -44,6 +44,8 @@ pub struct Config {
     pub shutdown_delay: Duration,
     /// How long it then finishes what it took.
     pub shutdown_grace: Duration,
+    /// How many tenants have numbers of their own in the metrics.
+    pub metrics_tenants: usize,
     /// The least important level that is logged.
     pub log_level: LogLevel,
     /// How lines look; none set: for people where stdout is a terminal.
@@ -181,6 +183,7 @@ impl Config {
             },
             shutdown_delay: reader.seconds("MERCURIO_SHUTDOWN_DELAY_SECONDS", 1, (0, 300)),
             shutdown_grace: reader.seconds("MERCURIO_SHUTDOWN_GRACE_SECONDS", 30, (1, 3600)),
+            metrics_tenants: reader.number("MERCURIO_METRICS_TENANTS", "tenants", 100, (0, 100_000)),
             log_level: reader.value(
                 "MERCURIO_LOG_LEVEL",
                 "trace, debug, info, warning, error or critical",

@@ -4,20 +4,19 @@
 //!   [`log_bridge`] brings in the lines of libraries, [`panic_hook`] the place of a panic.
 //! - [`context`] carries a request's logger and ids to deep code; [`trace_parent`] reads the caller's trace id;
 //!   [`request_line`] is the closing line of a request.
-//! - [`counters`] and [`histogram`] count; [`process`] asks the operating system.
+//! - [`metrics`] counts, and prints what Prometheus reads; [`process`] asks the operating system.
 //! - [`error_chain`] is the one place where an error and its causes become text.
 //!
-//! Not here: domain rules, HTTP types, SQL, the Prometheus text format. No other Mercurio crate is used.
+//! Not here: domain rules, HTTP types, SQL. No other Mercurio crate is used.
 
 pub mod context;
-pub mod counters;
 pub mod error_chain;
-pub mod histogram;
 pub mod keys;
 pub mod level;
 mod line;
 pub mod log_bridge;
 pub mod logger;
+pub mod metrics;
 pub mod panic_hook;
 pub mod process;
 mod queue;
@@ -26,9 +25,9 @@ pub mod trace_parent;
 mod unique;
 
 pub use context::RequestContext;
-pub use counters::Metrics;
 pub use error_chain::chain;
 pub use level::{LogFormat, LogLevel};
 pub use logger::{LogGuard, LogOutput, LogSettings};
+pub use metrics::Metrics;
 pub use request_line::RequestLine;
 pub use trace_parent::TraceParent;

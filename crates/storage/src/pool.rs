@@ -14,6 +14,8 @@ use diesel::QueryResult;
 use diesel::connection::{AnsiTransactionManager, Connection};
 use diesel::r2d2::{ConnectionManager, ManageConnection, NopErrorHandler, PooledConnection, R2D2Connection};
 
+use mercurio_domain::store::PoolLoad;
+
 use crate::error::{Failed, Failure, Fault};
 
 /// How many connections a store may have, and how long it waits.
@@ -134,12 +136,13 @@ impl<C: Driver> ManageConnection for Manager<C> {
 pub(crate) struct Pool<C: Driver> {
     inner: diesel::r2d2::Pool<Manager<C>>,
     generation: Arc<AtomicU64>,
+    repeats: Arc<AtomicU64>,
 }
 
 impl<C: Driver> Clone for Pool<C> {
     /// Another hand on the same connections.
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), generation: Arc::clone(&self.generation) }
+        Self { inner: self.inner.clone(), generation: Arc::clone(&self.generation), repeats: Arc::clone(&self.repeats) }
     }
 }
 
@@ -165,12 +168,28 @@ impl<C: Driver> Pool<C> {
             // The call that waits for the connection gets the reason; nothing else is told.
             .error_handler(Box::new(NopErrorHandler))
             .build_unchecked(manager);
-        Self { inner, generation }
+        Self { inner, generation, repeats: Arc::default() }
     }
 
     /// A connection. Waits up to the pool's timeout.
     pub(crate) fn take(&self) -> Result<PooledConnection<Manager<C>>, Failure> {
         Ok(self.inner.get()?)
+    }
+
+    /// Counts a transaction that is begun again.
+    pub(crate) fn count_repeat(&self) {
+        self.repeats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Transactions that were begun again.
+    pub(crate) fn repeats(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
+    }
+
+    /// How many connections there are.
+    pub(crate) fn load(&self, pool: &'static str) -> PoolLoad {
+        let state = self.inner.state();
+        PoolLoad { pool, idle: state.idle_connections, busy: state.connections.saturating_sub(state.idle_connections) }
     }
 
     /// Connections that were made before now are not given out again.

@@ -76,9 +76,14 @@ fn repeat<C: Driver, T>(
             // It died while it was idle, as all do when the server restarts: a new one may be had.
             if stage == Stage::Begin && !reconnected {
                 reconnected = true;
+                pool.count_repeat();
                 continue;
             }
         } else if matches!(failed.fault, Fault::Conflict | Fault::KeyTaken) && tries < MAX_TRIES {
+            // A key that is taken is no rival's doing: the caller counts its other way.
+            if failed.fault == Fault::Conflict {
+                pool.count_repeat();
+            }
             continue;
         }
         return Err(failed);

@@ -16,6 +16,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use decode::{Coding, Fault};
 use futures_core::Stream;
+use mercurio_observability::Metrics;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
@@ -42,14 +43,29 @@ pub struct BodyLimits {
 /// # Errors
 /// The problem to answer with: 415 for another media type or coding, 413 above the limit, 408 too late, 400 for a
 /// body that breaks off or is not of the coding it says it is.
-pub async fn read(request: &HttpRequest, payload: Payload, limits: BodyLimits) -> Result<Bytes, Problem> {
+pub async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    limits: BodyLimits,
+    metrics: &Metrics,
+) -> Result<Bytes, Problem> {
     let mut payload = payload.into_inner();
-    let body = read_stream(request.headers(), &mut payload, limits).await?;
-    RequestFacts::tell(request, |facts| facts.body_bytes = Some(body.len() as u64));
-    Ok(body)
+    let Body { bytes, coding, sent_bytes } = read_stream(request.headers(), &mut payload, limits).await?;
+    let size = bytes.len() as u64;
+    metrics.record_body(coding.map_or("identity", Coding::name), sent_bytes, size);
+    RequestFacts::tell(request, |facts| facts.body_bytes = Some(size));
+    Ok(bytes)
 }
 
-async fn read_stream<S>(headers: &HeaderMap, payload: &mut S, limits: BodyLimits) -> Result<Bytes, Problem>
+/// A body after decompression, and how it was sent.
+#[derive(Debug)]
+struct Body {
+    bytes: Bytes,
+    coding: Option<Coding>,
+    sent_bytes: u64,
+}
+
+async fn read_stream<S>(headers: &HeaderMap, payload: &mut S, limits: BodyLimits) -> Result<Body, Problem>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
@@ -71,14 +87,16 @@ where
         }
         Err(Interrupted::Broken) => return Err(Problem::BadRequest { detail: "The request body broke off." }),
     };
-    match coding {
+    let sent_bytes = sent.len() as u64;
+    let bytes = match coding {
         Some(coding) if !sent.is_empty() => match coding.decode(&sent, limits.max_bytes) {
-            Ok(body) => Ok(body.into()),
-            Err(Fault::TooLarge) => Err(too_large(None)),
-            Err(Fault::Broken) => Err(broken(coding)),
+            Ok(body) => body.into(),
+            Err(Fault::TooLarge) => return Err(too_large(None)),
+            Err(Fault::Broken) => return Err(broken(coding)),
         },
-        _ => Ok(sent),
-    }
+        _ => sent,
+    };
+    Ok(Body { bytes, coding, sent_bytes })
 }
 
 fn broken(coding: Coding) -> Problem {

@@ -44,8 +44,12 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     pairs.iter().map(header).collect()
 }
 
+async fn read_bytes(headers: &HeaderMap, body: &mut Chunks, limits: BodyLimits) -> Result<Bytes, Problem> {
+    read_stream(headers, body, limits).await.map(|body| body.bytes)
+}
+
 async fn read(pairs: &[(&'static str, &str)], mut body: Chunks) -> Result<Bytes, (String, u16)> {
-    let result = read_stream(&headers(pairs), &mut body, LIMITS).await;
+    let result = read_bytes(&headers(pairs), &mut body, LIMITS).await;
     result.map_err(|problem| (problem.code(), problem.status_code().as_u16()))
 }
 
@@ -63,7 +67,7 @@ async fn a_body_in_one_piece_is_not_copied() {
     let chunk = Bytes::from_static(b"{}");
     let place = chunk.as_ptr();
     let mut body = Chunks { chunks: [Ok(chunk)].into(), taken: 0, ends: true };
-    let read = read_stream(&HeaderMap::new(), &mut body, LIMITS).await.unwrap();
+    let read = read_bytes(&HeaderMap::new(), &mut body, LIMITS).await.unwrap();
     assert_eq!(read.as_ptr(), place);
 }
 
@@ -71,7 +75,7 @@ async fn a_body_in_one_piece_is_not_copied() {
 async fn a_body_above_the_limit_is_refused_with_its_size_where_that_is_known() {
     let check = async |pairs: &[(&'static str, &str)], expected: Option<u64>| {
         let mut body = Chunks::new(&[b"012345", b"6789a"]);
-        match read_stream(&headers(pairs), &mut body, LIMITS).await {
+        match read_bytes(&headers(pairs), &mut body, LIMITS).await {
             Err(Problem::PayloadTooLarge { limit: 10, actual }) => assert_eq!(actual, expected, "{pairs:?}"),
             other => panic!("{pairs:?}: {other:?}"),
         }
@@ -88,7 +92,7 @@ async fn a_refused_body_is_drained_up_to_a_bound() {
     const CHUNK: &[u8] = &[b' '; 64 * 1024];
     let check = async |pairs: &[(&'static str, &str)], chunks: usize, least: usize, most: usize| {
         let mut body = Chunks::new(&vec![CHUNK; chunks]);
-        let result = read_stream(&headers(pairs), &mut body, LIMITS).await;
+        let result = read_bytes(&headers(pairs), &mut body, LIMITS).await;
         assert!(matches!(result, Err(Problem::PayloadTooLarge { .. })), "{result:?}");
         assert!((least..=most).contains(&body.taken), "{} of {}", body.taken, chunks * CHUNK.len());
     };
@@ -111,7 +115,7 @@ async fn a_body_that_breaks_off_is_a_bad_request() {
 async fn a_body_that_does_not_arrive_in_time_is_a_timeout() {
     let mut body = Chunks { ends: false, ..Chunks::new(&[b"{"]) };
     let limits = BodyLimits { timeout: Duration::from_millis(1), ..LIMITS };
-    let result = read_stream(&HeaderMap::new(), &mut body, limits).await;
+    let result = read_bytes(&HeaderMap::new(), &mut body, limits).await;
     assert!(matches!(result, Err(Problem::RequestTimeout)), "{result:?}");
 }
 
@@ -119,7 +123,7 @@ async fn a_body_that_does_not_arrive_in_time_is_a_timeout() {
 async fn broken_data_is_malformed_json_at_its_first_byte() {
     for coding in ["gzip", "br", "zstd", "deflate"] {
         let mut body = Chunks::new(&[b"{}"]);
-        match read_stream(&headers(&[("content-encoding", coding)]), &mut body, LIMITS).await {
+        match read_bytes(&headers(&[("content-encoding", coding)]), &mut body, LIMITS).await {
             Err(Problem::MalformedJson { line: 1, column: 1, detail }) => assert!(detail.contains(coding), "{detail}"),
             other => panic!("{coding}: {other:?}"),
         }
@@ -130,7 +134,7 @@ async fn broken_data_is_malformed_json_at_its_first_byte() {
 async fn a_type_or_coding_that_is_not_read_is_refused_before_the_body() {
     let check = async |pairs: &[(&'static str, &str)], code: &str| {
         let mut body = Chunks { ends: false, ..Chunks::new(&[b"{}"]) };
-        let problem = read_stream(&headers(pairs), &mut body, LIMITS).await.unwrap_err();
+        let problem = read_bytes(&headers(pairs), &mut body, LIMITS).await.unwrap_err();
         assert_eq!((problem.code().as_str(), problem.status_code().as_u16()), (code, 415), "{pairs:?}");
         assert_eq!(body.taken, 0);
     };

@@ -115,6 +115,14 @@ impl<C: Clock + Clone> RateLimits<C> {
         self.shares.take_events(tenant_id, &limits, events)
     }
 
+    /// Which bucket had too little, when events were refused: `events`, or `requests` where Redis, which is asked for both at
+    /// once, had no token of those.
+    pub fn short_of(&self, (left, _): &Answer) -> &'static str {
+        // Redis takes all tokens or none, so that a bucket which had enough still has them.
+        let no_request_left = left.requests.is_some_and(|level| level.remaining == 0);
+        if self.shared.is_some() && no_request_left { "requests" } else { "events" }
+    }
+
     /// What is left, without taking anything.
     pub async fn state(&self, tenant_id: TenantId, limits: &Limits) -> RateLimitState {
         let Some(shared) = self.shared.as_ref().filter(|_| is_limited(limits)) else {

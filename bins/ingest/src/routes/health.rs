@@ -69,13 +69,19 @@ pub async fn live() -> HttpResponse {
 
 /// 200 when the process can store events, else 503; 503 too from the moment it starts to shut down.
 pub async fn ready(state: Data<AppState>) -> Result<HttpResponse, Problem> {
+    readiness(&state).await?;
+    Ok(HttpResponse::Ok().json(Plain { status: "ok" }))
+}
+
+/// Whether the process can store events.
+pub(super) async fn readiness(state: &AppState) -> Result<(), Problem> {
     if state.is_draining() {
         return Err(Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS });
     }
     if !state.writer.is_available() || !state.database.ping().await.available {
         return Err(Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS });
     }
-    Ok(HttpResponse::Ok().json(Plain { status: "ok" }))
+    Ok(())
 }
 
 /// How the process is.
@@ -98,8 +104,7 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
         (StatusCode::OK, "ok")
     };
     let snapshot = state.metrics.snapshot();
-    let latency = state.metrics.request_latency();
-    let quantile = |quantile| milliseconds(latency.quantile(quantile));
+    let quantile = |quantile| milliseconds(state.metrics.request_quantile(quantile));
     let mut response = HttpResponse::build(code).json(Health {
         status,
         version: env!("CARGO_PKG_VERSION"),

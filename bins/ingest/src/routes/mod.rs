@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod limits;
+pub mod metrics;
 mod query;
 pub mod read;
 pub mod write;
@@ -31,9 +32,15 @@ pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
                 web::resource("/health/ready").route(web::get().to(health::ready)).route(web::head().to(health::ready)),
             );
         if surface != Surface::Public {
-            config.service(
-                web::resource("/health").route(web::get().to(health::health)).route(web::head().to(health::health)),
-            );
+            config
+                .service(
+                    web::resource("/health").route(web::get().to(health::health)).route(web::head().to(health::health)),
+                )
+                .service(
+                    web::resource("/metrics")
+                        .route(web::get().to(metrics::metrics))
+                        .route(web::head().to(metrics::metrics)),
+                );
         }
         if surface != Surface::Management {
             config

@@ -81,15 +81,20 @@ pub async fn batch(state: Data<AppState>, request: HttpRequest, payload: Payload
 async fn admit(state: &AppState, request: &HttpRequest) -> Result<Caller, Problem> {
     let caller = authenticate(state, request, Some(Scope::EventsWrite), KeyPlaces::HeadersAndQuery).await?;
     let taken = state.rate_limits.take_request(caller.owner.tenant_id, &caller.limits);
-    admitted(state, request, taken)?;
+    admitted(state, request, "requests", taken)?;
     Ok(caller)
 }
 
 /// Notes what is left of the tenant's buckets, for the answer's headers, and refuses where there was too little.
-fn admitted(state: &AppState, request: &HttpRequest, (left, taken): Answer) -> Result<(), Problem> {
+fn admitted(
+    state: &AppState,
+    request: &HttpRequest,
+    limit: &'static str,
+    (left, taken): Answer,
+) -> Result<(), Problem> {
     RequestFacts::tell(request, |facts| facts.rate_limit = Some(left));
     taken.map_err(|Exceeded { retry_after_seconds }| {
-        state.metrics.record_rate_limited();
+        state.metrics.record_rate_limited(limit);
         Problem::RateLimited { retry_after_seconds }
     })
 }
@@ -104,8 +109,9 @@ async fn store(
     source: &Source,
     envelope: Envelope<'_>,
 ) -> Result<Vec<Verdict>, Problem> {
+    state.metrics.record_batch(envelope.items.len());
     let taken = state.rate_limits.take_events(owner.tenant_id, &limits, envelope.items.len()).await;
-    admitted(state, request, taken)?;
+    admitted(state, request, state.rate_limits.short_of(&taken), taken)?;
     let reception = Reception {
         received_at,
         sent_at: envelope.sent_at,
@@ -123,6 +129,7 @@ async fn store(
     let events = sifted.take_events().into_iter().map(|event| enrichment.enrich(event)).collect();
     let outcomes = state.submit(Submission { owner, received_at, events }).await?;
     let verdicts = sifted.verdicts(&outcomes);
+    count_rejections(state, &verdicts);
     RequestFacts::tell(request, |facts| facts.events = Some(counts_of(&verdicts)));
     Ok(verdicts)
 }
@@ -134,7 +141,7 @@ async fn read_body(
     payload: Payload,
 ) -> Result<actix_web::web::Bytes, Problem> {
     let limits = body::BodyLimits { max_bytes: caller.limits.max_body_bytes, timeout: state.settings.request_timeout };
-    body::read(request, payload, limits).await
+    body::read(request, payload, limits, &state.metrics).await
 }
 
 /// What the headers of a write say beside the key.
@@ -206,6 +213,18 @@ fn counts_of(verdicts: &[Verdict]) -> EventCounts {
         }
     }
     counts
+}
+
+/// Counts each rejected event once for each of its codes.
+fn count_rejections(state: &AppState, verdicts: &[Verdict]) {
+    for verdict in verdicts {
+        let Verdict::Rejected(rejection) = verdict else { continue };
+        for (index, fault) in rejection.faults.iter().enumerate() {
+            if !rejection.faults[..index].iter().any(|before| before.code == fault.code) {
+                state.metrics.record_rejections(fault.code.as_str(), 1);
+            }
+        }
+    }
 }
 
 fn request_id() -> String {

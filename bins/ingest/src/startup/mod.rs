@@ -17,7 +17,10 @@ use mercurio_config::{Config, ConfigError, RedisUrl};
 use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{Backend, SchemaState, Store, StoreError};
+use mercurio_domain::verdict::FaultCode;
 use mercurio_enrichment::{Enricher, EnricherOptions, GeoDatabase};
+use mercurio_observability::logger::DroppedLines;
+use mercurio_observability::metrics::MetricSettings;
 use mercurio_observability::{
     LogFormat, LogOutput, LogSettings, Metrics, chain, context, log_bridge, logger, panic_hook,
 };
@@ -96,7 +99,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     context::set_root(log.clone());
     log_bridge::install(log.clone(), config.log_level).ok();
     panic_hook::install(log.clone());
-    let result = actix_web::rt::System::new().block_on(serve(config, log.clone(), terminal));
+    let result = actix_web::rt::System::new().block_on(serve(config, log.clone(), guard.dropped_lines(), terminal));
     if let Err(error) = &result {
         slog::error!(log, "the server stops"; "error" => chain(error));
     }
@@ -105,12 +108,16 @@ pub fn run(config: Config) -> Result<(), StartError> {
     result
 }
 
-async fn serve(config: Config, log: Logger, terminal: bool) -> Result<(), StartError> {
+async fn serve(config: Config, log: Logger, dropped: DroppedLines, terminal: bool) -> Result<(), StartError> {
     // Before anything is promised: from here on a signal to stop is heard.
     let mut stop = Stop::listen()?;
     let store = open_store(&config, &log)?;
     let first_key = first_run::provision_if_empty(store.as_ref(), SystemClock.now())?;
-    let metrics = Metrics::new();
+    let metrics = Metrics::with(&MetricSettings {
+        max_tenants: config.metrics_tenants,
+        rejection_codes: FaultCode::ALL.iter().map(|code| code.as_str()).collect(),
+    });
+    metrics.watch_log(dropped);
     let observer = Arc::new(LogObserver::new(log.clone(), Arc::clone(&metrics)));
     let writer = Writer::start(Arc::clone(&store) as Arc<_>, &config.writer, observer)
         .map_err(|source| StartError::Io { what: "the writer's threads can't be started".to_owned(), source })?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mercurio_domain::store::StoreError;
 use mercurio_observability::{Metrics, chain};
 use mercurio_pipeline::WriterObserver;
+use mercurio_pipeline::writer::Committed;
 use slog::{Logger, debug, error, info, warn};
 
 /// Logs and counts.
@@ -23,10 +24,22 @@ impl LogObserver {
 }
 
 impl WriterObserver for LogObserver {
-    fn committed(&self, submissions: usize, events: usize, took: Duration) {
-        self.metrics.record_group(events as u64);
+    fn waited(&self, wait: Duration) {
+        self.metrics.record_queue_wait(wait);
+    }
+
+    fn committed(&self, Committed { submissions, events, bytes, took }: Committed) {
+        self.metrics.record_group(events as u64, bytes as u64, took);
         debug!(self.log, "committed a group";
             "submissions" => submissions, "events" => events, "duration_ms" => took.as_secs_f64() * 1e3);
+    }
+
+    fn split(&self) {
+        self.metrics.record_split();
+    }
+
+    fn refused(&self, submissions: usize) {
+        self.metrics.record_failed_submissions(submissions);
     }
 
     fn failed(&self, submissions: usize, error: &StoreError) {

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
 use mercurio_domain::ids::IdGenerator;
-use mercurio_observability::counters::OpenConnection;
+use mercurio_observability::metrics::OpenConnection;
 use mercurio_observability::{Metrics, RequestContext, RequestLine, context};
 use std::future::Future;
 use std::io;
@@ -56,7 +56,7 @@ impl Shared {
         };
         let body = problem.to_json(&request_id);
         // What came in has no time of its own: it is refused as soon as it is read.
-        self.metrics.record_request(bare.status.as_u16(), Duration::ZERO);
+        self.metrics.record_request("?", None, bare.status.as_u16(), Duration::ZERO);
         let line = RequestLine { method: "?", status: bare.status.as_u16(), ..RequestLine::default() };
         line.log(&RequestContext::new(&*request_id, None).logger(&context::current()));
         format!(

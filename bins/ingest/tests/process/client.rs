@@ -21,7 +21,9 @@ pub(crate) struct Client {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<String>,
+    pub(crate) content_type: String,
     pub(crate) json: Value,
+    pub(crate) body: String,
 }
 
 impl Client {
@@ -60,7 +62,7 @@ impl Client {
         self.reader.read_line(&mut line)?;
         let broken = || io::Error::new(io::ErrorKind::UnexpectedEof, "no whole answer");
         let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broken)?;
-        let (mut length, mut retry_after) = (0, None);
+        let (mut length, mut retry_after, mut content_type) = (0, None, String::new());
         loop {
             line.clear();
             if self.reader.read_line(&mut line)? == 0 {
@@ -69,6 +71,7 @@ impl Client {
             match line.trim().split_once(": ") {
                 Some(("content-length", value)) => length = value.parse().map_err(|_| broken())?,
                 Some(("connection", "close")) => self.closed = true,
+                Some(("content-type", value)) => content_type = value.to_owned(),
                 Some(("retry-after", value)) => retry_after = Some(value.to_owned()),
                 Some(_) => {}
                 None => break,
@@ -76,7 +79,8 @@ impl Client {
         }
         let mut body = vec![0; length];
         self.reader.read_exact(&mut body)?;
-        Ok(Answer { status, retry_after, json: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+        let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Ok(Answer { status, retry_after, content_type, json, body: String::from_utf8_lossy(&body).into_owned() })
     }
 }
 

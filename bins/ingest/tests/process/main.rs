@@ -13,6 +13,8 @@ mod isolation;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod shared_limits;

@@ -31,6 +31,7 @@ pub(crate) fn command(database_url: &str) -> Command {
 pub(crate) struct Server {
     child: Child,
     pub(crate) addr: SocketAddr,
+    listening: Mutex<Receiver<SocketAddr>>,
     /// All lines of stdout so far.
     stdout: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
@@ -63,7 +64,12 @@ impl Server {
             text
         });
         let addr = wait_for(&listening);
-        Self { child, addr, stdout, reader: Some(reader), stderr: Some(stderr) }
+        Self { child, addr, listening: Mutex::new(listening), stdout, reader: Some(reader), stderr: Some(stderr) }
+    }
+
+    /// The address for operators, where it has one.
+    pub(crate) fn second_addr(&self) -> SocketAddr {
+        wait_for(&self.listening.lock().unwrap())
     }
 
     /// Ends it as a power cut would.

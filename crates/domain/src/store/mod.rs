@@ -96,6 +96,19 @@ pub struct AppendCounts {
     /// Groups that a store tried to write the fast way and then had to write the sure way, because the database knew of a
     /// duplicate of which the store did not, or because another writer stood in the way.
     pub fallbacks: u64,
+    /// Transactions that write and were begun again, since another stood in their way or the connection was lost before.
+    pub retries: u64,
+}
+
+/// How many connections a store has for a purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolLoad {
+    /// What they are for: `read` or `write`.
+    pub pool: &'static str,
+    /// Connections that wait for use.
+    pub idle: u32,
+    /// Connections in use.
+    pub busy: u32,
 }
 
 /// The write side that the pipeline needs.
@@ -126,6 +139,16 @@ pub trait EventWriter: Send + Sync {
 pub trait Store: EventWriter + Catalog + Housekeeping {
     /// Which database it is.
     fn backend(&self) -> Backend;
+
+    /// The connections it has now. A store without any has none to tell of.
+    fn connections(&self) -> Vec<PoolLoad> {
+        Vec::new()
+    }
+
+    /// Bytes that are free where the database's file lies; `None` where it has no file here. Asks the file system.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
 
     /// How the database's schema stands to this program's.
     ///

@@ -28,6 +28,7 @@ pub(super) fn run(shared: &Shared) {
 fn write(shared: &Shared, group: Vec<Pending>) {
     let (mut submissions, mut answers) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
     for pending in group {
+        shared.observer.waited(pending.waited());
         submissions.push(pending.submission);
         answers.push(pending.answer);
     }
@@ -54,6 +55,7 @@ fn refuse_all(
     if news {
         shared.observer.availability(false);
     }
+    shared.observer.refused(answers.len() + waiting.len());
     for answer in answers.into_iter().chain(waiting.into_iter().map(|pending| pending.answer)) {
         answer.send(Err(SubmitError::Unavailable)).ok();
     }

@@ -81,12 +81,31 @@ pub enum SubmitError {
 
 /// What the writer tells of its work, for logs and metrics. Called from its lanes: it must be quick.
 pub trait WriterObserver: Send + Sync {
+    /// A submission waited so long for its group to begin.
+    fn waited(&self, wait: Duration);
     /// A group was committed.
-    fn committed(&self, submissions: usize, events: usize, took: Duration);
-    /// A group failed as a whole; where it had several submissions, it is split.
+    fn committed(&self, group: Committed);
+    /// A group failed as a whole.
     fn failed(&self, submissions: usize, error: &StoreError);
+    /// The group that failed is written in halves.
+    fn split(&self);
+    /// So many submissions were answered with an error of the store.
+    fn refused(&self, submissions: usize);
     /// The store is away, or back.
     fn availability(&self, available: bool);
+}
+
+/// A group that was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Its submissions.
+    pub submissions: usize,
+    /// Their events.
+    pub events: usize,
+    /// Their bytes, as [`Submission::size_bytes`] counts them.
+    pub bytes: usize,
+    /// How long the store took.
+    pub took: Duration,
 }
 
 /// An observer that looks away.
@@ -94,8 +113,11 @@ pub trait WriterObserver: Send + Sync {
 pub struct Unobserved;
 
 impl WriterObserver for Unobserved {
-    fn committed(&self, _: usize, _: usize, _: Duration) {}
+    fn waited(&self, _: Duration) {}
+    fn committed(&self, _: Committed) {}
     fn failed(&self, _: usize, _: &StoreError) {}
+    fn split(&self) {}
+    fn refused(&self, _: usize) {}
     fn availability(&self, _: bool) {}
 }
 
@@ -168,6 +190,8 @@ pub struct WriterHandle {
 pub struct QueueDepth {
     /// Events that wait.
     pub events: usize,
+    /// Their bytes.
+    pub bytes: usize,
     /// Events that may wait.
     pub capacity: usize,
 }

@@ -20,12 +20,18 @@ pub(super) struct Pending {
     pub(super) submission: Submission,
     pub(super) answer: oneshot::Sender<Result<Vec<Outcome>, SubmitError>>,
     bytes: usize,
+    since: Instant,
 }
 
 impl Pending {
     pub(super) fn new(submission: Submission, answer: oneshot::Sender<Result<Vec<Outcome>, SubmitError>>) -> Self {
         let bytes = submission.size_bytes();
-        Self { submission, answer, bytes }
+        Self { submission, answer, bytes, since: Instant::now() }
+    }
+
+    /// How long it has waited.
+    pub(super) fn waited(&self) -> Duration {
+        self.since.elapsed()
     }
 
     fn events(&self) -> usize {
@@ -260,7 +266,8 @@ impl Queue {
     }
 
     pub(super) fn depth(&self) -> QueueDepth {
-        QueueDepth { events: self.lock().load.events, capacity: self.queue.events }
+        let load = self.lock().load;
+        QueueDepth { events: load.events, bytes: load.bytes, capacity: self.queue.events }
     }
 
     pub(super) fn is_available(&self) -> bool {

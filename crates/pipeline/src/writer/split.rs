@@ -3,11 +3,13 @@
 //! Each part is a transaction of its own, so that the innocent are stored. `n` guilty ones of a group of `m` cost at most
 //! about `2 n log2 m` further transactions.
 
+use std::time::Duration;
+
 use mercurio_domain::store::{EventWriter, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
 
 use super::lane::timed;
-use super::{SubmitError, WriterObserver};
+use super::{Committed, SubmitError, WriterObserver};
 
 /// Writes a group and calls `answer` once for each submission, in order.
 ///
@@ -23,7 +25,7 @@ pub(super) fn append(
     match result {
         Ok(outcomes) => {
             assert_eq!(outcomes.len(), group.len(), "the store answers for every submission");
-            observer.committed(group.len(), group.iter().map(|submission| submission.events.len()).sum(), took);
+            observer.committed(committed(group, took));
             outcomes.into_iter().for_each(|outcomes| answer(Ok(outcomes)));
             Ok(())
         }
@@ -31,12 +33,23 @@ pub(super) fn append(
         Err(error) => {
             observer.failed(group.len(), &error);
             if group.len() <= 1 {
+                observer.refused(group.len());
                 group.iter().for_each(|_| answer(Err(SubmitError::Failed)));
                 return Ok(());
             }
+            observer.split();
             let (first, second) = group.split_at(group.len() / 2);
             append(store, observer, first, answer)?;
             append(store, observer, second, answer)
         }
+    }
+}
+
+fn committed(group: &[Submission], took: Duration) -> Committed {
+    Committed {
+        submissions: group.len(),
+        events: group.iter().map(|submission| submission.events.len()).sum(),
+        bytes: group.iter().map(Submission::size_bytes).sum(),
+        took,
     }
 }

@@ -7,6 +7,8 @@ use mercurio_domain::ids::{Owner, TenantId, WorkspaceId};
 use mercurio_domain::testing::{MemoryStore, at, enriched, submission};
 use proptest::prelude::*;
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 
 type Answer = oneshot::Receiver<Result<Vec<Outcome>, SubmitError>>;
@@ -89,7 +91,9 @@ fn a_full_queue_answers_at_once_and_takes_again_when_it_has_room() {
     send(&handle, 2, &["d"]).unwrap();
     send(&handle, 3, &["e"]).unwrap();
     assert_eq!(send(&handle, 4, &["f"]).err(), Some(SubmitError::Overloaded), "the queue has its bound");
-    assert_eq!(handle.depth(), QueueDepth { events: 4, capacity: 4 });
+    let depth = handle.depth();
+    assert_eq!((depth.events, depth.capacity), (4, 4));
+    assert!(depth.bytes >= 4, "{depth:?}");
     store.gate.open();
     assert!(result(first).is_ok() && result(waiting).is_ok());
     assert_eq!(result(send(&handle, 4, &["f"]).unwrap()), Ok(vec![Outcome::Accepted]));
@@ -145,6 +149,61 @@ fn a_submission_that_the_store_refuses_fails_alone() {
     }
     assert!(writer.close(Duration::from_secs(60)));
     assert_eq!(store.event_count(), 1 + 31);
+}
+
+/// Keeps what it is told.
+#[derive(Default)]
+struct Notes {
+    committed: std::sync::Mutex<Vec<(usize, usize)>>,
+    waited: std::sync::atomic::AtomicUsize,
+    splits: std::sync::atomic::AtomicUsize,
+    refused: std::sync::atomic::AtomicUsize,
+}
+
+impl WriterObserver for Notes {
+    fn waited(&self, _: Duration) {
+        self.waited.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn committed(&self, group: Committed) {
+        assert!(group.bytes > 0);
+        self.committed.lock().unwrap().push((group.submissions, group.events));
+    }
+
+    fn failed(&self, _: usize, _: &StoreError) {}
+
+    fn split(&self) {
+        self.splits.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn refused(&self, submissions: usize) {
+        self.refused.fetch_add(submissions, Ordering::SeqCst);
+    }
+
+    fn availability(&self, _: bool) {}
+}
+
+#[test]
+fn the_observer_hears_of_waits_commits_splits_and_refusals() {
+    let (store, notes) = (Arc::new(MemoryStore::default()), Arc::new(Notes::default()));
+    let observer = Arc::clone(&notes) as Arc<dyn WriterObserver>;
+    let writer = Writer::start(Arc::clone(&store) as Arc<dyn EventWriter>, &one_lane(), observer).unwrap();
+    let handle = writer.handle();
+    store.refuse_event_name("guilty");
+    store.gate.close();
+    send(&handle, 1, &["in flight"]).unwrap();
+    store.gate.wait_for_arrivals(1);
+    send(&handle, 1, &["a", "b"]).unwrap();
+    let guilty = vec![enriched("c", "guilty", at(NOW))];
+    let mut submission = submission(owner(1), at(NOW), &[]);
+    submission.events = guilty;
+    let refused = handle.enqueue(submission).unwrap();
+    store.gate.open();
+    assert_eq!(result(refused), Err(SubmitError::Failed));
+    assert!(writer.close(Duration::from_secs(60)));
+    assert_eq!(*notes.committed.lock().unwrap(), [(1, 1), (1, 2)]);
+    let read = |number: &std::sync::atomic::AtomicUsize| number.load(Ordering::SeqCst);
+    assert_eq!((read(&notes.waited), read(&notes.splits), read(&notes.refused)), (3, 1, 1));
 }
 
 #[test]

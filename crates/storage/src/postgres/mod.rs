@@ -20,7 +20,8 @@ use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides};
 use mercurio_domain::store::{
     AppendCounts, Backend, CatalogRows, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest,
-    Place, Provisioned, Provisioning, Removal, Removed, SchemaState, Store, StoreError, Submission, TenantRef,
+    Place, PoolLoad, Provisioned, Provisioning, Removal, Removed, SchemaState, Store, StoreError, Submission,
+    TenantRef,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::verdict::Outcome;
@@ -234,7 +235,8 @@ impl EventWriter for PostgresStore {
     fn append_counts(&self) -> AppendCounts {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let Counts { groups, suspects, fallbacks } = &self.counts;
-        AppendCounts { groups: read(groups), suspects: read(suspects), fallbacks: read(fallbacks) }
+        let retries = self.writers.repeats();
+        AppendCounts { groups: read(groups), suspects: read(suspects), fallbacks: read(fallbacks), retries }
     }
 
     fn ping(&self) -> Result<(), StoreError> {
@@ -245,6 +247,10 @@ impl EventWriter for PostgresStore {
 impl Store for PostgresStore {
     fn backend(&self) -> Backend {
         Backend::Postgres
+    }
+
+    fn connections(&self) -> Vec<PoolLoad> {
+        vec![self.readers.load("read"), self.writers.load("write")]
     }
 
     fn schema_state(&self) -> Result<SchemaState, StoreError> {

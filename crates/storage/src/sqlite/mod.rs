@@ -18,8 +18,9 @@ use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides};
 use mercurio_domain::store::{
-    Backend, CatalogRows, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest, Place,
-    Provisioned, Provisioning, Removal, Removed, SchemaState, Store, StoreError, Submission, TenantRef,
+    AppendCounts, Backend, CatalogRows, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest,
+    Place, PoolLoad, Provisioned, Provisioning, Removal, Removed, SchemaState, Store, StoreError, Submission,
+    TenantRef,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::verdict::Outcome;
@@ -45,6 +46,7 @@ pub(crate) struct SqliteStore {
     readers: Pool<SqliteConnection>,
     /// One connection: SQLite has one writer at a time, and waiting here is fairer than in its own loop.
     writer: Pool<SqliteConnection>,
+    file: PathBuf,
     /// The file of the write-ahead log.
     log: PathBuf,
     timeout_ms: u128,
@@ -118,6 +120,7 @@ impl SqliteStore {
                 ),
             ),
             readers: pool(options.max_read_connections, "PRAGMA query_only = ON;".to_owned()),
+            file: path.to_owned(),
             log: PathBuf::from(format!("{address}-wal")),
             timeout_ms,
         };
@@ -174,6 +177,10 @@ impl EventWriter for SqliteStore {
         Ok(candidates.outcomes(&fresh))
     }
 
+    fn append_counts(&self) -> AppendCounts {
+        AppendCounts { retries: self.writer.repeats(), ..AppendCounts::default() }
+    }
+
     fn ping(&self) -> Result<(), StoreError> {
         // A statement that opens the file; `SELECT 1` would not.
         let open = "SELECT count(*) FROM sqlite_schema";
@@ -184,6 +191,15 @@ impl EventWriter for SqliteStore {
 impl Store for SqliteStore {
     fn backend(&self) -> Backend {
         Backend::Sqlite
+    }
+
+    fn connections(&self) -> Vec<PoolLoad> {
+        vec![self.readers.load("read"), self.writer.load("write")]
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        let space = rustix::fs::statvfs(&self.file).ok()?;
+        Some(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
     fn schema_state(&self) -> Result<SchemaState, StoreError> {

@@ -1,0 +1,48 @@
+//! `GET /metrics`: all numbers, in the text format of Prometheus.
+
+use actix_web::web::Data;
+use actix_web::{HttpResponse, http::header::CONTENT_TYPE};
+use mercurio_observability::metrics::{PoolReading, Reading, RedisReading, WriterReading};
+
+use super::health::readiness;
+use crate::state::AppState;
+
+/// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Tells the numbers. The database is asked as for `/health/ready`, at most once a second.
+pub async fn metrics(state: Data<AppState>) -> HttpResponse {
+    let text = state.metrics.render(&read(&state).await);
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT_FORMAT)).body(text)
+}
+
+/// What the parts of the server say of themselves now.
+async fn read(state: &AppState) -> Reading {
+    let ready = readiness(state).await.is_ok();
+    let (depth, appended) = (state.writer.depth(), state.store.append_counts());
+    let (key_cache_hits, key_cache_misses) = state.keys.lookups();
+    let pools = state.store.connections().into_iter();
+    Reading {
+        ready,
+        writer: WriterReading {
+            available: state.writer.is_available(),
+            queue_events: depth.events as u64,
+            queue_bytes: depth.bytes as u64,
+            queue_capacity_events: depth.capacity as u64,
+            retries: appended.retries,
+            fallbacks: appended.fallbacks,
+            suspects: appended.suspects,
+        },
+        pools: pools
+            .map(|load| PoolReading { pool: load.pool, busy: load.busy.into(), idle: load.idle.into() })
+            .collect(),
+        storage_free_bytes: state.store.free_bytes(),
+        key_cache_hits,
+        key_cache_misses,
+        redis: state.rate_limits.shared().map(|shared| RedisReading {
+            up: shared.is_available(),
+            servers: shared.servers().into(),
+            fallbacks: shared.fallbacks(),
+        }),
+    }
+}

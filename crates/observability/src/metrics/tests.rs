@@ -1,0 +1,146 @@
+//! What is counted is told, to Prometheus and to health alike.
+
+use super::*;
+
+fn events(accepted: u64, duplicates: u64, rejected: u64) -> EventCounts {
+    EventCounts { accepted, duplicates, rejected }
+}
+
+/// Fails unless each of `lines` is a line of the text.
+#[track_caller]
+fn has(metrics: &Metrics, reading: &Reading, lines: &[&str]) {
+    let text = metrics.render(reading);
+    for line in lines {
+        assert!(text.lines().any(|found| found == *line), "{line} in\n{text}");
+    }
+}
+
+#[test]
+fn health_and_prometheus_see_the_same_numbers() {
+    let metrics = Metrics::new();
+    metrics.record_events(Some(7), events(3, 2, 1));
+    metrics.record_events(None, events(10, 0, 0));
+    for (size, bytes) in [(5, 500), (50, 5_000), (7, 700)] {
+        metrics.record_group(size, bytes, Duration::from_millis(3));
+    }
+    let kept = metrics.open_connection();
+    drop(metrics.open_connection());
+    for reason in ["unknown", "missing", "malformed", "expired", "revoked"] {
+        metrics.record_refused_key(reason);
+    }
+    metrics.record_rate_limited("events");
+    metrics.record_rate_limited("quota");
+    let expected = Snapshot {
+        events_accepted: 13,
+        events_duplicate: 2,
+        events_rejected: 1,
+        groups: 3,
+        group_events: 62,
+        group_events_max: 50,
+        connections_open: 1,
+        keys_malformed: 2,
+        keys_invalid: 3,
+        rate_limited: 1,
+        over_quota: 1,
+    };
+    assert_eq!(metrics.snapshot(), expected);
+    has(
+        &metrics,
+        &Reading::default(),
+        &[
+            "# TYPE mercurio_events_total counter",
+            "mercurio_events_total{verdict=\"accepted\"} 13",
+            "mercurio_tenant_events_total{tenant_id=\"7\",verdict=\"duplicate\"} 2",
+            "mercurio_writer_group_events_bucket{le=\"5.0\"} 1",
+            "mercurio_writer_group_events_bucket{le=\"10.0\"} 2",
+            "mercurio_writer_group_events_bucket{le=\"+Inf\"} 3",
+            "mercurio_writer_group_events_count 3",
+            "mercurio_writer_group_bytes_sum 6200.0",
+            "mercurio_writer_commit_duration_seconds_bucket{le=\"0.0025\"} 0",
+            "mercurio_writer_commit_duration_seconds_bucket{le=\"0.005\"} 3",
+            "mercurio_writer_commit_duration_seconds_sum 0.009",
+            "mercurio_http_connections_open 1",
+            "mercurio_rate_limited_total{limit=\"requests\"} 0",
+            "mercurio_api_keys_refused_total{reason=\"expired\"} 1",
+        ],
+    );
+    drop(kept);
+    assert_eq!(metrics.snapshot().connections_open, 0);
+}
+
+#[test]
+fn requests_are_told_by_route_and_a_strange_method_has_no_label_of_its_own() {
+    let metrics = Metrics::new();
+    metrics.record_request("POST", Some("/v1/events/batch"), 200, Duration::from_millis(1));
+    metrics.record_request("POST", Some("/v1/events/batch"), 503, Duration::from_millis(30));
+    for method in ["BREW", "post", "?", "\"} 1\n"] {
+        metrics.record_request(method, None, 404, Duration::ZERO);
+    }
+    has(
+        &metrics,
+        &Reading::default(),
+        &[
+            "mercurio_http_requests_total{method=\"POST\",route=\"/v1/events/batch\",status=\"503\"} 1",
+            "mercurio_http_requests_total{method=\"other\",route=\"none\",status=\"404\"} 4",
+            "mercurio_http_request_duration_seconds_bucket{le=\"0.001\",route=\"/v1/events/batch\"} 1",
+            "mercurio_http_request_duration_seconds_count{route=\"/v1/events/batch\"} 2",
+        ],
+    );
+    let slowest = metrics.request_quantile(1.0);
+    assert!((29..=31).contains(&slowest.as_millis()), "{slowest:?}");
+    assert_eq!(metrics.request_quantile(0.5), Duration::ZERO, "of all routes together");
+}
+
+#[test]
+fn tenants_beyond_the_bound_are_counted_together() {
+    let metrics = Metrics::with(&MetricSettings { max_tenants: 2, ..MetricSettings::default() });
+    for tenant in [1, 2, 3, 4, 1, 3] {
+        metrics.record_events(Some(tenant), events(1, 0, 0));
+    }
+    let text = metrics.render(&Reading::default());
+    let lines: Vec<_> = text.lines().filter(|line| line.contains("tenant_id") && line.contains("accepted")).collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for (tenant, number) in [("1", 2), ("2", 1), ("other", 3)] {
+        let line = format!("mercurio_tenant_events_total{{tenant_id=\"{tenant}\",verdict=\"accepted\"}} {number}");
+        assert!(lines.contains(&line.as_str()), "{line}: {lines:?}");
+    }
+}
+
+#[test]
+fn what_others_keep_is_told_where_it_is() {
+    let metrics = Metrics::with(&MetricSettings { rejection_codes: vec!["required"], ..MetricSettings::default() });
+    let text = metrics.render(&Reading::default());
+    for absent in ["redis", "storage_free", "storage_pool"] {
+        assert!(!text.contains(absent), "{absent}");
+    }
+    metrics.record_rejections("too_long", 2);
+    metrics.record_body("gzip", 100, 1000);
+    let reading = Reading {
+        ready: true,
+        pools: vec![PoolReading { pool: "read", busy: 3, idle: 5 }],
+        storage_free_bytes: Some(1 << 40),
+        key_cache_misses: 4,
+        redis: Some(RedisReading { up: false, servers: 2, fallbacks: 9 }),
+        writer: WriterReading { queue_bytes: 17, suspects: 6, ..WriterReading::default() },
+        ..Reading::default()
+    };
+    has(
+        &metrics,
+        &reading,
+        &[
+            "mercurio_ready 1",
+            "mercurio_writer_queue_bytes 17",
+            "mercurio_writer_suspects_total 6",
+            "mercurio_storage_pool_connections{pool=\"read\",state=\"busy\"} 3",
+            "mercurio_storage_free_bytes 1099511627776",
+            "mercurio_key_cache_lookups_total{result=\"miss\"} 4",
+            "mercurio_redis_up 0",
+            "mercurio_redis_fallbacks_total 9",
+            "mercurio_event_rejections_total{code=\"required\"} 0",
+            "mercurio_event_rejections_total{code=\"too_long\"} 2",
+            "mercurio_http_body_encoded_bytes_total{encoding=\"gzip\"} 100",
+            "mercurio_http_body_decoded_bytes_total{encoding=\"gzip\"} 1000",
+            concat!("mercurio_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        ],
+    );
+}
