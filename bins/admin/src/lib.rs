@@ -31,7 +31,7 @@ const NAME: &str = "mercurio-admin";
 /// Does what `arguments` (without the program's name) ask for.
 pub fn run(arguments: Vec<OsString>, machine: &Machine<'_>, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let said = match texts(arguments).and_then(|arguments| cli::read(&arguments)) {
-        Ok(Request::Show(text)) => show(&text, out),
+        Ok(Request::Show(text)) => show(&text, out).map(|()| Exit::Done),
         Ok(Request::Do { command, json }) => {
             let json = json || !machine.stdout_is_terminal;
             perform(&command, machine, json, out, err)
@@ -39,7 +39,7 @@ pub fn run(arguments: Vec<OsString>, machine: &Machine<'_>, out: &mut dyn Write,
         Err(error) => Err(error),
     };
     match said {
-        Ok(()) => Exit::Done,
+        Ok(exit) => exit,
         Err(error) => {
             for line in error.lines() {
                 tell(err, &line);
@@ -64,19 +64,19 @@ fn perform(
     json: bool,
     out: &mut dyn Write,
     err: &mut dyn Write,
-) -> Result<(), AdminError> {
+) -> Result<Exit, AdminError> {
     if let Command::Events(EventsCommand::Export { selection, format }) = command {
         let mut out = io::BufWriter::with_capacity(1 << 16, out);
         let notes = commands::events::export((selection, *format), machine, database::open, &mut out)?;
         notes.iter().for_each(|note| tell(err, note));
-        return Ok(());
+        return Ok(Exit::Done);
     }
     let done = commands::perform(command, machine, database::open)?;
     print(&done, json, out)?;
     for note in &done.notes {
         tell(err, note);
     }
-    Ok(())
+    Ok(done.result.exit())
 }
 
 /// Prints the result. A reader that has gone away is a failure: it asked for something, and did not get it.

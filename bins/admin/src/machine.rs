@@ -20,6 +20,8 @@ pub struct Machine<'a> {
     pub entropy: &'a dyn Fn(&mut [u8]) -> Result<(), EntropyError>,
     /// The setting of that name, if it is set.
     pub setting: &'a dyn Fn(&str) -> Option<String>,
+    /// The names of all settings that are set.
+    pub names: &'a dyn Fn() -> Vec<String>,
     /// Waits.
     pub sleep: &'a dyn Fn(Duration),
     /// Asks the person at the terminal; `None` where there is none.

@@ -15,7 +15,8 @@ fn main() -> ExitCode {
         ask: &ask_at_terminal,
         interrupted: &asked_to_end,
         stdout_is_terminal: io::stdout().is_terminal(),
-        setting: &|name| std::env::var_os(name).map(|text| text.to_string_lossy().into_owned()),
+        setting: &mercurio_config::of_process,
+        names: &|| mercurio_config::names_of_process().collect(),
     };
     run(arguments, &machine, &mut io::stdout().lock(), &mut io::stderr().lock()).into()
 }

@@ -9,6 +9,7 @@
 //! that write, HTTP.
 
 mod error;
+mod examination;
 mod migrations;
 mod pool;
 mod port;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use mercurio_domain::store::{Store, StoreError};
 
+pub use examination::{Examination, ServerFacts, examine};
 pub use pool::StoreOptions;
 pub use url::{DatabaseUrl, DatabaseUrlError};
 

@@ -56,6 +56,10 @@ pub enum Command {
     Key(KeyCommand),
     /// Look at events, and remove them.
     Events(EventsCommand),
+    /// Tell what is in the way of a server.
+    Doctor,
+    /// Show the settings that are in force.
+    Config,
 }
 
 /// What to do with the database's schema.
@@ -93,7 +97,7 @@ pub struct ProvisionCommand {
     help_triggers("-h", "--help", "help"),
     example = "{command_name} provision --tenant Acme --workspace Production",
     example = "DATABASE_URL=postgres://user@localhost/mercurio {command_name} migrate",
-    note = "--json, anywhere on the line: JSON on a terminal too.\n\nA tenant is named by its name, or by its id as id:42.\n\nSettings, from the environment:\n  DATABASE_URL         postgres://USER:PASSWORD@HOST:PORT/NAME, or\n                       sqlite://PATH; default sqlite://data/mercurio.db\n  SEED_TENANT_NAME     the tenant that `seed` makes\n  SEED_WORKSPACE_NAME  its workspace; default: Default",
+    note = "--json, anywhere on the line: JSON on a terminal too.\n\nA tenant is named by its name, or by its id as id:42.\n\nSettings, from the environment:\n  DATABASE_URL         postgres://USER:PASSWORD@HOST:PORT/NAME, or\n                       sqlite://PATH; default sqlite://data/mercurio.db\n  DATABASE_URL_FILE    a file that holds it, in place of the variable\n  SEED_TENANT_NAME     the tenant that `seed` makes\n  SEED_WORKSPACE_NAME  its workspace; default: Default",
     error_code(0, "Done."),
     error_code(1, "Failed."),
     error_code(2, "Ended when some of it was done; the same command does the rest."),
@@ -120,6 +124,8 @@ enum CommandWords {
     Workspace(workspace::Words),
     Key(key::Words),
     Events(events::Words),
+    Doctor(DoctorWords),
+    Config(ConfigWords),
     Completions(CompletionsWords),
 }
 
@@ -200,6 +206,17 @@ struct ProvisionWords {
 #[argh(subcommand, name = "seed", help_triggers("-h", "--help", "help"))]
 struct SeedWords {}
 
+/// Look for what is in the way of a server with these settings: database, schema, clock, room, Redis. Each check is ok, a
+/// warning or failed, with what to do. Changes nothing. Exit code 1 where one has failed, 69 where the database is away.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(subcommand, name = "doctor", help_triggers("-h", "--help", "help"))]
+struct DoctorWords {}
+
+/// Show the settings that a server with this environment has, each with where it came from. Secrets are hidden.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(subcommand, name = "config", help_triggers("-h", "--help", "help"))]
+struct ConfigWords {}
+
 /// Print a script by which a shell completes commands and options.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
@@ -252,7 +269,9 @@ pub fn read(arguments: &[String]) -> Result<Request, AdminError> {
         Some(CommandWords::Workspace(words)) => words.read(&mut mistakes).map(Command::Workspace),
         Some(CommandWords::Key(words)) => words.read(&mut mistakes).map(Command::Key),
         Some(CommandWords::Events(words)) => words.read(&mut mistakes).map(Command::Events),
-        None => return Err(wrong("no command is given: migrate, provision, seed, tenant, workspace, key or events")),
+        Some(CommandWords::Doctor(DoctorWords {})) => Some(Command::Doctor),
+        Some(CommandWords::Config(ConfigWords {})) => Some(Command::Config),
+        None => return Err(wrong("no command is given")),
     };
     match command {
         Some(command) if mistakes.is_empty() => Ok(Request::Do { command, json }),

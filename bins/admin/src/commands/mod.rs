@@ -1,5 +1,7 @@
 //! The commands, one a file: from what was asked and a store to a result and notes for people.
 
+mod config;
+mod doctor;
 pub(crate) mod events;
 mod key;
 mod migrate;
@@ -16,8 +18,10 @@ use mercurio_storage::DatabaseUrl;
 use serde::Serialize;
 
 use crate::cli::Command;
-use crate::{AdminError, Machine, config};
+use crate::{AdminError, Exit, Machine};
 
+pub use config::InForce;
+pub use doctor::{Check, Checks, State};
 pub use events::{Count, Counts, Erased, Events, Purged, PurgedRows, RemovedEvents};
 pub use key::{Keys, Rotated, ShownKey};
 pub use migrate::{Migrated, Reverted, SchemaStatus};
@@ -61,6 +65,21 @@ pub enum Outcome {
     Erased(Erased),
     /// Of `key rotate`.
     Rotated(Rotated),
+    /// Of `config`.
+    InForce(InForce),
+    /// Of `doctor`.
+    Checks(Checks),
+}
+
+impl Outcome {
+    /// How the program ends after it has told this.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Checks(checks) => checks.exit(),
+            _ => Exit::Done,
+        }
+    }
 }
 
 /// A command that has done its work.
@@ -82,8 +101,13 @@ pub fn perform(
     machine: &Machine<'_>,
     open: impl FnOnce(&DatabaseUrl) -> Result<Arc<dyn Store>, StoreError>,
 ) -> Result<Done, AdminError> {
+    match command {
+        Command::Config => return config::config(machine),
+        Command::Doctor => return Ok(doctor::doctor(machine)),
+        _ => {}
+    }
     let mut mistakes = Vec::new();
-    let url = config::database_url(machine.setting, &mut mistakes);
+    let url = crate::config::database_url(machine.setting, &mut mistakes);
     let request = match command {
         Command::Seed => seed::request(machine.setting, &mut mistakes).map(Work::Seed),
         Command::Provision(command) => Some(Work::Provision(command)),
@@ -92,6 +116,7 @@ pub fn perform(
         Command::Workspace(command) => Some(Work::Workspace(command)),
         Command::Key(command) => Some(Work::Key(command)),
         Command::Events(command) => Some(Work::Events(command)),
+        Command::Config | Command::Doctor => None,
     };
     let (Some(url), Some(work)) = (url, request) else {
         return Err(AdminError::Usage(mistakes));

@@ -64,6 +64,7 @@ impl Bench {
             ids: &self.ids,
             entropy: &entropy,
             setting: &setting,
+            names: &|| self.settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
             sleep: &|_| (),
             interrupted: &|| {
                 self.steps_left.get().is_some_and(|left| {

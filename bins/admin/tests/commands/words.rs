@@ -13,6 +13,8 @@ fn commands_with_help() -> Vec<Vec<&'static str>> {
         with("migrate", &["up", "status", "down"]),
         with("provision", &[]),
         with("seed", &[]),
+        with("doctor", &[]),
+        with("config", &[]),
         with("completions", &[]),
         with("tenant", &["create", "list", "show", "suspend", "resume", "delete", "limits"]),
         with("workspace", &["create", "list"]),

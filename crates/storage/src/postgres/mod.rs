@@ -2,6 +2,7 @@
 
 mod catalog;
 mod events;
+mod examine;
 mod recent;
 mod removal;
 mod schema;
@@ -32,6 +33,8 @@ use crate::pool::{Driver, Pool, StoreOptions, failed};
 use crate::verdicts::{Candidate, Candidates};
 use crate::{migrations, transaction};
 use events::Way;
+
+pub(crate) use examine::examine;
 
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 /// The number of the lock under which migrations run: `mercmigr` in ASCII.

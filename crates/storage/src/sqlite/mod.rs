@@ -2,6 +2,7 @@
 
 mod catalog;
 mod events;
+mod examine;
 mod removal;
 mod schema;
 mod watch;
@@ -30,6 +31,8 @@ use crate::error::{Failed, Failure, Fault};
 use crate::pool::{Driver, Pool, StoreOptions, failed};
 use crate::verdicts::Candidates;
 use crate::{migrations, transaction};
+
+pub(crate) use examine::examine;
 
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 /// After how many pages (of 4 KiB) of the write-ahead log a commit carries them over into the database. The log then
