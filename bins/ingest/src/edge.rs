@@ -16,7 +16,7 @@ use actix_web::http::header::{
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use mercurio_domain::ids::{ApiKeyId, IdGenerator, Owner};
 use mercurio_observability::request_line::EventCounts;
-use mercurio_observability::{Metrics, RequestContext, RequestLine, TraceParent, context};
+use mercurio_observability::{Metrics, RequestContext, RequestLine, RequestSpan, TraceParent, Traces, context};
 use slog::{Logger, error};
 use std::cell::RefCell;
 use std::future::{Future, Ready, poll_fn, ready};
@@ -77,13 +77,26 @@ pub struct Edge {
     logger: Logger,
     metrics: Arc<Metrics>,
     ids: Arc<dyn IdGenerator>,
+    traces: Option<Arc<Traces>>,
 }
 
 impl Edge {
     /// An edge that logs to children of `logger`, counts into `metrics` and takes new request ids from `ids`.
     #[must_use]
     pub fn new(logger: Logger, metrics: Arc<Metrics>, ids: Arc<dyn IdGenerator>) -> Self {
-        Self { logger, metrics, ids }
+        Self { logger, metrics, ids, traces: None }
+    }
+
+    /// The same, which also sends the spans of requests that are sampled.
+    #[must_use]
+    pub fn with_traces(self, traces: Option<Arc<Traces>>) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// The span of a request, if it is sampled. Those of operators, such as probes, are not.
+    fn span(&self, request: &ServiceRequest, parent: Option<&TraceParent>) -> Option<RequestSpan> {
+        let traces = self.traces.as_ref().filter(|_| request.path().starts_with("/v1/"))?;
+        traces.begin(parent)
     }
 
     /// The caller's id of a request, or a new one.
@@ -105,6 +118,7 @@ struct Open {
     start: Instant,
     route: Option<String>,
     status: u16,
+    span: Option<RequestSpan>,
 }
 
 impl Drop for Open {
@@ -128,6 +142,9 @@ impl Drop for Open {
             duration,
         };
         line.log(&context::current());
+        if let Some(span) = self.span.take() {
+            span.end(self.method.as_str(), self.route.as_deref(), self.status, facts.events);
+        }
     }
 }
 
@@ -174,14 +191,19 @@ where
         let start = Instant::now();
         let request_id = self.edge.request_id(request.headers());
         let trace_parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
-        let scope = RequestContext::new(request_id.clone(), trace_parent.and_then(TraceParent::parse).as_ref());
+        let trace_parent = trace_parent.and_then(TraceParent::parse);
+        let span = self.edge.span(&request, trace_parent.as_ref());
+        let scope = match &span {
+            Some(span) => RequestContext::traced(request_id.clone(), span.trace_id()),
+            None => RequestContext::new(request_id.clone(), trace_parent.as_ref()),
+        };
         let facts = SharedFacts::default();
         request.extensions_mut().insert(facts.clone());
         let (edge, service) = (Rc::clone(&self.edge), Rc::clone(&self.service));
         let method = request.method().clone();
         Box::pin(async move {
             let logger = edge.logger.clone();
-            let open = Open { edge, facts, method, start, route: None, status: CLIENT_CLOSED_REQUEST };
+            let open = Open { edge, facts, method, start, route: None, status: CLIENT_CLOSED_REQUEST, span };
             context::with_request(scope, &logger, serve(service, request, request_id, open)).await
         })
     }

@@ -12,7 +12,7 @@ use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{Store, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_enrichment::Enricher;
-use mercurio_observability::{Metrics, chain, context};
+use mercurio_observability::{Metrics, Traces, chain, context};
 use mercurio_pipeline::{SubmitError, WriterHandle};
 use slog::error;
 
@@ -47,6 +47,8 @@ pub struct AppState {
     pub ids: Arc<dyn IdGenerator>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Where traces of requests go, if anywhere.
+    pub traces: Option<Arc<Traces>>,
     /// Settings.
     pub settings: Settings,
     /// What the database said last.

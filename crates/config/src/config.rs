@@ -11,7 +11,7 @@ use mercurio_pipeline::WriterOptions;
 use mercurio_storage::DatabaseUrl;
 
 use crate::reader::{Reader, Secret};
-use crate::{ConfigError, Mistake, RedisUrl, Setting, check_origins};
+use crate::{ConfigError, Mistake, OtlpEndpoint, RedisUrl, Setting, check_origins};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -50,6 +50,10 @@ pub struct Config {
     pub log_level: LogLevel,
     /// How lines look; none set: for people where stdout is a terminal.
     pub log_format: Option<LogFormat>,
+    /// The collector that traces of requests are sent to, if any.
+    pub trace_endpoint: Option<OtlpEndpoint>,
+    /// The share of requests without a `traceparent` that are traced: 0 to 1.
+    pub trace_sample_ratio: f64,
     /// Every setting as it is shown, secrets hidden.
     pub in_force: Vec<Setting>,
 }
@@ -161,6 +165,7 @@ impl Config {
     fn read_all(reader: &mut Reader<'_>) -> Self {
         const ADDRESS: &str = "an IP address and a port";
         let database_url = read_database_url(reader);
+        let trace_endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", None, "an URL, such as http://localhost:4318".to_owned());
         Self {
             addr: reader.value("MERCURIO_ADDR", ADDRESS, SocketAddr::from(([127, 0, 0, 1], 8080))),
             management_addr: reader.optional("MERCURIO_MANAGEMENT_ADDR", ADDRESS),
@@ -190,6 +195,8 @@ impl Config {
                 LogLevel::Info,
             ),
             log_format: reader.optional("MERCURIO_LOG_FORMAT", "json or terminal"),
+            trace_endpoint: reader.parsed(trace_endpoint, (None, None), |text| text.parse::<OtlpEndpoint>().map(Some)),
+            trace_sample_ratio: reader.ratio("OTEL_TRACES_SAMPLER_ARG", 0.01),
             database_url,
             in_force: Vec::new(),
         }

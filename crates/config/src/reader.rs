@@ -57,17 +57,17 @@ impl<'a> Reader<'a> {
     ) -> T {
         let text = self.text(name);
         let source = if text.is_some() { Source::Environment } else { Source::Default };
-        let value = match text.as_deref().map(parse) {
-            None => default,
-            Some(Ok(value)) => value,
+        let (value, value_shown) = match text.as_deref().map(parse) {
+            None => (default, default_shown.clone()),
+            Some(Ok(value)) => (value, text),
+            // What can't be used is not in force, and may be anything, a secret in the wrong place included.
             Some(Err(error)) => {
                 self.mistake(name, error.to_string());
-                default
+                (default, default_shown.clone())
             }
         };
-        let value_shown = text.or_else(|| default_shown.clone());
-        let (value_of, default) = (value_shown, default_shown);
-        self.settings.push(Setting { name, value: value_of, source, default, unit, range, is_secret: false });
+        let (shown, default) = (value_shown, default_shown);
+        self.settings.push(Setting { name, value: shown, source, default, unit, range, is_secret: false });
         value
     }
 
@@ -156,6 +156,14 @@ impl<'a> Reader<'a> {
         self.parsed((name, Some(unit), format!("{least} to {most}")), (default, shown), |text| {
             let number = text.parse::<T>().ok().filter(|number| least <= *number && *number <= most);
             number.ok_or_else(|| format!("{text:?} is not a whole number from {least} to {most}"))
+        })
+    }
+
+    /// A share of a whole.
+    pub(crate) fn ratio(&mut self, name: &'static str, default: f64) -> f64 {
+        self.parsed((name, None, "0 to 1".to_owned()), (default, Some(default.to_string())), |text| {
+            let ratio = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+            ratio.ok_or_else(|| format!("{text:?} is not a number from 0 to 1"))
         })
     }
 

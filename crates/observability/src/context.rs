@@ -27,7 +27,7 @@ struct Scope {
 pub struct RequestContext {
     /// The id the response carries in `X-Request-Id`.
     pub request_id: String,
-    /// The trace id of the caller's `traceparent`, if it sent a valid one.
+    /// The trace id of the caller's `traceparent`, if it sent a valid one, else that of the request's own trace, if it has one.
     pub trace_id: Option<String>,
 }
 
@@ -37,6 +37,12 @@ impl RequestContext {
     pub fn new(request_id: impl Into<String>, trace_parent: Option<&TraceParent>) -> Self {
         let trace_id = trace_parent.map(|parent| parent.trace_id().to_owned());
         Self { request_id: request_id.into(), trace_id }
+    }
+
+    /// The context of a request that is traced under `trace_id`, whoever began the trace.
+    #[must_use]
+    pub fn traced(request_id: impl Into<String>, trace_id: impl Into<String>) -> Self {
+        Self { request_id: request_id.into(), trace_id: Some(trace_id.into()) }
     }
 
     /// A child of `parent` whose lines carry the request's ids.

@@ -62,6 +62,8 @@ keys! {
     LOCATION = "location";
     /// Log lines lost since the last line that told a number.
     DROPPED_LINES = "dropped_lines";
+    /// Spans that could not be sent since the last such line.
+    DROPPED_SPANS = "dropped_spans";
     /// The version of the program.
     VERSION = "version";
     /// A socket address of the server's own.

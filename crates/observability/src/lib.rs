@@ -3,7 +3,7 @@
 //! - [`logger`] builds the root logger; [`keys`] is the vocabulary of its lines (`docs/LOGGING.md` for people);
 //!   [`log_bridge`] brings in the lines of libraries, [`panic_hook`] the place of a panic.
 //! - [`context`] carries a request's logger and ids to deep code; [`trace_parent`] reads the caller's trace id;
-//!   [`request_line`] is the closing line of a request.
+//!   [`request_line`] is the closing line of a request, [`traces`] sends its spans.
 //! - [`metrics`] counts, and prints what Prometheus reads; [`process`] asks the operating system.
 //! - [`error_chain`] is the one place where an error and its causes become text.
 //!
@@ -22,6 +22,7 @@ pub mod process;
 mod queue;
 pub mod request_line;
 pub mod trace_parent;
+pub mod traces;
 mod unique;
 
 pub use context::RequestContext;
@@ -31,3 +32,4 @@ pub use logger::{LogGuard, LogOutput, LogSettings};
 pub use metrics::Metrics;
 pub use request_line::RequestLine;
 pub use trace_parent::TraceParent;
+pub use traces::{RequestSpan, TraceError, TraceSettings, Traces};

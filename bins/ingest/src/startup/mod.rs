@@ -22,7 +22,8 @@ use mercurio_enrichment::{Enricher, EnricherOptions, GeoDatabase};
 use mercurio_observability::logger::DroppedLines;
 use mercurio_observability::metrics::MetricSettings;
 use mercurio_observability::{
-    LogFormat, LogOutput, LogSettings, Metrics, chain, context, log_bridge, logger, panic_hook,
+    LogFormat, LogOutput, LogSettings, Metrics, TraceError, TraceSettings, Traces, chain, context, log_bridge, logger,
+    panic_hook,
 };
 use mercurio_pipeline::Writer;
 use mercurio_storage::StoreOptions;
@@ -43,6 +44,9 @@ use crate::transport::{Options, Servers};
 pub use observer::LogObserver;
 pub use probe::{NotReady, probe};
 
+/// How long a process that ends waits for a collector to take its last spans.
+const TRACES_GRACE: Duration = Duration::from_secs(2);
+
 /// Why a server did not start, or did not end as it should. Each has an exit code of its own.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -58,6 +62,9 @@ pub enum StartError {
     /// The file of places can't be read.
     #[error("MERCURIO_GEOIP_DB can't be used: {0}")]
     GeoIp(String),
+    /// Traces can't be sent.
+    #[error(transparent)]
+    Traces(#[from] TraceError),
     /// The operating system gave no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Entropy(String),
@@ -83,7 +90,12 @@ impl StartError {
             Self::Config(_) => 64,
             Self::Store(StoreError::Unavailable(_)) => 69,
             Self::Schema(_) => 78,
-            Self::Store(_) | Self::GeoIp(_) | Self::Entropy(_) | Self::Io { .. } | Self::GraceOver => 1,
+            Self::Store(_)
+            | Self::GeoIp(_)
+            | Self::Traces(_)
+            | Self::Entropy(_)
+            | Self::Io { .. }
+            | Self::GraceOver => 1,
         }
     }
 }
@@ -139,6 +151,7 @@ async fn serve(config: Config, log: Logger, dropped: DroppedLines, terminal: boo
         clock: Arc::new(SystemClock),
         ids: Arc::new(UuidV7Ids),
         metrics,
+        traces: start_traces(&config, &log)?.map(Arc::new),
         settings: config.settings.clone(),
         lifecycle: Lifecycle::default(),
     });
@@ -157,7 +170,24 @@ async fn serve(config: Config, log: Logger, dropped: DroppedLines, terminal: boo
         shared.close();
     }
     drop(watch);
+    if let Some(traces) = &state.traces {
+        traces.close(TRACES_GRACE);
+    }
     stopped
+}
+
+/// Starts what sends traces, if they go anywhere.
+fn start_traces(config: &Config, log: &Logger) -> Result<Option<Traces>, StartError> {
+    let Some(endpoint) = &config.trace_endpoint else {
+        return Ok(None);
+    };
+    let settings = TraceSettings {
+        endpoint: endpoint.to_string(),
+        sample_ratio: config.trace_sample_ratio,
+        service_name: env!("CARGO_PKG_NAME"),
+        service_version: env!("CARGO_PKG_VERSION"),
+    };
+    Ok(Some(Traces::start(&settings, log.clone())?))
 }
 
 /// Starts the task that reaches Redis.

@@ -68,6 +68,7 @@ impl House {
             clock,
             ids: Arc::new(CountingIds::default()),
             metrics: Metrics::new(),
+            traces: None,
             settings: Settings {
                 limits,
                 request_timeout: Duration::from_secs(30),

@@ -22,3 +22,5 @@ mod shared_limits;
 mod start;
 #[cfg(test)]
 mod stop;
+#[cfg(test)]
+mod traces;

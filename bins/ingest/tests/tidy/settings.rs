@@ -24,7 +24,7 @@ fn is_setting(word: &str) -> bool {
             && !rest.starts_with("TEST_")
             && !rest.contains(|char: char| char.is_ascii_lowercase())
     });
-    own || ["DATABASE_URL", "DATABASE_URL_FILE"].contains(&word)
+    own || word.starts_with("OTEL_") || ["DATABASE_URL", "DATABASE_URL_FILE"].contains(&word)
 }
 
 /// Settings of an example file, and those of them without a comment above.

@@ -141,3 +141,18 @@ fn a_file_of_a_secret_that_cannot_be_used_is_told_by_its_path() {
     check(&[("DATABASE_URL_FILE", &long)], "has more than 65536 bytes");
     check(&[("DATABASE_URL_FILE", &empty), ("DATABASE_URL", "sqlite://a.db")], "DATABASE_URL is set too");
 }
+
+#[test]
+fn traces_go_nowhere_unless_told_and_a_password_in_their_address_is_shown_nowhere() {
+    let config = sound(&[]);
+    assert_eq!((config.trace_endpoint, config.trace_sample_ratio), (None, 0.01));
+    let set = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/"), ("OTEL_TRACES_SAMPLER_ARG", "0.5")];
+    let config = sound(&set);
+    assert_eq!(config.trace_endpoint.map(|endpoint| endpoint.to_string()).as_deref(), Some("http://localhost:4318"));
+    assert_eq!(config.trace_sample_ratio, 0.5);
+    let wrong =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@localhost:4318"), ("OTEL_TRACES_SAMPLER_ARG", "1.5")];
+    let reading = reading(&wrong);
+    assert_eq!(reading.mistakes.len(), 2);
+    assert!(!format!("{reading:?}").contains("hunter2"), "{reading:?}");
+}
