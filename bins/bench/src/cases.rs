@@ -37,9 +37,14 @@ pub struct Case {
     pub connections: usize,
     /// Tenants that take turns.
     pub tenants: usize,
+    /// Their quota of a month; 0: none.
+    pub monthly_events: u64,
     /// Shares of the reached rate, in percent, at which the open loop follows.
     pub open_loop: &'static [u32],
 }
+
+/// A quota that nobody reaches: what it costs is that it is counted.
+const QUOTA: u64 = 1_000_000_000_000;
 
 /// Random ids, nothing special.
 #[must_use]
@@ -56,7 +61,14 @@ pub fn plain_name(batch: usize, connections: usize) -> String {
 
 fn case(batch: usize, connections: usize) -> Case {
     let open_loop: &[u32] = if connections == 64 { &[30, 70] } else { &[] };
-    Case { name: plain_name(batch, connections), shape: shape(batch), connections, tenants: 1, open_loop }
+    Case {
+        name: plain_name(batch, connections),
+        shape: shape(batch),
+        connections,
+        tenants: 1,
+        monthly_events: 0,
+        open_loop,
+    }
 }
 
 /// The cases on PostgreSQL in a closed loop. Those that are compared stand side by side.
@@ -75,10 +87,15 @@ pub fn closed() -> Vec<Case> {
     cases.push(special("ids ordered in time", 50, &|case| case.shape.ids = Ids::Ordered));
     cases.push(special("ids of any text", 50, &|case| case.shape.ids = Ids::Text));
     cases.push(special("1,000 tenants", 50, &|case| case.tenants = 1_000));
+    cases.push(special("a quota", 50, &|case| case.monthly_events = QUOTA));
+    cases.push(special("1,000 tenants, each with a quota", 50, &|case| {
+        (case.tenants, case.monthly_events) = (1_000, QUOTA);
+    }));
     cases.push(special("gzip", 50, &|case| case.shape.gzip = true));
     cases.push(special("4 KiB an event", 50, &|case| case.shape.padding_bytes = 4096 - 450));
     cases.push(special("4 KiB an event", 10, &|case| case.shape.padding_bytes = 4096 - 450));
-    for (batch, connections) in [(10, 64), (1, 64), (50, 16), (10, 16), (1, 16), (50, 256), (10, 256), (1, 256)] {
+    cases.push(special("a quota", 1, &|case| case.monthly_events = QUOTA));
+    for (batch, connections) in [(1, 64), (10, 64), (50, 16), (10, 16), (1, 16), (50, 256), (10, 256), (1, 256)] {
         cases.push(case(batch, connections));
     }
     cases

@@ -94,7 +94,7 @@ impl Run<'_> {
                 continue;
             }
             let url = self.new_database("bench")?;
-            let server = Server::start(&url, case.tenants)?;
+            let server = Server::with_quota(&url, case.tenants, case.monthly_events)?;
             let mut sample = self.measure(&case, &server, None)?;
             let reached = sample.requests_per_second;
             for percent in case.open_loop {
@@ -185,7 +185,14 @@ impl Run<'_> {
             // Makes the schema and the first tenant.
             drop(Server::start(&url, 1)?);
             preload::fill(&url, count)?;
-            let case = Case { name: plain_name(50, 64), shape: shape(50), connections: 64, tenants: 1, open_loop: &[] };
+            let case = Case {
+                name: plain_name(50, 64),
+                shape: shape(50),
+                connections: 64,
+                tenants: 1,
+                monthly_events: 0,
+                open_loop: &[],
+            };
             for _ in 0..self.plan.rounds {
                 let empty = self.new_database("bench")?;
                 let server = Server::start(&empty, 1)?;

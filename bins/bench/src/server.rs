@@ -55,6 +55,14 @@ impl Server {
     /// # Errors
     /// What failed first.
     pub fn start(database_url: &str, tenants: usize) -> Result<Self, Failure> {
+        Self::with_quota(database_url, tenants, 0)
+    }
+
+    /// The same with a quota of a month for each tenant; 0: none.
+    ///
+    /// # Errors
+    /// What failed first.
+    pub fn with_quota(database_url: &str, tenants: usize, monthly_events: u64) -> Result<Self, Failure> {
         let store = mercurio_storage::open(&DatabaseUrl::parse(database_url)?, &StoreOptions::default())?;
         store.migrate()?;
         let mut random = Random::fresh(1);
@@ -82,6 +90,7 @@ impl Server {
             .env("MERCURIO_ADDR", "127.0.0.1:0")
             .env("MERCURIO_LOG_FORMAT", "json")
             .env("MERCURIO_SHUTDOWN_DELAY_SECONDS", "0")
+            .env("MERCURIO_MONTHLY_EVENTS", monthly_events.to_string())
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
             .spawn()?;

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mercurio_config::Settings;
-use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{Store, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
+use mercurio_domain::{Clock, Timestamp};
 use mercurio_enrichment::Enricher;
 use mercurio_observability::{Metrics, Traces, chain, context};
 use mercurio_pipeline::{SubmitError, WriterHandle};
@@ -87,7 +87,7 @@ impl AppState {
     /// Stores the events of a request and waits for the commit, for as long as a request may.
     ///
     /// # Errors
-    /// The problem to answer with. Only [`Problem::Overloaded`] and [`Problem::Internal`] mean that nothing was stored.
+    /// The problem to answer with. Only [`Problem::Overloaded`], [`Problem::QuotaExceeded`] and [`Problem::Internal`] mean that nothing was stored.
     pub async fn submit(&self, submission: Submission) -> Result<Vec<Outcome>, Problem> {
         if submission.events.is_empty() {
             return Ok(Vec::new());
@@ -98,6 +98,11 @@ impl AppState {
             Ok(Ok(outcomes)) => Ok(outcomes),
             Ok(Err(SubmitError::Overloaded | SubmitError::Closing)) => {
                 Err(Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS })
+            }
+            Ok(Err(SubmitError::OverQuota(exceeded))) => {
+                self.metrics.record_rate_limited("quota");
+                let seconds = seconds_until(exceeded.month.renews_at(), self.clock.now());
+                Err(Problem::QuotaExceeded { exceeded, retry_after_seconds: seconds })
             }
             Ok(Err(SubmitError::Failed)) => Err(Problem::Internal),
             Ok(Err(SubmitError::Unavailable)) | Err(_) => Err(unavailable),
@@ -123,6 +128,12 @@ impl AppState {
             }
         }
     }
+}
+
+/// Whole seconds until `time`, at least one.
+pub(crate) fn seconds_until(time: Timestamp, now: Timestamp) -> u64 {
+    let micros = u64::try_from(time.micros_since(now)).unwrap_or(0);
+    micros.div_ceil(1_000_000).max(1)
 }
 
 /// The problem of a question that the store did not answer. The cause is logged.

@@ -88,7 +88,7 @@ const PREFIX: &str = "MERCURIO_";
 const OF_OTHERS: [&str; 2] = ["MERCURIO_TEST_", "MERCURIO_API_KEY"];
 
 /// The settings of limits, and what they count. A tenant may have its own in their place.
-const LIMITS: [(&str, LimitName, &str); 9] = [
+const LIMITS: [(&str, LimitName, &str); 10] = [
     ("MERCURIO_MAX_BODY_BYTES", LimitName::MaxBodyBytes, "bytes"),
     ("MERCURIO_MAX_BATCH_EVENTS", LimitName::MaxBatchEvents, "events"),
     ("MERCURIO_MAX_EVENT_BYTES", LimitName::MaxEventBytes, "bytes"),
@@ -98,6 +98,7 @@ const LIMITS: [(&str, LimitName, &str); 9] = [
     ("MERCURIO_EVENTS_BURST", LimitName::EventsBurst, "events"),
     ("MERCURIO_REQUESTS_PER_SECOND", LimitName::RequestsPerSecond, "requests a second"),
     ("MERCURIO_REQUESTS_BURST", LimitName::RequestsBurst, "requests"),
+    ("MERCURIO_MONTHLY_EVENTS", LimitName::MonthlyEvents, "events"),
 ];
 
 /// Where the address of PostgreSQL got lost on its way, events must not go into a file that nobody looks for.

@@ -41,6 +41,10 @@ macro_rules! catalog_port {
                 Ok(self.changing(|connection| catalog::set_limits(connection, id, changes))?)
             }
 
+            fn monthly_usage(&self, tenant_id: TenantId, month: Month) -> Result<u64, StoreError> {
+                Ok(self.reading(|connection| quota::used_in(connection, tenant_id, month))?)
+            }
+
             fn workspaces(&self, tenant_id: TenantId) -> Result<Vec<Workspace>, StoreError> {
                 Ok(self.reading(|connection| catalog::workspaces(connection, tenant_id))?)
             }

@@ -79,8 +79,8 @@ fn repeat<C: Driver, T>(
                 pool.count_repeat();
                 continue;
             }
-        } else if matches!(failed.fault, Fault::Conflict | Fault::KeyTaken) && tries < MAX_TRIES {
-            // A key that is taken is no rival's doing: the caller counts its other way.
+        } else if matches!(failed.fault, Fault::Conflict | Fault::KeyTaken | Fault::QuotaMoved) && tries < MAX_TRIES {
+            // A key that is taken, or a quota that is short, is no rival's doing: the caller counts its other way.
             if failed.fault == Fault::Conflict {
                 pool.count_repeat();
             }

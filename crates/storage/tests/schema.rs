@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use mercurio_domain::store::{SchemaState, Store, StoreError};
-use mercurio_domain::testing::{at, provisioning, submission};
+use mercurio_domain::testing::{AppendAll, at, provisioning, submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_storage::testing::TestDatabase;
 use mercurio_storage::{DatabaseUrl, StoreOptions, open};
@@ -218,13 +218,13 @@ fn partitions_are_made_for_today_a_week_ahead_and_every_day_that_comes() {
     assert_eq!(lines!(connection, PARTITIONS), ahead);
     let store = database.store();
     let owner = store.provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap().api_key.owner;
-    store.append(&[submission(owner, at("2020-02-28T23:59:59.999999Z"), &["a"])]).unwrap();
+    store.append_all(&[submission(owner, at("2020-02-28T23:59:59.999999Z"), &["a"])]).unwrap();
     let days = ["0228", "0229", "0301", "0302", "0303", "0304", "0305", "0306"].map(|day| format!("events_2020{day}"));
     assert_eq!(lines!(connection, PARTITIONS), [days.as_slice(), &ahead].concat());
     // One that is taken away behind the service's back is made again, and what it held stays known as stored.
     connection.batch_execute("DROP TABLE events_20200229; DROP TABLE events_20200228").unwrap();
     let late = submission(owner, at("2020-02-28T10:00:00Z"), &["a", "b"]);
-    assert_eq!(store.append(&[late]).unwrap(), [[Outcome::Duplicate, Outcome::Accepted]]);
+    assert_eq!(store.append_all(&[late]).unwrap(), [[Outcome::Duplicate, Outcome::Accepted]]);
     assert_eq!(lines!(connection, PARTITIONS).len(), 16);
 }
 
@@ -245,7 +245,7 @@ fn many_servers_that_meet_a_new_day_at_once_make_one_partition_and_lose_nothing(
                     // One id of its own, one that all have.
                     let ids = [format!("{number} {day}"), format!("all {day}")];
                     let group = [submission(owner, day, &[&ids[0], &ids[1]])];
-                    assert_eq!(store.append(&group).unwrap()[0][0], Outcome::Accepted);
+                    assert_eq!(store.append_all(&group).unwrap()[0][0], Outcome::Accepted);
                 }
             });
         }
@@ -259,7 +259,7 @@ fn a_server_whose_user_may_not_make_tables_goes_on_with_the_partitions_that_are_
     let database = TestDatabase::postgres();
     let owner = database.store().provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap();
     let (owner, day) = (owner.api_key.owner, at("2020-02-28T10:00:00Z"));
-    database.store().append(&[submission(owner, day, &["a"])]).unwrap();
+    database.store().append_all(&[submission(owner, day, &["a"])]).unwrap();
     let connection = &mut postgres(&database);
     let role = lines!(connection, "SELECT current_database()::text AS line").remove(0);
     connection
@@ -269,9 +269,9 @@ fn a_server_whose_user_may_not_make_tables_goes_on_with_the_partitions_that_are_
         .unwrap();
     let url = database.url_text().replace("postgres@", &format!("{role}@"));
     let store = open(&DatabaseUrl::parse(&url).unwrap(), &StoreOptions::default()).unwrap();
-    let outcomes = store.append(&[submission(owner, day, &["a", "b"])]);
+    let outcomes = store.append_all(&[submission(owner, day, &["a", "b"])]);
     // A day without a partition is another matter: it is told as it is, and nothing is stored.
-    let missing = store.append(&[submission(owner, at("2020-03-01T10:00:00Z"), &["c"])]);
+    let missing = store.append_all(&[submission(owner, at("2020-03-01T10:00:00Z"), &["c"])]);
     drop(store);
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
     assert_eq!(outcomes.unwrap(), [[Outcome::Duplicate, Outcome::Accepted]]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mercurio_domain::Timestamp;
-use mercurio_domain::limits::LimitOverrides;
+use mercurio_domain::limits::{LimitOverrides, Month};
 use mercurio_domain::store::{Removal, Store, TenantRef};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus};
 use serde::Serialize;
@@ -30,6 +30,18 @@ pub struct ShownTenant {
     /// The limits that it has in place of the server's; left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitOverrides>,
+    /// What it has stored this month; where one tenant is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+/// The events of a tenant that were stored this month, as a quota counts them.
+#[derive(Debug, Serialize)]
+pub struct Usage {
+    /// The month in UTC, such as `2026-11`.
+    pub month: Month,
+    /// Events.
+    pub events: u64,
 }
 
 /// All tenants.
@@ -68,7 +80,7 @@ pub struct RemovedTenant {
 impl ShownTenant {
     fn new(tenant: Tenant, limits: Option<LimitOverrides>) -> Self {
         let Tenant { id, name, status, created_at } = tenant;
-        Self { id: id.to_string(), name, status, created_at, limits }
+        Self { id: id.to_string(), name, status, created_at, limits, usage: None }
     }
 }
 
@@ -96,7 +108,8 @@ pub(super) fn tenant(store: &dyn Store, command: &TenantCommand, machine: &Machi
         TenantCommand::List => list(store),
         TenantCommand::Show(which) => {
             let (tenant, limits) = find(store, which)?;
-            Ok(shown(ShownTenant::new(tenant, Some(limits)), Vec::new()))
+            let (usage, notes) = usage(store, &tenant, machine);
+            Ok(shown(ShownTenant { usage, ..ShownTenant::new(tenant, Some(limits)) }, notes))
         }
         TenantCommand::Suspend(which) => set_status(store, which, true),
         TenantCommand::Resume(which) => set_status(store, which, false),
@@ -111,6 +124,16 @@ pub(super) fn tenant(store: &dyn Store, command: &TenantCommand, machine: &Machi
             let notes = if changes.is_empty() { Vec::new() } else { vec![heard()] };
             Ok(shown(ShownTenant::new(tenant, Some(limits)), notes))
         }
+    }
+}
+
+/// What the tenant has stored this month. Where it was never counted and is too much to be counted now, that is no reason not to
+/// show the rest.
+fn usage(store: &dyn Store, tenant: &Tenant, machine: &Machine<'_>) -> (Option<Usage>, Vec<String>) {
+    let month = Month::of(machine.clock.now());
+    match store.monthly_usage(tenant.id, month) {
+        Ok(events) => (Some(Usage { month, events }), Vec::new()),
+        Err(error) => (None, vec![format!("the events of the month can't be counted: {error}")]),
     }
 }
 

@@ -22,7 +22,10 @@ fn tenants_are_made_shown_suspended_and_resumed() {
         for tenant in ["acme", "id:1"] {
             let shown = bench.perform(&["tenant", command, "--tenant", tenant]).unwrap();
             assert_eq!(shown["status"], status, "{command}");
-            assert_eq!(bench.perform(&["tenant", "show", "--tenant", tenant]).unwrap(), shown);
+            let mut again = bench.perform(&["tenant", "show", "--tenant", tenant]).unwrap();
+            let usage = again.as_object_mut().unwrap().remove("usage");
+            assert_eq!(usage, Some(json!({"month": "2026-11", "events": 0})));
+            assert_eq!(again, shown);
         }
     }
     bench.perform(&["tenant", "create", "--tenant", "Other"]).unwrap();
@@ -89,6 +92,20 @@ fn limits_are_set_shown_and_taken_away() {
         assert!(error.to_string().contains(told), "{wrong:?}: {error}");
     }
     assert_eq!(limits(&[]).unwrap(), json!({"events_per_second": 500, "requests_burst": 0}), "nothing was changed");
+}
+
+#[test]
+fn what_a_tenant_has_stored_this_month_is_shown() {
+    let bench = Bench::default();
+    let made = bench.perform(&["provision", "--tenant", "Acme", "--samples"]).unwrap();
+    let samples = made["samples"]["events"].as_u64().unwrap();
+    let set = &["tenant", "limits", "--tenant", "Acme", "--set", "monthly_events=1000"];
+    assert_eq!(bench.perform(set).unwrap()["limits"], json!({"monthly_events": 1000}));
+    let usage = || bench.perform(&["tenant", "show", "--tenant", "Acme"]).unwrap()["usage"].clone();
+    assert!(samples > 0);
+    assert_eq!(usage(), json!({"month": "2026-11", "events": samples}));
+    bench.clock.set(mercurio_domain::testing::at("2026-12-01T00:00:00Z"));
+    assert_eq!(usage(), json!({"month": "2026-12", "events": 0}));
 }
 
 #[test]

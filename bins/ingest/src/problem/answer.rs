@@ -5,6 +5,8 @@
 use super::{EventFaults, Problem, QueryError, excerpt};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
+use mercurio_domain::Timestamp;
+use mercurio_domain::limits::QuotaExceeded;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -34,6 +36,8 @@ pub enum Member<'a> {
     Number(Option<u64>),
     /// A text.
     Text(&'a str),
+    /// An instant.
+    Time(Timestamp),
     /// A list of texts.
     Texts(&'a [&'static str]),
     /// The errors of a query.
@@ -147,6 +151,7 @@ impl Problem {
                 "The tenant is over its rate limit; nothing was stored.",
             )
             .retry_after(*retry_after_seconds),
+            Self::QuotaExceeded { exceeded, retry_after_seconds } => quota_exceeded(*exceeded, *retry_after_seconds),
             Self::Internal => Answer::new(
                 500,
                 "internal",
@@ -184,6 +189,18 @@ fn payload_too_large(limit: usize, actual: Option<u64>) -> Answer<'static> {
     Answer::new(413, "payload_too_large", "Payload too large", detail)
         .number("limit", limit)
         .with("actual", Member::Number(actual))
+}
+
+fn quota_exceeded(exceeded: QuotaExceeded, retry_after_seconds: u64) -> Answer<'static> {
+    let QuotaExceeded { limit, used, month } = exceeded;
+    let detail = format!(
+        "The tenant has stored {used} of its {limit} events of the month, and these do not all fit; nothing was stored."
+    );
+    Answer::new(429, "quota_exceeded", "Quota exceeded", detail)
+        .with("limit", Member::Number(Some(limit)))
+        .with("actual", Member::Number(Some(used)))
+        .with("renews_at", Member::Time(month.renews_at()))
+        .retry_after(retry_after_seconds)
 }
 
 fn invalid_event(faults: &EventFaults) -> Answer<'_> {

@@ -14,6 +14,7 @@ pub use answer::{Answer, Member};
 pub(crate) use response::PROBLEM_JSON;
 
 use actix_web::http::StatusCode;
+use mercurio_domain::limits::QuotaExceeded;
 use mercurio_domain::verdict::pointer_to;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -95,6 +96,13 @@ pub enum Problem {
     /// Over the tenant's rate limit.
     RateLimited {
         /// When to come back.
+        retry_after_seconds: u64,
+    },
+    /// The events do not all fit into the tenant's quota of the month.
+    QuotaExceeded {
+        /// The quota.
+        exceeded: QuotaExceeded,
+        /// Until the quota is renewed.
         retry_after_seconds: u64,
     },
     /// The server failed. Nothing of the cause is told: it is in the log, under the request's id.

@@ -98,6 +98,7 @@ fn table() -> Vec<Row> {
             "invalid_event",
             json!({"results": [{"index": 0}]}),
         ),
+        quota_exceeded(),
         (retrying(429), 429, "rate_limited", json!({"retry_after_seconds": 7}), retry),
         json(Problem::Internal, 500, "internal", json!({})),
         (retrying(503), 503, "overloaded", json!({"retry_after_seconds": 7}), retry),
@@ -118,6 +119,16 @@ fn table() -> Vec<Row> {
 fn unauthorized(reason: UnauthorizedReason, text: &str) -> Row {
     let headers: &[_] = &[("www-authenticate", "Bearer realm=\"mercurio\"")];
     (Problem::Unauthorized { reason }, 401, "unauthorized", json!({"reason": text}), headers)
+}
+
+fn quota_exceeded() -> Row {
+    let month = mercurio_domain::limits::Month::of(mercurio_domain::testing::at("2026-11-22T10:00:00Z"));
+    let exceeded = QuotaExceeded { limit: 1000, used: 990, month };
+    let members = json!({
+        "limit": 1000, "actual": 990, "renews_at": "2026-12-01T00:00:00.000000Z", "retry_after_seconds": 7
+    });
+    let problem = Problem::QuotaExceeded { exceeded, retry_after_seconds: 7 };
+    (problem, 429, "quota_exceeded", members, &[("retry-after", "7")])
 }
 
 fn retrying(status: u16) -> Problem {
@@ -147,13 +158,14 @@ fn place(problem: &Problem) -> usize {
         Problem::UnsupportedMediaType { .. } => 12,
         Problem::UnsupportedContentEncoding { .. } => 13,
         Problem::InvalidEvent(_) => 14,
-        Problem::RateLimited { .. } => 15,
-        Problem::Internal => 16,
-        Problem::Overloaded { .. } => 17,
-        Problem::StorageUnavailable { .. } => 18,
-        Problem::BadRequest { .. } => 19,
-        Problem::RequestHeaderFieldsTooLarge => 20,
-        Problem::Other(_) => 21,
+        Problem::QuotaExceeded { .. } => 15,
+        Problem::RateLimited { .. } => 16,
+        Problem::Internal => 17,
+        Problem::Overloaded { .. } => 18,
+        Problem::StorageUnavailable { .. } => 19,
+        Problem::BadRequest { .. } => 20,
+        Problem::RequestHeaderFieldsTooLarge => 21,
+        Problem::Other(_) => 22,
     }
 }
 
@@ -161,7 +173,7 @@ fn place(problem: &Problem) -> usize {
 fn the_table_has_every_variant() {
     let mut places: Vec<usize> = table().iter().map(|(problem, ..)| place(problem)).collect();
     places.dedup();
-    assert_eq!(places, (0..=21).collect::<Vec<_>>());
+    assert_eq!(places, (0..=22).collect::<Vec<_>>());
 }
 
 #[actix_web::test]

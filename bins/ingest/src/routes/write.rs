@@ -127,7 +127,8 @@ async fn store(
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
     let enrichment = state.enricher.request(&Edge { client_ip: client_ip(state, request), user_agent });
     let events = sifted.take_events().into_iter().map(|event| enrichment.enrich(event)).collect();
-    let outcomes = state.submit(Submission { owner, received_at, events }).await?;
+    let outcomes =
+        state.submit(Submission { owner, received_at, monthly_events: limits.monthly_events, events }).await?;
     let verdicts = sifted.verdicts(&outcomes);
     count_rejections(state, &verdicts);
     RequestFacts::tell(request, |facts| facts.events = Some(counts_of(&verdicts)));

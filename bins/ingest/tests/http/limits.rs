@@ -100,9 +100,9 @@ async fn a_key_can_ask_for_its_limits() {
             "limits": {
                 "max_body_bytes": 262_144, "max_batch_events": 50, "max_event_bytes": 32_768, "max_event_age_days": 0,
                 "max_event_future_seconds": 300, "events_per_second": 1, "events_burst": 100,
-                "requests_per_second": 0, "requests_burst": 0,
+                "requests_per_second": 0, "requests_burst": 0, "monthly_events": 0,
             },
-            "remaining": {"requests": null, "events": {"remaining": 70, "burst": 100, "reset_seconds": 30}},
+            "remaining": {"requests": null, "events": {"remaining": 70, "burst": 100, "reset_seconds": 30}, "monthly_events": null},
         });
         assert_eq!(answer.json, expected);
     }
@@ -111,4 +111,42 @@ async fn a_key_can_ask_for_its_limits() {
     assert_eq!(house.call(request.header("x-api-key", writer.expose())).await.status, 200, "any scope will do");
     let request = crate::support::Ask::new(actix_web::http::Method::GET, "/v1/limits");
     house.call(request).await.is_problem(401, "unauthorized");
+}
+
+#[actix_web::test]
+async fn what_does_not_fit_into_the_months_quota_is_refused_whole_and_tells_when_it_is_renewed() {
+    let house = House::new();
+    house.store.set_limits(house.owner.tenant_id, &[(LimitName::MonthlyEvents, Some(3))]).unwrap();
+    let event = |id: &str| format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#);
+    let batch = async |ids: &[&str]| house.batch(&ids.iter().map(|id| event(id)).collect::<Vec<_>>().join(",")).await;
+    assert_eq!(batch(&["a", "b"]).await.statuses(), ["accepted", "accepted"]);
+    let answer = batch(&["c", "d"]).await;
+    answer.is_problem(429, "quota_exceeded");
+    // From the 22nd, 10:00, to the end of November.
+    let seconds = (8 * 24 + 14) * 3600;
+    let members = ["limit", "actual", "renews_at", "retry_after_seconds"].map(|name| answer.json[name].clone());
+    assert_eq!(members, [json!(3), json!(2), json!("2026-12-01T00:00:00.000000Z"), json!(seconds)]);
+    assert_eq!(answer.header("retry-after"), Some(&*seconds.to_string()));
+    assert_eq!(house.store.event_count(), 2);
+    // A duplicate costs nothing, nor does an event that is rejected.
+    assert_eq!(batch(&["a"]).await.statuses(), ["duplicate"]);
+    let mixed = house.batch(&format!("{},{{}}", event("c"))).await;
+    assert_eq!(mixed.statuses(), ["accepted", "rejected"]);
+    let track = house.call(house.post("/v1/events/track", event("d"))).await;
+    track.is_problem(429, "quota_exceeded");
+    assert_eq!(house.call(house.post("/v1/events/track", event("c"))).await.json["status"], "duplicate");
+    let quota = house.call(house.get("/v1/limits")).await;
+    assert_eq!(
+        (&quota.json["limits"]["monthly_events"], &quota.json["remaining"]["monthly_events"]),
+        (
+            &json!(3),
+            &json!({
+                "remaining": 0, "used": 3, "limit": 3, "renews_at": "2026-12-01T00:00:00.000000Z", "reset_seconds": seconds
+            })
+        )
+    );
+    assert_eq!(house.state.metrics.snapshot().over_quota, 2);
+    let other = crate::support::Ask::new(actix_web::http::Method::POST, "/v1/events/track");
+    let other = other.header("x-api-key", house.other_key.expose()).body(event("a"));
+    assert_eq!(house.call(other).await.status, 200, "it has no quota");
 }

@@ -15,6 +15,8 @@ mod kill;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod shared_limits;

@@ -1,10 +1,12 @@
 //! The numbers of the contract, each with its reason.
 
 mod overrides;
+mod quota;
 
 use serde::{Deserialize, Serialize};
 
 pub use overrides::{LimitError, LimitName, LimitOverrides};
+pub use quota::{Month, QuotaExceeded};
 
 /// Bytes of a request body after decompression: 50 events of 5 KiB each, and small enough that 256 requests at once take
 /// 64 MiB.
@@ -62,6 +64,8 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests at once after a pause; 0: those of ten seconds. See [`Limits::requests_bucket`].
     pub requests_burst: u32,
+    /// Events that a tenant may store in a calendar month (UTC), counted by when they were received; 0: no quota.
+    pub monthly_events: u64,
 }
 
 impl Default for Limits {
@@ -76,6 +80,7 @@ impl Default for Limits {
             events_burst: 0,
             requests_per_second: REQUESTS_PER_SECOND,
             requests_burst: 0,
+            monthly_events: 0,
         }
     }
 }

@@ -57,7 +57,7 @@ macro_rules! limits {
 }
 
 /// How many limits there are.
-const COUNT: usize = 9;
+const COUNT: usize = 10;
 
 limits! {
     /// [`Limits::max_body_bytes`]
@@ -78,6 +78,8 @@ limits! {
     RequestsPerSecond = requests_per_second in 0..=1_000_000;
     /// [`Limits::requests_burst`]
     RequestsBurst = requests_burst in 0..=10_000_000;
+    /// [`Limits::monthly_events`]
+    MonthlyEvents = monthly_events in 0..=1_000_000_000_000;
 }
 
 /// Why a text sets no limit.

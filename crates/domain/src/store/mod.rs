@@ -7,6 +7,7 @@ mod catalog;
 mod error;
 mod housekeeping;
 mod query;
+mod quota;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::event::{EnrichedEvent, StoredEvent};
 use crate::ids::{EventId, Owner};
+use crate::limits::QuotaExceeded;
 use crate::verdict::Outcome;
 
 pub use catalog::{
@@ -23,6 +25,7 @@ pub use catalog::{
 pub use error::StoreError;
 pub use housekeeping::{CatalogRows, Housekeeping, KEY_DAYS, Person, Place, Removal, Removed};
 pub use query::{CursorError, EventPage, EventQuery, Position};
+pub use quota::{Account, Refused};
 
 /// Which database stands behind a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -72,6 +75,8 @@ pub struct Submission {
     pub owner: Owner,
     /// When the request came.
     pub received_at: Timestamp,
+    /// Events that the tenant may store in a month; 0: no quota.
+    pub monthly_events: u64,
     /// The events, in the order of the request.
     pub events: Vec<EnrichedEvent>,
 }
@@ -85,6 +90,9 @@ impl Submission {
         self.events.iter().map(EnrichedEvent::source_bytes).fold(sum, usize::max)
     }
 }
+
+/// What became of a submission: the outcomes of its events in their order, or nothing was stored of it.
+pub type Appended = Result<Vec<Outcome>, QuotaExceeded>;
 
 /// How the groups of a store were written, since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -118,10 +126,14 @@ pub trait EventWriter: Send + Sync {
     /// Returns the outcomes by submission and event, after the commit. Within the group the first of two events with one
     /// id, in the order given, is accepted. An event that was there before is no error. May be repeated after any failure.
     ///
+    /// Where the tenant has a quota, the events that are stored are counted in the same transaction, and the sum of a month never
+    /// exceeds it, whatever the number of writers. A submission whose fresh events do not all fit is refused whole, and only
+    /// then; the others of the group are stored. A duplicate costs nothing.
+    ///
     /// # Errors
     /// [`StoreError::Unavailable`]: nothing is known of the group, it may or may not be stored.
     /// [`StoreError::Refused`] and [`StoreError::Internal`]: nothing of the group is stored.
-    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError>;
+    fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError>;
 
     /// How the groups were written. A store that has one way alone counts nothing.
     fn append_counts(&self) -> AppendCounts {

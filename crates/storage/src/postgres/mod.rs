@@ -3,6 +3,7 @@
 mod catalog;
 mod events;
 mod examine;
+mod quota;
 mod recent;
 mod removal;
 mod schema;
@@ -18,14 +19,13 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
-use mercurio_domain::limits::{LimitName, LimitOverrides};
+use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
-    AppendCounts, Backend, CatalogRows, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest,
-    Place, PoolLoad, Provisioned, Provisioning, Removal, Removed, SchemaState, Store, StoreError, Submission,
-    TenantRef,
+    AppendCounts, Appended, Backend, CatalogRows, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter,
+    KeyRequest, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store, StoreError,
+    Submission, TenantRef,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
-use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
 
 use crate::error::{Failed, Failure, Fault};
@@ -46,6 +46,7 @@ pub(crate) struct PostgresStore {
     writers: Pool<PgConnection>,
     days: events::Days,
     recent: recent::RecentKeys,
+    short: quota::Short,
     counts: Counts,
     conninfo: String,
 }
@@ -133,6 +134,10 @@ const MESSAGES: [(&str, Fault); 24] = [
 /// workspace's events and sort them than go down the index (docs/adr/0002-keys-first-tables.md, "Pages").
 pub(super) const READER: &str = "SET random_page_cost = 1.1";
 
+/// For connections that write. Their statements have one good plan whatever the parameters, and making one anew costs as much as
+/// carrying it out: PostgreSQL would for those with arrays.
+const WRITER: &str = "SET plan_cache_mode = force_generic_plan";
+
 /// Readies a new connection.
 fn set_up(connection: &mut PgConnection, statement_timeout: Duration, settings: &str) -> QueryResult<()> {
     connection.batch_execute(&format!("SET statement_timeout = {}; {settings}", statement_timeout.as_millis()))?;
@@ -152,9 +157,10 @@ impl PostgresStore {
         };
         Self {
             readers: pool(options.max_read_connections, options.read_timeout, READER),
-            writers: pool(options.max_write_connections, options.write_timeout, ""),
+            writers: pool(options.max_write_connections, options.write_timeout, WRITER),
             days: events::Days::default(),
             recent: recent::RecentKeys::default(),
+            short: quota::Short::default(),
             counts: Counts::default(),
             conninfo: conninfo.to_owned(),
         }
@@ -191,6 +197,14 @@ impl PostgresStore {
 }
 
 impl PostgresStore {
+    /// For each candidate whether its key is likely to be taken.
+    fn suspects(&self, candidates: &Candidates<'_>) -> Vec<bool> {
+        let suspects = self.recent.seen(candidates.rows().iter().map(Candidate::key));
+        let suspected = suspects.iter().filter(|suspected| **suspected).count();
+        self.counts.suspects.fetch_add(suspected as u64, Ordering::Relaxed);
+        suspects
+    }
+
     fn reading<T>(&self, body: impl FnMut(&mut PgConnection) -> Result<T, Failure>) -> Result<T, Failed> {
         transaction::read(&self.readers, body)
     }
@@ -212,27 +226,35 @@ impl PostgresStore {
 crate::port::catalog_port!(PostgresStore);
 
 impl EventWriter for PostgresStore {
-    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
-        let candidates = Candidates::of(group);
-        if candidates.rows().is_empty() {
-            return Ok(candidates.outcomes(&[]));
+    fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError> {
+        let whole = Candidates::of(group, &Refused::default());
+        if whole.rows().is_empty() {
+            return Ok(whole.answers(&[]));
         }
-        let suspects = self.recent.seen(candidates.rows().iter().map(Candidate::key));
-        let suspected = suspects.iter().filter(|suspected| **suspected).count();
-        self.counts.suspects.fetch_add(suspected as u64, Ordering::Relaxed);
-        let mut ways = [Way::Copy { suspects: &suspects }].into_iter();
+        let suspects = self.suspects(&whole);
+        let mut draw = quota::Draw::of(group, &self.short);
+        let mut is_first = true;
         let received_at = group.iter().map(|submission| submission.received_at);
-        let fresh = self.append_at(received_at, |connection| {
-            // Whatever stood in the way of the first try, the second meets the keys as they are.
-            let way = ways.next().unwrap_or_else(|| {
+        let (admitted, fresh) = self.append_at(received_at, |connection| {
+            let refused = draw.admit(connection)?;
+            let admitted = if refused.is_empty() { None } else { Some(Candidates::of(group, &refused)) };
+            let candidates = admitted.as_ref().unwrap_or(&whole);
+            let fewer_suspects = admitted.as_ref().map(|admitted| self.suspects(admitted));
+            // Whatever stood in the way of the first try, the others meet the keys as they are.
+            let way = if std::mem::take(&mut is_first) {
+                Way::Copy { suspects: fewer_suspects.as_ref().unwrap_or(&suspects) }
+            } else {
                 self.counts.fallbacks.fetch_add(1, Ordering::Relaxed);
                 Way::Claim
-            });
-            events::append(connection, &candidates, way)
+            };
+            let fresh = events::append(connection, candidates, way)?;
+            draw.take(connection, &fresh)?;
+            Ok((admitted, fresh))
         })?;
+        let candidates = admitted.as_ref().unwrap_or(&whole);
         self.counts.groups.fetch_add(1, Ordering::Relaxed);
         self.recent.remember(candidates.rows().iter().map(Candidate::key));
-        Ok(candidates.outcomes(&fresh))
+        Ok(candidates.answers(&fresh))
     }
 
     fn append_counts(&self) -> AppendCounts {

@@ -55,6 +55,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    tenant_usage (tenant_id, month, slot) {
+        tenant_id -> BigInt,
+        month -> BigInt,
+        slot -> BigInt,
+        quota -> BigInt,
+        share -> BigInt,
+        used -> BigInt,
+    }
+}
+
+diesel::table! {
     event_keys (tenant_id, key) {
         tenant_id -> BigInt,
         key -> Uuid,

@@ -3,6 +3,7 @@
 mod catalog;
 mod events;
 mod examine;
+mod quota;
 mod removal;
 mod schema;
 mod watch;
@@ -17,14 +18,13 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
-use mercurio_domain::limits::{LimitName, LimitOverrides};
+use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
-    AppendCounts, Backend, CatalogRows, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest,
-    Place, PoolLoad, Provisioned, Provisioning, Removal, Removed, SchemaState, Store, StoreError, Submission,
-    TenantRef,
+    AppendCounts, Appended, Backend, CatalogRows, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter,
+    KeyRequest, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store, StoreError,
+    Submission, TenantRef,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
-use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
 
 use crate::error::{Failed, Failure, Fault};
@@ -170,14 +170,21 @@ impl SqliteStore {
 crate::port::catalog_port!(SqliteStore);
 
 impl EventWriter for SqliteStore {
-    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
-        let candidates = Candidates::of(group);
-        if candidates.rows().is_empty() {
-            return Ok(candidates.outcomes(&[]));
+    fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError> {
+        let whole = Candidates::of(group, &Refused::default());
+        if whole.rows().is_empty() {
+            return Ok(whole.answers(&[]));
         }
-        let fresh = transaction::write(&self.writer, |connection| events::append(connection, &candidates))?;
+        let (admitted, fresh) = transaction::write(&self.writer, |connection| {
+            let draw = quota::Draw::of(connection, group)?;
+            let refused = draw.refused(connection, group)?;
+            let admitted = if refused.is_empty() { None } else { Some(Candidates::of(group, &refused)) };
+            let fresh = events::append(connection, admitted.as_ref().unwrap_or(&whole))?;
+            draw.take(connection, &fresh)?;
+            Ok((admitted, fresh))
+        })?;
         self.bound_log();
-        Ok(candidates.outcomes(&fresh))
+        Ok(admitted.as_ref().unwrap_or(&whole).answers(&fresh))
     }
 
     fn append_counts(&self) -> AppendCounts {

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use mercurio_domain::store::{CatalogRows, Person, Place, Removal, Removed};
 use mercurio_domain::{Owner, TenantId, Timestamp};
 
+use super::quota;
 use super::schema::{api_keys, events, tenant_limits, tenants, workspaces};
 use crate::error::Failure;
 use crate::rows::{self, Micros};
@@ -164,6 +165,7 @@ pub(super) fn finish_deletion(
         return Ok(None);
     }
     diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id))).execute(connection)?;
+    quota::forget(connection, tenant_id)?;
     let api_keys = diesel::delete(api_keys::table.filter(api_keys::tenant_id.eq(id))).execute(connection)?;
     let workspaces = diesel::delete(workspaces::table.filter(workspaces::tenant_id.eq(id))).execute(connection)?;
     diesel::delete(tenants::table.filter(tenants::id.eq(id))).execute(connection)?;

@@ -63,6 +63,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    tenant_usage (tenant_id, month) {
+        tenant_id -> BigInt,
+        month -> BigInt,
+        used -> BigInt,
+    }
+}
+
+diesel::table! {
     events (row_id) {
         row_id -> BigInt,
         tenant_id -> BigInt,

@@ -104,7 +104,7 @@ fn a_person_goes_and_the_keys_stay(subject: &Subject) {
             of_person("of another", Some("U"), None),
         ];
         let events = drafts.map(|draft| event(draft, now())).into();
-        subject.append(Submission { owner, received_at: now(), events })
+        subject.append(Submission { owner, received_at: now(), monthly_events: 0, events })
     };
     send(owner);
     send(other);
@@ -156,7 +156,7 @@ fn old_events_go_and_their_keys_outlive_them_by_thirty_days(subject: &Subject) {
     let send = |owner: Owner, id: &'static str, days: i64| {
         let received_at = days_before(days);
         let events = vec![event(draft(id), received_at)];
-        subject.append(Submission { owner, received_at, events })[0]
+        subject.append(Submission { owner, received_at, monthly_events: 0, events })[0]
     };
     for owner in [owner, other] {
         for (id, days) in ids.into_iter().zip([40, 31, 1, 0]) {

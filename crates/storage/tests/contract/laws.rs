@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mercurio_domain::store::{EventQuery, Submission};
+use mercurio_domain::testing::AppendAll;
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner};
 use proptest::prelude::*;
@@ -37,7 +38,12 @@ fn submission((owner, events): &SubmissionSketch, owners: &[Owner; 3], round: i6
         draft.session_id = Some(session_id.as_str().into());
         event(draft, received_at)
     };
-    Submission { owner: owners[*owner], received_at, events: events.iter().enumerate().map(draw).collect() }
+    Submission {
+        owner: owners[*owner],
+        received_at,
+        monthly_events: 0,
+        events: events.iter().enumerate().map(draw).collect(),
+    }
 }
 
 fn check<S: Strategy>(strategy: S, law: impl Fn(S::Value) -> Result<(), TestCaseError>) {
@@ -55,7 +61,7 @@ fn what_is_stored_is_what_was_accepted(subject: &Subject) {
         for (round, group) in (0..).zip(&groups) {
             let group: Vec<_> = group.iter().map(|sketch| submission(sketch, &owners, round)).collect();
             let expected: Vec<Vec<Outcome>> = group.iter().map(|submission| expect(&mut model, submission)).collect();
-            prop_assert_eq!(subject.store.append(&group).unwrap(), expected);
+            prop_assert_eq!(subject.store.append_all(&group).unwrap(), expected);
         }
         for owner in owners {
             let of_owner = model.iter().filter(|(_, (of, _))| *of == owner);
@@ -97,7 +103,7 @@ fn pages_show_every_event_once_whatever_arrives_between_them(subject: &Subject) 
         let append = |groups: &[Vec<SubmissionSketch>], round| {
             for group in groups {
                 let group: Vec<_> = group.iter().map(|sketch| submission(sketch, &owners, round)).collect();
-                subject.store.append(&group).unwrap();
+                subject.store.append_all(&group).unwrap();
             }
         };
         append(&first, 0);

@@ -28,4 +28,5 @@ mod catalog;
 mod housekeeping;
 mod laws;
 mod pages;
+mod quota;
 mod setup;

@@ -99,7 +99,7 @@ fn each_filter_holds_and_all_hold_together(subject: &Subject) {
     ];
     for (seconds, draft) in (0..).zip(drafts) {
         let events = vec![event(draft, after(seconds))];
-        subject.append(Submission { owner, received_at: after(seconds), events });
+        subject.append(Submission { owner, received_at: after(seconds), monthly_events: 0, events });
     }
     let check = |query: EventQuery, expected: &[&str]| assert_eq!(subject.walk(owner, &query), expected, "{query:?}");
     let query = EventQuery { limit: 2, ..EventQuery::default() };

@@ -8,7 +8,7 @@ use diesel::sql_types::BigInt;
 use mercurio_domain::enrichment::Enrichment;
 use mercurio_domain::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
 use mercurio_domain::store::{EventQuery, StoreError, Submission};
-use mercurio_domain::testing::{at, submission};
+use mercurio_domain::testing::{AppendAll, at, submission};
 use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
 use mercurio_domain::{EventId, EventKey, Owner, Timestamp};
 use mercurio_storage::testing::TestDatabase;
@@ -68,7 +68,7 @@ fn connections_that_died_while_idle_cost_no_call() {
         for number in 0..8 {
             let store = &store;
             scope.spawn(move || {
-                store.append(&[submission(owner, now(), &[&number.to_string()])]).unwrap();
+                store.append_all(&[submission(owner, now(), &[&number.to_string()])]).unwrap();
                 store.events(owner, &EventQuery::default()).unwrap();
             });
         }
@@ -77,7 +77,7 @@ fn connections_that_died_while_idle_cost_no_call() {
     for id in ["a", "b"] {
         terminate_all(&mut beside);
         store.ping().unwrap();
-        assert_eq!(store.append(&[submission(owner, now(), &[id])]).unwrap(), [[Accepted]]);
+        assert_eq!(store.append_all(&[submission(owner, now(), &[id])]).unwrap(), [[Accepted]]);
         assert!(store.event(owner, &EventId::lookup(id)).unwrap().is_some());
     }
 }
@@ -93,14 +93,14 @@ fn a_connection_that_dies_at_work_makes_the_group_unavailable_and_the_next_call_
     claim(&mut other, owner, "b");
     let group = [submission(owner, now(), &["a", "b"])];
     std::thread::scope(|scope| {
-        let appending = scope.spawn(|| store.append(&group));
+        let appending = scope.spawn(|| store.append_all(&group));
         wait_for_waiter(&mut watcher);
         terminate_all(&mut watcher);
         let error = appending.join().unwrap().unwrap_err();
         assert!(error.is_unavailable(), "{}", told(&error));
     });
     other.batch_execute("ROLLBACK").unwrap();
-    assert_eq!(store.append(&group).unwrap(), [[Accepted, Accepted]]);
+    assert_eq!(store.append_all(&group).unwrap(), [[Accepted, Accepted]]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_group_that_waits_for_another_writer_sees_what_became_of_its_key() {
         other.batch_execute("BEGIN").unwrap();
         claim(&mut other, owner, id);
         std::thread::scope(|scope| {
-            let appending = scope.spawn(|| store.append(&[submission(owner, now(), &[id])]));
+            let appending = scope.spawn(|| store.append_all(&[submission(owner, now(), &[id])]));
             wait_for_waiter(&mut watcher);
             other.batch_execute(end).unwrap();
             assert_eq!(appending.join().unwrap().unwrap(), [[expected]]);
@@ -140,7 +140,7 @@ fn a_group_that_a_deadlock_pushed_aside_is_tried_again() {
     other.batch_execute("BEGIN").unwrap();
     claim(&mut other, owner, ids[1]);
     std::thread::scope(|scope| {
-        let appending = scope.spawn(|| store.append(&[submission(owner, now(), &["a", "b", "c"])]));
+        let appending = scope.spawn(|| store.append_all(&[submission(owner, now(), &["a", "b", "c"])]));
         wait_for_waiter(&mut watcher);
         claim(&mut other, owner, ids[0]);
         other.batch_execute("COMMIT").unwrap();
@@ -158,12 +158,12 @@ fn data_that_the_database_can_not_keep_is_refused_and_nothing_of_its_group_is_st
     let guilty = draft.check("", &Reception::at(now()), || EventId::lookup("a\0b"), &mut Vec::new()).unwrap();
     let guilty = EnrichedEvent::new(guilty, EnrichmentJson::of(&Enrichment::default()));
     let innocent = submission(owner, now(), &["x", "y"]);
-    let group = [innocent.clone(), Submission { owner, received_at: now(), events: vec![guilty] }];
+    let group = [innocent.clone(), Submission { owner, received_at: now(), monthly_events: 0, events: vec![guilty] }];
     for _ in 0..2 {
-        let error = store.append(&group).unwrap_err();
+        let error = store.append_all(&group).unwrap_err();
         assert!(matches!(error, StoreError::Refused(_)), "{}", told(&error));
     }
-    assert_eq!(store.append(&[innocent]).unwrap(), [[Accepted, Accepted]]);
+    assert_eq!(store.append_all(&[innocent]).unwrap(), [[Accepted, Accepted]]);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_database_that_takes_no_writes_for_now_is_unavailable() {
     };
     set("on").unwrap();
     let store = database.another_store();
-    let error = store.append(&[submission(owner, now(), &["a"])]).unwrap_err();
+    let error = store.append_all(&[submission(owner, now(), &["a"])]).unwrap_err();
     assert!(error.is_unavailable(), "{}", told(&error));
     assert!(store.event(owner, &EventId::lookup("a")).unwrap().is_none());
 }
@@ -232,15 +232,15 @@ fn a_server_that_crashes_and_comes_back_is_found_again() {
     let store = open(&DatabaseUrl::parse(&server.url()).unwrap(), &options).unwrap();
     store.migrate().unwrap();
     let owner = owner(&*store);
-    assert_eq!(store.append(&[submission(owner, now(), &["a"])]).unwrap(), [[Accepted]]);
+    assert_eq!(store.append_all(&[submission(owner, now(), &["a"])]).unwrap(), [[Accepted]]);
     store.ping().unwrap();
     server.crash();
     for _ in 0..2 {
-        let error = store.append(&[submission(owner, now(), &["b"])]).unwrap_err();
+        let error = store.append_all(&[submission(owner, now(), &["b"])]).unwrap_err();
         assert!(error.is_unavailable(), "{}", told(&error));
     }
     assert!(store.ping().unwrap_err().is_unavailable());
     server.resume();
-    assert_eq!(store.append(&[submission(owner, now(), &["a", "b"])]).unwrap(), [[Duplicate, Accepted]]);
+    assert_eq!(store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap(), [[Duplicate, Accepted]]);
     store.ping().unwrap();
 }

@@ -116,6 +116,7 @@ impl Housekeeping for MemoryStore {
         state.keys.retain(|key| key.owner.tenant_id != tenant_id);
         state.tenants.retain(|tenant| tenant.id != tenant_id);
         state.limits.remove(&tenant_id);
+        state.usage.retain(|(of, _), _| *of != tenant_id);
         state.tell(&CatalogChange::Tenant(tenant_id));
         let (workspaces, api_keys) = (count(workspaces, state.workspaces.len()), count(keys, state.keys.len()));
         Ok(Some(CatalogRows { workspaces, api_keys }))

@@ -14,10 +14,11 @@ use crate::api_key::ApiKey;
 use crate::clock::Timestamp;
 use crate::event::{EnrichedEvent, StoredEvent};
 use crate::ids::{EventId, EventKey, Owner, TenantId};
-use crate::limits::LimitOverrides;
+use crate::limits::{LimitOverrides, Month};
 use crate::payload::JsonObject;
 use crate::store::{
-    Backend, CatalogChange, EventPage, EventQuery, EventWriter, Position, SchemaState, Store, StoreError, Submission,
+    Account, Appended, Backend, CatalogChange, EventPage, EventQuery, EventWriter, Position, Refused, SchemaState,
+    Store, StoreError, Submission,
 };
 use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
@@ -46,6 +47,7 @@ struct State {
     workspaces: Vec<Workspace>,
     keys: Vec<ApiKey>,
     limits: HashMap<TenantId, LimitOverrides>,
+    usage: HashMap<(TenantId, Month), u64>,
     watches: Vec<Sender<CatalogChange>>,
 }
 
@@ -124,20 +126,41 @@ impl State {
         let enrichment = JsonObject::from_store(event.enrichment().as_str());
         self.events.insert(key, Some(StoredEvent { owner, received_at, parts, enrichment }));
         self.order.insert((owner, position), event.key());
+        if let Some(used) = self.usage.get_mut(&(owner.tenant_id, Month::of(received_at))) {
+            *used += 1;
+        }
         Outcome::Accepted
+    }
+
+    /// What is used of an account, which is counted from now on.
+    fn count(&mut self, account: &Account) -> u64 {
+        let stored = self.stored(account.tenant_id, account.month);
+        *self.usage.entry(account.key()).or_insert(stored)
+    }
+
+    fn stored(&self, tenant_id: TenantId, month: Month) -> u64 {
+        let events = self.events.values().flatten();
+        events.filter(|event| event.owner.tenant_id == tenant_id && Month::of(event.received_at) == month).count()
+            as u64
     }
 }
 
 impl EventWriter for MemoryStore {
-    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+    fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError> {
         self.gate.pass();
         lock(&self.group_sizes).push(group.len());
         let mut state = self.available()?;
         self.refuse(group)?;
-        let store = |submission: &Submission| -> Vec<Outcome> {
-            submission.events.iter().map(|event| state.store(submission, event)).collect()
+        let accounts: Vec<_> =
+            Account::of_group(group).into_iter().map(|account| (account, state.count(&account))).collect();
+        let refused = Refused::of(group, &accounts, |tenant_id, key| state.events.contains_key(&(tenant_id, key)));
+        let store = |(index, submission): (usize, &Submission)| -> Appended {
+            if let Some(exceeded) = refused.get(index) {
+                return Err(exceeded);
+            }
+            Ok(submission.events.iter().map(|event| state.store(submission, event)).collect())
         };
-        Ok(group.iter().map(store).collect())
+        Ok(group.iter().enumerate().map(store).collect())
     }
 
     fn ping(&self) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::Text;
 use mercurio_domain::event::EventType;
-use mercurio_domain::store::Position;
+use mercurio_domain::store::{Position, Refused};
 use mercurio_domain::testing::at;
 use mercurio_domain::{TenantId, Timestamp, WorkspaceId};
 
@@ -119,7 +119,7 @@ fn a_group_is_written_by_two_statements_whose_number_does_not_grow() {
     let (_database, mut connection) = filled();
     let submission = mercurio_domain::testing::submission(owner(1), time(0), &["a", "b"]);
     let group = [submission];
-    let candidates = Candidates::of(&group);
+    let candidates = Candidates::of(&group, &Refused::default());
     let plan = plan(&mut connection, claim::Claim::of(candidates.rows()));
     assert!(plan.contains("Insert on event_keys") && plan.contains("Conflict Resolution: NOTHING"), "{plan}");
     assert!(plan.contains("Function Scan on unnest"), "{plan}");

@@ -1,0 +1,170 @@
+//! How slots are shared: writers beside each other, shares spread anew, and the plan of the fast way.
+
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::Text;
+use mercurio_domain::store::{Appended, Store};
+use mercurio_domain::testing::{at, submission};
+use mercurio_domain::{Owner, WorkspaceId};
+
+use super::*;
+use crate::testing::TestDatabase;
+
+const OWNER: Owner = Owner { tenant_id: TenantId(1), workspace_id: WorkspaceId(1) };
+
+fn now() -> mercurio_domain::Timestamp {
+    at("2026-11-22T10:00:00Z")
+}
+
+fn append(store: &dyn Store, monthly_events: u64, ids: &[String]) -> Appended {
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    store.append(&[Submission { monthly_events, ..submission(OWNER, now(), &ids) }]).unwrap().remove(0)
+}
+
+fn ids(name: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{name} {number}")).collect()
+}
+
+/// `(quota, share, used)` of the slots, in their order.
+fn slots(connection: &mut PgConnection) -> Vec<(i64, i64, i64)> {
+    use tenant_usage::{quota, share, slot, table, used};
+    table.order(slot).select((quota, share, used)).load(connection).unwrap()
+}
+
+fn connect(database: &TestDatabase) -> PgConnection {
+    PgConnection::establish(&database.url_text()).unwrap()
+}
+
+#[test]
+fn a_writer_that_meets_another_in_the_only_slot_makes_a_second_one_and_then_waits_no_more() {
+    let database = TestDatabase::postgres();
+    let store = database.store();
+    append(&*store, 100, &ids("first", 10)).unwrap();
+    let (mut other, mut watcher) = (connect(&database), connect(&database));
+    assert_eq!(slots(&mut watcher), [(100, 100, 10)]);
+    // Another writer has taken from the slot and has not committed yet.
+    let take = "BEGIN; UPDATE tenant_usage SET used = used + 5 WHERE slot = 0";
+    other.batch_execute(take).unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| append(&*store, 100, &ids("second", 10)));
+        let waits = sql::<BigInt>(
+            "count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        );
+        while diesel::select(waits.clone()).get_result::<i64>(&mut watcher).unwrap() == 0 {
+            std::thread::yield_now();
+        }
+        other.batch_execute("COMMIT").unwrap();
+        waiting.join().unwrap().unwrap();
+    });
+    assert_eq!(slots(&mut watcher), [(100, 63, 25), (100, 37, 0)], "what was left is spread evenly");
+    // From now on there is a slot for both.
+    other.batch_execute(take).unwrap();
+    let fallbacks = store.append_counts().fallbacks;
+    append(&*store, 100, &ids("third", 10)).unwrap();
+    assert_eq!(store.append_counts().fallbacks, fallbacks, "nobody waited and nothing was tried twice");
+    other.batch_execute("ROLLBACK").unwrap();
+    assert_eq!(slots(&mut watcher), [(100, 63, 25), (100, 37, 10)]);
+}
+
+#[test]
+fn shares_that_are_too_small_are_spread_anew_before_anything_is_refused() {
+    let database = TestDatabase::postgres();
+    let store = database.store();
+    append(&*store, 100, &ids("first", 1)).unwrap();
+    let mut connection = connect(&database);
+    let spread = "INSERT INTO tenant_usage SELECT 1, 202611, slot, 100, 9, 0 FROM generate_series(1, 10) AS slot;
+         UPDATE tenant_usage SET share = 10 WHERE slot = 0";
+    connection.batch_execute(spread).unwrap();
+    // 99 are left, and no slot has room for 50 of them.
+    append(&*store, 100, &ids("second", 50)).unwrap();
+    append(&*store, 100, &ids("third", 49)).unwrap();
+    append(&*store, 100, &ids("fourth", 1)).unwrap_err();
+    let slots = slots(&mut connection);
+    assert_eq!(slots.iter().map(|slot| slot.2).sum::<i64>(), 100);
+    assert!(slots.iter().all(|(_, share, used)| share == used), "{slots:?}");
+}
+
+#[test]
+fn a_tenant_that_is_over_its_quota_takes_no_lock_and_costs_its_group_no_second_try() {
+    let database = TestDatabase::postgres();
+    let store = database.store();
+    append(&*store, 10, &ids("first", 10)).unwrap();
+    append(&*store, 10, &ids("second", 1)).unwrap_err();
+    let fallbacks = store.append_counts().fallbacks;
+    let mut other = connect(&database);
+    // Whoever wanted a lock now would wait for ever.
+    other.batch_execute("BEGIN; SELECT FROM tenant_usage FOR UPDATE").unwrap();
+    for _ in 0..3 {
+        append(&*store, 10, &ids("third", 5)).unwrap_err();
+        append(&*store, 10, &ids("first", 10)).unwrap();
+    }
+    assert_eq!(store.append_counts().fallbacks, fallbacks);
+}
+
+#[test]
+fn several_stores_with_several_lanes_count_exactly_what_they_store() {
+    const QUOTA: u64 = 5_000;
+    let database = TestDatabase::postgres();
+    let stores = [database.store(), database.another_store()];
+    let accepted: u64 = std::thread::scope(|scope| {
+        let write = |lane: usize| {
+            let store = &stores[lane % 2];
+            move || {
+                let (mut accepted, mut size) = (0, 100);
+                for round in 0.. {
+                    // Half of each batch comes from a neighbour too, on the other server.
+                    let mut ids = ids(&format!("{} {round}", lane / 2), size / 2);
+                    ids.extend(self::ids(&format!("{lane} {round} own"), size - size / 2));
+                    match append(&**store, QUOTA, &ids) {
+                        Ok(outcomes) => {
+                            let is_accepted = |outcome: &&_| **outcome == mercurio_domain::verdict::Outcome::Accepted;
+                            accepted += outcomes.iter().filter(is_accepted).count() as u64;
+                        }
+                        Err(exceeded) if size == 1 => {
+                            assert_eq!(exceeded.used, QUOTA);
+                            break;
+                        }
+                        Err(_) => size = (size / 2).max(1),
+                    }
+                }
+                accepted
+            }
+        };
+        let lanes: Vec<_> = (0..8).map(|lane| scope.spawn(write(lane))).collect();
+        lanes.into_iter().map(|lane| lane.join().unwrap()).sum()
+    });
+    let mut connection = connect(&database);
+    let stored: i64 = events::table.count().get_result(&mut connection).unwrap();
+    let used: i64 = slots(&mut connection).iter().map(|slot| slot.2).sum();
+    assert_eq!((accepted, stored, used), (QUOTA, QUOTA as i64, QUOTA as i64));
+}
+
+#[test]
+fn the_fast_way_finds_each_slot_by_the_index_and_once() {
+    struct Explain(Take);
+    impl QueryFragment<Pg> for Explain {
+        fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+            pass.unsafe_to_cache_prepared();
+            pass.push_sql("EXPLAIN (COSTS OFF) ");
+            self.0.walk_ast(pass.reborrow())
+        }
+    }
+    impl QueryId for Explain {
+        type QueryId = ();
+
+        const HAS_STATIC_QUERY_ID: bool = false;
+    }
+    impl Query for Explain {
+        type SqlType = Text;
+    }
+    impl RunQueryDsl<PgConnection> for Explain {}
+
+    let database = TestDatabase::postgres();
+    let mut connection = connect(&database);
+    let many = "INSERT INTO tenant_usage SELECT n, 202611, slot, 100, 50, 0 FROM generate_series(1, 3000) n, generate_series(0, 1) slot;
+         ANALYZE tenant_usage";
+    connection.batch_execute(many).unwrap();
+    let account = Account { tenant_id: TenantId(1), month: Month::of(now()), limit: 100 };
+    let plan = Explain(Take::of(&BTreeMap::from([(account, 1)]))).load::<String>(&mut connection).unwrap().join("\n");
+    assert!(plan.contains("Index Scan using tenant_usage_pkey") && plan.contains("Tid Scan"), "{plan}");
+    assert!(!plan.contains("Seq Scan"), "{plan}");
+}

@@ -1,0 +1,3 @@
+-- Forgets what was counted. A quota then begins with the events that are stored.
+
+DROP TABLE tenant_usage;
