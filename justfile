@@ -4,6 +4,8 @@ set dotenv-load
 set positional-arguments
 
 sqlite := "sqlite://data/mercurio.db"
+# Which passwords the containers get: production names a file of its own.
+compose := "docker compose --env-file " + env("COMPOSE_ENV_FILE", "deploy/development.env") + " -f deploy/compose.yml"
 
 # List the recipes
 default:
@@ -53,6 +55,22 @@ psql *ARGS:
         *) exec scripts/with-postgres sh -c 'exec psql "$MERCURIO_TEST_POSTGRES_URL" "$@"' psql "$@" ;;
     esac
 
+# Build and start the containers, for example: COMPOSE_PROFILES=scaled,monitoring just up
+up *ARGS:
+    {{ compose }} up --build --detach --wait "$@"
+
+# Stop the containers; their volumes stay, unless: just down --volumes
+down *ARGS:
+    {{ compose }} --profile scaled --profile monitoring down "$@"
+
+# Follow the containers' logs, for example: just logs server
+logs *ARGS:
+    {{ compose }} --profile scaled --profile monitoring logs --follow "$@"
+
+# Ask a running server how it is, at MERCURIO_MANAGEMENT_ADDR or MERCURIO_ADDR
+health:
+    @curl -fsS "http://${MERCURIO_MANAGEMENT_ADDR:-${MERCURIO_ADDR:-127.0.0.1:8080}}/health" | python3 -m json.tool
+
 # Start a migration: the same up.sql and down.sql for both databases, to be filled in
 migration NAME:
     #!/usr/bin/env bash
@@ -69,6 +87,23 @@ migration NAME:
         echo "-- How it is undone." >"$folder/down.sql"
         echo "$folder"
     done
+
+# Lines that the tests reach, by crate; fails below 85 % of all
+coverage:
+    scripts/coverage
+
+# Random bodies for the parser, for so many seconds. Needs cargo-fuzz (cargo install cargo-fuzz --locked) and a C++ compiler
+fuzz SECONDS="60":
+    mkdir -p fuzz/corpus
+    RUSTC_BOOTSTRAP=1 cargo fuzz run parse fuzz/corpus fuzz/seeds -- -max_total_time={{ SECONDS }} -max_len=8192
+
+# Carry out the Dockerfile and the Compose file step by step without Docker, as root; see the script
+try-containers:
+    scripts/try-containers
+
+# Run the shell blocks of the deployment's documents and of the runbooks on a machine that is thrown away, as root
+try-documents:
+    scripts/try-documents
 
 # Build both programs for release, with TLS to PostgreSQL (needs perl and make)
 release:

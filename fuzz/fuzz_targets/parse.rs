@@ -1,0 +1,57 @@
+//! Any bytes as a body, batch or single event: nothing panics, a body that is taken is JSON of the right shape whatever way it
+//! was read, and every event of it gets a verdict in its place.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mercurio_domain::event::Reception;
+use mercurio_domain::limits::Limits;
+use mercurio_domain::testing::{CountingIds, at};
+use mercurio_domain::verdict::{Outcome, Verdict};
+use mercurio_pipeline::{Envelope, IdSource, parse, sift};
+use serde_json::value::RawValue;
+
+#[derive(serde::Deserialize)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+}
+
+fuzz_target!(|body: &[u8]| {
+    let limits = Limits::default();
+    if let Ok(envelope) = parse::batch(body, &limits) {
+        let wire: Batch<'_> = serde_json::from_str(text(body)).expect("what is taken as a batch is one");
+        assert!(envelope.items.len() <= limits.max_batch_events);
+        let events: Vec<&str> = wire.events.iter().map(|event| event.get()).collect();
+        let items: Vec<&str> = envelope.items.iter().map(|item| item.text).collect();
+        assert_eq!(items, events, "each event as it was sent, in its place");
+        judge(envelope);
+    }
+    if let Ok(envelope) = parse::single(body) {
+        serde_json::from_str::<&RawValue>(text(body)).expect("what is taken as an event is JSON");
+        assert_eq!(envelope.items.len(), 1);
+        judge(envelope);
+    }
+});
+
+/// A body without its byte order mark.
+fn text(body: &[u8]) -> &str {
+    let text = std::str::from_utf8(body).expect("what is taken is UTF-8");
+    text.strip_prefix('\u{FEFF}').unwrap_or(text)
+}
+
+fn judge(envelope: Envelope<'_>) {
+    let count = envelope.items.len();
+    let reception = Reception { sent_at: envelope.sent_at, ..Reception::at(at("2026-11-22T10:00:00Z")) };
+    let mut sifted = sift(envelope.items, &reception, IdSource::Generated(&CountingIds::default()));
+    let events = sifted.take_events();
+    for event in &events {
+        assert!((1..=100).contains(&event.event_id().as_str().chars().count()));
+    }
+    let verdicts = sifted.verdicts(&vec![Outcome::Accepted; events.len()]);
+    assert_eq!(verdicts.len(), count);
+    for verdict in verdicts {
+        if let Verdict::Rejected(rejection) = verdict {
+            assert!((1..=20).contains(&rejection.faults.len()), "a rejection tells why, and not for ever");
+        }
+    }
+}
