@@ -26,3 +26,5 @@ mod start;
 mod stop;
 #[cfg(test)]
 mod traces;
+#[cfg(test)]
+mod watched;
