@@ -21,7 +21,9 @@ pub fn app(
 ) -> App<
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
 > {
-    let edge = Edge::new(log, Arc::clone(&state.metrics), Arc::clone(&state.ids)).with_traces(state.traces.clone());
+    let edge = Edge::new(log, Arc::clone(&state.metrics), Arc::clone(&state.ids))
+        .with_traces(state.traces.clone())
+        .with_slow(state.settings.slow_request);
     let cors = cors::cors(&state.settings.cors_origins);
     App::new().app_data(state).configure(configure(surface)).wrap(cors).wrap(edge)
 }

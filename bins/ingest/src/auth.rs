@@ -13,7 +13,7 @@ use mercurio_domain::api_key::{ApiKey, PresentedKey, Scope};
 use mercurio_domain::limits::Limits;
 use mercurio_domain::tenant::TenantStatus;
 use mercurio_domain::{Owner, Timestamp};
-use mercurio_observability::context;
+use mercurio_observability::{Stage, context, keys};
 use slog::warn;
 use url::form_urlencoded;
 
@@ -64,13 +64,19 @@ pub async fn authenticate(
     let key = match usable(&presented, key.as_deref(), now) {
         Ok(key) => key,
         Err(reason) => {
-            warn!(context::current(), "an API key was refused"; "key_id" => presented.id().as_str(), "reason" => reason);
+            warn!(context::current(), "an API key was refused"; keys::KEY_ID => presented.id().as_str(), keys::REASON => reason);
             return Err(unauthorized(state, UnauthorizedReason::Invalid, reason));
         }
     };
+    RequestFacts::end_stage(request, Stage::Authenticate);
     RequestFacts::tell(request, |facts| {
         facts.owner = Some(key.owner);
         facts.key_id = Some(key.id.clone());
+    });
+    context::identify(context::Caller {
+        tenant_id: key.owner.tenant_id.0,
+        workspace_id: key.owner.workspace_id.0,
+        key_id: key.id.as_str().to_owned(),
     });
     if key.tenant_status != TenantStatus::Active {
         return Err(Problem::TenantSuspended);

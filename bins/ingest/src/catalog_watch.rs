@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mercurio_domain::store::{self, CatalogChange, Store, StoreError};
-use mercurio_observability::chain;
+use mercurio_observability::{chain, keys};
 use slog::{Logger, debug, info, warn};
 
 use crate::key_cache::KeyCache;
@@ -78,7 +78,7 @@ impl Watching {
             };
             if let Some(error) = lost {
                 if !was_away {
-                    warn!(self.log, "the catalogue can't be watched; changes are noticed later"; "error" => chain(&error));
+                    warn!(self.log, "the catalogue can't be watched; changes are noticed later"; keys::ERROR => chain(&error));
                 }
                 was_away = true;
                 std::thread::sleep(AWAY);
@@ -93,7 +93,7 @@ impl Watching {
             match watch.next(LISTEN) {
                 Ok(changes) => {
                     for change in &changes {
-                        debug!(self.log, "the catalogue has changed"; "change" => ?change);
+                        debug!(self.log, "the catalogue has changed"; keys::CHANGE => ?change);
                         self.keys.forget(change);
                     }
                 }
@@ -113,7 +113,7 @@ impl Watching {
             return;
         }
         if let Err(error) = self.store.note_key_uses(&uses) {
-            debug!(self.log, "the last uses of keys could not be written"; "error" => chain(&error));
+            debug!(self.log, "the last uses of keys could not be written"; keys::ERROR => chain(&error));
             self.uses.give_back(uses);
         }
     }

@@ -16,7 +16,9 @@ use actix_web::http::header::{
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use mercurio_domain::ids::{ApiKeyId, IdGenerator, Owner};
 use mercurio_observability::request_line::EventCounts;
-use mercurio_observability::{Metrics, RequestContext, RequestLine, RequestSpan, TraceParent, Traces, context};
+use mercurio_observability::{
+    Metrics, RequestContext, RequestLine, RequestSpan, Stage, Stages, TraceParent, Traces, context,
+};
 use slog::{Logger, error};
 use std::cell::RefCell;
 use std::future::{Future, Ready, poll_fn, ready};
@@ -25,7 +27,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The header that carries a request's id both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -53,6 +55,10 @@ pub struct RequestFacts {
     pub body_bytes: Option<u64>,
     /// What is left of its tenant's buckets, once one was asked.
     pub rate_limit: Option<RateLimitState>,
+    /// Where its time went.
+    pub stages: Stages,
+    /// When the last stage ended; at first, when the request came.
+    since: Option<Instant>,
 }
 
 /// Put into a response's extensions: its body stays as it is, although its status is an error's.
@@ -69,6 +75,14 @@ impl RequestFacts {
             tell(&mut facts.borrow_mut());
         }
     }
+
+    /// Notes a stage that began where the one before it ended, and ends now.
+    pub fn end_stage(request: &HttpRequest, stage: Stage) {
+        Self::tell(request, |facts| {
+            let now = Instant::now();
+            facts.stages.note(stage, facts.since.replace(now).unwrap_or(now), now);
+        });
+    }
 }
 
 /// The middleware. Cloned into every worker.
@@ -78,19 +92,26 @@ pub struct Edge {
     metrics: Arc<Metrics>,
     ids: Arc<dyn IdGenerator>,
     traces: Option<Arc<Traces>>,
+    slow: Option<Duration>,
 }
 
 impl Edge {
     /// An edge that logs to children of `logger`, counts into `metrics` and takes new request ids from `ids`.
     #[must_use]
     pub fn new(logger: Logger, metrics: Arc<Metrics>, ids: Arc<dyn IdGenerator>) -> Self {
-        Self { logger, metrics, ids, traces: None }
+        Self { logger, metrics, ids, traces: None, slow: None }
     }
 
     /// The same, which also sends the spans of requests that are sampled.
     #[must_use]
     pub fn with_traces(self, traces: Option<Arc<Traces>>) -> Self {
         Self { traces, ..self }
+    }
+
+    /// The same, which also logs where the time of a request went that took as long as `slow`; `None`: of none.
+    #[must_use]
+    pub fn with_slow(self, slow: Option<Duration>) -> Self {
+        Self { slow, ..self }
     }
 
     /// The span of a request, if it is sampled. Those of operators, such as probes, are not.
@@ -141,8 +162,13 @@ impl Drop for Open {
             body_bytes: facts.body_bytes,
             duration,
         };
-        line.log(&context::current());
+        let logger = context::without_caller();
+        if self.edge.slow.is_some_and(|slow| duration >= slow) {
+            line.log_slow(&logger, &facts.stages);
+        }
+        line.log(&logger);
         if let Some(span) = self.span.take() {
+            span.stages(&facts.stages);
             span.end(self.method.as_str(), self.route.as_deref(), self.status, facts.events);
         }
     }
@@ -197,7 +223,8 @@ where
             Some(span) => RequestContext::traced(request_id.clone(), span.trace_id()),
             None => RequestContext::new(request_id.clone(), trace_parent.as_ref()),
         };
-        let facts = SharedFacts::default();
+        let facts = RequestFacts { since: Some(start), ..RequestFacts::default() };
+        let facts = SharedFacts(Rc::new(RefCell::new(facts)));
         request.extensions_mut().insert(facts.clone());
         let (edge, service) = (Rc::clone(&self.edge), Rc::clone(&self.service));
         let method = request.method().clone();

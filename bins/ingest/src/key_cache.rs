@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::store::{CatalogChange, Store, StoreError};
 use mercurio_domain::{ApiKeyId, TenantId};
-use mercurio_observability::{chain, context};
+use mercurio_observability::{chain, context, keys};
 use quick_cache::sync::Cache;
 use slog::warn;
 use tokio::sync::Semaphore;
@@ -160,7 +160,7 @@ impl KeyCache {
             let _turn = turn;
             if let Err(error) = shared.read(&id) {
                 // The old answer holds until its time is over; then a request waits for the database and is told.
-                warn!(context::current(), "an API key could not be read again"; "key_id" => id.as_str(), "error" => chain(&error));
+                warn!(context::current(), "an API key could not be read again"; keys::KEY_ID => id.as_str(), keys::ERROR => chain(&error));
             }
         });
     }

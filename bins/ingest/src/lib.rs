@@ -15,6 +15,7 @@ pub mod key_cache;
 pub mod key_uses;
 pub mod problem;
 pub mod rate_limit;
+pub mod rejection_log;
 pub mod routes;
 pub mod startup;
 pub mod state;

@@ -12,7 +12,8 @@ use mercurio_domain::store::{Store, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{Clock, Timestamp};
 use mercurio_enrichment::Enricher;
-use mercurio_observability::{Metrics, Traces, chain, context};
+use mercurio_observability::{Metrics, Traces, chain, context, keys};
+use mercurio_pipeline::writer::QueueTime;
 use mercurio_pipeline::{SubmitError, WriterHandle};
 use slog::error;
 
@@ -20,6 +21,7 @@ use crate::key_cache::KeyCache;
 use crate::key_uses::KeyUses;
 use crate::problem::Problem;
 use crate::rate_limit::RateLimits;
+use crate::rejection_log::RejectionLog;
 use crate::routes::health::DatabaseProbe;
 
 /// When a client that was refused for load should come again.
@@ -49,6 +51,8 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// Where traces of requests go, if anywhere.
     pub traces: Option<Arc<Traces>>,
+    /// Which rejected events leave a line in the log.
+    pub rejection_log: RejectionLog,
     /// Settings.
     pub settings: Settings,
     /// What the database said last.
@@ -84,15 +88,17 @@ impl AppState {
         self.lifecycle.draining.load(Ordering::SeqCst)
     }
 
-    /// Stores the events of a request and waits for the commit, for as long as a request may.
+    /// Stores the events of a request and waits for the commit, for as long as a request may. `queued` tells how much of that
+    /// they waited for their transaction.
     ///
     /// # Errors
     /// The problem to answer with. Only [`Problem::Overloaded`], [`Problem::QuotaExceeded`] and [`Problem::Internal`] mean that nothing was stored.
-    pub async fn submit(&self, submission: Submission) -> Result<Vec<Outcome>, Problem> {
+    pub async fn submit(&self, submission: Submission, queued: &QueueTime) -> Result<Vec<Outcome>, Problem> {
         if submission.events.is_empty() {
             return Ok(Vec::new());
         }
-        let answer = tokio::time::timeout(self.settings.commit_timeout, self.writer.submit(submission)).await;
+        let answer =
+            tokio::time::timeout(self.settings.commit_timeout, self.writer.submit_timed(submission, queued)).await;
         let unavailable = Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS };
         match answer {
             Ok(Ok(outcomes)) => Ok(outcomes),
@@ -123,7 +129,7 @@ impl AppState {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(store_problem(&error)),
             Err(panic) => {
-                error!(context::current(), "the store panicked"; "error" => panic.to_string());
+                error!(context::current(), "the store panicked"; keys::ERROR => panic.to_string());
                 Err(Problem::Internal)
             }
         }
@@ -138,7 +144,7 @@ pub(crate) fn seconds_until(time: Timestamp, now: Timestamp) -> u64 {
 
 /// The problem of a question that the store did not answer. The cause is logged.
 pub(crate) fn store_problem(error: &StoreError) -> Problem {
-    error!(context::current(), "the store did not answer"; "error" => chain(error));
+    error!(context::current(), "the store did not answer"; keys::ERROR => chain(error));
     if error.is_unavailable() {
         Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS }
     } else {

@@ -44,6 +44,8 @@ pub struct Config {
     pub shutdown_delay: Duration,
     /// How long it then finishes what it took.
     pub shutdown_grace: Duration,
+    /// Rejected events that leave a line in the log, in a second and of a tenant.
+    pub log_rejections_per_second: u32,
     /// How many tenants have numbers of their own in the metrics.
     pub metrics_tenants: usize,
     /// The least important level that is logged.
@@ -67,6 +69,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How long a request waits for its commit.
     pub commit_timeout: Duration,
+    /// The time from which on a request is logged as slow; `None`: none is.
+    pub slow_request: Option<Duration>,
     /// Whose word about the client's address is taken.
     pub trusted_proxies: TrustedProxies,
     /// The origins whose pages may call.
@@ -189,6 +193,12 @@ impl Config {
             },
             shutdown_delay: reader.seconds("MERCURIO_SHUTDOWN_DELAY_SECONDS", 1, (0, 300)),
             shutdown_grace: reader.seconds("MERCURIO_SHUTDOWN_GRACE_SECONDS", 30, (1, 3600)),
+            log_rejections_per_second: reader.number(
+                "MERCURIO_LOG_REJECTIONS_PER_SECOND",
+                "lines a second",
+                5,
+                (0, 1_000),
+            ),
             metrics_tenants: reader.number("MERCURIO_METRICS_TENANTS", "tenants", 100, (0, 100_000)),
             log_level: reader.value(
                 "MERCURIO_LOG_LEVEL",
@@ -231,6 +241,10 @@ impl Settings {
             limits,
             request_timeout: reader.seconds("MERCURIO_REQUEST_TIMEOUT_SECONDS", 30, (1, 3600)),
             commit_timeout: reader.seconds("MERCURIO_COMMIT_TIMEOUT_SECONDS", 10, (1, 3600)),
+            slow_request: match reader.number("MERCURIO_SLOW_REQUEST_MS", "milliseconds", 1_000, (0, 3_600_000)) {
+                0 => None,
+                millis => Some(Duration::from_millis(millis)),
+            },
             trusted_proxies: reader.parsed(proxies, (TrustedProxies::default(), None), TrustedProxies::parse),
             cors_origins: reader
                 .parsed(origins, (vec!["*".to_owned()], Some("*".to_owned())), |text| check_origins(split(text))),

@@ -7,6 +7,7 @@
 use crate::keys;
 use crate::trace_parent::TraceParent;
 use slog::{Discard, Logger, o};
+use std::cell::RefCell;
 use std::future::Future;
 use std::sync::OnceLock;
 
@@ -19,6 +20,18 @@ tokio::task_local! {
 struct Scope {
     logger: Logger,
     request: Option<RequestContext>,
+    caller: RefCell<Option<Caller>>,
+}
+
+/// Who sent a request, once that is known: in every line about it from then on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The tenant.
+    pub tenant_id: i64,
+    /// The workspace.
+    pub workspace_id: i64,
+    /// The public id of the API key, never the key.
+    pub key_id: String,
 }
 
 /// What names a request in every line about it.
@@ -59,17 +72,28 @@ pub fn set_root(logger: Logger) -> bool {
 /// Runs `future` as the work of a request: inside it, [`current`] is `parent` with the request's ids.
 pub async fn with_request<F: Future>(request: RequestContext, parent: &Logger, future: F) -> F::Output {
     let logger = request.logger(parent);
-    CURRENT.scope(Scope { logger, request: Some(request) }, future).await
+    CURRENT.scope(Scope { logger, request: Some(request), caller: RefCell::default() }, future).await
 }
 
 /// Runs `future` with `logger` as [`current`]. The request around it, if any, stays the current one.
 pub async fn with_logger<F: Future>(logger: Logger, future: F) -> F::Output {
-    CURRENT.scope(Scope { logger, request: current_request() }, future).await
+    let caller = CURRENT.try_with(|scope| scope.caller.clone()).unwrap_or_default();
+    CURRENT.scope(Scope { logger, request: current_request(), caller }, future).await
 }
 
 /// The logger of the request this code works for; outside of one the root logger, and without that one that discards.
 pub fn current() -> Logger {
     scoped().or_else(|| ROOT.get().cloned()).unwrap_or_else(|| Logger::root(Discard, o!()))
+}
+
+/// Tells who sent the request this code works for. Costs nothing but the note: a logger is made of it when one is asked for.
+pub fn identify(caller: Caller) {
+    CURRENT.try_with(|scope| scope.caller.replace(Some(caller))).ok();
+}
+
+/// As [`current`], without the caller: for a line that tells of it by itself.
+pub fn without_caller() -> Logger {
+    CURRENT.try_with(|scope| scope.logger.clone()).unwrap_or_else(|_| current())
 }
 
 /// The request this code works for.
@@ -80,5 +104,13 @@ pub fn current_request() -> Option<RequestContext> {
 
 /// The logger set by the nearest scope.
 pub(crate) fn scoped() -> Option<Logger> {
-    CURRENT.try_with(|scope| scope.logger.clone()).ok()
+    let logger = |scope: &Scope| match &*scope.caller.borrow() {
+        None => scope.logger.clone(),
+        Some(Caller { tenant_id, workspace_id, key_id }) => scope.logger.new(o!(
+            keys::KEY_ID => key_id.clone(),
+            keys::WORKSPACE_ID => workspace_id.to_string(),
+            keys::TENANT_ID => tenant_id.to_string()
+        )),
+    };
+    CURRENT.try_with(logger).ok()
 }

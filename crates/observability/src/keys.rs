@@ -52,6 +52,42 @@ keys! {
     BODY_BYTES = "body_bytes";
     /// How long it took, in milliseconds, with a fraction.
     DURATION_MS = "duration_ms";
+    /// How long authentication took, in milliseconds with a fraction.
+    AUTH_MS = "auth_ms";
+    /// How long the body took to arrive and to be decompressed.
+    RECEIVE_MS = "receive_ms";
+    /// How long parsing and checking took.
+    PARSE_MS = "parse_ms";
+    /// How long enrichment took.
+    ENRICH_MS = "enrich_ms";
+    /// How long the events waited for their transaction.
+    QUEUE_MS = "queue_ms";
+    /// How long their transaction took, the answer's way back included.
+    COMMIT_MS = "commit_ms";
+    /// A stable code of what is wrong with an event.
+    CODE = "code";
+    /// Where in the body: a JSON pointer in which what the client named itself is `*`.
+    POINTER = "pointer";
+    /// Rejected events of the tenant that left no line, since the last that did.
+    NOT_LOGGED = "not_logged";
+    /// Why, in a word of a fixed list.
+    REASON = "reason";
+    /// The name of a signal.
+    SIGNAL = "signal";
+    /// The level of the log.
+    LOG_LEVEL = "log_level";
+    /// The settings in force, by name, with secrets hidden.
+    SETTINGS = "settings";
+    /// The name of a migration.
+    MIGRATION = "migration";
+    /// Events that wait for the writer.
+    QUEUE_DEPTH = "queue_depth";
+    /// Requests whose events are written together.
+    SUBMISSIONS = "submissions";
+    /// Servers that share rate limits.
+    SERVERS = "servers";
+    /// What changed in the catalogue.
+    CHANGE = "change";
     /// An error and its causes, `a: b: c`, from [`crate::chain`].
     ERROR = "error";
     /// The library a line comes from (its module path).

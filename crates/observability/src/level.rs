@@ -4,6 +4,8 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The least important level that is still logged.
 ///
@@ -39,6 +41,40 @@ impl LogLevel {
             Self::Debug => "debug",
             Self::Trace => "trace",
         }
+    }
+}
+
+/// The level of a running logger; clones move the same one.
+#[derive(Clone, Debug)]
+pub struct LevelSwitch(Arc<AtomicUsize>);
+
+impl LevelSwitch {
+    /// A switch at that level.
+    #[must_use]
+    pub fn at(level: LogLevel) -> Self {
+        Self(Arc::new(AtomicUsize::new(level as usize)))
+    }
+
+    /// The level of now.
+    #[must_use]
+    pub fn level(&self) -> LogLevel {
+        let last = LogLevel::ALL.len() - 1;
+        LogLevel::ALL[self.0.load(Ordering::Relaxed).min(last)]
+    }
+
+    /// One level more is logged from now on, up to all; returns the level.
+    pub fn more(&self) -> LogLevel {
+        let most = LogLevel::ALL.len() - 1;
+        let step = |level: usize| Some((level + 1).min(most));
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok();
+        self.level()
+    }
+
+    /// One level less is logged from now on, down to `critical`; returns the level.
+    pub fn less(&self) -> LogLevel {
+        let step = |level: usize| Some(level.saturating_sub(1));
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok();
+        self.level()
     }
 }
 
@@ -144,6 +180,16 @@ mod tests {
             assert_eq!(level.to_string().parse(), Ok(level));
             assert_eq!(LogLevel::from(slog::Level::from(level)), level);
         }
+    }
+
+    #[test]
+    fn a_switch_moves_level_by_level_and_stays_at_its_ends() {
+        let switch = LevelSwitch::at(LogLevel::Info);
+        let told: Vec<_> = (0..3).map(|_| switch.more()).collect();
+        assert_eq!(told, [LogLevel::Debug, LogLevel::Trace, LogLevel::Trace]);
+        let told: Vec<_> = (0..6).map(|_| switch.clone().less()).collect();
+        assert_eq!(told[..3], [LogLevel::Debug, LogLevel::Info, LogLevel::Warning]);
+        assert_eq!((told[5], switch.level()), (LogLevel::Critical, LogLevel::Critical));
     }
 
     #[test]

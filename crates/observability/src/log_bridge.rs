@@ -3,26 +3,24 @@
 //! Installed once by a binary's start-up. A line carries `target`, and the ids of the request it was logged in. Not
 //! here: which libraries there are.
 
-use crate::level::LogLevel;
 use crate::{context, keys};
 use log::{Log, Metadata, Record};
 use slog::{Logger, b};
 
 /// The most a library may tell. Below it, libraries print what never belongs in a log: heads of requests with keys in
 /// them, paths, query strings, rows.
-const MOST: LogLevel = LogLevel::Info;
+const MOST: log::LevelFilter = log::LevelFilter::Info;
 
-/// Sends the `log` crate's records of `level` or above to `logger`, for the rest of the process.
+/// Sends the `log` crate's records to `logger`, for the rest of the process; the logger keeps to its level.
 ///
-/// Nothing below `info` comes through, whatever `level` says: at `debug`, libraries print request heads and queries.
+/// Nothing below `info` comes through, whatever that level is: at `debug`, libraries print request heads and queries.
 ///
 /// # Errors
 ///
 /// If the process has a `log` logger already; then nothing changes.
-pub fn install(logger: Logger, level: LogLevel) -> Result<(), AlreadyInstalled> {
-    let level = level.min(MOST);
-    log::set_boxed_logger(Box::new(Bridge { logger, level: filter(level) })).map_err(|_| AlreadyInstalled)?;
-    log::set_max_level(filter(level));
+pub fn install(logger: Logger) -> Result<(), AlreadyInstalled> {
+    log::set_boxed_logger(Box::new(Bridge { logger })).map_err(|_| AlreadyInstalled)?;
+    log::set_max_level(MOST);
     Ok(())
 }
 
@@ -33,12 +31,11 @@ pub struct AlreadyInstalled;
 
 struct Bridge {
     logger: Logger,
-    level: log::LevelFilter,
 }
 
 impl Log for Bridge {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= self.level
+        metadata.level() <= MOST
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -61,16 +58,6 @@ impl Log for Bridge {
     fn flush(&self) {
         // `log` has no way to tell a failure.
         let _ = self.logger.flush();
-    }
-}
-
-fn filter(level: LogLevel) -> log::LevelFilter {
-    match level {
-        LogLevel::Critical | LogLevel::Error => log::LevelFilter::Error,
-        LogLevel::Warning => log::LevelFilter::Warn,
-        LogLevel::Info => log::LevelFilter::Info,
-        LogLevel::Debug => log::LevelFilter::Debug,
-        LogLevel::Trace => log::LevelFilter::Trace,
     }
 }
 

@@ -16,7 +16,7 @@
 //!
 //! Not here: a request's key-values ([`crate::context`]), other crates' lines ([`crate::log_bridge`]), settings.
 
-use crate::level::{LogFormat, LogLevel};
+use crate::level::{LevelSwitch, LogFormat, LogLevel};
 use crate::line::{self, Form};
 use crate::queue::{Queue, WRITER_THREAD, Writer};
 use slog::{Drain, FlushError, Logger, Never, OwnedKVList, Record, o};
@@ -27,6 +27,9 @@ use std::time::Duration;
 
 /// The longest a flush waits for the output.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The longest the end of the logger waits for the output.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the logger is built from.
 #[derive(Clone, Copy, Debug)]
@@ -59,10 +62,11 @@ pub enum LogOutput {
 /// Keeps the logger writing: held to the end of `main`.
 ///
 /// Dropping it writes and flushes every line logged before and ends the writing thread; lines logged later are lost.
-/// It blocks as long as the output does. `process::exit` and `abort` skip it: use [`Logger::flush`] before them.
+/// It waits for the output, but no longer than 5 seconds: a pipe that nobody reads keeps no process alive. `process::exit` and `abort` skip it: use [`Logger::flush`] before them.
 #[must_use = "dropping the guard ends the logger"]
 pub struct LogGuard {
     queue: Arc<Queue>,
+    level: LevelSwitch,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -72,12 +76,20 @@ impl LogGuard {
     pub fn dropped_lines(&self) -> DroppedLines {
         DroppedLines(Arc::clone(&self.queue))
     }
+
+    /// The level, which can be changed while the logger runs.
+    #[must_use]
+    pub fn level(&self) -> LevelSwitch {
+        self.level.clone()
+    }
 }
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
         self.queue.close();
-        if let Some(writer) = self.writer.take() {
+        if let Some(writer) = self.writer.take()
+            && self.queue.wait_for_end(END_TIMEOUT)
+        {
             // If it panicked, its message is out, and its lines are lost either way.
             writer.join().ok();
         }
@@ -115,14 +127,15 @@ pub fn build(settings: LogSettings, output: LogOutput) -> (Logger, LogGuard) {
     let thread = thread::Builder::new().name(WRITER_THREAD.to_owned()).spawn(|| writer.run());
     #[allow(clippy::expect_used)] // documented
     let thread = thread.expect("the operating system gives a thread");
-    let front = Front { queue: Arc::clone(&queue), level: settings.level.into(), form };
-    (Logger::root(front, o!()), LogGuard { queue, writer: Some(thread) })
+    let level = LevelSwitch::at(settings.level);
+    let front = Front { queue: Arc::clone(&queue), level: level.clone(), form };
+    (Logger::root(front, o!()), LogGuard { queue, level, writer: Some(thread) })
 }
 
 /// The logging end: keeps to the level, makes the line, queues it or counts it as dropped.
 struct Front {
     queue: Arc<Queue>,
-    level: slog::Level,
+    level: LevelSwitch,
     form: Form,
 }
 
@@ -141,7 +154,7 @@ impl Drain for Front {
     }
 
     fn is_enabled(&self, level: slog::Level) -> bool {
-        level.is_at_least(self.level)
+        level.is_at_least(self.level.level().into())
     }
 
     fn flush(&self) -> Result<(), FlushError> {

@@ -121,6 +121,13 @@ impl Queue {
         self.filled.notify_one();
     }
 
+    /// Waits until the writer has ended. Whether it has.
+    pub(crate) fn wait_for_end(&self, timeout: Duration) -> bool {
+        let waits = |pending: &mut Pending| !pending.has_ended;
+        let waited = self.flushed.wait_timeout_while(self.pending(), timeout, waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0.has_ended
+    }
+
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,6 +4,7 @@
 //! logger (see [`crate::context`]). Not here: paths, query strings, addresses, payloads, keys: they are never logged.
 
 use crate::keys;
+use crate::stages::{Stage, Stages};
 use slog::{Level, Logger};
 use std::time::Duration;
 
@@ -59,11 +60,29 @@ impl RequestLine<'_> {
         }
     }
 
+    /// Logs that the request was slow, and where its time went: a `warning`.
+    pub fn log_slow(&self, logger: &Logger, stages: &Stages) {
+        let line = slog::record_static!(Level::Warning, "");
+        let values = slog::b!(
+            SlowStages(stages),
+            keys::DURATION_MS => millis(self.duration),
+            keys::BODY_BYTES => self.body_bytes,
+            keys::EVENTS => self.events.map(EventCounts::total),
+            keys::STATUS => self.status,
+            keys::ROUTE => self.route,
+            keys::METHOD => self.method,
+            keys::KEY_ID => self.key_id,
+            keys::WORKSPACE_ID => self.workspace_id,
+            keys::TENANT_ID => self.tenant_id
+        );
+        logger.log(&slog::Record::new(&line, &format_args!("slow request"), values));
+    }
+
     fn log_at(&self, logger: &Logger, line: slog::RecordStatic<'static>) {
         let events = self.events;
         // slog hands out the last first: so a reader finds the tenant before the duration.
         let values = slog::b!(
-            keys::DURATION_MS => self.duration.as_micros() as f64 / 1000.0,
+            keys::DURATION_MS => millis(self.duration),
             keys::BODY_BYTES => self.body_bytes,
             keys::REJECTED => events.map(|events| events.rejected),
             keys::DUPLICATES => events.map(|events| events.duplicates),
@@ -77,5 +96,23 @@ impl RequestLine<'_> {
             keys::TENANT_ID => self.tenant_id
         );
         logger.log(&slog::Record::new(&line, &format_args!("request"), values));
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}
+
+/// The durations of the stages that the request went through.
+struct SlowStages<'a>(&'a Stages);
+
+impl slog::KV for SlowStages<'_> {
+    fn serialize(&self, _: &slog::Record<'_>, serializer: &mut dyn slog::Serializer) -> slog::Result {
+        for stage in Stage::ALL {
+            if let Some(duration) = self.0.duration(stage) {
+                serializer.emit_f64(stage.key(), millis(duration))?;
+            }
+        }
+        Ok(())
     }
 }

@@ -27,6 +27,7 @@ use slog::{Logger, warn};
 use crate::error_chain::chain;
 use crate::keys;
 use crate::request_line::EventCounts;
+use crate::stages::{Stage, Stages};
 use crate::trace_parent::TraceParent;
 
 /// The path of traces below the endpoint of a collector.
@@ -130,6 +131,15 @@ impl RequestSpan {
         let parent = Context::new().with_remote_span_context(self.span.span_context().clone());
         let builder = self.tracer.span_builder(name).with_kind(SpanKind::Internal).with_start_time(began_at);
         builder.start_with_context(&self.tracer, &parent).end_with_timestamp(began_at + took);
+    }
+
+    /// The stages that the request went through.
+    pub fn stages(&self, stages: &Stages) {
+        for stage in Stage::ALL {
+            if let Some((began, ended)) = stages.get(stage) {
+                self.stage(stage.as_str(), began, ended.saturating_duration_since(began));
+            }
+        }
     }
 
     /// The request is answered. `None` where no route matched: the pattern of a route names the span, never a path.

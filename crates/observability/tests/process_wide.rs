@@ -9,8 +9,8 @@ use support::logger_to_output;
 #[test]
 fn lines_of_the_log_crate_come_through_with_their_target_and_request() {
     let (logger, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Trace);
-    log_bridge::install(logger.clone(), LogLevel::Trace).unwrap();
-    assert_eq!(log_bridge::install(logger.clone(), LogLevel::Info), Err(log_bridge::AlreadyInstalled));
+    log_bridge::install(logger.clone()).unwrap();
+    assert_eq!(log_bridge::install(logger.clone()), Err(log_bridge::AlreadyInstalled));
 
     log::error!(target: "r2d2", "no connection");
     log::info!("starting {} workers", 2);

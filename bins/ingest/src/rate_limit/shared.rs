@@ -11,7 +11,7 @@ use std::time::Duration;
 use mercurio_config::RedisUrl;
 use mercurio_domain::TenantId;
 use mercurio_domain::limits::{Bucket, Limits};
-use mercurio_observability::chain;
+use mercurio_observability::{chain, keys};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisError, Script};
 use slog::{Logger, info, warn};
@@ -130,7 +130,7 @@ impl SharedBuckets {
         // Of the requests that wait at the same time one tells.
         if self.set_connection(None).is_some() {
             warn!(self.log, "redis does not answer: rate limits are this server's share";
-                "error" => why, "servers" => self.servers());
+                keys::ERROR => why, keys::SERVERS => self.servers());
             self.lost.notify_one();
         }
         None
@@ -152,7 +152,7 @@ impl SharedBuckets {
                 && !told
             {
                 warn!(self.log, "redis can't be reached: rate limits are this server's share";
-                    "error" => chain(error), "servers" => self.servers());
+                    keys::ERROR => chain(error), keys::SERVERS => self.servers());
             }
             // Whoever gave up the connection has told.
             told = true;
@@ -177,7 +177,7 @@ impl SharedBuckets {
             if !serves {
                 // Once it has answered in time, and not before.
                 self.set_connection(Some(connection.clone()));
-                info!(self.log, "redis decides rate limits"; "servers" => self.servers());
+                info!(self.log, "redis decides rate limits"; keys::SERVERS => self.servers());
                 serves = true;
             }
             if timeout(HEARTBEAT, self.lost.notified()).await.is_ok() {

@@ -1,13 +1,15 @@
 //! Whether the process serves, whether it can store events, and how it is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::StatusCode};
-use mercurio_domain::store::{Backend, Store};
-use mercurio_observability::process;
+use mercurio_domain::store::{Backend, SchemaState, Store};
+use mercurio_observability::{context, process};
 use serde::Serialize;
+use slog::{error, info};
 use tokio::sync::Mutex;
 
 use crate::edge::KeepBody;
@@ -23,9 +25,10 @@ const PING_LIFETIME: Duration = Duration::from_secs(1);
 pub struct DatabaseProbe {
     store: Arc<dyn Store>,
     last: Mutex<Option<(Instant, Ping)>>,
+    schema_usable: AtomicBool,
 }
 
-/// An answer of the database, or that there was none.
+/// An answer of the database with a schema that is ours, or that there was none.
 #[derive(Debug, Clone, Copy)]
 pub struct Ping {
     available: bool,
@@ -36,7 +39,7 @@ impl DatabaseProbe {
     /// A probe that has not asked yet.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, last: Mutex::new(None) }
+        Self { store, last: Mutex::new(None), schema_usable: AtomicBool::new(true) }
     }
 
     /// Asks the database, unless it was asked within the last second. Never takes longer than the timeout of a ping.
@@ -52,13 +55,35 @@ impl DatabaseProbe {
             return ping;
         }
         let (store, start) = (Arc::clone(&self.store), Instant::now());
-        let asked = tokio::task::spawn_blocking(move || store.ping().is_ok());
+        let asked = tokio::task::spawn_blocking(move || {
+            let answered = store.ping().map(|()| start.elapsed());
+            // Another release may have migrated it since, or somebody restored an old copy.
+            let usable = store.schema_state().is_ok_and(|schema| schema == SchemaState::Current);
+            answered.ok().map(|latency| (latency, usable))
+        });
         let ping = match tokio::time::timeout(PING_TIMEOUT, asked).await {
-            Ok(Ok(available)) => Ping { available, latency: start.elapsed() },
-            _ => away,
+            Ok(Ok(Some((latency, usable)))) => {
+                self.tell_schema(usable);
+                Ping { available: usable, latency }
+            }
+            Ok(_) => Ping { available: false, latency: start.elapsed() },
+            Err(_) => away,
         };
         *last = Some((Instant::now(), ping));
         ping
+    }
+}
+
+impl DatabaseProbe {
+    /// Logs that the schema is not this program's any more, or is so again.
+    fn tell_schema(&self, usable: bool) {
+        if self.schema_usable.swap(usable, Ordering::Relaxed) != usable {
+            if usable {
+                info!(context::current(), "the schema of the database is this program's again");
+            } else {
+                error!(context::current(), "the schema of the database is not this program's");
+            }
+        }
     }
 }
 

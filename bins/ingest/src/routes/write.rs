@@ -4,6 +4,7 @@
 //! that the decision belongs to, never here.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use actix_web::http::header::{FORWARDED, HeaderName, USER_AGENT, X_FORWARDED_FOR};
 use actix_web::web::{Data, Payload};
@@ -14,10 +15,11 @@ use mercurio_domain::limits::MAX_IDEMPOTENCY_KEY_CHARS;
 use mercurio_domain::schema_version::SchemaVersion;
 use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::{Fault, Outcome, Verdict};
-use mercurio_domain::{Source, Timestamp};
+use mercurio_domain::{Source, TenantId, Timestamp};
 use mercurio_enrichment::{Edge, client_address};
-use mercurio_observability::context;
 use mercurio_observability::request_line::EventCounts;
+use mercurio_observability::{Stage, context};
+use mercurio_pipeline::writer::QueueTime;
 use mercurio_pipeline::{Envelope, IdSource, ParseError, parse, sift};
 use serde::Serialize;
 
@@ -124,13 +126,15 @@ async fn store(
         None => IdSource::Generated(state.ids.as_ref()),
     };
     let mut sifted = sift(envelope.items, &reception, ids);
+    RequestFacts::end_stage(request, Stage::Parse);
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
     let enrichment = state.enricher.request(&Edge { client_ip: client_ip(state, request), user_agent });
     let events = sifted.take_events().into_iter().map(|event| enrichment.enrich(event)).collect();
-    let outcomes =
-        state.submit(Submission { owner, received_at, monthly_events: limits.monthly_events, events }).await?;
+    RequestFacts::end_stage(request, Stage::Enrich);
+    let submission = Submission { owner, received_at, monthly_events: limits.monthly_events, events };
+    let outcomes = submit(state, request, submission).await?;
     let verdicts = sifted.verdicts(&outcomes);
-    count_rejections(state, &verdicts);
+    count_rejections(state, owner.tenant_id, &verdicts);
     RequestFacts::tell(request, |facts| facts.events = Some(counts_of(&verdicts)));
     Ok(verdicts)
 }
@@ -142,7 +146,24 @@ async fn read_body(
     payload: Payload,
 ) -> Result<actix_web::web::Bytes, Problem> {
     let limits = body::BodyLimits { max_bytes: caller.limits.max_body_bytes, timeout: state.settings.request_timeout };
-    body::read(request, payload, limits, &state.metrics).await
+    let body = body::read(request, payload, limits, &state.metrics).await;
+    RequestFacts::end_stage(request, Stage::Receive);
+    body
+}
+
+/// Waits for the commit, and notes how long the queue and the transaction took.
+async fn submit(state: &AppState, request: &HttpRequest, submission: Submission) -> Result<Vec<Outcome>, Problem> {
+    let (start, queued) = (Instant::now(), QueueTime::default());
+    let outcomes = state.submit(submission, &queued).await;
+    let end = Instant::now();
+    RequestFacts::tell(request, |facts| {
+        let began = queued.get().map_or(end, |queued| start + queued);
+        facts.stages.note(Stage::Queue, start, began);
+        if began < end {
+            facts.stages.note(Stage::Commit, began, end);
+        }
+    });
+    outcomes
 }
 
 /// What the headers of a write say beside the key.
@@ -216,10 +237,11 @@ fn counts_of(verdicts: &[Verdict]) -> EventCounts {
     counts
 }
 
-/// Counts each rejected event once for each of its codes.
-fn count_rejections(state: &AppState, verdicts: &[Verdict]) {
+/// Counts each rejected event once for each of its codes, and logs a few.
+fn count_rejections(state: &AppState, tenant_id: TenantId, verdicts: &[Verdict]) {
     for verdict in verdicts {
         let Verdict::Rejected(rejection) = verdict else { continue };
+        state.rejection_log.tell(&context::current(), tenant_id, rejection);
         for (index, fault) in rejection.faults.iter().enumerate() {
             if !rejection.faults[..index].iter().any(|before| before.code == fault.code) {
                 state.metrics.record_rejections(fault.code.as_str(), 1);

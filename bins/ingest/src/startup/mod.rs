@@ -6,6 +6,7 @@
 mod first_run;
 mod observer;
 mod probe;
+mod signals;
 
 use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,22 +14,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
-use mercurio_config::{Config, ConfigError, RedisUrl};
+use mercurio_config::{Config, ConfigError, RedisUrl, Setting};
 use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{Backend, SchemaState, Store, StoreError};
 use mercurio_domain::verdict::FaultCode;
 use mercurio_enrichment::{Enricher, EnricherOptions, GeoDatabase};
-use mercurio_observability::logger::DroppedLines;
+use mercurio_observability::logger::LogGuard;
 use mercurio_observability::metrics::MetricSettings;
 use mercurio_observability::{
-    LogFormat, LogOutput, LogSettings, Metrics, TraceError, TraceSettings, Traces, chain, context, log_bridge, logger,
-    panic_hook,
+    LogFormat, LogOutput, LogSettings, Metrics, TraceError, TraceSettings, Traces, chain, context, keys, log_bridge,
+    logger, panic_hook,
 };
 use mercurio_pipeline::Writer;
 use mercurio_storage::StoreOptions;
 use slog::{Logger, info, warn};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::app;
 use crate::catalog_watch::CatalogWatch;
@@ -36,6 +36,7 @@ use crate::clock::{SystemClock, UuidV7Ids};
 use crate::key_cache::KeyCache;
 use crate::key_uses::KeyUses;
 use crate::rate_limit::{RateLimits, SharedBuckets};
+use crate::rejection_log::RejectionLog;
 use crate::routes::Surface;
 use crate::routes::health::DatabaseProbe;
 use crate::state::{AppState, Lifecycle};
@@ -43,6 +44,7 @@ use crate::transport::{Options, Servers};
 
 pub use observer::LogObserver;
 pub use probe::{NotReady, probe};
+use signals::Stop;
 
 /// How long a process that ends waits for a collector to take its last spans.
 const TRACES_GRACE: Duration = Duration::from_secs(2);
@@ -109,27 +111,30 @@ pub fn run(config: Config) -> Result<(), StartError> {
     let format = config.log_format.unwrap_or(if terminal { LogFormat::Terminal } else { LogFormat::Json });
     let (log, guard) = logger::build(LogSettings::new(format, config.log_level), LogOutput::Stdout);
     context::set_root(log.clone());
-    log_bridge::install(log.clone(), config.log_level).ok();
+    log_bridge::install(log.clone()).ok();
     panic_hook::install(log.clone());
-    let result = actix_web::rt::System::new().block_on(serve(config, log.clone(), guard.dropped_lines(), terminal));
+    let result = actix_web::rt::System::new().block_on(serve(config, log.clone(), &guard, terminal));
     if let Err(error) = &result {
-        slog::error!(log, "the server stops"; "error" => chain(error));
+        slog::error!(log, "the server stops"; keys::ERROR => chain(error));
     }
     drop(log);
     drop(guard);
     result
 }
 
-async fn serve(config: Config, log: Logger, dropped: DroppedLines, terminal: bool) -> Result<(), StartError> {
+async fn serve(config: Config, log: Logger, guard: &LogGuard, terminal: bool) -> Result<(), StartError> {
     // Before anything is promised: from here on a signal to stop is heard.
     let mut stop = Stop::listen()?;
+    signals::follow(guard.level(), log.clone())?;
+    let in_force = SettingsInForce(config.in_force.clone());
+    info!(log, "settings in force"; keys::SETTINGS => slog::Serde(in_force), keys::VERSION => env!("CARGO_PKG_VERSION"));
     let store = open_store(&config, &log)?;
     let first_key = first_run::provision_if_empty(store.as_ref(), SystemClock.now())?;
     let metrics = Metrics::with(&MetricSettings {
         max_tenants: config.metrics_tenants,
         rejection_codes: FaultCode::ALL.iter().map(|code| code.as_str()).collect(),
     });
-    metrics.watch_log(dropped);
+    metrics.watch_log(guard.dropped_lines());
     let observer = Arc::new(LogObserver::new(log.clone(), Arc::clone(&metrics)));
     let writer = Writer::start(Arc::clone(&store) as Arc<_>, &config.writer, observer)
         .map_err(|source| StartError::Io { what: "the writer's threads can't be started".to_owned(), source })?;
@@ -152,6 +157,7 @@ async fn serve(config: Config, log: Logger, dropped: DroppedLines, terminal: boo
         ids: Arc::new(UuidV7Ids),
         metrics,
         traces: start_traces(&config, &log)?.map(Arc::new),
+        rejection_log: RejectionLog::new(config.log_rejections_per_second),
         settings: config.settings.clone(),
         lifecycle: Lifecycle::default(),
     });
@@ -159,13 +165,13 @@ async fn serve(config: Config, log: Logger, dropped: DroppedLines, terminal: boo
     std::thread::spawn(move || warm.enricher.warm_up());
     let (servers, addrs) = listen(&config, &state, &log)?;
     for addr in &addrs {
-        info!(log, "listening"; "addr" => addr.to_string(), "version" => env!("CARGO_PKG_VERSION"));
+        info!(log, "listening"; keys::ADDR => addr.to_string(), keys::VERSION => env!("CARGO_PKG_VERSION"));
     }
     if let (Some(key), Some(addr)) = (first_key, addrs.first()) {
         first_run::greet(&mut std::io::stderr().lock(), &key, *addr, terminal).ok();
     }
     let gently = stop.told().await;
-    let stopped = shut_down(&config, &state, &log, servers, &writer, gently).await;
+    let stopped = shut_down(&config, &state, &log, servers, &writer, (&mut stop, gently)).await;
     if let Some(shared) = shared {
         shared.close();
     }
@@ -203,7 +209,7 @@ fn open_store(config: &Config, log: &Logger) -> Result<Arc<dyn Store>, StartErro
     // SQLite belongs to this process; PostgreSQL may serve others, and is changed only by leave.
     if store.backend() == Backend::Sqlite || config.auto_migrate {
         for migration in store.migrate()? {
-            info!(log, "migrated the database"; "migration" => migration);
+            info!(log, "migrated the database"; keys::MIGRATION => migration);
         }
     }
     match store.schema_state()? {
@@ -259,13 +265,14 @@ async fn shut_down(
     log: &Logger,
     servers: Servers,
     writer: &Writer,
-    gently: bool,
+    (stop, gently): (&mut Stop, bool),
 ) -> Result<(), StartError> {
     state.drain();
-    info!(log, "told to stop"; "queue_depth" => state.writer.depth().events);
+    info!(log, "told to stop"; keys::QUEUE_DEPTH => state.writer.depth().events);
     if gently {
         // Whoever balances load asks for readiness now and then, and goes on sending until it has heard.
-        tokio::time::sleep(config.shutdown_delay).await;
+        // Told a second time, it waits no longer.
+        tokio::time::timeout(config.shutdown_delay, stop.told()).await.ok();
     }
     let deadline = Instant::now() + config.shutdown_grace;
     let stopped = tokio::time::timeout(config.shutdown_grace, servers.stop()).await.is_ok();
@@ -276,7 +283,7 @@ async fn shut_down(
         info!(log, "stopped");
         return Ok(());
     }
-    warn!(log, "the grace is over"; "queue_depth" => state.writer.depth().events);
+    warn!(log, "the grace is over"; keys::QUEUE_DEPTH => state.writer.depth().events);
     Err(StartError::GraceOver)
 }
 
@@ -290,25 +297,12 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, addr.port())
 }
 
-/// The signals by which a process is told to stop.
-struct Stop {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
+/// The settings as an object: name and value, secrets hidden.
+#[derive(Clone)]
+struct SettingsInForce(Vec<Setting>);
 
-impl Stop {
-    fn listen() -> Result<Self, StartError> {
-        let listen = |kind| {
-            signal(kind).map_err(|source| StartError::Io { what: "signals can't be listened to".to_owned(), source })
-        };
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    /// Waits for one; `true` for SIGTERM, by which a supervisor asks, `false` for Ctrl-C.
-    async fn told(&mut self) -> bool {
-        tokio::select! {
-            _ = self.terminate.recv() => true,
-            _ = self.interrupt.recv() => false,
-        }
+impl serde::Serialize for SettingsInForce {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|setting| (setting.name, &setting.value)))
     }
 }

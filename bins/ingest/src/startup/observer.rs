@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mercurio_domain::store::StoreError;
-use mercurio_observability::{Metrics, chain};
+use mercurio_observability::{Metrics, chain, keys};
 use mercurio_pipeline::WriterObserver;
 use mercurio_pipeline::writer::Committed;
 use slog::{Logger, debug, error, info, warn};
@@ -31,7 +31,7 @@ impl WriterObserver for LogObserver {
     fn committed(&self, Committed { submissions, events, bytes, took }: Committed) {
         self.metrics.record_group(events as u64, bytes as u64, took);
         debug!(self.log, "committed a group";
-            "submissions" => submissions, "events" => events, "duration_ms" => took.as_secs_f64() * 1e3);
+            keys::SUBMISSIONS => submissions, keys::EVENTS => events, keys::DURATION_MS => took.as_secs_f64() * 1e3);
     }
 
     fn split(&self) {
@@ -44,9 +44,9 @@ impl WriterObserver for LogObserver {
 
     fn failed(&self, submissions: usize, error: &StoreError) {
         if error.is_unavailable() {
-            warn!(self.log, "a group could not be written"; "submissions" => submissions, "error" => chain(error));
+            warn!(self.log, "a group could not be written"; keys::SUBMISSIONS => submissions, keys::ERROR => chain(error));
         } else {
-            error!(self.log, "the store refused a group"; "submissions" => submissions, "error" => chain(error));
+            error!(self.log, "the store refused a group"; keys::SUBMISSIONS => submissions, keys::ERROR => chain(error));
         }
     }
 

@@ -20,6 +20,7 @@ use mercurio_enrichment::{Enricher, EnricherOptions, TrustedProxies};
 use mercurio_ingest::app::app;
 use mercurio_ingest::key_cache::KeyCache;
 use mercurio_ingest::rate_limit::RateLimits;
+use mercurio_ingest::rejection_log::RejectionLog;
 use mercurio_ingest::routes::Surface;
 use mercurio_ingest::routes::health::DatabaseProbe;
 use mercurio_ingest::state::{AppState, Lifecycle};
@@ -69,8 +70,10 @@ impl House {
             ids: Arc::new(CountingIds::default()),
             metrics: Metrics::new(),
             traces: None,
+            rejection_log: RejectionLog::new(5),
             settings: Settings {
                 limits,
+                slow_request: None,
                 request_timeout: Duration::from_secs(30),
                 commit_timeout: Duration::from_secs(30),
                 trusted_proxies: TrustedProxies::default(),

@@ -27,4 +27,6 @@ mod stop;
 #[cfg(test)]
 mod traces;
 #[cfg(test)]
+mod watch;
+#[cfg(test)]
 mod watched;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mercurio_domain::testing::{at, provisioning};
 use mercurio_storage::testing::TestDatabase;
@@ -70,6 +70,25 @@ impl Server {
     /// The address for operators, where it has one.
     pub(crate) fn second_addr(&self) -> SocketAddr {
         wait_for(&self.listening.lock().unwrap())
+    }
+
+    /// Waits for a line of the log with that message, which must come.
+    pub(crate) fn line(&self, message: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = self.lines(message).pop() {
+                return line;
+            }
+            assert!(Instant::now() < deadline, "no line {message:?} in {:?}", self.stdout.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The lines with that message so far.
+    pub(crate) fn lines(&self, message: &str) -> Vec<Value> {
+        let stdout = self.stdout.lock().unwrap();
+        let lines = stdout.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["msg"] == message).collect()
     }
 
     /// Ends it as a power cut would.

@@ -75,7 +75,9 @@ fn a_traced_request_reaches_the_collector_and_its_trace_id_the_log() {
     }
     let has = |text: &str| all.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(all.starts_with(b"POST /v1/traces HTTP/1.1"), "{}", String::from_utf8_lossy(&all[..40.min(all.len())]));
-    for name in ["POST /v1/events/batch", "service.name"] {
+    for name in
+        ["POST /v1/events/batch", "service.name", "authenticate", "receive", "parse", "enrich", "queue", "commit"]
+    {
         assert!(has(name), "{name}");
     }
     assert!(!has("/health/live"), "probes are not traced");

@@ -28,7 +28,7 @@ pub(super) fn run(shared: &Shared) {
 fn write(shared: &Shared, group: Vec<Pending>) {
     let (mut submissions, mut answers) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
     for pending in group {
-        shared.observer.waited(pending.waited());
+        shared.observer.waited(pending.end_wait());
         submissions.push(pending.submission);
         answers.push(pending.answer);
     }

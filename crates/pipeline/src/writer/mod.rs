@@ -16,6 +16,7 @@ mod queue;
 mod split;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -189,6 +190,23 @@ pub struct WriterHandle {
     shared: Arc<Shared>,
 }
 
+/// How long a submission waited for its group. Clones tell of the same one.
+#[derive(Debug, Clone, Default)]
+pub struct QueueTime(Arc<AtomicU64>);
+
+impl QueueTime {
+    fn set(&self, waited: Duration) {
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        self.0.store(nanos.max(1), Ordering::Relaxed);
+    }
+
+    /// `None`: it waits still, or was never taken.
+    #[must_use]
+    pub fn get(&self) -> Option<Duration> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|nanos| *nanos > 0).map(Duration::from_nanos)
+    }
+}
+
 /// How full the queue is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueDepth {
@@ -208,17 +226,34 @@ impl WriterHandle {
     /// # Errors
     /// [`SubmitError`].
     pub async fn submit(&self, submission: Submission) -> Result<Vec<Outcome>, SubmitError> {
-        let answer = self.enqueue(submission)?;
+        self.submit_timed(submission, &QueueTime::default()).await
+    }
+
+    /// As [`WriterHandle::submit`]; `queued` tells, during and afterwards, how long the submission waited for its group.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn submit_timed(&self, submission: Submission, queued: &QueueTime) -> Result<Vec<Outcome>, SubmitError> {
+        let answer = self.enqueue_timed(submission, queued)?;
         // A lane that is gone without an answer has ended the process.
         answer.await.unwrap_or(Err(SubmitError::Unavailable))
     }
 
+    #[cfg(test)]
     fn enqueue(
         &self,
         submission: Submission,
     ) -> Result<oneshot::Receiver<Result<Vec<Outcome>, SubmitError>>, SubmitError> {
+        self.enqueue_timed(submission, &QueueTime::default())
+    }
+
+    fn enqueue_timed(
+        &self,
+        submission: Submission,
+        queued: &QueueTime,
+    ) -> Result<oneshot::Receiver<Result<Vec<Outcome>, SubmitError>>, SubmitError> {
         let (answer, receiver) = oneshot::channel();
-        self.shared.queue.push(Pending::new(submission, answer))?;
+        self.shared.queue.push(Pending::new(submission, answer, queued.clone()))?;
         Ok(receiver)
     }
 

@@ -13,7 +13,7 @@ use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::Outcome;
 use tokio::sync::oneshot;
 
-use super::{QueueDepth, SubmitError, WriterOptions};
+use super::{QueueDepth, QueueTime, SubmitError, WriterOptions};
 
 /// A submission that waits, and where its answer goes.
 pub(super) struct Pending {
@@ -21,17 +21,24 @@ pub(super) struct Pending {
     pub(super) answer: oneshot::Sender<Result<Vec<Outcome>, SubmitError>>,
     bytes: usize,
     since: Instant,
+    queued: QueueTime,
 }
 
 impl Pending {
-    pub(super) fn new(submission: Submission, answer: oneshot::Sender<Result<Vec<Outcome>, SubmitError>>) -> Self {
+    pub(super) fn new(
+        submission: Submission,
+        answer: oneshot::Sender<Result<Vec<Outcome>, SubmitError>>,
+        queued: QueueTime,
+    ) -> Self {
         let bytes = submission.size_bytes();
-        Self { submission, answer, bytes, since: Instant::now() }
+        Self { submission, answer, bytes, since: Instant::now(), queued }
     }
 
-    /// How long it has waited.
-    pub(super) fn waited(&self) -> Duration {
-        self.since.elapsed()
+    /// Its wait is over. How long it was.
+    pub(super) fn end_wait(&self) -> Duration {
+        let waited = self.since.elapsed();
+        self.queued.set(waited);
+        waited
     }
 
     fn events(&self) -> usize {
