@@ -16,6 +16,7 @@ pub mod key_uses;
 pub mod problem;
 pub mod rate_limit;
 pub mod rejection_log;
+pub mod retention;
 pub mod routes;
 pub mod startup;
 pub mod state;

@@ -92,7 +92,7 @@ const PREFIX: &str = "MERCURIO_";
 const OF_OTHERS: [&str; 2] = ["MERCURIO_TEST_", "MERCURIO_API_KEY"];
 
 /// The settings of limits, and what they count. A tenant may have its own in their place.
-const LIMITS: [(&str, LimitName, &str); 10] = [
+const LIMITS: [(&str, LimitName, &str); 11] = [
     ("MERCURIO_MAX_BODY_BYTES", LimitName::MaxBodyBytes, "bytes"),
     ("MERCURIO_MAX_BATCH_EVENTS", LimitName::MaxBatchEvents, "events"),
     ("MERCURIO_MAX_EVENT_BYTES", LimitName::MaxEventBytes, "bytes"),
@@ -103,6 +103,7 @@ const LIMITS: [(&str, LimitName, &str); 10] = [
     ("MERCURIO_REQUESTS_PER_SECOND", LimitName::RequestsPerSecond, "requests a second"),
     ("MERCURIO_REQUESTS_BURST", LimitName::RequestsBurst, "requests"),
     ("MERCURIO_MONTHLY_EVENTS", LimitName::MonthlyEvents, "events"),
+    ("MERCURIO_RETENTION_DAYS", LimitName::RetentionDays, "days"),
 ];
 
 /// Where the address of PostgreSQL got lost on its way, events must not go into a file that nobody looks for.

@@ -88,6 +88,10 @@ macro_rules! catalog_port {
         }
 
         impl ::mercurio_domain::store::Housekeeping for $store {
+            fn lease(&self) -> Result<Option<Box<dyn ::mercurio_domain::store::Lease>>, StoreError> {
+                self.leasing()
+            }
+
             fn count_events(&self, owner: Owner) -> Result<u64, StoreError> {
                 Ok(self.reading(|connection| removal::count_events(connection, owner))?)
             }

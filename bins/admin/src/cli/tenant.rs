@@ -118,7 +118,7 @@ struct DeleteWords {
     name = "limits",
     help_triggers("-h", "--help", "help"),
     example = "{command_name} --tenant Acme --set events_per_second=500 --set max_batch_events=100 --unset max_body_bytes",
-    note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds,\nevents_per_second, events_burst, requests_per_second, requests_burst, monthly_events. Each means what the setting of that name means."
+    note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds,\nevents_per_second, events_burst, requests_per_second, requests_burst, monthly_events,\nretention_days. Each means what the setting of that name means."
 )]
 struct LimitsWords {
     /// the tenant

@@ -37,6 +37,7 @@ use crate::key_cache::KeyCache;
 use crate::key_uses::KeyUses;
 use crate::rate_limit::{RateLimits, SharedBuckets};
 use crate::rejection_log::RejectionLog;
+use crate::retention::Retention;
 use crate::routes::Surface;
 use crate::routes::health::DatabaseProbe;
 use crate::state::{AppState, Lifecycle};
@@ -144,6 +145,7 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard, terminal: bool) ->
     let watch = CatalogWatch::start(Arc::clone(&store), keys.clone(), Arc::clone(&key_uses), log.clone()).map_err(
         |source| StartError::Io { what: "the thread that watches the catalogue can't be started".to_owned(), source },
     )?;
+    let retention = start_retention(&store, &config, &log)?;
     let shared = config.redis_url.clone().map(|url| share_limits(url, &config, &log));
     let state = Data::new(AppState {
         writer: writer.handle(),
@@ -171,6 +173,7 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard, terminal: bool) ->
         first_run::greet(&mut std::io::stderr().lock(), &key, *addr, terminal).ok();
     }
     let gently = stop.told().await;
+    drop(retention);
     let stopped = shut_down(&config, &state, &log, servers, &writer, (&mut stop, gently)).await;
     if let Some(shared) = shared {
         shared.close();
@@ -194,6 +197,12 @@ fn start_traces(config: &Config, log: &Logger) -> Result<Option<Traces>, StartEr
         service_version: env!("CARGO_PKG_VERSION"),
     };
     Ok(Some(Traces::start(&settings, log.clone())?))
+}
+
+fn start_retention(store: &Arc<dyn Store>, config: &Config, log: &Logger) -> Result<Retention, StartError> {
+    Retention::start(Arc::clone(store), Arc::new(SystemClock), config.settings.limits, log.clone()).map_err(|source| {
+        StartError::Io { what: "the thread that removes old events can't be started".to_owned(), source }
+    })
 }
 
 /// Starts the task that reaches Redis.

@@ -100,7 +100,7 @@ async fn a_key_can_ask_for_its_limits() {
             "limits": {
                 "max_body_bytes": 262_144, "max_batch_events": 50, "max_event_bytes": 32_768, "max_event_age_days": 0,
                 "max_event_future_seconds": 300, "events_per_second": 1, "events_burst": 100,
-                "requests_per_second": 0, "requests_burst": 0, "monthly_events": 0,
+                "requests_per_second": 0, "requests_burst": 0, "monthly_events": 0, "retention_days": 0,
             },
             "remaining": {"requests": null, "events": {"remaining": 70, "burst": 100, "reset_seconds": 30}, "monthly_events": null},
         });

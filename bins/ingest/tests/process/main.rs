@@ -17,6 +17,8 @@ mod metrics;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod shared_limits;

@@ -66,6 +66,8 @@ pub struct Limits {
     pub requests_burst: u32,
     /// Events that a tenant may store in a calendar month (UTC), counted by when they were received; 0: no quota.
     pub monthly_events: u64,
+    /// Days for which events are kept, by the time of receipt; 0: for ever.
+    pub retention_days: u32,
 }
 
 impl Default for Limits {
@@ -81,6 +83,7 @@ impl Default for Limits {
             requests_per_second: REQUESTS_PER_SECOND,
             requests_burst: 0,
             monthly_events: 0,
+            retention_days: 0,
         }
     }
 }

@@ -57,7 +57,7 @@ macro_rules! limits {
 }
 
 /// How many limits there are.
-const COUNT: usize = 10;
+const COUNT: usize = 11;
 
 limits! {
     /// [`Limits::max_body_bytes`]
@@ -80,6 +80,8 @@ limits! {
     RequestsBurst = requests_burst in 0..=10_000_000;
     /// [`Limits::monthly_events`]
     MonthlyEvents = monthly_events in 0..=1_000_000_000_000;
+    /// [`Limits::retention_days`]
+    RetentionDays = retention_days in 0..=36_500;
 }
 
 /// Why a text sets no limit.

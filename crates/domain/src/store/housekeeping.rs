@@ -84,8 +84,25 @@ pub struct CatalogRows {
     pub api_keys: u64,
 }
 
+/// The right to remove old events unasked, which one server has at a time. Dropping it gives it up, and so does the end of
+/// the process.
+pub trait Lease: Send {
+    /// Makes sure that it still holds, and tells the time by the database's own clock; `None`: it has none.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is lost, or nobody knows.
+    fn hold(&mut self) -> Result<Option<Timestamp>, StoreError>;
+}
+
 /// What admins do with many events at once.
 pub trait Housekeeping: Send + Sync {
+    /// Asks for the right to remove old events unasked. `None`: another server has it. A removal that somebody asks for needs
+    /// none.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database does not answer.
+    fn lease(&self) -> Result<Option<Box<dyn Lease>>, StoreError>;
+
     /// How many events the workspace has.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod error;
 mod housekeeping;
 mod query;
 mod quota;
+mod retention;
 
 use std::fmt;
 
@@ -23,9 +24,10 @@ pub use catalog::{
     Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning, TenantRef,
 };
 pub use error::StoreError;
-pub use housekeeping::{CatalogRows, Housekeeping, KEY_DAYS, Person, Place, Removal, Removed};
+pub use housekeeping::{CatalogRows, Housekeeping, KEY_DAYS, Lease, Person, Place, Removal, Removed};
 pub use query::{CursorError, EventPage, EventQuery, Position};
 pub use quota::{Account, Refused};
+pub use retention::due_removals;
 
 /// Which database stands behind a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

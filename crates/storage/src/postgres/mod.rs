@@ -3,6 +3,7 @@
 mod catalog;
 mod events;
 mod examine;
+mod lease;
 mod quota;
 mod recent;
 mod removal;
@@ -22,8 +23,8 @@ use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
     AppendCounts, Appended, Backend, CatalogRows, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter,
-    KeyRequest, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store, StoreError,
-    Submission, TenantRef,
+    KeyRequest, Lease, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store,
+    StoreError, Submission, TenantRef,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
@@ -216,6 +217,10 @@ impl PostgresStore {
     fn provisioning(&self, request: &Provisioning) -> Result<Provisioned, Failed> {
         let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
         self.append_at(received_at, |connection| catalog::provision(connection, request))
+    }
+
+    fn leasing(&self) -> Result<Option<Box<dyn Lease>>, StoreError> {
+        lease::take(self.dedicated()?)
     }
 
     fn watching(&self) -> Result<watch::Watch, Failed> {

@@ -75,7 +75,12 @@ pub(super) fn remove_events(
         Position::Keys(tenant_id, key) => return keys(connection, which, (tenant_id, key)),
         Position::Partition(name, workspace_id, occurred_at) => (name, workspace_id, occurred_at),
     };
-    let mut partitions = partitions(connection, &name)?.into_iter();
+    let newest = match which {
+        Removal::Received { before, .. } => newest_with_old(*before),
+        Removal::Tenant(_) | Removal::Person { .. } => None,
+    };
+    let is_in_range = |partition: &String| newest.as_ref().is_none_or(|newest| !is_newer(partition, newest));
+    let mut partitions = partitions(connection, &name)?.into_iter().filter(is_in_range);
     let after_all = || (!matches!(which, Removal::Person { .. })).then(|| Position::Keys(i64::MIN, Uuid::nil()));
     let Some(partition) = partitions.next() else {
         return Ok(Removed { next: after_all().map(|position| position.place()), ..Removed::default() });
@@ -103,6 +108,18 @@ pub(super) fn remove_events(
         _ => partitions.next().map(Position::in_partition).or_else(after_all),
     };
     Ok(Removed { events: events.unsigned_abs(), keys: 0, next: next.map(|position| position.place()) })
+}
+
+/// The name of the last partition that can hold events that were received before `before`.
+fn newest_with_old(before: Timestamp) -> Option<String> {
+    let last = before.checked_add_micros(-1)?;
+    Some(format!("events_{}", last.to_datetime().format("%Y%m%d")))
+}
+
+/// Whether a partition is of a later day. Of one with a name of another form nobody knows.
+fn is_newer(partition: &str, newest: &str) -> bool {
+    let is_day = |name: &str| name.strip_prefix("events_").is_some_and(|day| day.len() == 8);
+    is_day(partition) && is_day(newest) && partition > newest
 }
 
 /// Drops a partition all of whose events were received before `before`. That takes a lock for which everybody waits, and so

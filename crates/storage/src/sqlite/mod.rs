@@ -3,6 +3,7 @@
 mod catalog;
 mod events;
 mod examine;
+mod lease;
 mod quota;
 mod removal;
 mod schema;
@@ -21,8 +22,8 @@ use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
     AppendCounts, Appended, Backend, CatalogRows, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter,
-    KeyRequest, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store, StoreError,
-    Submission, TenantRef,
+    KeyRequest, Lease, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store,
+    StoreError, Submission, TenantRef,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
@@ -160,6 +161,10 @@ impl SqliteStore {
 
     fn provisioning(&self, request: &Provisioning) -> Result<Provisioned, Failed> {
         self.changing(|connection| catalog::provision(connection, request))
+    }
+
+    fn leasing(&self) -> Result<Option<Box<dyn Lease>>, StoreError> {
+        Ok(Some(lease::take()))
     }
 
     fn watching(&self) -> Result<watch::Watch, Failed> {

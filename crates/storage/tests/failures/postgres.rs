@@ -244,3 +244,22 @@ fn a_server_that_crashes_and_comes_back_is_found_again() {
     assert_eq!(store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap(), [[Duplicate, Accepted]]);
     store.ping().unwrap();
 }
+
+#[test]
+fn one_store_at_a_time_may_remove_old_events_and_the_next_when_it_is_gone() {
+    let database = TestDatabase::postgres();
+    let (first, second) = (database.store(), database.another_store());
+    let mut lease = first.lease().unwrap().expect("nobody has it");
+    assert!(second.lease().unwrap().is_none());
+    assert!(lease.hold().unwrap().is_some(), "and it tells the time");
+    terminate_all(&mut beside(&database));
+    assert!(lease.hold().is_err(), "it is lost with its connection");
+    let next = second.lease().unwrap();
+    assert!(next.is_some() && first.lease().unwrap().is_none());
+    drop(next);
+    // A session ends a moment after its connection.
+    let begun = Instant::now();
+    while first.lease().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+}

@@ -4,7 +4,9 @@ use super::{MemoryStore, State};
 use crate::clock::Timestamp;
 use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
-use crate::store::{CatalogChange, CatalogRows, Housekeeping, Person, Place, Position, Removal, Removed, StoreError};
+use crate::store::{
+    CatalogChange, CatalogRows, Housekeeping, Lease, Person, Place, Position, Removal, Removed, StoreError,
+};
 use crate::tenant::TenantStatus;
 
 const STEP: usize = 2;
@@ -74,7 +76,21 @@ impl State {
     }
 }
 
+/// A memory belongs to one process.
+struct Only;
+
+impl Lease for Only {
+    fn hold(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+}
+
 impl Housekeeping for MemoryStore {
+    fn lease(&self) -> Result<Option<Box<dyn Lease>>, StoreError> {
+        drop(self.available()?);
+        Ok(Some(Box::new(Only)))
+    }
+
     fn count_events(&self, owner: Owner) -> Result<u64, StoreError> {
         let state = self.available()?;
         Ok(state.events.values().flatten().filter(|event| event.owner == owner).count() as u64)

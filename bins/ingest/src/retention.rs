@@ -1,0 +1,160 @@
+//! One thread that removes events that are older than they are kept: at the start, and once a day after midnight in UTC.
+//!
+//! Of several servers on one database one does it, which the store decides. A removal is many short transactions, with
+//! pauses between them as long as they were, so that it never takes more than half of what a connection can do; cut off at any
+//! point, it goes on with the next server or the next start. Not here: how long events are kept, which are limits, and which
+//! removals follow from that, which is the domain's.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use mercurio_domain::limits::Limits;
+use mercurio_domain::store::{Lease, Removal, Removed, Store, StoreError, TenantRef, due_removals};
+use mercurio_domain::tenant::TenantStatus;
+use mercurio_domain::{Clock, TenantId, Timestamp};
+use mercurio_observability::{chain, keys};
+use slog::{Logger, info, warn};
+
+/// How often the thread looks whether there is something to do, and asks for the right to do it.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// The longest pause between two steps.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Tenants that are asked for at once.
+const PAGE: usize = 1_000;
+
+/// The thread. Dropping it tells it to end, and does not wait: whatever step it is in is whole or was never begun.
+pub struct Retention {
+    #[expect(dead_code, reason = "held for its end, of which the thread hears")]
+    stop: Sender<()>,
+}
+
+struct Keeper {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    log: Logger,
+    stop: Receiver<()>,
+    lease: Option<Box<dyn Lease>>,
+}
+
+/// Why a sweep came to no end.
+enum Cut {
+    /// The server ends.
+    Stopped,
+    /// The store failed; the next look begins anew.
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Cut {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Retention {
+    /// Starts the thread. `limits`: those of tenants that have none of their own.
+    ///
+    /// # Errors
+    /// If the operating system refuses a thread.
+    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, limits: Limits, log: Logger) -> std::io::Result<Self> {
+        let (sender, stop) = channel();
+        let mut keeper = Keeper { store, clock, limits, log, stop, lease: None };
+        std::thread::Builder::new().name("retention".to_owned()).spawn(move || keeper.run())?;
+        Ok(Self { stop: sender })
+    }
+}
+
+impl Keeper {
+    fn run(&mut self) {
+        let (mut done_on, mut has_told) = (None, false);
+        loop {
+            let today = self.clock.now().to_datetime().date_naive();
+            if done_on != Some(today) {
+                match self.sweep() {
+                    Ok(true) => (done_on, has_told) = (Some(today), false),
+                    // Another server does it, today and until it ends.
+                    Ok(false) => {}
+                    Err(Cut::Stopped) => return,
+                    Err(Cut::Failed(error)) => {
+                        self.lease = None;
+                        if !has_told {
+                            warn!(self.log, "old events can't be removed now"; keys::ERROR => chain(&error));
+                        }
+                        has_told = true;
+                    }
+                }
+            }
+            if self.is_stopped_within(LOOK_EVERY) {
+                return;
+            }
+        }
+    }
+
+    /// Removes all that is due, where this server may. Returns whether it may.
+    fn sweep(&mut self) -> Result<bool, Cut> {
+        if self.lease.is_none() {
+            self.lease = self.store.lease()?;
+        }
+        let Some(lease) = &mut self.lease else {
+            return Ok(false);
+        };
+        // What is removed is gone: of two clocks the one counts by which less is old.
+        let now = self.clock.now();
+        let now = lease.hold()?.map_or(now, |theirs| theirs.min(now));
+        for removal in due_removals(&self.kept_days()?, now) {
+            self.remove(&removal, now)?;
+        }
+        Ok(true)
+    }
+
+    /// For how many days each tenant's events are kept. One that is being deleted has none that are kept.
+    fn kept_days(&self) -> Result<Vec<(TenantId, u32)>, Cut> {
+        let (mut days, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.store.tenants(after, PAGE)?;
+            for tenant in page.iter().filter(|tenant| tenant.status != TenantStatus::Deleting) {
+                if let Some((_, overrides)) = self.store.tenant(&TenantRef::Id(tenant.id))? {
+                    days.push((tenant.id, overrides.over(self.limits).retention_days));
+                }
+            }
+            after = page.last().map(|tenant| tenant.id);
+            if page.len() < PAGE {
+                return Ok(days);
+            }
+        }
+    }
+
+    fn remove(&self, removal: &Removal, now: Timestamp) -> Result<(), Cut> {
+        let begun = Instant::now();
+        let mut sum = Removed::default();
+        let ended = self.remove_by_steps(removal, now, &mut sum);
+        // Whether or not it came to its end.
+        if (sum.events, sum.keys) != (0, 0)
+            && let Removal::Received { tenant_id, before } = removal
+        {
+            info!(self.log, "old events were removed";
+                keys::TENANT_ID => tenant_id.map(|id| id.0), keys::EVENTS => sum.events, "event_keys" => sum.keys,
+                "received_before" => before.to_string(), keys::DURATION_MS => begun.elapsed().as_secs_f64() * 1e3);
+        }
+        ended
+    }
+
+    fn remove_by_steps(&self, removal: &Removal, now: Timestamp, sum: &mut Removed) -> Result<(), Cut> {
+        loop {
+            let begun = Instant::now();
+            let step = self.store.remove_events(removal, now, sum.next.as_ref())?;
+            *sum = Removed { events: sum.events + step.events, keys: sum.keys + step.keys, next: step.next };
+            if sum.next.is_none() {
+                return Ok(());
+            }
+            if self.is_stopped_within(begun.elapsed().min(LONGEST_PAUSE)) {
+                return Err(Cut::Stopped);
+            }
+        }
+    }
+
+    fn is_stopped_within(&self, time: Duration) -> bool {
+        !matches!(self.stop.recv_timeout(time), Err(RecvTimeoutError::Timeout))
+    }
+}
