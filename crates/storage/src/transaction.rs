@@ -54,6 +54,29 @@ pub(crate) fn read<C: Driver, T>(
     repeat(pool, |connection| body(connection).map_err(|failure| (Stage::Begin, failure)))
 }
 
+/// Runs `body`, which only reads, in a transaction that `begin` opens: one statement or several, in one round trip.
+pub(crate) fn read_in<C: Driver, T>(
+    pool: &Pool<C>,
+    begin: &str,
+    mut body: impl FnMut(&mut C) -> Result<T, Failure>,
+) -> Result<T, Failed> {
+    repeat(pool, |connection| {
+        if let Err(error) = AnsiTransactionManager::begin_transaction_sql(connection, begin) {
+            // Its first statement may have opened the transaction.
+            connection.batch_execute("ROLLBACK").ok();
+            return Err((Stage::Begin, error.into()));
+        }
+        let read = body(connection);
+        let end = match read {
+            Ok(_) => AnsiTransactionManager::commit_transaction(connection),
+            Err(_) => AnsiTransactionManager::rollback_transaction(connection),
+        };
+        // There is nothing to lose. Where the end fails, the connection knows that it is broken, and is dropped.
+        end.ok();
+        read.map_err(|failure| (Stage::Begin, failure))
+    })
+}
+
 fn repeat<C: Driver, T>(
     pool: &Pool<C>,
     mut attempt: impl FnMut(&mut C) -> Result<T, (Stage, Failure)>,

@@ -21,9 +21,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Settings without which a commit is not on the disk, or not whole.
 const SETTINGS: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
 /// Tables, and what a server does with their rows.
-const RIGHTS: [(&str, &[&str]); 6] = [
+const RIGHTS: [(&str, &[&str]); 7] = [
     ("tenants", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("tenant_limits", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("tenant_usage", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("workspaces", &["SELECT", "INSERT", "DELETE"]),
     ("api_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("event_keys", &["SELECT", "INSERT", "DELETE"]),
@@ -113,6 +114,12 @@ fn missing_rights(connection: &mut PgConnection) -> Result<Vec<String>, Failure>
                 missing.push(format!("{right} on {table}"));
             }
         }
+    }
+    // Whoever is held to policies can't write by COPY.
+    let is_held = "COALESCE((SELECT bool_or(row_security_active(oid)) FROM pg_catalog.pg_class
+        WHERE oid IN (to_regclass('events'), to_regclass('event_keys'))), false)";
+    if diesel::select(diesel::dsl::sql::<Bool>(is_held)).get_result::<bool>(connection)? {
+        missing.push("BYPASSRLS".to_owned());
     }
     Ok(missing)
 }

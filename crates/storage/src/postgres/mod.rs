@@ -8,6 +8,7 @@ mod quota;
 mod recent;
 mod removal;
 mod schema;
+mod wall;
 mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,6 +49,7 @@ pub(crate) struct PostgresStore {
     days: events::Days,
     recent: recent::RecentKeys,
     short: quota::Short,
+    wall: wall::Wall,
     counts: Counts,
     conninfo: String,
 }
@@ -162,6 +164,7 @@ impl PostgresStore {
             days: events::Days::default(),
             recent: recent::RecentKeys::default(),
             short: quota::Short::default(),
+            wall: wall::Wall::default(),
             counts: Counts::default(),
             conninfo: conninfo.to_owned(),
         }
@@ -300,11 +303,11 @@ impl Store for PostgresStore {
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
-        Ok(transaction::read(&self.readers, |connection| events::event(connection, owner, event_id))?)
+        Ok(self.wall.read(&self.readers, owner.tenant_id, |connection| events::event(connection, owner, event_id))?)
     }
 
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
-        Ok(transaction::read(&self.readers, |connection| events::events(connection, owner, query))?)
+        Ok(self.wall.read(&self.readers, owner.tenant_id, |connection| events::events(connection, owner, query))?)
     }
 }
 
