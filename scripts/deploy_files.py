@@ -15,12 +15,26 @@ import yaml
 VARIABLES = {"$__rate_interval": "5m", "$instance": ".*", "$tenant": "1"}
 
 
+def dashboards():
+    """The dashboards, by the name of their file."""
+    return {path.name: json.loads(path.read_text()) for path in sorted(Path("deploy/grafana/dashboards").glob("*.json"))}
+
+
+def panels():
+    """Every query of a panel, as it stands: triples of dashboard, title and query."""
+    return [
+        (name, panel["title"], target["expr"])
+        for name, dashboard in dashboards().items()
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", [])
+    ]
+
+
 def expressions():
     """Every query of every dashboard, its variables filled in."""
     found = []
-    for path in sorted(Path("deploy/grafana/dashboards").glob("*.json")):
-        dashboard = json.loads(path.read_text())
-        queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    for path, dashboard in dashboards().items():
+        queries = [query for name, _, query in panels() if name == path]
         queries += [annotation["expr"] for annotation in dashboard["annotations"]["list"]]
         for query in queries:
             for name, value in VARIABLES.items():

@@ -8,8 +8,10 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 
+from ..deploy_files import VARIABLES, panels
 from .compose import Compose, environment_of
 from .dockerfile import Build, mount, weigh
 from .machine import Machine
@@ -141,6 +143,25 @@ def replace_servers(machine, key):
     return load.events
 
 
+# What only a server on SQLite tells, and what only a tenant with a quota has.
+EMPTY_HERE = {"Free space under SQLite", "Quota used"}
+
+
+def look_at_dashboards(prometheus):
+    """Every panel has something to show of what was done."""
+    empty, count = [], 0
+    for dashboard, title, query in panels():
+        for name, value in {**VARIABLES, "$__rate_interval": "2m", "$tenant": "1"}.items():
+            query = query.replace(name, value)
+        status, answer = ask(prometheus, "GET", "/api/v1/query?" + urllib.parse.urlencode({"query": query}))
+        assert status == 200, (query, answer)
+        count += 1
+        if not answer["data"]["result"] and title not in EMPTY_HERE:
+            empty.append(f"{dashboard}: {title}: {query}")
+    assert not empty, "\n".join(empty)
+    say(f"the dashboards' {count} queries have something to show, but for {', '.join(sorted(EMPTY_HERE))}")
+
+
 def use(machine):
     """What a person does with it."""
     made = machine.start("migrate", ["provision", "--tenant", "Acme", "--json"]).output()
@@ -163,6 +184,13 @@ def use(machine):
     for name in ("server", "server-2"):
         confined(machine.containers[name])
     sent = replace_servers(machine, key)
+    # A counter shows once it has grown between two looks of Prometheus, 15 seconds apart.
+    for _ in range(3):
+        assert ask(server, "POST", "/v1/events/batch", key, {"events": [{"event_nam": "n"}]})[0] == 422
+        assert ask(server, "POST", "/v1/events/batch", key + "0", batch)[0] == 401
+        assert ask(server, "GET", "/v1/events?limit=1", key)[0] == 200
+        time.sleep(16)
+    look_at_dashboards(prometheus)
     counted = machine.start("migrate", ["events", "count", "--tenant", "Acme", "--json"]).output()
     say(f"accepted under load: {sent}; in the database: {json.dumps(counted)}")
     return sent + 1, counted
