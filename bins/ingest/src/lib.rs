@@ -14,6 +14,7 @@ pub mod edge;
 pub mod key_cache;
 pub mod key_uses;
 pub mod problem;
+pub mod quota_watch;
 pub mod rate_limit;
 pub mod rejection_log;
 pub mod retention;

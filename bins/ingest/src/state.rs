@@ -20,6 +20,7 @@ use slog::error;
 use crate::key_cache::KeyCache;
 use crate::key_uses::KeyUses;
 use crate::problem::Problem;
+use crate::quota_watch::QuotaWatch;
 use crate::rate_limit::RateLimits;
 use crate::rejection_log::RejectionLog;
 use crate::routes::health::DatabaseProbe;
@@ -51,6 +52,8 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// Where traces of requests go, if anywhere.
     pub traces: Option<Arc<Traces>>,
+    /// How much of their quotas tenants have used.
+    pub quota_watch: QuotaWatch,
     /// Which rejected events leave a line in the log.
     pub rejection_log: RejectionLog,
     /// Settings.

@@ -33,6 +33,7 @@ async fn read(state: &AppState) -> Reading {
             fallbacks: appended.fallbacks,
             suspects: appended.suspects,
         },
+        quotas_used: state.quota_watch.used(&state.store, state.clock.now()).await,
         pools: pools
             .map(|load| PoolReading { pool: load.pool, busy: load.busy.into(), idle: load.idle.into() })
             .collect(),

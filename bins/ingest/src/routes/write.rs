@@ -82,6 +82,7 @@ pub async fn batch(state: Data<AppState>, request: HttpRequest, payload: Payload
 /// Finds out who is calling, and whether they may send another request.
 async fn admit(state: &AppState, request: &HttpRequest) -> Result<Caller, Problem> {
     let caller = authenticate(state, request, Some(Scope::EventsWrite), KeyPlaces::HeadersAndQuery).await?;
+    state.quota_watch.note(caller.owner.tenant_id, caller.limits.monthly_events);
     let taken = state.rate_limits.take_request(caller.owner.tenant_id, &caller.limits);
     admitted(state, request, "requests", taken)?;
     Ok(caller)

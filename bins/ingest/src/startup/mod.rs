@@ -35,6 +35,7 @@ use crate::catalog_watch::CatalogWatch;
 use crate::clock::{SystemClock, UuidV7Ids};
 use crate::key_cache::KeyCache;
 use crate::key_uses::KeyUses;
+use crate::quota_watch::QuotaWatch;
 use crate::rate_limit::{RateLimits, SharedBuckets};
 use crate::rejection_log::RejectionLog;
 use crate::retention::Retention;
@@ -159,6 +160,7 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard, terminal: bool) ->
         ids: Arc::new(UuidV7Ids),
         metrics,
         traces: start_traces(&config, &log)?.map(Arc::new),
+        quota_watch: QuotaWatch::new(config.metrics_tenants),
         rejection_log: RejectionLog::new(config.log_rejections_per_second),
         settings: config.settings.clone(),
         lifecycle: Lifecycle::default(),

@@ -19,6 +19,7 @@ use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore, provisionin
 use mercurio_enrichment::{Enricher, EnricherOptions, TrustedProxies};
 use mercurio_ingest::app::app;
 use mercurio_ingest::key_cache::KeyCache;
+use mercurio_ingest::quota_watch::QuotaWatch;
 use mercurio_ingest::rate_limit::RateLimits;
 use mercurio_ingest::rejection_log::RejectionLog;
 use mercurio_ingest::routes::Surface;
@@ -70,6 +71,7 @@ impl House {
             ids: Arc::new(CountingIds::default()),
             metrics: Metrics::new(),
             traces: None,
+            quota_watch: QuotaWatch::new(100),
             rejection_log: RejectionLog::new(5),
             settings: Settings {
                 limits,

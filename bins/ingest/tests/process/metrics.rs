@@ -44,7 +44,8 @@ fn promtool_accepts(text: &str) {
 fn check(house: &House, storage: &[&str]) {
     let mut redis = command(&house.database.url_text());
     // Nobody listens there: the server says so, and goes on.
-    let server = Server::with(redis.env("MERCURIO_REDIS_URL", "redis://127.0.0.1:1/0"));
+    redis.env("MERCURIO_REDIS_URL", "redis://127.0.0.1:1/0").env("MERCURIO_MONTHLY_EVENTS", "1000");
+    let server = Server::with(&mut redis);
     let mut client = Client::connect(server.addr).unwrap();
     let ids = ["a", "b", "a"].map(str::to_owned);
     assert_eq!(client.batch(&ids, &house.key).unwrap().json["duplicates"], 1);
@@ -66,6 +67,7 @@ fn check(house: &House, storage: &[&str]) {
         ("mercurio_http_requests_total{method=\"POST\",route=\"/v1/events/batch\",status=\"200\"}", 2.0),
         ("mercurio_http_requests_total{method=\"GET\",route=\"/v1/events/{event_id}\",status=\"404\"}", 1.0),
         ("mercurio_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"}", 1.0),
+        ("mercurio_tenant_quota_used_ratio{tenant_id=\"1\"}", 0.003),
         ("mercurio_batch_events_sum", 5.0),
         ("mercurio_writer_group_events_sum", 4.0),
         ("mercurio_writer_queue_wait_seconds_count", 2.0),

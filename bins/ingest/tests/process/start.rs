@@ -7,7 +7,7 @@ use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::server::{Server, command};
+use crate::server::{House, Server, command};
 
 /// Runs the binary to its end, which must come by itself.
 fn end(command: &mut Command) -> (i32, String) {
@@ -83,6 +83,48 @@ fn a_database_that_is_away_and_an_address_that_is_taken_are_told() {
     let (code, stderr) = end(command(&sqlite.url_text()).env("MERCURIO_ADDR", &addr));
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains(&addr), "{stderr}");
+}
+
+#[test]
+fn a_folder_in_which_nothing_can_be_made_is_told_by_its_name() {
+    // Not even root makes anything there.
+    let (code, stderr) = end(&mut command("sqlite:///proc/nowhere/mercurio.db"));
+    assert_eq!(code, 69, "{stderr}");
+    assert!(stderr.contains("/proc/nowhere") && stderr.contains("can't be made"), "{stderr}");
+}
+
+/// Runs a statement as the owner of the database.
+fn psql(database: &TestDatabase, statement: &str) {
+    let mut psql = Command::new("psql");
+    let output = psql.args(["-qX", "-v", "ON_ERROR_STOP=1", "-c", statement, &database.url_text()]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_schema_of_a_newer_release_is_left_alone() {
+    let database = TestDatabase::postgres();
+    psql(&database, "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')");
+    let (code, stderr) = end(&mut command(&database.url_text()));
+    assert_eq!(code, 78, "{stderr}");
+    assert!(stderr.contains("20991231000000") && stderr.contains("newer release"), "{stderr}");
+}
+
+#[test]
+fn a_database_that_may_only_be_read_takes_no_event_and_answers_so() {
+    let house = House::postgres();
+    psql(
+        &house.database,
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+    );
+    let server = house.start();
+    let mut client = Client::connect(server.addr).unwrap();
+    let answer = client.batch(&["a".to_owned()], &house.key).unwrap();
+    assert_eq!((answer.status, answer.json["code"].as_str()), (503, Some("storage_unavailable")));
+    assert!(answer.retry_after.is_some());
+    let page = client.get("/v1/events", &house.key).unwrap();
+    assert_eq!((page.status, page.json["events"].as_array().map(Vec::len)), (200, Some(0)), "what can be read is");
+    server.signal("INT");
+    assert_eq!(server.wait().0.code(), Some(0));
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Reading {
     pub key_cache_hits: u64,
     /// API keys for which the database was asked.
     pub key_cache_misses: u64,
+    /// The share of its monthly quota that a tenant has used, by its id.
+    pub quotas_used: Vec<(i64, f64)>,
     /// The Redis through which servers share rate limits, if they do.
     pub redis: Option<RedisReading>,
 }
@@ -90,6 +92,11 @@ impl Reading {
         version.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         registry.register("build_info", "The version of the program", version);
         self.register_pools(registry);
+        let used = Family::<[(&str, i64); 1], Gauge<f64, AtomicU64>>::default();
+        for (tenant_id, share) in &self.quotas_used {
+            used.get_or_create(&[("tenant_id", *tenant_id)]).set(*share);
+        }
+        registry.register("tenant_quota_used_ratio", "The share of its monthly quota that a tenant has used", used);
         if let Some(bytes) = self.storage_free_bytes {
             gauge(registry, "storage_free_bytes", "Free space where the database's file lies", bytes);
         }
