@@ -17,6 +17,7 @@ use mercurio_observability::{Stage, context, keys};
 use slog::warn;
 use url::form_urlencoded;
 
+use crate::client_ip::client_ip;
 use crate::edge::RequestFacts;
 use crate::key_cache::KeyLookupError;
 use crate::problem::{Problem, UnauthorizedReason};
@@ -52,7 +53,14 @@ pub async fn authenticate(
     scope: Option<Scope>,
     places: KeyPlaces,
 ) -> Result<Caller, Problem> {
-    let presented = presented_key(request, places).map_err(|reason| unauthorized(state, reason, reason.as_str()))?;
+    let presented = presented_key(request, places).map_err(|reason| {
+        // One without any key is no attempt.
+        if reason == UnauthorizedReason::Malformed {
+            warn!(context::current(), "an API key was refused";
+                keys::CLIENT_IP => shown_client(state, request), keys::REASON => reason.as_str());
+        }
+        unauthorized(state, reason, reason.as_str())
+    })?;
     let key = match state.keys.get(presented.id()).await {
         Ok(key) => key,
         Err(KeyLookupError::Overloaded) => {
@@ -64,7 +72,8 @@ pub async fn authenticate(
     let key = match usable(&presented, key.as_deref(), now) {
         Ok(key) => key,
         Err(reason) => {
-            warn!(context::current(), "an API key was refused"; keys::KEY_ID => presented.id().as_str(), keys::REASON => reason);
+            warn!(context::current(), "an API key was refused"; keys::KEY_ID => presented.id().as_str(),
+                keys::CLIENT_IP => shown_client(state, request), keys::REASON => reason);
             return Err(unauthorized(state, UnauthorizedReason::Invalid, reason));
         }
     };
@@ -96,6 +105,11 @@ fn usable<'a>(presented: &PresentedKey, key: Option<&'a ApiKey>, now: Timestamp)
         Some(key) if !key.is_usable_at(now) => Err("expired"),
         Some(key) => Ok(key),
     }
+}
+
+/// The client's address, as much of it as is kept.
+fn shown_client(state: &AppState, request: &HttpRequest) -> Option<String> {
+    client_ip(state, request).and_then(|address| state.enricher.client_ip_policy().text_of(address))
 }
 
 /// Counted, so that guessing is seen; the caller is told less.

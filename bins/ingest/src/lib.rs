@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod auth;
 pub mod body;
 pub mod catalog_watch;
+mod client_ip;
 pub mod clock;
 pub mod cors;
 pub mod edge;

@@ -69,6 +69,12 @@ impl Enricher {
         Self { client_ip, geo, user_agents: UserAgents::default() }
     }
 
+    /// How much of a client's address is kept.
+    #[must_use]
+    pub fn client_ip_policy(&self) -> ClientIpPolicy {
+        self.client_ip
+    }
+
     /// Compiles the patterns of user agents, which else the first request with a user agent does.
     ///
     /// Takes some tenths of a second once a process, and blocks for that long; see [`user_agent`]. Meant for a thread of

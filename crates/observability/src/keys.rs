@@ -70,6 +70,8 @@ keys! {
     POINTER = "pointer";
     /// Rejected events of the tenant that left no line, since the last that did.
     NOT_LOGGED = "not_logged";
+    /// The client's address, as much of it as `MERCURIO_CLIENT_IP` keeps.
+    CLIENT_IP = "client_ip";
     /// Why, in a word of a fixed list.
     REASON = "reason";
     /// The name of a signal.

@@ -104,10 +104,16 @@ impl<C: Clock + Clone> RateLimits<C> {
         let Some(shared) = self.shared.as_ref().filter(|_| answer.1.is_ok() && is_limited(limits)) else {
             return answer;
         };
-        if let Some(answer) = shared.take(tenant_id, limits, (1, events)).await {
+        let answer = shared.take(tenant_id, limits, (1, events)).await;
+        let limits = share(limits, shared.servers());
+        if let Some(answer) = answer {
+            // What passes now is gone from this server's share too, or the loss of Redis would give every tenant a second burst.
+            if answer.1.is_ok() {
+                self.shares.take_request(tenant_id, &limits).1.ok();
+                self.shares.take_events(tenant_id, &limits, events).1.ok();
+            }
             return answer;
         }
-        let limits = share(limits, shared.servers());
         let answer = self.shares.take_request(tenant_id, &limits);
         if answer.1.is_err() {
             return answer;

@@ -3,10 +3,9 @@
 //! Each handler shows the whole way of its events on one screen. What is decided about an event is decided in the stage
 //! that the decision belongs to, never here.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
-use actix_web::http::header::{FORWARDED, HeaderName, USER_AGENT, X_FORWARDED_FOR};
+use actix_web::http::header::{HeaderName, USER_AGENT};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use mercurio_domain::api_key::Scope;
@@ -16,7 +15,7 @@ use mercurio_domain::schema_version::SchemaVersion;
 use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::{Fault, Outcome, Verdict};
 use mercurio_domain::{Source, TenantId, Timestamp};
-use mercurio_enrichment::{Edge, client_address};
+use mercurio_enrichment::Edge;
 use mercurio_observability::request_line::EventCounts;
 use mercurio_observability::{Stage, context};
 use mercurio_pipeline::writer::QueueTime;
@@ -25,6 +24,7 @@ use serde::Serialize;
 
 use crate::auth::{Caller, KeyPlaces, authenticate};
 use crate::body;
+use crate::client_ip::client_ip;
 use crate::edge::RequestFacts;
 use crate::problem::{EventFaults, Problem};
 use crate::rate_limit::{Answer, Exceeded};
@@ -202,15 +202,6 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
         return Err(refused);
     }
     Ok(Some(key.to_owned()))
-}
-
-fn client_ip(state: &AppState, request: &HttpRequest) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip();
-    let values = |name: HeaderName| -> Vec<&str> {
-        request.headers().get_all(name).filter_map(|value| value.to_str().ok()).collect()
-    };
-    let (forwarded, x_forwarded_for) = (values(FORWARDED), values(X_FORWARDED_FOR));
-    Some(client_address(peer, &forwarded, &x_forwarded_for, &state.settings.trusted_proxies))
 }
 
 fn parse_problem(error: ParseError) -> Problem {

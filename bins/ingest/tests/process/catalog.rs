@@ -104,6 +104,19 @@ fn a_revocation_that_nobody_tells_of_is_bounded_by_the_caches_lifetime() {
 }
 
 #[test]
+fn a_refused_key_is_logged_by_its_id_and_its_clients_network_and_never_by_its_secret() {
+    let house = House::sqlite();
+    let server = crate::server::Server::with(
+        crate::server::command(&house.database.url_text()).env("MERCURIO_TRUSTED_PROXIES", "127.0.0.1"),
+    );
+    let mut client = crate::client::Client::connect(server.addr).unwrap();
+    assert_eq!(client.get("/v1/limits", "mk_abc_hunter2").unwrap().status, 401);
+    let line = server.line("an API key was refused");
+    assert_eq!((&line["reason"], &line["client_ip"]), (&"malformed".into(), &"127.0.0.0".into()));
+    assert!(line.get("key_id").is_none() && !line.to_string().contains("hunter2"), "{line}");
+}
+
+#[test]
 fn a_tenant_is_suspended_and_resumed_within_a_second_and_nothing_of_it_is_lost() {
     let mut pair = Pair::on(House::postgres(), &[LONG]);
     let id = pair.tenant_id();
