@@ -14,6 +14,7 @@ pub mod cors;
 pub mod edge;
 pub mod key_cache;
 pub mod key_uses;
+pub mod openapi;
 pub mod problem;
 pub mod quota_watch;
 pub mod rate_limit;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Everything that was added to an event. A part that is unknown is left out of the JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Enrichment {
     /// The network address of the client, in full or truncated to its network, as configured.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +43,7 @@ impl Enrichment {
 /// A kind of device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Device {
     /// `desktop`, `mobile`, `tablet`, `bot` or `other`.
     pub kind: String,
@@ -56,6 +58,7 @@ pub struct Device {
 /// A program and its version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Software {
     /// The name, without a version.
     pub name: String,
@@ -67,6 +70,7 @@ pub struct Software {
 /// A place on Earth, as exact as the database of addresses is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Geo {
     /// ISO 3166-1 alpha-2.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +89,7 @@ pub struct Geo {
 /// A page of a website.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page {
     /// The path of its URL.
     pub path: String,
@@ -93,6 +98,7 @@ pub struct Page {
 /// What the UTM parameters of a URL say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Campaign {
     /// `utm_source`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,8 +6,8 @@
 //! thread; the time and the randomness that it needs are arguments.
 //!
 //! Modules, lowest first; a module may use those before it and none after it:
-//! [`text`], [`clock`], [`ids`], [`verdict`], [`limits`], [`schema_version`], [`payload`], [`tenant`], [`api_key`],
-//! [`enrichment`], [`event`], [`store`], and `testing` (behind the feature of that name).
+//! [`text`], [`clock`], [`ids`], [`verdict`], [`limits`], [`schema_version`], [`payload`], `openapi` (behind the feature of
+//! that name), [`tenant`], [`api_key`], [`enrichment`], [`event`], [`store`], and `testing` (likewise).
 
 pub mod api_key;
 pub mod clock;
@@ -15,6 +15,8 @@ pub mod enrichment;
 pub mod event;
 pub mod ids;
 pub mod limits;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod payload;
 pub mod schema_version;
 pub mod store;

@@ -16,6 +16,7 @@ pub const MAX_FAULTS_PER_EVENT: usize = 20;
 /// Why a part of an event was refused. The text of each is stable and part of the HTTP contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum FaultCode {
     /// A required member is missing or null.
     Required,
@@ -118,6 +119,7 @@ impl fmt::Display for FaultCode {
 
 /// One thing that is wrong with what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fault {
     /// Where: a JSON pointer (RFC 6901) into the body as sent; empty for the whole body.
     pub pointer: String,
@@ -171,6 +173,7 @@ impl Rejection {
 /// What the store did with a valid event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Outcome {
     /// Stored now, for the first time.
     Accepted,

@@ -7,10 +7,10 @@ use crate::problem::Problem;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 
 /// What is read as JSON, as a client is told.
-const MEDIA_TYPES: &[&str] = &["application/json", "application/*+json", "text/plain"];
+pub(crate) const MEDIA_TYPES: &[&str] = &["application/json", "application/*+json", "text/plain"];
 
 /// What is decoded, as a client is told.
-const CODINGS: &[&str] = &["gzip", "br", "zstd", "deflate", "identity"];
+pub(crate) const CODINGS: &[&str] = &["gzip", "br", "zstd", "deflate", "identity"];
 
 /// Refuses a body that is not JSON by its `Content-Type`. None and `text/plain` stand for JSON: a browser's
 /// `sendBeacon` sends those.

@@ -16,6 +16,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use decode::{Coding, Fault};
 use futures_core::Stream;
+pub(crate) use headers::{CODINGS, MEDIA_TYPES};
 use mercurio_observability::Metrics;
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -11,6 +11,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+/// What the `type` of every problem begins with.
+const TYPE_BASE: &str = "https://mercurio.dev/problems/";
+
 /// What a problem tells: the parts of the response.
 #[derive(Debug)]
 pub struct Answer<'a> {
@@ -64,6 +67,11 @@ impl<'a> Answer<'a> {
         let letters = title.chars().filter(|char| *char != '\'');
         let code = letters.map(|char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '_' });
         Self { status, code: code.collect(), ..Self::new(500, "", title, "The request could not be served.") }
+    }
+
+    /// The URI that names the code.
+    pub(crate) fn type_url(&self) -> String {
+        format!("{TYPE_BASE}{}", self.code)
     }
 
     fn with(mut self, name: &'static str, value: Member<'a>) -> Self {

@@ -6,6 +6,7 @@
 //! headers. Not here: causes (they are logged where they are known), what is wrong with a single event.
 
 mod answer;
+mod catalogue;
 mod response;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use mercurio_domain::limits::QuotaExceeded;
 use mercurio_domain::verdict::pointer_to;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// The longest excerpt of what was sent that a problem repeats, in characters.
 const MAX_EXCERPT_CHARS: usize = 64;
@@ -179,7 +181,7 @@ impl UnauthorizedReason {
 }
 
 /// A parameter of the query that is unknown or wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct QueryError {
     /// Where: the query taken as an object, as a JSON pointer has it for bodies.
     pub pointer: String,

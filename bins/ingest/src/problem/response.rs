@@ -14,9 +14,6 @@ use std::fmt;
 /// The media type of RFC 9457.
 pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// What the `type` of every problem begins with.
-const TYPE_BASE: &str = "https://mercurio.dev/problems/";
-
 /// The JSON of a problem.
 struct Document<'a> {
     answer: &'a Answer<'a>,
@@ -27,7 +24,7 @@ impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let answer = self.answer;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", &format_args!("{TYPE_BASE}{}", answer.code))?;
+        map.serialize_entry("type", &answer.type_url())?;
         map.serialize_entry("title", &answer.title)?;
         map.serialize_entry("status", &answer.status.as_u16())?;
         map.serialize_entry("code", &answer.code)?;

@@ -176,6 +176,13 @@ fn the_table_has_every_variant() {
     assert_eq!(places, (0..=22).collect::<Vec<_>>());
 }
 
+#[test]
+fn every_problem_is_described_in_the_document_of_the_api_with_an_example() {
+    for (problem, ..) in table() {
+        crate::openapi::tests::check_described(&problem);
+    }
+}
+
 #[actix_web::test]
 async fn every_problem_is_the_json_and_the_headers_of_the_contract() {
     for (problem, status, code, members, headers) in table() {

@@ -11,8 +11,10 @@ use mercurio_observability::{context, process};
 use serde::Serialize;
 use slog::{error, info};
 use tokio::sync::Mutex;
+use utoipa::ToSchema;
 
 use crate::edge::KeepBody;
+use crate::openapi::examples;
 use crate::problem::Problem;
 use crate::state::{AppState, OVERLOADED_RETRY_AFTER_SECONDS, UNAVAILABLE_RETRY_AFTER_SECONDS};
 
@@ -88,14 +90,20 @@ impl DatabaseProbe {
 }
 
 /// 200 while the process serves.
+#[utoipa::path(get, path = "/health/live", tag = "Health", responses(
+    (status = 200, description = "The process serves.", body = Plain, example = json!({"status": "ok"})),
+))]
 pub async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(Plain { status: "ok" })
+    HttpResponse::Ok().json(Plain { status: Status::Ok })
 }
 
 /// 200 when the process can store events, else 503; 503 too from the moment it starts to shut down.
+#[utoipa::path(get, path = "/health/ready", tag = "Health", responses(
+    (status = 200, description = "The process can store events.", body = Plain, example = json!({"status": "ok"})),
+))]
 pub async fn ready(state: Data<AppState>) -> Result<HttpResponse, Problem> {
     readiness(&state).await?;
-    Ok(HttpResponse::Ok().json(Plain { status: "ok" }))
+    Ok(HttpResponse::Ok().json(Plain { status: Status::Ok }))
 }
 
 /// Whether the process can store events.
@@ -110,6 +118,12 @@ pub(super) async fn readiness(state: &AppState) -> Result<(), Problem> {
 }
 
 /// How the process is.
+#[utoipa::path(get, path = "/health", tag = "Health", responses(
+    (status = 200, description = "It can store events; `degraded` tells that something needs a look.", body = Health,
+     example = json!(examples::health())),
+    (status = 503, description = "It is `unavailable`: it can't store events now.", body = Health,
+     example = json!(examples::health_unavailable())),
+))]
 pub async fn health(state: Data<AppState>) -> HttpResponse {
     let ping = state.database.ping().await;
     let writer_available = state.writer.is_available();
@@ -122,11 +136,11 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
     });
     let alone = state.rate_limits.shared().is_some_and(|shared| !shared.is_available());
     let (code, status) = if !ping.available || !writer_available || state.is_draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+        (StatusCode::SERVICE_UNAVAILABLE, Status::Unavailable)
     } else if busy || alone {
-        (StatusCode::OK, "degraded")
+        (StatusCode::OK, Status::Degraded)
     } else {
-        (StatusCode::OK, "ok")
+        (StatusCode::OK, Status::Ok)
     };
     let snapshot = state.metrics.snapshot();
     let quantile = |quantile| milliseconds(state.metrics.request_quantile(quantile));
@@ -177,8 +191,8 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
     response
 }
 
-fn word(available: bool) -> &'static str {
-    if available { "ok" } else { "unavailable" }
+fn word(available: bool) -> Status {
+    if available { Status::Ok } else { Status::Unavailable }
 }
 
 /// Milliseconds to the microsecond.
@@ -186,81 +200,120 @@ fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-#[derive(Serialize)]
-struct Plain {
-    status: &'static str,
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    /// All is well.
+    Ok,
+    /// It serves, and something needs a look.
+    Degraded,
+    /// It does not serve.
+    Unavailable,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+struct Plain {
+    /// How it is.
+    status: Status,
+}
+
+#[derive(Serialize, ToSchema)]
 struct Health {
-    status: &'static str,
+    /// How it is.
+    status: Status,
+    /// The version of the server.
     version: &'static str,
+    /// Seconds since the process started.
     uptime_seconds: u64,
+    /// What it depends on.
     checks: Checks,
+    /// What it takes.
     system: System,
+    /// What it did since it started.
     summary: Summary,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Checks {
+    /// The database.
     database: DatabaseCheck,
+    /// The writer, which commits events in groups.
     writer: WriterCheck,
+    /// The Redis through which servers share rate limits, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     redis: Option<RedisCheck>,
 }
 
 /// The rate limits that servers share. Without them each server goes on with its share.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct RedisCheck {
-    status: &'static str,
+    /// How it is.
+    status: Status,
     /// Servers that share, when Redis last told.
     servers: u32,
     /// Requests that this server decided alone.
     fallbacks: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct DatabaseCheck {
-    status: &'static str,
+    /// How it is.
+    status: Status,
+    /// Which database it is.
     backend: Backend,
+    /// How long it took to answer, in milliseconds.
     latency_ms: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct WriterCheck {
-    status: &'static str,
+    /// How it is.
+    status: Status,
+    /// Events that wait to be committed.
     queue_depth: usize,
+    /// The most events that may wait.
     queue_capacity: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct System {
+    /// Resident memory of the process.
+    #[schema(required)]
     memory_bytes: Option<u64>,
+    /// Processors that it may use.
+    #[schema(required)]
     cpu_count: Option<usize>,
+    /// Connections of clients.
     open_connections: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Summary {
+    /// Events by what became of them.
     events: Events,
+    /// The writer's transactions.
     groups: Groups,
+    /// Requests that were refused for their key or their tenant's limits.
     refused: Refused,
+    /// How long requests took, in milliseconds.
     request_ms: Quantiles,
 }
 
 /// Requests that came to nothing for who sent them, or how many.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Refused {
     /// No API key, or something else in its place.
     keys_malformed: u64,
     /// An API key that is unknown, expired or revoked.
     keys_invalid: u64,
+    /// A tenant over its rate limit.
     rate_limited: u64,
 }
 
 /// The writer's transactions.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Groups {
+    /// How many were committed.
     committed: u64,
     /// Events of all of them.
     events: u64,
@@ -270,16 +323,22 @@ struct Groups {
     fallbacks: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Events {
+    /// Stored.
     accepted: u64,
+    /// Stored before.
     duplicate: u64,
+    /// Not stored: they break rules.
     rejected: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Quantiles {
+    /// Half of them took no longer.
     p50: f64,
+    /// 95 % of them took no longer.
     p95: f64,
+    /// 99 % of them took no longer.
     p99: f64,
 }

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use mercurio_domain::Timestamp;
 use mercurio_domain::limits::{Limits, Month};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::auth::{Caller, KeyPlaces, authenticate};
 use crate::edge::RequestFacts;
@@ -12,7 +13,31 @@ use crate::problem::Problem;
 use crate::rate_limit::Level;
 use crate::state::{AppState, seconds_until};
 
-/// Tells the limits. Any valid key may ask, and asking takes nothing from the buckets.
+/// What the key's tenant may send, and how much of it is left.
+///
+/// Any valid key may ask, and asking takes nothing from the buckets.
+#[utoipa::path(
+    get,
+    path = "/v1/limits",
+    tag = "Limits",
+    security(("bearer" = []), ("basic" = []), ("api_key" = [])),
+    responses((status = 200, description = "The limits.", body = LimitsAnswer, example = json!({
+        "limits": {
+            "max_body_bytes": 262_144, "max_batch_events": 50, "max_event_bytes": 32_768, "max_event_age_days": 365,
+            "max_event_future_seconds": 300, "events_per_second": 500, "events_burst": 0,
+            "requests_per_second": 0, "requests_burst": 0, "monthly_events": 1_000_000,
+            "retention_days": 0,
+        },
+        "remaining": {
+            "requests": null,
+            "events": {"remaining": 4990, "burst": 5000, "reset_seconds": 1},
+            "monthly_events": {
+                "remaining": 999_980, "used": 20, "limit": 1_000_000, "renews_at": "2026-12-01T00:00:00.000000Z",
+                "reset_seconds": 741_600,
+            },
+        },
+    }))),
+)]
 pub async fn limits(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let caller = authenticate(&state, &request, None, KeyPlaces::Headers).await?;
     let left = state.rate_limits.state(caller.owner.tenant_id, &caller.limits).await;
@@ -41,21 +66,30 @@ async fn quota(state: &AppState, caller: &Caller) -> Result<Option<QuotaAnswer>,
     Ok(Some(QuotaAnswer { remaining: limit.saturating_sub(used), used, limit, renews_at, reset_seconds }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct LimitsAnswer {
+    /// What the tenant may send: its own limits, else the server's.
     limits: Limits,
+    /// What is left of it now.
     remaining: Remaining,
 }
 
 /// `null` where nothing is limited.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Remaining {
+    /// Of the requests that write.
+    #[schema(required)]
     requests: Option<LevelAnswer>,
+    /// Of the events.
+    #[schema(required)]
     events: Option<LevelAnswer>,
+    /// Of the month's events.
+    #[schema(required)]
     monthly_events: Option<QuotaAnswer>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Quota)]
 struct QuotaAnswer {
     /// What may still be stored this month.
     remaining: u64,
@@ -69,7 +103,8 @@ struct QuotaAnswer {
     reset_seconds: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Level)]
 struct LevelAnswer {
     /// What may be sent at once, now.
     remaining: u32,

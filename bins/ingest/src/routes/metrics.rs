@@ -10,7 +10,12 @@ use crate::state::AppState;
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Tells the numbers. The database is asked as for `/health/ready`, at most once a second.
+/// All numbers, in the text format of Prometheus.
+///
+/// The database is asked as for `/health/ready`, at most once a second.
+#[utoipa::path(get, path = "/metrics", tag = "Health", responses(
+    (status = 200, description = "The numbers.", body = String, content_type = "text/plain"),
+))]
 pub async fn metrics(state: Data<AppState>) -> HttpResponse {
     let text = state.metrics.render(&read(&state).await);
     HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT_FORMAT)).body(text)

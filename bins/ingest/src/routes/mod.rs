@@ -1,5 +1,6 @@
 //! The paths of the service, and which address serves them.
 
+pub mod docs;
 pub mod health;
 pub mod limits;
 pub mod metrics;
@@ -32,6 +33,7 @@ pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
                 web::resource("/health/ready").route(web::get().to(health::ready)).route(web::head().to(health::ready)),
             );
         if surface != Surface::Public {
+            docs::configure(config);
             config
                 .service(
                     web::resource("/health").route(web::get().to(health::health)).route(web::head().to(health::health)),

@@ -7,8 +7,40 @@ use mercurio_domain::event::EventType;
 use mercurio_domain::limits::MAX_PAGE_EVENTS;
 use mercurio_domain::store::{EventQuery, Position};
 use url::form_urlencoded;
+use utoipa::IntoParams;
 
 use crate::problem::QueryError;
+
+/// The parameters of the query, as clients are told of them.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the document alone reads it; a test holds its names against `set`")]
+pub(super) struct QueryParameters {
+    /// Events of exactly this name.
+    #[param(min_length = 1, pattern = r"^[^\u0000]*$")]
+    event_name: Option<String>,
+    /// Events of this type.
+    r#type: Option<EventType>,
+    /// Events of exactly this `anonymous_id`.
+    #[param(min_length = 1, pattern = r"^[^\u0000]*$")]
+    anonymous_id: Option<String>,
+    /// Events of exactly this `user_id`.
+    #[param(min_length = 1, pattern = r"^[^\u0000]*$")]
+    user_id: Option<String>,
+    /// Events of exactly this `session_id`.
+    #[param(min_length = 1, pattern = r"^[^\u0000]*$")]
+    session_id: Option<String>,
+    /// Events that happened then or later. A `+` of an offset is written as `%2B`.
+    from: Option<Timestamp>,
+    /// Events that happened before. Not before `from`.
+    to: Option<Timestamp>,
+    /// Events of a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before; empty for the first page.
+    #[param(format = "mercurio-cursor")]
+    cursor: Option<String>,
+}
 
 /// Reads a query string.
 ///
@@ -106,6 +138,20 @@ mod tests {
         assert_eq!(query.to.unwrap().to_string(), "2026-01-01T23:00:00.000000Z");
         assert_eq!((query.limit, query.after), (1000, None));
         assert_eq!(read("").unwrap(), EventQuery::default());
+    }
+
+    #[test]
+    fn every_parameter_is_told_and_no_other() {
+        let told = QueryParameters::into_params(|| None);
+        assert_eq!(told.len(), 9);
+        for parameter in &told {
+            let errors = read(&format!("{}=", parameter.name)).err().unwrap_or_default();
+            assert!(errors.iter().all(|error| error.code != "unknown_parameter"), "{}", parameter.name);
+        }
+        let limit = told.iter().find(|parameter| parameter.name == "limit").unwrap();
+        let limit = serde_json::to_value(limit).unwrap();
+        assert_eq!(limit["schema"]["maximum"], MAX_PAGE_EVENTS);
+        assert_eq!(limit["schema"]["default"], EventQuery::default().limit);
     }
 
     #[test]

@@ -8,13 +8,25 @@ use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::Position;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::query;
+use super::query::{self, QueryParameters};
 use crate::auth::{KeyPlaces, authenticate};
+use crate::openapi::examples;
 use crate::problem::Problem;
 use crate::state::AppState;
 
-/// Reads one event.
+/// One stored event.
+///
+/// Needs the scope `events:read`.
+#[utoipa::path(
+    get,
+    path = "/v1/events/{event_id}",
+    tag = "Reading",
+    security(("bearer" = []), ("basic" = []), ("api_key" = [])),
+    params(("event_id" = EventId, Path, description = "The event's id; a `/` in it is written as `%2F`.")),
+    responses((status = 200, description = "The event.", body = StoredEvent, example = json!(examples::stored_event()))),
+)]
 pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let owner = authenticate(&state, &request, Some(Scope::EventsRead), KeyPlaces::Headers).await?.owner;
     // From the path as sent: the framework leaves some escapes in place, and an id may have any character.
@@ -29,7 +41,18 @@ pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpRe
     }
 }
 
-/// Reads a page of events.
+/// A page of stored events, the newest first by the time at which they happened.
+///
+/// Needs the scope `events:read`. A page begins strictly below the last event of the one before: every event that was
+/// stored when the first page was read comes exactly once, whatever arrives meanwhile.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    tag = "Reading",
+    security(("bearer" = []), ("basic" = []), ("api_key" = [])),
+    params(QueryParameters),
+    responses((status = 200, description = "The page.", body = PageAnswer, example = json!(examples::page()))),
+)]
 pub async fn events(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let owner = authenticate(&state, &request, Some(Scope::EventsRead), KeyPlaces::Headers).await?.owner;
     let query = query::read(request.query_string()).map_err(|errors| Problem::InvalidQuery { errors })?;
@@ -38,8 +61,12 @@ pub async fn events(state: Data<AppState>, request: HttpRequest) -> Result<HttpR
     Ok(HttpResponse::Ok().json(PageAnswer { events: page.events, next_cursor }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventPage)]
 struct PageAnswer {
+    /// The events, the newest first.
     events: Vec<StoredEvent>,
+    /// What the next page is asked for with, unchanged; `null` on the last one.
+    #[schema(required)]
     next_cursor: Option<String>,
 }

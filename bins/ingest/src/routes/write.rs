@@ -9,7 +9,7 @@ use actix_web::http::header::{HeaderName, USER_AGENT};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use mercurio_domain::api_key::Scope;
-use mercurio_domain::event::Reception;
+use mercurio_domain::event::{Batch, Reception};
 use mercurio_domain::limits::MAX_IDEMPOTENCY_KEY_CHARS;
 use mercurio_domain::schema_version::SchemaVersion;
 use mercurio_domain::store::Submission;
@@ -21,11 +21,13 @@ use mercurio_observability::{Stage, context};
 use mercurio_pipeline::writer::QueueTime;
 use mercurio_pipeline::{Envelope, IdSource, ParseError, parse, sift};
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::{Caller, KeyPlaces, authenticate};
 use crate::body;
 use crate::client_ip::client_ip;
 use crate::edge::RequestFacts;
+use crate::openapi::{SingleEvent, examples};
 use crate::problem::{EventFaults, Problem};
 use crate::rate_limit::{Answer, Exceeded};
 use crate::state::AppState;
@@ -33,7 +35,22 @@ use crate::state::AppState;
 const X_EVENT_SCHEMA_VERSION: HeaderName = HeaderName::from_static("x-event-schema-version");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Takes one event.
+/// Stores one event.
+///
+/// Needs the scope `events:write`. A 200 means stored: the event is committed, now (`accepted`) or before (`duplicate`). After
+/// anything else the client may send the same event again; with the same `event_id` nothing is stored twice.
+#[utoipa::path(
+    post,
+    path = "/v1/events/track",
+    tag = "Writing",
+    security(("bearer" = []), ("basic" = []), ("api_key" = []), ("auth" = [])),
+    params(WriteHeaderParameters),
+    request_body(content = SingleEvent, examples(
+        ("least" = (summary = "The least that an event needs", value = json!({"event_name": "signed_up", "user_id": "u-42"}))),
+        ("full" = (summary = "An order", value = json!(examples::event()))),
+    )),
+    responses((status = 200, description = "The event is stored.", body = TrackAnswer, example = json!(examples::track_answer()))),
+)]
 pub async fn track(state: Data<AppState>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
     let received_at = state.clock.now();
     let caller = admit(&state, &request).await?;
@@ -54,7 +71,20 @@ pub async fn track(state: Data<AppState>, request: HttpRequest, payload: Payload
     }
 }
 
-/// Takes a batch; each event gets its own verdict.
+/// Stores the events of a batch; each gets its own verdict.
+///
+/// Needs the scope `events:write`. Results stand in the order of the request. One bad event rejects itself alone. A 200 means
+/// stored: each `accepted` event is committed now, each `duplicate` was before. After anything else the client may send the
+/// same events again; with the same `event_id`s nothing is stored twice.
+#[utoipa::path(
+    post,
+    path = "/v1/events/batch",
+    tag = "Writing",
+    security(("bearer" = []), ("basic" = []), ("api_key" = []), ("auth" = [])),
+    params(WriteHeaderParameters),
+    request_body(content = Batch, examples(("batch" = (summary = "Two events", value = json!(examples::batch()))))),
+    responses((status = 200, description = "At least one event is stored.", body = BatchAnswer, example = json!(examples::batch_answer()))),
+)]
 pub async fn batch(state: Data<AppState>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
     let received_at = state.clock.now();
     let caller = admit(&state, &request).await?;
@@ -167,6 +197,25 @@ async fn submit(state: &AppState, request: &HttpRequest, submission: Submission)
     outcomes
 }
 
+/// The headers of a write, as clients are told of them.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the document alone reads it")]
+struct WriteHeaderParameters {
+    /// The version of the schema of events that name none; `1.0.0` where nothing names one.
+    #[param(rename = "X-Event-Schema-Version", nullable = false, example = "2.1.0")]
+    x_event_schema_version: Option<SchemaVersion>,
+    /// Makes a request without `event_id`s safe to repeat: each missing id is derived from the tenant, this key, the event's
+    /// place and its bytes. Bare or quoted.
+    #[param(
+        rename = "Idempotency-Key",
+        nullable = false,
+        max_length = 255,
+        pattern = r#"^([!-~]|[!#-~][!-~]|[!-~][!#-~]|[!-~][\t -~]+[!-~])$"#
+    )]
+    idempotency_key: Option<String>,
+}
+
 /// What the headers of a write say beside the key.
 struct WriteHeaders {
     schema_version: SchemaVersion,
@@ -246,32 +295,61 @@ fn request_id() -> String {
     context::current_request().map(|request| request.request_id).unwrap_or_default()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct TrackAnswer<'a> {
+    /// The event's id: the client's, or the one that the server made.
     event_id: &'a str,
+    /// What became of it.
     status: Outcome,
+    /// When the request came, by the server's clock.
     received_at: Timestamp,
+    /// The id of the request, under which it is in the server's log.
     request_id: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct BatchAnswer<'a> {
+    /// Events that were stored now.
     accepted: u64,
+    /// Events that had been stored before.
     duplicates: u64,
+    /// Events that break rules.
     rejected: u64,
+    /// All of them.
     total: u64,
+    /// What became of each, in the order of the request.
     results: Vec<EventResult<'a>>,
+    /// When the request came, by the server's clock.
     received_at: Timestamp,
+    /// The id of the request, under which it is in the server's log.
     request_id: &'a str,
 }
 
-#[derive(Serialize)]
-struct EventResult<'a> {
+/// What became of an event of a batch.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventResult<'a> {
+    /// Its place in the request, from 0.
     index: usize,
+    /// Its id: the client's, or the one that the server made; `null` for a rejected event without a sound one.
+    #[schema(required)]
     event_id: Option<&'a str>,
-    status: &'static str,
+    /// What became of it.
+    status: EventStatus,
+    /// What is wrong with it; only where it is rejected.
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     errors: &'a [Fault],
+}
+
+/// What became of an event.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum EventStatus {
+    /// Stored now.
+    Accepted,
+    /// Stored before.
+    Duplicate,
+    /// Not stored: it breaks rules.
+    Rejected,
 }
 
 impl<'a> EventResult<'a> {
@@ -279,15 +357,15 @@ impl<'a> EventResult<'a> {
         match verdict {
             Verdict::Stored(event_id, outcome) => {
                 let status = match outcome {
-                    Outcome::Accepted => "accepted",
-                    Outcome::Duplicate => "duplicate",
+                    Outcome::Accepted => EventStatus::Accepted,
+                    Outcome::Duplicate => EventStatus::Duplicate,
                 };
                 Self { index, event_id: Some(event_id.as_str()), status, errors: &[] }
             }
             Verdict::Rejected(rejection) => Self {
                 index,
                 event_id: rejection.event_id.as_ref().map(mercurio_domain::EventId::as_str),
-                status: "rejected",
+                status: EventStatus::Rejected,
                 errors: &rejection.faults,
             },
         }

@@ -7,6 +7,8 @@ mod bad_input;
 #[cfg(test)]
 mod conventions;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod reading;

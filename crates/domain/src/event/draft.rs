@@ -11,6 +11,8 @@ use super::{EventType, rules};
 use crate::clock::{Timestamp, corrected};
 use crate::ids::EventId;
 use crate::limits::Limits;
+#[cfg(feature = "openapi")]
+use crate::openapi::{EventName, PersonId};
 use crate::payload::{JsonObject, RawJson};
 use crate::schema_version::SchemaVersion;
 use crate::text::{Source, Text};
@@ -21,54 +23,72 @@ use crate::verdict::{Fault, FaultCode, pointer_to};
 /// `validate()` (of the crate `validator`) checks the texts alone; [`EventDraft::check`] checks everything.
 #[derive(Debug, Clone, Default, Serialize, Validate)]
 #[validate(schema(function = "rules::whole", skip_on_field_errors = false))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(as = Event, description = "An event. A member that is `null` counts as left out.")
+)]
 pub struct EventDraft<'a> {
     /// The client's id; left out, the server makes one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(custom(function = "rules::event_id"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<EventId>, nullable))]
     pub event_id: Option<Cow<'a, str>>,
     /// The type; left out, `track`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<EventType>, nullable))]
     pub kind: Option<Cow<'a, str>>,
     /// The name; required for `track`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(custom(function = "rules::event_name"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<EventName>, nullable))]
     pub event_name: Option<Cow<'a, str>>,
     /// When it happened, by the client's clock (RFC 3339); left out, the time of receipt.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Timestamp>, nullable))]
     pub timestamp: Option<Cow<'a, str>>,
     /// Who, before the person is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(custom(function = "rules::anonymous_id"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, nullable))]
     pub anonymous_id: Option<Cow<'a, str>>,
     /// Who, once the person is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(custom(function = "rules::user_id"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, nullable))]
     pub user_id: Option<Cow<'a, str>>,
     /// In which session.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[validate(custom(function = "rules::session_id"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, nullable))]
     pub session_id: Option<Cow<'a, str>>,
     /// The version of the schema; left out, the request's.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<SchemaVersion>, nullable))]
     pub schema_version: Option<Cow<'a, str>>,
     /// What is to be known of what happened.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<JsonObject>, nullable))]
     pub properties: Option<RawJson<'a>>,
     /// What is to be known of the person or group.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<JsonObject>, nullable))]
     pub traits: Option<RawJson<'a>>,
     /// Where it happened: page, app, library.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<JsonObject>, nullable))]
     pub context: Option<RawJson<'a>>,
 }
 
 /// A batch as a client sends it.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Batch<'a> {
     /// The events, in an order that the answer keeps.
     pub events: Vec<EventDraft<'a>>,
     /// The client's clock at sending, by which the server corrects the events' times.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
     pub sent_at: Option<Timestamp>,
 }
 

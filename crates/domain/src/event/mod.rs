@@ -18,6 +18,7 @@ pub use stages::{EnrichedEvent, EnrichmentJson, EventParts, StoredEvent, ValidEv
 /// The kind of an event, by the vocabulary that Segment's specification made common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum EventType {
     /// Something happened.
     #[default]

@@ -9,6 +9,8 @@ use super::EventType;
 use crate::clock::Timestamp;
 use crate::enrichment::Enrichment;
 use crate::ids::{EventId, EventKey, Owner, TenantId, WorkspaceId};
+#[cfg(feature = "openapi")]
+use crate::openapi::{EventName, PersonId};
 use crate::payload::JsonObject;
 use crate::schema_version::SchemaVersion;
 use crate::text::Text;
@@ -195,24 +197,51 @@ pub struct StoredEvent {
     pub enrichment: JsonObject,
 }
 
+/// An event as stored, with what the service added. Every member is there, `null` where there is none.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct StoredEventJson<'a> {
+    /// The id: the client's, or the one that the server made.
     event_id: &'a EventId,
+    /// The type.
     #[serde(rename = "type")]
     kind: EventType,
+    /// The name; that of the type where none was sent.
+    #[cfg_attr(feature = "openapi", schema(value_type = EventName))]
     event_name: &'a str,
+    /// When it happened, by the server's clock.
     timestamp: Timestamp,
+    /// The time as sent, where the client's clock was corrected.
+    #[cfg_attr(feature = "openapi", schema(required))]
     sent_timestamp: Option<Timestamp>,
+    /// When its request came.
     received_at: Timestamp,
+    /// Who, before the person is known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, required))]
     anonymous_id: Option<&'a str>,
+    /// Who, once the person is known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, required))]
     user_id: Option<&'a str>,
+    /// In which session.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, required))]
     session_id: Option<&'a str>,
+    /// The version of the schema.
     schema_version: &'a SchemaVersion,
+    /// As sent.
+    #[cfg_attr(feature = "openapi", schema(required))]
     properties: Option<&'a JsonObject>,
+    /// As sent.
+    #[cfg_attr(feature = "openapi", schema(required))]
     traits: Option<&'a JsonObject>,
+    /// As sent.
+    #[cfg_attr(feature = "openapi", schema(required))]
     context: Option<&'a JsonObject>,
+    /// What the service added.
+    #[cfg_attr(feature = "openapi", schema(value_type = Enrichment))]
     enrichment: &'a JsonObject,
+    /// Whose it is.
     tenant_id: TenantId,
+    /// In which workspace of the tenant.
     workspace_id: WorkspaceId,
 }
 
@@ -238,5 +267,19 @@ impl Serialize for StoredEvent {
             workspace_id: self.owner.workspace_id,
         }
         .serialize(serializer)
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for StoredEvent {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        StoredEventJson::schema()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for StoredEvent {
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        StoredEventJson::schemas(schemas);
     }
 }

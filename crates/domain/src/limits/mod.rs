@@ -45,6 +45,7 @@ pub const REQUESTS_PER_SECOND: u32 = 100_000;
 
 /// What a server, or one of its tenants, allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Limits {
     /// Bytes of a request body after decompression.
     pub max_body_bytes: usize,

@@ -32,6 +32,7 @@ pub use retention::due_removals;
 /// Which database stands behind a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Backend {
     /// The memory of the process; for tests.
     Memory,

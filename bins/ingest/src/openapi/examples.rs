@@ -1,0 +1,112 @@
+//! Requests and answers as they look, for the OpenAPI document. Tests send the requests, and compare the answers with real
+//! ones.
+
+use serde_json::{Value, json};
+
+/// An event with most of its members; without a time, which would be too old one day.
+#[must_use]
+pub fn event() -> Value {
+    json!({
+        "event_id": "order-4711",
+        "event_name": "order_completed",
+        "user_id": "u-42",
+        "session_id": "s-1",
+        "properties": {"total": 129.90, "currency": "EUR"},
+        "context": {"page": {"url": "https://shop.example/checkout?utm_source=newsletter"}},
+    })
+}
+
+/// A batch.
+#[must_use]
+pub fn batch() -> Value {
+    json!({"events": [event(), {"type": "page", "anonymous_id": "a-7"}]})
+}
+
+/// The answer to a single event.
+#[must_use]
+pub fn track_answer() -> Value {
+    json!({
+        "event_id": "order-4711",
+        "status": "accepted",
+        "received_at": "2026-11-22T10:00:00.123456Z",
+        "request_id": "019aa8f0-3e80-7c31-9d3e-6f0d1f3b2a10",
+    })
+}
+
+/// The answer to a batch.
+#[must_use]
+pub fn batch_answer() -> Value {
+    json!({
+        "accepted": 1, "duplicates": 1, "rejected": 1, "total": 3,
+        "results": [
+            {"index": 0, "event_id": "a", "status": "accepted"},
+            {"index": 1, "event_id": "a", "status": "duplicate"},
+            {"index": 2, "event_id": null, "status": "rejected", "errors": [{
+                "pointer": "/events/2/event_name", "code": "required",
+                "message": "event_name is required for an event of type track",
+            }]},
+        ],
+        "received_at": "2026-11-22T10:00:00.123456Z",
+        "request_id": "019aa8f0-3e80-7c31-9d3e-6f0d1f3b2a10",
+    })
+}
+
+/// A stored event.
+#[must_use]
+pub fn stored_event() -> Value {
+    json!({
+        "event_id": "order-4711",
+        "type": "track",
+        "event_name": "order_completed",
+        "timestamp": "2026-11-22T10:00:00.123456Z",
+        "sent_timestamp": null,
+        "received_at": "2026-11-22T10:00:00.123456Z",
+        "anonymous_id": null,
+        "user_id": "u-42",
+        "session_id": "s-1",
+        "schema_version": "1.0.0",
+        "properties": {"total": 129.90, "currency": "EUR"},
+        "traits": null,
+        "context": {"page": {"url": "https://shop.example/checkout?utm_source=newsletter"}},
+        "enrichment": {"page": {"path": "/checkout"}, "campaign": {"source": "newsletter"}},
+        "tenant_id": "1",
+        "workspace_id": "1",
+    })
+}
+
+/// A page of stored events.
+#[must_use]
+pub fn page() -> Value {
+    json!({"events": [stored_event()], "next_cursor": "AQAGRBzuHmAAAZqo8D6AfDGdPm8NHzsqEA"})
+}
+
+/// A server that is well.
+#[must_use]
+pub fn health() -> Value {
+    health_of("ok")
+}
+
+/// A server without its database.
+#[must_use]
+pub fn health_unavailable() -> Value {
+    health_of("unavailable")
+}
+
+fn health_of(status: &str) -> Value {
+    json!({
+        "status": status,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": 2,
+        "checks": {
+            "database": {"status": status, "backend": "sqlite", "latency_ms": 0.482},
+            "writer": {"status": status, "queue_depth": 0, "queue_capacity": 50_000},
+        },
+        "system": {"memory_bytes": 44_175_360, "cpu_count": 2, "open_connections": 1},
+        "summary": {
+            "events": {"accepted": 1, "duplicate": 0, "rejected": 0},
+            "groups": {"committed": 1, "events": 1, "largest": 1, "fallbacks": 0},
+            "refused": {"keys_malformed": 0, "keys_invalid": 0, "rate_limited": 0},
+            "request_ms": {"p50": 4.588, "p95": 11.272, "p99": 11.272},
+        },
+    })
+}

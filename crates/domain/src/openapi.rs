@@ -1,0 +1,199 @@
+//! The OpenAPI schemas of ids, texts, times and payloads, for the types that derive theirs. Behind the feature `openapi`.
+//!
+//! A schema says of a value what the rules say of it, as far as JSON Schema can. Not here: which members an event has (its
+//! types derive that), what HTTP adds.
+
+use std::borrow::Cow;
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{
+    AdditionalProperties, AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Ref, Schema, SchemaFormat,
+    SchemaType, Type,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::clock::Timestamp;
+use crate::ids::{EventId, TenantId, WorkspaceId};
+use crate::limits::{MAX_EVENT_ID_CHARS, MAX_EVENT_NAME_CHARS, MAX_PERSON_ID_CHARS, MAX_SCHEMA_VERSION_CHARS};
+use crate::payload::JsonObject;
+use crate::schema_version::SchemaVersion;
+
+/// No control character, and at least one that is not white space.
+const NAME_LIKE: &str = concat!(
+    r"^[^\u0000-\u001f\u007f-\u009f]*",
+    r"[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
+    r"[^\u0000-\u001f\u007f-\u009f]*$"
+);
+/// No U+0000, and at least one character that is not white space.
+const PERSON_LIKE: &str = concat!(
+    r"^[^\u0000]*",
+    r"[^\u0000\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
+    r"[^\u0000]*$"
+);
+const NO_NUL: &str = r"^[^\u0000]*$";
+/// By semver.org. A number has 19 digits at most here: any of those fits into 64 bits.
+const SEMANTIC_VERSION: &str = concat!(
+    r"^(0|[1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,18})",
+    r"(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?",
+    r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$"
+);
+
+/// The name of an event, in a schema.
+pub struct EventName;
+
+/// An `anonymous_id`, a `user_id` or a `session_id`, in a schema.
+pub struct PersonId;
+
+/// Any value that a payload may have below it, in a schema.
+pub struct JsonValue;
+
+macro_rules! schemas {
+    ($($type:ty = $schema:expr;)+) => {
+        $(
+            impl PartialSchema for $type {
+                fn schema() -> RefOr<Schema> {
+                    $schema.into()
+                }
+            }
+
+            impl ToSchema for $type {
+                fn name() -> Cow<'static, str> {
+                    Cow::Borrowed(stringify!($type))
+                }
+            }
+        )+
+    };
+}
+
+schemas! {
+    EventId = text(NAME_LIKE, MAX_EVENT_ID_CHARS)
+        .description(Some("1 to 100 characters, no control characters, not blank; unique within the tenant."));
+    EventName = text(NAME_LIKE, MAX_EVENT_NAME_CHARS)
+        .description(Some("1 to 100 characters, no control characters, not blank."));
+    PersonId = text(PERSON_LIKE, MAX_PERSON_ID_CHARS)
+        .description(Some("1 to 255 characters, no U+0000, not blank."));
+    SchemaVersion = text(SEMANTIC_VERSION, MAX_SCHEMA_VERSION_CHARS)
+        .description(Some("A semantic version (semver.org), such as `2.1.0`; at most 64 characters."));
+    Timestamp = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .description(Some(
+            "RFC 3339 with an offset, such as `2026-11-22T10:00:00.123456Z`. Answers have UTC and microseconds.",
+        ));
+    TenantId = text("^[0-9]+$", 20).description(Some("A number as a text."));
+    WorkspaceId = text("^[0-9]+$", 20).description(Some("A number as a text."));
+    JsonObject = object()
+        .description(Some("Any JSON object, kept byte for byte as sent; at most 32 levels deep, of which it is the first."));
+    JsonValue = AnyOfBuilder::new()
+        .description(Some("Any JSON value without U+0000 in its texts and names, and with numbers that fit into a double."))
+        .item(object())
+        .item(ArrayBuilder::new().items(value()))
+        .item(ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL)))
+        .item(ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Number, Type::Boolean, Type::Null])));
+}
+
+/// A text of 1 to `max_chars` characters.
+fn text(pattern: &str, max_chars: usize) -> ObjectBuilder {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    text.min_length(Some(1)).max_length(Some(max_chars)).pattern(Some(pattern))
+}
+
+fn object() -> ObjectBuilder {
+    let names = ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL)).build();
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property_names(Some(names))
+        .additional_properties(Some(AdditionalProperties::RefOr(value())))
+}
+
+fn value() -> RefOr<Schema> {
+    Ref::from_schema_name(JsonValue::name()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde::Serialize;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::enrichment::{Campaign, Device, Enrichment, Geo, Page, Software};
+    use crate::event::EventDraft;
+    use crate::limits::Limits;
+    use crate::payload::RawJson;
+    use crate::verdict::{Fault, FaultCode};
+
+    /// The schema has every member that the value has, and no other.
+    #[track_caller]
+    fn check<T: ToSchema>(value: &impl Serialize) {
+        let members: BTreeSet<String> =
+            serde_json::to_value(value).unwrap().as_object().unwrap().keys().cloned().collect();
+        let schema = serde_json::to_value(T::schema()).unwrap();
+        let described: BTreeSet<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(described, members, "{}", T::name());
+        for (name, property) in schema["properties"].as_object().unwrap() {
+            let described = if property["oneOf"].is_array() { &property["oneOf"][0] } else { property };
+            assert!(described["description"].is_string(), "{}: {name} says what it is: {property}", T::name());
+        }
+    }
+
+    fn all_of_an_event() -> EventDraft<'static> {
+        let text = || Some("a".into());
+        let payload = || Some(RawJson::parse("{}").unwrap());
+        EventDraft {
+            event_id: text(),
+            kind: text(),
+            event_name: text(),
+            timestamp: text(),
+            anonymous_id: text(),
+            user_id: text(),
+            session_id: text(),
+            schema_version: text(),
+            properties: payload(),
+            traits: payload(),
+            context: payload(),
+        }
+    }
+
+    #[test]
+    fn a_schema_has_the_members_that_are_written() {
+        check::<EventDraft<'static>>(&all_of_an_event());
+        check::<Fault>(&Fault::new("", FaultCode::Required, ""));
+        check::<Limits>(&Limits::default());
+        let text = || Some("a".to_owned());
+        let device = Device { kind: "other".to_owned(), brand: text(), model: text() };
+        let software = Software { name: "curl".to_owned(), version: text() };
+        let geo = Geo { country: text(), region: text(), city: text(), time_zone: text() };
+        let campaign = Campaign { source: text(), medium: text(), name: text(), term: text(), content: text() };
+        check::<Device>(&device);
+        check::<Software>(&software);
+        check::<Geo>(&geo);
+        check::<Campaign>(&campaign);
+        check::<Enrichment>(&Enrichment {
+            client_ip: text(),
+            device: Some(device),
+            os: Some(software.clone()),
+            browser: Some(software),
+            geo: Some(geo),
+            page: Some(Page { path: "/".to_owned() }),
+            campaign: Some(campaign),
+        });
+    }
+
+    #[test]
+    fn nothing_of_an_event_is_required_and_null_is_as_good_as_nothing() {
+        let schema = serde_json::to_value(EventDraft::schema()).unwrap();
+        assert_eq!(schema.get("required"), None);
+        for (name, property) in schema["properties"].as_object().unwrap() {
+            assert_eq!(property["oneOf"][1], json!({"type": "null"}), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_code_of_a_fault_is_one_of_those_there_are() {
+        let schema = serde_json::to_value(FaultCode::schema()).unwrap();
+        let all: Vec<Value> = FaultCode::ALL.iter().map(|code| json!(code)).collect();
+        assert_eq!(schema["enum"], Value::Array(all));
+    }
+}
