@@ -12,8 +12,17 @@ const OPEN: &str = "…";
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) text: String,
-    /// The JSON block that follows it at once, or after a sentence.
-    pub(crate) answer: Option<Value>,
+    /// What the page shows for it.
+    pub(crate) answer: Option<Answer>,
+}
+
+/// A block that follows one of shell.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// In JSON, with values that are left open.
+    Json(Value),
+    /// Letter for letter.
+    Text(String),
 }
 
 /// A page.
@@ -38,9 +47,15 @@ impl Page {
         let mut compared = 0;
         for (block, output) in outputs {
             let Some(shown) = &block.answer else { continue };
-            let real = serde_json::from_str(output).unwrap_or_else(|error| panic!("{error}: {output}\n{}", block.text));
-            if let Some(difference) = difference("", shown, &real) {
-                panic!("{}: {difference}\nafter\n{}it is\n{real}", self.name, block.text);
+            let difference = match shown {
+                Answer::Text(text) => (text != output).then(|| format!("the page shows\n{text}")),
+                Answer::Json(shown) => match serde_json::from_str(output) {
+                    Ok(real) => difference("", shown, &real),
+                    Err(error) => Some(error.to_string()),
+                },
+            };
+            if let Some(difference) = difference {
+                panic!("{}: {difference}\nafter\n{}it is\n{output}", self.name, block.text);
             }
             compared += 1;
         }
@@ -60,16 +75,21 @@ pub(crate) fn blocks(text: &str) -> Vec<Block> {
             (Some(_), Some(_)) => match fence.take() {
                 Some(("sh", text)) => blocks.push(Block { text, answer: None }),
                 Some(("json", body)) => {
-                    if let Some(block) = blocks.last_mut() {
-                        block.answer =
-                            Some(serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")));
-                    }
+                    let json = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
+                    answer(&mut blocks, Answer::Json(json));
                 }
+                Some(("text", body)) => answer(&mut blocks, Answer::Text(body)),
                 _ => {}
             },
         }
     }
     blocks
+}
+
+fn answer(blocks: &mut [Block], answer: Answer) {
+    if let Some(block) = blocks.last_mut() {
+        block.answer = Some(answer);
+    }
 }
 
 /// Where an answer differs from the one shown, if it does. `place` is a JSON pointer.
