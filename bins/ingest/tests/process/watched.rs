@@ -8,15 +8,13 @@ use crate::client::Client;
 use crate::server::{House, Server, command};
 
 /// Series of others, each with the exporter that has it.
-const OF_OTHERS: [(&str, &str); 7] = [
+const OF_OTHERS: [(&str, &str); 6] = [
     ("node_filesystem_avail_bytes", "node_exporter"),
     ("node_filesystem_size_bytes", "node_exporter"),
     ("pg_settings_max_connections", "postgres_exporter"),
     ("pg_stat_activity_count", "postgres_exporter"),
     ("pg_up", "postgres_exporter"),
     ("probe_ssl_earliest_cert_expiry", "blackbox_exporter"),
-    // Exported where tenants have quotas.
-    ("mercurio_tenant_quota_used_ratio", "mercurio"),
 ];
 
 fn root() -> PathBuf {
@@ -64,10 +62,11 @@ fn recorded(rules: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_series_that_rules_alerts_dashboards_and_runbooks_ask_for_exists() {
-    // On SQLite and with a Redis, so that what only those have is there too.
+    // On SQLite, with a Redis and with a quota, so that what only those have is there too.
     let house = House::sqlite();
-    let mut with_redis = command(&house.database.url_text());
-    let server = Server::with(with_redis.env("MERCURIO_REDIS_URL", "redis://127.0.0.1:1/0"));
+    let mut with_all = command(&house.database.url_text());
+    with_all.env("MERCURIO_REDIS_URL", "redis://127.0.0.1:1/0").env("MERCURIO_MONTHLY_EVENTS", "1000");
+    let server = Server::with(&mut with_all);
     // What has labels is there once it has counted.
     let mut client = Client::connect(server.addr).unwrap();
     let some = r#"{"events":[{"event_name":"n","user_id":"u"},{"nonsense":1}]}"#;
