@@ -121,6 +121,7 @@ fn a_database_that_may_only_be_read_takes_no_event_and_answers_so() {
     let answer = client.batch(&["a".to_owned()], &house.key).unwrap();
     assert_eq!((answer.status, answer.json["code"].as_str()), (503, Some("storage_unavailable")));
     assert!(answer.retry_after.is_some());
+    assert_eq!(client.get("/health/ready", "").unwrap().status, 503);
     let page = client.get("/v1/events", &house.key).unwrap();
     assert_eq!((page.status, page.json["events"].as_array().map(Vec::len)), (200, Some(0)), "what can be read is");
     server.signal("INT");

@@ -143,7 +143,7 @@ pub trait EventWriter: Send + Sync {
         AppendCounts::default()
     }
 
-    /// Whether the database answers now, within a short time.
+    /// Whether the database answers now, within a short time, and takes what is written, as far as can be told without writing.
     ///
     /// # Errors
     /// Why it does not.

@@ -273,7 +273,7 @@ impl EventWriter for PostgresStore {
     }
 
     fn ping(&self) -> Result<(), StoreError> {
-        Ok(transaction::read(&self.readers, |connection| Ok(connection.batch_execute("SELECT 1")?))?)
+        Ok(transaction::read(&self.readers, is_writable)?)
     }
 }
 
@@ -331,6 +331,16 @@ fn revert(connection: &mut PgConnection) -> Result<Option<String>, Failure> {
     let name = migrations::revert_last(connection, &MIGRATIONS)?;
     connection.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))?;
     Ok(name)
+}
+
+/// Fails where the server is a standby, or takes nothing that is written.
+fn is_writable(connection: &mut PgConnection) -> Result<(), Failure> {
+    let writable = "NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'";
+    let writable = diesel::dsl::sql::<diesel::sql_types::Bool>(writable);
+    if diesel::select(writable).get_result(connection)? {
+        return Ok(());
+    }
+    Err(Failure::Sorted(Fault::Unavailable, "the database can only be read".to_owned()))
 }
 
 /// Runs the migrations that the database lacks, under a lock that others wait for. It ends with the session, if not before.

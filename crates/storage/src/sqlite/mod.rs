@@ -45,6 +45,9 @@ const LOG_BYTES: u64 = 32 * 1024 * 1024;
 /// group.
 const LOG_WAIT_MS: u32 = 100;
 
+/// Bytes that must be free for a group to be written: what the largest takes in the log, about.
+const LEAST_FREE_BYTES: u64 = 1024 * 1024;
+
 /// The store in SQLite. Readers never wait for the writer, nor it for them.
 pub(crate) struct SqliteStore {
     readers: Pool<SqliteConnection>,
@@ -199,7 +202,29 @@ impl EventWriter for SqliteStore {
     fn ping(&self) -> Result<(), StoreError> {
         // A statement that opens the file; `SELECT 1` would not.
         let open = "SELECT count(*) FROM sqlite_schema";
-        Ok(transaction::read(&self.readers, |connection| Ok(connection.batch_execute(open)?))?)
+        Ok(transaction::read(&self.readers, |connection| {
+            connection.batch_execute(open)?;
+            self.has_room()
+        })?)
+    }
+}
+
+impl SqliteStore {
+    /// Fails where the file's disk is full, or takes nothing that is written.
+    fn has_room(&self) -> Result<(), Failure> {
+        // What can't be asked is met by the next write.
+        let Ok(space) = rustix::fs::statvfs(&self.file) else { return Ok(()) };
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        let fault = |reason| Err(Failure::Sorted(Fault::Unavailable, reason));
+        if space.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+            return fault("the disk can only be read".to_owned());
+        }
+        if free < LEAST_FREE_BYTES {
+            return fault(format!(
+                "the disk is full: {free} bytes are free, and at least {LEAST_FREE_BYTES} are needed"
+            ));
+        }
+        Ok(())
     }
 }
 
