@@ -6,6 +6,7 @@ use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventType;
 use mercurio_domain::limits::MAX_PAGE_EVENTS;
 use mercurio_domain::store::{EventQuery, Position};
+use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 use utoipa::IntoParams;
 
@@ -50,8 +51,12 @@ pub(super) fn read(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
     let mut query = EventQuery::default();
     let mut errors = Vec::new();
     let mut seen: Vec<Cow<'_, str>> = Vec::new();
-    for (name, value) in form_urlencoded::parse(query_string.as_bytes()) {
-        let result = if seen.contains(&name) {
+    let pieces = query_string.split('&').filter(|piece| !piece.is_empty());
+    for ((name, value), piece) in form_urlencoded::parse(query_string.as_bytes()).zip(pieces) {
+        let result = if percent_decode_str(piece).decode_utf8().is_err() {
+            // The parser puts U+FFFD in its place, by which another event than the one meant could be found.
+            Err(("invalid_value", format!("{name} is not UTF-8")))
+        } else if seen.contains(&name) {
             Err(("duplicate_parameter", format!("{name} stands twice")))
         } else {
             set(&mut query, &name, &value)
@@ -130,10 +135,10 @@ mod tests {
     #[test]
     fn every_filter_is_read() {
         let query =
-            read("event_name=a%20b&type=page&anonymous_id=1&user_id=%C3%A9&session_id=s&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00%2B01:00&limit=1000&cursor=")
+            read("event_name=a%20b&type=page&anonymous_id=1&user_id=%C3%A9%EF%BF%BD&session_id=s&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00%2B01:00&limit=1000&cursor=")
                 .unwrap();
         assert_eq!(query.event_name.as_deref(), Some("a b"));
-        assert_eq!(query.user_id.as_deref(), Some("é"));
+        assert_eq!(query.user_id.as_deref(), Some("é\u{FFFD}"));
         assert_eq!(query.kind, Some(EventType::Page));
         assert_eq!(query.to.unwrap().to_string(), "2026-01-01T23:00:00.000000Z");
         assert_eq!((query.limit, query.after), (1000, None));
@@ -164,5 +169,7 @@ mod tests {
         check("auth=mk_a_b", &[("auth", "unknown_parameter")]);
         check("cursor=abc&user_id=", &[("cursor", "invalid_value"), ("user_id", "too_short")]);
         check("user_id=%00", &[("user_id", "nul_character")]);
+        check("&user_id=%ff&&limit=0", &[("user_id", "invalid_value"), ("limit", "invalid_value")]);
+        check("user_id=%C3&session_id=%A9", &[("user_id", "invalid_value"), ("session_id", "invalid_value")]);
     }
 }

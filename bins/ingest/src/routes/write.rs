@@ -229,20 +229,24 @@ impl WriteHeaders {
 }
 
 fn schema_version(request: &HttpRequest) -> Result<SchemaVersion, Problem> {
-    let Some(value) = request.headers().get(X_EVENT_SCHEMA_VERSION) else {
+    let values = request.headers().get_all(X_EVENT_SCHEMA_VERSION);
+    let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    if values.is_empty() {
         return Ok(SchemaVersion::default());
-    };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    SchemaVersion::parse(&text).map_err(|_| Problem::InvalidSchemaVersion { actual: text.into_owned() })
+    }
+    // One that stands twice is a list (RFC 9110, 5.3), which is no version: to choose one would be a guess.
+    let text = values.join(", ");
+    SchemaVersion::parse(&text).map_err(|_| Problem::InvalidSchemaVersion { actual: text })
 }
 
 /// The key of draft-ietf-httpapi-idempotency-key-header, quoted or bare.
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else {
+    let mut values = request.headers().get_all(IDEMPOTENCY_KEY);
+    let Some(value) = values.next() else {
         return Ok(None);
     };
-    let refused = Problem::BadRequest { detail: "Idempotency-Key must be a text of 1 to 255 characters in UTF-8." };
-    let Ok(text) = std::str::from_utf8(value.as_bytes()) else {
+    let refused = Problem::BadRequest { detail: "Idempotency-Key must be one text of 1 to 255 characters in UTF-8." };
+    let (Ok(text), None) = (std::str::from_utf8(value.as_bytes()), values.next()) else {
         return Err(refused);
     };
     let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));

@@ -228,3 +228,16 @@ async fn headers_of_a_wrong_encoding_are_refused() {
         .await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
+
+#[actix_web::test]
+async fn a_header_that_stands_twice_is_refused_where_it_decides_what_is_stored() {
+    let house = House::new();
+    let twice = |name, first: &str, second: &str| {
+        house.call(house.post("/v1/events/track", GOOD).header(name, first).header_again(name, second))
+    };
+    let answer = twice("x-event-schema-version", "1.0.0", "2.0.0").await;
+    answer.is_problem(400, "invalid_schema_version");
+    assert_eq!(answer.json["actual"], "1.0.0, 2.0.0");
+    twice("idempotency-key", "a", "b").await.is_problem(400, "bad_request");
+    assert_eq!(house.store.event_count(), 0);
+}

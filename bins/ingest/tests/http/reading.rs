@@ -90,3 +90,14 @@ async fn a_store_that_is_away_is_told_on_a_read_too() {
     house.store.set_unavailable(true);
     house.call(house.get("/v1/events")).await.is_problem(503, "storage_unavailable");
 }
+
+#[actix_web::test]
+async fn a_query_that_is_not_utf_8_finds_nothing_else_in_its_place() {
+    let house = House::new();
+    house.batch(r#"{"event_name":"n","user_id":"�"}"#).await;
+    let answer = house.call(house.get("/v1/events?user_id=%FF")).await;
+    answer.is_problem(400, "invalid_query");
+    assert_eq!(answer.errors(), [("/user_id", "invalid_value")]);
+    let answer = house.call(house.get("/v1/events?user_id=%EF%BF%BD")).await;
+    assert_eq!(answer.json["events"].as_array().map(Vec::len), Some(1), "{answer:?}");
+}

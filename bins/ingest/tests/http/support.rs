@@ -135,6 +135,11 @@ impl Ask {
         Self(self.0.insert_header((name, value)))
     }
 
+    /// Adds a header beside those of its name.
+    pub(crate) fn header_again(self, name: &str, value: &str) -> Self {
+        Self(self.0.append_header((name, value)))
+    }
+
     /// Sets the body and its length.
     pub(crate) fn body(self, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
