@@ -9,6 +9,8 @@ mod conventions;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod document;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod reading;

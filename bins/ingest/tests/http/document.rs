@@ -1,0 +1,143 @@
+//! The examples of docs/API.md: each request is made on an app, and answered as the document says.
+
+use std::collections::BTreeSet;
+
+use actix_web::http::Method;
+use mercurio_domain::limits::Limits;
+use mercurio_domain::store::Catalog;
+use mercurio_ingest::problem::Problem;
+use mercurio_pipeline::WriterOptions;
+use serde_json::Value;
+
+use crate::support::{Ask, House};
+
+const DOCUMENT: &str = include_str!("../../../../docs/API.md");
+
+/// Members whose values differ between two runs, or between two servers.
+const PASSING: &[&str] =
+    &["enrichment", "next_cursor", "received_at", "request_id", "retry_after_seconds", "timestamp"];
+
+/// A request, where one can be made, and its answer.
+struct Example {
+    request: Option<&'static str>,
+    answer: Value,
+}
+
+fn section(title: &str) -> &'static str {
+    let sections = DOCUMENT.split("\n## ");
+    sections.filter_map(|section| section.strip_prefix(title)?.strip_prefix('\n')).next().unwrap()
+}
+
+fn examples(title: &str) -> Vec<Example> {
+    let mut request = None;
+    let mut examples = Vec::new();
+    for block in section(title).split("```").skip(1).step_by(2) {
+        match block.split_once('\n').unwrap() {
+            ("http", text) => request = Some(text),
+            ("json", text) => {
+                examples.push(Example { request: request.take(), answer: serde_json::from_str(text).unwrap() });
+            }
+            (kind, _) => panic!("a block of {kind}"),
+        }
+    }
+    examples
+}
+
+/// Makes the request; `…` in its body stands for `filling`, and in its key for the rest of a real one.
+async fn make(house: &House, request: &str, key: &str, filling: &str) -> Value {
+    let (head, body) = request.split_once("\n\n").map_or((request, None), |(head, body)| (head, Some(body)));
+    let mut lines = head.lines();
+    let (method, path) = lines.next().and_then(|line| line.split_once(' ')).unwrap();
+    let mut ask = Ask::new(Method::from_bytes(method.as_bytes()).unwrap(), path);
+    if let Some(body) = body {
+        ask = ask.header("content-type", "application/json").body(body.trim_end().replace('…', filling));
+    }
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        ask = ask.header(&name.to_ascii_lowercase(), value.replace("mk_…", key));
+    }
+    let answer = house.call(ask).await;
+    if answer.status >= 400 {
+        assert_eq!(answer.json["status"], answer.status, "{answer:?}");
+    }
+    answer.json
+}
+
+/// Puts null in place of what differs between runs. That it is there is compared all the same.
+fn lasting(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                *member = if PASSING.contains(&&**name) { Value::Null } else { lasting(member.take()) };
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = lasting(item.take())),
+        _ => {}
+    }
+    value
+}
+
+fn limited(limits: Limits) -> House {
+    House::with(limits, WriterOptions { lanes: 1, ..WriterOptions::default() })
+}
+
+/// Answers the request of the example of that code from a server in the state that the document tells.
+async fn answer_of(code: &str, request: Option<&str>) -> Value {
+    let Some(request) = request else {
+        let problem = match code {
+            "internal" => Problem::Internal,
+            "request_header_fields_too_large" => Problem::RequestHeaderFieldsTooLarge,
+            "request_timeout" => Problem::RequestTimeout,
+            _ => panic!("{code} has no request"),
+        };
+        return serde_json::from_str(&problem.to_json("")).unwrap();
+    };
+    let house = match code {
+        "quota_exceeded" => limited(Limits { monthly_events: 1, ..Limits::default() }),
+        "rate_limited" => limited(Limits { requests_per_second: 1, requests_burst: 1, ..Limits::default() }),
+        _ => House::new(),
+    };
+    let mut key = house.key.expose().to_owned();
+    let mut filling = String::new();
+    match code {
+        "batch_too_large" => filling = ["{}"; 51].join(","),
+        "payload_too_large" => filling = " ".repeat(300_000 - r#"{"events":[]}"#.len()),
+        "insufficient_scope" => key = house.key_with("events:read", 9).expose().to_owned(),
+        "tenant_suspended" => {
+            house.store.suspend_tenant(house.owner.tenant_id, true).unwrap();
+        }
+        "quota_exceeded" | "rate_limited" => {
+            let first = house.batch(r#"{"event_name":"n","user_id":"u"}"#).await;
+            assert_eq!(first.status, 200, "{first:?}");
+        }
+        "overloaded" => house.state.drain(),
+        "storage_unavailable" => house.store.set_unavailable(true),
+        _ => {}
+    }
+    make(&house, request, &key, &filling).await
+}
+
+#[actix_web::test]
+async fn each_request_of_the_document_is_answered_as_it_says() {
+    let house = House::new();
+    let examples = examples("Examples");
+    assert!(!examples.is_empty());
+    for Example { request, answer } in examples {
+        let request = request.unwrap();
+        let real = make(&house, request, house.key.expose(), "").await;
+        assert_eq!(lasting(real), lasting(answer), "{request}");
+    }
+}
+
+#[actix_web::test]
+async fn each_error_of_the_document_has_an_example_that_is_so() {
+    let mut shown = BTreeSet::new();
+    for Example { request, answer } in examples("Examples of errors") {
+        let code = answer["code"].as_str().unwrap().to_owned();
+        let real = answer_of(&code, request).await;
+        assert_eq!(lasting(real), lasting(answer), "{code}");
+        shown.insert(code);
+    }
+    let rows = section("Errors").lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
+    let told: BTreeSet<_> = rows.flat_map(|(codes, _)| codes.split(", ")).map(|code| code.replace('`', "")).collect();
+    assert_eq!(shown, told);
+}
