@@ -244,6 +244,11 @@ impl EventWriter for PostgresStore {
         let mut is_first = true;
         let received_at = group.iter().map(|submission| submission.received_at);
         let (admitted, fresh) = self.append_at(received_at, |connection| {
+            // By a connection that reads: those that write may all be waiting for just this.
+            draw.spread(|account, wanted| {
+                let spread = transaction::write(&self.readers, |reader| quota::spread(reader, account, wanted));
+                spread.map_err(|Failed { fault, reason }| Failure::Sorted(fault, reason))
+            })?;
             let refused = draw.admit(connection)?;
             let admitted = if refused.is_empty() { None } else { Some(Candidates::of(group, &refused)) };
             let candidates = admitted.as_ref().unwrap_or(&whole);

@@ -1,9 +1,10 @@
 //! Monthly quotas in PostgreSQL: counted in the transaction of the events, exact, and without a row for which all writers wait.
 //!
 //! A tenant's month has one or several *slots*, rows of `tenant_usage`, each with a share of the quota. There are two ways to take
-//! events from a quota:
+//! events from a quota, and a step between them:
 //! - the fast one, a statement for all accounts of a group, takes from slots that have room and that nobody holds. It never waits.
 //!   An account that finds no such slot fails the try, and the transaction is rolled back;
+//! - where there is plenty, what is left is spread anew in a short transaction, and the fast way tried again;
 //! - the sure one, in the tries that follow, locks all slots of those accounts before anything else, and so knows what is used. It
 //!   refuses what does not fit, and spreads what is left over the slots.
 //!
@@ -16,6 +17,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
+use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -68,6 +70,23 @@ impl<'a> Draw<'a> {
     pub(super) fn of(group: &'a [Submission], short: &'a Short) -> Self {
         let accounts = Account::of_group(group);
         Self { group, accounts, short, tries: 0, sure: BTreeMap::new(), locked: Vec::new() }
+    }
+
+    /// Before the second try: has what is left spread anew where there is plenty, and so the fast way tried again. `spread` does it in
+    /// a transaction of its own, or the slots would be held for as long as the events take, and every other writer of the account
+    /// would have to take the sure way too, one behind the other, for ever.
+    pub(super) fn spread(
+        &mut self,
+        mut spread: impl FnMut(&Account, u64) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        if self.tries == 1 {
+            for (account, wanted) in std::mem::take(&mut self.sure) {
+                if !spread(&account, wanted)? {
+                    self.sure.insert(account, wanted);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Begins a try, and finds the submissions that do not fit. Those that are not found here fit, or [`Draw::take`] fails.
@@ -150,6 +169,18 @@ impl<'a> Draw<'a> {
         self.sure.extend(wanted);
         Err(moved())
     }
+}
+
+/// Spreads what is left of a quota over its slots, of which there are more where one had room and was held. `false`: there is not
+/// so much left that each has room for what is wanted.
+pub(super) fn spread(connection: &mut PgConnection, account: &Account, wanted: u64) -> Result<bool, Failure> {
+    let mut slots = Slots::lock(connection, account, wanted)?;
+    let left = account.limit.saturating_sub(slots.used());
+    let is_plenty = left / (slots.rows.len().max(1) as u64) >= wanted.max(1) && slots.take(account, 0);
+    if is_plenty {
+        slots.store(connection, account)?;
+    }
+    Ok(is_plenty)
 }
 
 fn moved() -> Failure {
@@ -351,6 +382,8 @@ fn taken(
     group: &[Submission],
     used: &[(Account, u64)],
 ) -> Result<HashSet<(TenantId, EventKey)>, Failure> {
+    // A plan that was made while the table was small would read all of it.
+    connection.batch_execute("SET LOCAL plan_cache_mode = force_custom_plan")?;
     let mut tenants: Vec<TenantId> = used.iter().map(|(account, _)| account.tenant_id).collect();
     tenants.dedup();
     let mut taken = HashSet::new();
