@@ -177,9 +177,7 @@ fn two_servers_together_never_pass_the_limit() {
     let share = taken as f64 / allowed;
     eprintln!("{taken} of {allowed:.0} events: {share:.4}");
     assert!(share <= 1.01, "{taken} of {allowed}");
-    // A machine that is busy with other things sends far less than it may; that no more is refused than must be, the next
-    // test shows by itself.
-    assert!(share > 0.1, "{taken} of {allowed}");
+    assert!(share > 0.8, "{taken} of {allowed}");
     let stored = stored_ids(pair.servers[0].addr, &pair.house.key).len();
     assert_eq!(stored, taken, "what was refused was not stored");
     assert_eq!(pair.health(0)["checks"]["redis"]["fallbacks"], 0);
