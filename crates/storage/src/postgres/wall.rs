@@ -3,7 +3,8 @@
 //! The first wall is the code, which names the tenant in every query. This one is row security: a reading transaction becomes
 //! `mercurio_reader` and names its tenant, and the policies of the tables do the rest (docs/adr/0009-row-security-for-readers.md).
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -13,9 +14,17 @@ use crate::error::{Failed, Failure, Fault};
 use crate::pool::Pool;
 use crate::transaction;
 
+/// How long a wall that was not found is not looked for again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 /// Whether the database has the wall for this user.
 #[derive(Debug, Default)]
-pub(super) struct Wall(OnceLock<bool>);
+pub(super) struct Wall {
+    /// Set once it was found: a wall is not taken down while servers run.
+    stands: OnceLock<()>,
+    /// When it was not found.
+    missed: Mutex<Option<Instant>>,
+}
 
 /// Opens a transaction that sees what is one tenant's, in one round trip. Both settings end with it.
 fn begin(tenant_id: TenantId) -> String {
@@ -37,19 +46,28 @@ impl Wall {
         }
     }
 
-    /// Whether this user may become the reader, and the reader read. Found out once, by doing it.
+    /// Whether this user may become the reader, and the reader read. Found out by doing it, and again each minute where it could not.
     fn stands(&self, readers: &Pool<PgConnection>) -> Result<bool, Failed> {
-        if let Some(stands) = self.0.get() {
-            return Ok(*stands);
+        if self.stands.get().is_some() {
+            return Ok(true);
+        }
+        let missed = *self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        if missed.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
+            return Ok(false);
         }
         let look =
             |connection: &mut PgConnection| Ok(connection.batch_execute("SELECT FROM events, event_keys LIMIT 0")?);
-        let stands = match transaction::read_in(readers, &begin(TenantId(0)), look) {
-            Ok(()) => true,
-            Err(failed) if matches!(failed.fault, Fault::Unavailable | Fault::Conflict) => return Err(failed),
-            Err(_) => false,
-        };
-        Ok(*self.0.get_or_init(|| stands))
+        match transaction::read_in(readers, &begin(TenantId(0)), look) {
+            Ok(()) => {
+                self.stands.get_or_init(|| ());
+                Ok(true)
+            }
+            Err(failed) if matches!(failed.fault, Fault::Unavailable | Fault::Conflict) => Err(failed),
+            Err(_) => {
+                *self.missed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                Ok(false)
+            }
+        }
     }
 }
 

@@ -70,6 +70,42 @@ fn a_writer_that_meets_another_in_the_only_slot_makes_a_second_one_and_then_wait
 }
 
 #[test]
+fn a_quota_with_plenty_has_a_slot_for_each_of_several_writers_from_the_first() {
+    let database = TestDatabase::postgres();
+    let store = database.store();
+    append(&*store, 4_010, &ids("first", 10)).unwrap();
+    let (mut others, mut watcher) = ([(); 3].map(|()| connect(&database)), connect(&database));
+    assert_eq!(slots(&mut watcher), [(4_010, 1_003, 10), (4_010, 1_003, 0), (4_010, 1_002, 0), (4_010, 1_002, 0)]);
+    let fallbacks = store.append_counts().fallbacks;
+    for (slot, other) in others.iter_mut().enumerate() {
+        other.batch_execute(&format!("BEGIN; UPDATE tenant_usage SET used = used + 5 WHERE slot = {slot}")).unwrap();
+    }
+    append(&*store, 4_010, &ids("second", 10)).unwrap();
+    assert_eq!(store.append_counts().fallbacks, fallbacks);
+    assert_eq!(slots(&mut watcher)[3], (4_010, 1_002, 10));
+}
+
+#[test]
+fn writers_that_have_a_slot_each_try_nothing_twice_also_where_one_lets_go_while_another_takes() {
+    let database = TestDatabase::postgres();
+    let store = database.store();
+    append(&*store, 1_000_000, &ids("first", 1)).unwrap();
+    let fallbacks = store.append_counts().fallbacks;
+    std::thread::scope(|scope| {
+        for lane in 0..2 {
+            let store = &store;
+            scope.spawn(move || {
+                for round in 0..300 {
+                    append(&**store, 1_000_000, &ids(&format!("{lane} {round}"), 2)).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(store.append_counts().fallbacks, fallbacks);
+    assert_eq!(slots(&mut connect(&database)).iter().map(|slot| slot.2).sum::<i64>(), 1_201);
+}
+
+#[test]
 fn shares_that_are_too_small_are_spread_anew_before_anything_is_refused() {
     let database = TestDatabase::postgres();
     let store = database.store();

@@ -180,3 +180,31 @@ fn a_server_that_owns_nothing_writes_and_stands_behind_the_wall() {
     assert_eq!(refused.unwrap().remove(0).unwrap_err().used, 3);
     assert!(found.unwrap().is_some() && stands.unwrap());
 }
+
+#[test]
+fn a_wall_that_is_built_while_the_server_runs_is_found_within_a_minute() {
+    let database = TestDatabase::postgres();
+    let tenants = tenants(&open(&database.url_text()));
+    let mut connection = PgConnection::establish(&database.url_text()).unwrap();
+    let role = format!("late_{}", std::process::id());
+    let statements = role_of_operations();
+    let (of_reader, others): (Vec<&str>, Vec<&str>) =
+        statements.split_inclusive(';').partition(|statement| statement.contains("GRANT mercurio_reader"));
+    let others = others.concat().replace("mercurio_server", &role);
+    connection.batch_execute(&format!("DROP ROLE IF EXISTS {role}; {others}")).unwrap();
+    let store = open(&database.url_text().replace("postgres@", &format!("{role}@")));
+    let without = (store.wall.stands(&store.readers), count(&store, tenants[0].tenant_id, "events"));
+    connection.batch_execute(&of_reader.concat().replace("mercurio_server", &role)).unwrap();
+    let soon = store.wall.stands(&store.readers);
+    *store.wall.missed.lock().unwrap() = Instant::now().checked_sub(LOOK_AGAIN);
+    let later = (store.wall.stands(&store.readers), count(&store, tenants[0].tenant_id, "events"));
+    drop(store);
+    connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
+    assert_eq!(
+        (without.0.unwrap(), without.1.unwrap()),
+        (false, 6),
+        "the code's wall alone: this query forgets the tenant"
+    );
+    assert!(!soon.unwrap());
+    assert_eq!((later.0.unwrap(), later.1.unwrap()), (true, 3));
+}
