@@ -6,6 +6,7 @@
 //! removals follow from that, which is the domain's.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use mercurio_domain::limits::Limits;
 use mercurio_domain::store::{Lease, Removal, Removed, Store, StoreError, TenantRef, due_removals};
 use mercurio_domain::tenant::TenantStatus;
 use mercurio_domain::{Clock, TenantId, Timestamp};
+use mercurio_observability::metrics::RetentionReading;
 use mercurio_observability::{chain, keys};
 use slog::{Logger, info, warn};
 
@@ -22,6 +24,48 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Tenants that are asked for at once.
 const PAGE: usize = 1_000;
+
+/// What the thread has done, for the metrics.
+#[derive(Debug, Default)]
+pub struct RetentionCounts {
+    removed_events: AtomicU64,
+    removed_event_keys: AtomicU64,
+    /// 0: another server has the duty.
+    swept_at_seconds: AtomicU64,
+}
+
+impl RetentionCounts {
+    /// What is counted now.
+    #[must_use]
+    pub fn read(&self) -> RetentionReading {
+        let swept_at_seconds = self.swept_at_seconds.load(Ordering::Relaxed);
+        RetentionReading {
+            removed_events: self.removed_events.load(Ordering::Relaxed),
+            removed_event_keys: self.removed_event_keys.load(Ordering::Relaxed),
+            swept_at_seconds: (swept_at_seconds > 0).then_some(swept_at_seconds),
+        }
+    }
+
+    fn note_removed(&self, step: &Removed) {
+        self.removed_events.fetch_add(step.events, Ordering::Relaxed);
+        self.removed_event_keys.fetch_add(step.keys, Ordering::Relaxed);
+    }
+
+    fn note_swept(&self, at: Timestamp) {
+        self.swept_at_seconds.store(at.to_datetime().timestamp().unsigned_abs(), Ordering::Relaxed);
+    }
+
+    /// One that fails, and so loses the duty and takes it over again, has not swept.
+    fn note_duty(&self, at: Timestamp) {
+        if self.swept_at_seconds.load(Ordering::Relaxed) == 0 {
+            self.note_swept(at);
+        }
+    }
+
+    fn note_no_duty(&self) {
+        self.swept_at_seconds.store(0, Ordering::Relaxed);
+    }
+}
 
 /// The thread. Dropping it tells it to end, and does not wait: whatever step it is in is whole or was never begun.
 pub struct Retention {
@@ -33,6 +77,7 @@ struct Keeper {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    counts: Arc<RetentionCounts>,
     log: Logger,
     stop: Receiver<()>,
     lease: Option<Box<dyn Lease>>,
@@ -57,9 +102,15 @@ impl Retention {
     ///
     /// # Errors
     /// If the operating system refuses a thread.
-    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, limits: Limits, log: Logger) -> std::io::Result<Self> {
+    pub fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        counts: Arc<RetentionCounts>,
+        log: Logger,
+    ) -> std::io::Result<Self> {
         let (sender, stop) = channel();
-        let mut keeper = Keeper { store, clock, limits, log, stop, lease: None };
+        let mut keeper = Keeper { store, clock, limits, counts, log, stop, lease: None };
         std::thread::Builder::new().name("retention".to_owned()).spawn(move || keeper.run())?;
         Ok(Self { stop: sender })
     }
@@ -95,8 +146,12 @@ impl Keeper {
     fn sweep(&mut self) -> Result<bool, Cut> {
         if self.lease.is_none() {
             self.lease = self.store.lease()?;
+            if self.lease.is_some() {
+                self.counts.note_duty(self.clock.now());
+            }
         }
         let Some(lease) = &mut self.lease else {
+            self.counts.note_no_duty();
             return Ok(false);
         };
         // What is removed is gone: of two clocks the one counts by which less is old.
@@ -105,6 +160,7 @@ impl Keeper {
         for removal in due_removals(&self.kept_days()?, now) {
             self.remove(&removal, now)?;
         }
+        self.counts.note_swept(self.clock.now());
         Ok(true)
     }
 
@@ -144,6 +200,7 @@ impl Keeper {
         loop {
             let begun = Instant::now();
             let step = self.store.remove_events(removal, now, sum.next.as_ref())?;
+            self.counts.note_removed(&step);
             *sum = Removed { events: sum.events + step.events, keys: sum.keys + step.keys, next: step.next };
             if sum.next.is_none() {
                 return Ok(());

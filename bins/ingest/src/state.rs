@@ -23,6 +23,7 @@ use crate::problem::Problem;
 use crate::quota_watch::QuotaWatch;
 use crate::rate_limit::RateLimits;
 use crate::rejection_log::RejectionLog;
+use crate::retention::RetentionCounts;
 use crate::routes::health::DatabaseProbe;
 
 /// When a client that was refused for load should come again.
@@ -52,6 +53,8 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// Where traces of requests go, if anywhere.
     pub traces: Option<Arc<Traces>>,
+    /// What became of events that were kept long enough.
+    pub retention: Arc<RetentionCounts>,
     /// How much of their quotas tenants have used.
     pub quota_watch: QuotaWatch,
     /// Which rejected events leave a line in the log.

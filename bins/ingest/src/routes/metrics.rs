@@ -45,6 +45,7 @@ async fn read(state: &AppState) -> Reading {
         storage_free_bytes: state.store.free_bytes(),
         key_cache_hits,
         key_cache_misses,
+        retention: state.retention.read(),
         redis: state.rate_limits.shared().map(|shared| RedisReading {
             up: shared.is_available(),
             servers: shared.servers().into(),

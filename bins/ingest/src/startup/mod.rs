@@ -38,7 +38,7 @@ use crate::key_uses::KeyUses;
 use crate::quota_watch::QuotaWatch;
 use crate::rate_limit::{RateLimits, SharedBuckets};
 use crate::rejection_log::RejectionLog;
-use crate::retention::Retention;
+use crate::retention::{Retention, RetentionCounts};
 use crate::routes::Surface;
 use crate::routes::health::DatabaseProbe;
 use crate::state::{AppState, Lifecycle};
@@ -146,7 +146,8 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard, terminal: bool) ->
     let watch = CatalogWatch::start(Arc::clone(&store), keys.clone(), Arc::clone(&key_uses), log.clone()).map_err(
         |source| StartError::Io { what: "the thread that watches the catalogue can't be started".to_owned(), source },
     )?;
-    let retention = start_retention(&store, &config, &log)?;
+    let removed = Arc::new(RetentionCounts::default());
+    let retention = start_retention(&store, &config, Arc::clone(&removed), &log)?;
     let shared = config.redis_url.clone().map(|url| share_limits(url, &config, &log));
     let state = Data::new(AppState {
         writer: writer.handle(),
@@ -160,6 +161,7 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard, terminal: bool) ->
         ids: Arc::new(UuidV7Ids),
         metrics,
         traces: start_traces(&config, &log)?.map(Arc::new),
+        retention: removed,
         quota_watch: QuotaWatch::new(config.metrics_tenants),
         rejection_log: RejectionLog::new(config.log_rejections_per_second),
         settings: config.settings.clone(),
@@ -201,10 +203,15 @@ fn start_traces(config: &Config, log: &Logger) -> Result<Option<Traces>, StartEr
     Ok(Some(Traces::start(&settings, log.clone())?))
 }
 
-fn start_retention(store: &Arc<dyn Store>, config: &Config, log: &Logger) -> Result<Retention, StartError> {
-    Retention::start(Arc::clone(store), Arc::new(SystemClock), config.settings.limits, log.clone()).map_err(|source| {
-        StartError::Io { what: "the thread that removes old events can't be started".to_owned(), source }
-    })
+fn start_retention(
+    store: &Arc<dyn Store>,
+    config: &Config,
+    counts: Arc<RetentionCounts>,
+    log: &Logger,
+) -> Result<Retention, StartError> {
+    Retention::start(Arc::clone(store), Arc::new(SystemClock), config.settings.limits, counts, log.clone()).map_err(
+        |source| StartError::Io { what: "the thread that removes old events can't be started".to_owned(), source },
+    )
 }
 
 /// Starts the task that reaches Redis.

@@ -72,6 +72,7 @@ impl House {
             metrics: Metrics::new(),
             traces: None,
             quota_watch: QuotaWatch::new(100),
+            retention: Arc::default(),
             rejection_log: RejectionLog::new(5),
             settings: Settings {
                 limits,

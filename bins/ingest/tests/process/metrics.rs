@@ -28,7 +28,7 @@ fn documented() -> BTreeMap<String, String> {
 }
 
 /// The sum of the samples whose name and labels begin so.
-fn sum(text: &str, start: &str) -> f64 {
+pub(crate) fn sum(text: &str, start: &str) -> f64 {
     let samples = text.lines().filter(|line| line.starts_with(start));
     samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
@@ -60,9 +60,13 @@ fn check(house: &House, storage: &[&str]) {
     assert_eq!(client.get("/secret/path", "").unwrap().status, 404);
 
     let mut answer = client.get("/metrics", "").unwrap();
-    // The connection whose request was refused before its body was read is still being closed.
+    // The connection whose request was refused before its body was read is still being closed, and retention begins beside it all.
     let start = Instant::now();
-    while sum(&answer.body, "mercurio_http_connections_open") > 1.0 && start.elapsed() < PATIENCE {
+    let is_settled = |text: &str| {
+        sum(text, "mercurio_http_connections_open") <= 1.0
+            && sum(text, "mercurio_retention_swept_timestamp_seconds") > 0.0
+    };
+    while !is_settled(&answer.body) && start.elapsed() < PATIENCE {
         answer = client.get("/metrics", "").unwrap();
     }
     assert_eq!((answer.status, answer.content_type.as_str()), (200, "text/plain; version=0.0.4; charset=utf-8"));

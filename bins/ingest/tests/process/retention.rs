@@ -9,6 +9,8 @@ use mercurio_domain::{Clock, Owner, Timestamp};
 use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
 
+use crate::client::Client;
+use crate::metrics;
 use crate::server::{Server, command};
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -60,7 +62,15 @@ fn check(database: &TestDatabase) {
         assert!(begun.elapsed() < Duration::from_secs(30), "{} {}", sum("events"), sum("event_keys"));
         std::thread::yield_now();
     }
+    let texts =
+        servers.each_ref().map(|server| Client::connect(server.addr).unwrap().get("/metrics", "").unwrap().body);
+    let counted = |name: &str| texts.iter().map(|text| metrics::sum(text, name)).sum::<f64>();
+    assert_eq!(counted("mercurio_retention_removed_events_total"), 3.0);
+    assert_eq!(counted("mercurio_retention_removed_event_keys_total"), 2.0);
     if store.backend() == Backend::Postgres {
+        let has_duty =
+            texts.iter().filter(|text| metrics::sum(text, "mercurio_retention_swept_timestamp_seconds") > 0.0);
+        assert_eq!(has_duty.count(), 1);
         let at_work = servers.iter().filter(|server| !told(server).is_empty());
         assert_eq!(at_work.count(), 1, "of two servers one does it");
     }

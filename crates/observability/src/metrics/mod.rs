@@ -25,7 +25,7 @@ use crate::request_line::EventCounts;
 use histogram::{Histogram, Measure, quantile};
 use tenants::Tenants;
 
-pub use reading::{PoolReading, Reading, RedisReading, WriterReading};
+pub use reading::{PoolReading, Reading, RedisReading, RetentionReading, WriterReading};
 
 /// What a route is called where none matched.
 const NO_ROUTE: &str = "none";

@@ -28,6 +28,20 @@ pub struct Reading {
     pub quotas_used: Vec<(i64, f64)>,
     /// The Redis through which servers share rate limits, if they do.
     pub redis: Option<RedisReading>,
+    /// What became of events that were kept long enough.
+    pub retention: RetentionReading,
+}
+
+/// What the thread that removes old events says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RetentionReading {
+    /// Events that it removed.
+    pub removed_events: u64,
+    /// Keys of events that it removed.
+    pub removed_event_keys: u64,
+    /// When it last removed all that was due, or before that when it took the duty over, in seconds since 1970. `None` where
+    /// another server has the duty.
+    pub swept_at_seconds: Option<u64>,
 }
 
 /// What the writer says.
@@ -99,6 +113,12 @@ impl Reading {
         registry.register("tenant_quota_used_ratio", "The share of its monthly quota that a tenant has used", used);
         if let Some(bytes) = self.storage_free_bytes {
             gauge(registry, "storage_free_bytes", "Free space where the database's file lies", bytes);
+        }
+        let RetentionReading { removed_events, removed_event_keys, swept_at_seconds } = self.retention;
+        counter(registry, "retention_removed_events", "Events removed for their age", removed_events);
+        counter(registry, "retention_removed_event_keys", "Keys of events removed for their age", removed_event_keys);
+        if let Some(seconds) = swept_at_seconds {
+            gauge(registry, "retention_swept_timestamp_seconds", "When all that was due was last removed", seconds);
         }
         if let Some(redis) = self.redis {
             gauge(registry, "redis_up", "Whether Redis decides rate limits", u64::from(redis.up));

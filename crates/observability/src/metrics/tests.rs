@@ -110,7 +110,7 @@ fn tenants_beyond_the_bound_are_counted_together() {
 fn what_others_keep_is_told_where_it_is() {
     let metrics = Metrics::with(&MetricSettings { rejection_codes: vec!["required"], ..MetricSettings::default() });
     let text = metrics.render(&Reading::default());
-    for absent in ["redis", "storage_free", "storage_pool"] {
+    for absent in ["redis", "storage_free", "storage_pool", "retention_swept"] {
         assert!(!text.contains(absent), "{absent}");
     }
     metrics.record_rejections("too_long", 2);
@@ -122,6 +122,7 @@ fn what_others_keep_is_told_where_it_is() {
         key_cache_misses: 4,
         redis: Some(RedisReading { up: false, servers: 2, fallbacks: 9 }),
         writer: WriterReading { queue_bytes: 17, suspects: 6, ..WriterReading::default() },
+        retention: RetentionReading { removed_events: 8, removed_event_keys: 7, swept_at_seconds: Some(1_795_000_000) },
         ..Reading::default()
     };
     has(
@@ -134,6 +135,9 @@ fn what_others_keep_is_told_where_it_is() {
             "mercurio_storage_pool_connections{pool=\"read\",state=\"busy\"} 3",
             "mercurio_storage_free_bytes 1099511627776",
             "mercurio_key_cache_lookups_total{result=\"miss\"} 4",
+            "mercurio_retention_removed_events_total 8",
+            "mercurio_retention_removed_event_keys_total 7",
+            "mercurio_retention_swept_timestamp_seconds 1795000000",
             "mercurio_redis_up 0",
             "mercurio_redis_fallbacks_total 9",
             "mercurio_event_rejections_total{code=\"required\"} 0",
