@@ -92,10 +92,21 @@ migration NAME:
 coverage:
     scripts/coverage
 
-# Random bodies for the parser, for so many seconds. Needs cargo-fuzz (cargo install cargo-fuzz --locked) and a C++ compiler
-fuzz SECONDS="60":
-    mkdir -p fuzz/corpus
-    RUSTC_BOOTSTRAP=1 cargo fuzz run parse fuzz/corpus fuzz/seeds -- -max_total_time={{ SECONDS }} -max_len=8192
+# Random input for what strangers send, of one target of fuzz/ or of all, for so many seconds each, for example: just fuzz decode 300. Needs cargo-fuzz (cargo install cargo-fuzz --locked) and a C++ compiler
+fuzz TARGET="all" SECONDS="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    export RUSTC_BOOTSTRAP=1
+    targets=$1
+    if [[ $targets == all ]]; then
+        targets=$(cargo fuzz list)
+    fi
+    for target in $targets; do
+        mkdir -p "fuzz/corpus/$target"
+        echo "==> $target" >&2
+        cargo fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+            -max_total_time="$2" -max_len=8192 -timeout=10 -rss_limit_mb=1024
+    done
 
 # Carry out the Dockerfile and the Compose file step by step without Docker, as root; see the script
 try-containers:

@@ -4,6 +4,7 @@
 //! [`Clock`] is the port by which the present reaches the code; nothing below the binaries calls the system's clock.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Datelike, Duration, NaiveDate, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -23,11 +24,15 @@ pub enum TimestampError {
     Value,
 }
 
+/// Microseconds of 0000-01-01T00:00:00Z and of the last microsecond of the year 9999: what RFC 3339 can write. Both
+/// databases hold more.
+const MICROS: RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
+
 impl Timestamp {
-    /// The instant `micros` microseconds after 1970-01-01T00:00:00Z; `None` outside the years that chrono can hold.
+    /// The instant `micros` microseconds after 1970-01-01T00:00:00Z; `None` outside the years 0000 to 9999.
     #[must_use]
     pub fn from_micros(micros: i64) -> Option<Self> {
-        DateTime::from_timestamp_micros(micros).map(Self)
+        DateTime::from_timestamp_micros(micros).filter(|_| MICROS.contains(&micros)).map(Self)
     }
 
     /// Microseconds since 1970-01-01T00:00:00Z.
@@ -59,7 +64,7 @@ impl Timestamp {
     /// `self + delta`; `None` where the result is out of range.
     #[must_use]
     pub fn checked_add_micros(self, delta: i64) -> Option<Self> {
-        self.0.checked_add_signed(Duration::microseconds(delta)).map(Self)
+        Self::from_micros(self.as_micros().checked_add(delta)?)
     }
 
     /// How long after `earlier` this is, in microseconds; negative where it is before.
@@ -109,11 +114,11 @@ impl Fields {
             .and_utc();
         let utc = local.checked_sub_signed(Duration::minutes(i64::from(offset_minutes)))?;
         if !leap {
-            return Some(Timestamp(utc));
+            return Timestamp::from_micros(utc.timestamp_micros());
         }
         let next = utc.checked_add_signed(Duration::seconds(1))?;
         let at_midnight = next.timestamp().rem_euclid(86_400) == 0;
-        at_midnight.then(|| Timestamp(next - Duration::microseconds(i64::from(micros))))
+        at_midnight.then(|| Timestamp::from_micros(next.timestamp_micros() - i64::from(micros)))?
     }
 }
 
@@ -150,9 +155,10 @@ fn read_offset(bytes: &[u8]) -> Result<i32, TimestampError> {
 }
 
 impl From<DateTime<Utc>> for Timestamp {
-    /// Cuts off what is below a microsecond.
+    /// Cuts off what is below a microsecond. An instant out of range becomes the first or the last one.
     fn from(instant: DateTime<Utc>) -> Self {
-        Self(DateTime::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant))
+        let micros = instant.timestamp_micros().clamp(*MICROS.start(), *MICROS.end());
+        Self::from_micros(micros).unwrap_or(Self(instant))
     }
 }
 
@@ -232,6 +238,34 @@ mod tests {
         check("2024-02-29T23:59:59Z", Ok("2024-02-29T23:59:59.000000Z"));
         check("9999-12-31T23:59:59Z", Ok("9999-12-31T23:59:59.000000Z"));
         check("0000-01-01T00:00:00Z", Ok("0000-01-01T00:00:00.000000Z"));
+    }
+
+    #[test]
+    fn an_instant_outside_the_years_that_can_be_written_is_refused() {
+        for text in [
+            "0000-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "9999-12-31T23:59:60Z",
+            "9999-12-31T23:59:59.999999-23:59",
+        ] {
+            check(text, Err(TimestampError::Value));
+        }
+        check("0000-01-01T00:01:00+00:01", Ok("0000-01-01T00:00:00.000000Z"));
+        check("9999-12-31T23:58:59.999999999-00:01", Ok("9999-12-31T23:59:59.999999Z"));
+        let [first, last] = ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"].map(Timestamp::parse);
+        let (first, last) = (first.unwrap(), last.unwrap());
+        assert_eq!(Timestamp::from_micros(first.as_micros()), Some(first));
+        assert_eq!(Timestamp::from_micros(last.as_micros()), Some(last));
+        for (edge, delta) in [(first, -1), (last, 1)] {
+            assert_eq!(Timestamp::from_micros(edge.as_micros() + delta), None);
+            assert_eq!(edge.checked_add_micros(delta), None);
+        }
+        assert_eq!(
+            (Timestamp::from(DateTime::<Utc>::MIN_UTC), Timestamp::from(DateTime::<Utc>::MAX_UTC)),
+            (first, last)
+        );
+        assert_eq!(corrected(first, last, first), None);
+        assert_eq!(corrected(last, first, last), None);
     }
 
     #[test]

@@ -88,25 +88,48 @@ fn walk(peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>, trusted: &Trus
     known
 }
 
+/// Follows the quotes of a text, character by character.
+#[derive(Default)]
+struct Quotes {
+    open: bool,
+    escaped: bool,
+}
+
+impl Quotes {
+    fn follow(&mut self, character: char) {
+        if self.escaped {
+            self.escaped = false;
+        } else if self.open && character == '\\' {
+            self.escaped = true;
+        } else if character == '"' {
+            self.open = !self.open;
+        }
+    }
+}
+
+fn leaves_quote_open(text: &str) -> bool {
+    let mut quotes = Quotes::default();
+    text.chars().for_each(|character| quotes.follow(character));
+    quotes.open
+}
+
 /// The parts of `text` between separators that do not stand in quotes, without empty ones.
 fn elements_of(text: &str, separator: char) -> Vec<&str> {
-    let (mut quoted, mut escaped) = (false, false);
+    let mut quotes = Quotes::default();
     let parts = text.split(|character: char| {
-        let separates = !quoted && character == separator;
-        if escaped {
-            escaped = false;
-        } else if quoted && character == '\\' {
-            escaped = true;
-        } else if character == '"' {
-            quoted = !quoted;
-        }
+        let separates = !quotes.open && character == separator;
+        quotes.follow(character);
         separates
     });
     parts.map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-/// The address of the one `for=` of an element of `Forwarded`.
+/// The address of the one `for=` of an element of `Forwarded`. One with a quote that stays open has none: what a proxy
+/// added to the line may stand in it, behind an address that a client made up.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
+    if leaves_quote_open(element) {
+        return None;
+    }
     let mut found = None;
     for pair in elements_of(element, ';') {
         let (name, value) = pair.split_once('=')?;

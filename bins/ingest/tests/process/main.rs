@@ -7,6 +7,8 @@ mod catalog;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod healthcheck;
 #[cfg(test)]
 mod isolation;

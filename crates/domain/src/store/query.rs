@@ -147,5 +147,12 @@ mod tests {
         for text in ["", "x", "AAAA", &cursor[1..], &format!("{cursor}A"), &cursor.replacen('A', "C", 1)] {
             assert_eq!(Position::from_cursor(text), Err(CursorError), "{text}");
         }
+        // Times that no event has, beyond those that PostgreSQL knows among them.
+        for micros in [i64::MIN, -210_866_803_200_000_001, -62_167_219_200_000_001, 253_402_300_800_000_000, i64::MAX] {
+            let mut bytes = [0; CURSOR_BYTES];
+            bytes[0] = CURSOR_FORM;
+            bytes[1..9].copy_from_slice(&micros.to_be_bytes());
+            assert_eq!(Position::from_cursor(&BASE64URL_NOPAD.encode(&bytes)), Err(CursorError), "{micros}");
+        }
     }
 }
