@@ -90,12 +90,29 @@ impl<C: Clock + Clone> Slot<C> {
         }
     }
 
-    /// Whether it would be full now, had nobody asked. One token is taken to find out; so it is asked before it is dropped.
+    /// Whether it would be full now, had nobody asked.
     fn is_full(&self) -> bool {
+        self.missing() == 0
+    }
+
+    /// Tokens that it lacks. One is taken to find out, and not counted.
+    pub(super) fn missing(&self) -> u32 {
         let Some(filled) = &self.0 else {
-            return true;
+            return 0;
         };
-        let left = filled.limiter.check().map(|left| left.remaining_burst_capacity());
-        left.is_ok_and(|left| left.saturating_add(1) >= filled.bucket.burst)
+        match filled.limiter.check() {
+            Ok(left) => filled.bucket.burst.saturating_sub(left.remaining_burst_capacity().saturating_add(1)),
+            Err(_) => filled.bucket.burst,
+        }
+    }
+
+    /// Takes so many tokens that it lacks `missing`, unless it does already.
+    pub(super) fn drain(&self, missing: u32, clock: &C) {
+        let bucket = self.bucket();
+        let missing = bucket.map_or(0, |bucket| missing.min(bucket.burst));
+        if missing > 0 {
+            let lacks = self.missing().saturating_add(1);
+            self.take(missing.saturating_sub(lacks), clock).ok();
+        }
     }
 }

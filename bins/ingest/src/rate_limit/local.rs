@@ -15,7 +15,7 @@ pub(super) const SWEEP_ABOVE: usize = 1_000;
 
 /// Buckets by tenant.
 pub(super) struct LocalBuckets<C: Clock + Clone> {
-    clock: C,
+    pub(super) clock: C,
     pub(super) tenants: RwLock<Tenants<C>>,
 }
 
@@ -61,7 +61,7 @@ impl<C: Clock + Clone> LocalBuckets<C> {
     }
 
     /// The tenant's buckets; new and full ones where its limits have changed. `None` where it has no limits.
-    fn buckets(&self, tenant_id: TenantId, limits: &Limits) -> Option<Arc<Buckets<C>>> {
+    pub(super) fn buckets(&self, tenant_id: TenantId, limits: &Limits) -> Option<Arc<Buckets<C>>> {
         let sizes = (limits.requests_bucket(), limits.events_bucket());
         if sizes == (None, None) {
             return None;

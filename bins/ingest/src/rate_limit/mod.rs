@@ -8,6 +8,7 @@
 mod buckets;
 mod local;
 mod shared;
+mod shares;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use mercurio_domain::limits::{Bucket, Limits};
 
 use local::LocalBuckets;
 pub use shared::SharedBuckets;
+use shares::Shares;
 
 /// What is left, and whether there was enough.
 pub type Answer = (RateLimitState, Result<(), Exceeded>);
@@ -26,7 +28,7 @@ pub struct RateLimits<C: Clock + Clone = DefaultClock> {
     /// With the whole limit: more than that passes on no server.
     whole: LocalBuckets<C>,
     /// With this server's share of it, for while Redis is away.
-    shares: LocalBuckets<C>,
+    shares: Shares<C>,
     shared: Option<Arc<SharedBuckets>>,
 }
 
@@ -74,7 +76,7 @@ impl RateLimits {
     #[must_use]
     pub fn new(shared: Option<Arc<SharedBuckets>>) -> Self {
         let clock = DefaultClock::default();
-        Self { whole: LocalBuckets::with_clock(clock.clone()), shares: LocalBuckets::with_clock(clock), shared }
+        Self { whole: LocalBuckets::with_clock(clock.clone()), shares: Shares::with_clock(clock), shared }
     }
 }
 
@@ -104,21 +106,34 @@ impl<C: Clock + Clone> RateLimits<C> {
         let Some(shared) = self.shared.as_ref().filter(|_| answer.1.is_ok() && is_limited(limits)) else {
             return answer;
         };
-        let answer = shared.take(tenant_id, limits, (1, events)).await;
-        let limits = share(limits, shared.servers());
-        if let Some(answer) = answer {
-            // What passes now is gone from this server's share too, or the loss of Redis would give every tenant a second burst.
-            if answer.1.is_ok() {
-                self.shares.take_request(tenant_id, &limits).1.ok();
-                self.shares.take_events(tenant_id, &limits, events).1.ok();
+        match self.ask(shared, tenant_id, limits, [1, events]).await {
+            Some(answer) => answer,
+            None => self.shares.take(tenant_id, limits, shared.servers(), [1, events]),
+        }
+    }
+
+    /// Takes tokens of requests and of events in Redis. `None`: it does not tell.
+    async fn ask(
+        &self,
+        shared: &SharedBuckets,
+        tenant_id: TenantId,
+        limits: &Limits,
+        tokens: [u32; 2],
+    ) -> Option<Answer> {
+        let is_paying = shared.is_available();
+        let debts = if is_paying { self.shares.pay(tenant_id, limits, shared.servers()) } else { Default::default() };
+        match shared.take(tenant_id, limits, tokens, debts).await {
+            Some((answer, told)) => {
+                self.shares.note(tenant_id, told);
+                Some(answer)
             }
-            return answer;
+            None => {
+                if is_paying {
+                    self.shares.owe(tenant_id, debts);
+                }
+                None
+            }
         }
-        let answer = self.shares.take_request(tenant_id, &limits);
-        if answer.1.is_err() {
-            return answer;
-        }
-        self.shares.take_events(tenant_id, &limits, events)
     }
 
     /// Which bucket had too little, when events were refused: `events`, or `requests` where Redis, which is asked for both at
@@ -134,9 +149,9 @@ impl<C: Clock + Clone> RateLimits<C> {
         let Some(shared) = self.shared.as_ref().filter(|_| is_limited(limits)) else {
             return self.whole.state(tenant_id, limits);
         };
-        match shared.take(tenant_id, limits, (0, 0)).await {
+        match self.ask(shared, tenant_id, limits, [0, 0]).await {
             Some((state, _)) => state,
-            None => self.shares.state(tenant_id, &share(limits, shared.servers())),
+            None => self.shares.state(tenant_id, limits, shared.servers()),
         }
     }
 }

@@ -18,6 +18,7 @@ use slog::{Logger, info, warn};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::shares::{Debt, Told};
 use super::{Answer, Exceeded, Level, RateLimitState};
 
 /// How often a server says that it is there.
@@ -77,18 +78,21 @@ impl SharedBuckets {
         self.fallbacks.load(Ordering::Relaxed)
     }
 
-    /// Takes so many tokens of each of the tenant's buckets, or none at all. `None`: Redis does not tell.
+    /// Takes so many tokens of each of the tenant's buckets, of requests and of events, or none at all; counts the debts in either
+    /// case. `None`: Redis does not tell.
     pub(super) async fn take(
         &self,
         tenant_id: TenantId,
         limits: &Limits,
-        (requests, events): (u32, u32),
-    ) -> Option<Answer> {
-        let buckets = [("requests", limits.requests_bucket(), requests), ("events", limits.events_bucket(), events)];
+        tokens: [u32; 2],
+        debts: [Debt; 2],
+    ) -> Option<(Answer, [Option<Told>; 2])> {
+        let buckets = [limits.requests_bucket(), limits.events_bucket()];
         let mut script = self.take.prepare_invoke();
-        for (name, bucket, tokens) in buckets {
-            if let Some(Bucket { per_second, burst }) = bucket {
-                script.key(format!("mercurio:rate:{{{}}}:{name}", tenant_id.0)).arg(tokens).arg(per_second).arg(burst);
+        for (index, name) in ["requests", "events"].into_iter().enumerate() {
+            if let Some(Bucket { per_second, burst }) = buckets[index] {
+                script.key(format!("mercurio:rate:{{{}}}:{name}", tenant_id.0)).arg(tokens[index]);
+                script.arg(per_second).arg(burst).arg(debts[index].full_at).arg(debts[index].tokens);
             }
         }
         let Some(mut connection) = self.connection() else {
@@ -102,17 +106,18 @@ impl SharedBuckets {
         };
         let mut answer = answer.into_iter();
         let wait_micros = answer.next()?;
-        let mut levels = buckets.map(|(_, bucket, _)| {
+        let told = buckets.map(|bucket| {
             let bucket = bucket?;
             let remaining = u32::try_from(answer.next()?).unwrap_or(u32::MAX);
-            Some(Level { bucket, remaining })
+            Some(Told { level: Level { bucket, remaining }, full_at: answer.next()? })
         });
-        let state = RateLimitState { requests: levels[0].take(), events: levels[1].take() };
+        let [requests, events] = told.map(|told| told.map(|told| told.level));
+        let state = RateLimitState { requests, events };
         let taken = match wait_micros {
             0 => Ok(()),
             micros => Err(Exceeded { retry_after_seconds: micros.div_ceil(1_000_000) }),
         };
-        Some((state, taken))
+        Some(((state, taken), told))
     }
 
     fn connection(&self) -> Option<MultiplexedConnection> {

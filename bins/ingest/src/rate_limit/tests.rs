@@ -5,6 +5,7 @@ use std::time::Duration;
 use governor::clock::FakeRelativeClock;
 
 use super::local::SWEEP_ABOVE;
+use super::shares::{Debt, Shares, Told};
 use super::*;
 
 const TENANT: TenantId = TenantId(1);
@@ -108,6 +109,71 @@ fn tenants_whose_buckets_are_full_again_are_forgotten_and_others_are_not() {
     assert!(known < 10, "{known}");
     assert!(buckets.take_events(TenantId(0), &limits, 10).1.is_err());
     assert!(buckets.take_events(TenantId(7), &limits, 1).1.is_err());
+}
+
+const NOTHING: [Debt; 2] = [Debt { full_at: 0, tokens: 0 }; 2];
+
+/// What Redis says of a bucket of events.
+fn told(limits: &Limits, remaining: u32, full_at: u64) -> [Option<Told>; 2] {
+    [None, limits.events_bucket().map(|bucket| Told { level: Level { bucket, remaining }, full_at })]
+}
+
+/// Takes as many tens of events as there are.
+fn take_all(shares: &Shares<FakeRelativeClock>, limits: &Limits) -> usize {
+    (0..).take_while(|_| shares.take(TENANT, limits, 2, [1, 10]).1.is_ok()).count()
+}
+
+#[test]
+fn a_share_begins_with_its_part_of_what_was_left_and_what_flowed_in_since() {
+    let clock = FakeRelativeClock::default();
+    let shares = Shares::with_clock(clock.clone());
+    let limits = limits(10, 400);
+    shares.note(TENANT, told(&limits, 100, 7));
+    clock.advance(Duration::from_secs(6));
+    assert_eq!(take_all(&shares, &limits), 8, "half of 160");
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(take_all(&shares, &limits), 1, "half of what flows in, and not of what was left once more");
+    // Redis was back in between, and then away again.
+    shares.note(TENANT, told(&limits, 400, 9));
+    assert_eq!(take_all(&shares, &limits), 0, "what the share gave since is gone");
+    shares.note(TENANT, told(&limits, 0, 9));
+    clock.advance(Duration::from_secs(100));
+    assert_eq!(take_all(&shares, &limits), 20, "it has filled up");
+}
+
+#[test]
+fn what_passed_without_redis_is_paid_once_and_owed_again_where_it_was_not_heard() {
+    let clock = FakeRelativeClock::default();
+    let shares = Shares::with_clock(clock.clone());
+    let limits = limits(10, 400);
+    assert_eq!(shares.pay(TENANT, &limits, 2), NOTHING);
+    shares.note(TENANT, told(&limits, 400, 7));
+    assert_eq!(take_all(&shares, &limits), 20);
+    let debts = shares.pay(TENANT, &limits, 2);
+    assert_eq!(debts[1], Debt { full_at: 7, tokens: 200 });
+    assert_eq!(shares.pay(TENANT, &limits, 2)[1], Debt { full_at: 7, tokens: 0 });
+    shares.owe(TENANT, debts);
+    clock.advance(Duration::from_secs(20));
+    let debts = shares.pay(TENANT, &limits, 2);
+    assert!((99..=101).contains(&debts[1].tokens), "what has flowed into the share meanwhile is not owed: {debts:?}");
+    let other = Limits { events_burst: 500, ..limits };
+    assert_eq!(shares.pay(TENANT, &other, 2), NOTHING, "of a bucket of another size nothing is known");
+}
+
+#[test]
+fn ledgers_of_tenants_whose_buckets_are_full_again_are_forgotten_and_others_are_not() {
+    let clock = FakeRelativeClock::default();
+    let shares = Shares::with_clock(clock.clone());
+    let limits = limits(10, 100);
+    let told_at = |id: i64, full_at: u64| shares.note(TenantId(id), told(&limits, 0, full_at));
+    told_at(-1, 5);
+    clock.advance(Duration::from_secs(21));
+    told_at(-2, 6);
+    for id in 0..i64::try_from(SWEEP_ABOVE).unwrap() {
+        told_at(id, 8);
+    }
+    let of = |id: i64| shares.pay(TenantId(id), &limits, 2)[1].full_at;
+    assert_eq!((of(-1), of(-2), of(0)), (0, 6, 8));
 }
 
 #[test]

@@ -241,7 +241,7 @@ fn without_redis_each_server_goes_on_with_its_share_and_returns_by_itself() {
 }
 
 #[test]
-fn the_loss_of_redis_gives_nobody_a_second_burst() {
+fn neither_the_loss_of_redis_nor_its_return_gives_anybody_a_second_burst() {
     let mut pair = Pair::with(1, 200);
     let mut clients = [pair.connect(0), pair.connect(1)];
     let start = Instant::now();
@@ -261,6 +261,32 @@ fn the_loss_of_redis_gives_nobody_a_second_burst() {
     let after = send_all(&pair, "after");
     let allowed = 200.0 + start.elapsed().as_secs_f64();
     assert!((before + after) as f64 <= allowed + 20.0, "{before} and {after} of {allowed}");
+    // It has forgotten everything, and is told.
+    pair.redis.restart();
+    pair.until_redis("ok", 2);
+    let back = send_all(&pair, "back");
+    let allowed = 200.0 + start.elapsed().as_secs_f64();
+    assert!((before + after + back) as f64 <= allowed + 20.0, "{before}, {after} and {back} of {allowed}");
+}
+
+#[test]
+fn a_flood_over_the_loss_and_the_return_of_redis_is_held_to_the_limit() {
+    let mut pair = Pair::with(1_000, 500);
+    let (mut taken, mut seconds) = pair.flood("with", Duration::from_secs(2));
+    let mut go_on = |pair: &Pair, name: &str, length: u64| {
+        let more = pair.flood(name, Duration::from_secs(length));
+        (taken, seconds) = (taken + more.0, seconds + more.1);
+        (taken as f64, 500.0 + 1_000.0 * seconds)
+    };
+    pair.redis.stop();
+    go_on(&pair, "without", 2);
+    pair.redis.restart();
+    let (taken, allowed) = go_on(&pair, "again", 4);
+    pair.until_redis("ok", 2);
+    eprintln!("{taken} of {allowed:.0} events: {:.4}", taken / allowed);
+    // Between the floods time passes too.
+    assert!(taken <= 1.01 * (allowed + 1_000.0), "{taken} of {allowed}");
+    assert!(taken > 0.7 * allowed, "{taken} of {allowed}");
 }
 
 #[test]
