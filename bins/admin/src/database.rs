@@ -32,7 +32,7 @@ pub(crate) fn prepare(store: &dyn Store) -> Result<(), AdminError> {
         store.migrate()?;
     }
     match store.schema_state()? {
-        SchemaState::Current => Ok(()),
+        SchemaState::Current | SchemaState::Compatible(_) => Ok(()),
         SchemaState::Older(missing) => {
             Err(AdminError::OlderSchema { backend: store.backend(), missing: missing.len() })
         }
@@ -40,11 +40,20 @@ pub(crate) fn prepare(store: &dyn Store) -> Result<(), AdminError> {
     }
 }
 
-/// Stops where a newer release has been: this program does not know what its migrations mean.
-pub(crate) fn refuse_newer(store: &dyn Store) -> Result<(), AdminError> {
+/// Stops where a newer release has been with which this program can't share the database. How the schema stands where it can.
+pub(crate) fn refuse_newer(store: &dyn Store) -> Result<SchemaState, AdminError> {
     match store.schema_state()? {
         SchemaState::Newer(unknown) => Err(newer(store, unknown)),
-        SchemaState::Current | SchemaState::Older(_) => Ok(()),
+        usable => Ok(usable),
+    }
+}
+
+/// Stops wherever a newer release has been: this program does not know how its migrations are taken back, nor where else it may keep what
+/// is to go.
+pub(crate) fn refuse_unknown(store: &dyn Store) -> Result<(), AdminError> {
+    match refuse_newer(store)? {
+        SchemaState::Compatible(unknown) => Err(newer(store, unknown)),
+        _ => Ok(()),
     }
 }
 

@@ -106,7 +106,7 @@ pub enum AdminError {
     },
     /// A newer release has been here.
     #[error(
-        "the {backend} database has the schema of a newer release (migration {newest}): use that release's program"
+        "the {backend} database has the schema of a newer release (migration {newest}): use that release's program for this"
     )]
     NewerSchema {
         /// Which database it is.

@@ -11,6 +11,7 @@ pub mod catalog_watch;
 mod client_ip;
 pub mod clock;
 pub mod cors;
+pub mod database_probe;
 pub mod edge;
 pub mod key_cache;
 pub mod key_uses;

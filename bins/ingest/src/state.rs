@@ -17,6 +17,7 @@ use mercurio_pipeline::writer::QueueTime;
 use mercurio_pipeline::{SubmitError, WriterHandle};
 use slog::error;
 
+use crate::database_probe::DatabaseProbe;
 use crate::key_cache::KeyCache;
 use crate::key_uses::KeyUses;
 use crate::problem::Problem;
@@ -24,7 +25,6 @@ use crate::quota_watch::QuotaWatch;
 use crate::rate_limit::RateLimits;
 use crate::rejection_log::RejectionLog;
 use crate::retention::RetentionCounts;
-use crate::routes::health::DatabaseProbe;
 
 /// When a client that was refused for load should come again.
 pub(crate) const OVERLOADED_RETRY_AFTER_SECONDS: u64 = 1;

@@ -82,6 +82,8 @@ keys! {
     SETTINGS = "settings";
     /// The name of a migration.
     MIGRATION = "migration";
+    /// The migrations that the database has and the program lacks, or the other way round.
+    MIGRATIONS = "migrations";
     /// Events that wait for the writer.
     QUEUE_DEPTH = "queue_depth";
     /// Requests whose events are written together.

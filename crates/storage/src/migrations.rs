@@ -23,10 +23,12 @@ fn known<DB: Backend>(source: &dyn MigrationSource<DB>) -> Result<Vec<Box<dyn Mi
     Ok(migrations)
 }
 
-/// How a database that has the versions `applied` stands to this program.
+/// How a database that has the versions `applied` stands to this program. `minimum` asks it for the oldest version that a program must
+/// know, and is called only where the database has one that this program does not know.
 pub(crate) fn state<DB: Backend>(
     source: &dyn MigrationSource<DB>,
     mut applied: Vec<String>,
+    minimum: impl FnOnce() -> Result<Option<String>, Failure>,
 ) -> Result<SchemaState, Failure> {
     let known = known(source)?;
     let has =
@@ -35,11 +37,14 @@ pub(crate) fn state<DB: Backend>(
     let missing: Vec<_> = missing.map(|migration| migration.name().to_string()).collect();
     applied.sort();
     applied.retain(|version| !known.iter().any(|migration| has(migration.as_ref(), version)));
-    Ok(match (applied.is_empty(), missing.is_empty()) {
-        (false, _) => SchemaState::Newer(applied),
-        (true, false) => SchemaState::Older(missing),
-        (true, true) => SchemaState::Current,
-    })
+    if applied.is_empty() {
+        return Ok(if missing.is_empty() { SchemaState::Current } else { SchemaState::Older(missing) });
+    }
+    let newest = known.last().map(|migration| migration.name().version());
+    // Where one is missing and another unknown, the database went another way than this program's releases.
+    let may_work = missing.is_empty()
+        && minimum()?.is_some_and(|minimum| newest.is_some_and(|newest| newest >= MigrationVersion::from(minimum)));
+    Ok(if may_work { SchemaState::Compatible(applied) } else { SchemaState::Newer(applied) })
 }
 
 /// Runs the oldest migration that the database lacks, and tells its name; `None` where it lacks none.

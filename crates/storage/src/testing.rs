@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use mercurio_domain::store::Store;
 use tempfile::TempDir;
 
+use crate::url::Target;
 use crate::{DatabaseUrl, StoreOptions, open};
 
 /// The variable that names a PostgreSQL server to test with, and a superuser there.
@@ -33,6 +34,9 @@ enum Home {
 }
 
 impl TestDatabase {
+    /// The version of a migration that this program does not know.
+    pub const NEWER: &str = "99991231000000";
+
     /// A fresh SQLite database of the newest schema.
     #[must_use]
     pub fn sqlite() -> Self {
@@ -91,6 +95,42 @@ impl TestDatabase {
         open(&self.url, &options()).unwrap_or_else(|error| panic!("{error:?}"))
     }
 
+    /// Runs statements as the owner of the database.
+    ///
+    /// # Panics
+    /// Where one fails.
+    pub fn execute(&self, sql: &str) {
+        let done = match self.url.target() {
+            Target::Sqlite(path) => {
+                let mut connection = SqliteConnection::establish(&path.display().to_string())
+                    .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                connection.batch_execute("PRAGMA busy_timeout = 60000").and_then(|()| connection.batch_execute(sql))
+            }
+            Target::Postgres(_) => connect(&self.url).unwrap_or_else(|error| panic!("{error}")).batch_execute(sql),
+        };
+        done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Makes of the schema what the migration [`Self::NEWER`] of a newer release would that takes nothing from older programs: every
+    /// table has a column more, there is another table, and the version is noted.
+    pub fn widen(&self) {
+        let tables = match self.url.target() {
+            Target::Sqlite(_) => include_str!("sqlite/schema.rs"),
+            Target::Postgres(_) => include_str!("postgres/schema.rs"),
+        };
+        let names = tables.split("diesel::table! {").skip(1).filter_map(|table| table.split_whitespace().next());
+        let mut sql: String =
+            names.map(|table| format!("ALTER TABLE {table} ADD COLUMN later text NOT NULL DEFAULT 'x';\n")).collect();
+        sql.push_str("CREATE TABLE latecomers (id int PRIMARY KEY);\n");
+        sql.push_str(&format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{}')", Self::NEWER));
+        self.execute(&sql);
+    }
+
+    /// Makes of [`Self::NEWER`] a migration that no older program can work with.
+    pub fn shut_out_older(&self) {
+        self.execute(&format!("UPDATE schema_compatibility SET minimum_version = '{}'", Self::NEWER));
+    }
+
     fn at(url: DatabaseUrl, home: Home) -> Self {
         let store = open(&url, &options()).unwrap_or_else(|error| panic!("{error:?}"));
         Self { url, store, home }
@@ -138,7 +178,7 @@ fn server() -> DatabaseUrl {
 }
 
 fn connect(url: &DatabaseUrl) -> Result<PgConnection, String> {
-    let crate::url::Target::Postgres(parameters) = url.target() else {
+    let Target::Postgres(parameters) = url.target() else {
         return Err(format!("{SERVER} must begin with postgres://"));
     };
     PgConnection::establish(&parameters.to_conninfo()).map_err(|error| error.to_string())

@@ -155,7 +155,7 @@ struct UpWords {}
 #[argh(subcommand, name = "status", help_triggers("-h", "--help", "help"))]
 struct StatusWords {}
 
-/// Take the newest migration back, with all that only it had a place for. Stop the servers first.
+/// Take the newest migration back, with all that only it had a place for. Servers of this release are not ready without it.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "down", help_triggers("-h", "--help", "help"))]
 struct DownWords {

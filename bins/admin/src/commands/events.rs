@@ -99,6 +99,7 @@ pub(super) fn events(store: &dyn Store, command: &EventsCommand, machine: &Machi
         EventsCommand::Count(selection) => count(store, selection),
         EventsCommand::List(selection) => list(store, selection),
         EventsCommand::Erase { tenant: which, person, yes } => {
+            database::refuse_unknown(store)?;
             let (tenant, _) = tenant::find(store, which)?;
             erase(store, &tenant, person, *yes, machine)
         }

@@ -14,7 +14,7 @@ pub struct Migrated {
     pub backend: Backend,
     /// The migrations that ran, oldest first.
     pub applied: Vec<String>,
-    /// How the schema stands to this program's, which is always `current` in the end.
+    /// How the schema stands to this program's in the end: `current`, or `compatible` where a newer release has been.
     pub state: &'static str,
 }
 
@@ -23,7 +23,7 @@ pub struct Migrated {
 pub struct SchemaStatus {
     /// Which database it is.
     pub backend: Backend,
-    /// `current`, `older` or `newer`.
+    /// `current`, `older`, `compatible` (newer, and this program may work with it) or `newer` (and it may not).
     pub state: &'static str,
     /// Migrations that the database lacks, oldest first.
     pub missing: Vec<String>,
@@ -45,9 +45,9 @@ pub(super) fn migrate(store: &dyn Store, command: &MigrateCommand, machine: &Mac
         MigrateCommand::Up => up(store),
         MigrateCommand::Status => status(store),
         MigrateCommand::Down { yes } => {
-            database::refuse_newer(store)?;
+            database::refuse_unknown(store)?;
             let question = "This takes the newest migration back, with all that only it has a place for. \
-                            Servers that run will fail. Type yes to go on: ";
+                            Servers of this release will not be ready any more. Type yes to go on: ";
             removal::confirm(machine, *yes, question, "yes")?;
             let reverted = store.revert()?;
             let notes = match reverted {
@@ -63,6 +63,9 @@ fn status(store: &dyn Store) -> Result<Done, AdminError> {
     let (state, missing, unknown, note) = match store.schema_state()? {
         SchemaState::Current => ("current", Vec::new(), Vec::new(), None),
         SchemaState::Older(missing) => ("older", missing, Vec::new(), Some("`migrate up` brings it to this program's")),
+        SchemaState::Compatible(unknown) => {
+            ("compatible", Vec::new(), unknown, Some("a newer release migrated it, and this program can go on with it"))
+        }
         SchemaState::Newer(unknown) => ("newer", Vec::new(), unknown, Some("use the newer release's program")),
     };
     let status = SchemaStatus { backend: store.backend(), state, missing, unknown };
@@ -70,7 +73,11 @@ fn status(store: &dyn Store) -> Result<Done, AdminError> {
 }
 
 fn up(store: &dyn Store) -> Result<Done, AdminError> {
-    database::refuse_newer(store)?;
+    if let SchemaState::Compatible(_) = database::refuse_newer(store)? {
+        let result = Migrated { backend: store.backend(), applied: Vec::new(), state: "compatible" };
+        let note = "a newer release migrated it, and this program can go on with it; nothing to do";
+        return Ok(Done { result: Outcome::Migrated(result), notes: vec![note.to_owned()] });
+    }
     let applied = store.migrate()?;
     let note = match applied.len() {
         0 => "the schema was current; nothing to do".to_owned(),

@@ -113,7 +113,10 @@ pub(super) fn tenant(store: &dyn Store, command: &TenantCommand, machine: &Machi
         }
         TenantCommand::Suspend(which) => set_status(store, which, true),
         TenantCommand::Resume(which) => set_status(store, which, false),
-        TenantCommand::Delete { tenant: which, yes } => delete(store, &find(store, which)?.0, *yes, machine),
+        TenantCommand::Delete { tenant: which, yes } => {
+            database::refuse_unknown(store)?;
+            delete(store, &find(store, which)?.0, *yes, machine)
+        }
         TenantCommand::Limits { tenant: which, changes } => {
             let (tenant, before) = find(store, which)?;
             let limits = if changes.is_empty() {

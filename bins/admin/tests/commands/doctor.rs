@@ -53,6 +53,22 @@ fn a_sound_file_is_found_to_be_sound() {
 }
 
 #[test]
+fn a_schema_of_a_newer_release_is_a_warning_where_it_can_be_shared_and_else_fails() {
+    let database = TestDatabase::sqlite();
+    let bench = bench(&[("DATABASE_URL", &database.url_text())]);
+    database.widen();
+    let schema = |printed: &Value| {
+        let checks = printed["checks"].as_array().expect("checks");
+        let schema = checks.iter().find(|check| check["check"] == "schema").expect("a check of the schema");
+        assert!(schema["found"].as_str().expect("a text").contains(TestDatabase::NEWER), "{schema}");
+        schema["state"].clone()
+    };
+    assert_eq!(schema(&examine(&bench).1), "warning");
+    database.shut_out_older();
+    assert_eq!(schema(&examine(&bench).1), "failed");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mercurio.db");

@@ -119,6 +119,37 @@ fn over_sqlite_migrate_names_what_it_applied() {
 }
 
 #[test]
+fn over_the_schema_of_a_newer_release_goes_what_both_know_and_nothing_is_removed() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres()] {
+        let bench = Bench { settings: vec![("DATABASE_URL", database.url_text())], ..Bench::default() };
+        json_of(&bench.run(&["provision", "--tenant", "Acme", "--samples"]));
+        database.widen();
+        let status = json_of(&bench.run(&["migrate", "status"]));
+        assert_eq!((&status["state"], &status["unknown"]), (&json!("compatible"), &json!([TestDatabase::NEWER])));
+        // What a deployment of this release runs before its servers, when it is rolled back to.
+        let up = json_of(&bench.run(&["migrate"]));
+        assert_eq!((&up["state"], &up["applied"]), (&json!("compatible"), &json!([])));
+        json_of(&bench.run(&["provision", "--tenant", "Other", "--samples"]));
+        assert_eq!(json_of(&bench.run(&["events", "count", "--tenant", "Acme"]))["events"], 3);
+        for line in [
+            &["migrate", "down", "--yes"][..],
+            &["tenant", "delete", "--tenant", "Acme", "--yes"],
+            &["events", "erase", "--tenant", "Acme", "--user-id", "u", "--yes"],
+        ] {
+            let (code, _, err) = bench.run(line);
+            assert_eq!(code, 1, "{line:?} {err}");
+            assert!(err.contains(TestDatabase::NEWER) && err.contains("use that release's program"), "{err}");
+        }
+        database.shut_out_older();
+        assert_eq!(json_of(&bench.run(&["migrate", "status"]))["state"], "newer");
+        for line in [&["migrate"][..], &["tenant", "list"]] {
+            assert_eq!(bench.run(line).0, 1, "{line:?}");
+        }
+        assert_eq!(database.store().tenants(None, 10).unwrap().len(), 2);
+    }
+}
+
+#[test]
 fn the_schema_goes_up_and_down_a_migration_at_a_time() {
     for database in [TestDatabase::empty_sqlite(), TestDatabase::empty_postgres()] {
         let bench = Bench { settings: vec![("DATABASE_URL", database.url_text())], ..Bench::default() };

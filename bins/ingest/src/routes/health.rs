@@ -1,93 +1,18 @@
 //! Whether the process serves, whether it can store events, and how it is.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::StatusCode};
-use mercurio_domain::store::{Backend, SchemaState, Store};
-use mercurio_observability::{context, process};
+use mercurio_domain::store::Backend;
+use mercurio_observability::process;
 use serde::Serialize;
-use slog::{error, info};
-use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use crate::edge::KeepBody;
 use crate::openapi::examples;
 use crate::problem::Problem;
 use crate::state::{AppState, OVERLOADED_RETRY_AFTER_SECONDS, UNAVAILABLE_RETRY_AFTER_SECONDS};
-
-/// How long the database may take to answer before it counts as away.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an answer of the database is good for: probes that come more often cost nothing.
-const PING_LIFETIME: Duration = Duration::from_secs(1);
-
-/// What the database said when it was last asked.
-pub struct DatabaseProbe {
-    store: Arc<dyn Store>,
-    last: Mutex<Option<(Instant, Ping)>>,
-    schema_usable: AtomicBool,
-}
-
-/// An answer of the database with a schema that is ours, or that there was none.
-#[derive(Debug, Clone, Copy)]
-pub struct Ping {
-    available: bool,
-    latency: Duration,
-}
-
-impl DatabaseProbe {
-    /// A probe that has not asked yet.
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, last: Mutex::new(None), schema_usable: AtomicBool::new(true) }
-    }
-
-    /// Asks the database, unless it was asked within the last second. Never takes longer than the timeout of a ping.
-    pub async fn ping(&self) -> Ping {
-        let away = Ping { available: false, latency: PING_TIMEOUT };
-        // Whoever waits for another's question waits no longer than for one of its own.
-        let Ok(mut last) = tokio::time::timeout(PING_TIMEOUT, self.last.lock()).await else {
-            return away;
-        };
-        if let Some((at, ping)) = *last
-            && at.elapsed() < PING_LIFETIME
-        {
-            return ping;
-        }
-        let (store, start) = (Arc::clone(&self.store), Instant::now());
-        let asked = tokio::task::spawn_blocking(move || {
-            let answered = store.ping().map(|()| start.elapsed());
-            // Another release may have migrated it since, or somebody restored an old copy.
-            let usable = store.schema_state().is_ok_and(|schema| schema == SchemaState::Current);
-            answered.ok().map(|latency| (latency, usable))
-        });
-        let ping = match tokio::time::timeout(PING_TIMEOUT, asked).await {
-            Ok(Ok(Some((latency, usable)))) => {
-                self.tell_schema(usable);
-                Ping { available: usable, latency }
-            }
-            Ok(_) => Ping { available: false, latency: start.elapsed() },
-            Err(_) => away,
-        };
-        *last = Some((Instant::now(), ping));
-        ping
-    }
-}
-
-impl DatabaseProbe {
-    /// Logs that the schema is not this program's any more, or is so again.
-    fn tell_schema(&self, usable: bool) {
-        if self.schema_usable.swap(usable, Ordering::Relaxed) != usable {
-            if usable {
-                info!(context::current(), "the schema of the database is this program's again");
-            } else {
-                error!(context::current(), "the schema of the database is not this program's");
-            }
-        }
-    }
-}
 
 /// 200 while the process serves.
 #[utoipa::path(get, path = "/health/live", tag = "Health", responses(

@@ -33,6 +33,7 @@ use slog::{Logger, info, warn};
 use crate::app::app;
 use crate::catalog_watch::CatalogWatch;
 use crate::clock::{SystemClock, UuidV7Ids};
+use crate::database_probe::{DatabaseProbe, tell_compatible};
 use crate::key_cache::KeyCache;
 use crate::key_uses::KeyUses;
 use crate::quota_watch::QuotaWatch;
@@ -40,7 +41,6 @@ use crate::rate_limit::{RateLimits, SharedBuckets};
 use crate::rejection_log::RejectionLog;
 use crate::retention::{Retention, RetentionCounts};
 use crate::routes::Surface;
-use crate::routes::health::DatabaseProbe;
 use crate::state::{AppState, Lifecycle};
 use crate::transport::{Options, Servers};
 
@@ -130,7 +130,7 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard, terminal: bool) ->
     signals::follow(guard.level(), log.clone())?;
     let in_force = SettingsInForce(config.in_force.clone());
     info!(log, "settings in force"; keys::SETTINGS => slog::Serde(in_force), keys::VERSION => env!("CARGO_PKG_VERSION"));
-    let store = open_store(&config, &log)?;
+    let (store, schema) = open_store(&config, &log)?;
     let first_key = first_run::provision_if_empty(store.as_ref(), SystemClock.now())?;
     let metrics = Metrics::with(&MetricSettings {
         max_tenants: config.metrics_tenants,
@@ -154,7 +154,7 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard, terminal: bool) ->
         keys,
         key_uses,
         rate_limits: RateLimits::new(shared.clone()),
-        database: DatabaseProbe::new(Arc::clone(&store)),
+        database: DatabaseProbe::new(Arc::clone(&store), schema),
         store,
         enricher,
         clock: Arc::new(SystemClock),
@@ -222,7 +222,8 @@ fn share_limits(url: RedisUrl, config: &Config, log: &Logger) -> Arc<SharedBucke
     shared
 }
 
-fn open_store(config: &Config, log: &Logger) -> Result<Arc<dyn Store>, StartError> {
+/// The store, and how its schema stands to this program's, which is that it may work with it.
+fn open_store(config: &Config, log: &Logger) -> Result<(Arc<dyn Store>, SchemaState), StartError> {
     let store = mercurio_storage::open(&config.database_url, &StoreOptions::default())?;
     // SQLite belongs to this process; PostgreSQL may serve others, and is changed only by leave.
     if store.backend() == Backend::Sqlite || config.auto_migrate {
@@ -231,14 +232,18 @@ fn open_store(config: &Config, log: &Logger) -> Result<Arc<dyn Store>, StartErro
         }
     }
     match store.schema_state()? {
-        SchemaState::Current => Ok(store),
+        SchemaState::Current => Ok((store, SchemaState::Current)),
+        compatible @ SchemaState::Compatible(_) => {
+            tell_compatible(log, &compatible);
+            Ok((store, compatible))
+        }
         SchemaState::Older(missing) => Err(StartError::Schema(format!(
             "the database lacks {} migration(s), from {} on: run `mercurio-admin migrate`, or set MERCURIO_AUTO_MIGRATE=true",
             missing.len(),
             missing.first().map_or("?", String::as_str),
         ))),
         SchemaState::Newer(unknown) => Err(StartError::Schema(format!(
-            "the database was migrated by a newer release, which knows {}: use that release",
+            "the database was migrated by a newer release, with which this one can't share it: it has {}. Use that release",
             unknown.join(", ")
         ))),
     }

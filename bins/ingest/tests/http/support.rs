@@ -14,16 +14,16 @@ use mercurio_config::Settings;
 use mercurio_domain::Owner;
 use mercurio_domain::api_key::{Scopes, SecretKey};
 use mercurio_domain::limits::Limits;
-use mercurio_domain::store::{Catalog, EventWriter};
+use mercurio_domain::store::{Catalog, EventWriter, SchemaState};
 use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore, provisioning};
 use mercurio_enrichment::{Enricher, EnricherOptions, TrustedProxies};
 use mercurio_ingest::app::app;
+use mercurio_ingest::database_probe::DatabaseProbe;
 use mercurio_ingest::key_cache::KeyCache;
 use mercurio_ingest::quota_watch::QuotaWatch;
 use mercurio_ingest::rate_limit::RateLimits;
 use mercurio_ingest::rejection_log::RejectionLog;
 use mercurio_ingest::routes::Surface;
-use mercurio_ingest::routes::health::DatabaseProbe;
 use mercurio_ingest::state::{AppState, Lifecycle};
 use mercurio_observability::Metrics;
 use mercurio_pipeline::{Writer, WriterOptions, writer::Unobserved};
@@ -64,7 +64,7 @@ impl House {
             keys: KeyCache::new(store.clone(), Duration::ZERO),
             key_uses: Arc::default(),
             rate_limits: RateLimits::new(None),
-            database: DatabaseProbe::new(store.clone()),
+            database: DatabaseProbe::new(store.clone(), SchemaState::Current),
             lifecycle: Lifecycle::default(),
             enricher: Enricher::new(EnricherOptions::default()),
             clock,

@@ -31,6 +31,8 @@ mod stop;
 #[cfg(test)]
 mod traces;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod watch;
 #[cfg(test)]
 mod watched;

@@ -101,15 +101,6 @@ fn psql(database: &TestDatabase, statement: &str) {
 }
 
 #[test]
-fn a_schema_of_a_newer_release_is_left_alone() {
-    let database = TestDatabase::postgres();
-    psql(&database, "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')");
-    let (code, stderr) = end(&mut command(&database.url_text()));
-    assert_eq!(code, 78, "{stderr}");
-    assert!(stderr.contains("20991231000000") && stderr.contains("newer release"), "{stderr}");
-}
-
-#[test]
 fn a_database_that_may_only_be_read_takes_no_event_and_answers_so() {
     let house = House::postgres();
     psql(

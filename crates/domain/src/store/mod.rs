@@ -67,8 +67,28 @@ pub enum SchemaState {
     Current,
     /// The database lacks these migrations, oldest first.
     Older(Vec<String>),
-    /// The database has migrations that this program does not know: a newer release has been here.
+    /// The database has these migrations that this program does not know, and all that this program uses is as it knows it: a newer
+    /// release has been here, and both may work.
+    Compatible(Vec<String>),
+    /// The database has migrations that this program does not know, and must not work with.
     Newer(Vec<String>),
+}
+
+impl SchemaState {
+    /// Whether a program may work with it.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        matches!(self, Self::Current | Self::Compatible(_))
+    }
+
+    /// The migrations that make the difference, oldest first.
+    #[must_use]
+    pub fn migrations(&self) -> &[String] {
+        match self {
+            Self::Current => &[],
+            Self::Older(migrations) | Self::Compatible(migrations) | Self::Newer(migrations) => migrations,
+        }
+    }
 }
 
 /// The valid events of one request.

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 use mercurio_domain::Clock;
 use mercurio_domain::store::{Backend, StoreError};
 
-use super::{MIGRATIONS, applied, set_up};
+use super::{set_up, versions};
 use crate::error::Failure;
 use crate::examination::{Examination, ServerFacts, latency};
-use crate::migrations;
 use crate::pool::failed;
 use crate::rows::Micros;
 
@@ -21,7 +19,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Settings without which a commit is not on the disk, or not whole.
 const SETTINGS: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
 /// Tables, and what a server does with their rows.
-const RIGHTS: [(&str, &[&str]); 7] = [
+const RIGHTS: [(&str, &[&str]); 8] = [
+    ("schema_compatibility", &["SELECT"]),
     ("tenants", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("tenant_limits", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("tenant_usage", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
@@ -64,7 +63,7 @@ pub(crate) fn examine(conninfo: &str, clock: &dyn Clock) -> Result<Examination, 
             backend: Backend::Postgres,
             version: row.version,
             latency,
-            schema: migrations::state::<Pg>(&MIGRATIONS, applied(connection)?)?,
+            schema: versions::state(connection)?,
             size_bytes: row.size_bytes.unsigned_abs(),
             folder: None,
             server: Some(facts),

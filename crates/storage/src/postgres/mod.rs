@@ -8,6 +8,7 @@ mod quota;
 mod recent;
 mod removal;
 mod schema;
+mod versions;
 mod wall;
 mod watch;
 
@@ -15,10 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
@@ -32,15 +31,11 @@ use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
 
 use crate::error::{Failed, Failure, Fault};
 use crate::pool::{Driver, Pool, StoreOptions, failed};
+use crate::transaction;
 use crate::verdicts::{Candidate, Candidates};
-use crate::{migrations, transaction};
 use events::Way;
 
 pub(crate) use examine::examine;
-
-pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
-/// The number of the lock under which migrations run: `mercmigr` in ASCII.
-const MIGRATION_LOCK: i64 = 0x6d65_7263_6d69_6772;
 
 /// The store in PostgreSQL.
 pub(crate) struct PostgresStore {
@@ -292,19 +287,19 @@ impl Store for PostgresStore {
     }
 
     fn schema_state(&self) -> Result<SchemaState, StoreError> {
-        Ok(transaction::read(&self.readers, |connection| migrations::state::<Pg>(&MIGRATIONS, applied(connection)?))?)
+        Ok(transaction::read(&self.readers, versions::state)?)
     }
 
     fn migrate(&self) -> Result<Vec<String>, StoreError> {
         let mut connection = self.dedicated()?;
-        let names = migrate(&mut connection).map_err(failed::<PgConnection>)?;
+        let names = versions::migrate(&mut connection).map_err(failed::<PgConnection>)?;
         self.days.prepare_ahead(&mut connection).map_err(failed::<PgConnection>)?;
         Ok(names)
     }
 
     fn revert(&self) -> Result<Option<String>, StoreError> {
         let mut connection = self.dedicated()?;
-        Ok(revert(&mut connection).map_err(failed::<PgConnection>)?)
+        Ok(versions::revert(&mut connection).map_err(failed::<PgConnection>)?)
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
@@ -316,28 +311,6 @@ impl Store for PostgresStore {
     }
 }
 
-/// The versions of the migrations that the database has. Changes nothing, not even an empty database.
-fn applied(connection: &mut PgConnection) -> Result<Vec<String>, Failure> {
-    diesel::table! {
-        __diesel_schema_migrations (version) {
-            version -> Text,
-        }
-    }
-    let is_there = diesel::dsl::sql::<diesel::sql_types::Bool>("to_regclass('__diesel_schema_migrations') IS NOT NULL");
-    if !diesel::select(is_there).get_result::<bool>(connection)? {
-        return Ok(Vec::new());
-    }
-    Ok(__diesel_schema_migrations::table.select(__diesel_schema_migrations::version).load(connection)?)
-}
-
-/// Takes the newest migration back, under the lock under which migrations run.
-fn revert(connection: &mut PgConnection) -> Result<Option<String>, Failure> {
-    connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
-    let name = migrations::revert_last(connection, &MIGRATIONS)?;
-    connection.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))?;
-    Ok(name)
-}
-
 /// Fails where the server is a standby, or takes nothing that is written.
 fn is_writable(connection: &mut PgConnection) -> Result<(), Failure> {
     let writable = "NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'";
@@ -346,15 +319,4 @@ fn is_writable(connection: &mut PgConnection) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Sorted(Fault::Unavailable, "the database can only be read".to_owned()))
-}
-
-/// Runs the migrations that the database lacks, under a lock that others wait for. It ends with the session, if not before.
-fn migrate(connection: &mut PgConnection) -> Result<Vec<String>, Failure> {
-    connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
-    let mut names = Vec::new();
-    while let Some(name) = migrations::run_next(connection, &MIGRATIONS)? {
-        names.push(name);
-    }
-    connection.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))?;
-    Ok(names)
 }

@@ -55,6 +55,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    schema_compatibility (id) {
+        id -> BigInt,
+        minimum_version -> Text,
+    }
+}
+
+diesel::table! {
     tenant_usage (tenant_id, month, slot) {
         tenant_id -> BigInt,
         month -> BigInt,

@@ -6,13 +6,11 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use diesel::sqlite::Sqlite;
 use mercurio_domain::store::{Backend, StoreError};
 
-use super::{MIGRATIONS, applied};
+use super::versions;
 use crate::error::{Failed, Failure, Fault};
 use crate::examination::{Examination, latency};
-use crate::migrations;
 use crate::pool::failed;
 
 /// How long to wait for a lock.
@@ -29,7 +27,7 @@ pub(crate) fn examine(path: &Path) -> Result<Examination, StoreError> {
         let open = "SELECT count(*) FROM sqlite_schema";
         let latency = latency(|| Ok(connection.batch_execute(open)?))?;
         let version = diesel::select(diesel::dsl::sql::<Text>("sqlite_version()")).get_result(connection)?;
-        let schema = migrations::state::<Sqlite>(&MIGRATIONS, applied(connection)?)?;
+        let schema = versions::state(connection)?;
         let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
         // The path may go through a link: the room that counts is where the file lies.

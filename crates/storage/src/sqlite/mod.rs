@@ -7,6 +7,7 @@ mod lease;
 mod quota;
 mod removal;
 mod schema;
+mod versions;
 mod watch;
 
 use std::num::NonZeroU32;
@@ -15,8 +16,6 @@ use std::path::{Path, PathBuf};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sqlite::Sqlite;
-use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
@@ -30,12 +29,11 @@ use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
 
 use crate::error::{Failed, Failure, Fault};
 use crate::pool::{Driver, Pool, StoreOptions, failed};
+use crate::transaction;
 use crate::verdicts::Candidates;
-use crate::{migrations, transaction};
 
 pub(crate) use examine::examine;
 
-pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 /// After how many pages (of 4 KiB) of the write-ahead log a commit carries them over into the database. The log then
 /// begins anew, unless a reader still looks at it.
 const CHECKPOINT_PAGES: u32 = 4_000;
@@ -243,24 +241,20 @@ impl Store for SqliteStore {
     }
 
     fn schema_state(&self) -> Result<SchemaState, StoreError> {
-        Ok(transaction::read(&self.readers, |connection| {
-            migrations::state::<Sqlite>(&MIGRATIONS, applied(connection)?)
-        })?)
+        Ok(transaction::read(&self.readers, versions::state)?)
     }
 
     fn migrate(&self) -> Result<Vec<String>, StoreError> {
         let mut names = Vec::new();
         // Each migration in a transaction that takes the write lock before it looks: another process may be at it too.
-        while let Some(name) =
-            transaction::write(&self.writer, |connection| migrations::run_next(connection, &MIGRATIONS))?
-        {
+        while let Some(name) = transaction::write(&self.writer, versions::run_next)? {
             names.push(name);
         }
         Ok(names)
     }
 
     fn revert(&self) -> Result<Option<String>, StoreError> {
-        Ok(transaction::write(&self.writer, |connection| migrations::revert_last(connection, &MIGRATIONS))?)
+        Ok(transaction::write(&self.writer, versions::revert_last)?)
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
@@ -270,22 +264,6 @@ impl Store for SqliteStore {
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
         Ok(transaction::read(&self.readers, |connection| events::events(connection, owner, query))?)
     }
-}
-
-/// The versions of the migrations that the database has. Changes nothing, not even an empty database.
-fn applied(connection: &mut SqliteConnection) -> Result<Vec<String>, Failure> {
-    diesel::table! {
-        __diesel_schema_migrations (version) {
-            version -> Text,
-        }
-    }
-    let is_there = diesel::dsl::sql::<diesel::sql_types::Bool>(
-        "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
-    );
-    if !diesel::select(is_there).get_result::<bool>(connection)? {
-        return Ok(Vec::new());
-    }
-    Ok(__diesel_schema_migrations::table.select(__diesel_schema_migrations::version).load(connection)?)
 }
 
 #[cfg(test)]

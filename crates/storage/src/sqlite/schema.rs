@@ -63,6 +63,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    schema_compatibility (id) {
+        id -> BigInt,
+        minimum_version -> Text,
+    }
+}
+
+diesel::table! {
     tenant_usage (tenant_id, month) {
         tenant_id -> BigInt,
         month -> BigInt,

@@ -1,4 +1,5 @@
-//! What every store promises, run on each of them: in memory, in SQLite, in PostgreSQL.
+//! What every store promises, run on each of them: in memory, in SQLite, in PostgreSQL, and in both with the schema of a newer release,
+//! whose tables have columns of which this one does not know.
 //!
 //! A case is a function that takes a [`setup::Subject`]; `on_every_store!` makes a test of it for each store.
 
@@ -10,6 +11,8 @@ macro_rules! on_every_store {
         on_every_store!(@store memory, $($case),*);
         on_every_store!(@store sqlite, $($case),*);
         on_every_store!(@store postgres, $($case),*);
+        on_every_store!(@store newer_sqlite, $($case),*);
+        on_every_store!(@store newer_postgres, $($case),*);
     };
     (@store $store:ident, $($case:ident),*) => {
         mod $store {

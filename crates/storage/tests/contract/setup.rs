@@ -33,6 +33,20 @@ impl Subject {
         Self::of(database.store(), Some(database))
     }
 
+    /// With a schema of a newer release that this one can share.
+    pub(crate) fn newer_sqlite() -> Self {
+        let subject = Self::sqlite();
+        subject._database.iter().for_each(TestDatabase::widen);
+        subject
+    }
+
+    /// The same.
+    pub(crate) fn newer_postgres() -> Self {
+        let subject = Self::postgres();
+        subject._database.iter().for_each(TestDatabase::widen);
+        subject
+    }
+
     fn of(store: Arc<dyn Store>, database: Option<TestDatabase>) -> Self {
         Self { store, tenants: AtomicU8::new(0), _database: database }
     }

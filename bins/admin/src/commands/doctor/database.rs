@@ -66,6 +66,11 @@ fn schema(found: &Examination, auto_migrate: bool) -> Check {
                 Check::failed(CHECK, text, "run `mercurio-admin migrate`")
             }
         }
+        SchemaState::Compatible(unknown) => Check::warning(
+            CHECK,
+            format!("has {}, of a newer release with which this one can share it", unknown.join(", ")),
+            "finish the upgrade: replace the servers, or take it back with the newer release's `migrate down`",
+        ),
         SchemaState::Newer(unknown) => {
             Check::failed(CHECK, format!("has {}, of a newer release", unknown.join(", ")), "use the newer release")
         }
@@ -131,7 +136,7 @@ fn of_server(server: &ServerFacts, schema: &SchemaState, checks: &mut Vec<Check>
     });
     checks.push(durability(server));
     // Without the tables there is nothing to have rights on.
-    if matches!(schema, SchemaState::Current) {
+    if schema.is_usable() {
         checks.push(rights(server));
         checks.push(partitions(server));
     }
