@@ -121,7 +121,7 @@ impl<C: Clock + Clone> RateLimits<C> {
         tokens: [u32; 2],
     ) -> Option<Answer> {
         let is_paying = shared.is_available();
-        let debts = if is_paying { self.shares.pay(tenant_id, limits, shared.servers()) } else { Default::default() };
+        let debts = if is_paying { self.shares.pay(tenant_id, limits) } else { Default::default() };
         match shared.take(tenant_id, limits, tokens, debts).await {
             Some((answer, told)) => {
                 self.shares.note(tenant_id, told);

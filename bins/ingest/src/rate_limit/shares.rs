@@ -49,6 +49,8 @@ struct Ledgers<C: Clock> {
 struct Ledger<C: Clock> {
     /// When something was noted last.
     at: C::Instant,
+    /// How many servers shared when this one decided alone. A Redis that is back knows at first of fewer.
+    servers: u32,
     entries: [Entry; 2],
 }
 
@@ -92,10 +94,10 @@ impl<C: Clock + Clone> Shares<C> {
     }
 
     /// What is owed to each bucket in Redis, and from now on is not owed any more: [`Shares::owe`] takes that back.
-    pub(super) fn pay(&self, tenant_id: TenantId, limits: &Limits, servers: u32) -> [Debt; 2] {
+    pub(super) fn pay(&self, tenant_id: TenantId, limits: &Limits) -> [Debt; 2] {
         self.with(tenant_id, |ledger| {
             let is_alone = ledger.entries.iter().any(|entry| entry.alone > 0);
-            let buckets = is_alone.then(|| self.buckets.buckets(tenant_id, &share(limits, servers))).flatten();
+            let buckets = is_alone.then(|| self.buckets.buckets(tenant_id, &share(limits, ledger.servers))).flatten();
             let mut index = 0;
             ledger.entries.each_mut().map(|entry| {
                 let told = entry.told_of(sizes(limits)[index]);
@@ -132,7 +134,8 @@ impl<C: Clock + Clone> Shares<C> {
     pub(super) fn take(&self, tenant_id: TenantId, limits: &Limits, servers: u32, tokens: [u32; 2]) -> Answer {
         let share = share(limits, servers);
         self.with(tenant_id, |ledger| {
-            self.begin(tenant_id, limits, servers, ledger);
+            ledger.servers = servers;
+            self.begin(tenant_id, limits, ledger);
             let answer = self.buckets.take_request(tenant_id, &share);
             if answer.1.is_err() {
                 return answer;
@@ -153,10 +156,10 @@ impl<C: Clock + Clone> Shares<C> {
     }
 
     /// Lets the shares begin with their part of what was left when Redis was heard of last, and of what has flowed in since.
-    fn begin(&self, tenant_id: TenantId, limits: &Limits, servers: u32, ledger: &mut Ledger<C>) {
+    fn begin(&self, tenant_id: TenantId, limits: &Limits, ledger: &mut Ledger<C>) {
         let clock = &self.buckets.clock;
         let since = u128::from(clock.now().duration_since(ledger.at).as_u64());
-        let Some(buckets) = self.buckets.buckets(tenant_id, &share(limits, servers)) else { return };
+        let Some(buckets) = self.buckets.buckets(tenant_id, &share(limits, ledger.servers)) else { return };
         for ((entry, size), slot) in
             ledger.entries.iter_mut().zip(sizes(limits)).zip([&buckets.requests, &buckets.events])
         {
@@ -165,7 +168,7 @@ impl<C: Clock + Clone> Shares<C> {
             let Some(Level { bucket, remaining }) = told.map(|told| told.level) else { continue };
             let flowed_in = since * u128::from(bucket.per_second) / 1_000_000_000;
             let missing = u128::from(bucket.burst.saturating_sub(remaining)).saturating_sub(flowed_in);
-            slot.drain(u32::try_from(missing).unwrap_or(u32::MAX) / servers.max(1), clock);
+            slot.drain(u32::try_from(missing).unwrap_or(u32::MAX) / ledger.servers.max(1), clock);
         }
     }
 
@@ -188,7 +191,7 @@ impl<C: Clock + Clone> Shares<C> {
                 .retain(|_, ledger| !is_settled(&ledger.lock().unwrap_or_else(PoisonError::into_inner), now));
             ledgers.sweep_at = SWEEP_ABOVE.max(2 * ledgers.by_tenant.len());
         }
-        let new = || Arc::new(Mutex::new(Ledger { at: now, entries: Default::default() }));
+        let new = || Arc::new(Mutex::new(Ledger { at: now, servers: 1, entries: Default::default() }));
         Arc::clone(ledgers.by_tenant.entry(tenant_id).or_insert_with(new))
     }
 }

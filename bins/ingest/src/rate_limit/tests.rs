@@ -146,18 +146,18 @@ fn what_passed_without_redis_is_paid_once_and_owed_again_where_it_was_not_heard(
     let clock = FakeRelativeClock::default();
     let shares = Shares::with_clock(clock.clone());
     let limits = limits(10, 400);
-    assert_eq!(shares.pay(TENANT, &limits, 2), NOTHING);
+    assert_eq!(shares.pay(TENANT, &limits), NOTHING);
     shares.note(TENANT, told(&limits, 400, 7));
     assert_eq!(take_all(&shares, &limits), 20);
-    let debts = shares.pay(TENANT, &limits, 2);
+    let debts = shares.pay(TENANT, &limits);
     assert_eq!(debts[1], Debt { full_at: 7, tokens: 200 });
-    assert_eq!(shares.pay(TENANT, &limits, 2)[1], Debt { full_at: 7, tokens: 0 });
+    assert_eq!(shares.pay(TENANT, &limits)[1], Debt { full_at: 7, tokens: 0 });
     shares.owe(TENANT, debts);
     clock.advance(Duration::from_secs(20));
-    let debts = shares.pay(TENANT, &limits, 2);
+    let debts = shares.pay(TENANT, &limits);
     assert!((99..=101).contains(&debts[1].tokens), "what has flowed into the share meanwhile is not owed: {debts:?}");
     let other = Limits { events_burst: 500, ..limits };
-    assert_eq!(shares.pay(TENANT, &other, 2), NOTHING, "of a bucket of another size nothing is known");
+    assert_eq!(shares.pay(TENANT, &other), NOTHING, "of a bucket of another size nothing is known");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn ledgers_of_tenants_whose_buckets_are_full_again_are_forgotten_and_others_are_
     for id in 0..i64::try_from(SWEEP_ABOVE).unwrap() {
         told_at(id, 8);
     }
-    let of = |id: i64| shares.pay(TenantId(id), &limits, 2)[1].full_at;
+    let of = |id: i64| shares.pay(TenantId(id), &limits)[1].full_at;
     assert_eq!((of(-1), of(-2), of(0)), (0, 6, 8));
 }
 
