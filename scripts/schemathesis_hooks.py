@@ -2,7 +2,10 @@
 
 import base64
 import datetime
+import gzip
+import json
 import re
+import zlib
 
 import schemathesis
 from hypothesis import strategies as st
@@ -29,6 +32,21 @@ schemathesis.openapi.format(
 )
 
 
+# Those that Python writes by itself; the tests of the server have the others.
+CODERS = {None: bytes, "identity": bytes, "gzip": gzip.compress, "deflate": zlib.compress}
+
+
+@schemathesis.serializer("application/json", "text/plain")
+def body(context, value):
+    """JSON, whatever it is called, compressed as the request says."""
+    text = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return CODERS.get(coding(context.case), bytes)(text)
+
+
+def coding(case):
+    return (case.headers or {}).get("Content-Encoding")
+
+
 @schemathesis.hook
 def map_query(context, query):
     """Puts `from` before `to`."""
@@ -39,8 +57,10 @@ def map_query(context, query):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """Leaves out a number for the version's header that counts as valid: schemathesis 4.32 forgets the header's pattern where it
-    combines parameters."""
+    """Leaves out codings that can't be written here, and a number for the version's header that counts as valid: schemathesis
+    4.32 forgets the header's pattern where it combines parameters."""
+    if coding(case) in ("br", "zstd"):
+        return False
     version = (case.headers or {}).get("X-Event-Schema-Version")
     positive = case.meta is not None and case.meta.generation.mode.is_positive
     return not (positive and isinstance(version, str) and not VERSION.fullmatch(version))

@@ -8,6 +8,7 @@ pub mod examples;
 mod problems;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transfer;
 
 use mercurio_domain::openapi::JsonValue;
 use utoipa::openapi::RefOr;
@@ -20,6 +21,7 @@ use crate::routes::{docs, health, limits, metrics, read, write};
 use event::Rules;
 pub use event::SingleEvent;
 use problems::Problems;
+use transfer::{Heads, PlainText};
 
 const DESCRIPTION: &str = "\
 Takes events singly or in batches and stores each of them durably, exactly once. **A 200 means stored.** After any other \
@@ -30,7 +32,7 @@ Times are RFC 3339 in UTC with microseconds. Ids of tenants and workspaces are s
 Trace Context) is read for the log.
 
 Errors are `application/problem+json` (RFC 9457); `code` is stable. Limits are the server's defaults here; a tenant's own are \
-at `/v1/limits`. `HEAD` works wherever `GET` does.";
+at `/v1/limits`.";
 
 /// The document's outline; [`document`] has all of it.
 #[derive(OpenApi)]
@@ -49,7 +51,7 @@ at `/v1/limits`. `HEAD` works wherever `GET` does.";
         health::health, health::live, health::ready, metrics::metrics, docs::openapi, docs::page, docs::file,
     ),
     components(schemas(JsonValue)),
-    modifiers(&Keys, &Links, &Rules, &Problems),
+    modifiers(&Keys, &Links, &Rules, &Problems, &PlainText, &Heads),
 )]
 struct Outline;
 

@@ -149,3 +149,38 @@ fn the_limits_of_the_document_are_those_of_the_code() {
     assert_eq!(document["components"]["schemas"]["EventId"]["maxLength"], 100);
     assert_eq!(document["components"]["schemas"]["PersonId"]["maxLength"], 255);
 }
+
+#[test]
+fn a_body_is_described_as_text_too_with_the_codings_that_are_decoded() {
+    let document = whole();
+    for path in ["/v1/events/track", "/v1/events/batch"] {
+        let operation = &document["paths"][path]["post"];
+        let content = operation["requestBody"]["content"].as_object().unwrap();
+        assert_eq!(content["text/plain"]["schema"], content["application/json"]["schema"], "{path}");
+        for media_type in content.keys() {
+            assert!(crate::body::MEDIA_TYPES.contains(&media_type.as_str()), "{media_type}");
+        }
+        let mut parameters = operation["parameters"].as_array().unwrap().iter();
+        let coding = parameters.find(|parameter| parameter["name"] == "Content-Encoding").unwrap();
+        assert_eq!((&coding["in"], &coding["required"]), (&"header".into(), &false.into()));
+        assert_eq!(coding["schema"]["enum"], serde_json::json!(crate::body::CODINGS), "{path}");
+    }
+}
+
+#[test]
+fn every_get_is_described_as_head_too_with_the_same_statuses_and_headers_and_no_body() {
+    let document = whole();
+    let mut heads = 0;
+    for item in document["paths"].as_object().unwrap().values() {
+        assert_eq!(item.get("get").is_some(), item.get("head").is_some(), "{item}");
+        let Some(head) = item.get("head") else { continue };
+        for (status, response) in head["responses"].as_object().unwrap() {
+            assert!(response.get("content").is_none() && response.get("links").is_none(), "{status}");
+            assert_eq!(response["headers"], item["get"]["responses"][status]["headers"]);
+        }
+        assert_eq!(head["parameters"], item["get"]["parameters"]);
+        assert_eq!(head["security"], item["get"]["security"]);
+        heads += 1;
+    }
+    assert!(heads > 5);
+}

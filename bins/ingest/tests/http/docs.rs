@@ -19,7 +19,7 @@ async fn every_operation_of_the_document_is_served_and_no_other_method_of_its_pa
     assert_eq!((document.status, document.header("content-type")), (200, Some("application/json")));
     for (path, item) in document.json["paths"].as_object().unwrap() {
         let asked = path.replace("{event_id}", "none").replace("{file}", "page.js");
-        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+        for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
             let described = item.get(method.as_str().to_lowercase()).is_some();
             let answer = house.call(Ask::new(method.clone(), &asked)).await;
             if described {
@@ -39,12 +39,17 @@ async fn the_requests_of_the_document_are_accepted() {
     let house = House::new();
     let document = house.call(get("/openapi.json")).await.json;
     for path in ["/v1/events/track", "/v1/events/batch"] {
-        let body = &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"];
-        let examples = body.as_object().unwrap();
-        assert!(!examples.is_empty());
-        for (name, example) in examples {
-            let answer = house.call(house.post(path, example["value"].to_string())).await;
-            assert_eq!((answer.status, &answer.json["rejected"].as_u64().unwrap_or(0)), (200, &0), "{path} {name}");
+        let content = document["paths"][path]["post"]["requestBody"]["content"].as_object().unwrap();
+        assert_eq!(content.len(), 2);
+        for (media_type, body) in content {
+            let examples = body["examples"].as_object().unwrap();
+            assert!(!examples.is_empty());
+            for (name, example) in examples {
+                let ask = house.post(path, example["value"].to_string()).header("content-type", media_type);
+                let answer = house.call(ask).await;
+                let rejected = answer.json["rejected"].as_u64().unwrap_or(0);
+                assert_eq!((answer.status, rejected), (200, 0), "{path} {media_type} {name}");
+            }
         }
     }
 }
