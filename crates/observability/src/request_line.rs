@@ -68,12 +68,7 @@ impl RequestLine<'_> {
             keys::DURATION_MS => millis(self.duration),
             keys::BODY_BYTES => self.body_bytes,
             keys::EVENTS => self.events.map(EventCounts::total),
-            keys::STATUS => self.status,
-            keys::ROUTE => self.route,
-            keys::METHOD => self.method,
-            keys::KEY_ID => self.key_id,
-            keys::WORKSPACE_ID => self.workspace_id,
-            keys::TENANT_ID => self.tenant_id
+            Asked(self)
         );
         logger.log(&slog::Record::new(&line, &format_args!("slow request"), values));
     }
@@ -88,12 +83,7 @@ impl RequestLine<'_> {
             keys::DUPLICATES => events.map(|events| events.duplicates),
             keys::ACCEPTED => events.map(|events| events.accepted),
             keys::EVENTS => events.map(EventCounts::total),
-            keys::STATUS => self.status,
-            keys::ROUTE => self.route,
-            keys::METHOD => self.method,
-            keys::KEY_ID => self.key_id,
-            keys::WORKSPACE_ID => self.workspace_id,
-            keys::TENANT_ID => self.tenant_id
+            Asked(self)
         );
         logger.log(&slog::Record::new(&line, &format_args!("request"), values));
     }
@@ -101,6 +91,24 @@ impl RequestLine<'_> {
 
 fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
+}
+
+/// Whose the request is, what it asked for and how it was answered.
+struct Asked<'a>(&'a RequestLine<'a>);
+
+impl slog::KV for Asked<'_> {
+    fn serialize(&self, record: &slog::Record<'_>, serializer: &mut dyn slog::Serializer) -> slog::Result {
+        let Self(line) = self;
+        let values = slog::kv!(
+            keys::STATUS => line.status,
+            keys::ROUTE => line.route,
+            keys::METHOD => line.method,
+            keys::KEY_ID => line.key_id,
+            keys::WORKSPACE_ID => line.workspace_id,
+            keys::TENANT_ID => line.tenant_id
+        );
+        values.serialize(record, serializer)
+    }
 }
 
 /// The durations of the stages that the request went through.

@@ -3,6 +3,8 @@
 mod completions;
 mod events;
 mod key;
+mod migrate;
+mod provision;
 mod tenant;
 mod workspace;
 
@@ -19,6 +21,8 @@ use crate::{AdminError, NAME};
 
 pub use events::{EventsCommand, ExportFormat, Selection};
 pub use key::{Expiry, KeyCommand};
+pub use migrate::MigrateCommand;
+pub use provision::ProvisionCommand;
 pub use tenant::TenantCommand;
 pub use workspace::WorkspaceCommand;
 
@@ -62,35 +66,6 @@ pub enum Command {
     Config,
 }
 
-/// What to do with the database's schema.
-#[derive(Debug, PartialEq, Eq)]
-pub enum MigrateCommand {
-    /// Bring it to this program's.
-    Up,
-    /// Tell how it stands to this program's.
-    Status,
-    /// Take the newest migration back.
-    Down {
-        /// Whether not to ask.
-        yes: bool,
-    },
-}
-
-/// What to make for a new tenant.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ProvisionCommand {
-    /// The tenant's name.
-    pub tenant: Name,
-    /// The workspace's name.
-    pub workspace: Name,
-    /// The key's name.
-    pub key_name: Name,
-    /// What the key may do.
-    pub scopes: Scopes,
-    /// Whether to add a few events.
-    pub samples: bool,
-}
-
 /// Tends Mercurio's database. Results go to stdout: a table where that is a terminal, else JSON. Messages go to stderr.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
@@ -117,8 +92,8 @@ struct Words {
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
 enum CommandWords {
-    Migrate(MigrateWords),
-    Provision(ProvisionWords),
+    Migrate(migrate::Words),
+    Provision(provision::Words),
     Seed(SeedWords),
     Tenant(tenant::Words),
     Workspace(workspace::Words),
@@ -127,77 +102,6 @@ enum CommandWords {
     Doctor(DoctorWords),
     Config(ConfigWords),
     Completions(CompletionsWords),
-}
-
-/// Bring the database's schema to the one of this program. Safe to run again, and from many places at once.
-#[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "migrate", help_triggers("-h", "--help", "help"))]
-struct MigrateWords {
-    #[argh(subcommand)]
-    command: Option<MigrateCommandWords>,
-}
-
-#[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand)]
-enum MigrateCommandWords {
-    Up(UpWords),
-    Status(StatusWords),
-    Down(DownWords),
-}
-
-/// Bring the schema to the one of this program: what `migrate` alone does.
-#[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "up", help_triggers("-h", "--help", "help"))]
-struct UpWords {}
-
-/// Tell how the schema stands to the one of this program, and change nothing.
-#[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "status", help_triggers("-h", "--help", "help"))]
-struct StatusWords {}
-
-/// Take the newest migration back, with all that only it had a place for. Servers of this release are not ready without it.
-#[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "down", help_triggers("-h", "--help", "help"))]
-struct DownWords {
-    /// do not ask
-    #[argh(switch)]
-    yes: bool,
-}
-
-impl MigrateWords {
-    fn read(self) -> MigrateCommand {
-        match self.command {
-            None | Some(MigrateCommandWords::Up(UpWords {})) => MigrateCommand::Up,
-            Some(MigrateCommandWords::Status(StatusWords {})) => MigrateCommand::Status,
-            Some(MigrateCommandWords::Down(DownWords { yes })) => MigrateCommand::Down { yes },
-        }
-    }
-}
-
-/// Make a tenant with a workspace and an API key. The key is shown once.
-#[derive(ArgsInfo, FromArgs)]
-#[argh(
-    subcommand,
-    name = "provision",
-    help_triggers("-h", "--help", "help"),
-    example = "{command_name} --tenant Acme --workspace Production --scopes events:write"
-)]
-struct ProvisionWords {
-    /// the tenant's name; no other tenant has it in any case
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
-    /// the workspace's name; default: Default
-    #[argh(option, arg_name = "name")]
-    workspace: Option<String>,
-    /// the key's name; default: the workspace's, with "API key"
-    #[argh(option, arg_name = "name")]
-    key_name: Option<String>,
-    /// what the key may do, divided by commas; default: events:write,events:read
-    #[argh(option, arg_name = "list")]
-    scopes: Option<String>,
-    /// add a few example events
-    #[argh(switch)]
-    samples: bool,
 }
 
 /// Make the tenant that SEED_TENANT_NAME and SEED_WORKSPACE_NAME name. Where it exists, its ids are printed and nothing is
@@ -264,7 +168,7 @@ pub fn read(arguments: &[String]) -> Result<Request, AdminError> {
         Some(CommandWords::Completions(words)) => return words.script().map(Request::Show),
         Some(CommandWords::Migrate(words)) => Some(Command::Migrate(words.read())),
         Some(CommandWords::Seed(SeedWords {})) => Some(Command::Seed),
-        Some(CommandWords::Provision(words)) => provision(words, &mut mistakes).map(Command::Provision),
+        Some(CommandWords::Provision(words)) => words.read(&mut mistakes).map(Command::Provision),
         Some(CommandWords::Tenant(words)) => words.read(&mut mistakes).map(Command::Tenant),
         Some(CommandWords::Workspace(words)) => words.read(&mut mistakes).map(Command::Workspace),
         Some(CommandWords::Key(words)) => words.read(&mut mistakes).map(Command::Key),
@@ -298,24 +202,6 @@ fn halves(argument: &str) -> impl Iterator<Item = &str> {
 
 fn wrong(message: &str) -> AdminError {
     AdminError::Usage(vec![message.to_owned(), format!("`{NAME} --help` tells more")])
-}
-
-fn provision(words: ProvisionWords, mistakes: &mut Vec<String>) -> Option<ProvisionCommand> {
-    let tenant = required("--tenant", words.tenant.as_deref(), "the name of the tenant to make", mistakes);
-    let tenant = tenant.and_then(|text| name("--tenant", text, mistakes));
-    let workspace = workspace_name(words.workspace.as_deref(), mistakes);
-    let key_name = match &words.key_name {
-        Some(text) => name("--key-name", text, mistakes),
-        None => workspace.as_ref().and_then(|workspace| key_name_of(workspace, mistakes)),
-    };
-    let scopes = scopes(words.scopes.as_deref(), mistakes);
-    Some(ProvisionCommand {
-        tenant: tenant?,
-        workspace: workspace?,
-        key_name: key_name?,
-        scopes: scopes?,
-        samples: words.samples,
-    })
 }
 
 /// An option that must be given; what is wrong goes to `mistakes`.
