@@ -106,10 +106,16 @@ macro_rules! catalog_port {
                 removed_at: Timestamp,
                 from: Option<&Place>,
             ) -> Result<Removed, StoreError> {
-                Ok(self.changing(|connection| removal::remove_events(connection, which, removed_at, from))?)
+                Ok(self.changing(|connection| {
+                    let removed = removal::remove_events(connection, which, removed_at, from)?;
+                    if let Removal::Tenant(tenant_id) = which {
+                        removal::count_deleted(connection, *tenant_id, &removed)?;
+                    }
+                    Ok(removed)
+                })?)
             }
 
-            fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<CatalogRows>, StoreError> {
+            fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<TenantRows>, StoreError> {
                 Ok(self.changing(|connection| removal::finish_deletion(connection, tenant_id))?)
             }
         }

@@ -155,21 +155,19 @@ fn delete(store: &dyn Store, tenant: &Tenant, yes: bool, machine: &Machine<'_>) 
     let which = TenantRef::Id(tenant.id);
     let deleted_at = store.begin_deletion(tenant.id, started_at)?.ok_or_else(|| missing(&which))?;
     let removal = Removal::Tenant(tenant.id);
-    let mut removed = removal::sweep(store, &removal, started_at, machine)?;
+    let removed = removal::sweep(store, &removal, started_at, machine)?;
     let over = GRACE.saturating_sub(since(deleted_at, machine.clock.now()));
     if !over.is_zero() {
         removal::wait(machine, over, removed.events)?;
     }
     // What came in behind the first sweep while it went.
-    let late = removal::sweep(store, &removal, started_at, machine)?;
-    removed.events += late.events;
-    removed.keys += late.keys;
+    removal::sweep(store, &removal, started_at, machine)?;
     let rows = store.finish_deletion(tenant.id)?.ok_or_else(|| missing(&which))?;
     let receipt = Deleted {
         tenant: Named::from(tenant),
         removed: RemovedTenant {
-            events: removed.events,
-            event_keys: removed.keys,
+            events: rows.events,
+            event_keys: rows.event_keys,
             workspaces: rows.workspaces,
             api_keys: rows.api_keys,
         },
@@ -178,7 +176,7 @@ fn delete(store: &dyn Store, tenant: &Tenant, yes: bool, machine: &Machine<'_>) 
     };
     let mut notes = Vec::new();
     if deleted_at < started_at {
-        notes.push("it was begun before: the counts are what was left of it".to_owned());
+        notes.push("it was begun before: the counts are those of all its steps".to_owned());
     }
     Ok(Done { result: Outcome::Deleted(receipt), notes })
 }

@@ -194,6 +194,7 @@ fn a_tenant_that_is_deleted_while_it_sends_at_full_speed_leaves_nothing_behind()
     assert!(acknowledged >= 40 * 50, "{acknowledged}");
     let rows = store.finish_deletion(id).unwrap().unwrap();
     assert_eq!((rows.workspaces, rows.api_keys), (1, 1));
+    assert!(rows.events >= acknowledged as u64 && rows.events == rows.event_keys, "{rows:?} of {acknowledged}");
     let left =
         "SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM event_keys) + (SELECT count(*) FROM tenants)";
     let psql = Command::new("psql").args(["-Atqc", left]).arg(pair.house.database.url_text()).output();

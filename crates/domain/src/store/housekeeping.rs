@@ -75,9 +75,13 @@ pub struct Removed {
     pub next: Option<Place>,
 }
 
-/// What went with a tenant at the end of its deletion.
+/// What went with a tenant, in all steps of its deletion together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CatalogRows {
+pub struct TenantRows {
+    /// Its events.
+    pub events: u64,
+    /// The keys of its events.
+    pub event_keys: u64,
     /// Its workspaces.
     pub workspaces: u64,
     /// Its API keys.
@@ -128,10 +132,10 @@ pub trait Housekeeping: Send + Sync {
         from: Option<&Place>,
     ) -> Result<Removed, StoreError>;
 
-    /// Removes what is left of a tenant that is being deleted: workspaces, API keys, limits, itself. `None`: there is no such
-    /// tenant, or nobody began to delete it.
+    /// Removes what is left of a tenant that is being deleted: workspaces, API keys, limits, itself; and tells what went in all
+    /// steps, however often they were cut off. `None`: there is no such tenant, or nobody began to delete it.
     ///
     /// # Errors
     /// [`StoreError`] where the database does not answer; nothing is removed then.
-    fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<CatalogRows>, StoreError>;
+    fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<TenantRows>, StoreError>;
 }

@@ -24,7 +24,7 @@ pub use catalog::{
     Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning, TenantRef,
 };
 pub use error::StoreError;
-pub use housekeeping::{CatalogRows, Housekeeping, KEY_DAYS, Lease, Person, Place, Removal, Removed};
+pub use housekeeping::{Housekeeping, KEY_DAYS, Lease, Person, Place, Removal, Removed, TenantRows};
 pub use query::{CursorError, EventPage, EventQuery, Position};
 pub use quota::{Account, Refused};
 pub use retention::due_removals;

@@ -22,9 +22,9 @@ use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
-    AppendCounts, Appended, Backend, CatalogRows, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter,
-    KeyRequest, Lease, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store,
-    StoreError, Submission, TenantRef,
+    AppendCounts, Appended, Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest, Lease,
+    Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store, StoreError, Submission,
+    TenantRef, TenantRows,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};

@@ -3,12 +3,12 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{self, BigInt, Bool, Text, Timestamptz};
-use mercurio_domain::store::{CatalogRows, Person, Place, Removal, Removed};
+use mercurio_domain::store::{Person, Place, Removal, Removed, TenantRows};
 use mercurio_domain::{Owner, TenantId, Timestamp};
 use uuid::Uuid;
 
 use super::quota;
-use super::schema::{api_keys, events, tenant_limits, tenants, workspaces};
+use super::schema::{api_keys, events, tenant_deletions, tenant_limits, tenants, workspaces};
 use crate::error::Failure;
 use crate::rows::{self, Micros};
 
@@ -261,11 +261,31 @@ pub(super) fn begin_deletion(
     rows::instant_if_any(since)
 }
 
+/// Adds what a step removed to what the deletion of the tenant has removed before.
+pub(super) fn count_deleted(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+    removed: &Removed,
+) -> Result<(), Failure> {
+    use tenant_deletions::{event_keys, events, table, tenant_id as id};
+    if (removed.events, removed.keys) == (0, 0) {
+        return Ok(());
+    }
+    let (more, more_keys) = (removed.events as i64, removed.keys as i64);
+    diesel::insert_into(table)
+        .values((id.eq(tenant_id.0), events.eq(more), event_keys.eq(more_keys)))
+        .on_conflict(id)
+        .do_update()
+        .set((events.eq(events + more), event_keys.eq(event_keys + more_keys)))
+        .execute(connection)?;
+    Ok(())
+}
+
 /// Removes the rows of the catalogue, the tenant's own last.
 pub(super) fn finish_deletion(
     connection: &mut PgConnection,
     tenant_id: TenantId,
-) -> Result<Option<CatalogRows>, Failure> {
+) -> Result<Option<TenantRows>, Failure> {
     let id = tenant_id.0;
     let deleted = tenants::table.filter(tenants::id.eq(id)).filter(tenants::deleted_at.is_not_null());
     if deleted.select(tenants::id).first::<i64>(connection).optional()?.is_none() {
@@ -273,8 +293,17 @@ pub(super) fn finish_deletion(
     }
     diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id))).execute(connection)?;
     quota::forget(connection, tenant_id)?;
+    let removed = tenant_deletions::table.filter(tenant_deletions::tenant_id.eq(id));
+    let counts = removed.select((tenant_deletions::events, tenant_deletions::event_keys));
+    let (events, event_keys) = counts.first::<(i64, i64)>(connection).optional()?.unwrap_or_default();
+    diesel::delete(removed).execute(connection)?;
     let api_keys = diesel::delete(api_keys::table.filter(api_keys::tenant_id.eq(id))).execute(connection)?;
     let workspaces = diesel::delete(workspaces::table.filter(workspaces::tenant_id.eq(id))).execute(connection)?;
     diesel::delete(tenants::table.filter(tenants::id.eq(id))).execute(connection)?;
-    Ok(Some(CatalogRows { workspaces: workspaces as u64, api_keys: api_keys as u64 }))
+    Ok(Some(TenantRows {
+        events: events as u64,
+        event_keys: event_keys as u64,
+        workspaces: workspaces as u64,
+        api_keys: api_keys as u64,
+    }))
 }

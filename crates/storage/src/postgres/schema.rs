@@ -62,6 +62,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    tenant_deletions (tenant_id) {
+        tenant_id -> BigInt,
+        events -> BigInt,
+        event_keys -> BigInt,
+    }
+}
+
+diesel::table! {
     tenant_usage (tenant_id, month, slot) {
         tenant_id -> BigInt,
         month -> BigInt,

@@ -70,6 +70,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    tenant_deletions (tenant_id) {
+        tenant_id -> BigInt,
+        events -> BigInt,
+        event_keys -> BigInt,
+    }
+}
+
+diesel::table! {
     tenant_usage (tenant_id, month) {
         tenant_id -> BigInt,
         month -> BigInt,

@@ -58,7 +58,7 @@ fn a_tenant_goes_with_everything_of_its_own_and_nothing_of_others(subject: &Subj
     let (events, keys, _) = remove(subject, &Removal::Tenant(gone.tenant_id));
     assert_eq!((events, keys), (4, 4));
     let rows = store.finish_deletion(gone.tenant_id).unwrap().unwrap();
-    assert_eq!((rows.workspaces, rows.api_keys), (1, 1));
+    assert_eq!((rows.events, rows.event_keys, rows.workspaces, rows.api_keys), (4, 4, 1, 1));
     assert_eq!(store.tenant(&TenantRef::Id(gone.tenant_id)).unwrap(), None);
     assert!(store.api_keys(gone.tenant_id).unwrap().is_empty());
     assert!(store.workspaces(gone.tenant_id).unwrap().is_empty());
@@ -88,6 +88,9 @@ fn a_removal_that_was_cut_off_is_begun_again(subject: &Subject) {
     let (events, keys, _) = remove(subject, &which);
     assert_eq!((events + first.events, keys + first.keys), (6_000, 6_000));
     assert_eq!(remove(subject, &which), (0, 0, remove(subject, &which).2), "and there is nothing left");
+    subject.store.begin_deletion(owner.tenant_id, now()).unwrap();
+    let rows = subject.store.finish_deletion(owner.tenant_id).unwrap().unwrap();
+    assert_eq!((rows.events, rows.event_keys), (6_000, 6_000), "those before the cut are counted");
 }
 
 fn of_person<'a>(event_id: &'a str, user_id: Option<&'a str>, anonymous_id: Option<&'a str>) -> EventDraft<'a> {

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
 use crate::store::{
-    CatalogChange, CatalogRows, Housekeeping, Lease, Person, Place, Position, Removal, Removed, StoreError,
+    CatalogChange, Housekeeping, Lease, Person, Place, Position, Removal, Removed, StoreError, TenantRows,
 };
 use crate::tenant::TenantStatus;
 
@@ -115,13 +115,18 @@ impl Housekeeping for MemoryStore {
     ) -> Result<Removed, StoreError> {
         let mut state = self.available()?;
         Ok(match which {
-            Removal::Tenant(tenant_id) => state.remove_all(*tenant_id),
+            Removal::Tenant(tenant_id) => {
+                let removed = state.remove_all(*tenant_id);
+                let sum = state.deletions.entry(*tenant_id).or_default();
+                *sum = (sum.0 + removed.events, sum.1 + removed.keys);
+                removed
+            }
             Removal::Person { tenant_id, person } => state.erase(*tenant_id, person),
             Removal::Received { tenant_id, before } => state.expire(*tenant_id, *before, which.keys_before()),
         })
     }
 
-    fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<CatalogRows>, StoreError> {
+    fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<TenantRows>, StoreError> {
         let mut state = self.available()?;
         if state.deleting.remove(&tenant_id).is_none() {
             return Ok(None);
@@ -135,6 +140,7 @@ impl Housekeeping for MemoryStore {
         state.usage.retain(|(of, _), _| *of != tenant_id);
         state.tell(&CatalogChange::Tenant(tenant_id));
         let (workspaces, api_keys) = (count(workspaces, state.workspaces.len()), count(keys, state.keys.len()));
-        Ok(Some(CatalogRows { workspaces, api_keys }))
+        let (events, event_keys) = state.deletions.remove(&tenant_id).unwrap_or_default();
+        Ok(Some(TenantRows { events, event_keys, workspaces, api_keys }))
     }
 }

@@ -40,6 +40,8 @@ struct State {
     /// `None`: the event was erased, and only its key is left.
     events: HashMap<(TenantId, EventKey), Option<StoredEvent>>,
     deleting: HashMap<TenantId, Timestamp>,
+    /// Events and keys that deletions have removed so far.
+    deletions: HashMap<TenantId, (u64, u64)>,
     /// When events were received that are gone for their age.
     expired: HashMap<(TenantId, EventKey), Timestamp>,
     order: BTreeMap<(Owner, Position), EventKey>,

@@ -95,6 +95,7 @@ fn the_policies_alone_hold_for_every_table_with_a_tenant() {
         .batch_execute(&format!(
             "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};
              INSERT INTO tenant_limits SELECT id, 'events_burst', 5 FROM tenants;
+             INSERT INTO tenant_deletions SELECT id, 5, 5 FROM tenants;
              INSERT INTO tenant_usage SELECT id, 202611, 0, 5, 5, 0 FROM tenants"
         ))
         .unwrap();
@@ -104,7 +105,16 @@ fn the_policies_alone_hold_for_every_table_with_a_tenant() {
         if let Some(tenant) = tenant {
             connection.batch_execute(&format!("SET LOCAL mercurio.tenant_id = '{tenant}'")).unwrap();
         }
-        for table in ["tenants", "workspaces", "api_keys", "tenant_limits", "tenant_usage", "event_keys", "events"] {
+        for table in [
+            "tenants",
+            "workspaces",
+            "api_keys",
+            "tenant_limits",
+            "tenant_usage",
+            "tenant_deletions",
+            "event_keys",
+            "events",
+        ] {
             let count = diesel::dsl::sql::<BigInt>(&format!("count(*) FROM {table}"));
             counts.push(diesel::select(count).get_result::<i64>(&mut connection).unwrap());
         }
@@ -117,7 +127,7 @@ fn the_policies_alone_hold_for_every_table_with_a_tenant() {
         connection.batch_execute("ROLLBACK").unwrap();
     }
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
-    assert_eq!(counts, [[0; 7], [1, 1, 1, 1, 1, 3, 3]].concat());
+    assert_eq!(counts, [[0; 8], [1, 1, 1, 1, 1, 1, 3, 3]].concat());
 }
 
 #[test]
