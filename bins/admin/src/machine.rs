@@ -24,6 +24,8 @@ pub struct Machine<'a> {
     pub names: &'a dyn Fn() -> Vec<String>,
     /// Waits.
     pub sleep: &'a dyn Fn(Duration),
+    /// Tells the person at the terminal something while a command is at work.
+    pub tell: &'a dyn Fn(&str),
     /// Asks the person at the terminal; `None` where there is none.
     pub ask: &'a dyn Fn(&str) -> Option<String>,
     /// Whether somebody has asked the program to end, as by Ctrl-C.
@@ -43,6 +45,12 @@ pub struct EntropyError(#[source] getrandom::Error);
 /// [`EntropyError`] where there is none, as in a sandbox that forbids it.
 pub fn system_entropy(bytes: &mut [u8]) -> Result<(), EntropyError> {
     getrandom::fill(bytes).map_err(EntropyError)
+}
+
+/// Tells something on stderr.
+pub fn tell_at_terminal(what: &str) {
+    // Where nobody reads it, the work goes on all the same.
+    writeln!(io::stderr(), "{}: {what}", crate::NAME).ok();
 }
 
 /// Asks on stderr and reads a line of stdin. `None` where that is no terminal.

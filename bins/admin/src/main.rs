@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use mercurio_admin::{Machine, SystemClock, UuidV7Ids, ask_at_terminal, asked_to_end, run, system_entropy};
+use mercurio_admin::{
+    Machine, SystemClock, UuidV7Ids, ask_at_terminal, asked_to_end, run, system_entropy, tell_at_terminal,
+};
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1).collect();
@@ -12,6 +14,7 @@ fn main() -> ExitCode {
         ids: &UuidV7Ids,
         entropy: &system_entropy,
         sleep: &std::thread::sleep,
+        tell: &tell_at_terminal,
         ask: &ask_at_terminal,
         interrupted: &asked_to_end,
         stdout_is_terminal: io::stdout().is_terminal(),

@@ -1,5 +1,6 @@
 //! The real program, as a shell or a script runs it: exit codes, stdout, stderr, on SQLite and on PostgreSQL.
 
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 
 use mercurio_domain::api_key::PresentedKey;
@@ -121,6 +122,37 @@ fn migrate_makes_the_schema_once() {
         let second = done(&run(&["migrate"], &settings));
         assert_eq!(second["applied"].as_array().map(Vec::len), Some(0));
     }
+}
+
+#[test]
+fn a_migration_that_others_hold_up_tells_so_and_is_done_when_they_let_go() {
+    let database = TestDatabase::postgres();
+    let url = database.url_text();
+    let settings = [("DATABASE_URL", url.as_str())];
+    // To the one that alters `events`.
+    let down = || done(&run(&["migrate", "down", "--yes"], &settings))["reverted"].to_string();
+    while !down().contains("_compatibility") {}
+    let mut reader = Command::new("psql")
+        .args(["-qX", "-v", "ON_ERROR_STOP=1", &url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("psql is there");
+    let mut statements = reader.stdin.take().expect("its stdin");
+    writeln!(statements, "begin; select count(*) from events;").expect("psql reads");
+    let mut answer = BufReader::new(reader.stdout.take().expect("its stdout"));
+    answer.read_line(&mut String::new()).expect("the lock is held");
+
+    let mut migrating = program(&["migrate", "down", "--yes"], &settings).spawn().expect("the program starts");
+    let mut err = BufReader::new(migrating.stderr.take().expect("its stderr"));
+    let mut line = String::new();
+    err.read_line(&mut line).expect("a line");
+    assert!(line.starts_with("mercurio-admin: ") && line.contains("lock that others hold; try 1"), "{line}");
+    drop(statements);
+    assert!(reader.wait().expect("psql ends").success());
+    let output = migrating.wait_with_output().expect("the program ends");
+    let reverted = done(&output)["reverted"].clone();
+    assert!(reverted.as_str().is_some_and(|name| name.ends_with("_row_security")), "{reverted}");
 }
 
 #[test]

@@ -8,17 +8,23 @@ use diesel_migrations::MigrationHarness;
 use mercurio_domain::store::SchemaState;
 
 use crate::error::{Failure, Fault};
+use crate::pool::Driver;
 
-/// A migration's error may be of any kind.
-fn failure(error: Box<dyn std::error::Error + Send + Sync>) -> Failure {
+/// A migration's error may be of any kind. diesel keeps that of a statement inside one of its own, of which the text is all that
+/// gets out.
+fn failure<C: Driver>(error: Box<dyn std::error::Error + Send + Sync>) -> Failure {
     match error.downcast::<diesel::result::Error>() {
         Ok(error) => Failure::Database(*error),
-        Err(other) => Failure::Sorted(Fault::Internal, format!("a migration failed: {other}")),
+        Err(other) => {
+            let text = other.to_string();
+            Failure::Sorted(C::fault_of_text(&text), format!("a migration failed: {text}"))
+        }
     }
 }
 
 fn known<DB: Backend>(source: &dyn MigrationSource<DB>) -> Result<Vec<Box<dyn Migration<DB>>>, Failure> {
-    let mut migrations = source.migrations().map_err(failure)?;
+    let unreadable = |error| Failure::Sorted(Fault::Internal, format!("the migrations can't be read: {error}"));
+    let mut migrations = source.migrations().map_err(unreadable)?;
     migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
     Ok(migrations)
 }
@@ -50,27 +56,27 @@ pub(crate) fn state<DB: Backend>(
 /// Runs the oldest migration that the database lacks, and tells its name; `None` where it lacks none.
 ///
 /// The caller holds a lock that keeps others from doing the same.
-pub(crate) fn run_next<DB: Backend, C: MigrationHarness<DB>>(
+pub(crate) fn run_next<DB: Backend, C: MigrationHarness<DB> + Driver>(
     connection: &mut C,
     source: &dyn MigrationSource<DB>,
 ) -> Result<Option<String>, Failure> {
-    let applied = connection.applied_migrations().map_err(failure)?;
+    let applied = connection.applied_migrations().map_err(failure::<C>)?;
     let next = known(source)?.into_iter().find(|migration| !applied.contains(&migration.name().version()));
     let Some(next) = next else {
         return Ok(None);
     };
-    connection.run_migration(&next).map_err(failure)?;
+    connection.run_migration(&next).map_err(failure::<C>)?;
     Ok(Some(next.name().to_string()))
 }
 
 /// Takes the newest migration back and tells its name; `None` where the database has none.
 ///
 /// The caller holds the lock as for [`run_next`].
-pub(crate) fn revert_last<DB: Backend, C: MigrationHarness<DB>>(
+pub(crate) fn revert_last<DB: Backend, C: MigrationHarness<DB> + Driver>(
     connection: &mut C,
     source: &dyn MigrationSource<DB>,
 ) -> Result<Option<String>, Failure> {
-    let mut applied = connection.applied_migrations().map_err(failure)?;
+    let mut applied = connection.applied_migrations().map_err(failure::<C>)?;
     applied.sort();
     let Some(newest) = applied.pop() else {
         return Ok(None);
@@ -80,6 +86,6 @@ pub(crate) fn revert_last<DB: Backend, C: MigrationHarness<DB>>(
         let what = format!("this program does not know the migration {newest}, and can't take it back");
         return Err(Failure::Sorted(Fault::Internal, what));
     };
-    connection.revert_migration(newest).map_err(failure)?;
+    connection.revert_migration(newest).map_err(failure::<C>)?;
     Ok(Some(newest.name().to_string()))
 }

@@ -33,10 +33,12 @@ pub struct StoreOptions {
     /// How long a statement that writes may run at PostgreSQL, the time that it waits for locks included. Migrations may
     /// run as long as they need.
     pub write_timeout: Duration,
+    /// For how long a migration is tried at PostgreSQL while others hold locks that it needs.
+    pub lock_patience: Duration,
 }
 
 impl Default for StoreOptions {
-    /// 8 that read, 4 that write; 3 s for a connection, 10 s for a read, 60 s for a write.
+    /// 8 that read, 4 that write; 3 s for a connection, 10 s for a read, 60 s for a write and for the locks of a migration.
     fn default() -> Self {
         Self {
             max_read_connections: NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),
@@ -44,6 +46,7 @@ impl Default for StoreOptions {
             connect_timeout: Duration::from_secs(3),
             read_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(60),
+            lock_patience: Duration::from_secs(60),
         }
     }
 }
@@ -57,6 +60,9 @@ pub(crate) trait Driver:
 
     /// What an error of this database means.
     fn fault(error: &diesel::result::Error) -> Fault;
+
+    /// What the text of an error means, where that is all that is left of it.
+    fn fault_of_text(text: &str) -> Fault;
 }
 
 /// What a failure means, told by the database's own driver.

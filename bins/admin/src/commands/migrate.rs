@@ -42,14 +42,14 @@ pub struct Reverted {
 
 pub(super) fn migrate(store: &dyn Store, command: &MigrateCommand, machine: &Machine<'_>) -> Result<Done, AdminError> {
     match command {
-        MigrateCommand::Up => up(store),
+        MigrateCommand::Up => up(store, machine),
         MigrateCommand::Status => status(store),
         MigrateCommand::Down { yes } => {
             database::refuse_unknown(store)?;
             let question = "This takes the newest migration back, with all that only it has a place for. \
                             Servers of this release will not be ready any more. Type yes to go on: ";
             removal::confirm(machine, *yes, question, "yes")?;
-            let reverted = store.revert()?;
+            let reverted = store.revert_telling(&mut |wait| (machine.tell)(&wait.to_string()))?;
             let notes = match reverted {
                 Some(_) => Vec::new(),
                 None => vec!["the database has no migration; nothing was changed".to_owned()],
@@ -72,13 +72,13 @@ fn status(store: &dyn Store) -> Result<Done, AdminError> {
     Ok(Done { result: Outcome::SchemaStatus(status), notes: note.map(str::to_owned).into_iter().collect() })
 }
 
-fn up(store: &dyn Store) -> Result<Done, AdminError> {
+fn up(store: &dyn Store, machine: &Machine<'_>) -> Result<Done, AdminError> {
     if let SchemaState::Compatible(_) = database::refuse_newer(store)? {
         let result = Migrated { backend: store.backend(), applied: Vec::new(), state: "compatible" };
         let note = "a newer release migrated it, and this program can go on with it; nothing to do";
         return Ok(Done { result: Outcome::Migrated(result), notes: vec![note.to_owned()] });
     }
-    let applied = store.migrate()?;
+    let applied = store.migrate_telling(&mut |wait| (machine.tell)(&wait.to_string()))?;
     let note = match applied.len() {
         0 => "the schema was current; nothing to do".to_owned(),
         1 => "the schema is current; 1 migration ran".to_owned(),

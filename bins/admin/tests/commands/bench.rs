@@ -66,6 +66,7 @@ impl Bench {
             setting: &setting,
             names: &|| self.settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
             sleep: &|_| (),
+            tell: &|_| (),
             interrupted: &|| {
                 self.steps_left.get().is_some_and(|left| {
                     self.steps_left.set(Some(left.saturating_sub(1)));

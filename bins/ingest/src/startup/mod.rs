@@ -17,7 +17,7 @@ use actix_web::web::Data;
 use mercurio_config::{Config, ConfigError, RedisUrl, Setting};
 use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
-use mercurio_domain::store::{Backend, SchemaState, Store, StoreError};
+use mercurio_domain::store::{Backend, LockWait, SchemaState, Store, StoreError};
 use mercurio_domain::verdict::FaultCode;
 use mercurio_enrichment::{Enricher, EnricherOptions, GeoDatabase};
 use mercurio_observability::logger::LogGuard;
@@ -227,7 +227,8 @@ fn open_store(config: &Config, log: &Logger) -> Result<(Arc<dyn Store>, SchemaSt
     let store = mercurio_storage::open(&config.database_url, &StoreOptions::default())?;
     // SQLite belongs to this process; PostgreSQL may serve others, and is changed only by leave.
     if store.backend() == Backend::Sqlite || config.auto_migrate {
-        for migration in store.migrate()? {
+        let mut tell = |wait: &LockWait| warn!(log, "a migration waits"; keys::ERROR => wait.to_string());
+        for migration in store.migrate_telling(&mut tell)? {
             info!(log, "migrated the database"; keys::MIGRATION => migration);
         }
     }

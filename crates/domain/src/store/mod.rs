@@ -11,6 +11,7 @@ mod quota;
 mod retention;
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -88,6 +89,30 @@ impl SchemaState {
             Self::Current => &[],
             Self::Older(migrations) | Self::Compatible(migrations) | Self::Newer(migrations) => migrations,
         }
+    }
+}
+
+/// A migration needs a lock that others hold, and has given way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockWait {
+    /// How often it was tried so far.
+    pub tries: u32,
+    /// For how long it will be tried still.
+    pub left: Duration,
+    /// The transactions that have been open the longest, by their process at the database, and for how long.
+    pub open: Vec<(i32, Duration)>,
+}
+
+impl fmt::Display for LockWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tries, left, open } = self;
+        let left = left.as_secs();
+        write!(f, "the migration needs a lock that others hold; try {tries} gave way to them, {left} s are left")?;
+        for (number, (pid, age)) in open.iter().enumerate() {
+            let before = if number == 0 { "; transactions are open in the processes" } else { "," };
+            write!(f, "{before} {pid} (for {} s)", age.as_secs())?;
+        }
+        Ok(())
     }
 }
 
@@ -194,16 +219,35 @@ pub trait Store: EventWriter + Catalog + Housekeeping {
     /// Brings the database's schema to this program's and returns the names of the migrations that ran, oldest first. Safe
     /// to call from many processes at once: one works, the others wait and find nothing to do.
     ///
+    /// Where others hold locks that a migration needs, it gives way to those who write and tries again for a while; `tell` hears of it each
+    /// time.
+    ///
     /// # Errors
     /// [`StoreError`]; the migrations before the one that failed stay.
-    fn migrate(&self) -> Result<Vec<String>, StoreError>;
+    fn migrate_telling(&self, tell: &mut dyn FnMut(&LockWait)) -> Result<Vec<String>, StoreError>;
+
+    /// [`Self::migrate_telling`], and nobody is told.
+    ///
+    /// # Errors
+    /// The same.
+    fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        self.migrate_telling(&mut |_| ())
+    }
 
     /// Takes the newest migration back, with what only it had a place for, and returns its name. `None`: there is none left. Only
-    /// of a migration that this program knows.
+    /// of a migration that this program knows. `tell` as with [`Self::migrate_telling`].
     ///
     /// # Errors
     /// [`StoreError`]; nothing is changed then.
-    fn revert(&self) -> Result<Option<String>, StoreError>;
+    fn revert_telling(&self, tell: &mut dyn FnMut(&LockWait)) -> Result<Option<String>, StoreError>;
+
+    /// [`Self::revert_telling`], and nobody is told.
+    ///
+    /// # Errors
+    /// The same.
+    fn revert(&self) -> Result<Option<String>, StoreError> {
+        self.revert_telling(&mut |_| ())
+    }
 
     /// The event of that id, if the workspace has it.
     ///

@@ -23,8 +23,8 @@ use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
     AppendCounts, Appended, Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest, Lease,
-    Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store, StoreError, Submission,
-    TenantRef, TenantRows,
+    LockWait, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store, StoreError,
+    Submission, TenantRef, TenantRows,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
@@ -47,6 +47,7 @@ pub(crate) struct PostgresStore {
     wall: wall::Wall,
     counts: Counts,
     conninfo: String,
+    lock_patience: Duration,
 }
 
 /// See [`AppendCounts`].
@@ -68,6 +69,11 @@ impl Driver for PgConnection {
             _ => Fault::Internal,
         }
     }
+
+    fn fault_of_text(text: &str) -> Fault {
+        let fault = MESSAGES.iter().find(|(part, _)| text.contains(part));
+        fault.map_or(Fault::Internal, |(_, fault)| *fault)
+    }
 }
 
 /// diesel keeps PostgreSQL's five-digit codes to itself and tells most of them as `Unknown`; what is left is the message.
@@ -88,11 +94,7 @@ fn database_fault(kind: &DatabaseErrorKind, error: &dyn diesel::result::Database
         | Kind::RestrictViolation
         | Kind::ExclusionViolation
         | Kind::UnableToSendCommand => Fault::Refused,
-        _ => {
-            let message = error.message();
-            let fault = MESSAGES.iter().find(|(part, _)| message.contains(part));
-            fault.map_or(Fault::Internal, |(_, fault)| *fault)
-        }
+        _ => PgConnection::fault_of_text(error.message()),
     }
 }
 
@@ -162,6 +164,7 @@ impl PostgresStore {
             wall: wall::Wall::default(),
             counts: Counts::default(),
             conninfo: conninfo.to_owned(),
+            lock_patience: options.lock_patience,
         }
     }
 
@@ -290,16 +293,15 @@ impl Store for PostgresStore {
         Ok(transaction::read(&self.readers, versions::state)?)
     }
 
-    fn migrate(&self) -> Result<Vec<String>, StoreError> {
+    fn migrate_telling(&self, tell: &mut dyn FnMut(&LockWait)) -> Result<Vec<String>, StoreError> {
         let mut connection = self.dedicated()?;
-        let names = versions::migrate(&mut connection).map_err(failed::<PgConnection>)?;
+        let names = versions::migrate(&mut connection, self.lock_patience, tell)?;
         self.days.prepare_ahead(&mut connection).map_err(failed::<PgConnection>)?;
         Ok(names)
     }
 
-    fn revert(&self) -> Result<Option<String>, StoreError> {
-        let mut connection = self.dedicated()?;
-        Ok(versions::revert(&mut connection).map_err(failed::<PgConnection>)?)
+    fn revert_telling(&self, tell: &mut dyn FnMut(&LockWait)) -> Result<Option<String>, StoreError> {
+        Ok(versions::revert(&mut self.dedicated()?, self.lock_patience, tell)?)
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {

@@ -21,8 +21,8 @@ use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
     AppendCounts, Appended, Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest, Lease,
-    Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store, StoreError, Submission,
-    TenantRef, TenantRows,
+    LockWait, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store, StoreError,
+    Submission, TenantRef, TenantRows,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
@@ -69,6 +69,11 @@ impl Driver for SqliteConnection {
             _ => Fault::Internal,
         }
     }
+
+    fn fault_of_text(text: &str) -> Fault {
+        let fault = MESSAGES.iter().find(|(part, _)| text.contains(part));
+        fault.map_or(Fault::Internal, |(_, fault)| *fault)
+    }
 }
 
 /// diesel tells SQLite's codes only for broken constraints; what is left is the message.
@@ -78,10 +83,7 @@ fn database_fault(kind: &DatabaseErrorKind, message: &str) -> Fault {
         Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation => {
             Fault::Refused
         }
-        _ => {
-            let fault = MESSAGES.iter().find(|(part, _)| message.contains(part));
-            fault.map_or(Fault::Internal, |(_, fault)| *fault)
-        }
+        _ => SqliteConnection::fault_of_text(message),
     }
 }
 
@@ -244,7 +246,7 @@ impl Store for SqliteStore {
         Ok(transaction::read(&self.readers, versions::state)?)
     }
 
-    fn migrate(&self) -> Result<Vec<String>, StoreError> {
+    fn migrate_telling(&self, _tell: &mut dyn FnMut(&LockWait)) -> Result<Vec<String>, StoreError> {
         let mut names = Vec::new();
         // Each migration in a transaction that takes the write lock before it looks: another process may be at it too.
         while let Some(name) = transaction::write(&self.writer, versions::run_next)? {
@@ -253,7 +255,7 @@ impl Store for SqliteStore {
         Ok(names)
     }
 
-    fn revert(&self) -> Result<Option<String>, StoreError> {
+    fn revert_telling(&self, _tell: &mut dyn FnMut(&LockWait)) -> Result<Option<String>, StoreError> {
         Ok(transaction::write(&self.writer, versions::revert_last)?)
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod fallbacks;
+mod migration_locks;
 mod postgres;
 #[path = "../common/server.rs"]
 mod server;

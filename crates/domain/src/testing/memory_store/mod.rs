@@ -17,8 +17,8 @@ use crate::ids::{EventId, EventKey, Owner, TenantId};
 use crate::limits::{LimitOverrides, Month};
 use crate::payload::JsonObject;
 use crate::store::{
-    Account, Appended, Backend, CatalogChange, EventPage, EventQuery, EventWriter, Position, Refused, SchemaState,
-    Store, StoreError, Submission,
+    Account, Appended, Backend, CatalogChange, EventPage, EventQuery, EventWriter, LockWait, Position, Refused,
+    SchemaState, Store, StoreError, Submission,
 };
 use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
@@ -179,11 +179,11 @@ impl Store for MemoryStore {
         self.available().map(|_| SchemaState::Current)
     }
 
-    fn migrate(&self) -> Result<Vec<String>, StoreError> {
+    fn migrate_telling(&self, _tell: &mut dyn FnMut(&LockWait)) -> Result<Vec<String>, StoreError> {
         self.available().map(|_| Vec::new())
     }
 
-    fn revert(&self) -> Result<Option<String>, StoreError> {
+    fn revert_telling(&self, _tell: &mut dyn FnMut(&LockWait)) -> Result<Option<String>, StoreError> {
         self.available().map(|_| None)
     }
 
