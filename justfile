@@ -112,6 +112,10 @@ fuzz TARGET="all" SECONDS="60":
 try-containers:
     scripts/try-containers
 
+# Upgrade under load to a next release with a migration, and roll back from it, as root; see the script
+try-upgrade:
+    scripts/try-upgrade
+
 # Run the shell blocks of the deployment's documents and of the runbooks on a machine that is thrown away, as root
 try-documents:
     scripts/try-documents

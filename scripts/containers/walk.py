@@ -1,17 +1,16 @@
 """The walk of scripts/try-containers: an image is built and looked at, and the services of the Compose file run and are used."""
 
 import ctypes
-import http.client
 import json
 import os
 import sys
 import tempfile
-import threading
 import time
 import urllib.parse
 from pathlib import Path
 
 from ..deploy_files import VARIABLES, panels
+from ..load import Load, ask, until
 from .compose import Compose, environment_of
 from .dockerfile import Build, mount, weigh
 from .machine import Machine
@@ -36,28 +35,6 @@ def build(root, scratch):
     names = {Path(file).name for _, file in sizes}
     assert {"mercurio-ingest", "mercurio-admin"} <= names and not names & {"sh", "bash", "dash", "apt-get", "perl"}, names
     return image
-
-
-def ask(address, method, path, key="", body=None):
-    """Status and JSON (or text) of an answer."""
-    host, port = address
-    connection = http.client.HTTPConnection(host, port, timeout=20)
-    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"} if key else {}
-    connection.request(method, path, json.dumps(body) if body else None, headers)
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    connection.close()
-    try:
-        return answer.status, json.loads(text)
-    except json.JSONDecodeError:
-        return answer.status, text
-
-
-def until(what, look, wanted, patience=60):
-    deadline = time.monotonic() + patience
-    while (seen := look()) != wanted:
-        assert time.monotonic() < deadline, f"{what}: {seen}"
-        time.sleep(0.3)
 
 
 def start_all(machine):
@@ -88,40 +65,6 @@ def confined(container):
     else:
         raise AssertionError("the root is not read-only")
     say(f"{container.name}: uid {status['Uid'][0]}, no capabilities, no new privileges, root read-only")
-
-
-class Load:
-    """Clients that send batches one after another and count the answers, until they are told to stop."""
-
-    def __init__(self, address, key, clients):
-        self.address, self.key, self.stop = address, key, False
-        self.answers, self.broken, self.events = {}, [], 0
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.send, args=(number,)) for number in range(clients)]
-        for thread in self.threads:
-            thread.start()
-
-    def send(self, number):
-        connection, sent = http.client.HTTPConnection(*self.address, timeout=60), 0
-        headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
-        while not self.stop:
-            events = [{"event_id": f"{number}-{sent}-{i}", "event_name": "load", "user_id": "u"} for i in range(10)]
-            try:
-                connection.request("POST", "/v1/events/batch", json.dumps({"events": events}), headers)
-                answer = connection.getresponse()
-                accepted = json.loads(answer.read()).get("accepted", 0)
-                with self.lock:
-                    self.answers[answer.status] = self.answers.get(answer.status, 0) + 1
-                    self.events += accepted
-            except (OSError, http.client.HTTPException) as error:
-                self.broken.append(repr(error))
-                connection = http.client.HTTPConnection(*self.address, timeout=60)
-            sent += 1
-
-    def end(self):
-        self.stop = True
-        for thread in self.threads:
-            thread.join()
 
 
 def replace_servers(machine, key):
