@@ -42,7 +42,7 @@ fn a_migration_gives_way_to_writers_while_a_long_transaction_reads_and_is_done_a
     reader.batch_execute("COMMIT").unwrap();
     let reverted = reverting.join().unwrap().unwrap();
     assert!(reverted.is_some_and(|name| name.ends_with("_row_security")));
-    assert_eq!(store.migrate().unwrap().len(), 2);
+    assert!(store.migrate().unwrap()[0].ends_with("_row_security"));
 }
 
 #[test]
@@ -61,5 +61,5 @@ fn a_migration_whose_lock_never_comes_ends_and_changes_nothing() {
     assert_eq!(store.schema_state().unwrap(), before);
     reader.batch_execute("COMMIT").unwrap();
     // The lock under which migrations run is free again.
-    assert_eq!(database.store().migrate().unwrap().len(), 1);
+    assert!(database.store().migrate().unwrap()[0].ends_with("_compatibility"));
 }
