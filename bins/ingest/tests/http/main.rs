@@ -15,6 +15,8 @@ mod limits;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
+mod strangers;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod writing;

@@ -137,7 +137,8 @@ impl Ask {
     }
 
     /// Adds a header beside those of its name.
-    pub(crate) fn header_again(self, name: &str, value: &str) -> Self {
+    pub(crate) fn header_again(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let value = actix_http::header::HeaderValue::from_bytes(value.as_ref()).unwrap();
         Self(self.0.append_header((name, value)))
     }
 
