@@ -124,7 +124,7 @@ try-documents:
 release:
     cargo build --release --locked -p mercurio-ingest -p mercurio-admin --features tls
 
-# Measure the write path against the raw floor of PostgreSQL; see docs/benchmarks.md.
+# Measure the write path against the raw floor of PostgreSQL; see docs/benchmarks.md
 bench *ARGS:
     cargo build --release --bin mercurio-ingest --bin mercurio-bench
-    scripts/with-postgres --durable target/release/mercurio-bench {{ ARGS }}
+    scripts/with-postgres --durable target/release/mercurio-bench "$@"
