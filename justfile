@@ -116,6 +116,10 @@ try-containers:
 try-upgrade:
     scripts/try-upgrade
 
+# Fill the disk under a PostgreSQL while a server writes to it, as root; see the script
+try-full-disk:
+    scripts/try-full-disk
+
 # Run the shell blocks of the deployment's documents and of the runbooks on a machine that is thrown away, as root
 try-documents:
     scripts/try-documents

@@ -58,13 +58,19 @@ def write(name, tree):
         (folder / "down.sql").write_text(f"-- Made by scripts/try-upgrade.\n\n{down}")
 
 
+def own_network():
+    """Gives the network of this process, which nobody else has, the addresses of the servers."""
+    for command in (["link", "set", "lo", "up"], *(["addr", "add", f"{host}/32", "dev", "lo"] for host, _ in ADDRESSES.values())):
+        subprocess.run(["ip", *command], check=True)
+
+
 class Site:
     """A database, a place for logs, and which programs there are."""
 
-    def __init__(self, root, programs, scratch):
+    def __init__(self, root, programs, scratch, place=""):
         self.root, self.programs, self.scratch = Path(root), Path(programs), Path(scratch)
         server = os.environ["MERCURIO_TEST_POSTGRES_URL"]
-        subprocess.run(["psql", "-qX", server, "-c", "CREATE DATABASE upgrade"], check=True)
+        subprocess.run(["psql", "-qX", server, "-c", f"CREATE DATABASE upgrade {place}"], check=True)
         self.url = urllib.parse.urlsplit(server)._replace(path="/upgrade").geturl()
         self.servers = {}
 
@@ -221,8 +227,7 @@ def shut_out(site, key):
 
 
 def walk(root, programs):
-    for command in (["link", "set", "lo", "up"], *(["addr", "add", f"{host}/32", "dev", "lo"] for host, _ in ADDRESSES.values())):
-        subprocess.run(["ip", *command], check=True)
+    own_network()
     with tempfile.TemporaryDirectory(prefix="mercurio-upgrade.") as scratch:
         site = Site(root, programs, scratch)
         site.admin("present", "migrate")
@@ -259,4 +264,5 @@ def main():
             sys.exit(__doc__)
 
 
-main()
+if __name__ == "__main__":
+    main()

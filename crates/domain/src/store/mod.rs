@@ -193,6 +193,15 @@ pub trait EventWriter: Send + Sync {
     /// # Errors
     /// Why it does not.
     fn ping(&self) -> Result<(), StoreError>;
+
+    /// Whether the database takes what is written, found out by writing where nothing stays. For whoever has seen a write fail: it
+    /// costs more than [`Self::ping`], which alone is asked where a store has no better way.
+    ///
+    /// # Errors
+    /// Why it does not.
+    fn probe(&self) -> Result<(), StoreError> {
+        self.ping()
+    }
 }
 
 /// Everything that is asked of a database.

@@ -61,12 +61,12 @@ fn refuse_all(
     }
 }
 
-/// Asks the store until it answers, with longer and longer pauses, or the queue is closed.
+/// Asks the store until it takes what is written, with longer and longer pauses, or the queue is closed.
 fn probe(shared: &Shared) {
     let longest = shared.probe_interval * LONGEST_PAUSE;
     let mut pause = Duration::ZERO;
     while shared.queue.pause(pause) {
-        if shared.store.ping().is_ok() {
+        if shared.store.probe().is_ok() {
             shared.observer.availability(true);
             break;
         }

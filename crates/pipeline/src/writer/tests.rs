@@ -260,6 +260,38 @@ fn a_caller_that_is_gone_does_not_undo_its_events() {
     assert_eq!(store.event_count(), 1);
 }
 
+/// A store that answers and has no room, until it is probed for the fifth time.
+#[derive(Default)]
+struct Full {
+    probes: std::sync::atomic::AtomicU32,
+}
+
+impl EventWriter for Full {
+    fn append(&self, _: &[Submission]) -> Result<Vec<Appended>, StoreError> {
+        Err(StoreError::Unavailable("the disk is full".into()))
+    }
+
+    fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        if self.probes.fetch_add(1, Ordering::SeqCst) < 4 { self.append(&[]).map(|_| ()) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_store_that_answers_and_takes_nothing_stays_unavailable_until_a_write_succeeds() {
+    let store = Arc::new(Full::default());
+    let writer = Writer::start(Arc::clone(&store) as Arc<dyn EventWriter>, &one_lane(), Arc::new(Unobserved)).unwrap();
+    let handle = writer.handle();
+    assert_eq!(result(send(&handle, 1, &["a"]).unwrap()), Err(SubmitError::Unavailable));
+    while !handle.is_available() {
+        std::thread::yield_now();
+    }
+    assert_eq!(store.probes.load(Ordering::SeqCst), 5);
+}
+
 /// A store that has a bug.
 struct Panicking;
 

@@ -99,7 +99,7 @@ fn database_fault(kind: &DatabaseErrorKind, error: &dyn diesel::result::Database
 }
 
 /// Parts of messages, and what they mean. (PostgreSQL's manual, appendix A; the texts are those of its sources.)
-const MESSAGES: [(&str, Fault); 24] = [
+const MESSAGES: [(&str, Fault); 25] = [
     // 40P01, 40001, 55P03
     ("deadlock detected", Fault::Conflict),
     ("could not serialize access", Fault::Conflict),
@@ -116,6 +116,8 @@ const MESSAGES: [(&str, Fault); 24] = [
     ("SSL SYSCALL error", Fault::Unavailable),
     // 53100, 53200, 53300
     ("No space left on device", Fault::Unavailable),
+    // Of a page, the part for which there was room: a full disk, too.
+    ("wrote only", Fault::Unavailable),
     ("out of memory", Fault::Unavailable),
     ("out of shared memory", Fault::Unavailable),
     ("too many clients already", Fault::Unavailable),
@@ -137,6 +139,11 @@ pub(super) const READER: &str = "SET random_page_cost = 1.1";
 /// For connections that write. Their statements have one good plan whatever the parameters, and making one anew costs as much as
 /// carrying it out: PostgreSQL would for those with arrays.
 const WRITER: &str = "SET plan_cache_mode = force_generic_plan";
+
+/// Takes about 1 MiB on the database's disk, and a commit, and leaves nothing: a disk that is full still has room in pages that were
+/// begun, and answers whatever is only asked.
+const PROBE: &str = "SET LOCAL statement_timeout = 5000;
+    CREATE TEMPORARY TABLE mercurio_probe ON COMMIT DROP AS SELECT number FROM generate_series(1, 30000) AS number";
 
 /// Readies a new connection.
 fn set_up(connection: &mut PgConnection, statement_timeout: Duration, settings: &str) -> QueryResult<()> {
@@ -277,6 +284,15 @@ impl EventWriter for PostgresStore {
 
     fn ping(&self) -> Result<(), StoreError> {
         Ok(transaction::read(&self.readers, is_writable)?)
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        self.ping()?;
+        match transaction::write(&self.writers, |connection| Ok(connection.batch_execute(PROBE)?)) {
+            // A role that may make no such table learns it from its next group.
+            Err(Failed { fault: Fault::Internal, .. }) | Ok(()) => Ok(()),
+            Err(failed) => Err(failed.into()),
+        }
     }
 }
 

@@ -201,6 +201,24 @@ fn a_read_that_takes_too_long_is_ended() {
 }
 
 #[test]
+fn a_probe_leaves_nothing_and_asks_no_right_that_a_server_may_lack() {
+    let database = TestDatabase::postgres();
+    let store = database.store();
+    let mut beside = beside(&database);
+    let tables = "FROM pg_class WHERE relname = 'mercurio_probe'";
+    for sql in [
+        "SELECT 1",
+        "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $$",
+    ] {
+        beside.batch_execute(sql).unwrap();
+        for _ in 0..2 {
+            store.probe().unwrap();
+            assert_eq!(count(&mut beside, tables), 0);
+        }
+    }
+}
+
+#[test]
 fn a_database_that_takes_no_writes_for_now_is_unavailable() {
     let database = TestDatabase::postgres();
     let owner = owner(&*database.store());
@@ -214,6 +232,7 @@ fn a_database_that_takes_no_writes_for_now_is_unavailable() {
     let store = database.another_store();
     let error = store.append_all(&[submission(owner, now(), &["a"])]).unwrap_err();
     assert!(error.is_unavailable(), "{}", told(&error));
+    assert!(store.probe().unwrap_err().is_unavailable());
     assert!(store.event(owner, &EventId::lookup("a")).unwrap().is_none());
 }
 
