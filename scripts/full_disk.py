@@ -59,8 +59,10 @@ def walk(root, programs, scratch):
         assert server.stop() == 0
     finally:
         server.process.kill()
+        # PostgreSQL still has files open there.
+        subprocess.run(["umount", "-l", disk], check=True)
     say("done")
 
 
-with tempfile.TemporaryDirectory(prefix="mercurio-full-disk.", ignore_cleanup_errors=True) as place:
+with tempfile.TemporaryDirectory(prefix="mercurio-full-disk.") as place:
     walk(sys.argv[1], sys.argv[2], place)
