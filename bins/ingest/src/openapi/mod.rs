@@ -25,7 +25,7 @@ use transfer::{Heads, PlainText};
 
 const DESCRIPTION: &str = "\
 Takes events singly or in batches and stores each of them durably, exactly once. **A 200 means stored.** After any other \
-outcome the same events may be sent again: with the same `event_id`s nothing is stored twice.
+outcome the same events may be sent again: with the same values of `event_id` nothing is stored twice.
 
 Times are RFC 3339 in UTC with microseconds. Ids of tenants and workspaces are strings. Every response carries \
 `X-Request-Id`: yours, if you sent one of 1 to 128 characters of `A-Z a-z 0-9 . _ -`, else a new one. A `traceparent` (W3C \

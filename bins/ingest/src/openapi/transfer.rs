@@ -40,7 +40,8 @@ impl Modify for Heads {
 fn head_of(get: &Operation) -> Operation {
     let mut head = get.clone();
     head.operation_id = get.operation_id.as_ref().map(|id| format!("head_{id}"));
-    head.description = Some("Answers as `GET` does, without the body.".to_owned());
+    head.summary = Some("Answers as GET does, without the body.".to_owned());
+    head.description = None;
     for response in head.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             response.content.clear();

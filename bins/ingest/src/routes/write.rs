@@ -75,7 +75,7 @@ pub async fn track(state: Data<AppState>, request: HttpRequest, payload: Payload
 ///
 /// Needs the scope `events:write`. Results stand in the order of the request. One bad event rejects itself alone. A 200 means
 /// stored: each `accepted` event is committed now, each `duplicate` was before. After anything else the client may send the
-/// same events again; with the same `event_id`s nothing is stored twice.
+/// same events again; with the same values of `event_id` nothing is stored twice.
 #[utoipa::path(
     post,
     path = "/v1/events/batch",
