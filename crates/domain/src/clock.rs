@@ -35,6 +35,13 @@ impl Timestamp {
         DateTime::from_timestamp_micros(micros).filter(|_| MICROS.contains(&micros)).map(Self)
     }
 
+    /// The instant `micros` microseconds after 1970-01-01T00:00:00Z, or the first or the last one where that is out of range.
+    #[must_use]
+    pub fn from_micros_clamped(micros: i64) -> Self {
+        let micros = micros.clamp(*MICROS.start(), *MICROS.end());
+        Self(DateTime::from_timestamp_micros(micros).unwrap_or_default())
+    }
+
     /// Microseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn as_micros(self) -> i64 {
@@ -157,8 +164,7 @@ fn read_offset(bytes: &[u8]) -> Result<i32, TimestampError> {
 impl From<DateTime<Utc>> for Timestamp {
     /// Cuts off what is below a microsecond. An instant out of range becomes the first or the last one.
     fn from(instant: DateTime<Utc>) -> Self {
-        let micros = instant.timestamp_micros().clamp(*MICROS.start(), *MICROS.end());
-        Self::from_micros(micros).unwrap_or(Self(instant))
+        Self::from_micros_clamped(instant.timestamp_micros())
     }
 }
 

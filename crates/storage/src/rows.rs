@@ -46,12 +46,13 @@ impl<'a> JsonStr<'a> {
     }
 }
 
-fn instant(micros: Micros) -> Result<Timestamp, Failure> {
-    Timestamp::from_micros(micros.0).ok_or(Failure::Unreadable("a time"))
+/// A time that is out of range becomes the nearest one: a row that can't be shown as it is would keep its whole page from being read.
+fn instant(micros: Micros) -> Timestamp {
+    Timestamp::from_micros_clamped(micros.0)
 }
 
-pub(crate) fn instant_if_any(micros: Option<Micros>) -> Result<Option<Timestamp>, Failure> {
-    micros.map(instant).transpose()
+pub(crate) fn instant_if_any(micros: Option<Micros>) -> Option<Timestamp> {
+    micros.map(instant)
 }
 
 /// A row of `events`, without the tenant and the workspace, which the reader named.
@@ -80,8 +81,8 @@ impl EventRow {
             event_id: EventId::lookup(self.event_id),
             kind: EventType::from_text(&self.kind).ok_or(Failure::Unreadable("an event's type"))?,
             event_name: self.event_name.into(),
-            occurred_at: instant(self.occurred_at)?,
-            sent_timestamp: instant_if_any(self.sent_timestamp)?,
+            occurred_at: instant(self.occurred_at),
+            sent_timestamp: instant_if_any(self.sent_timestamp),
             anonymous_id: self.anonymous_id.map(Into::into),
             user_id: self.user_id.map(Into::into),
             session_id: self.session_id.map(Into::into),
@@ -91,7 +92,7 @@ impl EventRow {
             traits: self.traits.map(object),
             context: self.context.map(object),
         };
-        Ok(StoredEvent { owner, received_at: instant(self.received_at)?, parts, enrichment: object(self.enrichment) })
+        Ok(StoredEvent { owner, received_at: instant(self.received_at), parts, enrichment: object(self.enrichment) })
     }
 }
 
@@ -130,7 +131,7 @@ impl TenantRow {
             id: TenantId(self.id),
             name: Name::from_store(self.name),
             status: status(&self.status, self.deleted_at)?,
-            created_at: instant(self.created_at)?,
+            created_at: instant(self.created_at),
         })
     }
 }
@@ -145,7 +146,7 @@ pub(crate) struct WorkspaceRow {
 
 impl WorkspaceRow {
     pub(crate) fn into_workspace(self, tenant_id: TenantId) -> Result<Workspace, Failure> {
-        let created_at = instant(self.created_at)?;
+        let created_at = instant(self.created_at);
         Ok(Workspace { id: WorkspaceId(self.id), tenant_id, name: Name::from_store(self.name), created_at })
     }
 }
@@ -180,10 +181,10 @@ impl ApiKeyRow {
             name: Name::from_store(self.name),
             scopes: Scopes::parse(&self.scopes).map_err(|_| Failure::Unreadable("a key's scopes"))?,
             secret_hash: SecretHash::from_bytes(secret),
-            created_at: instant(self.created_at)?,
-            expires_at: instant_if_any(self.expires_at)?,
-            revoked_at: instant_if_any(self.revoked_at)?,
-            last_used_at: instant_if_any(self.last_used_at)?,
+            created_at: instant(self.created_at),
+            expires_at: instant_if_any(self.expires_at),
+            revoked_at: instant_if_any(self.revoked_at),
+            last_used_at: instant_if_any(self.last_used_at),
             tenant_status: status(&self.tenant_status, self.tenant_deleted_at)?,
             tenant_limits,
         })

@@ -28,7 +28,7 @@ impl Lease for Held {
     fn hold(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let now = diesel::select(diesel::dsl::sql::<Timestamptz>("clock_timestamp()"));
         let now: Result<Micros, _> = now.get_result(&mut self.0);
-        let now = now.map_err(Failure::from).and_then(|now| instant_if_any(Some(now)));
+        let now = now.map(|now| instant_if_any(Some(now))).map_err(Failure::from);
         Ok(now.map_err(failed::<PgConnection>)?)
     }
 }

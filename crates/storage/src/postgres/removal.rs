@@ -204,8 +204,8 @@ fn remove(
     Ok(last.map_or((0, None), |last| (last.removed, Some((last.workspace_id, last.occurred_at.0)))))
 }
 
-/// Before every event: the first of January 1, in microseconds since 1970.
-const EARLIEST: i64 = -62_135_596_800_000_000;
+/// The first time that PostgreSQL can name, in 4713 BC, in microseconds since 1970.
+const EARLIEST: i64 = -210_866_803_200_000_000;
 
 /// Keys that a step looks at where most of them stay.
 const SCAN: i64 = 20_000;
@@ -258,7 +258,7 @@ pub(super) fn begin_deletion(
         .execute(connection)?;
     let since = tenants::table.filter(tenants::id.eq(tenant_id.0)).select(tenants::deleted_at);
     let since = since.first::<Option<Micros>>(connection).optional()?.flatten();
-    rows::instant_if_any(since)
+    Ok(rows::instant_if_any(since))
 }
 
 /// Adds what a step removed to what the deletion of the tenant has removed before.

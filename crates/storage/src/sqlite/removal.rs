@@ -151,7 +151,7 @@ pub(super) fn begin_deletion(
         .execute(connection)?;
     let since = tenants::table.filter(tenants::id.eq(tenant_id.0)).select(tenants::deleted_at);
     let since = since.first::<Option<Micros>>(connection).optional()?.flatten();
-    rows::instant_if_any(since)
+    Ok(rows::instant_if_any(since))
 }
 
 /// Adds what a step removed to what the deletion of the tenant has removed before.

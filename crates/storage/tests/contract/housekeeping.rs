@@ -13,6 +13,7 @@ on_every_store! {
     a_tenant_goes_with_everything_of_its_own_and_nothing_of_others,
     a_removal_takes_as_many_steps_as_it_needs,
     a_removal_that_was_cut_off_is_begun_again,
+    events_of_the_first_time_there_is_go_like_all_others,
     a_person_goes_and_the_keys_stay,
     old_events_go_and_their_keys_outlive_them_by_thirty_days,
     a_tenant_that_nobody_began_to_delete_stays,
@@ -91,6 +92,23 @@ fn a_removal_that_was_cut_off_is_begun_again(subject: &Subject) {
     subject.store.begin_deletion(owner.tenant_id, now()).unwrap();
     let rows = subject.store.finish_deletion(owner.tenant_id).unwrap().unwrap();
     assert_eq!((rows.events, rows.event_keys), (6_000, 6_000), "those before the cut are counted");
+}
+
+fn events_of_the_first_time_there_is_go_like_all_others(subject: &Subject) {
+    for which in [Removal::Tenant, |tenant_id| Removal::Person { tenant_id, person: Person::User("u".to_owned()) }] {
+        let owner = subject.owner();
+        for thousand in 0..6 {
+            let ids: Vec<String> = (0..1_000).map(|number| format!("{thousand} {number}")).collect();
+            let of_year_0 = |id: &String| {
+                let timestamp = Some("0000-01-01T00:00:00Z".into());
+                event(EventDraft { timestamp, ..draft(id) }, now())
+            };
+            let events = ids.iter().map(of_year_0).collect();
+            subject.append(Submission { owner, received_at: now(), monthly_events: 0, events });
+        }
+        assert_eq!(remove(subject, &which(owner.tenant_id)).0, 6_000);
+        assert_eq!(subject.store.count_events(owner).unwrap(), 0);
+    }
 }
 
 fn of_person<'a>(event_id: &'a str, user_id: Option<&'a str>, anonymous_id: Option<&'a str>) -> EventDraft<'a> {
