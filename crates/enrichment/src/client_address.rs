@@ -107,12 +107,6 @@ impl Quotes {
     }
 }
 
-fn leaves_quote_open(text: &str) -> bool {
-    let mut quotes = Quotes::default();
-    text.chars().for_each(|character| quotes.follow(character));
-    quotes.open
-}
-
 /// The parts of `text` between separators that do not stand in quotes, without empty ones.
 fn elements_of(text: &str, separator: char) -> Vec<&str> {
     let mut quotes = Quotes::default();
@@ -124,15 +118,28 @@ fn elements_of(text: &str, separator: char) -> Vec<&str> {
     parts.map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-/// The address of the one `for=` of an element of `Forwarded`. One with a quote that stays open has none: what a proxy
-/// added to the line may stand in it, behind an address that a client made up.
+/// Whether a value is a token or one quoted text, and nothing beside it (RFC 7239, section 4).
+fn is_token_or_quoted(value: &str) -> bool {
+    let Some(inside) = value.strip_prefix('"') else {
+        return !value.contains('"');
+    };
+    let mut quotes = Quotes { open: true, escaped: false };
+    let end = inside.find(|character| {
+        quotes.follow(character);
+        !quotes.open
+    });
+    end.is_some_and(|end| end + 1 == inside.len())
+}
+
+/// The address of the one `for=` of an element of `Forwarded`. One with a quote where none can be has none: the quote may be a
+/// client's, behind an address that it made up, and what a proxy added to the line would stand inside.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
-    if leaves_quote_open(element) {
-        return None;
-    }
     let mut found = None;
     for pair in elements_of(element, ';') {
         let (name, value) = pair.split_once('=')?;
+        if name.contains('"') || !is_token_or_quoted(value.trim()) {
+            return None;
+        }
         if name.trim().eq_ignore_ascii_case("for") && found.replace(value.trim()).is_some() {
             return None;
         }

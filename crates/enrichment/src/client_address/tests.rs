@@ -132,10 +132,21 @@ fn an_entry_that_is_no_network_is_named() {
 
 #[test]
 fn a_quote_left_open_makes_no_address_of_ones_own_from_a_line_that_a_proxy_goes_on_with() {
-    for lie in ["for=6.6.6.6;host=\"", "for=6.6.6.6;host=\"\\", "for=6.6.6.6;by=\"a\";host=\""] {
-        for added in
-            ["for=192.0.2.1", "for=\"[2001:db8::1]\"", "for=192.0.2.1;host=\"a,b;c\"", "for=192.0.2.1, for=10.0.0.2"]
-        {
+    for lie in [
+        "for=6.6.6.6;host=\"",
+        "for=6.6.6.6;host=\"\\",
+        "for=6.6.6.6;by=\"a\";host=\"",
+        "for=6.6.6.6;host=a\"",
+        "for=6.6.6.6;x\"=a",
+        "for=6.6.6.6;x\"",
+    ] {
+        for added in [
+            "for=192.0.2.1",
+            "for=\"[2001:db8::1]\"",
+            "for=192.0.2.1;host=\"a,b;c\"",
+            "for=192.0.2.1;host=\"a\\\"b\"",
+            "for=192.0.2.1, for=10.0.0.2",
+        ] {
             check(PROXY, &[&format!("{lie}, {added}")], &[], PROXY);
             check(PROXY, &[&format!("{lie}, {added}"), "for=192.0.2.7"], &[], "192.0.2.7");
         }
