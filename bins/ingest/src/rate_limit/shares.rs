@@ -1,4 +1,4 @@
-//! How a server lives without Redis, and how it returns to it: at no time does a tenant get a second burst.
+//! How a server lives without Redis, and how it returns to it, without a second burst for a tenant that sends to all servers.
 //!
 //! While Redis decides, a ledger notes what it said last of a tenant's buckets. When it is away, the server's share of each bucket
 //! begins with its part of what was left then. When it is back, the first question of each tenant brings along what it was told last,
@@ -132,10 +132,8 @@ impl<C: Clock + Clone> Shares<C> {
 
     /// Takes as many tokens of requests and of events from this server's share, without Redis.
     pub(super) fn take(&self, tenant_id: TenantId, limits: &Limits, servers: u32, tokens: [u32; 2]) -> Answer {
-        let share = share(limits, servers);
         self.with(tenant_id, |ledger| {
-            ledger.servers = servers;
-            self.begin(tenant_id, limits, ledger);
+            let share = self.begin(tenant_id, limits, servers, ledger);
             let answer = self.buckets.take_request(tenant_id, &share);
             if answer.1.is_err() {
                 return answer;
@@ -152,14 +150,22 @@ impl<C: Clock + Clone> Shares<C> {
 
     /// What is left of the shares, without taking anything.
     pub(super) fn state(&self, tenant_id: TenantId, limits: &Limits, servers: u32) -> RateLimitState {
-        self.buckets.state(tenant_id, &share(limits, servers))
+        self.with(tenant_id, |ledger| {
+            let share = self.begin(tenant_id, limits, servers, ledger);
+            self.buckets.state(tenant_id, &share)
+        })
     }
 
-    /// Lets the shares begin with their part of what was left when Redis was heard of last, and of what has flowed in since.
-    fn begin(&self, tenant_id: TenantId, limits: &Limits, ledger: &mut Ledger<C>) {
+    /// Lets the shares begin with their part of what was left when Redis was heard of last, and of what has flowed in since. They
+    /// stay shares among as many servers until it is heard of again: of another number they would be others, and full.
+    fn begin(&self, tenant_id: TenantId, limits: &Limits, servers: u32, ledger: &mut Ledger<C>) -> Limits {
+        if !ledger.entries.iter().any(|entry| entry.is_drained) {
+            ledger.servers = servers.max(1);
+        }
+        let share = share(limits, ledger.servers);
         let clock = &self.buckets.clock;
         let since = u128::from(clock.now().duration_since(ledger.at).as_u64());
-        let Some(buckets) = self.buckets.buckets(tenant_id, &share(limits, ledger.servers)) else { return };
+        let Some(buckets) = self.buckets.buckets(tenant_id, &share) else { return share };
         for ((entry, size), slot) in
             ledger.entries.iter_mut().zip(sizes(limits)).zip([&buckets.requests, &buckets.events])
         {
@@ -168,8 +174,9 @@ impl<C: Clock + Clone> Shares<C> {
             let Some(Level { bucket, remaining }) = told.map(|told| told.level) else { continue };
             let flowed_in = since * u128::from(bucket.per_second) / 1_000_000_000;
             let missing = u128::from(bucket.burst.saturating_sub(remaining)).saturating_sub(flowed_in);
-            slot.drain(u32::try_from(missing).unwrap_or(u32::MAX) / ledger.servers.max(1), clock);
+            slot.drain(u32::try_from(missing).unwrap_or(u32::MAX) / ledger.servers, clock);
         }
+        share
     }
 
     /// Does something with the tenant's ledger; with a new one where there is none.

@@ -142,6 +142,23 @@ fn a_share_begins_with_its_part_of_what_was_left_and_what_flowed_in_since() {
 }
 
 #[test]
+fn a_share_stays_that_of_as_many_servers_until_redis_is_heard_of() {
+    let shares = Shares::with_clock(FakeRelativeClock::default());
+    let limits = limits(10, 600);
+    shares.note(TENANT, told(&limits, 600, 7));
+    assert_eq!(take_all(&shares, &limits), 30);
+    let of_three = |shares: &Shares<_>| shares.take(TENANT, &limits, 3, [1, 10]).1.is_ok();
+    assert!(
+        !of_three(&shares),
+        "Redis was back for a moment, knows of three, and has not said anything of this tenant"
+    );
+    assert_eq!(remaining(shares.state(TENANT, &limits, 3)), Some(0));
+    assert_eq!(shares.pay(TENANT, &limits)[1].tokens, 300);
+    shares.note(TENANT, told(&limits, 300, 8));
+    assert!((0..10).all(|_| of_three(&shares)) && !of_three(&shares), "a third of 300");
+}
+
+#[test]
 fn what_passed_without_redis_is_paid_once_and_owed_again_where_it_was_not_heard() {
     let clock = FakeRelativeClock::default();
     let shares = Shares::with_clock(clock.clone());
