@@ -65,6 +65,7 @@ pub(crate) fn run_next<DB: Backend, C: MigrationHarness<DB> + Driver>(
     let Some(next) = next else {
         return Ok(None);
     };
+    connection.prepare_migration(next.metadata().run_in_transaction())?;
     connection.run_migration(&next).map_err(failure::<C>)?;
     Ok(Some(next.name().to_string()))
 }
@@ -86,6 +87,7 @@ pub(crate) fn revert_last<DB: Backend, C: MigrationHarness<DB> + Driver>(
         let what = format!("this program does not know the migration {newest}, and can't take it back");
         return Err(Failure::Sorted(Fault::Internal, what));
     };
+    connection.prepare_migration(newest.metadata().run_in_transaction())?;
     connection.revert_migration(newest).map_err(failure::<C>)?;
     Ok(Some(newest.name().to_string()))
 }

@@ -61,6 +61,11 @@ pub(crate) trait Driver:
     /// What an error of this database means.
     fn fault(error: &diesel::result::Error) -> Fault;
 
+    /// Readies the connection for a migration, which runs in a transaction or statement by statement.
+    fn prepare_migration(&mut self, _in_transaction: bool) -> QueryResult<()> {
+        Ok(())
+    }
+
     /// What the text of an error means, where that is all that is left of it.
     fn fault_of_text(text: &str) -> Fault;
 }

@@ -70,6 +70,10 @@ impl Driver for PgConnection {
         }
     }
 
+    fn prepare_migration(&mut self, in_transaction: bool) -> QueryResult<()> {
+        versions::prepare(self, in_transaction)
+    }
+
     fn fault_of_text(text: &str) -> Fault {
         let fault = MESSAGES.iter().find(|(part, _)| text.contains(part));
         fault.map_or(Fault::Internal, |(_, fault)| *fault)
@@ -143,6 +147,7 @@ const WRITER: &str = "SET plan_cache_mode = force_generic_plan";
 /// Takes about 1 MiB on the database's disk, and a commit, and leaves nothing: a disk that is full still has room in pages that were
 /// begun, and answers whatever is only asked.
 const PROBE: &str = "SET LOCAL statement_timeout = 5000;
+    SET LOCAL temp_tablespaces = '';
     CREATE TEMPORARY TABLE mercurio_probe ON COMMIT DROP AS SELECT number FROM generate_series(1, 30000) AS number";
 
 /// Readies a new connection.

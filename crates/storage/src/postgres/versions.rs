@@ -17,7 +17,7 @@ use crate::pool::failed;
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 /// The number of the lock under which migrations run: `mercmigr` in ASCII.
 const MIGRATION_LOCK: i64 = 0x6d65_7263_6d69_6772;
-/// How long a migration waits for a lock on a table, and everybody who comes after it.
+/// How long a migration in a transaction waits for a lock on a table, and everybody who comes after it.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long it stays out of the way then.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -82,7 +82,14 @@ pub(super) fn revert(
     })
 }
 
-/// Runs `work` while nobody else migrates, and waits for that as long as it must. In `work`, locks are waited for a short time.
+/// Readies a connection for a migration. One that runs outside of a transaction, to build an index beside writers, waits for those that
+/// are open and holds nobody up; cut off, it would leave an index that is none.
+pub(super) fn prepare(connection: &mut PgConnection, in_transaction: bool) -> QueryResult<()> {
+    let timeout = if in_transaction { LOCK_TIMEOUT } else { Duration::ZERO };
+    connection.batch_execute(&format!("SET lock_timeout = {}", timeout.as_millis()))
+}
+
+/// Runs `work` while nobody else migrates, and waits for that as long as it must.
 fn alone<T>(
     connection: &mut PgConnection,
     work: impl FnOnce(&mut PgConnection) -> Result<T, Failed>,
@@ -91,7 +98,6 @@ fn alone<T>(
         connection.batch_execute(sql).map_err(|error| failed::<PgConnection>(error.into()))
     };
     execute(connection, &format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
-    execute(connection, &format!("SET lock_timeout = {}", LOCK_TIMEOUT.as_millis()))?;
     let done = work(connection)?;
     execute(connection, &format!("SET lock_timeout = 0; SELECT pg_advisory_unlock({MIGRATION_LOCK})"))?;
     Ok(done)
@@ -146,4 +152,38 @@ struct OpenTransaction {
     pid: i32,
     #[diesel(sql_type = BigInt)]
     seconds: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel_migrations::FileBasedMigrations;
+
+    use super::*;
+    use crate::testing::TestDatabase;
+
+    #[test]
+    fn an_index_that_is_built_beside_writers_waits_for_them_as_long_as_they_take() {
+        let (database, folder) = (TestDatabase::postgres(), tempfile::tempdir().unwrap());
+        let migration = folder.path().join("2099-01-01-000000_index");
+        std::fs::create_dir(&migration).unwrap();
+        for (name, text) in [
+            ("up.sql", "CREATE INDEX CONCURRENTLY later ON tenants (created_at)"),
+            ("down.sql", "DROP INDEX CONCURRENTLY later"),
+            ("metadata.toml", "run_in_transaction = false"),
+        ] {
+            std::fs::write(migration.join(name), text).unwrap();
+        }
+        let source = FileBasedMigrations::from_path(folder.path()).unwrap();
+        let [mut writer, mut connection] = [(); 2].map(|()| PgConnection::establish(&database.url_text()).unwrap());
+        writer.batch_execute("BEGIN; LOCK TABLE tenants IN ROW EXCLUSIVE MODE").unwrap();
+        let ending = std::thread::spawn(move || {
+            std::thread::sleep(LOCK_TIMEOUT + PAUSE);
+            writer.batch_execute("COMMIT").unwrap();
+        });
+        let name = migrations::run_next(&mut connection, &source);
+        ending.join().unwrap();
+        assert_eq!(name.ok().flatten().as_deref(), Some("2099-01-01-000000_index"));
+        let is_valid = diesel::dsl::sql::<Bool>("indisvalid FROM pg_index WHERE indexrelid = 'later'::regclass");
+        assert!(diesel::select(is_valid).get_result::<bool>(&mut connection).unwrap());
+    }
 }
