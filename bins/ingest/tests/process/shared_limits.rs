@@ -242,12 +242,14 @@ fn without_redis_each_server_goes_on_with_its_share_and_returns_by_itself() {
 
 #[test]
 fn neither_the_loss_of_redis_nor_its_return_gives_anybody_a_second_burst() {
-    let mut pair = Pair::with(1, 200);
+    // Before its loss Redis alone is to decide, however busy the machine is.
+    let mut pair = Pair::waiting(1, 200, "5000");
     let mut clients = [pair.connect(0), pair.connect(1)];
     let start = Instant::now();
-    let mut send_all = |pair: &Pair, name: &str| -> usize {
+    // So few that the servers' own buckets, which hold as much, refuse nothing.
+    let mut send_all = |pair: &Pair, name: &str, batches: usize| -> usize {
         let mut taken = 0;
-        for number in 0..15 {
+        for number in 0..batches {
             for (server, client) in clients.iter_mut().enumerate() {
                 let answer = pair.send(client, &format!("{name} {server} {number}"), 10);
                 taken += if answer.status == 200 { 10 } else { 0 };
@@ -255,16 +257,16 @@ fn neither_the_loss_of_redis_nor_its_return_gives_anybody_a_second_burst() {
         }
         taken
     };
-    let before = send_all(&pair, "before");
+    let before = send_all(&pair, "before", 10);
     assert!(before >= 200, "{before}");
     pair.redis.stop();
-    let after = send_all(&pair, "after");
+    let after = send_all(&pair, "after", 3);
     let allowed = 200.0 + start.elapsed().as_secs_f64();
     assert!((before + after) as f64 <= allowed + 20.0, "{before} and {after} of {allowed}");
     // It has forgotten everything, and is told.
     pair.redis.restart();
     pair.until_redis("ok", 2);
-    let back = send_all(&pair, "back");
+    let back = send_all(&pair, "back", 7);
     let allowed = 200.0 + start.elapsed().as_secs_f64();
     assert!((before + after + back) as f64 <= allowed + 20.0, "{before}, {after} and {back} of {allowed}");
 }
@@ -272,21 +274,19 @@ fn neither_the_loss_of_redis_nor_its_return_gives_anybody_a_second_burst() {
 #[test]
 fn a_flood_over_the_loss_and_the_return_of_redis_is_held_to_the_limit() {
     let mut pair = Pair::with(1_000, 500);
-    let (mut taken, mut seconds) = pair.flood("with", Duration::from_secs(2));
-    let mut go_on = |pair: &Pair, name: &str, length: u64| {
-        let more = pair.flood(name, Duration::from_secs(length));
-        (taken, seconds) = (taken + more.0, seconds + more.1);
-        (taken as f64, 500.0 + 1_000.0 * seconds)
-    };
+    let start = Instant::now();
+    let (mut taken, _) = pair.flood("with", Duration::from_secs(2));
     pair.redis.stop();
-    go_on(&pair, "without", 2);
+    taken += pair.flood("without", Duration::from_secs(2)).0;
     pair.redis.restart();
-    let (taken, allowed) = go_on(&pair, "again", 4);
+    taken += pair.flood("again", Duration::from_secs(4)).0;
+    // What flows in between two floods may be taken too.
+    let allowed = 500.0 + 1_000.0 * start.elapsed().as_secs_f64();
     pair.until_redis("ok", 2);
-    eprintln!("{taken} of {allowed:.0} events: {:.4}", taken / allowed);
-    // Between the floods time passes too.
-    assert!(taken <= 1.01 * (allowed + 1_000.0), "{taken} of {allowed}");
-    assert!(taken > 0.7 * allowed, "{taken} of {allowed}");
+    let share = taken as f64 / allowed;
+    eprintln!("{taken} of {allowed:.0} events: {share:.4}");
+    assert!(share <= 1.01, "{taken} of {allowed}");
+    assert!(share > 0.7, "{taken} of {allowed}");
 }
 
 #[test]
