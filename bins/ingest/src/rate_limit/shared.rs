@@ -92,7 +92,8 @@ impl SharedBuckets {
         for (index, name) in ["requests", "events"].into_iter().enumerate() {
             if let Some(Bucket { per_second, burst }) = buckets[index] {
                 script.key(format!("mercurio:rate:{{{}}}:{name}", tenant_id.0)).arg(tokens[index]);
-                script.arg(per_second).arg(burst).arg(debts[index].full_at).arg(debts[index].tokens);
+                let Debt { full_at, taken, passed, lacking } = debts[index];
+                script.arg(per_second).arg(burst).arg(full_at).arg(taken).arg(passed).arg(lacking);
             }
         }
         let Some(mut connection) = self.connection() else {
@@ -109,7 +110,8 @@ impl SharedBuckets {
         let told = buckets.map(|bucket| {
             let bucket = bucket?;
             let remaining = u32::try_from(answer.next()?).unwrap_or(u32::MAX);
-            Some(Told { level: Level { bucket, remaining }, full_at: answer.next()? })
+            let level = Level { bucket, remaining };
+            Some(Told { level, full_at: answer.next()?, taken: answer.next()? })
         });
         let [requests, events] = told.map(|told| told.map(|told| told.level));
         let state = RateLimitState { requests, events };

@@ -22,6 +22,8 @@ pub(super) struct Told {
     pub(super) level: Level,
     /// When it will be full again, as Redis counts.
     pub(super) full_at: u64,
+    /// Tokens that were ever taken from it.
+    pub(super) taken: u64,
 }
 
 /// What a server owes to a bucket in Redis.
@@ -29,8 +31,12 @@ pub(super) struct Told {
 pub(super) struct Debt {
     /// When the bucket would be full again, as Redis last said; 0: it said nothing.
     pub(super) full_at: u64,
+    /// Tokens that had been taken from the bucket by then.
+    pub(super) taken: u64,
     /// Tokens that the server has let pass since then without asking.
-    pub(super) tokens: u32,
+    pub(super) passed: u32,
+    /// How many of those have not flowed into its share again.
+    pub(super) lacking: u32,
 }
 
 /// This server's shares of all tenants' buckets.
@@ -101,12 +107,12 @@ impl<C: Clock + Clone> Shares<C> {
             let mut index = 0;
             ledger.entries.each_mut().map(|entry| {
                 let told = entry.told_of(sizes(limits)[index]);
-                let alone = std::mem::take(&mut entry.alone);
-                // What the share has made up for since need not be paid.
+                let passed = std::mem::take(&mut entry.alone);
                 let missing = |buckets: &Arc<Buckets<C>>| [&buckets.requests, &buckets.events][index].missing();
-                let tokens = if alone > 0 { alone.min(buckets.as_ref().map_or(0, missing)) } else { 0 };
+                let lacking = if passed > 0 { passed.min(buckets.as_ref().map_or(0, missing)) } else { 0 };
                 index += 1;
-                Debt { full_at: told.map_or(0, |told| told.full_at), tokens }
+                let (full_at, taken) = told.map_or((0, 0), |told| (told.full_at, told.taken));
+                Debt { full_at, taken, passed, lacking }
             })
         })
     }
@@ -115,7 +121,7 @@ impl<C: Clock + Clone> Shares<C> {
     pub(super) fn owe(&self, tenant_id: TenantId, debts: [Debt; 2]) {
         self.with(tenant_id, |ledger| {
             for (entry, debt) in ledger.entries.iter_mut().zip(debts) {
-                entry.alone = entry.alone.saturating_add(debt.tokens);
+                entry.alone = entry.alone.saturating_add(debt.passed);
             }
         });
     }

@@ -111,11 +111,11 @@ fn tenants_whose_buckets_are_full_again_are_forgotten_and_others_are_not() {
     assert!(buckets.take_events(TenantId(7), &limits, 1).1.is_err());
 }
 
-const NOTHING: [Debt; 2] = [Debt { full_at: 0, tokens: 0 }; 2];
+const NOTHING: [Debt; 2] = [Debt { full_at: 0, taken: 0, passed: 0, lacking: 0 }; 2];
 
 /// What Redis says of a bucket of events.
 fn told(limits: &Limits, remaining: u32, full_at: u64) -> [Option<Told>; 2] {
-    [None, limits.events_bucket().map(|bucket| Told { level: Level { bucket, remaining }, full_at })]
+    [None, limits.events_bucket().map(|bucket| Told { level: Level { bucket, remaining }, full_at, taken: 50 })]
 }
 
 /// Takes as many tens of events as there are.
@@ -153,7 +153,7 @@ fn a_share_stays_that_of_as_many_servers_until_redis_is_heard_of() {
         "Redis was back for a moment, knows of three, and has not said anything of this tenant"
     );
     assert_eq!(remaining(shares.state(TENANT, &limits, 3)), Some(0));
-    assert_eq!(shares.pay(TENANT, &limits)[1].tokens, 300);
+    assert_eq!(shares.pay(TENANT, &limits)[1].lacking, 300);
     shares.note(TENANT, told(&limits, 300, 8));
     assert!((0..10).all(|_| of_three(&shares)) && !of_three(&shares), "a third of 300");
 }
@@ -167,12 +167,13 @@ fn what_passed_without_redis_is_paid_once_and_owed_again_where_it_was_not_heard(
     shares.note(TENANT, told(&limits, 400, 7));
     assert_eq!(take_all(&shares, &limits), 20);
     let debts = shares.pay(TENANT, &limits);
-    assert_eq!(debts[1], Debt { full_at: 7, tokens: 200 });
-    assert_eq!(shares.pay(TENANT, &limits)[1], Debt { full_at: 7, tokens: 0 });
+    assert_eq!(debts[1], Debt { full_at: 7, taken: 50, passed: 200, lacking: 200 });
+    assert_eq!(shares.pay(TENANT, &limits)[1], Debt { full_at: 7, taken: 50, passed: 0, lacking: 0 });
     shares.owe(TENANT, debts);
     clock.advance(Duration::from_secs(20));
     let debts = shares.pay(TENANT, &limits);
-    assert!((99..=101).contains(&debts[1].tokens), "what has flowed into the share meanwhile is not owed: {debts:?}");
+    assert_eq!(debts[1].passed, 200);
+    assert!((99..=101).contains(&debts[1].lacking), "the rest has flowed into the share meanwhile: {debts:?}");
     let other = Limits { events_burst: 500, ..limits };
     assert_eq!(shares.pay(TENANT, &other), NOTHING, "of a bucket of another size nothing is known");
 }
