@@ -16,9 +16,9 @@ struct Arguments {
     /// seconds that each case takes in a round (default: 4)
     #[argh(option, default = "4")]
     seconds: u64,
-    /// measure only cases whose name has this text
+    /// measure only cases whose name has this text, or with `=` in front, is this text; may be given several times
     #[argh(option)]
-    only: Option<String>,
+    only: Vec<String>,
     /// also measure with so many events stored; may be given several times. 50000000 need 40 GB of disk
     #[argh(option)]
     preload: Vec<u64>,

@@ -21,8 +21,8 @@ pub struct Plan {
     pub rounds: usize,
     /// How long each case takes in a round.
     pub length: Duration,
-    /// Measure only cases whose name has this text.
-    pub only: Option<String>,
+    /// Measure only cases whose name has one of these texts, or is what stands behind a `=`. Empty: all.
+    pub only: Vec<String>,
     /// Also measure with so many events stored.
     pub preload: Vec<u64>,
 }
@@ -62,7 +62,8 @@ pub fn run(plan: &Plan, url: &str) -> Result<Report, Failure> {
 
 impl Run<'_> {
     fn wants(&self, name: &str) -> bool {
-        self.plan.only.as_deref().is_none_or(|only| name.contains(only))
+        let is_meant = |only: &String| only.strip_prefix('=').map_or(name.contains(only), |exact| name == exact);
+        self.plan.only.is_empty() || self.plan.only.iter().any(is_meant)
     }
 
     fn window(&self) -> Window {

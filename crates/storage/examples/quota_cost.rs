@@ -1,6 +1,6 @@
 //! What a monthly quota costs the write path: groups of the same shape for tenants without and with a quota, in turns.
 //!
-//! `scripts/with-postgres --durable cargo run --release -p mercurio-storage --example quota_cost --all-features -- [ROUNDS]`
+//! `scripts/with-postgres --durable cargo run --release -p mercurio-storage --example quota_cost --all-features -- [ROUNDS [SHAPE]]`
 //!
 //! Tells the medians of the ratios of neighbouring turns: the time of a group, and the CPU time of the database's own processes
 //! (from Linux's `/proc`). Above 1.00, the quota costs.
@@ -136,7 +136,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn main() {
     let rounds: usize = std::env::args().nth(1).map_or(15, |rounds| rounds.parse().unwrap());
     const QUOTA: u64 = 1_000_000_000_000;
-    for shape in &SHAPES {
+    let only = std::env::args().nth(2).unwrap_or_default();
+    for shape in SHAPES.iter().filter(|shape| shape.name.contains(&only)) {
         let database = TestDatabase::postgres();
         let store = database.store();
         let mut connection = PgConnection::establish(&database.url_text()).unwrap();

@@ -11,12 +11,12 @@ use crate::error::{Failed, Failure, Fault};
 use crate::pool::{Driver, Pool, failed};
 
 /// How often a transaction is tried that others push aside. The database has waited for its locks each time.
-const MAX_TRIES: u32 = 5;
+const MAX_TRIES: u32 = 7;
 
 /// How far a try came.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nothing had been asked of the connection.
+    /// Nothing had been asked of the connection, or nothing that stays.
     Begin,
     /// The work itself: without its COMMIT, nothing of it stays.
     Body,
@@ -24,16 +24,51 @@ enum Stage {
     Commit,
 }
 
-/// Runs `body` in a transaction and commits it. `body` may run several times, and may go another way the next time; only
-/// what it did last stays.
-pub(crate) fn write<C: Driver, T>(
-    pool: &Pool<C>,
-    mut body: impl FnMut(&mut C) -> Result<T, Failure>,
-) -> Result<T, Failed> {
+/// What is done in a transaction.
+pub(crate) trait Work<C: Driver> {
+    /// What it leads to.
+    type Output;
+
+    /// Begins the transaction, by [`begin`].
+    fn begin(&mut self, connection: &mut C) -> Result<(), Failure> {
+        begin(connection, C::BEGIN)
+    }
+
+    /// Does it.
+    fn carry_out(&mut self, connection: &mut C) -> Result<Self::Output, Failure>;
+}
+
+/// Work that begins like any other.
+pub(crate) struct Body<F>(pub(crate) F);
+
+impl<C: Driver, T, F: FnMut(&mut C) -> Result<T, Failure>> Work<C> for Body<F> {
+    type Output = T;
+
+    fn carry_out(&mut self, connection: &mut C) -> Result<T, Failure> {
+        (self.0)(connection)
+    }
+}
+
+/// Opens a transaction by `sql`: one statement or several, in one round trip. After an error there is none.
+pub(crate) fn begin<C: Driver>(connection: &mut C, sql: &str) -> Result<(), Failure> {
+    AnsiTransactionManager::begin_transaction_sql(connection, sql).map_err(|error| {
+        // Its first statement may have opened the transaction.
+        connection.batch_execute("ROLLBACK").ok();
+        error.into()
+    })
+}
+
+/// Runs `body` in a transaction and commits it. See [`carry_out`].
+pub(crate) fn write<C: Driver, T>(pool: &Pool<C>, body: impl FnMut(&mut C) -> Result<T, Failure>) -> Result<T, Failed> {
+    carry_out(pool, &mut Body(body))
+}
+
+/// Does the work in a transaction and commits it. It may be begun and done several times, and may go another way the next time;
+/// only what it did last stays.
+pub(crate) fn carry_out<C: Driver, W: Work<C>>(pool: &Pool<C>, work: &mut W) -> Result<W::Output, Failed> {
     repeat(pool, |connection| {
-        AnsiTransactionManager::begin_transaction_sql(connection, C::BEGIN)
-            .map_err(|error| (Stage::Begin, error.into()))?;
-        match body(connection) {
+        work.begin(connection).map_err(|failure| (Stage::Begin, failure))?;
+        match work.carry_out(connection) {
             Ok(value) => AnsiTransactionManager::commit_transaction(connection)
                 .map(|()| value)
                 .map_err(|error| (Stage::Commit, error.into())),
@@ -54,18 +89,14 @@ pub(crate) fn read<C: Driver, T>(
     repeat(pool, |connection| body(connection).map_err(|failure| (Stage::Begin, failure)))
 }
 
-/// Runs `body`, which only reads, in a transaction that `begin` opens: one statement or several, in one round trip.
+/// Runs `body`, which only reads, in a transaction that `sql` opens. See [`begin`].
 pub(crate) fn read_in<C: Driver, T>(
     pool: &Pool<C>,
-    begin: &str,
+    sql: &str,
     mut body: impl FnMut(&mut C) -> Result<T, Failure>,
 ) -> Result<T, Failed> {
     repeat(pool, |connection| {
-        if let Err(error) = AnsiTransactionManager::begin_transaction_sql(connection, begin) {
-            // Its first statement may have opened the transaction.
-            connection.batch_execute("ROLLBACK").ok();
-            return Err((Stage::Begin, error.into()));
-        }
+        begin(connection, sql).map_err(|failure| (Stage::Begin, failure))?;
         let read = body(connection);
         let end = match read {
             Ok(_) => AnsiTransactionManager::commit_transaction(connection),

@@ -3,6 +3,7 @@
 mod catalog;
 mod events;
 mod examine;
+mod group;
 mod lease;
 mod quota;
 mod recent;
@@ -31,9 +32,8 @@ use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
 
 use crate::error::{Failed, Failure, Fault};
 use crate::pool::{Driver, Pool, StoreOptions, failed};
-use crate::transaction;
+use crate::transaction::{self, Work};
 use crate::verdicts::{Candidate, Candidates};
-use events::Way;
 
 pub(crate) use examine::examine;
 
@@ -103,7 +103,8 @@ fn database_fault(kind: &DatabaseErrorKind, error: &dyn diesel::result::Database
 }
 
 /// Parts of messages, and what they mean. (PostgreSQL's manual, appendix A; the texts are those of its sources.)
-const MESSAGES: [(&str, Fault); 25] = [
+const MESSAGES: [(&str, Fault); 26] = [
+    (quota::NO_SLOT, Fault::QuotaMoved),
     // 40P01, 40001, 55P03
     ("deadlock detected", Fault::Conflict),
     ("could not serialize access", Fault::Conflict),
@@ -162,14 +163,17 @@ fn set_up(connection: &mut PgConnection, statement_timeout: Duration, settings: 
 impl PostgresStore {
     /// A store at the server that `conninfo` names. Nothing is sent yet.
     pub(crate) fn open(conninfo: &str, options: &StoreOptions) -> Self {
-        let pool = |size, timeout: Duration, settings: &'static str| {
+        let pool = |size, timeout: Duration, settings: &'static str, prepare: Option<&'static str>| {
             Pool::new(conninfo, size, options.connect_timeout, move |connection: &mut PgConnection| {
-                set_up(connection, timeout, settings)
+                set_up(connection, timeout, settings)?;
+                // Where there is no schema yet, it is done when it is needed.
+                prepare.and_then(|prepare| connection.batch_execute(prepare).ok());
+                Ok(())
             })
         };
         Self {
-            readers: pool(options.max_read_connections, options.read_timeout, READER),
-            writers: pool(options.max_write_connections, options.write_timeout, WRITER),
+            readers: pool(options.max_read_connections, options.read_timeout, READER, None),
+            writers: pool(options.max_write_connections, options.write_timeout, WRITER, Some(quota::PREPARE)),
             days: events::Days::default(),
             recent: recent::RecentKeys::default(),
             short: quota::Short::default(),
@@ -191,19 +195,19 @@ impl PostgresStore {
         connect().map_err(failed::<PgConnection>)
     }
 
-    /// Runs `body`, which appends events that were received at `received_at`, once the partitions for them are there.
-    fn append_at<T>(
+    /// Does the work, which appends events that were received at `received_at`, once the partitions for them are there.
+    fn append_at<W: Work<PgConnection>>(
         &self,
         received_at: impl Iterator<Item = Timestamp> + Clone,
-        mut body: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
-    ) -> Result<T, Failed> {
+        work: &mut W,
+    ) -> Result<W::Output, Failed> {
         self.days.prepare(&self.writers, received_at.clone())?;
-        match transaction::write(&self.writers, &mut body) {
+        match transaction::carry_out(&self.writers, work) {
             // Somebody took a partition away that was there before, such as by restoring an old copy.
             Err(Failed { fault: Fault::NoPartition, .. }) => {
                 self.days.forget();
                 self.days.prepare(&self.writers, received_at)?;
-                transaction::write(&self.writers, body)
+                transaction::carry_out(&self.writers, work)
             }
             done => done,
         }
@@ -211,14 +215,6 @@ impl PostgresStore {
 }
 
 impl PostgresStore {
-    /// For each candidate whether its key is likely to be taken.
-    fn suspects(&self, candidates: &Candidates<'_>) -> Vec<bool> {
-        let suspects = self.recent.seen(candidates.rows().iter().map(Candidate::key));
-        let suspected = suspects.iter().filter(|suspected| **suspected).count();
-        self.counts.suspects.fetch_add(suspected as u64, Ordering::Relaxed);
-        suspects
-    }
-
     fn reading<T>(&self, body: impl FnMut(&mut PgConnection) -> Result<T, Failure>) -> Result<T, Failed> {
         transaction::read(&self.readers, body)
     }
@@ -229,7 +225,8 @@ impl PostgresStore {
 
     fn provisioning(&self, request: &Provisioning) -> Result<Provisioned, Failed> {
         let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
-        self.append_at(received_at, |connection| catalog::provision(connection, request))
+        let provision = |connection: &mut PgConnection| catalog::provision(connection, request);
+        self.append_at(received_at, &mut transaction::Body(provision))
     }
 
     fn leasing(&self) -> Result<Option<Box<dyn Lease>>, StoreError> {
@@ -249,31 +246,9 @@ impl EventWriter for PostgresStore {
         if whole.rows().is_empty() {
             return Ok(whole.answers(&[]));
         }
-        let suspects = self.suspects(&whole);
-        let mut draw = quota::Draw::of(group, &self.short);
-        let mut is_first = true;
         let received_at = group.iter().map(|submission| submission.received_at);
-        let (admitted, fresh) = self.append_at(received_at, |connection| {
-            // By a connection that reads: those that write may all be waiting for just this.
-            draw.spread(|account, wanted| {
-                let spread = transaction::write(&self.readers, |reader| quota::spread(reader, account, wanted));
-                spread.map_err(|Failed { fault, reason }| Failure::Sorted(fault, reason))
-            })?;
-            let refused = draw.admit(connection)?;
-            let admitted = if refused.is_empty() { None } else { Some(Candidates::of(group, &refused)) };
-            let candidates = admitted.as_ref().unwrap_or(&whole);
-            let fewer_suspects = admitted.as_ref().map(|admitted| self.suspects(admitted));
-            // Whatever stood in the way of the first try, the others meet the keys as they are.
-            let way = if std::mem::take(&mut is_first) {
-                Way::Copy { suspects: fewer_suspects.as_ref().unwrap_or(&suspects) }
-            } else {
-                self.counts.fallbacks.fetch_add(1, Ordering::Relaxed);
-                Way::Claim
-            };
-            let fresh = events::append(connection, candidates, way)?;
-            draw.take(connection, &fresh)?;
-            Ok((admitted, fresh))
-        })?;
+        let mut writing = group::Writing::of(self, group, &whole);
+        let (admitted, fresh) = self.append_at(received_at, &mut writing)?;
         let candidates = admitted.as_ref().unwrap_or(&whole);
         self.counts.groups.fetch_add(1, Ordering::Relaxed);
         self.recent.remember(candidates.rows().iter().map(Candidate::key));

@@ -1,44 +1,58 @@
 //! Monthly quotas in PostgreSQL: counted in the transaction of the events, exact, and without a row for which all writers wait.
 //!
 //! A tenant's month has one or several *slots*, rows of `tenant_usage`, each with a share of the quota. There are two ways to take
-//! events from a quota, and a step between them:
+//! events from a quota, and steps between them:
 //! - the fast one, a statement for all accounts of a group, takes from slots that have room and that nobody holds. It never waits.
-//!   An account that finds no such slot fails the try, and the transaction is rolled back;
-//! - where there is plenty, what is left is spread anew in a short transaction, and the fast way tried again;
+//!   It begins the transaction, for all rows that will be stored if the try does not fail, and so an account that finds no such slot
+//!   has cost nothing. Of which rows that can't be known, it takes last;
+//! - where a slot has room and is held, it is waited for in a short transaction that holds nothing else. Where none has, or that did
+//!   not help, and there is plenty, what is left is spread anew in another one. Then the fast way is tried again;
 //! - the sure one, in the tries that follow, locks all slots of those accounts before anything else, and so knows what is used. It
 //!   refuses what does not fit, and spreads what is left over the slots.
 //!
-//! No deadlock comes of it. The fast way takes its locks last and waits for none of them. The sure way takes them first, in the order
-//! of accounts and slots.
+//! No deadlock comes of it. The fast way waits for no lock. The sure way takes its locks before any others, in the order of accounts
+//! and slots.
 //!
 //! An account that was found short is remembered. From then on each of its groups looks first, without a lock, what is used and
 //! which keys are taken, and refuses what can't fit: what is used never shrinks, and so no lock is needed to say no.
 
 mod slots;
+mod take;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
-use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt};
+use diesel::sql_types::BigInt;
 use mercurio_domain::limits::Month;
 use mercurio_domain::store::{Account, Refused, Submission};
 use mercurio_domain::{EventKey, TenantId};
 use uuid::Uuid;
 
 use slots::Slots;
+use take::Take;
+pub(super) use take::{NO_SLOT, PREPARE};
 
 use super::schema::{event_keys, events, tenant_usage};
 use crate::error::{Failure, Fault};
+use crate::pool::Driver;
 use crate::rows::Micros;
+use crate::transaction;
 use crate::verdicts::Candidate;
 
-/// How often the fast way is tried in a transaction. A slot that was let go while the statement ran is seen by the next one.
-const FAST_TRIES: usize = 3;
+/// How often the fast way is tried: to find out that it is closed, to find out for whom, after a wait, after spreading.
+const MAX_FAST_TRIES: u32 = 4;
+
+/// What is done about an account that has no slot for what is wanted, gentlest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ease {
+    /// Wait until somebody lets a slot go that has room, and make one more of it.
+    Wait,
+    /// Spread what is left anew.
+    Spread,
+}
 
 /// The accounts of this process that were found short, so that their next groups are looked at first.
 #[derive(Debug, Default)]
@@ -64,6 +78,12 @@ pub(super) struct Draw<'a> {
     accounts: Vec<Account>,
     short: &'a Short,
     tries: u32,
+    /// What this try has taken in the fast way, before anything was written.
+    taken: BTreeMap<Account, u64>,
+    /// The accounts that had no slot for what the fast way wanted.
+    lacking: BTreeMap<Account, u64>,
+    /// The accounts that lacked one before, and what was done about it.
+    eased: BTreeMap<Account, Ease>,
     /// The accounts to take from in the sure way, and how much the fast one wanted.
     sure: BTreeMap<Account, u64>,
     /// The accounts whose slots this try has locked.
@@ -72,41 +92,100 @@ pub(super) struct Draw<'a> {
 
 impl<'a> Draw<'a> {
     pub(super) fn of(group: &'a [Submission], short: &'a Short) -> Self {
-        let accounts = Account::of_group(group);
-        Self { group, accounts, short, tries: 0, sure: BTreeMap::new(), locked: Vec::new() }
+        Self {
+            group,
+            accounts: Account::of_group(group),
+            short,
+            tries: 0,
+            taken: BTreeMap::new(),
+            lacking: BTreeMap::new(),
+            eased: BTreeMap::new(),
+            sure: BTreeMap::new(),
+            locked: Vec::new(),
+        }
     }
 
-    /// Before the second try: has what is left spread anew where there is plenty, and so the fast way tried again. `spread` does it in
-    /// a transaction of its own, or the slots would be held for as long as the events take, and every other writer of the account
-    /// would have to take the sure way too, one behind the other, for ever.
-    pub(super) fn spread(
+    /// Begins a try; the first one by taking what `certain` needs, the rows that will be stored if the try does not fail.
+    ///
+    /// # Errors
+    /// [`Fault::QuotaMoved`] where an account can't be taken from in the fast way. There is no transaction then.
+    pub(super) fn begin(
         &mut self,
-        mut spread: impl FnMut(&Account, u64) -> Result<bool, Failure>,
+        connection: &mut PgConnection,
+        certain: impl Iterator<Item = Candidate<'a>>,
     ) -> Result<(), Failure> {
-        if self.tries == 1 {
-            for (account, wanted) in std::mem::take(&mut self.sure) {
-                if !spread(&account, wanted)? {
-                    self.sure.insert(account, wanted);
+        self.taken.clear();
+        self.locked.clear();
+        self.tries += 1;
+        let wanted = if self.tries == 1 { self.fast(certain) } else { BTreeMap::new() };
+        if wanted.is_empty() {
+            return transaction::begin(connection, PgConnection::BEGIN);
+        }
+        let begin = take::begin(&wanted);
+        let begun = match transaction::begin(connection, &begin) {
+            Err(failure) if failure.to_string().contains(take::NOT_PREPARED) => {
+                // It is as old as the schema, or older.
+                connection.batch_execute(take::PREPARE)?;
+                transaction::begin(connection, &begin)
+            }
+            begun => begun,
+        };
+        match begun {
+            Ok(()) => self.taken = wanted,
+            Err(failure) if failure.to_string().contains(take::NO_SLOT) => {
+                // Of several, the next try finds out which.
+                if wanted.len() == 1 {
+                    self.lacking = wanted;
                 }
+                return Err(moved());
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    /// Eases the way of accounts that lacked a slot: by waiting for one that has room, and where that did not help, or none has any,
+    /// by spreading what is left anew. Where neither did, the sure way is left. `ease` does it in a transaction of its own, or
+    /// slots would be held for as long as the events take, and every other writer of the account would lack one too, one behind the
+    /// other, for ever.
+    pub(super) fn ease(
+        &mut self,
+        mut ease: impl FnMut(&Account, u64, Ease) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        for (account, wanted) in std::mem::take(&mut self.lacking) {
+            let mut is_eased = false;
+            for way in [Ease::Wait, Ease::Spread] {
+                if !is_eased && self.eased.get(&account).is_none_or(|tried| *tried < way) {
+                    self.eased.insert(account, way);
+                    is_eased = ease(&account, wanted, way)?;
+                }
+            }
+            if !is_eased {
+                self.sure.insert(account, wanted);
             }
         }
         Ok(())
     }
 
-    /// Begins a try, and finds the submissions that do not fit. Those that are not found here fit, or [`Draw::take`] fails.
-    pub(super) fn admit(&mut self, connection: &mut PgConnection) -> Result<Refused, Failure> {
-        self.locked.clear();
-        self.tries += 1;
+    /// Finds the submissions that do not fit. Those that are not found here fit, or the try fails.
+    ///
+    /// # Errors
+    /// [`Fault::QuotaMoved`] where another way must be taken.
+    pub(super) fn admit(
+        &mut self,
+        connection: &mut PgConnection,
+        certain: impl Iterator<Item = Candidate<'a>>,
+    ) -> Result<Refused, Failure> {
         if self.accounts.is_empty() {
             return Ok(Refused::default());
         }
-        if self.tries > 2 {
-            // The third try fails for nobody's shares.
+        if self.tries > MAX_FAST_TRIES {
+            // From then on a try fails for nobody's shares.
             self.accounts.iter().for_each(|account| _ = self.sure.entry(*account).or_insert(0));
         }
         let mut used = Vec::new();
         for account in &self.accounts {
-            if self.sure.contains_key(account) || !self.short.has(account) {
+            if self.sure.contains_key(account) || self.taken.contains_key(account) || !self.short.has(account) {
                 continue;
             }
             match counted_in(connection, account.tenant_id, account.month)? {
@@ -114,11 +193,30 @@ impl<'a> Draw<'a> {
                 None => _ = self.sure.insert(*account, 0),
             }
         }
+        if !self.sure.is_empty() && !self.taken.is_empty() {
+            // Whoever waits for slots holds none.
+            return Err(moved());
+        }
         for (account, wanted) in &self.sure {
-            let slots = Slots::lock(connection, account, *wanted)?;
+            let slots = Slots::lock(connection, account)?;
+            if account.limit.saturating_sub(slots.used()) < *wanted {
+                self.short.note(*account);
+            }
             used.push((*account, slots.used()));
             self.locked.push((*account, slots));
         }
+        let refused = self.refuse(connection, used)?;
+        if self.tries > 1 {
+            // After those that are waited for.
+            let wanted = self.fast(certain);
+            self.taken.clone_from(&wanted);
+            self.take_fast(connection, wanted)?;
+        }
+        Ok(refused)
+    }
+
+    /// Finds those that do not fit into what is left where so much of the accounts is used.
+    fn refuse(&self, connection: &mut PgConnection, mut used: Vec<(Account, u64)>) -> Result<Refused, Failure> {
         if used.is_empty() {
             return Ok(Refused::default());
         }
@@ -136,22 +234,19 @@ impl<'a> Draw<'a> {
         Ok(refused)
     }
 
-    /// Counts `fresh`, the last thing before the commit.
+    /// Counts `fresh`, as far as it was not taken before: the last thing before the commit.
     ///
     /// # Errors
-    /// [`Fault::QuotaMoved`] where an account can't be taken from in the fast way. The next try takes the sure way.
+    /// [`Fault::QuotaMoved`] where another way must be taken.
     pub(super) fn take(&mut self, connection: &mut PgConnection, fresh: &[Candidate<'_>]) -> Result<(), Failure> {
         if self.accounts.is_empty() {
             return Ok(());
         }
-        let mut counts = vec![0_u64; self.accounts.len()];
-        for row in fresh {
-            let key = (row.owner.tenant_id, Month::of(row.received_at));
-            if let Ok(place) = self.accounts.binary_search_by_key(&key, Account::key) {
-                counts[place] += 1;
-            }
+        let mut wanted = self.count(fresh.iter().copied());
+        for (account, taken) in &self.taken {
+            // All that was taken for is fresh, or there was an error.
+            wanted.entry(*account).and_modify(|events| *events = events.saturating_sub(*taken));
         }
-        let mut wanted: BTreeMap<Account, u64> = self.accounts.iter().copied().zip(counts).collect();
         wanted.retain(|_, events| *events > 0);
         for (account, slots) in &mut self.locked {
             let Some(events) = wanted.remove(account) else { continue };
@@ -161,25 +256,93 @@ impl<'a> Draw<'a> {
             }
             slots.store(connection, account)?;
         }
-        for _ in 0..FAST_TRIES {
-            if wanted.is_empty() {
-                return Ok(());
-            }
-            let took: HashSet<(i64, i64)> = Take::of(&wanted).get_results(connection)?.into_iter().collect();
-            wanted.retain(|account, _| !took.contains(&(account.tenant_id.0, i64::from(account.month.number()))));
-        }
+        self.take_fast(connection, wanted)
+    }
+
+    /// Takes from all of them in the fast way, or fails.
+    fn take_fast(&mut self, connection: &mut PgConnection, mut wanted: BTreeMap<Account, u64>) -> Result<(), Failure> {
         if wanted.is_empty() {
             return Ok(());
         }
-        self.sure.extend(wanted);
+        let took: HashSet<(i64, i64)> = Take::of(&wanted).get_results(connection)?.into_iter().collect();
+        wanted.retain(|account, _| !took.contains(&(account.tenant_id.0, i64::from(account.month.number()))));
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        self.lacking = wanted;
         Err(moved())
+    }
+
+    /// What `rows` need of the accounts that are taken from in the fast way before anything is written.
+    fn fast(&self, rows: impl Iterator<Item = Candidate<'a>>) -> BTreeMap<Account, u64> {
+        let mut wanted = self.count(rows);
+        wanted.retain(|account, _| !self.sure.contains_key(account) && !self.short.has(account));
+        wanted
+    }
+
+    /// The rows of each account that has any.
+    fn count<'r>(&self, rows: impl Iterator<Item = Candidate<'r>>) -> BTreeMap<Account, u64> {
+        if self.accounts.is_empty() {
+            return BTreeMap::new();
+        }
+        let mut counts = vec![0_u64; self.accounts.len()];
+        for row in rows {
+            let key = (row.owner.tenant_id, Month::of(row.received_at));
+            if let Ok(place) = self.accounts.binary_search_by_key(&key, Account::key) {
+                counts[place] += 1;
+            }
+        }
+        self.accounts.iter().copied().zip(counts).filter(|(_, events)| *events > 0).collect()
     }
 }
 
-/// Spreads what is left of a quota over its slots, of which there are more where one had room and was held. `false`: there is not
-/// so much left that each has room for what is wanted.
-pub(super) fn spread(connection: &mut PgConnection, account: &Account, wanted: u64) -> Result<bool, Failure> {
-    let mut slots = Slots::lock(connection, account, wanted)?;
+/// Does that about an account. `false`: it does not help.
+pub(super) fn ease(connection: &mut PgConnection, account: &Account, wanted: u64, ease: Ease) -> Result<bool, Failure> {
+    match ease {
+        Ease::Wait => wait(connection, account, wanted),
+        Ease::Spread => spread(connection, account, wanted),
+    }
+}
+
+/// Waits for a slot that has room, and where all that have were held, makes one more of it. It holds no other meanwhile: whoever
+/// did, would be what the next one waits for.
+fn wait(connection: &mut PgConnection, account: &Account, wanted: u64) -> Result<bool, Failure> {
+    use tenant_usage::{month, quota, share, slot, table, tenant_id, used};
+    let mine = (tenant_id.eq(account.tenant_id.0), month.eq(i64::from(account.month.number())));
+    let with_room = table
+        .filter(mine.0)
+        .filter(mine.1)
+        .filter(quota.eq(signed(account.limit)))
+        .filter((share - used).ge(signed(wanted)))
+        .order(slot)
+        .limit(1);
+    let free = with_room.select(slot).for_no_key_update().skip_locked().first::<i64>(connection);
+    if free.optional()?.is_some() {
+        return Ok(true);
+    }
+    let held = with_room.select((slot, share, used)).for_no_key_update();
+    let Some((place, its_share, its_use)) = held.first::<(i64, i64, i64)>(connection).optional()? else {
+        return Ok(false);
+    };
+    let new_share = (its_share - its_use) / 2;
+    // Only whoever has the first slot makes others: see [`Slots::lock`].
+    if place == 0 && new_share >= signed(wanted) {
+        let slots: i64 = table.filter(mine.0).filter(mine.1).count().get_result(connection)?;
+        if slots < slots::MAX_SLOTS as i64 {
+            let new =
+                (mine.0, mine.1, slot.eq(slots), quota.eq(signed(account.limit)), share.eq(new_share), used.eq(0));
+            diesel::insert_into(table).values(new).execute(connection)?;
+            let split = table.filter(mine.0).filter(mine.1).filter(slot.eq(place));
+            diesel::update(split).set(share.eq(its_share - new_share)).execute(connection)?;
+        }
+    }
+    Ok(true)
+}
+
+/// Spreads what is left of a quota over its slots, and makes them where there are none. `false`: there is not so much left that
+/// each has room for what is wanted.
+fn spread(connection: &mut PgConnection, account: &Account, wanted: u64) -> Result<bool, Failure> {
+    let mut slots = Slots::lock(connection, account)?;
     let left = account.limit.saturating_sub(slots.used());
     let is_plenty = left / (slots.rows.len().max(1) as u64) >= wanted.max(1) && slots.take(account, 0);
     if is_plenty {
@@ -191,65 +354,6 @@ pub(super) fn spread(connection: &mut PgConnection, account: &Account, wanted: u
 fn moved() -> Failure {
     Failure::Sorted(Fault::QuotaMoved, "the shares of a quota must be spread anew".to_owned())
 }
-
-/// The statement of the fast way, prepared once a connection. Returns the accounts that it could take from.
-///
-/// A slot is found by its key, locked, and then named by where it lies, so that it is looked for once. One that another writer has
-/// let go since the statement began lies elsewhere than this statement sees, and is not taken from: the next statement sees it.
-#[derive(Debug)]
-struct Take {
-    tenant_ids: Vec<i64>,
-    months: Vec<i64>,
-    quotas: Vec<i64>,
-    events: Vec<i64>,
-}
-
-impl Take {
-    fn of(wanted: &BTreeMap<Account, u64>) -> Self {
-        Self {
-            tenant_ids: wanted.keys().map(|account| account.tenant_id.0).collect(),
-            months: wanted.keys().map(|account| i64::from(account.month.number())).collect(),
-            quotas: wanted.keys().map(|account| signed(account.limit)).collect(),
-            events: wanted.values().map(|events| signed(*events)).collect(),
-        }
-    }
-}
-
-impl QueryFragment<Pg> for Take {
-    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        pass.push_sql("WITH slots AS MATERIALIZED (SELECT slot.place, wanted.events FROM unnest(");
-        pass.push_bind_param::<Array<BigInt>, _>(&self.tenant_ids)?;
-        pass.push_sql(", ");
-        pass.push_bind_param::<Array<BigInt>, _>(&self.months)?;
-        pass.push_sql(", ");
-        pass.push_bind_param::<Array<BigInt>, _>(&self.quotas)?;
-        pass.push_sql(", ");
-        pass.push_bind_param::<Array<BigInt>, _>(&self.events)?;
-        pass.push_sql(
-            ") AS wanted (tenant_id, month, quota, events) CROSS JOIN LATERAL (
-                 SELECT ctid AS place FROM tenant_usage
-                 WHERE tenant_id = wanted.tenant_id AND month = wanted.month AND quota = wanted.quota
-                   AND share - used >= wanted.events
-                 LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS slot)
-             UPDATE tenant_usage AS usage SET used = usage.used + slots.events FROM slots
-             WHERE usage.ctid = slots.place
-             RETURNING usage.tenant_id, usage.month",
-        );
-        Ok(())
-    }
-}
-
-impl QueryId for Take {
-    type QueryId = Self;
-
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
-
-impl Query for Take {
-    type SqlType = (BigInt, BigInt);
-}
-
-impl RunQueryDsl<PgConnection> for Take {}
 
 /// What was counted of a tenant in a month, or where nothing was, what is stored of it.
 pub(super) fn used_in(connection: &mut PgConnection, tenant_id: TenantId, month: Month) -> Result<u64, Failure> {

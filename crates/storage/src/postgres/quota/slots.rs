@@ -8,11 +8,12 @@ use super::{signed, stored_in};
 use crate::error::Failure;
 
 /// Slots that an account has at most: more writers than that at the same moment, of one tenant, wait for each other.
-const MAX_SLOTS: usize = 16;
+pub(super) const MAX_SLOTS: usize = 16;
 /// Slots that an account has from the first, where each then holds at least [`FIRST_SHARE`]: as many as two servers have lanes.
 const FIRST_SLOTS: usize = 4;
 /// Twenty batches: less is better kept together.
 const FIRST_SHARE: u64 = 1_000;
+
 /// All slots of an account, locked by this transaction.
 #[derive(Debug)]
 pub(super) struct Slots {
@@ -27,9 +28,8 @@ pub(super) struct Slot {
 }
 
 impl Slots {
-    /// Locks them in their order, and makes the first where there is none. Where one has room for what the fast way wanted, that
-    /// one was held by another writer: there should be more.
-    pub(super) fn lock(connection: &mut PgConnection, account: &Account, wanted: u64) -> Result<Self, Failure> {
+    /// Locks them in their order, and makes the first ones where there is none.
+    pub(super) fn lock(connection: &mut PgConnection, account: &Account) -> Result<Self, Failure> {
         use tenant_usage::{month, quota, share, slot, table, tenant_id, used};
         let mine = (tenant_id.eq(account.tenant_id.0), month.eq(i64::from(account.month.number())));
         let first = (mine.0, mine.1, slot.eq(0), quota.eq(signed(account.limit)), share.eq(0), used.eq(0));
@@ -43,17 +43,15 @@ impl Slots {
                 break made == 1;
             }
         };
-        let rows: Vec<(i64, i64, i64)> = table
+        let rows: Vec<(i64, i64)> = table
             .filter(mine.0)
             .filter(mine.1)
             .order(slot)
-            .select((quota, share, used))
+            .select((share, used))
             .for_no_key_update()
             .load(connection)?;
-        let of_this_quota = |row: &&(i64, i64, i64)| row.0 == signed(account.limit);
-        let had_room = rows.iter().filter(of_this_quota).any(|row| row.1 - row.2 >= signed(wanted.max(1)));
         let mut rows: Vec<Slot> =
-            rows.iter().map(|row| Slot { share: row.1.unsigned_abs(), used: row.2.unsigned_abs() }).collect();
+            rows.iter().map(|row| Slot { share: row.0.unsigned_abs(), used: row.1.unsigned_abs() }).collect();
         if is_new && let Some(first) = rows.first_mut() {
             // The quota may have been set in the middle of the month.
             let stored = stored_in(connection, account.tenant_id, account.month)?;
@@ -63,9 +61,6 @@ impl Slots {
             if account.limit.saturating_sub(stored) / FIRST_SLOTS as u64 >= FIRST_SHARE {
                 rows.resize(FIRST_SLOTS, Slot { share: 0, used: 0 });
             }
-        }
-        if had_room {
-            rows.resize((rows.len() * 2).min(MAX_SLOTS), Slot { share: 0, used: 0 });
         }
         Ok(Self { rows })
     }

@@ -1,11 +1,14 @@
 //! How slots are shared: writers beside each other, shares spread anew, and the plan of the fast way.
 
 use diesel::connection::SimpleConnection;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::Text;
 use mercurio_domain::store::{Appended, Store};
 use mercurio_domain::testing::{at, submission};
 use mercurio_domain::{Owner, WorkspaceId};
 
+use super::super::WRITER;
 use super::*;
 use crate::testing::TestDatabase;
 
@@ -30,6 +33,11 @@ fn slots(connection: &mut PgConnection) -> Vec<(i64, i64, i64)> {
     table.order(slot).select((quota, share, used)).load(connection).unwrap()
 }
 
+/// How many wait for a lock.
+fn waits() -> diesel::expression::SqlLiteral<BigInt> {
+    sql("count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+}
+
 fn connect(database: &TestDatabase) -> PgConnection {
     PgConnection::establish(&database.url_text()).unwrap()
 }
@@ -46,10 +54,7 @@ fn a_writer_that_meets_another_in_the_only_slot_makes_a_second_one_and_then_wait
     other.batch_execute(take).unwrap();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| append(&*store, 100, &ids("second", 10)));
-        let waits = sql::<BigInt>(
-            "count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        );
-        while diesel::select(waits.clone()).get_result::<i64>(&mut watcher).unwrap() == 0 {
+        while diesel::select(waits()).get_result::<i64>(&mut watcher).unwrap() == 0 {
             std::thread::yield_now();
         }
         other.batch_execute("COMMIT").unwrap();
@@ -67,6 +72,82 @@ fn a_writer_that_meets_another_in_the_only_slot_makes_a_second_one_and_then_wait
     assert_eq!(store.append_counts().fallbacks, fallbacks, "nobody waited and nothing was tried twice");
     other.batch_execute("ROLLBACK").unwrap();
     assert_eq!(slots(&mut watcher), [(100, 58, 25), (100, 42, 10)]);
+}
+
+#[test]
+fn a_writer_waits_for_one_slot_and_holds_none_meanwhile() {
+    let database = TestDatabase::postgres();
+    let store = database.store();
+    append(&*store, 4_000, &ids("first", 10)).unwrap();
+    let (mut other, mut third, mut watcher) = (connect(&database), connect(&database), connect(&database));
+    // As another writer does that spreads what is left.
+    other.batch_execute("BEGIN; SELECT FROM tenant_usage WHERE slot = 0 FOR UPDATE").unwrap();
+    third.batch_execute("BEGIN; SELECT FROM tenant_usage WHERE slot > 0 FOR UPDATE").unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| append(&*store, 4_000, &ids("second", 10)));
+        while diesel::select(waits()).get_result::<i64>(&mut watcher).unwrap() == 0 {
+            std::thread::yield_now();
+        }
+        third.batch_execute("COMMIT").unwrap();
+        watcher.batch_execute("SELECT FROM tenant_usage WHERE slot > 0 FOR UPDATE NOWAIT").unwrap();
+        other.batch_execute("COMMIT").unwrap();
+        waiting.join().unwrap().unwrap();
+    });
+    let slots = slots(&mut watcher);
+    assert_eq!(slots.len(), 5, "all were held: there is one more");
+    assert_eq!(slots.iter().map(|slot| slot.1).sum::<i64>(), 4_000);
+    assert_eq!(slots.iter().map(|slot| slot.2).sum::<i64>(), 20);
+}
+
+#[test]
+fn of_several_accounts_only_those_are_eased_that_lack_a_slot() {
+    let database = TestDatabase::postgres();
+    let store = database.store();
+    let of = |tenant: i64, name: &str| {
+        let owner = Owner { tenant_id: TenantId(tenant), workspace_id: WorkspaceId(tenant) };
+        Submission { monthly_events: 100, ..submission(owner, now(), &[name]) }
+    };
+    store.append(&[of(1, "first"), of(2, "first")]).unwrap();
+    let fallbacks = store.append_counts().fallbacks;
+    let accepted = store.append(&[of(1, "second"), of(2, "second"), of(3, "first")]).unwrap();
+    assert_eq!(accepted, vec![Ok(vec![mercurio_domain::verdict::Outcome::Accepted]); 3]);
+    // One found out that somebody lacks a slot, one who it is.
+    assert_eq!(store.append_counts().fallbacks - fallbacks, 2);
+    store.append(&[of(1, "third"), of(2, "third"), of(3, "second")]).unwrap();
+    assert_eq!(store.append_counts().fallbacks - fallbacks, 2);
+    use tenant_usage::{share, table, tenant_id, used};
+    let mut connection = connect(&database);
+    let rows: Vec<(i64, i64, i64)> =
+        table.order(tenant_id).select((tenant_id, share, used)).load(&mut connection).unwrap();
+    assert_eq!(rows, [(1, 100, 3), (2, 100, 3), (3, 100, 2)]);
+}
+
+#[test]
+fn connections_that_are_older_than_the_schema_count_too() {
+    let database = TestDatabase::empty_postgres();
+    let store = database.store();
+    store.probe().unwrap();
+    database.another_store().migrate().unwrap();
+    append(&*store, 100, &ids("first", 3)).unwrap();
+    let fallbacks = store.append_counts().fallbacks;
+    append(&*store, 100, &ids("second", 4)).unwrap();
+    assert_eq!(store.append_counts().fallbacks, fallbacks);
+    assert_eq!(slots(&mut connect(&database)), [(100, 100, 7)]);
+}
+
+#[test]
+fn a_server_that_meets_duplicates_where_nothing_is_left_takes_no_lock_the_second_time() {
+    let database = TestDatabase::postgres();
+    let (store, another) = (database.store(), database.another_store());
+    let (first, second) = (ids("first", 10), ids("second", 10));
+    append(&*store, 20, &first).unwrap();
+    append(&*store, 20, &second).unwrap();
+    let duplicates = Ok(vec![mercurio_domain::verdict::Outcome::Duplicate; 10]);
+    assert_eq!(append(&*another, 20, &first), duplicates);
+    let mut other = connect(&database);
+    // Whoever wanted a lock now would wait for ever.
+    other.batch_execute("BEGIN; SELECT FROM tenant_usage FOR UPDATE").unwrap();
+    assert_eq!(append(&*another, 20, &second), duplicates);
 }
 
 #[test]
@@ -174,8 +255,10 @@ fn several_stores_with_several_lanes_count_exactly_what_they_store() {
     });
     let mut connection = connect(&database);
     let stored: i64 = events::table.count().get_result(&mut connection).unwrap();
-    let used: i64 = slots(&mut connection).iter().map(|slot| slot.2).sum();
-    assert_eq!((accepted, stored, used), (QUOTA, QUOTA as i64, QUOTA as i64));
+    let slots = slots(&mut connection);
+    let (share, used) = slots.iter().fold((0, 0), |sums, slot| (sums.0 + slot.1, sums.1 + slot.2));
+    let quota = QUOTA as i64;
+    assert_eq!((accepted, stored, share, used), (QUOTA, quota, quota, quota));
 }
 
 #[test]
@@ -198,13 +281,40 @@ fn the_fast_way_finds_each_slot_by_the_index_and_once() {
     }
     impl RunQueryDsl<PgConnection> for Explain {}
 
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+        plan: String,
+    }
+
     let database = TestDatabase::postgres();
     let mut connection = connect(&database);
     let many = "INSERT INTO tenant_usage SELECT n, 202611, slot, 100, 50, 0 FROM generate_series(1, 3000) n, generate_series(0, 1) slot;
          ANALYZE tenant_usage";
     connection.batch_execute(many).unwrap();
     let account = Account { tenant_id: TenantId(1), month: Month::of(now()), limit: 100 };
-    let plan = Explain(Take::of(&BTreeMap::from([(account, 1)]))).load::<String>(&mut connection).unwrap().join("\n");
-    assert!(plan.contains("Index Scan using tenant_usage_pkey") && plan.contains("Tid Scan"), "{plan}");
-    assert!(!plan.contains("Seq Scan"), "{plan}");
+    let other = Account { tenant_id: TenantId(2), ..account };
+    let one = BTreeMap::from([(account, 1)]);
+    let many = BTreeMap::from([(account, 1), (other, 1)]);
+    connection.batch_execute(WRITER).unwrap();
+    connection.batch_execute(take::PREPARE).unwrap();
+    let mut plans = vec![Explain(Take::of(&many)).load::<String>(&mut connection).unwrap()];
+    for wanted in [&one, &many] {
+        let begin = take::begin(wanted);
+        let execute = begin.strip_prefix("BEGIN; ").unwrap();
+        let explain = format!("EXPLAIN (COSTS OFF) {execute}");
+        plans.push(
+            diesel::sql_query(explain)
+                .load::<Line>(&mut connection)
+                .unwrap()
+                .into_iter()
+                .map(|line| line.plan)
+                .collect(),
+        );
+    }
+    for plan in plans {
+        let plan = plan.join("\n");
+        assert_eq!(plan.matches("Index Scan using tenant_usage_pkey").count(), 2, "{plan}");
+        assert!(!plan.contains("Seq Scan"), "{plan}");
+    }
 }
