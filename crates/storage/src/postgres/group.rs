@@ -73,8 +73,8 @@ impl<'a> Work<PgConnection> for Writing<'a> {
             self.count_fallback();
         }
         // By a connection that reads: those that write may all be waiting for just this.
-        self.draw.ease(|account, wanted, ease| {
-            let eased = transaction::write(&self.store.readers, |reader| quota::ease(reader, account, wanted, ease));
+        self.draw.ease(|ease, accounts| {
+            let eased = transaction::write(&self.store.readers, |reader| quota::ease(reader, ease, accounts));
             eased.map_err(|Failed { fault, reason }| Failure::Sorted(fault, reason))
         })?;
         let refused = self.draw.admit(connection, certain(self.whole, &self.suspects, self.copies))?;

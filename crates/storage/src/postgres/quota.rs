@@ -5,6 +5,7 @@
 //! - the fast one, a statement for all accounts of a group, takes from slots that have room and that nobody holds. It never waits.
 //!   It begins the transaction, for all rows that will be stored if the try does not fail, and so an account that finds no such slot
 //!   has cost nothing. Of which rows that can't be known, it takes last;
+//! - where an account has no slots yet, the first ones are made, for all of a group at once in a short transaction;
 //! - where a slot has room and is held, it is waited for in a short transaction that holds nothing else. Where none has, or that did
 //!   not help, and there is plenty, what is left is spread anew in another one. Then the fast way is tried again;
 //! - the sure one, in the tries that follow, locks all slots of those accounts before anything else, and so knows what is used. It
@@ -19,7 +20,7 @@
 mod slots;
 mod take;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use diesel::connection::SimpleConnection;
@@ -48,6 +49,8 @@ const MAX_FAST_TRIES: u32 = 4;
 /// What is done about an account that has no slot for what is wanted, gentlest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ease {
+    /// Make the first slots of the month.
+    Make,
     /// Wait until somebody lets a slot go that has room, and make one more of it.
     Wait,
     /// Spread what is left anew.
@@ -144,26 +147,35 @@ impl<'a> Draw<'a> {
         Ok(())
     }
 
-    /// Eases the way of accounts that lacked a slot: by waiting for one that has room, and where that did not help, or none has any,
-    /// by spreading what is left anew. Where neither did, the sure way is left. `ease` does it in a transaction of its own, or
-    /// slots would be held for as long as the events take, and every other writer of the account would lack one too, one behind the
-    /// other, for ever.
+    /// Eases the way of accounts that lacked a slot, by all ways in turn until one helps. Where none does, the sure way is left. `ease`
+    /// does it in a transaction of its own, or slots would be held for as long as the events take, and every other writer of the account
+    /// would lack one too, one behind the other, for ever; it returns the accounts that it helped.
     pub(super) fn ease(
         &mut self,
-        mut ease: impl FnMut(&Account, u64, Ease) -> Result<bool, Failure>,
+        mut ease: impl FnMut(Ease, &BTreeMap<Account, u64>) -> Result<Vec<Account>, Failure>,
     ) -> Result<(), Failure> {
-        for (account, wanted) in std::mem::take(&mut self.lacking) {
-            let mut is_eased = false;
-            for way in [Ease::Wait, Ease::Spread] {
-                if !is_eased && self.eased.get(&account).is_none_or(|tried| *tried < way) {
-                    self.eased.insert(account, way);
-                    is_eased = ease(&account, wanted, way)?;
+        let mut lacking = std::mem::take(&mut self.lacking);
+        for way in [Ease::Make, Ease::Wait, Ease::Spread] {
+            let is_new = |account: &Account| self.eased.get(account).is_none_or(|tried| *tried < way);
+            let chosen: BTreeMap<Account, u64> = lacking
+                .iter()
+                .filter(|(account, _)| is_new(account))
+                .map(|(account, events)| (*account, *events))
+                .collect();
+            self.eased.extend(chosen.keys().map(|account| (*account, way)));
+            // What nobody has yet can be made for all at once. Whoever waits for others holds no more than one.
+            let turns: Vec<BTreeMap<Account, u64>> = match way {
+                Ease::Make if chosen.is_empty() => Vec::new(),
+                Ease::Make => vec![chosen],
+                Ease::Wait | Ease::Spread => chosen.into_iter().map(|one| BTreeMap::from([one])).collect(),
+            };
+            for accounts in turns {
+                for eased in ease(way, &accounts)? {
+                    lacking.remove(&eased);
                 }
             }
-            if !is_eased {
-                self.sure.insert(account, wanted);
-            }
         }
+        self.sure.extend(lacking);
         Ok(())
     }
 
@@ -265,7 +277,7 @@ impl<'a> Draw<'a> {
             return Ok(());
         }
         let took: HashSet<(i64, i64)> = Take::of(&wanted).get_results(connection)?.into_iter().collect();
-        wanted.retain(|account, _| !took.contains(&(account.tenant_id.0, i64::from(account.month.number()))));
+        wanted.retain(|account, _| !took.contains(&slots::key(account)));
         if wanted.is_empty() {
             return Ok(());
         }
@@ -296,12 +308,27 @@ impl<'a> Draw<'a> {
     }
 }
 
-/// Does that about an account. `false`: it does not help.
-pub(super) fn ease(connection: &mut PgConnection, account: &Account, wanted: u64, ease: Ease) -> Result<bool, Failure> {
-    match ease {
-        Ease::Wait => wait(connection, account, wanted),
-        Ease::Spread => spread(connection, account, wanted),
+/// Does that about the accounts, for each of which so many events are wanted, and returns those that it helped.
+pub(super) fn ease(
+    connection: &mut PgConnection,
+    ease: Ease,
+    accounts: &BTreeMap<Account, u64>,
+) -> Result<Vec<Account>, Failure> {
+    if ease == Ease::Make {
+        let without = slots::without(connection, accounts.keys())?;
+        let made = slots::make(connection, &without)?;
+        let have_room = made.into_iter().filter(|(account, slots)| slots.have_room(accounts[account]));
+        return Ok(have_room.map(|(account, _)| account).collect());
     }
+    let mut eased = Vec::new();
+    for (account, wanted) in accounts {
+        let helps = match ease {
+            Ease::Wait => wait(connection, account, *wanted)?,
+            _ => spread(connection, account, *wanted)?,
+        };
+        eased.extend(helps.then_some(*account));
+    }
+    Ok(eased)
 }
 
 /// Waits for a slot that has room, and where all that have were held, makes one more of it. It holds no other meanwhile: whoever
@@ -339,8 +366,7 @@ fn wait(connection: &mut PgConnection, account: &Account, wanted: u64) -> Result
     Ok(true)
 }
 
-/// Spreads what is left of a quota over its slots, and makes them where there are none. `false`: there is not so much left that
-/// each has room for what is wanted.
+/// Spreads what is left of a quota over its slots. `false`: there is not so much left that each has room for what is wanted.
 fn spread(connection: &mut PgConnection, account: &Account, wanted: u64) -> Result<bool, Failure> {
     let mut slots = Slots::lock(connection, account)?;
     let left = account.limit.saturating_sub(slots.used());
@@ -359,7 +385,10 @@ fn moved() -> Failure {
 pub(super) fn used_in(connection: &mut PgConnection, tenant_id: TenantId, month: Month) -> Result<u64, Failure> {
     match counted_in(connection, tenant_id, month)? {
         Some(counted) => Ok(counted),
-        None => stored_in(connection, tenant_id, month),
+        None => {
+            let account = Account { tenant_id, month, limit: 0 };
+            Ok(stored_in(connection, &[account])?.into_values().sum())
+        }
     }
 }
 
@@ -372,15 +401,24 @@ fn counted_in(connection: &mut PgConnection, tenant_id: TenantId, month: Month) 
     Ok(counted.map(i64::unsigned_abs))
 }
 
-/// The events of a tenant that were received in a month. Reads the partitions of its days alone.
-fn stored_in(connection: &mut PgConnection, tenant_id: TenantId, month: Month) -> Result<u64, Failure> {
-    let count: i64 = events::table
-        .filter(events::tenant_id.eq(tenant_id.0))
-        .filter(events::received_at.ge(Micros::from(month.begins_at())))
-        .filter(events::received_at.lt(Micros::from(month.renews_at())))
-        .count()
-        .get_result(connection)?;
-    Ok(count.unsigned_abs())
+/// The events that were received from each account's tenant in its month, if any. Reads the partitions of its days alone.
+fn stored_in(connection: &mut PgConnection, accounts: &[Account]) -> Result<HashMap<(TenantId, Month), u64>, Failure> {
+    let mut months: Vec<Month> = accounts.iter().map(|account| account.month).collect();
+    months.sort_unstable();
+    months.dedup();
+    let mut stored = HashMap::new();
+    for month in months {
+        let tenant_ids = accounts.iter().filter(|account| account.month == month).map(|account| account.tenant_id.0);
+        let counts: Vec<(i64, i64)> = events::table
+            .filter(events::tenant_id.eq_any(tenant_ids.collect::<Vec<_>>()))
+            .filter(events::received_at.ge(Micros::from(month.begins_at())))
+            .filter(events::received_at.lt(Micros::from(month.renews_at())))
+            .group_by(events::tenant_id)
+            .select((events::tenant_id, diesel::dsl::count_star()))
+            .load(connection)?;
+        stored.extend(counts.into_iter().map(|(id, count)| ((TenantId(id), month), count.unsigned_abs())));
+    }
+    Ok(stored)
 }
 
 /// Forgets what was counted of a tenant.
