@@ -51,7 +51,7 @@ pub fn run(plan: &Plan, url: &str) -> Result<Report, Failure> {
     for round in 0..plan.rounds {
         eprintln!("round {} of {}", round + 1, plan.rounds);
         run.floor = run.measure_floor()?;
-        run.closed_and_open()?;
+        run.closed_and_open(round)?;
         run.naive(url)?;
         run.sqlite()?;
         run.fairness()?;
@@ -89,8 +89,13 @@ impl Run<'_> {
         cases::measure(case, server, &mut || wal_position(admin), window, rate)
     }
 
-    fn closed_and_open(&mut self) -> Result<(), Failure> {
-        for case in cases::closed() {
+    fn closed_and_open(&mut self, round: usize) -> Result<(), Failure> {
+        let mut cases = cases::closed();
+        // Whoever is first differs from round to round.
+        if round % 2 == 1 {
+            cases.reverse();
+        }
+        for case in cases {
             if !self.wants(&case.name) {
                 continue;
             }

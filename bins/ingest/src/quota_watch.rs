@@ -38,10 +38,13 @@ impl QuotaWatch {
 
     /// A tenant sends whose quota is so many events a month; 0: it has none.
     pub fn note(&self, tenant_id: TenantId, monthly_events: u64) {
-        let known = self.quotas.read().unwrap_or_else(PoisonError::into_inner).get(&tenant_id).copied();
-        if known.unwrap_or(0) == monthly_events {
+        let quotas = self.quotas.read().unwrap_or_else(PoisonError::into_inner);
+        let known = quotas.get(&tenant_id).copied();
+        // Each request of a tenant comes here: those that need change nothing do not shut the others out.
+        if known.unwrap_or(0) == monthly_events || (known.is_none() && quotas.len() >= self.max_tenants) {
             return;
         }
+        drop(quotas);
         let mut quotas = self.quotas.write().unwrap_or_else(PoisonError::into_inner);
         if monthly_events == 0 {
             quotas.remove(&tenant_id);

@@ -36,9 +36,17 @@ struct Shape {
     groups: u64,
 }
 
-const SHAPES: [Shape; 6] = [
+const SHAPES: [Shape; 7] = [
     Shape { name: "80 batches of 50, one tenant", submissions: 80, events: 50, tenants: 1, threads: 1, groups: 8 },
     Shape { name: "80 batches of 50, 80 tenants", submissions: 80, events: 50, tenants: 80, threads: 1, groups: 8 },
+    Shape {
+        name: "18 batches of 50, of 1,000 tenants, two lanes",
+        submissions: 18,
+        events: 50,
+        tenants: 1_000,
+        threads: 2,
+        groups: 60,
+    },
     Shape { name: "30 single events, one tenant", submissions: 30, events: 1, tenants: 1, threads: 1, groups: 150 },
     Shape { name: "30 single events, 30 tenants", submissions: 30, events: 1, tenants: 30, threads: 1, groups: 150 },
     Shape {
@@ -90,8 +98,9 @@ fn now() -> mercurio_domain::Timestamp {
 
 /// A group; tenants with a quota are others than those without.
 fn group(shape: &Shape, monthly_events: u64) -> Vec<Submission> {
+    let first = NEXT.load(Ordering::Relaxed);
     let submission = |number: u64| {
-        let id = 1 + (number % shape.tenants) as i64 + if monthly_events > 0 { 10_000 } else { 0 };
+        let id = 1 + ((first + number) % shape.tenants) as i64 + if monthly_events > 0 { 10_000 } else { 0 };
         Submission {
             owner: Owner { tenant_id: TenantId(id), workspace_id: WorkspaceId(id) },
             received_at: now(),
@@ -158,7 +167,7 @@ fn main() {
         }
         let events = (shape.threads * shape.groups * shape.submissions * shape.events) as f64;
         println!(
-            "{:<42} time {:.3}   database CPU {:.3}   ({:.1} µs an event without; fallbacks {})",
+            "{:<45} time {:.3}   database CPU {:.3}   ({:.1} µs an event without; fallbacks {})",
             shape.name,
             median(times),
             median(cpus),

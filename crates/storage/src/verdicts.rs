@@ -23,6 +23,11 @@ impl Candidate<'_> {
     pub(crate) fn key(&self) -> (TenantId, EventKey) {
         (self.owner.tenant_id, self.key)
     }
+
+    /// The place of its submission in the group.
+    pub(crate) fn submission(&self) -> usize {
+        self.place.0
+    }
 }
 
 /// The events of a group, each key once: the first in the order given. Sorted by tenant and key, since two writers that

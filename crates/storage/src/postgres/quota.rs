@@ -3,8 +3,9 @@
 //! A tenant's month has one or several *slots*, rows of `tenant_usage`, each with a share of the quota. There are two ways to take
 //! events from a quota, and steps between them:
 //! - the fast one, a statement for all accounts of a group, takes from slots that have room and that nobody holds. It never waits.
-//!   It begins the transaction, for all rows that will be stored if the try does not fail, and so an account that finds no such slot
-//!   has cost nothing. Of which rows that can't be known, it takes last;
+//!   It comes first, for all rows that will be stored if the try does not fail, and so an account that finds no such slot has cost
+//!   next to nothing. For a group with one account it begins the transaction, in the same round trip. Of which rows it can't be known
+//!   whether they will be stored, it takes last;
 //! - where an account has no slots yet, the first ones are made, for all of a group at once in a short transaction;
 //! - where a slot has room and is held, it is waited for in a short transaction that holds nothing else. Where none has, or that did
 //!   not help, and there is plenty, what is left is spread anew in another one. Then the fast way is tried again;
@@ -43,7 +44,7 @@ use crate::rows::Micros;
 use crate::transaction;
 use crate::verdicts::Candidate;
 
-/// How often the fast way is tried: to find out that it is closed, to find out for whom, after a wait, after spreading.
+/// How often the fast way is tried: at first, after slots were made or waited for, after what is left was spread, and once more.
 const MAX_FAST_TRIES: u32 = 4;
 
 /// What is done about an account that has no slot for what is wanted, gentlest first.
@@ -79,6 +80,8 @@ pub(super) struct Draw<'a> {
     group: &'a [Submission],
     /// Sorted. Empty for nearly all groups, which then cost nothing here.
     accounts: Vec<Account>,
+    /// For each submission the place of its account among those.
+    places: Vec<Option<usize>>,
     short: &'a Short,
     tries: u32,
     /// What this try has taken in the fast way, before anything was written.
@@ -95,9 +98,13 @@ pub(super) struct Draw<'a> {
 
 impl<'a> Draw<'a> {
     pub(super) fn of(group: &'a [Submission], short: &'a Short) -> Self {
+        let accounts = Account::of_group(group);
+        let place = |submission| Account::place(&accounts, submission);
+        let places = if accounts.is_empty() { Vec::new() } else { group.iter().map(place).collect() };
         Self {
             group,
-            accounts: Account::of_group(group),
+            accounts,
+            places,
             short,
             tries: 0,
             taken: BTreeMap::new(),
@@ -108,7 +115,8 @@ impl<'a> Draw<'a> {
         }
     }
 
-    /// Begins a try; the first one by taking what `certain` needs, the rows that will be stored if the try does not fail.
+    /// Begins a try; the first one of a group with one account by taking what `certain` needs, the rows that will be stored if the
+    /// try does not fail.
     ///
     /// # Errors
     /// [`Fault::QuotaMoved`] where an account can't be taken from in the fast way. There is no transaction then.
@@ -120,11 +128,11 @@ impl<'a> Draw<'a> {
         self.taken.clear();
         self.locked.clear();
         self.tries += 1;
-        let wanted = if self.tries == 1 { self.fast(certain) } else { BTreeMap::new() };
-        if wanted.is_empty() {
+        let wanted = if self.tries == 1 && self.accounts.len() == 1 { self.fast(certain) } else { BTreeMap::new() };
+        let Some((account, events)) = wanted.first_key_value() else {
             return transaction::begin(connection, PgConnection::BEGIN);
-        }
-        let begin = take::begin(&wanted);
+        };
+        let begin = take::begin(account, *events);
         let begun = match transaction::begin(connection, &begin) {
             Err(failure) if failure.to_string().contains(take::NOT_PREPARED) => {
                 // It is as old as the schema, or older.
@@ -136,10 +144,7 @@ impl<'a> Draw<'a> {
         match begun {
             Ok(()) => self.taken = wanted,
             Err(failure) if failure.to_string().contains(take::NO_SLOT) => {
-                // Of several, the next try finds out which.
-                if wanted.len() == 1 {
-                    self.lacking = wanted;
-                }
+                self.lacking = wanted;
                 return Err(moved());
             }
             Err(failure) => return Err(failure),
@@ -218,7 +223,7 @@ impl<'a> Draw<'a> {
             self.locked.push((*account, slots));
         }
         let refused = self.refuse(connection, used)?;
-        if self.tries > 1 {
+        if self.taken.is_empty() {
             // After those that are waited for.
             let wanted = self.fast(certain);
             self.taken.clone_from(&wanted);
@@ -236,11 +241,11 @@ impl<'a> Draw<'a> {
         // After what is used: both only grow, and what does not fit now did not fit before.
         let taken = taken(connection, self.group, &used)?;
         let refused = Refused::of(self.group, &used, |tenant_id, key| taken.contains(&(tenant_id, key)));
-        for (index, submission) in self.group.iter().enumerate() {
+        for (index, place) in self.places.iter().enumerate() {
             if refused.get(index).is_some()
-                && let Some(place) = Account::place(&self.accounts, submission)
+                && let Some(place) = place
             {
-                self.short.note(self.accounts[place]);
+                self.short.note(self.accounts[*place]);
             }
         }
         Ok(refused)
@@ -299,8 +304,7 @@ impl<'a> Draw<'a> {
         }
         let mut counts = vec![0_u64; self.accounts.len()];
         for row in rows {
-            let key = (row.owner.tenant_id, Month::of(row.received_at));
-            if let Ok(place) = self.accounts.binary_search_by_key(&key, Account::key) {
+            if let Some(place) = self.places[row.submission()] {
                 counts[place] += 1;
             }
         }
