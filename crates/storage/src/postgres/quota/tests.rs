@@ -261,6 +261,59 @@ fn several_stores_with_several_lanes_count_exactly_what_they_store() {
 }
 
 #[test]
+fn groups_of_several_tenants_fill_the_quotas_of_all_exactly_and_in_the_end_wait_for_nobody() {
+    const QUOTA: u64 = 1_500;
+    const TENANTS: i64 = 5;
+    let database = TestDatabase::postgres();
+    let stores = [database.store(), database.another_store()];
+    let accepted: Vec<u64> = std::thread::scope(|scope| {
+        let write = |lane: usize| {
+            let store = &stores[lane % 2];
+            move || {
+                let mut accepted = vec![0; TENANTS as usize];
+                for round in 0.. {
+                    // Smaller and smaller ones, in an order of tenants that differs from lane to lane.
+                    let size = (60 >> (round / 8).min(6)).max(1);
+                    let tenant_of = |place: i64| (place * (lane as i64 % 4 + 1) + round as i64) % TENANTS;
+                    let of = |place: i64| {
+                        let id = tenant_of(place) + 1;
+                        let owner = Owner { tenant_id: TenantId(id), workspace_id: WorkspaceId(id) };
+                        let ids = ids(&format!("{lane} {round} {place}"), size);
+                        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                        Submission { monthly_events: QUOTA, ..submission(owner, now(), &ids) }
+                    };
+                    let group: Vec<Submission> = (0..3).map(of).collect();
+                    let answers = store.append(&group).unwrap();
+                    for (place, answer) in (0..3).zip(&answers) {
+                        accepted[tenant_of(place) as usize] +=
+                            answer.as_ref().map_or(0, |outcomes| outcomes.len() as u64);
+                    }
+                    if size == 1 && answers.iter().all(|answer| matches!(answer, Err(full) if full.used == QUOTA)) {
+                        break;
+                    }
+                }
+                accepted
+            }
+        };
+        let lanes: Vec<_> = (0..6).map(|lane| scope.spawn(write(lane))).collect();
+        let lanes: Vec<Vec<u64>> = lanes.into_iter().map(|lane| lane.join().unwrap()).collect();
+        (0..TENANTS as usize).map(|tenant| lanes.iter().map(|lane| lane[tenant]).sum()).collect()
+    });
+    let mut connection = connect(&database);
+    let stored: Vec<i64> = events::table
+        .group_by(events::tenant_id)
+        .select(diesel::dsl::count_star())
+        .order(events::tenant_id)
+        .load(&mut connection)
+        .unwrap();
+    let used: i64 = slots(&mut connection).iter().map(|slot| slot.2).sum();
+    assert!(accepted.iter().all(|accepted| *accepted <= QUOTA), "{accepted:?}");
+    assert_eq!(accepted.iter().map(|accepted| *accepted as i64).collect::<Vec<_>>(), stored);
+    assert_eq!(used, stored.iter().sum::<i64>());
+    assert!(stored.iter().filter(|stored| **stored == QUOTA as i64).count() >= 3, "{stored:?}");
+}
+
+#[test]
 fn the_fast_way_finds_each_slot_by_the_index_and_once() {
     struct Explain(Take);
     impl QueryFragment<Pg> for Explain {
