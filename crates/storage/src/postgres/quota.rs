@@ -18,6 +18,7 @@
 //! An account that was found short is remembered. From then on each of its groups looks first, without a lock, what is used and
 //! which keys are taken, and refuses what can't fit: what is used never shrinks, and so no lock is needed to say no.
 
+mod ease;
 mod slots;
 mod take;
 
@@ -33,6 +34,7 @@ use mercurio_domain::store::{Account, Refused, Submission};
 use mercurio_domain::{EventKey, TenantId};
 use uuid::Uuid;
 
+pub(super) use ease::{Ease, ease};
 use slots::Slots;
 use take::Take;
 pub(super) use take::{NO_SLOT, PREPARE};
@@ -46,17 +48,6 @@ use crate::verdicts::Candidate;
 
 /// How often the fast way is tried: at first, after slots were made or waited for, after what is left was spread, and once more.
 const MAX_FAST_TRIES: u32 = 4;
-
-/// What is done about an account that has no slot for what is wanted, gentlest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ease {
-    /// Make the first slots of the month.
-    Make,
-    /// Wait until somebody lets a slot go that has room, and make one more of it.
-    Wait,
-    /// Spread what is left anew.
-    Spread,
-}
 
 /// The accounts of this process that were found short, so that their next groups are looked at first.
 #[derive(Debug, Default)]
@@ -128,7 +119,8 @@ impl<'a> Draw<'a> {
         self.taken.clear();
         self.locked.clear();
         self.tries += 1;
-        let wanted = if self.tries == 1 && self.accounts.len() == 1 { self.fast(certain) } else { BTreeMap::new() };
+        let begins_by_taking = self.tries == 1 && self.accounts.len() == 1 && !self.short.has(&self.accounts[0]);
+        let wanted = if begins_by_taking { self.count(certain) } else { BTreeMap::new() };
         let Some((account, events)) = wanted.first_key_value() else {
             return transaction::begin(connection, PgConnection::BEGIN);
         };
@@ -222,10 +214,12 @@ impl<'a> Draw<'a> {
             used.push((*account, slots.used()));
             self.locked.push((*account, slots));
         }
-        let refused = self.refuse(connection, used)?;
+        used.sort_unstable();
+        let refused = self.refuse(connection, &used)?;
         if self.taken.is_empty() {
-            // After those that are waited for.
-            let wanted = self.fast(certain);
+            // After those that are waited for. What is certain of accounts that were looked at may have been refused.
+            let mut wanted = self.count(certain);
+            wanted.retain(|account, _| used.binary_search_by_key(account, |(account, _)| *account).is_err());
             self.taken.clone_from(&wanted);
             self.take_fast(connection, wanted)?;
         }
@@ -233,14 +227,13 @@ impl<'a> Draw<'a> {
     }
 
     /// Finds those that do not fit into what is left where so much of the accounts is used.
-    fn refuse(&self, connection: &mut PgConnection, mut used: Vec<(Account, u64)>) -> Result<Refused, Failure> {
+    fn refuse(&self, connection: &mut PgConnection, used: &[(Account, u64)]) -> Result<Refused, Failure> {
         if used.is_empty() {
             return Ok(Refused::default());
         }
-        used.sort_unstable();
         // After what is used: both only grow, and what does not fit now did not fit before.
-        let taken = taken(connection, self.group, &used)?;
-        let refused = Refused::of(self.group, &used, |tenant_id, key| taken.contains(&(tenant_id, key)));
+        let taken = taken(connection, self.group, used)?;
+        let refused = Refused::of(self.group, used, |tenant_id, key| taken.contains(&(tenant_id, key)));
         for (index, place) in self.places.iter().enumerate() {
             if refused.get(index).is_some()
                 && let Some(place) = place
@@ -290,13 +283,6 @@ impl<'a> Draw<'a> {
         Err(moved())
     }
 
-    /// What `rows` need of the accounts that are taken from in the fast way before anything is written.
-    fn fast(&self, rows: impl Iterator<Item = Candidate<'a>>) -> BTreeMap<Account, u64> {
-        let mut wanted = self.count(rows);
-        wanted.retain(|account, _| !self.sure.contains_key(account) && !self.short.has(account));
-        wanted
-    }
-
     /// The rows of each account that has any.
     fn count<'r>(&self, rows: impl Iterator<Item = Candidate<'r>>) -> BTreeMap<Account, u64> {
         if self.accounts.is_empty() {
@@ -310,75 +296,6 @@ impl<'a> Draw<'a> {
         }
         self.accounts.iter().copied().zip(counts).filter(|(_, events)| *events > 0).collect()
     }
-}
-
-/// Does that about the accounts, for each of which so many events are wanted, and returns those that it helped.
-pub(super) fn ease(
-    connection: &mut PgConnection,
-    ease: Ease,
-    accounts: &BTreeMap<Account, u64>,
-) -> Result<Vec<Account>, Failure> {
-    if ease == Ease::Make {
-        let without = slots::without(connection, accounts.keys())?;
-        let made = slots::make(connection, &without)?;
-        let have_room = made.into_iter().filter(|(account, slots)| slots.have_room(accounts[account]));
-        return Ok(have_room.map(|(account, _)| account).collect());
-    }
-    let mut eased = Vec::new();
-    for (account, wanted) in accounts {
-        let helps = match ease {
-            Ease::Wait => wait(connection, account, *wanted)?,
-            _ => spread(connection, account, *wanted)?,
-        };
-        eased.extend(helps.then_some(*account));
-    }
-    Ok(eased)
-}
-
-/// Waits for a slot that has room, and where all that have were held, makes one more of it. It holds no other meanwhile: whoever
-/// did, would be what the next one waits for.
-fn wait(connection: &mut PgConnection, account: &Account, wanted: u64) -> Result<bool, Failure> {
-    use tenant_usage::{month, quota, share, slot, table, tenant_id, used};
-    let mine = (tenant_id.eq(account.tenant_id.0), month.eq(i64::from(account.month.number())));
-    let with_room = table
-        .filter(mine.0)
-        .filter(mine.1)
-        .filter(quota.eq(signed(account.limit)))
-        .filter((share - used).ge(signed(wanted)))
-        .order(slot)
-        .limit(1);
-    let free = with_room.select(slot).for_no_key_update().skip_locked().first::<i64>(connection);
-    if free.optional()?.is_some() {
-        return Ok(true);
-    }
-    let held = with_room.select((slot, share, used)).for_no_key_update();
-    let Some((place, its_share, its_use)) = held.first::<(i64, i64, i64)>(connection).optional()? else {
-        return Ok(false);
-    };
-    let new_share = (its_share - its_use) / 2;
-    // Only whoever has the first slot makes others: see [`Slots::lock`].
-    if place == 0 && new_share >= signed(wanted) {
-        let slots: i64 = table.filter(mine.0).filter(mine.1).count().get_result(connection)?;
-        if slots < slots::MAX_SLOTS as i64 {
-            let new =
-                (mine.0, mine.1, slot.eq(slots), quota.eq(signed(account.limit)), share.eq(new_share), used.eq(0));
-            diesel::insert_into(table).values(new).execute(connection)?;
-            let split = table.filter(mine.0).filter(mine.1).filter(slot.eq(place));
-            diesel::update(split).set(share.eq(its_share - new_share)).execute(connection)?;
-        }
-    }
-    Ok(true)
-}
-
-/// Spreads what is left of a quota over its slots. `false`: there is not so much left that each has room for what is wanted.
-fn spread(connection: &mut PgConnection, account: &Account, wanted: u64) -> Result<bool, Failure> {
-    let mut slots = Slots::lock(connection, account)?;
-    let left = account.limit.saturating_sub(slots.used());
-    let is_plenty = left / (slots.rows.len().max(1) as u64) >= wanted.max(1) && slots.take(account, 0);
-    if is_plenty {
-        slots.store(connection, account)?;
-    }
-    Ok(is_plenty)
 }
 
 fn moved() -> Failure {

@@ -14,7 +14,7 @@ use crate::verdicts::Candidate;
 
 /// Inserts keys that are free, in the order given, and returns them. A key that another transaction is inserting is waited
 /// for: it is free if that one rolls back.
-#[derive(Debug)]
+#[derive(Debug, QueryId)]
 pub(super) struct Claim {
     tenant_ids: Vec<i64>,
     keys: Vec<Uuid>,
@@ -52,12 +52,6 @@ impl QueryFragment<Pg> for Claim {
         pass.push_sql(") ON CONFLICT DO NOTHING RETURNING tenant_id, key");
         Ok(())
     }
-}
-
-impl QueryId for Claim {
-    type QueryId = Self;
-
-    const HAS_STATIC_QUERY_ID: bool = true;
 }
 
 impl Query for Claim {

@@ -37,7 +37,7 @@ pub(super) fn begin(account: &Account, events: u64) -> String {
 }
 
 /// Takes from those accounts that have a slot, and returns them. Prepared once a connection.
-#[derive(Debug)]
+#[derive(Debug, QueryId)]
 pub(super) struct Take {
     columns: [Vec<i64>; 4],
 }
@@ -74,12 +74,6 @@ impl QueryFragment<Pg> for Take {
         );
         Ok(())
     }
-}
-
-impl QueryId for Take {
-    type QueryId = Self;
-
-    const HAS_STATIC_QUERY_ID: bool = true;
 }
 
 impl Query for Take {
