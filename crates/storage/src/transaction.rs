@@ -29,8 +29,8 @@ pub(crate) trait Work<C: Driver> {
     /// What it leads to.
     type Output;
 
-    /// Begins the transaction, by [`begin`].
-    fn begin(&mut self, connection: &mut C) -> Result<(), Failure> {
+    /// Begins the transaction, by [`begin`], on the connection of this number.
+    fn begin(&mut self, connection: &mut C, _number: u64) -> Result<(), Failure> {
         begin(connection, C::BEGIN)
     }
 
@@ -66,8 +66,8 @@ pub(crate) fn write<C: Driver, T>(pool: &Pool<C>, body: impl FnMut(&mut C) -> Re
 /// Does the work in a transaction and commits it. It may be begun and done several times, and may go another way the next time;
 /// only what it did last stays.
 pub(crate) fn carry_out<C: Driver, W: Work<C>>(pool: &Pool<C>, work: &mut W) -> Result<W::Output, Failed> {
-    repeat(pool, |connection| {
-        work.begin(connection).map_err(|failure| (Stage::Begin, failure))?;
+    repeat(pool, |connection, number| {
+        work.begin(connection, number).map_err(|failure| (Stage::Begin, failure))?;
         match work.carry_out(connection) {
             Ok(value) => AnsiTransactionManager::commit_transaction(connection)
                 .map(|()| value)
@@ -86,7 +86,7 @@ pub(crate) fn read<C: Driver, T>(
     pool: &Pool<C>,
     mut body: impl FnMut(&mut C) -> Result<T, Failure>,
 ) -> Result<T, Failed> {
-    repeat(pool, |connection| body(connection).map_err(|failure| (Stage::Begin, failure)))
+    repeat(pool, |connection, _| body(connection).map_err(|failure| (Stage::Begin, failure)))
 }
 
 /// Runs `body`, which only reads, in a transaction that `sql` opens. See [`begin`].
@@ -95,7 +95,7 @@ pub(crate) fn read_in<C: Driver, T>(
     sql: &str,
     mut body: impl FnMut(&mut C) -> Result<T, Failure>,
 ) -> Result<T, Failed> {
-    repeat(pool, |connection| {
+    repeat(pool, |connection, _| {
         begin(connection, sql).map_err(|failure| (Stage::Begin, failure))?;
         let read = body(connection);
         let end = match read {
@@ -110,14 +110,15 @@ pub(crate) fn read_in<C: Driver, T>(
 
 fn repeat<C: Driver, T>(
     pool: &Pool<C>,
-    mut attempt: impl FnMut(&mut C) -> Result<T, (Stage, Failure)>,
+    mut attempt: impl FnMut(&mut C, u64) -> Result<T, (Stage, Failure)>,
 ) -> Result<T, Failed> {
     let mut tries = 0;
     let mut reconnected = false;
     loop {
         tries += 1;
         let mut connection = pool.take().map_err(failed::<C>)?;
-        let (stage, failure) = match attempt(&mut connection) {
+        let number = connection.number();
+        let (stage, failure) = match attempt(&mut connection, number) {
             Ok(value) => return Ok(value),
             Err(failed) => failed,
         };

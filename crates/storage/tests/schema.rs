@@ -25,10 +25,11 @@ struct Line {
 /// Every column of every table of ours, as `table.column type`, with `Nullable<…>` where it is. Partitions are left out.
 const POSTGRES_COLUMNS: &str = "
     SELECT format('%s.%s %s', c.relname, a.attname, CASE WHEN a.attnotnull THEN t ELSE 'Nullable<' || t || '>' END) AS line
-    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0,
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped,
     LATERAL (SELECT CASE a.atttypid::regtype::text
         WHEN 'bigint' THEN 'BigInt' WHEN 'text' THEN 'Text' WHEN 'timestamp with time zone' THEN 'Timestamptz'
-        WHEN 'uuid' THEN 'Uuid' WHEN 'json' THEN 'Json' WHEN 'bytea' THEN 'Bytea' ELSE a.atttypid::regtype::text END) x(t)
+        WHEN 'uuid' THEN 'Uuid' WHEN 'json' THEN 'Json' WHEN 'bytea' THEN 'Bytea'
+        WHEN 'bigint[]' THEN 'Array<BigInt>' ELSE a.atttypid::regtype::text END) x(t)
     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
         AND c.relname NOT LIKE E'\\\\_\\\\_%'
     ORDER BY c.relname, a.attnum";
@@ -139,6 +140,53 @@ fn up_down_up_makes_the_same_schema() {
     assert!(empty.iter().all(|line| line.contains("__diesel_schema_migrations")), "{empty:?}");
     connection.run_pending_migrations(source).unwrap();
     assert_eq!(lines!(connection, SQLITE_DUMP), first);
+}
+
+#[test]
+fn what_was_counted_of_quotas_is_kept_on_the_way_to_reservations_and_back() {
+    let database = TestDatabase::empty_postgres();
+    let connection = &mut postgres(&database);
+    let source = FileBasedMigrations::from_path(folder("postgres")).unwrap();
+    connection.run_pending_migrations(source.clone()).unwrap();
+    while connection.revert_last_migration(source.clone()).unwrap().to_string() != "20261124130000" {}
+    let slots = "INSERT INTO tenant_usage (tenant_id, month, slot, quota, share, used) VALUES
+        (1, 202611, 0, 100, 50, 20), (1, 202611, 1, 100, 50, 5), (1, 202612, 0, 100, 100, 1), (2, 202611, 0, 9, 9, 9)";
+    connection.batch_execute(slots).unwrap();
+    // A server of the release before is counting.
+    let (mut other, mut watcher) = (postgres(&database), postgres(&database));
+    other
+        .batch_execute(
+            "BEGIN; UPDATE tenant_usage SET used = used + 7 WHERE tenant_id = 1 AND month = 202611 AND slot = 1",
+        )
+        .unwrap();
+    let waits = "SELECT count(*)::text AS line FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    std::thread::scope(|scope| {
+        let migrating = scope.spawn(|| connection.run_pending_migrations(source.clone()).map(|_| ()).unwrap());
+        while lines!(&mut watcher, waits) == ["0"] {
+            std::thread::yield_now();
+        }
+        other.batch_execute("COMMIT").unwrap();
+        migrating.join().unwrap();
+    });
+    let all = "SELECT concat_ws(' ', tenant_id, month, writer_id, share, used) AS line FROM tenant_usage ORDER BY 1";
+    assert_eq!(lines!(connection, all), ["1 202611 0 32 32", "1 202612 0 1 1", "2 202611 0 9 9"]);
+    let reservations = "INSERT INTO tenant_usage (tenant_id, month, writer_id, share, used) VALUES (1, 202611, 7, 30, 4);
+        INSERT INTO quota_log (writer_id, month, tenant_ids, events) VALUES (7, 202611, '{1,3}', '{6,8}'), (7, 202611, '{1}', '{1}')";
+    connection.batch_execute(reservations).unwrap();
+    other.batch_execute("BEGIN; INSERT INTO quota_log VALUES (7, 202611, '{1}', '{9}')").unwrap();
+    std::thread::scope(|scope| {
+        let reverting = scope.spawn(|| _ = connection.revert_last_migration(source.clone()).unwrap());
+        while lines!(&mut watcher, waits) == ["0"] {
+            std::thread::yield_now();
+        }
+        other.batch_execute("COMMIT").unwrap();
+        reverting.join().unwrap();
+    });
+    let all = "SELECT concat_ws(' ', tenant_id, month, slot, quota, share, used) AS line FROM tenant_usage ORDER BY 1";
+    assert_eq!(lines!(connection, all), ["1 202611 0 52 52 52", "1 202612 0 1 1 1", "2 202611 0 9 9 9"]);
+    let minimum = "SELECT minimum_version AS line FROM schema_compatibility";
+    assert_eq!(lines!(connection, minimum), ["20261124110000"]);
 }
 
 #[test]

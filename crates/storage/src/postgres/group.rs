@@ -7,8 +7,8 @@ use mercurio_domain::store::Submission;
 
 use super::events::{self, Way};
 use super::{PostgresStore, quota};
-use crate::error::{Failed, Failure, Fault};
-use crate::transaction::{self, Work};
+use crate::error::{Failure, Fault};
+use crate::transaction::Work;
 use crate::verdicts::{Candidate, Candidates};
 
 /// What is to be written, and what came of the tries so far.
@@ -30,8 +30,13 @@ impl<'a> Writing<'a> {
         let suspects = store.recent.seen(whole.rows().iter().map(Candidate::key));
         let suspected = suspects.iter().filter(|suspected| **suspected).count();
         store.counts.suspects.fetch_add(suspected as u64, Ordering::Relaxed);
-        let draw = quota::Draw::of(group, &store.short);
+        let draw = quota::Draw::of(group, &store.quotas);
         Self { store, group, whole, suspects, draw, copies: true, is_first: true }
+    }
+
+    /// It was stored, and committed.
+    pub(super) fn stored(self) {
+        self.draw.stored();
     }
 
     /// For each of the candidates, who are among the whole group's, what is suspected of it there. It must not be asked anew: a row
@@ -59,9 +64,9 @@ impl<'a> Work<PgConnection> for Writing<'a> {
     /// The candidates that fit into their quotas, where not all do, and those that were stored.
     type Output = (Option<Candidates<'a>>, Vec<Candidate<'a>>);
 
-    fn begin(&mut self, connection: &mut PgConnection) -> Result<(), Failure> {
+    fn begin(&mut self, connection: &mut PgConnection, number: u64) -> Result<(), Failure> {
         let certain = certain(self.whole, &self.suspects, self.copies);
-        let begun = self.draw.begin(connection, certain);
+        let begun = self.draw.begin(connection, number, certain);
         if let Err(Failure::Sorted(Fault::QuotaMoved, _)) = begun {
             self.count_fallback();
         }
@@ -72,12 +77,7 @@ impl<'a> Work<PgConnection> for Writing<'a> {
         if !std::mem::take(&mut self.is_first) {
             self.count_fallback();
         }
-        // By a connection that reads: those that write may all be waiting for just this.
-        self.draw.ease(|ease, accounts| {
-            let eased = transaction::write(&self.store.readers, |reader| quota::ease(reader, ease, accounts));
-            eased.map_err(|Failed { fault, reason }| Failure::Sorted(fault, reason))
-        })?;
-        let refused = self.draw.admit(connection, certain(self.whole, &self.suspects, self.copies))?;
+        let refused = self.draw.admit(connection)?;
         let admitted = if refused.is_empty() { None } else { Some(Candidates::of(self.group, &refused)) };
         let candidates = admitted.as_ref().unwrap_or(self.whole);
         let fewer_suspects = admitted.as_ref().map(|admitted| self.suspects_of(admitted));

@@ -43,7 +43,7 @@ pub(crate) struct PostgresStore {
     writers: Pool<PgConnection>,
     days: events::Days,
     recent: recent::RecentKeys,
-    short: quota::Short,
+    quotas: quota::Known,
     wall: wall::Wall,
     counts: Counts,
     conninfo: String,
@@ -104,7 +104,7 @@ fn database_fault(kind: &DatabaseErrorKind, error: &dyn diesel::result::Database
 
 /// Parts of messages, and what they mean. (PostgreSQL's manual, appendix A; the texts are those of its sources.)
 const MESSAGES: [(&str, Fault); 26] = [
-    (quota::NO_SLOT, Fault::QuotaMoved),
+    (quota::NOT_FREE, Fault::QuotaMoved),
     // 40P01, 40001, 55P03
     ("deadlock detected", Fault::Conflict),
     ("could not serialize access", Fault::Conflict),
@@ -141,9 +141,14 @@ const MESSAGES: [(&str, Fault); 26] = [
 /// workspace's events and sort them than go down the index (docs/adr/0002-keys-first-tables.md, "Pages").
 pub(super) const READER: &str = "SET random_page_cost = 1.1";
 
-/// For connections that write. Their statements have one good plan whatever the parameters, and making one anew costs as much as
-/// carrying it out: PostgreSQL would for those with arrays.
-const WRITER: &str = "SET plan_cache_mode = force_generic_plan";
+/// For connections that write.
+/// - Their statements have one good plan whatever the parameters, and making one anew costs as much as carrying it out: PostgreSQL would
+///   for those with arrays.
+/// - Quotas are exact where a statement sees what was committed before it.
+/// - A server that is cut off holds its locks until PostgreSQL notices, which else takes hours. Nobody thinks for so long within a
+///   transaction.
+const WRITER: &str = "SET plan_cache_mode = force_generic_plan; SET default_transaction_isolation = 'read committed';
+    SET idle_in_transaction_session_timeout = 10000";
 
 /// Takes about 1 MiB on the database's disk, and a commit, and leaves nothing: a disk that is full still has room in pages that were
 /// begun, and answers whatever is only asked.
@@ -176,7 +181,7 @@ impl PostgresStore {
             writers: pool(options.max_write_connections, options.write_timeout, WRITER, Some(quota::PREPARE)),
             days: events::Days::default(),
             recent: recent::RecentKeys::default(),
-            short: quota::Short::default(),
+            quotas: quota::Known::default(),
             wall: wall::Wall::default(),
             counts: Counts::default(),
             conninfo: conninfo.to_owned(),
@@ -249,6 +254,7 @@ impl EventWriter for PostgresStore {
         let received_at = group.iter().map(|submission| submission.received_at);
         let mut writing = group::Writing::of(self, group, &whole);
         let (admitted, fresh) = self.append_at(received_at, &mut writing)?;
+        writing.stored();
         let candidates = admitted.as_ref().unwrap_or(&whole);
         self.counts.groups.fetch_add(1, Ordering::Relaxed);
         self.recent.remember(candidates.rows().iter().map(Candidate::key));

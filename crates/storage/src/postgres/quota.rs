@@ -1,94 +1,126 @@
 //! Monthly quotas in PostgreSQL: counted in the transaction of the events, exact, and without a row for which all writers wait.
 //!
-//! A tenant's month has one or several *slots*, rows of `tenant_usage`, each with a share of the quota. There are two ways to take
-//! events from a quota, and steps between them:
-//! - the fast one, a statement for all accounts of a group, takes from slots that have room and that nobody holds. It never waits.
-//!   It comes first, for all rows that will be stored if the try does not fail, and so an account that finds no such slot has cost
-//!   next to nothing. For a group with one account it begins the transaction, in the same round trip. Of which rows it can't be known
-//!   whether they will be stored, it takes last;
-//! - where an account has no slots yet, the first ones are made, for all of a group at once in a short transaction;
-//! - where a slot has room and is held, it is waited for in a short transaction that holds nothing else. Where none has, or that did
-//!   not help, and there is plenty, what is left is spread anew in another one. Then the fast way is tried again;
-//! - the sure one, in the tries that follow, locks all slots of those accounts before anything else, and so knows what is used. It
-//!   refuses what does not fit, and spreads what is left over the slots.
+//! What a *writer*, that is whoever stores one group of events after the other, may count is *reserved* for it beforehand: a part of what
+//! is left of an account, a tenant's month. It knows how much, and so a group costs one row, in `quota_log`, that says what it counts of all
+//! its accounts. That row is written together with `BEGIN`, before anything else, for all events that will be stored if the try does not
+//! fail; of which it can't be known whether they will be stored, a second one is written last. Now and then the rows are added up.
 //!
-//! No deadlock comes of it. The fast way waits for no lock. The sure way takes its locks before any others, in the order of accounts
-//! and slots.
+//! What is reserved can be taken back, also from a writer that is dead: a group that counts locks its writer's row and finds there that
+//! nothing changed without its knowing, its *epoch* is the same; whoever takes back locks that row too, waits for that group by it, and
+//! raises the epoch.
+//!
+//! Of an account of which too little is left to reserve parts of it, each group locks the account's own row, before anything else, takes
+//! back whatever is reserved, and so knows what is used. It refuses what does not fit, and counts in that row.
+//!
+//! No deadlock comes of it: accounts are locked first, in their order, then writers, in theirs, and then what the events need. What comes
+//! out of this order, counting from what is reserved, waits for nobody.
 //!
 //! An account that was found short is remembered. From then on each of its groups looks first, without a lock, what is used and
 //! which keys are taken, and refuses what can't fit: what is used never shrinks, and so no lock is needed to say no.
 
-mod ease;
-mod slots;
-mod take;
+mod reserve;
+mod rows;
+mod writer;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use diesel::connection::SimpleConnection;
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 use mercurio_domain::limits::Month;
 use mercurio_domain::store::{Account, Refused, Submission};
 use mercurio_domain::{EventKey, TenantId};
 use uuid::Uuid;
 
-pub(super) use ease::{Ease, ease};
-use slots::Slots;
-use take::Take;
-pub(super) use take::{NO_SLOT, PREPARE};
+pub(super) use reserve::forget;
+pub(super) use writer::{NOT_FREE, PREPARE};
+use writer::{Seat, Writer, Writers};
 
-use super::schema::{event_keys, events, tenant_usage};
+use super::schema::{event_keys, events};
 use crate::error::{Failure, Fault};
 use crate::pool::Driver;
 use crate::rows::Micros;
 use crate::transaction;
 use crate::verdicts::Candidate;
 
-/// How often the fast way is tried: at first, after slots were made or waited for, after what is left was spread, and once more.
-const MAX_FAST_TRIES: u32 = 4;
+/// How often writers' reservations are tried. From then on a try fails for nobody's doing.
+const MAX_RESERVED_TRIES: u32 = 4;
 
-/// The accounts of this process that were found short, so that their next groups are looked at first.
+/// How little is left of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Scarcity {
+    /// Too little to reserve parts of it that are enough for a group with so many events.
+    Scarce(u64),
+    /// Something was refused.
+    Short,
+}
+
+/// What is known about all writers of this process.
 #[derive(Debug, Default)]
-pub(super) struct Short(Mutex<HashSet<Account>>);
+pub(super) struct Known {
+    writers: Mutex<Writers>,
+    scarce: Mutex<HashMap<Account, Scarcity>>,
+}
 
-impl Short {
-    fn note(&self, account: Account) {
-        let mut short = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Its limit may have been another, and what is two months old comes no more.
-        short.retain(|known| known.key() != account.key() && known.month.number() + 100 > account.month.number());
-        short.insert(account);
+impl Known {
+    fn take_writer(&self, connection: u64) -> Writer {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner).take(connection)
     }
 
-    fn has(&self, account: &Account) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(account)
+    fn put_back(&self, writer: Writer) {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner).put_back(writer);
+    }
+
+    fn note(&self, account: Account, scarcity: Scarcity) {
+        let mut scarce = self.scarce.lock().unwrap_or_else(PoisonError::into_inner);
+        match scarce.get(&account) {
+            Some(known) if *known == scarcity || *known == Scarcity::Short => return,
+            Some(_) => {}
+            // Its limit may have been another, and of months before the last one nothing comes any more.
+            None => scarce.retain(|known, _| {
+                known.key() != account.key() && known.month.renews_at() >= account.month.begins_at()
+            }),
+        }
+        scarce.insert(account, scarcity);
+    }
+
+    fn forget(&self, accounts: &[Account]) {
+        let mut scarce = self.scarce.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.iter().for_each(|account| _ = scarce.remove(account));
+    }
+
+    fn scarcity(&self, account: &Account) -> Option<Scarcity> {
+        self.scarce.lock().unwrap_or_else(PoisonError::into_inner).get(account).copied()
     }
 }
 
-/// What a group takes from its tenants' quotas, over all tries of its transaction.
+/// What a group counts of its tenants' quotas, over all tries of its transaction.
 pub(super) struct Draw<'a> {
     group: &'a [Submission],
     /// Sorted. Empty for nearly all groups, which then cost nothing here.
     accounts: Vec<Account>,
     /// For each submission the place of its account among those.
     places: Vec<Option<usize>>,
-    short: &'a Short,
+    known: &'a Known,
+    /// Who stores the group, where it has accounts and was begun.
+    writer: Option<Writer>,
     tries: u32,
-    /// What this try has taken in the fast way, before anything was written.
-    taken: BTreeMap<Account, u64>,
-    /// The accounts that had no slot for what the fast way wanted.
-    lacking: BTreeMap<Account, u64>,
-    /// The accounts that lacked one before, and what was done about it.
-    eased: BTreeMap<Account, Ease>,
-    /// The accounts to take from in the sure way, and how much the fast one wanted.
-    sure: BTreeMap<Account, u64>,
-    /// The accounts whose slots this try has locked.
-    locked: Vec<(Account, Slots)>,
+    /// What the tries so far wanted to be reserved.
+    needs: BTreeMap<Account, u64>,
+    /// What this try will store if it does not fail, of the accounts of which it is reserved.
+    certain: BTreeMap<Account, u64>,
+    /// What this try has counted of what is reserved.
+    counted: BTreeMap<Account, u64>,
+    /// The accounts of which nothing is reserved, and what is certain of them.
+    scarce: BTreeMap<Account, u64>,
+    /// Those among them that had no row.
+    missing: Vec<Account>,
+    /// The scarce ones that this try has locked, and what is used of them.
+    locked: BTreeMap<Account, u64>,
 }
 
 impl<'a> Draw<'a> {
-    pub(super) fn of(group: &'a [Submission], short: &'a Short) -> Self {
+    pub(super) fn of(group: &'a [Submission], known: &'a Known) -> Self {
         let accounts = Account::of_group(group);
         let place = |submission| Account::place(&accounts, submission);
         let places = if accounts.is_empty() { Vec::new() } else { group.iter().map(place).collect() };
@@ -96,138 +128,166 @@ impl<'a> Draw<'a> {
             group,
             accounts,
             places,
-            short,
+            known,
+            writer: None,
             tries: 0,
-            taken: BTreeMap::new(),
-            lacking: BTreeMap::new(),
-            eased: BTreeMap::new(),
-            sure: BTreeMap::new(),
-            locked: Vec::new(),
+            needs: BTreeMap::new(),
+            certain: BTreeMap::new(),
+            counted: BTreeMap::new(),
+            scarce: BTreeMap::new(),
+            missing: Vec::new(),
+            locked: BTreeMap::new(),
         }
     }
 
-    /// Begins a try; the first one of a group with one account by taking what `certain` needs, the rows that will be stored if the
-    /// try does not fail.
+    /// Begins a try, where it can with counting what `certain` needs: the rows that will be stored if the try does not fail.
     ///
     /// # Errors
-    /// [`Fault::QuotaMoved`] where an account can't be taken from in the fast way. There is no transaction then.
+    /// [`Fault::QuotaMoved`] where others changed what is reserved. There is no transaction then.
     pub(super) fn begin(
         &mut self,
         connection: &mut PgConnection,
+        number: u64,
         certain: impl Iterator<Item = Candidate<'a>>,
     ) -> Result<(), Failure> {
-        self.taken.clear();
-        self.locked.clear();
-        self.tries += 1;
-        let begins_by_taking = self.tries == 1 && self.accounts.len() == 1 && !self.short.has(&self.accounts[0]);
-        let wanted = if begins_by_taking { self.count(certain) } else { BTreeMap::new() };
-        let Some((account, events)) = wanted.first_key_value() else {
+        if self.accounts.is_empty() {
             return transaction::begin(connection, PgConnection::BEGIN);
-        };
-        let begin = take::begin(account, *events);
+        }
+        // A try by another connection is another writer's. What the one before did was rolled back.
+        if let Some(other) = self.writer.take_if(|writer| !writer.is_of(number)) {
+            self.known.put_back(other);
+        }
+        self.tries += 1;
+        self.counted.clear();
+        self.locked.clear();
+        self.certain = self.count(certain);
+        let seat = self.prepare(connection, number)?;
+        if !self.scarce.is_empty() || self.certain.is_empty() {
+            return transaction::begin(connection, PgConnection::BEGIN);
+        }
+        let begin = format!("BEGIN{}", Writer::counting(seat, &self.certain));
         let begun = match transaction::begin(connection, &begin) {
-            Err(failure) if failure.to_string().contains(take::NOT_PREPARED) => {
+            Err(failure) if failure.to_string().contains(writer::NOT_PREPARED) => {
                 // It is as old as the schema, or older.
-                connection.batch_execute(take::PREPARE)?;
+                connection.batch_execute(PREPARE)?;
                 transaction::begin(connection, &begin)
             }
             begun => begun,
         };
-        match begun {
-            Ok(()) => self.taken = wanted,
-            Err(failure) if failure.to_string().contains(take::NO_SLOT) => {
-                self.lacking = wanted;
-                return Err(moved());
-            }
-            Err(failure) => return Err(failure),
-        }
+        begun.map_err(|failure| self.moved_away(failure))?;
+        self.counted = std::mem::take(&mut self.certain);
         Ok(())
     }
 
-    /// Eases the way of accounts that lacked a slot, by all ways in turn until one helps. Where none does, the sure way is left. `ease`
-    /// does it in a transaction of its own, or slots would be held for as long as the events take, and every other writer of the account
-    /// would lack one too, one behind the other, for ever; it returns the accounts that it helped.
-    pub(super) fn ease(
-        &mut self,
-        mut ease: impl FnMut(Ease, &BTreeMap<Account, u64>) -> Result<Vec<Account>, Failure>,
-    ) -> Result<(), Failure> {
-        let mut lacking = std::mem::take(&mut self.lacking);
-        for way in [Ease::Make, Ease::Wait, Ease::Spread] {
-            let is_new = |account: &Account| self.eased.get(account).is_none_or(|tried| *tried < way);
-            let chosen: BTreeMap<Account, u64> = lacking
-                .iter()
-                .filter(|(account, _)| is_new(account))
-                .map(|(account, events)| (*account, *events))
-                .collect();
-            self.eased.extend(chosen.keys().map(|account| (*account, way)));
-            // What nobody has yet can be made for all at once. Whoever waits for others holds no more than one.
-            let turns: Vec<BTreeMap<Account, u64>> = match way {
-                Ease::Make if chosen.is_empty() => Vec::new(),
-                Ease::Make => vec![chosen],
-                Ease::Wait | Ease::Spread => chosen.into_iter().map(|one| BTreeMap::from([one])).collect(),
-            };
-            for accounts in turns {
-                for eased in ease(way, &accounts)? {
-                    lacking.remove(&eased);
+    /// Sees to it that what is certain is reserved, but for the accounts that are scarce or looked at.
+    fn prepare(&mut self, connection: &mut PgConnection, number: u64) -> Result<Seat, Failure> {
+        for account in &self.accounts {
+            let is_reserved = match self.known.scarcity(account) {
+                None => true,
+                // There may still be enough for a group that is much smaller.
+                Some(Scarcity::Scarce(events)) => {
+                    let wanted = self.certain.get(account).max(self.needs.get(account));
+                    wanted.is_none_or(|wanted| *wanted <= events / 2)
                 }
+                // Looked at first. If it is still here after that, there is something left.
+                Some(Scarcity::Short) => {
+                    let is_looked_at = !self.needs.contains_key(account);
+                    is_looked_at.then(|| self.certain.remove(account));
+                    is_looked_at
+                }
+            };
+            if !is_reserved || self.tries > MAX_RESERVED_TRIES {
+                self.scarce.entry(*account).or_insert(0);
             }
         }
-        self.sure.extend(lacking);
-        Ok(())
+        for (account, events) in &self.certain {
+            let need = self.needs.entry(*account).or_default();
+            *need = (*need).max(*events);
+        }
+        self.needs.retain(|account, _| !self.scarce.contains_key(account));
+        if !self.missing.is_empty() {
+            let missing = std::mem::take(&mut self.missing);
+            // The counts were forgotten, and with them how little was left.
+            self.known.forget(&missing);
+            rows::make(connection, &missing)?;
+        }
+        let writer = self.writer.get_or_insert_with(|| self.known.take_writer(number));
+        for account in reserve::prepare(connection, writer, &self.needs)? {
+            let needed = self.needs.remove(&account).unwrap_or_default();
+            self.known.note(account, Scarcity::Scarce(needed));
+            self.scarce.insert(account, 0);
+        }
+        for (account, events) in &mut self.scarce {
+            *events = self.certain.remove(account).unwrap_or(0);
+        }
+        self.seat()
+    }
+
+    fn seat(&self) -> Result<Seat, Failure> {
+        self.writer.as_ref().and_then(|writer| writer.seat).ok_or_else(moved)
     }
 
     /// Finds the submissions that do not fit. Those that are not found here fit, or the try fails.
     ///
     /// # Errors
     /// [`Fault::QuotaMoved`] where another way must be taken.
-    pub(super) fn admit(
-        &mut self,
-        connection: &mut PgConnection,
-        certain: impl Iterator<Item = Candidate<'a>>,
-    ) -> Result<Refused, Failure> {
+    pub(super) fn admit(&mut self, connection: &mut PgConnection) -> Result<Refused, Failure> {
         if self.accounts.is_empty() {
             return Ok(Refused::default());
         }
-        if self.tries > MAX_FAST_TRIES {
-            // From then on a try fails for nobody's shares.
-            self.accounts.iter().for_each(|account| _ = self.sure.entry(*account).or_insert(0));
-        }
         let mut used = Vec::new();
         for account in &self.accounts {
-            if self.sure.contains_key(account) || self.taken.contains_key(account) || !self.short.has(account) {
+            let is_settled = self.scarce.contains_key(account) || self.counted.contains_key(account);
+            if is_settled || self.known.scarcity(account) != Some(Scarcity::Short) {
                 continue;
             }
-            match counted_in(connection, account.tenant_id, account.month)? {
+            // What is certain of it may be refused.
+            self.certain.remove(account);
+            match rows::used(connection, account.tenant_id, account.month)? {
                 Some(counted) => used.push((*account, counted)),
-                None => _ = self.sure.insert(*account, 0),
+                None => {
+                    self.missing.push(*account);
+                    self.scarce.insert(*account, 0);
+                    return Err(moved());
+                }
             }
         }
-        if !self.sure.is_empty() && !self.taken.is_empty() {
-            // Whoever waits for slots holds none.
-            return Err(moved());
-        }
-        for (account, wanted) in &self.sure {
-            let slots = Slots::lock(connection, account)?;
-            if account.limit.saturating_sub(slots.used()) < *wanted {
-                self.short.note(*account);
+        let seat = self.seat()?;
+        if !self.scarce.is_empty() {
+            let scarce: Vec<Account> = self.scarce.keys().copied().collect();
+            let missing = rows::lock(connection, &scarce)?;
+            if !missing.is_empty() {
+                self.missing = missing;
+                return Err(moved());
             }
-            used.push((*account, slots.used()));
-            self.locked.push((*account, slots));
+            let closed = reserve::close(connection, seat, &scarce, false)?;
+            if !closed.is_own_unchanged {
+                // It matters where something else is counted from what is reserved.
+                self.writer.iter_mut().for_each(Writer::distrust);
+            }
+            self.locked = closed.used;
+            for (account, counted) in &self.locked {
+                if account.limit.saturating_sub(*counted) < self.scarce[account] {
+                    // Also where they are duplicates all: others of it will be, too.
+                    self.known.note(*account, Scarcity::Short);
+                }
+                used.push((*account, *counted));
+            }
         }
         used.sort_unstable();
         let refused = self.refuse(connection, &used)?;
-        if self.taken.is_empty() {
-            // After those that are waited for. What is certain of accounts that were looked at may have been refused.
-            let mut wanted = self.count(certain);
-            wanted.retain(|account, _| used.binary_search_by_key(account, |(account, _)| *account).is_err());
-            self.taken.clone_from(&wanted);
-            self.take_fast(connection, wanted)?;
+        if self.scarce.keys().any(|account| !self.locked.contains_key(account)) {
+            return Err(moved());
         }
+        // After those that are waited for.
+        let certain = std::mem::take(&mut self.certain);
+        self.count_reserved(connection, &certain)?;
         Ok(refused)
     }
 
-    /// Finds those that do not fit into what is left where so much of the accounts is used.
-    fn refuse(&self, connection: &mut PgConnection, used: &[(Account, u64)]) -> Result<Refused, Failure> {
+    /// Finds those that do not fit into what is left where so much of the accounts is used. Accounts that were only looked at, and of which
+    /// something new fits, are scarce from then on.
+    fn refuse(&mut self, connection: &mut PgConnection, used: &[(Account, u64)]) -> Result<Refused, Failure> {
         if used.is_empty() {
             return Ok(Refused::default());
         }
@@ -235,16 +295,22 @@ impl<'a> Draw<'a> {
         let taken = taken(connection, self.group, used)?;
         let refused = Refused::of(self.group, used, |tenant_id, key| taken.contains(&(tenant_id, key)));
         for (index, place) in self.places.iter().enumerate() {
-            if refused.get(index).is_some()
-                && let Some(place) = place
+            let Some(account) = place.map(|place| self.accounts[place]) else { continue };
+            if refused.get(index).is_some() {
+                self.known.note(account, Scarcity::Short);
+            } else if !self.locked.contains_key(&account)
+                && used.binary_search_by_key(&account, |(account, _)| *account).is_ok()
             {
-                self.short.note(self.accounts[*place]);
+                let keys = self.group[index].events.iter().map(|event| (account.tenant_id, event.key()));
+                if keys.into_iter().any(|key| !taken.contains(&key)) {
+                    self.scarce.entry(account).or_insert(0);
+                }
             }
         }
         Ok(refused)
     }
 
-    /// Counts `fresh`, as far as it was not taken before: the last thing before the commit.
+    /// Counts `fresh`, as far as it was not counted before: the last thing before the commit.
     ///
     /// # Errors
     /// [`Fault::QuotaMoved`] where another way must be taken.
@@ -253,41 +319,74 @@ impl<'a> Draw<'a> {
             return Ok(());
         }
         let mut wanted = self.count(fresh.iter().copied());
-        for (account, taken) in &self.taken {
-            // All that was taken for is fresh, or there was an error.
-            wanted.entry(*account).and_modify(|events| *events = events.saturating_sub(*taken));
-        }
-        wanted.retain(|_, events| *events > 0);
-        for (account, slots) in &mut self.locked {
+        for (account, used) in &self.locked {
             let Some(events) = wanted.remove(account) else { continue };
-            if !slots.take(account, events) {
+            if used + events > account.limit {
                 // Keys that were taken when it was admitted are free now: it is looked at again.
                 return Err(moved());
             }
-            slots.store(connection, account)?;
+            rows::count(connection, account, events)?;
         }
-        self.take_fast(connection, wanted)
+        let mut is_lacking = false;
+        for (account, events) in &wanted {
+            if *events > self.writer.as_ref().map_or(0, |writer| writer.left(account)) {
+                self.needs.insert(*account, *events);
+                is_lacking = true;
+            }
+        }
+        if is_lacking {
+            return Err(moved());
+        }
+        for (account, counted) in &self.counted {
+            // All that was counted is fresh, or there was an error.
+            wanted.entry(*account).and_modify(|events| *events = events.saturating_sub(*counted));
+        }
+        wanted.retain(|_, events| *events > 0);
+        self.count_reserved(connection, &wanted)
     }
 
-    /// Takes from all of them in the fast way, or fails.
-    fn take_fast(&mut self, connection: &mut PgConnection, mut wanted: BTreeMap<Account, u64>) -> Result<(), Failure> {
-        if wanted.is_empty() {
+    /// The group was stored: what was counted is gone from what is reserved.
+    pub(super) fn stored(mut self) {
+        if let Some(mut writer) = self.writer.take() {
+            if !self.counted.is_empty() {
+                writer.counted(&self.counted);
+            }
+            self.locked.keys().for_each(|account| writer.give_back(account));
+            self.known.put_back(writer);
+        }
+    }
+
+    /// Counts from what is reserved. Waits for nobody.
+    fn count_reserved(
+        &mut self,
+        connection: &mut PgConnection,
+        events: &BTreeMap<Account, u64>,
+    ) -> Result<(), Failure> {
+        if events.is_empty() {
             return Ok(());
         }
-        let took: HashSet<(i64, i64)> = Take::of(&wanted).get_results(connection)?.into_iter().collect();
-        wanted.retain(|account, _| !took.contains(&slots::key(account)));
-        if wanted.is_empty() {
-            return Ok(());
+        let seat = self.seat()?;
+        let counting = Writer::counting(seat, events);
+        if let Err(error) = connection.batch_execute(counting.trim_start_matches("; ")) {
+            return Err(self.moved_away(error.into()));
         }
-        self.lacking = wanted;
-        Err(moved())
+        for (account, events) in events {
+            *self.counted.entry(*account).or_default() += events;
+        }
+        Ok(())
+    }
+
+    /// Where it failed since what is reserved was changed, the writer must look at it.
+    fn moved_away(&mut self, failure: Failure) -> Failure {
+        if failure.to_string().contains(NOT_FREE) {
+            self.writer.iter_mut().for_each(Writer::distrust);
+            return moved();
+        }
+        failure
     }
 
     /// The rows of each account that has any.
     fn count<'r>(&self, rows: impl Iterator<Item = Candidate<'r>>) -> BTreeMap<Account, u64> {
-        if self.accounts.is_empty() {
-            return BTreeMap::new();
-        }
         let mut counts = vec![0_u64; self.accounts.len()];
         for row in rows {
             if let Some(place) = self.places[row.submission()] {
@@ -298,28 +397,29 @@ impl<'a> Draw<'a> {
     }
 }
 
+impl Drop for Draw<'_> {
+    /// Whether the group was stored, and counted, is not known.
+    fn drop(&mut self) {
+        if let Some(mut writer) = self.writer.take() {
+            writer.distrust();
+            self.known.put_back(writer);
+        }
+    }
+}
+
 fn moved() -> Failure {
-    Failure::Sorted(Fault::QuotaMoved, "the shares of a quota must be spread anew".to_owned())
+    Failure::Sorted(Fault::QuotaMoved, "what is reserved of a quota has changed".to_owned())
 }
 
 /// What was counted of a tenant in a month, or where nothing was, what is stored of it.
 pub(super) fn used_in(connection: &mut PgConnection, tenant_id: TenantId, month: Month) -> Result<u64, Failure> {
-    match counted_in(connection, tenant_id, month)? {
+    match rows::used(connection, tenant_id, month)? {
         Some(counted) => Ok(counted),
         None => {
             let account = Account { tenant_id, month, limit: 0 };
             Ok(stored_in(connection, &[account])?.into_values().sum())
         }
     }
-}
-
-fn counted_in(connection: &mut PgConnection, tenant_id: TenantId, month: Month) -> Result<Option<u64>, Failure> {
-    let counted: Option<i64> = tenant_usage::table
-        .filter(tenant_usage::tenant_id.eq(tenant_id.0))
-        .filter(tenant_usage::month.eq(i64::from(month.number())))
-        .select(sql::<diesel::sql_types::Nullable<BigInt>>("sum(used)::bigint"))
-        .get_result(connection)?;
-    Ok(counted.map(i64::unsigned_abs))
 }
 
 /// The events that were received from each account's tenant in its month, if any. Reads the partitions of its days alone.
@@ -340,12 +440,6 @@ fn stored_in(connection: &mut PgConnection, accounts: &[Account]) -> Result<Hash
         stored.extend(counts.into_iter().map(|(id, count)| ((TenantId(id), month), count.unsigned_abs())));
     }
     Ok(stored)
-}
-
-/// Forgets what was counted of a tenant.
-pub(super) fn forget(connection: &mut PgConnection, tenant_id: TenantId) -> Result<(), Failure> {
-    diesel::delete(tenant_usage::table.filter(tenant_usage::tenant_id.eq(tenant_id.0))).execute(connection)?;
-    Ok(())
 }
 
 /// The keys of the group that are taken, of the tenants in `used`.

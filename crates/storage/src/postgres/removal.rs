@@ -291,8 +291,9 @@ pub(super) fn finish_deletion(
     if deleted.select(tenants::id).first::<i64>(connection).optional()?.is_none() {
         return Ok(None);
     }
-    diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id))).execute(connection)?;
+    // In the order in which limits are set, too.
     quota::forget(connection, tenant_id)?;
+    diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id))).execute(connection)?;
     let removed = tenant_deletions::table.filter(tenant_deletions::tenant_id.eq(id));
     let counts = removed.select((tenant_deletions::events, tenant_deletions::event_keys));
     let (events, event_keys) = counts.first::<(i64, i64)>(connection).optional()?.unwrap_or_default();

@@ -70,13 +70,30 @@ diesel::table! {
 }
 
 diesel::table! {
-    tenant_usage (tenant_id, month, slot) {
+    tenant_usage (tenant_id, month, writer_id) {
         tenant_id -> BigInt,
         month -> BigInt,
-        slot -> BigInt,
-        quota -> BigInt,
+        writer_id -> BigInt,
         share -> BigInt,
         used -> BigInt,
+    }
+}
+
+diesel::table! {
+    quota_writers (writer_id) {
+        writer_id -> BigInt,
+        owner -> Uuid,
+        epoch -> BigInt,
+        seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    quota_log (writer_id) {
+        writer_id -> BigInt,
+        month -> BigInt,
+        tenant_ids -> Array<BigInt>,
+        events -> Array<BigInt>,
     }
 }
 

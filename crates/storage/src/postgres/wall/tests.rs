@@ -96,7 +96,7 @@ fn the_policies_alone_hold_for_every_table_with_a_tenant() {
             "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};
              INSERT INTO tenant_limits SELECT id, 'events_burst', 5 FROM tenants;
              INSERT INTO tenant_deletions SELECT id, 5, 5 FROM tenants;
-             INSERT INTO tenant_usage SELECT id, 202611, 0, 5, 5, 0 FROM tenants"
+             INSERT INTO tenant_usage SELECT id, 202611, 0, 5, 5 FROM tenants"
         ))
         .unwrap();
     let mut counts = Vec::new();

@@ -1,0 +1,304 @@
+//! How a writer comes by what it counts from, each step in a short transaction.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use mercurio_domain::TenantId;
+use mercurio_domain::store::Account;
+use uuid::Uuid;
+
+use super::super::schema::{quota_writers, tenant_usage};
+use super::writer::{Seat, Writer};
+use super::{moved, rows};
+use crate::error::Failure;
+
+/// Of what is left, a writer gets as many parts as if so many more than those that have some wanted one too.
+const PARTS_KEPT: u64 = 3;
+
+/// Sees to it that the writer may count what is needed, and returns the accounts of which there is too little left to reserve any. Costs
+/// nothing where it may already.
+///
+/// # Errors
+/// [`Fault::QuotaMoved`](crate::error::Fault::QuotaMoved) where others were faster.
+pub(super) fn prepare(
+    connection: &mut PgConnection,
+    writer: &mut Writer,
+    needs: &BTreeMap<Account, u64>,
+) -> Result<Vec<Account>, Failure> {
+    let has_enough = |writer: &Writer| needs.iter().all(|(account, events)| writer.left(account) >= *events);
+    if writer.ready().is_some() && has_enough(writer) {
+        return Ok(Vec::new());
+    }
+    let scarce = look_after(connection, writer, needs);
+    if scarce.is_err() {
+        // What was committed of it is not known.
+        writer.distrust();
+    }
+    scarce
+}
+
+fn look_after(
+    connection: &mut PgConnection,
+    writer: &mut Writer,
+    needs: &BTreeMap<Account, u64>,
+) -> Result<Vec<Account>, Failure> {
+    let seat = match writer.ready() {
+        Some(seat) => seat,
+        None => {
+            let seat = connection.transaction(|connection| sit(connection, writer.seat))?;
+            writer.seated(seat);
+            seat
+        }
+    };
+    let is_lacking = |(account, events): &(&Account, &u64)| writer.left(account) < **events;
+    let lacking: BTreeMap<Account, u64> =
+        needs.iter().filter(is_lacking).map(|(account, events)| (*account, *events)).collect();
+    if lacking.is_empty() {
+        return Ok(Vec::new());
+    }
+    let short = match reserve(connection, writer, seat, &lacking)? {
+        Ok(short) => short,
+        Err(missing) => {
+            rows::make(connection, &missing)?;
+            reserve(connection, writer, seat, &lacking)?.map_err(|_| moved())?
+        }
+    };
+    let mut scarce = Vec::new();
+    for account in short {
+        if !call_in(connection, writer, seat, account, lacking[&account])? {
+            scarce.push(account);
+        }
+    }
+    Ok(scarce)
+}
+
+/// Holds the seat, or takes another one, and adds up what was counted from it.
+fn sit(connection: &mut PgConnection, known: Option<Seat>) -> Result<Seat, Failure> {
+    use quota_writers::{epoch, owner, seen_at, table, writer_id};
+    let kept = match known {
+        Some(seat) => {
+            let row = table.filter(writer_id.eq(seat.id)).filter(owner.eq(seat.owner));
+            let found = row.select(epoch).for_no_key_update().first::<i64>(connection).optional()?;
+            found.map(|found| Seat { epoch: found, ..seat })
+        }
+        None => None,
+    };
+    let seat = match kept {
+        Some(seat) => seat,
+        None => another(connection)?,
+    };
+    add_up(connection, seat.id)?;
+    diesel::update(table.find(seat.id)).set(seen_at.eq(diesel::dsl::now)).execute(connection)?;
+    Ok(seat)
+}
+
+/// The seat of a writer that has long been silent, with what is reserved for it, or a new one.
+fn another(connection: &mut PgConnection) -> Result<Seat, Failure> {
+    #[derive(QueryableByName)]
+    struct Taken {
+        #[diesel(sql_type = BigInt)]
+        writer_id: i64,
+        #[diesel(sql_type = BigInt)]
+        epoch: i64,
+    }
+    let owner = Uuid::new_v4();
+    let mut take = |sql: &str| {
+        diesel::sql_query(sql).bind::<diesel::sql_types::Uuid, _>(owner).get_result::<Taken>(connection).optional()
+    };
+    let silent = take(
+        "UPDATE quota_writers SET owner = $1, epoch = epoch + 1 WHERE writer_id = (
+             SELECT writer_id FROM quota_writers WHERE seen_at < now() - interval '5 minutes'
+             ORDER BY writer_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+         RETURNING writer_id, epoch",
+    )?;
+    // The numbers may begin anew, where the schema was taken back and came again.
+    let new = "INSERT INTO quota_writers (owner, epoch, seen_at) VALUES ($1, (random() * 1e15)::bigint, now())
+               RETURNING writer_id, epoch";
+    let taken = match silent {
+        Some(silent) => silent,
+        None => take(new)?.ok_or_else(moved)?,
+    };
+    Ok(Seat { id: taken.writer_id, owner, epoch: taken.epoch })
+}
+
+/// Holds the writer's row, and tells whether nothing that is reserved for it changed.
+fn hold(connection: &mut PgConnection, seat: Seat) -> Result<bool, Failure> {
+    use quota_writers::{epoch, table};
+    let held = table.find(seat.id).select(epoch).for_no_key_update().first::<i64>(connection).optional()?;
+    Ok(held == Some(seat.epoch))
+}
+
+/// Holds another writer's row, and makes it look before it counts again. Waits for the group that it is storing.
+fn call(connection: &mut PgConnection, writer: i64) -> Result<(), Failure> {
+    use quota_writers::{epoch, table};
+    diesel::update(table.find(writer)).set(epoch.eq(epoch + 1)).execute(connection)?;
+    Ok(())
+}
+
+/// Adds up what a writer has counted, whose row is held. What was counted of accounts that are gone goes with them. What was stored is
+/// counted, even where a database that was restored has lost of what.
+fn add_up(connection: &mut PgConnection, writer: i64) -> Result<(), Failure> {
+    diesel::sql_query(
+        "WITH log AS (DELETE FROM quota_log WHERE writer_id = $1 RETURNING month, tenant_ids, events),
+         counted AS (
+             SELECT entry.tenant_id, log.month, sum(entry.events)::bigint AS events
+             FROM log CROSS JOIN unnest(log.tenant_ids, log.events) AS entry (tenant_id, events) GROUP BY entry.tenant_id, log.month)
+         INSERT INTO tenant_usage AS usage (tenant_id, month, writer_id, share, used)
+         SELECT counted.tenant_id, counted.month, $1, counted.events, counted.events FROM counted
+         JOIN tenant_usage AS own ON own.tenant_id = counted.tenant_id AND own.month = counted.month AND own.writer_id = 0
+         ON CONFLICT (tenant_id, month, writer_id) DO UPDATE
+         SET used = usage.used + excluded.used, share = greatest(usage.share, usage.used + excluded.used)",
+    )
+    .bind::<BigInt, _>(writer)
+    .execute(connection)?;
+    Ok(())
+}
+
+/// A writer's part of what is left, where it is enough.
+fn part(left: u64, writers: u64, needed: u64) -> Option<u64> {
+    let part = left / (writers + PARTS_KEPT);
+    (part >= needed).then_some(part)
+}
+
+/// Reserves of each account what is needed or more. Returns those that have too little that is not reserved; or where some have no rows
+/// yet, those.
+fn reserve(
+    connection: &mut PgConnection,
+    writer: &mut Writer,
+    seat: Seat,
+    lacking: &BTreeMap<Account, u64>,
+) -> Result<Result<Vec<Account>, Vec<Account>>, Failure> {
+    let accounts: Vec<Account> = lacking.keys().copied().collect();
+    let reserved = connection.transaction(|connection| {
+        let missing = rows::lock(connection, &accounts)?;
+        if !missing.is_empty() {
+            return Ok(Err(missing));
+        }
+        if !hold(connection, seat)? {
+            return Err(moved());
+        }
+        let (mut shares, mut lefts, mut short) = (Vec::new(), Vec::new(), Vec::new());
+        for (account, rows) in rows::read(connection, &accounts)? {
+            let (mine, others): (Vec<&rows::Row>, Vec<&rows::Row>) =
+                rows.iter().partition(|row| row.writer_id == seat.id);
+            let (share, used) = mine.first().map_or((0, 0), |row| (row.share(), row.used()));
+            // What is left to it is given back and shared out with the rest.
+            let left = writer.left_of_any_limit(&account).unwrap_or(share.saturating_sub(used));
+            let counted = share.saturating_sub(left);
+            let taken: u64 = others.iter().map(|row| row.share()).sum::<u64>() + counted;
+            let free = account.limit.saturating_sub(taken);
+            let needed = lacking[&account];
+            if (needed..=free).contains(&left) {
+                // It had only forgotten.
+                lefts.push((account, left));
+                continue;
+            }
+            // Writers: all rows but the account's own, and this one.
+            let part = part(free, others.len() as u64, needed);
+            shares.push((account, counted + part.unwrap_or(0)));
+            lefts.push((account, part.unwrap_or(0)));
+            short.extend(part.is_none().then_some(account));
+        }
+        if !shares.is_empty() {
+            rows::reserve(connection, seat.id, &shares)?;
+        }
+        Ok::<_, Failure>(Ok((lefts, short)))
+    })?;
+    Ok(reserved.map(|(lefts, short)| {
+        lefts.iter().for_each(|(account, left)| writer.reserve(account, *left));
+        short
+    }))
+}
+
+/// Takes back what is reserved of the account, for whomever, and reserves anew. `false`: there is too little left.
+fn call_in(
+    connection: &mut PgConnection,
+    writer: &mut Writer,
+    seat: Seat,
+    account: Account,
+    needed: u64,
+) -> Result<bool, Failure> {
+    let part = connection.transaction(|connection| {
+        if !rows::lock(connection, &[account])?.is_empty() {
+            return Err(moved());
+        }
+        let closed = close(connection, seat, &[account], true)?;
+        if !closed.is_own_unchanged {
+            return Err(moved());
+        }
+        let used = closed.used[&account];
+        let rows = rows::read(connection, &[account])?.remove(&account).unwrap_or_default();
+        let mine = rows.iter().find(|row| row.writer_id == seat.id);
+        let others = rows.len() - usize::from(mine.is_some());
+        let part = part(account.limit.saturating_sub(used), others as u64, needed);
+        if let Some(part) = part {
+            rows::reserve(connection, seat.id, &[(account, mine.map_or(0, rows::Row::used) + part)])?;
+        }
+        Ok::<_, Failure>(part)
+    })?;
+    writer.reserve(&account, part.unwrap_or(0));
+    Ok(part.is_some())
+}
+
+/// What was found where all that is reserved was taken back.
+pub(super) struct Closed {
+    /// What is used of each account, exactly: as long as this transaction lasts, nobody else counts anything of them.
+    pub(super) used: BTreeMap<Account, u64>,
+    /// Whether nothing that is reserved for the writer itself was changed by others before, as far as it was looked at.
+    pub(super) is_own_unchanged: bool,
+}
+
+/// Takes back what is reserved of accounts whose own rows are held. Holds the writer's own row too, where `holds_own`.
+pub(super) fn close(
+    connection: &mut PgConnection,
+    own: Seat,
+    accounts: &[Account],
+    holds_own: bool,
+) -> Result<Closed, Failure> {
+    let mut rows = rows::read(connection, accounts)?;
+    let open = rows.values().flatten().filter(|row| row.is_open()).map(|row| row.writer_id);
+    let mut writers: Vec<i64> = open.chain(holds_own.then_some(own.id)).collect();
+    writers.sort_unstable();
+    writers.dedup();
+    let mut is_own_unchanged = true;
+    for writer in &writers {
+        let is_own = *writer == own.id;
+        let is_unchanged = is_own && hold(connection, own)?;
+        if !is_unchanged {
+            // Also its own seat: it may be somebody else's now.
+            call(connection, *writer)?;
+        }
+        is_own_unchanged &= is_unchanged || !is_own;
+        add_up(connection, *writer)?;
+    }
+    if !writers.is_empty() {
+        rows::take_back(connection, accounts)?;
+        rows = rows::read(connection, accounts)?;
+    }
+    let used = |(account, rows): (Account, Vec<rows::Row>)| (account, rows.iter().map(rows::Row::used).sum());
+    Ok(Closed { used: rows.into_iter().map(used).collect(), is_own_unchanged })
+}
+
+/// Forgets what was counted of a tenant, and makes the writers look that have something reserved of it.
+pub(in crate::postgres) fn forget(connection: &mut PgConnection, tenant_id: TenantId) -> Result<(), Failure> {
+    use tenant_usage::{month, share, table, used, writer_id};
+    let mine = tenant_usage::tenant_id.eq(tenant_id.0);
+    let own = table.filter(mine).filter(writer_id.eq(rows::NOBODY)).order(month).select(month);
+    own.for_no_key_update().load::<i64>(connection)?;
+    let open = table.filter(mine).filter(share.gt(used)).select(writer_id).distinct().order(writer_id);
+    let called = open.load::<i64>(connection)?;
+    for writer in &called {
+        call(connection, *writer)?;
+        add_up(connection, *writer)?;
+    }
+    let gone = diesel::delete(table.filter(mine)).returning((writer_id, share.gt(used)));
+    let gone: Vec<(i64, bool)> = gone.get_results(connection)?;
+    // Somebody began a month and reserved of it just now.
+    let is_unknown = gone.iter().any(|(writer, is_open)| *is_open && !called.contains(writer));
+    let left: i64 = table.filter(mine).filter(share.gt(used)).count().get_result(connection)?;
+    if is_unknown || left > 0 {
+        return Err(moved());
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! The rows of accounts in `tenant_usage`: one for the account itself, and one for each writer that has, or had, something reserved.
+//!
+//! Whoever holds the account's own row may reserve of it, or count in it. Whoever holds a writer's row in `quota_writers` may change the
+//! rows of its reservations. Locks are taken in this order: accounts, by tenant and month; then writers, by number.
+
+use std::collections::{BTreeMap, HashSet};
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt};
+use mercurio_domain::TenantId;
+use mercurio_domain::limits::Month;
+use mercurio_domain::store::Account;
+
+use super::super::schema::tenant_usage;
+use super::{signed, stored_in};
+use crate::error::Failure;
+
+/// The number that stands for no writer, in an account's own row.
+pub(super) const NOBODY: i64 = 0;
+
+/// A row: what a writer may count in all, and what was added up of it. In the account's own row both are the same.
+#[derive(Debug, Clone, Copy, QueryableByName)]
+pub(super) struct Row {
+    #[diesel(sql_type = BigInt)]
+    tenant_id: i64,
+    #[diesel(sql_type = BigInt)]
+    month: i64,
+    #[diesel(sql_type = BigInt)]
+    pub(super) writer_id: i64,
+    #[diesel(sql_type = BigInt)]
+    share: i64,
+    #[diesel(sql_type = BigInt)]
+    used: i64,
+}
+
+impl Row {
+    pub(super) fn share(&self) -> u64 {
+        self.share.unsigned_abs()
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.used.unsigned_abs()
+    }
+
+    /// Whether something of it may have been counted that was not added up, or may still be.
+    pub(super) fn is_open(&self) -> bool {
+        self.share > self.used
+    }
+}
+
+/// By what an account's rows are found.
+fn key(account: &Account) -> (i64, i64) {
+    (account.tenant_id.0, i64::from(account.month.number()))
+}
+
+/// Tenants and months, for `unnest`.
+fn columns(accounts: &[Account]) -> (Vec<i64>, Vec<i64>) {
+    accounts.iter().map(key).unzip()
+}
+
+/// Makes the own rows of those accounts that have none, in their order, with what is stored already. It waits for whoever is making one.
+/// Nothing must be locked meanwhile.
+pub(super) fn make(connection: &mut PgConnection, accounts: &[Account]) -> Result<(), Failure> {
+    use tenant_usage::{month, share, table, tenant_id, used, writer_id};
+    let row = |account: &Account, events: i64| {
+        let (tenant, number) = key(account);
+        (tenant_id.eq(tenant), month.eq(number), writer_id.eq(NOBODY), share.eq(events), used.eq(events))
+    };
+    connection.transaction(|connection| {
+        let made: HashSet<(i64, i64)> = diesel::insert_into(table)
+            .values(accounts.iter().map(|account| row(account, 0)).collect::<Vec<_>>())
+            .on_conflict_do_nothing()
+            .returning((tenant_id, month))
+            .get_results(connection)?
+            .into_iter()
+            .collect();
+        let made: Vec<Account> = accounts.iter().filter(|account| made.contains(&key(account))).copied().collect();
+        // Their quotas may have been set in the middle of the month.
+        for ((tenant, of), events) in stored_in(connection, &made)? {
+            let events = signed(events);
+            let row = table.find((tenant.0, i64::from(of.number()), NOBODY));
+            diesel::update(row).set((share.eq(events), used.eq(events))).execute(connection)?;
+        }
+        Ok(())
+    })
+}
+
+/// Locks the own rows of the accounts, which are sorted, in their order. Returns those that have none.
+pub(super) fn lock(connection: &mut PgConnection, accounts: &[Account]) -> Result<Vec<Account>, Failure> {
+    #[derive(QueryableByName)]
+    struct Key {
+        #[diesel(sql_type = BigInt)]
+        tenant_id: i64,
+        #[diesel(sql_type = BigInt)]
+        month: i64,
+    }
+    let (tenants, months) = columns(accounts);
+    let locked: Vec<Key> = diesel::sql_query(
+        "SELECT usage.tenant_id, usage.month FROM unnest($1, $2) AS wanted (tenant_id, month)
+         JOIN tenant_usage AS usage ON usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month AND usage.writer_id = 0
+         ORDER BY usage.tenant_id, usage.month FOR NO KEY UPDATE OF usage",
+    )
+    .bind::<Array<BigInt>, _>(tenants)
+    .bind::<Array<BigInt>, _>(months)
+    .load(connection)?;
+    let locked: HashSet<(i64, i64)> = locked.into_iter().map(|row| (row.tenant_id, row.month)).collect();
+    Ok(accounts.iter().filter(|account| !locked.contains(&key(account))).copied().collect())
+}
+
+/// All rows of the accounts.
+pub(super) fn read(
+    connection: &mut PgConnection,
+    accounts: &[Account],
+) -> Result<BTreeMap<Account, Vec<Row>>, Failure> {
+    let (tenants, months) = columns(accounts);
+    let rows: Vec<Row> = diesel::sql_query(
+        "SELECT usage.tenant_id, usage.month, writer_id, share, used FROM unnest($1, $2) AS wanted (tenant_id, month)
+         JOIN tenant_usage AS usage ON usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month",
+    )
+    .bind::<Array<BigInt>, _>(tenants)
+    .bind::<Array<BigInt>, _>(months)
+    .load(connection)?;
+    let mut of_accounts: BTreeMap<Account, Vec<Row>> = accounts.iter().map(|account| (*account, Vec::new())).collect();
+    for row in rows {
+        // They are sorted by just this.
+        if let Ok(place) = accounts.binary_search_by_key(&(row.tenant_id, row.month), key) {
+            of_accounts.entry(accounts[place]).or_default().push(row);
+        }
+    }
+    Ok(of_accounts)
+}
+
+/// Sets what the writer may count in all, whose row is held, of accounts whose own rows are held.
+pub(super) fn reserve(connection: &mut PgConnection, writer: i64, shares: &[(Account, u64)]) -> Result<(), Failure> {
+    use diesel::upsert::excluded;
+    use tenant_usage::{month, share, table, tenant_id, used, writer_id};
+    let row = |(account, events): &(Account, u64)| {
+        let (tenant, number) = key(account);
+        (tenant_id.eq(tenant), month.eq(number), writer_id.eq(writer), share.eq(signed(*events)), used.eq(0))
+    };
+    diesel::insert_into(table)
+        .values(shares.iter().map(row).collect::<Vec<_>>())
+        .on_conflict((tenant_id, month, writer_id))
+        .do_update()
+        .set(share.eq(excluded(share)))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Takes back what is reserved of the accounts and was not counted. Their own rows are held, and the writers of all that are open, whose
+/// logs are added up.
+pub(super) fn take_back(connection: &mut PgConnection, accounts: &[Account]) -> Result<(), Failure> {
+    let (tenants, months) = columns(accounts);
+    diesel::sql_query(
+        "UPDATE tenant_usage AS usage SET share = used FROM unnest($1, $2) AS wanted (tenant_id, month)
+         WHERE usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month AND share > used",
+    )
+    .bind::<Array<BigInt>, _>(tenants)
+    .bind::<Array<BigInt>, _>(months)
+    .execute(connection)?;
+    Ok(())
+}
+
+/// Counts events in an account's own row, which is held.
+pub(super) fn count(connection: &mut PgConnection, account: &Account, events: u64) -> Result<(), Failure> {
+    use tenant_usage::{share, table, used};
+    let (tenant, month) = key(account);
+    let events = signed(events);
+    diesel::update(table.find((tenant, month, NOBODY)))
+        .set((share.eq(share + events), used.eq(used + events)))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// What was counted of a tenant in a month, added up or not. `None`: nobody counts.
+pub(super) fn used(connection: &mut PgConnection, tenant_id: TenantId, month: Month) -> Result<Option<u64>, Failure> {
+    #[derive(QueryableByName)]
+    struct Used {
+        #[diesel(sql_type = diesel::sql_types::Nullable<BigInt>)]
+        used: Option<i64>,
+    }
+    // In one statement: what is added up meanwhile is seen once.
+    let used: Used = diesel::sql_query(
+        "SELECT sum(used + CASE WHEN share > used THEN (
+             SELECT coalesce(sum(log.events[array_position(log.tenant_ids, usage.tenant_id)]), 0) FROM quota_log AS log
+             WHERE log.writer_id = usage.writer_id AND log.month = usage.month AND usage.tenant_id = ANY (log.tenant_ids))
+             ELSE 0 END)::bigint AS used
+         FROM tenant_usage AS usage WHERE tenant_id = $1 AND month = $2",
+    )
+    .bind::<BigInt, _>(tenant_id.0)
+    .bind::<BigInt, _>(i64::from(month.number()))
+    .get_result(connection)?;
+    Ok(used.used.map(i64::unsigned_abs))
+}
