@@ -94,6 +94,10 @@ pub fn closed() -> Vec<Case> {
     cases.push(special("gzip", 50, &|case| case.shape.gzip = true));
     cases.push(special("4 KiB an event", 50, &|case| case.shape.padding_bytes = 4096 - 450));
     cases.push(special("4 KiB an event", 10, &|case| case.shape.padding_bytes = 4096 - 450));
+    cases.push(special("1,000 tenants", 1, &|case| case.tenants = 1_000));
+    cases.push(special("1,000 tenants, each with a quota", 1, &|case| {
+        (case.tenants, case.monthly_events) = (1_000, QUOTA);
+    }));
     cases.push(special("a quota", 1, &|case| case.monthly_events = QUOTA));
     for (batch, connections) in [(1, 64), (10, 64), (50, 16), (10, 16), (1, 16), (50, 256), (10, 256), (1, 256)] {
         cases.push(case(batch, connections));

@@ -19,6 +19,9 @@ struct Arguments {
     /// measure only cases whose name has this text, or with `=` in front, is this text; may be given several times
     #[argh(option)]
     only: Vec<String>,
+    /// leave out requests at a rate, which follow some cases
+    #[argh(switch)]
+    closed: bool,
     /// also measure with so many events stored; may be given several times. 50000000 need 40 GB of disk
     #[argh(option)]
     preload: Vec<u64>,
@@ -41,8 +44,8 @@ fn main() -> ExitCode {
 fn measure(arguments: Arguments) -> Result<(), Failure> {
     let url = std::env::var("MERCURIO_TEST_POSTGRES_URL")
         .map_err(|_| "MERCURIO_TEST_POSTGRES_URL is not set: run `just bench`, or scripts/with-postgres --durable")?;
-    let Arguments { rounds, seconds, only, preload, json } = arguments;
-    let report = run(&Plan { rounds, length: Duration::from_secs(seconds), only, preload }, &url)?;
+    let Arguments { rounds, seconds, only, closed, preload, json } = arguments;
+    let report = run(&Plan { rounds, length: Duration::from_secs(seconds), only, closed, preload }, &url)?;
     // The lint keeps libraries quiet; this program exists to print.
     #[allow(clippy::print_stdout)]
     {

@@ -23,6 +23,8 @@ pub struct Plan {
     pub length: Duration,
     /// Measure only cases whose name has one of these texts, or is what stands behind a `=`. Empty: all.
     pub only: Vec<String>,
+    /// Leave out requests at a rate.
+    pub closed: bool,
     /// Also measure with so many events stored.
     pub preload: Vec<u64>,
 }
@@ -103,7 +105,7 @@ impl Run<'_> {
             let server = Server::with_quota(&url, case.tenants, case.monthly_events)?;
             let mut sample = self.measure(&case, &server, None)?;
             let reached = sample.requests_per_second;
-            for percent in case.open_loop {
+            for percent in case.open_loop.iter().filter(|_| !self.plan.closed) {
                 let name = format!("{}, {percent} %", case.name);
                 let sample = self.measure(&case, &server, Some(reached * f64::from(*percent) / 100.0))?;
                 self.report.add(Part::Open, &name, Sample { baseline: reached, ..sample });

@@ -142,6 +142,23 @@ fn up_down_up_makes_the_same_schema() {
     assert_eq!(lines!(connection, SQLITE_DUMP), first);
 }
 
+/// Does the work while a transaction is open that has carried out `sql`, and commits that when the work waits for it.
+fn beside_a_transaction(database: &TestDatabase, sql: &str, work: impl FnOnce() + Send) {
+    let (mut other, mut watcher) = (postgres(database), postgres(database));
+    other.batch_execute(&format!("BEGIN; {sql}")).unwrap();
+    let waits = "SELECT count(*)::text AS line FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    std::thread::scope(|scope| {
+        let working = scope.spawn(work);
+        while lines!(&mut watcher, waits) == ["0"] {
+            assert!(!working.is_finished(), "it waited for nothing");
+            std::thread::yield_now();
+        }
+        other.batch_execute("COMMIT").unwrap();
+        working.join().unwrap();
+    });
+}
+
 #[test]
 fn what_was_counted_of_quotas_is_kept_on_the_way_to_reservations_and_back() {
     let database = TestDatabase::empty_postgres();
@@ -153,36 +170,15 @@ fn what_was_counted_of_quotas_is_kept_on_the_way_to_reservations_and_back() {
         (1, 202611, 0, 100, 50, 20), (1, 202611, 1, 100, 50, 5), (1, 202612, 0, 100, 100, 1), (2, 202611, 0, 9, 9, 9)";
     connection.batch_execute(slots).unwrap();
     // A server of the release before is counting.
-    let (mut other, mut watcher) = (postgres(&database), postgres(&database));
-    other
-        .batch_execute(
-            "BEGIN; UPDATE tenant_usage SET used = used + 7 WHERE tenant_id = 1 AND month = 202611 AND slot = 1",
-        )
-        .unwrap();
-    let waits = "SELECT count(*)::text AS line FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    std::thread::scope(|scope| {
-        let migrating = scope.spawn(|| connection.run_pending_migrations(source.clone()).map(|_| ()).unwrap());
-        while lines!(&mut watcher, waits) == ["0"] {
-            std::thread::yield_now();
-        }
-        other.batch_execute("COMMIT").unwrap();
-        migrating.join().unwrap();
-    });
+    let counting = "UPDATE tenant_usage SET used = used + 7 WHERE tenant_id = 1 AND month = 202611 AND slot = 1";
+    beside_a_transaction(&database, counting, || _ = connection.run_pending_migrations(source.clone()).unwrap());
     let all = "SELECT concat_ws(' ', tenant_id, month, writer_id, share, used) AS line FROM tenant_usage ORDER BY 1";
     assert_eq!(lines!(connection, all), ["1 202611 0 32 32", "1 202612 0 1 1", "2 202611 0 9 9"]);
     let reservations = "INSERT INTO tenant_usage (tenant_id, month, writer_id, share, used) VALUES (1, 202611, 7, 30, 4);
         INSERT INTO quota_log (writer_id, month, tenant_ids, events) VALUES (7, 202611, '{1,3}', '{6,8}'), (7, 202611, '{1}', '{1}')";
     connection.batch_execute(reservations).unwrap();
-    other.batch_execute("BEGIN; INSERT INTO quota_log VALUES (7, 202611, '{1}', '{9}')").unwrap();
-    std::thread::scope(|scope| {
-        let reverting = scope.spawn(|| _ = connection.revert_last_migration(source.clone()).unwrap());
-        while lines!(&mut watcher, waits) == ["0"] {
-            std::thread::yield_now();
-        }
-        other.batch_execute("COMMIT").unwrap();
-        reverting.join().unwrap();
-    });
+    let counting = "INSERT INTO quota_log VALUES (7, 202611, '{1}', '{9}')";
+    beside_a_transaction(&database, counting, || _ = connection.revert_last_migration(source.clone()).unwrap());
     let all = "SELECT concat_ws(' ', tenant_id, month, slot, quota, share, used) AS line FROM tenant_usage ORDER BY 1";
     assert_eq!(lines!(connection, all), ["1 202611 0 52 52 52", "1 202612 0 1 1 1", "2 202611 0 9 9 9"]);
     let minimum = "SELECT minimum_version AS line FROM schema_compatibility";

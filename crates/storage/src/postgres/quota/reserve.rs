@@ -9,12 +9,24 @@ use mercurio_domain::store::Account;
 use uuid::Uuid;
 
 use super::super::schema::{quota_writers, tenant_usage};
+use super::moved;
+use super::rows::{self, Row};
 use super::writer::{Seat, Writer};
-use super::{moved, rows};
 use crate::error::Failure;
 
 /// Of what is left, a writer gets as many parts as if so many more than those that have some wanted one too.
 const PARTS_KEPT: u64 = 3;
+
+/// See [`add_up`].
+pub(super) const ADD_UP: &str = "WITH log AS (DELETE FROM quota_log WHERE writer_id = $1 RETURNING month, tenant_ids, events),
+    counted AS (
+        SELECT entry.tenant_id, log.month, sum(entry.events)::bigint AS events
+        FROM log CROSS JOIN unnest(log.tenant_ids, log.events) AS entry (tenant_id, events) GROUP BY entry.tenant_id, log.month)
+    INSERT INTO tenant_usage AS usage (tenant_id, month, writer_id, share, used)
+    SELECT counted.tenant_id, counted.month, $1, counted.events, counted.events FROM counted
+    JOIN tenant_usage AS own ON own.tenant_id = counted.tenant_id AND own.month = counted.month AND own.writer_id = 0
+    ON CONFLICT (tenant_id, month, writer_id) DO UPDATE
+    SET used = usage.used + excluded.used, share = greatest(usage.share, usage.used + excluded.used)";
 
 /// Sees to it that the writer may count what is needed, and returns the accounts of which there is too little left to reserve any. Costs
 /// nothing where it may already.
@@ -58,10 +70,13 @@ fn look_after(
         return Ok(Vec::new());
     }
     let short = match reserve(connection, writer, seat, &lacking)? {
-        Ok(short) => short,
-        Err(missing) => {
-            rows::make(connection, &missing)?;
-            reserve(connection, writer, seat, &lacking)?.map_err(|_| moved())?
+        Outcome::Reserved { short } => short,
+        Outcome::Missing(accounts) => {
+            rows::make(connection, &accounts)?;
+            match reserve(connection, writer, seat, &lacking)? {
+                Outcome::Reserved { short } => short,
+                Outcome::Missing(_) => return Err(moved()),
+            }
         }
     };
     let mut scarce = Vec::new();
@@ -137,21 +152,9 @@ fn call(connection: &mut PgConnection, writer: i64) -> Result<(), Failure> {
 }
 
 /// Adds up what a writer has counted, whose row is held. What was counted of accounts that are gone goes with them. What was stored is
-/// counted, even where a database that was restored has lost of what.
+/// counted, also where the reservation is lost that it was counted from.
 fn add_up(connection: &mut PgConnection, writer: i64) -> Result<(), Failure> {
-    diesel::sql_query(
-        "WITH log AS (DELETE FROM quota_log WHERE writer_id = $1 RETURNING month, tenant_ids, events),
-         counted AS (
-             SELECT entry.tenant_id, log.month, sum(entry.events)::bigint AS events
-             FROM log CROSS JOIN unnest(log.tenant_ids, log.events) AS entry (tenant_id, events) GROUP BY entry.tenant_id, log.month)
-         INSERT INTO tenant_usage AS usage (tenant_id, month, writer_id, share, used)
-         SELECT counted.tenant_id, counted.month, $1, counted.events, counted.events FROM counted
-         JOIN tenant_usage AS own ON own.tenant_id = counted.tenant_id AND own.month = counted.month AND own.writer_id = 0
-         ON CONFLICT (tenant_id, month, writer_id) DO UPDATE
-         SET used = usage.used + excluded.used, share = greatest(usage.share, usage.used + excluded.used)",
-    )
-    .bind::<BigInt, _>(writer)
-    .execute(connection)?;
+    diesel::sql_query(ADD_UP).bind::<BigInt, _>(writer).execute(connection)?;
     Ok(())
 }
 
@@ -161,27 +164,33 @@ fn part(left: u64, writers: u64, needed: u64) -> Option<u64> {
     (part >= needed).then_some(part)
 }
 
-/// Reserves of each account what is needed or more. Returns those that have too little that is not reserved; or where some have no rows
-/// yet, those.
+/// What came of [`reserve`].
+enum Outcome {
+    /// Something of all accounts but these, which have too little that is not reserved.
+    Reserved { short: Vec<Account> },
+    /// Nothing, since these have no rows yet.
+    Missing(Vec<Account>),
+}
+
+/// Reserves of each account what is needed or more.
 fn reserve(
     connection: &mut PgConnection,
     writer: &mut Writer,
     seat: Seat,
     lacking: &BTreeMap<Account, u64>,
-) -> Result<Result<Vec<Account>, Vec<Account>>, Failure> {
+) -> Result<Outcome, Failure> {
     let accounts: Vec<Account> = lacking.keys().copied().collect();
-    let reserved = connection.transaction(|connection| {
+    let (lefts, outcome) = connection.transaction(|connection| {
         let missing = rows::lock(connection, &accounts)?;
         if !missing.is_empty() {
-            return Ok(Err(missing));
+            return Ok((Vec::new(), Outcome::Missing(missing)));
         }
         if !hold(connection, seat)? {
             return Err(moved());
         }
         let (mut shares, mut lefts, mut short) = (Vec::new(), Vec::new(), Vec::new());
         for (account, rows) in rows::read(connection, &accounts)? {
-            let (mine, others): (Vec<&rows::Row>, Vec<&rows::Row>) =
-                rows.iter().partition(|row| row.writer_id == seat.id);
+            let (mine, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.writer_id == seat.id);
             let (share, used) = mine.first().map_or((0, 0), |row| (row.share(), row.used()));
             // What is left to it is given back and shared out with the rest.
             let left = writer.left_of_any_limit(&account).unwrap_or(share.saturating_sub(used));
@@ -203,12 +212,10 @@ fn reserve(
         if !shares.is_empty() {
             rows::reserve(connection, seat.id, &shares)?;
         }
-        Ok::<_, Failure>(Ok((lefts, short)))
+        Ok::<_, Failure>((lefts, Outcome::Reserved { short }))
     })?;
-    Ok(reserved.map(|(lefts, short)| {
-        lefts.iter().for_each(|(account, left)| writer.reserve(account, *left));
-        short
-    }))
+    lefts.iter().for_each(|(account, left)| writer.reserve(account, *left));
+    Ok(outcome)
 }
 
 /// Takes back what is reserved of the account, for whomever, and reserves anew. `false`: there is too little left.
@@ -227,13 +234,12 @@ fn call_in(
         if !closed.is_own_unchanged {
             return Err(moved());
         }
-        let used = closed.used[&account];
-        let rows = rows::read(connection, &[account])?.remove(&account).unwrap_or_default();
+        let rows = &closed.rows[&account];
         let mine = rows.iter().find(|row| row.writer_id == seat.id);
         let others = rows.len() - usize::from(mine.is_some());
-        let part = part(account.limit.saturating_sub(used), others as u64, needed);
+        let part = part(account.limit.saturating_sub(rows::sum_used(rows)), others as u64, needed);
         if let Some(part) = part {
-            rows::reserve(connection, seat.id, &[(account, mine.map_or(0, rows::Row::used) + part)])?;
+            rows::reserve(connection, seat.id, &[(account, mine.map_or(0, Row::used) + part)])?;
         }
         Ok::<_, Failure>(part)
     })?;
@@ -243,8 +249,8 @@ fn call_in(
 
 /// What was found where all that is reserved was taken back.
 pub(super) struct Closed {
-    /// What is used of each account, exactly: as long as this transaction lasts, nobody else counts anything of them.
-    pub(super) used: BTreeMap<Account, u64>,
+    /// The rows of each account. What is used of them is exact: as long as this transaction lasts, nobody else counts anything.
+    pub(super) rows: BTreeMap<Account, Vec<Row>>,
     /// Whether nothing that is reserved for the writer itself was changed by others before, as far as it was looked at.
     pub(super) is_own_unchanged: bool,
 }
@@ -276,8 +282,7 @@ pub(super) fn close(
         rows::take_back(connection, accounts)?;
         rows = rows::read(connection, accounts)?;
     }
-    let used = |(account, rows): (Account, Vec<rows::Row>)| (account, rows.iter().map(rows::Row::used).sum());
-    Ok(Closed { used: rows.into_iter().map(used).collect(), is_own_unchanged })
+    Ok(Closed { rows, is_own_unchanged })
 }
 
 /// Forgets what was counted of a tenant, and makes the writers look that have something reserved of it.

@@ -3,7 +3,7 @@
 //! Whoever holds the account's own row may reserve of it, or count in it. Whoever holds a writer's row in `quota_writers` may change the
 //! rows of its reservations. Locks are taken in this order: accounts, by tenant and month; then writers, by number.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt};
@@ -11,12 +11,25 @@ use mercurio_domain::TenantId;
 use mercurio_domain::limits::Month;
 use mercurio_domain::store::Account;
 
-use super::super::schema::tenant_usage;
-use super::{signed, stored_in};
+use super::super::schema::{events, tenant_usage};
 use crate::error::Failure;
+use crate::rows::Micros;
 
 /// The number that stands for no writer, in an account's own row.
 pub(super) const NOBODY: i64 = 0;
+
+/// See [`lock`].
+pub(super) const LOCK: &str = "SELECT usage.tenant_id, usage.month FROM unnest($1, $2) AS wanted (tenant_id, month)
+    JOIN tenant_usage AS usage ON usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month AND usage.writer_id = 0
+    ORDER BY usage.tenant_id, usage.month FOR NO KEY UPDATE OF usage";
+/// See [`read`].
+pub(super) const READ: &str =
+    "SELECT usage.tenant_id, usage.month, writer_id, share, used FROM unnest($1, $2) AS wanted (tenant_id, month)
+    JOIN tenant_usage AS usage ON usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month";
+/// See [`take_back`].
+pub(super) const TAKE_BACK: &str =
+    "UPDATE tenant_usage AS usage SET share = used FROM unnest($1, $2) AS wanted (tenant_id, month)
+    WHERE usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month AND share > used";
 
 /// A row: what a writer may count in all, and what was added up of it. In the account's own row both are the same.
 #[derive(Debug, Clone, Copy, QueryableByName)]
@@ -46,6 +59,11 @@ impl Row {
     pub(super) fn is_open(&self) -> bool {
         self.share > self.used
     }
+}
+
+/// What was added up in all of an account's rows.
+pub(super) fn sum_used(rows: &[Row]) -> u64 {
+    rows.iter().map(Row::used).sum()
 }
 
 /// By what an account's rows are found.
@@ -95,14 +113,8 @@ pub(super) fn lock(connection: &mut PgConnection, accounts: &[Account]) -> Resul
         month: i64,
     }
     let (tenants, months) = columns(accounts);
-    let locked: Vec<Key> = diesel::sql_query(
-        "SELECT usage.tenant_id, usage.month FROM unnest($1, $2) AS wanted (tenant_id, month)
-         JOIN tenant_usage AS usage ON usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month AND usage.writer_id = 0
-         ORDER BY usage.tenant_id, usage.month FOR NO KEY UPDATE OF usage",
-    )
-    .bind::<Array<BigInt>, _>(tenants)
-    .bind::<Array<BigInt>, _>(months)
-    .load(connection)?;
+    let locked: Vec<Key> =
+        diesel::sql_query(LOCK).bind::<Array<BigInt>, _>(tenants).bind::<Array<BigInt>, _>(months).load(connection)?;
     let locked: HashSet<(i64, i64)> = locked.into_iter().map(|row| (row.tenant_id, row.month)).collect();
     Ok(accounts.iter().filter(|account| !locked.contains(&key(account))).copied().collect())
 }
@@ -113,13 +125,8 @@ pub(super) fn read(
     accounts: &[Account],
 ) -> Result<BTreeMap<Account, Vec<Row>>, Failure> {
     let (tenants, months) = columns(accounts);
-    let rows: Vec<Row> = diesel::sql_query(
-        "SELECT usage.tenant_id, usage.month, writer_id, share, used FROM unnest($1, $2) AS wanted (tenant_id, month)
-         JOIN tenant_usage AS usage ON usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month",
-    )
-    .bind::<Array<BigInt>, _>(tenants)
-    .bind::<Array<BigInt>, _>(months)
-    .load(connection)?;
+    let rows: Vec<Row> =
+        diesel::sql_query(READ).bind::<Array<BigInt>, _>(tenants).bind::<Array<BigInt>, _>(months).load(connection)?;
     let mut of_accounts: BTreeMap<Account, Vec<Row>> = accounts.iter().map(|account| (*account, Vec::new())).collect();
     for row in rows {
         // They are sorted by just this.
@@ -151,13 +158,10 @@ pub(super) fn reserve(connection: &mut PgConnection, writer: i64, shares: &[(Acc
 /// logs are added up.
 pub(super) fn take_back(connection: &mut PgConnection, accounts: &[Account]) -> Result<(), Failure> {
     let (tenants, months) = columns(accounts);
-    diesel::sql_query(
-        "UPDATE tenant_usage AS usage SET share = used FROM unnest($1, $2) AS wanted (tenant_id, month)
-         WHERE usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month AND share > used",
-    )
-    .bind::<Array<BigInt>, _>(tenants)
-    .bind::<Array<BigInt>, _>(months)
-    .execute(connection)?;
+    diesel::sql_query(TAKE_BACK)
+        .bind::<Array<BigInt>, _>(tenants)
+        .bind::<Array<BigInt>, _>(months)
+        .execute(connection)?;
     Ok(())
 }
 
@@ -191,4 +195,31 @@ pub(super) fn used(connection: &mut PgConnection, tenant_id: TenantId, month: Mo
     .bind::<BigInt, _>(i64::from(month.number()))
     .get_result(connection)?;
     Ok(used.used.map(i64::unsigned_abs))
+}
+
+/// The events that were received from each account's tenant in its month, if any. Reads the partitions of its days alone.
+pub(super) fn stored_in(
+    connection: &mut PgConnection,
+    accounts: &[Account],
+) -> Result<HashMap<(TenantId, Month), u64>, Failure> {
+    let mut months: Vec<Month> = accounts.iter().map(|account| account.month).collect();
+    months.sort_unstable();
+    months.dedup();
+    let mut stored = HashMap::new();
+    for month in months {
+        let tenant_ids = accounts.iter().filter(|account| account.month == month).map(|account| account.tenant_id.0);
+        let counts: Vec<(i64, i64)> = events::table
+            .filter(events::tenant_id.eq_any(tenant_ids.collect::<Vec<_>>()))
+            .filter(events::received_at.ge(Micros::from(month.begins_at())))
+            .filter(events::received_at.lt(Micros::from(month.renews_at())))
+            .group_by(events::tenant_id)
+            .select((events::tenant_id, diesel::dsl::count_star()))
+            .load(connection)?;
+        stored.extend(counts.into_iter().map(|(id, count)| ((TenantId(id), month), count.unsigned_abs())));
+    }
+    Ok(stored)
+}
+
+fn signed(events: u64) -> i64 {
+    i64::try_from(events).unwrap_or(i64::MAX)
 }

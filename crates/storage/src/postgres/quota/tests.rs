@@ -3,12 +3,12 @@
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::sql_types::BigInt;
-use mercurio_domain::store::{Appended, Store};
+use mercurio_domain::store::{Appended, Store, Submission};
 use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{Owner, WorkspaceId};
 
-use super::super::schema::tenant_usage;
+use super::super::schema::{events, tenant_usage};
 use super::*;
 use crate::testing::TestDatabase;
 
@@ -540,4 +540,36 @@ fn what_is_left_to_an_account_that_was_found_short_is_stored() {
     append(&*store, 20, &ids("third", 1)).unwrap_err();
     assert_eq!(append(&*store, 20, &ids("second", 10)), Ok(vec![Outcome::Duplicate; 10]));
     assert_eq!(usage(&*store), 20);
+}
+
+#[test]
+fn rows_are_found_by_the_index_however_many_tenants_there_are() {
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = diesel::sql_types::Text, column_name = "QUERY PLAN")]
+        plan: String,
+    }
+    let database = TestDatabase::postgres();
+    let mut connection = connect(&database);
+    let many = "INSERT INTO tenant_usage SELECT n, 202611, writer, 100, 50 FROM generate_series(1, 50000) n, generate_series(0, 2) writer;
+         INSERT INTO quota_log SELECT 1, 202611, array_agg(n), array_agg(1) FROM generate_series(1, 1000) n, generate_series(1, 18) GROUP BY n;
+         ANALYZE tenant_usage";
+    connection.batch_execute(many).unwrap();
+    connection.batch_execute(super::super::WRITER).unwrap();
+    let two = ("(bigint[], bigint[])", "('{1,2}', '{202611,202611}')");
+    for (statement, (types, arguments)) in [
+        (super::rows::LOCK, two),
+        (super::rows::READ, two),
+        (super::rows::TAKE_BACK, two),
+        (reserve::ADD_UP, ("(bigint)", "(1)")),
+    ] {
+        connection.batch_execute(&format!("PREPARE looked_at {types} AS {statement}")).unwrap();
+        let explain = format!("EXPLAIN (COSTS OFF) EXECUTE looked_at {arguments}");
+        let lines = diesel::sql_query(explain).load::<Line>(&mut connection).unwrap();
+        let plan: Vec<String> = lines.into_iter().map(|line| line.plan).collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains("using tenant_usage_pkey on tenant_usage"), "{plan}");
+        assert!(!plan.contains("Seq Scan on tenant_usage"), "{plan}");
+        connection.batch_execute("DEALLOCATE looked_at").unwrap();
+    }
 }
