@@ -58,6 +58,22 @@ pub(crate) fn begin<C: Driver>(connection: &mut C, sql: &str) -> Result<(), Fail
     })
 }
 
+/// Runs `body` in a transaction that `sql` opens, on a connection that has none, and commits it. See [`begin`].
+pub(crate) fn within<C: Driver, T>(
+    connection: &mut C,
+    sql: &str,
+    body: impl FnOnce(&mut C) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    begin(connection, sql)?;
+    match body(connection) {
+        Ok(value) => Ok(AnsiTransactionManager::commit_transaction(connection).map(|()| value)?),
+        Err(failure) => {
+            AnsiTransactionManager::rollback_transaction(connection).ok();
+            Err(failure)
+        }
+    }
+}
+
 /// Runs `body` in a transaction and commits it. See [`carry_out`].
 pub(crate) fn write<C: Driver, T>(pool: &Pool<C>, body: impl FnMut(&mut C) -> Result<T, Failure>) -> Result<T, Failed> {
     carry_out(pool, &mut Body(body))

@@ -171,7 +171,7 @@ fn what_was_counted_of_quotas_is_kept_on_the_way_to_reservations_and_back() {
     connection.batch_execute(slots).unwrap();
     // A server of the release before is counting.
     let counting = "UPDATE tenant_usage SET used = used + 7 WHERE tenant_id = 1 AND month = 202611 AND slot = 1";
-    beside_a_transaction(&database, counting, || _ = connection.run_pending_migrations(source.clone()).unwrap());
+    beside_a_transaction(&database, counting, || _ = connection.run_next_migration(source.clone()).unwrap());
     let all = "SELECT concat_ws(' ', tenant_id, month, writer_id, share, used) AS line FROM tenant_usage ORDER BY 1";
     assert_eq!(lines!(connection, all), ["1 202611 0 32 32", "1 202612 0 1 1", "2 202611 0 9 9"]);
     let reservations = "INSERT INTO tenant_usage (tenant_id, month, writer_id, share, used) VALUES (1, 202611, 7, 30, 4);
@@ -183,6 +183,36 @@ fn what_was_counted_of_quotas_is_kept_on_the_way_to_reservations_and_back() {
     assert_eq!(lines!(connection, all), ["1 202611 0 52 52 52", "1 202612 0 1 1 1", "2 202611 0 9 9 9"]);
     let minimum = "SELECT minimum_version AS line FROM schema_compatibility";
     assert_eq!(lines!(connection, minimum), ["20261124110000"]);
+}
+
+#[test]
+fn what_was_counted_of_quotas_is_kept_on_the_way_to_the_keys_of_groups_and_back() {
+    let database = TestDatabase::empty_postgres();
+    let connection = &mut postgres(&database);
+    let source = FileBasedMigrations::from_path(folder("postgres")).unwrap();
+    connection.run_pending_migrations(source.clone()).unwrap();
+    while connection.revert_last_migration(source.clone()).unwrap().to_string() != "20261127100000" {}
+    let reservations = "INSERT INTO tenant_usage (tenant_id, month, writer_id, share, used) VALUES
+        (1, 202611, 0, 20, 20), (1, 202611, 7, 30, 4), (1, 202612, 0, 1, 1), (2, 202611, 7, 9, 9);
+        INSERT INTO quota_writers (owner, epoch, seen_at) VALUES (gen_random_uuid(), 5, now());
+        INSERT INTO quota_log (writer_id, month, tenant_ids, events) VALUES (7, 202611, '{1,3}', '{6,8}'), (7, 202611, '{1}', '{1}')";
+    connection.batch_execute(reservations).unwrap();
+    // A server of the release before is counting, and goes on to its events.
+    let counting = "INSERT INTO quota_log VALUES (7, 202611, '{1}', '{9}');
+        INSERT INTO event_keys VALUES (1, gen_random_uuid(), 1, now(), now())";
+    beside_a_transaction(&database, counting, || _ = connection.run_next_migration(source.clone()).unwrap());
+    let all = "SELECT concat_ws(' ', tenant_id, month, writer_id, share, used) AS line FROM tenant_usage ORDER BY 1";
+    assert_eq!(lines!(connection, all), ["1 202611 0 40 40", "1 202612 0 1 1", "2 202611 0 9 9"]);
+    let counted = "INSERT INTO tenant_usage (tenant_id, month, writer_id, share, used) VALUES (1, 202611, 3, 30, 2);
+        INSERT INTO event_keys VALUES (0, gen_random_uuid(), 0, now(), now(), '{202611,1,6,3,8}'),
+            (0, gen_random_uuid(), 0, now(), now(), '{202612,2,1,1,2}'), (0, gen_random_uuid(), 0, now(), now(), NULL)";
+    connection.batch_execute(counted).unwrap();
+    let counting = "INSERT INTO event_keys VALUES (0, gen_random_uuid(), 0, now(), now(), '{202611,1,9}')";
+    beside_a_transaction(&database, counting, || _ = connection.revert_last_migration(source.clone()).unwrap());
+    assert_eq!(lines!(connection, all), ["1 202611 0 57 57", "1 202612 0 3 3", "2 202611 0 9 9"]);
+    let rest = "SELECT concat_ws(' ', (SELECT count(*) FROM event_keys), (SELECT count(*) FROM quota_writers), minimum_version) AS line
+        FROM schema_compatibility";
+    assert_eq!(lines!(connection, rest), ["1 0 20261124130000"]);
 }
 
 #[test]

@@ -79,8 +79,10 @@ pub(super) fn provision(connection: &mut PgConnection, request: &Provisioning) -
     create_api_key(connection, &request.key(owner))?;
     let samples =
         [Submission { owner, received_at: request.created_at, monthly_events: 0, events: request.samples.clone() }];
-    let stored = events::append(connection, &Candidates::of(&samples, &Refused::default()), events::Way::Claim)?.len();
-    Ok(Provisioned::new(owner, request, stored))
+    let candidates = Candidates::of(&samples, &Refused::default());
+    let quotas = quota::Quotas::default();
+    let stored = events::append(connection, &candidates, events::Way::Claim, &mut quota::Draw::of(&samples, &quotas))?;
+    Ok(Provisioned::new(owner, request, stored.len()))
 }
 
 pub(super) fn has_tenants(connection: &mut PgConnection) -> Result<bool, Failure> {

@@ -81,13 +81,16 @@ impl<'a> Work<PgConnection> for Writing<'a> {
         let admitted = if refused.is_empty() { None } else { Some(Candidates::of(self.group, &refused)) };
         let candidates = admitted.as_ref().unwrap_or(self.whole);
         let fewer_suspects = admitted.as_ref().map(|admitted| self.suspects_of(admitted));
-        let way = if std::mem::take(&mut self.copies) {
-            Way::Copy { suspects: fewer_suspects.as_ref().unwrap_or(&self.suspects) }
-        } else {
-            Way::Claim
-        };
-        let fresh = events::append(connection, candidates, way)?;
-        self.draw.take(connection, &fresh)?;
+        let copies = std::mem::take(&mut self.copies);
+        let way =
+            if copies { Way::Copy { suspects: fewer_suspects.as_ref().unwrap_or(&self.suspects) } } else { Way::Claim };
+        let appended = events::append(connection, candidates, way, &mut self.draw);
+        if let Err(Failure::Sorted(Fault::QuotaMoved, _)) = appended {
+            // It was found out before any key of an event.
+            self.copies = copies;
+        }
+        let fresh = appended?;
+        self.draw.count_rest(connection, &fresh)?;
         Ok((admitted, fresh))
     }
 }

@@ -9,6 +9,7 @@ mod quota;
 mod recent;
 mod removal;
 mod schema;
+mod statement;
 mod versions;
 mod wall;
 mod watch;
@@ -103,8 +104,7 @@ fn database_fault(kind: &DatabaseErrorKind, error: &dyn diesel::result::Database
 }
 
 /// Parts of messages, and what they mean. (PostgreSQL's manual, appendix A; the texts are those of its sources.)
-const MESSAGES: [(&str, Fault); 26] = [
-    (quota::NOT_FREE, Fault::QuotaMoved),
+const MESSAGES: [(&str, Fault); 25] = [
     // 40P01, 40001, 55P03
     ("deadlock detected", Fault::Conflict),
     ("could not serialize access", Fault::Conflict),
@@ -145,9 +145,11 @@ pub(super) const READER: &str = "SET random_page_cost = 1.1";
 /// - Their statements have one good plan whatever the parameters, and making one anew costs as much as carrying it out: PostgreSQL would
 ///   for those with arrays.
 /// - Quotas are exact where a statement sees what was committed before it.
+/// - What is done between large groups, as adding up quotas, is not worth being compiled.
 /// - A server that is cut off holds its locks until PostgreSQL notices, which else takes hours. Nobody thinks for so long within a
 ///   transaction.
-const WRITER: &str = "SET plan_cache_mode = force_generic_plan; SET default_transaction_isolation = 'read committed';
+const WRITER: &str =
+    "SET plan_cache_mode = force_generic_plan; SET default_transaction_isolation = 'read committed'; SET jit = off;
     SET idle_in_transaction_session_timeout = 10000";
 
 /// Takes about 1 MiB on the database's disk, and a commit, and leaves nothing: a disk that is full still has room in pages that were
@@ -168,17 +170,14 @@ fn set_up(connection: &mut PgConnection, statement_timeout: Duration, settings: 
 impl PostgresStore {
     /// A store at the server that `conninfo` names. Nothing is sent yet.
     pub(crate) fn open(conninfo: &str, options: &StoreOptions) -> Self {
-        let pool = |size, timeout: Duration, settings: &'static str, prepare: Option<&'static str>| {
+        let pool = |size, timeout: Duration, settings: &'static str| {
             Pool::new(conninfo, size, options.connect_timeout, move |connection: &mut PgConnection| {
-                set_up(connection, timeout, settings)?;
-                // Where there is no schema yet, it is done when it is needed.
-                prepare.and_then(|prepare| connection.batch_execute(prepare).ok());
-                Ok(())
+                set_up(connection, timeout, settings)
             })
         };
         Self {
-            readers: pool(options.max_read_connections, options.read_timeout, READER, None),
-            writers: pool(options.max_write_connections, options.write_timeout, WRITER, Some(quota::PREPARE)),
+            readers: pool(options.max_read_connections, options.read_timeout, READER),
+            writers: pool(options.max_write_connections, options.write_timeout, WRITER),
             days: events::Days::default(),
             recent: recent::RecentKeys::default(),
             quotas: quota::Quotas::default(),

@@ -1,24 +1,26 @@
 //! Monthly quotas in PostgreSQL: counted in the transaction of the events, exact, and without a row for which all writers wait.
 //!
 //! What a *writer*, that is whoever stores one group of events after the other, may count is *reserved* for it beforehand: a part of what
-//! is left of an account, a tenant's month. It knows how much, and so a group costs one row, in `quota_log`, that says what it counts of all
-//! its accounts. That row is written together with `BEGIN`, before anything else, for all events that will be stored if the try does not
-//! fail; of which it can't be known whether they will be stored, a second one is written last. Now and then the rows are added up.
+//! is left of an account, a tenant's month. It knows how much, and so a group costs one row more among the keys of its events, in
+//! `event_keys`, that says what it counts of all its accounts: the *group's key*, of which the first part is the writer's number and the last
+//! one that of the group. Where it can't be known beforehand what will be stored, that row is written last. Now and then the rows
+//! are added up.
 //!
-//! What is reserved can be taken back, also from a writer that is dead: a group that counts locks its writer's row and finds there that
-//! nothing changed without its knowing, its *epoch* is the same; whoever takes back locks that row too, waits for that group by it, and
-//! raises the epoch.
+//! What is reserved can be taken back, also from a writer that is dead: whoever does, takes the key of the writer's next group. A key is
+//! taken once, so a group that is being stored is waited for, and the next one fails as one does whose event is a duplicate. Its writer then
+//! looks what has changed, and goes on in a new *epoch*, with other keys.
 //!
 //! Of an account of which too little is left to reserve parts of it, each group locks the account's own row, before anything else, takes
 //! back whatever is reserved, and so knows what is used. It refuses what does not fit, and counts in that row.
 //!
-//! No deadlock comes of it: accounts are locked first, in their order, then writers, in theirs, and then what the events need. What comes
-//! out of this order, counting from what is reserved, waits for nobody.
+//! No deadlock comes of it: accounts are locked first, in their order, then writers with the keys of their next groups, in theirs, then the
+//! group's own key, and then what the events need. What comes out of this order, counting last, waits for nobody.
 //!
 //! An account that was found short is remembered. From then on each of its groups looks first, without a lock, what is used and
 //! which keys are taken, and refuses what can't fit: what is used never shrinks, and so no lock is needed to say no.
 
 mod draw;
+mod keys;
 mod reserve;
 mod rows;
 mod scarce;
@@ -32,9 +34,9 @@ use mercurio_domain::limits::Month;
 use mercurio_domain::store::Account;
 
 pub(super) use draw::Draw;
+pub(super) use keys::{GroupKey, NOBODY};
 pub(super) use reserve::forget;
 use scarce::ScarceAccounts;
-pub(super) use writer::{NOT_FREE, PREPARE};
 use writer::{Writer, Writers};
 
 use crate::error::{Failure, Fault};

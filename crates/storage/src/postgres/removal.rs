@@ -224,7 +224,11 @@ fn keys(connection: &mut PgConnection, which: &Removal, from: (i64, Uuid)) -> Re
         key: Uuid,
     }
     let limit = if matches!(which, Removal::Tenant(_)) { STEP } else { SCAN };
-    let of_tenant = which.tenant_id().map_or(String::new(), |tenant_id| format!("AND tenant_id = {}", tenant_id.0));
+    // Those of groups (of tenant 0) are the quotas'.
+    let of_tenant = match which.tenant_id() {
+        Some(tenant_id) => format!("AND tenant_id = {}", tenant_id.0),
+        None => "AND tenant_id > 0".to_owned(),
+    };
     let is_old = if which.keys_before().is_some() { "received_at < $3" } else { "$3 IS NOT NULL" };
     let statement = format!(
         "WITH page AS MATERIALIZED (

@@ -85,15 +85,7 @@ diesel::table! {
         owner -> Uuid,
         epoch -> BigInt,
         seen_at -> Timestamptz,
-    }
-}
-
-diesel::table! {
-    quota_log (writer_id) {
-        writer_id -> BigInt,
-        month -> BigInt,
-        tenant_ids -> Array<BigInt>,
-        events -> Array<BigInt>,
+        number -> BigInt,
     }
 }
 
@@ -104,6 +96,7 @@ diesel::table! {
         workspace_id -> BigInt,
         occurred_at -> Timestamptz,
         received_at -> Timestamptz,
+        counted -> Nullable<Array<BigInt>>,
     }
 }
 

@@ -3,30 +3,24 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool};
 use mercurio_domain::TenantId;
 use mercurio_domain::store::Account;
 use uuid::Uuid;
 
 use super::super::schema::{quota_writers, tenant_usage};
-use super::moved;
 use super::rows::{self, Row};
-use super::writer::{Seat, Writer};
+use super::writer::{Seat, Series, Writer};
+use super::{keys, moved};
 use crate::error::Failure;
+use crate::transaction;
 
 /// Of what is left, a writer gets as many parts as if so many more than those that have some wanted one too.
 const PARTS_KEPT: u64 = 3;
 
-/// See [`add_up`].
-pub(super) const ADD_UP: &str = "WITH log AS (DELETE FROM quota_log WHERE writer_id = $1 RETURNING month, tenant_ids, events),
-    counted AS (
-        SELECT entry.tenant_id, log.month, sum(entry.events)::bigint AS events
-        FROM log CROSS JOIN unnest(log.tenant_ids, log.events) AS entry (tenant_id, events) GROUP BY entry.tenant_id, log.month)
-    INSERT INTO tenant_usage AS usage (tenant_id, month, writer_id, share, used)
-    SELECT counted.tenant_id, counted.month, $1, counted.events, counted.events FROM counted
-    JOIN tenant_usage AS own ON own.tenant_id = counted.tenant_id AND own.month = counted.month AND own.writer_id = 0
-    ON CONFLICT (tenant_id, month, writer_id) DO UPDATE
-    SET used = usage.used + excluded.used, share = greatest(usage.share, usage.used + excluded.used)";
+/// Begins a transaction that need not be on the disk when it ends: it is before the first group is that counts from what was reserved, or
+/// taken back, and lost together with it. No writer counts by another connection from what it has in mind.
+pub(super) const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 
 /// Sees to it that the writer may count what is needed, and returns the accounts of which there is too little left to reserve any. Costs
 /// nothing where it may already.
@@ -58,8 +52,8 @@ fn look_after(
     let seat = match writer.ready() {
         Some(seat) => seat,
         None => {
-            let seat = connection.transaction(|connection| sit(connection, writer.seat))?;
-            writer.seated(seat);
+            let (seat, is_same) = transaction::within(connection, BEGIN, |connection| sit(connection, writer))?;
+            writer.seated(seat, is_same);
             seat
         }
     };
@@ -88,53 +82,54 @@ fn look_after(
     Ok(scarce)
 }
 
-/// Holds the seat, or takes another one, and adds up what was counted from it.
-fn sit(connection: &mut PgConnection, known: Option<Seat>) -> Result<Seat, Failure> {
-    use quota_writers::{epoch, owner, seen_at, table, writer_id};
-    let kept = match known {
-        Some(seat) => {
-            let row = table.filter(writer_id.eq(seat.id)).filter(owner.eq(seat.owner));
-            let found = row.select(epoch).for_no_key_update().first::<i64>(connection).optional()?;
-            found.map(|found| Seat { epoch: found, ..seat })
+/// Begins a new epoch in the seat, or takes another one, where everything is added up that was counted before. And tells whether nothing
+/// changed that is reserved for it, as far as it knew.
+fn sit(connection: &mut PgConnection, writer: &Writer) -> Result<(Seat, bool), Failure> {
+    use quota_writers::{epoch, number, owner, seen_at, table, writer_id};
+    let Some(known) = writer.seat else { return Ok((another(connection)?, false)) };
+    let row = table.filter(writer_id.eq(known.id)).filter(owner.eq(known.owner)).select((epoch, number));
+    let Some((found, first)) = row.for_no_key_update().first::<(i64, i64)>(connection).optional()? else {
+        return Ok((another(connection)?, false));
+    };
+    let now = Seat { epoch: found, ..known };
+    let is_same = now == known && writer.is_trusted();
+    if is_same {
+        keys::settle(connection, known.series(), writer)?;
+    } else {
+        if now == known {
+            // What it stored last may not have come to an end yet.
+            keys::fence(connection, known.series(), short(first))?;
         }
-        None => None,
-    };
-    let seat = match kept {
-        Some(seat) => seat,
-        None => another(connection)?,
-    };
-    add_up(connection, seat.id)?;
-    diesel::update(table.find(seat.id)).set(seen_at.eq(diesel::dsl::now)).execute(connection)?;
-    Ok(seat)
+        keys::add_up(connection, known.series(), now.series(), true)?;
+    }
+    let next = Seat { epoch: found + 1, ..known };
+    let begun = (epoch.eq(next.epoch), number.eq(0), seen_at.eq(diesel::dsl::now));
+    diesel::update(table.find(next.id)).set(begun).execute(connection)?;
+    Ok((next, is_same))
 }
 
 /// The seat of a writer that has long been silent, with what is reserved for it, or a new one.
 fn another(connection: &mut PgConnection) -> Result<Seat, Failure> {
-    #[derive(QueryableByName)]
-    struct Taken {
-        #[diesel(sql_type = BigInt)]
-        writer_id: i64,
-        #[diesel(sql_type = BigInt)]
-        epoch: i64,
+    use quota_writers::{owner, seen_at, table, writer_id};
+    let mine = Uuid::new_v4();
+    let is_silent = diesel::dsl::sql::<Bool>("seen_at < now() - interval '5 minutes'");
+    let silent = table.filter(is_silent).order(writer_id).select(writer_id).for_no_key_update().skip_locked();
+    if let Some(id) = silent.first::<i64>(connection).optional()? {
+        let epoch = call(connection, id)?.ok_or_else(moved)?;
+        diesel::update(table.find(id)).set((owner.eq(mine), seen_at.eq(diesel::dsl::now))).execute(connection)?;
+        return Ok(Seat { id, owner: mine, epoch });
     }
-    let owner = Uuid::new_v4();
-    let mut take = |sql: &str| {
-        diesel::sql_query(sql).bind::<diesel::sql_types::Uuid, _>(owner).get_result::<Taken>(connection).optional()
-    };
-    let silent = take(
-        "UPDATE quota_writers SET owner = $1, epoch = epoch + 1 WHERE writer_id = (
-             SELECT writer_id FROM quota_writers WHERE seen_at < now() - interval '5 minutes'
-             ORDER BY writer_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
-         RETURNING writer_id, epoch",
-    )?;
     // The numbers may begin anew, where the schema was taken back and came again.
-    let new = "INSERT INTO quota_writers (owner, epoch, seen_at) VALUES ($1, (random() * 1e15)::bigint, now())
-               RETURNING writer_id, epoch";
-    let taken = match silent {
-        Some(silent) => silent,
-        None => take(new)?.ok_or_else(moved)?,
-    };
-    Ok(Seat { id: taken.writer_id, owner, epoch: taken.epoch })
+    let epoch = diesel::dsl::sql::<BigInt>("(random() * 1e15)::bigint");
+    let values = (owner.eq(mine), quota_writers::epoch.eq(epoch), seen_at.eq(diesel::dsl::now));
+    let new = diesel::insert_into(table).values(values).returning((writer_id, quota_writers::epoch));
+    let (id, epoch) = new.get_result(connection)?;
+    Ok(Seat { id, owner: mine, epoch })
+}
+
+/// As it stands in the database, where no larger one comes to be.
+fn short(number: i64) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
 }
 
 /// Holds the writer's row, and tells whether nothing that is reserved for it changed.
@@ -144,17 +139,24 @@ fn hold(connection: &mut PgConnection, seat: Seat) -> Result<bool, Failure> {
     Ok(held == Some(seat.epoch))
 }
 
-/// Holds another writer's row, and makes it look before it counts again. Waits for the group that it is storing.
-fn call(connection: &mut PgConnection, writer: i64) -> Result<(), Failure> {
-    use quota_writers::{epoch, table};
-    diesel::update(table.find(writer)).set(epoch.eq(epoch + 1)).execute(connection)?;
-    Ok(())
+/// Holds another writer's row, adds up what it has counted, and makes it look before it counts again. Waits for the group that it is
+/// storing. Returns its new epoch. `None`: there is no such writer.
+pub(super) fn call(connection: &mut PgConnection, writer: i64) -> Result<Option<i64>, Failure> {
+    use quota_writers::{epoch, number, table};
+    let held = table.find(writer).select((epoch, number)).for_no_key_update();
+    let Some((found, first)) = held.first::<(i64, i64)>(connection).optional()? else { return Ok(None) };
+    let series = Series { writer_id: writer, epoch: found };
+    keys::fence(connection, series, short(first))?;
+    keys::add_up(connection, series, series, false)?;
+    diesel::update(table.find(writer)).set((epoch.eq(found + 1), number.eq(0))).execute(connection)?;
+    Ok(Some(found + 1))
 }
 
-/// Adds up what a writer has counted, whose row is held. What was counted of accounts that are gone goes with them. What was stored is
-/// counted, also where the reservation is lost that it was counted from.
-fn add_up(connection: &mut PgConnection, writer: i64) -> Result<(), Failure> {
-    diesel::sql_query(ADD_UP).bind::<BigInt, _>(writer).execute(connection)?;
+/// Adds up what the writer itself has counted, whose row is held and has not changed. Its epoch goes on.
+fn add_up_own(connection: &mut PgConnection, own: Seat, next: u16) -> Result<(), Failure> {
+    use quota_writers::{number, table};
+    keys::add_up(connection, own.series(), own.series(), false)?;
+    diesel::update(table.find(own.id)).set(number.eq(i64::from(next))).execute(connection)?;
     Ok(())
 }
 
@@ -180,7 +182,7 @@ fn reserve(
     lacking: &BTreeMap<Account, u64>,
 ) -> Result<Outcome, Failure> {
     let accounts: Vec<Account> = lacking.keys().copied().collect();
-    let (lefts, outcome) = connection.transaction(|connection| {
+    let (lefts, outcome) = transaction::within(connection, BEGIN, |connection| {
         let missing = rows::lock(connection, &accounts)?;
         if !missing.is_empty() {
             return Ok((Vec::new(), Outcome::Missing(missing)));
@@ -212,7 +214,7 @@ fn reserve(
         if !shares.is_empty() {
             rows::reserve(connection, seat.id, &shares)?;
         }
-        Ok::<_, Failure>((lefts, Outcome::Reserved { short }))
+        Ok((lefts, Outcome::Reserved { short }))
     })?;
     lefts.iter().for_each(|(account, left)| writer.reserve(account, *left));
     Ok(outcome)
@@ -226,11 +228,11 @@ fn call_in(
     account: Account,
     needed: u64,
 ) -> Result<bool, Failure> {
-    let part = connection.transaction(|connection| {
+    let part = transaction::within(connection, BEGIN, |connection| {
         if !rows::lock(connection, &[account])?.is_empty() {
             return Err(moved());
         }
-        let closed = close(connection, seat, &[account], true)?;
+        let closed = close(connection, writer, seat, &[account], true)?;
         if !closed.is_own_unchanged {
             return Err(moved());
         }
@@ -241,7 +243,7 @@ fn call_in(
         if let Some(part) = part {
             rows::reserve(connection, seat.id, &[(account, mine.map_or(0, Row::used) + part)])?;
         }
-        Ok::<_, Failure>(part)
+        Ok(part)
     })?;
     writer.reserve(&account, part.unwrap_or(0));
     Ok(part.is_some())
@@ -258,6 +260,7 @@ pub(super) struct Closed {
 /// Takes back what is reserved of accounts whose own rows are held. Holds the writer's own row too, where `holds_own`.
 pub(super) fn close(
     connection: &mut PgConnection,
+    writer: &Writer,
     own: Seat,
     accounts: &[Account],
     holds_own: bool,
@@ -268,15 +271,15 @@ pub(super) fn close(
     writers.sort_unstable();
     writers.dedup();
     let mut is_own_unchanged = true;
-    for writer in &writers {
-        let is_own = *writer == own.id;
-        let is_unchanged = is_own && hold(connection, own)?;
-        if !is_unchanged {
+    for id in &writers {
+        let is_own = *id == own.id;
+        if is_own && hold(connection, own)? {
+            add_up_own(connection, own, writer.number())?;
+        } else {
             // Also its own seat: it may be somebody else's now.
-            call(connection, *writer)?;
+            call(connection, *id)?;
+            is_own_unchanged &= !is_own;
         }
-        is_own_unchanged &= is_unchanged || !is_own;
-        add_up(connection, *writer)?;
     }
     if !writers.is_empty() {
         rows::take_back(connection, accounts)?;
@@ -295,7 +298,6 @@ pub(in crate::postgres) fn forget(connection: &mut PgConnection, tenant_id: Tena
     let called = open.load::<i64>(connection)?;
     for writer in &called {
         call(connection, *writer)?;
-        add_up(connection, *writer)?;
     }
     let gone = diesel::delete(table.filter(mine)).returning((writer_id, share.gt(used)));
     let gone: Vec<(i64, bool)> = gone.get_results(connection)?;

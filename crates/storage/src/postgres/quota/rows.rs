@@ -12,37 +12,59 @@ use mercurio_domain::limits::Month;
 use mercurio_domain::store::Account;
 
 use super::super::schema::{events, tenant_usage};
+use super::super::statement::statement;
+use super::reserve::BEGIN;
 use crate::error::Failure;
 use crate::rows::Micros;
+use crate::transaction;
 
 /// The number that stands for no writer, in an account's own row.
 pub(super) const NOBODY: i64 = 0;
 
-/// See [`lock`].
-pub(super) const LOCK: &str = "SELECT usage.tenant_id, usage.month FROM unnest($1, $2) AS wanted (tenant_id, month)
+statement! {
+    /// See [`lock`].
+    pub(super) Lock -> (BigInt, BigInt) =
+    "SELECT usage.tenant_id, usage.month FROM unnest(", tenant_ids: Vec<i64> => Array<BigInt>, ", ", months: Vec<i64> => Array<BigInt>,
+    ") AS wanted (tenant_id, month)
     JOIN tenant_usage AS usage ON usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month AND usage.writer_id = 0
-    ORDER BY usage.tenant_id, usage.month FOR NO KEY UPDATE OF usage";
-/// See [`read`].
-pub(super) const READ: &str =
-    "SELECT usage.tenant_id, usage.month, writer_id, share, used FROM unnest($1, $2) AS wanted (tenant_id, month)
-    JOIN tenant_usage AS usage ON usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month";
-/// See [`take_back`].
-pub(super) const TAKE_BACK: &str =
-    "UPDATE tenant_usage AS usage SET share = used FROM unnest($1, $2) AS wanted (tenant_id, month)
-    WHERE usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month AND share > used";
+    ORDER BY usage.tenant_id, usage.month FOR NO KEY UPDATE OF usage",
+}
+
+statement! {
+    /// See [`read`].
+    pub(super) Read -> (BigInt, BigInt, BigInt, BigInt, BigInt) =
+    "SELECT usage.tenant_id, usage.month, writer_id, share, used
+    FROM unnest(", tenant_ids: Vec<i64> => Array<BigInt>, ", ", months: Vec<i64> => Array<BigInt>, ") AS wanted (tenant_id, month)
+    JOIN tenant_usage AS usage ON usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month",
+}
+
+statement! {
+    /// See [`take_back`].
+    pub(super) TakeBack =
+    "UPDATE tenant_usage AS usage SET share = used
+    FROM unnest(", tenant_ids: Vec<i64> => Array<BigInt>, ", ", months: Vec<i64> => Array<BigInt>, ") AS wanted (tenant_id, month)
+    WHERE usage.tenant_id = wanted.tenant_id AND usage.month = wanted.month AND share > used",
+}
+
+/// See [`used`]. The keys of a writer's groups in its epoch are those between `\\x000000` and `\\xffffff` behind both.
+pub(super) const USED: &str = "SELECT sum(used + CASE WHEN share > used THEN (
+        SELECT coalesce(sum(log.counted[place + 1]), 0)
+        FROM (SELECT substring(int8send(writer_id) FROM 4) || int8send(epoch) AS series
+              FROM quota_writers WHERE quota_writers.writer_id = usage.writer_id OFFSET 0) AS writer
+        JOIN event_keys AS log ON log.tenant_id = 0
+            AND log.key BETWEEN encode(series || '\\x000000', 'hex')::uuid AND encode(series || '\\xffffff', 'hex')::uuid
+        CROSS JOIN generate_series(2, cardinality(log.counted), 2) AS place
+        WHERE log.counted[1] = usage.month AND usage.tenant_id = ANY (log.counted) AND log.counted[place] = usage.tenant_id)
+        ELSE 0 END)::bigint AS used
+    FROM tenant_usage AS usage WHERE tenant_id = $1 AND month = $2";
 
 /// A row: what a writer may count in all, and what was added up of it. In the account's own row both are the same.
-#[derive(Debug, Clone, Copy, QueryableByName)]
+#[derive(Debug, Clone, Copy, Queryable)]
 pub(super) struct Row {
-    #[diesel(sql_type = BigInt)]
     tenant_id: i64,
-    #[diesel(sql_type = BigInt)]
     month: i64,
-    #[diesel(sql_type = BigInt)]
     pub(super) writer_id: i64,
-    #[diesel(sql_type = BigInt)]
     share: i64,
-    #[diesel(sql_type = BigInt)]
     used: i64,
 }
 
@@ -84,7 +106,7 @@ pub(super) fn make(connection: &mut PgConnection, accounts: &[Account]) -> Resul
         let (tenant, number) = key(account);
         (tenant_id.eq(tenant), month.eq(number), writer_id.eq(NOBODY), share.eq(events), used.eq(events))
     };
-    connection.transaction(|connection| {
+    transaction::within(connection, BEGIN, |connection| {
         let made: HashSet<(i64, i64)> = diesel::insert_into(table)
             .values(accounts.iter().map(|account| row(account, 0)).collect::<Vec<_>>())
             .on_conflict_do_nothing()
@@ -105,17 +127,8 @@ pub(super) fn make(connection: &mut PgConnection, accounts: &[Account]) -> Resul
 
 /// Locks the own rows of the accounts, which are sorted, in their order. Returns those that have none.
 pub(super) fn lock(connection: &mut PgConnection, accounts: &[Account]) -> Result<Vec<Account>, Failure> {
-    #[derive(QueryableByName)]
-    struct Key {
-        #[diesel(sql_type = BigInt)]
-        tenant_id: i64,
-        #[diesel(sql_type = BigInt)]
-        month: i64,
-    }
-    let (tenants, months) = columns(accounts);
-    let locked: Vec<Key> =
-        diesel::sql_query(LOCK).bind::<Array<BigInt>, _>(tenants).bind::<Array<BigInt>, _>(months).load(connection)?;
-    let locked: HashSet<(i64, i64)> = locked.into_iter().map(|row| (row.tenant_id, row.month)).collect();
+    let (tenant_ids, months) = columns(accounts);
+    let locked: HashSet<(i64, i64)> = Lock { tenant_ids, months }.load::<(i64, i64)>(connection)?.into_iter().collect();
     Ok(accounts.iter().filter(|account| !locked.contains(&key(account))).copied().collect())
 }
 
@@ -124,9 +137,8 @@ pub(super) fn read(
     connection: &mut PgConnection,
     accounts: &[Account],
 ) -> Result<BTreeMap<Account, Vec<Row>>, Failure> {
-    let (tenants, months) = columns(accounts);
-    let rows: Vec<Row> =
-        diesel::sql_query(READ).bind::<Array<BigInt>, _>(tenants).bind::<Array<BigInt>, _>(months).load(connection)?;
+    let (tenant_ids, months) = columns(accounts);
+    let rows: Vec<Row> = Read { tenant_ids, months }.load(connection)?;
     let mut of_accounts: BTreeMap<Account, Vec<Row>> = accounts.iter().map(|account| (*account, Vec::new())).collect();
     for row in rows {
         // They are sorted by just this.
@@ -157,11 +169,8 @@ pub(super) fn reserve(connection: &mut PgConnection, writer: i64, shares: &[(Acc
 /// Takes back what is reserved of the accounts and was not counted. Their own rows are held, and the writers of all that are open, whose
 /// logs are added up.
 pub(super) fn take_back(connection: &mut PgConnection, accounts: &[Account]) -> Result<(), Failure> {
-    let (tenants, months) = columns(accounts);
-    diesel::sql_query(TAKE_BACK)
-        .bind::<Array<BigInt>, _>(tenants)
-        .bind::<Array<BigInt>, _>(months)
-        .execute(connection)?;
+    let (tenant_ids, months) = columns(accounts);
+    TakeBack { tenant_ids, months }.execute(connection)?;
     Ok(())
 }
 
@@ -184,16 +193,10 @@ pub(super) fn used(connection: &mut PgConnection, tenant_id: TenantId, month: Mo
         used: Option<i64>,
     }
     // In one statement: what is added up meanwhile is seen once.
-    let used: Used = diesel::sql_query(
-        "SELECT sum(used + CASE WHEN share > used THEN (
-             SELECT coalesce(sum(log.events[array_position(log.tenant_ids, usage.tenant_id)]), 0) FROM quota_log AS log
-             WHERE log.writer_id = usage.writer_id AND log.month = usage.month AND usage.tenant_id = ANY (log.tenant_ids))
-             ELSE 0 END)::bigint AS used
-         FROM tenant_usage AS usage WHERE tenant_id = $1 AND month = $2",
-    )
-    .bind::<BigInt, _>(tenant_id.0)
-    .bind::<BigInt, _>(i64::from(month.number()))
-    .get_result(connection)?;
+    let used: Used = diesel::sql_query(USED)
+        .bind::<BigInt, _>(tenant_id.0)
+        .bind::<BigInt, _>(i64::from(month.number()))
+        .get_result(connection)?;
     Ok(used.used.map(i64::unsigned_abs))
 }
 
@@ -220,6 +223,6 @@ pub(super) fn stored_in(
     Ok(stored)
 }
 
-fn signed(events: u64) -> i64 {
+pub(super) fn signed(events: u64) -> i64 {
     i64::try_from(events).unwrap_or(i64::MAX)
 }

@@ -23,8 +23,9 @@ impl ScarceAccounts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn get(&self, account: &Account) -> Option<Scarcity> {
-        self.lock().get(account).copied()
+    /// What is known now. Nobody else gets to know it meanwhile.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known(self.lock())
     }
 
     /// Notes it. What is short stays so.
@@ -44,5 +45,15 @@ impl ScarceAccounts {
     pub(super) fn forget(&self, accounts: &[Account]) {
         let mut scarce = self.lock();
         accounts.iter().for_each(|account| _ = scarce.remove(account));
+    }
+}
+
+/// What is known of scarce accounts.
+pub(super) struct Known<'a>(MutexGuard<'a, HashMap<Account, Scarcity>>);
+
+impl Known<'_> {
+    pub(super) fn get(&self, account: &Account) -> Option<Scarcity> {
+        // There are none, nearly always.
+        if self.0.is_empty() { None } else { self.0.get(account).copied() }
     }
 }

@@ -2,13 +2,15 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
+use diesel::pg::Pg;
 use diesel::sql_types::BigInt;
 use mercurio_domain::store::{Appended, Store, Submission};
 use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{Owner, WorkspaceId};
 
-use super::super::schema::{events, tenant_usage};
+use super::super::schema::{events, quota_writers, tenant_usage};
+use super::writer::Series;
 use super::*;
 use crate::testing::TestDatabase;
 
@@ -37,9 +39,24 @@ fn rows(connection: &mut PgConnection) -> Vec<(i64, i64, i64)> {
     table.filter(tenant_id.eq(1)).order(writer_id).select((writer_id, share, used)).load(connection).unwrap()
 }
 
-/// The rows of the log.
+/// The groups' keys that count something and are not added up.
 fn logged(connection: &mut PgConnection) -> i64 {
-    diesel::select(sql::<BigInt>("(SELECT count(*) FROM quota_log)")).get_result(connection).unwrap()
+    diesel::select(sql::<BigInt>("(SELECT count(*) FROM event_keys WHERE counted IS NOT NULL)"))
+        .get_result(connection)
+        .unwrap()
+}
+
+/// Where writer 1 or another one is, as the database says.
+fn series(connection: &mut PgConnection, writer_id: i64) -> Series {
+    let epoch = quota_writers::table.find(writer_id).select(quota_writers::epoch);
+    Series { writer_id, epoch: epoch.first(connection).unwrap() }
+}
+
+/// Begins a transaction that stores the group of that number of the writer, with these counts.
+fn store_without_commit(connection: &mut PgConnection, series: Series, number: u16, counted: &str) {
+    let key = series.key(number, 0);
+    let insert = format!("INSERT INTO event_keys VALUES (0, '{key}', 0, now(), now(), '{counted}')");
+    connection.batch_execute(&format!("BEGIN; {insert}")).unwrap();
 }
 
 /// How many wait for a lock.
@@ -78,7 +95,8 @@ fn two_writers_have_a_reservation_each_and_neither_waits_for_the_other() {
     let (mut other, mut watcher) = (connect(&database), connect(&database));
     assert_eq!(rows(&mut watcher), [(0, 0, 0), (1, 250, 0), (2, 150, 0)]);
     // As a writer does that has counted and not committed yet.
-    other.batch_execute("BEGIN; SELECT FROM quota_writers WHERE writer_id = 2 FOR NO KEY UPDATE").unwrap();
+    let second = series(&mut watcher, 2);
+    store_without_commit(&mut other, second, 1, "{202611,1,5}");
     append(&*store, 1_000, &ids("third", 240)).unwrap();
     assert_eq!((usage(&*store), store.append_counts().fallbacks, logged(&mut watcher)), (260, 0, 3));
     other.batch_execute("ROLLBACK").unwrap();
@@ -138,12 +156,8 @@ fn whoever_takes_back_waits_for_the_group_that_is_being_stored_and_counts_it() {
     append(&*store, 100, &ids("first", 10)).unwrap();
     let (mut first, mut watcher) = (connect(&database), connect(&database));
     // The first writer has counted five more and has not committed yet.
-    first
-        .batch_execute(
-            "BEGIN; SELECT FROM quota_writers WHERE writer_id = 1 FOR NO KEY UPDATE;
-             INSERT INTO quota_log VALUES (1, 202611, '{7,1}', '{3,5}')",
-        )
-        .unwrap();
+    let of_first = series(&mut watcher, 1);
+    store_without_commit(&mut first, of_first, 1, "{202611,7,3,1,5}");
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| append(&*another, 100, &ids("second", 86)));
         while diesel::select(waits()).get_result::<i64>(&mut watcher).unwrap() == 0 {
@@ -196,6 +210,13 @@ fn what_a_thousand_groups_have_counted_is_added_up() {
     }
     assert_eq!((logged(&mut watcher), usage(&*store)), (1, 1_001));
     assert_eq!(rows(&mut watcher), [(0, 0, 0), (1, 250_000, 1_000)]);
+    // Also of those whose reservation was another one meanwhile.
+    append(&*store, 1_000_000, &ids("many", 249_500)).unwrap();
+    for round in 0..1_000 {
+        append(&*store, 1_000_000, &ids(&format!("again {round}"), 1)).unwrap();
+    }
+    assert_eq!((logged(&mut watcher), usage(&*store)), (2, 251_501));
+    assert_eq!(rows(&mut watcher)[1].2, 251_499);
 }
 
 #[test]
@@ -250,7 +271,7 @@ fn what_may_have_been_seen_before_is_counted_last_and_only_as_far_as_it_is_new()
     assert_eq!(outcomes, [vec![Outcome::Duplicate; 5], vec![Outcome::Accepted; 5]].concat());
     // All are suspected, and gone.
     let mut connection = connect(&database);
-    connection.batch_execute("DELETE FROM event_keys; DELETE FROM events").unwrap();
+    connection.batch_execute("DELETE FROM event_keys WHERE tenant_id > 0; DELETE FROM events").unwrap();
     append(&*store, 1_000, &first).unwrap();
     assert_eq!((usage(&*store), store.append_counts().fallbacks), (25, 0));
     // Another server copies what it has never seen, fails, and claims.
@@ -277,8 +298,7 @@ fn writers_that_call_each_other_in_all_the_time_lose_and_invent_nothing() {
         scope.spawn(|| {
             let mut connection = connect(&database);
             for writer in (1..=6).cycle().take(240) {
-                let call = format!("UPDATE quota_writers SET epoch = epoch + 1 WHERE writer_id = {writer}");
-                connection.batch_execute(&call).unwrap();
+                connection.transaction(|connection| reserve::call(connection, writer)).unwrap();
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }
         });
@@ -473,7 +493,7 @@ fn a_database_that_lost_what_was_reserved_still_counts_what_it_stores() {
     append(&*store, 1_000, &ids("first", 10)).unwrap();
     // As a standby that takes over and never got the last things that were committed.
     let mut connection = connect(&database);
-    let lose = "DELETE FROM quota_log; UPDATE tenant_usage SET share = 0; DELETE FROM event_keys; DELETE FROM events";
+    let lose = "UPDATE tenant_usage SET share = 0; DELETE FROM event_keys; DELETE FROM events";
     connection.batch_execute(lose).unwrap();
     append(&*store, 1_000, &ids("second", 20)).unwrap();
     assert_eq!(usage(&*store), 0, "nothing is open");
@@ -493,7 +513,9 @@ fn a_connection_that_is_new_makes_its_writer_look_before_it_counts() {
     append(&*store, 1_000, &ids("first", 10)).unwrap();
     let mut connection = connect(&database);
     // As on a server that lost them.
-    connection.batch_execute("DELETE FROM tenant_usage WHERE writer_id > 0; DELETE FROM quota_log").unwrap();
+    connection
+        .batch_execute("DELETE FROM tenant_usage WHERE writer_id > 0; DELETE FROM event_keys WHERE tenant_id = 0")
+        .unwrap();
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
     connection.batch_execute(others).unwrap();
@@ -508,11 +530,8 @@ fn a_writer_whose_server_is_cut_off_within_a_transaction_holds_others_up_for_sec
     append(&*store, 1_000, &ids("first", 10)).unwrap();
     let mut cut_off = connect(&database);
     cut_off.batch_execute(super::super::WRITER).unwrap();
-    cut_off
-        .batch_execute(
-            "BEGIN; SELECT FROM quota_writers FOR NO KEY UPDATE; INSERT INTO quota_log VALUES (1, 202611, '{1}', '{5}')",
-        )
-        .unwrap();
+    let of_first = series(&mut cut_off, 1);
+    store_without_commit(&mut cut_off, of_first, 1, "{202611,1,5}");
     append(&*another, 1_000, &ids("second", 990)).unwrap();
     assert_eq!(usage(&*another), 1_000);
     assert!(cut_off.batch_execute("COMMIT").is_err());
@@ -552,16 +571,32 @@ fn rows_are_found_by_the_index_however_many_tenants_there_are() {
     let database = TestDatabase::postgres();
     let mut connection = connect(&database);
     let many = "INSERT INTO tenant_usage SELECT n, 202611, writer, 100, 50 FROM generate_series(1, 50000) n, generate_series(0, 2) writer;
-         INSERT INTO quota_log SELECT 1, 202611, array_agg(n), array_agg(1) FROM generate_series(1, 1000) n, generate_series(1, 18) GROUP BY n;
-         ANALYZE tenant_usage";
+         INSERT INTO event_keys SELECT n % 100 + 1, md5(n::text)::uuid, 1, now(), now() FROM generate_series(1, 50000) n;
+         INSERT INTO event_keys SELECT 0, md5(n::text)::uuid, 0, now(), now(), '{202611,1,1}' FROM generate_series(1, 1000) n;
+         ANALYZE tenant_usage; ANALYZE event_keys";
     connection.batch_execute(many).unwrap();
     connection.batch_execute(super::super::WRITER).unwrap();
+    let (tenant_ids, months) = (vec![1, 2], vec![202_611, 202_611]);
     let two = ("(bigint[], bigint[])", "('{1,2}', '{202611,202611}')");
+    let (first, last) = Series { writer_id: 1, epoch: 7 }.keys();
+    let groups = format!("('{first}', '{last}', true, 1)");
+    let text = |debug: String| debug.split(" -- binds").next().unwrap_or_default().to_owned();
+    let lock = rows::Lock { tenant_ids: tenant_ids.clone(), months: months.clone() };
+    let read = rows::Read { tenant_ids: tenant_ids.clone(), months: months.clone() };
+    let take_back = rows::TakeBack { tenant_ids, months };
+    let three = (
+        "(uuid, uuid, bigint[], bigint[], bigint[], bigint)",
+        format!("('{first}', '{last}', '{{1}}', '{{202611}}', '{{5}}', 1)"),
+    );
+    let settle = keys::Settle { first, last, tenant_ids: vec![1], months: vec![202_611], rests: vec![5], writer_id: 1 };
+    let add_up = keys::AddUp { first, last, with_fences: true, writer_id: 1 };
     for (statement, (types, arguments)) in [
-        (super::rows::LOCK, two),
-        (super::rows::READ, two),
-        (super::rows::TAKE_BACK, two),
-        (reserve::ADD_UP, ("(bigint)", "(1)")),
+        (text(diesel::debug_query::<Pg, _>(&lock).to_string()), two),
+        (text(diesel::debug_query::<Pg, _>(&read).to_string()), two),
+        (text(diesel::debug_query::<Pg, _>(&take_back).to_string()), two),
+        (rows::USED.to_owned(), ("(bigint, bigint)", "(1, 202611)")),
+        (text(diesel::debug_query::<Pg, _>(&settle).to_string()), (three.0, &three.1)),
+        (text(diesel::debug_query::<Pg, _>(&add_up).to_string()), ("(uuid, uuid, boolean, bigint)", &groups)),
     ] {
         connection.batch_execute(&format!("PREPARE looked_at {types} AS {statement}")).unwrap();
         let explain = format!("EXPLAIN (COSTS OFF) EXECUTE looked_at {arguments}");
@@ -569,7 +604,8 @@ fn rows_are_found_by_the_index_however_many_tenants_there_are() {
         let plan: Vec<String> = lines.into_iter().map(|line| line.plan).collect();
         let plan = plan.join("\n");
         assert!(plan.contains("using tenant_usage_pkey on tenant_usage"), "{plan}");
-        assert!(!plan.contains("Seq Scan on tenant_usage"), "{plan}");
+        assert!(!plan.contains("Seq Scan on tenant_usage") && !plan.contains("Seq Scan on event_keys"), "{plan}");
+        assert_eq!(plan.contains("event_keys"), plan.contains("event_keys_pkey"), "{plan}");
         connection.batch_execute("DEALLOCATE looked_at").unwrap();
     }
 }

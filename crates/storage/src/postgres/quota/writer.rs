@@ -1,7 +1,6 @@
-//! A writer as it is known in this process: what is reserved for it, and the statement by which it counts from that.
+//! A writer as it is known in this process: what is reserved for it, and the keys of its groups.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use mercurio_domain::TenantId;
@@ -9,23 +8,8 @@ use mercurio_domain::limits::Month;
 use mercurio_domain::store::Account;
 use uuid::Uuid;
 
-/// What PostgreSQL says where a writer may not count: its row is held by somebody else, or changed without its knowing. A query can't
-/// raise an error of its own: these words stand in for a number there, and are none.
-pub(in crate::postgres) const NOT_FREE: &str = "the writer is not free to count";
-
-/// What PostgreSQL names where it lacks [`PREPARE`], or has forgotten it: a connection that is older than the schema.
-pub(super) const NOT_PREPARED: &str = "mercurio_count";
-
-/// Prepares what [`Writer::counting`] executes. It waits for nobody.
-pub(in crate::postgres) const PREPARE: &str = "
-    PREPARE mercurio_count (bigint, bigint, bigint, bigint[], bigint[]) AS
-    INSERT INTO quota_log (writer_id, month, tenant_ids, events)
-    VALUES (coalesce((
-        SELECT writer_id FROM quota_writers WHERE writer_id = $1 AND epoch = $2
-        FOR NO KEY UPDATE SKIP LOCKED)::text, 'the writer is not free to count')::bigint, $3, $4, $5)";
-
 /// Groups after which what a writer has counted is added up, so that whoever reads it finds little.
-const MAX_LOGGED: u32 = 1_000;
+const MAX_GROUPS: u16 = 1_000;
 /// After so long too. Far less than the silence after which a writer is given to somebody else.
 const MAX_AGE: Duration = Duration::from_secs(30);
 /// Accounts of which a writer keeps in mind what is reserved. What is forgotten is found again in the database.
@@ -39,11 +23,46 @@ pub(super) struct Seat {
     pub(super) epoch: i64,
 }
 
+impl Seat {
+    pub(super) fn series(self) -> Series {
+        Series { writer_id: self.id, epoch: self.epoch }
+    }
+}
+
+/// Whose groups they are: those of a writer in one of its epochs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Series {
+    pub(super) writer_id: i64,
+    pub(super) epoch: i64,
+}
+
+impl Series {
+    /// The key of the group of that number, or of another row of the same group. Five bytes for the writer, eight for the epoch, two for
+    /// the number, one for the row: so all keys of a series lie beside each other, in the order of numbers.
+    pub(super) fn key(self, number: u16, row: u8) -> Uuid {
+        let writer = (self.writer_id.unsigned_abs() as u128) << 88;
+        let epoch = u128::from(self.epoch.unsigned_abs()) << 24;
+        Uuid::from_u128(writer | epoch | u128::from(number) << 8 | u128::from(row))
+    }
+
+    /// The first and the last key that one can have.
+    pub(super) fn keys(self) -> (Uuid, Uuid) {
+        (self.key(0, 0), self.key(u16::MAX, u8::MAX))
+    }
+
+    /// The number of the group that has this key.
+    pub(super) fn number_of(key: Uuid) -> u16 {
+        (key.as_u128() >> 8) as u16
+    }
+}
+
 /// What is left of a reservation, which was made of a quota of `limit` events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reserved {
     limit: u64,
     left: u64,
+    /// Whether that is another number than when all was added up.
+    is_changed: bool,
 }
 
 /// A writer: it stores one group at a time.
@@ -55,16 +74,17 @@ pub(super) struct Writer {
     connection: u64,
     /// Whether the database agrees with what follows, as far as is known.
     is_trusted: bool,
-    /// By account. Of what is missing here nothing stands in the log.
+    /// By account. Of what is missing here nothing was counted that is not added up.
     reserved: HashMap<(TenantId, Month), Reserved>,
-    logged: u32,
+    /// The number of its next group in this epoch.
+    number: u16,
     added_up_at: Instant,
 }
 
 impl Default for Writer {
     fn default() -> Self {
         let reserved = HashMap::new();
-        Self { seat: None, connection: 0, is_trusted: false, reserved, logged: 0, added_up_at: Instant::now() }
+        Self { seat: None, connection: 0, is_trusted: false, reserved, number: 0, added_up_at: Instant::now() }
     }
 }
 
@@ -82,22 +102,29 @@ impl Writer {
 
     /// So much is left for it now.
     pub(super) fn reserve(&mut self, account: &Account, left: u64) {
-        self.reserved.insert(account.key(), Reserved { limit: account.limit, left });
+        self.reserved.insert(account.key(), Reserved { limit: account.limit, left, is_changed: true });
     }
 
-    /// Nothing is reserved for it any more, and of the account nothing stands in the log.
+    /// Nothing is reserved for it any more, and nothing was counted of the account that is not added up.
     pub(super) fn give_back(&mut self, account: &Account) {
         self.reserved.remove(&account.key());
     }
 
     /// The transaction that counted these was committed.
-    pub(super) fn counted(&mut self, events: &BTreeMap<Account, u64>) {
+    pub(super) fn counted(&mut self, events: impl Iterator<Item = (Account, u64)>) {
         for (account, events) in events {
             if let Some(reserved) = self.reserved.get_mut(&account.key()) {
-                reserved.left = reserved.left.saturating_sub(*events);
+                reserved.left = reserved.left.saturating_sub(events);
+                reserved.is_changed |= events > 0;
             }
         }
-        self.logged += 1;
+        self.number += 1;
+    }
+
+    /// What is left of those of which something else was left when all was added up.
+    pub(super) fn changed(&self) -> impl Iterator<Item = ((TenantId, Month), u64)> {
+        let changed = self.reserved.iter().filter(|(_, reserved)| reserved.is_changed);
+        changed.map(|(key, reserved)| (*key, reserved.left))
     }
 
     /// It must look at the database before it counts again.
@@ -106,50 +133,40 @@ impl Writer {
         self.reserved.clear();
     }
 
+    /// Whether what it knows is right, as far as it knows.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.is_trusted
+    }
+
     /// Whether it used this connection.
     pub(super) fn is_of(&self, connection: u64) -> bool {
         self.connection == connection
     }
 
+    /// The number of its next group.
+    pub(super) fn number(&self) -> u16 {
+        self.number
+    }
+
     /// Its seat, where it need not be looked at before the next group.
     pub(super) fn ready(&self) -> Option<Seat> {
-        let is_due = self.logged >= MAX_LOGGED || (self.logged > 0 && self.added_up_at.elapsed() >= MAX_AGE);
+        let is_due = self.number >= MAX_GROUPS || (self.number > 0 && self.added_up_at.elapsed() >= MAX_AGE);
         self.seat.filter(|_| self.is_trusted && !is_due)
     }
 
-    /// It has this seat, and nothing of it stands in the log.
-    pub(super) fn seated(&mut self, seat: Seat) {
-        if !self.is_trusted || self.seat != Some(seat) || self.reserved.len() > MAX_ACCOUNTS {
+    /// It has this seat, whose epoch has just begun: all that it has counted is added up. `is_same`: nothing that is reserved for it
+    /// changed without its knowing.
+    pub(super) fn seated(&mut self, seat: Seat, is_same: bool) {
+        if !is_same || self.reserved.len() > MAX_ACCOUNTS {
             self.reserved.clear();
         }
-        *self = Self {
-            seat: Some(seat),
-            connection: self.connection,
-            is_trusted: true,
-            reserved: std::mem::take(&mut self.reserved),
-            logged: 0,
-            added_up_at: Instant::now(),
-        };
+        self.seat = Some(seat);
+        self.is_trusted = true;
+        self.number = 0;
+        self.added_up_at = Instant::now();
         // What is over, or nearly used up.
         self.reserved.retain(|_, reserved| reserved.left > 0);
-    }
-
-    /// The statements that count these events: one for each month. It fails with [`NOT_FREE`].
-    pub(super) fn counting(seat: Seat, events: &BTreeMap<Account, u64>) -> String {
-        let mut months: BTreeMap<Month, (String, String)> = BTreeMap::new();
-        for (account, events) in events {
-            let (tenants, counts) = months.entry(account.month).or_default();
-            let comma = if tenants.is_empty() { "" } else { "," };
-            // Writing to a String can't fail.
-            write!(tenants, "{comma}{}", account.tenant_id.0).ok();
-            write!(counts, "{comma}{events}").ok();
-        }
-        let mut sql = String::new();
-        for (month, (tenants, counts)) in months {
-            let (Seat { id, epoch, .. }, month) = (seat, month.number());
-            write!(sql, "; EXECUTE mercurio_count ({id}, {epoch}, {month}, '{{{tenants}}}', '{{{counts}}}')").ok();
-        }
-        sql
+        self.reserved.values_mut().for_each(|reserved| reserved.is_changed = false);
     }
 }
 

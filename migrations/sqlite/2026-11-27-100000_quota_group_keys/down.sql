@@ -1,0 +1,3 @@
+-- There is nothing to take back.
+
+SELECT 1;
