@@ -281,6 +281,8 @@ impl<'a> Draw<'a> {
     /// Somebody has taken this key, which is one of the group's own: the writer was called.
     pub(in crate::postgres) fn called(&mut self) -> Failure {
         self.writer.iter_mut().for_each(Writer::distrust);
+        // The next try wants it to be reserved, also where it was not certain.
+        self.parts.iter_mut().for_each(|part| part.need = part.need.max(part.counted));
         moved()
     }
 

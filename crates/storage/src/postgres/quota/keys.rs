@@ -46,7 +46,8 @@ statement! {
     UPDATE tenant_usage AS usage SET used = share - settled.rest
     FROM unnest(", tenant_ids: Vec<i64> => Array<BigInt>, ", ", months: Vec<i64> => Array<BigInt>, ", ", rests: Vec<i64> => Array<BigInt>,
     ") AS settled (tenant_id, month, rest)
-    WHERE usage.tenant_id = settled.tenant_id AND usage.month = settled.month AND usage.writer_id = ", writer_id: i64 => BigInt, "",
+    WHERE usage.tenant_id = settled.tenant_id AND usage.month = settled.month AND usage.writer_id = ", writer_id: i64 => BigInt,
+    " AND used <> share - settled.rest",
 }
 
 statement! {

@@ -100,7 +100,9 @@ fn sit(connection: &mut PgConnection, writer: &Writer) -> Result<(Seat, bool), F
             // What it stored last may not have come to an end yet.
             keys::fence(connection, known.series(), short(first))?;
         }
-        keys::add_up(connection, known.series(), now.series(), true)?;
+        // A database that has lost its last moments, or a standby that has taken its place, may be in an epoch before.
+        let first = Seat { epoch: found.min(known.epoch), ..known };
+        keys::add_up(connection, first.series(), now.series(), true)?;
     }
     let next = Seat { epoch: found + 1, ..known };
     let begun = (epoch.eq(next.epoch), number.eq(0), seen_at.eq(diesel::dsl::now));

@@ -4,7 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::pg::Pg;
 use diesel::sql_types::BigInt;
-use mercurio_domain::store::{Appended, Store, Submission};
+use mercurio_domain::store::{Appended, Removal, Store, Submission};
 use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{Owner, WorkspaceId};
@@ -68,6 +68,9 @@ fn connect(database: &TestDatabase) -> PgConnection {
     PgConnection::establish(&database.url_text()).unwrap()
 }
 
+mod beside;
+mod called;
+
 #[test]
 fn a_writer_reserves_a_part_and_then_counts_a_group_in_one_row_without_any_lock_of_the_account() {
     let database = TestDatabase::postgres();
@@ -100,104 +103,6 @@ fn two_writers_have_a_reservation_each_and_neither_waits_for_the_other() {
     append(&*store, 1_000, &ids("third", 240)).unwrap();
     assert_eq!((usage(&*store), store.append_counts().fallbacks, logged(&mut watcher)), (260, 0, 3));
     other.batch_execute("ROLLBACK").unwrap();
-}
-
-#[test]
-fn what_is_reserved_for_others_is_taken_back_before_anything_is_refused() {
-    let database = TestDatabase::postgres();
-    let (store, another) = (database.store(), database.another_store());
-    append(&*store, 1_000, &ids("first", 10)).unwrap();
-    append(&*another, 1_000, &ids("second", 10)).unwrap();
-    let mut watcher = connect(&database);
-    // 980 are left: 240 are reserved for the first writer and 140 for the second one.
-    append(&*another, 1_000, &ids("third", 980)).unwrap();
-    let told = rows(&mut watcher);
-    assert_eq!(told, [(0, 980, 980), (1, 10, 10), (2, 10, 10)]);
-    // The first one finds that it has nothing any more.
-    let refused = append(&*store, 1_000, &ids("fourth", 1)).unwrap_err();
-    assert_eq!((refused.used, usage(&*store), logged(&mut watcher)), (1_000, 1_000, 0));
-    assert_eq!(append(&*store, 1_000, &ids("first", 10)), Ok(vec![Outcome::Duplicate; 10]));
-}
-
-#[test]
-fn a_writer_that_was_called_looks_and_goes_on_with_what_it_has_of_others() {
-    let database = TestDatabase::postgres();
-    let store = database.store();
-    let of = |tenant: i64, name: &str, count: usize| {
-        let owner = Owner { tenant_id: TenantId(tenant), workspace_id: WorkspaceId(tenant) };
-        let ids = ids(name, count);
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        Submission { monthly_events: 1_000, ..submission(owner, now(), &ids) }
-    };
-    store.append(&[of(1, "first", 10), of(2, "first", 20), of(3, "first", 30)]).unwrap();
-    let another = database.another_store();
-    assert!(append(&*another, 1_000, &ids("all", 990)).is_ok());
-    let fallbacks = store.append_counts().fallbacks;
-    let answers = store.append(&[of(1, "second", 1), of(2, "second", 1), of(3, "second", 1)]).unwrap();
-    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true]);
-    assert_eq!(store.append_counts().fallbacks - fallbacks, 1, "it finds out by failing once");
-    let month = Month::of(now());
-    let used = |tenant| store.monthly_usage(TenantId(tenant), month).unwrap();
-    assert_eq!([used(1), used(2), used(3)], [1_000, 21, 31]);
-    let answers = store.append(&[of(1, "third", 1), of(2, "third", 1), of(3, "third", 1)]).unwrap();
-    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true]);
-    assert_eq!(store.append_counts().fallbacks - fallbacks, 1);
-    assert_eq!([used(1), used(2), used(3)], [1_000, 22, 32]);
-}
-
-#[test]
-fn whoever_takes_back_waits_for_the_group_that_is_being_stored_and_counts_it() {
-    let database = TestDatabase::postgres();
-    // Whatever somebody has set: a statement must see what was committed before it.
-    let set = "DO $$ BEGIN
-        EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''repeatable read''', current_database()); END $$";
-    connect(&database).batch_execute(set).unwrap();
-    let (store, another) = (database.store(), database.another_store());
-    append(&*store, 100, &ids("first", 10)).unwrap();
-    let (mut first, mut watcher) = (connect(&database), connect(&database));
-    // The first writer has counted five more and has not committed yet.
-    let of_first = series(&mut watcher, 1);
-    store_without_commit(&mut first, of_first, 1, "{202611,7,3,1,5}");
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| append(&*another, 100, &ids("second", 86)));
-        while diesel::select(waits()).get_result::<i64>(&mut watcher).unwrap() == 0 {
-            std::thread::yield_now();
-        }
-        first.batch_execute("COMMIT").unwrap();
-        assert_eq!(waiting.join().unwrap().unwrap_err().used, 15);
-    });
-    append(&*another, 100, &ids("third", 85)).unwrap();
-    append(&*another, 100, &ids("fourth", 1)).unwrap_err();
-    assert_eq!(usage(&*store), 100);
-}
-
-#[test]
-fn what_a_writer_that_is_gone_had_reserved_is_not_lost() {
-    let database = TestDatabase::postgres();
-    append(&*database.store(), 1_000, &ids("first", 10)).unwrap();
-    // It had 240 more. Nobody says that it is gone, nor has it been silent for long.
-    let store = database.another_store();
-    append(&*store, 1_000, &ids("second", 989)).unwrap();
-    append(&*store, 1_000, &ids("third", 2)).unwrap_err();
-    append(&*store, 1_000, &ids("fourth", 1)).unwrap();
-    assert_eq!(usage(&*store), 1_000);
-}
-
-#[test]
-fn a_writer_that_was_long_silent_is_taken_over_and_if_it_lives_begins_as_another() {
-    let database = TestDatabase::postgres();
-    let store = database.store();
-    append(&*store, 1_000, &ids("first", 10)).unwrap();
-    let mut watcher = connect(&database);
-    watcher.batch_execute("UPDATE quota_writers SET seen_at = now() - interval '6 minutes'").unwrap();
-    let another = database.another_store();
-    append(&*another, 1_000, &ids("second", 10)).unwrap();
-    assert_eq!(rows(&mut watcher), [(0, 0, 0), (1, 250, 10)], "with what was reserved for it");
-    append(&*store, 1_000, &ids("third", 10)).unwrap();
-    assert_eq!(rows(&mut watcher).len(), 3);
-    append(&*another, 1_000, &ids("fourth", 10)).unwrap();
-    append(&*store, 1_000, &ids("fifth", 10)).unwrap();
-    assert_eq!((usage(&*store), store.append_counts().fallbacks, another.append_counts().fallbacks), (50, 1, 0));
 }
 
 #[test]
@@ -282,55 +187,6 @@ fn what_may_have_been_seen_before_is_counted_last_and_only_as_far_as_it_is_new()
 }
 
 #[test]
-fn writers_that_call_each_other_in_all_the_time_lose_and_invent_nothing() {
-    const QUOTA: u64 = 100_000;
-    let database = TestDatabase::postgres();
-    let stores = [database.store(), database.another_store(), database.another_store()];
-    std::thread::scope(|scope| {
-        for lane in 0..6 {
-            let store = &stores[lane % 3];
-            scope.spawn(move || {
-                for round in 0..60 {
-                    append(&**store, QUOTA, &ids(&format!("{lane} {round}"), 3)).unwrap();
-                }
-            });
-        }
-        scope.spawn(|| {
-            let mut connection = connect(&database);
-            for writer in (1..=6).cycle().take(240) {
-                connection.transaction(|connection| reserve::call(connection, writer)).unwrap();
-                std::thread::sleep(std::time::Duration::from_millis(2));
-            }
-        });
-    });
-    assert_eq!(usage(&*stores[0]), 6 * 60 * 3);
-    let shares: i64 = rows(&mut connect(&database)).iter().map(|row| row.1).sum();
-    assert!(shares <= QUOTA as i64, "{shares}");
-}
-
-#[test]
-fn a_quota_that_is_taken_away_and_set_again_counts_anew_also_for_a_writer_that_had_reserved() {
-    let database = TestDatabase::postgres();
-    let store = database.store();
-    let (provisioning, _) = mercurio_domain::testing::provisioning("acme", 1, now());
-    let owner = store.provision(&provisioning).unwrap().api_key.owner;
-    assert_eq!(owner.tenant_id, OWNER.tenant_id);
-    let set = |value| {
-        let name = mercurio_domain::limits::LimitName::MonthlyEvents;
-        database.another_store().set_limits(owner.tenant_id, &[(name, value)]).unwrap()
-    };
-    set(Some(1_000));
-    append(&*store, 1_000, &ids("first", 10)).unwrap();
-    set(None);
-    append(&*store, 0, &ids("second", 900)).unwrap();
-    set(Some(1_000));
-    // 240 were reserved for it, and 90 are left.
-    assert_eq!(append(&*store, 1_000, &ids("third", 91)).unwrap_err().used, 910);
-    append(&*store, 1_000, &ids("fourth", 90)).unwrap();
-    assert_eq!(usage(&*store), 1_000);
-}
-
-#[test]
 fn connections_that_are_older_than_the_schema_count_too() {
     let database = TestDatabase::empty_postgres();
     let store = database.store();
@@ -373,168 +229,6 @@ fn a_tenant_that_is_over_its_quota_takes_no_lock_and_costs_its_group_no_second_t
         append(&*store, 10, &ids("first", 10)).unwrap();
     }
     assert_eq!(store.append_counts().fallbacks, fallbacks);
-}
-
-#[test]
-fn writers_beside_each_other_try_nothing_twice() {
-    let database = TestDatabase::postgres();
-    let store = database.store();
-    append(&*store, 1_000_000, &ids("first", 1)).unwrap();
-    let fallbacks = store.append_counts().fallbacks;
-    std::thread::scope(|scope| {
-        for lane in 0..2 {
-            let store = &store;
-            scope.spawn(move || {
-                for round in 0..300 {
-                    append(&**store, 1_000_000, &ids(&format!("{lane} {round}"), 2)).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(store.append_counts().fallbacks, fallbacks);
-    assert_eq!(usage(&*store), 1_201);
-}
-
-#[test]
-fn several_stores_with_several_lanes_count_exactly_what_they_store() {
-    const QUOTA: u64 = 5_000;
-    let database = TestDatabase::postgres();
-    let stores = [database.store(), database.another_store()];
-    let accepted: u64 = std::thread::scope(|scope| {
-        let write = |lane: usize| {
-            let store = &stores[lane % 2];
-            move || {
-                let (mut accepted, mut size) = (0, 100);
-                for round in 0.. {
-                    // Half of each batch comes from a neighbour too, on the other server.
-                    let mut ids = ids(&format!("{} {round}", lane / 2), size / 2);
-                    ids.extend(self::ids(&format!("{lane} {round} own"), size - size / 2));
-                    match append(&**store, QUOTA, &ids) {
-                        Ok(outcomes) => {
-                            let is_accepted = |outcome: &&_| **outcome == Outcome::Accepted;
-                            accepted += outcomes.iter().filter(is_accepted).count() as u64;
-                        }
-                        Err(exceeded) if size == 1 => {
-                            assert_eq!(exceeded.used, QUOTA);
-                            break;
-                        }
-                        Err(_) => size = (size / 2).max(1),
-                    }
-                }
-                accepted
-            }
-        };
-        let lanes: Vec<_> = (0..8).map(|lane| scope.spawn(write(lane))).collect();
-        lanes.into_iter().map(|lane| lane.join().unwrap()).sum()
-    });
-    let mut connection = connect(&database);
-    let stored: i64 = events::table.count().get_result(&mut connection).unwrap();
-    assert_eq!((accepted, stored, usage(&*stores[0])), (QUOTA, QUOTA as i64, QUOTA));
-}
-
-#[test]
-fn groups_of_several_tenants_fill_the_quotas_of_all_exactly_and_in_the_end_wait_for_nobody() {
-    const QUOTA: u64 = 1_500;
-    const TENANTS: i64 = 5;
-    let database = TestDatabase::postgres();
-    let stores = [database.store(), database.another_store()];
-    let accepted: Vec<u64> = std::thread::scope(|scope| {
-        let write = |lane: usize| {
-            let store = &stores[lane % 2];
-            move || {
-                let mut accepted = vec![0; TENANTS as usize];
-                for round in 0.. {
-                    // Smaller and smaller ones, in an order of tenants that differs from lane to lane.
-                    let size = (60 >> (round / 8).min(6)).max(1);
-                    let tenant_of = |place: i64| (place * (lane as i64 % 4 + 1) + round as i64) % TENANTS;
-                    let of = |place: i64| {
-                        let id = tenant_of(place) + 1;
-                        let owner = Owner { tenant_id: TenantId(id), workspace_id: WorkspaceId(id) };
-                        let ids = ids(&format!("{lane} {round} {place}"), size);
-                        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-                        Submission { monthly_events: QUOTA, ..submission(owner, now(), &ids) }
-                    };
-                    let group: Vec<Submission> = (0..3).map(of).collect();
-                    let answers = store.append(&group).unwrap();
-                    for (place, answer) in (0..3).zip(&answers) {
-                        accepted[tenant_of(place) as usize] +=
-                            answer.as_ref().map_or(0, |outcomes| outcomes.len() as u64);
-                    }
-                    if size == 1 && answers.iter().all(|answer| matches!(answer, Err(full) if full.used == QUOTA)) {
-                        break;
-                    }
-                }
-                accepted
-            }
-        };
-        let lanes: Vec<_> = (0..6).map(|lane| scope.spawn(write(lane))).collect();
-        let lanes: Vec<Vec<u64>> = lanes.into_iter().map(|lane| lane.join().unwrap()).collect();
-        (0..TENANTS as usize).map(|tenant| lanes.iter().map(|lane| lane[tenant]).sum()).collect()
-    });
-    let mut connection = connect(&database);
-    let stored: Vec<i64> = events::table
-        .group_by(events::tenant_id)
-        .select(diesel::dsl::count_star())
-        .order(events::tenant_id)
-        .load(&mut connection)
-        .unwrap();
-    let used = |id| stores[0].monthly_usage(TenantId(id), Month::of(now())).unwrap();
-    let used: u64 = (1..=TENANTS).map(used).sum();
-    assert!(accepted.iter().all(|accepted| *accepted <= QUOTA), "{accepted:?}");
-    assert_eq!(accepted.iter().map(|accepted| *accepted as i64).collect::<Vec<_>>(), stored);
-    assert_eq!(used as i64, stored.iter().sum::<i64>());
-    assert!(stored.iter().filter(|stored| **stored == QUOTA as i64).count() >= 3, "{stored:?}");
-}
-
-#[test]
-fn a_database_that_lost_what_was_reserved_still_counts_what_it_stores() {
-    let database = TestDatabase::postgres();
-    let store = database.store();
-    append(&*store, 1_000, &ids("first", 10)).unwrap();
-    // As a standby that takes over and never got the last things that were committed.
-    let mut connection = connect(&database);
-    let lose = "UPDATE tenant_usage SET share = 0; DELETE FROM event_keys; DELETE FROM events";
-    connection.batch_execute(lose).unwrap();
-    append(&*store, 1_000, &ids("second", 20)).unwrap();
-    assert_eq!(usage(&*store), 0, "nothing is open");
-    // Its connections lead to the new server: it looks, and finds what it counted there.
-    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    connection.batch_execute(others).unwrap();
-    append(&*store, 1_000, &ids("third", 30)).unwrap();
-    assert_eq!(usage(&*store), 50);
-    assert_eq!(rows(&mut connection)[1], (1, 265, 20), "a quarter of 980, and what was counted");
-}
-
-#[test]
-fn a_connection_that_is_new_makes_its_writer_look_before_it_counts() {
-    let database = TestDatabase::postgres();
-    let store = database.store();
-    append(&*store, 1_000, &ids("first", 10)).unwrap();
-    let mut connection = connect(&database);
-    // As on a server that lost them.
-    connection
-        .batch_execute("DELETE FROM tenant_usage WHERE writer_id > 0; DELETE FROM event_keys WHERE tenant_id = 0")
-        .unwrap();
-    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    connection.batch_execute(others).unwrap();
-    append(&*store, 1_000, &ids("second", 20)).unwrap();
-    assert_eq!((usage(&*store), rows(&mut connection).last().map(|row| row.1)), (20, Some(250)));
-}
-
-#[test]
-fn a_writer_whose_server_is_cut_off_within_a_transaction_holds_others_up_for_seconds() {
-    let database = TestDatabase::postgres();
-    let (store, another) = (database.store(), database.another_store());
-    append(&*store, 1_000, &ids("first", 10)).unwrap();
-    let mut cut_off = connect(&database);
-    cut_off.batch_execute(super::super::WRITER).unwrap();
-    let of_first = series(&mut cut_off, 1);
-    store_without_commit(&mut cut_off, of_first, 1, "{202611,1,5}");
-    append(&*another, 1_000, &ids("second", 990)).unwrap();
-    assert_eq!(usage(&*another), 1_000);
-    assert!(cut_off.batch_execute("COMMIT").is_err());
 }
 
 #[test]
@@ -608,4 +302,22 @@ fn rows_are_found_by_the_index_however_many_tenants_there_are() {
         assert_eq!(plan.contains("event_keys"), plan.contains("event_keys_pkey"), "{plan}");
         connection.batch_execute("DEALLOCATE looked_at").unwrap();
     }
+}
+
+#[test]
+fn retention_takes_no_key_of_a_group_and_so_nothing_that_was_counted() {
+    let database = TestDatabase::postgres();
+    let store = database.store();
+    append(&*store, 1_000, &ids("first", 10)).unwrap();
+    let which = Removal::Received { tenant_id: None, before: at("2027-06-01T00:00:00Z") };
+    let (mut from, mut keys) = (None, 0);
+    loop {
+        let removed = store.remove_events(&which, now(), from.as_ref()).unwrap();
+        keys += removed.keys;
+        from = removed.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert_eq!((keys, logged(&mut connect(&database)), usage(&*store)), (10, 1, 10));
 }
