@@ -61,6 +61,7 @@ fn whoever_takes_back_waits_for_the_group_that_is_being_stored_and_counts_it() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| append(&*another, 100, &ids("second", 86)));
         while diesel::select(waits()).get_result::<i64>(&mut watcher).unwrap() == 0 {
+            assert!(!waiting.is_finished(), "it waited for nobody");
             std::thread::yield_now();
         }
         first.batch_execute("COMMIT").unwrap();
@@ -128,6 +129,7 @@ fn a_group_that_is_rolled_back_while_its_writer_is_called_is_not_counted_and_the
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| append(&*another, 100, &ids("second", 90)));
         while diesel::select(waits()).get_result::<i64>(&mut watcher).unwrap() == 0 {
+            assert!(!waiting.is_finished(), "it waited for nobody");
             std::thread::yield_now();
         }
         first.batch_execute("ROLLBACK").unwrap();
@@ -155,6 +157,28 @@ fn a_writer_that_goes_on_after_it_was_called_takes_none_of_the_keys_that_were_ta
     caller.transaction(|connection| reserve::call(connection, 1)).unwrap();
     append(&*store, 1_000, &ids("first", 10)).unwrap();
     assert_eq!((usage(&*store), store.append_counts().fallbacks), (45, 6));
+}
+
+#[test]
+fn a_writer_that_has_added_up_for_its_own_group_is_called_all_the_same() {
+    let database = TestDatabase::postgres();
+    let (store, another) = (database.store(), database.another_store());
+    for round in 0..3 {
+        append(&*store, 1_000, &ids(&format!("first {round}"), 10)).unwrap();
+    }
+    // Another tenant becomes scarce: the writer takes back its own reservation of that, and what it has counted of the first one is added up.
+    let owner = Owner { tenant_id: TenantId(2), workspace_id: WorkspaceId(2) };
+    for count in [10, 60] {
+        let ids = ids(&format!("of {count}"), count);
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let group = [Submission { monthly_events: 100, ..submission(owner, now(), &ids) }];
+        store.append(&group).unwrap().remove(0).unwrap();
+    }
+    assert_eq!(logged(&mut connect(&database)), 0);
+    append(&*another, 1_000, &ids("second", 960)).unwrap();
+    append(&*store, 1_000, &ids("third", 10)).unwrap();
+    assert_eq!(append(&*store, 1_000, &ids("fourth", 1)).unwrap_err().used, 1_000);
+    assert_eq!(usage(&*store), 1_000);
 }
 
 #[test]
