@@ -80,6 +80,7 @@ pub(super) fn provision(connection: &mut PgConnection, request: &Provisioning) -
     let samples =
         [Submission { owner, received_at: request.created_at, monthly_events: 0, events: request.samples.clone() }];
     let candidates = Candidates::of(&samples, &Refused::default());
+    // Samples count against no quota.
     let quotas = quota::Quotas::default();
     let stored = events::append(connection, &candidates, events::Way::Claim, &mut quota::Draw::of(&samples, &quotas))?;
     Ok(Provisioned::new(owner, request, stored.len()))

@@ -44,11 +44,14 @@ pub(in crate::postgres) fn append<'a>(
         Way::Copy { suspects } => candidates.split(suspects),
     };
     let mut fresh = others;
-    // The group's own key goes before all others. Behind a claim it is not one of the first, and what it counts is counted last.
-    let group = if suspects.is_empty() { draw.count_first(&fresh)? } else { Vec::new() };
-    // The claim goes first: a suspect is nearly always a row that stands there for good, for which no lock is taken. So the
-    // locks are those of the copy, taken in the order of the keys, and two writers don't wait for each other in a circle.
-    let claimed = if suspects.is_empty() { Vec::new() } else { claim::Claim::of(&suspects).get_results(connection)? };
+    let (group, claimed) = if suspects.is_empty() {
+        // The group's own key goes before all others. Behind a claim it would not, and so what is stored is counted last then.
+        (draw.count_first(&fresh)?, Vec::new())
+    } else {
+        // The claim goes first: a suspect is nearly always a row that stands there for good, for which no lock is taken. So the
+        // locks are those of the copy, taken in the order of the keys, and two writers don't wait for each other in a circle.
+        (Vec::new(), claim::Claim::of(&suspects).get_results(connection)?)
+    };
     if !fresh.is_empty() {
         copy::keys(connection, &group, &fresh).map_err(|error| taken(error, &group, draw))?;
     }

@@ -32,7 +32,7 @@ pub(super) fn keys(connection: &mut PgConnection, group: &[GroupKey], rows: &[Ca
     use event_keys::*;
     let columns = (tenant_id, key, workspace_id, occurred_at, received_at);
     if group.is_empty() {
-        return copy(connection, (table, columns), |_| {}, rows, |row, out| out.key(5, row));
+        return copy(connection, (table, columns), rows, |row, out| out.key(5, row));
     }
     let columns = (tenant_id, key, workspace_id, occurred_at, received_at, counted);
     let first = |out: &mut Rows| {
@@ -46,7 +46,7 @@ pub(super) fn keys(connection: &mut PgConnection, group: &[GroupKey], rows: &[Ca
             out.bigints(&row.counted);
         }
     };
-    copy(connection, (table, columns), first, rows, |row, out| {
+    copy_behind(connection, (table, columns), first, rows, |row, out| {
         out.key(6, row);
         out.null();
     })
@@ -54,39 +54,43 @@ pub(super) fn keys(connection: &mut PgConnection, group: &[GroupKey], rows: &[Ca
 
 /// Copies the events of `rows` into `events`, in their order.
 pub(super) fn events(connection: &mut PgConnection, rows: &[Candidate<'_>]) -> QueryResult<usize> {
-    copy(
-        connection,
-        (events::table, events::all_columns),
-        |_| {},
-        rows,
-        |row, out| {
-            let parts = row.event.parts();
-            out.row(17);
-            out.bigint(row.owner.tenant_id.0);
-            out.bigint(row.owner.workspace_id.0);
-            out.field(row.event.key().0.as_bytes());
-            out.field(parts.event_id.as_str().as_bytes());
-            out.field(parts.kind.as_str().as_bytes());
-            out.field(parts.event_name.as_bytes());
-            out.timestamptz(parts.occurred_at);
-            out.timestamptz(row.received_at);
-            match parts.sent_timestamp {
-                Some(sent) => out.timestamptz(sent),
-                None => out.null(),
-            }
-            out.text_if_any(parts.anonymous_id.as_deref());
-            out.text_if_any(parts.user_id.as_deref());
-            out.text_if_any(parts.session_id.as_deref());
-            out.field(parts.schema_version.as_str().as_bytes());
-            for object in [&parts.properties, &parts.traits, &parts.context] {
-                out.text_if_any(object.as_ref().map(|object| object.as_str()));
-            }
-            out.field(row.event.enrichment().as_str().as_bytes());
-        },
-    )
+    copy(connection, (events::table, events::all_columns), rows, |row, out| {
+        let parts = row.event.parts();
+        out.row(17);
+        out.bigint(row.owner.tenant_id.0);
+        out.bigint(row.owner.workspace_id.0);
+        out.field(row.event.key().0.as_bytes());
+        out.field(parts.event_id.as_str().as_bytes());
+        out.field(parts.kind.as_str().as_bytes());
+        out.field(parts.event_name.as_bytes());
+        out.timestamptz(parts.occurred_at);
+        out.timestamptz(row.received_at);
+        match parts.sent_timestamp {
+            Some(sent) => out.timestamptz(sent),
+            None => out.null(),
+        }
+        out.text_if_any(parts.anonymous_id.as_deref());
+        out.text_if_any(parts.user_id.as_deref());
+        out.text_if_any(parts.session_id.as_deref());
+        out.field(parts.schema_version.as_str().as_bytes());
+        for object in [&parts.properties, &parts.traits, &parts.context] {
+            out.text_if_any(object.as_ref().map(|object| object.as_str()));
+        }
+        out.field(row.event.enrichment().as_str().as_bytes());
+    })
 }
 
 fn copy<T: Table, C: CopyTarget<Table = T>>(
+    connection: &mut PgConnection,
+    target: (T, C),
+    rows: &[Candidate<'_>],
+    write: impl Fn(&Candidate<'_>, &mut Rows),
+) -> QueryResult<usize> {
+    copy_behind(connection, target, |_| {}, rows, write)
+}
+
+/// Copies `rows` behind those that `first` writes.
+fn copy_behind<T: Table, C: CopyTarget<Table = T>>(
     connection: &mut PgConnection,
     (table, columns): (T, C),
     first: impl Fn(&mut Rows),

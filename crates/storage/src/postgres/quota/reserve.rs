@@ -22,8 +22,8 @@ const PARTS_KEPT: u64 = 3;
 /// taken back, and lost together with it. No writer counts by another connection from what it has in mind.
 pub(super) const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 
-/// Sees to it that the writer may count what is needed, and returns the accounts of which there is too little left to reserve any. Costs
-/// nothing where it may already.
+/// Sees to it that the writer has a seat and may count what is needed, and returns the accounts of which there is too little left to
+/// reserve any.
 ///
 /// # Errors
 /// [`Fault::QuotaMoved`](crate::error::Fault::QuotaMoved) where others were faster.
@@ -32,10 +32,6 @@ pub(super) fn prepare(
     writer: &mut Writer,
     needs: &BTreeMap<Account, u64>,
 ) -> Result<Vec<Account>, Failure> {
-    let has_enough = |writer: &Writer| needs.iter().all(|(account, events)| writer.left(account) >= *events);
-    if writer.ready().is_some() && has_enough(writer) {
-        return Ok(Vec::new());
-    }
     let scarce = look_after(connection, writer, needs);
     if scarce.is_err() {
         // What was committed of it is not known.

@@ -1,9 +1,9 @@
-//! How writers reserve and count: beside each other, called in, dead, and taken over.
+//! How a writer reserves, counts and adds up.
 
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::pg::Pg;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool};
 use mercurio_domain::store::{Appended, Removal, Store, Submission};
 use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome;
@@ -57,11 +57,6 @@ fn store_without_commit(connection: &mut PgConnection, series: Series, number: u
     let key = series.key(number, 0);
     let insert = format!("INSERT INTO event_keys VALUES (0, '{key}', 0, now(), now(), '{counted}')");
     connection.batch_execute(&format!("BEGIN; {insert}")).unwrap();
-}
-
-/// How many wait for a lock.
-fn waits() -> diesel::expression::SqlLiteral<BigInt> {
-    sql("count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 }
 
 fn connect(database: &TestDatabase) -> PgConnection {

@@ -2,6 +2,29 @@
 
 use super::*;
 
+/// Ends a transaction when the work waits for it, and returns what that leads to.
+fn end_where_waited_for<T: Send>(transaction: &mut PgConnection, end: &str, work: impl FnOnce() -> T + Send) -> T {
+    let is_waited_for = sql::<Bool>(
+        "EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))",
+    );
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(work);
+        while !diesel::select(is_waited_for.clone()).get_result::<bool>(transaction).unwrap() {
+            assert!(!waiting.is_finished(), "it waited for nobody");
+            std::thread::yield_now();
+        }
+        transaction.batch_execute(end).unwrap();
+        waiting.join().unwrap()
+    })
+}
+
+/// Ends all connections but this one.
+fn cut_others_off(connection: &mut PgConnection) {
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    connection.batch_execute(others).unwrap();
+}
+
 #[test]
 fn what_is_reserved_for_others_is_taken_back_before_anything_is_refused() {
     let database = TestDatabase::postgres();
@@ -54,19 +77,12 @@ fn whoever_takes_back_waits_for_the_group_that_is_being_stored_and_counts_it() {
     connect(&database).batch_execute(set).unwrap();
     let (store, another) = (database.store(), database.another_store());
     append(&*store, 100, &ids("first", 10)).unwrap();
-    let (mut first, mut watcher) = (connect(&database), connect(&database));
+    let mut first = connect(&database);
     // The first writer has counted five more and has not committed yet.
-    let of_first = series(&mut watcher, 1);
+    let of_first = series(&mut first, 1);
     store_without_commit(&mut first, of_first, 1, "{202611,7,3,1,5}");
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| append(&*another, 100, &ids("second", 86)));
-        while diesel::select(waits()).get_result::<i64>(&mut watcher).unwrap() == 0 {
-            assert!(!waiting.is_finished(), "it waited for nobody");
-            std::thread::yield_now();
-        }
-        first.batch_execute("COMMIT").unwrap();
-        assert_eq!(waiting.join().unwrap().unwrap_err().used, 15);
-    });
+    let refused = end_where_waited_for(&mut first, "COMMIT", || append(&*another, 100, &ids("second", 86)));
+    assert_eq!(refused.unwrap_err().used, 15);
     append(&*another, 100, &ids("third", 85)).unwrap();
     append(&*another, 100, &ids("fourth", 1)).unwrap_err();
     assert_eq!(usage(&*store), 100);
@@ -123,18 +139,10 @@ fn a_group_that_is_rolled_back_while_its_writer_is_called_is_not_counted_and_the
     let database = TestDatabase::postgres();
     let (store, another) = (database.store(), database.another_store());
     append(&*store, 100, &ids("first", 10)).unwrap();
-    let (mut first, mut watcher) = (connect(&database), connect(&database));
-    let of_first = series(&mut watcher, 1);
+    let mut first = connect(&database);
+    let of_first = series(&mut first, 1);
     store_without_commit(&mut first, of_first, 1, "{202611,1,5}");
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| append(&*another, 100, &ids("second", 90)));
-        while diesel::select(waits()).get_result::<i64>(&mut watcher).unwrap() == 0 {
-            assert!(!waiting.is_finished(), "it waited for nobody");
-            std::thread::yield_now();
-        }
-        first.batch_execute("ROLLBACK").unwrap();
-        waiting.join().unwrap().unwrap();
-    });
+    end_where_waited_for(&mut first, "ROLLBACK", || append(&*another, 100, &ids("second", 90))).unwrap();
     assert_eq!(append(&*store, 100, &ids("third", 1)).unwrap_err().used, 100);
     assert_eq!((usage(&*store), store.append_counts().fallbacks > 0), (100, true));
 }
@@ -215,9 +223,7 @@ fn a_database_that_lost_what_was_reserved_still_counts_what_it_stores() {
     append(&*store, 1_000, &ids("second", 20)).unwrap();
     assert_eq!(usage(&*store), 0, "nothing is open");
     // Its connections lead to the new server: it looks, and finds what it counted there.
-    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    connection.batch_execute(others).unwrap();
+    cut_others_off(&mut connection);
     append(&*store, 1_000, &ids("third", 30)).unwrap();
     assert_eq!(usage(&*store), 50);
     assert_eq!(rows(&mut connection)[1], (1, 265, 20), "a quarter of 980, and what was counted");
@@ -239,9 +245,7 @@ fn a_database_that_comes_back_from_before_its_writer_added_up_has_lost_no_count(
     let lose = "UPDATE quota_writers SET epoch = saved_writers.epoch, number = saved_writers.number FROM saved_writers;
         TRUNCATE tenant_usage, event_keys; INSERT INTO tenant_usage TABLE saved_usage; INSERT INTO event_keys TABLE saved_keys";
     connection.batch_execute(lose).unwrap();
-    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    connection.batch_execute(others).unwrap();
+    cut_others_off(&mut connection);
     append(&*store, 100_000, &ids("second", 5)).unwrap();
     assert_eq!((usage(&*store), logged(&mut connection)), (1_005, 1));
 }
@@ -256,9 +260,7 @@ fn a_connection_that_is_new_makes_its_writer_look_before_it_counts() {
     connection
         .batch_execute("DELETE FROM tenant_usage WHERE writer_id > 0; DELETE FROM event_keys WHERE tenant_id = 0")
         .unwrap();
-    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    connection.batch_execute(others).unwrap();
+    cut_others_off(&mut connection);
     append(&*store, 1_000, &ids("second", 20)).unwrap();
     assert_eq!((usage(&*store), rows(&mut connection).last().map(|row| row.1)), (20, Some(250)));
 }
