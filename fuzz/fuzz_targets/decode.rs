@@ -80,10 +80,22 @@ fn check(coding: Coding, data: &[u8], limit: usize) {
     let most = 4 * (limit + 1) + data.len() + MOST_FOR_A_CODING;
     assert!(taken <= most, "{coding:?} took {taken} bytes for {} under {limit}", data.len());
     if let Ok(decoded) = decoded {
-        assert!(decoded.len() <= limit, "{coding:?}: {} bytes under a limit of {limit}", decoded.len());
-        assert_eq!(coding.decode(data, decoded.len()).as_ref(), Ok(&decoded), "{coding:?} at the limit");
+        assert!(
+            decoded.len() <= limit,
+            "{coding:?}: {} bytes under a limit of {limit}",
+            decoded.len()
+        );
+        assert_eq!(
+            coding.decode(data, decoded.len()).as_ref(),
+            Ok(&decoded),
+            "{coding:?} at the limit"
+        );
         if let Some(less) = decoded.len().checked_sub(1) {
-            assert_eq!(coding.decode(data, less), Err(Fault::TooLarge), "{coding:?} above the limit");
+            assert_eq!(
+                coding.decode(data, less),
+                Err(Fault::TooLarge),
+                "{coding:?} above the limit"
+            );
         }
     }
 }

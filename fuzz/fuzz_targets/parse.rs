@@ -19,7 +19,8 @@ struct Batch<'a> {
 fuzz_target!(|body: &[u8]| {
     let limits = Limits::default();
     if let Ok(envelope) = parse::batch(body, &limits) {
-        let wire: Batch<'_> = serde_json::from_str(text(body)).expect("what is taken as a batch is one");
+        let wire: Batch<'_> =
+            serde_json::from_str(text(body)).expect("what is taken as a batch is one");
         assert!(envelope.items.len() <= limits.max_batch_events);
         let events: Vec<&str> = wire.events.iter().map(|event| event.get()).collect();
         let items: Vec<&str> = envelope.items.iter().map(|item| item.text).collect();
@@ -41,7 +42,8 @@ fn text(body: &[u8]) -> &str {
 
 fn judge(envelope: Envelope<'_>) {
     let count = envelope.items.len();
-    let reception = Reception { sent_at: envelope.sent_at, ..Reception::at(at("2026-11-22T10:00:00Z")) };
+    let reception =
+        Reception { sent_at: envelope.sent_at, ..Reception::at(at("2026-11-22T10:00:00Z")) };
     let mut sifted = sift(envelope.items, &reception, IdSource::Generated(&CountingIds::default()));
     let events = sifted.take_events();
     for event in &events {
@@ -51,7 +53,10 @@ fn judge(envelope: Envelope<'_>) {
     assert_eq!(verdicts.len(), count);
     for verdict in verdicts {
         if let Verdict::Rejected(rejection) = verdict {
-            assert!((1..=20).contains(&rejection.faults.len()), "a rejection tells why, and not for ever");
+            assert!(
+                (1..=20).contains(&rejection.faults.len()),
+                "a rejection tells why, and not for ever"
+            );
         }
     }
 }

@@ -36,7 +36,9 @@ fuzz_target!(|input: &[u8]| {
 
 /// A key of these random bytes is read back, and no other key is taken in its place.
 fn made_key(input: &[u8]) {
-    let Some((entropy, [place, byte, ..])) = input.split_first_chunk::<ENTROPY_BYTES>() else { return };
+    let Some((entropy, [place, byte, ..])) = input.split_first_chunk::<ENTROPY_BYTES>() else {
+        return;
+    };
     let new = NewApiKey::generate(entropy);
     let key = new.key.expose();
     let presented = PresentedKey::parse(key).expect("a key that was just made");
@@ -57,7 +59,10 @@ fn presented_key(text: &str) {
         let rest = text.strip_prefix("mk_").and_then(|rest| rest.strip_prefix(key.id().as_str()));
         let secret = rest.and_then(|rest| rest.strip_prefix('_')).expect("prefix, id, secret");
         assert!(!format!("{key:?}").contains(secret));
-        assert!(text.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+        assert!(
+            text.bytes()
+                .all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        );
     }
 }
 
@@ -92,22 +97,36 @@ fn parent(text: &str) {
         let (trace, span) = (parent.trace_id(), parent.parent_id());
         for (id, digits) in [(trace, 32), (span, 16)] {
             assert!(id.len() == digits && id.bytes().any(|digit| digit != b'0'));
-            assert!(id.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit)));
+            assert!(
+                id.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit))
+            );
         }
         assert!(text[2..].starts_with(&format!("-{trace}-{span}-")));
         let sent_on = format!("00-{trace}-{span}-0{}", u8::from(parent.sampled()));
         let read = TraceParent::parse(&sent_on).expect("what is sent on is valid");
-        assert_eq!((read.trace_id(), read.parent_id(), read.sampled()), (trace, span, parent.sampled()));
+        assert_eq!(
+            (read.trace_id(), read.parent_id(), read.sampled()),
+            (trace, span, parent.sampled())
+        );
     }
 }
 
 /// Whatever a client writes, the address that a trusted proxy saw is the one that is taken, or at worst the proxy's own.
 fn addresses(text: &str) {
     let trusted = TrustedProxies::parse("10.0.0.0/8").expect("a network");
-    let [proxy, client, stranger] = ["10.0.0.1", "203.0.113.9", "198.51.100.7"].map(|text| text.parse::<IpAddr>());
-    let (proxy, client, stranger) = (proxy.expect("one"), client.expect("one"), stranger.expect("one"));
-    assert_eq!(client_address(stranger, &[text], &[text], &trusted), stranger, "of whom no word is taken");
-    for claimed in [client_address(proxy, &[text], &[], &trusted), client_address(proxy, &[], &[text], &trusted)] {
+    let [proxy, client, stranger] =
+        ["10.0.0.1", "203.0.113.9", "198.51.100.7"].map(|text| text.parse::<IpAddr>());
+    let (proxy, client, stranger) =
+        (proxy.expect("one"), client.expect("one"), stranger.expect("one"));
+    assert_eq!(
+        client_address(stranger, &[text], &[text], &trusted),
+        stranger,
+        "of whom no word is taken"
+    );
+    for claimed in [
+        client_address(proxy, &[text], &[], &trusted),
+        client_address(proxy, &[], &[text], &trusted),
+    ] {
         assert_eq!(claimed, claimed.to_canonical());
     }
     let own_line = format!("for={client}");
@@ -118,7 +137,10 @@ fn addresses(text: &str) {
     let same_line = client_address(proxy, &[&format!("{text}, {own_line}")], &[], &trusted);
     assert!(same_line == client || same_line == proxy, "{text:?} made it {same_line}");
     if let Ok(networks) = TrustedProxies::parse(text) {
-        assert_eq!(client_address(client, &[], &[&stranger.to_string()], &networks) == stranger, networks.contains(client));
+        assert_eq!(
+            client_address(client, &[], &[&stranger.to_string()], &networks) == stranger,
+            networks.contains(client)
+        );
     }
 }
 
@@ -142,7 +164,10 @@ fn names(text: &str) {
     }
     let id = EventId::lookup(text);
     let key = EventKey::of(&id).0;
-    assert!(key.get_version_num() == 8 || key.to_string() == text, "a key is the id or a hash of it");
+    assert!(
+        key.get_version_num() == 8 || key.to_string() == text,
+        "a key is the id or a hash of it"
+    );
     let derived = EventId::derived(TenantId(1), text, 0, text.as_bytes());
     assert_eq!(derived.as_str().len(), 36);
     assert_ne!(derived, EventId::derived(TenantId(1), text, 1, text.as_bytes()));

@@ -21,7 +21,8 @@ pub fn seed_names(setting: Lookup<'_>, mistakes: &mut Vec<String>) -> Option<(Na
             None
         }
     };
-    let workspace = setting("SEED_WORKSPACE_NAME").unwrap_or_else(|| crate::cli::DEFAULT_WORKSPACE.to_owned());
+    let workspace =
+        setting("SEED_WORKSPACE_NAME").unwrap_or_else(|| crate::cli::DEFAULT_WORKSPACE.to_owned());
     let workspace = name("SEED_WORKSPACE_NAME", &workspace, mistakes);
     tenant.zip(workspace)
 }
@@ -36,7 +37,9 @@ mod tests {
     use super::*;
 
     fn lookup(settings: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<String> {
-        |name| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        |name| {
+            settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        }
     }
 
     #[test]
@@ -48,14 +51,22 @@ mod tests {
 
     #[test]
     fn a_wrong_url_is_told_without_its_password() {
-        for url in ["", "mysql://u:hunter2@h/d", "postgres://u:hunter2@h:x/d", "postgres://u:hunter2@[h/d"] {
+        for url in
+            ["", "mysql://u:hunter2@h/d", "postgres://u:hunter2@h:x/d", "postgres://u:hunter2@[h/d"]
+        {
             let mut mistakes = Vec::new();
             assert_eq!(
-                database_url(&|name| (name == "DATABASE_URL").then(|| url.to_owned()), &mut mistakes),
+                database_url(
+                    &|name| (name == "DATABASE_URL").then(|| url.to_owned()),
+                    &mut mistakes
+                ),
                 None,
                 "{url}"
             );
-            assert!(mistakes[0].starts_with("DATABASE_URL: ") && !mistakes[0].contains("hunter2"), "{mistakes:?}");
+            assert!(
+                mistakes[0].starts_with("DATABASE_URL: ") && !mistakes[0].contains("hunter2"),
+                "{mistakes:?}"
+            );
         }
     }
 
@@ -65,7 +76,8 @@ mod tests {
         assert_eq!(seed_names(&lookup(&[("SEED_WORKSPACE_NAME", " ")]), &mut mistakes), None);
         assert_eq!(mistakes.len(), 2, "{mistakes:?}");
         let mut mistakes = Vec::new();
-        let (_, workspace) = seed_names(&lookup(&[("SEED_TENANT_NAME", "Acme")]), &mut mistakes).unwrap();
+        let (_, workspace) =
+            seed_names(&lookup(&[("SEED_TENANT_NAME", "Acme")]), &mut mistakes).unwrap();
         assert_eq!(workspace.as_str(), "Default");
     }
 }

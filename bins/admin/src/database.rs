@@ -58,5 +58,8 @@ pub(crate) fn refuse_unknown(store: &dyn Store) -> Result<(), AdminError> {
 }
 
 fn newer(store: &dyn Store, unknown: Vec<String>) -> AdminError {
-    AdminError::NewerSchema { backend: store.backend(), newest: unknown.into_iter().last().unwrap_or_default() }
+    AdminError::NewerSchema {
+        backend: store.backend(),
+        newest: unknown.into_iter().last().unwrap_or_default(),
+    }
 }

@@ -155,11 +155,15 @@ impl AdminError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::NameTaken(_) | Self::WorkspaceTaken(_) | Self::NoSuchWorkspace { .. } => Exit::NameTaken,
+            Self::NameTaken(_) | Self::WorkspaceTaken(_) | Self::NoSuchWorkspace { .. } => {
+                Exit::NameTaken
+            }
             Self::NotFound { .. } => Exit::NotFound,
             Self::Partly { .. } => Exit::Partly,
             Self::Store(error) if error.is_unavailable() => Exit::Unavailable,
-            Self::OlderSchema { .. } | Self::NewerSchema { .. } | Self::Ended { .. } => Exit::Failed,
+            Self::OlderSchema { .. } | Self::NewerSchema { .. } | Self::Ended { .. } => {
+                Exit::Failed
+            }
             Self::NotConfirmed | Self::Json(_) | Self::Export { .. } => Exit::Failed,
             Self::Store(_) | Self::Entropy(_) | Self::Output(_) => Exit::Failed,
         }

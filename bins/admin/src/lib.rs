@@ -24,14 +24,20 @@ use cli::{Command, EventsCommand, Request};
 use commands::Done;
 pub use error::{AdminError, Exit};
 pub use machine::{
-    EntropyError, Machine, SystemClock, UuidV7Ids, ask_at_terminal, asked_to_end, system_entropy, tell_at_terminal,
+    EntropyError, Machine, SystemClock, UuidV7Ids, ask_at_terminal, asked_to_end, system_entropy,
+    tell_at_terminal,
 };
 
 /// The program's name, before everything that it says on stderr.
 const NAME: &str = "mercurio-admin";
 
 /// Does what `arguments` (without the program's name) ask for.
-pub fn run(arguments: Vec<OsString>, machine: &Machine<'_>, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+pub fn run(
+    arguments: Vec<OsString>,
+    machine: &Machine<'_>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
     let said = match texts(arguments).and_then(|arguments| cli::read(&arguments)) {
         Ok(Request::Show(text)) => show(&text, out).map(|()| Exit::Done),
         Ok(Request::Do { command, json }) => {
@@ -54,7 +60,9 @@ pub fn run(arguments: Vec<OsString>, machine: &Machine<'_>, out: &mut dyn Write,
 /// Names and paths end up in JSON, which has no place for what is not UTF-8.
 fn texts(arguments: Vec<OsString>) -> Result<Vec<String>, AdminError> {
     let text = |argument: OsString| {
-        let fault = |argument: OsString| AdminError::Usage(vec![format!("not UTF-8: {}", argument.to_string_lossy())]);
+        let fault = |argument: OsString| {
+            AdminError::Usage(vec![format!("not UTF-8: {}", argument.to_string_lossy())])
+        };
         argument.into_string().map_err(fault)
     };
     arguments.into_iter().map(text).collect()
@@ -69,7 +77,8 @@ fn perform(
 ) -> Result<Exit, AdminError> {
     if let Command::Events(EventsCommand::Export { selection, format }) = command {
         let mut out = io::BufWriter::with_capacity(1 << 16, out);
-        let notes = commands::events::export((selection, *format), machine, database::open, &mut out)?;
+        let notes =
+            commands::events::export((selection, *format), machine, database::open, &mut out)?;
         notes.iter().for_each(|note| tell(err, note));
         return Ok(Exit::Done);
     }
@@ -89,7 +98,8 @@ fn print(done: &Done, json: bool, out: &mut dyn Write) -> Result<(), AdminError>
         serde_json::to_value(&done.result).map(|result| table::render(&result))
     };
     let text = text.map_err(io::Error::from);
-    text.and_then(|text| writeln!(out, "{text}").and_then(|()| out.flush())).map_err(AdminError::Output)
+    text.and_then(|text| writeln!(out, "{text}").and_then(|()| out.flush()))
+        .map_err(AdminError::Output)
 }
 
 /// Prints help or a version. Who reads only the first lines of it has what they wanted.

@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use mercurio_admin::{
-    Machine, SystemClock, UuidV7Ids, ask_at_terminal, asked_to_end, run, system_entropy, tell_at_terminal,
+    Machine, SystemClock, UuidV7Ids, ask_at_terminal, asked_to_end, run, system_entropy,
+    tell_at_terminal,
 };
 
 fn main() -> ExitCode {

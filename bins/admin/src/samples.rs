@@ -53,7 +53,12 @@ pub(crate) fn samples(ids: &dyn IdGenerator, now: Timestamp) -> Vec<EnrichedEven
         let happened = now.checked_add_micros(-minutes_ago * MICROS_PER_MINUTE)?;
         let draft = EventDraft { timestamp: Some(happened.to_string().into()), ..draft };
         // These hold every rule; a test counts them.
-        draft.check("", &Reception::at(now), || EventId::generated(ids.next_uuid()), &mut Vec::new())
+        draft.check(
+            "",
+            &Reception::at(now),
+            || EventId::generated(ids.next_uuid()),
+            &mut Vec::new(),
+        )
     });
     checked.map(|event| EnrichedEvent::new(event, enrichment.clone())).collect()
 }

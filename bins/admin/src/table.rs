@@ -54,7 +54,11 @@ fn blank() -> Table {
 
 /// Without the blanks that fill up the last column.
 fn lines(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.trim_end().trim_start_matches(' ').to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn cell(value: &Value) -> String {
@@ -79,18 +83,27 @@ mod tests {
             {"id": "1", "name": "Acme", "limits": {}},
             {"id": "10", "name": "漢字", "limits": null},
         ]}));
-        let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+        let lines: Vec<_> =
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
         assert_eq!(lines, [["id", "name", "limits"], ["1", "Acme", "–"], ["10", "漢字", "–"]]);
         assert_eq!(render(&json!({"api_keys": []})), "no api keys");
     }
 
     #[test]
     fn anything_else_is_names_and_values() {
-        let text = render(&json!({"id": "1", "scopes": ["a", "b"], "limits": {"events_burst": 5}, "key": null}));
-        let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+        let text = render(
+            &json!({"id": "1", "scopes": ["a", "b"], "limits": {"events_burst": 5}, "key": null}),
+        );
+        let lines: Vec<_> =
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
         assert_eq!(
             lines,
-            [vec!["id", "1"], vec!["scopes", "a", "b"], vec!["limits.events_burst", "5"], vec!["key", "–"]]
+            [
+                vec!["id", "1"],
+                vec!["scopes", "a", "b"],
+                vec!["limits.events_burst", "5"],
+                vec!["key", "–"]
+            ]
         );
     }
 }

@@ -49,11 +49,13 @@ fn both() -> [TestDatabase; 2] {
 fn a_provisioned_key_authenticates_and_its_secret_is_nowhere_else() {
     for database in both() {
         let url = database.url_text();
-        let output = run(&["provision", "--tenant", "Acme", "--samples"], &[("DATABASE_URL", &url)]);
+        let output =
+            run(&["provision", "--tenant", "Acme", "--samples"], &[("DATABASE_URL", &url)]);
         let printed = done(&output);
         let key = printed["api_key"]["key"].as_str().expect("a key");
         let presented = PresentedKey::parse(key).expect("a sound key");
-        let stored = database.another_store().find_api_key(presented.id()).unwrap().expect("the key's row");
+        let stored =
+            database.another_store().find_api_key(presented.id()).unwrap().expect("the key's row");
         assert!(presented.matches(&stored.secret_hash));
         assert_eq!(printed["samples"]["events"], 3);
         let (_, secret) = key.rsplit_once('_').unwrap();
@@ -149,11 +151,15 @@ fn a_migration_that_others_hold_up_tells_so_and_is_done_when_they_let_go() {
     let mut answer = BufReader::new(reader.stdout.take().expect("its stdout"));
     answer.read_line(&mut String::new()).expect("the lock is held");
 
-    let mut migrating = program(&["migrate", "down", "--yes"], &settings).spawn().expect("the program starts");
+    let mut migrating =
+        program(&["migrate", "down", "--yes"], &settings).spawn().expect("the program starts");
     let mut err = BufReader::new(migrating.stderr.take().expect("its stderr"));
     let mut line = String::new();
     err.read_line(&mut line).expect("a line");
-    assert!(line.starts_with("mercurio-admin: ") && line.contains("lock that others hold; try 1"), "{line}");
+    assert!(
+        line.starts_with("mercurio-admin: ") && line.contains("lock that others hold; try 1"),
+        "{line}"
+    );
     drop(statements);
     assert!(reader.wait().expect("psql ends").success());
     let output = migrating.wait_with_output().expect("the program ends");
@@ -175,10 +181,21 @@ fn on_postgres_provision_asks_for_migrate_and_changes_no_schema() {
 #[test]
 fn wrong_usage_is_told_on_stderr() {
     let settings = [("DATABASE_URL", "sqlite://never/opened.db")];
-    for line in [&[][..], &["destroy"], &["provision"], &["provision", "--tenant", " "], &["migrate", "--now"]] {
+    for line in [
+        &[][..],
+        &["destroy"],
+        &["provision"],
+        &["provision", "--tenant", " "],
+        &["migrate", "--now"],
+    ] {
         failed(&run(line, &settings), 64);
     }
-    for url in ["", "mercurio.db", "mysql://u:hunter2@localhost/d", "postgres://u:hunter2@localhost:port/d"] {
+    for url in [
+        "",
+        "mercurio.db",
+        "mysql://u:hunter2@localhost/d",
+        "postgres://u:hunter2@localhost:port/d",
+    ] {
         let err = failed(&run(&["migrate"], &[("DATABASE_URL", url)]), 64);
         assert!(err.contains("DATABASE_URL") && !err.contains("hunter2"), "{err}");
     }
@@ -189,7 +206,10 @@ fn wrong_usage_is_told_on_stderr() {
 #[test]
 fn a_database_that_cannot_be_reached_is_told_without_its_password() {
     // Nobody listens on a port that was just free, and a file can't be made below a file.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .unwrap()
+        .port();
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = format!("sqlite://{}/mercurio.db", file.path().display());
     for url in [format!("postgres://u:hunter2@127.0.0.1:{port}/d"), below] {
@@ -219,7 +239,11 @@ fn a_reader_that_is_gone_makes_no_panic() {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let mut command = program(line, &[("DATABASE_URL", &url)]);
-        let output = command.stdout(writer).spawn().and_then(Child::wait_with_output).expect("the program ends");
+        let output = command
+            .stdout(writer)
+            .spawn()
+            .and_then(Child::wait_with_output)
+            .expect("the program ends");
         let err = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{err}");
         assert!(!err.contains("panicked"), "{err}");

@@ -55,7 +55,8 @@ pub fn shape(batch: usize) -> Shape {
 /// The name of a case without anything special.
 #[must_use]
 pub fn plain_name(batch: usize, connections: usize) -> String {
-    let events = if batch == 1 { "single events".to_owned() } else { format!("batches of {batch}") };
+    let events =
+        if batch == 1 { "single events".to_owned() } else { format!("batches of {batch}") };
     format!("{events}, {connections} connections")
 }
 
@@ -99,7 +100,9 @@ pub fn closed() -> Vec<Case> {
         (case.tenants, case.monthly_events) = (1_000, QUOTA);
     }));
     cases.push(special("a quota", 1, &|case| case.monthly_events = QUOTA));
-    for (batch, connections) in [(1, 64), (10, 64), (50, 16), (10, 16), (1, 16), (50, 256), (10, 256), (1, 256)] {
+    for (batch, connections) in
+        [(1, 64), (10, 64), (50, 16), (10, 16), (1, 16), (50, 256), (10, 256), (1, 256)]
+    {
         cases.push(case(batch, connections));
     }
     cases
@@ -108,8 +111,11 @@ pub fn closed() -> Vec<Case> {
 /// The cases on SQLite.
 #[must_use]
 pub fn sqlite() -> Vec<Case> {
-    let on_sqlite =
-        |batch| Case { name: format!("SQLite, {}", plain_name(batch, 64)), open_loop: &[], ..case(batch, 64) };
+    let on_sqlite = |batch| Case {
+        name: format!("SQLite, {}", plain_name(batch, 64)),
+        open_loop: &[],
+        ..case(batch, 64)
+    };
     [50, 10, 1].map(on_sqlite).into()
 }
 
@@ -192,7 +198,9 @@ pub fn measure_all(
     let before = before.ok_or("the load ended before it was warm")??;
     let after = Snapshot::take(server, wal)?;
     let events = outcomes.iter().map(|outcome| outcome.events).sum::<u64>().max(1) as f64;
-    let each = |before: Duration, after: Duration| after.saturating_sub(before).as_secs_f64() * 1e6 / events;
+    let each = |before: Duration, after: Duration| {
+        after.saturating_sub(before).as_secs_f64() * 1e6 / events
+    };
     let groups = (after.groups.committed - before.groups.committed).max(1) as f64;
     let sample = Sample {
         server_cpu_us: each(before.server, after.server),
@@ -202,7 +210,8 @@ pub fn measure_all(
         server_memory_bytes: process::peak_memory(server.pid()),
         group_events: (after.groups.events - before.groups.events) as f64 / groups,
         largest_group: after.groups.largest,
-        fallbacks_percent: (after.groups.fallbacks - before.groups.fallbacks) as f64 / groups * 100.0,
+        fallbacks_percent: (after.groups.fallbacks - before.groups.fallbacks) as f64 / groups
+            * 100.0,
         ..Sample::default()
     };
     let told = |outcome: Outcome| {

@@ -33,7 +33,8 @@ impl Random {
     /// A generator that no other run repeats.
     #[must_use]
     pub fn fresh(seed: u64) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        let now =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
         let mut random = Self::seeded(seed ^ now);
         random.number();
         random
@@ -57,7 +58,9 @@ impl Random {
         let random = (u128::from(self.number()) << 64) | u128::from(self.number());
         match ids {
             Ids::Ordered => Uuid::now_v7(),
-            Ids::Random | Ids::Text => uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid(),
+            Ids::Random | Ids::Text => {
+                uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid()
+            }
         }
     }
 }
@@ -133,7 +136,9 @@ impl Bodies {
 
     /// Puts the body together from pieces: formatting each event anew would cost as much as the server's work on it.
     fn write_plain(&mut self, body: &mut Vec<u8>) {
-        let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+        let micros = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_micros() as i64);
         let now = Timestamp::from_micros(micros).map(|now| now.to_string()).unwrap_or_default();
         let prefix: &[u8] = if self.shape.ids == Ids::Text { b"order/" } else { b"" };
         body.extend_from_slice(b"{\"events\":[");
@@ -201,7 +206,8 @@ mod tests {
             Bodies::new(Shape { ids, ..shape(0) }, 1).write(&mut body);
             let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
             let events = json["events"].as_array().unwrap();
-            let distinct: std::collections::HashSet<_> = events.iter().map(|event| &event["event_id"]).collect();
+            let distinct: std::collections::HashSet<_> =
+                events.iter().map(|event| &event["event_id"]).collect();
             assert_eq!((events.len(), distinct.len()), (50, 50));
             assert!((350..500).contains(&(body.len() / 50)), "{}", body.len() / 50);
         }

@@ -52,7 +52,9 @@ pub fn measure(connection: &mut PgConnection, length: Duration) -> Result<f64, F
     while start.elapsed() < length {
         let group = group(&mut random);
         let send = |writer: &mut dyn Write| {
-            writer.write_all(&group).map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
+            writer
+                .write_all(&group)
+                .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
         };
         rows += diesel::copy_from(floor::table)
             .from_raw_data(floor::table, send)
@@ -64,7 +66,9 @@ pub fn measure(connection: &mut PgConnection, length: Duration) -> Result<f64, F
 
 /// A group of rows in the format of COPY BINARY (PostgreSQL's manual, COPY, "Binary Format"), sorted by key.
 fn group(random: &mut Random) -> Vec<u8> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64) - EPOCH_OFFSET;
+    let now =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+            - EPOCH_OFFSET;
     let mut rows: Vec<(i64, String)> = (0..GROUP)
         .map(|_| {
             let id = (u128::from(random.number()) << 64) | u128::from(random.number());
@@ -92,12 +96,13 @@ fn group(random: &mut Random) -> Vec<u8> {
     out
 }
 
-pub(crate) const CONTEXT: &str =
-    r#"{"app":{"name":"shop","version":"4.2.1"},"locale":"de-DE","screen":{"width":1179,"height":2556}}"#;
+pub(crate) const CONTEXT: &str = r#"{"app":{"name":"shop","version":"4.2.1"},"locale":"de-DE","screen":{"width":1179,"height":2556}}"#;
 
 pub(crate) fn properties(random: &mut Random) -> String {
     let order = random.below(1_000_000);
-    format!(r#"{{"order":{order},"total":129.90,"currency":"EUR","items":3,"coupon":null,"express":true,"note":""}}"#)
+    format!(
+        r#"{{"order":{order},"total":129.90,"currency":"EUR","items":3,"coupon":null,"express":true,"note":""}}"#
+    )
 }
 
 fn field(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -111,20 +116,36 @@ fn field(out: &mut Vec<u8>, bytes: &[u8]) {
 ///
 /// # Errors
 /// The database's.
-pub fn naive(url: &str, connections: usize, batch: usize, length: Duration) -> Result<f64, Failure> {
+pub fn naive(
+    url: &str,
+    connections: usize,
+    batch: usize,
+    length: Duration,
+) -> Result<f64, Failure> {
     let mut first = PgConnection::establish(url)?;
     prepare(&mut first)?;
     let start = Instant::now();
     let stored: Result<Vec<usize>, Failure> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..connections)
-            .map(|client| scope.spawn(move || naive_client(url, client as u64, batch, start, length)))
+            .map(|client| {
+                scope.spawn(move || naive_client(url, client as u64, batch, start, length))
+            })
             .collect();
-        clients.into_iter().map(|client| client.join().unwrap_or_else(|_| Err("a client panicked".into()))).collect()
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap_or_else(|_| Err("a client panicked".into())))
+            .collect()
     });
     Ok(stored?.iter().sum::<usize>() as f64 / start.elapsed().as_secs_f64())
 }
 
-fn naive_client(url: &str, seed: u64, batch: usize, start: Instant, length: Duration) -> Result<usize, Failure> {
+fn naive_client(
+    url: &str,
+    seed: u64,
+    batch: usize,
+    start: Instant,
+    length: Duration,
+) -> Result<usize, Failure> {
     let mut connection = PgConnection::establish(url)?;
     let mut random = Random::fresh(seed);
     let mut stored = 0;

@@ -39,7 +39,9 @@ impl fmt::Display for Goal {
             Bound::AtLeast(bound) => ("≥", bound),
             Bound::AtMost(bound) => ("≤", bound),
         };
-        let measured = self.measured.map_or("–".to_owned(), |measured| format!("{measured:.2}{}", self.unit));
+        let measured = self
+            .measured
+            .map_or("–".to_owned(), |measured| format!("{measured:.2}{}", self.unit));
         let verdict = match self.is_met() {
             Some(true) => "met",
             Some(false) => "not met",
@@ -53,19 +55,44 @@ impl fmt::Display for Goal {
 #[must_use]
 pub fn all(report: &Report) -> Vec<Goal> {
     use Bound::{AtLeast, AtMost};
-    let figure = |name: &str, figure: fn(&Sample) -> f64| report.row(name).map(|row| row.of(figure));
+    let figure =
+        |name: &str, figure: fn(&Sample) -> f64| report.row(name).map(|row| row.of(figure));
     let plain = |batch, connections, of| figure(&plain_name(batch, connections), of);
-    let memory = [1, 10, 50].iter().filter_map(|batch| plain(*batch, 256, |sample| sample.server_memory_bytes as f64));
+    let memory = [1, 10, 50]
+        .iter()
+        .filter_map(|batch| plain(*batch, 256, |sample| sample.server_memory_bytes as f64));
     let memory = memory.reduce(f64::max).map(|bytes| bytes / f64::from(1 << 20));
-    let wal = figure("SQLite, batches of 50, 64 connections", |sample| sample.largest_wal_bytes as f64);
+    let wal =
+        figure("SQLite, batches of 50, 64 connections", |sample| sample.largest_wal_bytes as f64);
     let fairness = report.rows.iter().filter(|row| row.name.starts_with("fairness"));
-    let fairness = fairness.map(|row| row.of(|sample| sample.p99_ms / sample.baseline)).reduce(f64::max);
+    let fairness =
+        fairness.map(|row| row.of(|sample| sample.p99_ms / sample.baseline)).reduce(f64::max);
     let goal = |what, bound, unit, measured| Goal { what, bound, unit, measured };
     vec![
-        goal("PostgreSQL, batches of 50, 64 connections", AtLeast(2.0), " × floor", plain(50, 64, Sample::ratio)),
-        goal("PostgreSQL, batches of 10, 64 connections", AtLeast(1.5), " × floor", plain(10, 64, Sample::ratio)),
-        goal("PostgreSQL, single events, 64 connections", AtLeast(0.6), " × floor", plain(1, 64, Sample::ratio)),
-        goal("single events, p99", AtMost(4.0), " × p50", plain(1, 64, |sample| sample.p99_ms / sample.p50_ms)),
+        goal(
+            "PostgreSQL, batches of 50, 64 connections",
+            AtLeast(2.0),
+            " × floor",
+            plain(50, 64, Sample::ratio),
+        ),
+        goal(
+            "PostgreSQL, batches of 10, 64 connections",
+            AtLeast(1.5),
+            " × floor",
+            plain(10, 64, Sample::ratio),
+        ),
+        goal(
+            "PostgreSQL, single events, 64 connections",
+            AtLeast(0.6),
+            " × floor",
+            plain(1, 64, Sample::ratio),
+        ),
+        goal(
+            "single events, p99",
+            AtMost(4.0),
+            " × p50",
+            plain(1, 64, |sample| sample.p99_ms / sample.p50_ms),
+        ),
         goal("against the naive way, single events", AtLeast(10.0), " ×", against_naive(report, 1)),
         goal("against the naive way, batches of 50", AtLeast(8.0), " ×", against_naive(report, 50)),
         goal(
@@ -113,15 +140,23 @@ fn open(batch: usize, percent: u32) -> String {
 fn against_naive(report: &Report, batch: usize) -> Option<f64> {
     let naive = report.naive.iter().filter(|(events, _)| *events == batch).map(|(_, rate)| *rate);
     let row = report.row(&plain_name(batch, 64))?;
-    Some(median(row.samples.iter().zip(naive).map(|(sample, naive)| sample.events_per_second / naive)))
-        .filter(|ratio| ratio.is_finite())
+    Some(median(
+        row.samples.iter().zip(naive).map(|(sample, naive)| sample.events_per_second / naive),
+    ))
+    .filter(|ratio| ratio.is_finite())
 }
 
 /// Ratio by ratio of the same round: the floors stand beside each case, and are divided out.
 fn against_plain(report: &Report, special: &str) -> Option<f64> {
     let plain = report.row(&plain_name(50, 64))?;
     let special: &Row = report.row(&format!("{}, {special}", plain.name))?;
-    Some(median(special.samples.iter().zip(&plain.samples).map(|(special, plain)| special.ratio() / plain.ratio())))
+    Some(median(
+        special
+            .samples
+            .iter()
+            .zip(&plain.samples)
+            .map(|(special, plain)| special.ratio() / plain.ratio()),
+    ))
 }
 
 #[cfg(test)]
@@ -135,8 +170,12 @@ mod tests {
 
     #[test]
     fn a_goal_is_met_missed_or_not_run() {
-        let sample =
-            |rate| Sample { events_per_second: rate, baseline: 100.0, server_cpu_us: 2.0, ..Sample::default() };
+        let sample = |rate| Sample {
+            events_per_second: rate,
+            baseline: 100.0,
+            server_cpu_us: 2.0,
+            ..Sample::default()
+        };
         let rows = vec![
             row(&plain_name(50, 64), sample(200.0)),
             row("batches of 50, 64 connections, 1 % duplicates", sample(190.0)),

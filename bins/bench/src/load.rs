@@ -74,7 +74,11 @@ impl Outcome {
 ///
 /// # Errors
 /// Where a connection can't be had or breaks.
-pub fn run(loads: &[Load], window: Window, warmed_up: impl FnOnce()) -> Result<Vec<Outcome>, Failure> {
+pub fn run(
+    loads: &[Load],
+    window: Window,
+    warmed_up: impl FnOnce(),
+) -> Result<Vec<Outcome>, Failure> {
     // One thread: the machine's other processors belong to what is measured.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -84,7 +88,8 @@ pub fn run(loads: &[Load], window: Window, warmed_up: impl FnOnce()) -> Result<V
             .iter()
             .map(|load| {
                 let due = load.rate.map(|rate| Arc::new(Mutex::new(paced(rate, start, end))));
-                let client = |number| tokio::spawn(client(load.clone(), number, due.clone(), begin, end));
+                let client =
+                    |number| tokio::spawn(client(load.clone(), number, due.clone(), begin, end));
                 (0..load.connections).map(client).collect()
             })
             .collect();
@@ -226,7 +231,8 @@ mod tests {
 
     #[test]
     fn quantiles_are_of_the_sorted_times() {
-        let outcome = Outcome { micros: (1..=100).map(|ms| ms * 1000).collect(), ..Outcome::default() };
+        let outcome =
+            Outcome { micros: (1..=100).map(|ms| ms * 1000).collect(), ..Outcome::default() };
         assert!((outcome.quantile_ms(0.5) - 50.0).abs() < 1e-9);
         assert!((outcome.quantile_ms(1.0) - 100.0).abs() < 1e-9);
         assert!(Outcome::default().quantile_ms(0.5).abs() < 1e-9);

@@ -45,7 +45,8 @@ fn measure(arguments: Arguments) -> Result<(), Failure> {
     let url = std::env::var("MERCURIO_TEST_POSTGRES_URL")
         .map_err(|_| "MERCURIO_TEST_POSTGRES_URL is not set: run `just bench`, or scripts/with-postgres --durable")?;
     let Arguments { rounds, seconds, only, closed, preload, json } = arguments;
-    let report = run(&Plan { rounds, length: Duration::from_secs(seconds), only, closed, preload }, &url)?;
+    let report =
+        run(&Plan { rounds, length: Duration::from_secs(seconds), only, closed, preload }, &url)?;
     // The lint keeps libraries quiet; this program exists to print.
     #[allow(clippy::print_stdout)]
     {

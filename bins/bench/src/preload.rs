@@ -28,8 +28,11 @@ pub fn fill(url: &str, count: u64) -> Result<(), Failure> {
     }
     let half = count / 2;
     std::thread::scope(|scope| {
-        let halves = [(0, half), (half, count)].map(|(from, to)| scope.spawn(move || fill_range(url, from, to, start)));
-        halves.into_iter().try_for_each(|half| half.join().unwrap_or_else(|_| Err("a filler panicked".into())))
+        let halves = [(0, half), (half, count)]
+            .map(|(from, to)| scope.spawn(move || fill_range(url, from, to, start)));
+        halves
+            .into_iter()
+            .try_for_each(|half| half.join().unwrap_or_else(|_| Err("a filler panicked".into())))
     })?;
     connection.batch_execute(
         "SET maintenance_work_mem = '1GB';

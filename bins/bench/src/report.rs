@@ -80,9 +80,11 @@ impl Report {
     #[must_use]
     pub fn tables(&self) -> String {
         let floor = median(self.floor.iter().copied());
-        let mut text = format!("PostgreSQL's floor: {floor:.0} rows/s (median of {})\n", self.floor.len());
+        let mut text =
+            format!("PostgreSQL's floor: {floor:.0} rows/s (median of {})\n", self.floor.len());
         for (batch, _) in self.naive.iter().take(2) {
-            let rates = self.naive.iter().filter(|(events, _)| events == batch).map(|(_, rate)| *rate);
+            let rates =
+                self.naive.iter().filter(|(events, _)| events == batch).map(|(_, rate)| *rate);
             text += &format!("The naive way, {batch} a request: {:.0} events/s\n", median(rates));
         }
         let all = [
@@ -167,11 +169,16 @@ impl Report {
             return String::new();
         }
         let heads: Vec<&str> = columns.iter().map(|(head, ..)| *head).collect();
-        let mut text =
-            format!("\n## {title}\n\n| case | {} |\n|{}\n", heads.join(" | "), " --- |".repeat(columns.len() + 1));
+        let mut text = format!(
+            "\n## {title}\n\n| case | {} |\n|{}\n",
+            heads.join(" | "),
+            " --- |".repeat(columns.len() + 1)
+        );
         for row in rows {
-            let cells: Vec<String> =
-                columns.iter().map(|(_, figure, digits)| format!("{:.*}", digits, row.of(*figure))).collect();
+            let cells: Vec<String> = columns
+                .iter()
+                .map(|(_, figure, digits)| format!("{:.*}", digits, row.of(*figure)))
+                .collect();
             text += &format!("| {} | {} |\n", row.name, cells.join(" | "));
         }
         text
@@ -190,7 +197,8 @@ mod tests {
 
     #[test]
     fn the_ratio_of_a_row_is_the_median_of_its_rounds() {
-        let sample = |rate, baseline| Sample { events_per_second: rate, baseline, ..Sample::default() };
+        let sample =
+            |rate, baseline| Sample { events_per_second: rate, baseline, ..Sample::default() };
         let samples = vec![sample(100.0, 50.0), sample(10.0, 10.0), sample(900.0, 300.0)];
         let row = Row { name: "a case".to_owned(), part: Part::Closed, samples };
         assert!((row.of(Sample::ratio) - 2.0).abs() < f64::EPSILON);

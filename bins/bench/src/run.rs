@@ -49,7 +49,13 @@ struct Run<'p> {
 pub fn run(plan: &Plan, url: &str) -> Result<Report, Failure> {
     let (server_url, _) = url.rsplit_once('/').ok_or("the URL names no database")?;
     let admin = PgConnection::establish(url)?;
-    let mut run = Run { plan, server_url: server_url.to_owned(), admin, report: Report::default(), floor: 0.0 };
+    let mut run = Run {
+        plan,
+        server_url: server_url.to_owned(),
+        admin,
+        report: Report::default(),
+        floor: 0.0,
+    };
     for round in 0..plan.rounds {
         eprintln!("round {} of {}", round + 1, plan.rounds);
         run.floor = run.measure_floor()?;
@@ -64,7 +70,9 @@ pub fn run(plan: &Plan, url: &str) -> Result<Report, Failure> {
 
 impl Run<'_> {
     fn wants(&self, name: &str) -> bool {
-        let is_meant = |only: &String| only.strip_prefix('=').map_or(name.contains(only), |exact| name == exact);
+        let is_meant = |only: &String| {
+            only.strip_prefix('=').map_or(name.contains(only), |exact| name == exact)
+        };
         self.plan.only.is_empty() || self.plan.only.iter().any(is_meant)
     }
 
@@ -86,7 +94,12 @@ impl Run<'_> {
         Ok(format!("{}/{name}", self.server_url))
     }
 
-    fn measure(&mut self, case: &Case, server: &Server, rate: Option<f64>) -> Result<Sample, Failure> {
+    fn measure(
+        &mut self,
+        case: &Case,
+        server: &Server,
+        rate: Option<f64>,
+    ) -> Result<Sample, Failure> {
         let (window, admin) = (self.window(), &mut self.admin);
         cases::measure(case, server, &mut || wal_position(admin), window, rate)
     }
@@ -107,7 +120,8 @@ impl Run<'_> {
             let reached = sample.requests_per_second;
             for percent in case.open_loop.iter().filter(|_| !self.plan.closed) {
                 let name = format!("{}, {percent} %", case.name);
-                let sample = self.measure(&case, &server, Some(reached * f64::from(*percent) / 100.0))?;
+                let sample =
+                    self.measure(&case, &server, Some(reached * f64::from(*percent) / 100.0))?;
                 self.report.add(Part::Open, &name, Sample { baseline: reached, ..sample });
             }
             drop(server);
@@ -131,12 +145,14 @@ impl Run<'_> {
     }
 
     fn sqlite(&mut self) -> Result<(), Failure> {
-        let cases: Vec<Case> = cases::sqlite().into_iter().filter(|case| self.wants(&case.name)).collect();
+        let cases: Vec<Case> =
+            cases::sqlite().into_iter().filter(|case| self.wants(&case.name)).collect();
         if cases.is_empty() {
             return Ok(());
         }
-        let floor =
-            |run: &Self| -> Result<f64, Failure> { sqlite::measure(tempfile::tempdir()?.path(), run.plan.length / 2) };
+        let floor = |run: &Self| -> Result<f64, Failure> {
+            sqlite::measure(tempfile::tempdir()?.path(), run.plan.length / 2)
+        };
         let mut before = floor(self)?;
         for case in cases {
             let folder = tempfile::tempdir()?;
@@ -157,7 +173,8 @@ impl Run<'_> {
     /// One tenant alone makes the whole load; then it is another tenant that makes all of it but one connection.
     fn fairness(&mut self) -> Result<(), Failure> {
         for connections in [64, 256] {
-            let name = format!("fairness, a tenant beside one with {} connections", connections - 1);
+            let name =
+                format!("fairness, a tenant beside one with {} connections", connections - 1);
             if !self.wants(&name) {
                 continue;
             }
@@ -171,10 +188,12 @@ impl Run<'_> {
                 rate: None,
             };
             let keys = server.keys(2);
-            let [flooding, quiet] = [0, 1].map(|tenant| keys.get(tenant).cloned().unwrap_or_default());
+            let [flooding, quiet] =
+                [0, 1].map(|tenant| keys.get(tenant).cloned().unwrap_or_default());
             let (window, admin) = (self.window(), &mut self.admin);
             let mut wal = || wal_position(admin);
-            let alone = cases::measure_all(&[load(quiet.clone(), connections)], &server, &mut wal, window)?;
+            let alone =
+                cases::measure_all(&[load(quiet.clone(), connections)], &server, &mut wal, window)?;
             let both = [load(flooding, connections - 1), load(quiet, 1)];
             let beside = cases::measure_all(&both, &server, &mut wal, window)?;
             let baseline = alone.first().map_or(f64::NAN, |(_, sample)| sample.p99_ms);
@@ -209,7 +228,11 @@ impl Run<'_> {
                 let server = Server::start(&url, 1)?;
                 self.admin.batch_execute("CHECKPOINT")?;
                 let sample = self.measure(&case, &server, None)?;
-                self.report.add(Part::Preload, &format!("{count} events stored"), Sample { baseline, ..sample });
+                self.report.add(
+                    Part::Preload,
+                    &format!("{count} events stored"),
+                    Sample { baseline, ..sample },
+                );
             }
             self.admin.batch_execute("DROP DATABASE bench_full WITH (FORCE)")?;
         }

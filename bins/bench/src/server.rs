@@ -62,13 +62,20 @@ impl Server {
     ///
     /// # Errors
     /// What failed first.
-    pub fn with_quota(database_url: &str, tenants: usize, monthly_events: u64) -> Result<Self, Failure> {
-        let store = mercurio_storage::open(&DatabaseUrl::parse(database_url)?, &StoreOptions::default())?;
+    pub fn with_quota(
+        database_url: &str,
+        tenants: usize,
+        monthly_events: u64,
+    ) -> Result<Self, Failure> {
+        let store =
+            mercurio_storage::open(&DatabaseUrl::parse(database_url)?, &StoreOptions::default())?;
         store.migrate()?;
         let mut random = Random::fresh(1);
         let mut keys = Vec::new();
         for _ in 0..tenants {
-            let new = NewApiKey::generate(&std::array::from_fn::<u8, ENTROPY_BYTES, _>(|_| random.number() as u8));
+            let new = NewApiKey::generate(&std::array::from_fn::<u8, ENTROPY_BYTES, _>(|_| {
+                random.number() as u8
+            }));
             let name = format!("bench {}", new.id);
             store.provision(&Provisioning {
                 tenant: Name::parse(&name)?,
@@ -103,7 +110,9 @@ impl Server {
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
             let text = fs::read_to_string(log)?;
-            let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            let lines = text
+                .lines()
+                .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
             let mut addrs = lines.filter(|line| line["msg"] == "listening");
             if let Some(addr) = addrs.find_map(|line| line["addr"].as_str()?.parse().ok()) {
                 return Ok(addr);
@@ -131,7 +140,8 @@ impl Server {
         stream.write_all(b"GET /health HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
-        let (_, body) = answer.split_once("\r\n\r\n").ok_or("the server does not tell how it is")?;
+        let (_, body) =
+            answer.split_once("\r\n\r\n").ok_or("the server does not tell how it is")?;
         let health: serde_json::Value = serde_json::from_str(body)?;
         Ok(serde_json::from_value(health["summary"]["groups"].clone())?)
     }

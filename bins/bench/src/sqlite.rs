@@ -89,14 +89,20 @@ pub fn measure(folder: &Path, length: Duration) -> Result<f64, Failure> {
         let mut group: Vec<Row> = (0..ROWS * STATEMENTS).map(|_| row(&mut random)).collect();
         group.sort_unstable_by(|a, b| (a.tenant_id, &a.event_id).cmp(&(b.tenant_id, &b.event_id)));
         rows += connection.immediate_transaction::<_, diesel::result::Error, _>(|connection| {
-            group.as_chunks::<ROWS>().0.iter().map(|rows| Insert(rows).execute(connection)).sum::<QueryResult<usize>>()
+            group
+                .as_chunks::<ROWS>()
+                .0
+                .iter()
+                .map(|rows| Insert(rows).execute(connection))
+                .sum::<QueryResult<usize>>()
         })?;
     }
     Ok(rows as f64 / start.elapsed().as_secs_f64())
 }
 
 fn row(random: &mut Random) -> Row {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+    let now =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
     Row {
         tenant_id: random.below(100) as i64,
         event_id: random.uuid(Ids::Random).to_string(),
@@ -118,10 +124,14 @@ impl Watch {
     #[must_use]
     pub fn start(path: &Path) -> Self {
         let watch = Self { largest: Arc::default(), done: Arc::default() };
-        let (largest, done, path) = (Arc::clone(&watch.largest), Arc::clone(&watch.done), path.to_owned());
+        let (largest, done, path) =
+            (Arc::clone(&watch.largest), Arc::clone(&watch.done), path.to_owned());
         std::thread::spawn(move || {
             while !done.load(Ordering::Relaxed) {
-                largest.fetch_max(std::fs::metadata(&path).map_or(0, |file| file.len()), Ordering::Relaxed);
+                largest.fetch_max(
+                    std::fs::metadata(&path).map_or(0, |file| file.len()),
+                    Ordering::Relaxed,
+                );
                 std::thread::sleep(Duration::from_millis(50));
             }
         });

@@ -19,7 +19,13 @@ pub fn app(
     log: Logger,
     surface: Surface,
 ) -> App<
-    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    >,
 > {
     let edge = Edge::new(log, Arc::clone(&state.metrics), Arc::clone(&state.ids))
         .with_traces(state.traces.clone())

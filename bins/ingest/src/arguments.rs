@@ -15,7 +15,8 @@ pub const WRONG_USAGE: u8 = 64;
 pub fn read<T: argh::TopLevelCommand>() -> Result<T, ExitCode> {
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_default();
-    let program = Path::new(&program).file_name().and_then(OsStr::to_str).unwrap_or(env!("CARGO_PKG_NAME"));
+    let program =
+        Path::new(&program).file_name().and_then(OsStr::to_str).unwrap_or(env!("CARGO_PKG_NAME"));
     let words: Vec<String> = words.collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     T::from_args(&[program], &words).map_err(|exit| match exit.status {

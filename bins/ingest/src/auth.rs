@@ -64,7 +64,9 @@ pub async fn authenticate(
     let key = match state.keys.get(presented.id()).await {
         Ok(key) => key,
         Err(KeyLookupError::Overloaded) => {
-            return Err(Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS });
+            return Err(Problem::Overloaded {
+                retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS,
+            });
         }
         Err(KeyLookupError::Store(error)) => return Err(store_problem(&error)),
     };
@@ -98,7 +100,11 @@ pub async fn authenticate(
 }
 
 /// The key that is presented, or why it opens nothing, in a word for operators. One whose secret is wrong is no key at all.
-fn usable<'a>(presented: &PresentedKey, key: Option<&'a ApiKey>, now: Timestamp) -> Result<&'a ApiKey, &'static str> {
+fn usable<'a>(
+    presented: &PresentedKey,
+    key: Option<&'a ApiKey>,
+    now: Timestamp,
+) -> Result<&'a ApiKey, &'static str> {
     match key.filter(|key| presented.matches(&key.secret_hash)) {
         None => Err("unknown"),
         Some(key) if key.revoked_at.is_some() => Err("revoked"),
@@ -118,7 +124,10 @@ fn unauthorized(state: &AppState, reason: UnauthorizedReason, counted: &'static 
     Problem::Unauthorized { reason }
 }
 
-fn presented_key(request: &HttpRequest, places: KeyPlaces) -> Result<PresentedKey, UnauthorizedReason> {
+fn presented_key(
+    request: &HttpRequest,
+    places: KeyPlaces,
+) -> Result<PresentedKey, UnauthorizedReason> {
     let malformed = UnauthorizedReason::Malformed;
     if let Some(value) = request.headers().get(AUTHORIZATION) {
         let key = value.to_str().ok().and_then(key_of_authorization).ok_or(malformed)?;

@@ -42,10 +42,18 @@ impl CatalogWatch {
     ///
     /// # Errors
     /// If the operating system refuses a thread.
-    pub fn start(store: Arc<dyn Store>, keys: KeyCache, uses: Arc<KeyUses>, log: Logger) -> std::io::Result<Self> {
+    pub fn start(
+        store: Arc<dyn Store>,
+        keys: KeyCache,
+        uses: Arc<KeyUses>,
+        log: Logger,
+    ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut watching = Watching { store, keys, uses, log, stop: Arc::clone(&stop), wrote_at: Instant::now() };
-        let thread = std::thread::Builder::new().name("catalog-watch".to_owned()).spawn(move || watching.run())?;
+        let mut watching =
+            Watching { store, keys, uses, log, stop: Arc::clone(&stop), wrote_at: Instant::now() };
+        let thread = std::thread::Builder::new()
+            .name("catalog-watch".to_owned())
+            .spawn(move || watching.run())?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }

@@ -60,14 +60,23 @@ mod tests {
         let post = web::resource("/v1/events/track").route(web::post().to(HttpResponse::Ok));
         let app = init_service(App::new().service(post).wrap(cors(&origins)).wrap(edge)).await;
         let response = call_service(&app, request.to_request()).await;
-        let headers = response.headers().iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
         (response.status(), headers.collect::<String>().to_lowercase())
     }
 
-    fn preflight(path: &str, origin: &'static str, method: &'static str, headers: &'static str) -> TestRequest {
+    fn preflight(
+        path: &str,
+        origin: &'static str,
+        method: &'static str,
+        headers: &'static str,
+    ) -> TestRequest {
         let request = TestRequest::with_uri(path).method(Method::OPTIONS);
-        let request =
-            request.insert_header(("origin", origin)).insert_header(("access-control-request-method", method));
+        let request = request
+            .insert_header(("origin", origin))
+            .insert_header(("access-control-request-method", method));
         request.insert_header(("access-control-request-headers", headers))
     }
 
@@ -76,7 +85,8 @@ mod tests {
         for path in ["/v1/events/track", "/v1/nowhere"] {
             let headers = "authorization,content-type,content-encoding,x-api-key,x-request-id,idempotency-key,\
                            x-event-schema-version,traceparent";
-            let (status, headers) = ask(&["*"], preflight(path, "https://a.example", "POST", headers)).await;
+            let (status, headers) =
+                ask(&["*"], preflight(path, "https://a.example", "POST", headers)).await;
             assert_eq!(status, StatusCode::OK, "{headers}");
             for expected in [
                 "access-control-allow-origin: *\n",
@@ -108,15 +118,30 @@ mod tests {
     #[actix_web::test]
     async fn an_answer_can_be_read_by_pages_of_the_origins_and_no_others() {
         let check = async |origins: &[&str], path: &str, expected: Option<&str>| {
-            let request = TestRequest::post().uri(path).insert_header(("origin", "https://a.example"));
+            let request =
+                TestRequest::post().uri(path).insert_header(("origin", "https://a.example"));
             let (_, headers) = ask(origins, request).await;
-            let allowed = headers.lines().find_map(|line| line.strip_prefix("access-control-allow-origin: "));
+            let allowed =
+                headers.lines().find_map(|line| line.strip_prefix("access-control-allow-origin: "));
             assert_eq!(allowed, expected, "{origins:?}: {headers}");
-            assert!(headers.contains("retry-after") && headers.contains("ratelimit-policy"), "{origins:?}: {headers}");
+            assert!(
+                headers.contains("retry-after") && headers.contains("ratelimit-policy"),
+                "{origins:?}: {headers}"
+            );
         };
         check(&["*"], "/v1/events/track", Some("*")).await;
-        check(&["https://b.example", "https://a.example"], "/v1/events/track", Some("https://a.example")).await;
-        check(&["https://b.example", "https://a.example"], "/v1/nowhere", Some("https://a.example")).await;
+        check(
+            &["https://b.example", "https://a.example"],
+            "/v1/events/track",
+            Some("https://a.example"),
+        )
+        .await;
+        check(
+            &["https://b.example", "https://a.example"],
+            "/v1/nowhere",
+            Some("https://a.example"),
+        )
+        .await;
         check(&["https://b.example"], "/v1/events/track", None).await;
         check(&[], "/v1/events/track", None).await;
     }

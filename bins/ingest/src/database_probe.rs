@@ -86,7 +86,9 @@ impl Last {
 fn tell(schema: &Result<SchemaState, String>) {
     let log = context::current();
     match schema {
-        Ok(SchemaState::Current) => info!(log, "the schema of the database is this program's again"),
+        Ok(SchemaState::Current) => {
+            info!(log, "the schema of the database is this program's again")
+        }
         Ok(compatible @ SchemaState::Compatible(_)) => tell_compatible(&log, compatible),
         Ok(other) => {
             let migrations = slog::Serde(other.migrations().to_vec());

@@ -11,7 +11,8 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forwar
 use actix_web::error::InternalError;
 use actix_web::http::Method;
 use actix_web::http::header::{
-    ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING,
 };
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use mercurio_domain::ids::{ApiKeyId, IdGenerator, Owner};
@@ -146,11 +147,17 @@ impl Drop for Open {
     fn drop(&mut self) {
         let duration = self.start.elapsed();
         let facts = self.facts.0.take();
-        self.edge.metrics.record_request(self.method.as_str(), self.route.as_deref(), self.status, duration);
+        self.edge.metrics.record_request(
+            self.method.as_str(),
+            self.route.as_deref(),
+            self.status,
+            duration,
+        );
         if let Some(events) = facts.events {
             self.edge.metrics.record_events(facts.owner.map(|owner| owner.tenant_id.0), events);
         }
-        let owner = facts.owner.map(|owner| (owner.tenant_id.to_string(), owner.workspace_id.to_string()));
+        let owner =
+            facts.owner.map(|owner| (owner.tenant_id.to_string(), owner.workspace_id.to_string()));
         let line = RequestLine {
             tenant_id: owner.as_ref().map(|(tenant, _)| tenant.as_str()),
             workspace_id: owner.as_ref().map(|(_, workspace)| workspace.as_str()),
@@ -230,7 +237,15 @@ where
         let method = request.method().clone();
         Box::pin(async move {
             let logger = edge.logger.clone();
-            let open = Open { edge, facts, method, start, route: None, status: CLIENT_CLOSED_REQUEST, span };
+            let open = Open {
+                edge,
+                facts,
+                method,
+                start,
+                route: None,
+                status: CLIENT_CLOSED_REQUEST,
+                span,
+            };
             context::with_request(scope, &logger, serve(service, request, request_id, open)).await
         })
     }
@@ -299,19 +314,20 @@ fn finish<B: MessageBody + 'static>(response: HttpResponse<B>, request_id: &str)
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     let keeps_body = response.extensions().contains::<KeepBody>();
-    let mut response = if is_error && !keeps_body && response.headers().get(CONTENT_TYPE) != Some(&PROBLEM_JSON) {
-        let mut response = response.map_into_boxed_body();
-        let headers = response.headers_mut();
-        let allow = headers.get(ALLOW).and_then(|value| value.to_str().ok());
-        let problem = Problem::from_framework(status, allow);
-        for of_the_old_body in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
-            headers.remove(of_the_old_body);
-        }
-        problem.add_headers(headers);
-        response.set_body(BoxBody::new(problem.to_json(request_id)))
-    } else {
-        response.map_into_boxed_body()
-    };
+    let mut response =
+        if is_error && !keeps_body && response.headers().get(CONTENT_TYPE) != Some(&PROBLEM_JSON) {
+            let mut response = response.map_into_boxed_body();
+            let headers = response.headers_mut();
+            let allow = headers.get(ALLOW).and_then(|value| value.to_str().ok());
+            let problem = Problem::from_framework(status, allow);
+            for of_the_old_body in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
+                headers.remove(of_the_old_body);
+            }
+            problem.add_headers(headers);
+            response.set_body(BoxBody::new(problem.to_json(request_id)))
+        } else {
+            response.map_into_boxed_body()
+        };
     // An id is made of characters that may stand in a header.
     if let Ok(value) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert(X_REQUEST_ID, value);

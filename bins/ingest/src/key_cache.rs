@@ -140,7 +140,9 @@ impl KeyCache {
         if let Some(known) = shared.known.get(id) {
             let age = known.read_at.elapsed();
             if age < shared.lifetime {
-                if age > shared.lifetime / 2 && !known.being_read_again.swap(true, Ordering::Relaxed) {
+                if age > shared.lifetime / 2
+                    && !known.being_read_again.swap(true, Ordering::Relaxed)
+                {
                     self.read_again(id, known.as_ref());
                 }
                 return Some(Some(Arc::clone(&known.key)));
@@ -203,7 +205,8 @@ impl Shared {
             return Ok(None);
         };
         let key = Arc::new(key);
-        let known = Known { key: Arc::clone(&key), read_at, being_read_again: AtomicBool::new(false) };
+        let known =
+            Known { key: Arc::clone(&key), read_at, being_read_again: AtomicBool::new(false) };
         self.unknown.remove(id);
         self.known.insert(id.clone(), Arc::new(known));
         Ok(Some(key))
@@ -256,7 +259,11 @@ mod tests {
         let other = store.provision(&request).unwrap();
         let tenant_id = store.find_api_key(&id).unwrap().unwrap().owner.tenant_id;
         let cache = KeyCache::new(store.clone(), NEVER);
-        for change in [CatalogChange::ApiKey(id.clone()), CatalogChange::Tenant(tenant_id), CatalogChange::Anything] {
+        for change in [
+            CatalogChange::ApiKey(id.clone()),
+            CatalogChange::Tenant(tenant_id),
+            CatalogChange::Anything,
+        ] {
             for id in [&id, &other.api_key.id, &ApiKeyId::new("nobody")] {
                 cache.get(id).await.unwrap();
             }
@@ -265,7 +272,11 @@ mod tests {
             cache.get(&id).await.unwrap();
             assert_eq!(store.key_reads(), reads + 1, "{change:?}");
             cache.get(&other.api_key.id).await.unwrap();
-            assert_eq!(store.key_reads(), reads + 1 + usize::from(change == CatalogChange::Anything), "{change:?}");
+            assert_eq!(
+                store.key_reads(),
+                reads + 1 + usize::from(change == CatalogChange::Anything),
+                "{change:?}"
+            );
         }
         cache.get(&ApiKeyId::new("nobody")).await.unwrap();
         cache.forget(&CatalogChange::ApiKey(ApiKeyId::new("nobody")));

@@ -30,7 +30,9 @@ fn main() -> ExitCode {
     }
     let config = Config::read(mercurio_config::of_process, mercurio_config::names_of_process());
     let done = match config.map_err(StartError::from) {
-        Ok(config) if arguments.healthcheck => probe(config.addr).map_err(|error| (chain(&error), 1)),
+        Ok(config) if arguments.healthcheck => {
+            probe(config.addr).map_err(|error| (chain(&error), 1))
+        }
         other => other.and_then(run).map_err(|error| (chain(&error), error.exit_code())),
     };
     match done {

@@ -41,7 +41,9 @@ impl QuotaWatch {
         let quotas = self.quotas.read().unwrap_or_else(PoisonError::into_inner);
         let known = quotas.get(&tenant_id).copied();
         // Each request of a tenant comes here: those that need change nothing do not shut the others out.
-        if known.unwrap_or(0) == monthly_events || (known.is_none() && quotas.len() >= self.max_tenants) {
+        if known.unwrap_or(0) == monthly_events
+            || (known.is_none() && quotas.len() >= self.max_tenants)
+        {
             return;
         }
         drop(quotas);
@@ -64,7 +66,9 @@ impl QuotaWatch {
             return Vec::new();
         }
         let holds = |asked: &Asked| asked.used.is_empty() || asked.used.len() == quotas.len();
-        if let Some(asked) = last.as_ref().filter(|asked| asked.at.elapsed() < LIFETIME && holds(asked)) {
+        if let Some(asked) =
+            last.as_ref().filter(|asked| asked.at.elapsed() < LIFETIME && holds(asked))
+        {
             return asked.used.clone();
         }
         let store = Arc::clone(store);
@@ -76,7 +80,12 @@ impl QuotaWatch {
             };
             quotas.into_iter().map(used).collect::<Option<Vec<_>>>()
         });
-        let used = tokio::time::timeout(TIMEOUT, asked).await.ok().and_then(Result::ok).flatten().unwrap_or_default();
+        let used = tokio::time::timeout(TIMEOUT, asked)
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .flatten()
+            .unwrap_or_default();
         *last = Some(Asked { at: Instant::now(), used: used.clone() });
         used
     }

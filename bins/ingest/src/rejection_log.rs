@@ -71,7 +71,8 @@ impl RejectionLog {
         if windows.len() >= SWEEP_ABOVE {
             windows.retain(|_, window| now.duration_since(window.start) < WINDOW);
         }
-        let window = windows.entry(tenant_id).or_insert(Window { start: now, logged: 0, not_logged: 0 });
+        let window =
+            windows.entry(tenant_id).or_insert(Window { start: now, logged: 0, not_logged: 0 });
         if now.duration_since(window.start) >= WINDOW {
             (window.start, window.logged) = (now, 0);
         }
@@ -128,8 +129,12 @@ mod tests {
     fn a_tenant_has_so_many_lines_a_second_and_is_told_what_was_left_out() {
         let log = RejectionLog::new(2);
         let start = Instant::now();
-        let told = |tenant, millis| log.admit(TenantId(tenant), start + Duration::from_millis(millis));
-        assert_eq!([told(1, 0), told(1, 1), told(1, 2), told(1, 999)], [Some(0), Some(0), None, None]);
+        let told =
+            |tenant, millis| log.admit(TenantId(tenant), start + Duration::from_millis(millis));
+        assert_eq!(
+            [told(1, 0), told(1, 1), told(1, 2), told(1, 999)],
+            [Some(0), Some(0), None, None]
+        );
         assert_eq!(told(2, 3), Some(0), "another tenant has its own");
         assert_eq!([told(1, 1000), told(1, 1001)], [Some(2), Some(0)]);
         assert_eq!(RejectionLog::new(0).admit(TenantId(1), start), None);

@@ -196,12 +196,21 @@ impl Keeper {
         ended
     }
 
-    fn remove_by_steps(&self, removal: &Removal, now: Timestamp, sum: &mut Removed) -> Result<(), Cut> {
+    fn remove_by_steps(
+        &self,
+        removal: &Removal,
+        now: Timestamp,
+        sum: &mut Removed,
+    ) -> Result<(), Cut> {
         loop {
             let begun = Instant::now();
             let step = self.store.remove_events(removal, now, sum.next.as_ref())?;
             self.counts.note_removed(&step);
-            *sum = Removed { events: sum.events + step.events, keys: sum.keys + step.keys, next: step.next };
+            *sum = Removed {
+                events: sum.events + step.events,
+                keys: sum.keys + step.keys,
+                next: step.next,
+            };
             if sum.next.is_none() {
                 return Ok(());
             }

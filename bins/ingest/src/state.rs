@@ -99,13 +99,21 @@ impl AppState {
     ///
     /// # Errors
     /// The problem to answer with. Only [`Problem::Overloaded`], [`Problem::QuotaExceeded`] and [`Problem::Internal`] mean that nothing was stored.
-    pub async fn submit(&self, submission: Submission, queued: &QueueTime) -> Result<Vec<Outcome>, Problem> {
+    pub async fn submit(
+        &self,
+        submission: Submission,
+        queued: &QueueTime,
+    ) -> Result<Vec<Outcome>, Problem> {
         if submission.events.is_empty() {
             return Ok(Vec::new());
         }
-        let answer =
-            tokio::time::timeout(self.settings.commit_timeout, self.writer.submit_timed(submission, queued)).await;
-        let unavailable = Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS };
+        let answer = tokio::time::timeout(
+            self.settings.commit_timeout,
+            self.writer.submit_timed(submission, queued),
+        )
+        .await;
+        let unavailable =
+            Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS };
         match answer {
             Ok(Ok(outcomes)) => Ok(outcomes),
             Ok(Err(SubmitError::Overloaded | SubmitError::Closing)) => {

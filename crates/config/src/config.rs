@@ -132,25 +132,29 @@ pub fn database_url(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseU
 }
 
 fn read_database_url(reader: &mut Reader<'_>) -> DatabaseUrl {
-    reader.secret(&DATABASE_URL, Some(DatabaseUrl::default()), DatabaseUrl::parse).unwrap_or_default()
+    reader
+        .secret(&DATABASE_URL, Some(DatabaseUrl::default()), DatabaseUrl::parse)
+        .unwrap_or_default()
 }
 
 impl Reading {
     /// Reads all settings. `names` are those of the whole environment: one with our prefix that nobody reads is a mistake.
-    pub fn of(lookup: impl Fn(&str) -> Option<String>, names: impl IntoIterator<Item = String>) -> Self {
+    pub fn of(
+        lookup: impl Fn(&str) -> Option<String>,
+        names: impl IntoIterator<Item = String>,
+    ) -> Self {
         let mut reader = Reader::new(&lookup);
         let mut config = Config::read_all(&mut reader);
         let Reader { known, settings, mut mistakes, .. } = reader;
         config.in_force = settings;
         let of_others = |name: &str| OF_OTHERS.iter().any(|other| name.starts_with(other));
-        let is_unknown =
-            |name: &String| name.starts_with(PREFIX) && !of_others(name) && !known.contains(&name.as_str());
-        mistakes.extend(
-            names.into_iter().filter(is_unknown).map(|name| Mistake {
-                name,
-                message: "there is no such setting; .env.example has them all".to_owned(),
-            }),
-        );
+        let is_unknown = |name: &String| {
+            name.starts_with(PREFIX) && !of_others(name) && !known.contains(&name.as_str())
+        };
+        mistakes.extend(names.into_iter().filter(is_unknown).map(|name| Mistake {
+            name,
+            message: "there is no such setting; .env.example has them all".to_owned(),
+        }));
         Self { config, mistakes }
     }
 }
@@ -171,13 +175,21 @@ impl Config {
     fn read_all(reader: &mut Reader<'_>) -> Self {
         const ADDRESS: &str = "an IP address and a port";
         let database_url = read_database_url(reader);
-        let trace_endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", None, "an URL, such as http://localhost:4318".to_owned());
+        let trace_endpoint = (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            None,
+            "an URL, such as http://localhost:4318".to_owned(),
+        );
         Self {
             addr: reader.value("MERCURIO_ADDR", ADDRESS, SocketAddr::from(([127, 0, 0, 1], 8080))),
             management_addr: reader.optional("MERCURIO_MANAGEMENT_ADDR", ADDRESS),
             auto_migrate: reader.value("MERCURIO_AUTO_MIGRATE", "true or false", false),
             settings: Settings::read(reader),
-            client_ip: reader.value("MERCURIO_CLIENT_IP", "full, truncated or none", ClientIpPolicy::default()),
+            client_ip: reader.value(
+                "MERCURIO_CLIENT_IP",
+                "full, truncated or none",
+                ClientIpPolicy::default(),
+            ),
             geoip_db: reader.path("MERCURIO_GEOIP_DB", "the path of a .mmdb file"),
             key_cache: reader.seconds("MERCURIO_KEY_CACHE_SECONDS", 5, (0, 3600)),
             redis_url: reader.secret(&REDIS_URL, None, RedisUrl::parse),
@@ -200,14 +212,21 @@ impl Config {
                 5,
                 (0, 1_000),
             ),
-            metrics_tenants: reader.number("MERCURIO_METRICS_TENANTS", "tenants", 100, (0, 100_000)),
+            metrics_tenants: reader.number(
+                "MERCURIO_METRICS_TENANTS",
+                "tenants",
+                100,
+                (0, 100_000),
+            ),
             log_level: reader.value(
                 "MERCURIO_LOG_LEVEL",
                 "trace, debug, info, warning, error or critical",
                 LogLevel::Info,
             ),
             log_format: reader.optional("MERCURIO_LOG_FORMAT", "json or terminal"),
-            trace_endpoint: reader.parsed(trace_endpoint, (None, None), |text| text.parse::<OtlpEndpoint>().map(Some)),
+            trace_endpoint: reader.parsed(trace_endpoint, (None, None), |text| {
+                text.parse::<OtlpEndpoint>().map(Some)
+            }),
             trace_sample_ratio: reader.ratio("OTEL_TRACES_SAMPLER_ARG", 0.01),
             database_url,
             in_force: Vec::new(),
@@ -220,8 +239,18 @@ fn writer_options(reader: &mut Reader<'_>, database_url: &DatabaseUrl) -> Writer
     let defaults = WriterOptions::default();
     WriterOptions {
         lanes: reader.number("MERCURIO_WRITER_LANES", "threads", lanes, (1, 4)),
-        queue_events: reader.number("MERCURIO_QUEUE_EVENTS", "events", defaults.queue_events, (1, 10_000_000)),
-        queue_bytes: reader.number("MERCURIO_QUEUE_BYTES", "bytes", defaults.queue_bytes, (1 << 20, 1 << 34)),
+        queue_events: reader.number(
+            "MERCURIO_QUEUE_EVENTS",
+            "events",
+            defaults.queue_events,
+            (1, 10_000_000),
+        ),
+        queue_bytes: reader.number(
+            "MERCURIO_QUEUE_BYTES",
+            "bytes",
+            defaults.queue_bytes,
+            (1 << 20, 1 << 34),
+        ),
         ..defaults
     }
 }
@@ -234,21 +263,39 @@ impl Settings {
             limits.set(limit, reader.number(name, unit, default, (*range.start(), *range.end())));
         }
         let split = |text: &str| -> Vec<String> {
-            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+            text.split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .map(str::to_owned)
+                .collect()
         };
-        let proxies = ("MERCURIO_TRUSTED_PROXIES", None, "networks (CIDR), separated by commas".to_owned());
-        let origins = ("MERCURIO_CORS_ORIGINS", None, "* or origins, separated by commas".to_owned());
+        let proxies =
+            ("MERCURIO_TRUSTED_PROXIES", None, "networks (CIDR), separated by commas".to_owned());
+        let origins =
+            ("MERCURIO_CORS_ORIGINS", None, "* or origins, separated by commas".to_owned());
         Self {
             limits,
             request_timeout: reader.seconds("MERCURIO_REQUEST_TIMEOUT_SECONDS", 30, (1, 3600)),
             commit_timeout: reader.seconds("MERCURIO_COMMIT_TIMEOUT_SECONDS", 10, (1, 3600)),
-            slow_request: match reader.number("MERCURIO_SLOW_REQUEST_MS", "milliseconds", 1_000, (0, 3_600_000)) {
+            slow_request: match reader.number(
+                "MERCURIO_SLOW_REQUEST_MS",
+                "milliseconds",
+                1_000,
+                (0, 3_600_000),
+            ) {
                 0 => None,
                 millis => Some(Duration::from_millis(millis)),
             },
-            trusted_proxies: reader.parsed(proxies, (TrustedProxies::default(), None), TrustedProxies::parse),
-            cors_origins: reader
-                .parsed(origins, (vec!["*".to_owned()], Some("*".to_owned())), |text| check_origins(split(text))),
+            trusted_proxies: reader.parsed(
+                proxies,
+                (TrustedProxies::default(), None),
+                TrustedProxies::parse,
+            ),
+            cors_origins: reader.parsed(
+                origins,
+                (vec!["*".to_owned()], Some("*".to_owned())),
+                |text| check_origins(split(text)),
+            ),
         }
     }
 }

@@ -13,7 +13,11 @@ pub struct InvalidOrigin(pub String);
 
 impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is neither * nor an origin as browsers send it, such as https://app.example.com", self.0)
+        write!(
+            f,
+            "{:?} is neither * nor an origin as browsers send it, such as https://app.example.com",
+            self.0
+        )
     }
 }
 
@@ -23,13 +27,19 @@ impl std::error::Error for InvalidOrigin {}
 ///
 /// # Errors
 /// The first text that is none: with a path, in capitals, without a scheme.
-pub fn check_origins<I: IntoIterator<Item = String>>(origins: I) -> Result<Vec<String>, InvalidOrigin> {
-    origins.into_iter().map(|origin| if is_origin(&origin) { Ok(origin) } else { Err(InvalidOrigin(origin)) }).collect()
+pub fn check_origins<I: IntoIterator<Item = String>>(
+    origins: I,
+) -> Result<Vec<String>, InvalidOrigin> {
+    origins
+        .into_iter()
+        .map(|origin| if is_origin(&origin) { Ok(origin) } else { Err(InvalidOrigin(origin)) })
+        .collect()
 }
 
 fn is_origin(text: &str) -> bool {
     let web = |url: &Url| matches!(url.scheme(), "http" | "https");
-    text == ANY || Url::parse(text).is_ok_and(|url| web(&url) && url.origin().ascii_serialization() == text)
+    text == ANY
+        || Url::parse(text).is_ok_and(|url| web(&url) && url.origin().ascii_serialization() == text)
 }
 
 #[cfg(test)]

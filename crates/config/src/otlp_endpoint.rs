@@ -32,7 +32,9 @@ impl FromStr for OtlpEndpoint {
     fn from_str(text: &str) -> Result<Self, OtlpEndpointError> {
         let url = Url::parse(text).map_err(|_| OtlpEndpointError::NoUrl)?;
         match url.scheme() {
-            "http" if !url.username().is_empty() || url.password().is_some() => Err(OtlpEndpointError::NamesUser),
+            "http" if !url.username().is_empty() || url.password().is_some() => {
+                Err(OtlpEndpointError::NamesUser)
+            }
             "http" if url.query().is_none() && url.fragment().is_none() => Ok(Self(url)),
             "http" => Err(OtlpEndpointError::NoUrl),
             _ => Err(OtlpEndpointError::OtherScheme),

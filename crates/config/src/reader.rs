@@ -67,7 +67,15 @@ impl<'a> Reader<'a> {
             }
         };
         let (shown, default) = (value_shown, default_shown);
-        self.settings.push(Setting { name, value: shown, source, default, unit, range, is_secret: false });
+        self.settings.push(Setting {
+            name,
+            value: shown,
+            source,
+            default,
+            unit,
+            range,
+            is_secret: false,
+        });
         value
     }
 
@@ -83,7 +91,8 @@ impl<'a> Reader<'a> {
             Some((text, source)) => match parse(&text) {
                 Ok(value) => (Some(value), source),
                 Err(error) => {
-                    let name = if source == Source::Environment { secret.name } else { secret.file };
+                    let name =
+                        if source == Source::Environment { secret.name } else { secret.file };
                     self.mistake(name, error.to_string());
                     (default, source)
                 }
@@ -106,7 +115,10 @@ impl<'a> Reader<'a> {
         let text = self.text(secret.name);
         match (text, self.text(secret.file)) {
             (Some(_), Some(_)) => {
-                self.mistake(secret.file, format!("{} is set too; set one of the two", secret.name));
+                self.mistake(
+                    secret.file,
+                    format!("{} is set too; set one of the two", secret.name),
+                );
                 None
             }
             (Some(text), None) => Some((text, Source::Environment)),
@@ -118,7 +130,9 @@ impl<'a> Reader<'a> {
                 }
             },
             (None, None) => {
-                if let Some(message) = secret.if_empty.filter(|_| (self.lookup)(secret.name).is_some()) {
+                if let Some(message) =
+                    secret.if_empty.filter(|_| (self.lookup)(secret.name).is_some())
+                {
                     self.mistake(secret.name, message);
                 }
                 None
@@ -138,7 +152,11 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(crate) fn optional<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str, range: &str) -> Option<T> {
+    pub(crate) fn optional<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &'static str,
+        range: &str,
+    ) -> Option<T> {
         self.parsed((name, None, range.to_owned()), (None, None), |text| {
             text.parse::<T>().map(Some).map_err(|error| format!("{text:?}: {error}"))
         })
@@ -148,26 +166,42 @@ impl<'a> Reader<'a> {
         self.optional(name, range)
     }
 
-    pub(crate) fn number<T>(&mut self, name: &'static str, unit: &'static str, default: T, (least, most): (T, T)) -> T
+    pub(crate) fn number<T>(
+        &mut self,
+        name: &'static str,
+        unit: &'static str,
+        default: T,
+        (least, most): (T, T),
+    ) -> T
     where
         T: FromStr + PartialOrd + Copy + Display,
     {
         let shown = Some(default.to_string());
         self.parsed((name, Some(unit), format!("{least} to {most}")), (default, shown), |text| {
-            let number = text.parse::<T>().ok().filter(|number| least <= *number && *number <= most);
+            let number =
+                text.parse::<T>().ok().filter(|number| least <= *number && *number <= most);
             number.ok_or_else(|| format!("{text:?} is not a whole number from {least} to {most}"))
         })
     }
 
     /// A share of a whole.
     pub(crate) fn ratio(&mut self, name: &'static str, default: f64) -> f64 {
-        self.parsed((name, None, "0 to 1".to_owned()), (default, Some(default.to_string())), |text| {
-            let ratio = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-            ratio.ok_or_else(|| format!("{text:?} is not a number from 0 to 1"))
-        })
+        self.parsed(
+            (name, None, "0 to 1".to_owned()),
+            (default, Some(default.to_string())),
+            |text| {
+                let ratio = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+                ratio.ok_or_else(|| format!("{text:?} is not a number from 0 to 1"))
+            },
+        )
     }
 
-    pub(crate) fn seconds(&mut self, name: &'static str, default: u64, range: (u64, u64)) -> Duration {
+    pub(crate) fn seconds(
+        &mut self,
+        name: &'static str,
+        default: u64,
+        range: (u64, u64),
+    ) -> Duration {
         Duration::from_secs(self.number(name, "seconds", default, range))
     }
 }

@@ -14,9 +14,9 @@ impl RedisUrl {
     /// # Errors
     /// Why it can't be used, without the URL, which may hold a password.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Client::open(text)
-            .map(Self)
-            .map_err(|_| "this is no URL of a Redis server, such as redis://:PASSWORD@HOST:6379/0".to_owned())
+        Client::open(text).map(Self).map_err(|_| {
+            "this is no URL of a Redis server, such as redis://:PASSWORD@HOST:6379/0".to_owned()
+        })
     }
 
     /// What connects to it.
@@ -44,7 +44,9 @@ impl fmt::Display for RedisUrl {
         }
         match info.addr() {
             ConnectionAddr::Unix(path) => write!(f, "{}?db={}", path.display(), redis.db()),
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } if host.contains(':') => {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }
+                if host.contains(':') =>
+            {
                 write!(f, "[{host}]:{port}/{}", redis.db())
             }
             addr => write!(f, "{addr}/{}", redis.db()),
@@ -64,11 +66,16 @@ mod tests {
 
     #[test]
     fn an_url_is_shown_without_its_password() {
-        let check = |text: &str, shown: &str| assert_eq!(RedisUrl::parse(text).unwrap().to_string(), shown, "{text}");
+        let check = |text: &str, shown: &str| {
+            assert_eq!(RedisUrl::parse(text).unwrap().to_string(), shown, "{text}")
+        };
         check("redis://localhost", "redis://localhost:6379/0");
         check("redis://:hunter2@[::1]:7000/3", "redis://:***@[::1]:7000/3");
         check("redis://me:hunter2@cache.example:7000", "redis://me:***@cache.example:7000/0");
         check("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2");
-        assert!(RedisUrl::parse("http://u:hunter2@localhost").is_err_and(|error| !error.contains("hunter2")));
+        assert!(
+            RedisUrl::parse("http://u:hunter2@localhost")
+                .is_err_and(|error| !error.contains("hunter2"))
+        );
     }
 }

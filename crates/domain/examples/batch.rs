@@ -25,7 +25,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut batch = Batch { events: Vec::new(), sent_at: Some(now) };
     for (index, draft) in [signup, nameless].into_iter().enumerate() {
         let mut faults = Vec::new();
-        let valid = draft.clone().check(format!("/{index}"), &reception, || EventId::lookup(""), &mut faults);
+        let valid = draft.clone().check(
+            format!("/{index}"),
+            &reception,
+            || EventId::lookup(""),
+            &mut faults,
+        );
         match valid {
             Some(event) => {
                 eprintln!("{} is valid, and happened at {}", event.event_id(), event.occurred_at());

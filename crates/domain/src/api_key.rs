@@ -230,7 +230,8 @@ impl PresentedKey {
     /// # Errors
     /// [`MalformedKey`] where the form or the checksum is wrong, as it is after any mistyped character.
     pub fn parse(text: &str) -> Result<Self, MalformedKey> {
-        let (id, secret) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(MalformedKey)?;
+        let (id, secret) =
+            text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(MalformedKey)?;
         if id.len() != ID_CHARS {
             return Err(MalformedKey);
         }

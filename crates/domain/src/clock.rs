@@ -130,7 +130,9 @@ impl Fields {
 }
 
 fn digits(bytes: &[u8]) -> Option<u32> {
-    bytes.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0')))
+    bytes.iter().try_fold(0, |value, byte| {
+        byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
+    })
 }
 
 /// The microseconds of `.123456…`, or 0 where there is no fraction, and what follows.
@@ -172,7 +174,8 @@ impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with microseconds: `2026-11-22T10:00:00.123456Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // By hand: chrono reads its pattern anew each time, and every answer has a time.
-        let (seconds, micros) = (self.0.num_seconds_from_midnight(), self.0.timestamp_subsec_micros());
+        let (seconds, micros) =
+            (self.0.num_seconds_from_midnight(), self.0.timestamp_subsec_micros());
         let mut text = *b"0000-00-00T00:00:00.000000Z";
         for (end, digits, mut value) in [
             (4, 4, self.0.year().unsigned_abs()),
@@ -222,7 +225,11 @@ pub trait Clock: Send + Sync {
 /// The delay between the event and its sending is measured by one clock, the client's, and is so right even where that
 /// clock is wrong. (The same rule as in Segment's specification of `sentAt`.) A result out of range is `None`.
 #[must_use]
-pub fn corrected(timestamp: Timestamp, sent_at: Timestamp, received_at: Timestamp) -> Option<Timestamp> {
+pub fn corrected(
+    timestamp: Timestamp,
+    sent_at: Timestamp,
+    received_at: Timestamp,
+) -> Option<Timestamp> {
     received_at.checked_add_micros(sent_at.micros_since(timestamp).checked_neg()?)
 }
 
@@ -258,7 +265,8 @@ mod tests {
         }
         check("0000-01-01T00:01:00+00:01", Ok("0000-01-01T00:00:00.000000Z"));
         check("9999-12-31T23:58:59.999999999-00:01", Ok("9999-12-31T23:59:59.999999Z"));
-        let [first, last] = ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"].map(Timestamp::parse);
+        let [first, last] =
+            ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"].map(Timestamp::parse);
         let (first, last) = (first.unwrap(), last.unwrap());
         assert_eq!(Timestamp::from_micros(first.as_micros()), Some(first));
         assert_eq!(Timestamp::from_micros(last.as_micros()), Some(last));
@@ -323,7 +331,11 @@ mod tests {
     #[test]
     fn a_wrong_client_clock_cancels_out() {
         let at = |text| Timestamp::parse(text).unwrap();
-        let corrected = corrected(at("2030-01-01T00:00:00Z"), at("2030-01-01T00:00:10Z"), at("2026-11-22T10:00:00Z"));
+        let corrected = corrected(
+            at("2030-01-01T00:00:00Z"),
+            at("2030-01-01T00:00:10Z"),
+            at("2026-11-22T10:00:00Z"),
+        );
         assert_eq!(corrected, Some(at("2026-11-22T09:59:50Z")));
     }
 }

@@ -233,7 +233,8 @@ mod tests {
             "á",
             "a\u{301}",
         ];
-        let keys: std::collections::BTreeSet<_> = forms.iter().map(|id| EventKey::of(&EventId::checked(*id))).collect();
+        let keys: std::collections::BTreeSet<_> =
+            forms.iter().map(|id| EventKey::of(&EventId::checked(*id))).collect();
         assert_eq!(keys.len(), forms.len());
     }
 

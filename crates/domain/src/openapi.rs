@@ -7,14 +7,16 @@ use std::borrow::Cow;
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
-    AdditionalProperties, AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Ref, Schema, SchemaFormat,
-    SchemaType, Type,
+    AdditionalProperties, AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Ref, Schema,
+    SchemaFormat, SchemaType, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
 use crate::ids::{EventId, TenantId, WorkspaceId};
-use crate::limits::{MAX_EVENT_ID_CHARS, MAX_EVENT_NAME_CHARS, MAX_PERSON_ID_CHARS, MAX_SCHEMA_VERSION_CHARS};
+use crate::limits::{
+    MAX_EVENT_ID_CHARS, MAX_EVENT_NAME_CHARS, MAX_PERSON_ID_CHARS, MAX_SCHEMA_VERSION_CHARS,
+};
 use crate::payload::JsonObject;
 use crate::schema_version::SchemaVersion;
 
@@ -130,11 +132,17 @@ mod tests {
         let members: BTreeSet<String> =
             serde_json::to_value(value).unwrap().as_object().unwrap().keys().cloned().collect();
         let schema = serde_json::to_value(T::schema()).unwrap();
-        let described: BTreeSet<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();
+        let described: BTreeSet<String> =
+            schema["properties"].as_object().unwrap().keys().cloned().collect();
         assert_eq!(described, members, "{}", T::name());
         for (name, property) in schema["properties"].as_object().unwrap() {
-            let described = if property["oneOf"].is_array() { &property["oneOf"][0] } else { property };
-            assert!(described["description"].is_string(), "{}: {name} says what it is: {property}", T::name());
+            let described =
+                if property["oneOf"].is_array() { &property["oneOf"][0] } else { property };
+            assert!(
+                described["description"].is_string(),
+                "{}: {name} says what it is: {property}",
+                T::name()
+            );
         }
     }
 
@@ -165,7 +173,13 @@ mod tests {
         let device = Device { kind: "other".to_owned(), brand: text(), model: text() };
         let software = Software { name: "curl".to_owned(), version: text() };
         let geo = Geo { country: text(), region: text(), city: text(), time_zone: text() };
-        let campaign = Campaign { source: text(), medium: text(), name: text(), term: text(), content: text() };
+        let campaign = Campaign {
+            source: text(),
+            medium: text(),
+            name: text(),
+            term: text(),
+            content: text(),
+        };
         check::<Device>(&device);
         check::<Software>(&software);
         check::<Geo>(&geo);

@@ -75,9 +75,18 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         let long = format!("1.0.0-{}", "a".repeat(MAX_SCHEMA_VERSION_CHARS));
-        for text in
-            ["", "1", "1.0", "v1.0.0", "1.0.0.0", " 1.0.0", "01.0.0", "1.0.x", "18446744073709551616.0.0", &long]
-        {
+        for text in [
+            "",
+            "1",
+            "1.0",
+            "v1.0.0",
+            "1.0.0.0",
+            " 1.0.0",
+            "01.0.0",
+            "1.0.x",
+            "18446744073709551616.0.0",
+            &long,
+        ] {
             assert_eq!(SchemaVersion::parse(text), Err(SchemaVersionError), "{text}");
         }
     }

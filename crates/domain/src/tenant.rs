@@ -120,7 +120,9 @@ impl TenantStatus {
     /// The status of that text.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        [Self::Active, Self::Suspended, Self::Deleting].into_iter().find(|status| status.as_str() == text)
+        [Self::Active, Self::Suspended, Self::Deleting]
+            .into_iter()
+            .find(|status| status.as_str() == text)
     }
 }
 

@@ -131,7 +131,11 @@ pub struct Fault {
 
 impl Fault {
     /// A fault at `pointer`.
-    pub fn new(pointer: impl Into<String>, code: FaultCode, message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(
+        pointer: impl Into<String>,
+        code: FaultCode,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self { pointer: pointer.into(), code, message: message.into() }
     }
 }

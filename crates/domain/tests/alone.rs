@@ -18,12 +18,22 @@ fn cargo(arguments: &[&str]) -> Output {
 
 #[test]
 fn the_dependencies_have_no_runtime_no_server_no_database_and_no_logger() {
-    let tree = cargo(&["tree", "--package", "mercurio-domain", "--edges", "normal,build", "--prefix", "none"]);
+    let tree = cargo(&[
+        "tree",
+        "--package",
+        "mercurio-domain",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+    ]);
     let tree = String::from_utf8(tree.stdout).expect("cargo writes UTF-8");
     let names: Vec<_> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names.contains(&"serde") && names.contains(&"validator"), "{names:?}");
     let heavy = |name: &&&str| {
-        ["tokio", "actix", "diesel", "slog", "mio", "hyper"].iter().any(|heavy| name.starts_with(heavy))
+        ["tokio", "actix", "diesel", "slog", "mio", "hyper"]
+            .iter()
+            .any(|heavy| name.starts_with(heavy))
             || (name.starts_with("mercurio-") && **name != "mercurio-domain")
     };
     assert_eq!(names.iter().find(heavy), None);
@@ -33,7 +43,8 @@ fn the_dependencies_have_no_runtime_no_server_no_database_and_no_logger() {
 fn the_crate_compiles_alone_and_its_example_makes_a_batch() {
     // A build of this crate alone: features that other members of the workspace turn on do not help it.
     let output = cargo(&["run", "--quiet", "--package", "mercurio-domain", "--example", "batch"]);
-    let batch: serde_json::Value = serde_json::from_slice(&output.stdout).expect("the example prints JSON");
+    let batch: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("the example prints JSON");
     assert_eq!(batch["events"].as_array().map(Vec::len), Some(1));
     assert_eq!(batch["events"][0]["event_id"], "signup-4711");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -31,7 +31,8 @@ impl TrustedProxies {
     pub fn parse(text: &str) -> Result<Self, TrustedProxiesError> {
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         let read = |entry: &str| {
-            let network = entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
+            let network =
+                entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
             let error = |_| TrustedProxiesError { entry: entry.chars().take(64).collect() };
             network.map(canonical).map_err(error)
         };
@@ -61,7 +62,12 @@ fn canonical(network: IpNet) -> IpNet {
 /// `forwarded` and `x_forwarded_for` are the lines of these headers in the order of the request. A hop that has no
 /// address (`unknown`, `_hidden`, garbage) ends the walk: the client then is the last one known.
 #[must_use]
-pub fn client_address(peer: IpAddr, forwarded: &[&str], x_forwarded_for: &[&str], trusted: &TrustedProxies) -> IpAddr {
+pub fn client_address(
+    peer: IpAddr,
+    forwarded: &[&str],
+    x_forwarded_for: &[&str],
+    trusted: &TrustedProxies,
+) -> IpAddr {
     let peer = peer.to_canonical();
     if !trusted.contains(peer) {
         return peer;
@@ -76,7 +82,11 @@ pub fn client_address(peer: IpAddr, forwarded: &[&str], x_forwarded_for: &[&str]
     }
 }
 
-fn walk(peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies) -> IpAddr {
+fn walk(
+    peer: IpAddr,
+    hops: impl Iterator<Item = Option<IpAddr>>,
+    trusted: &TrustedProxies,
+) -> IpAddr {
     let mut known = peer;
     for hop in hops {
         let Some(address) = hop else { break };
@@ -175,7 +185,8 @@ fn node(text: &str) -> Option<IpAddr> {
 fn is_port(text: &str) -> bool {
     match text.strip_prefix('_') {
         Some(name) => {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         }
         None => (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()),
     }

@@ -74,7 +74,11 @@ mod tests {
     use super::*;
 
     fn check(policy: ClientIpPolicy, address: &str, expected: Option<&str>) {
-        assert_eq!(policy.text_of(address.parse().unwrap()).as_deref(), expected, "{policy} {address}");
+        assert_eq!(
+            policy.text_of(address.parse().unwrap()).as_deref(),
+            expected,
+            "{policy} {address}"
+        );
     }
 
     #[test]

@@ -44,7 +44,11 @@ impl<'a> Context<'a> {
     /// The same, with copies of what was borrowed.
     pub(crate) fn into_owned(self) -> Context<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        Context { user_agent: self.user_agent.map(owned), page_url: self.page_url.map(owned), ..self }
+        Context {
+            user_agent: self.user_agent.map(owned),
+            page_url: self.page_url.map(owned),
+            ..self
+        }
     }
 }
 
@@ -126,8 +130,14 @@ mod tests {
 
     #[test]
     fn a_value_of_another_type_counts_as_absent() {
-        check(r#"{"page":"https://a.example/","user_agent":["curl"],"campaign":"c"}"#, Context::default());
-        check(r#"{"page":{"url":{"href":"x"},"path":7},"user_agent":null,"campaign":null}"#, Context::default());
+        check(
+            r#"{"page":"https://a.example/","user_agent":["curl"],"campaign":"c"}"#,
+            Context::default(),
+        );
+        check(
+            r#"{"page":{"url":{"href":"x"},"path":7},"user_agent":null,"campaign":null}"#,
+            Context::default(),
+        );
         check(r#"{"page":[],"campaign":{ }}"#, Context::default());
         check(r#"["page"]"#, Context::default());
         check(r#"{"page":"#, Context::default());

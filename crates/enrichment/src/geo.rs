@@ -70,7 +70,12 @@ mod tests {
         let database = GeoDatabase::from_bytes(PLACES.to_vec()).unwrap();
         let expected = expected.map(|[country, region, city, time_zone]| {
             let text = |text: Option<&str>| text.map(str::to_owned);
-            Geo { country: text(country), region: text(region), city: text(city), time_zone: text(time_zone) }
+            Geo {
+                country: text(country),
+                region: text(region),
+                city: text(city),
+                time_zone: text(time_zone),
+            }
         });
         assert_eq!(database.lookup(address.parse().unwrap()), expected, "{address}");
     }
@@ -85,7 +90,9 @@ mod tests {
 
     #[test]
     fn an_address_without_a_place_has_none() {
-        for address in ["192.0.2.1", "127.0.0.1", "::1", "2001:db8:2::1", "198.51.100.1", "198.51.100.129"] {
+        for address in
+            ["192.0.2.1", "127.0.0.1", "::1", "2001:db8:2::1", "198.51.100.1", "198.51.100.129"]
+        {
             check(address, None);
         }
     }

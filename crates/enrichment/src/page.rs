@@ -118,13 +118,15 @@ mod tests {
         ] {
             assert_eq!(campaign_of(url), None, "{url}");
         }
-        let campaign = campaign_of("https://a.example/?utm_source=&utm_source=b&utm_source=c").unwrap();
+        let campaign =
+            campaign_of("https://a.example/?utm_source=&utm_source=b&utm_source=c").unwrap();
         assert_eq!(campaign.source.as_deref(), Some("b"));
     }
 
     #[test]
     fn a_value_is_cut_and_freed_of_what_no_database_keeps() {
-        let url = format!("https://a.example/?utm_source={}&utm_term=a%00b%ffc", "%C3%A9".repeat(300));
+        let url =
+            format!("https://a.example/?utm_source={}&utm_term=a%00b%ffc", "%C3%A9".repeat(300));
         let campaign = campaign_of(&url).unwrap();
         assert_eq!(campaign.source.unwrap(), "é".repeat(MAX_UTM_CHARS));
         assert_eq!(campaign.term.unwrap(), "ab\u{FFFD}c");

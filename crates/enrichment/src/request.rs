@@ -21,7 +21,11 @@ pub struct RequestEnrichment {
 }
 
 impl RequestEnrichment {
-    pub(crate) fn new(common: Enrichment, agent: Option<Arc<Agent>>, user_agents: UserAgents) -> Self {
+    pub(crate) fn new(
+        common: Enrichment,
+        agent: Option<Arc<Agent>>,
+        user_agents: UserAgents,
+    ) -> Self {
         let json = EnrichmentJson::of(&common);
         Self { common, json, agent, user_agents, last: Mutex::new(None) }
     }
@@ -61,7 +65,8 @@ impl RequestEnrichment {
                 agent.describe(&mut own);
             }
         }
-        let url = context.page_url.as_deref().filter(|_| !(context.has_path && context.has_campaign));
+        let url =
+            context.page_url.as_deref().filter(|_| !(context.has_path && context.has_campaign));
         if let Some(url) = url.and_then(PageUrl::parse) {
             own.page = (!context.has_path).then(|| url.page());
             own.campaign = if context.has_campaign { None } else { url.campaign() };

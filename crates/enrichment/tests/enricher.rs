@@ -6,11 +6,14 @@ use mercurio_domain::event::{EnrichedEvent, EventDraft, Reception, ValidEvent};
 use mercurio_domain::payload::RawJson;
 use mercurio_domain::testing::at;
 use mercurio_domain::{EventId, Timestamp};
-use mercurio_enrichment::{ClientIpPolicy, Edge, Enricher, EnricherOptions, GeoDatabase, RequestEnrichment};
+use mercurio_enrichment::{
+    ClientIpPolicy, Edge, Enricher, EnricherOptions, GeoDatabase, RequestEnrichment,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const FIREFOX: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0";
+const FIREFOX: &str =
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0";
 
 fn now() -> Timestamp {
     at("2026-11-22T10:00:00Z")
@@ -31,7 +34,8 @@ fn valid(context: Option<&str>) -> ValidEvent {
 }
 
 fn enricher(client_ip: ClientIpPolicy) -> Enricher {
-    let geo = GeoDatabase::from_bytes(include_bytes!("data/places.mmdb").to_vec()).expect("a database");
+    let geo =
+        GeoDatabase::from_bytes(include_bytes!("data/places.mmdb").to_vec()).expect("a database");
     Enricher::new(EnricherOptions { client_ip, geo: Some(geo) })
 }
 
@@ -44,7 +48,8 @@ fn json_of(event: &EnrichedEvent) -> Value {
 }
 
 fn from_firefox() -> RequestEnrichment {
-    Enricher::new(EnricherOptions::default()).request(&Edge { client_ip: None, user_agent: Some(FIREFOX) })
+    Enricher::new(EnricherOptions::default())
+        .request(&Edge { client_ip: None, user_agent: Some(FIREFOX) })
 }
 
 fn firefox() -> Value {
@@ -71,7 +76,8 @@ fn check_added(context: Value, added: Value) {
 #[test]
 fn everything_that_the_edge_knew_is_added() {
     let enricher = enricher(ClientIpPolicy::Truncated);
-    let request = enricher.request(&Edge { client_ip: address("::ffff:203.0.113.77"), user_agent: Some(FIREFOX) });
+    let request = enricher
+        .request(&Edge { client_ip: address("::ffff:203.0.113.77"), user_agent: Some(FIREFOX) });
     let mut expected = firefox();
     expected["client_ip"] = json!("203.0.113.0");
     expected["geo"] = json!({"country": "CH", "region": "Zurich", "city": "Zürich", "time_zone": "Europe/Zurich"});
@@ -85,7 +91,8 @@ fn the_policy_of_addresses_does_not_change_the_place() {
         (ClientIpPolicy::Truncated, json!("2001:db8:1::")),
         (ClientIpPolicy::None, Value::Null),
     ] {
-        let request = enricher(policy).request(&Edge { client_ip: address("2001:db8:1::7"), user_agent: None });
+        let request = enricher(policy)
+            .request(&Edge { client_ip: address("2001:db8:1::7"), user_agent: None });
         let added = json_of(&request.enrich(valid(None)));
         assert_eq!(added["client_ip"], expected, "{policy}");
         assert_eq!(added["geo"], json!({"country": "JP", "time_zone": "Asia/Tokyo"}), "{policy}");
@@ -95,7 +102,9 @@ fn the_policy_of_addresses_does_not_change_the_place() {
 #[test]
 fn where_nothing_is_known_nothing_is_added() {
     let request = Enricher::new(EnricherOptions::default()).request(&Edge::default());
-    for context in [None, Some("{}"), Some(r#"{"page":{"title":"t"}}"#), Some(r#"{"page":{"url":"no url"}}"#)] {
+    for context in
+        [None, Some("{}"), Some(r#"{"page":{"title":"t"}}"#), Some(r#"{"page":{"url":"no url"}}"#)]
+    {
         assert_eq!(request.enrich(valid(context)).enrichment().as_str(), "{}", "{context:?}");
     }
 }
@@ -103,23 +112,38 @@ fn where_nothing_is_known_nothing_is_added() {
 #[test]
 fn path_and_campaign_come_from_the_url_where_the_client_left_them_out() {
     let url = "https://a.example/pricing?utm_source=news&utm_campaign=spring%20sale&utm_medium=";
-    let (page, campaign) = (json!({"path": "/pricing"}), json!({"source": "news", "name": "spring sale"}));
+    let (page, campaign) =
+        (json!({"path": "/pricing"}), json!({"source": "news", "name": "spring sale"}));
     check_added(json!({"page": {"url": url}}), json!({"page": page, "campaign": campaign}));
-    check_added(json!({"page": {"url": url}, "campaign": {}}), json!({"page": page, "campaign": campaign}));
+    check_added(
+        json!({"page": {"url": url}, "campaign": {}}),
+        json!({"page": page, "campaign": campaign}),
+    );
     check_added(json!({"page": {"url": url, "path": "/mine"}}), json!({"campaign": campaign}));
     check_added(json!({"page": {"url": url}, "campaign": {"name": "mine"}}), json!({"page": page}));
-    check_added(json!({"page": {"url": url, "path": "/mine"}, "campaign": {"name": "mine"}}), json!({}));
-    check_added(json!({"page": {"url": url, "path": 7}, "campaign": "x"}), json!({"page": page, "campaign": campaign}));
+    check_added(
+        json!({"page": {"url": url, "path": "/mine"}, "campaign": {"name": "mine"}}),
+        json!({}),
+    );
+    check_added(
+        json!({"page": {"url": url, "path": 7}, "campaign": "x"}),
+        json!({"page": page, "campaign": campaign}),
+    );
     check_added(json!({"page": {"url": 7}}), json!({}));
     check_added(json!({"page": url}), json!({}));
 }
 
 #[test]
 fn a_user_agent_in_the_context_goes_before_the_header() {
-    let curl = json!({"device": {"kind": "other"}, "browser": {"name": "curl", "version": "8.14.1"}});
+    let curl =
+        json!({"device": {"kind": "other"}, "browser": {"name": "curl", "version": "8.14.1"}});
     let request = from_firefox();
     assert_eq!(json_of(&request.enrich(valid(Some(r#"{"user_agent":"curl/8.14.1"}"#)))), curl);
-    for other in [r#"{"user_agent":null}"#, r#"{"user_agent":7}"#, r#"{"device":{"user_agent":"curl/8.14.1"}}"#] {
+    for other in [
+        r#"{"user_agent":null}"#,
+        r#"{"user_agent":7}"#,
+        r#"{"device":{"user_agent":"curl/8.14.1"}}"#,
+    ] {
         assert_eq!(json_of(&request.enrich(valid(Some(other)))), firefox(), "{other}");
     }
     assert_eq!(json_of(&request.enrich(valid(Some(r#"{"user_agent":""}"#)))), json!({}));
@@ -132,7 +156,10 @@ fn events_of_one_request_share_the_text_of_what_they_have_in_common() {
     let first = request.enrich(valid(None));
     for context in ["{}", r#"{"library":{"name":"x"}}"#, &same_agent] {
         let event = request.enrich(valid(Some(context)));
-        assert!(std::ptr::eq(first.enrichment().as_str(), event.enrichment().as_str()), "{context}");
+        assert!(
+            std::ptr::eq(first.enrichment().as_str(), event.enrichment().as_str()),
+            "{context}"
+        );
     }
     let page = Some(r#"{"page":{"url":"https://a.example/"}}"#);
     let (one, other) = (request.enrich(valid(page)), request.enrich(valid(page)));

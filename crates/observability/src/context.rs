@@ -70,9 +70,15 @@ pub fn set_root(logger: Logger) -> bool {
 }
 
 /// Runs `future` as the work of a request: inside it, [`current`] is `parent` with the request's ids.
-pub async fn with_request<F: Future>(request: RequestContext, parent: &Logger, future: F) -> F::Output {
+pub async fn with_request<F: Future>(
+    request: RequestContext,
+    parent: &Logger,
+    future: F,
+) -> F::Output {
     let logger = request.logger(parent);
-    CURRENT.scope(Scope { logger, request: Some(request), caller: RefCell::default() }, future).await
+    CURRENT
+        .scope(Scope { logger, request: Some(request), caller: RefCell::default() }, future)
+        .await
 }
 
 /// Runs `future` with `logger` as [`current`]. The request around it, if any, stays the current one.

@@ -122,7 +122,10 @@ mod tests {
     fn the_document_explains_every_key() {
         let document = include_str!("../../../docs/LOGGING.md");
         for key in ALL {
-            assert!(document.contains(&format!("| `{key}` |")), "docs/LOGGING.md has no row for {key}");
+            assert!(
+                document.contains(&format!("| `{key}` |")),
+                "docs/LOGGING.md has no row for {key}"
+            );
         }
     }
 

@@ -28,7 +28,8 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    const ALL: [Self; 6] = [Self::Critical, Self::Error, Self::Warning, Self::Info, Self::Debug, Self::Trace];
+    const ALL: [Self; 6] =
+        [Self::Critical, Self::Error, Self::Warning, Self::Info, Self::Debug, Self::Trace];
 
     /// The level's word in settings and in log lines.
     #[must_use]
@@ -92,7 +93,10 @@ impl FromStr for LogLevel {
         if text.eq_ignore_ascii_case("warn") {
             return Ok(Self::Warning);
         }
-        Self::ALL.into_iter().find(|level| text.eq_ignore_ascii_case(level.as_str())).ok_or(UnknownLogLevel)
+        Self::ALL
+            .into_iter()
+            .find(|level| text.eq_ignore_ascii_case(level.as_str()))
+            .ok_or(UnknownLogLevel)
     }
 }
 

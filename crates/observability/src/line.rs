@@ -6,7 +6,9 @@ use crate::keys;
 use crate::level::{LogFormat, LogLevel};
 use crate::unique::Unique;
 use chrono::Utc;
-use slog::{BorrowedKV, Drain, KV, Key, Level, OwnedKVList, Record, RecordStatic, Serializer, b, o};
+use slog::{
+    BorrowedKV, Drain, KV, Key, Level, OwnedKVList, Record, RecordStatic, Serializer, b, o,
+};
 use slog_term::{Decorator, RecordDecorator, ThreadSafeTimestampFn};
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
@@ -63,17 +65,36 @@ pub(crate) fn with_line<T>(
 }
 
 /// The line that tells how many lines were lost.
-pub(crate) fn dropped_lines(form: Form, dropped: u64, take: impl FnOnce(&[u8]) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn dropped_lines(
+    form: Form,
+    dropped: u64,
+    take: impl FnOnce(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let line = RecordStatic { location: &HERE, level: Level::Warning, tag: "" };
     let values = b!(keys::DROPPED_LINES => dropped);
-    with_line(form, &Record::new(&line, &format_args!("log lines dropped"), values), &o!().into(), take)?
+    with_line(
+        form,
+        &Record::new(&line, &format_args!("log lines dropped"), values),
+        &o!().into(),
+        take,
+    )?
 }
 
 /// The place of the logger's own records.
-const HERE: slog::RecordLocation =
-    slog::RecordLocation { file: file!(), line: line!(), column: 0, function: "", module: module_path!() };
+const HERE: slog::RecordLocation = slog::RecordLocation {
+    file: file!(),
+    line: line!(),
+    column: 0,
+    function: "",
+    module: module_path!(),
+};
 
-fn print(form: Form, record: &Record<'_>, logger_values: &OwnedKVList, line: &mut Vec<u8>) -> io::Result<()> {
+fn print(
+    form: Form,
+    record: &Record<'_>,
+    logger_values: &OwnedKVList,
+    line: &mut Vec<u8>,
+) -> io::Result<()> {
     let ts = timestamp();
     let still = RecordStatic { location: record.location(), level: record.level(), tag: &ts };
     let unique = Unique { record, logger_values };
@@ -81,7 +102,9 @@ fn print(form: Form, record: &Record<'_>, logger_values: &OwnedKVList, line: &mu
     match form {
         Form::Json => {
             let whole = Whole { ts: &ts, record, unique };
-            slog_json::Json::new(line).build().log(&Record::new(&still, record.msg(), BorrowedKV(&whole)), &nothing)
+            slog_json::Json::new(line)
+                .build()
+                .log(&Record::new(&still, record.msg(), BorrowedKV(&whole)), &nothing)
         }
         Form::Terminal { colours } => {
             let format = slog_term::FullFormat::new(Painter { line: RefCell::new(line), colours });
@@ -101,7 +124,8 @@ struct Whole<'a> {
 impl KV for Whole<'_> {
     fn serialize(&self, record: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
         serializer.emit_str(Key::from(keys::TS), self.ts)?;
-        serializer.emit_str(Key::from(keys::LEVEL), LogLevel::from(self.record.level()).as_str())?;
+        serializer
+            .emit_str(Key::from(keys::LEVEL), LogLevel::from(self.record.level()).as_str())?;
         match self.record.msg().as_str() {
             Some(constant) => serializer.emit_str(Key::from(keys::MSG), constant)?,
             None => serializer.emit_str(Key::from(keys::MSG), &self.record.msg().to_string())?,
@@ -158,7 +182,11 @@ impl Decorator for Painter<'_> {
     where
         F: FnOnce(&mut dyn RecordDecorator) -> io::Result<()>,
     {
-        print(&mut Brush { line: &mut self.line.borrow_mut(), level: record.level(), colours: self.colours })
+        print(&mut Brush {
+            line: &mut self.line.borrow_mut(),
+            level: record.level(),
+            colours: self.colours,
+        })
     }
 }
 

@@ -49,7 +49,8 @@ impl Log for Bridge {
             function: "",
             module: record.module_path_static().unwrap_or(""),
         };
-        let line = slog::RecordStatic { location: &location, level: slog_level(record.level()), tag: "" };
+        let line =
+            slog::RecordStatic { location: &location, level: slog_level(record.level()), tag: "" };
         let logger = context::scoped();
         let logger = logger.as_ref().unwrap_or(&self.logger);
         logger.log(&slog::Record::new(&line, record.args(), b!(keys::TARGET => record.target())));

@@ -147,7 +147,8 @@ impl Drain for Front {
         if !self.is_enabled(record.level()) {
             return Ok(());
         }
-        if line::with_line(self.form, record, logger_values, |line| self.queue.push(line)).is_err() {
+        if line::with_line(self.form, record, logger_values, |line| self.queue.push(line)).is_err()
+        {
             self.queue.drop_lines(1);
         }
         Ok(())

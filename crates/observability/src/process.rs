@@ -39,9 +39,13 @@ pub fn read() -> ProcessReading {
         virtual_memory_bytes: stat.map(|stat| stat.virtual_bytes),
         cpu_seconds: stat.map(|stat| stat.cpu_ticks as f64 / ticks as f64),
         // The folder is read through a descriptor of its own.
-        open_fds: std::fs::read_dir("/proc/self/fd").ok().map(|folder| (folder.count() as u64).saturating_sub(1)),
+        open_fds: std::fs::read_dir("/proc/self/fd")
+            .ok()
+            .map(|folder| (folder.count() as u64).saturating_sub(1)),
         max_fds: getrlimit(Resource::Nofile).current,
-        start_time_seconds: boot.zip(stat).map(|(boot, stat)| boot as f64 + stat.start_ticks as f64 / ticks as f64),
+        start_time_seconds: boot
+            .zip(stat)
+            .map(|(boot, stat)| boot as f64 + stat.start_ticks as f64 / ticks as f64),
         threads: stat.map(|stat| stat.threads),
     }
 }
@@ -118,7 +122,8 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let fields = "S 1 2 3 4 5 6 7 8 9 10 700 33 0 0 20 0 9 0 12345 99000 17";
-        let expected = Stat { cpu_ticks: 733, threads: 9, start_ticks: 12345, virtual_bytes: 99000 };
+        let expected =
+            Stat { cpu_ticks: 733, threads: 9, start_ticks: 12345, virtual_bytes: 99000 };
         for name in ["mercurio-ingest", "a b", ") S 1 (", ""] {
             assert_eq!(Stat::parse(&format!("42 ({name}) {fields}\n")), Some(expected), "{name}");
         }
@@ -135,9 +140,16 @@ mod tests {
         assert!(reading.resident_memory_bytes.is_some_and(|bytes| bytes > 100_000));
         assert!(reading.virtual_memory_bytes > reading.resident_memory_bytes);
         assert!(reading.cpu_seconds.is_some_and(|seconds| (0.0..3600.0).contains(&seconds)));
-        assert!(reading.open_fds.is_some_and(|open| open >= 3 && reading.max_fds.is_none_or(|max| open <= max)));
+        assert!(
+            reading
+                .open_fds
+                .is_some_and(|open| open >= 3 && reading.max_fds.is_none_or(|max| open <= max))
+        );
         assert!(reading.threads.is_some_and(|threads| threads >= 1));
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs_f64();
         let started = reading.start_time_seconds.unwrap();
         assert!((now - 3600.0..=now + 2.0).contains(&started), "{started}, now {now}");
         assert!(cpu_count().is_some_and(|count| count > 0));

@@ -158,7 +158,8 @@ impl Writer {
                 let mut pending = self.wait_for_lines();
                 mem::swap(&mut pending.bytes, &mut batch);
                 lines = mem::take(&mut pending.lines);
-                flushes = (pending.flushes_asked > pending.flushes_done).then_some(pending.flushes_asked);
+                flushes =
+                    (pending.flushes_asked > pending.flushes_done).then_some(pending.flushes_asked);
                 is_closed = pending.is_closed;
             }
             if self.output.write_all(&batch).and_then(|()| self.output.flush()).is_err() {
@@ -166,7 +167,10 @@ impl Writer {
             }
             batch.clear();
             batch.shrink_to(KEPT_BUFFER);
-            if is_closed || flushes.is_some() || self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
+            if is_closed
+                || flushes.is_some()
+                || self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY)
+            {
                 self.report_dropped();
             }
             self.rest(flushes);
@@ -178,7 +182,10 @@ impl Writer {
             pending.is_idle = pending.lines == 0 && !pending.is_urgent();
             pending.is_idle
         };
-        self.queue.filled.wait_while(self.queue.pending(), waits).unwrap_or_else(PoisonError::into_inner)
+        self.queue
+            .filled
+            .wait_while(self.queue.pending(), waits)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells who waits for `flushes`, and lets lines come together unless somebody waits already.
@@ -188,7 +195,8 @@ impl Writer {
             pending.flushes_done = flushes;
             self.queue.flushed.notify_all();
         }
-        let rested = self.queue.filled.wait_timeout_while(pending, PAUSE, |pending| !pending.is_urgent());
+        let rested =
+            self.queue.filled.wait_timeout_while(pending, PAUSE, |pending| !pending.is_urgent());
         drop(rested.unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -201,7 +209,11 @@ impl Writer {
         self.reported = dropped;
         self.reported_at = Some(Instant::now());
         let output = &mut self.output;
-        if line::dropped_lines(self.form, new, |line| output.write_all(line).and_then(|()| output.flush())).is_err() {
+        if line::dropped_lines(self.form, new, |line| {
+            output.write_all(line).and_then(|()| output.flush())
+        })
+        .is_err()
+        {
             self.queue.drop_lines(1);
         }
     }

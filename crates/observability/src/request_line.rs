@@ -97,7 +97,11 @@ fn millis(duration: Duration) -> f64 {
 struct Asked<'a>(&'a RequestLine<'a>);
 
 impl slog::KV for Asked<'_> {
-    fn serialize(&self, record: &slog::Record<'_>, serializer: &mut dyn slog::Serializer) -> slog::Result {
+    fn serialize(
+        &self,
+        record: &slog::Record<'_>,
+        serializer: &mut dyn slog::Serializer,
+    ) -> slog::Result {
         let Self(line) = self;
         let values = slog::kv!(
             keys::STATUS => line.status,
@@ -115,7 +119,11 @@ impl slog::KV for Asked<'_> {
 struct SlowStages<'a>(&'a Stages);
 
 impl slog::KV for SlowStages<'_> {
-    fn serialize(&self, _: &slog::Record<'_>, serializer: &mut dyn slog::Serializer) -> slog::Result {
+    fn serialize(
+        &self,
+        _: &slog::Record<'_>,
+        serializer: &mut dyn slog::Serializer,
+    ) -> slog::Result {
         for stage in Stage::ALL {
             if let Some(duration) = self.0.duration(stage) {
                 serializer.emit_f64(stage.key(), millis(duration))?;

@@ -64,7 +64,8 @@ impl TraceParent {
 
 fn id(value: &str, range: std::ops::Range<usize>) -> Option<String> {
     let id = value.get(range)?;
-    let valid = id.bytes().all(|digit| nibble(digit).is_some()) && id.bytes().any(|digit| digit != b'0');
+    let valid =
+        id.bytes().all(|digit| nibble(digit).is_some()) && id.bytes().any(|digit| digit != b'0');
     valid.then(|| id.to_owned())
 }
 
@@ -106,7 +107,11 @@ mod tests {
         ] {
             let value = format!("{head}-{TRACE}-{PARENT}-{flags}{tail}");
             let parsed = TraceParent::parse(&value).unwrap_or_else(|| panic!("{value} is valid"));
-            assert_eq!((parsed.trace_id(), parsed.parent_id(), parsed.sampled()), (TRACE, PARENT, sampled), "{value}");
+            assert_eq!(
+                (parsed.trace_id(), parsed.parent_id(), parsed.sampled()),
+                (TRACE, PARENT, sampled),
+                "{value}"
+            );
         }
     }
 

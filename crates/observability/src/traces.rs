@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{
-    Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer as _,
-    TracerProvider as _,
+    Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
+    TraceState, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
@@ -68,14 +68,19 @@ impl Traces {
     /// Where the endpoint is no URL.
     pub fn start(settings: &TraceSettings, log: Logger) -> Result<Self, TraceError> {
         let endpoint = format!("{}{PATH}", settings.endpoint.trim_end_matches('/'));
-        let inner =
-            SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(endpoint).build()?;
+        let inner = SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(endpoint)
+            .build()?;
         let resource = Resource::builder()
             .with_service_name(settings.service_name)
             .with_attribute(KeyValue::new("service.version", settings.service_version))
             .build();
         let provider = SdkTracerProvider::builder()
-            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sample_ratio))))
+            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
+                settings.sample_ratio,
+            ))))
             .with_resource(resource)
             .with_batch_exporter(Watched { inner, complaints: Complaints::new(log) })
             .build();
@@ -90,7 +95,11 @@ impl Traces {
         let parent = parent
             .and_then(remote_context)
             .map_or_else(Context::new, |remote| Context::new().with_remote_span_context(remote));
-        let builder = self.tracer.span_builder("request").with_kind(SpanKind::Server).with_start_time(started_at);
+        let builder = self
+            .tracer
+            .span_builder("request")
+            .with_kind(SpanKind::Server)
+            .with_start_time(started_at);
         let span = builder.start_with_context(&self.tracer, &parent);
         let is_sampled = span.span_context().is_sampled();
         is_sampled.then(|| RequestSpan { span, tracer: self.tracer.clone(), started_at, started })
@@ -129,7 +138,8 @@ impl RequestSpan {
     pub fn stage(&self, name: &'static str, began: Instant, took: Duration) {
         let began_at = self.started_at + began.saturating_duration_since(self.started);
         let parent = Context::new().with_remote_span_context(self.span.span_context().clone());
-        let builder = self.tracer.span_builder(name).with_kind(SpanKind::Internal).with_start_time(began_at);
+        let builder =
+            self.tracer.span_builder(name).with_kind(SpanKind::Internal).with_start_time(began_at);
         builder.start_with_context(&self.tracer, &parent).end_with_timestamp(began_at + took);
     }
 
@@ -143,7 +153,13 @@ impl RequestSpan {
     }
 
     /// The request is answered. `None` where no route matched: the pattern of a route names the span, never a path.
-    pub fn end(mut self, method: &str, route: Option<&str>, status: u16, events: Option<EventCounts>) {
+    pub fn end(
+        mut self,
+        method: &str,
+        route: Option<&str>,
+        status: u16,
+        events: Option<EventCounts>,
+    ) {
         let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
         self.span.update_name(name);
         // (https://opentelemetry.io/docs/specs/semconv/http/http-spans/)

@@ -14,7 +14,8 @@ pub(crate) struct Unique<'a> {
 
 impl KV for Unique<'_> {
     fn serialize(&self, _: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
-        let mut first_only = FirstOnly { seen: [""; KEPT], count: 0, more: Vec::new(), inner: serializer };
+        let mut first_only =
+            FirstOnly { seen: [""; KEPT], count: 0, more: Vec::new(), inner: serializer };
         // slog hands out the newest key-value first, so the first of a name is the innermost.
         self.record.kv().serialize(self.record, &mut first_only)?;
         self.logger_values.serialize(self.record, &mut first_only)

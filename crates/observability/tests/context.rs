@@ -19,7 +19,9 @@ async fn deep_code(msg: &'static str) {
 #[test]
 fn deep_code_logs_with_the_ids_of_its_request() {
     let parent = TraceParent::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    for (parent, trace_id) in [(parent.as_ref(), Some(json!("0af7651916cd43dd8448eb211c80319c"))), (None, None)] {
+    for (parent, trace_id) in
+        [(parent.as_ref(), Some(json!("0af7651916cd43dd8448eb211c80319c"))), (None, None)]
+    {
         let request = RequestContext::new("r1", parent);
         let lines = lines_of(|log| {
             runtime().block_on(context::with_request(request.clone(), log, async {
@@ -50,8 +52,14 @@ fn requests_that_take_turns_on_a_thread_keep_their_own_loggers() {
         });
         runtime().block_on(async { tokio::join!(first, second) });
     });
-    let told: Vec<_> = lines.iter().map(|line| (line.get("msg").unwrap(), line.get("request_id").unwrap())).collect();
-    assert_eq!(told, [(&json!("a"), &json!("r1")), (&json!("b"), &json!("r2")), (&json!("c"), &json!("r1"))]);
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| (line.get("msg").unwrap(), line.get("request_id").unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [(&json!("a"), &json!("r1")), (&json!("b"), &json!("r2")), (&json!("c"), &json!("r1"))]
+    );
 }
 
 #[test]
@@ -61,13 +69,19 @@ fn a_logger_with_more_keys_holds_inside_its_future_only() {
             let more = context::current().new(o!("tenant_id" => "7"));
             context::with_logger(more, async {
                 deep_code("inside").await;
-                assert_eq!(context::current_request().map(|request| request.request_id), Some("r1".to_owned()));
+                assert_eq!(
+                    context::current_request().map(|request| request.request_id),
+                    Some("r1".to_owned())
+                );
             })
             .await;
             deep_code("outside").await;
         }));
     });
-    assert_eq!((lines[0].get("tenant_id"), lines[0].get("request_id")), (Some(&json!("7")), Some(&json!("r1"))));
+    assert_eq!(
+        (lines[0].get("tenant_id"), lines[0].get("request_id")),
+        (Some(&json!("7")), Some(&json!("r1")))
+    );
     assert_eq!((lines[1].get("tenant_id"), lines[1].get("request_id")), (None, Some(&json!("r1"))));
 }
 

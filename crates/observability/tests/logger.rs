@@ -35,7 +35,9 @@ fn a_json_line_begins_with_time_level_and_message() {
 #[test]
 fn levels_are_lower_case_words_and_those_below_the_setting_are_left_out() {
     let all = ["critical", "error", "warning", "info", "debug", "trace"];
-    for (level, logged) in [("critical", 1), ("error", 2), ("warn", 3), ("info", 4), ("debug", 5), ("trace", 6)] {
+    for (level, logged) in
+        [("critical", 1), ("error", 2), ("warn", 3), ("info", 4), ("debug", 5), ("trace", 6)]
+    {
         let (log, guard, output) = logger_to_output(LogFormat::Json, level.parse().unwrap());
         crit!(log, "");
         error!(log, "");
@@ -48,7 +50,10 @@ fn levels_are_lower_case_words_and_those_below_the_setting_are_left_out() {
         // Release builds leave trace lines out.
         let logged = logged.min(if cfg!(debug_assertions) { 6 } else { 5 });
         let levels: Vec<_> = output.lines().iter().map(|line| line.get("level").cloned()).collect();
-        assert_eq!(levels, all[..logged].iter().map(|level| Some(json!(level))).collect::<Vec<_>>());
+        assert_eq!(
+            levels,
+            all[..logged].iter().map(|level| Some(json!(level))).collect::<Vec<_>>()
+        );
     }
 }
 
@@ -78,7 +83,8 @@ fn a_repeated_key_stands_once_with_its_innermost_value() {
 
 #[test]
 fn a_value_cannot_take_the_place_of_the_lines_own_keys() {
-    let lines = lines_of(|log| info!(log.new(o!("ts" => 1)), "told"; "msg" => "untold", "level" => "none"));
+    let lines =
+        lines_of(|log| info!(log.new(o!("ts" => 1)), "told"; "msg" => "untold", "level" => "none"));
     assert_eq!(lines[0].keys(), ["ts", "level", "msg"]);
     assert_eq!(lines[0].get("msg"), Some(&json!("told")));
 }
@@ -242,9 +248,16 @@ fn a_full_queue_drops_lines_without_blocking_and_tells_how_many() {
 
     let lines = output.lines();
     let told: u64 = lines.iter().filter_map(|line| line.get("dropped_lines")?.as_u64()).sum();
-    assert_eq!((told, lines.iter().filter(|line| line.get("msg") == Some(&json!("flood"))).count()), (8, 2));
+    assert_eq!(
+        (told, lines.iter().filter(|line| line.get("msg") == Some(&json!("flood"))).count()),
+        (8, 2)
+    );
     let report = lines.iter().find(|line| line.get("dropped_lines").is_some()).unwrap();
-    assert_eq!(report.keys(), ["ts", "level", "msg", "dropped_lines"], "the report belongs to no request");
+    assert_eq!(
+        report.keys(),
+        ["ts", "level", "msg", "dropped_lines"],
+        "the report belongs to no request"
+    );
     assert_eq!(report.get("level"), Some(&json!("warning")));
 
     info!(log, "after the end");

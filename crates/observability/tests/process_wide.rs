@@ -2,7 +2,9 @@
 
 mod support;
 
-use mercurio_observability::{LogFormat, LogLevel, RequestContext, context, log_bridge, panic_hook};
+use mercurio_observability::{
+    LogFormat, LogLevel, RequestContext, context, log_bridge, panic_hook,
+};
 use serde_json::json;
 use support::logger_to_output;
 
@@ -18,13 +20,18 @@ fn lines_of_the_log_crate_come_through_with_their_target_and_request() {
     log::trace!("GET /v1/events?auth=mk_k3v9_secret");
     let request = RequestContext::new("r1", None);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(context::with_request(request, &logger, async { log::warn!(target: "actix", "hm") }));
+    runtime.block_on(context::with_request(request, &logger, async {
+        log::warn!(target: "actix", "hm")
+    }));
     drop(guard);
 
     let told: Vec<_> = output
         .lines()
         .iter()
-        .map(|line| ["level", "msg", "target", "request_id"].map(|key| line.get(key).cloned().unwrap_or_default()))
+        .map(|line| {
+            ["level", "msg", "target", "request_id"]
+                .map(|key| line.get(key).cloned().unwrap_or_default())
+        })
         .collect();
     assert_eq!(
         told,

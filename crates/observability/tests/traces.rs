@@ -59,10 +59,12 @@ fn take(connection: TcpStream, sender: &Sender<Sent>) {
         for resource_spans in request.resource_spans {
             let attributes = resource_spans.resource.expect("a resource").attributes;
             let service = text_of(&attributes, "service.name").expect("a name");
-            let spans = resource_spans.scope_spans.into_iter().flat_map(|scope| scope.spans).collect();
+            let spans =
+                resource_spans.scope_spans.into_iter().flat_map(|scope| scope.spans).collect();
             sender.send(Sent { path: path.clone(), service, spans }).ok();
         }
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+        let answer =
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
         reader.get_mut().write_all(answer).expect("an answer");
     }
 }
@@ -121,7 +123,9 @@ fn a_request_and_its_stages_reach_the_collector_in_the_callers_trace() {
     assert_eq!((path.as_str(), service.as_str()), ("/v1/traces", "mercurio-ingest"));
     assert_eq!(spans.len(), 3);
     assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE));
-    let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{name}"));
+    let named = |name: &str| {
+        spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{name}"))
+    };
     let request = named("POST /v1/events/batch");
     assert_eq!(hex(&request.parent_span_id), PARENT);
     assert_eq!(text_of(&request.attributes, "http.route").as_deref(), Some("/v1/events/batch"));
@@ -130,7 +134,11 @@ fn a_request_and_its_stages_reach_the_collector_in_the_callers_trace() {
     for (name, millis) in [("parse", 3), ("commit", 7)] {
         let stage = named(name);
         assert_eq!(stage.parent_span_id, request.span_id);
-        assert_eq!(stage.end_time_unix_nano - stage.start_time_unix_nano, millis * 1_000_000, "{name}");
+        assert_eq!(
+            stage.end_time_unix_nano - stage.start_time_unix_nano,
+            millis * 1_000_000,
+            "{name}"
+        );
         assert!(stage.start_time_unix_nano >= request.start_time_unix_nano, "{name}");
     }
     assert!(named("commit").start_time_unix_nano > named("parse").start_time_unix_nano);
@@ -139,9 +147,12 @@ fn a_request_and_its_stages_reach_the_collector_in_the_callers_trace() {
 #[test]
 fn the_caller_decides_and_without_one_the_share_does() {
     let (addr, _sent) = collector();
-    for (ratio, parent, expected) in
-        [(1.0, None, true), (0.0, None, false), (1.0, Some(caller(false)), false), (0.0, Some(caller(true)), true)]
-    {
+    for (ratio, parent, expected) in [
+        (1.0, None, true),
+        (0.0, None, false),
+        (1.0, Some(caller(false)), false),
+        (0.0, Some(caller(true)), true),
+    ] {
         let traces = traces(addr, ratio);
         assert_eq!(traces.begin(parent.as_ref()).is_some(), expected, "{ratio} {parent:?}");
     }
@@ -175,7 +186,10 @@ fn a_collector_that_hangs_or_is_away_holds_up_nobody() {
             span.end("POST", Some("/v1/events/batch"), 200, None);
         }
         let took = start.elapsed();
-        assert!(took < Duration::from_secs(5), "{took:?} for 20,000 spans of which nobody wants to hear");
+        assert!(
+            took < Duration::from_secs(5),
+            "{took:?} for 20,000 spans of which nobody wants to hear"
+        );
         let start = Instant::now();
         traces.close(Duration::from_millis(300));
         assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());

@@ -37,8 +37,22 @@ struct Shape {
 }
 
 const SHAPES: [Shape; 7] = [
-    Shape { name: "80 batches of 50, one tenant", submissions: 80, events: 50, tenants: 1, threads: 1, groups: 8 },
-    Shape { name: "80 batches of 50, 80 tenants", submissions: 80, events: 50, tenants: 80, threads: 1, groups: 8 },
+    Shape {
+        name: "80 batches of 50, one tenant",
+        submissions: 80,
+        events: 50,
+        tenants: 1,
+        threads: 1,
+        groups: 8,
+    },
+    Shape {
+        name: "80 batches of 50, 80 tenants",
+        submissions: 80,
+        events: 50,
+        tenants: 80,
+        threads: 1,
+        groups: 8,
+    },
     Shape {
         name: "18 batches of 50, of 1,000 tenants, two lanes",
         submissions: 18,
@@ -47,8 +61,22 @@ const SHAPES: [Shape; 7] = [
         threads: 2,
         groups: 60,
     },
-    Shape { name: "30 single events, one tenant", submissions: 30, events: 1, tenants: 1, threads: 1, groups: 150 },
-    Shape { name: "30 single events, 30 tenants", submissions: 30, events: 1, tenants: 30, threads: 1, groups: 150 },
+    Shape {
+        name: "30 single events, one tenant",
+        submissions: 30,
+        events: 1,
+        tenants: 1,
+        threads: 1,
+        groups: 150,
+    },
+    Shape {
+        name: "30 single events, 30 tenants",
+        submissions: 30,
+        events: 1,
+        tenants: 30,
+        threads: 1,
+        groups: 150,
+    },
     Shape {
         name: "80 batches of 50, one tenant, two lanes",
         submissions: 80,
@@ -67,17 +95,17 @@ const SHAPES: [Shape; 7] = [
     },
 ];
 
-const PROPERTIES: &str =
-    r#"{"order":123456,"total":129.90,"currency":"EUR","items":3,"coupon":null,"express":true,"note":""}"#;
-const CONTEXT: &str =
-    r#"{"app":{"name":"shop","version":"4.2.1"},"locale":"de-DE","screen":{"width":1179,"height":2556}}"#;
+const PROPERTIES: &str = r#"{"order":123456,"total":129.90,"currency":"EUR","items":3,"coupon":null,"express":true,"note":""}"#;
+const CONTEXT: &str = r#"{"app":{"name":"shop","version":"4.2.1"},"locale":"de-DE","screen":{"width":1179,"height":2556}}"#;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 fn event() -> EnrichedEvent {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     // Spread over the whole range, as random ids are.
-    let id = uuid::Uuid::from_u128(u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+    let id = uuid::Uuid::from_u128(
+        u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
+    );
     let id = id.to_string();
     let draft = EventDraft {
         event_id: Some(id.as_str().into()),
@@ -88,7 +116,8 @@ fn event() -> EnrichedEvent {
         ..EventDraft::default()
     };
     let mut faults = Vec::new();
-    let valid = draft.check("", &Reception::at(now()), || EventId::lookup(""), &mut faults).unwrap();
+    let valid =
+        draft.check("", &Reception::at(now()), || EventId::lookup(""), &mut faults).unwrap();
     EnrichedEvent::new(valid, EnrichmentJson::of(&Enrichment::default()))
 }
 
@@ -100,7 +129,9 @@ fn now() -> mercurio_domain::Timestamp {
 fn group(shape: &Shape, monthly_events: u64) -> Vec<Submission> {
     let first = NEXT.load(Ordering::Relaxed);
     let submission = |number: u64| {
-        let id = 1 + ((first + number) % shape.tenants) as i64 + if monthly_events > 0 { 10_000 } else { 0 };
+        let id = 1
+            + ((first + number) % shape.tenants) as i64
+            + if monthly_events > 0 { 10_000 } else { 0 };
         Submission {
             owner: Owner { tenant_id: TenantId(id), workspace_id: WorkspaceId(id) },
             received_at: now(),
@@ -115,22 +146,34 @@ fn group(shape: &Shape, monthly_events: u64) -> Vec<Submission> {
 fn cpu(pids: &[i32]) -> Duration {
     let run = |pid: &i32| {
         let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
-        text.split(' ').next().and_then(|nanos| nanos.parse().ok()).map_or(Duration::ZERO, Duration::from_nanos)
+        text.split(' ')
+            .next()
+            .and_then(|nanos| nanos.parse().ok())
+            .map_or(Duration::ZERO, Duration::from_nanos)
     };
     pids.iter().map(run).sum()
 }
 
 /// One turn: its time and the database's CPU time.
-fn turn(shape: &Shape, store: &Arc<dyn Store>, connection: &mut PgConnection, monthly_events: u64) -> (f64, f64) {
-    let groups: Vec<Vec<Vec<Submission>>> =
-        (0..shape.threads).map(|_| (0..shape.groups).map(|_| group(shape, monthly_events)).collect()).collect();
-    let pids = diesel::dsl::sql::<Integer>("pid FROM pg_stat_activity WHERE datname = current_database()");
+fn turn(
+    shape: &Shape,
+    store: &Arc<dyn Store>,
+    connection: &mut PgConnection,
+    monthly_events: u64,
+) -> (f64, f64) {
+    let groups: Vec<Vec<Vec<Submission>>> = (0..shape.threads)
+        .map(|_| (0..shape.groups).map(|_| group(shape, monthly_events)).collect())
+        .collect();
+    let pids =
+        diesel::dsl::sql::<Integer>("pid FROM pg_stat_activity WHERE datname = current_database()");
     let pids: Vec<i32> = diesel::select(pids).load(connection).unwrap();
     let (before, start) = (cpu(&pids), Instant::now());
     std::thread::scope(|scope| {
         for groups in &groups {
             scope.spawn(move || {
-                groups.iter().for_each(|group| assert!(store.append(group).unwrap().iter().all(Result::is_ok)))
+                groups.iter().for_each(|group| {
+                    assert!(store.append(group).unwrap().iter().all(Result::is_ok))
+                })
             });
         }
     });

@@ -33,7 +33,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn main() {
     let rounds: usize = std::env::args().nth(1).map_or(21, |rounds| rounds.parse().unwrap());
-    let owner = |tenant: i64| Owner { tenant_id: TenantId(tenant), workspace_id: WorkspaceId(tenant) };
+    let owner =
+        |tenant: i64| Owner { tenant_id: TenantId(tenant), workspace_id: WorkspaceId(tenant) };
     let databases = [TestDatabase::postgres(), TestDatabase::postgres()];
     let without = &databases[0];
     let mut connection = PgConnection::establish(&without.url_text()).unwrap();
@@ -42,14 +43,19 @@ fn main() {
         let ids: Vec<String> = (0..1_000).map(|number| format!("event {number}")).collect();
         for tenant in 1..=20 {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            database.store().append(&[submission(owner(tenant), at("2026-11-22T10:00:00Z"), &ids)]).unwrap();
+            database
+                .store()
+                .append(&[submission(owner(tenant), at("2026-11-22T10:00:00Z"), &ids)])
+                .unwrap();
         }
     }
     type Read = fn(&dyn Store, usize);
     let reads: [(&str, Read); 3] = [
         ("an event by its id", |store, number| {
             let owner = Owner { tenant_id: TenantId(7), workspace_id: WorkspaceId(7) };
-            assert!(store.event(owner, &EventId::lookup(format!("event {number}"))).unwrap().is_some());
+            assert!(
+                store.event(owner, &EventId::lookup(format!("event {number}"))).unwrap().is_some()
+            );
         }),
         ("a page of 20", |store, _| page(store, 20)),
         ("a page of 100", |store, _| page(store, 100)),

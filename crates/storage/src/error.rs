@@ -90,9 +90,11 @@ impl From<Failed> for StoreError {
         match failed.fault {
             Fault::Unavailable | Fault::Conflict | Fault::QuotaMoved => Self::Unavailable(cause),
             Fault::Refused => Self::Refused(cause),
-            Fault::NoPartition | Fault::KeyTaken | Fault::NameTaken | Fault::NoOwner | Fault::Internal => {
-                Self::Internal(cause)
-            }
+            Fault::NoPartition
+            | Fault::KeyTaken
+            | Fault::NameTaken
+            | Fault::NoOwner
+            | Fault::Internal => Self::Internal(cause),
         }
     }
 }

@@ -54,7 +54,9 @@ pub struct ServerFacts {
 /// [`StoreError::Unavailable`] where it can't be reached or read.
 pub fn examine(url: &DatabaseUrl, clock: &dyn Clock) -> Result<Option<Examination>, StoreError> {
     match url.target() {
-        Target::Postgres(parameters) => postgres::examine(&parameters.to_conninfo(), clock).map(Some),
+        Target::Postgres(parameters) => {
+            postgres::examine(&parameters.to_conninfo(), clock).map(Some)
+        }
         Target::Sqlite(path) if !path.exists() => Ok(None),
         Target::Sqlite(path) => sqlite::examine(path).map(Some),
     }

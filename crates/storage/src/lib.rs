@@ -41,7 +41,9 @@ use url::Target;
 /// [`StoreError::Unavailable`] where SQLite's file can't be made or opened.
 pub fn open(url: &DatabaseUrl, options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match url.target() {
-        Target::Postgres(parameters) => Arc::new(postgres::PostgresStore::open(&parameters.to_conninfo(), options)),
+        Target::Postgres(parameters) => {
+            Arc::new(postgres::PostgresStore::open(&parameters.to_conninfo(), options))
+        }
         Target::Sqlite(path) => Arc::new(sqlite::SqliteStore::open(path, options)?),
     })
 }

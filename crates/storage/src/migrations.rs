@@ -22,8 +22,11 @@ fn failure<C: Driver>(error: Box<dyn std::error::Error + Send + Sync>) -> Failur
     }
 }
 
-fn known<DB: Backend>(source: &dyn MigrationSource<DB>) -> Result<Vec<Box<dyn Migration<DB>>>, Failure> {
-    let unreadable = |error| Failure::Sorted(Fault::Internal, format!("the migrations can't be read: {error}"));
+fn known<DB: Backend>(
+    source: &dyn MigrationSource<DB>,
+) -> Result<Vec<Box<dyn Migration<DB>>>, Failure> {
+    let unreadable =
+        |error| Failure::Sorted(Fault::Internal, format!("the migrations can't be read: {error}"));
     let mut migrations = source.migrations().map_err(unreadable)?;
     migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
     Ok(migrations)
@@ -37,19 +40,28 @@ pub(crate) fn state<DB: Backend>(
     minimum: impl FnOnce() -> Result<Option<String>, Failure>,
 ) -> Result<SchemaState, Failure> {
     let known = known(source)?;
-    let has =
-        |migration: &dyn Migration<DB>, version: &str| migration.name().version() == MigrationVersion::from(version);
-    let missing = known.iter().filter(|migration| !applied.iter().any(|version| has(migration.as_ref(), version)));
+    let has = |migration: &dyn Migration<DB>, version: &str| {
+        migration.name().version() == MigrationVersion::from(version)
+    };
+    let missing = known
+        .iter()
+        .filter(|migration| !applied.iter().any(|version| has(migration.as_ref(), version)));
     let missing: Vec<_> = missing.map(|migration| migration.name().to_string()).collect();
     applied.sort();
     applied.retain(|version| !known.iter().any(|migration| has(migration.as_ref(), version)));
     if applied.is_empty() {
-        return Ok(if missing.is_empty() { SchemaState::Current } else { SchemaState::Older(missing) });
+        return Ok(if missing.is_empty() {
+            SchemaState::Current
+        } else {
+            SchemaState::Older(missing)
+        });
     }
     let newest = known.last().map(|migration| migration.name().version());
     // Where one is missing and another unknown, the database went another way than this program's releases.
     let may_work = missing.is_empty()
-        && minimum()?.is_some_and(|minimum| newest.is_some_and(|newest| newest >= MigrationVersion::from(minimum)));
+        && minimum()?.is_some_and(|minimum| {
+            newest.is_some_and(|newest| newest >= MigrationVersion::from(minimum))
+        });
     Ok(if may_work { SchemaState::Compatible(applied) } else { SchemaState::Newer(applied) })
 }
 
@@ -61,7 +73,8 @@ pub(crate) fn run_next<DB: Backend, C: MigrationHarness<DB> + Driver>(
     source: &dyn MigrationSource<DB>,
 ) -> Result<Option<String>, Failure> {
     let applied = connection.applied_migrations().map_err(failure::<C>)?;
-    let next = known(source)?.into_iter().find(|migration| !applied.contains(&migration.name().version()));
+    let next =
+        known(source)?.into_iter().find(|migration| !applied.contains(&migration.name().version()));
     let Some(next) = next else {
         return Ok(None);
     };
@@ -84,7 +97,8 @@ pub(crate) fn revert_last<DB: Backend, C: MigrationHarness<DB> + Driver>(
     };
     let known = known(source)?;
     let Some(newest) = known.iter().find(|migration| migration.name().version() == newest) else {
-        let what = format!("this program does not know the migration {newest}, and can't take it back");
+        let what =
+            format!("this program does not know the migration {newest}, and can't take it back");
         return Err(Failure::Sorted(Fault::Internal, what));
     };
     connection.prepare_migration(newest.metadata().run_in_transaction())?;

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::connection::{AnsiTransactionManager, Connection};
-use diesel::r2d2::{ConnectionManager, ManageConnection, NopErrorHandler, PooledConnection, R2D2Connection};
+use diesel::r2d2::{
+    ConnectionManager, ManageConnection, NopErrorHandler, PooledConnection, R2D2Connection,
+};
 
 use mercurio_domain::store::PoolLoad;
 
@@ -143,7 +145,9 @@ impl<C: Driver> ManageConnection for Manager<C> {
     /// Asked when a connection is taken: no word to the server.
     fn is_valid(&self, member: &mut Member<C>) -> Result<(), Self::Error> {
         if self.is_outdated(member) {
-            return Err(diesel::r2d2::Error::QueryError(diesel::result::Error::BrokenTransactionManager));
+            return Err(diesel::r2d2::Error::QueryError(
+                diesel::result::Error::BrokenTransactionManager,
+            ));
         }
         Ok(())
     }
@@ -163,7 +167,11 @@ pub(crate) struct Pool<C: Driver> {
 impl<C: Driver> Clone for Pool<C> {
     /// Another hand on the same connections.
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), generation: Arc::clone(&self.generation), repeats: Arc::clone(&self.repeats) }
+        Self {
+            inner: self.inner.clone(),
+            generation: Arc::clone(&self.generation),
+            repeats: Arc::clone(&self.repeats),
+        }
     }
 }
 
@@ -211,7 +219,11 @@ impl<C: Driver> Pool<C> {
     /// How many connections there are.
     pub(crate) fn load(&self, pool: &'static str) -> PoolLoad {
         let state = self.inner.state();
-        PoolLoad { pool, idle: state.idle_connections, busy: state.connections.saturating_sub(state.idle_connections) }
+        PoolLoad {
+            pool,
+            idle: state.idle_connections,
+            busy: state.connections.saturating_sub(state.idle_connections),
+        }
     }
 
     /// Connections that were made before now are not given out again.

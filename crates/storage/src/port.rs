@@ -17,19 +17,35 @@ macro_rules! catalog_port {
                 Ok(self.reading(catalog::has_tenants)?)
             }
 
-            fn tenants(&self, after: Option<TenantId>, limit: usize) -> Result<Vec<Tenant>, StoreError> {
+            fn tenants(
+                &self,
+                after: Option<TenantId>,
+                limit: usize,
+            ) -> Result<Vec<Tenant>, StoreError> {
                 Ok(self.reading(|connection| catalog::tenants(connection, after, limit))?)
             }
 
-            fn tenant(&self, which: &TenantRef) -> Result<Option<(Tenant, LimitOverrides)>, StoreError> {
+            fn tenant(
+                &self,
+                which: &TenantRef,
+            ) -> Result<Option<(Tenant, LimitOverrides)>, StoreError> {
                 Ok(self.reading(|connection| catalog::tenant(connection, which))?)
             }
 
-            fn create_tenant(&self, name: &Name, created_at: Timestamp) -> Result<Tenant, CreateError> {
-                Ok(self.changing(|connection| catalog::create_tenant(connection, name, created_at))?)
+            fn create_tenant(
+                &self,
+                name: &Name,
+                created_at: Timestamp,
+            ) -> Result<Tenant, CreateError> {
+                Ok(self
+                    .changing(|connection| catalog::create_tenant(connection, name, created_at))?)
             }
 
-            fn suspend_tenant(&self, id: TenantId, suspended: bool) -> Result<Option<Tenant>, StoreError> {
+            fn suspend_tenant(
+                &self,
+                id: TenantId,
+                suspended: bool,
+            ) -> Result<Option<Tenant>, StoreError> {
                 Ok(self.changing(|connection| catalog::suspend_tenant(connection, id, suspended))?)
             }
 
@@ -55,7 +71,9 @@ macro_rules! catalog_port {
                 name: &Name,
                 created_at: Timestamp,
             ) -> Result<Workspace, CreateError> {
-                Ok(self.changing(|connection| catalog::create_workspace(connection, tenant_id, name, created_at))?)
+                Ok(self.changing(|connection| {
+                    catalog::create_workspace(connection, tenant_id, name, created_at)
+                })?)
             }
 
             fn api_keys(&self, tenant_id: TenantId) -> Result<Vec<ApiKey>, StoreError> {
@@ -70,12 +88,22 @@ macro_rules! catalog_port {
                 Ok(self.changing(|connection| catalog::create_api_key(connection, request))?)
             }
 
-            fn expire_api_key(&self, id: &ApiKeyId, expires_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
-                Ok(self.changing(|connection| catalog::expire_api_key(connection, id, expires_at))?)
+            fn expire_api_key(
+                &self,
+                id: &ApiKeyId,
+                expires_at: Timestamp,
+            ) -> Result<Option<ApiKey>, StoreError> {
+                Ok(self
+                    .changing(|connection| catalog::expire_api_key(connection, id, expires_at))?)
             }
 
-            fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
-                Ok(self.changing(|connection| catalog::revoke_api_key(connection, id, revoked_at))?)
+            fn revoke_api_key(
+                &self,
+                id: &ApiKeyId,
+                revoked_at: Timestamp,
+            ) -> Result<Option<ApiKey>, StoreError> {
+                Ok(self
+                    .changing(|connection| catalog::revoke_api_key(connection, id, revoked_at))?)
             }
 
             fn note_key_uses(&self, uses: &[(ApiKeyId, Timestamp)]) -> Result<(), StoreError> {
@@ -88,7 +116,9 @@ macro_rules! catalog_port {
         }
 
         impl ::mercurio_domain::store::Housekeeping for $store {
-            fn lease(&self) -> Result<Option<Box<dyn ::mercurio_domain::store::Lease>>, StoreError> {
+            fn lease(
+                &self,
+            ) -> Result<Option<Box<dyn ::mercurio_domain::store::Lease>>, StoreError> {
                 self.leasing()
             }
 
@@ -96,8 +126,13 @@ macro_rules! catalog_port {
                 Ok(self.reading(|connection| removal::count_events(connection, owner))?)
             }
 
-            fn begin_deletion(&self, tenant_id: TenantId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-                Ok(self.changing(|connection| removal::begin_deletion(connection, tenant_id, now))?)
+            fn begin_deletion(
+                &self,
+                tenant_id: TenantId,
+                now: Timestamp,
+            ) -> Result<Option<Timestamp>, StoreError> {
+                Ok(self
+                    .changing(|connection| removal::begin_deletion(connection, tenant_id, now))?)
             }
 
             fn remove_events(
@@ -115,7 +150,10 @@ macro_rules! catalog_port {
                 })?)
             }
 
-            fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<TenantRows>, StoreError> {
+            fn finish_deletion(
+                &self,
+                tenant_id: TenantId,
+            ) -> Result<Option<TenantRows>, StoreError> {
                 Ok(self.changing(|connection| removal::finish_deletion(connection, tenant_id))?)
             }
         }

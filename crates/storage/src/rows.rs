@@ -92,7 +92,12 @@ impl EventRow {
             traits: self.traits.map(object),
             context: self.context.map(object),
         };
-        Ok(StoredEvent { owner, received_at: instant(self.received_at), parts, enrichment: object(self.enrichment) })
+        Ok(StoredEvent {
+            owner,
+            received_at: instant(self.received_at),
+            parts,
+            enrichment: object(self.enrichment),
+        })
     }
 }
 
@@ -147,7 +152,12 @@ pub(crate) struct WorkspaceRow {
 impl WorkspaceRow {
     pub(crate) fn into_workspace(self, tenant_id: TenantId) -> Result<Workspace, Failure> {
         let created_at = instant(self.created_at);
-        Ok(Workspace { id: WorkspaceId(self.id), tenant_id, name: Name::from_store(self.name), created_at })
+        Ok(Workspace {
+            id: WorkspaceId(self.id),
+            tenant_id,
+            name: Name::from_store(self.name),
+            created_at,
+        })
     }
 }
 
@@ -174,12 +184,19 @@ impl ApiKeyRow {
     }
 
     pub(crate) fn into_api_key(self, tenant_limits: LimitOverrides) -> Result<ApiKey, Failure> {
-        let secret = self.secret_sha256.try_into().map_err(|_| Failure::Unreadable("the hash of a key's secret"))?;
+        let secret = self
+            .secret_sha256
+            .try_into()
+            .map_err(|_| Failure::Unreadable("the hash of a key's secret"))?;
         Ok(ApiKey {
             id: ApiKeyId::new(self.id),
-            owner: Owner { tenant_id: TenantId(self.tenant_id), workspace_id: WorkspaceId(self.workspace_id) },
+            owner: Owner {
+                tenant_id: TenantId(self.tenant_id),
+                workspace_id: WorkspaceId(self.workspace_id),
+            },
             name: Name::from_store(self.name),
-            scopes: Scopes::parse(&self.scopes).map_err(|_| Failure::Unreadable("a key's scopes"))?,
+            scopes: Scopes::parse(&self.scopes)
+                .map_err(|_| Failure::Unreadable("a key's scopes"))?,
             secret_hash: SecretHash::from_bytes(secret),
             created_at: instant(self.created_at),
             expires_at: instant_if_any(self.expires_at),

@@ -57,7 +57,8 @@ impl TestDatabase {
     /// A SQLite database without any table.
     #[must_use]
     pub fn empty_sqlite() -> Self {
-        let folder = TempDir::with_prefix("mercurio-").unwrap_or_else(|error| panic!("a folder for the test: {error}"));
+        let folder = TempDir::with_prefix("mercurio-")
+            .unwrap_or_else(|error| panic!("a folder for the test: {error}"));
         let url = format!("sqlite://{}", folder.path().join("mercurio.db").display());
         Self::at(parse(&url), Home::Folder(folder))
     }
@@ -104,9 +105,13 @@ impl TestDatabase {
             Target::Sqlite(path) => {
                 let mut connection = SqliteConnection::establish(&path.display().to_string())
                     .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-                connection.batch_execute("PRAGMA busy_timeout = 60000").and_then(|()| connection.batch_execute(sql))
+                connection
+                    .batch_execute("PRAGMA busy_timeout = 60000")
+                    .and_then(|()| connection.batch_execute(sql))
             }
-            Target::Postgres(_) => connect(&self.url).unwrap_or_else(|error| panic!("{error}")).batch_execute(sql),
+            Target::Postgres(_) => {
+                connect(&self.url).unwrap_or_else(|error| panic!("{error}")).batch_execute(sql)
+            }
         };
         done.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
@@ -118,17 +123,29 @@ impl TestDatabase {
             Target::Sqlite(_) => include_str!("sqlite/schema.rs"),
             Target::Postgres(_) => include_str!("postgres/schema.rs"),
         };
-        let names = tables.split("diesel::table! {").skip(1).filter_map(|table| table.split_whitespace().next());
-        let mut sql: String =
-            names.map(|table| format!("ALTER TABLE {table} ADD COLUMN later text NOT NULL DEFAULT 'x';\n")).collect();
+        let names = tables
+            .split("diesel::table! {")
+            .skip(1)
+            .filter_map(|table| table.split_whitespace().next());
+        let mut sql: String = names
+            .map(|table| {
+                format!("ALTER TABLE {table} ADD COLUMN later text NOT NULL DEFAULT 'x';\n")
+            })
+            .collect();
         sql.push_str("CREATE TABLE latecomers (id int PRIMARY KEY);\n");
-        sql.push_str(&format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{}')", Self::NEWER));
+        sql.push_str(&format!(
+            "INSERT INTO __diesel_schema_migrations (version) VALUES ('{}')",
+            Self::NEWER
+        ));
         self.execute(&sql);
     }
 
     /// Makes of [`Self::NEWER`] a migration that no older program can work with.
     pub fn shut_out_older(&self) {
-        self.execute(&format!("UPDATE schema_compatibility SET minimum_version = '{}'", Self::NEWER));
+        self.execute(&format!(
+            "UPDATE schema_compatibility SET minimum_version = '{}'",
+            Self::NEWER
+        ));
     }
 
     fn at(url: DatabaseUrl, home: Home) -> Self {
@@ -138,7 +155,11 @@ impl TestDatabase {
 
     fn on_server(template: Option<&str>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("mercurio_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "mercurio_test_{}_{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let template = template.unwrap_or("template1");
         // A process of an earlier run may have had this number, and ended before it could clean up.
         admin(&format!("DROP DATABASE IF EXISTS {name}"));
@@ -152,7 +173,9 @@ impl Drop for TestDatabase {
         if let Home::Server(name) = &self.home {
             let drop = format!("DROP DATABASE {name} WITH (FORCE)");
             connect(&server())
-                .and_then(|mut connection| connection.batch_execute(&drop).map_err(|error| error.to_string()))
+                .and_then(|mut connection| {
+                    connection.batch_execute(&drop).map_err(|error| error.to_string())
+                })
                 .ok();
         }
     }
@@ -202,14 +225,18 @@ fn template() -> String {
         let is_there = diesel::dsl::sql::<diesel::sql_types::Bool>(&format!(
             "EXISTS (SELECT FROM pg_database WHERE datname = '{name}')"
         ));
-        if diesel::select(is_there).get_result(&mut connection).unwrap_or_else(|error| panic!("{error}")) {
+        if diesel::select(is_there)
+            .get_result(&mut connection)
+            .unwrap_or_else(|error| panic!("{error}"))
+        {
             return;
         }
         // Under another name until it is whole.
         let unfinished = format!("{name}_unfinished");
         admin(&format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)"));
         admin(&format!("CREATE DATABASE {unfinished}"));
-        let store = open(&server().with_database(&unfinished), &options()).unwrap_or_else(|error| panic!("{error:?}"));
+        let store = open(&server().with_database(&unfinished), &options())
+            .unwrap_or_else(|error| panic!("{error:?}"));
         store.migrate().unwrap_or_else(|error| panic!("{error:?}"));
         drop(store);
         admin(&format!("ALTER DATABASE {unfinished} RENAME TO {name}"));

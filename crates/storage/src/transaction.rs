@@ -75,13 +75,19 @@ pub(crate) fn within<C: Driver, T>(
 }
 
 /// Runs `body` in a transaction and commits it. See [`carry_out`].
-pub(crate) fn write<C: Driver, T>(pool: &Pool<C>, body: impl FnMut(&mut C) -> Result<T, Failure>) -> Result<T, Failed> {
+pub(crate) fn write<C: Driver, T>(
+    pool: &Pool<C>,
+    body: impl FnMut(&mut C) -> Result<T, Failure>,
+) -> Result<T, Failed> {
     carry_out(pool, &mut Body(body))
 }
 
 /// Does the work in a transaction and commits it. It may be begun and done several times, and may go another way the next time;
 /// only what it did last stays.
-pub(crate) fn carry_out<C: Driver, W: Work<C>>(pool: &Pool<C>, work: &mut W) -> Result<W::Output, Failed> {
+pub(crate) fn carry_out<C: Driver, W: Work<C>>(
+    pool: &Pool<C>,
+    work: &mut W,
+) -> Result<W::Output, Failed> {
     repeat(pool, |connection, number| {
         work.begin(connection, number).map_err(|failure| (Stage::Begin, failure))?;
         match work.carry_out(connection) {
@@ -150,7 +156,9 @@ fn repeat<C: Driver, T>(
                 pool.count_repeat();
                 continue;
             }
-        } else if matches!(failed.fault, Fault::Conflict | Fault::KeyTaken | Fault::QuotaMoved) && tries < MAX_TRIES {
+        } else if matches!(failed.fault, Fault::Conflict | Fault::KeyTaken | Fault::QuotaMoved)
+            && tries < MAX_TRIES
+        {
             // A key that is taken, or a quota that is short, is no rival's doing: the caller counts its other way.
             if failed.fault == Fault::Conflict {
                 pool.count_repeat();

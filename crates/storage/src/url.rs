@@ -38,7 +38,9 @@ pub(crate) enum Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseUrlError {
     /// Neither `postgres://`, `postgresql://` nor `sqlite://`.
-    #[error("not the URL of a database: it must begin with postgres://, postgresql:// or sqlite://")]
+    #[error(
+        "not the URL of a database: it must begin with postgres://, postgresql:// or sqlite://"
+    )]
     UnknownScheme,
     /// `sqlite://` with something that is no path of a file.
     #[error("sqlite:// needs the path of a file, such as sqlite://data/mercurio.db; {0}")]
@@ -62,7 +64,9 @@ pub enum DatabaseUrlError {
         host: String,
     },
     /// TLS is asked for and not there.
-    #[error("this build has no TLS, and the URL asks for it by sslmode={sslmode}: use a build with the feature `tls`")]
+    #[error(
+        "this build has no TLS, and the URL asks for it by sslmode={sslmode}: use a build with the feature `tls`"
+    )]
     NoTls {
         /// What the URL asks for.
         sslmode: String,
@@ -80,7 +84,9 @@ impl DatabaseUrl {
             return sqlite_file(path).map(|path| Self(Target::Sqlite(path)));
         }
         if text.starts_with("sqlite:") {
-            return Err(DatabaseUrlError::NoFile("a database in memory would be lost with the process"));
+            return Err(DatabaseUrlError::NoFile(
+                "a database in memory would be lost with the process",
+            ));
         }
         let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
         let parameters = Parameters::read(rest.ok_or(DatabaseUrlError::UnknownScheme)?)?;
@@ -170,17 +176,27 @@ impl Parameters {
         let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = user.split_once(':').unwrap_or((user, ""));
         let (hosts, ports) = hosts_and_ports(hosts)?;
-        for (name, value) in
-            [("user", user), ("password", password), ("host", &hosts), ("port", &ports), ("dbname", database)]
-        {
+        for (name, value) in [
+            ("user", user),
+            ("password", password),
+            ("host", &hosts),
+            ("port", &ports),
+            ("dbname", database),
+        ] {
             if !value.is_empty() {
                 parameters.set(name, &decoded(value)?);
             }
         }
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').ok_or(DatabaseUrlError::Malformed("a parameter has no value"))?;
+            let (name, value) = pair
+                .split_once('=')
+                .ok_or(DatabaseUrlError::Malformed("a parameter has no value"))?;
             // What JDBC's users write; libpq takes it too.
-            let (name, value) = if (name, value) == ("ssl", "true") { ("sslmode", "require") } else { (name, value) };
+            let (name, value) = if (name, value) == ("ssl", "true") {
+                ("sslmode", "require")
+            } else {
+                (name, value)
+            };
             parameters.set(&decoded(name)?, &decoded(value)?);
         }
         Ok(parameters)
@@ -198,8 +214,12 @@ impl Parameters {
     /// Refuses what would go unencrypted without anybody having said so. libpq's own default, `sslmode=prefer`, sends
     /// everything in plain text where it was built without TLS, and does not tell.
     fn check_encryption(&self, has_tls: bool) -> Result<(), DatabaseUrlError> {
-        let hosts =
-            || ["host", "hostaddr"].into_iter().filter_map(|name| self.get(name)).flat_map(|all| all.split(','));
+        let hosts = || {
+            ["host", "hostaddr"]
+                .into_iter()
+                .filter_map(|name| self.get(name))
+                .flat_map(|all| all.split(','))
+        };
         // Without a host libpq asks PGHOST, and then looks for a socket where it was compiled to look.
         if hosts().all(str::is_empty) {
             return Err(DatabaseUrlError::NoHost);
@@ -223,8 +243,9 @@ impl Parameters {
     pub(crate) fn to_conninfo(&self) -> String {
         let given = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let defaults = DEFAULTS.into_iter().filter(|(name, _)| self.get(name).is_none());
-        let quoted =
-            |(name, value): (&str, &str)| format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'"));
+        let quoted = |(name, value): (&str, &str)| {
+            format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
+        };
         given.chain(defaults).map(quoted).collect::<Vec<_>>().join(" ")
     }
 }
@@ -248,14 +269,19 @@ impl Parameters {
         let hosts = hosts.map(|(index, host)| {
             let host = if host.contains(':') { format!("[{host}]") } else { encoded(host) };
             // libpq takes one port for all hosts, or one for each.
-            let port = if ports.len() == 1 { ports[0] } else { ports.get(index).copied().unwrap_or_default() };
+            let port = if ports.len() == 1 {
+                ports[0]
+            } else {
+                ports.get(index).copied().unwrap_or_default()
+            };
             if port.is_empty() { host } else { format!("{host}:{port}") }
         });
         url += &hosts.collect::<Vec<_>>().join(",");
         url += &format!("/{}", encoded(self.get("dbname").unwrap_or_default()));
         let others = |(name, _): &&(String, String)| !IN_PLACE.contains(&name.as_str());
         for (index, (name, value)) in self.0.iter().filter(others).enumerate() {
-            let value = if SECRETS.contains(&name.as_str()) { secret(value) } else { encoded(value) };
+            let value =
+                if SECRETS.contains(&name.as_str()) { secret(value) } else { encoded(value) };
             url += &format!("{}{}={value}", if index == 0 { '?' } else { '&' }, encoded(name));
         }
         url
@@ -268,7 +294,8 @@ fn hosts_and_ports(text: &str) -> Result<(String, String), DatabaseUrlError> {
     for one in text.split(',') {
         let (host, port) = match one.strip_prefix('[') {
             Some(rest) => {
-                let (host, after) = rest.split_once(']').ok_or(DatabaseUrlError::Malformed("a [ has no ]"))?;
+                let (host, after) =
+                    rest.split_once(']').ok_or(DatabaseUrlError::Malformed("a [ has no ]"))?;
                 (host, after.strip_prefix(':').unwrap_or(after))
             }
             None => one.split_once(':').unwrap_or((one, "")),
@@ -281,7 +308,8 @@ fn hosts_and_ports(text: &str) -> Result<(String, String), DatabaseUrlError> {
         hosts.push(host);
         ports.push(port);
     }
-    let ports = if ports.iter().all(|port| port.is_empty()) { String::new() } else { ports.join(",") };
+    let ports =
+        if ports.iter().all(|port| port.is_empty()) { String::new() } else { ports.join(",") };
     Ok((hosts.join(","), ports))
 }
 
@@ -296,7 +324,8 @@ fn is_this_machine(host: &str) -> bool {
 
 /// Undoes percent-encoding. `+` stays what it is, as in libpq.
 fn decoded(text: &str) -> Result<String, DatabaseUrlError> {
-    const FAULT: DatabaseUrlError = DatabaseUrlError::Malformed("a % is not followed by two hexadecimal digits");
+    const FAULT: DatabaseUrlError =
+        DatabaseUrlError::Malformed("a % is not followed by two hexadecimal digits");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

@@ -42,14 +42,20 @@ pub(crate) struct Candidates<'a> {
 impl<'a> Candidates<'a> {
     /// `refused`: submissions of which no event is a candidate.
     pub(crate) fn of(group: &'a [Submission], refused: &Refused) -> Self {
-        let mut rows = Vec::with_capacity(group.iter().map(|submission| submission.events.len()).sum());
+        let mut rows =
+            Vec::with_capacity(group.iter().map(|submission| submission.events.len()).sum());
         for (index, submission) in group.iter().enumerate() {
             if refused.get(index).is_some() {
                 continue;
             }
             let Submission { owner, received_at, .. } = *submission;
-            let candidate =
-                |(place, event)| Candidate { owner, received_at, event, key: event.key(), place: (index, place) };
+            let candidate = |(place, event)| Candidate {
+                owner,
+                received_at,
+                event,
+                key: event.key(),
+                place: (index, place),
+            };
             rows.extend(submission.events.iter().enumerate().map(candidate));
         }
         // The place makes the order total, and the first of several events with one key the first of them here.
@@ -88,7 +94,10 @@ impl<'a> Candidates<'a> {
 }
 
 /// Those of `rows` whose keys are in `claimed`, which may come in any order.
-pub(crate) fn fresh<'a>(mut rows: Vec<Candidate<'a>>, mut claimed: Vec<(i64, Uuid)>) -> Vec<Candidate<'a>> {
+pub(crate) fn fresh<'a>(
+    mut rows: Vec<Candidate<'a>>,
+    mut claimed: Vec<(i64, Uuid)>,
+) -> Vec<Candidate<'a>> {
     if claimed.len() < rows.len() {
         claimed.sort_unstable();
         rows.retain(|row| {
@@ -113,15 +122,23 @@ mod tests {
     #[test]
     fn each_key_stands_once_in_the_order_of_keys_and_the_first_event_has_it() {
         let now = at("2026-11-22T10:00:00Z");
-        let group = [submission(owner(2), now, &["b", "a", "b"]), submission(owner(1), now, &["b", "c"])];
+        let group =
+            [submission(owner(2), now, &["b", "a", "b"]), submission(owner(1), now, &["b", "c"])];
         let candidates = Candidates::of(&group, &Refused::default());
         assert_eq!(candidates.rows().len(), 4);
         assert!(candidates.rows().is_sorted_by_key(Candidate::key));
-        let first = candidates.rows().iter().find(|row| row.event.parts().event_id.as_str() == "b").unwrap();
+        let first = candidates
+            .rows()
+            .iter()
+            .find(|row| row.event.parts().event_id.as_str() == "b")
+            .unwrap();
         assert_eq!(first.place, (1, 0), "tenants come first");
         let outcomes = candidates.answers(candidates.rows());
         use Outcome::{Accepted, Duplicate};
-        assert_eq!(outcomes, [Ok(vec![Accepted, Accepted, Duplicate]), Ok(vec![Accepted, Accepted])]);
+        assert_eq!(
+            outcomes,
+            [Ok(vec![Accepted, Accepted, Duplicate]), Ok(vec![Accepted, Accepted])]
+        );
     }
 
     #[test]
@@ -131,7 +148,10 @@ mod tests {
         let claimed = candidates.rows().iter().rev().filter(|row| row.place.1 != 1);
         let claimed = claimed.map(|row| (row.key().0.0, row.key().1.0)).collect();
         let fresh = fresh(candidates.rows().to_vec(), claimed);
-        assert_eq!(candidates.answers(&fresh), [Ok(vec![Outcome::Accepted, Outcome::Duplicate, Outcome::Accepted])]);
+        assert_eq!(
+            candidates.answers(&fresh),
+            [Ok(vec![Outcome::Accepted, Outcome::Duplicate, Outcome::Accepted])]
+        );
     }
 
     #[test]
@@ -139,7 +159,10 @@ mod tests {
         let group = [submission(owner(1), at("2026-11-22T10:00:00Z"), &["a", "b", "c"])];
         let candidates = Candidates::of(&group, &Refused::default());
         let (yes, no) = candidates.split(&[false, true, false]);
-        assert_eq!(yes.iter().map(Candidate::key).collect::<Vec<_>>(), [candidates.rows()[1].key()]);
+        assert_eq!(
+            yes.iter().map(Candidate::key).collect::<Vec<_>>(),
+            [candidates.rows()[1].key()]
+        );
         assert_eq!(no.len(), 2);
     }
 }

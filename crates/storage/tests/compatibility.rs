@@ -57,7 +57,8 @@ fn the_bar_is_one_version_and_nothing_else() {
             "UPDATE schema_compatibility SET minimum_version = 'newest'",
             "INSERT INTO schema_compatibility VALUES (2, '20261124110000')",
         ] {
-            let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| database.execute(wrong)));
+            let refused =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| database.execute(wrong)));
             assert!(refused.is_err(), "{wrong}");
         }
         assert_eq!(store.schema_state().unwrap(), SchemaState::Current);

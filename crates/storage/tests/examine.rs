@@ -39,7 +39,10 @@ fn a_server_is_found_with_its_clock_its_partitions_and_what_the_role_may() {
     assert_eq!((found.backend, &found.schema), (Backend::Postgres, &SchemaState::Current));
     let server = found.server.unwrap();
     assert!(server.clock_ahead_micros.abs() < 1_000_000, "{server:?}");
-    assert!(!server.is_standby && server.may_make_partitions && server.missing_rights.is_empty(), "{server:?}");
+    assert!(
+        !server.is_standby && server.may_make_partitions && server.missing_rights.is_empty(),
+        "{server:?}"
+    );
     let names: Vec<&str> = server.settings.iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["fsync", "full_page_writes", "synchronous_commit"]);
 

@@ -71,7 +71,8 @@ fn folder(database: &str) -> std::path::PathBuf {
 /// The names of the migrations in a folder, oldest first.
 fn names(database: &str) -> Vec<String> {
     let entries = fs::read_dir(folder(database)).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -80,7 +81,10 @@ fn names(database: &str) -> Vec<String> {
 fn declared(source: &str) -> Vec<String> {
     let mut tables: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for block in source.split("diesel::table! {").skip(1) {
-        let mut lines = block[..block.find("\n}").unwrap()].lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut lines = block[..block.find("\n}").unwrap()]
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty());
         let table = lines.next().unwrap().split(' ').next().unwrap();
         let mut renamed = None;
         for line in lines {
@@ -88,7 +92,10 @@ fn declared(source: &str) -> Vec<String> {
                 renamed = name.strip_suffix("\"]");
             } else if let Some((name, kind)) = line.split_once(" -> ") {
                 let name = renamed.take().unwrap_or(name);
-                tables.entry(table).or_default().push(format!("{table}.{name} {}", kind.trim_end_matches(',')));
+                tables
+                    .entry(table)
+                    .or_default()
+                    .push(format!("{table}.{name} {}", kind.trim_end_matches(',')));
             }
         }
     }
@@ -98,7 +105,10 @@ fn declared(source: &str) -> Vec<String> {
 #[test]
 fn a_fresh_database_is_what_schema_rs_says() {
     let declared_postgres = declared(include_str!("../src/postgres/schema.rs"));
-    assert_eq!(lines!(&mut postgres(&TestDatabase::postgres()), POSTGRES_COLUMNS), declared_postgres);
+    assert_eq!(
+        lines!(&mut postgres(&TestDatabase::postgres()), POSTGRES_COLUMNS),
+        declared_postgres
+    );
     let declared_sqlite = declared(include_str!("../src/sqlite/schema.rs"));
     assert_eq!(lines!(&mut sqlite(&TestDatabase::sqlite()), SQLITE_COLUMNS), declared_sqlite);
     assert!(declared_postgres.len() > 40 && declared_sqlite.len() > 35);
@@ -111,7 +121,10 @@ fn both_databases_have_migrations_of_the_same_names_each_with_a_way_back() {
         for name in names(database) {
             for file in ["up.sql", "down.sql"] {
                 let sql = fs::read_to_string(folder(database).join(&name).join(file)).unwrap();
-                assert!(sql.starts_with("-- "), "{database}/{name}/{file} does not say what it is for");
+                assert!(
+                    sql.starts_with("-- "),
+                    "{database}/{name}/{file} does not say what it is for"
+                );
             }
         }
     }
@@ -165,22 +178,31 @@ fn what_was_counted_of_quotas_is_kept_on_the_way_to_reservations_and_back() {
     let connection = &mut postgres(&database);
     let source = FileBasedMigrations::from_path(folder("postgres")).unwrap();
     connection.run_pending_migrations(source.clone()).unwrap();
-    while connection.revert_last_migration(source.clone()).unwrap().to_string() != "20261124130000" {}
+    while connection.revert_last_migration(source.clone()).unwrap().to_string() != "20261124130000"
+    {
+    }
     let slots = "INSERT INTO tenant_usage (tenant_id, month, slot, quota, share, used) VALUES
         (1, 202611, 0, 100, 50, 20), (1, 202611, 1, 100, 50, 5), (1, 202612, 0, 100, 100, 1), (2, 202611, 0, 9, 9, 9)";
     connection.batch_execute(slots).unwrap();
     // A server of the release before is counting.
     let counting = "UPDATE tenant_usage SET used = used + 7 WHERE tenant_id = 1 AND month = 202611 AND slot = 1";
-    beside_a_transaction(&database, counting, || _ = connection.run_next_migration(source.clone()).unwrap());
+    beside_a_transaction(&database, counting, || {
+        _ = connection.run_next_migration(source.clone()).unwrap()
+    });
     let all = "SELECT concat_ws(' ', tenant_id, month, writer_id, share, used) AS line FROM tenant_usage ORDER BY 1";
     assert_eq!(lines!(connection, all), ["1 202611 0 32 32", "1 202612 0 1 1", "2 202611 0 9 9"]);
     let reservations = "INSERT INTO tenant_usage (tenant_id, month, writer_id, share, used) VALUES (1, 202611, 7, 30, 4);
         INSERT INTO quota_log (writer_id, month, tenant_ids, events) VALUES (7, 202611, '{1,3}', '{6,8}'), (7, 202611, '{1}', '{1}')";
     connection.batch_execute(reservations).unwrap();
     let counting = "INSERT INTO quota_log VALUES (7, 202611, '{1}', '{9}')";
-    beside_a_transaction(&database, counting, || _ = connection.revert_last_migration(source.clone()).unwrap());
+    beside_a_transaction(&database, counting, || {
+        _ = connection.revert_last_migration(source.clone()).unwrap()
+    });
     let all = "SELECT concat_ws(' ', tenant_id, month, slot, quota, share, used) AS line FROM tenant_usage ORDER BY 1";
-    assert_eq!(lines!(connection, all), ["1 202611 0 52 52 52", "1 202612 0 1 1 1", "2 202611 0 9 9 9"]);
+    assert_eq!(
+        lines!(connection, all),
+        ["1 202611 0 52 52 52", "1 202612 0 1 1 1", "2 202611 0 9 9 9"]
+    );
     let minimum = "SELECT minimum_version AS line FROM schema_compatibility";
     assert_eq!(lines!(connection, minimum), ["20261124110000"]);
 }
@@ -191,7 +213,9 @@ fn what_was_counted_of_quotas_is_kept_on_the_way_to_the_keys_of_groups_and_back(
     let connection = &mut postgres(&database);
     let source = FileBasedMigrations::from_path(folder("postgres")).unwrap();
     connection.run_pending_migrations(source.clone()).unwrap();
-    while connection.revert_last_migration(source.clone()).unwrap().to_string() != "20261127100000" {}
+    while connection.revert_last_migration(source.clone()).unwrap().to_string() != "20261127100000"
+    {
+    }
     let reservations = "INSERT INTO tenant_usage (tenant_id, month, writer_id, share, used) VALUES
         (1, 202611, 0, 20, 20), (1, 202611, 7, 30, 4), (1, 202612, 0, 1, 1), (2, 202611, 7, 9, 9);
         INSERT INTO quota_writers (owner, epoch, seen_at) VALUES (gen_random_uuid(), 5, now());
@@ -200,15 +224,20 @@ fn what_was_counted_of_quotas_is_kept_on_the_way_to_the_keys_of_groups_and_back(
     // A server of the release before is counting, and goes on to its events.
     let counting = "INSERT INTO quota_log VALUES (7, 202611, '{1}', '{9}');
         INSERT INTO event_keys VALUES (1, gen_random_uuid(), 1, now(), now())";
-    beside_a_transaction(&database, counting, || _ = connection.run_next_migration(source.clone()).unwrap());
+    beside_a_transaction(&database, counting, || {
+        _ = connection.run_next_migration(source.clone()).unwrap()
+    });
     let all = "SELECT concat_ws(' ', tenant_id, month, writer_id, share, used) AS line FROM tenant_usage ORDER BY 1";
     assert_eq!(lines!(connection, all), ["1 202611 0 40 40", "1 202612 0 1 1", "2 202611 0 9 9"]);
     let counted = "INSERT INTO tenant_usage (tenant_id, month, writer_id, share, used) VALUES (1, 202611, 3, 30, 2);
         INSERT INTO event_keys VALUES (0, gen_random_uuid(), 0, now(), now(), '{202611,1,6,3,8}'),
             (0, gen_random_uuid(), 0, now(), now(), '{202612,2,1,1,2}'), (0, gen_random_uuid(), 0, now(), now(), NULL)";
     connection.batch_execute(counted).unwrap();
-    let counting = "INSERT INTO event_keys VALUES (0, gen_random_uuid(), 0, now(), now(), '{202611,1,9}')";
-    beside_a_transaction(&database, counting, || _ = connection.revert_last_migration(source.clone()).unwrap());
+    let counting =
+        "INSERT INTO event_keys VALUES (0, gen_random_uuid(), 0, now(), now(), '{202611,1,9}')";
+    beside_a_transaction(&database, counting, || {
+        _ = connection.revert_last_migration(source.clone()).unwrap()
+    });
     assert_eq!(lines!(connection, all), ["1 202611 0 57 57", "1 202612 0 3 3", "2 202611 0 9 9"]);
     let rest = "SELECT concat_ws(' ', (SELECT count(*) FROM event_keys), (SELECT count(*) FROM quota_writers), minimum_version) AS line
         FROM schema_compatibility";
@@ -217,9 +246,10 @@ fn what_was_counted_of_quotas_is_kept_on_the_way_to_the_keys_of_groups_and_back(
 
 #[test]
 fn an_empty_database_lacks_every_migration_and_is_not_changed_by_asking() {
-    for (database, names) in
-        [(TestDatabase::empty_postgres(), names("postgres")), (TestDatabase::empty_sqlite(), names("sqlite"))]
-    {
+    for (database, names) in [
+        (TestDatabase::empty_postgres(), names("postgres")),
+        (TestDatabase::empty_sqlite(), names("sqlite")),
+    ] {
         let store = database.store();
         store.ping().unwrap();
         for _ in 0..2 {
@@ -236,7 +266,10 @@ fn a_half_migrated_database_gets_the_rest_and_a_newer_one_is_recognised() {
     let check = |store: &dyn Store, run: &mut dyn FnMut(&str), last: String| {
         store.migrate().unwrap();
         run("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')");
-        assert_eq!(store.schema_state().unwrap(), SchemaState::Compatible(vec!["99991231000000".to_owned()]));
+        assert_eq!(
+            store.schema_state().unwrap(),
+            SchemaState::Compatible(vec!["99991231000000".to_owned()])
+        );
         // A newer database is left as it is by an older program's migrate, too.
         assert_eq!(store.migrate().unwrap(), Vec::<String>::new());
         run("DELETE FROM __diesel_schema_migrations WHERE version = '99991231000000'");
@@ -259,9 +292,10 @@ fn a_half_migrated_database_gets_the_rest_and_a_newer_one_is_recognised() {
 
 #[test]
 fn of_many_who_migrate_an_empty_database_at_once_one_does_it() {
-    for (database, names) in
-        [(TestDatabase::empty_postgres(), names("postgres")), (TestDatabase::empty_sqlite(), names("sqlite"))]
-    {
+    for (database, names) in [
+        (TestDatabase::empty_postgres(), names("postgres")),
+        (TestDatabase::empty_sqlite(), names("sqlite")),
+    ] {
         // As many processes: each has a store of its own.
         let stores: Vec<_> = (0..4).map(|_| database.another_store()).collect();
         let barrier = std::sync::Barrier::new(stores.len());
@@ -270,7 +304,8 @@ fn of_many_who_migrate_an_empty_database_at_once_one_does_it() {
                 barrier.wait();
                 store.migrate().unwrap()
             };
-            let threads: Vec<_> = stores.iter().map(|store| scope.spawn(move || migrate(store))).collect();
+            let threads: Vec<_> =
+                stores.iter().map(|store| scope.spawn(move || migrate(store))).collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         ran.sort();
@@ -291,9 +326,14 @@ fn partitions_are_made_for_today_a_week_ahead_and_every_day_that_comes() {
     );
     assert_eq!(lines!(connection, PARTITIONS), ahead);
     let store = database.store();
-    let owner = store.provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap().api_key.owner;
+    let owner = store
+        .provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0)
+        .unwrap()
+        .api_key
+        .owner;
     store.append_all(&[submission(owner, at("2020-02-28T23:59:59.999999Z"), &["a"])]).unwrap();
-    let days = ["0228", "0229", "0301", "0302", "0303", "0304", "0305", "0306"].map(|day| format!("events_2020{day}"));
+    let days = ["0228", "0229", "0301", "0302", "0303", "0304", "0305", "0306"]
+        .map(|day| format!("events_2020{day}"));
     assert_eq!(lines!(connection, PARTITIONS), [days.as_slice(), &ahead].concat());
     // One that is taken away behind the service's back is made again, and what it held stays known as stored.
     connection.batch_execute("DROP TABLE events_20200229; DROP TABLE events_20200228").unwrap();
@@ -305,7 +345,8 @@ fn partitions_are_made_for_today_a_week_ahead_and_every_day_that_comes() {
 #[test]
 fn many_servers_that_meet_a_new_day_at_once_make_one_partition_and_lose_nothing() {
     let database = TestDatabase::postgres();
-    let owner = database.store().provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap();
+    let owner =
+        database.store().provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap();
     let owner = owner.api_key.owner;
     let stores: Vec<_> = (0..4).map(|_| database.another_store()).collect();
     let barrier = std::sync::Barrier::new(2 * stores.len());
@@ -331,7 +372,8 @@ fn many_servers_that_meet_a_new_day_at_once_make_one_partition_and_lose_nothing(
 #[test]
 fn a_server_whose_user_may_not_make_tables_goes_on_with_the_partitions_that_are_there() {
     let database = TestDatabase::postgres();
-    let owner = database.store().provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap();
+    let owner =
+        database.store().provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap();
     let (owner, day) = (owner.api_key.owner, at("2020-02-28T10:00:00Z"));
     database.store().append_all(&[submission(owner, day, &["a"])]).unwrap();
     let connection = &mut postgres(&database);

@@ -21,20 +21,33 @@ use mercurio_storage::{DatabaseUrl, StoreOptions, open};
 use server::Server;
 
 fn openssl(folder: &Path, arguments: &str) {
-    let output = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output().unwrap();
-    assert!(output.status.success(), "openssl {arguments}\n{}", String::from_utf8_lossy(&output.stderr));
+    let output =
+        Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output().unwrap();
+    assert!(
+        output.status.success(),
+        "openssl {arguments}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// A certificate authority `{name}.crt`, and a certificate that it signed for `host`, with its key: `{name}-server.*`.
 fn authority(folder: &Path, name: &str, host: &str) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    openssl(folder, &format!("req -x509 {key} -keyout {name}.key -out {name}.crt -days 2 -subj /CN={name}"));
-    openssl(folder, &format!("req {key} -keyout {name}-server.key -out {name}.csr -subj /CN={host}"));
+    openssl(
+        folder,
+        &format!("req -x509 {key} -keyout {name}.key -out {name}.crt -days 2 -subj /CN={name}"),
+    );
+    openssl(
+        folder,
+        &format!("req {key} -keyout {name}-server.key -out {name}.csr -subj /CN={host}"),
+    );
     fs::write(folder.join("extensions"), format!("subjectAltName = DNS:{host}")).unwrap();
     let sign = "-CAcreateserial -days 2 -extfile extensions";
     openssl(
         folder,
-        &format!("x509 -req -in {name}.csr -CA {name}.crt -CAkey {name}.key {sign} -out {name}-server.crt"),
+        &format!(
+            "x509 -req -in {name}.csr -CA {name}.crt -CAkey {name}.key {sign} -out {name}-server.crt"
+        ),
     );
 }
 
@@ -53,7 +66,8 @@ impl Site {
         server.install("server.crt", &folder.path().join("trusted-server.crt"));
         server.install("server.key", &folder.path().join("trusted-server.key"));
         server.add_settings("ssl = on");
-        server.replace_access("hostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n");
+        server
+            .replace_access("hostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n");
         server.crash();
         server.resume();
         Self { server, folder }
@@ -68,7 +82,8 @@ impl Site {
     }
 
     fn ping(&self, host: &str, parameters: &str) -> Result<(), StoreError> {
-        let options = StoreOptions { connect_timeout: Duration::from_secs(2), ..StoreOptions::default() };
+        let options =
+            StoreOptions { connect_timeout: Duration::from_secs(2), ..StoreOptions::default() };
         open(&DatabaseUrl::parse(&self.url(host, parameters)).unwrap(), &options).unwrap().ping()
     }
 
@@ -98,7 +113,9 @@ fn a_store_works_over_an_encrypted_connection() {
 #[test]
 fn a_server_is_asked_for_its_certificate_where_the_url_says_so() {
     let site = Site::start();
-    let trusting = |name: &str| format!("sslmode=verify-full&sslrootcert={}", site.certificate(name).display());
+    let trusting = |name: &str| {
+        format!("sslmode=verify-full&sslrootcert={}", site.certificate(name).display())
+    };
     site.ping("localhost", &trusting("trusted.crt")).unwrap();
     let stranger = site.refusal("localhost", &trusting("stranger.crt"));
     assert!(stranger.contains("certificate verify failed"), "{stranger}");

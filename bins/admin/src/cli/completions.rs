@@ -14,8 +14,11 @@ pub(super) fn bash(program: &str, command: &CommandInfoWithArgs) -> String {
         "{function}() {{\n    local current=${{COMP_WORDS[COMP_CWORD]}} command= word words=\n    \
          for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n        case \"$command $word\" in\n"
     );
-    let names: Vec<_> =
-        commands.iter().filter(|(name, _)| !name.is_empty()).map(|(name, _)| format!("'{name}'")).collect();
+    let names: Vec<_> = commands
+        .iter()
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, _)| format!("'{name}'"))
+        .collect();
     // Writing into a string has no way to fail.
     writeln!(
         text,

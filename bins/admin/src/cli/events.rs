@@ -203,8 +203,12 @@ impl Words {
             }
             CommandWords::List(ListWords { tenant, workspace, limit, user_id, anonymous_id }) => {
                 let limit = number(limit.as_deref(), mistakes);
-                let query =
-                    EventQuery { user_id, anonymous_id, limit: limit.unwrap_or(LISTED), ..EventQuery::default() };
+                let query = EventQuery {
+                    user_id,
+                    anonymous_id,
+                    limit: limit.unwrap_or(LISTED),
+                    ..EventQuery::default()
+                };
                 selection(tenant, workspace, query, mistakes).map(EventsCommand::List)
             }
             CommandWords::Export(words) => words.read(mistakes),
@@ -217,7 +221,8 @@ impl Words {
 impl ExportWords {
     fn read(self, mistakes: &mut Vec<String>) -> Option<EventsCommand> {
         let Self { tenant, workspace, format, from, to, user_id, anonymous_id } = self;
-        let (from, to) = (time("--from", from.as_deref(), mistakes), time("--to", to.as_deref(), mistakes));
+        let (from, to) =
+            (time("--from", from.as_deref(), mistakes), time("--to", to.as_deref(), mistakes));
         let format = match format.as_deref() {
             None | Some("ndjson") => Some(ExportFormat::Ndjson),
             Some("csv") => Some(ExportFormat::Csv),
@@ -226,7 +231,14 @@ impl ExportWords {
                 None
             }
         };
-        let query = EventQuery { user_id, anonymous_id, from, to, limit: MAX_PAGE_EVENTS, ..EventQuery::default() };
+        let query = EventQuery {
+            user_id,
+            anonymous_id,
+            from,
+            to,
+            limit: MAX_PAGE_EVENTS,
+            ..EventQuery::default()
+        };
         let selection = selection(tenant, workspace, query, mistakes);
         Some(EventsCommand::Export { selection: selection?, format: format? })
     }
@@ -239,7 +251,10 @@ impl EraseWords {
             (Some(id), None) => person("--user-id", id, mistakes).map(Person::User),
             (None, Some(id)) => person("--anonymous-id", id, mistakes).map(Person::Anonymous),
             _ => {
-                mistakes.push("one of --user-id and --anonymous-id is required: the person whose events go".to_owned());
+                mistakes.push(
+                    "one of --user-id and --anonymous-id is required: the person whose events go"
+                        .to_owned(),
+                );
                 None
             }
         };
@@ -279,7 +294,9 @@ fn person(option: &str, id: String, mistakes: &mut Vec<String>) -> Option<String
     if (1..=MAX_PERSON_ID_CHARS).contains(&chars) {
         return Some(id);
     }
-    mistakes.push(format!("{option}: it has {chars} characters; 1 to {MAX_PERSON_ID_CHARS} are possible"));
+    mistakes.push(format!(
+        "{option}: it has {chars} characters; 1 to {MAX_PERSON_ID_CHARS} are possible"
+    ));
     None
 }
 
@@ -287,12 +304,15 @@ fn number(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<usize> {
     let text = text?;
     let number = text.parse().ok().filter(|number| (1..=MAX_PAGE_EVENTS).contains(number));
     if number.is_none() {
-        mistakes.push(format!("--limit: {text:?} is not a whole number from 1 to {MAX_PAGE_EVENTS}"));
+        mistakes
+            .push(format!("--limit: {text:?} is not a whole number from 1 to {MAX_PAGE_EVENTS}"));
     }
     number
 }
 
 fn time(option: &str, text: Option<&str>, mistakes: &mut Vec<String>) -> Option<Timestamp> {
     let text = text?;
-    Timestamp::parse(text).map_err(|error| mistakes.push(format!("{option}: {text:?}: {error}"))).ok()
+    Timestamp::parse(text)
+        .map_err(|error| mistakes.push(format!("{option}: {text:?}: {error}")))
+        .ok()
 }

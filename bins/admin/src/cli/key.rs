@@ -138,12 +138,18 @@ impl Words {
     /// The command; what is wrong goes to `mistakes`.
     pub(super) fn read(self, mistakes: &mut Vec<String>) -> Option<KeyCommand> {
         match self.command {
-            CommandWords::List(words) => tenant_ref(words.tenant.as_deref(), mistakes).map(KeyCommand::List),
-            CommandWords::Revoke(words) => key_id(words.key.as_deref(), mistakes).map(KeyCommand::Revoke),
+            CommandWords::List(words) => {
+                tenant_ref(words.tenant.as_deref(), mistakes).map(KeyCommand::List)
+            }
+            CommandWords::Revoke(words) => {
+                key_id(words.key.as_deref(), mistakes).map(KeyCommand::Revoke)
+            }
             CommandWords::Rotate(words) => {
                 let key = key_id(words.key.as_deref(), mistakes);
-                let overlap =
-                    words.overlap.as_deref().map_or(Some(OVERLAP), |text| duration("--overlap", text, mistakes));
+                let overlap = words
+                    .overlap
+                    .as_deref()
+                    .map_or(Some(OVERLAP), |text| duration("--overlap", text, mistakes));
                 Some(KeyCommand::Rotate { key: key?, overlap: overlap? })
             }
             CommandWords::Create(words) => words.read(mistakes),
@@ -160,10 +166,13 @@ impl CreateWords {
         let expiry = match (self.expires_at.as_deref(), self.expires_in.as_deref()) {
             (None, None) => Some(None),
             (Some(text), None) => {
-                let time = Timestamp::parse(text).map_err(|error| mistakes.push(format!("--expires-at: {error}")));
+                let time = Timestamp::parse(text)
+                    .map_err(|error| mistakes.push(format!("--expires-at: {error}")));
                 time.ok().map(|time| Some(Expiry::At(time)))
             }
-            (None, Some(text)) => duration("--expires-in", text, mistakes).map(|time| Some(Expiry::In(time))),
+            (None, Some(text)) => {
+                duration("--expires-in", text, mistakes).map(|time| Some(Expiry::In(time)))
+            }
             (Some(_), Some(_)) => {
                 mistakes.push("--expires-at and --expires-in can't be given both".to_owned());
                 None
@@ -173,15 +182,25 @@ impl CreateWords {
             Some(name) => Some(name?),
             None => None,
         };
-        Some(KeyCommand::Create { tenant: tenant?, workspace: workspace?, name, scopes: scopes?, expiry: expiry? })
+        Some(KeyCommand::Create {
+            tenant: tenant?,
+            workspace: workspace?,
+            name,
+            scopes: scopes?,
+            expiry: expiry?,
+        })
     }
 }
 
 fn key_id(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<ApiKeyId> {
-    let text = required("--key", text, "the public id of the key, as `key list` shows it", mistakes)?.trim();
+    let text =
+        required("--key", text, "the public id of the key, as `key list` shows it", mistakes)?
+            .trim();
     if text.starts_with("mk_") {
         // It is not repeated: it may be a whole key.
-        mistakes.push("--key: give the public id alone, the part between mk_ and the next _".to_owned());
+        mistakes.push(
+            "--key: give the public id alone, the part between mk_ and the next _".to_owned(),
+        );
         return None;
     }
     Some(ApiKeyId::new(text))
@@ -190,7 +209,8 @@ fn key_id(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<ApiKeyId> {
 /// A number with a unit, of at most 100 years.
 pub(super) fn duration(option: &str, text: &str, mistakes: &mut Vec<String>) -> Option<Duration> {
     const MAX_SECONDS: u64 = 100 * 366 * 86_400;
-    let split = text.trim().char_indices().next_back().map(|(end, unit)| (&text.trim()[..end], unit));
+    let split =
+        text.trim().char_indices().next_back().map(|(end, unit)| (&text.trim()[..end], unit));
     let seconds = split.and_then(|(number, unit)| {
         let unit = match unit {
             's' => 1,
@@ -202,7 +222,8 @@ pub(super) fn duration(option: &str, text: &str, mistakes: &mut Vec<String>) -> 
         number.parse::<u64>().ok()?.checked_mul(unit).filter(|seconds| *seconds <= MAX_SECONDS)
     });
     if seconds.is_none() {
-        mistakes.push(format!("{option}: {text:?} is no number with s, m, h or d of up to 100 years"));
+        mistakes
+            .push(format!("{option}: {text:?} is no number with s, m, h or d of up to 100 years"));
     }
     seconds.map(Duration::from_secs)
 }
@@ -217,7 +238,8 @@ mod tests {
         assert_eq!(read("0s"), Some(Duration::ZERO));
         assert_eq!(read(" 90d "), Some(Duration::from_secs(90 * 86_400)));
         assert_eq!(read("36h"), Some(Duration::from_secs(36 * 3_600)));
-        for text in ["", "d", "5", "-1d", "1.5h", "1w", "99999999999999999999d", "1000000d", "5é"] {
+        for text in ["", "d", "5", "-1d", "1.5h", "1w", "99999999999999999999d", "1000000d", "5é"]
+        {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -142,7 +142,9 @@ impl CompletionsWords {
             "bash" => Ok(completions::bash(NAME, &words)),
             "zsh" => Ok(Zsh::generate(NAME, &words)),
             "fish" => Ok(Fish::generate(NAME, &words)),
-            other => Err(wrong(&format!("there are no completions for {other:?}, but for bash, zsh and fish"))),
+            other => Err(wrong(&format!(
+                "there are no completions for {other:?}, but for bash, zsh and fish"
+            ))),
         }
     }
 }
@@ -153,8 +155,11 @@ impl CompletionsWords {
 /// [`AdminError::Usage`] with every mistake.
 pub fn read(arguments: &[String]) -> Result<Request, AdminError> {
     let json = arguments.iter().any(|argument| argument == JSON);
-    let arguments: Vec<&str> =
-        arguments.iter().filter(|argument| *argument != JSON).flat_map(|argument| halves(argument)).collect();
+    let arguments: Vec<&str> = arguments
+        .iter()
+        .filter(|argument| *argument != JSON)
+        .flat_map(|argument| halves(argument))
+        .collect();
     let words = match Words::from_args(&[NAME], &arguments) {
         Ok(words) => words,
         Err(EarlyExit { output, status: Ok(()) }) => return Ok(Request::Show(output)),
@@ -189,8 +194,9 @@ const JSON: &str = "--json";
 /// `--name=value` as the two words that argh reads.
 fn halves(argument: &str) -> impl Iterator<Item = &str> {
     let is_option = |name: &str| {
-        name.strip_prefix("--")
-            .is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'))
+        name.strip_prefix("--").is_some_and(|name| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+        })
     };
     match argument.split_once('=').filter(|(name, _)| is_option(name)) {
         Some((name, value)) => [Some(name), Some(value)],
@@ -205,7 +211,12 @@ fn wrong(message: &str) -> AdminError {
 }
 
 /// An option that must be given; what is wrong goes to `mistakes`.
-fn required<'a>(option: &str, text: Option<&'a str>, meaning: &str, mistakes: &mut Vec<String>) -> Option<&'a str> {
+fn required<'a>(
+    option: &str,
+    text: Option<&'a str>,
+    meaning: &str,
+    mistakes: &mut Vec<String>,
+) -> Option<&'a str> {
     if text.is_none() {
         mistakes.push(format!("{option} is required: {meaning}"));
     }
@@ -218,7 +229,9 @@ fn tenant_ref(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<TenantRe
     let Some(id) = text.strip_prefix("id:") else {
         return name("--tenant", text, mistakes).map(TenantRef::Name);
     };
-    let id = id.parse().map_err(|_| mistakes.push(format!("--tenant: {text:?} has no number behind id:")));
+    let id = id
+        .parse()
+        .map_err(|_| mistakes.push(format!("--tenant: {text:?} has no number behind id:")));
     id.ok().map(TenantRef::Id)
 }
 
@@ -256,7 +269,10 @@ mod tests {
         match read(&words(line)) {
             Err(AdminError::Usage(mistakes)) => {
                 for expected in expected {
-                    assert!(mistakes.iter().any(|mistake| mistake.contains(expected)), "{expected}: {mistakes:?}");
+                    assert!(
+                        mistakes.iter().any(|mistake| mistake.contains(expected)),
+                        "{expected}: {mistakes:?}"
+                    );
                 }
             }
             other => panic!("{line:?}: {other:?}"),
@@ -290,16 +306,27 @@ mod tests {
         assert_eq!(command.key_name.as_str(), "CI");
         assert_eq!(command.scopes.to_string(), "events:read");
         assert!(command.samples);
-        assert_eq!(provisioning(&["provision", "--tenant", "a", "--workspace", "W"]).key_name.as_str(), "W API key");
+        assert_eq!(
+            provisioning(&["provision", "--tenant", "a", "--workspace", "W"]).key_name.as_str(),
+            "W API key"
+        );
     }
 
     #[test]
     fn every_mistake_is_told_at_once() {
         check_wrong(
             &["provision", "--workspace", "", "--key-name", "a\u{7}", "--scopes", "all"],
-            &["--tenant is required", "--workspace: ", "--key-name: ", "--scopes: there is no scope \"all\""],
+            &[
+                "--tenant is required",
+                "--workspace: ",
+                "--key-name: ",
+                "--scopes: there is no scope \"all\"",
+            ],
         );
-        check_wrong(&["provision", "--tenant", "a", "--workspace", &"w".repeat(250)], &["the key's name: "]);
+        check_wrong(
+            &["provision", "--tenant", "a", "--workspace", &"w".repeat(250)],
+            &["the key's name: "],
+        );
         check_wrong(&["provision", "--tenant", "a", "--scopes", ","], &["--scopes: "]);
     }
 
@@ -315,9 +342,14 @@ mod tests {
 
     #[test]
     fn help_and_version_are_texts_to_show() {
-        for line in
-            [&["--help"][..], &["-h"], &["help"], &["provision", "--help"], &["migrate", "-h"], &["seed", "--help"]]
-        {
+        for line in [
+            &["--help"][..],
+            &["-h"],
+            &["help"],
+            &["provision", "--help"],
+            &["migrate", "-h"],
+            &["seed", "--help"],
+        ] {
             let Ok(Request::Show(text)) = read(&words(line)) else { panic!("{line:?}") };
             assert!(text.contains("Usage: mercurio-admin"), "{text}");
         }

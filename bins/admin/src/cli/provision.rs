@@ -51,7 +51,12 @@ pub(super) struct Words {
 impl Words {
     /// The command; what is wrong goes to `mistakes`.
     pub(super) fn read(self, mistakes: &mut Vec<String>) -> Option<ProvisionCommand> {
-        let tenant = required("--tenant", self.tenant.as_deref(), "the name of the tenant to make", mistakes);
+        let tenant = required(
+            "--tenant",
+            self.tenant.as_deref(),
+            "the name of the tenant to make",
+            mistakes,
+        );
         let tenant = tenant.and_then(|text| name("--tenant", text, mistakes));
         let workspace = workspace_name(self.workspace.as_deref(), mistakes);
         let key_name = match &self.key_name {

@@ -138,14 +138,26 @@ impl Words {
         match self.command {
             CommandWords::List(ListWords {}) => Some(TenantCommand::List),
             CommandWords::Create(words) => {
-                let text = required("--tenant", words.tenant.as_deref(), "the name of the tenant to make", mistakes)?;
+                let text = required(
+                    "--tenant",
+                    words.tenant.as_deref(),
+                    "the name of the tenant to make",
+                    mistakes,
+                )?;
                 name("--tenant", text, mistakes).map(TenantCommand::Create)
             }
-            CommandWords::Show(words) => tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Show),
-            CommandWords::Suspend(words) => tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Suspend),
-            CommandWords::Resume(words) => tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Resume),
+            CommandWords::Show(words) => {
+                tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Show)
+            }
+            CommandWords::Suspend(words) => {
+                tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Suspend)
+            }
+            CommandWords::Resume(words) => {
+                tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Resume)
+            }
             CommandWords::Delete(DeleteWords { tenant, yes }) => {
-                tenant_ref(tenant.as_deref(), mistakes).map(|tenant| TenantCommand::Delete { tenant, yes })
+                tenant_ref(tenant.as_deref(), mistakes)
+                    .map(|tenant| TenantCommand::Delete { tenant, yes })
             }
             CommandWords::Limits(words) => words.read(mistakes),
         }
@@ -161,7 +173,10 @@ impl LimitsWords {
                 mistakes.push(format!("--set: {text:?} is not of the form limit=value"));
                 continue;
             };
-            let change = limit.trim().parse::<LimitName>().and_then(|name| Ok((name, Some(name.parse_value(value)?))));
+            let change = limit
+                .trim()
+                .parse::<LimitName>()
+                .and_then(|name| Ok((name, Some(name.parse_value(value)?))));
             match change {
                 Ok(change) => changes.push(change),
                 Err(error) => mistakes.push(format!("--set: {error}")),

@@ -61,7 +61,9 @@ impl Words {
     /// The command; what is wrong goes to `mistakes`.
     pub(super) fn read(self, mistakes: &mut Vec<String>) -> Option<WorkspaceCommand> {
         match self.command {
-            CommandWords::List(words) => tenant_ref(words.tenant.as_deref(), mistakes).map(WorkspaceCommand::List),
+            CommandWords::List(words) => {
+                tenant_ref(words.tenant.as_deref(), mistakes).map(WorkspaceCommand::List)
+            }
             CommandWords::Create(words) => {
                 let tenant = tenant_ref(words.tenant.as_deref(), mistakes);
                 let meaning = "the name of the workspace to make";

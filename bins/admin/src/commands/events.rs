@@ -93,7 +93,11 @@ pub struct RemovedEvents {
     pub events: u64,
 }
 
-pub(super) fn events(store: &dyn Store, command: &EventsCommand, machine: &Machine<'_>) -> Result<Done, AdminError> {
+pub(super) fn events(
+    store: &dyn Store,
+    command: &EventsCommand,
+    machine: &Machine<'_>,
+) -> Result<Done, AdminError> {
     database::prepare(store)?;
     match command {
         EventsCommand::Count(selection) => count(store, selection),
@@ -104,16 +108,25 @@ pub(super) fn events(store: &dyn Store, command: &EventsCommand, machine: &Machi
             erase(store, &tenant, person, *yes, machine)
         }
         EventsCommand::Purge { tenant: which, older_than, yes } => {
-            let tenant = which.as_ref().map(|which| tenant::find(store, which)).transpose()?.map(|(tenant, _)| tenant);
+            let tenant = which
+                .as_ref()
+                .map(|which| tenant::find(store, which))
+                .transpose()?
+                .map(|(tenant, _)| tenant);
             purge(store, tenant.as_ref(), *older_than, *yes, machine)
         }
         // It has a way of its own: see [`export`].
-        EventsCommand::Export { .. } => Err(AdminError::Usage(vec!["events are exported to stdout".to_owned()])),
+        EventsCommand::Export { .. } => {
+            Err(AdminError::Usage(vec!["events are exported to stdout".to_owned()]))
+        }
     }
 }
 
 /// The workspaces that are meant.
-fn workspaces(store: &dyn Store, selection: &Selection) -> Result<(Tenant, Vec<Workspace>), AdminError> {
+fn workspaces(
+    store: &dyn Store,
+    selection: &Selection,
+) -> Result<(Tenant, Vec<Workspace>), AdminError> {
     let (tenant, _) = tenant::find(store, &selection.tenant)?;
     let mut workspaces = store.workspaces(tenant.id)?;
     if let Some(name) = &selection.workspace {
@@ -134,7 +147,11 @@ fn count(store: &dyn Store, selection: &Selection) -> Result<Done, AdminError> {
     let mut counts = Vec::with_capacity(workspaces.len());
     for workspace in &workspaces {
         let events = store.count_events(owner(workspace))?;
-        counts.push(Count { id: workspace.id.to_string(), name: workspace.name.to_string(), events });
+        counts.push(Count {
+            id: workspace.id.to_string(),
+            name: workspace.name.to_string(),
+            events,
+        });
     }
     let events = counts.iter().map(|count| count.events).sum();
     let counts = Counts { tenant: Named::from(&tenant), events, workspaces: counts };
@@ -177,7 +194,9 @@ fn erase(
         started_at,
         finished_at: machine.clock.now(),
     };
-    let note = "what is on its way, or is sent later, is not gone: run it again once nothing more is sent".to_owned();
+    let note =
+        "what is on its way, or is sent later, is not gone: run it again once nothing more is sent"
+            .to_owned();
     Ok(Done { result: Outcome::Erased(receipt), notes: vec![note] })
 }
 
@@ -198,9 +217,12 @@ fn purge(
     let Some(before) = Timestamp::from_micros(before) else {
         return Err(AdminError::Usage(vec!["--older-than: that is before all time".to_owned()]));
     };
-    let whose = tenant.map_or("all tenants".to_owned(), |tenant| format!("the tenant {:?}", tenant.name.as_str()));
-    let question =
-        format!("This removes all events of {whose} that were received before {before}, for ever. Type yes to go on: ");
+    let whose = tenant.map_or("all tenants".to_owned(), |tenant| {
+        format!("the tenant {:?}", tenant.name.as_str())
+    });
+    let question = format!(
+        "This removes all events of {whose} that were received before {before}, for ever. Type yes to go on: "
+    );
     removal::confirm(machine, yes, &question, "yes")?;
     let which = Removal::Received { tenant_id: tenant.map(|tenant| tenant.id), before };
     let removed = removal::sweep(store, &which, started_at, machine)?;
@@ -225,7 +247,8 @@ pub(crate) fn export(
     out: &mut dyn Write,
 ) -> Result<Vec<String>, AdminError> {
     let mut mistakes = Vec::new();
-    let url = config::database_url(machine.setting, &mut mistakes).ok_or(AdminError::Usage(mistakes))?;
+    let url =
+        config::database_url(machine.setting, &mut mistakes).ok_or(AdminError::Usage(mistakes))?;
     let store = open(&url)?;
     database::prepare(&*store)?;
     let (_, workspaces) = workspaces(&*store, selection)?;
@@ -292,9 +315,11 @@ impl Sink<'_> {
             }
             ExportFormat::Csv => {
                 // Numbers inside the payloads stay as they were sent.
-                let members: std::collections::HashMap<&str, &RawValue> = serde_json::from_slice(&line)?;
-                let cells =
-                    COLUMNS.map(|column| members.get(column).map(|value| cell(value.get())).unwrap_or_default());
+                let members: std::collections::HashMap<&str, &RawValue> =
+                    serde_json::from_slice(&line)?;
+                let cells = COLUMNS.map(|column| {
+                    members.get(column).map(|value| cell(value.get())).unwrap_or_default()
+                });
                 self.record(cells)?;
             }
         }
@@ -302,10 +327,15 @@ impl Sink<'_> {
         Ok(())
     }
 
-    fn record<T: AsRef<[u8]>>(&mut self, cells: impl IntoIterator<Item = T>) -> Result<(), AdminError> {
-        let mut record = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    fn record<T: AsRef<[u8]>>(
+        &mut self,
+        cells: impl IntoIterator<Item = T>,
+    ) -> Result<(), AdminError> {
+        let mut record =
+            csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
         let written = record.write_record(cells).map_err(std::io::Error::from);
-        let record = written.and_then(|()| record.into_inner().map_err(csv::IntoInnerError::into_error));
+        let record =
+            written.and_then(|()| record.into_inner().map_err(csv::IntoInnerError::into_error));
         record.and_then(|record| self.out.write_all(&record)).map_err(|error| self.lost(error))
     }
 

@@ -13,7 +13,8 @@ use crate::cli::{Expiry, KeyCommand, key_name_of};
 use crate::{AdminError, Machine, database};
 
 /// Said of every key that was just made.
-pub(super) const SHOWN_ONCE: &str = "the key is shown this once and can't be read again: store it now";
+pub(super) const SHOWN_ONCE: &str =
+    "the key is shown this once and can't be read again: store it now";
 
 /// An API key. It is never debugged with its secret.
 #[derive(Serialize)]
@@ -89,7 +90,11 @@ impl ShownKey {
     }
 }
 
-pub(super) fn key(store: &dyn Store, command: &KeyCommand, machine: &Machine<'_>) -> Result<Done, AdminError> {
+pub(super) fn key(
+    store: &dyn Store,
+    command: &KeyCommand,
+    machine: &Machine<'_>,
+) -> Result<Done, AdminError> {
     database::prepare(store)?;
     match command {
         KeyCommand::Create { .. } => create(store, command, machine),
@@ -110,7 +115,9 @@ fn later(now: Timestamp, by: Duration) -> Timestamp {
 
 fn make(store: &dyn Store, request: &KeyRequest) -> Result<ApiKey, AdminError> {
     let workspace = request.owner.workspace_id.to_string();
-    store.create_api_key(request).map_err(|error| AdminError::of_creating(error, "workspace", &workspace))
+    store
+        .create_api_key(request)
+        .map_err(|error| AdminError::of_creating(error, "workspace", &workspace))
 }
 
 fn new_key(machine: &Machine<'_>) -> Result<NewApiKey, AdminError> {
@@ -119,7 +126,11 @@ fn new_key(machine: &Machine<'_>) -> Result<NewApiKey, AdminError> {
     Ok(NewApiKey::generate(&entropy))
 }
 
-fn create(store: &dyn Store, command: &KeyCommand, machine: &Machine<'_>) -> Result<Done, AdminError> {
+fn create(
+    store: &dyn Store,
+    command: &KeyCommand,
+    machine: &Machine<'_>,
+) -> Result<Done, AdminError> {
     let KeyCommand::Create { tenant: which, workspace, name, scopes, expiry } = command else {
         return Err(AdminError::Usage(Vec::new()));
     };
@@ -128,12 +139,17 @@ fn create(store: &dyn Store, command: &KeyCommand, machine: &Machine<'_>) -> Res
         None => None,
         Some(Expiry::At(time)) if time > now => Some(time),
         Some(Expiry::At(time)) => {
-            return Err(AdminError::Usage(vec![format!("--expires-at: {time} is not after the present, {now}")]));
+            return Err(AdminError::Usage(vec![format!(
+                "--expires-at: {time} is not after the present, {now}"
+            )]));
         }
         Some(Expiry::In(wait)) => Some(later(now, wait)),
     };
     let (tenant, _) = tenant::find(store, which)?;
-    let found = store.workspaces(tenant.id)?.into_iter().find(|known| known.name.folded() == workspace.folded());
+    let found = store
+        .workspaces(tenant.id)?
+        .into_iter()
+        .find(|known| known.name.folded() == workspace.folded());
     let Some(workspace) = found else {
         return Err(AdminError::NotFound { what: "workspace", name: workspace.to_string() });
     };
@@ -150,11 +166,17 @@ fn create(store: &dyn Store, command: &KeyCommand, machine: &Machine<'_>) -> Res
 
 fn list(store: &dyn Store, which: &TenantRef, now: Timestamp) -> Result<Done, AdminError> {
     let (tenant, _) = tenant::find(store, which)?;
-    let keys = store.api_keys(tenant.id)?.into_iter().map(|key| ShownKey::new(key, now, None)).collect();
+    let keys =
+        store.api_keys(tenant.id)?.into_iter().map(|key| ShownKey::new(key, now, None)).collect();
     Ok(Done { result: Outcome::Keys(Keys { api_keys: keys }), notes: Vec::new() })
 }
 
-fn rotate(store: &dyn Store, id: &ApiKeyId, overlap: Duration, machine: &Machine<'_>) -> Result<Done, AdminError> {
+fn rotate(
+    store: &dyn Store,
+    id: &ApiKeyId,
+    overlap: Duration,
+    machine: &Machine<'_>,
+) -> Result<Done, AdminError> {
     let now = machine.clock.now();
     let old = store.find_api_key(id)?.ok_or_else(|| missing(id))?;
     if !old.is_usable_at(now) {
@@ -166,7 +188,8 @@ fn rotate(store: &dyn Store, id: &ApiKeyId, overlap: Duration, machine: &Machine
     let made = make(store, &KeyRequest::new(old.owner, &new, old.name, old.scopes, now))?;
     let old = store.expire_api_key(id, later(now, overlap))?.ok_or_else(|| missing(id))?;
     let ends = old.expires_at.map(|time| format!("the old key ends at {time}"));
-    let result = Rotated { new: ShownKey::new(made, now, Some(&new)), old: ShownKey::new(old, now, None) };
+    let result =
+        Rotated { new: ShownKey::new(made, now, Some(&new)), old: ShownKey::new(old, now, None) };
     let notes = [SHOWN_ONCE.to_owned()].into_iter().chain(ends).collect();
     Ok(Done { result: Outcome::Rotated(result), notes })
 }

@@ -40,7 +40,11 @@ pub struct Reverted {
     pub reverted: Option<String>,
 }
 
-pub(super) fn migrate(store: &dyn Store, command: &MigrateCommand, machine: &Machine<'_>) -> Result<Done, AdminError> {
+pub(super) fn migrate(
+    store: &dyn Store,
+    command: &MigrateCommand,
+    machine: &Machine<'_>,
+) -> Result<Done, AdminError> {
     match command {
         MigrateCommand::Up => up(store, machine),
         MigrateCommand::Status => status(store),
@@ -54,7 +58,10 @@ pub(super) fn migrate(store: &dyn Store, command: &MigrateCommand, machine: &Mac
                 Some(_) => Vec::new(),
                 None => vec!["the database has no migration; nothing was changed".to_owned()],
             };
-            Ok(Done { result: Outcome::Reverted(Reverted { backend: store.backend(), reverted }), notes })
+            Ok(Done {
+                result: Outcome::Reverted(Reverted { backend: store.backend(), reverted }),
+                notes,
+            })
         }
     }
 }
@@ -62,19 +69,30 @@ pub(super) fn migrate(store: &dyn Store, command: &MigrateCommand, machine: &Mac
 fn status(store: &dyn Store) -> Result<Done, AdminError> {
     let (state, missing, unknown, note) = match store.schema_state()? {
         SchemaState::Current => ("current", Vec::new(), Vec::new(), None),
-        SchemaState::Older(missing) => ("older", missing, Vec::new(), Some("`migrate up` brings it to this program's")),
-        SchemaState::Compatible(unknown) => {
-            ("compatible", Vec::new(), unknown, Some("a newer release migrated it, and this program can go on with it"))
+        SchemaState::Older(missing) => {
+            ("older", missing, Vec::new(), Some("`migrate up` brings it to this program's"))
         }
-        SchemaState::Newer(unknown) => ("newer", Vec::new(), unknown, Some("use the newer release's program")),
+        SchemaState::Compatible(unknown) => (
+            "compatible",
+            Vec::new(),
+            unknown,
+            Some("a newer release migrated it, and this program can go on with it"),
+        ),
+        SchemaState::Newer(unknown) => {
+            ("newer", Vec::new(), unknown, Some("use the newer release's program"))
+        }
     };
     let status = SchemaStatus { backend: store.backend(), state, missing, unknown };
-    Ok(Done { result: Outcome::SchemaStatus(status), notes: note.map(str::to_owned).into_iter().collect() })
+    Ok(Done {
+        result: Outcome::SchemaStatus(status),
+        notes: note.map(str::to_owned).into_iter().collect(),
+    })
 }
 
 fn up(store: &dyn Store, machine: &Machine<'_>) -> Result<Done, AdminError> {
     if let SchemaState::Compatible(_) = database::refuse_newer(store)? {
-        let result = Migrated { backend: store.backend(), applied: Vec::new(), state: "compatible" };
+        let result =
+            Migrated { backend: store.backend(), applied: Vec::new(), state: "compatible" };
         let note = "a newer release migrated it, and this program can go on with it; nothing to do";
         return Ok(Done { result: Outcome::Migrated(result), notes: vec![note.to_owned()] });
     }

@@ -12,14 +12,25 @@ use crate::{AdminError, Machine};
 ///
 /// # Errors
 /// [`AdminError::Usage`] where nobody can be asked, [`AdminError::NotConfirmed`] for another answer.
-pub(super) fn confirm(machine: &Machine<'_>, yes: bool, question: &str, expected: &str) -> Result<(), AdminError> {
+pub(super) fn confirm(
+    machine: &Machine<'_>,
+    yes: bool,
+    question: &str,
+    expected: &str,
+) -> Result<(), AdminError> {
     if yes {
         return Ok(());
     }
     let Some(answer) = (machine.ask)(question) else {
-        return Err(AdminError::Usage(vec!["this needs --yes where nobody can be asked".to_owned()]));
+        return Err(AdminError::Usage(vec![
+            "this needs --yes where nobody can be asked".to_owned(),
+        ]));
     };
-    if answer.trim().to_lowercase() == expected.trim().to_lowercase() { Ok(()) } else { Err(AdminError::NotConfirmed) }
+    if answer.trim().to_lowercase() == expected.trim().to_lowercase() {
+        Ok(())
+    } else {
+        Err(AdminError::NotConfirmed)
+    }
 }
 
 /// Removes to the end; the sum of all steps.
@@ -36,11 +47,18 @@ pub(super) fn sweep(
     let mut sum = Removed::default();
     loop {
         stop_if_asked(machine, sum.events)?;
-        let step = store.remove_events(which, removed_at, sum.next.as_ref()).map_err(|error| match sum.next {
-            None => AdminError::Store(error),
-            Some(_) => AdminError::Partly { events: sum.events, source: Some(error) },
-        })?;
-        sum = Removed { events: sum.events + step.events, keys: sum.keys + step.keys, next: step.next };
+        let step =
+            store.remove_events(which, removed_at, sum.next.as_ref()).map_err(|error| match sum
+                .next
+            {
+                None => AdminError::Store(error),
+                Some(_) => AdminError::Partly { events: sum.events, source: Some(error) },
+            })?;
+        sum = Removed {
+            events: sum.events + step.events,
+            keys: sum.keys + step.keys,
+            next: step.next,
+        };
         progress.set_position(sum.events);
         if sum.next.is_none() {
             progress.finish_and_clear();

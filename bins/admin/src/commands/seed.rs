@@ -16,7 +16,11 @@ pub(super) fn request(setting: Lookup<'_>, mistakes: &mut Vec<String>) -> Option
     Some(ProvisionCommand { tenant, workspace, key_name, scopes: Scopes::all(), samples: false })
 }
 
-pub(super) fn seed(store: &dyn Store, command: &ProvisionCommand, machine: &Machine<'_>) -> Result<Done, AdminError> {
+pub(super) fn seed(
+    store: &dyn Store,
+    command: &ProvisionCommand,
+    machine: &Machine<'_>,
+) -> Result<Done, AdminError> {
     // Made first and looked for after, since another seed may run at the same time.
     match provision(store, command, machine) {
         Err(AdminError::NameTaken(_)) => existing(store, command),
@@ -31,7 +35,9 @@ fn existing(store: &dyn Store, command: &ProvisionCommand) -> Result<Done, Admin
         return Err(AdminError::NameTaken(command.tenant.clone()));
     };
     let mut workspaces = store.workspaces(tenant.id)?.into_iter();
-    let Some(workspace) = workspaces.find(|known| known.name.folded() == command.workspace.folded()) else {
+    let Some(workspace) =
+        workspaces.find(|known| known.name.folded() == command.workspace.folded())
+    else {
         let workspace = command.workspace.clone();
         return Err(AdminError::NoSuchWorkspace { tenant: tenant.name, workspace });
     };
@@ -42,7 +48,9 @@ fn existing(store: &dyn Store, command: &ProvisionCommand) -> Result<Done, Admin
         samples: SampleCount { events: 0 },
         created_at: tenant.created_at,
     };
-    let note =
-        format!("the tenant {:?} exists; nothing was changed, and its key can't be shown again", tenant.name.as_str());
+    let note = format!(
+        "the tenant {:?} exists; nothing was changed, and its key can't be shown again",
+        tenant.name.as_str()
+    );
     Ok(Done { result: Outcome::Provisioned(result), notes: vec![note] })
 }

@@ -85,7 +85,10 @@ impl ShownTenant {
 }
 
 /// The tenant that the command line names.
-pub(super) fn find(store: &dyn Store, which: &TenantRef) -> Result<(Tenant, LimitOverrides), AdminError> {
+pub(super) fn find(
+    store: &dyn Store,
+    which: &TenantRef,
+) -> Result<(Tenant, LimitOverrides), AdminError> {
     store.tenant(which)?.ok_or_else(|| missing(which))
 }
 
@@ -97,11 +100,17 @@ fn missing(which: &TenantRef) -> AdminError {
     AdminError::NotFound { what: "tenant", name }
 }
 
-pub(super) fn tenant(store: &dyn Store, command: &TenantCommand, machine: &Machine<'_>) -> Result<Done, AdminError> {
+pub(super) fn tenant(
+    store: &dyn Store,
+    command: &TenantCommand,
+    machine: &Machine<'_>,
+) -> Result<Done, AdminError> {
     database::prepare(store)?;
     match command {
         TenantCommand::Create(name) => {
-            let made = store.create_tenant(name, machine.clock.now()).map_err(AdminError::of_tenant(name))?;
+            let made = store
+                .create_tenant(name, machine.clock.now())
+                .map_err(AdminError::of_tenant(name))?;
             let note = "it has no workspace yet: `workspace create` makes one".to_owned();
             Ok(shown(ShownTenant::new(made, Some(LimitOverrides::default())), vec![note]))
         }
@@ -132,7 +141,11 @@ pub(super) fn tenant(store: &dyn Store, command: &TenantCommand, machine: &Machi
 
 /// What the tenant has stored this month. Where it was never counted and is too much to be counted now, that is no reason not to
 /// show the rest.
-fn usage(store: &dyn Store, tenant: &Tenant, machine: &Machine<'_>) -> (Option<Usage>, Vec<String>) {
+fn usage(
+    store: &dyn Store,
+    tenant: &Tenant,
+    machine: &Machine<'_>,
+) -> (Option<Usage>, Vec<String>) {
     let month = Month::of(machine.clock.now());
     match store.monthly_usage(tenant.id, month) {
         Ok(events) => (Some(Usage { month, events }), Vec::new()),
@@ -144,7 +157,12 @@ fn usage(store: &dyn Store, tenant: &Tenant, machine: &Machine<'_>) -> (Option<U
 /// notice takes to look at the key again, and as long as a request then waits for its commit.
 const GRACE: Duration = Duration::from_secs(15);
 
-fn delete(store: &dyn Store, tenant: &Tenant, yes: bool, machine: &Machine<'_>) -> Result<Done, AdminError> {
+fn delete(
+    store: &dyn Store,
+    tenant: &Tenant,
+    yes: bool,
+    machine: &Machine<'_>,
+) -> Result<Done, AdminError> {
     let count = store.workspaces(tenant.id)?.len();
     let question = format!(
         "This deletes the tenant {:?} with its {count} workspace(s) and all of their keys and events, for ever.\nType its name to go on: ",
@@ -194,7 +212,9 @@ fn set_status(store: &dyn Store, which: &TenantRef, suspended: bool) -> Result<D
     let (before, limits) = find(store, which)?;
     let tenant = store.suspend_tenant(before.id, suspended)?.ok_or_else(|| missing(which))?;
     let note = match (tenant.status, before.status == tenant.status) {
-        (TenantStatus::Deleting, _) => "the tenant is being deleted; nothing was changed".to_owned(),
+        (TenantStatus::Deleting, _) => {
+            "the tenant is being deleted; nothing was changed".to_owned()
+        }
         (_, true) => format!("the tenant was {} already", tenant.status.as_str()),
         (_, false) => heard(),
     };

@@ -47,7 +47,9 @@ pub(super) fn workspace(
             let (tenant, _) = tenant::find(store, which)?;
             let made = store.create_workspace(tenant.id, name, machine.clock.now());
             let made = made.map_err(|error| match error {
-                CreateError::NoOwner => AdminError::of_creating(error, "tenant", tenant.name.as_str()),
+                CreateError::NoOwner => {
+                    AdminError::of_creating(error, "tenant", tenant.name.as_str())
+                }
                 other => AdminError::of_creating(other, "tenant", name.as_str()),
             })?;
             let note = "it has no key yet: `key create` makes one".to_owned();
@@ -55,7 +57,8 @@ pub(super) fn workspace(
         }
         WorkspaceCommand::List(which) => {
             let (tenant, _) = tenant::find(store, which)?;
-            let workspaces = store.workspaces(tenant.id)?.into_iter().map(ShownWorkspace::from).collect();
+            let workspaces =
+                store.workspaces(tenant.id)?.into_iter().map(ShownWorkspace::from).collect();
             Ok(Done { result: Outcome::Workspaces(Workspaces { workspaces }), notes: Vec::new() })
         }
     }

@@ -81,7 +81,9 @@ impl Bench {
     /// Over the store in memory.
     pub(crate) fn perform(&self, line: &[&str]) -> Result<Value, AdminError> {
         let words: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
-        let Request::Do { command, .. } = cli::read(&words)? else { panic!("{line:?} is no command") };
+        let Request::Do { command, .. } = cli::read(&words)? else {
+            panic!("{line:?} is no command")
+        };
         let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
         let done = self.on_machine(|machine| perform(&command, machine, |_| Ok(store)))?;
         Ok(value(&done.result))
@@ -111,7 +113,8 @@ pub(crate) fn owner_of(printed: &Value) -> Owner {
 
 #[track_caller]
 pub(crate) fn check_key(store: &dyn Store, printed: &Value) {
-    let presented = PresentedKey::parse(printed["api_key"]["key"].as_str().expect("a key")).expect("a sound key");
+    let presented = PresentedKey::parse(printed["api_key"]["key"].as_str().expect("a key"))
+        .expect("a sound key");
     let id = printed["api_key"]["id"].as_str().expect("an id");
     assert_eq!(presented.id().as_str(), id);
     let stored = store.find_api_key(&ApiKeyId::new(id)).expect("an answer").expect("the key");

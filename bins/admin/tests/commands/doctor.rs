@@ -23,7 +23,8 @@ fn examine(bench: &Bench) -> (u8, Value, Vec<(String, String)>) {
     let printed: Value = serde_json::from_str(&out).expect("JSON");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let checks = printed["checks"].as_array().expect("checks");
-    let states = checks.iter().map(|check| (text(&check["check"]), text(&check["state"]))).collect();
+    let states =
+        checks.iter().map(|check| (text(&check["check"]), text(&check["state"]))).collect();
     for check in checks {
         assert_eq!(check["advice"].is_null(), check["state"] == "ok", "{check}");
     }
@@ -42,7 +43,8 @@ fn check(bench: &Bench, code: u8, expected: &[(&str, &str)]) -> Value {
 fn a_sound_file_is_found_to_be_sound() {
     let database = TestDatabase::sqlite();
     let bench = bench(&[("DATABASE_URL", &database.url_text())]);
-    let checks = ["settings", "database", "schema", "free space", "rights", "redis"].map(|check| (check, "ok"));
+    let checks = ["settings", "database", "schema", "free space", "rights", "redis"]
+        .map(|check| (check, "ok"));
     let (code, printed, states) = examine(&bench);
     // How much room there is depends on the machine of the test.
     let but_room = |(check, _): &&(String, String)| check != "free space";
@@ -59,8 +61,12 @@ fn a_schema_of_a_newer_release_is_a_warning_where_it_can_be_shared_and_else_fail
     database.widen();
     let schema = |printed: &Value| {
         let checks = printed["checks"].as_array().expect("checks");
-        let schema = checks.iter().find(|check| check["check"] == "schema").expect("a check of the schema");
-        assert!(schema["found"].as_str().expect("a text").contains(TestDatabase::NEWER), "{schema}");
+        let schema =
+            checks.iter().find(|check| check["check"] == "schema").expect("a check of the schema");
+        assert!(
+            schema["found"].as_str().expect("a text").contains(TestDatabase::NEWER),
+            "{schema}"
+        );
         schema["state"].clone()
     };
     assert_eq!(schema(&examine(&bench).1), "warning");
@@ -112,13 +118,18 @@ fn a_schema_that_is_not_there_fails_on_postgres_unless_the_server_makes_it() {
 
 #[test]
 fn a_database_that_is_away_ends_with_its_own_code() {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
     let url = format!("postgres://u:hunter2@127.0.0.1:{port}/m");
     let redis = format!("redis://:hunter2@127.0.0.1:{port}/0");
     let bench = bench(&[("DATABASE_URL", &url), ("MERCURIO_REDIS_URL", &redis)]);
     check(&bench, 69, &[("settings", "ok"), ("database", "failed"), ("redis", "failed")]);
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "this is no database, but a text that is as long as one begins".repeat(100)).unwrap();
+    std::fs::write(
+        file.path(),
+        "this is no database, but a text that is as long as one begins".repeat(100),
+    )
+    .unwrap();
     let bench = self::bench(&[("DATABASE_URL", &format!("sqlite://{}", file.path().display()))]);
     check(&bench, 69, &[("settings", "ok"), ("database", "failed"), ("redis", "ok")]);
 }
@@ -134,7 +145,8 @@ fn every_wrong_setting_is_found_and_the_rest_is_looked_at() {
         ("MERCURIO_REDIS_URL", "http://:hunter2@localhost"),
     ]);
     let (code, _, states) = examine(&bench);
-    let failed = states.iter().filter(|(check, state)| check == "settings" && state == "failed").count();
+    let failed =
+        states.iter().filter(|(check, state)| check == "settings" && state == "failed").count();
     assert_eq!((code, failed), (1, 4), "{states:?}");
     assert!(states.contains(&("database".to_owned(), "ok".to_owned())));
 }
@@ -147,11 +159,22 @@ fn a_redis_that_answers_is_told_with_its_version() {
             self.0.kill().and_then(|()| self.0.wait()).ok();
         }
     }
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
     let folder = tempfile::tempdir().unwrap();
     let mut redis = Command::new("redis-server");
-    redis.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--requirepass", "hunter2"]);
-    let redis = redis.arg("--dir").arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    redis.args([
+        "--port",
+        &port.to_string(),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--requirepass",
+        "hunter2",
+    ]);
+    let redis =
+        redis.arg("--dir").arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
     let _redis = Redis(redis.expect("redis-server is there"));
     let start = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -164,7 +187,8 @@ fn a_redis_that_answers_is_told_with_its_version() {
         let settings = [("DATABASE_URL", &*database.url_text()), ("MERCURIO_REDIS_URL", &url)]
             .map(|(name, value)| (name, value.to_owned()));
         let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-        let bench = Bench { clock: FixedClock::at(&now), settings: settings.to_vec(), ..Bench::default() };
+        let bench =
+            Bench { clock: FixedClock::at(&now), settings: settings.to_vec(), ..Bench::default() };
         let (code, printed, _) = examine(&bench);
         (code, printed["checks"].as_array().unwrap().last().unwrap().clone())
     };
@@ -193,7 +217,8 @@ fn config_shows_what_is_in_force_and_hides_passwords() {
     assert_eq!((&queue["unit"], &queue["default"]), (&"events".into(), &"50000".into()));
     let bench = Bench { is_terminal: true, ..bench };
     assert!(bench.run(&["config"]).1.lines().next().unwrap().starts_with("name"));
-    let (code, out, err) = Bench::with(&[("MERCURIO_ADDR", "x"), ("MERCURIO_ODD", "1")]).run(&["config"]);
+    let (code, out, err) =
+        Bench::with(&[("MERCURIO_ADDR", "x"), ("MERCURIO_ODD", "1")]).run(&["config"]);
     assert_eq!((code, &*out), (64, ""));
     assert!(err.contains("MERCURIO_ADDR") && err.contains("MERCURIO_ODD"), "{err}");
 }

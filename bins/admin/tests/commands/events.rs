@@ -25,7 +25,10 @@ fn events_are_counted_listed_and_exported() {
     let (bench, _database, samples) = with_samples();
     assert!(samples >= 3);
     let counted = json_of(&bench.run(&["events", "count", "--tenant", "acme"]));
-    assert_eq!((&counted["events"], &counted["workspaces"][0]["events"]), (&json!(samples), &json!(samples)));
+    assert_eq!(
+        (&counted["events"], &counted["workspaces"][0]["events"]),
+        (&json!(samples), &json!(samples))
+    );
     let listed = json_of(&bench.run(&["events", "list", "--tenant", "acme", "--limit", "2"]));
     assert_eq!(listed["events"].as_array().unwrap().len(), 2);
     let (code, out, err) = bench.run(&["events", "export", "--tenant", "acme"]);
@@ -47,9 +50,19 @@ fn events_are_counted_listed_and_exported() {
             }
         }
     }
-    let (code, _, err) = bench.run(&["events", "count", "--tenant", "acme", "--workspace", "nowhere"]);
+    let (code, _, err) =
+        bench.run(&["events", "count", "--tenant", "acme", "--workspace", "nowhere"]);
     assert_eq!(code, 4, "{err}");
-    let (code, _, err) = bench.run(&["events", "export", "--tenant", "acme", "--format", "xml", "--from", "yesterday"]);
+    let (code, _, err) = bench.run(&[
+        "events",
+        "export",
+        "--tenant",
+        "acme",
+        "--format",
+        "xml",
+        "--from",
+        "yesterday",
+    ]);
     assert_eq!((code, err.lines().count()), (64, 2), "{err}");
 }
 
@@ -96,13 +109,19 @@ fn a_persons_events_are_erased_once_somebody_said_yes() {
     assert_eq!((code, &*out), (1, ""), "{err}");
     bench.answer = Some("Yes\n");
     let receipt = json_of(&bench.run(&line));
-    assert_eq!((&receipt["removed"]["events"], &receipt["erased_by"]), (&json!(of_user), &json!("user_id")));
+    assert_eq!(
+        (&receipt["removed"]["events"], &receipt["erased_by"]),
+        (&json!(of_user), &json!("user_id"))
+    );
     assert!(!receipt.to_string().contains(user), "{receipt}");
     let counted = json_of(&bench.run(&["events", "count", "--tenant", "acme"]));
     assert_eq!(counted["events"], json!(samples - of_user));
     let again = json_of(&bench.run(&[&line[..], &["--yes"]].concat()));
     assert_eq!(again["removed"]["events"], 0);
-    for line in [&["events", "erase", "--tenant", "acme"][..], &[&line[..], &["--anonymous-id", "a"]].concat()] {
+    for line in [
+        &["events", "erase", "--tenant", "acme"][..],
+        &[&line[..], &["--anonymous-id", "a"]].concat(),
+    ] {
         assert_eq!(bench.run(line).0, 64, "{line:?}");
     }
 }
@@ -115,9 +134,13 @@ fn a_tenant_is_deleted_with_everything_and_its_name_is_free_again() {
     assert_eq!(bench.run(&["tenant", "delete", "--tenant", "acme"]).0, 1);
     bench.answer = Some("acme\n");
     // As if a first try had been cut off after its first step, which removed events: the receipt tells of those too.
-    let tenant_id = json_of(&bench.run(&["tenant", "show", "--tenant", "acme"]))["id"].as_str().unwrap().to_owned();
+    let tenant_id = json_of(&bench.run(&["tenant", "show", "--tenant", "acme"]))["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let store = database.store();
-    let (tenant_id, began_at) = (tenant_id.parse().unwrap(), mercurio_domain::testing::at("2026-11-22T09:00:00Z"));
+    let (tenant_id, began_at) =
+        (tenant_id.parse().unwrap(), mercurio_domain::testing::at("2026-11-22T09:00:00Z"));
     store.begin_deletion(tenant_id, began_at).unwrap();
     assert!(store.remove_events(&Removal::Tenant(tenant_id), began_at, None).unwrap().events > 0);
     assert_eq!(json_of(&bench.run(&["tenant", "show", "--tenant", "acme"]))["status"], "deleting");
@@ -129,7 +152,10 @@ fn a_tenant_is_deleted_with_everything_and_its_name_is_free_again() {
     assert!(err.contains("begun before"), "{err}");
     assert_eq!(bench.run(&["tenant", "delete", "--tenant", "acme", "--yes"]).0, 4);
     assert_eq!(bench.run(&["provision", "--tenant", "ACME"]).0, 0);
-    assert_eq!(json_of(&bench.run(&["events", "count", "--tenant", "other"]))["events"], json!(samples));
+    assert_eq!(
+        json_of(&bench.run(&["events", "count", "--tenant", "other"]))["events"],
+        json!(samples)
+    );
     assert_eq!(json_of(&bench.run(&["events", "count", "--tenant", "acme"]))["events"], 0);
 }
 
@@ -139,15 +165,32 @@ fn old_events_are_purged_of_a_tenant_or_of_all() {
     bench.run(&["provision", "--tenant", "Other", "--samples"]);
     bench.clock = FixedClock::at("2027-02-01T12:00:00Z");
     assert_eq!(bench.run(&["events", "purge", "--older-than", "90d", "--yes"]).0, 0);
-    assert_eq!(json_of(&bench.run(&["events", "count", "--tenant", "acme"]))["events"], json!(samples), "not so old");
+    assert_eq!(
+        json_of(&bench.run(&["events", "count", "--tenant", "acme"]))["events"],
+        json!(samples),
+        "not so old"
+    );
     assert_eq!(bench.run(&["events", "purge", "--older-than", "30d"]).0, 64, "nobody to ask");
-    let purged = json_of(&bench.run(&["events", "purge", "--tenant", "acme", "--older-than", "60d", "--yes"]));
+    let purged = json_of(&bench.run(&[
+        "events",
+        "purge",
+        "--tenant",
+        "acme",
+        "--older-than",
+        "60d",
+        "--yes",
+    ]));
     assert_eq!(purged["removed"], json!({"events": samples, "event_keys": 0}));
-    assert_eq!(json_of(&bench.run(&["events", "count", "--tenant", "other"]))["events"], json!(samples));
+    assert_eq!(
+        json_of(&bench.run(&["events", "count", "--tenant", "other"]))["events"],
+        json!(samples)
+    );
     let purged = json_of(&bench.run(&["events", "purge", "--older-than", "1d", "--yes"]));
     assert_eq!(purged["received_before"], "2027-01-31T00:00:00.000000Z");
     assert_eq!(purged["removed"], json!({"events": samples, "event_keys": 2 * samples}));
-    for (line, mistakes) in [(&["events", "purge"][..], 1), (&["events", "purge", "--older-than", "old"], 1)] {
+    for (line, mistakes) in
+        [(&["events", "purge"][..], 1), (&["events", "purge", "--older-than", "old"], 1)]
+    {
         let (code, _, err) = bench.run(line);
         assert_eq!((code, err.lines().count()), (64, mistakes), "{err}");
     }
@@ -167,9 +210,16 @@ fn a_deletion_that_was_ended_at_any_step_is_finished_by_the_same_command() {
         let left = u64::try_from(bench.store.event_count()).unwrap();
         let removed = format!("ended with {} events removed", samples - left);
         assert!(error.to_string().starts_with(&removed), "{steps}: {error} {left}");
-        assert_eq!(bench.perform(&["tenant", "show", "--tenant", "acme"]).unwrap()["status"], "deleting");
+        assert_eq!(
+            bench.perform(&["tenant", "show", "--tenant", "acme"]).unwrap()["status"],
+            "deleting"
+        );
         bench.steps_left.set(None);
-        assert_eq!(bench.perform(&delete).unwrap()["removed"]["events"], json!(samples), "of both runs");
+        assert_eq!(
+            bench.perform(&delete).unwrap()["removed"]["events"],
+            json!(samples),
+            "of both runs"
+        );
         assert_eq!(bench.store.event_count(), 0);
     }
 }

@@ -10,7 +10,8 @@ use crate::bench::{Bench, check_key, json_of, owner_of};
 #[test]
 fn provision_prints_what_the_contract_says() {
     let bench = Bench::default();
-    let mut printed = bench.perform(&["provision", "--tenant", "Acme", "--workspace", "Production"]).unwrap();
+    let mut printed =
+        bench.perform(&["provision", "--tenant", "Acme", "--workspace", "Production"]).unwrap();
     check_key(&*bench.store, &printed);
     let key = printed["api_key"].as_object_mut().unwrap();
     let (id, secret) = (key.remove("id").unwrap(), key.remove("key").unwrap());
@@ -28,7 +29,16 @@ fn provision_prints_what_the_contract_says() {
 #[test]
 fn scopes_names_and_samples_are_as_asked() {
     let bench = Bench::default();
-    let line = ["provision", "--tenant", "Acme", "--key-name", "CI", "--scopes", "events:read", "--samples"];
+    let line = [
+        "provision",
+        "--tenant",
+        "Acme",
+        "--key-name",
+        "CI",
+        "--scopes",
+        "events:read",
+        "--samples",
+    ];
     let printed = bench.perform(&line).unwrap();
     assert_eq!(printed["workspace"]["name"], "Default");
     assert_eq!(printed["api_key"]["name"], "CI");
@@ -81,7 +91,8 @@ fn seeding_another_workspace_of_a_tenant_that_exists_is_refused() {
 
 #[test]
 fn wrong_settings_are_told_together_before_anything_is_opened() {
-    let bench = Bench::with(&[("DATABASE_URL", "mysql://u:hunter2@h/d"), ("SEED_WORKSPACE_NAME", " ")]);
+    let bench =
+        Bench::with(&[("DATABASE_URL", "mysql://u:hunter2@h/d"), ("SEED_WORKSPACE_NAME", " ")]);
     let (code, out, err) = bench.run(&["seed"]);
     assert_eq!((code, out.as_str()), (64, ""));
     for expected in ["DATABASE_URL", "SEED_TENANT_NAME", "SEED_WORKSPACE_NAME"] {
@@ -104,7 +115,10 @@ fn over_sqlite_provision_makes_the_schema_and_migrate_finds_it_current() {
 
     let (code, out, _) = bench.run(&["migrate"]);
     let printed: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, printed), (0, json!({"backend": "sqlite", "applied": [], "state": "current"})));
+    assert_eq!(
+        (code, printed),
+        (0, json!({"backend": "sqlite", "applied": [], "state": "current"}))
+    );
 }
 
 #[test]
@@ -121,11 +135,15 @@ fn over_sqlite_migrate_names_what_it_applied() {
 #[test]
 fn over_the_schema_of_a_newer_release_goes_what_both_know_and_nothing_is_removed() {
     for database in [TestDatabase::sqlite(), TestDatabase::postgres()] {
-        let bench = Bench { settings: vec![("DATABASE_URL", database.url_text())], ..Bench::default() };
+        let bench =
+            Bench { settings: vec![("DATABASE_URL", database.url_text())], ..Bench::default() };
         json_of(&bench.run(&["provision", "--tenant", "Acme", "--samples"]));
         database.widen();
         let status = json_of(&bench.run(&["migrate", "status"]));
-        assert_eq!((&status["state"], &status["unknown"]), (&json!("compatible"), &json!([TestDatabase::NEWER])));
+        assert_eq!(
+            (&status["state"], &status["unknown"]),
+            (&json!("compatible"), &json!([TestDatabase::NEWER]))
+        );
         // What a deployment of this release runs before its servers, when it is rolled back to.
         let up = json_of(&bench.run(&["migrate"]));
         assert_eq!((&up["state"], &up["applied"]), (&json!("compatible"), &json!([])));
@@ -138,7 +156,10 @@ fn over_the_schema_of_a_newer_release_goes_what_both_know_and_nothing_is_removed
         ] {
             let (code, _, err) = bench.run(line);
             assert_eq!(code, 1, "{line:?} {err}");
-            assert!(err.contains(TestDatabase::NEWER) && err.contains("use that release's program"), "{err}");
+            assert!(
+                err.contains(TestDatabase::NEWER) && err.contains("use that release's program"),
+                "{err}"
+            );
         }
         database.shut_out_older();
         assert_eq!(json_of(&bench.run(&["migrate", "status"]))["state"], "newer");
@@ -152,7 +173,8 @@ fn over_the_schema_of_a_newer_release_goes_what_both_know_and_nothing_is_removed
 #[test]
 fn the_schema_goes_up_and_down_a_migration_at_a_time() {
     for database in [TestDatabase::empty_sqlite(), TestDatabase::empty_postgres()] {
-        let bench = Bench { settings: vec![("DATABASE_URL", database.url_text())], ..Bench::default() };
+        let bench =
+            Bench { settings: vec![("DATABASE_URL", database.url_text())], ..Bench::default() };
         let status = json_of(&bench.run(&["migrate", "status"]));
         let missing = status["missing"].as_array().unwrap().clone();
         assert_eq!((&status["state"], missing.is_empty()), (&json!("older"), false));

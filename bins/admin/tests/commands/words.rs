@@ -45,7 +45,9 @@ fn every_help_text_is_as_it_was_read_last() {
         let listed = listed.lines().skip(1).take_while(|line| !line.is_empty());
         for command in listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
             let command = command.split_whitespace().next().unwrap();
-            let known = commands_with_help().iter().any(|known| known[..] == [&words[..], &[command]].concat()[..]);
+            let known = commands_with_help()
+                .iter()
+                .any(|known| known[..] == [&words[..], &[command]].concat()[..]);
             assert!(known, "{words:?} {command} has no snapshot");
         }
         files.push(name);
@@ -67,7 +69,8 @@ fn bash_completes_commands_of_one_name_each_with_its_own_options() {
             words.join(" "),
             line.len()
         );
-        let output = std::process::Command::new("bash").args(["-c", &ask]).output().expect("bash is there");
+        let output =
+            std::process::Command::new("bash").args(["-c", &ask]).output().expect("bash is there");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
     };
@@ -77,7 +80,9 @@ fn bash_completes_commands_of_one_name_each_with_its_own_options() {
     assert_eq!(complete(&["events", "export", "--f"]), ["--format", "--from"]);
     assert!(complete(&["key", "create", "--"]).contains(&"--scopes".to_owned()));
     assert!(!complete(&["tenant", "create", "--"]).contains(&"--scopes".to_owned()));
-    assert!(complete(&["tenant", "show", "--tenant", "key", "--"]).contains(&"--tenant".to_owned()));
+    assert!(
+        complete(&["tenant", "show", "--tenant", "key", "--"]).contains(&"--tenant".to_owned())
+    );
     for shell in ["zsh", "fish"] {
         assert!(Bench::default().run(&["completions", shell]).1.contains("rotate"), "{shell}");
     }

@@ -80,10 +80,17 @@ fn inflate(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Fault
         make_room(&mut out, limit)?;
         let rest = &data[inflater.total_in() as usize..];
         let before = out.len();
-        match inflater.decompress_vec(rest, &mut out, FlushDecompress::None).map_err(|_| Fault::Broken)? {
-            Status::StreamEnd if inflater.total_in() as usize == data.len() => return within(out, limit),
+        match inflater
+            .decompress_vec(rest, &mut out, FlushDecompress::None)
+            .map_err(|_| Fault::Broken)?
+        {
+            Status::StreamEnd if inflater.total_in() as usize == data.len() => {
+                return within(out, limit);
+            }
             Status::StreamEnd => return Err(Fault::Broken),
-            Status::Ok | Status::BufError if out.len() == before && inflater.total_in() as usize == data.len() => {
+            Status::Ok | Status::BufError
+                if out.len() == before && inflater.total_in() as usize == data.len() =>
+            {
                 return Err(Fault::Broken);
             }
             Status::Ok | Status::BufError => {}
@@ -94,7 +101,9 @@ fn inflate(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Fault
 /// <https://www.rfc-editor.org/rfc/rfc1950#section-2.2>
 fn has_zlib_header(data: &[u8]) -> bool {
     match data {
-        [method, flags, ..] => method & 0x0f == 8 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0,
+        [method, flags, ..] => {
+            method & 0x0f == 8 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0
+        }
         _ => false,
     }
 }
@@ -109,8 +118,16 @@ fn unbrotli(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Faul
         let start = out.len();
         out.resize(out.capacity().min(limit.saturating_add(1)), 0);
         let (mut free, mut end) = (out.len() - start, start);
-        let result =
-            BrotliDecompressStream(&mut unread, &mut read, data, &mut free, &mut end, &mut out, &mut total, &mut state);
+        let result = BrotliDecompressStream(
+            &mut unread,
+            &mut read,
+            data,
+            &mut free,
+            &mut end,
+            &mut out,
+            &mut total,
+            &mut state,
+        );
         out.truncate(end);
         match result {
             BrotliResult::ResultSuccess if unread == 0 => return within(out, limit),

@@ -28,7 +28,8 @@ fn is_json(content_type: &str) -> bool {
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
     let subtype = media_type.strip_prefix("application/");
     let known = matches!(media_type.as_str(), "" | "application/json" | "text/plain")
-        || subtype.is_some_and(|subtype| subtype.len() > "+json".len() && subtype.ends_with("+json"));
+        || subtype
+            .is_some_and(|subtype| subtype.len() > "+json".len() && subtype.ends_with("+json"));
     known && parts.all(is_utf8_or_no_charset)
 }
 
@@ -74,7 +75,10 @@ mod tests {
     use actix_web::http::header::{HeaderName, HeaderValue};
 
     fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
-        values.iter().map(|value| (name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap())).collect()
+        values
+            .iter()
+            .map(|value| (name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap()))
+            .collect()
     }
 
     #[test]

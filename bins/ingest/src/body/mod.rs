@@ -51,7 +51,8 @@ pub async fn read(
     metrics: &Metrics,
 ) -> Result<Bytes, Problem> {
     let mut payload = payload.into_inner();
-    let Body { bytes, coding, sent_bytes } = read_stream(request.headers(), &mut payload, limits).await?;
+    let Body { bytes, coding, sent_bytes } =
+        read_stream(request.headers(), &mut payload, limits).await?;
     let size = bytes.len() as u64;
     metrics.record_body(coding.map_or("identity", Coding::name), sent_bytes, size);
     RequestFacts::tell(request, |facts| facts.body_bytes = Some(size));
@@ -66,7 +67,11 @@ struct Body {
     sent_bytes: u64,
 }
 
-async fn read_stream<S>(headers: &HeaderMap, payload: &mut S, limits: BodyLimits) -> Result<Body, Problem>
+async fn read_stream<S>(
+    headers: &HeaderMap,
+    payload: &mut S,
+    limits: BodyLimits,
+) -> Result<Body, Problem>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
@@ -79,14 +84,17 @@ where
         drain(payload, length).await;
         return Err(too_large(length.filter(|_| coding.is_none())));
     }
-    let collected = tokio::time::timeout(limits.timeout, collect(payload, length, limits.max_bytes)).await;
+    let collected =
+        tokio::time::timeout(limits.timeout, collect(payload, length, limits.max_bytes)).await;
     let sent = match collected.map_err(|_| Problem::RequestTimeout)? {
         Ok(sent) => sent,
         Err(Interrupted::TooLarge) => {
             drain(payload, length).await;
             return Err(too_large(None));
         }
-        Err(Interrupted::Broken) => return Err(Problem::BadRequest { detail: "The request body broke off." }),
+        Err(Interrupted::Broken) => {
+            return Err(Problem::BadRequest { detail: "The request body broke off." });
+        }
     };
     let sent_bytes = sent.len() as u64;
     let bytes = match coding {
@@ -101,8 +109,10 @@ where
 }
 
 fn broken(coding: Coding) -> Problem {
-    let detail =
-        format!("The body is not sound {} data: it is damaged, stops short, or goes on behind its end.", coding.name());
+    let detail = format!(
+        "The body is not sound {} data: it is damaged, stops short, or goes on behind its end.",
+        coding.name()
+    );
     Problem::MalformedJson { line: 1, column: 1, detail }
 }
 
@@ -111,7 +121,11 @@ enum Interrupted {
     Broken,
 }
 
-async fn collect<S>(payload: &mut S, length: Option<u64>, limit: usize) -> Result<Bytes, Interrupted>
+async fn collect<S>(
+    payload: &mut S,
+    length: Option<u64>,
+    limit: usize,
+) -> Result<Bytes, Interrupted>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {

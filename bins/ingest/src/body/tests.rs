@@ -39,12 +39,17 @@ impl Stream for Chunks {
 const LIMITS: BodyLimits = BodyLimits { max_bytes: 10, timeout: Duration::from_secs(30) };
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-    let header =
-        |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+    let header = |(name, value): &(&'static str, &str)| {
+        (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+    };
     pairs.iter().map(header).collect()
 }
 
-async fn read_bytes(headers: &HeaderMap, body: &mut Chunks, limits: BodyLimits) -> Result<Bytes, Problem> {
+async fn read_bytes(
+    headers: &HeaderMap,
+    body: &mut Chunks,
+    limits: BodyLimits,
+) -> Result<Bytes, Problem> {
     read_stream(headers, body, limits).await.map(|body| body.bytes)
 }
 
@@ -55,7 +60,11 @@ async fn read(pairs: &[(&'static str, &str)], mut body: Chunks) -> Result<Bytes,
 
 #[actix_web::test]
 async fn a_body_is_read_up_to_the_limit_however_it_is_cut() {
-    for chunks in [&[&b"0123456789"[..]][..], &[b"", b"0123", b"", b"456789", b""], &[b"0", b"1", b"23456789"]] {
+    for chunks in [
+        &[&b"0123456789"[..]][..],
+        &[b"", b"0123", b"", b"456789", b""],
+        &[b"0", b"1", b"23456789"],
+    ] {
         assert_eq!(read(&[], Chunks::new(chunks)).await.unwrap(), "0123456789", "{chunks:?}");
     }
     assert_eq!(read(&[], Chunks::new(&[])).await.unwrap(), "");
@@ -76,7 +85,9 @@ async fn a_body_above_the_limit_is_refused_with_its_size_where_that_is_known() {
     let check = async |pairs: &[(&'static str, &str)], expected: Option<u64>| {
         let mut body = Chunks::new(&[b"012345", b"6789a"]);
         match read_bytes(&headers(pairs), &mut body, LIMITS).await {
-            Err(Problem::PayloadTooLarge { limit: 10, actual }) => assert_eq!(actual, expected, "{pairs:?}"),
+            Err(Problem::PayloadTooLarge { limit: 10, actual }) => {
+                assert_eq!(actual, expected, "{pairs:?}")
+            }
             other => panic!("{pairs:?}: {other:?}"),
         }
     };
@@ -105,8 +116,14 @@ async fn a_refused_body_is_drained_up_to_a_bound() {
 
 #[actix_web::test]
 async fn a_body_that_breaks_off_is_a_bad_request() {
-    for error in [PayloadError::Incomplete(None), PayloadError::EncodingCorrupted, PayloadError::Overflow] {
-        let body = Chunks { chunks: [Ok(Bytes::from_static(b"{")), Err(error)].into(), taken: 0, ends: true };
+    for error in
+        [PayloadError::Incomplete(None), PayloadError::EncodingCorrupted, PayloadError::Overflow]
+    {
+        let body = Chunks {
+            chunks: [Ok(Bytes::from_static(b"{")), Err(error)].into(),
+            taken: 0,
+            ends: true,
+        };
         assert_eq!(read(&[], body).await, Err(("bad_request".to_owned(), 400)));
     }
 }
@@ -124,7 +141,9 @@ async fn broken_data_is_malformed_json_at_its_first_byte() {
     for coding in ["gzip", "br", "zstd", "deflate"] {
         let mut body = Chunks::new(&[b"{}"]);
         match read_bytes(&headers(&[("content-encoding", coding)]), &mut body, LIMITS).await {
-            Err(Problem::MalformedJson { line: 1, column: 1, detail }) => assert!(detail.contains(coding), "{detail}"),
+            Err(Problem::MalformedJson { line: 1, column: 1, detail }) => {
+                assert!(detail.contains(coding), "{detail}")
+            }
             other => panic!("{coding}: {other:?}"),
         }
     }
@@ -135,7 +154,11 @@ async fn a_type_or_coding_that_is_not_read_is_refused_before_the_body() {
     let check = async |pairs: &[(&'static str, &str)], code: &str| {
         let mut body = Chunks { ends: false, ..Chunks::new(&[b"{}"]) };
         let problem = read_bytes(&headers(pairs), &mut body, LIMITS).await.unwrap_err();
-        assert_eq!((problem.code().as_str(), problem.status_code().as_u16()), (code, 415), "{pairs:?}");
+        assert_eq!(
+            (problem.code().as_str(), problem.status_code().as_u16()),
+            (code, 415),
+            "{pairs:?}"
+        );
         assert_eq!(body.taken, 0);
     };
     check(&[("content-type", "text/html")], "unsupported_media_type").await;

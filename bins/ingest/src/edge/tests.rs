@@ -175,7 +175,11 @@ async fn every_error_is_a_problem_with_the_id_of_its_request_whoever_made_it() {
         let seen = send(request.insert_header(("x-request-id", "r-1")), false).await;
         let problem = seen.problem();
         assert_eq!((seen.status.as_u16(), &problem["code"]), (status, &json!(code)), "{problem}");
-        assert_eq!((&problem["request_id"], seen.request_id()), (&json!("r-1"), "r-1"), "{problem}");
+        assert_eq!(
+            (&problem["request_id"], seen.request_id()),
+            (&json!("r-1"), "r-1"),
+            "{problem}"
+        );
         assert_eq!(seen.line()["status"], status);
         assert!(!seen.headers.contains_key(CONTENT_LENGTH), "the old body's");
     };
@@ -218,7 +222,8 @@ async fn what_is_no_error_or_is_marked_keeps_its_body_and_an_error_its_other_hea
 async fn the_closing_line_has_what_the_handler_told_and_the_counters_agree() {
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let request = TestRequest::post().uri("/events/secret?auth=secret");
-    let request = request.insert_header(("traceparent", trace)).insert_header(("x-request-id", "r-1"));
+    let request =
+        request.insert_header(("traceparent", trace)).insert_header(("x-request-id", "r-1"));
     let seen = send(request, false).await;
     let mut line = seen.line().as_object().unwrap().clone();
     assert!(line.remove("ts").is_some() && line.remove("duration_ms").unwrap().is_number());
@@ -229,10 +234,16 @@ async fn the_closing_line_has_what_the_handler_told_and_the_counters_agree() {
     });
     assert_eq!(Value::Object(line), expected);
     let deep = seen.lines.iter().find(|line| line["msg"] == "deep").unwrap();
-    assert_eq!((&deep["request_id"], &deep["trace_id"]), (&expected["request_id"], &expected["trace_id"]));
+    assert_eq!(
+        (&deep["request_id"], &deep["trace_id"]),
+        (&expected["request_id"], &expected["trace_id"])
+    );
 
     let numbers = seen.metrics.snapshot();
-    assert_eq!((numbers.events_accepted, numbers.events_duplicate, numbers.events_rejected), (3, 2, 1));
+    assert_eq!(
+        (numbers.events_accepted, numbers.events_duplicate, numbers.events_rejected),
+        (3, 2, 1)
+    );
     let printed = seen.metrics.render(&Reading::default());
     for line in [
         "mercurio_http_requests_total{method=\"POST\",route=\"/events/{event_id}\",status=\"200\"} 1",

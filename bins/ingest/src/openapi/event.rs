@@ -5,7 +5,8 @@ use mercurio_domain::Timestamp;
 use mercurio_domain::event::{EventDraft, EventType};
 use mercurio_domain::limits::MAX_BATCH_EVENTS;
 use utoipa::openapi::schema::{
-    AdditionalProperties, AllOfBuilder, AnyOfBuilder, Object, ObjectBuilder, OneOfBuilder, Ref, Schema, Type,
+    AdditionalProperties, AllOfBuilder, AnyOfBuilder, Object, ObjectBuilder, OneOfBuilder, Ref,
+    Schema, Type,
 };
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{Modify, PartialSchema, ToSchema};
@@ -67,10 +68,14 @@ fn with_rules(mut event: Object) -> Schema {
     close(&mut event);
     let description = event.description.take();
     let text = || ObjectBuilder::new().schema_type(Type::String);
-    let has = |name: &str, value: ObjectBuilder| ObjectBuilder::new().property(name, value).required(name);
+    let has = |name: &str, value: ObjectBuilder| {
+        ObjectBuilder::new().property(name, value).required(name)
+    };
     let person = AnyOfBuilder::new().item(has("anonymous_id", text())).item(has("user_id", text()));
-    let other_types = EventType::ALL.into_iter().filter(|kind| *kind != EventType::Track).map(EventType::as_str);
-    let name =
-        AnyOfBuilder::new().item(has("event_name", text())).item(has("type", text().enum_values(Some(other_types))));
+    let other_types =
+        EventType::ALL.into_iter().filter(|kind| *kind != EventType::Track).map(EventType::as_str);
+    let name = AnyOfBuilder::new()
+        .item(has("event_name", text()))
+        .item(has("type", text().enum_values(Some(other_types))));
     AllOfBuilder::new().description(description).item(event).item(person).item(name).build().into()
 }

@@ -73,16 +73,24 @@ impl Modify for Keys {
         let http = |scheme, text: &str| {
             SecurityScheme::Http(HttpBuilder::new().scheme(scheme).description(Some(text)).build())
         };
-        components.add_security_scheme("bearer", http(HttpAuthScheme::Bearer, "`Authorization: Bearer mk_…`"));
+        components.add_security_scheme(
+            "bearer",
+            http(HttpAuthScheme::Bearer, "`Authorization: Bearer mk_…`"),
+        );
         components.add_security_scheme(
             "basic",
-            http(HttpAuthScheme::Basic, "The key as the user's name, without a password: `curl -u mk_…:`"),
+            http(
+                HttpAuthScheme::Basic,
+                "The key as the user's name, without a password: `curl -u mk_…:`",
+            ),
         );
         let value = |name: &str, text: &str| ApiKeyValue::with_description(name, text);
         let header = ApiKey::Header(value("X-API-Key", "The key as it is."));
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
-        let query =
-            ApiKey::Query(value("auth", "For a browser's `sendBeacon`, which can set no header. Never logged."));
+        let query = ApiKey::Query(value(
+            "auth",
+            "For a browser's `sendBeacon`, which can set no header. Never logged.",
+        ));
         components.add_security_scheme("auth", SecurityScheme::ApiKey(query));
     }
 }
@@ -92,10 +100,12 @@ struct Links;
 
 impl Modify for Links {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let places = [("/v1/events/track", "/event_id"), ("/v1/events/batch", "/results/0/event_id")];
+        let places =
+            [("/v1/events/track", "/event_id"), ("/v1/events/batch", "/results/0/event_id")];
         for (path, place) in places {
             let operation = document.paths.paths.get_mut(path).and_then(|item| item.post.as_mut());
-            let response = operation.and_then(|operation| operation.responses.responses.get_mut("200"));
+            let response =
+                operation.and_then(|operation| operation.responses.responses.get_mut("200"));
             if let Some(RefOr::T(response)) = response {
                 let link = LinkBuilder::new()
                     .operation_id("event")

@@ -10,7 +10,9 @@ use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{ArrayBuilder, Components, ObjectBuilder, OneOfBuilder, Ref, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{
+    ArrayBuilder, Components, ObjectBuilder, OneOfBuilder, Ref, Schema, SchemaType, Type,
+};
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{Modify, ToSchema};
 
@@ -31,12 +33,17 @@ impl Modify for Problems {
         for (path, item) in &mut document.paths.paths {
             for operation in operations(item) {
                 let kind = Kind::of(path, operation);
-                add_responses(operation, catalogue.iter().filter(|problem| kind.may_answer(problem)));
+                add_responses(
+                    operation,
+                    catalogue.iter().filter(|problem| kind.may_answer(problem)),
+                );
                 add_headers(operation, kind.tells_limits());
             }
         }
         // What no operation answers by itself: a path that is none, and what the framework may still come to.
-        let elsewhere = catalogue.iter().filter(|problem| matches!(problem, Problem::NotFound | Problem::Other(_)));
+        let elsewhere = catalogue
+            .iter()
+            .filter(|problem| matches!(problem, Problem::NotFound | Problem::Other(_)));
         for problem in elsewhere {
             components.responses.insert(problem.code(), response(&[problem]).into());
         }
@@ -56,7 +63,11 @@ struct Kind<'a> {
 
 impl<'a> Kind<'a> {
     fn of(path: &'a str, operation: &Operation) -> Self {
-        Self { path, has_key: operation.security.is_some(), has_body: operation.request_body.is_some() }
+        Self {
+            path,
+            has_key: operation.security.is_some(),
+            has_body: operation.request_body.is_some(),
+        }
     }
 
     fn tells_limits(&self) -> bool {
@@ -106,7 +117,8 @@ fn add_responses<'a>(operation: &mut Operation, problems: impl Iterator<Item = &
 /// The response for problems of one status.
 fn response(problems: &[&Problem]) -> Response {
     let codes: BTreeSet<String> = problems.iter().map(|problem| problem.code()).collect();
-    let schemas: Vec<Ref> = codes.iter().map(|code| Ref::from_schema_name(schema_name(code))).collect();
+    let schemas: Vec<Ref> =
+        codes.iter().map(|code| Ref::from_schema_name(schema_name(code))).collect();
     let schema: RefOr<Schema> = match <[Ref; 1]>::try_from(schemas) {
         Ok([one]) => one.into(),
         Err(several) => several.into_iter().fold(OneOfBuilder::new(), OneOfBuilder::item).into(),
@@ -124,7 +136,8 @@ fn response(problems: &[&Problem]) -> Response {
             name = format!("{}_{number}", answer.code);
         }
         let value = serde_json::from_str(&problem.to_json(REQUEST_ID)).unwrap_or(Value::Null);
-        let example = ExampleBuilder::new().summary(answer.title.clone()).value(Some(value)).build();
+        let example =
+            ExampleBuilder::new().summary(answer.title.clone()).value(Some(value)).build();
         content = content.examples_from_iter([(name, example)]);
         for (name, value) in &answer.headers {
             response = response.header(header_name(name.as_str()), header(value, None));
@@ -165,9 +178,14 @@ fn add_headers(operation: &mut Operation, tells_limits: bool) {
             response.headers.insert(name.to_owned(), header(value, Some(text)).into());
         };
         add("X-Request-Id", REQUEST_ID, "The request's id: the client's, if it sent a sound one.");
-        if tells_limits && matches!(status.as_str(), "200" | "400" | "413" | "415" | "422" | "429") {
+        if tells_limits && matches!(status.as_str(), "200" | "400" | "413" | "415" | "422" | "429")
+        {
             let policy = "The tenant's token buckets: `q` tokens in `w` seconds. Not there where nothing is limited.";
-            add("RateLimit-Policy", r#""requests";q=1000000;w=10, "events";q=10000000;w=10"#, policy);
+            add(
+                "RateLimit-Policy",
+                r#""requests";q=1000000;w=10, "events";q=10000000;w=10"#,
+                policy,
+            );
             let level = "What is left: `r` tokens, and full again in `t` seconds.";
             add("RateLimit", r#""requests";r=999999;t=1, "events";r=9999950;t=1"#, level);
         }
@@ -214,7 +232,9 @@ fn schema(code: &str, answers: &[Answer<'_>]) -> Schema {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let mut schema = ObjectBuilder::new();
     if let Some(answer) = answers.first() {
-        let fixed = |value: Value| ObjectBuilder::new().schema_type(SchemaType::AnyValue).enum_values(Some([value]));
+        let fixed = |value: Value| {
+            ObjectBuilder::new().schema_type(SchemaType::AnyValue).enum_values(Some([value]))
+        };
         schema = schema
             .title(Some(answer.title.clone()))
             .property("type", fixed(json!(answer.type_url())))
@@ -222,12 +242,16 @@ fn schema(code: &str, answers: &[Answer<'_>]) -> Schema {
             .property("status", fixed(json!(answer.status.as_u16())))
             .property("code", fixed(json!(code)))
             .property("detail", text().description(Some("What happened, for people.")))
-            .property("request_id", text().description(Some("The id under which the request is in the server's log.")));
+            .property(
+                "request_id",
+                text().description(Some("The id under which the request is in the server's log.")),
+            );
     }
     for name in ["type", "title", "status", "code", "detail", "request_id"] {
         schema = schema.required(name);
     }
-    let members: BTreeSet<&str> = answers.iter().flat_map(|answer| &answer.members).map(|(name, _)| *name).collect();
+    let members: BTreeSet<&str> =
+        answers.iter().flat_map(|answer| &answer.members).map(|(name, _)| *name).collect();
     for name in members {
         let values: Vec<&Member<'_>> = answers
             .iter()
@@ -259,7 +283,9 @@ fn member(name: &str, values: &[&Member<'_>]) -> RefOr<Schema> {
         }
         Some(Member::Texts(_)) => list(text().into()),
         Some(Member::Query(_)) => list(Ref::from_schema_name(QueryError::name()).into()),
-        Some(Member::Json(_)) if name == "results" => list(Ref::from_schema_name(EventResult::name()).into()),
+        Some(Member::Json(_)) if name == "results" => {
+            list(Ref::from_schema_name(EventResult::name()).into())
+        }
         Some(Member::Json(_)) => list(Ref::from_schema_name(Fault::name()).into()),
         Some(Member::Time(_)) => Ref::from_schema_name(Timestamp::name()).into(),
         Some(Member::Text(_)) | None => text().into(),

@@ -23,7 +23,9 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
 
 /// The schema that `reference` (`#/components/schemas/X`) names.
 fn referred<'a>(document: &'a Value, reference: &str) -> &'a Value {
-    document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference} is not there"))
+    document
+        .pointer(reference.trim_start_matches('#'))
+        .unwrap_or_else(|| panic!("{reference} is not there"))
 }
 
 fn all_references(value: &Value, found: &mut BTreeSet<String>) {
@@ -61,7 +63,8 @@ fn served(folder: &Path, paths: &mut BTreeSet<String>) {
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-            let found = code.split("web::resource(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            let found =
+                code.split("web::resource(\"").skip(1).filter_map(|rest| rest.split('"').next());
             paths.extend(found.map(str::to_owned));
         }
     }
@@ -73,7 +76,8 @@ fn every_path_that_is_served_is_described_and_no_other() {
     served(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes"), &mut paths);
     assert!(paths.contains("/v1/events/{event_id}"), "{paths:?}");
     let document = whole();
-    let described: BTreeSet<String> = operations(&document).iter().map(|(_, path, _)| (*path).to_owned()).collect();
+    let described: BTreeSet<String> =
+        operations(&document).iter().map(|(_, path, _)| (*path).to_owned()).collect();
     assert_eq!(described, paths);
 }
 
@@ -94,7 +98,8 @@ fn every_operation_has_a_name_of_its_own_a_summary_and_a_success() {
 
 /// Every example of a problem, by its code: those of operations and of the components.
 fn examples(document: &Value) -> BTreeMap<String, Vec<Value>> {
-    let mut responses: Vec<&Value> = document["components"]["responses"].as_object().unwrap().values().collect();
+    let mut responses: Vec<&Value> =
+        document["components"]["responses"].as_object().unwrap().values().collect();
     for (_, _, operation) in operations(document) {
         responses.extend(operation["responses"].as_object().unwrap().values());
     }
@@ -120,7 +125,8 @@ pub(crate) fn check_described(problem: &Problem) {
     }
     let real: Value = serde_json::from_str(&problem.to_json("r-1")).unwrap();
     let members: BTreeSet<&String> = real.as_object().unwrap().keys().collect();
-    let name = code.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect::<String>();
+    let name =
+        code.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect::<String>();
     let schema = referred(&document, &format!("#/components/schemas/{name}Problem"));
     let described: BTreeSet<&String> = schema["properties"].as_object().unwrap().keys().collect();
     assert!(described.is_superset(&members), "{code}: {members:?} {described:?}");
@@ -128,11 +134,19 @@ pub(crate) fn check_described(problem: &Problem) {
         assert!(members.contains(&required.as_str().unwrap().to_owned()), "{code}: {required}");
     }
     for fixed in ["type", "title", "status", "code"] {
-        assert_eq!(schema["properties"][fixed]["enum"], Value::Array(vec![real[fixed].clone()]), "{code}");
+        assert_eq!(
+            schema["properties"][fixed]["enum"],
+            Value::Array(vec![real[fixed].clone()]),
+            "{code}"
+        );
     }
     let examples = examples(&document);
-    let same = |example: &&Value| example.as_object().unwrap().keys().collect::<BTreeSet<_>>() == members;
-    assert!(examples.get(&code).is_some_and(|examples| examples.iter().any(|example| same(&example))), "{code}");
+    let same =
+        |example: &&Value| example.as_object().unwrap().keys().collect::<BTreeSet<_>>() == members;
+    assert!(
+        examples.get(&code).is_some_and(|examples| examples.iter().any(|example| same(&example))),
+        "{code}"
+    );
 }
 
 #[test]
@@ -156,7 +170,10 @@ fn a_body_is_described_as_text_too_with_the_codings_that_are_decoded() {
     for path in ["/v1/events/track", "/v1/events/batch"] {
         let operation = &document["paths"][path]["post"];
         let content = operation["requestBody"]["content"].as_object().unwrap();
-        assert_eq!(content["text/plain"]["schema"], content["application/json"]["schema"], "{path}");
+        assert_eq!(
+            content["text/plain"]["schema"], content["application/json"]["schema"],
+            "{path}"
+        );
         for media_type in content.keys() {
             assert!(crate::body::MEDIA_TYPES.contains(&media_type.as_str()), "{media_type}");
         }
@@ -175,7 +192,10 @@ fn every_get_is_described_as_head_too_with_the_same_statuses_and_headers_and_no_
         assert_eq!(item.get("get").is_some(), item.get("head").is_some(), "{item}");
         let Some(head) = item.get("head") else { continue };
         for (status, response) in head["responses"].as_object().unwrap() {
-            assert!(response.get("content").is_none() && response.get("links").is_none(), "{status}");
+            assert!(
+                response.get("content").is_none() && response.get("links").is_none(),
+                "{status}"
+            );
             assert_eq!(response["headers"], item["get"]["responses"][status]["headers"]);
         }
         assert_eq!(head["parameters"], item["get"]["parameters"]);

@@ -50,7 +50,12 @@ pub enum Member<'a> {
 }
 
 impl<'a> Answer<'a> {
-    fn new(status: u16, code: &'static str, title: &'static str, detail: impl Into<Cow<'a, str>>) -> Self {
+    fn new(
+        status: u16,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<Cow<'a, str>>,
+    ) -> Self {
         Self {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             code: Cow::Borrowed(code),
@@ -65,8 +70,13 @@ impl<'a> Answer<'a> {
     fn other(status: StatusCode) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         let letters = title.chars().filter(|char| *char != '\'');
-        let code = letters.map(|char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '_' });
-        Self { status, code: code.collect(), ..Self::new(500, "", title, "The request could not be served.") }
+        let code = letters
+            .map(|char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '_' });
+        Self {
+            status,
+            code: code.collect(),
+            ..Self::new(500, "", title, "The request could not be served.")
+        }
     }
 
     /// The URI that names the code.
@@ -89,7 +99,8 @@ impl<'a> Answer<'a> {
     }
 
     fn retry_after(self, seconds: u64) -> Self {
-        self.with("retry_after_seconds", Member::Number(Some(seconds))).header(header::RETRY_AFTER, seconds.to_string())
+        self.with("retry_after_seconds", Member::Number(Some(seconds)))
+            .header(header::RETRY_AFTER, seconds.to_string())
     }
 }
 
@@ -103,7 +114,9 @@ impl Problem {
                     .number("line", *line)
                     .number("column", *column)
             }
-            Self::BatchEmpty => Answer::new(400, "batch_empty", "Empty batch", "The batch has no events."),
+            Self::BatchEmpty => {
+                Answer::new(400, "batch_empty", "Empty batch", "The batch has no events.")
+            }
             Self::BatchTooLarge { limit, actual } => {
                 let detail = format!("The batch has {actual} events; the limit is {limit}.");
                 Answer::new(400, "batch_too_large", "Batch too large", detail)
@@ -117,7 +130,8 @@ impl Problem {
             }
             Self::InvalidQuery { errors } => {
                 let detail = "Parameters of the query are unknown or wrong; see errors.";
-                Answer::new(400, "invalid_query", "Invalid query", detail).with("errors", Member::Query(errors))
+                Answer::new(400, "invalid_query", "Invalid query", detail)
+                    .with("errors", Member::Query(errors))
             }
             Self::Unauthorized { reason } => {
                 let detail = "This needs a valid API key, such as in the header Authorization: Bearer <key>.";
@@ -130,14 +144,22 @@ impl Problem {
                 Answer::new(403, "insufficient_scope", "Insufficient scope", detail)
                     .with("required", Member::Text(required))
             }
-            Self::TenantSuspended => {
-                Answer::new(403, "tenant_suspended", "Tenant suspended", "The tenant of this API key is suspended.")
+            Self::TenantSuspended => Answer::new(
+                403,
+                "tenant_suspended",
+                "Tenant suspended",
+                "The tenant of this API key is suspended.",
+            ),
+            Self::NotFound => {
+                Answer::new(404, "not_found", "Not found", "There is nothing here by that name.")
             }
-            Self::NotFound => Answer::new(404, "not_found", "Not found", "There is nothing here by that name."),
             Self::MethodNotAllowed { allow } => method_not_allowed(allow),
-            Self::RequestTimeout => {
-                Answer::new(408, "request_timeout", "Request timeout", "The request did not arrive in time.")
-            }
+            Self::RequestTimeout => Answer::new(
+                408,
+                "request_timeout",
+                "Request timeout",
+                "The request did not arrive in time.",
+            ),
             Self::PayloadTooLarge { limit, actual } => payload_too_large(*limit, *actual),
             Self::UnsupportedMediaType { accepted } => {
                 let detail = "The body's Content-Type is not one that is read here; send application/json in UTF-8.";
@@ -146,10 +168,16 @@ impl Problem {
                     .header(header::ACCEPT, accepted.join(", "))
             }
             Self::UnsupportedContentEncoding { accepted } => {
-                let detail = "The body's Content-Encoding is not one of those that are decoded here.";
-                Answer::new(415, "unsupported_content_encoding", "Unsupported content encoding", detail)
-                    .with("accepted", Member::Texts(accepted))
-                    .header(header::ACCEPT_ENCODING, accepted.join(", "))
+                let detail =
+                    "The body's Content-Encoding is not one of those that are decoded here.";
+                Answer::new(
+                    415,
+                    "unsupported_content_encoding",
+                    "Unsupported content encoding",
+                    detail,
+                )
+                .with("accepted", Member::Texts(accepted))
+                .header(header::ACCEPT_ENCODING, accepted.join(", "))
             }
             Self::InvalidEvent(faults) => invalid_event(faults),
             Self::RateLimited { retry_after_seconds } => Answer::new(
@@ -159,7 +187,9 @@ impl Problem {
                 "The tenant is over its rate limit; nothing was stored.",
             )
             .retry_after(*retry_after_seconds),
-            Self::QuotaExceeded { exceeded, retry_after_seconds } => quota_exceeded(*exceeded, *retry_after_seconds),
+            Self::QuotaExceeded { exceeded, retry_after_seconds } => {
+                quota_exceeded(*exceeded, *retry_after_seconds)
+            }
             Self::Internal => Answer::new(
                 500,
                 "internal",
@@ -167,17 +197,25 @@ impl Problem {
                 "The server failed. Tell its operators the request_id: the cause is in the log under it.",
             ),
             Self::Overloaded { retry_after_seconds } => {
-                let detail = "The server has more waiting than it can store in time; nothing was stored.";
-                Answer::new(503, "overloaded", "Overloaded", detail).retry_after(*retry_after_seconds)
+                let detail =
+                    "The server has more waiting than it can store in time; nothing was stored.";
+                Answer::new(503, "overloaded", "Overloaded", detail)
+                    .retry_after(*retry_after_seconds)
             }
             Self::StorageUnavailable { retry_after_seconds } => {
                 let detail = "The database does not answer. Send the request again, with the same event ids.";
-                Answer::new(503, "storage_unavailable", "Storage unavailable", detail).retry_after(*retry_after_seconds)
+                Answer::new(503, "storage_unavailable", "Storage unavailable", detail)
+                    .retry_after(*retry_after_seconds)
             }
             Self::BadRequest { detail } => Answer::new(400, "bad_request", "Bad request", *detail),
             Self::RequestHeaderFieldsTooLarge => {
                 let detail = "The request's line and headers are larger than the server reads.";
-                Answer::new(431, "request_header_fields_too_large", "Request header fields too large", detail)
+                Answer::new(
+                    431,
+                    "request_header_fields_too_large",
+                    "Request header fields too large",
+                    detail,
+                )
             }
             Self::Other(status) => Answer::other(*status),
         }
@@ -186,7 +224,8 @@ impl Problem {
 
 fn method_not_allowed(allow: &str) -> Answer<'_> {
     let detail = format!("This path has only the methods {allow}.");
-    Answer::new(405, "method_not_allowed", "Method not allowed", detail).header(header::ALLOW, allow)
+    Answer::new(405, "method_not_allowed", "Method not allowed", detail)
+        .header(header::ALLOW, allow)
 }
 
 fn payload_too_large(limit: usize, actual: Option<u64>) -> Answer<'static> {
@@ -214,7 +253,9 @@ fn quota_exceeded(exceeded: QuotaExceeded, retry_after_seconds: u64) -> Answer<'
 fn invalid_event(faults: &EventFaults) -> Answer<'_> {
     let (detail, name, json) = match faults {
         EventFaults::Errors(json) => ("The event breaks rules; see errors.", "errors", json),
-        EventFaults::Results(json) => ("Every event of the batch breaks rules; see results.", "results", json),
+        EventFaults::Results(json) => {
+            ("Every event of the batch breaks rules; see results.", "results", json)
+        }
     };
     Answer::new(422, "invalid_event", "Invalid event", detail).with(name, Member::Json(json))
 }

@@ -12,7 +12,8 @@ impl Problem {
     /// A problem for each variant, and for each set of members that a variant may have.
     #[must_use]
     pub(crate) fn catalogue() -> Vec<Self> {
-        let query = QueryError::new("limt", "unknown_parameter", "there is no parameter of this name");
+        let query =
+            QueryError::new("limt", "unknown_parameter", "there is no parameter of this name");
         let (limit, used) = (1_000_000, 999_990);
         let mut problems = vec![
             Self::MalformedJson { line: 1, column: 15, detail: "expected `,` or `}`".to_owned() },
@@ -37,7 +38,11 @@ impl Problem {
             Self::RequestHeaderFieldsTooLarge,
             Self::Other(StatusCode::EXPECTATION_FAILED),
         ];
-        let reasons = [UnauthorizedReason::Missing, UnauthorizedReason::Malformed, UnauthorizedReason::Invalid];
+        let reasons = [
+            UnauthorizedReason::Missing,
+            UnauthorizedReason::Malformed,
+            UnauthorizedReason::Invalid,
+        ];
         problems.extend(reasons.map(|reason| Self::Unauthorized { reason }));
         // The twenty-second of a month, at ten o'clock.
         let month = Timestamp::from_micros(1_795_341_600_000_000).map(Month::of);
@@ -52,8 +57,13 @@ impl Problem {
 
 /// What is wrong with a single event, and with a batch.
 fn faults() -> [Option<EventFaults>; 2] {
-    let fault =
-        |pointer: &str| Fault::new(pointer, FaultCode::Required, "event_name is required for an event of type track");
+    let fault = |pointer: &str| {
+        Fault::new(
+            pointer,
+            FaultCode::Required,
+            "event_name is required for an event of type track",
+        )
+    };
     let result = json!({"index": 0, "event_id": "a", "status": "rejected", "errors": [fault("/events/0/event_name")]});
     [EventFaults::errors(&[fault("/event_name")]).ok(), EventFaults::results(&[result]).ok()]
 }

@@ -198,7 +198,12 @@ impl QueryError {
     #[must_use]
     pub fn new(parameter: &str, code: &'static str, message: impl Into<String>) -> Self {
         let parameter = excerpt(parameter);
-        Self { pointer: pointer_to("", parameter), parameter: parameter.to_owned(), code, message: message.into() }
+        Self {
+            pointer: pointer_to("", parameter),
+            parameter: parameter.to_owned(),
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -212,9 +217,13 @@ impl Problem {
     #[must_use]
     pub fn from_framework(status: StatusCode, allow: Option<&str>) -> Self {
         match status {
-            StatusCode::BAD_REQUEST => Self::BadRequest { detail: "The request could not be understood." },
+            StatusCode::BAD_REQUEST => {
+                Self::BadRequest { detail: "The request could not be understood." }
+            }
             StatusCode::NOT_FOUND => Self::NotFound,
-            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed { allow: allow.unwrap_or_default().to_owned() },
+            StatusCode::METHOD_NOT_ALLOWED => {
+                Self::MethodNotAllowed { allow: allow.unwrap_or_default().to_owned() }
+            }
             StatusCode::REQUEST_TIMEOUT => Self::RequestTimeout,
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::RequestHeaderFieldsTooLarge,
             StatusCode::INTERNAL_SERVER_ERROR => Self::Internal,

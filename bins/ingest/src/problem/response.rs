@@ -49,7 +49,8 @@ impl Problem {
     /// The response to the request of that id.
     #[must_use]
     pub fn response(&self, request_id: &str) -> HttpResponse {
-        let mut response = HttpResponse::new(self.status()).set_body(BoxBody::new(self.to_json(request_id)));
+        let mut response =
+            HttpResponse::new(self.status()).set_body(BoxBody::new(self.to_json(request_id)));
         self.add_headers(response.headers_mut());
         response
     }

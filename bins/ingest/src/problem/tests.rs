@@ -36,7 +36,9 @@ fn table() -> Vec<Row> {
             json!({"actual": "é".repeat(64)}),
         ),
         json(
-            Problem::InvalidQuery { errors: vec![QueryError::new("limt", "unknown_parameter", "no such parameter")] },
+            Problem::InvalidQuery {
+                errors: vec![QueryError::new("limt", "unknown_parameter", "no such parameter")],
+            },
             400,
             "invalid_query",
             json!({"errors": [{"pointer": "/limt", "parameter": "limt", "code": "unknown_parameter", "message": "no such parameter"}]}),
@@ -110,7 +112,12 @@ fn table() -> Vec<Row> {
             retry,
         ),
         json(Problem::BadRequest { detail: "Not HTTP." }, 400, "bad_request", json!({})),
-        json(Problem::RequestHeaderFieldsTooLarge, 431, "request_header_fields_too_large", json!({})),
+        json(
+            Problem::RequestHeaderFieldsTooLarge,
+            431,
+            "request_header_fields_too_large",
+            json!({}),
+        ),
         json(Problem::Other(StatusCode::EXPECTATION_FAILED), 417, "expectation_failed", json!({})),
         json(Problem::Other(StatusCode::IM_A_TEAPOT), 418, "im_a_teapot", json!({})),
     ]
@@ -122,7 +129,8 @@ fn unauthorized(reason: UnauthorizedReason, text: &str) -> Row {
 }
 
 fn quota_exceeded() -> Row {
-    let month = mercurio_domain::limits::Month::of(mercurio_domain::testing::at("2026-11-22T10:00:00Z"));
+    let month =
+        mercurio_domain::limits::Month::of(mercurio_domain::testing::at("2026-11-22T10:00:00Z"));
     let exceeded = QuotaExceeded { limit: 1000, used: 990, month };
     let members = json!({
         "limit": 1000, "actual": 990, "renews_at": "2026-12-01T00:00:00.000000Z", "retry_after_seconds": 7
@@ -196,15 +204,22 @@ async fn every_problem_is_the_json_and_the_headers_of_the_contract() {
         }
         assert_eq!(response.headers().len(), headers.len() + 1, "{code}: {:?}", response.headers());
 
-        let body: Value = serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
+        let body: Value =
+            serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
         let mut body = body.as_object().unwrap().clone();
-        assert_eq!(body.remove("type"), Some(json!(format!("https://mercurio.dev/problems/{code}"))));
+        assert_eq!(
+            body.remove("type"),
+            Some(json!(format!("https://mercurio.dev/problems/{code}")))
+        );
         assert_eq!(body.remove("code"), Some(json!(code)));
         assert_eq!(body.remove("status"), Some(json!(status)), "{code}");
         assert_eq!(body.remove("request_id"), Some(json!("r-1")), "{code}");
         for text in ["title", "detail"] {
             let text = body.remove(text);
-            assert!(text.as_ref().and_then(Value::as_str).is_some_and(|text| text.len() > 3), "{code}: {text:?}");
+            assert!(
+                text.as_ref().and_then(Value::as_str).is_some_and(|text| text.len() > 3),
+                "{code}: {text:?}"
+            );
         }
         assert_eq!(Value::Object(body), members, "{code}");
     }
@@ -215,7 +230,8 @@ async fn the_response_to_an_error_carries_the_id_of_the_request_around_it() {
     let logger = Logger::root(Discard, o!());
     let work = async { Problem::NotFound.error_response() };
     let response = with_request(RequestContext::new("r-2", None), &logger, work).await;
-    let body: Value = serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
+    let body: Value =
+        serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
     assert_eq!(body["request_id"], "r-2");
 }
 

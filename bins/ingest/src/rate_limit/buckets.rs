@@ -50,7 +50,8 @@ impl<C: Clock + Clone> Slot<C> {
     fn new(bucket: Option<Bucket>, clock: &C) -> Self {
         let filled = |bucket: Bucket| {
             let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-            let quota = Quota::per_second(at_least_one(bucket.per_second)).allow_burst(at_least_one(bucket.burst));
+            let quota = Quota::per_second(at_least_one(bucket.per_second))
+                .allow_burst(at_least_one(bucket.burst));
             let limiter = RateLimiter::direct_with_clock(quota, clock.clone()).with_middleware();
             Filled { bucket, limiter, remaining: AtomicU32::new(bucket.burst) }
         };
@@ -79,7 +80,8 @@ impl<C: Clock + Clone> Slot<C> {
             Ok(Err(not_until)) => {
                 let wait = not_until.wait_time_from(clock.now());
                 // What is there is not told, but how long what is missing takes to flow in.
-                let missing = (wait.as_nanos() * u128::from(filled.bucket.per_second)).div_ceil(1_000_000_000);
+                let missing = (wait.as_nanos() * u128::from(filled.bucket.per_second))
+                    .div_ceil(1_000_000_000);
                 let missing = u32::try_from(missing).unwrap_or(u32::MAX);
                 filled.remaining.store(tokens.get().saturating_sub(missing), Ordering::Relaxed);
                 let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -101,7 +103,10 @@ impl<C: Clock + Clone> Slot<C> {
             return 0;
         };
         match filled.limiter.check() {
-            Ok(left) => filled.bucket.burst.saturating_sub(left.remaining_burst_capacity().saturating_add(1)),
+            Ok(left) => filled
+                .bucket
+                .burst
+                .saturating_sub(left.remaining_burst_capacity().saturating_add(1)),
             Err(_) => filled.bucket.burst,
         }
     }

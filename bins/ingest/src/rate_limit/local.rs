@@ -28,7 +28,10 @@ pub(super) struct Tenants<C: Clock + Clone> {
 impl<C: Clock + Clone> LocalBuckets<C> {
     /// Buckets that fill by another clock.
     pub(super) fn with_clock(clock: C) -> Self {
-        Self { clock, tenants: RwLock::new(Tenants { buckets: HashMap::new(), sweep_at: SWEEP_ABOVE }) }
+        Self {
+            clock,
+            tenants: RwLock::new(Tenants { buckets: HashMap::new(), sweep_at: SWEEP_ABOVE }),
+        }
     }
 
     /// Takes one token from the bucket of requests.
@@ -66,13 +69,20 @@ impl<C: Clock + Clone> LocalBuckets<C> {
         if sizes == (None, None) {
             return None;
         }
-        let known = self.tenants.read().unwrap_or_else(PoisonError::into_inner).buckets.get(&tenant_id).cloned();
+        let known = self
+            .tenants
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .buckets
+            .get(&tenant_id)
+            .cloned();
         if let Some(known) = known.filter(|known| known.sizes() == sizes) {
             return Some(known);
         }
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         // Another request may have been faster.
-        if let Some(known) = tenants.buckets.get(&tenant_id).filter(|known| known.sizes() == sizes) {
+        if let Some(known) = tenants.buckets.get(&tenant_id).filter(|known| known.sizes() == sizes)
+        {
             return Some(Arc::clone(known));
         }
         if tenants.buckets.len() >= tenants.sweep_at {

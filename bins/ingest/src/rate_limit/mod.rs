@@ -76,7 +76,11 @@ impl RateLimits {
     #[must_use]
     pub fn new(shared: Option<Arc<SharedBuckets>>) -> Self {
         let clock = DefaultClock::default();
-        Self { whole: LocalBuckets::with_clock(clock.clone()), shares: Shares::with_clock(clock), shared }
+        Self {
+            whole: LocalBuckets::with_clock(clock.clone()),
+            shares: Shares::with_clock(clock),
+            shared,
+        }
     }
 }
 
@@ -103,7 +107,8 @@ impl<C: Clock + Clone> RateLimits<C> {
     pub async fn take_events(&self, tenant_id: TenantId, limits: &Limits, events: usize) -> Answer {
         let events = u32::try_from(events).unwrap_or(u32::MAX);
         let answer = self.whole.take_events(tenant_id, limits, events);
-        let Some(shared) = self.shared.as_ref().filter(|_| answer.1.is_ok() && is_limited(limits)) else {
+        let Some(shared) = self.shared.as_ref().filter(|_| answer.1.is_ok() && is_limited(limits))
+        else {
             return answer;
         };
         match self.ask(shared, tenant_id, limits, [1, events]).await {

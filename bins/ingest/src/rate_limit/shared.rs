@@ -100,11 +100,12 @@ impl SharedBuckets {
             self.fallbacks.fetch_add(1, Ordering::Relaxed);
             return None;
         };
-        let answer = match timeout(self.timeout, script.invoke_async::<Vec<u64>>(&mut connection)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return self.give_up(&chain(&error)),
-            Err(_) => return self.give_up("it did not answer in time"),
-        };
+        let answer =
+            match timeout(self.timeout, script.invoke_async::<Vec<u64>>(&mut connection)).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(error)) => return self.give_up(&chain(&error)),
+                Err(_) => return self.give_up("it did not answer in time"),
+            };
         let mut answer = answer.into_iter();
         let wait_micros = answer.next()?;
         let told = buckets.map(|bucket| {
@@ -126,7 +127,10 @@ impl SharedBuckets {
         self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_connection(&self, connection: Option<MultiplexedConnection>) -> Option<MultiplexedConnection> {
+    fn set_connection(
+        &self,
+        connection: Option<MultiplexedConnection>,
+    ) -> Option<MultiplexedConnection> {
         let mut current = self.connection.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *current, connection)
     }
@@ -151,10 +155,11 @@ impl SharedBuckets {
         let register = Script::new(include_str!("register.lua"));
         let mut told = false;
         while !self.closing.load(Ordering::Relaxed) {
-            let ended = match url.client().get_multiplexed_async_connection_with_config(&config).await {
-                Ok(connection) => self.keep_one(connection, &register, &server_id).await,
-                Err(error) => Ended::NeverServed(error),
-            };
+            let ended =
+                match url.client().get_multiplexed_async_connection_with_config(&config).await {
+                    Ok(connection) => self.keep_one(connection, &register, &server_id).await,
+                    Err(error) => Ended::NeverServed(error),
+                };
             if let Ended::NeverServed(error) = &ended
                 && !told
             {
@@ -168,7 +173,12 @@ impl SharedBuckets {
     }
 
     /// Says that this server is there until nobody answers.
-    async fn keep_one(&self, mut connection: MultiplexedConnection, register: &Script, server_id: &str) -> Ended {
+    async fn keep_one(
+        &self,
+        mut connection: MultiplexedConnection,
+        register: &Script,
+        server_id: &str,
+    ) -> Ended {
         let mut serves = false;
         loop {
             let mut beat = register.prepare_invoke();
@@ -189,8 +199,11 @@ impl SharedBuckets {
             }
             if timeout(HEARTBEAT, self.lost.notified()).await.is_ok() {
                 if self.closing.load(Ordering::Relaxed) {
-                    let gone: Result<(), RedisError> =
-                        redis::cmd("ZREM").arg(SERVERS_KEY).arg(server_id).query_async(&mut connection).await;
+                    let gone: Result<(), RedisError> = redis::cmd("ZREM")
+                        .arg(SERVERS_KEY)
+                        .arg(server_id)
+                        .query_async(&mut connection)
+                        .await;
                     gone.ok();
                 }
                 return Ended::Served;

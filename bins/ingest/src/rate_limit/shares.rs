@@ -85,7 +85,10 @@ fn lifetime(entry: &Entry) -> u64 {
 /// Whether a new ledger would lead to the same.
 fn is_settled<C: Clock>(ledger: &Ledger<C>, now: C::Instant) -> bool {
     let elapsed = now.duration_since(ledger.at).as_u64();
-    ledger.entries.iter().all(|entry| (entry.told.is_none() && entry.alone == 0) || elapsed > lifetime(entry))
+    ledger
+        .entries
+        .iter()
+        .all(|entry| (entry.told.is_none() && entry.alone == 0) || elapsed > lifetime(entry))
 }
 
 fn sizes(limits: &Limits) -> [Option<Bucket>; 2] {
@@ -103,13 +106,18 @@ impl<C: Clock + Clone> Shares<C> {
     pub(super) fn pay(&self, tenant_id: TenantId, limits: &Limits) -> [Debt; 2] {
         self.with(tenant_id, |ledger| {
             let is_alone = ledger.entries.iter().any(|entry| entry.alone > 0);
-            let buckets = is_alone.then(|| self.buckets.buckets(tenant_id, &share(limits, ledger.servers))).flatten();
+            let buckets = is_alone
+                .then(|| self.buckets.buckets(tenant_id, &share(limits, ledger.servers)))
+                .flatten();
             let mut index = 0;
             ledger.entries.each_mut().map(|entry| {
                 let told = entry.told_of(sizes(limits)[index]);
                 let passed = std::mem::take(&mut entry.alone);
-                let missing = |buckets: &Arc<Buckets<C>>| [&buckets.requests, &buckets.events][index].missing();
-                let lacking = if passed > 0 { passed.min(buckets.as_ref().map_or(0, missing)) } else { 0 };
+                let missing = |buckets: &Arc<Buckets<C>>| {
+                    [&buckets.requests, &buckets.events][index].missing()
+                };
+                let lacking =
+                    if passed > 0 { passed.min(buckets.as_ref().map_or(0, missing)) } else { 0 };
                 index += 1;
                 let (full_at, taken) = told.map_or((0, 0), |told| (told.full_at, told.taken));
                 Debt { full_at, taken, passed, lacking }
@@ -137,7 +145,13 @@ impl<C: Clock + Clone> Shares<C> {
     }
 
     /// Takes as many tokens of requests and of events from this server's share, without Redis.
-    pub(super) fn take(&self, tenant_id: TenantId, limits: &Limits, servers: u32, tokens: [u32; 2]) -> Answer {
+    pub(super) fn take(
+        &self,
+        tenant_id: TenantId,
+        limits: &Limits,
+        servers: u32,
+        tokens: [u32; 2],
+    ) -> Answer {
         self.with(tenant_id, |ledger| {
             let share = self.begin(tenant_id, limits, servers, ledger);
             let answer = self.buckets.take_request(tenant_id, &share);
@@ -155,7 +169,12 @@ impl<C: Clock + Clone> Shares<C> {
     }
 
     /// What is left of the shares, without taking anything.
-    pub(super) fn state(&self, tenant_id: TenantId, limits: &Limits, servers: u32) -> RateLimitState {
+    pub(super) fn state(
+        &self,
+        tenant_id: TenantId,
+        limits: &Limits,
+        servers: u32,
+    ) -> RateLimitState {
         self.with(tenant_id, |ledger| {
             let share = self.begin(tenant_id, limits, servers, ledger);
             self.buckets.state(tenant_id, &share)
@@ -164,7 +183,13 @@ impl<C: Clock + Clone> Shares<C> {
 
     /// Lets the shares begin with their part of what was left when Redis was heard of last, and of what has flowed in since. They
     /// stay shares among as many servers until it is heard of again: of another number they would be others, and full.
-    fn begin(&self, tenant_id: TenantId, limits: &Limits, servers: u32, ledger: &mut Ledger<C>) -> Limits {
+    fn begin(
+        &self,
+        tenant_id: TenantId,
+        limits: &Limits,
+        servers: u32,
+        ledger: &mut Ledger<C>,
+    ) -> Limits {
         if !ledger.entries.iter().any(|entry| entry.is_drained) {
             ledger.servers = servers.max(1);
         }
@@ -179,7 +204,8 @@ impl<C: Clock + Clone> Shares<C> {
             entry.is_drained = true;
             let Some(Level { bucket, remaining }) = told.map(|told| told.level) else { continue };
             let flowed_in = since * u128::from(bucket.per_second) / 1_000_000_000;
-            let missing = u128::from(bucket.burst.saturating_sub(remaining)).saturating_sub(flowed_in);
+            let missing =
+                u128::from(bucket.burst.saturating_sub(remaining)).saturating_sub(flowed_in);
             slot.drain(u32::try_from(missing).unwrap_or(u32::MAX) / ledger.servers, clock);
         }
         share
@@ -192,19 +218,26 @@ impl<C: Clock + Clone> Shares<C> {
     }
 
     fn ledger(&self, tenant_id: TenantId) -> Arc<Mutex<Ledger<C>>> {
-        let known = self.ledgers.read().unwrap_or_else(PoisonError::into_inner).by_tenant.get(&tenant_id).cloned();
+        let known = self
+            .ledgers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_tenant
+            .get(&tenant_id)
+            .cloned();
         if let Some(known) = known {
             return known;
         }
         let mut ledgers = self.ledgers.write().unwrap_or_else(PoisonError::into_inner);
         let now = self.buckets.clock.now();
         if ledgers.by_tenant.len() >= ledgers.sweep_at {
-            ledgers
-                .by_tenant
-                .retain(|_, ledger| !is_settled(&ledger.lock().unwrap_or_else(PoisonError::into_inner), now));
+            ledgers.by_tenant.retain(|_, ledger| {
+                !is_settled(&ledger.lock().unwrap_or_else(PoisonError::into_inner), now)
+            });
             ledgers.sweep_at = SWEEP_ABOVE.max(2 * ledgers.by_tenant.len());
         }
-        let new = || Arc::new(Mutex::new(Ledger { at: now, servers: 1, entries: Default::default() }));
+        let new =
+            || Arc::new(Mutex::new(Ledger { at: now, servers: 1, entries: Default::default() }));
         Arc::clone(ledgers.by_tenant.entry(tenant_id).or_insert_with(new))
     }
 }

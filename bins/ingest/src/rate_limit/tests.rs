@@ -115,7 +115,14 @@ const NOTHING: [Debt; 2] = [Debt { full_at: 0, taken: 0, passed: 0, lacking: 0 }
 
 /// What Redis says of a bucket of events.
 fn told(limits: &Limits, remaining: u32, full_at: u64) -> [Option<Told>; 2] {
-    [None, limits.events_bucket().map(|bucket| Told { level: Level { bucket, remaining }, full_at, taken: 50 })]
+    [
+        None,
+        limits.events_bucket().map(|bucket| Told {
+            level: Level { bucket, remaining },
+            full_at,
+            taken: 50,
+        }),
+    ]
 }
 
 /// Takes as many tens of events as there are.
@@ -132,7 +139,11 @@ fn a_share_begins_with_its_part_of_what_was_left_and_what_flowed_in_since() {
     clock.advance(Duration::from_secs(6));
     assert_eq!(take_all(&shares, &limits), 8, "half of 160");
     clock.advance(Duration::from_secs(2));
-    assert_eq!(take_all(&shares, &limits), 1, "half of what flows in, and not of what was left once more");
+    assert_eq!(
+        take_all(&shares, &limits),
+        1,
+        "half of what flows in, and not of what was left once more"
+    );
     // Redis was back in between, and then away again.
     shares.note(TENANT, told(&limits, 400, 9));
     assert_eq!(take_all(&shares, &limits), 0, "what the share gave since is gone");
@@ -168,12 +179,18 @@ fn what_passed_without_redis_is_paid_once_and_owed_again_where_it_was_not_heard(
     assert_eq!(take_all(&shares, &limits), 20);
     let debts = shares.pay(TENANT, &limits);
     assert_eq!(debts[1], Debt { full_at: 7, taken: 50, passed: 200, lacking: 200 });
-    assert_eq!(shares.pay(TENANT, &limits)[1], Debt { full_at: 7, taken: 50, passed: 0, lacking: 0 });
+    assert_eq!(
+        shares.pay(TENANT, &limits)[1],
+        Debt { full_at: 7, taken: 50, passed: 0, lacking: 0 }
+    );
     shares.owe(TENANT, debts);
     clock.advance(Duration::from_secs(20));
     let debts = shares.pay(TENANT, &limits);
     assert_eq!(debts[1].passed, 200);
-    assert!((99..=101).contains(&debts[1].lacking), "the rest has flowed into the share meanwhile: {debts:?}");
+    assert!(
+        (99..=101).contains(&debts[1].lacking),
+        "the rest has flowed into the share meanwhile: {debts:?}"
+    );
     let other = Limits { events_burst: 500, ..limits };
     assert_eq!(shares.pay(TENANT, &other), NOTHING, "of a bucket of another size nothing is known");
 }
@@ -197,7 +214,9 @@ fn ledgers_of_tenants_whose_buckets_are_full_again_are_forgotten_and_others_are_
 #[test]
 fn the_shares_of_all_servers_are_the_limit_and_hold_a_batch() {
     let limits = limits(100, 1_000);
-    for (servers, per_second, burst) in [(1, 100, 1_000), (2, 50, 500), (3, 34, 334), (1_000, 1, 10)] {
+    for (servers, per_second, burst) in
+        [(1, 100, 1_000), (2, 50, 500), (3, 34, 334), (1_000, 1, 10)]
+    {
         let bucket = share(&limits, servers).events_bucket();
         assert_eq!(bucket, Some(Bucket { per_second, burst }), "{servers}");
     }

@@ -6,8 +6,8 @@ use std::io::Read;
 use std::sync::LazyLock;
 
 use actix_web::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ContentType, HeaderMap, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ContentType,
+    HeaderMap, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::web::{self, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -37,9 +37,15 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// Adds the paths.
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
-        .service(web::resource("/openapi.json").route(web::get().to(openapi)).route(web::head().to(openapi)))
+        .service(
+            web::resource("/openapi.json")
+                .route(web::get().to(openapi))
+                .route(web::head().to(openapi)),
+        )
         .service(web::resource("/docs").route(web::get().to(page)).route(web::head().to(page)))
-        .service(web::resource("/docs/{file}").route(web::get().to(file)).route(web::head().to(file)));
+        .service(
+            web::resource("/docs/{file}").route(web::get().to(file)).route(web::head().to(file)),
+        );
 }
 
 /// This document.
@@ -116,7 +122,9 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     values.flat_map(|value| value.split(',')).any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
         let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        let refused = |weight: &str| weight.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0);
+        let refused = |weight: &str| {
+            weight.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0)
+        };
         named && !parts.any(refused)
     })
 }
@@ -129,7 +137,8 @@ mod tests {
     #[test]
     fn gzip_goes_to_whoever_takes_it() {
         let check = |value: &'static str, takes: bool| {
-            let headers = [(ACCEPT_ENCODING, HeaderValue::from_static(value))].into_iter().collect();
+            let headers =
+                [(ACCEPT_ENCODING, HeaderValue::from_static(value))].into_iter().collect();
             assert_eq!(takes_gzip(&headers), takes, "{value}");
         };
         assert!(!takes_gzip(&HeaderMap::new()));

@@ -37,7 +37,9 @@ pub(super) async fn readiness(state: &AppState) -> Result<(), Problem> {
         return Err(Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS });
     }
     if !state.writer.is_available() || !state.database.ping().await.available {
-        return Err(Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS });
+        return Err(Problem::StorageUnavailable {
+            retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS,
+        });
     }
     Ok(())
 }

@@ -63,7 +63,13 @@ async fn quota(state: &AppState, caller: &Caller) -> Result<Option<QuotaAnswer>,
     let used = state.ask(move |store| store.monthly_usage(tenant_id, month)).await?;
     let renews_at = month.renews_at();
     let reset_seconds = seconds_until(renews_at, now);
-    Ok(Some(QuotaAnswer { remaining: limit.saturating_sub(used), used, limit, renews_at, reset_seconds }))
+    Ok(Some(QuotaAnswer {
+        remaining: limit.saturating_sub(used),
+        used,
+        limit,
+        renews_at,
+        reset_seconds,
+    }))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -116,6 +122,10 @@ struct LevelAnswer {
 
 impl LevelAnswer {
     fn of(level: Level) -> Self {
-        Self { remaining: level.remaining, burst: level.bucket.burst, reset_seconds: level.reset_seconds() }
+        Self {
+            remaining: level.remaining,
+            burst: level.bucket.burst,
+            reset_seconds: level.reset_seconds(),
+        }
     }
 }

@@ -40,7 +40,11 @@ async fn read(state: &AppState) -> Reading {
         },
         quotas_used: state.quota_watch.used(&state.store, state.clock.now()).await,
         pools: pools
-            .map(|load| PoolReading { pool: load.pool, busy: load.busy.into(), idle: load.idle.into() })
+            .map(|load| PoolReading {
+                pool: load.pool,
+                busy: load.busy.into(),
+                idle: load.idle.into(),
+            })
             .collect(),
         storage_free_bytes: state.store.free_bytes(),
         key_cache_hits,

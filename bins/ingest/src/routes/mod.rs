@@ -27,16 +27,22 @@ pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
         // `web::resource` and not the macros: those answer 404 where 405 is due.
         config
             .service(
-                web::resource("/health/live").route(web::get().to(health::live)).route(web::head().to(health::live)),
+                web::resource("/health/live")
+                    .route(web::get().to(health::live))
+                    .route(web::head().to(health::live)),
             )
             .service(
-                web::resource("/health/ready").route(web::get().to(health::ready)).route(web::head().to(health::ready)),
+                web::resource("/health/ready")
+                    .route(web::get().to(health::ready))
+                    .route(web::head().to(health::ready)),
             );
         if surface != Surface::Public {
             docs::configure(config);
             config
                 .service(
-                    web::resource("/health").route(web::get().to(health::health)).route(web::head().to(health::health)),
+                    web::resource("/health")
+                        .route(web::get().to(health::health))
+                        .route(web::head().to(health::health)),
                 )
                 .service(
                     web::resource("/metrics")
@@ -54,7 +60,9 @@ pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
                         .route(web::head().to(limits::limits)),
                 )
                 .service(
-                    web::resource("/v1/events").route(web::get().to(read::events)).route(web::head().to(read::events)),
+                    web::resource("/v1/events")
+                        .route(web::get().to(read::events))
+                        .route(web::head().to(read::events)),
                 )
                 .service(
                     web::resource("/v1/events/{event_id}")

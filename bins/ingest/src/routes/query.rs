@@ -69,7 +69,11 @@ pub(super) fn read(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
     if let (Some(from), Some(to)) = (query.from, query.to)
         && from > to
     {
-        errors.push(QueryError::new("from", "invalid_value", format!("from {from} is after to {to}")));
+        errors.push(QueryError::new(
+            "from",
+            "invalid_value",
+            format!("from {from} is after to {to}"),
+        ));
     }
     if errors.is_empty() { Ok(query) } else { Err(errors) }
 }
@@ -88,7 +92,8 @@ fn set(query: &mut EventQuery, name: &str, value: &str) -> Result<(), (&'static 
         "cursor" if value.is_empty() => {}
         "cursor" => {
             let position = Position::from_cursor(value);
-            query.after = Some(position.map_err(|error| ("invalid_value", format!("cursor is {error}")))?);
+            query.after =
+                Some(position.map_err(|error| ("invalid_value", format!("cursor is {error}")))?);
         }
         _ => return Err(("unknown_parameter", "there is no parameter of this name".to_owned())),
     }
@@ -97,10 +102,16 @@ fn set(query: &mut EventQuery, name: &str, value: &str) -> Result<(), (&'static 
 
 fn text(name: &str, value: &str) -> Result<String, (&'static str, String)> {
     if value.is_empty() {
-        return Err(("too_short", format!("{name} is empty; leave it out to read events with any")));
+        return Err((
+            "too_short",
+            format!("{name} is empty; leave it out to read events with any"),
+        ));
     }
     if value.contains('\0') {
-        return Err(("nul_character", format!("{name} has the character U+0000, which no event has")));
+        return Err((
+            "nul_character",
+            format!("{name} has the character U+0000, which no event has"),
+        ));
     }
     Ok(value.to_owned())
 }
@@ -119,7 +130,9 @@ fn time(name: &str, value: &str) -> Result<Timestamp, (&'static str, String)> {
 
 fn limit(value: &str) -> Result<usize, (&'static str, String)> {
     let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE_EVENTS).contains(limit));
-    limit.ok_or_else(|| ("invalid_value", format!("limit must be a number from 1 to {MAX_PAGE_EVENTS}")))
+    limit.ok_or_else(|| {
+        ("invalid_value", format!("limit must be a number from 1 to {MAX_PAGE_EVENTS}"))
+    })
 }
 
 #[cfg(test)]
@@ -128,7 +141,8 @@ mod tests {
 
     fn check(query_string: &str, expected: &[(&str, &str)]) {
         let errors = read(query_string).err().unwrap_or_default();
-        let told: Vec<_> = errors.iter().map(|error| (error.parameter.as_str(), error.code)).collect();
+        let told: Vec<_> =
+            errors.iter().map(|error| (error.parameter.as_str(), error.code)).collect();
         assert_eq!(told, expected, "{query_string}");
     }
 
@@ -151,7 +165,11 @@ mod tests {
         assert_eq!(told.len(), 9);
         for parameter in &told {
             let errors = read(&format!("{}=", parameter.name)).err().unwrap_or_default();
-            assert!(errors.iter().all(|error| error.code != "unknown_parameter"), "{}", parameter.name);
+            assert!(
+                errors.iter().all(|error| error.code != "unknown_parameter"),
+                "{}",
+                parameter.name
+            );
         }
         let limit = told.iter().find(|parameter| parameter.name == "limit").unwrap();
         let limit = serde_json::to_value(limit).unwrap();
@@ -162,14 +180,23 @@ mod tests {
     #[test]
     fn every_fault_is_told_at_once() {
         check("limit=0", &[("limit", "invalid_value")]);
-        check("limit=1001&limit=5", &[("limit", "invalid_value"), ("limit", "duplicate_parameter")]);
+        check(
+            "limit=1001&limit=5",
+            &[("limit", "invalid_value"), ("limit", "duplicate_parameter")],
+        );
         check("limit=-1&type=Track", &[("limit", "invalid_value"), ("type", "invalid_value")]);
-        check("from=2026-01-01&to=x", &[("from", "invalid_timestamp"), ("to", "invalid_timestamp")]);
+        check(
+            "from=2026-01-01&to=x",
+            &[("from", "invalid_timestamp"), ("to", "invalid_timestamp")],
+        );
         check("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", &[("from", "invalid_value")]);
         check("auth=mk_a_b", &[("auth", "unknown_parameter")]);
         check("cursor=abc&user_id=", &[("cursor", "invalid_value"), ("user_id", "too_short")]);
         check("user_id=%00", &[("user_id", "nul_character")]);
         check("&user_id=%ff&&limit=0", &[("user_id", "invalid_value"), ("limit", "invalid_value")]);
-        check("user_id=%C3&session_id=%A9", &[("user_id", "invalid_value"), ("session_id", "invalid_value")]);
+        check(
+            "user_id=%C3&session_id=%A9",
+            &[("user_id", "invalid_value"), ("session_id", "invalid_value")],
+        );
     }
 }

@@ -28,7 +28,8 @@ use crate::state::AppState;
     responses((status = 200, description = "The event.", body = StoredEvent, example = json!(examples::stored_event()))),
 )]
 pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let owner = authenticate(&state, &request, Some(Scope::EventsRead), KeyPlaces::Headers).await?.owner;
+    let owner =
+        authenticate(&state, &request, Some(Scope::EventsRead), KeyPlaces::Headers).await?.owner;
     // From the path as sent: the framework leaves some escapes in place, and an id may have any character.
     let escaped = request.uri().path().rsplit('/').next().unwrap_or_default();
     let Ok(event_id) = percent_decode_str(escaped).decode_utf8() else {
@@ -54,8 +55,10 @@ pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpRe
     responses((status = 200, description = "The page.", body = PageAnswer, example = json!(examples::page()))),
 )]
 pub async fn events(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let owner = authenticate(&state, &request, Some(Scope::EventsRead), KeyPlaces::Headers).await?.owner;
-    let query = query::read(request.query_string()).map_err(|errors| Problem::InvalidQuery { errors })?;
+    let owner =
+        authenticate(&state, &request, Some(Scope::EventsRead), KeyPlaces::Headers).await?.owner;
+    let query =
+        query::read(request.query_string()).map_err(|errors| Problem::InvalidQuery { errors })?;
     let page = state.ask(move |store| store.events(owner, &query)).await?;
     let next_cursor = page.next.map(Position::to_cursor);
     Ok(HttpResponse::Ok().json(PageAnswer { events: page.events, next_cursor }))

@@ -51,14 +51,19 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
     )),
     responses((status = 200, description = "The event is stored.", body = TrackAnswer, example = json!(examples::track_answer()))),
 )]
-pub async fn track(state: Data<AppState>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+pub async fn track(
+    state: Data<AppState>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
     let received_at = state.clock.now();
     let caller = admit(&state, &request).await?;
     let headers = WriteHeaders::read(&request)?;
     let body = read_body(&state, &request, &caller, payload).await?;
     let source = parse::source(&body).map_err(parse_problem)?;
     let envelope = parse::single(source.as_bytes()).map_err(parse_problem)?;
-    let verdicts = store(&state, &request, &caller, received_at, &headers, &source, envelope).await?;
+    let verdicts =
+        store(&state, &request, &caller, received_at, &headers, &source, envelope).await?;
     match verdicts.first() {
         Some(Verdict::Stored(event_id, outcome)) => Ok(HttpResponse::Ok().json(TrackAnswer {
             event_id: event_id.as_str(),
@@ -85,15 +90,24 @@ pub async fn track(state: Data<AppState>, request: HttpRequest, payload: Payload
     request_body(content = Batch, examples(("batch" = (summary = "Two events", value = json!(examples::batch()))))),
     responses((status = 200, description = "At least one event is stored.", body = BatchAnswer, example = json!(examples::batch_answer()))),
 )]
-pub async fn batch(state: Data<AppState>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+pub async fn batch(
+    state: Data<AppState>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
     let received_at = state.clock.now();
     let caller = admit(&state, &request).await?;
     let headers = WriteHeaders::read(&request)?;
     let body = read_body(&state, &request, &caller, payload).await?;
     let source = parse::source(&body).map_err(parse_problem)?;
     let envelope = parse::batch(source.as_bytes(), &caller.limits).map_err(parse_problem)?;
-    let verdicts = store(&state, &request, &caller, received_at, &headers, &source, envelope).await?;
-    let results: Vec<_> = verdicts.iter().enumerate().map(|(index, verdict)| EventResult::of(index, verdict)).collect();
+    let verdicts =
+        store(&state, &request, &caller, received_at, &headers, &source, envelope).await?;
+    let results: Vec<_> = verdicts
+        .iter()
+        .enumerate()
+        .map(|(index, verdict)| EventResult::of(index, verdict))
+        .collect();
     let counts = counts_of(&verdicts);
     if counts.rejected == counts.total() {
         return Err(invalid(EventFaults::results(&results)));
@@ -111,7 +125,8 @@ pub async fn batch(state: Data<AppState>, request: HttpRequest, payload: Payload
 
 /// Finds out who is calling, and whether they may send another request.
 async fn admit(state: &AppState, request: &HttpRequest) -> Result<Caller, Problem> {
-    let caller = authenticate(state, request, Some(Scope::EventsWrite), KeyPlaces::HeadersAndQuery).await?;
+    let caller =
+        authenticate(state, request, Some(Scope::EventsWrite), KeyPlaces::HeadersAndQuery).await?;
     state.quota_watch.note(caller.owner.tenant_id, caller.limits.monthly_events);
     let taken = state.rate_limits.take_request(caller.owner.tenant_id, &caller.limits);
     admitted(state, request, "requests", taken)?;
@@ -159,10 +174,12 @@ async fn store(
     let mut sifted = sift(envelope.items, &reception, ids);
     RequestFacts::end_stage(request, Stage::Parse);
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
-    let enrichment = state.enricher.request(&Edge { client_ip: client_ip(state, request), user_agent });
+    let enrichment =
+        state.enricher.request(&Edge { client_ip: client_ip(state, request), user_agent });
     let events = sifted.take_events().into_iter().map(|event| enrichment.enrich(event)).collect();
     RequestFacts::end_stage(request, Stage::Enrich);
-    let submission = Submission { owner, received_at, monthly_events: limits.monthly_events, events };
+    let submission =
+        Submission { owner, received_at, monthly_events: limits.monthly_events, events };
     let outcomes = submit(state, request, submission).await?;
     let verdicts = sifted.verdicts(&outcomes);
     count_rejections(state, owner.tenant_id, &verdicts);
@@ -176,14 +193,21 @@ async fn read_body(
     caller: &Caller,
     payload: Payload,
 ) -> Result<actix_web::web::Bytes, Problem> {
-    let limits = body::BodyLimits { max_bytes: caller.limits.max_body_bytes, timeout: state.settings.request_timeout };
+    let limits = body::BodyLimits {
+        max_bytes: caller.limits.max_body_bytes,
+        timeout: state.settings.request_timeout,
+    };
     let body = body::read(request, payload, limits, &state.metrics).await;
     RequestFacts::end_stage(request, Stage::Receive);
     body
 }
 
 /// Waits for the commit, and notes how long the queue and the transaction took.
-async fn submit(state: &AppState, request: &HttpRequest, submission: Submission) -> Result<Vec<Outcome>, Problem> {
+async fn submit(
+    state: &AppState,
+    request: &HttpRequest,
+    submission: Submission,
+) -> Result<Vec<Outcome>, Problem> {
     let (start, queued) = (Instant::now(), QueueTime::default());
     let outcomes = state.submit(submission, &queued).await;
     let end = Instant::now();
@@ -223,7 +247,10 @@ struct WriteHeaderParameters {
 /// A coding of a body.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "the document alone reads it; a test holds it against what is decoded")]
+#[expect(
+    dead_code,
+    reason = "the document alone reads it; a test holds it against what is decoded"
+)]
 enum ContentCoding {
     Gzip,
     Br,
@@ -241,7 +268,10 @@ struct WriteHeaders {
 
 impl WriteHeaders {
     fn read(request: &HttpRequest) -> Result<Self, Problem> {
-        Ok(Self { schema_version: schema_version(request)?, idempotency_key: idempotency_key(request)? })
+        Ok(Self {
+            schema_version: schema_version(request)?,
+            idempotency_key: idempotency_key(request)?,
+        })
     }
 }
 
@@ -262,7 +292,9 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let refused = Problem::BadRequest { detail: "Idempotency-Key must be one text of 1 to 255 characters in UTF-8." };
+    let refused = Problem::BadRequest {
+        detail: "Idempotency-Key must be one text of 1 to 255 characters in UTF-8.",
+    };
     let (Ok(text), None) = (std::str::from_utf8(value.as_bytes()), values.next()) else {
         return Err(refused);
     };
@@ -276,7 +308,9 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
 
 fn parse_problem(error: ParseError) -> Problem {
     match error {
-        ParseError::Malformed { line, column, message } => Problem::MalformedJson { line, column, detail: message },
+        ParseError::Malformed { line, column, message } => {
+            Problem::MalformedJson { line, column, detail: message }
+        }
         ParseError::BatchEmpty => Problem::BatchEmpty,
         ParseError::BatchTooLarge { limit, actual } => Problem::BatchTooLarge { limit, actual },
         ParseError::Shape(faults) => invalid(EventFaults::errors(&faults)),

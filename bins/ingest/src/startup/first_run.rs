@@ -16,7 +16,10 @@ use super::{StartError, reachable};
 ///
 /// # Errors
 /// Where the store or the operating system's generator fails.
-pub(super) fn provision_if_empty(store: &dyn Store, now: Timestamp) -> Result<Option<SecretKey>, StartError> {
+pub(super) fn provision_if_empty(
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Option<SecretKey>, StartError> {
     if store.backend() != Backend::Sqlite || store.has_tenants()? {
         return Ok(None);
     }
@@ -45,7 +48,12 @@ pub(super) fn provision_if_empty(store: &dyn Store, now: Timestamp) -> Result<Op
 ///
 /// # Errors
 /// Where nobody can be told.
-pub(super) fn greet(out: &mut impl Write, key: &SecretKey, addr: SocketAddr, terminal: bool) -> std::io::Result<()> {
+pub(super) fn greet(
+    out: &mut impl Write,
+    key: &SecretKey,
+    addr: SocketAddr,
+    terminal: bool,
+) -> std::io::Result<()> {
     let base = format!("http://{}", reachable(addr));
     let key = key.expose();
     writeln!(

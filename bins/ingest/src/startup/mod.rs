@@ -23,8 +23,8 @@ use mercurio_enrichment::{Enricher, EnricherOptions, GeoDatabase};
 use mercurio_observability::logger::LogGuard;
 use mercurio_observability::metrics::MetricSettings;
 use mercurio_observability::{
-    LogFormat, LogOutput, LogSettings, Metrics, TraceError, TraceSettings, Traces, chain, context, keys, log_bridge,
-    logger, panic_hook,
+    LogFormat, LogOutput, LogSettings, Metrics, TraceError, TraceSettings, Traces, chain, context,
+    keys, log_bridge, logger, panic_hook,
 };
 use mercurio_pipeline::Writer;
 use mercurio_storage::StoreOptions;
@@ -82,7 +82,9 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The grace was over before everything was finished.
-    #[error("stopped before everything was finished: some requests got no answer and may be repeated")]
+    #[error(
+        "stopped before everything was finished: some requests got no answer and may be repeated"
+    )]
     GraceOver,
 }
 
@@ -110,12 +112,14 @@ impl StartError {
 /// Why it did not start, or did not end as it should.
 pub fn run(config: Config) -> Result<(), StartError> {
     let terminal = std::io::stdout().is_terminal();
-    let format = config.log_format.unwrap_or(if terminal { LogFormat::Terminal } else { LogFormat::Json });
+    let format =
+        config.log_format.unwrap_or(if terminal { LogFormat::Terminal } else { LogFormat::Json });
     let (log, guard) = logger::build(LogSettings::new(format, config.log_level), LogOutput::Stdout);
     context::set_root(log.clone());
     log_bridge::install(log.clone()).ok();
     panic_hook::install(log.clone());
-    let result = actix_web::rt::System::new().block_on(serve(config, log.clone(), &guard, terminal));
+    let result =
+        actix_web::rt::System::new().block_on(serve(config, log.clone(), &guard, terminal));
     if let Err(error) = &result {
         slog::error!(log, "the server stops"; keys::ERROR => chain(error));
     }
@@ -124,7 +128,12 @@ pub fn run(config: Config) -> Result<(), StartError> {
     result
 }
 
-async fn serve(config: Config, log: Logger, guard: &LogGuard, terminal: bool) -> Result<(), StartError> {
+async fn serve(
+    config: Config,
+    log: Logger,
+    guard: &LogGuard,
+    terminal: bool,
+) -> Result<(), StartError> {
     // Before anything is promised: from here on a signal to stop is heard.
     let mut stop = Stop::listen()?;
     signals::follow(guard.level(), log.clone())?;
@@ -138,14 +147,22 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard, terminal: bool) ->
     });
     metrics.watch_log(guard.dropped_lines());
     let observer = Arc::new(LogObserver::new(log.clone(), Arc::clone(&metrics)));
-    let writer = Writer::start(Arc::clone(&store) as Arc<_>, &config.writer, observer)
-        .map_err(|source| StartError::Io { what: "the writer's threads can't be started".to_owned(), source })?;
-    let enricher = Enricher::new(EnricherOptions { client_ip: config.client_ip, geo: open_geo(&config)? });
+    let writer = Writer::start(Arc::clone(&store) as Arc<_>, &config.writer, observer).map_err(
+        |source| StartError::Io {
+            what: "the writer's threads can't be started".to_owned(),
+            source,
+        },
+    )?;
+    let enricher =
+        Enricher::new(EnricherOptions { client_ip: config.client_ip, geo: open_geo(&config)? });
     let keys = KeyCache::new(Arc::clone(&store), config.key_cache);
     let key_uses = Arc::new(KeyUses::default());
-    let watch = CatalogWatch::start(Arc::clone(&store), keys.clone(), Arc::clone(&key_uses), log.clone()).map_err(
-        |source| StartError::Io { what: "the thread that watches the catalogue can't be started".to_owned(), source },
-    )?;
+    let watch =
+        CatalogWatch::start(Arc::clone(&store), keys.clone(), Arc::clone(&key_uses), log.clone())
+            .map_err(|source| StartError::Io {
+            what: "the thread that watches the catalogue can't be started".to_owned(),
+            source,
+        })?;
     let removed = Arc::new(RetentionCounts::default());
     let retention = start_retention(&store, &config, Arc::clone(&removed), &log)?;
     let shared = config.redis_url.clone().map(|url| share_limits(url, &config, &log));
@@ -209,9 +226,17 @@ fn start_retention(
     counts: Arc<RetentionCounts>,
     log: &Logger,
 ) -> Result<Retention, StartError> {
-    Retention::start(Arc::clone(store), Arc::new(SystemClock), config.settings.limits, counts, log.clone()).map_err(
-        |source| StartError::Io { what: "the thread that removes old events can't be started".to_owned(), source },
+    Retention::start(
+        Arc::clone(store),
+        Arc::new(SystemClock),
+        config.settings.limits,
+        counts,
+        log.clone(),
     )
+    .map_err(|source| StartError::Io {
+        what: "the thread that removes old events can't be started".to_owned(),
+        source,
+    })
 }
 
 /// Starts the task that reaches Redis.
@@ -227,7 +252,8 @@ fn open_store(config: &Config, log: &Logger) -> Result<(Arc<dyn Store>, SchemaSt
     let store = mercurio_storage::open(&config.database_url, &StoreOptions::default())?;
     // SQLite belongs to this process; PostgreSQL may serve others, and is changed only by leave.
     if store.backend() == Backend::Sqlite || config.auto_migrate {
-        let mut tell = |wait: &LockWait| warn!(log, "a migration waits"; keys::ERROR => wait.to_string());
+        let mut tell =
+            |wait: &LockWait| warn!(log, "a migration waits"; keys::ERROR => wait.to_string());
         for migration in store.migrate_telling(&mut tell)? {
             info!(log, "migrated the database"; keys::MIGRATION => migration);
         }
@@ -255,28 +281,36 @@ fn open_geo(config: &Config) -> Result<Option<GeoDatabase>, StartError> {
         return Ok(None);
     };
     let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| StartError::GeoIp(format!("{shown}: {error}")))?;
-    GeoDatabase::from_bytes(bytes).map(Some).map_err(|error| StartError::GeoIp(format!("{shown}: {}", chain(&error))))
+    let bytes =
+        std::fs::read(path).map_err(|error| StartError::GeoIp(format!("{shown}: {error}")))?;
+    GeoDatabase::from_bytes(bytes)
+        .map(Some)
+        .map_err(|error| StartError::GeoIp(format!("{shown}: {}", chain(&error))))
 }
 
 /// Listens at every address, and returns where, the one for clients first.
-fn listen(config: &Config, state: &Data<AppState>, log: &Logger) -> Result<(Servers, Vec<SocketAddr>), StartError> {
+fn listen(
+    config: &Config,
+    state: &Data<AppState>,
+    log: &Logger,
+) -> Result<(Servers, Vec<SocketAddr>), StartError> {
     let mut surfaces = vec![(config.addr, Surface::Whole)];
     if let Some(management) = config.management_addr {
         surfaces = vec![(config.addr, Surface::Public), (management, Surface::Management)];
     }
     let mut options = Options { shutdown_timeout: config.shutdown_grace, ..Options::default() };
     // Nothing that the settings allow a request to take is cut off.
-    let longest = config.settings.request_timeout + config.settings.commit_timeout + options.keep_alive;
+    let longest =
+        config.settings.request_timeout + config.settings.commit_timeout + options.keep_alive;
     options.answer_timeout = options.answer_timeout.max(longest);
     options.workers = config.workers.unwrap_or(options.workers);
     let (mut servers, mut addrs) = (Servers::default(), Vec::new());
     for (addr, surface) in surfaces {
         let (app_state, app_log) = (state.clone(), log.clone());
         let app = move || app(app_state.clone(), app_log.clone(), surface);
-        let bound = servers
-            .start(addr, options.clone(), Arc::clone(&state.metrics), app)
-            .map_err(|source| StartError::Io { what: format!("{addr} can't be listened to"), source })?;
+        let bound = servers.start(addr, options.clone(), Arc::clone(&state.metrics), app).map_err(
+            |source| StartError::Io { what: format!("{addr} can't be listened to"), source },
+        )?;
         addrs.push(bound);
     }
     Ok((servers, addrs))

@@ -49,7 +49,8 @@ fn ask(addr: SocketAddr) -> std::io::Result<String> {
     let deadline = Instant::now() + PATIENCE;
     let mut stream = TcpStream::connect_timeout(&addr, PATIENCE)?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let request = format!("GET /health/ready HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("GET /health/ready HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let (mut line, mut filled) = ([0; STATUS_LINE_BYTES], 0);
     while filled < line.len() {

@@ -7,7 +7,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::StartError;
 
 fn listen(kind: SignalKind) -> Result<Signal, StartError> {
-    signal(kind).map_err(|source| StartError::Io { what: "signals can't be listened to".to_owned(), source })
+    signal(kind).map_err(|source| StartError::Io {
+        what: "signals can't be listened to".to_owned(),
+        source,
+    })
 }
 
 /// The signals by which a process is told to stop.
@@ -18,7 +21,10 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) fn listen() -> Result<Self, StartError> {
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
 
     /// Waits for one; `true` for SIGTERM, by which a supervisor asks, `false` for Ctrl-C.

@@ -51,13 +51,16 @@ impl Shared {
     fn response(&self, bare: &BareHead<'_>) -> Vec<u8> {
         let request_id = self.ids.next_uuid().to_string();
         let problem = match bare.status {
-            StatusCode::BAD_REQUEST => Problem::BadRequest { detail: "The request is not sound HTTP/1.1." },
+            StatusCode::BAD_REQUEST => {
+                Problem::BadRequest { detail: "The request is not sound HTTP/1.1." }
+            }
             status => Problem::from_framework(status, None),
         };
         let body = problem.to_json(&request_id);
         // What came in has no time of its own: it is refused as soon as it is read.
         self.metrics.record_request("?", None, bare.status.as_u16(), Duration::ZERO);
-        let line = RequestLine { method: "?", status: bare.status.as_u16(), ..RequestLine::default() };
+        let line =
+            RequestLine { method: "?", status: bare.status.as_u16(), ..RequestLine::default() };
         line.log(&RequestContext::new(&*request_id, None).logger(&context::current()));
         format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\n\
@@ -88,7 +91,8 @@ impl<'a> BareHead<'a> {
         let tail_start = written.len().saturating_sub(MAX_HEAD_BYTES);
         let in_tail = written[tail_start..].windows(7).rposition(|window| window == b"HTTP/1.")?;
         let start = tail_start + in_tail;
-        let mut lines = std::str::from_utf8(&written[start..]).ok()?.strip_suffix("\r\n\r\n")?.split("\r\n");
+        let mut lines =
+            std::str::from_utf8(&written[start..]).ok()?.strip_suffix("\r\n\r\n")?.split("\r\n");
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let status = StatusCode::from_u16(status).ok().filter(|status| status.as_u16() >= 400)?;
         let (mut empty, mut date) = (false, None);
@@ -149,7 +153,11 @@ impl Connection {
         Poll::Pending
     }
 
-    fn poll_write_through(&mut self, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write_through(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.io).poll_write(cx, buffer));
         self.answered = Instant::now();
         Poll::Ready(written)
@@ -167,7 +175,8 @@ impl Connection {
                 }
                 State::Refusing { .. } => {
                     ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-                    self.state = State::Lingering { until: Box::pin(sleep(self.shared.linger)), read: 0 };
+                    self.state =
+                        State::Lingering { until: Box::pin(sleep(self.shared.linger)), read: 0 };
                 }
                 State::Lingering { until, read } => {
                     let mut buffer = [0; 4096];
@@ -189,20 +198,32 @@ impl Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.io).poll_read(cx, buffer) {
-            Poll::Pending if self.poll_stuck(cx).is_ready() => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending if self.poll_stuck(cx).is_ready() => {
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
             read => read,
         }
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if matches!(self.state, State::Passing) {
             match BareHead::find(buffer) {
                 None => return self.poll_write_through(cx, buffer),
-                Some(head) if head.start > 0 => return self.poll_write_through(cx, &buffer[..head.start]),
+                Some(head) if head.start > 0 => {
+                    return self.poll_write_through(cx, &buffer[..head.start]);
+                }
                 Some(head) => {
                     let response = self.shared.response(&head);
                     self.state = State::Refusing { response, written: 0 };
@@ -233,13 +254,19 @@ mod tests {
     #[test]
     fn only_a_bare_head_at_the_end_of_a_write_is_found() {
         let check = |written: &str, expected: Option<(usize, u16)>| {
-            let found = BareHead::find(written.as_bytes()).map(|head| (head.start, head.status.as_u16()));
+            let found =
+                BareHead::find(written.as_bytes()).map(|head| (head.start, head.status.as_u16()));
             assert_eq!(found, expected, "{written:?}");
         };
         let date = "date: Sun, 22 Nov 2026 10:00:00 GMT";
-        let bare = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n{date}\r\n\r\n");
+        let bare = format!(
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n{date}\r\n\r\n"
+        );
         check(&bare, Some((0, 400)));
-        check(&bare.replace("400 Bad Request", "431 Request Header Fields Too Large"), Some((0, 431)));
+        check(
+            &bare.replace("400 Bad Request", "431 Request Header Fields Too Large"),
+            Some((0, 431)),
+        );
         check(&bare.replace("HTTP/1.1", "HTTP/1.0"), Some((0, 400)));
         let before = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-request-id: a\r\n\r\n{}";
         check(&format!("{before}{bare}"), Some((before.len(), 400)));

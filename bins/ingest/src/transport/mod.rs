@@ -11,7 +11,9 @@ mod tests;
 
 use crate::clock::UuidV7Ids;
 use actix_http::{HttpService, Protocol, Request, Response};
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+};
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServerHandle, Service};
 use actix_web::rt::net::TcpStream;
@@ -109,7 +111,8 @@ impl Servers {
             .listen(format!("http-{addr}"), listener, move || {
                 let stopping = stopping.clone();
                 let shared = shared.clone();
-                let app = app().into_factory().map_err(|error: S::Error| error.into().error_response());
+                let app =
+                    app().into_factory().map_err(|error: S::Error| error.into().error_response());
                 let http = HttpService::build()
                     .graceful_shutdown_signal(move || {
                         let stopping = stopping.clone();
@@ -141,7 +144,8 @@ impl Servers {
     /// over.
     pub async fn stop(self) {
         // The first to be polled stops accepting, so does the last: none waits for another.
-        let stopping: Vec<_> = self.handles.iter().map(|handle| tokio::spawn(handle.stop(true))).collect();
+        let stopping: Vec<_> =
+            self.handles.iter().map(|handle| tokio::spawn(handle.stop(true))).collect();
         for stopped in stopping {
             // The task does nothing that could panic, and nobody cancels it.
             let _ = stopped.await;

@@ -42,7 +42,8 @@ fn start(options: Options) -> Running {
     let counted = Arc::clone(&metrics);
     let mut servers = Servers::default();
     let app = move || {
-        let edge = Edge::new(Logger::root(Discard, o!()), Arc::clone(&counted), Arc::new(UuidV7Ids));
+        let edge =
+            Edge::new(Logger::root(Discard, o!()), Arc::clone(&counted), Arc::new(UuidV7Ids));
         let ok = || async { HttpResponse::Ok().body("fine") };
         App::new()
             .service(web::resource("/ok").route(web::get().to(ok)).route(web::head().to(ok)))
@@ -52,7 +53,8 @@ fn start(options: Options) -> Running {
             .route("/panics", web::get().to(panics))
             .wrap(edge)
     };
-    let addr = servers.start("127.0.0.1:0".parse().unwrap(), options, Arc::clone(&metrics), app).unwrap();
+    let addr =
+        servers.start("127.0.0.1:0".parse().unwrap(), options, Arc::clone(&metrics), app).unwrap();
     Running { addr, servers, metrics }
 }
 
@@ -82,7 +84,8 @@ fn take_answer(bytes: &mut Vec<u8>, head: bool) -> Option<Answer> {
     let text = std::str::from_utf8(&bytes[..end]).unwrap();
     let status: u16 = text.split(' ').nth(1).unwrap().parse().unwrap();
     let lines = text.lines().skip(1).filter_map(|line| line.split_once(": "));
-    let headers: HashMap<String, String> = lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let headers: HashMap<String, String> =
+        lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     let length = if head { 0 } else { length };
     let body = bytes.get(end..end + length)?.to_vec();
@@ -169,7 +172,11 @@ async fn what_is_refused_below_the_app_is_a_problem() {
     let printed = server.metrics.render(&Reading::default());
     let counted: u64 = printed
         .lines()
-        .filter(|line| line.starts_with("mercurio_http_requests_total{method=\"other\",route=\"none\",status=\"4"))
+        .filter(|line| {
+            line.starts_with(
+                "mercurio_http_requests_total{method=\"other\",route=\"none\",status=\"4",
+            )
+        })
         .filter_map(|line| line.split(' ').nth(1)?.parse::<u64>().ok())
         .sum();
     assert_eq!(counted, 5, "{printed}");
@@ -194,7 +201,8 @@ async fn a_later_head_that_never_ends_does_not_hold_its_connection() {
         head_timeout: Duration::from_secs(60),
         ..quick()
     });
-    let answers = exchange(server.addr, [get("/ok"), "GET / HTTP/1.1\r\nHost:".to_owned()].concat()).await;
+    let answers =
+        exchange(server.addr, [get("/ok"), "GET / HTTP/1.1\r\nHost:".to_owned()].concat()).await;
     assert_eq!(statuses(&answers), [200]);
     server.servers.stop().await;
 }
@@ -202,7 +210,9 @@ async fn a_later_head_that_never_ends_does_not_hold_its_connection() {
 #[tokio::test]
 async fn answers_before_a_refusal_in_the_same_pipeline_are_untouched() {
     let server = start(quick());
-    let request = [get("/ok"), get("/nowhere"), get("/empty"), get("/ok"), "garbage\r\n\r\n".to_owned()].concat();
+    let request =
+        [get("/ok"), get("/nowhere"), get("/empty"), get("/ok"), "garbage\r\n\r\n".to_owned()]
+            .concat();
     let answers = exchange(server.addr, request).await;
     assert_eq!(statuses(&answers), [200, 404, 204, 200, 400]);
     assert_eq!((&*answers[0].body, &*answers[3].body), (&b"fine"[..], &b"fine"[..]));
@@ -215,7 +225,14 @@ async fn answers_before_a_refusal_in_the_same_pipeline_are_untouched() {
 async fn large_answers_and_head_and_panics_go_over_one_connection() {
     let server = start(quick());
     let head = |path| format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-    let requests = vec![get("/large"), head("/ok"), get("/panics"), head("/nowhere"), get("/large"), get("/ok")];
+    let requests = vec![
+        get("/large"),
+        head("/ok"),
+        get("/panics"),
+        head("/nowhere"),
+        get("/large"),
+        get("/ok"),
+    ];
     let answers = converse(server.addr, requests).await;
     assert_eq!(statuses(&answers), [200, 200, 500, 404, 200, 200]);
     for large in [&answers[0].body, &answers[4].body] {
@@ -233,7 +250,10 @@ async fn a_client_that_sends_first_and_reads_later_gets_to_know_why_its_body_was
     let mebibyte = "x".repeat(1024 * 1024);
     let large = "x".repeat(16 * 1024 * 1024);
     let post = |path: &str, body: &str, connection: &str| {
-        format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n{connection}\r\n{body}", body.len())
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n{connection}\r\n{body}",
+            body.len()
+        )
     };
     let chunked = format!(
         "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100000\r\n{mebibyte}\r\n0\r\n\r\n"
@@ -262,7 +282,8 @@ async fn a_client_that_sends_first_and_reads_later_gets_to_know_why_its_body_was
 #[tokio::test]
 async fn a_body_whose_chunks_are_damaged_is_a_problem() {
     let server = start(quick());
-    let request = "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n";
+    let request =
+        "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n";
     let answers = exchange(server.addr, request).await;
     assert!(!answers.is_empty());
     for answer in answers {

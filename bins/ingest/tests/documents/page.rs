@@ -75,7 +75,8 @@ pub(crate) fn blocks(text: &str) -> Vec<Block> {
             (Some(_), Some(_)) => match fence.take() {
                 Some(("sh", text)) => blocks.push(Block { text, answer: None }),
                 Some(("json", body)) => {
-                    let json = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
+                    let json = serde_json::from_str(&body)
+                        .unwrap_or_else(|error| panic!("{error}: {body}"));
                     answer(&mut blocks, Answer::Json(json));
                 }
                 Some(("text", body)) => answer(&mut blocks, Answer::Text(body)),
@@ -102,11 +103,15 @@ pub(crate) fn difference(place: &str, shown: &Value, real: &Value) -> Option<Str
             if let Some(name) = missing.or(added) {
                 return Some(format!("{place}/{name} is not in both"));
             }
-            shown.iter().find_map(|(name, shown)| difference(&format!("{place}/{name}"), shown, &real[name]))
+            shown.iter().find_map(|(name, shown)| {
+                difference(&format!("{place}/{name}"), shown, &real[name])
+            })
         }
         (Value::Array(shown), Value::Array(real)) if shown.len() == real.len() => {
             let mut pairs = shown.iter().zip(real).enumerate();
-            pairs.find_map(|(index, (shown, real))| difference(&format!("{place}/{index}"), shown, real))
+            pairs.find_map(|(index, (shown, real))| {
+                difference(&format!("{place}/{index}"), shown, real)
+            })
         }
         _ => (shown != real).then(|| format!("{place} is {real}; the page shows {shown}")),
     }

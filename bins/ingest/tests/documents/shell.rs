@@ -40,7 +40,9 @@ pub(crate) struct Shell {
 fn admin() -> PathBuf {
     let admin = Path::new(INGEST).with_file_name("mercurio-admin");
     if !admin.exists() {
-        let built = Command::new(env!("CARGO")).args(["build", "-q", "--locked", "--bin", "mercurio-admin"]).status();
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "-q", "--locked", "--bin", "mercurio-admin"])
+            .status();
         assert!(built.expect("cargo runs").success());
     }
     admin
@@ -59,21 +61,36 @@ impl Shell {
         let addr = free_addr();
         let bin = folder.path().join("bin");
         fs::create_dir(&bin).expect("a folder for programs");
-        let cargo = CARGO.replace("INGEST", INGEST).replace("ADMIN", &admin().display().to_string());
+        let cargo =
+            CARGO.replace("INGEST", INGEST).replace("ADMIN", &admin().display().to_string());
         fs::write(bin.join("cargo"), cargo).expect("cargo");
-        fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).expect("cargo can be run");
+        fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755))
+            .expect("cargo can be run");
         for program in [Path::new(INGEST), &admin()] {
-            std::os::unix::fs::symlink(program, bin.join(program.file_name().expect("a name"))).expect("a link");
+            std::os::unix::fs::symlink(program, bin.join(program.file_name().expect("a name")))
+                .expect("a link");
         }
-        fs::write(folder.path().join(".curlrc"), format!("connect-to = \"127.0.0.1:8080:{addr}\"\n")).expect("curlrc");
+        fs::write(
+            folder.path().join(".curlrc"),
+            format!("connect-to = \"127.0.0.1:8080:{addr}\"\n"),
+        )
+        .expect("curlrc");
         Self { folder, addr }
     }
 
     fn bash(&self, script: &str, settings: &[(&str, &str)]) -> Command {
         let path = std::env::var("PATH").expect("PATH");
         let mut command = Command::new("bash");
-        command.arg("-euo").arg("pipefail").arg("-c").arg(script).current_dir(self.folder.path()).env_clear();
-        command.env("PATH", format!("{}/bin:{path}", self.folder.path().display())).env("HOME", self.folder.path());
+        command
+            .arg("-euo")
+            .arg("pipefail")
+            .arg("-c")
+            .arg(script)
+            .current_dir(self.folder.path())
+            .env_clear();
+        command
+            .env("PATH", format!("{}/bin:{path}", self.folder.path().display()))
+            .env("HOME", self.folder.path());
         command.env("MERCURIO_ADDR", self.addr.to_string()).envs(settings.iter().copied());
         // A group of its own, which can be told to stop with all that a block started.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -86,13 +103,18 @@ impl Shell {
     }
 
     #[track_caller]
-    pub(crate) fn run_with<'a>(&self, blocks: &'a [Block], settings: &[(&str, &str)]) -> Vec<(&'a Block, String)> {
+    pub(crate) fn run_with<'a>(
+        &self,
+        blocks: &'a [Block],
+        settings: &[(&str, &str)],
+    ) -> Vec<(&'a Block, String)> {
         let mut script = "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n".to_owned();
         for block in blocks {
             script.extend([block.text.as_str(), "printf '", MARK, "'\n"]);
         }
         let output = self.bash(&script, settings).output().expect("bash runs");
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (out, err) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
         let outputs: Vec<&str> = out.split_terminator(MARK).collect();
         assert_eq!(outputs.len(), blocks.len(), "{out}");
@@ -105,7 +127,8 @@ impl Shell {
         let mut child = self.bash(&block.text, settings).spawn().expect("bash starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        let listens = stdout.any(|line| line.is_ok_and(|line| line.contains(r#""msg":"listening""#)));
+        let listens =
+            stdout.any(|line| line.is_ok_and(|line| line.contains(r#""msg":"listening""#)));
         let server = Foreground { child, _stdout: stdout, stderr: stderr.lines() };
         assert!(listens, "no server listens after\n{}", block.text);
         server
@@ -125,7 +148,8 @@ impl Foreground {
     #[track_caller]
     pub(crate) fn greeted_key(&mut self) -> String {
         let mut lines = self.stderr.by_ref().map_while(Result::ok);
-        let line = lines.find(|line| line.trim_start().starts_with("mk_")).expect("a key on stderr");
+        let line =
+            lines.find(|line| line.trim_start().starts_with("mk_")).expect("a key on stderr");
         line.trim().to_owned()
     }
 
@@ -140,7 +164,9 @@ impl Foreground {
     /// Sends a signal to all that the block started.
     fn signal(&self, name: &str) {
         // Not every `sh` knows groups.
-        let sent = Command::new("bash").args(["-c", &format!("kill -{name} -- -{}", self.child.id())]).status();
+        let sent = Command::new("bash")
+            .args(["-c", &format!("kill -{name} -- -{}", self.child.id())])
+            .status();
         assert!(sent.expect("bash runs").success());
     }
 }

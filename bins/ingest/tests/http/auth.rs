@@ -43,7 +43,8 @@ async fn a_key_may_come_in_any_of_four_ways() {
 #[actix_web::test]
 async fn the_first_way_decides() {
     let house = House::new();
-    let request = write().header("authorization", "Bearer nonsense").header("x-api-key", house.key.expose());
+    let request =
+        write().header("authorization", "Bearer nonsense").header("x-api-key", house.key.expose());
     check(&house.call(request).await, "malformed");
 }
 
@@ -75,7 +76,10 @@ async fn a_key_that_opens_nothing_is_refused_with_no_more_than_a_reason() {
     house.store.revoke_api_key(&id, at(NOW)).unwrap();
     let revoked = with(key).await;
     check(&revoked, "invalid");
-    assert_eq!((&unknown.json["detail"], &unknown.json["title"]), (&revoked.json["detail"], &revoked.json["title"]));
+    assert_eq!(
+        (&unknown.json["detail"], &unknown.json["title"]),
+        (&revoked.json["detail"], &revoked.json["title"])
+    );
 }
 
 #[actix_web::test]
@@ -86,7 +90,8 @@ async fn a_scope_that_is_missing_is_named() {
     answer.is_problem(403, "insufficient_scope");
     assert_eq!(answer.json["required"], "events:write");
     let writer = house.key_with("events:write", 8);
-    let answer = house.call(Ask::new(Method::GET, "/v1/events").header("x-api-key", writer.expose())).await;
+    let answer =
+        house.call(Ask::new(Method::GET, "/v1/events").header("x-api-key", writer.expose())).await;
     answer.is_problem(403, "insufficient_scope");
     assert_eq!(answer.json["required"], "events:read");
 }
@@ -128,15 +133,20 @@ async fn refused_keys_are_counted() {
     house.call(write().header("x-api-key", "mk_")).await;
     let unknown = NewApiKey::generate(&[41; ENTROPY_BYTES]);
     house.call(write().header("x-api-key", unknown.key.expose())).await;
-    let refused = house.call(Ask::new(Method::GET, "/health")).await.json["summary"]["refused"].clone();
-    assert_eq!(refused, serde_json::json!({"keys_malformed": 2, "keys_invalid": 1, "rate_limited": 0}));
+    let refused =
+        house.call(Ask::new(Method::GET, "/health")).await.json["summary"]["refused"].clone();
+    assert_eq!(
+        refused,
+        serde_json::json!({"keys_malformed": 2, "keys_invalid": 1, "rate_limited": 0})
+    );
 }
 
 #[actix_web::test]
 async fn nobody_reads_what_belongs_to_another_tenant() {
     let house = House::new();
     house.batch(r#"{"event_id":"mine","event_name":"n","user_id":"u"}"#).await;
-    let other = |path: &str| Ask::new(Method::GET, path).header("x-api-key", house.other_key.expose());
+    let other =
+        |path: &str| Ask::new(Method::GET, path).header("x-api-key", house.other_key.expose());
     house.call(other("/v1/events/mine")).await.is_problem(404, "not_found");
     assert_eq!(house.call(other("/v1/events")).await.json["events"], serde_json::json!([]));
 }

@@ -59,7 +59,10 @@ fn body_of(bytes: usize) -> Vec<u8> {
 #[actix_web::test]
 async fn a_body_may_have_as_many_bytes_as_the_limit_and_not_one_more() {
     let house = House::new();
-    assert_eq!(house.call(house.post("/v1/events/batch", body_of(MAX_BODY_BYTES))).await.status, 200);
+    assert_eq!(
+        house.call(house.post("/v1/events/batch", body_of(MAX_BODY_BYTES))).await.status,
+        200
+    );
     let answer = refuse(body_of(MAX_BODY_BYTES + 1)).await;
     answer.is_problem(413, "payload_too_large");
     assert_eq!((&answer.json["limit"], &answer.json["actual"]), (&262_144.into(), &262_145.into()));
@@ -68,7 +71,8 @@ async fn a_body_may_have_as_many_bytes_as_the_limit_and_not_one_more() {
 #[actix_web::test]
 async fn compression_does_not_get_a_body_past_the_limit() {
     let house = House::new();
-    let compressed = |body: &[u8]| house.post("/v1/events/batch", gzip(body)).header("content-encoding", "gzip");
+    let compressed =
+        |body: &[u8]| house.post("/v1/events/batch", gzip(body)).header("content-encoding", "gzip");
     assert_eq!(house.call(compressed(&body_of(MAX_BODY_BYTES))).await.status, 200);
     let small = gzip(&body_of(MAX_BODY_BYTES + 1));
     assert!(small.len() < 1024, "{}", small.len());
@@ -84,7 +88,8 @@ async fn a_truncated_gzip_is_told_and_nothing_of_it_is_stored() {
     let house = House::new();
     let whole = gzip(&body_of(1000));
     let cut = whole[..whole.len() - 9].to_vec();
-    let answer = house.call(house.post("/v1/events/batch", cut).header("content-encoding", "gzip")).await;
+    let answer =
+        house.call(house.post("/v1/events/batch", cut).header("content-encoding", "gzip")).await;
     answer.is_problem(400, "malformed_json");
     assert_eq!(house.store.event_count(), 0);
 }
@@ -108,7 +113,11 @@ async fn what_is_not_json_is_told_with_its_place() {
     ] {
         let answer = refuse(body).await;
         answer.is_problem(400, "malformed_json");
-        assert_eq!((&answer.json["line"], &answer.json["column"]), (&line.into(), &column.into()), "{answer:?}");
+        assert_eq!(
+            (&answer.json["line"], &answer.json["column"]),
+            (&line.into(), &column.into()),
+            "{answer:?}"
+        );
     }
 }
 
@@ -139,29 +148,62 @@ async fn a_member_that_stands_twice_or_is_unknown_rejects_its_event() {
 async fn what_no_store_can_keep_rejects_its_event() {
     let nul = r"\u0000";
     let lone = r"\ud800";
-    check(&event_with(&format!(r#""properties":{{"a":"x{nul}"}}"#)), &[("/events/1/properties/a", "nul_character")])
-        .await;
-    check(&event_with(&format!(r#""properties":{{"b{nul}":1}}"#)), &[("/events/1/properties/b\0", "nul_character")])
-        .await;
-    check(&event_with(&format!(r#""traits":{{"a":["{lone}"]}}"#)), &[("/events/1/traits/a/0", "lone_surrogate")]).await;
-    check(&event_with(&format!(r#""context":{{"{lone}":1}}"#)), &[("/events/1/context", "lone_surrogate")]).await;
-    check(&event_with(&format!(r#""event_id":"x{nul}""#)), &[("/events/1/event_id", "control_character")]).await;
-    check(&event_with(&format!(r#""event_id":"x{lone}""#)), &[("/events/1/event_id", "lone_surrogate")]).await;
-    check(&event_with(&format!(r#""anonymous_id":"x{nul}""#)), &[("/events/1/anonymous_id", "nul_character")]).await;
+    check(
+        &event_with(&format!(r#""properties":{{"a":"x{nul}"}}"#)),
+        &[("/events/1/properties/a", "nul_character")],
+    )
+    .await;
+    check(
+        &event_with(&format!(r#""properties":{{"b{nul}":1}}"#)),
+        &[("/events/1/properties/b\0", "nul_character")],
+    )
+    .await;
+    check(
+        &event_with(&format!(r#""traits":{{"a":["{lone}"]}}"#)),
+        &[("/events/1/traits/a/0", "lone_surrogate")],
+    )
+    .await;
+    check(
+        &event_with(&format!(r#""context":{{"{lone}":1}}"#)),
+        &[("/events/1/context", "lone_surrogate")],
+    )
+    .await;
+    check(
+        &event_with(&format!(r#""event_id":"x{nul}""#)),
+        &[("/events/1/event_id", "control_character")],
+    )
+    .await;
+    check(
+        &event_with(&format!(r#""event_id":"x{lone}""#)),
+        &[("/events/1/event_id", "lone_surrogate")],
+    )
+    .await;
+    check(
+        &event_with(&format!(r#""anonymous_id":"x{nul}""#)),
+        &[("/events/1/anonymous_id", "nul_character")],
+    )
+    .await;
     check(&event_with(&format!(r#""{lone}":1"#)), &[("/events/1", "lone_surrogate")]).await;
-    check(&event_with(r#""properties":{"n":1e400}"#), &[("/events/1/properties/n", "number_out_of_range")]).await;
+    check(
+        &event_with(r#""properties":{"n":1e400}"#),
+        &[("/events/1/properties/n", "number_out_of_range")],
+    )
+    .await;
 }
 
 #[actix_web::test]
 async fn nesting_has_a_limit_and_no_depth_harms_the_process() {
-    let nested = |levels: usize| format!(r#""properties":{}1{}"#, r#"{"a":"#.repeat(levels), "}".repeat(levels));
+    let nested = |levels: usize| {
+        format!(r#""properties":{}1{}"#, r#"{"a":"#.repeat(levels), "}".repeat(levels))
+    };
     let deepest = nested(32);
     check_accepted(&event_with(&deepest), "properties", deepest.split_once(':').unwrap().1).await;
     let place = format!("/events/1/properties{}", "/a".repeat(32));
     check(&event_with(&nested(33)), &[(place.as_str(), "too_deep")]).await;
     let arrays = format!(r#""properties":{{"a":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     let place = format!("/events/1/properties/a{}", "/0".repeat(31));
-    check(&event_with(&arrays), &[("/events/1", "event_too_large"), (place.as_str(), "too_deep")]).await;
+    check(&event_with(&arrays), &[("/events/1", "event_too_large"), (place.as_str(), "too_deep")])
+        .await;
     let unknown = event_with(&arrays.replace("properties", "x"));
     check(&unknown, &[("/events/1", "event_too_large"), ("/events/1/x", "unknown_field")]).await;
 }
@@ -176,16 +218,23 @@ async fn an_event_of_33_kib_is_rejected_between_two_good_ones() {
 #[actix_web::test]
 async fn empty_blank_long_and_control_ids_and_names_are_rejected() {
     let long = "x".repeat(101);
-    for (text, code) in
-        [("", "too_short"), ("  ", "blank"), (long.as_str(), "too_long"), (r"a\u0007", "control_character")]
-    {
-        check(&event_with(&format!(r#""event_id":"{text}""#)), &[("/events/1/event_id", code)]).await;
+    for (text, code) in [
+        ("", "too_short"),
+        ("  ", "blank"),
+        (long.as_str(), "too_long"),
+        (r"a\u0007", "control_character"),
+    ] {
+        check(&event_with(&format!(r#""event_id":"{text}""#)), &[("/events/1/event_id", code)])
+            .await;
         let named = format!(r#"{{"event_name":"{text}","user_id":"u"}}"#);
         check(&named, &[("/events/1/event_name", code)]).await;
     }
     check(r#"{"event_name":"n"}"#, &[("/events/1", "required")]).await;
-    check(&event_with(&format!(r#""session_id":"{}""#, "x".repeat(256))), &[("/events/1/session_id", "too_long")])
-        .await;
+    check(
+        &event_with(&format!(r#""session_id":"{}""#, "x".repeat(256))),
+        &[("/events/1/session_id", "too_long")],
+    )
+    .await;
 }
 
 #[actix_web::test]
@@ -198,7 +247,11 @@ async fn timestamps_that_cannot_be_are_rejected() {
         ("2026-11-22T10:06:00Z", "timestamp_in_future"),
         ("2025-11-22T09:59:59Z", "timestamp_too_old"),
     ] {
-        check(&event_with(&format!(r#""timestamp":"{timestamp}""#)), &[("/events/1/timestamp", code)]).await;
+        check(
+            &event_with(&format!(r#""timestamp":"{timestamp}""#)),
+            &[("/events/1/timestamp", code)],
+        )
+        .await;
     }
     let leap = event_with(r#""timestamp":"2026-06-30T23:59:60Z""#);
     check_accepted(&leap, "timestamp", "\"2026-07-01T00:00:00.000000Z\"").await;
@@ -209,7 +262,8 @@ async fn odd_but_right_payloads_come_back_as_sent() {
     let odd = r#"{ "zero":-0, "empty":{}, "nothing":null, "big":1234567890123456789012345678901234567890 }"#;
     check_accepted(&event_with(&format!("\"properties\":{odd}")), "properties", odd).await;
     check_accepted(&event_with(r#""properties":{}"#), "properties", "{}").await;
-    check_accepted(&event_with(r#""properties":null,"session_id":null"#), "session_id", "null").await;
+    check_accepted(&event_with(r#""properties":null,"session_id":null"#), "session_id", "null")
+        .await;
 }
 
 #[actix_web::test]
@@ -217,14 +271,28 @@ async fn headers_of_a_wrong_encoding_are_refused() {
     let house = House::new();
     let body = format!("{{\"events\":[{GOOD}]}}");
     let post = || house.post("/v1/events/batch", body.clone());
-    house.call(post().header("authorization", b"Bearer \xff\xfe")).await.is_problem(401, "unauthorized");
-    house.call(post().header("x-event-schema-version", b"1.0.\xff")).await.is_problem(400, "invalid_schema_version");
+    house
+        .call(post().header("authorization", b"Bearer \xff\xfe"))
+        .await
+        .is_problem(401, "unauthorized");
+    house
+        .call(post().header("x-event-schema-version", b"1.0.\xff"))
+        .await
+        .is_problem(400, "invalid_schema_version");
     house.call(post().header("idempotency-key", b"\xff")).await.is_problem(400, "bad_request");
     house.call(post().header("idempotency-key", "")).await.is_problem(400, "bad_request");
-    house.call(post().header("idempotency-key", "x".repeat(256))).await.is_problem(400, "bad_request");
+    house
+        .call(post().header("idempotency-key", "x".repeat(256)))
+        .await
+        .is_problem(400, "bad_request");
     assert_eq!(house.store.event_count(), 0);
     let answer = house
-        .call(post().header("x-request-id", b"\xff").header("user-agent", b"\xff").header("traceparent", b"\xff"))
+        .call(
+            post()
+                .header("x-request-id", b"\xff")
+                .header("user-agent", b"\xff")
+                .header("traceparent", b"\xff"),
+        )
         .await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
@@ -233,7 +301,9 @@ async fn headers_of_a_wrong_encoding_are_refused() {
 async fn a_header_that_stands_twice_is_refused_where_it_decides_what_is_stored() {
     let house = House::new();
     let twice = |name, first: &str, second: &str| {
-        house.call(house.post("/v1/events/track", GOOD).header(name, first).header_again(name, second))
+        house.call(
+            house.post("/v1/events/track", GOOD).header(name, first).header_again(name, second),
+        )
     };
     let answer = twice("x-event-schema-version", "1.0.0", "2.0.0").await;
     answer.is_problem(400, "invalid_schema_version");

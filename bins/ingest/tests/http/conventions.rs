@@ -48,9 +48,14 @@ async fn a_page_of_any_origin_may_write() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert!(answer.header("access-control-allow-credentials").is_none());
-    let simple = house.post("/v1/events/batch", r#"{"events":[]}"#).header("origin", "https://shop.example");
+    let simple =
+        house.post("/v1/events/batch", r#"{"events":[]}"#).header("origin", "https://shop.example");
     let answer = house.call(simple).await;
-    assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "errors can be read by the page as well");
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        Some("*"),
+        "errors can be read by the page as well"
+    );
 }
 
 #[actix_web::test]
@@ -61,7 +66,10 @@ async fn health_tells_how_the_server_is() {
     assert_eq!((health.status, health.json["status"].as_str()), (200, Some("ok")));
     assert_eq!(health.json["checks"]["database"]["backend"], "memory");
     assert_eq!(health.json["checks"]["writer"]["queue_depth"], 0);
-    assert_eq!(health.json["summary"]["events"], serde_json::json!({"accepted": 1, "duplicate": 0, "rejected": 1}));
+    assert_eq!(
+        health.json["summary"]["events"],
+        serde_json::json!({"accepted": 1, "duplicate": 0, "rejected": 1})
+    );
     house.state.drain();
     let health = house.call(Ask::new(Method::GET, "/health")).await;
     assert_eq!((health.status, health.json["status"].as_str()), (503, Some("unavailable")));

@@ -19,7 +19,9 @@ async fn every_operation_of_the_document_is_served_and_no_other_method_of_its_pa
     assert_eq!((document.status, document.header("content-type")), (200, Some("application/json")));
     for (path, item) in document.json["paths"].as_object().unwrap() {
         let asked = path.replace("{event_id}", "none").replace("{file}", "page.js");
-        for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+        for method in
+            [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH]
+        {
             let described = item.get(method.as_str().to_lowercase()).is_some();
             let answer = house.call(Ask::new(method.clone(), &asked)).await;
             if described {
@@ -39,13 +41,16 @@ async fn the_requests_of_the_document_are_accepted() {
     let house = House::new();
     let document = house.call(get("/openapi.json")).await.json;
     for path in ["/v1/events/track", "/v1/events/batch"] {
-        let content = document["paths"][path]["post"]["requestBody"]["content"].as_object().unwrap();
+        let content =
+            document["paths"][path]["post"]["requestBody"]["content"].as_object().unwrap();
         assert_eq!(content.len(), 2);
         for (media_type, body) in content {
             let examples = body["examples"].as_object().unwrap();
             assert!(!examples.is_empty());
             for (name, example) in examples {
-                let ask = house.post(path, example["value"].to_string()).header("content-type", media_type);
+                let ask = house
+                    .post(path, example["value"].to_string())
+                    .header("content-type", media_type);
                 let answer = house.call(ask).await;
                 let rejected = answer.json["rejected"].as_u64().unwrap_or(0);
                 assert_eq!((answer.status, rejected), (200, 0), "{path} {media_type} {name}");
@@ -57,7 +62,9 @@ async fn the_requests_of_the_document_are_accepted() {
 /// Names of members, and below them; of lists, those of the first item.
 fn shape(value: &Value) -> Value {
     match value {
-        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), shape(value))).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), shape(value))).collect()
+        }
         Value::Array(items) => items.first().map(shape).into_iter().collect(),
         _ => Value::Null,
     }
@@ -70,9 +77,10 @@ async fn the_answers_of_the_document_look_as_real_ones_do() {
     let example = |method: &str, path: &str| {
         document["paths"][path][method]["responses"]["200"]["content"]["application/json"]["example"].clone()
     };
-    let event = document["paths"]["/v1/events/track"]["post"]["requestBody"]["content"]["application/json"]["examples"]
-        ["full"]["value"]
-        .to_string();
+    let event =
+        document["paths"]["/v1/events/track"]["post"]["requestBody"]["content"]["application/json"]
+            ["examples"]["full"]["value"]
+            .to_string();
     let track = house.call(house.post("/v1/events/track", event)).await.json;
     assert_eq!(shape(&example("post", "/v1/events/track")), shape(&track));
     let batch = house.batch(r#"{"event_id":"a","event_name":"n","user_id":"u"},{}"#).await.json;
@@ -84,7 +92,10 @@ async fn the_answers_of_the_document_look_as_real_ones_do() {
     described["enrichment"].take();
     assert_eq!(shape(&described), shape(&stored));
     let page = house.call(house.get("/v1/events")).await.json;
-    assert_eq!(example("get", "/v1/events").as_object().unwrap().len(), page.as_object().unwrap().len());
+    assert_eq!(
+        example("get", "/v1/events").as_object().unwrap().len(),
+        page.as_object().unwrap().len()
+    );
     let limits = house.call(house.get("/v1/limits")).await.json;
     assert_eq!(shape(&example("get", "/v1/limits")["limits"]), shape(&limits["limits"]));
     let health = house.call(get("/health")).await.json;
@@ -103,7 +114,8 @@ async fn the_page_needs_nothing_from_elsewhere() {
     for file in html.split('"').filter_map(|part| part.strip_prefix("docs/")) {
         let plain = house.call(get(&format!("/docs/{file}"))).await;
         assert_eq!((plain.status, plain.header("content-encoding")), (200, None), "{file}");
-        let compressed = house.call(get(&format!("/docs/{file}")).header("accept-encoding", "gzip, br")).await;
+        let compressed =
+            house.call(get(&format!("/docs/{file}")).header("accept-encoding", "gzip, br")).await;
         assert_eq!(compressed.status, 200);
         assert!(compressed.body.len() <= plain.body.len(), "{file}");
     }

@@ -62,7 +62,9 @@ fn examples(title: &str) -> Vec<Example> {
                 let answer = Shown::Json(serde_json::from_str(text).unwrap());
                 examples.push(Example { request: request.take(), answer });
             }
-            ("text" | "html", text) => examples.push(Example { request: request.take(), answer: Shown::Text(text) }),
+            ("text" | "html", text) => {
+                examples.push(Example { request: request.take(), answer: Shown::Text(text) })
+            }
             (kind, _) => panic!("a block of {kind}"),
         }
     }
@@ -71,12 +73,15 @@ fn examples(title: &str) -> Vec<Example> {
 
 /// Makes the request; `…` in its body stands for `filling`, and in its key for the rest of a real one.
 async fn make(house: &House, request: &str, key: &str, filling: &str) -> Answer {
-    let (head, body) = request.split_once("\n\n").map_or((request, None), |(head, body)| (head, Some(body)));
+    let (head, body) =
+        request.split_once("\n\n").map_or((request, None), |(head, body)| (head, Some(body)));
     let mut lines = head.lines();
     let (method, path) = lines.next().and_then(|line| line.split_once(' ')).unwrap();
     let mut ask = Ask::new(Method::from_bytes(method.as_bytes()).unwrap(), path);
     if let Some(body) = body {
-        ask = ask.header("content-type", "application/json").body(body.trim_end().replace('…', filling));
+        ask = ask
+            .header("content-type", "application/json")
+            .body(body.trim_end().replace('…', filling));
     }
     for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
         ask = ask.header(&name.to_ascii_lowercase(), value.replace("mk_…", key));
@@ -130,7 +135,8 @@ fn lasting(mut value: Value) -> Value {
     match &mut value {
         Value::Object(members) => {
             for (name, member) in members {
-                *member = if PASSING.contains(&&**name) { Value::Null } else { lasting(member.take()) };
+                *member =
+                    if PASSING.contains(&&**name) { Value::Null } else { lasting(member.take()) };
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| *item = lasting(item.take())),
@@ -156,7 +162,9 @@ async fn answer_of(code: &str, request: Option<&str>) -> Value {
     };
     let house = match code {
         "quota_exceeded" => limited(Limits { monthly_events: 1, ..Limits::default() }),
-        "rate_limited" => limited(Limits { requests_per_second: 1, requests_burst: 1, ..Limits::default() }),
+        "rate_limited" => {
+            limited(Limits { requests_per_second: 1, requests_burst: 1, ..Limits::default() })
+        }
         _ => House::new(),
     };
     let mut key = house.key.expose().to_owned();
@@ -202,8 +210,10 @@ async fn each_error_of_the_document_has_an_example_that_is_so() {
         assert_eq!(lasting(real), lasting(answer), "{code}");
         shown.insert(code);
     }
-    let rows = section("Errors").lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
-    let told: BTreeSet<_> = rows.flat_map(|(codes, _)| codes.split(", ")).map(|code| code.replace('`', "")).collect();
+    let rows =
+        section("Errors").lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
+    let told: BTreeSet<_> =
+        rows.flat_map(|(codes, _)| codes.split(", ")).map(|code| code.replace('`', "")).collect();
     assert_eq!(shown, told);
 }
 
@@ -214,7 +224,8 @@ fn each_path_that_is_served_has_an_example() {
         .filter_map(|example| {
             let (method, path) = example.request?.lines().next()?.split_once(' ')?;
             let path = path.split('?').next()?;
-            let pattern = if path.starts_with("/v1/events/order") { "/v1/events/{event_id}" } else { path };
+            let pattern =
+                if path.starts_with("/v1/events/order") { "/v1/events/{event_id}" } else { path };
             Some((method.to_lowercase(), pattern.replace("page.js", "{file}")))
         })
         .collect();

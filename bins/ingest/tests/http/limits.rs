@@ -20,8 +20,9 @@ async fn send(house: &House, events: usize) -> Answer {
 #[actix_web::test]
 async fn every_answer_to_a_write_tells_what_is_left() {
     let house = House::new();
-    let headers =
-        |answer: &Answer| ["ratelimit-policy", "ratelimit"].map(|name| answer.header(name).map(str::to_owned));
+    let headers = |answer: &Answer| {
+        ["ratelimit-policy", "ratelimit"].map(|name| answer.header(name).map(str::to_owned))
+    };
     let policy = Some(r#""requests";q=1000000;w=10, "events";q=10000000;w=10"#.to_owned());
     for (body, status, left) in [
         (EVENT.to_owned(), 200, r#""requests";r=999999;t=1, "events";r=9999999;t=1"#),
@@ -42,7 +43,8 @@ async fn every_answer_to_a_write_tells_what_is_left() {
 #[actix_web::test]
 async fn a_batch_over_the_limit_is_refused_whole_and_one_that_fits_is_not() {
     // So slow that nothing flows in while the test runs.
-    let limits = Limits { events_per_second: 1, events_burst: 1, max_batch_events: 60, ..Limits::default() };
+    let limits =
+        Limits { events_per_second: 1, events_burst: 1, max_batch_events: 60, ..Limits::default() };
     let house = house(limits);
     assert_eq!(send(&house, 40).await.status, 200);
     let answer = send(&house, 30).await;
@@ -72,7 +74,9 @@ async fn requests_are_limited_before_their_bodies_are_read() {
 #[actix_web::test]
 async fn a_tenants_own_limits_count_for_it_alone() {
     let house = House::new();
-    let set = |name, value| house.store.set_limits(house.owner.tenant_id, &[(name, Some(value))]).unwrap();
+    let set = |name, value| {
+        house.store.set_limits(house.owner.tenant_id, &[(name, Some(value))]).unwrap()
+    };
     set(LimitName::MaxBatchEvents, 2);
     let answer = send(&house, 3).await;
     answer.is_problem(400, "batch_too_large");
@@ -90,8 +94,16 @@ async fn a_tenants_own_limits_count_for_it_alone() {
 
 #[actix_web::test]
 async fn a_key_can_ask_for_its_limits() {
-    let house = house(Limits { events_per_second: 1, events_burst: 100, requests_per_second: 0, ..Limits::default() });
-    house.store.set_limits(house.owner.tenant_id, &[(LimitName::MaxEventAgeDays, Some(0))]).unwrap();
+    let house = house(Limits {
+        events_per_second: 1,
+        events_burst: 100,
+        requests_per_second: 0,
+        ..Limits::default()
+    });
+    house
+        .store
+        .set_limits(house.owner.tenant_id, &[(LimitName::MaxEventAgeDays, Some(0))])
+        .unwrap();
     send(&house, 30).await;
     for _ in 0..3 {
         let answer = house.call(house.get("/v1/limits")).await;
@@ -108,7 +120,11 @@ async fn a_key_can_ask_for_its_limits() {
     }
     let writer = house.key_with("events:write", 30);
     let request = crate::support::Ask::new(actix_web::http::Method::GET, "/v1/limits");
-    assert_eq!(house.call(request.header("x-api-key", writer.expose())).await.status, 200, "any scope will do");
+    assert_eq!(
+        house.call(request.header("x-api-key", writer.expose())).await.status,
+        200,
+        "any scope will do"
+    );
     let request = crate::support::Ask::new(actix_web::http::Method::GET, "/v1/limits");
     house.call(request).await.is_problem(401, "unauthorized");
 }
@@ -118,13 +134,16 @@ async fn what_does_not_fit_into_the_months_quota_is_refused_whole_and_tells_when
     let house = House::new();
     house.store.set_limits(house.owner.tenant_id, &[(LimitName::MonthlyEvents, Some(3))]).unwrap();
     let event = |id: &str| format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#);
-    let batch = async |ids: &[&str]| house.batch(&ids.iter().map(|id| event(id)).collect::<Vec<_>>().join(",")).await;
+    let batch = async |ids: &[&str]| {
+        house.batch(&ids.iter().map(|id| event(id)).collect::<Vec<_>>().join(",")).await
+    };
     assert_eq!(batch(&["a", "b"]).await.statuses(), ["accepted", "accepted"]);
     let answer = batch(&["c", "d"]).await;
     answer.is_problem(429, "quota_exceeded");
     // From the 22nd, 10:00, to the end of November.
     let seconds = (8 * 24 + 14) * 3600;
-    let members = ["limit", "actual", "renews_at", "retry_after_seconds"].map(|name| answer.json[name].clone());
+    let members = ["limit", "actual", "renews_at", "retry_after_seconds"]
+        .map(|name| answer.json[name].clone());
     assert_eq!(members, [json!(3), json!(2), json!("2026-12-01T00:00:00.000000Z"), json!(seconds)]);
     assert_eq!(answer.header("retry-after"), Some(&*seconds.to_string()));
     assert_eq!(house.store.event_count(), 2);
@@ -134,7 +153,10 @@ async fn what_does_not_fit_into_the_months_quota_is_refused_whole_and_tells_when
     assert_eq!(mixed.statuses(), ["accepted", "rejected"]);
     let track = house.call(house.post("/v1/events/track", event("d"))).await;
     track.is_problem(429, "quota_exceeded");
-    assert_eq!(house.call(house.post("/v1/events/track", event("c"))).await.json["status"], "duplicate");
+    assert_eq!(
+        house.call(house.post("/v1/events/track", event("c"))).await.json["status"],
+        "duplicate"
+    );
     let quota = house.call(house.get("/v1/limits")).await;
     assert_eq!(
         (&quota.json["limits"]["monthly_events"], &quota.json["remaining"]["monthly_events"]),

@@ -31,7 +31,10 @@ async fn a_stored_event_has_every_member_and_what_was_added() {
     assert_eq!((&json["tenant_id"], &json["workspace_id"]), (&"1".into(), &"1".into()));
     assert!(json["user_id"].is_null() && json["sent_timestamp"].is_null());
     assert_eq!(json["enrichment"]["page"]["path"], "/cart");
-    assert_eq!(json["enrichment"]["campaign"], serde_json::json!({"source": "mail", "name": "may"}));
+    assert_eq!(
+        json["enrichment"]["campaign"],
+        serde_json::json!({"source": "mail", "name": "may"})
+    );
     assert!(String::from_utf8(answer.body).unwrap().contains(r#""properties":{ "p":1 }"#));
 }
 
@@ -69,9 +72,17 @@ async fn pages_cover_every_event_once_while_others_arrive() {
 async fn the_newest_comes_first_and_filters_hold() {
     let house = House::new();
     store(&house, 0..10).await;
-    let page =
-        house.call(house.get("/v1/events?event_name=n1&from=2026-11-22T09:00:03Z&to=2026-11-22T09:00:09Z")).await;
-    let ids: Vec<_> = page.json["events"].as_array().unwrap().iter().map(|event| event["event_id"].clone()).collect();
+    let page = house
+        .call(
+            house.get("/v1/events?event_name=n1&from=2026-11-22T09:00:03Z&to=2026-11-22T09:00:09Z"),
+        )
+        .await;
+    let ids: Vec<_> = page.json["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event_id"].clone())
+        .collect();
     assert_eq!(ids, ["e7", "e5", "e3"]);
     assert!(page.json["next_cursor"].is_null());
 }

@@ -129,7 +129,9 @@ fn requests() -> impl Strategy<Value = Request> {
     let routes = prop::sample::select(ROUTES);
     let tail = prop_oneof![4 => Just(String::new()), 1 => text()];
     let headers = prop::collection::vec((prop::sample::select(HEADERS), text()), 0..3);
-    let batch = text().prop_map(|piece| format!("{{\"events\":[{{\"event_name\":\"n\",\"user_id\":\"u\"}},{piece}]}}"));
+    let batch = text().prop_map(|piece| {
+        format!("{{\"events\":[{{\"event_name\":\"n\",\"user_id\":\"u\"}},{piece}]}}")
+    });
     let body = prop_oneof![batch, text()];
     (routes, tail, text(), headers, prop::bool::weighted(0.8), body).prop_map(
         |((method, path), tail, query, headers, with_key, body)| {
@@ -141,17 +143,28 @@ fn requests() -> impl Strategy<Value = Request> {
 
 /// `text` with only the characters that a request's line can have.
 fn target(text: &str) -> String {
-    text.bytes().filter(|byte| byte.is_ascii_graphic() && !br##""#<>\^`{|}"##.contains(byte)).map(char::from).collect()
+    text.bytes()
+        .filter(|byte| byte.is_ascii_graphic() && !br##""#<>\^`{|}"##.contains(byte))
+        .map(char::from)
+        .collect()
 }
 
 async fn send(house: &House, request: &Request) -> Answer {
-    let app =
-        init_service(app(house.state.clone(), slog::Logger::root(slog::Discard, slog::o!()), Surface::Whole)).await;
+    let app = init_service(app(
+        house.state.clone(),
+        slog::Logger::root(slog::Discard, slog::o!()),
+        Surface::Whole,
+    ))
+    .await;
     let mut ask = Ask::new(request.method.clone(), &request.target).body(request.body.clone());
     if request.with_key {
         ask = ask.header("authorization", format!("Bearer {}", house.key.expose()));
     }
-    for (name, value) in request.headers.iter().filter(|(_, value)| HeaderValue::from_bytes(value.as_bytes()).is_ok()) {
+    for (name, value) in request
+        .headers
+        .iter()
+        .filter(|(_, value)| HeaderValue::from_bytes(value.as_bytes()).is_ok())
+    {
         // Beside the key: what stands first counts.
         ask = ask.header_again(name, value.as_bytes());
     }
@@ -177,7 +190,8 @@ fn check(request: &Request, answer: &Answer) {
 fn any_request_gets_an_answer_of_the_contract_and_none_is_a_failure_of_the_server() {
     let house = House::new();
     let system = actix_web::rt::System::new();
-    let mut runner = TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
     let statuses = RefCell::new(BTreeMap::<u16, usize>::new());
     let result = runner.run(&requests(), |request| {
         let answer = system.block_on(send(&house, &request));

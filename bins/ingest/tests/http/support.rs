@@ -57,7 +57,12 @@ impl House {
         let owner = store.provision(&request).unwrap().api_key.owner;
         let (request, other_key) = provisioning("other", 2, at);
         store.provision(&request).unwrap();
-        let writer = Writer::start(Arc::clone(&store) as Arc<dyn EventWriter>, &options, Arc::new(Unobserved)).unwrap();
+        let writer = Writer::start(
+            Arc::clone(&store) as Arc<dyn EventWriter>,
+            &options,
+            Arc::new(Unobserved),
+        )
+        .unwrap();
         let state = Data::new(AppState {
             store: store.clone(),
             writer: writer.handle(),
@@ -88,7 +93,8 @@ impl House {
 
     /// A further key of the first tenant's kind, of a tenant of its own, with these scopes only.
     pub(crate) fn key_with(&self, scopes: &str, seed: u8) -> SecretKey {
-        let (mut request, key) = provisioning(&format!("tenant {seed}"), seed, mercurio_domain::testing::at(NOW));
+        let (mut request, key) =
+            provisioning(&format!("tenant {seed}"), seed, mercurio_domain::testing::at(NOW));
         request.scopes = Scopes::parse(scopes).unwrap();
         self.store.provision(&request).unwrap();
         key
@@ -98,7 +104,12 @@ impl House {
     pub(crate) async fn app(
         &self,
     ) -> impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error> {
-        init_service(app(self.state.clone(), slog::Logger::root(slog::Discard, slog::o!()), Surface::Whole)).await
+        init_service(app(
+            self.state.clone(),
+            slog::Logger::root(slog::Discard, slog::o!()),
+            Surface::Whole,
+        ))
+        .await
     }
 
     pub(crate) async fn call(&self, request: Ask) -> Answer {
@@ -160,7 +171,11 @@ impl Ask {
             Err(error) => {
                 let response = error.error_response();
                 let (status, headers) = (response.status(), response.headers().clone());
-                (status, headers, actix_web::body::to_bytes(response.into_body()).await.unwrap_or_default())
+                (
+                    status,
+                    headers,
+                    actix_web::body::to_bytes(response.into_body()).await.unwrap_or_default(),
+                )
             }
         };
         let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
@@ -213,5 +228,8 @@ impl Answer {
 
 fn pairs(errors: &Value) -> Vec<(&str, &str)> {
     let errors = errors.as_array().map(Vec::as_slice).unwrap_or_default();
-    errors.iter().filter_map(|error| Some((error["pointer"].as_str()?, error["code"].as_str()?))).collect()
+    errors
+        .iter()
+        .filter_map(|error| Some((error["pointer"].as_str()?, error["code"].as_str()?)))
+        .collect()
 }

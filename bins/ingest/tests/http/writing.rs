@@ -58,7 +58,8 @@ async fn a_single_event_is_tracked() {
     assert_eq!(answer.json["status"], "accepted");
     assert_eq!(answer.json["received_at"], "2026-11-22T10:00:00.000000Z");
     let id = answer.json["event_id"].as_str().unwrap();
-    let again = house.call(post(&format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#))).await;
+    let again =
+        house.call(post(&format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#))).await;
     assert_eq!((again.status, again.json["status"].as_str()), (200, Some("duplicate")));
     let bad = house.call(post(r#"{"event_name":"n","userid":"u"}"#)).await;
     bad.is_problem(422, "invalid_event");
@@ -83,7 +84,8 @@ async fn sixty_four_requests_with_one_id_store_it_once() {
     let house = House::new();
     let app = house.app().await;
     let body = r#"{"events":[{"event_id":"same","event_name":"n","user_id":"u"}]}"#;
-    let requests: Vec<_> = (0..64).map(|_| house.post("/v1/events/batch", body).send(&app)).collect();
+    let requests: Vec<_> =
+        (0..64).map(|_| house.post("/v1/events/batch", body).send(&app)).collect();
     let mut accepted = 0;
     for answer in futures_util::future::join_all(requests).await {
         assert_eq!(answer.status, 200);
@@ -96,7 +98,9 @@ async fn sixty_four_requests_with_one_id_store_it_once() {
 async fn a_request_without_ids_may_be_repeated_under_an_idempotency_key() {
     let house = House::new();
     let body = r#"{"events":[{"event_name":"n","user_id":"u"},{"event_name":"n","user_id":"u"}]}"#;
-    let send = |key: &str, body: &str| house.call(house.post("/v1/events/batch", body).header("idempotency-key", key));
+    let send = |key: &str, body: &str| {
+        house.call(house.post("/v1/events/batch", body).header("idempotency-key", key))
+    };
     let first = send("k", body).await;
     assert_eq!(first.statuses(), ["accepted", "accepted"]);
     let again = send("\"k\"", body).await;
@@ -120,14 +124,19 @@ async fn a_clock_that_is_wrong_is_corrected_and_the_time_as_sent_kept() {
     assert_eq!(event["sent_timestamp"], "2030-01-01T00:00:00.000000Z");
     let single = r#"{"event_id":"b","event_name":"n","user_id":"u","timestamp":"2020-01-01T00:00:00Z","sent_at":"2020-01-01T00:00:00Z"}"#;
     assert_eq!(house.call(house.post("/v1/events/track", single)).await.status, 200);
-    assert_eq!(house.call(house.get("/v1/events/b")).await.json["timestamp"], "2026-11-22T10:00:00.000000Z");
+    assert_eq!(
+        house.call(house.get("/v1/events/b")).await.json["timestamp"],
+        "2026-11-22T10:00:00.000000Z"
+    );
 }
 
 #[actix_web::test]
 async fn the_version_of_the_schema_is_the_events_then_the_headers_then_the_first() {
     let house = House::new();
     let send = |id: &str, member: &str, header: Option<&str>| {
-        let body = format!(r#"{{"events":[{{"event_id":"{id}","event_name":"n","user_id":"u"{member}}}]}}"#);
+        let body = format!(
+            r#"{{"events":[{{"event_id":"{id}","event_name":"n","user_id":"u"{member}}}]}}"#
+        );
         let request = house.post("/v1/events/batch", body);
         house.call(match header {
             Some(version) => request.header("x-event-schema-version", version),
@@ -138,7 +147,10 @@ async fn the_version_of_the_schema_is_the_events_then_the_headers_then_the_first
     send("b", "", Some("2.1.0")).await;
     send("c", r#","schema_version":"3.0.0-rc.1""#, Some("2.1.0")).await;
     for (id, version) in [("a", "1.0.0"), ("b", "2.1.0"), ("c", "3.0.0-rc.1")] {
-        assert_eq!(house.call(house.get(&format!("/v1/events/{id}"))).await.json["schema_version"], version);
+        assert_eq!(
+            house.call(house.get(&format!("/v1/events/{id}"))).await.json["schema_version"],
+            version
+        );
     }
     let long = format!("v{}", "1".repeat(100));
     let refused = send("d", "", Some(&long)).await;
@@ -151,12 +163,20 @@ async fn the_version_of_the_schema_is_the_events_then_the_headers_then_the_first
 async fn a_body_may_be_plain_text_or_nameless_as_a_beacon_sends_it() {
     let house = House::new();
     let path = format!("/v1/events/batch?auth={}", house.key.expose());
-    let body = |id: &str| format!(r#"{{"events":[{{"event_id":"{id}","event_name":"n","user_id":"u"}}]}}"#);
-    let beacon = Ask::new(Method::POST, &path).header("content-type", "text/plain;charset=UTF-8").body(body("a"));
+    let body = |id: &str| {
+        format!(r#"{{"events":[{{"event_id":"{id}","event_name":"n","user_id":"u"}}]}}"#)
+    };
+    let beacon = Ask::new(Method::POST, &path)
+        .header("content-type", "text/plain;charset=UTF-8")
+        .body(body("a"));
     assert_eq!(house.call(beacon).await.statuses(), ["accepted"]);
-    assert_eq!(house.call(Ask::new(Method::POST, &path).body(body("b"))).await.statuses(), ["accepted"]);
-    let form =
-        Ask::new(Method::POST, &path).header("content-type", "application/x-www-form-urlencoded").body(body("c"));
+    assert_eq!(
+        house.call(Ask::new(Method::POST, &path).body(body("b"))).await.statuses(),
+        ["accepted"]
+    );
+    let form = Ask::new(Method::POST, &path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body("c"));
     house.call(form).await.is_problem(415, "unsupported_media_type");
     let odd = Ask::new(Method::POST, &path).header("content-encoding", "lzma").body(body("d"));
     house.call(odd).await.is_problem(415, "unsupported_content_encoding");

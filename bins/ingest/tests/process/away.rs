@@ -11,8 +11,10 @@ fn psql(house: &House, sql: &str) {
     let url = house.database.url_text();
     let (server, name) = url.rsplit_once('/').unwrap();
     let sql = sql.replace("$NAME", name.split('?').next().unwrap());
-    let output =
-        Command::new("psql").args(["-v", "ON_ERROR_STOP=1", "-qc", &sql]).arg(format!("{server}/postgres")).output();
+    let output = Command::new("psql")
+        .args(["-v", "ON_ERROR_STOP=1", "-qc", &sql])
+        .arg(format!("{server}/postgres"))
+        .output();
     let output = output.expect("psql is there");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -31,12 +33,20 @@ fn a_database_that_goes_away_is_told_and_found_again() {
     psql(&house, r#"ALTER DATABASE "$NAME" WITH ALLOW_CONNECTIONS false"#);
     psql(&house, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '$NAME'");
     let away = client.batch(&ids("during"), &house.key).unwrap();
-    assert_eq!((away.status, away.json["code"].as_str()), (503, Some("storage_unavailable")), "{away:?}");
+    assert_eq!(
+        (away.status, away.json["code"].as_str()),
+        (503, Some("storage_unavailable")),
+        "{away:?}"
+    );
     assert!(away.retry_after.is_some());
     assert_eq!(client.get("/health/ready", "").unwrap().status, 503);
     assert_eq!(client.get("/health/live", "").unwrap().status, 200);
     let health = client.get("/health", "").unwrap();
-    assert_eq!((health.status, health.json["status"].as_str()), (503, Some("unavailable")), "{health:?}");
+    assert_eq!(
+        (health.status, health.json["status"].as_str()),
+        (503, Some("unavailable")),
+        "{health:?}"
+    );
 
     psql(&house, r#"ALTER DATABASE "$NAME" WITH ALLOW_CONNECTIONS true"#);
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -107,7 +107,8 @@ fn a_revocation_that_nobody_tells_of_is_bounded_by_the_caches_lifetime() {
 fn a_refused_key_is_logged_by_its_id_and_its_clients_network_and_never_by_its_secret() {
     let house = House::sqlite();
     let server = crate::server::Server::with(
-        crate::server::command(&house.database.url_text()).env("MERCURIO_TRUSTED_PROXIES", "127.0.0.1"),
+        crate::server::command(&house.database.url_text())
+            .env("MERCURIO_TRUSTED_PROXIES", "127.0.0.1"),
     );
     let mut client = crate::client::Client::connect(server.addr).unwrap();
     assert_eq!(client.get("/v1/limits", "mk_abc_hunter2").unwrap().status, 401);
@@ -177,7 +178,11 @@ fn a_tenant_that_is_deleted_while_it_sends_at_full_speed_leaves_nothing_behind()
     let acknowledged: usize = std::thread::scope(|scope| {
         let sending = [0, 1, 0, 1].into_iter().enumerate().map(|(number, server)| {
             let (addr, key, progress) = (pair.servers[server].addr, key.clone(), progress.clone());
-            scope.spawn(move || send_until_gone(addr, &key, &format!("client {number}"), &progress).acknowledged.len())
+            scope.spawn(move || {
+                send_until_gone(addr, &key, &format!("client {number}"), &progress)
+                    .acknowledged
+                    .len()
+            })
         });
         let sending: Vec<_> = sending.collect();
         (0..40).for_each(|_| sent.recv().unwrap());
@@ -194,17 +199,22 @@ fn a_tenant_that_is_deleted_while_it_sends_at_full_speed_leaves_nothing_behind()
     assert!(acknowledged >= 40 * 50, "{acknowledged}");
     let rows = store.finish_deletion(id).unwrap().unwrap();
     assert_eq!((rows.workspaces, rows.api_keys), (1, 1));
-    assert!(rows.events >= acknowledged as u64 && rows.events == rows.event_keys, "{rows:?} of {acknowledged}");
-    let left =
-        "SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM event_keys) + (SELECT count(*) FROM tenants)";
-    let psql = Command::new("psql").args(["-Atqc", left]).arg(pair.house.database.url_text()).output();
+    assert!(
+        rows.events >= acknowledged as u64 && rows.events == rows.event_keys,
+        "{rows:?} of {acknowledged}"
+    );
+    let left = "SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM event_keys) + (SELECT count(*) FROM tenants)";
+    let psql =
+        Command::new("psql").args(["-Atqc", left]).arg(pair.house.database.url_text()).output();
     assert_eq!(String::from_utf8_lossy(&psql.expect("psql is there").stdout).trim(), "0");
 }
 
 /// Removes to the end.
 fn sweep(store: &dyn Store, which: &Removal) {
     let mut from = None;
-    while let Some(next) = store.remove_events(which, at("2026-11-24T10:00:00Z"), from.as_ref()).unwrap().next {
+    while let Some(next) =
+        store.remove_events(which, at("2026-11-24T10:00:00Z"), from.as_ref()).unwrap().next
+    {
         from = Some(next);
     }
 }

@@ -39,9 +39,15 @@ impl Client {
     }
 
     pub(crate) fn batch(&mut self, ids: &[String], key: &str) -> io::Result<Answer> {
-        let event = |id: &String| format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#);
+        let event =
+            |id: &String| format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#);
         let events: Vec<_> = ids.iter().map(event).collect();
-        self.call("POST", "/v1/events/batch", key, &format!("{{\"events\":[{}]}}", events.join(",")))
+        self.call(
+            "POST",
+            "/v1/events/batch",
+            key,
+            &format!("{{\"events\":[{}]}}", events.join(",")),
+        )
     }
 
     pub(crate) fn post(&mut self, path: &str, key: &str, body: &str) -> io::Result<Answer> {
@@ -61,7 +67,8 @@ impl Client {
         let mut line = String::new();
         self.reader.read_line(&mut line)?;
         let broken = || io::Error::new(io::ErrorKind::UnexpectedEof, "no whole answer");
-        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broken)?;
+        let status =
+            line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broken)?;
         let (mut length, mut retry_after, mut content_type) = (0, None, String::new());
         loop {
             line.clear();
@@ -80,7 +87,13 @@ impl Client {
         let mut body = vec![0; length];
         self.reader.read_exact(&mut body)?;
         let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Answer { status, retry_after, content_type, json, body: String::from_utf8_lossy(&body).into_owned() })
+        Ok(Answer {
+            status,
+            retry_after,
+            content_type,
+            json,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        })
     }
 }
 
@@ -97,7 +110,8 @@ impl Sent {
     pub(crate) fn take(&mut self, answer: &Answer) {
         for result in answer.json["results"].as_array().unwrap() {
             let id = result["event_id"].as_str().unwrap().to_owned();
-            *self.acknowledged.entry(id).or_default() += usize::from(result["status"] == "accepted");
+            *self.acknowledged.entry(id).or_default() +=
+                usize::from(result["status"] == "accepted");
         }
     }
 
@@ -110,7 +124,12 @@ impl Sent {
 }
 
 /// Sends batches of 50 named after `name` until one gets no 200, and tells `progress` of each that did.
-pub(crate) fn send_until_gone(addr: SocketAddr, key: &str, name: &str, progress: &Sender<()>) -> Sent {
+pub(crate) fn send_until_gone(
+    addr: SocketAddr,
+    key: &str,
+    name: &str,
+    progress: &Sender<()>,
+) -> Sent {
     let mut sent = Sent::default();
     let Ok(mut client) = Client::connect(addr) else {
         return sent;

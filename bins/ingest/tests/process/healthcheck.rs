@@ -8,8 +8,11 @@ use crate::server::{House, command};
 
 /// Exit code and stderr of a check of the server at `addr`.
 fn check(addr: &str) -> (i32, String) {
-    let Output { status, stdout, stderr } =
-        command("sqlite://never-opened.db").arg("--healthcheck").env("MERCURIO_ADDR", addr).output().unwrap();
+    let Output { status, stdout, stderr } = command("sqlite://never-opened.db")
+        .arg("--healthcheck")
+        .env("MERCURIO_ADDR", addr)
+        .output()
+        .unwrap();
     assert!(stdout.is_empty(), "a check says nothing on stdout");
     (status.code().unwrap(), String::from_utf8(stderr).unwrap())
 }

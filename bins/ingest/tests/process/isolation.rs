@@ -38,7 +38,15 @@ fn second_workspace(store: &dyn Store, tenant_id: &str) -> Caller {
     let workspace = store.create_workspace(tenant, &Name::parse("Second").unwrap(), now).unwrap();
     let new = NewApiKey::generate(&[7; mercurio_domain::api_key::ENTROPY_BYTES]);
     let owner = mercurio_domain::Owner { tenant_id: tenant, workspace_id: workspace.id };
-    store.create_api_key(&KeyRequest::new(owner, &new, Name::parse("Second").unwrap(), Scopes::all(), now)).unwrap();
+    store
+        .create_api_key(&KeyRequest::new(
+            owner,
+            &new,
+            Name::parse("Second").unwrap(),
+            Scopes::all(),
+            now,
+        ))
+        .unwrap();
     Caller {
         name: "second",
         key: new.key.expose().to_owned(),
@@ -63,7 +71,8 @@ fn ids_of(page: &Value, caller: &Caller) -> Vec<String> {
         assert_eq!(event["tenant_id"], caller.tenant_id, "{}: {event}", caller.name);
         assert_eq!(event["workspace_id"], caller.workspace_id, "{}: {event}", caller.name);
     }
-    let mut ids: Vec<_> = events.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect();
+    let mut ids: Vec<_> =
+        events.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect();
     ids.sort();
     ids
 }
@@ -74,7 +83,12 @@ fn check(house: &House) {
     let store = house.database.store();
     let first = store.tenants(None, 1).unwrap().remove(0);
     let workspace_id = store.workspaces(first.id).unwrap()[0].id.to_string();
-    let first = Caller { name: "first", key: house.key.clone(), tenant_id: first.id.to_string(), workspace_id };
+    let first = Caller {
+        name: "first",
+        key: house.key.clone(),
+        tenant_id: first.id.to_string(),
+        workspace_id,
+    };
     let callers = [second_tenant(&*store), second_workspace(&*store, &first.tenant_id), first];
     let tenants: Vec<_> = callers.iter().map(|caller| caller.tenant_id.parse().unwrap()).collect();
     store.set_limits(tenants[0], &[(LimitName::MaxBatchEvents, Some(7))]).unwrap();
@@ -84,7 +98,11 @@ fn check(house: &House) {
         let answer = client.batch(&caller.own_ids(), &caller.key).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.json);
         let accepted = if caller.name == "first" { 2 } else { 3 };
-        assert_eq!(answer.json["accepted"], accepted, "an id is one event of a tenant: {}", answer.json);
+        assert_eq!(
+            answer.json["accepted"], accepted,
+            "an id is one event of a tenant: {}",
+            answer.json
+        );
     }
     for caller in &callers {
         let own: Vec<String> = caller.own_ids()[usize::from(caller.name == "first")..].to_vec();
@@ -96,15 +114,17 @@ fn check(house: &House) {
         for other in callers.iter().filter(|other| other.name != caller.name) {
             // Another's ids, one by one and in every filter.
             for id in other.own_ids().iter().filter(|id| !own.contains(id)) {
-                let found = client.get(&format!("/v1/events/{}", escaped(id)), &caller.key).unwrap();
+                let found =
+                    client.get(&format!("/v1/events/{}", escaped(id)), &caller.key).unwrap();
                 assert_eq!(found.status, 404, "{} sees {id}: {}", caller.name, found.json);
             }
             // Another's cursor is a place in time, and leads to one's own events alone.
             let found = ids_of(&page(&mut client, &format!("cursor={cursor}"), other).json, other);
             assert!(found.iter().all(|id| other.own_ids().contains(id)), "{found:?}");
             // The public half of one key with the secret of another.
-            let halves =
-                |caller: &Caller| caller.key.rsplit_once('_').map(|(id, secret)| (id.to_owned(), secret.to_owned()));
+            let halves = |caller: &Caller| {
+                caller.key.rsplit_once('_').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
+            };
             let mixed = format!("{}_{}", halves(caller).unwrap().0, halves(other).unwrap().1);
             for path in ["/v1/events", "/v1/limits", "/v1/events/x"] {
                 assert_eq!(client.get(path, &mixed).unwrap().status, 401, "{path}");
@@ -112,8 +132,10 @@ fn check(house: &House) {
             assert_eq!(client.batch(&["x".to_owned()], &mixed).unwrap().status, 401);
             // Whose an event is, is never taken from what is sent.
             for member in ["tenant_id", "workspace_id"] {
-                let value = if member == "tenant_id" { &other.tenant_id } else { &other.workspace_id };
-                let event = json!({"event_id": "stolen", "event_name": "n", "user_id": "u", member: value});
+                let value =
+                    if member == "tenant_id" { &other.tenant_id } else { &other.workspace_id };
+                let event =
+                    json!({"event_id": "stolen", "event_name": "n", "user_id": "u", member: value});
                 for (path, body) in [
                     ("/v1/events/track", event.to_string()),
                     ("/v1/events/batch", json!({"events": [event]}).to_string()),

@@ -16,7 +16,8 @@ fn check(house: &House) {
         let sent = std::thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|client| {
-                    let (name, progress) = (format!("r{round}-c{}", client % (CLIENTS - 2)), progress.clone());
+                    let (name, progress) =
+                        (format!("r{round}-c{}", client % (CLIENTS - 2)), progress.clone());
                     scope.spawn(move || send_until_gone(addr, &house.key, &name, &progress))
                 })
                 .collect();
@@ -39,9 +40,16 @@ fn check(house: &House) {
             known.take(&answer);
         }
         let stored = stored_ids(server.addr, &house.key);
-        assert_eq!(stored.len(), known.acknowledged.len(), "nothing is missing, and nothing else is there");
+        assert_eq!(
+            stored.len(),
+            known.acknowledged.len(),
+            "nothing is missing, and nothing else is there"
+        );
         assert!(known.acknowledged.keys().all(|id| stored.contains(id)));
-        assert!(known.acknowledged.values().all(|accepted| *accepted <= 1), "no id was accepted twice");
+        assert!(
+            known.acknowledged.values().all(|accepted| *accepted <= 1),
+            "no id was accepted twice"
+        );
         server.kill();
     }
 }

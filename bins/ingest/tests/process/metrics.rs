@@ -19,7 +19,9 @@ fn types(text: &str) -> BTreeMap<String, String> {
 
 /// The same, as the tables of the document say.
 fn documented() -> BTreeMap<String, String> {
-    let rows = include_str!("../../../../docs/metrics.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = include_str!("../../../../docs/metrics.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"));
     let row = |row: &str| {
         let (name, rest) = row.split_once("` | ")?;
         Some((name.to_owned(), rest.split(' ').next()?.to_owned()))
@@ -36,11 +38,17 @@ pub(crate) fn sum(text: &str, start: &str) -> f64 {
 #[track_caller]
 fn promtool_accepts(text: &str) {
     let mut promtool = Command::new("promtool");
-    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = promtool.spawn().expect("promtool is there: it comes with Debian's package prometheus");
+    promtool
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child =
+        promtool.spawn().expect("promtool is there: it comes with Debian's package prometheus");
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && told.is_empty(), "{told}\n{text}");
 }
 
@@ -53,7 +61,8 @@ fn check(house: &House, storage: &[&str]) {
     let mut client = Client::connect(server.addr).unwrap();
     let ids = ["a", "b", "a"].map(str::to_owned);
     assert_eq!(client.batch(&ids, &house.key).unwrap().json["duplicates"], 1);
-    let rejected = r#"{"events":[{"event_name":"n","user_id":"u"},{"user_id":" ","nonsense":1,"more":2}]}"#;
+    let rejected =
+        r#"{"events":[{"event_name":"n","user_id":"u"},{"user_id":" ","nonsense":1,"more":2}]}"#;
     assert_eq!(client.post("/v1/events/batch", &house.key, rejected).unwrap().json["rejected"], 1);
     assert_eq!(client.post("/v1/events/batch", "", rejected).unwrap().status, 401);
     assert_eq!(client.get("/v1/events/none?auth=secret", &house.key).unwrap().status, 404);
@@ -69,7 +78,10 @@ fn check(house: &House, storage: &[&str]) {
     while !is_settled(&answer.body) && start.elapsed() < PATIENCE {
         answer = client.get("/metrics", "").unwrap();
     }
-    assert_eq!((answer.status, answer.content_type.as_str()), (200, "text/plain; version=0.0.4; charset=utf-8"));
+    assert_eq!(
+        (answer.status, answer.content_type.as_str()),
+        (200, "text/plain; version=0.0.4; charset=utf-8")
+    );
     let text = answer.body;
     promtool_accepts(&text);
     for (start, expected) in [
@@ -77,8 +89,14 @@ fn check(house: &House, storage: &[&str]) {
         ("mercurio_tenant_events_total{tenant_id=\"1\",verdict=\"duplicate\"}", 1.0),
         ("mercurio_event_rejections_total{code=\"unknown_field\"}", 1.0),
         ("mercurio_event_rejections_total{code=\"required\"}", 1.0),
-        ("mercurio_http_requests_total{method=\"POST\",route=\"/v1/events/batch\",status=\"200\"}", 2.0),
-        ("mercurio_http_requests_total{method=\"GET\",route=\"/v1/events/{event_id}\",status=\"404\"}", 1.0),
+        (
+            "mercurio_http_requests_total{method=\"POST\",route=\"/v1/events/batch\",status=\"200\"}",
+            2.0,
+        ),
+        (
+            "mercurio_http_requests_total{method=\"GET\",route=\"/v1/events/{event_id}\",status=\"404\"}",
+            1.0,
+        ),
         ("mercurio_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"}", 1.0),
         ("mercurio_tenant_quota_used_ratio{tenant_id=\"1\"}", 0.003),
         ("mercurio_batch_events_sum", 5.0),
@@ -93,17 +111,24 @@ fn check(house: &House, storage: &[&str]) {
     }
     assert!(sum(&text, "mercurio_writer_commit_duration_seconds_sum") > 0.0);
     assert!(sum(&text, "mercurio_storage_pool_connections{pool=\"write\"") >= 1.0, "{text}");
-    assert!(!text.contains("secret") && !text.contains(&house.key) && !text.contains("nonsense"), "{text}");
+    assert!(
+        !text.contains("secret") && !text.contains(&house.key) && !text.contains("nonsense"),
+        "{text}"
+    );
 
     let (told, mut documented) = (types(&text), documented());
-    documented.retain(|name, _| name != "mercurio_storage_free_bytes" || storage.contains(&name.as_str()));
+    documented.retain(|name, _| {
+        name != "mercurio_storage_free_bytes" || storage.contains(&name.as_str())
+    });
     assert_eq!(told, documented, "docs/metrics.md has exactly what is told");
 }
 
 #[test]
 fn an_address_for_operators_takes_metrics_and_health_off_the_public_one() {
     let house = House::sqlite();
-    let server = Server::with(command(&house.database.url_text()).env("MERCURIO_MANAGEMENT_ADDR", "127.0.0.1:0"));
+    let server = Server::with(
+        command(&house.database.url_text()).env("MERCURIO_MANAGEMENT_ADDR", "127.0.0.1:0"),
+    );
     let (public, management) = (server.addr, server.second_addr());
     let status = |addr, path| Client::connect(addr).unwrap().get(path, "").unwrap().status;
     for path in ["/metrics", "/health"] {

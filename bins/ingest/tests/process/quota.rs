@@ -33,7 +33,10 @@ fn send_until_full(server: &Server, key: &str, name: &str) -> u64 {
                     "{}",
                     answer.json
                 );
-                assert_eq!(answer.retry_after, Some(answer.json["retry_after_seconds"].to_string()));
+                assert_eq!(
+                    answer.retry_after,
+                    Some(answer.json["retry_after_seconds"].to_string())
+                );
                 if batch == 1 {
                     break;
                 }
@@ -66,9 +69,14 @@ fn two_servers_store_exactly_the_quota() {
     assert_eq!(accepted, QUOTA);
     assert_eq!(stored_ids(servers[0].addr, &house.key).len() as u64, QUOTA);
     for server in &servers {
-        let told = Client::connect(server.addr).unwrap().get("/v1/limits", &house.key).unwrap().json;
+        let told =
+            Client::connect(server.addr).unwrap().get("/v1/limits", &house.key).unwrap().json;
         let quota = &told["remaining"]["monthly_events"];
-        assert_eq!((quota["used"].as_u64(), quota["remaining"].as_u64()), (Some(QUOTA), Some(0)), "{told}");
+        assert_eq!(
+            (quota["used"].as_u64(), quota["remaining"].as_u64()),
+            (Some(QUOTA), Some(0)),
+            "{told}"
+        );
     }
 }
 
@@ -81,7 +89,9 @@ fn a_server_that_is_killed_leaves_a_count_that_is_what_is_stored() {
         std::thread::scope(|scope| {
             for number in 0..3 {
                 let (addr, key, sender) = (server.addr, &house.key, sender.clone());
-                scope.spawn(move || crate::client::send_until_gone(addr, key, &number.to_string(), &sender));
+                scope.spawn(move || {
+                    crate::client::send_until_gone(addr, key, &number.to_string(), &sender)
+                });
             }
             for _ in 0..20 {
                 progress.recv().unwrap();

@@ -27,7 +27,11 @@ fn days_ago(days: i64) -> Timestamp {
 
 /// A tenant with an event of each age, and with days of its own where they are given.
 fn tenant(store: &dyn Store, seed: u8, days: Option<u64>) -> Owner {
-    let owner = store.provision(&provisioning(&format!("tenant {seed}"), seed, days_ago(0)).0).unwrap().api_key.owner;
+    let owner = store
+        .provision(&provisioning(&format!("tenant {seed}"), seed, days_ago(0)).0)
+        .unwrap()
+        .api_key
+        .owner;
     store.set_limits(owner.tenant_id, &[(LimitName::RetentionDays, days)]).unwrap();
     for age in [0, 5, 20, 100] {
         store.append(&[submission(owner, days_ago(age), &[&format!("of {age} days")])]).unwrap();
@@ -42,9 +46,13 @@ fn told(server: &Server) -> Vec<Value> {
 
 fn check(database: &TestDatabase) {
     let store = database.store();
-    let owners = [None, Some(10), Some(0)].into_iter().zip(1..).map(|(days, seed)| tenant(&*store, seed, days));
+    let owners = [None, Some(10), Some(0)]
+        .into_iter()
+        .zip(1..)
+        .map(|(days, seed)| tenant(&*store, seed, days));
     let owners: Vec<Owner> = owners.collect();
-    let counts = || -> Vec<u64> { owners.iter().map(|owner| store.count_events(*owner).unwrap()).collect() };
+    let counts =
+        || -> Vec<u64> { owners.iter().map(|owner| store.count_events(*owner).unwrap()).collect() };
     assert_eq!(counts(), [4, 4, 4]);
     let start = || Server::with(command(&database.url_text()).env("MERCURIO_RETENTION_DAYS", "30"));
     let servers = [start(), start()];
@@ -59,17 +67,24 @@ fn check(database: &TestDatabase) {
         told.map(|line| line[member].as_u64().unwrap()).sum()
     };
     while (sum("events"), sum("event_keys")) != (3, 2) {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{} {}", sum("events"), sum("event_keys"));
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "{} {}",
+            sum("events"),
+            sum("event_keys")
+        );
         std::thread::yield_now();
     }
-    let texts =
-        servers.each_ref().map(|server| Client::connect(server.addr).unwrap().get("/metrics", "").unwrap().body);
+    let texts = servers
+        .each_ref()
+        .map(|server| Client::connect(server.addr).unwrap().get("/metrics", "").unwrap().body);
     let counted = |name: &str| texts.iter().map(|text| metrics::sum(text, name)).sum::<f64>();
     assert_eq!(counted("mercurio_retention_removed_events_total"), 3.0);
     assert_eq!(counted("mercurio_retention_removed_event_keys_total"), 2.0);
     if store.backend() == Backend::Postgres {
-        let has_duty =
-            texts.iter().filter(|text| metrics::sum(text, "mercurio_retention_swept_timestamp_seconds") > 0.0);
+        let has_duty = texts
+            .iter()
+            .filter(|text| metrics::sum(text, "mercurio_retention_swept_timestamp_seconds") > 0.0);
         assert_eq!(has_duty.count(), 1);
         let at_work = servers.iter().filter(|server| !told(server).is_empty());
         assert_eq!(at_work.count(), 1, "of two servers one does it");
@@ -101,7 +116,11 @@ fn whole_days_are_dropped_where_no_tenant_keeps_them() {
     let owner = tenant(&*store, 1, None);
     let partitions = || {
         let sql = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass";
-        let output = std::process::Command::new("psql").args(["-qAtc", sql]).arg(database.url_text()).output().unwrap();
+        let output = std::process::Command::new("psql")
+            .args(["-qAtc", sql])
+            .arg(database.url_text())
+            .output()
+            .unwrap();
         String::from_utf8(output.stdout).unwrap().trim().parse::<u32>().unwrap()
     };
     let before = partitions();

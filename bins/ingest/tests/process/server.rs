@@ -22,7 +22,10 @@ pub(crate) fn command(database_url: &str) -> Command {
             command.env_remove(name);
         }
     }
-    command.env("DATABASE_URL", database_url).env("MERCURIO_ADDR", "127.0.0.1:0").env("MERCURIO_LOG_FORMAT", "json");
+    command
+        .env("DATABASE_URL", database_url)
+        .env("MERCURIO_ADDR", "127.0.0.1:0")
+        .env("MERCURIO_LOG_FORMAT", "json");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -64,7 +67,14 @@ impl Server {
             text
         });
         let addr = wait_for(&listening);
-        Self { child, addr, listening: Mutex::new(listening), stdout, reader: Some(reader), stderr: Some(stderr) }
+        Self {
+            child,
+            addr,
+            listening: Mutex::new(listening),
+            stdout,
+            reader: Some(reader),
+            stderr: Some(stderr),
+        }
     }
 
     /// The address for operators, where it has one.
@@ -79,7 +89,11 @@ impl Server {
             if let Some(line) = self.lines(message).pop() {
                 return line;
             }
-            assert!(Instant::now() < deadline, "no line {message:?} in {:?}", self.stdout.lock().unwrap());
+            assert!(
+                Instant::now() < deadline,
+                "no line {message:?} in {:?}",
+                self.stdout.lock().unwrap()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -99,7 +113,11 @@ impl Server {
 
     /// Sends it a signal, by the name that `kill` knows.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
+        let sent = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {}", self.child.id()))
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 

@@ -34,7 +34,16 @@ impl Redis {
 
     fn spawn(port: u16, dir: &tempfile::TempDir) -> Child {
         let mut redis = Command::new("redis-server");
-        redis.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        redis.args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]);
         redis.args(["--requirepass", "not-for-the-log"]).arg("--dir").arg(dir.path());
         let child = redis.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let start = Instant::now();
@@ -55,7 +64,11 @@ impl Redis {
     }
 
     fn signal(&self, name: &str) {
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
+        let sent = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {}", self.child.id()))
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
@@ -121,11 +134,14 @@ impl Pair {
         let store = house.database.store();
         let which = TenantRef::Name(Name::parse("acme").unwrap());
         let tenant_id = store.tenant(&which).unwrap().unwrap().0.id;
-        let limits = [(LimitName::EventsPerSecond, Some(per_second)), (LimitName::EventsBurst, Some(burst))];
+        let limits =
+            [(LimitName::EventsPerSecond, Some(per_second)), (LimitName::EventsBurst, Some(burst))];
         store.set_limits(tenant_id, &limits).unwrap();
         let servers = [(); 2].map(|()| {
             let mut command = command(&house.database.url_text());
-            command.env("MERCURIO_REDIS_URL", redis.url()).env("MERCURIO_REDIS_TIMEOUT_MS", timeout_ms);
+            command
+                .env("MERCURIO_REDIS_URL", redis.url())
+                .env("MERCURIO_REDIS_TIMEOUT_MS", timeout_ms);
             Server::with(&mut command)
         });
         let pair = Self { house, redis, servers, tenant_id };
@@ -177,7 +193,8 @@ impl Pair {
                         if start.elapsed() >= length {
                             break;
                         }
-                        let answer = self.send(&mut client, &format!("{name} {connection} {number}"), 10);
+                        let answer =
+                            self.send(&mut client, &format!("{name} {connection} {number}"), 10);
                         match answer.status {
                             200 => taken += 10,
                             429 => sleep(Duration::from_millis(2)),
@@ -216,7 +233,11 @@ fn a_batch_that_redis_refuses_is_refused_whole_and_told_like_any_other() {
     assert_eq!(pair.send(&mut first, "a", 40).status, 200);
     let refused = pair.send(&mut second, "b", 30);
     assert_eq!((refused.status, &refused.json["code"]), (429, &Value::from("rate_limited")));
-    assert!(refused.retry_after.is_some_and(|seconds| (5..=10).contains(&seconds.parse::<u32>().unwrap())));
+    assert!(
+        refused
+            .retry_after
+            .is_some_and(|seconds| (5..=10).contains(&seconds.parse::<u32>().unwrap()))
+    );
     let told = second.get("/v1/limits", &pair.house.key).unwrap().json;
     let left = told["remaining"]["events"]["remaining"].as_u64().unwrap();
     assert!((20..25).contains(&left), "{told}");
@@ -232,7 +253,13 @@ fn a_clock_that_goes_back_an_hour_empties_the_buckets_and_no_more() {
     let since_2026 = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() - 1_767_225_600;
     let full_at = format!("{} 50", (since_2026 + 3_602) * 1_000_000);
     let tenant_id = pair.tenant_id.0;
-    pair.redis.cli(&["set", &format!("mercurio:rate:{{{tenant_id}}}:events"), &full_at, "ex", "3602"]);
+    pair.redis.cli(&[
+        "set",
+        &format!("mercurio:rate:{{{tenant_id}}}:events"),
+        &full_at,
+        "ex",
+        "3602",
+    ]);
     // The other server's own buckets are full: what it refuses, Redis refuses.
     let mut client = pair.connect(1);
     let refused = pair.send(&mut client, "after", 40);
@@ -294,7 +321,10 @@ fn neither_the_loss_of_redis_nor_its_return_gives_anybody_a_second_burst() {
     pair.until_redis("ok", 2);
     let back = send_all(&pair, "back", 7);
     let allowed = 200.0 + start.elapsed().as_secs_f64();
-    assert!((before + after + back) as f64 <= allowed + 20.0, "{before}, {after} and {back} of {allowed}");
+    assert!(
+        (before + after + back) as f64 <= allowed + 20.0,
+        "{before}, {after} and {back} of {allowed}"
+    );
 }
 
 #[test]
@@ -324,14 +354,16 @@ fn a_flood_over_the_loss_of_redis_by_one_server_is_held_to_the_limit() {
     for round in 0..3 {
         taken += pair.flood(&format!("before {round}"), Duration::from_millis(500)).0;
         taken += std::thread::scope(|scope| {
-            let flood = scope.spawn(|| pair.flood(&format!("while {round}"), Duration::from_millis(2_000)).0);
+            let flood = scope
+                .spawn(|| pair.flood(&format!("while {round}"), Duration::from_millis(2_000)).0);
             // For a second one has its share, and the other the whole limit.
             pair.redis.cut_off_one(Duration::from_millis(800));
             flood.join().unwrap()
         });
     }
     let allowed = 600.0 + 1_000.0 * start.elapsed().as_secs_f64();
-    let fallbacks = [0, 1].map(|server| pair.health(server)["checks"]["redis"]["fallbacks"].as_u64().unwrap());
+    let fallbacks =
+        [0, 1].map(|server| pair.health(server)["checks"]["redis"]["fallbacks"].as_u64().unwrap());
     let share = taken as f64 / allowed;
     eprintln!("{taken} of {allowed:.0} events: {share:.4}; {fallbacks:?} without Redis");
     assert!(fallbacks.iter().sum::<u64>() > 0);

@@ -18,7 +18,10 @@ fn end(command: &mut Command) -> (i32, String) {
 fn key_in(text: &str) -> Option<&str> {
     let start = text.find("mk_")?;
     let key = &text[start..];
-    Some(&key[..key.find(|character: char| !(character.is_ascii_alphanumeric() || character == '_'))?])
+    Some(
+        &key[..key
+            .find(|character: char| !(character.is_ascii_alphanumeric() || character == '_'))?],
+    )
 }
 
 #[test]
@@ -34,11 +37,15 @@ fn the_first_run_on_sqlite_makes_a_tenant_and_a_line_that_works_when_pasted() {
     assert!(stdout.iter().all(|line| !line.contains(&key)), "no key in the log");
 
     let server = Server::start(&url);
-    let line = stderr.lines().find(|line| line.trim_start().starts_with("curl ")).expect("the greeting has a line");
+    let line = stderr
+        .lines()
+        .find(|line| line.trim_start().starts_with("curl "))
+        .expect("the greeting has a line");
     let addr = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
     let line = line.replace(addr, &server.addr.to_string());
     let output = Command::new("sh").arg("-c").arg(&line).output().unwrap();
-    let answer: Value = serde_json::from_slice(&output.stdout).expect("curl is there, and the server answers");
+    let answer: Value =
+        serde_json::from_slice(&output.stdout).expect("curl is there, and the server answers");
     assert_eq!(answer["accepted"], 1, "{answer}");
     server.signal("INT");
     let (_, _, stderr) = server.wait();
@@ -66,8 +73,13 @@ fn every_wrong_setting_is_told_at_once() {
         .env("MERCURIO_MAX_BATCH_EVENTS", "0")
         .env("MERCURIO_MAX_BATCH_EVENT", "50"));
     assert_eq!(code, 64);
-    for name in ["DATABASE_URL", "MERCURIO_ADDR", "MERCURIO_MAX_BATCH_EVENTS", "MERCURIO_MAX_BATCH_EVENT:"] {
-        assert!(cfg!(feature = "tls") && name == "DATABASE_URL" || stderr.contains(name), "{name}: {stderr}");
+    for name in
+        ["DATABASE_URL", "MERCURIO_ADDR", "MERCURIO_MAX_BATCH_EVENTS", "MERCURIO_MAX_BATCH_EVENT:"]
+    {
+        assert!(
+            cfg!(feature = "tls") && name == "DATABASE_URL" || stderr.contains(name),
+            "{name}: {stderr}"
+        );
     }
     assert!(!stderr.contains("hunter2"), "{stderr}");
 }
@@ -96,7 +108,10 @@ fn a_folder_in_which_nothing_can_be_made_is_told_by_its_name() {
 /// Runs a statement as the owner of the database.
 fn psql(database: &TestDatabase, statement: &str) {
     let mut psql = Command::new("psql");
-    let output = psql.args(["-qX", "-v", "ON_ERROR_STOP=1", "-c", statement, &database.url_text()]).output().unwrap();
+    let output = psql
+        .args(["-qX", "-v", "ON_ERROR_STOP=1", "-c", statement, &database.url_text()])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -114,7 +129,11 @@ fn a_database_that_may_only_be_read_takes_no_event_and_answers_so() {
     assert!(answer.retry_after.is_some());
     assert_eq!(client.get("/health/ready", "").unwrap().status, 503);
     let page = client.get("/v1/events", &house.key).unwrap();
-    assert_eq!((page.status, page.json["events"].as_array().map(Vec::len)), (200, Some(0)), "what can be read is");
+    assert_eq!(
+        (page.status, page.json["events"].as_array().map(Vec::len)),
+        (200, Some(0)),
+        "what can be read is"
+    );
     server.signal("INT");
     assert_eq!(server.wait().0.code(), Some(0));
 }
@@ -136,7 +155,10 @@ fn check_two_at_once(url: &str) -> Vec<String> {
         starting.into_iter().map(|server| server.join().unwrap()).collect()
     });
     let end = |server: Server| {
-        assert_eq!(Client::connect(server.addr).unwrap().get("/health/ready", "").unwrap().status, 200);
+        assert_eq!(
+            Client::connect(server.addr).unwrap().get("/health/ready", "").unwrap().status,
+            200
+        );
         server.signal("INT");
         let (status, _, stderr) = server.wait();
         assert_eq!(status.code(), Some(0));
@@ -149,7 +171,11 @@ fn check_two_at_once(url: &str) -> Vec<String> {
 fn two_servers_that_start_at_once_on_an_empty_database_both_serve() {
     let sqlite = TestDatabase::empty_sqlite();
     let greetings = check_two_at_once(&sqlite.url_text());
-    assert_eq!(greetings.iter().filter(|stderr| key_in(stderr).is_some()).count(), 1, "{greetings:?}");
+    assert_eq!(
+        greetings.iter().filter(|stderr| key_in(stderr).is_some()).count(),
+        1,
+        "{greetings:?}"
+    );
     let postgres = TestDatabase::empty_postgres();
     assert_eq!(check_two_at_once(&postgres.url_text()), ["", ""]);
 }

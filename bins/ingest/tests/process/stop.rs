@@ -37,7 +37,10 @@ fn check(house: &House) {
     sent.into_iter().for_each(|sent| known.merge(sent));
     let server = house.start();
     let stored = stored_ids(server.addr, &house.key);
-    assert!(known.acknowledged.keys().all(|id| stored.contains(id)), "nothing acknowledged is lost");
+    assert!(
+        known.acknowledged.keys().all(|id| stored.contains(id)),
+        "nothing acknowledged is lost"
+    );
 }
 
 #[test]

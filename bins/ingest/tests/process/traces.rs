@@ -74,18 +74,31 @@ fn a_traced_request_reaches_the_collector_and_its_trace_id_the_log() {
         all.extend(more);
     }
     let has = |text: &str| all.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(all.starts_with(b"POST /v1/traces HTTP/1.1"), "{}", String::from_utf8_lossy(&all[..40.min(all.len())]));
-    for name in
-        ["POST /v1/events/batch", "service.name", "authenticate", "receive", "parse", "enrich", "queue", "commit"]
-    {
+    assert!(
+        all.starts_with(b"POST /v1/traces HTTP/1.1"),
+        "{}",
+        String::from_utf8_lossy(&all[..40.min(all.len())])
+    );
+    for name in [
+        "POST /v1/events/batch",
+        "service.name",
+        "authenticate",
+        "receive",
+        "parse",
+        "enrich",
+        "queue",
+        "commit",
+    ] {
         assert!(has(name), "{name}");
     }
     assert!(!has("/health/live"), "probes are not traced");
     assert!(!has(house.key.as_str()), "the key");
-    let line = stdout.iter().find(|line| line.contains("/v1/events/batch")).expect("the closing line");
+    let line =
+        stdout.iter().find(|line| line.contains("/v1/events/batch")).expect("the closing line");
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     let trace_id = line["trace_id"].as_str().expect("a trace id");
-    let bytes: Vec<u8> = (0..16).map(|at| u8::from_str_radix(&trace_id[at * 2..at * 2 + 2], 16).unwrap()).collect();
+    let bytes: Vec<u8> =
+        (0..16).map(|at| u8::from_str_radix(&trace_id[at * 2..at * 2 + 2], 16).unwrap()).collect();
     assert!(all.windows(16).any(|window| window == bytes), "the span has the id of the log");
 }
 

@@ -41,7 +41,10 @@ fn check(house: &House) {
     let answers = ready_until(&server, &mut client, SHARED);
     assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
     let line = server.line(SHARED);
-    assert_eq!((&line["level"], &line["migrations"]), (&json!("warning"), &json!([TestDatabase::NEWER])));
+    assert_eq!(
+        (&line["level"], &line["migrations"]),
+        (&json!("warning"), &json!([TestDatabase::NEWER]))
+    );
     assert_eq!(store(&mut client, "after", &house.key), "accepted");
     assert_eq!(store(&mut client, "before", &house.key), "duplicate");
     assert_eq!(server.lines(SHARED).len(), 1, "it is told once");

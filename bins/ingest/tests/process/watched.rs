@@ -28,7 +28,9 @@ fn files() -> BTreeMap<String, String> {
         ["rules.yml", "alerts.yml", "alerts.test.yml"].map(|name| prometheus.join(name)).into();
     for folder in ["deploy/grafana/dashboards", "docs/runbooks"] {
         let before = paths.len();
-        paths.extend(std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()));
+        paths.extend(
+            std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()),
+        );
         assert!(paths.len() > before, "{folder} has files");
     }
     let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
@@ -37,10 +39,13 @@ fn files() -> BTreeMap<String, String> {
 
 /// Words of a text that are series of somebody's, by how they begin.
 fn series(text: &str) -> BTreeSet<&str> {
-    let words = text.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_' || char == ':'));
+    let words =
+        text.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_' || char == ':'));
     let prefixes = ["mercurio_", "mercurio:", "process_", "node_", "pg_", "probe_"];
     words
-        .filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix) && word.len() > prefix.len()))
+        .filter(|word| {
+            prefixes.iter().any(|prefix| word.starts_with(prefix) && word.len() > prefix.len())
+        })
         .filter(|word| !word.ends_with("_exporter"))
         .collect()
 }
@@ -57,7 +62,11 @@ fn exported(page: &str) -> BTreeSet<String> {
 
 /// The series that the rules record.
 fn recorded(rules: &str) -> BTreeSet<String> {
-    rules.lines().filter_map(|line| line.trim().strip_prefix("- record: ")).map(str::to_owned).collect()
+    rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- record: "))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -65,7 +74,9 @@ fn every_series_that_rules_alerts_dashboards_and_runbooks_ask_for_exists() {
     // On SQLite, with a Redis and with a quota, so that what only those have is there too.
     let house = House::sqlite();
     let mut with_all = command(&house.database.url_text());
-    with_all.env("MERCURIO_REDIS_URL", "redis://127.0.0.1:1/0").env("MERCURIO_MONTHLY_EVENTS", "1000");
+    with_all
+        .env("MERCURIO_REDIS_URL", "redis://127.0.0.1:1/0")
+        .env("MERCURIO_MONTHLY_EVENTS", "1000");
     let server = Server::with(&mut with_all);
     // What has labels is there once it has counted.
     let mut client = Client::connect(server.addr).unwrap();
@@ -80,22 +91,29 @@ fn every_series_that_rules_alerts_dashboards_and_runbooks_ask_for_exists() {
         .iter()
         .flat_map(|(file, text)| series(text).into_iter().map(move |name| (file, name)))
         // A page may also name functions of PostgreSQL.
-        .filter(|(file, name)| !(known.contains(*name) || (file.ends_with(".md") && name.starts_with("pg_"))))
+        .filter(|(file, name)| {
+            !(known.contains(*name) || (file.ends_with(".md") && name.starts_with("pg_")))
+        })
         .map(|(file, name)| format!("{file}: {name}"))
         .collect();
     assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
     let asked: BTreeSet<&str> = files.values().flat_map(|text| series(text)).collect();
-    let idle: Vec<&str> = OF_OTHERS.map(|(name, _)| name).into_iter().filter(|name| !asked.contains(name)).collect();
+    let idle: Vec<&str> =
+        OF_OTHERS.map(|(name, _)| name).into_iter().filter(|name| !asked.contains(name)).collect();
     assert!(idle.is_empty(), "nobody asks for {idle:?}");
 }
 
 #[test]
 fn every_rule_that_is_recorded_is_asked_for() {
     let files = files();
-    let asked: BTreeSet<&str> =
-        files.iter().filter(|(file, _)| *file != "rules.yml").flat_map(|(_, text)| series(text)).collect();
+    let asked: BTreeSet<&str> = files
+        .iter()
+        .filter(|(file, _)| *file != "rules.yml")
+        .flat_map(|(_, text)| series(text))
+        .collect();
     let recorded = recorded(&files["rules.yml"]);
-    let idle: Vec<&String> = recorded.iter().filter(|name| !asked.contains(name.as_str())).collect();
+    let idle: Vec<&String> =
+        recorded.iter().filter(|name| !asked.contains(name.as_str())).collect();
     assert!(idle.is_empty(), "{idle:?}");
 }
 
@@ -105,5 +123,8 @@ fn series_are_found_in_expressions_and_not_in_prose() {
     let found: Vec<&str> = series(text).into_iter().collect();
     assert_eq!(found, ["mercurio:queue_used:ratio", "mercurio_events_total", "pg_up"]);
     let page = "# TYPE a counter\na 1\n# TYPE b histogram\nb_bucket{le=\"1\"} 1\n";
-    assert_eq!(exported(page).into_iter().collect::<Vec<_>>(), ["a", "b_bucket", "b_count", "b_sum"]);
+    assert_eq!(
+        exported(page).into_iter().collect::<Vec<_>>(),
+        ["a", "b_bucket", "b_count", "b_sum"]
+    );
 }

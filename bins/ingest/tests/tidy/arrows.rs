@@ -12,7 +12,8 @@ const START_UP: &[&str] = &["main.rs", "startup.rs", "startup/", "server.rs", "s
 /// Faults of a member's file, tests included: crates that it may not use.
 pub(crate) fn crate_faults(member: &Member, text: &str) -> Vec<String> {
     let code = Source::read(text).code(true);
-    let fault = |path: &Path| Some(format!("line {}: {}", path.line, member.objection(path.root())?));
+    let fault =
+        |path: &Path| Some(format!("line {}: {}", path.line, member.objection(path.root())?));
     paths(&code).iter().filter_map(fault).collect()
 }
 
@@ -26,19 +27,29 @@ pub(crate) fn twin_faults(file: &str, text: &str) -> Vec<String> {
     paths(&Source::read(text).code(true))
         .iter()
         .filter(|path| path.segments.iter().any(|segment| segment == twin))
-        .map(|path| format!("line {}: names {twin}, its twin; what both need lives above them", path.line))
+        .map(|path| {
+            format!("line {}: names {twin}, its twin; what both need lives above them", path.line)
+        })
         .collect()
 }
 
 /// Faults of a file of the ingest server: only start-up names the store. `file` is relative to bins/ingest/src.
 pub(crate) fn store_faults(file: &str, text: &str) -> Vec<String> {
-    if START_UP.iter().any(|allowed| file == *allowed || (allowed.ends_with('/') && file.starts_with(allowed))) {
+    if START_UP
+        .iter()
+        .any(|allowed| file == *allowed || (allowed.ends_with('/') && file.starts_with(allowed)))
+    {
         return Vec::new();
     }
     paths(&Source::read(text).code(false))
         .iter()
         .filter(|path| path.root() == "mercurio_storage")
-        .map(|path| format!("line {}: names mercurio_storage, which only start-up may ({START_UP:?})", path.line))
+        .map(|path| {
+            format!(
+                "line {}: names mercurio_storage, which only start-up may ({START_UP:?})",
+                path.line
+            )
+        })
         .collect()
 }
 
@@ -55,7 +66,10 @@ impl Domain {
         let passed_on = paths(&Source::read(root).code(false))
             .into_iter()
             .filter_map(|path| {
-                let mut rest = path.segments.iter().skip_while(|segment| matches!(segment.as_str(), "crate" | "self"));
+                let mut rest = path
+                    .segments
+                    .iter()
+                    .skip_while(|segment| matches!(segment.as_str(), "crate" | "self"));
                 let module = rest.next()?.clone();
                 (order.contains(&module) && path.name != module).then_some((path.name, module))
             })
@@ -76,13 +90,16 @@ impl Domain {
         }
         let own = file.split('/').next().unwrap_or(file);
         let Some(rank) = self.order.iter().position(|module| module == own) else {
-            return vec![format!("module {own} is not in the list \"Modules, lowest first\" of lib.rs")];
+            return vec![format!(
+                "module {own} is not in the list \"Modules, lowest first\" of lib.rs"
+            )];
         };
         let depth = file.split('/').count();
         let above = |path: Path| {
             let module = self.module(&path, depth)?;
             let other = self.order.iter().position(|listed| listed == module)?;
-            (other > rank).then(|| format!("line {}: {own} uses {module}, which stands above it", path.line))
+            (other > rank)
+                .then(|| format!("line {}: {own} uses {module}, which stands above it", path.line))
         };
         paths(&Source::read(text).code(false)).into_iter().filter_map(above).collect()
     }
@@ -102,8 +119,9 @@ impl Domain {
 /// Module names in code quotes, from "Modules, lowest first" to the end of that paragraph.
 fn listed_order(root: &str) -> Vec<String> {
     let docs = root.lines().map_while(|line| line.strip_prefix("//!"));
-    let list =
-        docs.skip_while(|line| !line.contains("Modules, lowest first")).take_while(|line| !line.trim().is_empty());
+    let list = docs
+        .skip_while(|line| !line.contains("Modules, lowest first"))
+        .take_while(|line| !line.trim().is_empty());
     let list = list.collect::<Vec<_>>().join(" ");
     list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
@@ -126,17 +144,32 @@ mod tests {
         let domain = &MEMBERS[0];
         check(crate_faults(domain, "use serde::Serialize;\nuse std::fmt;"), &[]);
         check(crate_faults(domain, "\nuse tokio::sync::mpsc;"), &["line 2: uses tokio"]);
-        check(crate_faults(domain, "use {serde::Serialize, diesel_migrations as m};"), &["uses diesel_migrations"]);
-        check(crate_faults(domain, "fn f() { mercurio_pipeline::parse() }"), &["uses mercurio_pipeline"]);
-        check(crate_faults(domain, "#[cfg(test)] mod tests { #[tokio::test] fn f() {} }"), &["uses tokio"]);
-        check(crate_faults(domain, "/// Unlike tokio::spawn\nconst A: &str = \"use tokio::spawn\";"), &[]);
+        check(
+            crate_faults(domain, "use {serde::Serialize, diesel_migrations as m};"),
+            &["uses diesel_migrations"],
+        );
+        check(
+            crate_faults(domain, "fn f() { mercurio_pipeline::parse() }"),
+            &["uses mercurio_pipeline"],
+        );
+        check(
+            crate_faults(domain, "#[cfg(test)] mod tests { #[tokio::test] fn f() {} }"),
+            &["uses tokio"],
+        );
+        check(
+            crate_faults(domain, "/// Unlike tokio::spawn\nconst A: &str = \"use tokio::spawn\";"),
+            &[],
+        );
         check(crate_faults(domain, "use crate::tokio::x;"), &[]);
     }
 
     #[test]
     fn a_twin_is_faulted_for_naming_the_other() {
         check(twin_faults("postgres/events.rs", "use crate::sqlite::events;"), &["names sqlite"]);
-        check(twin_faults("postgres/events.rs", "use super::super::{error, sqlite};"), &["names sqlite"]);
+        check(
+            twin_faults("postgres/events.rs", "use super::super::{error, sqlite};"),
+            &["names sqlite"],
+        );
         check(twin_faults("sqlite.rs", "fn f() { crate::postgres::f() }"), &["names postgres"]);
         check(twin_faults("sqlite/mod.rs", "use diesel::sqlite::Sqlite; // not postgres::x"), &[]);
         check(twin_faults("pool.rs", "use crate::{postgres, sqlite};"), &[]);
@@ -150,7 +183,10 @@ mod tests {
         check(store_faults("main.rs", naming), &[]);
         check(store_faults("startup/store.rs", naming), &[]);
         check(store_faults("routes/startup.rs", naming), &["names mercurio_storage"]);
-        check(store_faults("lib.rs", "#[cfg(test)] mod tests { use mercurio_storage::Pool; }"), &[]);
+        check(
+            store_faults("lib.rs", "#[cfg(test)] mod tests { use mercurio_storage::Pool; }"),
+            &[],
+        );
     }
 
     const ROOT: &str = "//! The domain.\n//!\n//! Modules, lowest first; a module may use those before it:\n\
@@ -166,7 +202,10 @@ mod tests {
         let domain = Domain::read(ROOT);
         check(domain.faults("store.rs", "use crate::ids::Id; use crate::Draft;"), &[]);
         check(domain.faults("ids.rs", "\nuse crate::event::Draft;"), &["line 2: ids uses event"]);
-        check(domain.faults("ids.rs", "use crate::{store, Draft};"), &["ids uses store", "ids uses event"]);
+        check(
+            domain.faults("ids.rs", "use crate::{store, Draft};"),
+            &["ids uses store", "ids uses event"],
+        );
         check(domain.faults("ids.rs", "fn f(good: crate::Good) {}"), &["ids uses event"]);
         check(domain.faults("ids.rs", "use super::event;"), &["ids uses event"]);
         check(domain.faults("ids/text.rs", "use super::event;"), &[]);

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 /// Settings that a file of deploy/ names and no code reads. A name in a comment counts too.
-pub(crate) fn setting_faults(text: &str, known: &BTreeSet<String>, of_compose: &[&str]) -> Vec<String> {
+pub(crate) fn setting_faults(
+    text: &str,
+    known: &BTreeSet<String>,
+    of_compose: &[&str],
+) -> Vec<String> {
     let words = text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
     let unknown = words.filter(|word| {
         word.strip_prefix("MERCURIO_").is_some_and(|rest| !rest.is_empty())
@@ -63,5 +67,9 @@ fn an_alert_without_its_page_and_a_page_without_its_alert_are_found() {
     check(alert, &["A"], &[]);
     check(alert, &["A", "B"], &["docs/runbooks/B.md has no alert"]);
     check(alert, &[], &["A has no page in docs/runbooks"]);
-    check("- alert: A\n- alert: B\n    runbook: docs/runbooks/B.md\n", &["A", "B"], &["A does not lead to its page"]);
+    check(
+        "- alert: A\n- alert: B\n    runbook: docs/runbooks/B.md\n",
+        &["A", "B"],
+        &["A does not lead to its page"],
+    );
 }

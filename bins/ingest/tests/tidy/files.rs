@@ -11,13 +11,17 @@ const MOST_CODE_LINES: usize = 400;
 pub(crate) fn source_faults(file: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if !text.starts_with("//!") {
-        faults.push("doesn't open with `//!`: what lives here, how it is used, what is not here".to_owned());
+        faults.push(
+            "doesn't open with `//!`: what lives here, how it is used, what is not here".to_owned(),
+        );
     }
     let name = file.rsplit('/').next().unwrap_or(file);
     let lines = Source::read(text).code_lines();
     // The schema is printed by a tool; tests.rs is a test module in a file of its own.
     if lines > MOST_CODE_LINES && !["schema.rs", "tests.rs"].contains(&name) {
-        faults.push(format!("has {lines} lines of code; the limit is {MOST_CODE_LINES}. Make it a folder"));
+        faults.push(format!(
+            "has {lines} lines of code; the limit is {MOST_CODE_LINES}. Make it a folder"
+        ));
     }
     faults
 }
@@ -25,14 +29,17 @@ pub(crate) fn source_faults(file: &str, text: &str) -> Vec<String> {
 /// Faults of any text file: a path that exists only on one machine.
 pub(crate) fn machine_path_faults(text: &str) -> Vec<String> {
     // In two halves, or this file would fault itself.
-    let places = [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"], ["/Us", "ers/"]].map(|halves| halves.concat());
+    let places = [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"], ["/Us", "ers/"]]
+        .map(|halves| halves.concat());
     let mut faults = Vec::new();
     for (index, line) in text.lines().enumerate() {
         for place in &places {
             // Within a URL or below another directory it is not a path of this machine.
             let begins = |at: usize| {
-                !line[..at].ends_with(|char: char| char.is_alphanumeric() || "._-}*~".contains(char))
-                    && line[at + place.len()..].starts_with(|char: char| char.is_alphanumeric() || char == '.')
+                !line[..at]
+                    .ends_with(|char: char| char.is_alphanumeric() || "._-}*~".contains(char))
+                    && line[at + place.len()..]
+                        .starts_with(|char: char| char.is_alphanumeric() || char == '.')
             };
             if line.match_indices(place.as_str()).any(|(at, _)| begins(at)) {
                 faults.push(format!("line {}: a path of one machine ({place}…)", index + 1));
@@ -49,8 +56,12 @@ pub(crate) fn migration_faults(files: &[String]) -> Vec<String> {
     let have = |file: &String| files.contains(file);
     for name in names {
         let stamp_ends = name.find('_').unwrap_or(0);
-        if stamp_ends == 0 || !name[..stamp_ends].bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
-            faults.push(format!("{name}: a migration is called <stamp>_<name> (`just migration <name>`)"));
+        if stamp_ends == 0
+            || !name[..stamp_ends].bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+        {
+            faults.push(format!(
+                "{name}: a migration is called <stamp>_<name> (`just migration <name>`)"
+            ));
         }
         for database in ["postgres", "sqlite"] {
             for part in ["up.sql", "down.sql"] {
@@ -108,10 +119,21 @@ fn migrations_are_faulted_where_a_twin_or_a_part_is_missing() {
         }
     };
     check(&[], &[]);
-    let sound = ["postgres/1_a/up.sql", "postgres/1_a/down.sql", "sqlite/1_a/up.sql", "sqlite/1_a/down.sql"];
+    let sound = [
+        "postgres/1_a/up.sql",
+        "postgres/1_a/down.sql",
+        "sqlite/1_a/up.sql",
+        "sqlite/1_a/down.sql",
+    ];
     check(&sound, &[]);
     check(&sound[..3], &["sqlite/1_a/down.sql is missing"]);
     check(&sound[..2], &["sqlite/1_a/up.sql is missing", "sqlite/1_a/down.sql is missing"]);
-    check(&sound.map(|file| file.replace("1_a", "start")).each_ref().map(String::as_str), &["<stamp>_<name>"]);
-    check(&[&sound[..], &["sqlite/2_b/up.sql"]].concat(), &["postgres/2_b/up", "postgres/2_b/down", "sqlite/2_b/down"]);
+    check(
+        &sound.map(|file| file.replace("1_a", "start")).each_ref().map(String::as_str),
+        &["<stamp>_<name>"],
+    );
+    check(
+        &[&sound[..], &["sqlite/2_b/up.sql"]].concat(),
+        &["postgres/2_b/up", "postgres/2_b/down", "sqlite/2_b/down"],
+    );
 }

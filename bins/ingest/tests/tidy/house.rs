@@ -9,13 +9,22 @@ pub(crate) struct Member {
     pub(crate) never: &'static [&'static str],
 }
 
-const LIBRARIES: &[&str] = &["domain", "enrichment", "storage", "pipeline", "observability", "config"];
+const LIBRARIES: &[&str] =
+    &["domain", "enrichment", "storage", "pipeline", "observability", "config"];
 
 pub(crate) const MEMBERS: &[Member] = &[
     Member { folder: "crates/domain", ours: &[], never: &["tokio*", "actix*", "diesel*", "slog*"] },
-    Member { folder: "crates/enrichment", ours: &["domain"], never: &["tokio*", "actix*", "diesel*", "slog*"] },
+    Member {
+        folder: "crates/enrichment",
+        ours: &["domain"],
+        never: &["tokio*", "actix*", "diesel*", "slog*"],
+    },
     Member { folder: "crates/storage", ours: &["domain"], never: &["tokio*", "actix*"] },
-    Member { folder: "crates/pipeline", ours: &["domain", "enrichment"], never: &["actix*", "diesel*"] },
+    Member {
+        folder: "crates/pipeline",
+        ours: &["domain", "enrichment"],
+        never: &["actix*", "diesel*"],
+    },
     Member { folder: "crates/observability", ours: &[], never: &["actix*", "diesel*"] },
     Member {
         folder: "crates/config",
@@ -37,7 +46,9 @@ impl Member {
         let used = used.replace('-', "_");
         if let Some(ours) = used.strip_prefix("mercurio_") {
             let allowed = ours == self.own_name() || self.ours.contains(&ours);
-            return (!allowed).then(|| format!("uses {used}; of our crates it may use only {}", list(self.ours)));
+            return (!allowed).then(|| {
+                format!("uses {used}; of our crates it may use only {}", list(self.ours))
+            });
         }
         let forbidden = self.never.iter().any(|never| match never.strip_suffix('*') {
             Some(start) => used.starts_with(start),

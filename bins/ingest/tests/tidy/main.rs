@@ -50,8 +50,10 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
 /// Fails with all faults at once, each with the file it is in.
 #[track_caller]
 fn expect_none(faults: Vec<(String, Vec<String>)>) {
-    let lines: Vec<String> =
-        faults.iter().flat_map(|(file, faults)| faults.iter().map(move |fault| format!("{file}: {fault}"))).collect();
+    let lines: Vec<String> = faults
+        .iter()
+        .flat_map(|(file, faults)| faults.iter().map(move |fault| format!("{file}: {fault}")))
+        .collect();
     assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
 }
 
@@ -94,7 +96,9 @@ fn sources_keep_the_arrows_between_crates() {
 #[test]
 fn the_twins_of_storage_never_name_each_other() {
     let files = sources(&root().join("crates/storage/src"));
-    expect_none(files.iter().map(|(file, text)| (file.clone(), arrows::twin_faults(file, text))).collect());
+    expect_none(
+        files.iter().map(|(file, text)| (file.clone(), arrows::twin_faults(file, text))).collect(),
+    );
 }
 
 #[test]
@@ -103,13 +107,17 @@ fn modules_of_the_domain_use_only_those_below_them() {
     let (_, lib) = files.iter().find(|(file, _)| file == "lib.rs").expect("the root of the domain");
     let domain = arrows::Domain::read(lib);
     assert!(!domain.order().is_empty(), "lib.rs lists its modules, lowest first");
-    expect_none(files.iter().map(|(file, text)| (file.clone(), domain.faults(file, text))).collect());
+    expect_none(
+        files.iter().map(|(file, text)| (file.clone(), domain.faults(file, text))).collect(),
+    );
 }
 
 #[test]
 fn only_the_start_of_the_server_names_the_store() {
     let files = sources(&root().join("bins/ingest/src"));
-    expect_none(files.iter().map(|(file, text)| (file.clone(), arrows::store_faults(file, text))).collect());
+    expect_none(
+        files.iter().map(|(file, text)| (file.clone(), arrows::store_faults(file, text))).collect(),
+    );
 }
 
 #[test]
@@ -126,10 +134,24 @@ fn sources_open_with_what_lives_there_and_stay_short() {
 #[test]
 fn no_file_mentions_a_path_of_one_machine() {
     let mut files = Vec::new();
-    let folders =
-        [".ci", ".config", ".github", "bins", "crates", "deploy", "docs", "examples", "migrations", "scripts"];
+    let folders = [
+        ".ci",
+        ".config",
+        ".github",
+        "bins",
+        "crates",
+        "deploy",
+        "docs",
+        "examples",
+        "migrations",
+        "scripts",
+    ];
     for folder in folders {
-        files.extend(texts(&root().join(folder)).into_iter().map(|(file, text)| (format!("{folder}/{file}"), text)));
+        files.extend(
+            texts(&root().join(folder))
+                .into_iter()
+                .map(|(file, text)| (format!("{folder}/{file}"), text)),
+        );
     }
     for entry in fs::read_dir(root()).expect("the root") {
         let entry = entry.expect("an entry");
@@ -141,12 +163,15 @@ fn no_file_mentions_a_path_of_one_machine() {
             files.push((name, text));
         }
     }
-    expect_none(files.into_iter().map(|(file, text)| (file, files::machine_path_faults(&text))).collect());
+    expect_none(
+        files.into_iter().map(|(file, text)| (file, files::machine_path_faults(&text))).collect(),
+    );
 }
 
 #[test]
 fn both_databases_have_the_same_migrations() {
-    let files: Vec<String> = texts(&root().join("migrations")).into_iter().map(|(file, _)| file).collect();
+    let files: Vec<String> =
+        texts(&root().join("migrations")).into_iter().map(|(file, _)| file).collect();
     expect_none(vec![("migrations".to_owned(), files::migration_faults(&files))]);
 }
 
@@ -167,22 +192,29 @@ fn settings_read() -> BTreeSet<String> {
 #[test]
 fn the_example_of_the_environment_tells_every_setting_and_no_other() {
     let example = fs::read_to_string(root().join(".env.example")).expect(".env.example");
-    expect_none(vec![(".env.example".to_owned(), settings::example_faults(&settings_read(), &example))]);
+    expect_none(vec![(
+        ".env.example".to_owned(),
+        settings::example_faults(&settings_read(), &example),
+    )]);
 }
 
 #[test]
 fn files_of_deploy_name_no_setting_that_nobody_reads() {
     // What deploy/compose.yml asks of who runs it.
-    let of_compose = ["MERCURIO_VERSION", "MERCURIO_PORT", "MERCURIO_MANAGEMENT_PORT", "MERCURIO_BALANCED_PORT"];
+    let of_compose =
+        ["MERCURIO_VERSION", "MERCURIO_PORT", "MERCURIO_MANAGEMENT_PORT", "MERCURIO_BALANCED_PORT"];
     let (read, files) = (settings_read(), texts(&root().join("deploy")));
     assert!(!files.is_empty(), "deploy/ has files");
-    let faults = files.into_iter().map(|(file, text)| (file, deploy::setting_faults(&text, &read, &of_compose)));
+    let faults = files
+        .into_iter()
+        .map(|(file, text)| (file, deploy::setting_faults(&text, &read, &of_compose)));
     expect_none(faults.collect());
 }
 
 #[test]
 fn every_alert_has_its_page_and_every_page_its_alert() {
-    let alerts = fs::read_to_string(root().join("deploy/prometheus/alerts.yml")).expect("the alerts");
+    let alerts =
+        fs::read_to_string(root().join("deploy/prometheus/alerts.yml")).expect("the alerts");
     let pages = texts(&root().join("docs/runbooks"));
     let pages: BTreeSet<String> = pages
         .iter()
@@ -190,5 +222,8 @@ fn every_alert_has_its_page_and_every_page_its_alert() {
         .filter(|page| *page != "README")
         .map(str::to_owned)
         .collect();
-    expect_none(vec![("deploy/prometheus/alerts.yml".to_owned(), deploy::alert_faults(&alerts, &pages))]);
+    expect_none(vec![(
+        "deploy/prometheus/alerts.yml".to_owned(),
+        deploy::alert_faults(&alerts, &pages),
+    )]);
 }

@@ -44,7 +44,9 @@ fn dependencies(manifest: &str) -> Vec<Dependency<'_>> {
             }
         };
         match found.last_mut() {
-            Some(last) if last.table == table && last.name == name => last.said.extend([", ", said]),
+            Some(last) if last.table == table && last.name == name => {
+                last.said.extend([", ", said])
+            }
             _ => found.push(Dependency { name, table, said: said.to_owned() }),
         }
     }
@@ -64,7 +66,9 @@ pub(crate) fn member_faults(member: &Member, manifest: &str) -> Vec<String> {
         // A crate's tests name the crate itself by its path to turn on its features.
         let by_own_path = name == own && said.contains("path=\".\"");
         if !said.contains("workspace=true") && !by_own_path {
-            faults.push(format!("states {name} itself; the root Cargo.toml has the versions (`workspace = true`)"));
+            faults.push(format!(
+                "states {name} itself; the root Cargo.toml has the versions (`workspace = true`)"
+            ));
         }
     }
     for field in ["version", "edition", "rust-version", "license", "publish"] {
@@ -114,8 +118,16 @@ fn a_dependency_is_read_however_it_is_written() {
         assert_eq!((found[0].name, found[0].said.as_str()), (name, said), "{manifest}");
     };
     check("[dependencies]\na = \"1\"", "a", "\"1\"");
-    check("[dependencies]\na.workspace = true\na.features = []", "a", "workspace = true, features = []");
-    check("[dependencies.a]\nworkspace = true\noptional = true", "a", "workspace = true, optional = true");
+    check(
+        "[dependencies]\na.workspace = true\na.features = []",
+        "a",
+        "workspace = true, features = []",
+    );
+    check(
+        "[dependencies.a]\nworkspace = true\noptional = true",
+        "a",
+        "workspace = true, optional = true",
+    );
     check("[dependencies]\na = { features = [\n\"x\",\n] }", "a", "{ features = [");
     check("[build-dependencies]\na.version = \"1\"", "a", "version = \"1\"");
     check("[target.'cfg(unix)'.dependencies]\na.path = \"../b\"", "a", "path = \"../b\"");
@@ -135,7 +147,11 @@ fn a_manifest_is_faulted_for_wrong_arrows_own_versions_and_missing_inheritance()
     };
     check("serde", "serde", &[]);
     check("serde.workspace = true", "tokio.workspace = true", &["uses tokio"]);
-    check("serde.workspace = true", "mercurio-storage.workspace = true", &["uses mercurio_storage"]);
+    check(
+        "serde.workspace = true",
+        "mercurio-storage.workspace = true",
+        &["uses mercurio_storage"],
+    );
     check("serde.workspace = true", "serde = \"1\"", &["states serde itself"]);
     check("serde.workspace = true", "serde = { path = \".\" }", &["states serde itself"]);
     check("[dependencies.chrono]", "[dependencies.diesel]", &["uses diesel"]);

@@ -35,7 +35,9 @@ pub(crate) fn paths(code: &str) -> Vec<Path> {
             Token::Word(word) if word == "use" && !is_other(&tokens, at + 1, '<') => {
                 use_tree(&tokens, at + 1, &[], &mut found)
             }
-            Token::Word(word) if word == "crate" && is_word(&tokens, at.wrapping_sub(1), "extern") => {
+            Token::Word(word)
+                if word == "crate" && is_word(&tokens, at.wrapping_sub(1), "extern") =>
+            {
                 push(&tokens, at + 1, &[], &mut found);
                 at + 2
             }
@@ -51,7 +53,9 @@ fn tokens(code: &str) -> Vec<(usize, Token)> {
     for (index, line) in code.lines().enumerate() {
         let mut rest = line;
         while let Some(first) = rest.chars().next() {
-            let word = rest.find(|char: char| !char.is_alphanumeric() && char != '_').unwrap_or(rest.len());
+            let word = rest
+                .find(|char: char| !char.is_alphanumeric() && char != '_')
+                .unwrap_or(rest.len());
             let (token, length) = if rest.starts_with("r#") {
                 rest = &rest[2..];
                 continue;
@@ -114,7 +118,11 @@ fn use_tree(tokens: &Tokens, start: usize, prefix: &[String], found: &mut Vec<Pa
             Token::Word(word) => {
                 // `a::{self}` is `a`.
                 if word == "self" && !prefix.is_empty() {
-                    found.push(Path { line: *line, name: prefix[prefix.len() - 1].clone(), segments: prefix.clone() });
+                    found.push(Path {
+                        line: *line,
+                        name: prefix[prefix.len() - 1].clone(),
+                        segments: prefix.clone(),
+                    });
                 } else {
                     push(tokens, at, &prefix, found);
                 }
@@ -127,7 +135,11 @@ fn use_tree(tokens: &Tokens, start: usize, prefix: &[String], found: &mut Vec<Pa
                 return at + 1;
             }
             Token::Other('*') => {
-                found.push(Path { line: *line, name: "*".into(), segments: [&prefix[..], &["*".into()]].concat() });
+                found.push(Path {
+                    line: *line,
+                    name: "*".into(),
+                    segments: [&prefix[..], &["*".into()]].concat(),
+                });
                 return at + 1;
             }
             Token::Other('{') => {
@@ -154,7 +166,10 @@ fn every_branch_of_a_use_and_every_path_in_the_text_is_found() {
     };
     check("use a;", &["a"]);
     check("pub(crate) use ::a::b as c;", &["a::b"]);
-    check("use a::{self, b::{c, d}, e::*, f as g,};\nh::i();", &["a", "a::b::c", "a::b::d", "a::e::*", "a::f", "h::i"]);
+    check(
+        "use a::{self, b::{c, d}, e::*, f as g,};\nh::i();",
+        &["a", "a::b::c", "a::b::d", "a::e::*", "a::f", "h::i"],
+    );
     check("use {a::b, c};", &["a::b", "c"]);
     check("use super::{schema, sqlite};", &["super::schema", "super::sqlite"]);
     check("extern crate a;", &["a"]);

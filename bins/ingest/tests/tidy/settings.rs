@@ -8,7 +8,8 @@ use crate::source::Source;
 pub(crate) fn settings_of(text: &str) -> BTreeSet<String> {
     let code = Source::read(text).code_and_literals();
     let words = code.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
-    let mut settings: BTreeSet<String> = words.filter(|word| is_setting(word)).map(str::to_owned).collect();
+    let mut settings: BTreeSet<String> =
+        words.filter(|word| is_setting(word)).map(str::to_owned).collect();
     // What a build script hands to the code is set by no person.
     for rest in code.split("env!(").skip(1) {
         settings.remove(rest.split('"').nth(1).unwrap_or_default());
@@ -50,8 +51,11 @@ fn told(example: &str) -> (BTreeSet<String>, Vec<String>) {
 /// Faults of the example file, held against the settings that the code reads.
 pub(crate) fn example_faults(read: &BTreeSet<String>, example: &str) -> Vec<String> {
     let (told, bare) = told(example);
-    let mut faults: Vec<String> = bare.iter().map(|name| format!("{name} has no comment above it")).collect();
-    faults.extend(read.difference(&told).map(|name| format!("{name} is read by the code and not told")));
+    let mut faults: Vec<String> =
+        bare.iter().map(|name| format!("{name} has no comment above it")).collect();
+    faults.extend(
+        read.difference(&told).map(|name| format!("{name} is read by the code and not told")),
+    );
     faults.extend(told.difference(read).map(|name| format!("{name} is told and read by no code")));
     faults
 }
@@ -59,13 +63,26 @@ pub(crate) fn example_faults(read: &BTreeSet<String>, example: &str) -> Vec<Stri
 #[test]
 fn a_setting_is_found_in_code_and_literals_but_not_in_comments_and_tests() {
     let check = |text: &str, expected: &[&str]| {
-        assert_eq!(settings_of(text).iter().map(String::as_str).collect::<Vec<_>>(), expected, "{text}");
+        assert_eq!(
+            settings_of(text).iter().map(String::as_str).collect::<Vec<_>>(),
+            expected,
+            "{text}"
+        );
     };
     check("get(\"MERCURIO_ADDR\")", &["MERCURIO_ADDR"]);
-    check("get(\"DATABASE_URL\"); format!(\"set MERCURIO_B2_MS=1\")", &["DATABASE_URL", "MERCURIO_B2_MS"]);
+    check(
+        "get(\"DATABASE_URL\"); format!(\"set MERCURIO_B2_MS=1\")",
+        &["DATABASE_URL", "MERCURIO_B2_MS"],
+    );
     check("// MERCURIO_ADDR\n#[cfg(test)] mod tests { const A: &str = \"MERCURIO_B\"; }", &[]);
-    check("concat!(\"a\", env!(\"MERCURIO_BUILD_HASH\")); get(\"MERCURIO_ADDR\")", &["MERCURIO_ADDR"]);
-    check("starts_with(\"MERCURIO_\"); \"MERCURIO_RATE_\"; \"MERCURIO_TEST_POSTGRES_URL\"; MERCURIO_Odd", &[]);
+    check(
+        "concat!(\"a\", env!(\"MERCURIO_BUILD_HASH\")); get(\"MERCURIO_ADDR\")",
+        &["MERCURIO_ADDR"],
+    );
+    check(
+        "starts_with(\"MERCURIO_\"); \"MERCURIO_RATE_\"; \"MERCURIO_TEST_POSTGRES_URL\"; MERCURIO_Odd",
+        &[],
+    );
 }
 
 #[test]
@@ -76,7 +93,10 @@ fn the_example_is_faulted_for_what_it_lacks_invents_or_leaves_undescribed() {
     };
     check("# Where.\nDATABASE_URL=a\n\n# Listen.\n# MERCURIO_ADDR=b\n", &[]);
     check("# Where.\nDATABASE_URL=a\n", &["MERCURIO_ADDR is read by the code and not told"]);
-    check("# Where.\nDATABASE_URL=a\nMERCURIO_ADDR=b\n", &["MERCURIO_ADDR has no comment above it"]);
+    check(
+        "# Where.\nDATABASE_URL=a\nMERCURIO_ADDR=b\n",
+        &["MERCURIO_ADDR has no comment above it"],
+    );
     check(
         "# Where.\nDATABASE_URL=a\n# Listen.\nMERCURIO_ADDR=b\n# Odd.\n# MERCURIO_ODD=\n",
         &["MERCURIO_ODD is told and read by no code"],

@@ -61,7 +61,11 @@ impl Source {
 }
 
 fn keep(chars: &[char], kinds: &[Kind], wanted: impl Fn(Kind) -> bool) -> String {
-    chars.iter().zip(kinds).map(|(&char, &kind)| if char == '\n' || wanted(kind) { char } else { ' ' }).collect()
+    chars
+        .iter()
+        .zip(kinds)
+        .map(|(&char, &kind)| if char == '\n' || wanted(kind) { char } else { ' ' })
+        .collect()
 }
 
 fn kinds(chars: &[char]) -> Vec<Kind> {
@@ -70,7 +74,9 @@ fn kinds(chars: &[char]) -> Vec<Kind> {
     while at < chars.len() {
         let rest = &chars[at..];
         let (kind, length) = match rest {
-            ['/', '/', ..] => (Kind::Comment, rest.iter().position(|&char| char == '\n').unwrap_or(rest.len())),
+            ['/', '/', ..] => {
+                (Kind::Comment, rest.iter().position(|&char| char == '\n').unwrap_or(rest.len()))
+            }
             ['/', '*', ..] => (Kind::Comment, block_comment(rest)),
             ['"', ..] => (Kind::Literal, string(rest)),
             ['r', ..] if raw_can_start(chars, at) => match raw_string(rest) {
@@ -190,12 +196,16 @@ fn items_under_cfg_test_are_left_out_and_the_code_after_them_is_not() {
     check("#[cfg(test)]\nmod tests;\nb;", "b;");
     check("#[cfg(test)] #[path = \"x.rs\"] mod tests; b;", "b;");
     check("#[cfg(all(test, unix))] fn f(a: [u8; 2]) { } b;", "b;");
-    check("#[cfg(any(test, feature = \"testing\"))] mod testing;", "#[cfg(any(test, feature = ))] mod testing;");
+    check(
+        "#[cfg(any(test, feature = \"testing\"))] mod testing;",
+        "#[cfg(any(test, feature = ))] mod testing;",
+    );
 }
 
 #[test]
 fn only_lines_with_code_or_a_literal_count() {
-    let source =
-        Source::read("//! a\n\nfn f() {\n    // why\n    g(\"x\n\n    y\");\n}\n#[cfg(test)]\nmod tests {\n}\n");
+    let source = Source::read(
+        "//! a\n\nfn f() {\n    // why\n    g(\"x\n\n    y\");\n}\n#[cfg(test)]\nmod tests {\n}\n",
+    );
     assert_eq!(source.code_lines(), 4);
 }

@@ -4,7 +4,9 @@ use super::*;
 use crate::Source;
 
 fn reading(pairs: &[(&str, &str)]) -> Reading {
-    let find = |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let find = |name: &str| {
+        pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    };
     Reading::of(find, pairs.iter().map(|(name, _)| (*name).to_owned()))
 }
 
@@ -61,7 +63,11 @@ fn no_mistake_tells_a_password() {
     let wrong = "postgres://u:hunter2@db.example:99999999/m";
     let (_kept, path) = file(wrong);
     let cases = [("DATABASE_URL", wrong), ("MERCURIO_REDIS_URL", wrong)];
-    let files = [("DATABASE_URL_FILE", &*path), ("MERCURIO_REDIS_URL_FILE", &*path), ("DATABASE_URL_FILE", wrong)];
+    let files = [
+        ("DATABASE_URL_FILE", &*path),
+        ("MERCURIO_REDIS_URL_FILE", &*path),
+        ("DATABASE_URL_FILE", wrong),
+    ];
     for (name, value) in cases.into_iter().chain(files) {
         let told = reading(&[(name, value)]).mistakes;
         assert_eq!(told.len(), 1, "{name}");
@@ -80,7 +86,10 @@ fn a_setting_is_shown_with_its_value_and_where_it_came_from_and_without_a_passwo
     let url = shown(&config, "DATABASE_URL");
     assert_eq!(url.value.as_deref(), Some("postgres://u:***@localhost:5432/m"));
     assert_eq!((url.source, url.is_secret), (Source::Environment, true));
-    assert_eq!(shown(&config, "MERCURIO_REDIS_URL").value.as_deref(), Some("redis://:***@localhost:6379/3"));
+    assert_eq!(
+        shown(&config, "MERCURIO_REDIS_URL").value.as_deref(),
+        Some("redis://:***@localhost:6379/3")
+    );
     assert_eq!(
         shown(&config, "MERCURIO_QUEUE_EVENTS"),
         Setting {
@@ -109,7 +118,8 @@ fn every_setting_is_shown_once() {
 
 #[test]
 fn an_empty_setting_counts_as_not_set() {
-    let config = sound(&[("MERCURIO_ADDR", " "), ("MERCURIO_GEOIP_DB", ""), ("MERCURIO_REDIS_URL", "")]);
+    let config =
+        sound(&[("MERCURIO_ADDR", " "), ("MERCURIO_GEOIP_DB", ""), ("MERCURIO_REDIS_URL", "")]);
     assert!(config.geoip_db.is_none() && config.redis_url.is_none());
     assert_eq!(mistakes(&[("DATABASE_URL", "")]), ["DATABASE_URL"]);
 }
@@ -119,10 +129,19 @@ fn a_secret_can_stand_in_a_file() {
     let (_kept, path) = file("postgres://u:hunter2@localhost/m\n");
     let (_also, redis) = file("redis://:hunter2@localhost/1");
     let config = sound(&[("DATABASE_URL_FILE", &path), ("MERCURIO_REDIS_URL_FILE", &redis)]);
-    assert_eq!(config.database_url, DatabaseUrl::parse("postgres://u:hunter2@localhost/m").unwrap());
+    assert_eq!(
+        config.database_url,
+        DatabaseUrl::parse("postgres://u:hunter2@localhost/m").unwrap()
+    );
     assert_eq!(shown(&config, "DATABASE_URL").source, Source::File(path.clone().into()));
-    assert_eq!(shown(&config, "MERCURIO_REDIS_URL").value.as_deref(), Some("redis://:***@localhost:6379/1"));
-    assert_eq!(sound(&[("DATABASE_URL", ""), ("DATABASE_URL_FILE", &path)]).database_url, config.database_url);
+    assert_eq!(
+        shown(&config, "MERCURIO_REDIS_URL").value.as_deref(),
+        Some("redis://:***@localhost:6379/1")
+    );
+    assert_eq!(
+        sound(&[("DATABASE_URL", ""), ("DATABASE_URL_FILE", &path)]).database_url,
+        config.database_url
+    );
     assert!(database_url(|name| (name == "DATABASE_URL_FILE").then(|| path.clone())).is_ok());
 }
 
@@ -131,7 +150,10 @@ fn a_file_of_a_secret_that_cannot_be_used_is_told_by_its_path() {
     let check = |pairs: &[(&str, &str)], expected: &str| {
         let told = reading(pairs).mistakes;
         assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].name == "DATABASE_URL_FILE" && told[0].message.contains(expected), "{told:?}");
+        assert!(
+            told[0].name == "DATABASE_URL_FILE" && told[0].message.contains(expected),
+            "{told:?}"
+        );
     };
     let (_kept, empty) = file(" \n");
     let (_also, long) = file(&"x".repeat(70_000));
@@ -139,19 +161,30 @@ fn a_file_of_a_secret_that_cannot_be_used_is_told_by_its_path() {
     check(&[("DATABASE_URL_FILE", ".")], ". can't be read");
     check(&[("DATABASE_URL_FILE", &empty)], "is empty");
     check(&[("DATABASE_URL_FILE", &long)], "has more than 65536 bytes");
-    check(&[("DATABASE_URL_FILE", &empty), ("DATABASE_URL", "sqlite://a.db")], "DATABASE_URL is set too");
+    check(
+        &[("DATABASE_URL_FILE", &empty), ("DATABASE_URL", "sqlite://a.db")],
+        "DATABASE_URL is set too",
+    );
 }
 
 #[test]
 fn traces_go_nowhere_unless_told_and_a_password_in_their_address_is_shown_nowhere() {
     let config = sound(&[]);
     assert_eq!((config.trace_endpoint, config.trace_sample_ratio), (None, 0.01));
-    let set = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/"), ("OTEL_TRACES_SAMPLER_ARG", "0.5")];
+    let set = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
+    ];
     let config = sound(&set);
-    assert_eq!(config.trace_endpoint.map(|endpoint| endpoint.to_string()).as_deref(), Some("http://localhost:4318"));
+    assert_eq!(
+        config.trace_endpoint.map(|endpoint| endpoint.to_string()).as_deref(),
+        Some("http://localhost:4318")
+    );
     assert_eq!(config.trace_sample_ratio, 0.5);
-    let wrong =
-        [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@localhost:4318"), ("OTEL_TRACES_SAMPLER_ARG", "1.5")];
+    let wrong = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@localhost:4318"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+    ];
     let reading = reading(&wrong);
     assert_eq!(reading.mistakes.len(), 2);
     assert!(!format!("{reading:?}").contains("hunter2"), "{reading:?}");

@@ -137,7 +137,8 @@ impl EventDraft<'_> {
         let kind = self.kind(pointer, faults);
         let times = self.times(pointer, reception, faults);
         let schema_version = self.schema_version(pointer, reception, faults);
-        let properties = payload(self.properties.as_ref(), reception, pointer, "properties", faults);
+        let properties =
+            payload(self.properties.as_ref(), reception, pointer, "properties", faults);
         let traits = payload(self.traits.as_ref(), reception, pointer, "traits", faults);
         let context = payload(self.context.as_ref(), reception, pointer, "context", faults);
         if self.event_name.is_none() && kind == Some(EventType::Track) {
@@ -181,8 +182,10 @@ impl EventDraft<'_> {
         };
         let kind = EventType::from_text(text);
         if kind.is_none() {
-            let message =
-                format!("type is {:?}; it must be track, page, screen, identify, group or alias", excerpt(text));
+            let message = format!(
+                "type is {:?}; it must be track, page, screen, identify, group or alias",
+                excerpt(text)
+            );
             faults.push(Fault::new(place(pointer, "type"), FaultCode::InvalidValue, message));
         }
         kind
@@ -249,7 +252,11 @@ impl EventDraft<'_> {
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
-fn window_fault(occurred_at: Timestamp, received_at: Timestamp, limits: &Limits) -> Option<(FaultCode, String)> {
+fn window_fault(
+    occurred_at: Timestamp,
+    received_at: Timestamp,
+    limits: &Limits,
+) -> Option<(FaultCode, String)> {
     let ahead = occurred_at.micros_since(received_at);
     let max_ahead = i64::from(limits.max_event_future_seconds) * MICROS_PER_SECOND;
     if ahead > max_ahead {

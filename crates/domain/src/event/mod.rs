@@ -37,7 +37,8 @@ pub enum EventType {
 
 impl EventType {
     /// Every type.
-    pub const ALL: [Self; 6] = [Self::Track, Self::Page, Self::Screen, Self::Identify, Self::Group, Self::Alias];
+    pub const ALL: [Self; 6] =
+        [Self::Track, Self::Page, Self::Screen, Self::Identify, Self::Group, Self::Alias];
 
     /// The type as it stands in SQL and JSON.
     #[must_use]

@@ -60,7 +60,10 @@ fn name_like(member: &str, text: &str, max_chars: usize) -> Result<(), Validatio
     match text.chars().find(|character| character.is_control()) {
         Some(character) => Err(broken(
             FaultCode::ControlCharacter,
-            format!("{member} has the control character U+{:04X}; none is allowed", u32::from(character)),
+            format!(
+                "{member} has the control character U+{:04X}; none is allowed",
+                u32::from(character)
+            ),
         )),
         None => Ok(()),
     }
@@ -69,14 +72,19 @@ fn name_like(member: &str, text: &str, max_chars: usize) -> Result<(), Validatio
 fn person_like(member: &str, text: &str) -> Result<(), ValidationError> {
     length(member, text, MAX_PERSON_ID_CHARS)?;
     match memchr::memchr(0, text.as_bytes()) {
-        Some(_) => Err(broken(FaultCode::NulCharacter, format!("{member} has the character U+0000"))),
+        Some(_) => {
+            Err(broken(FaultCode::NulCharacter, format!("{member} has the character U+0000")))
+        }
         None => Ok(()),
     }
 }
 
 fn length(member: &str, text: &str, max_chars: usize) -> Result<(), ValidationError> {
     if text.is_empty() {
-        return Err(broken(FaultCode::TooShort, format!("{member} is empty; at least 1 character is required")));
+        return Err(broken(
+            FaultCode::TooShort,
+            format!("{member} is empty; at least 1 character is required"),
+        ));
     }
     // A character has at least one byte: most texts need not be counted.
     if text.len() > max_chars {

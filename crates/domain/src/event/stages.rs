@@ -179,8 +179,12 @@ impl EnrichedEvent {
         let parts = &self.parts;
         let texts = [&parts.anonymous_id, &parts.user_id, &parts.session_id].into_iter().flatten();
         let objects = [&parts.properties, &parts.traits, &parts.context].into_iter().flatten();
-        let sizes = texts.map(Text::source_bytes).chain(objects.map(|object| object.text().source_bytes()));
-        sizes.chain([parts.event_id.source_bytes(), parts.event_name.source_bytes()]).max().unwrap_or_default()
+        let sizes =
+            texts.map(Text::source_bytes).chain(objects.map(|object| object.text().source_bytes()));
+        sizes
+            .chain([parts.event_id.source_bytes(), parts.event_name.source_bytes()])
+            .max()
+            .unwrap_or_default()
     }
 }
 

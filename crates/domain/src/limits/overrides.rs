@@ -115,11 +115,13 @@ impl LimitName {
     /// [`LimitError::OutOfRange`].
     pub fn parse_value(self, text: &str) -> Result<u64, LimitError> {
         let range = self.range();
-        text.trim().parse().ok().filter(|value| range.contains(value)).ok_or_else(|| LimitError::OutOfRange {
-            name: self,
-            actual: text.chars().take(64).collect(),
-            least: *range.start(),
-            most: *range.end(),
+        text.trim().parse().ok().filter(|value| range.contains(value)).ok_or_else(|| {
+            LimitError::OutOfRange {
+                name: self,
+                actual: text.chars().take(64).collect(),
+                least: *range.start(),
+                most: *range.end(),
+            }
         })
     }
 }
@@ -211,7 +213,10 @@ mod tests {
         assert_eq!(LimitName::MaxBatchEvents.parse_value(" 50 "), Ok(50));
         for text in ["0", "-1", "10001", "1e3", "", "99999999999999999999999"] {
             let error = LimitName::MaxBatchEvents.parse_value(text).unwrap_err().to_string();
-            assert_eq!(error, format!("max_batch_events is {text:?}; it must be a whole number from 1 to 10000"));
+            assert_eq!(
+                error,
+                format!("max_batch_events is {text:?}; it must be a whole number from 1 to 10000")
+            );
         }
         let error = "max_batches".parse::<LimitName>().unwrap_err().to_string();
         assert!(error.contains("\"max_batches\"") && error.contains("requests_burst"), "{error}");
@@ -220,9 +225,15 @@ mod tests {
     #[test]
     fn a_bucket_always_holds_a_whole_batch() {
         let limits = Limits { events_per_second: 2, events_burst: 3, ..Limits::default() };
-        assert_eq!(limits.events_bucket().map(|bucket| (bucket.per_second, bucket.burst)), Some((2, 50)));
+        assert_eq!(
+            limits.events_bucket().map(|bucket| (bucket.per_second, bucket.burst)),
+            Some((2, 50))
+        );
         let limits = Limits { requests_per_second: 7, events_per_second: 0, ..limits };
-        assert_eq!(limits.requests_bucket().map(|bucket| (bucket.per_second, bucket.burst)), Some((7, 70)));
+        assert_eq!(
+            limits.requests_bucket().map(|bucket| (bucket.per_second, bucket.burst)),
+            Some((7, 70))
+        );
         assert_eq!(limits.events_bucket(), None);
     }
 }

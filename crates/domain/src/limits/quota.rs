@@ -38,7 +38,8 @@ impl Month {
     /// The first instant of the next one.
     #[must_use]
     pub fn renews_at(self) -> Timestamp {
-        let (year, month) = if self.month == 12 { (self.year + 1, 1) } else { (self.year, self.month + 1) };
+        let (year, month) =
+            if self.month == 12 { (self.year + 1, 1) } else { (self.year, self.month + 1) };
         Self { year, month }.begins_at()
     }
 }
@@ -69,7 +70,12 @@ mod tests {
     #[test]
     fn a_month_begins_with_its_first_instant_and_ends_before_the_next_ones() {
         for (time, number, begins, renews) in [
-            ("2026-11-30T23:59:59.999999Z", 202_611, "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+            (
+                "2026-11-30T23:59:59.999999Z",
+                202_611,
+                "2026-11-01T00:00:00Z",
+                "2026-12-01T00:00:00Z",
+            ),
             ("2026-12-01T00:00:00Z", 202_612, "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"),
             ("2027-01-01T00:30:00+01:00", 202_612, "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"),
         ] {

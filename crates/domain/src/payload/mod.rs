@@ -85,8 +85,9 @@ impl JsonObject {
     /// All faults, with pointers from the object's root: [`FaultCode::WrongType`] where it is no object or no JSON at all,
     /// else what [`faults_of`] tells.
     pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
-        let raw = RawJson::parse(text)
-            .map_err(|error| vec![Fault::new("", FaultCode::WrongType, format!("not JSON: {error}"))])?;
+        let raw = RawJson::parse(text).map_err(|error| {
+            vec![Fault::new("", FaultCode::WrongType, format!("not JSON: {error}"))]
+        })?;
         let mut faults = Vec::new();
         Self::check(&raw, &Source::default(), String::new, &mut faults).ok_or(faults)
     }
@@ -102,7 +103,8 @@ impl JsonObject {
         let text = raw.get().trim_ascii();
         if !text.starts_with('{') {
             let pointer = pointer();
-            let message = format!("{} is {}; an object is expected", name_of(&pointer), type_of(text));
+            let message =
+                format!("{} is {}; an object is expected", name_of(&pointer), type_of(text));
             faults.push(Fault::new(pointer, FaultCode::WrongType, message));
             return None;
         }
@@ -152,7 +154,9 @@ impl<'de> Deserialize<'de> for JsonObject {
         let raw = RawJson::from(Box::<RawValue>::deserialize(deserializer)?);
         let mut faults = Vec::new();
         Self::check(&raw, &Source::default(), String::new, &mut faults).ok_or_else(|| {
-            let told = faults.first().map_or(Cow::Borrowed("no JSON object"), |fault| fault.message.clone());
+            let told = faults
+                .first()
+                .map_or(Cow::Borrowed("no JSON object"), |fault| fault.message.clone());
             serde::de::Error::custom(told)
         })
     }
@@ -198,12 +202,19 @@ mod tests {
     #[test]
     fn what_is_no_object_is_refused() {
         for text in ["[]", "1", "\"{}\"", "null", "", "{", "{} x"] {
-            assert_eq!(JsonObject::parse(text).unwrap_err()[0].code, FaultCode::WrongType, "{text}");
+            assert_eq!(
+                JsonObject::parse(text).unwrap_err()[0].code,
+                FaultCode::WrongType,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn debugging_shows_no_content() {
-        assert_eq!(format!("{:?}", JsonObject::parse(r#"{"secret":1}"#).unwrap()), "JsonObject(12 bytes)");
+        assert_eq!(
+            format!("{:?}", JsonObject::parse(r#"{"secret":1}"#).unwrap()),
+            "JsonObject(12 bytes)"
+        );
     }
 }

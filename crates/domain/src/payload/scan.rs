@@ -74,7 +74,8 @@ pub(super) fn value(text: &str) -> (usize, bool) {
             DIGIT => {
                 let length = number_length(&bytes[at..]);
                 let number = &bytes[at..at + length];
-                plain &= length <= SURELY_FINITE_BYTES && !number.iter().any(|byte| matches!(byte, b'e' | b'E'));
+                plain &= length <= SURELY_FINITE_BYTES
+                    && !number.iter().any(|byte| matches!(byte, b'e' | b'E'));
                 at += length;
             }
             BETWEEN => {
@@ -82,7 +83,12 @@ pub(super) fn value(text: &str) -> (usize, bool) {
                 continue;
             }
             // true, false, null.
-            _ => at += 1 + bytes[at + 1..].iter().take_while(|byte| MEANINGS[**byte as usize] == OTHER).count(),
+            _ => {
+                at += 1 + bytes[at + 1..]
+                    .iter()
+                    .take_while(|byte| MEANINGS[**byte as usize] == OTHER)
+                    .count()
+            }
         }
         if depth == 0 {
             break;
@@ -110,7 +116,10 @@ fn string(bytes: &[u8], at: usize) -> (usize, bool) {
 }
 
 fn number_length(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')).count()
+    bytes
+        .iter()
+        .take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))
+        .count()
 }
 
 /// Adds every fault of the JSON value `text` to `faults`, until there are [`MAX_FAULTS_PER_EVENT`]: nesting beyond
@@ -201,7 +210,9 @@ impl Walk<'_> {
     fn is_too_deep(&mut self, pointer: &str, depth: usize) -> bool {
         let too_deep = depth > MAX_NESTING;
         if too_deep {
-            let message = format!("objects and arrays are nested deeper than the limit of {MAX_NESTING} levels");
+            let message = format!(
+                "objects and arrays are nested deeper than the limit of {MAX_NESTING} levels"
+            );
             self.faults.push(Fault::new(pointer, FaultCode::TooDeep, message));
             self.skip_nested();
         }
@@ -233,7 +244,9 @@ impl Walk<'_> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         self.at += 1;
-        while let Some(found) = bytes.get(self.at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        while let Some(found) =
+            bytes.get(self.at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
+        {
             self.at += found;
             if bytes[self.at] == b'"' {
                 self.at += 1;
@@ -253,7 +266,8 @@ impl Walk<'_> {
         let number = &self.rest()[..length];
         if !number.parse::<f64>().is_ok_and(f64::is_finite) {
             let shown: String = number.chars().take(32).collect();
-            let message = format!("the number {shown} is beyond what a double can hold (about 1.8e308)");
+            let message =
+                format!("the number {shown} is beyond what a double can hold (about 1.8e308)");
             self.faults.push(Fault::new(pointer, FaultCode::NumberOutOfRange, message));
         }
         self.at += length;
@@ -261,8 +275,12 @@ impl Walk<'_> {
 
     fn fault(&mut self, pointer: &str, fault: StringFault) {
         let (code, message) = match fault {
-            StringFault::Nul(_) => (FaultCode::NulCharacter, "the character U+0000 cannot be stored"),
-            StringFault::LoneSurrogate => (FaultCode::LoneSurrogate, "half a surrogate pair is not a character"),
+            StringFault::Nul(_) => {
+                (FaultCode::NulCharacter, "the character U+0000 cannot be stored")
+            }
+            StringFault::LoneSurrogate => {
+                (FaultCode::LoneSurrogate, "half a surrogate pair is not a character")
+            }
         };
         self.faults.push(Fault::new(pointer, code, message));
     }

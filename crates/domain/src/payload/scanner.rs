@@ -205,7 +205,8 @@ fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
 
 /// Where the number that begins at `at` ends. (RFC 8259, section 6)
 fn number(bytes: &[u8], mut at: usize) -> Option<usize> {
-    let digits = |at: usize| at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits =
+        |at: usize| at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     at += usize::from(bytes[at] == b'-');
     at = match *bytes.get(at)? {
         b'0' => at + 1,

@@ -105,13 +105,21 @@ pub trait Catalog: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`] where the database does not answer.
-    fn expire_api_key(&self, id: &ApiKeyId, expires_at: Timestamp) -> Result<Option<ApiKey>, StoreError>;
+    fn expire_api_key(
+        &self,
+        id: &ApiKeyId,
+        expires_at: Timestamp,
+    ) -> Result<Option<ApiKey>, StoreError>;
 
     /// Ends a key, and returns it as it then is; one that was revoked before keeps its first time. `None`: no such key.
     ///
     /// # Errors
     /// [`StoreError`] where the database does not answer.
-    fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError>;
+    fn revoke_api_key(
+        &self,
+        id: &ApiKeyId,
+        revoked_at: Timestamp,
+    ) -> Result<Option<ApiKey>, StoreError>;
 
     /// Notes when keys were used last. A later time that is known stays; keys that are gone are passed over. No server hears
     /// of it.
@@ -192,7 +200,13 @@ pub struct KeyRequest {
 impl KeyRequest {
     /// A request for `new`, a key that does not end by itself.
     #[must_use]
-    pub fn new(owner: Owner, new: &NewApiKey, name: Name, scopes: Scopes, created_at: Timestamp) -> Self {
+    pub fn new(
+        owner: Owner,
+        new: &NewApiKey,
+        name: Name,
+        scopes: Scopes,
+        created_at: Timestamp,
+    ) -> Self {
         let (id, secret_hash) = (new.id.clone(), new.secret_hash);
         Self { owner, id, secret_hash, name, scopes, created_at, expires_at: None }
     }
@@ -272,7 +286,12 @@ impl Provisioned {
     pub fn new(owner: Owner, request: &Provisioning, samples: usize) -> Self {
         let (created_at, status) = (request.created_at, TenantStatus::Active);
         Self {
-            tenant: Tenant { id: owner.tenant_id, name: request.tenant.clone(), status, created_at },
+            tenant: Tenant {
+                id: owner.tenant_id,
+                name: request.tenant.clone(),
+                status,
+                created_at,
+            },
             workspace: Workspace {
                 id: owner.workspace_id,
                 tenant_id: owner.tenant_id,

@@ -118,7 +118,11 @@ pub trait Housekeeping: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`] where the database does not answer.
-    fn begin_deletion(&self, tenant_id: TenantId, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+    fn begin_deletion(
+        &self,
+        tenant_id: TenantId,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError>;
 
     /// Removes some events, a few thousand at most, in one transaction. Begins with `None`, goes on with the place that the
     /// step before told.

@@ -22,10 +22,13 @@ use crate::limits::QuotaExceeded;
 use crate::verdict::Outcome;
 
 pub use catalog::{
-    Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning, TenantRef,
+    Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning,
+    TenantRef,
 };
 pub use error::StoreError;
-pub use housekeeping::{Housekeeping, KEY_DAYS, Lease, Person, Place, Removal, Removed, TenantRows};
+pub use housekeeping::{
+    Housekeeping, KEY_DAYS, Lease, Person, Place, Removal, Removed, TenantRows,
+};
 pub use query::{CursorError, EventPage, EventQuery, Position};
 pub use quota::{Account, Refused};
 pub use retention::due_removals;
@@ -87,7 +90,9 @@ impl SchemaState {
     pub fn migrations(&self) -> &[String] {
         match self {
             Self::Current => &[],
-            Self::Older(migrations) | Self::Compatible(migrations) | Self::Newer(migrations) => migrations,
+            Self::Older(migrations) | Self::Compatible(migrations) | Self::Newer(migrations) => {
+                migrations
+            }
         }
     }
 }
@@ -107,7 +112,10 @@ impl fmt::Display for LockWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tries, left, open } = self;
         let left = left.as_secs();
-        write!(f, "the migration needs a lock that others hold; try {tries} gave way to them, {left} s are left")?;
+        write!(
+            f,
+            "the migration needs a lock that others hold; try {tries} gave way to them, {left} s are left"
+        )?;
         for (number, (pid, age)) in open.iter().enumerate() {
             let before = if number == 0 { "; transactions are open in the processes" } else { "," };
             write!(f, "{before} {pid} (for {} s)", age.as_secs())?;
@@ -248,7 +256,8 @@ pub trait Store: EventWriter + Catalog + Housekeeping {
     ///
     /// # Errors
     /// [`StoreError`]; nothing is changed then.
-    fn revert_telling(&self, tell: &mut dyn FnMut(&LockWait)) -> Result<Option<String>, StoreError>;
+    fn revert_telling(&self, tell: &mut dyn FnMut(&LockWait))
+    -> Result<Option<String>, StoreError>;
 
     /// [`Self::revert_telling`], and nobody is told.
     ///

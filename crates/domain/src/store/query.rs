@@ -112,8 +112,10 @@ impl EventPage {
         let more = events.len() > limit;
         events.truncate(limit);
         let last = events.last().filter(|_| more);
-        let next = last
-            .map(|event| Position { occurred_at: event.parts.occurred_at, key: EventKey::of(&event.parts.event_id) });
+        let next = last.map(|event| Position {
+            occurred_at: event.parts.occurred_at,
+            key: EventKey::of(&event.parts.event_id),
+        });
         Self { events, next }
     }
 }
@@ -142,17 +144,32 @@ mod tests {
 
     #[test]
     fn what_was_not_given_out_is_refused() {
-        let position = Position { occurred_at: Timestamp::from_micros(0).unwrap(), key: EventKey(Uuid::nil()) };
+        let position = Position {
+            occurred_at: Timestamp::from_micros(0).unwrap(),
+            key: EventKey(Uuid::nil()),
+        };
         let cursor = position.to_cursor();
-        for text in ["", "x", "AAAA", &cursor[1..], &format!("{cursor}A"), &cursor.replacen('A', "C", 1)] {
+        for text in
+            ["", "x", "AAAA", &cursor[1..], &format!("{cursor}A"), &cursor.replacen('A', "C", 1)]
+        {
             assert_eq!(Position::from_cursor(text), Err(CursorError), "{text}");
         }
         // Times that no event has, beyond those that PostgreSQL knows among them.
-        for micros in [i64::MIN, -210_866_803_200_000_001, -62_167_219_200_000_001, 253_402_300_800_000_000, i64::MAX] {
+        for micros in [
+            i64::MIN,
+            -210_866_803_200_000_001,
+            -62_167_219_200_000_001,
+            253_402_300_800_000_000,
+            i64::MAX,
+        ] {
             let mut bytes = [0; CURSOR_BYTES];
             bytes[0] = CURSOR_FORM;
             bytes[1..9].copy_from_slice(&micros.to_be_bytes());
-            assert_eq!(Position::from_cursor(&BASE64URL_NOPAD.encode(&bytes)), Err(CursorError), "{micros}");
+            assert_eq!(
+                Position::from_cursor(&BASE64URL_NOPAD.encode(&bytes)),
+                Err(CursorError),
+                "{micros}"
+            );
         }
     }
 }

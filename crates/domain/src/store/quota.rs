@@ -63,7 +63,11 @@ impl Refused {
     ///
     /// `used`: the accounts to hold to, sorted, and what is used of each. Others pass.
     #[must_use]
-    pub fn of(group: &[Submission], used: &[(Account, u64)], is_taken: impl Fn(TenantId, EventKey) -> bool) -> Self {
+    pub fn of(
+        group: &[Submission],
+        used: &[(Account, u64)],
+        is_taken: impl Fn(TenantId, EventKey) -> bool,
+    ) -> Self {
         let accounts: Vec<Account> = used.iter().map(|(account, _)| *account).collect();
         let mut used: Vec<u64> = used.iter().map(|(_, used)| *used).collect();
         let mut known = HashSet::new();
@@ -73,7 +77,8 @@ impl Refused {
             if !accounts.iter().any(|account| account.tenant_id == tenant_id) {
                 continue;
             }
-            let is_fresh = |key: &EventKey| !known.contains(&(tenant_id, *key)) && !is_taken(tenant_id, *key);
+            let is_fresh =
+                |key: &EventKey| !known.contains(&(tenant_id, *key)) && !is_taken(tenant_id, *key);
             let keys = submission.events.iter().map(|event| event.key());
             let fresh: HashSet<EventKey> = keys.filter(is_fresh).collect();
             if let Some(place) = Account::place(&accounts, submission) {
@@ -130,7 +135,8 @@ mod tests {
             of_tenant(4, 0, NOVEMBER, &["b"]),
         ];
         let accounts = Account::of_group(&group);
-        let told: Vec<_> = accounts.iter().map(|a| (a.tenant_id.0, a.month.number(), a.limit)).collect();
+        let told: Vec<_> =
+            accounts.iter().map(|a| (a.tenant_id.0, a.month.number(), a.limit)).collect();
         assert_eq!(told, [(1, 202_611, 5), (1, 202_612, 5), (2, 202_611, 20)]);
         assert_eq!(Account::place(&accounts, &group[0]), Some(2));
         assert_eq!(Account::place(&accounts, &group[3]), None);
@@ -143,8 +149,10 @@ mod tests {
             (0..count).map(|index| refused.get(index).map(|exceeded| exceeded.used)).collect()
         };
         let check = |limit: u64, used: u64, group: &[&[&str]], expected: &[Option<u64>]| {
-            let group: Vec<_> = group.iter().map(|ids| of_tenant(1, limit, NOVEMBER, ids)).collect();
-            let accounts: Vec<_> = Account::of_group(&group).into_iter().map(|account| (account, used)).collect();
+            let group: Vec<_> =
+                group.iter().map(|ids| of_tenant(1, limit, NOVEMBER, ids)).collect();
+            let accounts: Vec<_> =
+                Account::of_group(&group).into_iter().map(|account| (account, used)).collect();
             let taken = EventKey::of(&EventId::lookup("taken"));
             let refused = Refused::of(&group, &accounts, |_, key| key == taken);
             assert_eq!(ids(&refused, group.len()), expected, "{limit} {used} {group:?}");
@@ -163,7 +171,8 @@ mod tests {
     #[test]
     fn what_another_month_stores_in_the_same_group_is_a_duplicate() {
         let group = [of_tenant(1, 1, NOVEMBER, &["a"]), of_tenant(1, 1, DECEMBER, &["a", "b"])];
-        let accounts: Vec<_> = Account::of_group(&group).into_iter().map(|account| (account, 0)).collect();
+        let accounts: Vec<_> =
+            Account::of_group(&group).into_iter().map(|account| (account, 0)).collect();
         assert!(Refused::of(&group, &accounts, |_, _| false).is_empty());
         // Where November is not to be held to, its events count as stored all the same.
         assert!(Refused::of(&group, &accounts[1..], |_, _| false).is_empty());

@@ -13,14 +13,16 @@ const DAY_MICROS: i64 = 86_400_000_000;
 #[must_use]
 pub fn due_removals(tenants: &[(TenantId, u32)], now: Timestamp) -> Vec<Removal> {
     let midnight = now.as_micros() - now.as_micros().rem_euclid(DAY_MICROS);
-    let before = |days: u32| Timestamp::from_micros(midnight.checked_sub(i64::from(days).checked_mul(DAY_MICROS)?)?);
+    let before = |days: u32| {
+        Timestamp::from_micros(midnight.checked_sub(i64::from(days).checked_mul(DAY_MICROS)?)?)
+    };
     let days = || tenants.iter().map(|(_, days)| *days);
     let longest = days().max().filter(|_| !days().any(|days| days == 0));
-    let of_all = longest.and_then(before).map(|before| Removal::Received { tenant_id: None, before });
-    let of_one = tenants
-        .iter()
-        .filter(|(_, days)| *days > 0 && Some(*days) != longest)
-        .filter_map(|(id, days)| Some(Removal::Received { tenant_id: Some(*id), before: before(*days)? }));
+    let of_all =
+        longest.and_then(before).map(|before| Removal::Received { tenant_id: None, before });
+    let of_one = tenants.iter().filter(|(_, days)| *days > 0 && Some(*days) != longest).filter_map(
+        |(id, days)| Some(Removal::Received { tenant_id: Some(*id), before: before(*days)? }),
+    );
     of_all.into_iter().chain(of_one).collect()
 }
 
@@ -34,7 +36,10 @@ mod tests {
         let at = |text: &str| Timestamp::parse(text).unwrap();
         let expected: Vec<_> = expected
             .iter()
-            .map(|(id, before)| Removal::Received { tenant_id: id.map(TenantId), before: at(before) })
+            .map(|(id, before)| Removal::Received {
+                tenant_id: id.map(TenantId),
+                before: at(before),
+            })
             .collect();
         assert_eq!(due_removals(&tenants, at("2026-11-24T09:30:00Z")), expected, "{days:?}");
     }

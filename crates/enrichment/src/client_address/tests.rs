@@ -104,7 +104,8 @@ fn a_quote_left_open_by_a_client_hides_no_line_of_a_proxy() {
 
 #[test]
 fn proxies_are_read_from_a_list_of_addresses_and_networks() {
-    let trusted = TrustedProxies::parse(" 10.1.2.3/8,::1 ,192.0.2.7, ::ffff:198.51.100.0/120,").unwrap();
+    let trusted =
+        TrustedProxies::parse(" 10.1.2.3/8,::1 ,192.0.2.7, ::ffff:198.51.100.0/120,").unwrap();
     for (address, expected) in [
         ("10.255.0.1", true),
         ("11.0.0.1", false),
@@ -123,7 +124,8 @@ fn proxies_are_read_from_a_list_of_addresses_and_networks() {
 
 #[test]
 fn an_entry_that_is_no_network_is_named() {
-    for entry in ["10.0.0.0/33", "example.com", "10.0.0", "10.0.0.0/8/8", "[::1]", "10.0.0.0/8 ::1"] {
+    for entry in ["10.0.0.0/33", "example.com", "10.0.0", "10.0.0.0/8/8", "[::1]", "10.0.0.0/8 ::1"]
+    {
         let error = TrustedProxies::parse(&format!("127.0.0.1, {entry}, ::1")).unwrap_err();
         assert_eq!(error.entry, entry);
         assert!(error.to_string().contains(entry), "{error}");

@@ -31,7 +31,8 @@ pub(crate) fn device(
     Some(Device {
         kind: kind.to_owned(),
         brand: brand.filter(|brand| !brand.trim().is_empty() && !brand.starts_with("Generic")),
-        model: model.filter(|model| !model.trim().is_empty() && !NO_MODELS.contains(&model.as_str())),
+        model: model
+            .filter(|model| !model.trim().is_empty() && !NO_MODELS.contains(&model.as_str())),
     })
 }
 
@@ -41,7 +42,8 @@ const BOT_WORDS: [&str; 6] = ["headlesschrome", "phantomjs", "crawler", "spider"
 const NOT_CARRIED: [&str; 9] =
     ["AFT", "BRAVIA", "Roku", "CrKey", "Web0S", "PlayStation", "Xbox", "Nintendo", "OculusBrowser"];
 const TABLETS: [&str; 6] = ["iPad", "Tablet", "tablet", "PlayBook", "Kindle", "Silk"];
-const PHONES: [&str; 9] = ["iPhone", "iPod", "Mobi", "Phone", "BlackBerry", "BB10", "Symbian", "KAIOS", "Opera Mini"];
+const PHONES: [&str; 9] =
+    ["iPhone", "iPod", "Mobi", "Phone", "BlackBerry", "BB10", "Symbian", "KAIOS", "Opera Mini"];
 /// What uap-core, or a browser that hides the model, says in place of one.
 const NO_MODELS: [&str; 5] = ["K", "Smartphone", "Tablet", "Feature Phone", "iOS-Device"];
 
@@ -51,13 +53,15 @@ fn says_bot(text: &str) -> bool {
 }
 
 fn begins_a_word(text: &str, word: &str) -> bool {
-    text.match_indices(word).any(|(at, _)| !text[..at].ends_with(|before: char| before.is_ascii_alphanumeric()))
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(|before: char| before.is_ascii_alphanumeric()))
 }
 
 /// `SMART-TV`, `GoogleTV`, `HbbTV`, but not a model whose name has these letters inside.
 fn is_television(text: &str) -> bool {
-    text.match_indices("TV")
-        .any(|(at, tv)| !text[at + tv.len()..].starts_with(|after: char| after.is_ascii_alphanumeric()))
+    text.match_indices("TV").any(|(at, tv)| {
+        !text[at + tv.len()..].starts_with(|after: char| after.is_ascii_alphanumeric())
+    })
 }
 
 fn kind(text: &str, family: &str, os: &str) -> &'static str {

@@ -52,10 +52,12 @@ impl Agent {
             return Self::default();
         };
         let (browser, os, device) = patterns.extract(text);
-        let browser = browser
-            .and_then(|found| software(&found.family, [found.major, found.minor, found.patch, found.patch_minor]));
+        let browser = browser.and_then(|found| {
+            software(&found.family, [found.major, found.minor, found.patch, found.patch_minor])
+        });
         let os = os.and_then(|found| {
-            let version = [&found.major, &found.minor, &found.patch, &found.patch_minor].map(Option::as_deref);
+            let version = [&found.major, &found.minor, &found.patch, &found.patch_minor]
+                .map(Option::as_deref);
             software(&found.os, version)
         });
         let device = device.map(|found| kind::Found {
@@ -106,7 +108,8 @@ fn software(name: &str, version: [Option<&str>; 4]) -> Option<Software> {
     if name.is_empty() || name == "Other" {
         return None;
     }
-    let parts: Vec<&str> = version.into_iter().map_while(|part| part.filter(|part| !part.is_empty())).collect();
+    let parts: Vec<&str> =
+        version.into_iter().map_while(|part| part.filter(|part| !part.is_empty())).collect();
     Some(Software { name: name.to_owned(), version: (!parts.is_empty()).then(|| parts.join(".")) })
 }
 

@@ -22,7 +22,11 @@ type Text = Cow<'static, str>;
 
 /// Reads the whole file.
 pub(crate) fn read(yaml: &'static str) -> Result<Regexes<'static>, UnknownForm> {
-    let mut found = Regexes { user_agent_parsers: Vec::new(), os_parsers: Vec::new(), device_parsers: Vec::new() };
+    let mut found = Regexes {
+        user_agent_parsers: Vec::new(),
+        os_parsers: Vec::new(),
+        device_parsers: Vec::new(),
+    };
     let mut list = "";
     for (index, line) in yaml.lines().enumerate() {
         let content = line.trim();
@@ -66,7 +70,11 @@ fn entry(found: &mut Regexes<'static>, list: &str, content: &'static str) -> Opt
     }
 }
 
-fn of_user_agent(parser: &mut user_agent::Parser<'static>, key: &str, value: Option<Text>) -> Option<()> {
+fn of_user_agent(
+    parser: &mut user_agent::Parser<'static>,
+    key: &str,
+    value: Option<Text>,
+) -> Option<()> {
     match key {
         "regex" => parser.regex = value?,
         "family_replacement" => parser.family_replacement = value,
@@ -95,7 +103,9 @@ fn of_os(parser: &mut os::Parser<'static>, key: &str, value: Option<Text>) -> Op
 fn of_device(parser: &mut device::Parser<'static>, key: &str, value: Option<Text>) -> Option<()> {
     match key {
         "regex" => parser.regex = value?,
-        "regex_flag" if value.as_deref() == Some("i") => parser.regex_flag = Some(device::Flag::IgnoreCase),
+        "regex_flag" if value.as_deref() == Some("i") => {
+            parser.regex_flag = Some(device::Flag::IgnoreCase)
+        }
         "device_replacement" => parser.device_replacement = value,
         "brand_replacement" => parser.brand_replacement = value,
         "model_replacement" => parser.model_replacement = value,
@@ -114,7 +124,11 @@ fn scalar(value: &'static str) -> Option<Option<Text>> {
     if plain.contains('\'') {
         return None;
     }
-    Some(Some(if plain.len() == inside.len() { inside.into() } else { inside.replace("''", "'").into() }))
+    Some(Some(if plain.len() == inside.len() {
+        inside.into()
+    } else {
+        inside.replace("''", "'").into()
+    }))
 }
 
 #[cfg(test)]
@@ -124,8 +138,10 @@ mod tests {
     #[test]
     fn every_line_of_the_file_is_understood_and_every_pattern_compiles() {
         let found = read(UAP_CORE).unwrap();
-        let counted = UAP_CORE.lines().filter(|line| line.trim_start().starts_with("- regex:")).count();
-        let counts = [found.user_agent_parsers.len(), found.os_parsers.len(), found.device_parsers.len()];
+        let counted =
+            UAP_CORE.lines().filter(|line| line.trim_start().starts_with("- regex:")).count();
+        let counts =
+            [found.user_agent_parsers.len(), found.os_parsers.len(), found.device_parsers.len()];
         assert_eq!(counts.iter().sum::<usize>(), counted);
         assert!(counts.iter().all(|count| *count > 100), "{counts:?}");
         assert!(ua_parser::Extractor::try_from(found).is_ok());

@@ -13,10 +13,18 @@ fn check(text: &str, expected: [&str; 5]) {
         };
         found.as_ref().map_or("-".to_owned(), text)
     };
-    let device = agent.device.clone().unwrap_or_else(|| Device { kind: "-".to_owned(), ..Device::default() });
+    let device = agent
+        .device
+        .clone()
+        .unwrap_or_else(|| Device { kind: "-".to_owned(), ..Device::default() });
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let found =
-        [device.kind, or_dash(device.brand), or_dash(device.model), software(&agent.os), software(&agent.browser)];
+    let found = [
+        device.kind,
+        or_dash(device.brand),
+        or_dash(device.model),
+        software(&agent.os),
+        software(&agent.browser),
+    ];
     assert_eq!(found, expected, "{text}");
 }
 
@@ -153,14 +161,17 @@ fn programs_and_machines_that_nobody_carries_are_other() {
 #[test]
 fn of_what_says_nothing_nothing_is_known() {
     let long = "é".repeat(4000);
-    for text in ["", "   ", "-", "zzz qqq", "Mozilla/5.0 \0 Firefox/145.0", "{}", "\u{FFFD}\u{202E}", &long] {
+    for text in
+        ["", "   ", "-", "zzz qqq", "Mozilla/5.0 \0 Firefox/145.0", "{}", "\u{FFFD}\u{202E}", &long]
+    {
         assert_eq!(Agent::parse(text), Agent::default(), "{text}");
     }
 }
 
 #[test]
 fn a_text_is_cut_at_its_limit_within_no_character() {
-    let firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0 ";
+    let firefox =
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0 ";
     let long = format!("{firefox}{}", "é".repeat(400));
     assert_eq!(Agent::parse(&long), Agent::parse(firefox));
     let late = format!("{}Firefox/145.0", "x ".repeat(300));

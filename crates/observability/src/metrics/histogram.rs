@@ -58,9 +58,19 @@ impl Measure {
                 5 * SECOND,
                 10 * SECOND,
             ],
-            Self::Bytes => {
-                &[100, 1_000, 2_500, 10_000, 25_000, 100_000, 250_000, 1_000_000, 2_500_000, 10_000_000, 100_000_000]
-            }
+            Self::Bytes => &[
+                100,
+                1_000,
+                2_500,
+                10_000,
+                25_000,
+                100_000,
+                250_000,
+                1_000_000,
+                2_500_000,
+                10_000_000,
+                100_000_000,
+            ],
             Self::Count => &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000],
         }
     }
@@ -91,7 +101,8 @@ impl Histogram {
     /// An empty histogram.
     #[must_use]
     pub fn new(measure: Measure) -> Self {
-        let shared = Shared { buckets: std::array::from_fn(|_| AtomicU64::new(0)), sum: AtomicU64::new(0) };
+        let shared =
+            Shared { buckets: std::array::from_fn(|_| AtomicU64::new(0)), sum: AtomicU64::new(0) };
         Self { measure, shared: Arc::new(shared) }
     }
 
@@ -122,7 +133,8 @@ impl Histogram {
     /// The largest number recorded, within 5 %. Zero while nothing is.
     #[must_use]
     pub fn max(&self) -> u64 {
-        let last = self.shared.buckets.iter().rposition(|bucket| bucket.load(Ordering::Relaxed) > 0);
+        let last =
+            self.shared.buckets.iter().rposition(|bucket| bucket.load(Ordering::Relaxed) > 0);
         last.map_or(0, middle)
     }
 }
@@ -175,7 +187,9 @@ fn upper_edge(index: usize) -> u64 {
 
 fn middle(index: usize) -> u64 {
     match index.checked_sub(1) {
-        Some(before) if upper_edge(index) > EXACT => u64::midpoint(upper_edge(before), upper_edge(index)),
+        Some(before) if upper_edge(index) > EXACT => {
+            u64::midpoint(upper_edge(before), upper_edge(index))
+        }
         _ => upper_edge(index),
     }
 }
@@ -187,8 +201,12 @@ impl TypedMetric for Histogram {
 impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::fmt::Result {
         // The encoder adds the buckets up.
-        let mut buckets: Vec<(f64, u64)> =
-            self.measure.bounds().iter().map(|bound| (self.measure.in_base_unit(*bound), 0)).collect();
+        let mut buckets: Vec<(f64, u64)> = self
+            .measure
+            .bounds()
+            .iter()
+            .map(|bound| (self.measure.in_base_unit(*bound), 0))
+            .collect();
         buckets.push((f64::INFINITY, 0));
         let mut count = 0;
         for (index, bucket) in self.shared.buckets.iter().enumerate() {
@@ -197,7 +215,12 @@ impl EncodeMetric for Histogram {
             let place = self.measure.bounds().partition_point(|bound| *bound < upper_edge(index));
             buckets[place].1 += number;
         }
-        encoder.encode_histogram::<NoLabelSet>(self.measure.in_base_unit(self.sum()), count, &buckets, None)
+        encoder.encode_histogram::<NoLabelSet>(
+            self.measure.in_base_unit(self.sum()),
+            count,
+            &buckets,
+            None,
+        )
     }
 
     fn metric_type(&self) -> MetricType {
@@ -220,13 +243,23 @@ mod tests {
         for millis in 1..=1000 {
             histograms[millis as usize % 2].record_time(Duration::from_millis(millis));
         }
-        for (q, millis) in
-            [(0.0, 1), (0.001, 1), (0.5, 500), (0.95, 950), (0.99, 990), (1.0, 1000), (7.0, 1000), (-1.0, 1)]
-        {
+        for (q, millis) in [
+            (0.0, 1),
+            (0.001, 1),
+            (0.5, 500),
+            (0.95, 950),
+            (0.99, 990),
+            (1.0, 1000),
+            (7.0, 1000),
+            (-1.0, 1),
+        ] {
             let actual = quantile(&histograms, q);
             assert!(is_close(actual, millis * 1_000_000), "{q}: {actual}");
         }
-        let (count, sum) = (histograms[0].count() + histograms[1].count(), histograms[0].sum() + histograms[1].sum());
+        let (count, sum) = (
+            histograms[0].count() + histograms[1].count(),
+            histograms[0].sum() + histograms[1].sum(),
+        );
         assert_eq!((count, sum), (1000, 500_500_000_000));
         assert!(is_close(histograms[0].max(), 1_000_000_000));
     }

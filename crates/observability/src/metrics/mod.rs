@@ -144,7 +144,10 @@ impl Metrics {
             commit_time: Histogram::new(Measure::Time),
             splits: Counter::default(),
             failed_submissions: Counter::default(),
-            keys_refused: words("reason", &["missing", "malformed", "unknown", "expired", "revoked"]),
+            keys_refused: words(
+                "reason",
+                &["missing", "malformed", "unknown", "expired", "revoked"],
+            ),
             rate_limited: words("limit", &["requests", "events", "quota"]),
             log: OnceLock::new(),
         };
@@ -156,35 +159,83 @@ impl Metrics {
 
     fn register(&self, registry: &mut Registry, events: Family<Word, Counter>) {
         registry.register("events", "Events, by what became of them", events);
-        registry.register("event_rejections", "Rejected events, by what was wrong", self.rejections.clone());
-        registry.register("tenant_events", "Events of a tenant, by what became of them", self.tenants.family());
+        registry.register(
+            "event_rejections",
+            "Rejected events, by what was wrong",
+            self.rejections.clone(),
+        );
+        registry.register(
+            "tenant_events",
+            "Events of a tenant, by what became of them",
+            self.tenants.family(),
+        );
         registry.register("http_requests", "Finished requests", self.requests.clone());
         registry.register(
             "http_request_duration_seconds",
             "From the head of a request to the head of its answer",
             self.request_time.clone(),
         );
-        registry.register("http_request_body_bytes", "Size of a body after decompression", self.body_bytes.clone());
-        registry.register("http_body_encoded_bytes", "Bytes of bodies as they were sent", self.encoded_bytes.clone());
-        registry.register("http_body_decoded_bytes", "Bytes of bodies after decompression", self.decoded_bytes.clone());
-        registry.register("http_connections_open", "Connections of clients", self.connections_open.clone());
+        registry.register(
+            "http_request_body_bytes",
+            "Size of a body after decompression",
+            self.body_bytes.clone(),
+        );
+        registry.register(
+            "http_body_encoded_bytes",
+            "Bytes of bodies as they were sent",
+            self.encoded_bytes.clone(),
+        );
+        registry.register(
+            "http_body_decoded_bytes",
+            "Bytes of bodies after decompression",
+            self.decoded_bytes.clone(),
+        );
+        registry.register(
+            "http_connections_open",
+            "Connections of clients",
+            self.connections_open.clone(),
+        );
         registry.register("batch_events", "Events of a request", self.batch_events.clone());
         registry.register(
             "writer_queue_wait_seconds",
             "From the queue to the beginning of the transaction",
             self.queue_wait.clone(),
         );
-        registry.register("writer_group_events", "Events of a transaction", self.group_events.clone());
-        registry.register("writer_group_bytes", "Bytes of the events of a transaction", self.group_bytes.clone());
-        registry.register("writer_commit_duration_seconds", "Length of a transaction", self.commit_time.clone());
-        registry.register("writer_splits", "Groups that failed and were halved", self.splits.clone());
+        registry.register(
+            "writer_group_events",
+            "Events of a transaction",
+            self.group_events.clone(),
+        );
+        registry.register(
+            "writer_group_bytes",
+            "Bytes of the events of a transaction",
+            self.group_bytes.clone(),
+        );
+        registry.register(
+            "writer_commit_duration_seconds",
+            "Length of a transaction",
+            self.commit_time.clone(),
+        );
+        registry.register(
+            "writer_splits",
+            "Groups that failed and were halved",
+            self.splits.clone(),
+        );
         registry.register(
             "writer_failed_submissions",
             "Requests whose events could not be written, or are not known to be",
             self.failed_submissions.clone(),
         );
-        registry.register("api_keys_refused", "Requests whose API key opens nothing", self.keys_refused.clone());
-        registry.register("rate_limited", "Requests above a limit of their tenant", self.rate_limited.clone());
+        registry.register(
+            "api_keys_refused",
+            "Requests whose API key opens nothing",
+            self.keys_refused.clone(),
+        );
+        registry.register(
+            "rate_limited",
+            "Requests above a limit of their tenant",
+            self.rate_limited.clone(),
+        );
     }
 
     /// Tells where lost log lines are counted. Only the first call counts.

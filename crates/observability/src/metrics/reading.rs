@@ -90,13 +90,43 @@ impl Reading {
     pub(super) fn register(&self, registry: &mut Registry, log_lines_dropped: u64) {
         let Reading { writer, .. } = self;
         gauge(registry, "ready", "Whether /health/ready says yes", u64::from(self.ready));
-        gauge(registry, "writer_available", "Whether the writer takes events", u64::from(writer.available));
-        gauge(registry, "writer_queue_events", "Events that wait for the writer", writer.queue_events);
-        gauge(registry, "writer_queue_bytes", "Bytes of events that wait for the writer", writer.queue_bytes);
-        gauge(registry, "writer_queue_capacity_events", "Events that may wait", writer.queue_capacity_events);
+        gauge(
+            registry,
+            "writer_available",
+            "Whether the writer takes events",
+            u64::from(writer.available),
+        );
+        gauge(
+            registry,
+            "writer_queue_events",
+            "Events that wait for the writer",
+            writer.queue_events,
+        );
+        gauge(
+            registry,
+            "writer_queue_bytes",
+            "Bytes of events that wait for the writer",
+            writer.queue_bytes,
+        );
+        gauge(
+            registry,
+            "writer_queue_capacity_events",
+            "Events that may wait",
+            writer.queue_capacity_events,
+        );
         counter(registry, "writer_retries", "Transactions that were begun again", writer.retries);
-        counter(registry, "writer_fallbacks", "Groups that had to take the slower way", writer.fallbacks);
-        counter(registry, "writer_suspects", "Events taken for duplicates beforehand", writer.suspects);
+        counter(
+            registry,
+            "writer_fallbacks",
+            "Groups that had to take the slower way",
+            writer.fallbacks,
+        );
+        counter(
+            registry,
+            "writer_suspects",
+            "Events taken for duplicates beforehand",
+            writer.suspects,
+        );
         let lookups = Family::<[(&str, &str); 1], Counter>::default();
         lookups.get_or_create(&[("result", "hit")]).inc_by(self.key_cache_hits);
         lookups.get_or_create(&[("result", "miss")]).inc_by(self.key_cache_misses);
@@ -110,15 +140,40 @@ impl Reading {
         for (tenant_id, share) in &self.quotas_used {
             used.get_or_create(&[("tenant_id", *tenant_id)]).set(*share);
         }
-        registry.register("tenant_quota_used_ratio", "The share of its monthly quota that a tenant has used", used);
+        registry.register(
+            "tenant_quota_used_ratio",
+            "The share of its monthly quota that a tenant has used",
+            used,
+        );
         if let Some(bytes) = self.storage_free_bytes {
-            gauge(registry, "storage_free_bytes", "Free space where the database's file lies", bytes);
+            gauge(
+                registry,
+                "storage_free_bytes",
+                "Free space where the database's file lies",
+                bytes,
+            );
         }
-        let RetentionReading { removed_events, removed_event_keys, swept_at_seconds } = self.retention;
-        counter(registry, "retention_removed_events", "Events removed for their age", removed_events);
-        counter(registry, "retention_removed_event_keys", "Keys of events removed for their age", removed_event_keys);
+        let RetentionReading { removed_events, removed_event_keys, swept_at_seconds } =
+            self.retention;
+        counter(
+            registry,
+            "retention_removed_events",
+            "Events removed for their age",
+            removed_events,
+        );
+        counter(
+            registry,
+            "retention_removed_event_keys",
+            "Keys of events removed for their age",
+            removed_event_keys,
+        );
         if let Some(seconds) = swept_at_seconds {
-            gauge(registry, "retention_swept_timestamp_seconds", "When all that was due was last removed", seconds);
+            gauge(
+                registry,
+                "retention_swept_timestamp_seconds",
+                "When all that was due was last removed",
+                seconds,
+            );
         }
         if let Some(redis) = self.redis {
             gauge(registry, "redis_up", "Whether Redis decides rate limits", u64::from(redis.up));
@@ -155,12 +210,20 @@ pub(super) fn register_process(registry: &mut Registry) {
     if let Some(seconds) = reading.cpu_seconds {
         let counter = Counter::<f64, AtomicU64>::default();
         counter.inc_by(seconds);
-        registry.register("cpu_seconds", "Time of processors, in the program and in the system for it", counter);
+        registry.register(
+            "cpu_seconds",
+            "Time of processors, in the program and in the system for it",
+            counter,
+        );
     }
     if let Some(seconds) = reading.start_time_seconds {
         let gauge = Gauge::<f64, AtomicU64>::default();
         gauge.set(seconds);
-        registry.register("start_time_seconds", "When the process started, in seconds since 1970", gauge);
+        registry.register(
+            "start_time_seconds",
+            "When the process started, in seconds since 1970",
+            gauge,
+        );
     }
 }
 

@@ -44,7 +44,8 @@ impl Tenants {
     }
 
     pub(super) fn record(&self, tenant_id: i64, events: EventCounts) {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&tenant_id).cloned();
+        let known =
+            self.known.read().unwrap_or_else(PoisonError::into_inner).get(&tenant_id).cloned();
         let verdicts = known.unwrap_or_else(|| self.meet(tenant_id));
         verdicts.accepted.inc_by(events.accepted);
         verdicts.duplicate.inc_by(events.duplicates);
@@ -61,8 +62,14 @@ impl Tenants {
     }
 
     fn verdicts(&self, tenant_id: &str) -> Verdicts {
-        let counter =
-            |verdict| self.family.get_or_create_owned(&TenantLabels { tenant_id: tenant_id.to_owned(), verdict });
-        Verdicts { accepted: counter("accepted"), duplicate: counter("duplicate"), rejected: counter("rejected") }
+        let counter = |verdict| {
+            self.family
+                .get_or_create_owned(&TenantLabels { tenant_id: tenant_id.to_owned(), verdict })
+        };
+        Verdicts {
+            accepted: counter("accepted"),
+            duplicate: counter("duplicate"),
+            rejected: counter("rejected"),
+        }
     }
 }

@@ -98,17 +98,25 @@ fn tenants_beyond_the_bound_are_counted_together() {
         metrics.record_events(Some(tenant), events(1, 0, 0));
     }
     let text = metrics.render(&Reading::default());
-    let lines: Vec<_> = text.lines().filter(|line| line.contains("tenant_id") && line.contains("accepted")).collect();
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("tenant_id") && line.contains("accepted"))
+        .collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
     for (tenant, number) in [("1", 2), ("2", 1), ("other", 3)] {
-        let line = format!("mercurio_tenant_events_total{{tenant_id=\"{tenant}\",verdict=\"accepted\"}} {number}");
+        let line = format!(
+            "mercurio_tenant_events_total{{tenant_id=\"{tenant}\",verdict=\"accepted\"}} {number}"
+        );
         assert!(lines.contains(&line.as_str()), "{line}: {lines:?}");
     }
 }
 
 #[test]
 fn what_others_keep_is_told_where_it_is() {
-    let metrics = Metrics::with(&MetricSettings { rejection_codes: vec!["required"], ..MetricSettings::default() });
+    let metrics = Metrics::with(&MetricSettings {
+        rejection_codes: vec!["required"],
+        ..MetricSettings::default()
+    });
     let text = metrics.render(&Reading::default());
     for absent in ["redis", "storage_free", "storage_pool", "retention_swept"] {
         assert!(!text.contains(absent), "{absent}");
@@ -122,7 +130,11 @@ fn what_others_keep_is_told_where_it_is() {
         key_cache_misses: 4,
         redis: Some(RedisReading { up: false, servers: 2, fallbacks: 9 }),
         writer: WriterReading { queue_bytes: 17, suspects: 6, ..WriterReading::default() },
-        retention: RetentionReading { removed_events: 8, removed_event_keys: 7, swept_at_seconds: Some(1_795_000_000) },
+        retention: RetentionReading {
+            removed_events: 8,
+            removed_event_keys: 7,
+            swept_at_seconds: Some(1_795_000_000),
+        },
         ..Reading::default()
     };
     has(

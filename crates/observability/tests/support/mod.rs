@@ -45,14 +45,18 @@ impl Output {
 
     /// The lines as key-values in the order written; a repeated key stands twice.
     pub fn lines(&self) -> Vec<Line> {
-        self.text().lines().map(|line| serde_json::from_str(line).expect("a line is a JSON object")).collect()
+        self.text()
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line is a JSON object"))
+            .collect()
     }
 }
 
 /// A logger and the output it writes to.
 pub fn logger_to_output(format: LogFormat, level: LogLevel) -> (Logger, LogGuard, Output) {
     let output = Output::default();
-    let (log, guard) = logger::build(LogSettings::new(format, level), LogOutput::Writer(Box::new(output.clone())));
+    let (log, guard) =
+        logger::build(LogSettings::new(format, level), LogOutput::Writer(Box::new(output.clone())));
     (log, guard, output)
 }
 

@@ -24,7 +24,12 @@ pub(super) fn read(text: &str, max_events: usize) -> Result<RawEnvelope<'_>, Par
         deserializer.deserialize_map(&mut members).map_err(malformed)?;
     } else {
         let raw = <&RawValue>::deserialize(&mut deserializer).map_err(malformed)?;
-        members.faults.push(wrong_type("", "the body", mercurio_domain::payload::type_of(raw.get()), "an object"));
+        members.faults.push(wrong_type(
+            "",
+            "the body",
+            mercurio_domain::payload::type_of(raw.get()),
+            "an object",
+        ));
     }
     deserializer.end().map_err(malformed)?;
     members.finish()
@@ -67,7 +72,9 @@ impl<'a> Members<'a> {
         match events {
             Some((events, count)) if self.faults.is_empty() => match count {
                 0 => Err(ParseError::BatchEmpty),
-                actual if actual > self.max_events => Err(ParseError::BatchTooLarge { limit: self.max_events, actual }),
+                actual if actual > self.max_events => {
+                    Err(ParseError::BatchTooLarge { limit: self.max_events, actual })
+                }
                 _ => Ok(RawEnvelope { events, sent_at }),
             },
             _ => Err(ParseError::Shape(self.faults)),
@@ -91,16 +98,22 @@ impl<'de> Visitor<'de> for &mut Members<'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Name(name)) = map.next_key()? {
             let is_events = name == "events";
-            if (is_events && self.events.is_some()) || (name == "sent_at" && self.sent_at.is_some()) {
+            if (is_events && self.events.is_some()) || (name == "sent_at" && self.sent_at.is_some())
+            {
                 self.fault(&name, FaultCode::DuplicateField, format!("{name} stands twice"));
                 map.next_value::<IgnoredAny>()?;
             } else if is_events {
-                self.events = Some(map.next_value_seed(EventsSeed { max_events: self.max_events })?);
+                self.events =
+                    Some(map.next_value_seed(EventsSeed { max_events: self.max_events })?);
             } else if name == "sent_at" {
                 self.sent_at = Some(map.next_value()?);
             } else {
                 let shown: String = name.chars().take(64).collect();
-                self.fault(&name, FaultCode::UnknownField, format!("{shown:?} is no member of a batch"));
+                self.fault(
+                    &name,
+                    FaultCode::UnknownField,
+                    format!("{shown:?} is no member of a batch"),
+                );
                 map.next_value::<IgnoredAny>()?;
             }
         }

@@ -32,8 +32,14 @@ pub(super) fn read_single(text: &str) -> (Item<'_>, Option<Timestamp>) {
     (item, sent_at)
 }
 
-fn read_at<'a>(text: &'a str, index: usize, pointer: Pointer, sent_at: Option<&mut Option<&'a str>>) -> Item<'a> {
-    let mut members = Members { pointer, draft: EventDraft::default(), faults: Vec::new(), seen: 0, sent_at };
+fn read_at<'a>(
+    text: &'a str,
+    index: usize,
+    pointer: Pointer,
+    sent_at: Option<&mut Option<&'a str>>,
+) -> Item<'a> {
+    let mut members =
+        Members { pointer, draft: EventDraft::default(), faults: Vec::new(), seen: 0, sent_at };
     if text.starts_with('{') {
         members.read(text);
     } else {
@@ -51,7 +57,8 @@ fn scan_at<'a>(
     (index, pointer): (usize, Pointer),
     sent_at: Option<&mut Option<&'a str>>,
 ) -> Option<Item<'a>> {
-    let mut members = Members { pointer, draft: EventDraft::default(), faults: Vec::new(), seen: 0, sent_at };
+    let mut members =
+        Members { pointer, draft: EventDraft::default(), faults: Vec::new(), seen: 0, sent_at };
     scanner.take(b'{')?;
     let start = scanner.position() - 1;
     let mut goes_on = scanner.peek()? != b'}' || scanner.goes_on(b'}')?;
@@ -120,8 +127,13 @@ impl<'a> Members<'_, 'a> {
             match unescaped(name) {
                 Ok(name) => self.take(&name, raw, value),
                 Err(_) => {
-                    let message = "a member's name has half a surrogate pair, which is not a character";
-                    self.faults.push(Fault::new(self.pointer.to_string(), FaultCode::LoneSurrogate, message));
+                    let message =
+                        "a member's name has half a surrogate pair, which is not a character";
+                    self.faults.push(Fault::new(
+                        self.pointer.to_string(),
+                        FaultCode::LoneSurrogate,
+                        message,
+                    ));
                     return;
                 }
             }
@@ -144,7 +156,11 @@ impl<'a> Members<'_, 'a> {
             "sent_at" if self.sent_at.is_some() => Member::SentAt,
             _ => {
                 let shown: String = name.chars().take(64).collect();
-                return self.fault(name, FaultCode::UnknownField, format!("{shown:?} is no member of an event"));
+                return self.fault(
+                    name,
+                    FaultCode::UnknownField,
+                    format!("{shown:?} is no member of an event"),
+                );
             }
         };
         let bit = 1 << member as u16;
@@ -184,7 +200,11 @@ impl<'a> Members<'_, 'a> {
 
     fn fault(&mut self, name: &str, code: FaultCode, message: String) {
         if self.faults.len() < MAX_FAULTS_PER_EVENT {
-            self.faults.push(Fault::new(pointer_to(&self.pointer.to_string(), name), code, message));
+            self.faults.push(Fault::new(
+                pointer_to(&self.pointer.to_string(), name),
+                code,
+                message,
+            ));
         }
     }
 }
@@ -201,5 +221,9 @@ fn after(text: &str, separator: u8) -> &str {
 /// A name without its quotes and escapes.
 fn unescaped(name: &str) -> serde_json::Result<Cow<'_, str>> {
     let inner = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or_default();
-    if inner.contains('\\') { serde_json::from_str(name).map(Cow::Owned) } else { Ok(Cow::Borrowed(inner)) }
+    if inner.contains('\\') {
+        serde_json::from_str(name).map(Cow::Owned)
+    } else {
+        Ok(Cow::Borrowed(inner))
+    }
 }

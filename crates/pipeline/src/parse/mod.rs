@@ -97,7 +97,12 @@ pub fn batch<'a>(body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, ParseE
         return Ok(envelope);
     }
     let envelope = envelope::read(text, limits.max_batch_events)?;
-    let items = envelope.events.iter().enumerate().map(|(index, raw)| item::read(raw.get(), index)).collect();
+    let items = envelope
+        .events
+        .iter()
+        .enumerate()
+        .map(|(index, raw)| item::read(raw.get(), index))
+        .collect();
     Ok(Envelope { items, sent_at: envelope.sent_at })
 }
 
@@ -180,7 +185,11 @@ fn malformed(error: serde_json::Error) -> ParseError {
     let (line, column) = (error.line(), error.column());
     let message = error.to_string();
     let place = format!(" at line {line} column {column}");
-    ParseError::Malformed { line, column, message: message.strip_suffix(&place).unwrap_or(&message).to_owned() }
+    ParseError::Malformed {
+        line,
+        column,
+        message: message.strip_suffix(&place).unwrap_or(&message).to_owned(),
+    }
 }
 
 /// A text: borrowed from the body where it has no escapes. `None` where it is null.

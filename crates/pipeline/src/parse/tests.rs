@@ -9,7 +9,9 @@ fn limits() -> Limits {
 }
 
 fn faults(body: &str) -> Vec<(String, FaultCode)> {
-    let told = |faults: &[Fault]| faults.iter().map(|fault| (fault.pointer.clone(), fault.code)).collect::<Vec<_>>();
+    let told = |faults: &[Fault]| {
+        faults.iter().map(|fault| (fault.pointer.clone(), fault.code)).collect::<Vec<_>>()
+    };
     match batch(body.as_bytes(), &limits()) {
         Ok(envelope) => envelope.items.iter().flat_map(|item| told(&item.faults)).collect(),
         Err(ParseError::Shape(faults)) => told(&faults),
@@ -90,19 +92,31 @@ fn the_faults_of_an_event_stay_with_it() {
         r#"{"events":[{}, 5, {"event_name":1}]}"#,
         &[("/events/1", FaultCode::WrongType), ("/events/2/event_name", FaultCode::WrongType)],
     );
-    check(r#"{"events":[{"user_id":"a","user_id":"b"}]}"#, &[("/events/0/user_id", FaultCode::DuplicateField)]);
+    check(
+        r#"{"events":[{"user_id":"a","user_id":"b"}]}"#,
+        &[("/events/0/user_id", FaultCode::DuplicateField)],
+    );
     check(
         r#"{"events":[{"a/b~":[{}],"sent_at":"x"}]}"#,
-        &[("/events/0/a~1b~0", FaultCode::UnknownField), ("/events/0/sent_at", FaultCode::UnknownField)],
+        &[
+            ("/events/0/a~1b~0", FaultCode::UnknownField),
+            ("/events/0/sent_at", FaultCode::UnknownField),
+        ],
     );
-    check(r#"{"events":[{"event_id":"\ud800"}]}"#, &[("/events/0/event_id", FaultCode::LoneSurrogate)]);
+    check(
+        r#"{"events":[{"event_id":"\ud800"}]}"#,
+        &[("/events/0/event_id", FaultCode::LoneSurrogate)],
+    );
     check(r#"{"events":[{"\udfff":1}]}"#, &[("/events/0", FaultCode::LoneSurrogate)]);
 }
 
 #[test]
 fn the_depth_of_a_body_has_no_limit_of_its_own() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    check(&format!("{{\"events\":[{{\"x\":{deep}}}]}}"), &[("/events/0/x", FaultCode::UnknownField)]);
+    check(
+        &format!("{{\"events\":[{{\"x\":{deep}}}]}}"),
+        &[("/events/0/x", FaultCode::UnknownField)],
+    );
     check(&format!("{{\"events\":[{deep}]}}"), &[("/events/0", FaultCode::WrongType)]);
     check(&format!("{{\"events\":[{{}}],\"x\":{deep}}}"), &[("/x", FaultCode::UnknownField)]);
     check(&deep, &[("", FaultCode::WrongType)]);
@@ -128,15 +142,25 @@ fn a_single_event_is_the_body_and_may_say_when_it_was_sent() {
 /// The parser's answer alone.
 fn parsed<'a>(body: &'a str, limits: &Limits) -> Result<Envelope<'a>, ParseError> {
     let envelope = envelope::read(body, limits.max_batch_events)?;
-    let items = envelope.events.iter().enumerate().map(|(index, raw)| item::read(raw.get(), index)).collect();
+    let items = envelope
+        .events
+        .iter()
+        .enumerate()
+        .map(|(index, raw)| item::read(raw.get(), index))
+        .collect();
     Ok(Envelope { items, sent_at: envelope.sent_at })
 }
 
 /// That one pass gives what the parser gives, or nothing. Whether it gave something.
 fn check_one_pass(body: &str) -> bool {
     let shown = |envelope: &Envelope<'_>| {
-        let drafts = envelope.items.iter().map(|item| serde_json::to_string(&item.draft).unwrap()).collect::<Vec<_>>();
-        let others = envelope.items.iter().map(|item| (item.index, item.pointer, item.text, &item.faults));
+        let drafts = envelope
+            .items
+            .iter()
+            .map(|item| serde_json::to_string(&item.draft).unwrap())
+            .collect::<Vec<_>>();
+        let others =
+            envelope.items.iter().map(|item| (item.index, item.pointer, item.text, &item.faults));
         (drafts, format!("{:?} {:?}", others.collect::<Vec<_>>(), envelope.sent_at))
     };
     let scanned = scan_batch(body, limits().max_batch_events);
@@ -149,7 +173,11 @@ fn check_one_pass(body: &str) -> bool {
         serde_json::from_str::<&RawValue>(body).unwrap_or_else(|error| panic!("{body}: {error}"));
         let (parsed, parsed_at) = item::read_single(body.trim());
         let scanned = Envelope { items: vec![item], sent_at };
-        assert_eq!(shown(&scanned), shown(&Envelope { items: vec![parsed], sent_at: parsed_at }), "{body}");
+        assert_eq!(
+            shown(&scanned),
+            shown(&Envelope { items: vec![parsed], sent_at: parsed_at }),
+            "{body}"
+        );
     }
     scanned.is_some()
 }

@@ -42,7 +42,8 @@ enum Place {
 /// Checks every item on its own.
 #[must_use]
 pub fn sift(items: Vec<Item<'_>>, reception: &Reception, ids: IdSource<'_>) -> Sifted {
-    let mut sifted = Sifted { events: Vec::with_capacity(items.len()), places: Vec::with_capacity(items.len()) };
+    let mut sifted =
+        Sifted { events: Vec::with_capacity(items.len()), places: Vec::with_capacity(items.len()) };
     for item in items {
         match validate(item, reception, ids) {
             Ok(event) => {
@@ -55,7 +56,11 @@ pub fn sift(items: Vec<Item<'_>>, reception: &Reception, ids: IdSource<'_>) -> S
     sifted
 }
 
-fn validate(item: Item<'_>, reception: &Reception, ids: IdSource<'_>) -> Result<ValidEvent, Rejection> {
+fn validate(
+    item: Item<'_>,
+    reception: &Reception,
+    ids: IdSource<'_>,
+) -> Result<ValidEvent, Rejection> {
     let Item { index, pointer, text, draft, mut faults } = item;
     let unread: Vec<String> = faults.iter().map(|fault| fault.pointer.clone()).collect();
     let limit = reception.limits.max_event_bytes;
@@ -87,7 +92,9 @@ fn forget_echoes(unread: &[String], told: usize, pointer: &str, faults: &mut Vec
     faults.retain(|fault| {
         let echo = at >= told
             && fault.code == FaultCode::Required
-            && (no_object || unread.contains(&fault.pointer) || (no_person && fault.pointer == pointer));
+            && (no_object
+                || unread.contains(&fault.pointer)
+                || (no_person && fault.pointer == pointer));
         at += 1;
         !echo
     });
@@ -111,7 +118,9 @@ impl Sifted {
         let mut outcomes = outcomes.iter();
         let verdict = |place| match place {
             Place::Rejected(rejection) => Some(Verdict::Rejected(rejection)),
-            Place::Valid(event_id) => outcomes.next().map(|outcome| Verdict::Stored(event_id, *outcome)),
+            Place::Valid(event_id) => {
+                outcomes.next().map(|outcome| Verdict::Stored(event_id, *outcome))
+            }
         };
         let count = self.places.len();
         let verdicts: Vec<_> = self.places.into_iter().filter_map(verdict).collect();

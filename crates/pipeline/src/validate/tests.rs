@@ -43,7 +43,9 @@ fn verdicts_come_back_in_the_order_of_the_request() {
     assert!(!sifted.is_all_rejected());
     let verdicts = sifted.verdicts(&[Outcome::Duplicate, Outcome::Accepted]);
     assert_eq!(verdicts[0], Verdict::Stored(EventId::lookup("a"), Outcome::Duplicate));
-    assert!(matches!(&verdicts[1], Verdict::Rejected(rejection) if rejection.event_id == Some(EventId::lookup("b"))));
+    assert!(
+        matches!(&verdicts[1], Verdict::Rejected(rejection) if rejection.event_id == Some(EventId::lookup("b")))
+    );
     let made = EventId::lookup("00000000-0000-0000-0000-000000000001");
     assert_eq!(verdicts[2], Verdict::Stored(made, Outcome::Accepted));
     assert_eq!(faults(&verdicts[3]), [("/events/3", FaultCode::WrongType)]);
@@ -60,7 +62,10 @@ fn a_member_that_could_not_be_read_is_told_once() {
     );
     check(
         r#"{"event_nam":"n","user_id":"u"}"#,
-        &[("/events/0/event_nam", FaultCode::UnknownField), ("/events/0/event_name", FaultCode::Required)],
+        &[
+            ("/events/0/event_nam", FaultCode::UnknownField),
+            ("/events/0/event_name", FaultCode::Required),
+        ],
     );
 }
 
@@ -78,7 +83,9 @@ fn an_event_above_the_limit_of_bytes_is_rejected() {
 fn no_more_than_twenty_faults_are_told() {
     let many: Vec<_> = (0..100).map(|index| format!("\"x{index}\":1")).collect();
     let ids = CountingIds::default();
-    let verdicts = sifted(&format!("{{\"events\":[{{{}}}]}}", many.join(",")), IdSource::Generated(&ids)).verdicts(&[]);
+    let verdicts =
+        sifted(&format!("{{\"events\":[{{{}}}]}}", many.join(",")), IdSource::Generated(&ids))
+            .verdicts(&[]);
     assert_eq!(faults(&verdicts[0]).len(), 20);
 }
 

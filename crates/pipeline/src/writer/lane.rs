@@ -26,19 +26,25 @@ pub(super) fn run(shared: &Shared) {
 }
 
 fn write(shared: &Shared, group: Vec<Pending>) {
-    let (mut submissions, mut answers) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+    let (mut submissions, mut answers) =
+        (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
     for pending in group {
         shared.observer.waited(pending.end_wait());
         submissions.push(pending.submission);
         answers.push(pending.answer);
     }
     let mut answers = answers.into_iter();
-    let unavailable = split::append(shared.store.as_ref(), shared.observer.as_ref(), &submissions, &mut |result| {
-        if let Some(answer) = answers.next() {
-            // A caller that is gone does not undo what was stored.
-            answer.send(result).ok();
-        }
-    });
+    let unavailable = split::append(
+        shared.store.as_ref(),
+        shared.observer.as_ref(),
+        &submissions,
+        &mut |result| {
+            if let Some(answer) = answers.next() {
+                // A caller that is gone does not undo what was stored.
+                answer.send(result).ok();
+            }
+        },
+    );
     if let Err(error) = unavailable {
         refuse_all(shared, &error, answers.collect());
     }
@@ -48,7 +54,9 @@ fn write(shared: &Shared, group: Vec<Pending>) {
 fn refuse_all(
     shared: &Shared,
     error: &StoreError,
-    answers: Vec<tokio::sync::oneshot::Sender<Result<Vec<mercurio_domain::verdict::Outcome>, SubmitError>>>,
+    answers: Vec<
+        tokio::sync::oneshot::Sender<Result<Vec<mercurio_domain::verdict::Outcome>, SubmitError>>,
+    >,
 ) {
     let (news, waiting) = shared.queue.set_unavailable();
     shared.observer.failed(answers.len(), error);

@@ -150,12 +150,14 @@ impl Writer {
         observer: Arc<dyn WriterObserver>,
     ) -> std::io::Result<Self> {
         let queue = Queue::new(options);
-        let shared = Arc::new(Shared { queue, store, observer, probe_interval: options.probe_interval });
+        let shared =
+            Arc::new(Shared { queue, store, observer, probe_interval: options.probe_interval });
         let mut writer = Self { shared, lanes: Vec::new() };
         for number in 0..options.lanes.max(1) {
             let shared = Arc::clone(&writer.shared);
-            let lane =
-                std::thread::Builder::new().name(format!("writer-{number}")).spawn(move || lane::run(&shared))?;
+            let lane = std::thread::Builder::new()
+                .name(format!("writer-{number}"))
+                .spawn(move || lane::run(&shared))?;
             writer.lanes.push(lane);
         }
         Ok(writer)
@@ -233,7 +235,11 @@ impl WriterHandle {
     ///
     /// # Errors
     /// [`SubmitError`].
-    pub async fn submit_timed(&self, submission: Submission, queued: &QueueTime) -> Result<Vec<Outcome>, SubmitError> {
+    pub async fn submit_timed(
+        &self,
+        submission: Submission,
+        queued: &QueueTime,
+    ) -> Result<Vec<Outcome>, SubmitError> {
         let answer = self.enqueue_timed(submission, queued)?;
         // A lane that is gone without an answer has ended the process.
         answer.await.unwrap_or(Err(SubmitError::Unavailable))

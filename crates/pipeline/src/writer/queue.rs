@@ -114,7 +114,8 @@ struct Line {
 
 impl Queue {
     pub(super) fn new(options: &WriterOptions) -> Self {
-        let share = |whole: usize| whole.saturating_mul(options.tenant_share_percent.clamp(1, 100)) / 100;
+        let share =
+            |whole: usize| whole.saturating_mul(options.tenant_share_percent.clamp(1, 100)) / 100;
         Self {
             state: Mutex::default(),
             work: Condvar::new(),
@@ -161,7 +162,8 @@ impl Queue {
     /// Whether what waits should be written now: always where no lane is at work, and else once it makes a group that pays
     /// for a transaction of its own. What is left waits for the lane that is at work, which comes back for it.
     fn is_worth_a_lane(&self, state: &State) -> bool {
-        !state.ring.is_empty() && (state.in_flight == 0 || state.load.events >= self.lane_events || state.closed)
+        !state.ring.is_empty()
+            && (state.in_flight == 0 || state.load.events >= self.lane_events || state.closed)
     }
 
     /// Waits for work. Whoever gets a group must call [`Queue::done`] after it has answered.
@@ -188,8 +190,10 @@ impl Queue {
         let mut taken = Load::default();
         while let Some(tenant_id) = state.ring.pop_front() {
             let Some(line) = state.lines.get_mut(&tenant_id) else { continue };
-            let fits =
-                line.pending.front().is_some_and(|next| group.is_empty() || taken.has_room_for(next, self.group));
+            let fits = line
+                .pending
+                .front()
+                .is_some_and(|next| group.is_empty() || taken.has_room_for(next, self.group));
             if !fits {
                 state.ring.push_front(tenant_id);
                 break;
@@ -223,7 +227,8 @@ impl Queue {
         state.unavailable = true;
         state.ring.clear();
         state.load = Load::default();
-        let waiting = std::mem::take(&mut state.lines).into_values().flat_map(|line| line.pending).collect();
+        let waiting =
+            std::mem::take(&mut state.lines).into_values().flat_map(|line| line.pending).collect();
         drop(state);
         // Another lane may be waiting: one of them must ask the store again.
         self.work.notify_all();

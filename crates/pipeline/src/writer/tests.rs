@@ -26,7 +26,9 @@ fn one_lane() -> WriterOptions {
 
 fn start(options: &WriterOptions) -> (Arc<MemoryStore>, Writer, WriterHandle) {
     let store = Arc::new(MemoryStore::default());
-    let writer = Writer::start(Arc::clone(&store) as Arc<dyn EventWriter>, options, Arc::new(Unobserved)).unwrap();
+    let writer =
+        Writer::start(Arc::clone(&store) as Arc<dyn EventWriter>, options, Arc::new(Unobserved))
+            .unwrap();
     let handle = writer.handle();
     (store, writer, handle)
 }
@@ -88,10 +90,18 @@ fn a_full_queue_answers_at_once_and_takes_again_when_it_has_room() {
     let first = send(&handle, 1, &["in flight"]).unwrap();
     store.gate.wait_for_arrivals(1);
     let waiting = send(&handle, 1, &["a", "b"]).unwrap();
-    assert_eq!(send(&handle, 1, &["c"]).err(), Some(SubmitError::Overloaded), "a tenant has its share");
+    assert_eq!(
+        send(&handle, 1, &["c"]).err(),
+        Some(SubmitError::Overloaded),
+        "a tenant has its share"
+    );
     send(&handle, 2, &["d"]).unwrap();
     send(&handle, 3, &["e"]).unwrap();
-    assert_eq!(send(&handle, 4, &["f"]).err(), Some(SubmitError::Overloaded), "the queue has its bound");
+    assert_eq!(
+        send(&handle, 4, &["f"]).err(),
+        Some(SubmitError::Overloaded),
+        "the queue has its bound"
+    );
     let depth = handle.depth();
     assert_eq!((depth.events, depth.capacity), (4, 4));
     assert!(depth.bytes >= 4, "{depth:?}");
@@ -139,13 +149,21 @@ fn a_submission_that_the_store_refuses_fails_alone() {
         .map(|id| {
             let name = if id % 16 == 7 { "guilty" } else { "innocent" };
             let events = vec![enriched(&id.to_string(), name, at(NOW))];
-            handle.enqueue(Submission { owner: owner(1), received_at: at(NOW), monthly_events: 0, events }).unwrap()
+            handle
+                .enqueue(Submission {
+                    owner: owner(1),
+                    received_at: at(NOW),
+                    monthly_events: 0,
+                    events,
+                })
+                .unwrap()
         })
         .collect();
     store.gate.open();
     let results: Vec<_> = answers.into_iter().map(result).collect();
     for (id, result) in results.iter().enumerate() {
-        let expected = if id % 16 == 7 { Err(SubmitError::Failed) } else { Ok(vec![Outcome::Accepted]) };
+        let expected =
+            if id % 16 == 7 { Err(SubmitError::Failed) } else { Ok(vec![Outcome::Accepted]) };
         assert_eq!(*result, expected, "{id}");
     }
     assert!(writer.close(Duration::from_secs(60)));
@@ -188,7 +206,8 @@ impl WriterObserver for Notes {
 fn the_observer_hears_of_waits_commits_splits_and_refusals() {
     let (store, notes) = (Arc::new(MemoryStore::default()), Arc::new(Notes::default()));
     let observer = Arc::clone(&notes) as Arc<dyn WriterObserver>;
-    let writer = Writer::start(Arc::clone(&store) as Arc<dyn EventWriter>, &one_lane(), observer).unwrap();
+    let writer =
+        Writer::start(Arc::clone(&store) as Arc<dyn EventWriter>, &one_lane(), observer).unwrap();
     let handle = writer.handle();
     store.refuse_event_name("guilty");
     store.gate.close();
@@ -232,7 +251,8 @@ fn an_unavailable_store_is_told_at_once_and_found_again() {
 fn a_closing_writer_finishes_what_it_took_and_takes_no_more() {
     let (store, writer, handle) = start(&one_lane());
     store.gate.close();
-    let answers: Vec<_> = (0..10).map(|id| send(&handle, id, &[&id.to_string()]).unwrap()).collect();
+    let answers: Vec<_> =
+        (0..10).map(|id| send(&handle, id, &[&id.to_string()]).unwrap()).collect();
     store.gate.wait_for_arrivals(1);
     assert!(!writer.close(Duration::ZERO), "the grace is over before the commit");
     assert_eq!(send(&handle, 1, &["late"]).err(), Some(SubmitError::Closing));
@@ -276,14 +296,23 @@ impl EventWriter for Full {
     }
 
     fn probe(&self) -> Result<(), StoreError> {
-        if self.probes.fetch_add(1, Ordering::SeqCst) < 4 { self.append(&[]).map(|_| ()) } else { Ok(()) }
+        if self.probes.fetch_add(1, Ordering::SeqCst) < 4 {
+            self.append(&[]).map(|_| ())
+        } else {
+            Ok(())
+        }
     }
 }
 
 #[test]
 fn a_store_that_answers_and_takes_nothing_stays_unavailable_until_a_write_succeeds() {
     let store = Arc::new(Full::default());
-    let writer = Writer::start(Arc::clone(&store) as Arc<dyn EventWriter>, &one_lane(), Arc::new(Unobserved)).unwrap();
+    let writer = Writer::start(
+        Arc::clone(&store) as Arc<dyn EventWriter>,
+        &one_lane(),
+        Arc::new(Unobserved),
+    )
+    .unwrap();
     let handle = writer.handle();
     assert_eq!(result(send(&handle, 1, &["a"]).unwrap()), Err(SubmitError::Unavailable));
     while !handle.is_available() {
@@ -311,12 +340,14 @@ fn a_submission_over_its_quota_is_told_so_and_the_others_of_its_group_are_stored
     store.gate.close();
     let mut answers = vec![send(&handle, 1, &["before"]).unwrap()];
     store.gate.wait_for_arrivals(1);
-    let limited = |ids: &[&str]| Submission { monthly_events: 2, ..submission(owner(2), at(NOW), ids) };
+    let limited =
+        |ids: &[&str]| Submission { monthly_events: 2, ..submission(owner(2), at(NOW), ids) };
     answers.push(handle.enqueue(limited(&["a", "b", "c"])).unwrap());
     answers.push(send(&handle, 3, &["a"]).unwrap());
     answers.push(handle.enqueue(limited(&["a"])).unwrap());
     store.gate.open();
-    let answers: Vec<_> = answers.into_iter().map(|answer| answer.blocking_recv().unwrap()).collect();
+    let answers: Vec<_> =
+        answers.into_iter().map(|answer| answer.blocking_recv().unwrap()).collect();
     let month = mercurio_domain::limits::Month::of(at(NOW));
     let over = Err(SubmitError::OverQuota(QuotaExceeded { limit: 2, used: 0, month }));
     let stored = || Ok(vec![Outcome::Accepted]);

@@ -3,7 +3,9 @@
 use diesel::prelude::*;
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::limits::{LimitName, LimitOverrides};
-use mercurio_domain::store::{KeyRequest, Provisioned, Provisioning, Refused, Submission, TenantRef};
+use mercurio_domain::store::{
+    KeyRequest, Provisioned, Provisioning, Refused, Submission, TenantRef,
+};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
 
@@ -13,7 +15,8 @@ use crate::error::{Failure, Fault};
 use crate::rows::{self, ApiKeyRow, Micros, TenantRow, WorkspaceRow};
 use crate::verdicts::Candidates;
 
-type TenantColumns = (tenants::id, tenants::name, tenants::status, tenants::created_at, tenants::deleted_at);
+type TenantColumns =
+    (tenants::id, tenants::name, tenants::status, tenants::created_at, tenants::deleted_at);
 
 fn tenant_columns() -> TenantColumns {
     (tenants::id, tenants::name, tenants::status, tenants::created_at, tenants::deleted_at)
@@ -72,22 +75,36 @@ fn no_owner() -> Failure {
 /// # Errors
 /// [`Fault::NameTaken`]: the name's unique constraint decides. Where another transaction is making a tenant of that name, this
 /// waits for its end.
-pub(super) fn provision(connection: &mut PgConnection, request: &Provisioning) -> Result<Provisioned, Failure> {
+pub(super) fn provision(
+    connection: &mut PgConnection,
+    request: &Provisioning,
+) -> Result<Provisioned, Failure> {
     let tenant = create_tenant(connection, &request.tenant, request.created_at)?;
-    let workspace = create_workspace(connection, tenant.id, &request.workspace, request.created_at)?;
+    let workspace =
+        create_workspace(connection, tenant.id, &request.workspace, request.created_at)?;
     let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
     create_api_key(connection, &request.key(owner))?;
-    let samples =
-        [Submission { owner, received_at: request.created_at, monthly_events: 0, events: request.samples.clone() }];
+    let samples = [Submission {
+        owner,
+        received_at: request.created_at,
+        monthly_events: 0,
+        events: request.samples.clone(),
+    }];
     let candidates = Candidates::of(&samples, &Refused::default());
     // Samples count against no quota.
     let quotas = quota::Quotas::default();
-    let stored = events::append(connection, &candidates, events::Way::Claim, &mut quota::Draw::of(&samples, &quotas))?;
+    let stored = events::append(
+        connection,
+        &candidates,
+        events::Way::Claim,
+        &mut quota::Draw::of(&samples, &quotas),
+    )?;
     Ok(Provisioned::new(owner, request, stored.len()))
 }
 
 pub(super) fn has_tenants(connection: &mut PgConnection) -> Result<bool, Failure> {
-    Ok(diesel::select(diesel::dsl::exists(tenants::table.select(tenants::id))).get_result(connection)?)
+    Ok(diesel::select(diesel::dsl::exists(tenants::table.select(tenants::id)))
+        .get_result(connection)?)
 }
 
 pub(super) fn tenants(
@@ -172,7 +189,8 @@ pub(super) fn set_limits(
     id: TenantId,
     changes: &[(LimitName, Option<u64>)],
 ) -> Result<Option<LimitOverrides>, Failure> {
-    let exists = tenants::table.filter(tenants::id.eq(id.0)).select(tenants::id).first::<i64>(connection);
+    let exists =
+        tenants::table.filter(tenants::id.eq(id.0)).select(tenants::id).first::<i64>(connection);
     if exists.optional()?.is_none() {
         return Ok(None);
     }
@@ -188,13 +206,18 @@ pub(super) fn set_limits(
     for (name, value) in changes {
         let name = name.as_str();
         let Some(value) = value.map(|value| i64::try_from(value).unwrap_or(i64::MAX)) else {
-            let gone =
-                tenant_limits::table.filter(tenant_limits::tenant_id.eq(id.0)).filter(tenant_limits::name.eq(name));
+            let gone = tenant_limits::table
+                .filter(tenant_limits::tenant_id.eq(id.0))
+                .filter(tenant_limits::name.eq(name));
             diesel::delete(gone).execute(connection)?;
             continue;
         };
         diesel::insert_into(tenant_limits::table)
-            .values((tenant_limits::tenant_id.eq(id.0), tenant_limits::name.eq(name), tenant_limits::value.eq(value)))
+            .values((
+                tenant_limits::tenant_id.eq(id.0),
+                tenant_limits::name.eq(name),
+                tenant_limits::value.eq(value),
+            ))
             .on_conflict((tenant_limits::tenant_id, tenant_limits::name))
             .do_update()
             .set(tenant_limits::value.eq(value))
@@ -203,7 +226,10 @@ pub(super) fn set_limits(
     limits_of(connection, id).map(Some)
 }
 
-pub(super) fn workspaces(connection: &mut PgConnection, tenant_id: TenantId) -> Result<Vec<Workspace>, Failure> {
+pub(super) fn workspaces(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+) -> Result<Vec<Workspace>, Failure> {
     let rows = workspaces::table
         .filter(workspaces::tenant_id.eq(tenant_id.0))
         .order(workspaces::id)
@@ -222,7 +248,10 @@ pub(super) fn create_workspace(
     name: &Name,
     created_at: Timestamp,
 ) -> Result<Workspace, Failure> {
-    let exists = tenants::table.filter(tenants::id.eq(tenant_id.0)).select(tenants::id).first::<i64>(connection);
+    let exists = tenants::table
+        .filter(tenants::id.eq(tenant_id.0))
+        .select(tenants::id)
+        .first::<i64>(connection);
     exists.optional()?.ok_or_else(no_owner)?;
     let row = diesel::insert_into(workspaces::table)
         .values((
@@ -239,7 +268,10 @@ pub(super) fn create_workspace(
     row.ok_or_else(taken)?.into_workspace(tenant_id)
 }
 
-pub(super) fn api_keys(connection: &mut PgConnection, tenant_id: TenantId) -> Result<Vec<ApiKey>, Failure> {
+pub(super) fn api_keys(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+) -> Result<Vec<ApiKey>, Failure> {
     let rows = api_keys::table
         .inner_join(tenants::table)
         .filter(api_keys::tenant_id.eq(tenant_id.0))
@@ -250,7 +282,10 @@ pub(super) fn api_keys(connection: &mut PgConnection, tenant_id: TenantId) -> Re
     rows.into_iter().map(|row| row.into_api_key(limits)).collect()
 }
 
-pub(super) fn find_api_key(connection: &mut PgConnection, id: &ApiKeyId) -> Result<Option<ApiKey>, Failure> {
+pub(super) fn find_api_key(
+    connection: &mut PgConnection,
+    id: &ApiKeyId,
+) -> Result<Option<ApiKey>, Failure> {
     let row = api_keys::table
         .inner_join(tenants::table)
         .filter(api_keys::id.eq(id.as_str()))
@@ -268,7 +303,10 @@ pub(super) fn find_api_key(connection: &mut PgConnection, id: &ApiKeyId) -> Resu
 ///
 /// # Errors
 /// [`Fault::NoOwner`].
-pub(super) fn create_api_key(connection: &mut PgConnection, request: &KeyRequest) -> Result<ApiKey, Failure> {
+pub(super) fn create_api_key(
+    connection: &mut PgConnection,
+    request: &KeyRequest,
+) -> Result<ApiKey, Failure> {
     let Owner { tenant_id, workspace_id } = request.owner;
     let exists = workspaces::table
         .filter(workspaces::tenant_id.eq(tenant_id.0).and(workspaces::id.eq(workspace_id.0)))
@@ -319,7 +357,10 @@ pub(super) fn revoke_api_key(
 
 /// Notes uses of keys, in the order of their ids, so that two servers that note the same ones wait for each other and never
 /// in a circle.
-pub(super) fn note_key_uses(connection: &mut PgConnection, uses: &[(ApiKeyId, Timestamp)]) -> Result<(), Failure> {
+pub(super) fn note_key_uses(
+    connection: &mut PgConnection,
+    uses: &[(ApiKeyId, Timestamp)],
+) -> Result<(), Failure> {
     let mut uses: Vec<_> = uses.iter().collect();
     uses.sort_unstable();
     for (id, used_at) in uses {

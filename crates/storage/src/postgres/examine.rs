@@ -34,8 +34,8 @@ const RIGHTS: [(&str, &[&str]); 10] = [
 
 pub(crate) fn examine(conninfo: &str, clock: &dyn Clock) -> Result<Examination, StoreError> {
     let look = || -> Result<Examination, Failure> {
-        let mut connection =
-            PgConnection::establish(conninfo).map_err(|error| Failure::NoConnection(error.to_string()))?;
+        let mut connection = PgConnection::establish(conninfo)
+            .map_err(|error| Failure::NoConnection(error.to_string()))?;
         set_up(&mut connection, TIMEOUT, "")?;
         let connection = &mut connection;
         let latency = latency(|| Ok(connection.batch_execute("SELECT 1")?))?;
@@ -110,7 +110,9 @@ fn missing_rights(connection: &mut PgConnection) -> Result<Vec<String>, Failure>
     let mut missing = Vec::new();
     for (table, rights) in RIGHTS {
         for right in rights {
-            let has = format!("COALESCE(has_table_privilege(current_user, to_regclass('{table}'), '{right}'), true)");
+            let has = format!(
+                "COALESCE(has_table_privilege(current_user, to_regclass('{table}'), '{right}'), true)"
+            );
             if !diesel::select(diesel::dsl::sql::<Bool>(&has)).get_result::<bool>(connection)? {
                 missing.push(format!("{right} on {table}"));
             }

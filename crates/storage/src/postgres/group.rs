@@ -26,7 +26,11 @@ pub(super) struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    pub(super) fn of(store: &'a PostgresStore, group: &'a [Submission], whole: &'a Candidates<'a>) -> Self {
+    pub(super) fn of(
+        store: &'a PostgresStore,
+        group: &'a [Submission],
+        whole: &'a Candidates<'a>,
+    ) -> Self {
         let suspects = store.recent.seen(whole.rows().iter().map(Candidate::key));
         let suspected = suspects.iter().filter(|suspected| **suspected).count();
         store.counts.suspects.fetch_add(suspected as u64, Ordering::Relaxed);
@@ -55,8 +59,13 @@ impl<'a> Writing<'a> {
 }
 
 /// The rows that will be stored if a try that copies them does not fail: all that are not suspected, or their keys would be taken.
-fn certain<'a>(whole: &Candidates<'a>, suspects: &[bool], copies: bool) -> impl Iterator<Item = Candidate<'a>> {
-    let rows = whole.rows().iter().zip(suspects).filter(move |(_, suspected)| copies && !**suspected);
+fn certain<'a>(
+    whole: &Candidates<'a>,
+    suspects: &[bool],
+    copies: bool,
+) -> impl Iterator<Item = Candidate<'a>> {
+    let rows =
+        whole.rows().iter().zip(suspects).filter(move |(_, suspected)| copies && !**suspected);
     rows.map(|(row, _)| *row)
 }
 
@@ -78,12 +87,16 @@ impl<'a> Work<PgConnection> for Writing<'a> {
             self.count_fallback();
         }
         let refused = self.draw.admit(connection)?;
-        let admitted = if refused.is_empty() { None } else { Some(Candidates::of(self.group, &refused)) };
+        let admitted =
+            if refused.is_empty() { None } else { Some(Candidates::of(self.group, &refused)) };
         let candidates = admitted.as_ref().unwrap_or(self.whole);
         let fewer_suspects = admitted.as_ref().map(|admitted| self.suspects_of(admitted));
         let copies = std::mem::take(&mut self.copies);
-        let way =
-            if copies { Way::Copy { suspects: fewer_suspects.as_ref().unwrap_or(&self.suspects) } } else { Way::Claim };
+        let way = if copies {
+            Way::Copy { suspects: fewer_suspects.as_ref().unwrap_or(&self.suspects) }
+        } else {
+            Way::Claim
+        };
         let appended = events::append(connection, candidates, way, &mut self.draw);
         if let Err(Failure::Sorted(Fault::QuotaMoved, _)) = appended {
             // It was found out before any key of an event.

@@ -24,9 +24,9 @@ use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
-    AppendCounts, Appended, Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest, Lease,
-    LockWait, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store, StoreError,
-    Submission, TenantRef, TenantRows,
+    AppendCounts, Appended, Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter,
+    KeyRequest, Lease, LockWait, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal,
+    Removed, SchemaState, Store, StoreError, Submission, TenantRef, TenantRows,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
@@ -65,7 +65,9 @@ impl Driver for PgConnection {
     fn fault(error: &Error) -> Fault {
         match error {
             Error::DatabaseError(kind, information) => database_fault(kind, &**information),
-            Error::RollbackErrorOnCommit { .. } | Error::BrokenTransactionManager => Fault::Unavailable,
+            Error::RollbackErrorOnCommit { .. } | Error::BrokenTransactionManager => {
+                Fault::Unavailable
+            }
             Error::SerializationError(_) => Fault::Refused,
             _ => Fault::Internal,
         }
@@ -83,13 +85,18 @@ impl Driver for PgConnection {
 
 /// diesel keeps PostgreSQL's five-digit codes to itself and tells most of them as `Unknown`; what is left is the message.
 /// Sessions ask for English ones (see [`set_up`]).
-fn database_fault(kind: &DatabaseErrorKind, error: &dyn diesel::result::DatabaseErrorInformation) -> Fault {
+fn database_fault(
+    kind: &DatabaseErrorKind,
+    error: &dyn diesel::result::DatabaseErrorInformation,
+) -> Fault {
     use DatabaseErrorKind as Kind;
     match kind {
         Kind::SerializationFailure => Fault::Conflict,
         Kind::ClosedConnection | Kind::ReadOnlyTransaction => Fault::Unavailable,
         // Only a row that no partition takes breaks a check of `events` that has no name.
-        Kind::CheckViolation if error.table_name() == Some("events") && error.constraint_name().is_none() => {
+        Kind::CheckViolation
+            if error.table_name() == Some("events") && error.constraint_name().is_none() =>
+        {
             Fault::NoPartition
         }
         Kind::UniqueViolation
@@ -159,8 +166,15 @@ const PROBE: &str = "SET LOCAL statement_timeout = 5000;
     CREATE TEMPORARY TABLE mercurio_probe ON COMMIT DROP AS SELECT number FROM generate_series(1, 30000) AS number";
 
 /// Readies a new connection.
-fn set_up(connection: &mut PgConnection, statement_timeout: Duration, settings: &str) -> QueryResult<()> {
-    connection.batch_execute(&format!("SET statement_timeout = {}; {settings}", statement_timeout.as_millis()))?;
+fn set_up(
+    connection: &mut PgConnection,
+    statement_timeout: Duration,
+    settings: &str,
+) -> QueryResult<()> {
+    connection.batch_execute(&format!(
+        "SET statement_timeout = {}; {settings}",
+        statement_timeout.as_millis()
+    ))?;
     // Only a superuser may, or one whom it was granted to. For others the server's language stays, and where that is not
     // English, an error whose meaning stands in its text alone counts as internal.
     connection.batch_execute("SET lc_messages = 'C'").ok();
@@ -171,9 +185,12 @@ impl PostgresStore {
     /// A store at the server that `conninfo` names. Nothing is sent yet.
     pub(crate) fn open(conninfo: &str, options: &StoreOptions) -> Self {
         let pool = |size, timeout: Duration, settings: &'static str| {
-            Pool::new(conninfo, size, options.connect_timeout, move |connection: &mut PgConnection| {
-                set_up(connection, timeout, settings)
-            })
+            Pool::new(
+                conninfo,
+                size,
+                options.connect_timeout,
+                move |connection: &mut PgConnection| set_up(connection, timeout, settings),
+            )
         };
         Self {
             readers: pool(options.max_read_connections, options.read_timeout, READER),
@@ -191,8 +208,8 @@ impl PostgresStore {
     /// A connection of its own, whose end ends its locks. It waits as long as it must.
     fn dedicated(&self) -> Result<PgConnection, Failed> {
         let connect = || {
-            let mut connection =
-                PgConnection::establish(&self.conninfo).map_err(|error| Failure::NoConnection(error.to_string()))?;
+            let mut connection = PgConnection::establish(&self.conninfo)
+                .map_err(|error| Failure::NoConnection(error.to_string()))?;
             set_up(&mut connection, Duration::ZERO, "")?;
             Ok(connection)
         };
@@ -219,11 +236,17 @@ impl PostgresStore {
 }
 
 impl PostgresStore {
-    fn reading<T>(&self, body: impl FnMut(&mut PgConnection) -> Result<T, Failure>) -> Result<T, Failed> {
+    fn reading<T>(
+        &self,
+        body: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
+    ) -> Result<T, Failed> {
         transaction::read(&self.readers, body)
     }
 
-    fn changing<T>(&self, body: impl FnMut(&mut PgConnection) -> Result<T, Failure>) -> Result<T, Failed> {
+    fn changing<T>(
+        &self,
+        body: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
+    ) -> Result<T, Failed> {
         transaction::write(&self.writers, body)
     }
 
@@ -264,7 +287,12 @@ impl EventWriter for PostgresStore {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let Counts { groups, suspects, fallbacks } = &self.counts;
         let retries = self.writers.repeats();
-        AppendCounts { groups: read(groups), suspects: read(suspects), fallbacks: read(fallbacks), retries }
+        AppendCounts {
+            groups: read(groups),
+            suspects: read(suspects),
+            fallbacks: read(fallbacks),
+            retries,
+        }
     }
 
     fn ping(&self) -> Result<(), StoreError> {
@@ -301,22 +329,30 @@ impl Store for PostgresStore {
         Ok(names)
     }
 
-    fn revert_telling(&self, tell: &mut dyn FnMut(&LockWait)) -> Result<Option<String>, StoreError> {
+    fn revert_telling(
+        &self,
+        tell: &mut dyn FnMut(&LockWait),
+    ) -> Result<Option<String>, StoreError> {
         Ok(versions::revert(&mut self.dedicated()?, self.lock_patience, tell)?)
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
-        Ok(self.wall.read(&self.readers, owner.tenant_id, |connection| events::event(connection, owner, event_id))?)
+        Ok(self.wall.read(&self.readers, owner.tenant_id, |connection| {
+            events::event(connection, owner, event_id)
+        })?)
     }
 
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
-        Ok(self.wall.read(&self.readers, owner.tenant_id, |connection| events::events(connection, owner, query))?)
+        Ok(self.wall.read(&self.readers, owner.tenant_id, |connection| {
+            events::events(connection, owner, query)
+        })?)
     }
 }
 
 /// Fails where the server is a standby, or takes nothing that is written.
 fn is_writable(connection: &mut PgConnection) -> Result<(), Failure> {
-    let writable = "NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'";
+    let writable =
+        "NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'";
     let writable = diesel::dsl::sql::<diesel::sql_types::Bool>(writable);
     if diesel::select(writable).get_result(connection)? {
         return Ok(());

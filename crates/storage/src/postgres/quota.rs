@@ -63,7 +63,11 @@ fn moved() -> Failure {
 }
 
 /// What was counted of a tenant in a month, or where nothing was, what is stored of it.
-pub(super) fn used_in(connection: &mut PgConnection, tenant_id: TenantId, month: Month) -> Result<u64, Failure> {
+pub(super) fn used_in(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+    month: Month,
+) -> Result<u64, Failure> {
     match rows::used(connection, tenant_id, month)? {
         Some(counted) => Ok(counted),
         None => {

@@ -22,7 +22,10 @@ pub(super) struct RecentKeys {
 
 impl Default for RecentKeys {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), generations: Mutex::new([Generation::new(SLOTS), Generation::new(SLOTS)]) }
+        Self {
+            hasher: RandomState::new(),
+            generations: Mutex::new([Generation::new(SLOTS), Generation::new(SLOTS)]),
+        }
     }
 }
 
@@ -31,7 +34,10 @@ impl RecentKeys {
     pub(super) fn seen(&self, keys: impl Iterator<Item = (TenantId, EventKey)>) -> Vec<bool> {
         let hashes: Vec<u64> = keys.map(|key| self.hash(key)).collect();
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        hashes.into_iter().map(|hash| generations.iter().any(|generation| generation.contains(hash))).collect()
+        hashes
+            .into_iter()
+            .map(|hash| generations.iter().any(|generation| generation.contains(hash)))
+            .collect()
     }
 
     /// Remembers keys that are stored.
@@ -124,6 +130,10 @@ mod tests {
         assert_eq!(seen(&recent, sent - half..sent), SLOTS / 2);
         assert!(seen(&recent, 0..half) < 1_000, "the oldest are forgotten");
         let generations = recent.generations.lock().unwrap();
-        assert!(generations.iter().all(|generation| generation.slots.len() == SLOTS && generation.used <= SLOTS / 2));
+        assert!(
+            generations
+                .iter()
+                .all(|generation| generation.slots.len() == SLOTS && generation.used <= SLOTS / 2)
+        );
     }
 }

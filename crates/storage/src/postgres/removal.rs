@@ -41,7 +41,9 @@ impl Position {
             let (last, middle, first) = (words.next()?, words.next()?, words.next()?);
             match first {
                 "" => Some(Self::Keys(middle.parse().ok()?, last.parse().ok()?)),
-                name => Some(Self::Partition(name.to_owned(), middle.parse().ok()?, last.parse().ok()?)),
+                name => {
+                    Some(Self::Partition(name.to_owned(), middle.parse().ok()?, last.parse().ok()?))
+                }
             }
         };
         place.and_then(|place| parse(&place.0)).unwrap_or_else(Self::first)
@@ -49,7 +51,9 @@ impl Position {
 
     fn place(&self) -> Place {
         Place(match self {
-            Self::Partition(name, workspace_id, occurred_at) => format!("{name} {workspace_id} {occurred_at}"),
+            Self::Partition(name, workspace_id, occurred_at) => {
+                format!("{name} {workspace_id} {occurred_at}")
+            }
             Self::Keys(tenant_id, key) => format!(" {tenant_id} {key}"),
         })
     }
@@ -79,16 +83,24 @@ pub(super) fn remove_events(
         Removal::Received { before, .. } => newest_with_old(*before),
         Removal::Tenant(_) | Removal::Person { .. } => None,
     };
-    let is_in_range = |partition: &String| newest.as_ref().is_none_or(|newest| !is_newer(partition, newest));
+    let is_in_range =
+        |partition: &String| newest.as_ref().is_none_or(|newest| !is_newer(partition, newest));
     let mut partitions = partitions(connection, &name)?.into_iter().filter(is_in_range);
-    let after_all = || (!matches!(which, Removal::Person { .. })).then(|| Position::Keys(i64::MIN, Uuid::nil()));
+    let after_all = || {
+        (!matches!(which, Removal::Person { .. })).then(|| Position::Keys(i64::MIN, Uuid::nil()))
+    };
     let Some(partition) = partitions.next() else {
-        return Ok(Removed { next: after_all().map(|position| position.place()), ..Removed::default() });
+        return Ok(Removed {
+            next: after_all().map(|position| position.place()),
+            ..Removed::default()
+        });
     };
     // Another partition than the one that was meant begins at its own beginning.
     let start = if partition == name { (workspace_id, occurred_at) } else { (i64::MIN, i64::MIN) };
     let (events, last) = match which {
-        Removal::Tenant(tenant_id) => remove(connection, &partition, *tenant_id, ("$4 = ''", ""), start)?,
+        Removal::Tenant(tenant_id) => {
+            remove(connection, &partition, *tenant_id, ("$4 = ''", ""), start)?
+        }
         Removal::Person { tenant_id, person: Person::User(id) } => {
             remove(connection, &partition, *tenant_id, ("user_id = $4", id), start)?
         }
@@ -99,7 +111,9 @@ pub(super) fn remove_events(
             let condition = ("received_at < $4::timestamptz", &*before.to_string());
             remove(connection, &partition, *tenant_id, condition, start)?
         }
-        Removal::Received { tenant_id: None, before } => (drop_old(connection, &partition, *before)?, None),
+        Removal::Received { tenant_id: None, before } => {
+            (drop_old(connection, &partition, *before)?, None)
+        }
     };
     let next = match last {
         Some((workspace_id, occurred_at)) if events == STEP => {
@@ -107,7 +121,11 @@ pub(super) fn remove_events(
         }
         _ => partitions.next().map(Position::in_partition).or_else(after_all),
     };
-    Ok(Removed { events: events.unsigned_abs(), keys: 0, next: next.map(|position| position.place()) })
+    Ok(Removed {
+        events: events.unsigned_abs(),
+        keys: 0,
+        next: next.map(|position| position.place()),
+    })
 }
 
 /// The name of the last partition that can hold events that were received before `before`.
@@ -124,7 +142,11 @@ fn is_newer(partition: &str, newest: &str) -> bool {
 
 /// Drops a partition all of whose events were received before `before`. That takes a lock for which everybody waits, and so
 /// waits itself no longer than a moment: the step is then tried again.
-fn drop_old(connection: &mut PgConnection, partition: &str, before: Timestamp) -> Result<i64, Failure> {
+fn drop_old(
+    connection: &mut PgConnection,
+    partition: &str,
+    before: Timestamp,
+) -> Result<i64, Failure> {
     #[derive(QueryableByName)]
     struct Old {
         #[diesel(sql_type = Bool)]
@@ -141,7 +163,9 @@ fn drop_old(connection: &mut PgConnection, partition: &str, before: Timestamp) -
         "SELECT COALESCE({bound}, false) AS is_old,
                 CASE WHEN {bound} THEN (SELECT count(*) FROM {partition}) ELSE 0 END AS events"
     );
-    let old: Old = diesel::sql_query(statement).bind::<Timestamptz, _>(Micros::from(before)).get_result(connection)?;
+    let old: Old = diesel::sql_query(statement)
+        .bind::<Timestamptz, _>(Micros::from(before))
+        .get_result(connection)?;
     if old.is_old {
         connection.batch_execute(&format!(
             "SET LOCAL lock_timeout = '200ms'; ALTER TABLE events DETACH PARTITION {partition}; DROP TABLE {partition}"
@@ -161,7 +185,8 @@ fn partitions(connection: &mut PgConnection, from: &str) -> Result<Vec<String>, 
         "SELECT inhrelid::regclass::text AS name FROM pg_catalog.pg_inherits WHERE inhparent = 'events'::regclass",
     )
     .load(connection)?;
-    let mut names: Vec<_> = names.into_iter().map(|partition| partition.name).filter(|name| &**name >= from).collect();
+    let mut names: Vec<_> =
+        names.into_iter().map(|partition| partition.name).filter(|name| &**name >= from).collect();
     names.sort_unstable();
     Ok(names)
 }
@@ -211,7 +236,11 @@ const EARLIEST: i64 = -210_866_803_200_000_000;
 const SCAN: i64 = 20_000;
 
 /// Removes keys behind `from`: all of a tenant, or those that are old enough.
-fn keys(connection: &mut PgConnection, which: &Removal, from: (i64, Uuid)) -> Result<Removed, Failure> {
+fn keys(
+    connection: &mut PgConnection,
+    which: &Removal,
+    from: (i64, Uuid),
+) -> Result<Removed, Failure> {
     #[derive(QueryableByName)]
     struct Last {
         #[diesel(sql_type = BigInt)]
@@ -247,7 +276,9 @@ fn keys(connection: &mut PgConnection, which: &Removal, from: (i64, Uuid)) -> Re
         .get_result(connection)
         .optional()?;
     let keys = last.as_ref().map_or(0, |last| last.removed);
-    let next = last.filter(|last| last.seen == limit).map(|last| Position::Keys(last.tenant_id, last.key).place());
+    let next = last
+        .filter(|last| last.seen == limit)
+        .map(|last| Position::Keys(last.tenant_id, last.key).place());
     Ok(Removed { events: 0, keys: keys.unsigned_abs(), next })
 }
 
@@ -257,9 +288,11 @@ pub(super) fn begin_deletion(
     tenant_id: TenantId,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Failure> {
-    diesel::update(tenants::table.filter(tenants::id.eq(tenant_id.0)).filter(tenants::deleted_at.is_null()))
-        .set(tenants::deleted_at.eq(Micros::from(now)))
-        .execute(connection)?;
+    diesel::update(
+        tenants::table.filter(tenants::id.eq(tenant_id.0)).filter(tenants::deleted_at.is_null()),
+    )
+    .set(tenants::deleted_at.eq(Micros::from(now)))
+    .execute(connection)?;
     let since = tenants::table.filter(tenants::id.eq(tenant_id.0)).select(tenants::deleted_at);
     let since = since.first::<Option<Micros>>(connection).optional()?.flatten();
     Ok(rows::instant_if_any(since))
@@ -291,19 +324,24 @@ pub(super) fn finish_deletion(
     tenant_id: TenantId,
 ) -> Result<Option<TenantRows>, Failure> {
     let id = tenant_id.0;
-    let deleted = tenants::table.filter(tenants::id.eq(id)).filter(tenants::deleted_at.is_not_null());
+    let deleted =
+        tenants::table.filter(tenants::id.eq(id)).filter(tenants::deleted_at.is_not_null());
     if deleted.select(tenants::id).first::<i64>(connection).optional()?.is_none() {
         return Ok(None);
     }
     // In the order in which limits are set, too.
     quota::forget(connection, tenant_id)?;
-    diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id))).execute(connection)?;
+    diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id)))
+        .execute(connection)?;
     let removed = tenant_deletions::table.filter(tenant_deletions::tenant_id.eq(id));
     let counts = removed.select((tenant_deletions::events, tenant_deletions::event_keys));
-    let (events, event_keys) = counts.first::<(i64, i64)>(connection).optional()?.unwrap_or_default();
+    let (events, event_keys) =
+        counts.first::<(i64, i64)>(connection).optional()?.unwrap_or_default();
     diesel::delete(removed).execute(connection)?;
-    let api_keys = diesel::delete(api_keys::table.filter(api_keys::tenant_id.eq(id))).execute(connection)?;
-    let workspaces = diesel::delete(workspaces::table.filter(workspaces::tenant_id.eq(id))).execute(connection)?;
+    let api_keys =
+        diesel::delete(api_keys::table.filter(api_keys::tenant_id.eq(id))).execute(connection)?;
+    let workspaces = diesel::delete(workspaces::table.filter(workspaces::tenant_id.eq(id)))
+        .execute(connection)?;
     diesel::delete(tenants::table.filter(tenants::id.eq(id))).execute(connection)?;
     Ok(Some(TenantRows {
         events: events as u64,

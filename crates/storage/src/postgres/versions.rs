@@ -38,7 +38,9 @@ fn applied(connection: &mut PgConnection) -> Result<Vec<String>, Failure> {
     if !has_table(connection, "__diesel_schema_migrations")? {
         return Ok(Vec::new());
     }
-    Ok(__diesel_schema_migrations::table.select(__diesel_schema_migrations::version).load(connection)?)
+    Ok(__diesel_schema_migrations::table
+        .select(__diesel_schema_migrations::version)
+        .load(connection)?)
 }
 
 /// The oldest version that a program must know, where the database says so.
@@ -46,7 +48,10 @@ fn minimum(connection: &mut PgConnection) -> Result<Option<String>, Failure> {
     if !has_table(connection, "schema_compatibility")? {
         return Ok(None);
     }
-    Ok(schema_compatibility::table.select(schema_compatibility::minimum_version).first(connection).optional()?)
+    Ok(schema_compatibility::table
+        .select(schema_compatibility::minimum_version)
+        .first(connection)
+        .optional()?)
 }
 
 fn has_table(connection: &mut PgConnection, name: &str) -> Result<bool, Failure> {
@@ -62,9 +67,9 @@ pub(super) fn migrate(
 ) -> Result<Vec<String>, Failed> {
     alone(connection, |connection| {
         let mut names = Vec::new();
-        while let Some(name) =
-            patiently(connection, patience, tell, |connection| migrations::run_next(connection, &MIGRATIONS))?
-        {
+        while let Some(name) = patiently(connection, patience, tell, |connection| {
+            migrations::run_next(connection, &MIGRATIONS)
+        })? {
             names.push(name);
         }
         Ok(names)
@@ -78,7 +83,9 @@ pub(super) fn revert(
     tell: &mut dyn FnMut(&LockWait),
 ) -> Result<Option<String>, Failed> {
     alone(connection, |connection| {
-        patiently(connection, patience, tell, |connection| migrations::revert_last(connection, &MIGRATIONS))
+        patiently(connection, patience, tell, |connection| {
+            migrations::revert_last(connection, &MIGRATIONS)
+        })
     })
 }
 
@@ -99,7 +106,10 @@ fn alone<T>(
     };
     execute(connection, &format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
     let done = work(connection)?;
-    execute(connection, &format!("SET lock_timeout = 0; SELECT pg_advisory_unlock({MIGRATION_LOCK})"))?;
+    execute(
+        connection,
+        &format!("SET lock_timeout = 0; SELECT pg_advisory_unlock({MIGRATION_LOCK})"),
+    )?;
     Ok(done)
 }
 
@@ -124,7 +134,8 @@ fn patiently<T>(
             return Err(failed);
         }
         if left < PAUSE {
-            let reason = format!("{} (given up after {tries} tries; it changed nothing)", failed.reason);
+            let reason =
+                format!("{} (given up after {tries} tries; it changed nothing)", failed.reason);
             return Err(Failed { reason, ..failed });
         }
         // Whose they are is for people to know; what matters is that it is tried again.
@@ -143,7 +154,10 @@ fn open_transactions(connection: &mut PgConnection) -> Result<Vec<(i32, Duration
         LOCK_TIMEOUT.as_millis()
     );
     let rows: Vec<OpenTransaction> = diesel::sql_query(sql).load(connection)?;
-    Ok(rows.into_iter().map(|row| (row.pid, Duration::from_secs(row.seconds.unsigned_abs()))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.pid, Duration::from_secs(row.seconds.unsigned_abs())))
+        .collect())
 }
 
 #[derive(QueryableByName)]
@@ -174,7 +188,8 @@ mod tests {
             std::fs::write(migration.join(name), text).unwrap();
         }
         let source = FileBasedMigrations::from_path(folder.path()).unwrap();
-        let [mut writer, mut connection] = [(); 2].map(|()| PgConnection::establish(&database.url_text()).unwrap());
+        let [mut writer, mut connection] =
+            [(); 2].map(|()| PgConnection::establish(&database.url_text()).unwrap());
         writer.batch_execute("BEGIN; LOCK TABLE tenants IN ROW EXCLUSIVE MODE").unwrap();
         let ending = std::thread::spawn(move || {
             std::thread::sleep(LOCK_TIMEOUT + PAUSE);
@@ -183,7 +198,9 @@ mod tests {
         let name = migrations::run_next(&mut connection, &source);
         ending.join().unwrap();
         assert_eq!(name.ok().flatten().as_deref(), Some("2099-01-01-000000_index"));
-        let is_valid = diesel::dsl::sql::<Bool>("indisvalid FROM pg_index WHERE indexrelid = 'later'::regclass");
+        let is_valid = diesel::dsl::sql::<Bool>(
+            "indisvalid FROM pg_index WHERE indexrelid = 'later'::regclass",
+        );
         assert!(diesel::select(is_valid).get_result::<bool>(&mut connection).unwrap());
     }
 }

@@ -28,7 +28,10 @@ pub(super) struct Wall {
 
 /// Opens a transaction that sees what is one tenant's, in one round trip. Both settings end with it.
 fn begin(tenant_id: TenantId) -> String {
-    format!("BEGIN READ ONLY; SET LOCAL ROLE mercurio_reader; SET LOCAL mercurio.tenant_id = '{}'", tenant_id.0)
+    format!(
+        "BEGIN READ ONLY; SET LOCAL ROLE mercurio_reader; SET LOCAL mercurio.tenant_id = '{}'",
+        tenant_id.0
+    )
 }
 
 impl Wall {
@@ -55,14 +58,17 @@ impl Wall {
         if missed.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
             return Ok(false);
         }
-        let look =
-            |connection: &mut PgConnection| Ok(connection.batch_execute("SELECT FROM events, event_keys LIMIT 0")?);
+        let look = |connection: &mut PgConnection| {
+            Ok(connection.batch_execute("SELECT FROM events, event_keys LIMIT 0")?)
+        };
         match transaction::read_in(readers, &begin(TenantId(0)), look) {
             Ok(()) => {
                 self.stands.get_or_init(|| ());
                 Ok(true)
             }
-            Err(failed) if matches!(failed.fault, Fault::Unavailable | Fault::Conflict) => Err(failed),
+            Err(failed) if matches!(failed.fault, Fault::Unavailable | Fault::Conflict) => {
+                Err(failed)
+            }
             Err(_) => {
                 *self.missed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 Ok(false)

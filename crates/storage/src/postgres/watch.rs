@@ -41,7 +41,9 @@ impl Watch {
 fn change(payload: &str) -> CatalogChange {
     match payload.split_once(':') {
         Some(("key", id)) => CatalogChange::ApiKey(ApiKeyId::new(id)),
-        Some(("tenant", id)) => id.parse().map_or(CatalogChange::Anything, |id| CatalogChange::Tenant(TenantId(id))),
+        Some(("tenant", id)) => {
+            id.parse().map_or(CatalogChange::Anything, |id| CatalogChange::Tenant(TenantId(id)))
+        }
         _ => CatalogChange::Anything,
     }
 }
@@ -51,7 +53,8 @@ impl CatalogWatch for Watch {
         let end = Instant::now() + timeout;
         loop {
             // Whatever went wrong, this connection hears nothing any more.
-            let lost = |failure| StoreError::Unavailable(failed::<PgConnection>(failure).reason.into());
+            let lost =
+                |failure| StoreError::Unavailable(failed::<PgConnection>(failure).reason.into());
             let changes = self.look().map_err(lost)?;
             let left = end.saturating_duration_since(Instant::now());
             if !changes.is_empty() || left.is_zero() {

@@ -23,12 +23,17 @@ pub(crate) fn examine(path: &Path) -> Result<Examination, StoreError> {
         let mut connection = SqliteConnection::establish(address)
             .map_err(|error| unusable(format!("{} can't be opened: {error}", path.display())))?;
         let connection = &mut connection;
-        connection.batch_execute(&format!("PRAGMA busy_timeout = {}; PRAGMA query_only = ON", TIMEOUT.as_millis()))?;
+        connection.batch_execute(&format!(
+            "PRAGMA busy_timeout = {}; PRAGMA query_only = ON",
+            TIMEOUT.as_millis()
+        ))?;
         let open = "SELECT count(*) FROM sqlite_schema";
         let latency = latency(|| Ok(connection.batch_execute(open)?))?;
-        let version = diesel::select(diesel::dsl::sql::<Text>("sqlite_version()")).get_result(connection)?;
+        let version =
+            diesel::select(diesel::dsl::sql::<Text>("sqlite_version()")).get_result(connection)?;
         let schema = versions::state(connection)?;
-        let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
+        let log =
+            path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
         // The path may go through a link: the room that counts is where the file lies.
         let folder = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));

@@ -20,9 +20,9 @@ use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
-    AppendCounts, Appended, Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter, KeyRequest, Lease,
-    LockWait, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal, Removed, SchemaState, Store, StoreError,
-    Submission, TenantRef, TenantRows,
+    AppendCounts, Appended, Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter,
+    KeyRequest, Lease, LockWait, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal,
+    Removed, SchemaState, Store, StoreError, Submission, TenantRef, TenantRows,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
@@ -64,7 +64,9 @@ impl Driver for SqliteConnection {
     fn fault(error: &Error) -> Fault {
         match error {
             Error::DatabaseError(kind, information) => database_fault(kind, information.message()),
-            Error::RollbackErrorOnCommit { .. } | Error::BrokenTransactionManager => Fault::Unavailable,
+            Error::RollbackErrorOnCommit { .. } | Error::BrokenTransactionManager => {
+                Fault::Unavailable
+            }
             Error::SerializationError(_) => Fault::Refused,
             _ => Fault::Internal,
         }
@@ -80,9 +82,10 @@ impl Driver for SqliteConnection {
 fn database_fault(kind: &DatabaseErrorKind, message: &str) -> Fault {
     use DatabaseErrorKind as Kind;
     match kind {
-        Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation => {
-            Fault::Refused
-        }
+        Kind::UniqueViolation
+        | Kind::ForeignKeyViolation
+        | Kind::NotNullViolation
+        | Kind::CheckViolation => Fault::Refused,
         _ => SqliteConnection::fault_of_text(message),
     }
 }
@@ -104,19 +107,25 @@ const MESSAGES: [(&str, Fault); 9] = [
 impl SqliteStore {
     /// A store in the file at `path`, which is made where it is missing, with the folder it lies in.
     pub(crate) fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
-        let unusable = |reason: String| StoreError::from(Failed { fault: Fault::Unavailable, reason });
+        let unusable =
+            |reason: String| StoreError::from(Failed { fault: Fault::Unavailable, reason });
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| unusable(format!("the folder {} can't be made: {error}", folder.display())))?;
+            std::fs::create_dir_all(folder).map_err(|error| {
+                unusable(format!("the folder {} can't be made: {error}", folder.display()))
+            })?;
         }
         let address = path.to_str().ok_or_else(|| unusable("the path is not UTF-8".to_owned()))?;
         let timeout_ms = options.connect_timeout.as_millis();
         let pool = |size, pragmas: String| {
             // The waiting time comes first: changing the journal's mode needs a lock too.
-            let pragmas = format!("PRAGMA busy_timeout = {timeout_ms}; PRAGMA foreign_keys = ON; {pragmas}");
-            Pool::new(address, size, options.connect_timeout, move |connection: &mut SqliteConnection| {
-                connection.batch_execute(&pragmas)
-            })
+            let pragmas =
+                format!("PRAGMA busy_timeout = {timeout_ms}; PRAGMA foreign_keys = ON; {pragmas}");
+            Pool::new(
+                address,
+                size,
+                options.connect_timeout,
+                move |connection: &mut SqliteConnection| connection.batch_execute(&pragmas),
+            )
         };
         let store = Self {
             writer: pool(
@@ -154,11 +163,17 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
-    fn reading<T>(&self, body: impl FnMut(&mut SqliteConnection) -> Result<T, Failure>) -> Result<T, Failed> {
+    fn reading<T>(
+        &self,
+        body: impl FnMut(&mut SqliteConnection) -> Result<T, Failure>,
+    ) -> Result<T, Failed> {
         transaction::read(&self.readers, body)
     }
 
-    fn changing<T>(&self, body: impl FnMut(&mut SqliteConnection) -> Result<T, Failure>) -> Result<T, Failed> {
+    fn changing<T>(
+        &self,
+        body: impl FnMut(&mut SqliteConnection) -> Result<T, Failure>,
+    ) -> Result<T, Failed> {
         transaction::write(&self.writer, body)
     }
 
@@ -186,7 +201,8 @@ impl EventWriter for SqliteStore {
         let (admitted, fresh) = transaction::write(&self.writer, |connection| {
             let draw = quota::Draw::of(connection, group)?;
             let refused = draw.refused(connection, group)?;
-            let admitted = if refused.is_empty() { None } else { Some(Candidates::of(group, &refused)) };
+            let admitted =
+                if refused.is_empty() { None } else { Some(Candidates::of(group, &refused)) };
             let fresh = events::append(connection, admitted.as_ref().unwrap_or(&whole))?;
             draw.take(connection, &fresh)?;
             Ok((admitted, fresh))
@@ -255,12 +271,17 @@ impl Store for SqliteStore {
         Ok(names)
     }
 
-    fn revert_telling(&self, _tell: &mut dyn FnMut(&LockWait)) -> Result<Option<String>, StoreError> {
+    fn revert_telling(
+        &self,
+        _tell: &mut dyn FnMut(&LockWait),
+    ) -> Result<Option<String>, StoreError> {
         Ok(transaction::write(&self.writer, versions::revert_last)?)
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
-        Ok(transaction::read(&self.readers, |connection| events::event(connection, owner, event_id))?)
+        Ok(transaction::read(&self.readers, |connection| {
+            events::event(connection, owner, event_id)
+        })?)
     }
 
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
@@ -277,7 +298,8 @@ mod tests {
     #[test]
     fn a_commit_reaches_the_disk_before_it_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("mercurio.db"), &StoreOptions::default()).unwrap();
+        let store = SqliteStore::open(&folder.path().join("mercurio.db"), &StoreOptions::default())
+            .unwrap();
         let setting = |pool: &Pool<SqliteConnection>, name: &str| -> i64 {
             let mut connection = pool.take().unwrap();
             let sql = format!("(SELECT {name} FROM pragma_{name})");
@@ -286,8 +308,11 @@ mod tests {
         assert_eq!(setting(&store.writer, "synchronous"), 2, "FULL");
         assert_eq!(setting(&store.writer, "foreign_keys"), 1);
         assert_eq!(setting(&store.readers, "query_only"), 1);
-        let mode = diesel::dsl::sql::<diesel::sql_types::Text>("(SELECT journal_mode FROM pragma_journal_mode)");
-        let mode: String = diesel::select(mode).get_result(&mut **store.writer.take().unwrap()).unwrap();
+        let mode = diesel::dsl::sql::<diesel::sql_types::Text>(
+            "(SELECT journal_mode FROM pragma_journal_mode)",
+        );
+        let mode: String =
+            diesel::select(mode).get_result(&mut **store.writer.take().unwrap()).unwrap();
         assert_eq!(mode, "wal");
     }
 }

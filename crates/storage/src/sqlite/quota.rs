@@ -15,7 +15,10 @@ use crate::verdicts::Candidate;
 pub(super) struct Draw(Vec<(Account, u64)>);
 
 impl Draw {
-    pub(super) fn of(connection: &mut SqliteConnection, group: &[Submission]) -> Result<Self, Failure> {
+    pub(super) fn of(
+        connection: &mut SqliteConnection,
+        group: &[Submission],
+    ) -> Result<Self, Failure> {
         let with_use = |account: Account| {
             if let Some(used) = counted_in(connection, account.tenant_id, account.month)? {
                 return Ok((account, used));
@@ -29,7 +32,11 @@ impl Draw {
     }
 
     /// The submissions that do not fit. The keys are looked at only where not all events of an account fit.
-    pub(super) fn refused(&self, connection: &mut SqliteConnection, group: &[Submission]) -> Result<Refused, Failure> {
+    pub(super) fn refused(
+        &self,
+        connection: &mut SqliteConnection,
+        group: &[Submission],
+    ) -> Result<Refused, Failure> {
         let accounts: Vec<Account> = self.0.iter().map(|(account, _)| *account).collect();
         let mut offered = vec![0_u64; accounts.len()];
         for submission in group {
@@ -37,14 +44,17 @@ impl Draw {
                 offered[place] += submission.events.len() as u64;
             }
         }
-        let is_short =
-            |((account, used), offered): &(&(Account, u64), &u64)| used.saturating_add(**offered) > account.limit;
-        let short: Vec<_> = self.0.iter().zip(&offered).filter(is_short).map(|(account, _)| *account).collect();
+        let is_short = |((account, used), offered): &(&(Account, u64), &u64)| {
+            used.saturating_add(**offered) > account.limit
+        };
+        let short: Vec<_> =
+            self.0.iter().zip(&offered).filter(is_short).map(|(account, _)| *account).collect();
         if short.is_empty() {
             return Ok(Refused::default());
         }
-        let is_of_short =
-            |submission: &&Submission| short.iter().any(|(account, _)| account.tenant_id == submission.owner.tenant_id);
+        let is_of_short = |submission: &&Submission| {
+            short.iter().any(|(account, _)| account.tenant_id == submission.owner.tenant_id)
+        };
         let mut taken = std::collections::HashSet::new();
         for submission in group.iter().filter(is_of_short) {
             for event in &submission.events {
@@ -58,7 +68,11 @@ impl Draw {
     }
 
     /// Counts `fresh`.
-    pub(super) fn take(self, connection: &mut SqliteConnection, fresh: &[Candidate<'_>]) -> Result<(), Failure> {
+    pub(super) fn take(
+        self,
+        connection: &mut SqliteConnection,
+        fresh: &[Candidate<'_>],
+    ) -> Result<(), Failure> {
         let mut after = self.0.clone();
         for row in fresh {
             let key = (row.owner.tenant_id, Month::of(row.received_at));
@@ -90,20 +104,33 @@ fn store(connection: &mut SqliteConnection, account: &Account, used: u64) -> Res
     Ok(())
 }
 
-fn is_taken(connection: &mut SqliteConnection, (tenant_id, key): (TenantId, EventKey)) -> Result<bool, Failure> {
-    let event = events::table.filter(events::tenant_id.eq(tenant_id.0)).filter(events::key.eq(Key::of(key)));
+fn is_taken(
+    connection: &mut SqliteConnection,
+    (tenant_id, key): (TenantId, EventKey),
+) -> Result<bool, Failure> {
+    let event = events::table
+        .filter(events::tenant_id.eq(tenant_id.0))
+        .filter(events::key.eq(Key::of(key)));
     Ok(event.select(events::tenant_id).first::<i64>(connection).optional()?.is_some())
 }
 
 /// What was counted of a tenant in a month, or where nothing was, what is stored of it.
-pub(super) fn used_in(connection: &mut SqliteConnection, tenant_id: TenantId, month: Month) -> Result<u64, Failure> {
+pub(super) fn used_in(
+    connection: &mut SqliteConnection,
+    tenant_id: TenantId,
+    month: Month,
+) -> Result<u64, Failure> {
     match counted_in(connection, tenant_id, month)? {
         Some(counted) => Ok(counted),
         None => stored_in(connection, tenant_id, month),
     }
 }
 
-fn counted_in(connection: &mut SqliteConnection, tenant_id: TenantId, month: Month) -> Result<Option<u64>, Failure> {
+fn counted_in(
+    connection: &mut SqliteConnection,
+    tenant_id: TenantId,
+    month: Month,
+) -> Result<Option<u64>, Failure> {
     let counted = tenant_usage::table
         .filter(tenant_usage::tenant_id.eq(tenant_id.0))
         .filter(tenant_usage::month.eq(i64::from(month.number())))
@@ -118,7 +145,11 @@ const DAY: i64 = 86_400_000_000;
 
 /// The events of a tenant that were received in a month. No index knows of that time, but rows lie in the order in which they were
 /// written: none is looked at that lies behind one that was received a day before the month. At its beginning that is none at all.
-fn stored_in(connection: &mut SqliteConnection, tenant_id: TenantId, month: Month) -> Result<u64, Failure> {
+fn stored_in(
+    connection: &mut SqliteConnection,
+    tenant_id: TenantId,
+    month: Month,
+) -> Result<u64, Failure> {
     let begins_at = Micros::from(month.begins_at());
     let before = events::table
         .filter(events::received_at.lt(Micros(begins_at.0 - DAY)))
@@ -139,7 +170,11 @@ fn stored_in(connection: &mut SqliteConnection, tenant_id: TenantId, month: Mont
 }
 
 /// Forgets what was counted of a tenant.
-pub(super) fn forget(connection: &mut SqliteConnection, tenant_id: TenantId) -> Result<(), Failure> {
-    diesel::delete(tenant_usage::table.filter(tenant_usage::tenant_id.eq(tenant_id.0))).execute(connection)?;
+pub(super) fn forget(
+    connection: &mut SqliteConnection,
+    tenant_id: TenantId,
+) -> Result<(), Failure> {
+    diesel::delete(tenant_usage::table.filter(tenant_usage::tenant_id.eq(tenant_id.0)))
+        .execute(connection)?;
     Ok(())
 }

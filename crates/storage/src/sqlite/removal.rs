@@ -17,7 +17,10 @@ const STEP: usize = 5_000;
 /// Rows that a step looks at in search of a person's.
 const SCAN: i64 = 20_000;
 
-pub(super) fn count_events(connection: &mut SqliteConnection, owner: Owner) -> Result<u64, Failure> {
+pub(super) fn count_events(
+    connection: &mut SqliteConnection,
+    owner: Owner,
+) -> Result<u64, Failure> {
     let count: i64 = events::table
         .filter(events::tenant_id.eq(owner.tenant_id.0))
         .filter(events::workspace_id.eq(owner.workspace_id.0))
@@ -57,8 +60,13 @@ fn remove_all(connection: &mut SqliteConnection, tenant_id: TenantId) -> Result<
         .load(connection)?;
     let events = found.iter().filter(|(_, removed_at)| removed_at.is_none()).count();
     let ids = found.iter().map(|(id, _)| *id);
-    let keys = diesel::delete(events::table.filter(events::row_id.eq_any(ids))).execute(connection)?;
-    Ok(Removed { events: events as u64, keys: keys as u64, next: (keys == STEP).then(|| Place(String::new())) })
+    let keys =
+        diesel::delete(events::table.filter(events::row_id.eq_any(ids))).execute(connection)?;
+    Ok(Removed {
+        events: events as u64,
+        keys: keys as u64,
+        next: (keys == STEP).then(|| Place(String::new())),
+    })
 }
 
 /// Which rows leave nothing but their keys.
@@ -87,7 +95,8 @@ fn remove_keys(
     }
     let found: Vec<(i64, Option<Micros>)> = found.load(connection)?;
     let ids = found.iter().map(|(id, _)| *id);
-    let keys = diesel::delete(events::table.filter(events::row_id.eq_any(ids))).execute(connection)?;
+    let keys =
+        diesel::delete(events::table.filter(events::row_id.eq_any(ids))).execute(connection)?;
     let events = found.iter().filter(|(_, removed_at)| removed_at.is_none()).count();
     Ok(Removed { events: events as u64, keys: keys as u64, next: None })
 }
@@ -99,13 +108,20 @@ fn erase(
     removed_at: Timestamp,
     from: i64,
 ) -> Result<Removed, Failure> {
-    let newest: Option<i64> = events::table.select(diesel::dsl::max(events::row_id)).first(connection)?;
+    let newest: Option<i64> =
+        events::table.select(diesel::dsl::max(events::row_id)).first(connection)?;
     let to = from.saturating_add(SCAN);
-    let rows =
-        events::table.filter(events::row_id.gt(from).and(events::row_id.le(to))).filter(events::removed_at.is_null());
+    let rows = events::table
+        .filter(events::row_id.gt(from).and(events::row_id.le(to)))
+        .filter(events::removed_at.is_null());
     let nothing = (
         events::removed_at.eq(Some(Micros::from(removed_at))),
-        (events::event_id.eq(""), events::kind.eq(""), events::event_name.eq(""), events::schema_version.eq("")),
+        (
+            events::event_id.eq(""),
+            events::kind.eq(""),
+            events::event_name.eq(""),
+            events::schema_version.eq(""),
+        ),
         (
             events::anonymous_id.eq(None::<&str>),
             events::user_id.eq(None::<&str>),
@@ -122,10 +138,14 @@ fn erase(
     let of = |tenant_id: &TenantId| rows.filter(events::tenant_id.eq(tenant_id.0));
     let erased = match old {
         Old::Person(tenant_id, Person::User(id)) => {
-            diesel::update(of(tenant_id).filter(events::user_id.eq(id))).set(nothing).execute(connection)?
+            diesel::update(of(tenant_id).filter(events::user_id.eq(id)))
+                .set(nothing)
+                .execute(connection)?
         }
         Old::Person(tenant_id, Person::Anonymous(id)) => {
-            diesel::update(of(tenant_id).filter(events::anonymous_id.eq(id))).set(nothing).execute(connection)?
+            diesel::update(of(tenant_id).filter(events::anonymous_id.eq(id)))
+                .set(nothing)
+                .execute(connection)?
         }
         Old::Received(Some(tenant_id), before) => {
             let old = of(tenant_id).filter(events::received_at.lt(Micros::from(*before)));
@@ -146,9 +166,11 @@ pub(super) fn begin_deletion(
     tenant_id: TenantId,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Failure> {
-    diesel::update(tenants::table.filter(tenants::id.eq(tenant_id.0)).filter(tenants::deleted_at.is_null()))
-        .set(tenants::deleted_at.eq(Micros::from(now)))
-        .execute(connection)?;
+    diesel::update(
+        tenants::table.filter(tenants::id.eq(tenant_id.0)).filter(tenants::deleted_at.is_null()),
+    )
+    .set(tenants::deleted_at.eq(Micros::from(now)))
+    .execute(connection)?;
     let since = tenants::table.filter(tenants::id.eq(tenant_id.0)).select(tenants::deleted_at);
     let since = since.first::<Option<Micros>>(connection).optional()?.flatten();
     Ok(rows::instant_if_any(since))
@@ -180,18 +202,23 @@ pub(super) fn finish_deletion(
     tenant_id: TenantId,
 ) -> Result<Option<TenantRows>, Failure> {
     let id = tenant_id.0;
-    let deleted = tenants::table.filter(tenants::id.eq(id)).filter(tenants::deleted_at.is_not_null());
+    let deleted =
+        tenants::table.filter(tenants::id.eq(id)).filter(tenants::deleted_at.is_not_null());
     if deleted.select(tenants::id).first::<i64>(connection).optional()?.is_none() {
         return Ok(None);
     }
-    diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id))).execute(connection)?;
+    diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id)))
+        .execute(connection)?;
     quota::forget(connection, tenant_id)?;
     let removed = tenant_deletions::table.filter(tenant_deletions::tenant_id.eq(id));
     let counts = removed.select((tenant_deletions::events, tenant_deletions::event_keys));
-    let (events, event_keys) = counts.first::<(i64, i64)>(connection).optional()?.unwrap_or_default();
+    let (events, event_keys) =
+        counts.first::<(i64, i64)>(connection).optional()?.unwrap_or_default();
     diesel::delete(removed).execute(connection)?;
-    let api_keys = diesel::delete(api_keys::table.filter(api_keys::tenant_id.eq(id))).execute(connection)?;
-    let workspaces = diesel::delete(workspaces::table.filter(workspaces::tenant_id.eq(id))).execute(connection)?;
+    let api_keys =
+        diesel::delete(api_keys::table.filter(api_keys::tenant_id.eq(id))).execute(connection)?;
+    let workspaces = diesel::delete(workspaces::table.filter(workspaces::tenant_id.eq(id)))
+        .execute(connection)?;
     diesel::delete(tenants::table.filter(tenants::id.eq(id))).execute(connection)?;
     Ok(Some(TenantRows {
         events: events as u64,

@@ -28,7 +28,9 @@ fn applied(connection: &mut SqliteConnection) -> Result<Vec<String>, Failure> {
     if !has_table(connection, "__diesel_schema_migrations")? {
         return Ok(Vec::new());
     }
-    Ok(__diesel_schema_migrations::table.select(__diesel_schema_migrations::version).load(connection)?)
+    Ok(__diesel_schema_migrations::table
+        .select(__diesel_schema_migrations::version)
+        .load(connection)?)
 }
 
 /// The oldest version that a program must know, where the database says so.
@@ -36,11 +38,16 @@ fn minimum(connection: &mut SqliteConnection) -> Result<Option<String>, Failure>
     if !has_table(connection, "schema_compatibility")? {
         return Ok(None);
     }
-    Ok(schema_compatibility::table.select(schema_compatibility::minimum_version).first(connection).optional()?)
+    Ok(schema_compatibility::table
+        .select(schema_compatibility::minimum_version)
+        .first(connection)
+        .optional()?)
 }
 
 fn has_table(connection: &mut SqliteConnection, name: &str) -> Result<bool, Failure> {
-    let is_there = diesel::dsl::sql::<Bool>(&format!("EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{name}')"));
+    let is_there = diesel::dsl::sql::<Bool>(&format!(
+        "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{name}')"
+    ));
     Ok(diesel::select(is_there).get_result(connection)?)
 }
 

@@ -19,7 +19,10 @@ fn a_path_of_sqlite_may_be_relative_or_absolute() {
         ("sqlite://a b/100%.db", "a b/100%.db"),
     ] {
         let url = parse(text).unwrap();
-        assert!(matches!(url.target(), Target::Sqlite(found) if found.as_path() == Path::new(path)), "{text}");
+        assert!(
+            matches!(url.target(), Target::Sqlite(found) if found.as_path() == Path::new(path)),
+            "{text}"
+        );
         assert_eq!(url.to_string(), text);
     }
     assert_eq!(DatabaseUrl::default(), parse("sqlite://data/mercurio.db").unwrap());
@@ -27,12 +30,23 @@ fn a_path_of_sqlite_may_be_relative_or_absolute() {
 
 #[test]
 fn what_is_no_file_is_refused() {
-    for text in
-        ["sqlite::memory:", "sqlite://:memory:", "sqlite://", "sqlite:///var/", "sqlite://x.db?mode=ro", "sqlite:x.db"]
-    {
+    for text in [
+        "sqlite::memory:",
+        "sqlite://:memory:",
+        "sqlite://",
+        "sqlite:///var/",
+        "sqlite://x.db?mode=ro",
+        "sqlite:x.db",
+    ] {
         assert!(matches!(parse(text), Err(DatabaseUrlError::NoFile(_))), "{text}");
     }
-    for text in ["", "mysql://localhost/x", "postgres:localhost", "host=localhost dbname=x", "/var/lib/x.db"] {
+    for text in [
+        "",
+        "mysql://localhost/x",
+        "postgres:localhost",
+        "host=localhost dbname=x",
+        "/var/lib/x.db",
+    ] {
         assert_eq!(parse(text), Err(DatabaseUrlError::UnknownScheme), "{text}");
     }
 }
@@ -41,7 +55,8 @@ fn what_is_no_file_is_refused() {
 fn a_url_of_postgresql_becomes_what_libpq_reads() {
     let check = |text: &str, expected: &str| {
         let conninfo = parameters(text).to_conninfo();
-        let (given, defaults) = conninfo.split_at(conninfo.find(" application_name='mercurio'").unwrap());
+        let (given, defaults) =
+            conninfo.split_at(conninfo.find(" application_name='mercurio'").unwrap());
         assert_eq!(given, expected, "{text}");
         for name in ["connect_timeout", "keepalives_idle", "tcp_user_timeout"] {
             assert!(defaults.contains(&format!(" {name}='")), "{defaults}");
@@ -55,13 +70,22 @@ fn a_url_of_postgresql_becomes_what_libpq_reads() {
     check("postgres://me@[::1]:5433/db", "user='me' host='::1' port='5433' dbname='db'");
     check("postgres:///db?host=/run/postgresql", "dbname='db' host='/run/postgresql'");
     check("postgres://%2Frun%2Fpostgresql/db", "host='/run/postgresql' dbname='db'");
-    check("postgres://a,b:1/db?target_session_attrs=rw", "host='a,b' port=',1' dbname='db' target_session_attrs='rw'");
+    check(
+        "postgres://a,b:1/db?target_session_attrs=rw",
+        "host='a,b' port=',1' dbname='db' target_session_attrs='rw'",
+    );
     check("postgres://a/db?ssl=true", "host='a' dbname='db' sslmode='require'");
     check("postgres://a/db?dbname=other&password=p%20q", "host='a' dbname='other' password='p q'");
     check(r"postgres://me:it's\@a/db", r"user='me' password='it\'s\\' host='a' dbname='db'");
     let own = parameters("postgres://a/db?application_name=mine&connect_timeout=9").to_conninfo();
-    assert!(own.contains("application_name='mine'") && own.contains("connect_timeout='9'"), "{own}");
-    assert_eq!((own.matches("application_name").count(), own.matches("connect_timeout").count()), (1, 1));
+    assert!(
+        own.contains("application_name='mine'") && own.contains("connect_timeout='9'"),
+        "{own}"
+    );
+    assert_eq!(
+        (own.matches("application_name").count(), own.matches("connect_timeout").count()),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -135,18 +159,30 @@ fn a_build_without_tls_sends_nothing_across_a_network_unless_told() {
         ("postgres://[2001:db8::1]/db", "2001:db8::1"),
         ("postgres://127.1/db", "127.1"),
     ] {
-        assert_eq!(check(text), Err(DatabaseUrlError::Unencrypted { host: host.to_owned() }), "{text}");
+        assert_eq!(
+            check(text),
+            Err(DatabaseUrlError::Unencrypted { host: host.to_owned() }),
+            "{text}"
+        );
     }
     for sslmode in ["require", "verify-ca", "verify-full"] {
         let text = format!("postgres://localhost/db?sslmode={sslmode}");
         assert_eq!(check(&text), Err(DatabaseUrlError::NoTls { sslmode: sslmode.to_owned() }));
     }
-    assert_eq!(parameters("postgres://db.example/db?sslmode=verify-full").check_encryption(true), Ok(()));
+    assert_eq!(
+        parameters("postgres://db.example/db?sslmode=verify-full").check_encryption(true),
+        Ok(())
+    );
 }
 
 #[test]
 fn a_url_without_a_host_is_refused_since_libpq_would_look_for_one_elsewhere() {
-    for text in ["postgres:///db", "postgres://", "postgres://me:secret@/db", "postgres:///db?sslmode=disable"] {
+    for text in [
+        "postgres:///db",
+        "postgres://",
+        "postgres://me:secret@/db",
+        "postgres:///db?sslmode=disable",
+    ] {
         assert_eq!(parse(text), Err(DatabaseUrlError::NoHost), "{text}");
     }
 }

@@ -27,9 +27,14 @@ impl Server {
         if is_root() {
             run(Command::new("chown").arg("postgres:").arg(server.folder.path()));
         }
-        server.run("initdb", &["-D", &server.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]);
+        server.run(
+            "initdb",
+            &["-D", &server.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
+        );
         let sockets = server.folder.path().display();
-        server.add_settings(&format!("fsync = off\nunix_socket_directories = '{sockets}'\nport = {port}\n{settings}"));
+        server.add_settings(&format!(
+            "fsync = off\nunix_socket_directories = '{sockets}'\nport = {port}\n{settings}"
+        ));
         server.resume();
         server
     }
@@ -111,7 +116,10 @@ fn run(command: &mut Command) {
 fn programs() -> PathBuf {
     let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let candidates = debian.map(|version| version.path().join("bin")).chain(std::env::split_paths(&path));
+    let candidates =
+        debian.map(|version| version.path().join("bin")).chain(std::env::split_paths(&path));
     let found = candidates.filter(|folder| folder.join("initdb").exists()).max();
-    found.unwrap_or_else(|| panic!("no PostgreSQL server found. On Debian and Ubuntu: apt-get install postgresql"))
+    found.unwrap_or_else(|| {
+        panic!("no PostgreSQL server found. On Debian and Ubuntu: apt-get install postgresql")
+    })
 }

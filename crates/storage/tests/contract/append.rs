@@ -30,7 +30,11 @@ on_every_store! {
 }
 
 fn stored(subject: &Subject, owner: mercurio_domain::Owner, event_id: &str) -> StoredEvent {
-    subject.store.event(owner, &EventId::lookup(event_id)).unwrap().unwrap_or_else(|| panic!("{event_id} is not there"))
+    subject
+        .store
+        .event(owner, &EventId::lookup(event_id))
+        .unwrap()
+        .unwrap_or_else(|| panic!("{event_id} is not there"))
 }
 
 fn a_new_event_is_accepted_and_read_back(subject: &Subject) {
@@ -49,8 +53,12 @@ fn a_new_event_is_accepted_and_read_back(subject: &Subject) {
         context: Some(raw(r#"{"page":{"path":"/"}}"#)),
     };
     let event = event(draft, now());
-    let outcomes =
-        subject.append(Submission { owner, received_at: now(), monthly_events: 0, events: vec![event.clone()] });
+    let outcomes = subject.append(Submission {
+        owner,
+        received_at: now(),
+        monthly_events: 0,
+        events: vec![event.clone()],
+    });
     assert_eq!(outcomes, [Accepted]);
     let stored = stored(subject, owner, "quake-1");
     assert_eq!(&stored.parts, event.parts());
@@ -64,7 +72,9 @@ fn raw(text: &str) -> RawJson<'_> {
 
 fn of_two_events_with_one_id_in_a_batch_the_first_is_kept(subject: &Subject) {
     let owner = subject.owner();
-    let named = |name: &'static str| event(EventDraft { event_name: Some(name.into()), ..draft("a") }, now());
+    let named = |name: &'static str| {
+        event(EventDraft { event_name: Some(name.into()), ..draft("a") }, now())
+    };
     let events = vec![named("first"), named("second"), named("third")];
     assert_eq!(
         subject.append(Submission { owner, received_at: now(), monthly_events: 0, events }),
@@ -77,7 +87,8 @@ fn of_two_events_with_one_id_in_a_batch_the_first_is_kept(subject: &Subject) {
 fn of_two_events_with_one_id_in_a_group_the_first_is_kept(subject: &Subject) {
     let owner = subject.owner();
     let named = |name: &'static str, seconds| {
-        let event = event(EventDraft { event_name: Some(name.into()), ..draft("a") }, after(seconds));
+        let event =
+            event(EventDraft { event_name: Some(name.into()), ..draft("a") }, after(seconds));
         Submission { owner, received_at: after(seconds), monthly_events: 0, events: vec![event] }
     };
     // The order of the group counts, and not the times.
@@ -111,7 +122,10 @@ fn an_id_is_taken_for_every_workspace_of_its_tenant(subject: &Subject) {
 fn two_tenants_may_use_the_same_id(subject: &Subject) {
     let (one, other) = (subject.owner(), subject.owner());
     let group = [submission(one, now(), &["a", "b"]), submission(other, now(), &["b", "a"])];
-    assert_eq!(subject.store.append_all(&group).unwrap(), [[Accepted, Accepted], [Accepted, Accepted]]);
+    assert_eq!(
+        subject.store.append_all(&group).unwrap(),
+        [[Accepted, Accepted], [Accepted, Accepted]]
+    );
     assert_eq!((subject.count(one), subject.count(other)), (2, 2));
 }
 
@@ -175,7 +189,9 @@ fn a_group_of_thousands_is_stored_whole(subject: &Subject) {
     let ids: Vec<String> = (0..5_000).map(|number| format!("id-{number}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let group: Vec<_> = ids.chunks(50).map(|ids| submission(owner, now(), ids)).collect();
-    let accepted = |outcomes: Vec<Vec<_>>| outcomes.into_iter().flatten().filter(|one| *one == Accepted).count();
+    let accepted = |outcomes: Vec<Vec<_>>| {
+        outcomes.into_iter().flatten().filter(|one| *one == Accepted).count()
+    };
     assert_eq!(accepted(subject.store.append_all(&group).unwrap()), 5_000);
     assert_eq!(accepted(subject.store.append_all(&group).unwrap()), 0);
     assert_eq!(subject.count(owner), 5_000);
@@ -209,7 +225,10 @@ fn of_many_who_send_the_same_ids_at_once_exactly_one_is_told_accepted(subject: &
 
 fn payloads_are_kept_byte_for_byte(subject: &Subject) {
     let owner = subject.owner();
-    let long = format!(r#"{{"long":"{}"}}"#, "x'\\\"€".replace('\\', "\\\\").replace('"', "\\\"").repeat(4000));
+    let long = format!(
+        r#"{{"long":"{}"}}"#,
+        "x'\\\"€".replace('\\', "\\\\").replace('"', "\\\"").repeat(4000)
+    );
     let payloads = [
         "{}",
         "{ \"b\" : 1 ,\n\t\"a\":-0, \"a\":2, \"z\":null, \"e\":{} , \"l\":[ ] }",
@@ -237,8 +256,14 @@ fn payloads_are_kept_byte_for_byte(subject: &Subject) {
     for (number, text) in payloads.iter().enumerate() {
         let parts = stored(subject, owner, &number.to_string()).parts;
         assert_eq!(parts.properties.as_ref().map(JsonObject::as_str), Some(*text));
-        assert_eq!(parts.traits.as_ref().map(JsonObject::as_str), Some(payloads[(number + 1) % payloads.len()]));
-        assert_eq!(parts.context.as_ref().map(JsonObject::as_str), Some(payloads[(number + 2) % payloads.len()]));
+        assert_eq!(
+            parts.traits.as_ref().map(JsonObject::as_str),
+            Some(payloads[(number + 1) % payloads.len()])
+        );
+        assert_eq!(
+            parts.context.as_ref().map(JsonObject::as_str),
+            Some(payloads[(number + 2) % payloads.len()])
+        );
     }
 }
 
@@ -264,7 +289,12 @@ fn texts_are_kept_character_for_character(subject: &Subject) {
             session_id: Some(text.into()),
             ..draft(&id)
         };
-        subject.append(Submission { owner, received_at: now(), monthly_events: 0, events: vec![event(draft, now())] });
+        subject.append(Submission {
+            owner,
+            received_at: now(),
+            monthly_events: 0,
+            events: vec![event(draft, now())],
+        });
         let parts = stored(subject, owner, &id).parts;
         assert_eq!(
             [parts.anonymous_id, parts.user_id, parts.session_id].map(Option::unwrap),
@@ -290,7 +320,12 @@ fn times_are_kept_to_the_microsecond(subject: &Subject) {
         let draft = EventDraft { timestamp: Some(time.into()), ..draft(time) };
         let mut corrected = event(draft.clone(), now());
         assert_eq!(corrected.parts().sent_timestamp, None);
-        subject.append(Submission { owner, received_at: now(), monthly_events: 0, events: vec![corrected.clone()] });
+        subject.append(Submission {
+            owner,
+            received_at: now(),
+            monthly_events: 0,
+            events: vec![corrected.clone()],
+        });
         assert_eq!(stored(subject, owner, time).parts.occurred_at, at(time));
         // The same with a time that was corrected.
         let mut parts = Vec::new();
@@ -301,8 +336,14 @@ fn times_are_kept_to_the_microsecond(subject: &Subject) {
         let id = format!("{time}+");
         let draft = EventDraft { event_id: Some(id.as_str().into()), ..draft };
         let valid = draft.check("", &reception, || EventId::lookup(""), &mut parts).unwrap();
-        corrected = mercurio_domain::event::EnrichedEvent::new(valid, corrected.enrichment().clone());
-        subject.append(Submission { owner, received_at: now(), monthly_events: 0, events: vec![corrected] });
+        corrected =
+            mercurio_domain::event::EnrichedEvent::new(valid, corrected.enrichment().clone());
+        subject.append(Submission {
+            owner,
+            received_at: now(),
+            monthly_events: 0,
+            events: vec![corrected],
+        });
         assert_eq!(stored(subject, owner, &id).parts.sent_timestamp, Some(at(time)));
     }
     assert_eq!(subject.count(owner), 2 * times.len());
@@ -327,7 +368,14 @@ fn events_received_on_different_days_go_together(subject: &Subject) {
         "2100-01-01T00:00:00Z",
     ];
     let group: Vec<_> = days.iter().map(|day| submission(owner, at(day), &[*day])).collect();
-    assert!(subject.store.append_all(&group).unwrap().into_iter().all(|outcomes| outcomes == [Accepted]));
+    assert!(
+        subject
+            .store
+            .append_all(&group)
+            .unwrap()
+            .into_iter()
+            .all(|outcomes| outcomes == [Accepted])
+    );
     for day in days {
         assert_eq!(stored(subject, owner, day).received_at, at(day));
     }

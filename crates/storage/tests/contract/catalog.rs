@@ -48,21 +48,31 @@ fn a_tenant_is_made_with_its_workspace_and_key(subject: &Subject) {
     let (request, secret) = provisioning("Quake Watch É", 1, now());
     let made = subject.store.provision(&request).unwrap();
     assert_eq!((&made.tenant.name, made.tenant.status), (&request.tenant, TenantStatus::Active));
-    assert_eq!((&made.workspace.name, made.workspace.tenant_id), (&request.workspace, made.tenant.id));
+    assert_eq!(
+        (&made.workspace.name, made.workspace.tenant_id),
+        (&request.workspace, made.tenant.id)
+    );
     assert_eq!(made.api_key.owner.tenant_id, made.tenant.id);
     assert_eq!(made.api_key.owner.workspace_id, made.workspace.id);
-    assert_eq!([made.tenant.created_at, made.workspace.created_at, made.api_key.created_at], [now(); 3]);
+    assert_eq!(
+        [made.tenant.created_at, made.workspace.created_at, made.api_key.created_at],
+        [now(); 3]
+    );
     assert_eq!(made.samples, 0);
     let key = subject.store.find_api_key(&request.key_id).unwrap().unwrap();
     assert_eq!(key, made.api_key);
-    assert_eq!((key.scopes, key.name, key.expires_at, key.revoked_at), (request.scopes, request.key_name, None, None));
+    assert_eq!(
+        (key.scopes, key.name, key.expires_at, key.revoked_at),
+        (request.scopes, request.key_name, None, None)
+    );
     let presented = mercurio_domain::api_key::PresentedKey::parse(secret.expose()).unwrap();
     assert!(presented.matches(&key.secret_hash));
 }
 
 fn samples_are_stored_with_the_tenant(subject: &Subject) {
     let (mut request, _) = provisioning("Acme", 1, now());
-    request.samples = vec![enriched("a", "e", now()), enriched("b", "e", after(-1)), enriched("a", "e", now())];
+    request.samples =
+        vec![enriched("a", "e", now()), enriched("b", "e", after(-1)), enriched("a", "e", now())];
     let made = subject.store.provision(&request).unwrap();
     assert_eq!(made.samples, 2);
     assert_eq!(subject.count(made.api_key.owner), 2);
@@ -111,15 +121,20 @@ fn a_tenant_is_found_by_its_name_or_its_id(subject: &Subject) {
     for which in [TenantRef::Name(name("aCME")), TenantRef::Id(made.tenant.id)] {
         assert_eq!(subject.store.tenant(&which).unwrap(), found, "{which:?}");
     }
-    for which in [TenantRef::Name(name("Acm")), TenantRef::Id(TenantId(i64::MAX)), TenantRef::Id(TenantId(-1))] {
+    for which in [
+        TenantRef::Name(name("Acm")),
+        TenantRef::Id(TenantId(i64::MAX)),
+        TenantRef::Id(TenantId(-1)),
+    ] {
         assert_eq!(subject.store.tenant(&which).unwrap(), None, "{which:?}");
     }
     assert_eq!(subject.store.workspaces(made.tenant.id).unwrap(), [made.workspace]);
 }
 
 fn tenants_are_listed_in_pages_in_the_order_of_their_ids(subject: &Subject) {
-    let made: Vec<_> =
-        (0..7).map(|number| subject.store.create_tenant(&name(&format!("T{number}")), now()).unwrap()).collect();
+    let made: Vec<_> = (0..7)
+        .map(|number| subject.store.create_tenant(&name(&format!("T{number}")), now()).unwrap())
+        .collect();
     let (mut listed, mut after) = (Vec::new(), None);
     loop {
         let page = subject.store.tenants(after, 3).unwrap();
@@ -138,9 +153,11 @@ fn a_suspended_tenant_says_so_on_each_of_its_keys_until_it_is_resumed(subject: &
     let (other, _) = provisioning("Other", 2, now());
     subject.store.provision(&other).unwrap();
     let status = |id| subject.store.find_api_key(id).unwrap().unwrap().tenant_status;
-    for (suspended, expected) in
-        [(true, TenantStatus::Suspended), (true, TenantStatus::Suspended), (false, TenantStatus::Active)]
-    {
+    for (suspended, expected) in [
+        (true, TenantStatus::Suspended),
+        (true, TenantStatus::Suspended),
+        (false, TenantStatus::Active),
+    ] {
         let tenant = subject.store.suspend_tenant(made.tenant.id, suspended).unwrap().unwrap();
         assert_eq!((tenant.status, status(&request.key_id)), (expected, expected));
         assert_eq!(status(&other.key_id), TenantStatus::Active);
@@ -152,7 +169,8 @@ fn limits_are_set_and_taken_away_one_by_one(subject: &Subject) {
     let (request, _) = provisioning("Acme", 1, now());
     let id = subject.store.provision(&request).unwrap().tenant.id;
     let mut expected = LimitOverrides::default();
-    let all: Vec<_> = LimitName::ALL.into_iter().map(|name| (name, Some(*name.range().end()))).collect();
+    let all: Vec<_> =
+        LimitName::ALL.into_iter().map(|name| (name, Some(*name.range().end()))).collect();
     let steps = [
         vec![(LimitName::MaxBatchEvents, Some(7))],
         vec![(LimitName::MaxBatchEvents, Some(8)), (LimitName::EventsPerSecond, Some(0))],
@@ -164,17 +182,27 @@ fn limits_are_set_and_taken_away_one_by_one(subject: &Subject) {
         changes.iter().for_each(|(name, value)| expected.set(*name, *value));
         assert_eq!(subject.store.set_limits(id, &changes).unwrap(), Some(expected));
         assert_eq!(subject.store.tenant(&TenantRef::Id(id)).unwrap().unwrap().1, expected);
-        assert_eq!(subject.store.find_api_key(&request.key_id).unwrap().unwrap().tenant_limits, expected);
+        assert_eq!(
+            subject.store.find_api_key(&request.key_id).unwrap().unwrap().tenant_limits,
+            expected
+        );
         assert_eq!(subject.store.api_keys(id).unwrap()[0].tenant_limits, expected);
     }
-    assert_eq!(subject.store.set_limits(TenantId(4711), &[(LimitName::MaxBatchEvents, Some(1))]).unwrap(), None);
+    assert_eq!(
+        subject.store.set_limits(TenantId(4711), &[(LimitName::MaxBatchEvents, Some(1))]).unwrap(),
+        None
+    );
 }
 
 fn workspaces_have_names_of_their_own_within_their_tenant(subject: &Subject) {
-    let [first, second] = ["A", "B"].map(|text| subject.store.create_tenant(&name(text), now()).unwrap().id);
+    let [first, second] =
+        ["A", "B"].map(|text| subject.store.create_tenant(&name(text), now()).unwrap().id);
     let create = |tenant, text: &str| subject.store.create_workspace(tenant, &name(text), after(1));
     let staging = create(first, "Staging").unwrap();
-    assert_eq!((staging.tenant_id, staging.name.as_str(), staging.created_at), (first, "Staging", after(1)));
+    assert_eq!(
+        (staging.tenant_id, staging.name.as_str(), staging.created_at),
+        (first, "Staging", after(1))
+    );
     assert!(matches!(create(first, " sTAGING "), Err(CreateError::NameTaken)));
     let other = create(second, "Staging").unwrap();
     assert!(matches!(create(TenantId(4711), "Staging"), Err(CreateError::NoOwner)));
@@ -187,14 +215,20 @@ fn workspaces_have_names_of_their_own_within_their_tenant(subject: &Subject) {
 /// A key of that owner.
 fn key_of(owner: Owner, seed: u8, expires_at: Option<Timestamp>) -> KeyRequest {
     let new = NewApiKey::generate(&[seed; ENTROPY_BYTES]);
-    KeyRequest { expires_at, ..KeyRequest::new(owner, &new, name("another"), Scopes::all(), after(1)) }
+    KeyRequest {
+        expires_at,
+        ..KeyRequest::new(owner, &new, name("another"), Scopes::all(), after(1))
+    }
 }
 
 fn keys_are_made_for_workspaces_that_exist(subject: &Subject) {
     let first = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap().api_key;
     let other = subject.store.provision(&provisioning("Other", 2, now()).0).unwrap().api_key;
     let made = subject.store.create_api_key(&key_of(first.owner, 3, Some(after(60)))).unwrap();
-    assert_eq!((made.owner, made.expires_at, made.last_used_at), (first.owner, Some(after(60)), None));
+    assert_eq!(
+        (made.owner, made.expires_at, made.last_used_at),
+        (first.owner, Some(after(60)), None)
+    );
     assert_eq!(subject.store.find_api_key(&made.id).unwrap().as_ref(), Some(&made));
     assert_eq!(subject.store.api_keys(first.owner.tenant_id).unwrap(), [first.clone(), made]);
     for wrong in [
@@ -203,7 +237,10 @@ fn keys_are_made_for_workspaces_that_exist(subject: &Subject) {
         Owner { tenant_id: TenantId(4711), ..first.owner },
     ] {
         assert!(
-            matches!(subject.store.create_api_key(&key_of(wrong, 4, None)), Err(CreateError::NoOwner)),
+            matches!(
+                subject.store.create_api_key(&key_of(wrong, 4, None)),
+                Err(CreateError::NoOwner)
+            ),
             "{wrong:?}"
         );
     }
@@ -221,13 +258,18 @@ fn a_key_never_gets_more_time_than_it_had(subject: &Subject) {
 }
 
 fn the_latest_use_of_a_key_stays(subject: &Subject) {
-    let [first, second] = [("Acme", 1), ("Other", 2)]
-        .map(|(tenant, seed)| subject.store.provision(&provisioning(tenant, seed, now()).0).unwrap().api_key.id);
+    let [first, second] = [("Acme", 1), ("Other", 2)].map(|(tenant, seed)| {
+        subject.store.provision(&provisioning(tenant, seed, now()).0).unwrap().api_key.id
+    });
     let used = |id| subject.store.find_api_key(id).unwrap().unwrap().last_used_at;
     subject.store.note_key_uses(&[]).unwrap();
     assert_eq!(used(&first), None);
     for (at, expected) in [(5, 5), (3, 5), (9, 9)] {
-        let uses = [(second.clone(), after(1)), (ApiKeyId::new("nobody"), now()), (first.clone(), after(at))];
+        let uses = [
+            (second.clone(), after(1)),
+            (ApiKeyId::new("nobody"), now()),
+            (first.clone(), after(at)),
+        ];
         subject.store.note_key_uses(&uses).unwrap();
         assert_eq!((used(&first), used(&second)), (Some(after(expected)), Some(after(1))));
     }
@@ -235,7 +277,8 @@ fn the_latest_use_of_a_key_stays(subject: &Subject) {
 
 fn who_watches_hears_of_every_change_and_of_no_use(subject: &Subject) {
     let made = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap();
-    let (tenant, key) = (CatalogChange::Tenant(made.tenant.id), CatalogChange::ApiKey(made.api_key.id.clone()));
+    let (tenant, key) =
+        (CatalogChange::Tenant(made.tenant.id), CatalogChange::ApiKey(made.api_key.id.clone()));
     let mut watch = subject.store.watch().unwrap();
     let store = &subject.store;
     let changes: [(&dyn Fn(), Option<&CatalogChange>); 6] = [
@@ -258,11 +301,13 @@ fn who_watches_hears_of_every_change_and_of_no_use(subject: &Subject) {
     ];
     for (number, (change, expected)) in changes.into_iter().enumerate() {
         change();
-        let wait = if expected.is_some() { Duration::from_secs(20) } else { Duration::from_millis(300) };
+        let wait =
+            if expected.is_some() { Duration::from_secs(20) } else { Duration::from_millis(300) };
         let heard = watch.next(wait).unwrap();
         match expected {
             Some(expected) => {
-                let names_it = |heard: &CatalogChange| heard == expected || *heard == CatalogChange::Anything;
+                let names_it =
+                    |heard: &CatalogChange| heard == expected || *heard == CatalogChange::Anything;
                 assert!(!heard.is_empty() && heard.iter().all(names_it), "{number}: {heard:?}");
             }
             None => assert_eq!(heard, [], "{number}"),
@@ -290,7 +335,8 @@ fn a_revoked_key_keeps_its_first_time(subject: &Subject) {
     let (other, _) = provisioning("Other", 2, now());
     subject.store.provision(&other).unwrap();
     for seconds in [5, 9, 1] {
-        let revoked = subject.store.revoke_api_key(&request.key_id, after(seconds)).unwrap().unwrap();
+        let revoked =
+            subject.store.revoke_api_key(&request.key_id, after(seconds)).unwrap().unwrap();
         assert_eq!(revoked.revoked_at, Some(after(5)));
         assert_eq!(subject.store.find_api_key(&request.key_id).unwrap(), Some(revoked));
     }

@@ -54,7 +54,11 @@ fn a_tenant_goes_with_everything_of_its_own_and_nothing_of_others(subject: &Subj
     let store = &subject.store;
     let since = store.begin_deletion(gone.tenant_id, now()).unwrap();
     assert_eq!(since, Some(now()));
-    assert_eq!(store.begin_deletion(gone.tenant_id, after(5)).unwrap(), since, "the first time counts");
+    assert_eq!(
+        store.begin_deletion(gone.tenant_id, after(5)).unwrap(),
+        since,
+        "the first time counts"
+    );
     // The other workspace sent what the first had sent already.
     let (events, keys, _) = remove(subject, &Removal::Tenant(gone.tenant_id));
     assert_eq!((events, keys), (4, 4));
@@ -67,7 +71,11 @@ fn a_tenant_goes_with_everything_of_its_own_and_nothing_of_others(subject: &Subj
     assert_eq!(subject.count(gone), 0);
     assert_eq!((subject.count(stays), store.count_events(stays).unwrap()), (4, 4));
     assert_eq!(subject.append(submission(stays, now(), &["a"])), [Outcome::Duplicate]);
-    assert_eq!(subject.append(submission(gone, now(), &["a"])), [Outcome::Accepted], "its keys are gone");
+    assert_eq!(
+        subject.append(submission(gone, now(), &["a"])),
+        [Outcome::Accepted],
+        "its keys are gone"
+    );
 }
 
 fn a_removal_takes_as_many_steps_as_it_needs(subject: &Subject) {
@@ -88,17 +96,25 @@ fn a_removal_that_was_cut_off_is_begun_again(subject: &Subject) {
     assert!(first.next.is_some());
     let (events, keys, _) = remove(subject, &which);
     assert_eq!((events + first.events, keys + first.keys), (6_000, 6_000));
-    assert_eq!(remove(subject, &which), (0, 0, remove(subject, &which).2), "and there is nothing left");
+    assert_eq!(
+        remove(subject, &which),
+        (0, 0, remove(subject, &which).2),
+        "and there is nothing left"
+    );
     subject.store.begin_deletion(owner.tenant_id, now()).unwrap();
     let rows = subject.store.finish_deletion(owner.tenant_id).unwrap().unwrap();
     assert_eq!((rows.events, rows.event_keys), (6_000, 6_000), "those before the cut are counted");
 }
 
 fn events_of_the_first_time_there_is_go_like_all_others(subject: &Subject) {
-    for which in [Removal::Tenant, |tenant_id| Removal::Person { tenant_id, person: Person::User("u".to_owned()) }] {
+    for which in [Removal::Tenant, |tenant_id| Removal::Person {
+        tenant_id,
+        person: Person::User("u".to_owned()),
+    }] {
         let owner = subject.owner();
         for thousand in 0..6 {
-            let ids: Vec<String> = (0..1_000).map(|number| format!("{thousand} {number}")).collect();
+            let ids: Vec<String> =
+                (0..1_000).map(|number| format!("{thousand} {number}")).collect();
             let of_year_0 = |id: &String| {
                 let timestamp = Some("0000-01-01T00:00:00Z".into());
                 event(EventDraft { timestamp, ..draft(id) }, now())
@@ -111,8 +127,16 @@ fn events_of_the_first_time_there_is_go_like_all_others(subject: &Subject) {
     }
 }
 
-fn of_person<'a>(event_id: &'a str, user_id: Option<&'a str>, anonymous_id: Option<&'a str>) -> EventDraft<'a> {
-    EventDraft { user_id: user_id.map(Into::into), anonymous_id: anonymous_id.map(Into::into), ..draft(event_id) }
+fn of_person<'a>(
+    event_id: &'a str,
+    user_id: Option<&'a str>,
+    anonymous_id: Option<&'a str>,
+) -> EventDraft<'a> {
+    EventDraft {
+        user_id: user_id.map(Into::into),
+        anonymous_id: anonymous_id.map(Into::into),
+        ..draft(event_id)
+    }
 }
 
 fn a_person_goes_and_the_keys_stay(subject: &Subject) {
@@ -130,13 +154,15 @@ fn a_person_goes_and_the_keys_stay(subject: &Subject) {
     send(owner);
     send(other);
     let user = Person::User("u".to_owned());
-    let (events, keys, _) = remove(subject, &Removal::Person { tenant_id: owner.tenant_id, person: user });
+    let (events, keys, _) =
+        remove(subject, &Removal::Person { tenant_id: owner.tenant_id, person: user });
     assert_eq!((events, keys), (2, 0));
     let mut left = subject.walk(owner, &EventQuery::default());
     left.sort();
     assert_eq!(left, ["of another", "of the device"]);
     assert_eq!(subject.count(other), 4);
-    let lookup = |id: &str| subject.store.event(owner, &mercurio_domain::EventId::lookup(id)).unwrap();
+    let lookup =
+        |id: &str| subject.store.event(owner, &mercurio_domain::EventId::lookup(id)).unwrap();
     assert_eq!((lookup("of u"), lookup("of another").is_some()), (None, true));
     assert_eq!(send(owner), [Outcome::Duplicate; 4], "what was erased does not come back");
     let device = Person::Anonymous("device".to_owned());

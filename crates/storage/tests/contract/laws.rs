@@ -59,20 +59,24 @@ fn what_is_stored_is_what_was_accepted(subject: &Subject) {
         // By tenant and id: whose the event is, and its session.
         let mut model = BTreeMap::new();
         for (round, group) in (0..).zip(&groups) {
-            let group: Vec<_> = group.iter().map(|sketch| submission(sketch, &owners, round)).collect();
-            let expected: Vec<Vec<Outcome>> = group.iter().map(|submission| expect(&mut model, submission)).collect();
+            let group: Vec<_> =
+                group.iter().map(|sketch| submission(sketch, &owners, round)).collect();
+            let expected: Vec<Vec<Outcome>> =
+                group.iter().map(|submission| expect(&mut model, submission)).collect();
             prop_assert_eq!(subject.store.append_all(&group).unwrap(), expected);
         }
         for owner in owners {
             let of_owner = model.iter().filter(|(_, (of, _))| *of == owner);
-            let expected: BTreeSet<_> = of_owner.map(|((_, id), (_, session))| (id.clone(), session.clone())).collect();
+            let expected: BTreeSet<_> =
+                of_owner.map(|((_, id), (_, session))| (id.clone(), session.clone())).collect();
             let ids = subject.walk(owner, &EventQuery { limit: 7, ..EventQuery::default() });
             let session = |id: &str| {
                 let event = subject.store.event(owner, &EventId::lookup(id)).unwrap().unwrap();
                 event.parts.session_id.unwrap().to_string()
             };
             prop_assert_eq!(ids.len(), expected.len());
-            let stored: BTreeSet<_> = ids.into_iter().map(|id| (id.clone(), session(&id))).collect();
+            let stored: BTreeSet<_> =
+                ids.into_iter().map(|id| (id.clone(), session(&id))).collect();
             prop_assert_eq!(stored, expected);
         }
         Ok(())
@@ -102,7 +106,8 @@ fn pages_show_every_event_once_whatever_arrives_between_them(subject: &Subject) 
         let owners = [owner; 3];
         let append = |groups: &[Vec<SubmissionSketch>], round| {
             for group in groups {
-                let group: Vec<_> = group.iter().map(|sketch| submission(sketch, &owners, round)).collect();
+                let group: Vec<_> =
+                    group.iter().map(|sketch| submission(sketch, &owners, round)).collect();
                 subject.store.append_all(&group).unwrap();
             }
         };

@@ -29,7 +29,10 @@ fn events_come_newest_first(subject: &Subject) {
 /// Ids that are UUIDs, and so their own keys, spread over the whole range.
 fn uuids(count: u128) -> Vec<Uuid> {
     (0..count)
-        .map(|number| uuid::Builder::from_random_bytes((number * (u128::MAX / count)).to_be_bytes()).into_uuid())
+        .map(|number| {
+            uuid::Builder::from_random_bytes((number * (u128::MAX / count)).to_be_bytes())
+                .into_uuid()
+        })
         .collect()
 }
 
@@ -43,11 +46,17 @@ fn equal_times_come_in_the_order_of_keys_and_pages_cut_them_anywhere(subject: &S
     subject.append(submission(owner, after(0), &[ids[10], ids[1], ids[9], ids[4], ids[8], ids[6]]));
     uuids.sort();
     uuids.reverse();
-    let late = |uuid: &&Uuid| [3, 0, 11, 7, 5, 2].map(|index| ids[index]).contains(&uuid.to_string().as_str());
+    let late = |uuid: &&Uuid| {
+        [3, 0, 11, 7, 5, 2].map(|index| ids[index]).contains(&uuid.to_string().as_str())
+    };
     let (late, early): (Vec<_>, Vec<_>) = uuids.iter().partition(late);
     let expected: Vec<String> = late.into_iter().chain(early).map(Uuid::to_string).collect();
     for limit in 1..=13 {
-        assert_eq!(subject.walk(owner, &EventQuery { limit, ..EventQuery::default() }), expected, "{limit}");
+        assert_eq!(
+            subject.walk(owner, &EventQuery { limit, ..EventQuery::default() }),
+            expected,
+            "{limit}"
+        );
     }
 }
 
@@ -77,7 +86,9 @@ fn keys_are_ordered_as_uuids_are(subject: &Subject) {
 
 fn a_page_tells_whether_there_is_another(subject: &Subject) {
     let owner = subject.owner();
-    let page = |limit| subject.store.events(owner, &EventQuery { limit, ..EventQuery::default() }).unwrap();
+    let page = |limit| {
+        subject.store.events(owner, &EventQuery { limit, ..EventQuery::default() }).unwrap()
+    };
     assert_eq!((page(3).events.len(), page(3).next), (0, None));
     for seconds in 0..3 {
         subject.append(submission(owner, after(seconds), &[&seconds.to_string()]));
@@ -94,14 +105,30 @@ fn each_filter_holds_and_all_hold_together(subject: &Subject) {
         EventDraft { anonymous_id: Some("x".into()), session_id: Some("s".into()), ..draft("1") },
         EventDraft { kind: Some("page".into()), event_name: Some("E".into()), ..draft("2") },
         EventDraft { user_id: None, anonymous_id: Some("x ".into()), ..draft("3") },
-        EventDraft { user_id: Some("U".into()), session_id: Some("S".into()), kind: Some("page".into()), ..draft("4") },
-        EventDraft { event_name: Some("é'\\%_".into()), session_id: Some("s".into()), ..draft("5") },
+        EventDraft {
+            user_id: Some("U".into()),
+            session_id: Some("S".into()),
+            kind: Some("page".into()),
+            ..draft("4")
+        },
+        EventDraft {
+            event_name: Some("é'\\%_".into()),
+            session_id: Some("s".into()),
+            ..draft("5")
+        },
     ];
     for (seconds, draft) in (0..).zip(drafts) {
         let events = vec![event(draft, after(seconds))];
-        subject.append(Submission { owner, received_at: after(seconds), monthly_events: 0, events });
+        subject.append(Submission {
+            owner,
+            received_at: after(seconds),
+            monthly_events: 0,
+            events,
+        });
     }
-    let check = |query: EventQuery, expected: &[&str]| assert_eq!(subject.walk(owner, &query), expected, "{query:?}");
+    let check = |query: EventQuery, expected: &[&str]| {
+        assert_eq!(subject.walk(owner, &query), expected, "{query:?}")
+    };
     let query = EventQuery { limit: 2, ..EventQuery::default() };
     let text = |text: &str| Some(text.to_owned());
     check(query.clone(), &["5", "4", "3", "2", "1"]);
@@ -145,7 +172,11 @@ fn the_bounds_of_time_include_the_first_and_exclude_the_last(subject: &Subject) 
     check(None, Some(after(2)), &["1", "0"]);
     check(Some(after(1)), Some(after(3)), &["2", "1"]);
     check(Some(after(2)), Some(after(2)), &[]);
-    check(Some(after(1).checked_add_micros(1).unwrap()), Some(after(3).checked_add_micros(1).unwrap()), &["3", "2"]);
+    check(
+        Some(after(1).checked_add_micros(1).unwrap()),
+        Some(after(3).checked_add_micros(1).unwrap()),
+        &["3", "2"],
+    );
 }
 
 fn a_page_shows_one_workspace_alone(subject: &Subject) {

@@ -66,15 +66,25 @@ fn a_duplicate_costs_nothing_and_passes_when_nothing_is_left(subject: &Subject) 
 fn a_refused_submission_leaves_the_others_of_its_group_alone(subject: &Subject) {
     let [limited, other, free] = [subject.owner(), subject.owner(), subject.owner()];
     for round in ["1", "2", "3"] {
-        let ids = |names: &str| names.chars().map(|name| format!("{round}{name}")).collect::<Vec<_>>();
+        let ids =
+            |names: &str| names.chars().map(|name| format!("{round}{name}")).collect::<Vec<_>>();
         let with = |quota, owner, names: &str| {
             let ids = ids(names);
             with(quota, owner, now(), &ids.iter().map(String::as_str).collect::<Vec<_>>())
         };
-        let group = [with(4, limited, "abc"), with(9, other, "ab"), with(4, limited, "de"), with(0, free, "abcde")];
+        let group = [
+            with(4, limited, "abc"),
+            with(9, other, "ab"),
+            with(4, limited, "de"),
+            with(0, free, "abcde"),
+        ];
         let answers = append(subject, &group);
         let first = if round == "1" { Ok(vec![Accepted; 3]) } else { exceeded(4, 3) };
-        assert_eq!(answers, [first, Ok(vec![Accepted; 2]), exceeded(4, 3), Ok(vec![Accepted; 5])], "{round}");
+        assert_eq!(
+            answers,
+            [first, Ok(vec![Accepted; 2]), exceeded(4, 3), Ok(vec![Accepted; 5])],
+            "{round}"
+        );
     }
     assert_eq!([limited, other, free].map(|owner| subject.count(owner)), [3, 6, 15]);
     assert_eq!([limited, other].map(|owner| usage(subject, owner)), [3, 6]);
@@ -107,7 +117,11 @@ fn a_month_ends_by_the_time_of_receipt_and_the_clock_may_go_back(subject: &Subje
     assert_eq!(send(last, "a"), Ok(vec![Accepted]));
     assert_eq!(send(last, "b"), exceeded(1, 1));
     // One group on both sides of the end.
-    let group = [with(1, owner, last, &["b"]), with(1, owner, first, &["b"]), with(1, owner, first, &["c"])];
+    let group = [
+        with(1, owner, last, &["b"]),
+        with(1, owner, first, &["b"]),
+        with(1, owner, first, &["c"]),
+    ];
     let full = Err(QuotaExceeded { limit: 1, used: 1, month: Month::of(first) });
     assert_eq!(append(subject, &group), [exceeded(1, 1), Ok(vec![Accepted]), full]);
     // The clock of a server goes back over the end of the month.
@@ -139,7 +153,9 @@ fn a_quota_that_comes_in_the_middle_of_a_month_counts_what_is_stored(subject: &S
     assert_eq!(send(4, &["d", "e"]), exceeded(4, 3));
     assert_eq!(send(4, &["d"]), Ok(vec![Accepted]));
     // Without a quota nothing is counted; the next one begins with what is stored then.
-    let set = |value| subject.store.set_limits(owner.tenant_id, &[(LimitName::MonthlyEvents, value)]).unwrap();
+    let set = |value| {
+        subject.store.set_limits(owner.tenant_id, &[(LimitName::MonthlyEvents, value)]).unwrap()
+    };
     set(None);
     assert_eq!(send(0, &["e", "f"]), Ok(vec![Accepted; 2]));
     set(Some(7));
@@ -181,7 +197,8 @@ fn many_writers_store_exactly_the_quota(subject: &Subject) {
         for round in 0..40 {
             // Every third batch is another thread's too.
             let number = if round % 3 == 0 { 0 } else { thread };
-            let ids: Vec<String> = (0..1 + round % 5).map(|event| format!("{number}-{round}-{event}")).collect();
+            let ids: Vec<String> =
+                (0..1 + round % 5).map(|event| format!("{number}-{round}-{event}")).collect();
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             let group = [with(QUOTA, owner, now(), &ids), with(0, free, now(), &ids)];
             let answers = append(subject, &group);
@@ -198,5 +215,8 @@ fn many_writers_store_exactly_the_quota(subject: &Subject) {
         let id = format!("last-{number}");
         accepted += u64::from(append(subject, &[with(QUOTA, owner, now(), &[&id])])[0].is_ok());
     }
-    assert_eq!((accepted, usage(subject, owner), subject.count(owner) as u64), (QUOTA, QUOTA, QUOTA));
+    assert_eq!(
+        (accepted, usage(subject, owner), subject.count(owner) as u64),
+        (QUOTA, QUOTA, QUOTA)
+    );
 }

@@ -107,7 +107,10 @@ pub(crate) fn event(draft: EventDraft<'_>, received_at: Timestamp) -> EnrichedEv
     let mut faults = Vec::new();
     let valid = draft.check("", &reception, || EventId::lookup("made by the server"), &mut faults);
     let enrichment = Enrichment { client_ip: Some("192.0.2.7".into()), ..Enrichment::default() };
-    EnrichedEvent::new(valid.unwrap_or_else(|| panic!("{faults:?}")), EnrichmentJson::of(&enrichment))
+    EnrichedEvent::new(
+        valid.unwrap_or_else(|| panic!("{faults:?}")),
+        EnrichmentJson::of(&enrichment),
+    )
 }
 
 /// A draft with the members that are required.

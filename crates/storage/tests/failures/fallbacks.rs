@@ -29,7 +29,10 @@ fn fresh_keys_and_duplicates_that_the_store_remembers_need_no_fallback() {
     assert_eq!(suspects(&*store), 0);
     let again = [submission(owner, now(), &["b", "c"]), submission(owner, now(), &["a", "c"])];
     assert_eq!(store.append_all(&again).unwrap(), [[Duplicate, Accepted], [Duplicate, Duplicate]]);
-    assert_eq!(store.append_all(&[submission(owner, now(), &["a", "b", "c"])]).unwrap(), [[Duplicate; 3]]);
+    assert_eq!(
+        store.append_all(&[submission(owner, now(), &["a", "b", "c"])]).unwrap(),
+        [[Duplicate; 3]]
+    );
     assert_eq!((suspects(&*store), fallbacks(&*store), store.append_counts().groups), (5, 0, 3));
 }
 
@@ -44,7 +47,10 @@ fn a_duplicate_that_only_the_database_knows_of_is_found() {
     assert_eq!(second.append_all(&group).unwrap(), [vec![Accepted, Duplicate], vec![Accepted]]);
     assert_eq!((fallbacks(&*second), suspects(&*second)), (1, 0));
     // It has now, also the one that it met in the database.
-    assert_eq!(second.append_all(&[submission(owner, now(), &["a", "e"])]).unwrap(), [[Duplicate, Accepted]]);
+    assert_eq!(
+        second.append_all(&[submission(owner, now(), &["a", "e"])]).unwrap(),
+        [[Duplicate, Accepted]]
+    );
     assert_eq!((fallbacks(&*second), suspects(&*second)), (1, 1));
 }
 
@@ -54,7 +60,9 @@ fn a_key_that_another_server_writes_at_the_same_time_is_waited_for() {
     let store = database.store();
     let owner = owner(&*store);
     let (mut other, mut watcher) = (beside(&database), beside(&database));
-    for (id, end, expected, fallen_back) in [("a", "ROLLBACK", Accepted, 0), ("b", "COMMIT", Duplicate, 1)] {
+    for (id, end, expected, fallen_back) in
+        [("a", "ROLLBACK", Accepted, 0), ("b", "COMMIT", Duplicate, 1)]
+    {
         other.batch_execute("BEGIN").unwrap();
         claim(&mut other, owner, id);
         std::thread::scope(|scope| {
@@ -76,7 +84,10 @@ fn a_key_that_is_remembered_and_gone_from_the_database_is_stored_again() {
     let owner = owner(&*store);
     store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap();
     beside(&database).batch_execute("DELETE FROM event_keys").unwrap();
-    assert_eq!(store.append_all(&[submission(owner, now(), &["a", "c"])]).unwrap(), [[Accepted, Accepted]]);
+    assert_eq!(
+        store.append_all(&[submission(owner, now(), &["a", "c"])]).unwrap(),
+        [[Accepted, Accepted]]
+    );
     assert_eq!((suspects(&*store), fallbacks(&*store)), (1, 0));
 }
 
@@ -87,10 +98,17 @@ fn what_was_rolled_back_is_not_remembered() {
     let owner = owner(&*store);
     let mut other = beside(&database);
     // The keys go in, the events don't: the whole group is undone.
-    other.batch_execute("ALTER TABLE events ADD CONSTRAINT nothing CHECK (event_name = '') NOT VALID").unwrap();
+    other
+        .batch_execute(
+            "ALTER TABLE events ADD CONSTRAINT nothing CHECK (event_name = '') NOT VALID",
+        )
+        .unwrap();
     store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap_err();
     other.batch_execute("ALTER TABLE events DROP CONSTRAINT nothing").unwrap();
-    assert_eq!(store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap(), [[Accepted, Accepted]]);
+    assert_eq!(
+        store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap(),
+        [[Accepted, Accepted]]
+    );
     assert_eq!(suspects(&*store), 0);
 }
 
@@ -109,7 +127,9 @@ fn servers_that_send_the_same_events_at_once_store_each_one_once() {
                 // Each begins elsewhere and takes steps of its own length, so that groups overlap in part.
                 for step in 0..40 {
                     let group: Vec<&str> = (0..20)
-                        .map(|index| ids[(number * 100 + step * (10 + number) + index) % ids.len()].as_str())
+                        .map(|index| {
+                            ids[(number * 100 + step * (10 + number) + index) % ids.len()].as_str()
+                        })
                         .collect();
                     let outcomes = store.append_all(&[submission(owner, now(), &group)]).unwrap();
                     accepted += outcomes[0].iter().filter(|outcome| **outcome == Accepted).count();

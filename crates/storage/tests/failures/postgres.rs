@@ -29,16 +29,21 @@ pub(super) fn beside(database: &TestDatabase) -> PgConnection {
 }
 
 /// The store's connections.
-const STORES: &str = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'mercurio'";
+const STORES: &str =
+    "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'mercurio'";
 
 pub(super) fn count(connection: &mut PgConnection, sql: &str) -> i64 {
-    diesel::select(diesel::dsl::sql::<BigInt>(&format!("(SELECT count(*) {sql})"))).get_result(connection).unwrap()
+    diesel::select(diesel::dsl::sql::<BigInt>(&format!("(SELECT count(*) {sql})")))
+        .get_result(connection)
+        .unwrap()
 }
 
 fn terminate_all(connection: &mut PgConnection) {
     // Again and again, for the pool may be about to open one more.
     while count(connection, STORES) > 0 {
-        connection.batch_execute(&format!("SELECT pg_terminate_backend(pid, 10000) {STORES}")).unwrap();
+        connection
+            .batch_execute(&format!("SELECT pg_terminate_backend(pid, 10000) {STORES}"))
+            .unwrap();
     }
 }
 
@@ -54,7 +59,9 @@ pub(super) fn claim(connection: &mut PgConnection, owner: Owner, event_id: &str)
     let (tenant, workspace) = (owner.tenant_id, owner.workspace_id);
     let key = EventKey::of(&EventId::lookup(event_id)).0;
     connection
-        .batch_execute(&format!("INSERT INTO event_keys VALUES ({tenant}, '{key}', {workspace}, now(), now())"))
+        .batch_execute(&format!(
+            "INSERT INTO event_keys VALUES ({tenant}, '{key}', {workspace}, now(), now())"
+        ))
         .unwrap();
 }
 
@@ -140,7 +147,8 @@ fn a_group_that_a_deadlock_pushed_aside_is_tried_again() {
     other.batch_execute("BEGIN").unwrap();
     claim(&mut other, owner, ids[1]);
     std::thread::scope(|scope| {
-        let appending = scope.spawn(|| store.append_all(&[submission(owner, now(), &["a", "b", "c"])]));
+        let appending =
+            scope.spawn(|| store.append_all(&[submission(owner, now(), &["a", "b", "c"])]));
         wait_for_waiter(&mut watcher);
         claim(&mut other, owner, ids[0]);
         other.batch_execute("COMMIT").unwrap();
@@ -154,11 +162,20 @@ fn data_that_the_database_can_not_keep_is_refused_and_nothing_of_its_group_is_st
     let store = database.store();
     let owner = owner(&*store);
     // An id that was never checked, with the one character that PostgreSQL has no place for.
-    let draft = EventDraft { event_name: Some("e".into()), user_id: Some("u".into()), ..EventDraft::default() };
-    let guilty = draft.check("", &Reception::at(now()), || EventId::lookup("a\0b"), &mut Vec::new()).unwrap();
+    let draft = EventDraft {
+        event_name: Some("e".into()),
+        user_id: Some("u".into()),
+        ..EventDraft::default()
+    };
+    let guilty = draft
+        .check("", &Reception::at(now()), || EventId::lookup("a\0b"), &mut Vec::new())
+        .unwrap();
     let guilty = EnrichedEvent::new(guilty, EnrichmentJson::of(&Enrichment::default()));
     let innocent = submission(owner, now(), &["x", "y"]);
-    let group = [innocent.clone(), Submission { owner, received_at: now(), monthly_events: 0, events: vec![guilty] }];
+    let group = [
+        innocent.clone(),
+        Submission { owner, received_at: now(), monthly_events: 0, events: vec![guilty] },
+    ];
     for _ in 0..2 {
         let error = store.append_all(&group).unwrap_err();
         assert!(matches!(error, StoreError::Refused(_)), "{}", told(&error));
@@ -171,7 +188,8 @@ fn a_server_that_is_not_there_is_told_soon_and_without_its_password() {
     // A port that was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = DatabaseUrl::parse(&format!("postgres://me:secret@127.0.0.1:{port}/db")).unwrap();
-    let options = StoreOptions { connect_timeout: Duration::from_millis(300), ..StoreOptions::default() };
+    let options =
+        StoreOptions { connect_timeout: Duration::from_millis(300), ..StoreOptions::default() };
     let begun = Instant::now();
     let store = open(&url, &options).unwrap();
     for error in [
@@ -181,7 +199,10 @@ fn a_server_that_is_not_there_is_told_soon_and_without_its_password() {
         store.find_api_key(&mercurio_domain::ApiKeyId::new("x")).unwrap_err(),
     ] {
         assert!(error.is_unavailable() && told(&error).contains("refused"), "{}", told(&error));
-        assert!(!told(&error).contains("secret") && !format!("{error:?}").contains("secret"), "{error:?}");
+        assert!(
+            !told(&error).contains("secret") && !format!("{error:?}").contains("secret"),
+            "{error:?}"
+        );
     }
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
@@ -189,13 +210,18 @@ fn a_server_that_is_not_there_is_told_soon_and_without_its_password() {
 #[test]
 fn a_read_that_takes_too_long_is_ended() {
     let database = TestDatabase::postgres();
-    let options = StoreOptions { read_timeout: Duration::from_millis(100), ..StoreOptions::default() };
+    let options =
+        StoreOptions { read_timeout: Duration::from_millis(100), ..StoreOptions::default() };
     let store = open(database.url(), &options).unwrap();
     let owner = owner(&*store);
     let mut other = beside(&database);
     other.batch_execute("BEGIN; LOCK TABLE events").unwrap();
     let error = store.events(owner, &EventQuery::default()).unwrap_err();
-    assert!(error.is_unavailable() && told(&error).contains("statement timeout"), "{}", told(&error));
+    assert!(
+        error.is_unavailable() && told(&error).contains("statement timeout"),
+        "{}",
+        told(&error)
+    );
     other.batch_execute("ROLLBACK").unwrap();
     assert!(store.events(owner, &EventQuery::default()).is_ok());
 }
@@ -247,7 +273,8 @@ fn a_table_that_is_missing_is_an_internal_error() {
 #[test]
 fn a_server_that_crashes_and_comes_back_is_found_again() {
     let server = Server::start("");
-    let options = StoreOptions { connect_timeout: Duration::from_secs(1), ..StoreOptions::default() };
+    let options =
+        StoreOptions { connect_timeout: Duration::from_secs(1), ..StoreOptions::default() };
     let store = open(&DatabaseUrl::parse(&server.url()).unwrap(), &options).unwrap();
     store.migrate().unwrap();
     let owner = owner(&*store);
@@ -260,7 +287,10 @@ fn a_server_that_crashes_and_comes_back_is_found_again() {
     }
     assert!(store.ping().unwrap_err().is_unavailable());
     server.resume();
-    assert_eq!(store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap(), [[Duplicate, Accepted]]);
+    assert_eq!(
+        store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap(),
+        [[Duplicate, Accepted]]
+    );
     store.ping().unwrap();
 }
 

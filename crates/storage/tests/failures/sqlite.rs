@@ -48,10 +48,17 @@ fn a_file_that_can_not_be_made_is_told_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
     fs::create_dir(folder.path().join("folder")).unwrap();
-    let options = StoreOptions { connect_timeout: Duration::from_millis(200), ..StoreOptions::default() };
+    let options =
+        StoreOptions { connect_timeout: Duration::from_millis(200), ..StoreOptions::default() };
     for place in ["file/mercurio.db", "folder"] {
-        let Err(error) = open(&url(&folder.path().join(place)), &options) else { panic!("{place} was opened") };
-        assert!(error.is_unavailable() && told(&error).contains(place.split('/').next().unwrap()), "{}", told(&error));
+        let Err(error) = open(&url(&folder.path().join(place)), &options) else {
+            panic!("{place} was opened")
+        };
+        assert!(
+            error.is_unavailable() && told(&error).contains(place.split('/').next().unwrap()),
+            "{}",
+            told(&error)
+        );
     }
 }
 
@@ -59,8 +66,13 @@ fn a_file_that_can_not_be_made_is_told_with_its_path() {
 fn a_file_that_is_no_database_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mercurio.db");
-    fs::write(&path, "this is a letter and not a database, and it is long enough to be looked at".repeat(20)).unwrap();
-    let options = StoreOptions { connect_timeout: Duration::from_millis(200), ..StoreOptions::default() };
+    fs::write(
+        &path,
+        "this is a letter and not a database, and it is long enough to be looked at".repeat(20),
+    )
+    .unwrap();
+    let options =
+        StoreOptions { connect_timeout: Duration::from_millis(200), ..StoreOptions::default() };
     let Err(error) = open(&url(&path), &options) else { panic!("it was opened") };
     assert!(told(&error).contains("not a database"), "{}", told(&error));
 }
@@ -68,13 +80,18 @@ fn a_file_that_is_no_database_is_told() {
 #[test]
 fn a_lock_that_another_process_holds_makes_writes_unavailable_while_reads_go_on() {
     let database = TestDatabase::sqlite();
-    let options = StoreOptions { connect_timeout: Duration::from_millis(20), ..StoreOptions::default() };
+    let options =
+        StoreOptions { connect_timeout: Duration::from_millis(20), ..StoreOptions::default() };
     let store = open(database.url(), &options).unwrap();
     let owner = owner(&*store);
     let mut other = SqliteConnection::establish(path(&database).to_str().unwrap()).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let error = store.append_all(&[submission(owner, now(), &["a"])]).unwrap_err();
-    assert!(error.is_unavailable() && told(&error).contains("database is locked"), "{}", told(&error));
+    assert!(
+        error.is_unavailable() && told(&error).contains("database is locked"),
+        "{}",
+        told(&error)
+    );
     assert!(store.event(owner, &EventId::lookup("a")).unwrap().is_none());
     store.ping().unwrap();
     other.batch_execute("ROLLBACK").unwrap();
@@ -92,12 +109,16 @@ fn two_processes_may_write_at_once() {
             scope.spawn(move || {
                 for round in 0..20 {
                     let id = format!("{number}-{round}");
-                    assert_eq!(store.append_all(&[submission(owner, now(), &[&id])]).unwrap(), [[Accepted]]);
+                    assert_eq!(
+                        store.append_all(&[submission(owner, now(), &[&id])]).unwrap(),
+                        [[Accepted]]
+                    );
                 }
             });
         }
     });
-    let page = stores[1].events(owner, &EventQuery { limit: 1000, ..EventQuery::default() }).unwrap();
+    let page =
+        stores[1].events(owner, &EventQuery { limit: 1000, ..EventQuery::default() }).unwrap();
     assert_eq!(page.events.len(), 120);
 }
 
@@ -136,7 +157,8 @@ fn the_log_stays_bounded_while_events_are_written_and_read() {
     let event = |number: usize| -> EnrichedEvent {
         let id = number.to_string();
         // Each at a time of its own, so that pages are read by the index and soon done.
-        let happened_at = now().checked_add_micros(-i64::try_from(number).unwrap()).unwrap().to_string();
+        let happened_at =
+            now().checked_add_micros(-i64::try_from(number).unwrap()).unwrap().to_string();
         let draft = EventDraft {
             event_id: Some(id.as_str().into()),
             event_name: Some("e".into()),
@@ -145,7 +167,9 @@ fn the_log_stays_bounded_while_events_are_written_and_read() {
             timestamp: Some(happened_at.as_str().into()),
             ..EventDraft::default()
         };
-        let valid = draft.check("", &Reception::at(now()), || EventId::lookup(""), &mut Vec::new()).unwrap();
+        let valid = draft
+            .check("", &Reception::at(now()), || EventId::lookup(""), &mut Vec::new())
+            .unwrap();
         EnrichedEvent::new(valid, EnrichmentJson::of(&Enrichment::default()))
     };
     let largest = std::thread::scope(|scope| {
@@ -157,7 +181,9 @@ fn the_log_stays_bounded_while_events_are_written_and_read() {
         let mut largest = 0;
         for group in 0..GROUPS {
             let events = (0..300).map(|number| event(300 * group + number)).collect();
-            store.append_all(&[Submission { owner, received_at: now(), monthly_events: 0, events }]).unwrap();
+            store
+                .append_all(&[Submission { owner, received_at: now(), monthly_events: 0, events }])
+                .unwrap();
             largest = largest.max(fs::metadata(&log).unwrap().len());
         }
         done.store(true, Ordering::Relaxed);

@@ -27,17 +27,23 @@ pub(super) fn look(config: &Config, clock: &dyn Clock, checks: &mut Vec<Check>) 
         Ok(Some(found)) => found,
         Ok(None) => {
             let found = format!("{url} is not there yet");
-            checks.push(Check::warning(CHECK, found, "the server makes it at its start; `migrate` does so now"));
+            checks.push(Check::warning(
+                CHECK,
+                found,
+                "the server makes it at its start; `migrate` does so now",
+            ));
             return false;
         }
         Err(error) => {
-            let advice = "start the database, or correct DATABASE_URL; if it is a file, look at its rights";
+            let advice =
+                "start the database, or correct DATABASE_URL; if it is a file, look at its rights";
             checks.push(Check::failed(CHECK, format!("{url}: {}", chain(&error)), advice));
             return true;
         }
     };
     let milliseconds = found.latency.as_secs_f64() * 1e3;
-    let text = format!("{url}: {} {}, {milliseconds:.1} ms an answer", found.backend, found.version);
+    let text =
+        format!("{url}: {} {}, {milliseconds:.1} ms an answer", found.backend, found.version);
     checks.push(if found.latency > SLOW {
         Check::warning(CHECK, text, "bring the servers nearer to the database")
     } else {
@@ -68,12 +74,17 @@ fn schema(found: &Examination, auto_migrate: bool) -> Check {
         }
         SchemaState::Compatible(unknown) => Check::warning(
             CHECK,
-            format!("has {}, of a newer release with which this one can share it", unknown.join(", ")),
+            format!(
+                "has {}, of a newer release with which this one can share it",
+                unknown.join(", ")
+            ),
             "finish the upgrade: replace the servers, or take it back with the newer release's `migrate down`",
         ),
-        SchemaState::Newer(unknown) => {
-            Check::failed(CHECK, format!("has {}, of a newer release", unknown.join(", ")), "use the newer release")
-        }
+        SchemaState::Newer(unknown) => Check::failed(
+            CHECK,
+            format!("has {}, of a newer release", unknown.join(", ")),
+            "use the newer release",
+        ),
     }
 }
 
@@ -81,12 +92,15 @@ fn room(found: &Examination) -> Check {
     const CHECK: &str = "free space";
     let size = bytes(found.size_bytes);
     let Some(folder) = &found.folder else {
-        let text = format!("the database takes {size}; a server of PostgreSQL tells nobody how much room is left");
+        let text = format!(
+            "the database takes {size}; a server of PostgreSQL tells nobody how much room is left"
+        );
         return Check::ok(CHECK, text);
     };
     match free(folder) {
         Ok(free) => {
-            let text = format!("{} free at {}; the database takes {size}", bytes(free), folder.display());
+            let text =
+                format!("{} free at {}; the database takes {size}", bytes(free), folder.display());
             let advice = "make room, or remove old events: `events purge`";
             match free {
                 _ if free < NO_ROOM => Check::failed(CHECK, text, advice),
@@ -128,9 +142,16 @@ fn bytes(count: u64) -> String {
 fn of_server(server: &ServerFacts, schema: &SchemaState, checks: &mut Vec<Check>) {
     let ahead = server.clock_ahead_micros;
     let which = if ahead < 0 { "behind" } else { "ahead of" };
-    let text = format!("the database's is {:.1} ms {which} this machine's", ahead.unsigned_abs() as f64 / 1e3);
+    let text = format!(
+        "the database's is {:.1} ms {which} this machine's",
+        ahead.unsigned_abs() as f64 / 1e3
+    );
     checks.push(if ahead.abs() > CLOCK_MICROS {
-        Check::warning("clock", text, "let NTP set both clocks: times of events are checked by this machine's")
+        Check::warning(
+            "clock",
+            text,
+            "let NTP set both clocks: times of events are checked by this machine's",
+        )
     } else {
         Check::ok("clock", text)
     });
@@ -144,12 +165,22 @@ fn of_server(server: &ServerFacts, schema: &SchemaState, checks: &mut Vec<Check>
 
 fn durability(server: &ServerFacts) -> Check {
     const CHECK: &str = "durability";
-    let text: Vec<String> = server.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let text: Vec<String> =
+        server.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
     let text = text.join(", ");
     if server.is_standby {
-        return Check::failed(CHECK, format!("a standby, which takes no writes; {text}"), "name the primary");
+        return Check::failed(
+            CHECK,
+            format!("a standby, which takes no writes; {text}"),
+            "name the primary",
+        );
     }
-    let off: Vec<&str> = server.settings.iter().filter(|(_, value)| value == "off").map(|(name, _)| &**name).collect();
+    let off: Vec<&str> = server
+        .settings
+        .iter()
+        .filter(|(_, value)| value == "off")
+        .map(|(name, _)| &**name)
+        .collect();
     if off.is_empty() {
         return Check::ok(CHECK, text);
     }
@@ -176,7 +207,9 @@ fn partitions(server: &ServerFacts) -> Check {
         Some(days) => format!("made for today and {days} days ahead"),
     };
     match server.days_ahead {
-        Some(_) | None if server.may_make_partitions => Check::ok(CHECK, format!("{text}; a server makes them")),
+        Some(_) | None if server.may_make_partitions => {
+            Check::ok(CHECK, format!("{text}; a server makes them"))
+        }
         None => Check::failed(
             CHECK,
             format!("{text}, and the role may not make it"),
@@ -185,7 +218,11 @@ fn partitions(server: &ServerFacts) -> Check {
         Some(days) => {
             let text = format!("{text}; the role may not make more");
             let advice = "run `mercurio-admin migrate` as the owner of the tables, once a day";
-            if days < 2 { Check::failed(CHECK, text, advice) } else { Check::warning(CHECK, text, advice) }
+            if days < 2 {
+                Check::failed(CHECK, text, advice)
+            } else {
+                Check::warning(CHECK, text, advice)
+            }
         }
     }
 }

@@ -74,7 +74,8 @@ impl Check {
 pub(super) fn doctor(machine: &Machine<'_>) -> Done {
     let reading = Reading::of(machine.setting, (machine.names)());
     let mut checks = settings(&reading);
-    let is_wrong = |name: &str| reading.mistakes.iter().any(|mistake| mistake.name.starts_with(name));
+    let is_wrong =
+        |name: &str| reading.mistakes.iter().any(|mistake| mistake.name.starts_with(name));
     let mut database_is_away = false;
     if !is_wrong("DATABASE_URL") {
         database_is_away = database::look(&reading.config, machine.clock, &mut checks);
@@ -95,8 +96,15 @@ fn settings(reading: &Reading) -> Vec<Check> {
         .map(|mistake| Check::failed(CHECK, mistake.to_string(), advice(&mistake.name)))
         .collect();
     if checks.is_empty() {
-        let set = reading.config.in_force.iter().filter(|setting| setting.source != mercurio_config::Source::Default);
-        checks.push(Check::ok(CHECK, format!("{} are set, the others have their defaults", set.count())));
+        let set = reading
+            .config
+            .in_force
+            .iter()
+            .filter(|setting| setting.source != mercurio_config::Source::Default);
+        checks.push(Check::ok(
+            CHECK,
+            format!("{} are set, the others have their defaults", set.count()),
+        ));
     }
     if let Some(path) = &reading.config.geoip_db
         && let Err(error) = std::fs::File::open(path)

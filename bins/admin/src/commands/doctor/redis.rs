@@ -17,7 +17,10 @@ pub(super) fn look(config: &Config) -> Check {
     };
     match ask(url) {
         Ok((version, latency)) => {
-            let found = format!("{url}: version {version}, {:.1} ms an answer", latency.as_secs_f64() * 1e3);
+            let found = format!(
+                "{url}: version {version}, {:.1} ms an answer",
+                latency.as_secs_f64() * 1e3
+            );
             if latency * 2 > config.redis_timeout {
                 let limit = config.redis_timeout.as_millis();
                 let advice = format!(
@@ -47,7 +50,9 @@ fn ask(url: &RedisUrl) -> RedisResult<(String, Duration)> {
         // What a server does: a script, which a role may be forbidden.
         let answer: u32 = redis::cmd("EVAL").arg("return 1").arg(0).query(&mut connection)?;
         if answer != 1 {
-            return Err(RedisError::from(std::io::Error::other("a script has another answer than it should")));
+            return Err(RedisError::from(std::io::Error::other(
+                "a script has another answer than it should",
+            )));
         }
         latency = latency.min(asked.elapsed());
     }

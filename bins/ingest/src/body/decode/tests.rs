@@ -45,7 +45,8 @@ const ENCODERS: [(Coding, Encoder); 5] = [
 
 /// JSON that does not shrink to nothing.
 fn sample(bytes: usize) -> Vec<u8> {
-    let numbers = (0_u64..).map(|n| format!("{{\"n\":{}}},", n.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+    let numbers =
+        (0_u64..).map(|n| format!("{{\"n\":{}}},", n.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
     numbers.flat_map(String::into_bytes).take(bytes).collect()
 }
 
@@ -55,10 +56,18 @@ fn what_was_encoded_comes_back_up_to_the_limit_and_no_byte_above_it() {
         for bytes in [0, 1, 2, 100, 4095, 4096, 4097, 70_000] {
             let data = sample(bytes);
             let encoded = encode(&data);
-            assert_eq!(coding.decode(&encoded, bytes), Ok(data.clone()), "{coding:?} {bytes} at the limit");
+            assert_eq!(
+                coding.decode(&encoded, bytes),
+                Ok(data.clone()),
+                "{coding:?} {bytes} at the limit"
+            );
             assert_eq!(coding.decode(&encoded, bytes + 1000), Ok(data), "{coding:?} {bytes}");
             if bytes > 0 {
-                assert_eq!(coding.decode(&encoded, bytes - 1), Err(Fault::TooLarge), "{coding:?} {bytes} above it");
+                assert_eq!(
+                    coding.decode(&encoded, bytes - 1),
+                    Err(Fault::TooLarge),
+                    "{coding:?} {bytes} above it"
+                );
             }
         }
     }
@@ -97,7 +106,11 @@ fn room_is_never_made_for_more_than_one_byte_above_the_limit() {
         let mut out = Vec::new();
         while make_room(&mut out, limit).is_ok() {
             out.resize(out.capacity().min(limit + 1), 0);
-            assert!(out.capacity() <= limit + 1 || out.capacity() <= 8, "{limit}: {}", out.capacity());
+            assert!(
+                out.capacity() <= limit + 1 || out.capacity() <= 8,
+                "{limit}: {}",
+                out.capacity()
+            );
         }
         assert_eq!(out.len(), limit + 1);
     }
@@ -145,7 +158,11 @@ fn data_of_another_coding_is_broken() {
                 assert_eq!(decoded, Err(Fault::Broken), "{other:?} as {coding:?}");
             }
         }
-        assert_eq!(coding.decode(&sample(5000), 262_144), Err(Fault::Broken), "plain as {coding:?}");
+        assert_eq!(
+            coding.decode(&sample(5000), 262_144),
+            Err(Fault::Broken),
+            "plain as {coding:?}"
+        );
     }
 }
 

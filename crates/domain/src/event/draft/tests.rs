@@ -9,10 +9,17 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn draft() -> EventDraft<'static> {
-    EventDraft { event_name: Some("signup".into()), user_id: Some("u-1".into()), ..EventDraft::default() }
+    EventDraft {
+        event_name: Some("signup".into()),
+        user_id: Some("u-1".into()),
+        ..EventDraft::default()
+    }
 }
 
-fn checked(draft: EventDraft<'_>, reception: &Reception) -> Result<ValidEvent, Vec<(String, FaultCode)>> {
+fn checked(
+    draft: EventDraft<'_>,
+    reception: &Reception,
+) -> Result<ValidEvent, Vec<(String, FaultCode)>> {
     let mut faults = Vec::new();
     let event = draft.check("/events/3", reception, || EventId::checked("made"), &mut faults);
     event.ok_or_else(|| faults.into_iter().map(|fault| (fault.pointer, fault.code)).collect())
@@ -48,14 +55,33 @@ fn ids_and_names_have_a_length_and_no_control_characters() {
         ("a\u{0}", FaultCode::ControlCharacter),
         ("a\u{85}", FaultCode::ControlCharacter),
     ] {
-        check(EventDraft { event_id: Some(text.into()), ..draft() }, &[("/events/3/event_id", code)]);
-        check(EventDraft { event_name: Some(text.into()), ..draft() }, &[("/events/3/event_name", code)]);
+        check(
+            EventDraft { event_id: Some(text.into()), ..draft() },
+            &[("/events/3/event_id", code)],
+        );
+        check(
+            EventDraft { event_name: Some(text.into()), ..draft() },
+            &[("/events/3/event_name", code)],
+        );
     }
     let full = "é".repeat(100);
-    check(EventDraft { event_id: Some(full.clone().into()), event_name: Some(full.into()), ..draft() }, &[]);
+    check(
+        EventDraft {
+            event_id: Some(full.clone().into()),
+            event_name: Some(full.into()),
+            ..draft()
+        },
+        &[],
+    );
     let person = "é".repeat(256);
-    check(EventDraft { user_id: Some(person.into()), ..draft() }, &[("/events/3/user_id", FaultCode::TooLong)]);
-    check(EventDraft { user_id: Some("a\0".into()), ..draft() }, &[("/events/3/user_id", FaultCode::NulCharacter)]);
+    check(
+        EventDraft { user_id: Some(person.into()), ..draft() },
+        &[("/events/3/user_id", FaultCode::TooLong)],
+    );
+    check(
+        EventDraft { user_id: Some("a\0".into()), ..draft() },
+        &[("/events/3/user_id", FaultCode::NulCharacter)],
+    );
 }
 
 #[test]
@@ -66,12 +92,18 @@ fn a_person_is_required_and_either_id_will_do() {
 
 #[test]
 fn only_track_needs_a_name() {
-    check(EventDraft { event_name: None, ..draft() }, &[("/events/3/event_name", FaultCode::Required)]);
+    check(
+        EventDraft { event_name: None, ..draft() },
+        &[("/events/3/event_name", FaultCode::Required)],
+    );
     for kind in ["page", "screen", "identify", "group", "alias"] {
         let nameless = EventDraft { event_name: None, kind: Some(kind.into()), ..draft() };
         assert_eq!(checked(nameless, &Reception::at(at(NOW))).unwrap().event_name(), kind);
     }
-    check(EventDraft { kind: Some("Track".into()), ..draft() }, &[("/events/3/type", FaultCode::InvalidValue)]);
+    check(
+        EventDraft { kind: Some("Track".into()), ..draft() },
+        &[("/events/3/type", FaultCode::InvalidValue)],
+    );
 }
 
 #[test]
@@ -102,10 +134,16 @@ fn all_faults_are_told_at_once() {
 fn a_time_beyond_the_window_is_refused() {
     let timed = |text: &'static str| EventDraft { timestamp: Some(text.into()), ..draft() };
     check(timed("2026-11-22T10:05:00Z"), &[]);
-    check(timed("2026-11-22T10:05:00.000001Z"), &[("/events/3/timestamp", FaultCode::TimestampInFuture)]);
+    check(
+        timed("2026-11-22T10:05:00.000001Z"),
+        &[("/events/3/timestamp", FaultCode::TimestampInFuture)],
+    );
     check(timed("9999-12-31T23:59:59Z"), &[("/events/3/timestamp", FaultCode::TimestampInFuture)]);
     check(timed("2025-11-22T10:00:00Z"), &[]);
-    check(timed("2025-11-22T09:59:59.999999Z"), &[("/events/3/timestamp", FaultCode::TimestampTooOld)]);
+    check(
+        timed("2025-11-22T09:59:59.999999Z"),
+        &[("/events/3/timestamp", FaultCode::TimestampTooOld)],
+    );
     check(timed("2026-11-22T10:00:00"), &[("/events/3/timestamp", FaultCode::InvalidTimestamp)]);
     let mut ageless = Reception::at(at(NOW));
     ageless.limits.max_event_age_days = 0;
@@ -116,7 +154,11 @@ fn a_time_beyond_the_window_is_refused() {
 fn a_clock_is_corrected_before_the_window_is_looked_at() {
     let mut reception = Reception::at(at(NOW));
     reception.sent_at = Some(at("2031-01-01T00:00:30Z"));
-    let event = checked(EventDraft { timestamp: Some("2031-01-01T00:00:00Z".into()), ..draft() }, &reception).unwrap();
+    let event = checked(
+        EventDraft { timestamp: Some("2031-01-01T00:00:00Z".into()), ..draft() },
+        &reception,
+    )
+    .unwrap();
     assert_eq!(event.occurred_at(), at("2026-11-22T09:59:30Z"));
     assert_eq!(event.sent_timestamp(), Some(at("2031-01-01T00:00:00Z")));
 
@@ -128,7 +170,11 @@ fn a_clock_is_corrected_before_the_window_is_looked_at() {
 #[test]
 fn a_batch_serializes_to_what_the_server_takes() {
     let batch = Batch {
-        events: vec![EventDraft { kind: Some("track".into()), properties: raw(r#"{"a": 1}"#), ..draft() }],
+        events: vec![EventDraft {
+            kind: Some("track".into()),
+            properties: raw(r#"{"a": 1}"#),
+            ..draft()
+        }],
         sent_at: Some(at(NOW)),
     };
     assert_eq!(

@@ -29,7 +29,10 @@ fn half_a_surrogate_pair_is_found() {
     check(r#"{"a":"\ud800"}"#, &[("/p/a", FaultCode::LoneSurrogate)]);
     check(r#"{"a":"\uDC00x"}"#, &[("/p/a", FaultCode::LoneSurrogate)]);
     check(r#"{"a":"\ud800\u0041"}"#, &[("/p/a", FaultCode::LoneSurrogate)]);
-    check(r#"{"o":{"\ud800":"\u0000"}}"#, &[("/p/o", FaultCode::LoneSurrogate), ("/p/o", FaultCode::NulCharacter)]);
+    check(
+        r#"{"o":{"\ud800":"\u0000"}}"#,
+        &[("/p/o", FaultCode::LoneSurrogate), ("/p/o", FaultCode::NulCharacter)],
+    );
     check(r#"{"a":"\ud83d\ude00","b":"\u00e9\ud7ff"}"#, &[]);
 }
 
@@ -88,13 +91,17 @@ fn json() -> impl Strategy<Value = String> {
         Just("-0".to_owned()),
         Just("1e400".to_owned()),
         Just("12.5E-3".to_owned()),
-        any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(|number| format!("{number:e}")),
+        any::<f64>()
+            .prop_filter("finite", |number| number.is_finite())
+            .prop_map(|number| format!("{number:e}")),
     ];
     leaf.prop_recursive(40, 64, 4, move |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[ {}]", items.join(" ,"))),
+            prop::collection::vec(inner.clone(), 0..4)
+                .prop_map(|items| format!("[ {}]", items.join(" ,"))),
             prop::collection::vec((text.clone(), inner), 0..4).prop_map(|members| {
-                let members: Vec<_> = members.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+                let members: Vec<_> =
+                    members.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
                 format!("{{{}}}", members.join(","))
             }),
         ]

@@ -10,8 +10,8 @@ use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
 use crate::limits::{LimitName, LimitOverrides, Month};
 use crate::store::{
-    Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning, StoreError, Submission,
-    TenantRef,
+    Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning,
+    StoreError, Submission, TenantRef,
 };
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 use crate::verdict::Outcome;
@@ -56,8 +56,12 @@ impl State {
 
     fn add_key(&mut self, request: &KeyRequest) -> Result<ApiKey, CreateError> {
         let Owner { tenant_id, workspace_id } = request.owner;
-        let exists = self.workspaces.iter().any(|known| (known.tenant_id, known.id) == (tenant_id, workspace_id));
-        let Some(tenant) = self.tenants.iter().find(|tenant| tenant.id == tenant_id && exists) else {
+        let exists = self
+            .workspaces
+            .iter()
+            .any(|known| (known.tenant_id, known.id) == (tenant_id, workspace_id));
+        let Some(tenant) = self.tenants.iter().find(|tenant| tenant.id == tenant_id && exists)
+        else {
             return Err(CreateError::NoOwner);
         };
         let key = request.made(tenant.status, self.limits_of(tenant_id));
@@ -74,7 +78,8 @@ impl State {
     /// With what its tenant says of it.
     fn told(&self, key: &ApiKey) -> ApiKey {
         let tenant_id = key.owner.tenant_id;
-        let status = self.tenants.iter().find(|tenant| tenant.id == tenant_id).map(|tenant| tenant.status);
+        let status =
+            self.tenants.iter().find(|tenant| tenant.id == tenant_id).map(|tenant| tenant.status);
         ApiKey {
             tenant_status: status.unwrap_or(key.tenant_status),
             tenant_limits: self.limits_of(tenant_id),
@@ -100,9 +105,14 @@ impl Catalog for MemoryStore {
         let workspace = state.add_workspace(tenant.id, &request.workspace, request.created_at)?;
         let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
         state.add_key(&request.key(owner))?;
-        let samples =
-            Submission { owner, received_at: request.created_at, monthly_events: 0, events: request.samples.clone() };
-        let stored = samples.events.iter().filter(|event| state.store(&samples, event) == Outcome::Accepted);
+        let samples = Submission {
+            owner,
+            received_at: request.created_at,
+            monthly_events: 0,
+            events: request.samples.clone(),
+        };
+        let stored =
+            samples.events.iter().filter(|event| state.store(&samples, event) == Outcome::Accepted);
         let stored = stored.count();
         Ok(Provisioned::new(owner, request, stored))
     }
@@ -113,7 +123,13 @@ impl Catalog for MemoryStore {
 
     fn tenants(&self, after: Option<TenantId>, limit: usize) -> Result<Vec<Tenant>, StoreError> {
         let state = self.available()?;
-        Ok(state.tenants.iter().filter(|tenant| Some(tenant.id) > after).take(limit).cloned().collect())
+        Ok(state
+            .tenants
+            .iter()
+            .filter(|tenant| Some(tenant.id) > after)
+            .take(limit)
+            .cloned()
+            .collect())
     }
 
     fn tenant(&self, which: &TenantRef) -> Result<Option<(Tenant, LimitOverrides)>, StoreError> {
@@ -168,12 +184,21 @@ impl Catalog for MemoryStore {
 
     fn monthly_usage(&self, tenant_id: TenantId, month: Month) -> Result<u64, StoreError> {
         let state = self.available()?;
-        Ok(state.usage.get(&(tenant_id, month)).copied().unwrap_or_else(|| state.stored(tenant_id, month)))
+        Ok(state
+            .usage
+            .get(&(tenant_id, month))
+            .copied()
+            .unwrap_or_else(|| state.stored(tenant_id, month)))
     }
 
     fn workspaces(&self, tenant_id: TenantId) -> Result<Vec<Workspace>, StoreError> {
         let state = self.available()?;
-        Ok(state.workspaces.iter().filter(|workspace| workspace.tenant_id == tenant_id).cloned().collect())
+        Ok(state
+            .workspaces
+            .iter()
+            .filter(|workspace| workspace.tenant_id == tenant_id)
+            .cloned()
+            .collect())
     }
 
     fn create_workspace(
@@ -187,7 +212,12 @@ impl Catalog for MemoryStore {
 
     fn api_keys(&self, tenant_id: TenantId) -> Result<Vec<ApiKey>, StoreError> {
         let state = self.available()?;
-        Ok(state.keys.iter().filter(|key| key.owner.tenant_id == tenant_id).map(|key| state.told(key)).collect())
+        Ok(state
+            .keys
+            .iter()
+            .filter(|key| key.owner.tenant_id == tenant_id)
+            .map(|key| state.told(key))
+            .collect())
     }
 
     fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
@@ -199,14 +229,23 @@ impl Catalog for MemoryStore {
         self.available()?.add_key(request)
     }
 
-    fn expire_api_key(&self, id: &ApiKeyId, expires_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+    fn expire_api_key(
+        &self,
+        id: &ApiKeyId,
+        expires_at: Timestamp,
+    ) -> Result<Option<ApiKey>, StoreError> {
         let shorten = |key: &mut ApiKey| {
-            key.expires_at = Some(key.expires_at.map_or(expires_at, |before| before.min(expires_at)));
+            key.expires_at =
+                Some(key.expires_at.map_or(expires_at, |before| before.min(expires_at)));
         };
         Ok(self.available()?.change_key(id, shorten))
     }
 
-    fn revoke_api_key(&self, id: &ApiKeyId, revoked_at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+    fn revoke_api_key(
+        &self,
+        id: &ApiKeyId,
+        revoked_at: Timestamp,
+    ) -> Result<Option<ApiKey>, StoreError> {
         let revoke = |key: &mut ApiKey| {
             key.revoked_at.get_or_insert(revoked_at);
         };
@@ -237,7 +276,9 @@ impl CatalogWatch for Watch {
         match self.0.recv_timeout(timeout) {
             Ok(first) => Ok([first].into_iter().chain(self.0.try_iter()).collect()),
             Err(RecvTimeoutError::Timeout) => Ok(Vec::new()),
-            Err(RecvTimeoutError::Disconnected) => Err(StoreError::Unavailable("the store is gone".into())),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(StoreError::Unavailable("the store is gone".into()))
+            }
         }
     }
 }

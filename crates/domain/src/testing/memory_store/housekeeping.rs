@@ -5,7 +5,8 @@ use crate::clock::Timestamp;
 use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
 use crate::store::{
-    CatalogChange, Housekeeping, Lease, Person, Place, Position, Removal, Removed, StoreError, TenantRows,
+    CatalogChange, Housekeeping, Lease, Person, Place, Position, Removal, Removed, StoreError,
+    TenantRows,
 };
 use crate::tenant::TenantStatus;
 
@@ -24,7 +25,8 @@ impl State {
     }
 
     fn remove_all(&mut self, tenant_id: TenantId) -> Removed {
-        let keys: Vec<_> = self.events.keys().filter(|(of, _)| *of == tenant_id).take(STEP).copied().collect();
+        let keys: Vec<_> =
+            self.events.keys().filter(|(of, _)| *of == tenant_id).take(STEP).copied().collect();
         let mut removed = Removed::default();
         for key in &keys {
             removed.keys += 1;
@@ -38,12 +40,21 @@ impl State {
     }
 
     /// All at once.
-    fn expire(&mut self, tenant_id: Option<TenantId>, before: Timestamp, keys_before: Option<Timestamp>) -> Removed {
+    fn expire(
+        &mut self,
+        tenant_id: Option<TenantId>,
+        before: Timestamp,
+        keys_before: Option<Timestamp>,
+    ) -> Removed {
         let mut removed = Removed::default();
         let is_meant = |of: TenantId| tenant_id.is_none_or(|tenant_id| tenant_id == of);
-        let old = self.events.iter().filter(|((of, _), _)| is_meant(*of)).filter_map(|(key, event)| {
-            event.as_ref().filter(|event| event.received_at < before).map(|event| (*key, event.received_at))
-        });
+        let old =
+            self.events.iter().filter(|((of, _), _)| is_meant(*of)).filter_map(|(key, event)| {
+                event
+                    .as_ref()
+                    .filter(|event| event.received_at < before)
+                    .map(|event| (*key, event.received_at))
+            });
         for (key, received_at) in old.collect::<Vec<_>>() {
             if let Some(event) = self.events.insert(key, None).flatten() {
                 removed.events += 1;
@@ -54,7 +65,8 @@ impl State {
         let gone = |key: &(TenantId, EventKey), at: Timestamp| {
             is_meant(key.0) && keys_before.is_some_and(|before| at < before)
         };
-        let keys: Vec<_> = self.expired.iter().filter(|(key, at)| gone(key, **at)).map(|(key, _)| *key).collect();
+        let keys: Vec<_> =
+            self.expired.iter().filter(|(key, at)| gone(key, **at)).map(|(key, _)| *key).collect();
         for key in keys {
             self.expired.remove(&key);
             self.events.remove(&key);
@@ -64,15 +76,19 @@ impl State {
     }
 
     fn erase(&mut self, tenant_id: TenantId, person: &Person) -> Removed {
-        let events = self
-            .events
-            .iter_mut()
-            .filter(|((of, _), event)| *of == tenant_id && event.as_ref().is_some_and(|event| is_of(event, person)));
-        let gone: Vec<_> = events.take(STEP).filter_map(|((_, key), event)| Some((*key, event.take()?))).collect();
+        let events = self.events.iter_mut().filter(|((of, _), event)| {
+            *of == tenant_id && event.as_ref().is_some_and(|event| is_of(event, person))
+        });
+        let gone: Vec<_> =
+            events.take(STEP).filter_map(|((_, key), event)| Some((*key, event.take()?))).collect();
         for (key, event) in &gone {
             self.forget(event.owner, event.parts.occurred_at, *key);
         }
-        Removed { events: gone.len() as u64, keys: 0, next: (gone.len() == STEP).then(|| Place(String::new())) }
+        Removed {
+            events: gone.len() as u64,
+            keys: 0,
+            next: (gone.len() == STEP).then(|| Place(String::new())),
+        }
     }
 }
 
@@ -96,7 +112,11 @@ impl Housekeeping for MemoryStore {
         Ok(state.events.values().flatten().filter(|event| event.owner == owner).count() as u64)
     }
 
-    fn begin_deletion(&self, tenant_id: TenantId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    fn begin_deletion(
+        &self,
+        tenant_id: TenantId,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let mut state = self.available()?;
         let Some(tenant) = state.tenants.iter_mut().find(|tenant| tenant.id == tenant_id) else {
             return Ok(None);
@@ -122,7 +142,9 @@ impl Housekeeping for MemoryStore {
                 removed
             }
             Removal::Person { tenant_id, person } => state.erase(*tenant_id, person),
-            Removal::Received { tenant_id, before } => state.expire(*tenant_id, *before, which.keys_before()),
+            Removal::Received { tenant_id, before } => {
+                state.expire(*tenant_id, *before, which.keys_before())
+            }
         })
     }
 
@@ -139,7 +161,8 @@ impl Housekeeping for MemoryStore {
         state.limits.remove(&tenant_id);
         state.usage.retain(|(of, _), _| *of != tenant_id);
         state.tell(&CatalogChange::Tenant(tenant_id));
-        let (workspaces, api_keys) = (count(workspaces, state.workspaces.len()), count(keys, state.keys.len()));
+        let (workspaces, api_keys) =
+            (count(workspaces, state.workspaces.len()), count(keys, state.keys.len()));
         let (events, event_keys) = state.deletions.remove(&tenant_id).unwrap_or_default();
         Ok(Some(TenantRows { events, event_keys, workspaces, api_keys }))
     }

@@ -17,8 +17,8 @@ use crate::ids::{EventId, EventKey, Owner, TenantId};
 use crate::limits::{LimitOverrides, Month};
 use crate::payload::JsonObject;
 use crate::store::{
-    Account, Appended, Backend, CatalogChange, EventPage, EventQuery, EventWriter, LockWait, Position, Refused,
-    SchemaState, Store, StoreError, Submission,
+    Account, Appended, Backend, CatalogChange, EventPage, EventQuery, EventWriter, LockWait,
+    Position, Refused, SchemaState, Store, StoreError, Submission,
 };
 use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
@@ -142,8 +142,11 @@ impl State {
 
     fn stored(&self, tenant_id: TenantId, month: Month) -> u64 {
         let events = self.events.values().flatten();
-        events.filter(|event| event.owner.tenant_id == tenant_id && Month::of(event.received_at) == month).count()
-            as u64
+        events
+            .filter(|event| {
+                event.owner.tenant_id == tenant_id && Month::of(event.received_at) == month
+            })
+            .count() as u64
     }
 }
 
@@ -153,9 +156,13 @@ impl EventWriter for MemoryStore {
         lock(&self.group_sizes).push(group.len());
         let mut state = self.available()?;
         self.refuse(group)?;
-        let accounts: Vec<_> =
-            Account::of_group(group).into_iter().map(|account| (account, state.count(&account))).collect();
-        let refused = Refused::of(group, &accounts, |tenant_id, key| state.events.contains_key(&(tenant_id, key)));
+        let accounts: Vec<_> = Account::of_group(group)
+            .into_iter()
+            .map(|account| (account, state.count(&account)))
+            .collect();
+        let refused = Refused::of(group, &accounts, |tenant_id, key| {
+            state.events.contains_key(&(tenant_id, key))
+        });
         let store = |(index, submission): (usize, &Submission)| -> Appended {
             if let Some(exceeded) = refused.get(index) {
                 return Err(exceeded);
@@ -183,13 +190,17 @@ impl Store for MemoryStore {
         self.available().map(|_| Vec::new())
     }
 
-    fn revert_telling(&self, _tell: &mut dyn FnMut(&LockWait)) -> Result<Option<String>, StoreError> {
+    fn revert_telling(
+        &self,
+        _tell: &mut dyn FnMut(&LockWait),
+    ) -> Result<Option<String>, StoreError> {
         self.available().map(|_| None)
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
         let state = self.available()?;
-        let event = state.events.get(&(owner.tenant_id, EventKey::of(event_id))).and_then(Option::as_ref);
+        let event =
+            state.events.get(&(owner.tenant_id, EventKey::of(event_id))).and_then(Option::as_ref);
         Ok(event.filter(|event| event.owner == owner && event.parts.event_id == *event_id).cloned())
     }
 
@@ -199,7 +210,9 @@ impl Store for MemoryStore {
             .order
             .iter()
             .rev()
-            .filter(|((of, position), _)| *of == owner && query.after.is_none_or(|after| *position < after))
+            .filter(|((of, position), _)| {
+                *of == owner && query.after.is_none_or(|after| *position < after)
+            })
             .filter_map(|(_, key)| state.events.get(&(owner.tenant_id, *key))?.as_ref())
             .filter(|event| matches(query, event))
             .take(query.limit + 1)
@@ -211,7 +224,9 @@ impl Store for MemoryStore {
 
 fn matches(query: &EventQuery, event: &StoredEvent) -> bool {
     let parts = &event.parts;
-    let same = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
+    let same = |wanted: &Option<String>, found: Option<&str>| {
+        wanted.is_none() || wanted.as_deref() == found
+    };
     same(&query.event_name, Some(&parts.event_name))
         && query.kind.is_none_or(|kind| kind == parts.kind)
         && same(&query.anonymous_id, parts.anonymous_id.as_deref())

@@ -58,7 +58,9 @@ pub(in crate::postgres) fn append<'a>(
     fresh.extend(verdicts::fresh(suspects, claimed));
     if !fresh.is_empty() {
         // In the order of the index on time, so that each of its pages is found once and not for every row.
-        fresh.sort_by_cached_key(|row| (row.owner.tenant_id, row.owner.workspace_id, row.event.parts().occurred_at));
+        fresh.sort_by_cached_key(|row| {
+            (row.owner.tenant_id, row.owner.workspace_id, row.event.parts().occurred_at)
+        });
         copy::events(connection, &fresh)?;
     }
     Ok(fresh)
@@ -68,8 +70,9 @@ fn taken(error: Error, group: &[GroupKey], draw: &mut Draw<'_>) -> Failure {
     match error {
         Error::DatabaseError(DatabaseErrorKind::UniqueViolation, information) => {
             // The message names the key, in every language.
-            let is_group =
-                |row: &GroupKey| information.details().is_some_and(|text| text.contains(&row.key.to_string()));
+            let is_group = |row: &GroupKey| {
+                information.details().is_some_and(|text| text.contains(&row.key.to_string()))
+            };
             if group.iter().any(is_group) {
                 return draw.called();
             }

@@ -28,7 +28,11 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Copies the keys of `rows` into `event_keys`, in their order, behind that of their group, where it has one. One that is taken fails
 /// them all.
-pub(super) fn keys(connection: &mut PgConnection, group: &[GroupKey], rows: &[Candidate<'_>]) -> QueryResult<usize> {
+pub(super) fn keys(
+    connection: &mut PgConnection,
+    group: &[GroupKey],
+    rows: &[Candidate<'_>],
+) -> QueryResult<usize> {
     use event_keys::*;
     let columns = (tenant_id, key, workspace_id, occurred_at, received_at);
     if group.is_empty() {
@@ -112,7 +116,10 @@ fn copy_behind<T: Table, C: CopyTarget<Table = T>>(
         out.row(TRAILER);
         sink.write_all(&out.buffer).map_err(failed)
     };
-    diesel::copy_from(table).from_raw_data(columns, send).with_format(CopyFormat::Binary).execute(connection)
+    diesel::copy_from(table)
+        .from_raw_data(columns, send)
+        .with_format(CopyFormat::Binary)
+        .execute(connection)
 }
 
 /// Rows on their way to the socket.

@@ -84,11 +84,10 @@ pub(super) fn event(
 #[diesel::dsl::auto_type(no_type_alias)]
 fn place_query(owner: Owner, key: Uuid) -> _ {
     let tenant_id: i64 = owner.tenant_id.0;
-    event_keys::table.filter(event_keys::tenant_id.eq(tenant_id)).filter(event_keys::key.eq(key)).select((
-        event_keys::workspace_id,
-        event_keys::occurred_at,
-        event_keys::received_at,
-    ))
+    event_keys::table
+        .filter(event_keys::tenant_id.eq(tenant_id))
+        .filter(event_keys::key.eq(key))
+        .select((event_keys::workspace_id, event_keys::occurred_at, event_keys::received_at))
 }
 
 /// `received_at` names the partition; `occurred_at` finds the row by the index.
@@ -109,7 +108,11 @@ fn event_query<'a>(owner: Owner, key: Uuid, place: &'a PlaceRow) -> _ {
 }
 
 /// A page of the workspace's events, newest first.
-pub(super) fn events(connection: &mut PgConnection, owner: Owner, query: &EventQuery) -> Result<EventPage, Failure> {
+pub(super) fn events(
+    connection: &mut PgConnection,
+    owner: Owner,
+    query: &EventQuery,
+) -> Result<EventPage, Failure> {
     let rows = page_query(owner, query).load::<EventRow>(connection)?;
     let events = rows.into_iter().map(|row| row.into_event(owner)).collect::<Result<_, _>>()?;
     Ok(EventPage::from_overfull(events, query.limit))

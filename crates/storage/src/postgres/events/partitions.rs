@@ -36,7 +36,8 @@ impl Days {
         pool: &Pool<PgConnection>,
         received_at: impl Iterator<Item = Timestamp>,
     ) -> Result<(), Failed> {
-        let days: BTreeSet<NaiveDate> = received_at.map(|time| time.to_datetime().date_naive()).collect();
+        let days: BTreeSet<NaiveDate> =
+            received_at.map(|time| time.to_datetime().date_naive()).collect();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let new: BTreeSet<NaiveDate> = days.difference(&known).copied().collect();
         drop(known);
@@ -56,7 +57,10 @@ impl Days {
     }
 
     /// Makes the partitions of today, by the server's clock, and of the days ahead.
-    pub(in crate::postgres) fn prepare_ahead(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+    pub(in crate::postgres) fn prepare_ahead(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<(), Failure> {
         connection.transaction(|connection| {
             let today = diesel::dsl::sql::<Date>("(now() AT TIME ZONE 'UTC')::date");
             let today: NaiveDate = diesel::select(today).get_result(connection)?;
@@ -71,7 +75,11 @@ impl Days {
 }
 
 fn with_days_ahead(days: &BTreeSet<NaiveDate>) -> BTreeSet<NaiveDate> {
-    days.iter().flat_map(|day| (0..=DAYS_AHEAD).filter_map(|ahead| day.checked_add_days(Count::new(ahead)))).collect()
+    days.iter()
+        .flat_map(|day| {
+            (0..=DAYS_AHEAD).filter_map(|ahead| day.checked_add_days(Count::new(ahead)))
+        })
+        .collect()
 }
 
 fn name_of(day: NaiveDate) -> String {
@@ -79,7 +87,10 @@ fn name_of(day: NaiveDate) -> String {
 }
 
 /// Those of `days` that have no partition.
-fn missing(connection: &mut PgConnection, days: &BTreeSet<NaiveDate>) -> Result<Vec<NaiveDate>, Failure> {
+fn missing(
+    connection: &mut PgConnection,
+    days: &BTreeSet<NaiveDate>,
+) -> Result<Vec<NaiveDate>, Failure> {
     diesel::table! {
         pg_catalog.pg_class (oid) {
             oid -> Oid,

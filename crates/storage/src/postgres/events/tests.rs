@@ -84,7 +84,12 @@ fn a_page_of_a_small_or_large_workspace_goes_down_the_index_of_time() {
             limit: 20,
             ..EventQuery::default()
         },
-        EventQuery { after, kind: Some(EventType::Track), user_id: Some("u7".into()), ..EventQuery::default() },
+        EventQuery {
+            after,
+            kind: Some(EventType::Track),
+            user_id: Some("u7".into()),
+            ..EventQuery::default()
+        },
     ];
     for tenant in [1, 3] {
         for query in &queries {
@@ -93,7 +98,10 @@ fn a_page_of_a_small_or_large_workspace_goes_down_the_index_of_time() {
             assert!(!plan.contains("Seq Scan on test_"), "{tenant} {query:?}\n{plan}");
             // Where few events match, reading all of them by the index and sorting those few is as good.
             let few = query.user_id.is_some();
-            assert!(few || plan.contains("Presorted Key: events.occurred_at"), "{tenant} {query:?}\n{plan}");
+            assert!(
+                few || plan.contains("Presorted Key: events.occurred_at"),
+                "{tenant} {query:?}\n{plan}"
+            );
             let entered = plan.contains("AND (occurred_at <=");
             assert_eq!(entered, query.after.is_some(), "{tenant} {query:?}\n{plan}");
         }
@@ -121,6 +129,9 @@ fn a_group_is_written_by_two_statements_whose_number_does_not_grow() {
     let group = [submission];
     let candidates = Candidates::of(&group, &Refused::default());
     let plan = plan(&mut connection, claim::Claim::of(candidates.rows()));
-    assert!(plan.contains("Insert on event_keys") && plan.contains("Conflict Resolution: NOTHING"), "{plan}");
+    assert!(
+        plan.contains("Insert on event_keys") && plan.contains("Conflict Resolution: NOTHING"),
+        "{plan}"
+    );
     assert!(plan.contains("Function Scan on unnest"), "{plan}");
 }

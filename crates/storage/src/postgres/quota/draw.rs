@@ -62,7 +62,8 @@ impl<'a> Draw<'a> {
     pub(in crate::postgres) fn of(group: &'a [Submission], quotas: &'a Quotas) -> Self {
         let accounts = Account::of_group(group);
         let place = |submission| Account::place(&accounts, submission);
-        let places = if accounts.is_empty() { Vec::new() } else { group.iter().map(place).collect() };
+        let places =
+            if accounts.is_empty() { Vec::new() } else { group.iter().map(place).collect() };
         let part = |account| Part {
             account,
             need: 0,
@@ -160,7 +161,10 @@ impl<'a> Draw<'a> {
     ///
     /// # Errors
     /// [`Fault::QuotaMoved`](crate::error::Fault::QuotaMoved) where another way must be taken.
-    pub(in crate::postgres) fn admit(&mut self, connection: &mut PgConnection) -> Result<Refused, Failure> {
+    pub(in crate::postgres) fn admit(
+        &mut self,
+        connection: &mut PgConnection,
+    ) -> Result<Refused, Failure> {
         if self.parts.is_empty() {
             return Ok(Refused::default());
         }
@@ -200,7 +204,8 @@ impl<'a> Draw<'a> {
 
     /// Locks the scarce accounts, and takes back whatever is reserved of them.
     fn lock_scarce(&mut self, connection: &mut PgConnection) -> Result<(), Failure> {
-        let scarce: Vec<Account> = self.parts.iter().filter(|part| part.is_scarce).map(|part| part.account).collect();
+        let scarce: Vec<Account> =
+            self.parts.iter().filter(|part| part.is_scarce).map(|part| part.account).collect();
         if scarce.is_empty() {
             return Ok(());
         }
@@ -229,13 +234,18 @@ impl<'a> Draw<'a> {
 
     /// Finds those that do not fit into what is left where so much of the accounts is used. Accounts that were only looked at, and of which
     /// something new fits, are scarce from then on.
-    fn refuse(&mut self, connection: &mut PgConnection, used: &[(Account, u64)]) -> Result<Refused, Failure> {
+    fn refuse(
+        &mut self,
+        connection: &mut PgConnection,
+        used: &[(Account, u64)],
+    ) -> Result<Refused, Failure> {
         if used.is_empty() {
             return Ok(Refused::default());
         }
         // After what is used: both only grow, and what does not fit now did not fit before.
         let taken = taken(connection, self.group, used)?;
-        let refused = Refused::of(self.group, used, |tenant_id, key| taken.contains(&(tenant_id, key)));
+        let refused =
+            Refused::of(self.group, used, |tenant_id, key| taken.contains(&(tenant_id, key)));
         for (index, place) in self.places.iter().enumerate() {
             let Some(place) = *place else { continue };
             let part = &mut self.parts[place];
@@ -243,8 +253,10 @@ impl<'a> Draw<'a> {
                 self.quotas.scarce.note(part.account, Scarcity::Short);
             } else if part.is_looked_at && !part.is_scarce {
                 let tenant_id = part.account.tenant_id;
-                part.is_scarce =
-                    self.group[index].events.iter().any(|event| !taken.contains(&(tenant_id, event.key())));
+                part.is_scarce = self.group[index]
+                    .events
+                    .iter()
+                    .any(|event| !taken.contains(&(tenant_id, event.key())));
             }
         }
         Ok(refused)
@@ -255,19 +267,32 @@ impl<'a> Draw<'a> {
     ///
     /// # Errors
     /// [`Fault::QuotaMoved`](crate::error::Fault::QuotaMoved) where more must be reserved.
-    pub(in crate::postgres) fn count_first(&mut self, rows: &[Candidate<'_>]) -> Result<Vec<GroupKey>, Failure> {
-        let Some(first) = rows.first().filter(|_| !self.parts.is_empty()) else { return Ok(Vec::new()) };
+    pub(in crate::postgres) fn count_first(
+        &mut self,
+        rows: &[Candidate<'_>],
+    ) -> Result<Vec<GroupKey>, Failure> {
+        let Some(first) = rows.first().filter(|_| !self.parts.is_empty()) else {
+            return Ok(Vec::new());
+        };
         let wanted = count(&self.places, self.parts.len(), rows.iter().copied());
         // Of what was looked at and not refused, all keys are taken: that will be found out.
         let is_counted = |part: &Part| !part.is_scarce && !part.is_looked_at;
         self.draw(&wanted, is_counted)?;
-        let counted =
-            self.parts.iter().filter(|part| part.counted > 0).map(|part| (part.account, part.counted)).collect();
+        let counted = self
+            .parts
+            .iter()
+            .filter(|part| part.counted > 0)
+            .map(|part| (part.account, part.counted))
+            .collect();
         self.keys_of(first.received_at, counted)
     }
 
     /// The next rows of this group.
-    fn keys_of(&mut self, received_at: Timestamp, events: Vec<(Account, u64)>) -> Result<Vec<GroupKey>, Failure> {
+    fn keys_of(
+        &mut self,
+        received_at: Timestamp,
+        events: Vec<(Account, u64)>,
+    ) -> Result<Vec<GroupKey>, Failure> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
@@ -341,14 +366,21 @@ impl<'a> Draw<'a> {
             if self.keys > 0 {
                 writer.counted(self.parts.iter().map(|part| (part.account, part.counted)));
             }
-            self.parts.iter().filter(|part| part.locked.is_some()).for_each(|part| writer.give_back(&part.account));
+            self.parts
+                .iter()
+                .filter(|part| part.locked.is_some())
+                .for_each(|part| writer.give_back(&part.account));
             self.quotas.put_back(writer);
         }
     }
 }
 
 /// How many of the rows fall to each account.
-fn count<'r>(places: &[Option<usize>], parts: usize, rows: impl Iterator<Item = Candidate<'r>>) -> Vec<u64> {
+fn count<'r>(
+    places: &[Option<usize>],
+    parts: usize,
+    rows: impl Iterator<Item = Candidate<'r>>,
+) -> Vec<u64> {
     let mut counts = vec![0; parts];
     for row in rows {
         if let Some(place) = places[row.submission()] {
@@ -381,7 +413,10 @@ fn taken(
     let mut taken = HashSet::new();
     for tenant_id in tenants {
         let of_tenant = group.iter().filter(|submission| submission.owner.tenant_id == tenant_id);
-        let keys: Vec<Uuid> = of_tenant.flat_map(|submission| &submission.events).map(|event| event.key().0).collect();
+        let keys: Vec<Uuid> = of_tenant
+            .flat_map(|submission| &submission.events)
+            .map(|event| event.key().0)
+            .collect();
         let found: Vec<Uuid> = event_keys::table
             .filter(event_keys::tenant_id.eq(tenant_id.0))
             .filter(event_keys::key.eq_any(&keys))

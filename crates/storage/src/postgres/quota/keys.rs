@@ -81,7 +81,9 @@ impl GroupKey {
     ) -> Result<Vec<Self>, Failure> {
         let mut months: BTreeMap<Month, Vec<i64>> = BTreeMap::new();
         for (account, events) in events {
-            let counted = months.entry(account.month).or_insert_with(|| vec![i64::from(account.month.number())]);
+            let counted = months
+                .entry(account.month)
+                .or_insert_with(|| vec![i64::from(account.month.number())]);
             counted.extend([account.tenant_id.0, super::rows::signed(events)]);
         }
         let row = |(counted, place): (Vec<i64>, usize)| {
@@ -130,11 +132,16 @@ pub(super) fn count_last(
 
 /// Waits for the group that the writer is storing, whose row is held, and sees to it that it begins none any more in that epoch.
 /// `number`: that of its first group that is not added up.
-pub(super) fn fence(connection: &mut PgConnection, series: Series, number: u16) -> Result<(), Failure> {
+pub(super) fn fence(
+    connection: &mut PgConnection,
+    series: Series,
+    number: u16,
+) -> Result<(), Failure> {
     use event_keys::{key, occurred_at, received_at, table, tenant_id, workspace_id};
     let (first, last) = series.keys();
     for _ in 0..MAX_CALLS {
-        let known = table.filter(tenant_id.eq(NOBODY.0)).filter(key.between(first, last)).select(key);
+        let known =
+            table.filter(tenant_id.eq(NOBODY.0)).filter(key.between(first, last)).select(key);
         let known: Option<Uuid> = known.order(key.desc()).first(connection).optional()?;
         let next = known.map_or(0, |known| Series::number_of(known).saturating_add(1)).max(number);
         // It is storing this group, or will next. Where that is committed meanwhile, the one behind it is taken already, and where
@@ -172,7 +179,11 @@ pub(super) fn add_up(
 
 /// As [`add_up`] does it for a writer that knows, and whose row is held and has not changed: what it may count in all, less what is left, is
 /// what it has counted. Nearly all adding up is this, and it costs a third.
-pub(super) fn settle(connection: &mut PgConnection, series: Series, writer: &Writer) -> Result<(), Failure> {
+pub(super) fn settle(
+    connection: &mut PgConnection,
+    series: Series,
+    writer: &Writer,
+) -> Result<(), Failure> {
     let (first, last) = series.keys();
     let (mut tenant_ids, mut months, mut rests) = (Vec::new(), Vec::new(), Vec::new());
     for ((tenant_id, month), left) in writer.changed() {
@@ -180,6 +191,7 @@ pub(super) fn settle(connection: &mut PgConnection, series: Series, writer: &Wri
         months.push(i64::from(month.number()));
         rests.push(super::rows::signed(left));
     }
-    Settle { first, last, tenant_ids, months, rests, writer_id: series.writer_id }.execute(connection)?;
+    Settle { first, last, tenant_ids, months, rests, writer_id: series.writer_id }
+        .execute(connection)?;
     Ok(())
 }

@@ -48,7 +48,8 @@ fn look_after(
     let seat = match writer.ready() {
         Some(seat) => seat,
         None => {
-            let (seat, is_same) = transaction::within(connection, BEGIN, |connection| sit(connection, writer))?;
+            let (seat, is_same) =
+                transaction::within(connection, BEGIN, |connection| sit(connection, writer))?;
             writer.seated(seat, is_same);
             seat
         }
@@ -83,8 +84,11 @@ fn look_after(
 fn sit(connection: &mut PgConnection, writer: &Writer) -> Result<(Seat, bool), Failure> {
     use quota_writers::{epoch, number, owner, seen_at, table, writer_id};
     let Some(known) = writer.seat else { return Ok((another(connection)?, false)) };
-    let row = table.filter(writer_id.eq(known.id)).filter(owner.eq(known.owner)).select((epoch, number));
-    let Some((found, first)) = row.for_no_key_update().first::<(i64, i64)>(connection).optional()? else {
+    let row =
+        table.filter(writer_id.eq(known.id)).filter(owner.eq(known.owner)).select((epoch, number));
+    let Some((found, first)) =
+        row.for_no_key_update().first::<(i64, i64)>(connection).optional()?
+    else {
         return Ok((another(connection)?, false));
     };
     let now = Seat { epoch: found, ..known };
@@ -111,16 +115,24 @@ fn another(connection: &mut PgConnection) -> Result<Seat, Failure> {
     use quota_writers::{owner, seen_at, table, writer_id};
     let mine = Uuid::new_v4();
     let is_silent = diesel::dsl::sql::<Bool>("seen_at < now() - interval '5 minutes'");
-    let silent = table.filter(is_silent).order(writer_id).select(writer_id).for_no_key_update().skip_locked();
+    let silent = table
+        .filter(is_silent)
+        .order(writer_id)
+        .select(writer_id)
+        .for_no_key_update()
+        .skip_locked();
     if let Some(id) = silent.first::<i64>(connection).optional()? {
         let epoch = call(connection, id)?.ok_or_else(moved)?;
-        diesel::update(table.find(id)).set((owner.eq(mine), seen_at.eq(diesel::dsl::now))).execute(connection)?;
+        diesel::update(table.find(id))
+            .set((owner.eq(mine), seen_at.eq(diesel::dsl::now)))
+            .execute(connection)?;
         return Ok(Seat { id, owner: mine, epoch });
     }
     // The numbers may begin anew, where the schema was taken back and came again.
     let epoch = diesel::dsl::sql::<BigInt>("(random() * 1e15)::bigint");
     let values = (owner.eq(mine), quota_writers::epoch.eq(epoch), seen_at.eq(diesel::dsl::now));
-    let new = diesel::insert_into(table).values(values).returning((writer_id, quota_writers::epoch));
+    let new =
+        diesel::insert_into(table).values(values).returning((writer_id, quota_writers::epoch));
     let (id, epoch) = new.get_result(connection)?;
     Ok(Seat { id, owner: mine, epoch })
 }
@@ -133,7 +145,12 @@ fn short(number: i64) -> u16 {
 /// Holds the writer's row, and tells whether nothing that is reserved for it changed.
 fn hold(connection: &mut PgConnection, seat: Seat) -> Result<bool, Failure> {
     use quota_writers::{epoch, table};
-    let held = table.find(seat.id).select(epoch).for_no_key_update().first::<i64>(connection).optional()?;
+    let held = table
+        .find(seat.id)
+        .select(epoch)
+        .for_no_key_update()
+        .first::<i64>(connection)
+        .optional()?;
     Ok(held == Some(seat.epoch))
 }
 
@@ -142,11 +159,15 @@ fn hold(connection: &mut PgConnection, seat: Seat) -> Result<bool, Failure> {
 pub(super) fn call(connection: &mut PgConnection, writer: i64) -> Result<Option<i64>, Failure> {
     use quota_writers::{epoch, number, table};
     let held = table.find(writer).select((epoch, number)).for_no_key_update();
-    let Some((found, first)) = held.first::<(i64, i64)>(connection).optional()? else { return Ok(None) };
+    let Some((found, first)) = held.first::<(i64, i64)>(connection).optional()? else {
+        return Ok(None);
+    };
     let series = Series { writer_id: writer, epoch: found };
     keys::fence(connection, series, short(first))?;
     keys::add_up(connection, series, series, false)?;
-    diesel::update(table.find(writer)).set((epoch.eq(found + 1), number.eq(0))).execute(connection)?;
+    diesel::update(table.find(writer))
+        .set((epoch.eq(found + 1), number.eq(0)))
+        .execute(connection)?;
     Ok(Some(found + 1))
 }
 
@@ -190,7 +211,8 @@ fn reserve(
         }
         let (mut shares, mut lefts, mut short) = (Vec::new(), Vec::new(), Vec::new());
         for (account, rows) in rows::read(connection, &accounts)? {
-            let (mine, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.writer_id == seat.id);
+            let (mine, others): (Vec<&Row>, Vec<&Row>) =
+                rows.iter().partition(|row| row.writer_id == seat.id);
             let (share, used) = mine.first().map_or((0, 0), |row| (row.share(), row.used()));
             // What is left to it is given back and shared out with the rest.
             let left = writer.left_of_any_limit(&account).unwrap_or(share.saturating_sub(used));
@@ -287,12 +309,16 @@ pub(super) fn close(
 }
 
 /// Forgets what was counted of a tenant, and makes the writers look that have something reserved of it.
-pub(in crate::postgres) fn forget(connection: &mut PgConnection, tenant_id: TenantId) -> Result<(), Failure> {
+pub(in crate::postgres) fn forget(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+) -> Result<(), Failure> {
     use tenant_usage::{month, share, table, used, writer_id};
     let mine = tenant_usage::tenant_id.eq(tenant_id.0);
     let own = table.filter(mine).filter(writer_id.eq(rows::NOBODY)).order(month).select(month);
     own.for_no_key_update().load::<i64>(connection)?;
-    let open = table.filter(mine).filter(share.gt(used)).select(writer_id).distinct().order(writer_id);
+    let open =
+        table.filter(mine).filter(share.gt(used)).select(writer_id).distinct().order(writer_id);
     let called = open.load::<i64>(connection)?;
     for writer in &called {
         call(connection, *writer)?;

@@ -104,7 +104,13 @@ pub(super) fn make(connection: &mut PgConnection, accounts: &[Account]) -> Resul
     use tenant_usage::{month, share, table, tenant_id, used, writer_id};
     let row = |account: &Account, events: i64| {
         let (tenant, number) = key(account);
-        (tenant_id.eq(tenant), month.eq(number), writer_id.eq(NOBODY), share.eq(events), used.eq(events))
+        (
+            tenant_id.eq(tenant),
+            month.eq(number),
+            writer_id.eq(NOBODY),
+            share.eq(events),
+            used.eq(events),
+        )
     };
     transaction::within(connection, BEGIN, |connection| {
         let made: HashSet<(i64, i64)> = diesel::insert_into(table)
@@ -114,7 +120,8 @@ pub(super) fn make(connection: &mut PgConnection, accounts: &[Account]) -> Resul
             .get_results(connection)?
             .into_iter()
             .collect();
-        let made: Vec<Account> = accounts.iter().filter(|account| made.contains(&key(account))).copied().collect();
+        let made: Vec<Account> =
+            accounts.iter().filter(|account| made.contains(&key(account))).copied().collect();
         // Their quotas may have been set in the middle of the month.
         for ((tenant, of), events) in stored_in(connection, &made)? {
             let events = signed(events);
@@ -126,9 +133,13 @@ pub(super) fn make(connection: &mut PgConnection, accounts: &[Account]) -> Resul
 }
 
 /// Locks the own rows of the accounts, which are sorted, in their order. Returns those that have none.
-pub(super) fn lock(connection: &mut PgConnection, accounts: &[Account]) -> Result<Vec<Account>, Failure> {
+pub(super) fn lock(
+    connection: &mut PgConnection,
+    accounts: &[Account],
+) -> Result<Vec<Account>, Failure> {
     let (tenant_ids, months) = columns(accounts);
-    let locked: HashSet<(i64, i64)> = Lock { tenant_ids, months }.load::<(i64, i64)>(connection)?.into_iter().collect();
+    let locked: HashSet<(i64, i64)> =
+        Lock { tenant_ids, months }.load::<(i64, i64)>(connection)?.into_iter().collect();
     Ok(accounts.iter().filter(|account| !locked.contains(&key(account))).copied().collect())
 }
 
@@ -139,7 +150,8 @@ pub(super) fn read(
 ) -> Result<BTreeMap<Account, Vec<Row>>, Failure> {
     let (tenant_ids, months) = columns(accounts);
     let rows: Vec<Row> = Read { tenant_ids, months }.load(connection)?;
-    let mut of_accounts: BTreeMap<Account, Vec<Row>> = accounts.iter().map(|account| (*account, Vec::new())).collect();
+    let mut of_accounts: BTreeMap<Account, Vec<Row>> =
+        accounts.iter().map(|account| (*account, Vec::new())).collect();
     for row in rows {
         // They are sorted by just this.
         if let Ok(place) = accounts.binary_search_by_key(&(row.tenant_id, row.month), key) {
@@ -150,12 +162,22 @@ pub(super) fn read(
 }
 
 /// Sets what the writer may count in all, whose row is held, of accounts whose own rows are held.
-pub(super) fn reserve(connection: &mut PgConnection, writer: i64, shares: &[(Account, u64)]) -> Result<(), Failure> {
+pub(super) fn reserve(
+    connection: &mut PgConnection,
+    writer: i64,
+    shares: &[(Account, u64)],
+) -> Result<(), Failure> {
     use diesel::upsert::excluded;
     use tenant_usage::{month, share, table, tenant_id, used, writer_id};
     let row = |(account, events): &(Account, u64)| {
         let (tenant, number) = key(account);
-        (tenant_id.eq(tenant), month.eq(number), writer_id.eq(writer), share.eq(signed(*events)), used.eq(0))
+        (
+            tenant_id.eq(tenant),
+            month.eq(number),
+            writer_id.eq(writer),
+            share.eq(signed(*events)),
+            used.eq(0),
+        )
     };
     diesel::insert_into(table)
         .values(shares.iter().map(row).collect::<Vec<_>>())
@@ -168,14 +190,21 @@ pub(super) fn reserve(connection: &mut PgConnection, writer: i64, shares: &[(Acc
 
 /// Takes back what is reserved of the accounts and was not counted. Their own rows are held, and the writers of all that are open, whose
 /// logs are added up.
-pub(super) fn take_back(connection: &mut PgConnection, accounts: &[Account]) -> Result<(), Failure> {
+pub(super) fn take_back(
+    connection: &mut PgConnection,
+    accounts: &[Account],
+) -> Result<(), Failure> {
     let (tenant_ids, months) = columns(accounts);
     TakeBack { tenant_ids, months }.execute(connection)?;
     Ok(())
 }
 
 /// Counts events in an account's own row, which is held.
-pub(super) fn count(connection: &mut PgConnection, account: &Account, events: u64) -> Result<(), Failure> {
+pub(super) fn count(
+    connection: &mut PgConnection,
+    account: &Account,
+    events: u64,
+) -> Result<(), Failure> {
     use tenant_usage::{share, table, used};
     let (tenant, month) = key(account);
     let events = signed(events);
@@ -186,7 +215,11 @@ pub(super) fn count(connection: &mut PgConnection, account: &Account, events: u6
 }
 
 /// What was counted of a tenant in a month, added up or not. `None`: nobody counts.
-pub(super) fn used(connection: &mut PgConnection, tenant_id: TenantId, month: Month) -> Result<Option<u64>, Failure> {
+pub(super) fn used(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+    month: Month,
+) -> Result<Option<u64>, Failure> {
     #[derive(QueryableByName)]
     struct Used {
         #[diesel(sql_type = diesel::sql_types::Nullable<BigInt>)]
@@ -210,7 +243,10 @@ pub(super) fn stored_in(
     months.dedup();
     let mut stored = HashMap::new();
     for month in months {
-        let tenant_ids = accounts.iter().filter(|account| account.month == month).map(|account| account.tenant_id.0);
+        let tenant_ids = accounts
+            .iter()
+            .filter(|account| account.month == month)
+            .map(|account| account.tenant_id.0);
         let counts: Vec<(i64, i64)> = events::table
             .filter(events::tenant_id.eq_any(tenant_ids.collect::<Vec<_>>()))
             .filter(events::received_at.ge(Micros::from(month.begins_at())))
@@ -218,7 +254,9 @@ pub(super) fn stored_in(
             .group_by(events::tenant_id)
             .select((events::tenant_id, diesel::dsl::count_star()))
             .load(connection)?;
-        stored.extend(counts.into_iter().map(|(id, count)| ((TenantId(id), month), count.unsigned_abs())));
+        stored.extend(
+            counts.into_iter().map(|(id, count)| ((TenantId(id), month), count.unsigned_abs())),
+        );
     }
     Ok(stored)
 }

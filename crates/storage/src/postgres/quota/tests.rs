@@ -22,7 +22,10 @@ fn now() -> mercurio_domain::Timestamp {
 
 fn append(store: &dyn Store, monthly_events: u64, ids: &[String]) -> Appended {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    store.append(&[Submission { monthly_events, ..submission(OWNER, now(), &ids) }]).unwrap().remove(0)
+    store
+        .append(&[Submission { monthly_events, ..submission(OWNER, now(), &ids) }])
+        .unwrap()
+        .remove(0)
 }
 
 fn ids(name: &str, count: usize) -> Vec<String> {
@@ -36,7 +39,12 @@ fn usage(store: &dyn Store) -> u64 {
 /// `(writer, share, used)` of the tenant's rows, in their order.
 fn rows(connection: &mut PgConnection) -> Vec<(i64, i64, i64)> {
     use tenant_usage::{share, table, tenant_id, used, writer_id};
-    table.filter(tenant_id.eq(1)).order(writer_id).select((writer_id, share, used)).load(connection).unwrap()
+    table
+        .filter(tenant_id.eq(1))
+        .order(writer_id)
+        .select((writer_id, share, used))
+        .load(connection)
+        .unwrap()
 }
 
 /// The groups' keys that count something and are not added up.
@@ -55,7 +63,8 @@ fn series(connection: &mut PgConnection, writer_id: i64) -> Series {
 /// Begins a transaction that stores the group of that number of the writer, with these counts.
 fn store_without_commit(connection: &mut PgConnection, series: Series, number: u16, counted: &str) {
     let key = series.key(number, 0);
-    let insert = format!("INSERT INTO event_keys VALUES (0, '{key}', 0, now(), now(), '{counted}')");
+    let insert =
+        format!("INSERT INTO event_keys VALUES (0, '{key}', 0, now(), now(), '{counted}')");
     connection.batch_execute(&format!("BEGIN; {insert}")).unwrap();
 }
 
@@ -96,7 +105,10 @@ fn two_writers_have_a_reservation_each_and_neither_waits_for_the_other() {
     let second = series(&mut watcher, 2);
     store_without_commit(&mut other, second, 1, "{202611,1,5}");
     append(&*store, 1_000, &ids("third", 240)).unwrap();
-    assert_eq!((usage(&*store), store.append_counts().fallbacks, logged(&mut watcher)), (260, 0, 3));
+    assert_eq!(
+        (usage(&*store), store.append_counts().fallbacks, logged(&mut watcher)),
+        (260, 0, 3)
+    );
     other.batch_execute("ROLLBACK").unwrap();
 }
 
@@ -171,7 +183,9 @@ fn what_may_have_been_seen_before_is_counted_last_and_only_as_far_as_it_is_new()
     assert_eq!(outcomes, [vec![Outcome::Duplicate; 5], vec![Outcome::Accepted; 5]].concat());
     // All are suspected, and gone.
     let mut connection = connect(&database);
-    connection.batch_execute("DELETE FROM event_keys WHERE tenant_id > 0; DELETE FROM events").unwrap();
+    connection
+        .batch_execute("DELETE FROM event_keys WHERE tenant_id > 0; DELETE FROM events")
+        .unwrap();
     append(&*store, 1_000, &first).unwrap();
     assert_eq!((usage(&*store), store.append_counts().fallbacks), (25, 0));
     // Another server copies what it has never seen, fails, and claims.
@@ -277,7 +291,14 @@ fn rows_are_found_by_the_index_however_many_tenants_there_are() {
         "(uuid, uuid, bigint[], bigint[], bigint[], bigint)",
         format!("('{first}', '{last}', '{{1}}', '{{202611}}', '{{5}}', 1)"),
     );
-    let settle = keys::Settle { first, last, tenant_ids: vec![1], months: vec![202_611], rests: vec![5], writer_id: 1 };
+    let settle = keys::Settle {
+        first,
+        last,
+        tenant_ids: vec![1],
+        months: vec![202_611],
+        rests: vec![5],
+        writer_id: 1,
+    };
     let add_up = keys::AddUp { first, last, with_fences: true, writer_id: 1 };
     for (statement, (types, arguments)) in [
         (text(diesel::debug_query::<Pg, _>(&lock).to_string()), two),
@@ -285,7 +306,10 @@ fn rows_are_found_by_the_index_however_many_tenants_there_are() {
         (text(diesel::debug_query::<Pg, _>(&take_back).to_string()), two),
         (rows::USED.to_owned(), ("(bigint, bigint)", "(1, 202611)")),
         (text(diesel::debug_query::<Pg, _>(&settle).to_string()), (three.0, &three.1)),
-        (text(diesel::debug_query::<Pg, _>(&add_up).to_string()), ("(uuid, uuid, boolean, bigint)", &groups)),
+        (
+            text(diesel::debug_query::<Pg, _>(&add_up).to_string()),
+            ("(uuid, uuid, boolean, bigint)", &groups),
+        ),
     ] {
         connection.batch_execute(&format!("PREPARE looked_at {types} AS {statement}")).unwrap();
         let explain = format!("EXPLAIN (COSTS OFF) EXECUTE looked_at {arguments}");
@@ -293,7 +317,10 @@ fn rows_are_found_by_the_index_however_many_tenants_there_are() {
         let plan: Vec<String> = lines.into_iter().map(|line| line.plan).collect();
         let plan = plan.join("\n");
         assert!(plan.contains("using tenant_usage_pkey on tenant_usage"), "{plan}");
-        assert!(!plan.contains("Seq Scan on tenant_usage") && !plan.contains("Seq Scan on event_keys"), "{plan}");
+        assert!(
+            !plan.contains("Seq Scan on tenant_usage") && !plan.contains("Seq Scan on event_keys"),
+            "{plan}"
+        );
         assert_eq!(plan.contains("event_keys"), plan.contains("event_keys_pkey"), "{plan}");
         connection.batch_execute("DEALLOCATE looked_at").unwrap();
     }

@@ -84,14 +84,22 @@ pub(super) struct Writer {
 impl Default for Writer {
     fn default() -> Self {
         let reserved = HashMap::new();
-        Self { seat: None, connection: 0, is_trusted: false, reserved, number: 0, added_up_at: Instant::now() }
+        Self {
+            seat: None,
+            connection: 0,
+            is_trusted: false,
+            reserved,
+            number: 0,
+            added_up_at: Instant::now(),
+        }
     }
 }
 
 impl Writer {
     /// The events of the account that it may count without asking.
     pub(super) fn left(&self, account: &Account) -> u64 {
-        let reserved = self.reserved.get(&account.key()).filter(|reserved| reserved.limit == account.limit);
+        let reserved =
+            self.reserved.get(&account.key()).filter(|reserved| reserved.limit == account.limit);
         reserved.map_or(0, |reserved| reserved.left)
     }
 
@@ -102,7 +110,8 @@ impl Writer {
 
     /// So much is left for it now.
     pub(super) fn reserve(&mut self, account: &Account, left: u64) {
-        self.reserved.insert(account.key(), Reserved { limit: account.limit, left, is_changed: true });
+        self.reserved
+            .insert(account.key(), Reserved { limit: account.limit, left, is_changed: true });
     }
 
     /// Nothing is reserved for it any more, and nothing was counted of the account that is not added up.
@@ -150,7 +159,8 @@ impl Writer {
 
     /// Its seat, where it need not be looked at before the next group.
     pub(super) fn ready(&self) -> Option<Seat> {
-        let is_due = self.number >= MAX_GROUPS || (self.number > 0 && self.added_up_at.elapsed() >= MAX_AGE);
+        let is_due =
+            self.number >= MAX_GROUPS || (self.number > 0 && self.added_up_at.elapsed() >= MAX_AGE);
         self.seat.filter(|_| self.is_trusted && !is_due)
     }
 

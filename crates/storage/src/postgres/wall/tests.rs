@@ -32,7 +32,9 @@ fn tenants(store: &PostgresStore) -> [Owner; 2] {
 /// What a query that names no tenant counts, as the reader of one.
 fn count(store: &PostgresStore, tenant_id: TenantId, from: &str) -> Result<i64, Failed> {
     let count = diesel::dsl::sql::<BigInt>(&format!("count(*) FROM {from}"));
-    store.wall.read(&store.readers, tenant_id, |connection| Ok(diesel::select(count.clone()).get_result(connection)?))
+    store.wall.read(&store.readers, tenant_id, |connection| {
+        Ok(diesel::select(count.clone()).get_result(connection)?)
+    })
 }
 
 /// What a statement is refused with, as the reader of a tenant.
@@ -64,9 +66,14 @@ fn check(store: &PostgresStore, [acme, other]: [Owner; 2]) {
         let told = refusal(store, acme.tenant_id, statement);
         assert!(told.contains("permission denied"), "{statement}: {told}");
     }
-    for statement in ["DELETE FROM events", "UPDATE events SET tenant_id = 1", "DELETE FROM event_keys"] {
+    for statement in
+        ["DELETE FROM events", "UPDATE events SET tenant_id = 1", "DELETE FROM event_keys"]
+    {
         let told = refusal(store, acme.tenant_id, statement);
-        assert!(told.contains("permission denied") || told.contains("read-only"), "{statement}: {told}");
+        assert!(
+            told.contains("permission denied") || told.contains("read-only"),
+            "{statement}: {told}"
+        );
     }
     // The right questions are answered as ever, and so is a pool whose connections were others' before.
     for owner in [acme, other, acme] {
@@ -105,7 +112,9 @@ fn the_policies_alone_hold_for_every_table_with_a_tenant() {
     for tenant in [None, Some(acme.tenant_id.0)] {
         connection.batch_execute(&format!("BEGIN; SET LOCAL ROLE {role}")).unwrap();
         if let Some(tenant) = tenant {
-            connection.batch_execute(&format!("SET LOCAL mercurio.tenant_id = '{tenant}'")).unwrap();
+            connection
+                .batch_execute(&format!("SET LOCAL mercurio.tenant_id = '{tenant}'"))
+                .unwrap();
         }
         for table in [
             "tenants",
@@ -144,13 +153,17 @@ fn behind_the_wall_a_page_still_goes_down_the_index_of_time() {
         AND event_name = 'e' ORDER BY occurred_at DESC, key DESC LIMIT 20";
     let plan = store.wall.read(&store.readers, acme.tenant_id, |connection| {
         // A table of three rows is read whole, if it may be.
-        connection.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")?;
+        connection
+            .batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")?;
         Ok(diesel::sql_query(page).load::<Line>(connection)?)
     });
     let plan: Vec<_> = plan.unwrap().into_iter().map(|line| line.plan).collect();
     let plan = plan.join("\n");
     assert!(plan.contains("mercurio.tenant_id"), "the policy is there: {plan}");
-    assert!(plan.contains("Index Cond: ((tenant_id = 1) AND (workspace_id = 1) AND (occurred_at <="), "{plan}");
+    assert!(
+        plan.contains("Index Cond: ((tenant_id = 1) AND (workspace_id = 1) AND (occurred_at <="),
+        "{plan}"
+    );
 }
 
 #[derive(QueryableByName)]
@@ -180,8 +193,10 @@ fn a_server_that_owns_nothing_writes_and_stands_behind_the_wall() {
         .unwrap();
     let store = open(&database.url_text().replace("postgres@", &format!("{role}@")));
     let now = at("2026-11-22T10:00:00Z");
-    let limited =
-        |ids: &[&str]| mercurio_domain::store::Submission { monthly_events: 5, ..submission(tenants[0], now, ids) };
+    let limited = |ids: &[&str]| mercurio_domain::store::Submission {
+        monthly_events: 5,
+        ..submission(tenants[0], now, ids)
+    };
     let stored = store.append(&[submission(tenants[0], now, &["a", "b"])]);
     let refused = store.append(&[limited(&["d", "e", "f"])]);
     let found = store.find_api_key(&provisioning("Acme", 4, now).0.key_id);
@@ -202,12 +217,14 @@ fn a_wall_that_is_built_while_the_server_runs_is_found_within_a_minute() {
     let mut connection = PgConnection::establish(&database.url_text()).unwrap();
     let role = format!("late_{}", std::process::id());
     let statements = role_of_operations();
-    let (of_reader, others): (Vec<&str>, Vec<&str>) =
-        statements.split_inclusive(';').partition(|statement| statement.contains("GRANT mercurio_reader"));
+    let (of_reader, others): (Vec<&str>, Vec<&str>) = statements
+        .split_inclusive(';')
+        .partition(|statement| statement.contains("GRANT mercurio_reader"));
     let others = others.concat().replace("mercurio_server", &role);
     connection.batch_execute(&format!("DROP ROLE IF EXISTS {role}; {others}")).unwrap();
     let store = open(&database.url_text().replace("postgres@", &format!("{role}@")));
-    let without = (store.wall.stands(&store.readers), count(&store, tenants[0].tenant_id, "events"));
+    let without =
+        (store.wall.stands(&store.readers), count(&store, tenants[0].tenant_id, "events"));
     connection.batch_execute(&of_reader.concat().replace("mercurio_server", &role)).unwrap();
     let soon = store.wall.stands(&store.readers);
     *store.wall.missed.lock().unwrap() = Instant::now().checked_sub(LOOK_AGAIN);

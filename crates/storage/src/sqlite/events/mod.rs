@@ -122,7 +122,9 @@ pub(super) fn event(
     owner: Owner,
     event_id: &EventId,
 ) -> Result<Option<StoredEvent>, Failure> {
-    let row = event_query(owner, Key::of(EventKey::of(event_id))).first::<EventRow>(connection).optional()?;
+    let row = event_query(owner, Key::of(EventKey::of(event_id)))
+        .first::<EventRow>(connection)
+        .optional()?;
     let event = row.map(|row| row.into_event(owner)).transpose()?;
     Ok(event.filter(|event| event.parts.event_id == *event_id))
 }

@@ -47,7 +47,8 @@ fn owner() -> Owner {
 fn with_and_without_statistics(check: impl Fn(&mut SqliteConnection)) {
     let database = TestDatabase::sqlite();
     let path = database.url_text();
-    let mut connection = SqliteConnection::establish(path.strip_prefix("sqlite://").unwrap()).unwrap();
+    let mut connection =
+        SqliteConnection::establish(path.strip_prefix("sqlite://").unwrap()).unwrap();
     check(&mut connection);
     connection
         .batch_execute(
@@ -63,12 +64,21 @@ fn with_and_without_statistics(check: impl Fn(&mut SqliteConnection)) {
 
 #[test]
 fn a_page_goes_down_the_index_of_time_and_sorts_equal_times_alone() {
-    let after = Some(Position { occurred_at: at("2026-01-08T00:00:00Z"), key: EventKey::of(&EventId::lookup("x")) });
+    let after = Some(Position {
+        occurred_at: at("2026-01-08T00:00:00Z"),
+        key: EventKey::of(&EventId::lookup("x")),
+    });
     let from = Some(at("2026-01-02T00:00:00Z"));
     let cases = [
         (EventQuery::default(), "(tenant_id=? AND workspace_id=?)"),
-        (EventQuery { after, ..EventQuery::default() }, "(tenant_id=? AND workspace_id=? AND occurred_at<?)"),
-        (EventQuery { from, ..EventQuery::default() }, "(tenant_id=? AND workspace_id=? AND occurred_at>?)"),
+        (
+            EventQuery { after, ..EventQuery::default() },
+            "(tenant_id=? AND workspace_id=? AND occurred_at<?)",
+        ),
+        (
+            EventQuery { from, ..EventQuery::default() },
+            "(tenant_id=? AND workspace_id=? AND occurred_at>?)",
+        ),
         (
             EventQuery {
                 after,
@@ -83,7 +93,10 @@ fn a_page_goes_down_the_index_of_time_and_sorts_equal_times_alone() {
     with_and_without_statistics(|connection| {
         for (query, columns) in &cases {
             let plan = plan(connection, page_query(owner(), query));
-            assert!(plan.contains(&format!("USING INDEX events_by_time {columns}")), "{query:?}\n{plan}");
+            assert!(
+                plan.contains(&format!("USING INDEX events_by_time {columns}")),
+                "{query:?}\n{plan}"
+            );
             assert!(plan.contains("LAST TERM OF ORDER BY"), "{query:?}\n{plan}");
         }
     });

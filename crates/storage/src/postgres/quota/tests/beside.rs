@@ -100,10 +100,12 @@ fn groups_of_several_tenants_fill_the_quotas_of_all_exactly_and_in_the_end_wait_
                 for round in 0.. {
                     // Smaller and smaller ones, in an order of tenants that differs from lane to lane.
                     let size = (60 >> (round / 8).min(6)).max(1);
-                    let tenant_of = |place: i64| (place * (lane as i64 % 4 + 1) + round as i64) % TENANTS;
+                    let tenant_of =
+                        |place: i64| (place * (lane as i64 % 4 + 1) + round as i64) % TENANTS;
                     let of = |place: i64| {
                         let id = tenant_of(place) + 1;
-                        let owner = Owner { tenant_id: TenantId(id), workspace_id: WorkspaceId(id) };
+                        let owner =
+                            Owner { tenant_id: TenantId(id), workspace_id: WorkspaceId(id) };
                         let ids = ids(&format!("{lane} {round} {place}"), size);
                         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
                         Submission { monthly_events: QUOTA, ..submission(owner, now(), &ids) }
@@ -114,7 +116,11 @@ fn groups_of_several_tenants_fill_the_quotas_of_all_exactly_and_in_the_end_wait_
                         accepted[tenant_of(place) as usize] +=
                             answer.as_ref().map_or(0, |outcomes| outcomes.len() as u64);
                     }
-                    if size == 1 && answers.iter().all(|answer| matches!(answer, Err(full) if full.used == QUOTA)) {
+                    if size == 1
+                        && answers
+                            .iter()
+                            .all(|answer| matches!(answer, Err(full) if full.used == QUOTA))
+                    {
                         break;
                     }
                 }

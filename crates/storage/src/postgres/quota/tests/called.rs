@@ -3,7 +3,11 @@
 use super::*;
 
 /// Ends a transaction when the work waits for it, and returns what that leads to.
-fn end_where_waited_for<T: Send>(transaction: &mut PgConnection, end: &str, work: impl FnOnce() -> T + Send) -> T {
+fn end_where_waited_for<T: Send>(
+    transaction: &mut PgConnection,
+    end: &str,
+    work: impl FnOnce() -> T + Send,
+) -> T {
     let is_waited_for = sql::<Bool>(
         "EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))",
     );
@@ -56,7 +60,8 @@ fn a_writer_that_was_called_looks_and_goes_on_with_what_it_has_of_others() {
     let another = database.another_store();
     assert!(append(&*another, 1_000, &ids("all", 990)).is_ok());
     let fallbacks = store.append_counts().fallbacks;
-    let answers = store.append(&[of(1, "second", 1), of(2, "second", 1), of(3, "second", 1)]).unwrap();
+    let answers =
+        store.append(&[of(1, "second", 1), of(2, "second", 1), of(3, "second", 1)]).unwrap();
     assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true]);
     assert_eq!(store.append_counts().fallbacks - fallbacks, 1, "it finds out by failing once");
     let month = Month::of(now());
@@ -81,7 +86,8 @@ fn whoever_takes_back_waits_for_the_group_that_is_being_stored_and_counts_it() {
     // The first writer has counted five more and has not committed yet.
     let of_first = series(&mut first, 1);
     store_without_commit(&mut first, of_first, 1, "{202611,7,3,1,5}");
-    let refused = end_where_waited_for(&mut first, "COMMIT", || append(&*another, 100, &ids("second", 86)));
+    let refused =
+        end_where_waited_for(&mut first, "COMMIT", || append(&*another, 100, &ids("second", 86)));
     assert_eq!(refused.unwrap_err().used, 15);
     append(&*another, 100, &ids("third", 85)).unwrap();
     append(&*another, 100, &ids("fourth", 1)).unwrap_err();
@@ -106,7 +112,9 @@ fn a_writer_that_was_long_silent_is_taken_over_and_if_it_lives_begins_as_another
     let store = database.store();
     append(&*store, 1_000, &ids("first", 10)).unwrap();
     let mut watcher = connect(&database);
-    watcher.batch_execute("UPDATE quota_writers SET seen_at = now() - interval '6 minutes'").unwrap();
+    watcher
+        .batch_execute("UPDATE quota_writers SET seen_at = now() - interval '6 minutes'")
+        .unwrap();
     let another = database.another_store();
     append(&*another, 1_000, &ids("second", 10)).unwrap();
     assert_eq!(rows(&mut watcher), [(0, 0, 0), (1, 250, 10)], "with what was reserved for it");
@@ -114,7 +122,10 @@ fn a_writer_that_was_long_silent_is_taken_over_and_if_it_lives_begins_as_another
     assert_eq!(rows(&mut watcher).len(), 3);
     append(&*another, 1_000, &ids("fourth", 10)).unwrap();
     append(&*store, 1_000, &ids("fifth", 10)).unwrap();
-    assert_eq!((usage(&*store), store.append_counts().fallbacks, another.append_counts().fallbacks), (50, 1, 0));
+    assert_eq!(
+        (usage(&*store), store.append_counts().fallbacks, another.append_counts().fallbacks),
+        (50, 1, 0)
+    );
 }
 
 #[test]
@@ -123,26 +134,33 @@ fn a_writer_that_was_taken_over_finds_out_however_long_it_was_silent() {
     let store = database.store();
     append(&*store, 1_000_000, &ids("first", 10)).unwrap();
     let mut watcher = connect(&database);
-    watcher.batch_execute("UPDATE quota_writers SET seen_at = now() - interval '6 minutes'").unwrap();
+    watcher
+        .batch_execute("UPDATE quota_writers SET seen_at = now() - interval '6 minutes'")
+        .unwrap();
     let another = database.another_store();
     // Who has it now adds up, and begins other epochs.
     for round in 0..1_002 {
         append(&*another, 1_000_000, &ids(&format!("other {round}"), 1)).unwrap();
     }
     append(&*store, 1_000_000, &ids("second", 10)).unwrap();
-    assert_eq!((usage(&*store), store.append_counts().fallbacks, another.append_counts().fallbacks), (1_022, 1, 0));
+    assert_eq!(
+        (usage(&*store), store.append_counts().fallbacks, another.append_counts().fallbacks),
+        (1_022, 1, 0)
+    );
     assert_eq!(rows(&mut watcher).len(), 3, "it has a seat of its own");
 }
 
 #[test]
-fn a_group_that_is_rolled_back_while_its_writer_is_called_is_not_counted_and_the_next_one_finds_out() {
+fn a_group_that_is_rolled_back_while_its_writer_is_called_is_not_counted_and_the_next_one_finds_out()
+ {
     let database = TestDatabase::postgres();
     let (store, another) = (database.store(), database.another_store());
     append(&*store, 100, &ids("first", 10)).unwrap();
     let mut first = connect(&database);
     let of_first = series(&mut first, 1);
     store_without_commit(&mut first, of_first, 1, "{202611,1,5}");
-    end_where_waited_for(&mut first, "ROLLBACK", || append(&*another, 100, &ids("second", 90))).unwrap();
+    end_where_waited_for(&mut first, "ROLLBACK", || append(&*another, 100, &ids("second", 90)))
+        .unwrap();
     assert_eq!(append(&*store, 100, &ids("third", 1)).unwrap_err().used, 100);
     assert_eq!((usage(&*store), store.append_counts().fallbacks > 0), (100, true));
 }
@@ -161,7 +179,9 @@ fn a_writer_that_goes_on_after_it_was_called_takes_none_of_the_keys_that_were_ta
     }
     // One whose keys are suspected all, and one of them: counted last, where the epoch tells.
     let mut connection = connect(&database);
-    connection.batch_execute("DELETE FROM event_keys WHERE tenant_id > 0; DELETE FROM events").unwrap();
+    connection
+        .batch_execute("DELETE FROM event_keys WHERE tenant_id > 0; DELETE FROM events")
+        .unwrap();
     caller.transaction(|connection| reserve::call(connection, 1)).unwrap();
     append(&*store, 1_000, &ids("first", 10)).unwrap();
     assert_eq!((usage(&*store), store.append_counts().fallbacks), (45, 6));
