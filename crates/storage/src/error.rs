@@ -19,8 +19,6 @@ pub(crate) enum Fault {
     NoPartition,
     /// A key was written as if it were free, and is taken. Another way of writing takes that in its stride.
     KeyTaken,
-    /// The shares of a quota have no room as they are. Another way of writing spreads them anew.
-    QuotaMoved,
     /// A name is taken.
     NameTaken,
     /// What something was to be made for does not exist.
@@ -88,7 +86,7 @@ impl From<Failed> for StoreError {
     fn from(failed: Failed) -> Self {
         let cause = Box::new(Cause(failed.reason));
         match failed.fault {
-            Fault::Unavailable | Fault::Conflict | Fault::QuotaMoved => Self::Unavailable(cause),
+            Fault::Unavailable | Fault::Conflict => Self::Unavailable(cause),
             Fault::Refused => Self::Refused(cause),
             Fault::NoPartition
             | Fault::KeyTaken

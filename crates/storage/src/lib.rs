@@ -5,9 +5,10 @@
 //!
 //! Inside: `postgres` and `sqlite` are twins, with the same names in the same order, and know nothing of each other.
 //! What does not differ between them stands above: `rows` (from rows to the domain's types), `verdicts` (which of a
-//! group's events were new), `transaction` (retry), `pool`, `migrations`, `error`. Not here: rules about events, threads
+//! group's events were new), `counts`, `transaction` (retry), `pool`, `migrations`, `error`. Not here: rules about events, threads
 //! that write, HTTP.
 
+mod counts;
 mod error;
 mod examination;
 mod migrations;

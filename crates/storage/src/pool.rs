@@ -92,22 +92,12 @@ pub(crate) struct Manager<C> {
     set_up: SetUp<C>,
     /// Counts the breaks that were seen. A connection from before the last one is not used again.
     generation: Arc<AtomicU64>,
-    /// Counts the connections that were made.
-    made: AtomicU64,
 }
 
 /// A connection, and after how many breaks it was made.
 pub(crate) struct Member<C> {
     connection: C,
     generation: u64,
-    number: u64,
-}
-
-impl<C> Member<C> {
-    /// Its number among those of its pool: no other has had it, or will.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
 }
 
 impl<C> Deref for Member<C> {
@@ -139,7 +129,7 @@ impl<C: Driver> ManageConnection for Manager<C> {
         let generation = self.generation.load(Ordering::Acquire);
         let mut connection = self.inner.connect()?;
         (self.set_up)(&mut connection).map_err(diesel::r2d2::Error::QueryError)?;
-        Ok(Member { connection, generation, number: self.made.fetch_add(1, Ordering::Relaxed) })
+        Ok(Member { connection, generation })
     }
 
     /// Asked when a connection is taken: no word to the server.
@@ -188,7 +178,6 @@ impl<C: Driver> Pool<C> {
             inner: ConnectionManager::new(address),
             set_up: Box::new(set_up),
             generation: Arc::clone(&generation),
-            made: AtomicU64::new(1),
         };
         let inner = diesel::r2d2::Pool::builder()
             .max_size(max_size.get())

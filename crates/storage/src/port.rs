@@ -57,10 +57,6 @@ macro_rules! catalog_port {
                 Ok(self.changing(|connection| catalog::set_limits(connection, id, changes))?)
             }
 
-            fn monthly_usage(&self, tenant_id: TenantId, month: Month) -> Result<u64, StoreError> {
-                Ok(self.reading(|connection| quota::used_in(connection, tenant_id, month))?)
-            }
-
             fn workspaces(&self, tenant_id: TenantId) -> Result<Vec<Workspace>, StoreError> {
                 Ok(self.reading(|connection| catalog::workspaces(connection, tenant_id))?)
             }
@@ -115,11 +111,23 @@ macro_rules! catalog_port {
             }
         }
 
+        impl ::mercurio_domain::store::EventCounts for $store {
+            fn usage(&self, tenants: &[TenantId], month: Month) -> Result<Vec<u64>, StoreError> {
+                Ok(self.reading(|connection| counts::usage(connection, tenants, month))?)
+            }
+
+            fn event_counts(&self, query: &CountQuery) -> Result<Vec<EventCount>, StoreError> {
+                Ok(self.reading(|connection| counts::event_counts(connection, query))?)
+            }
+
+            fn sum_counts(&self) -> Result<u64, StoreError> {
+                Ok(self.changing(counts::sum)?)
+            }
+        }
+
         impl ::mercurio_domain::store::Housekeeping for $store {
-            fn lease(
-                &self,
-            ) -> Result<Option<Box<dyn ::mercurio_domain::store::Lease>>, StoreError> {
-                self.leasing()
+            fn lease(&self, kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
+                self.leasing(kind)
             }
 
             fn count_events(&self, owner: Owner) -> Result<u64, StoreError> {

@@ -47,7 +47,7 @@ impl<'a> JsonStr<'a> {
 }
 
 /// A time that is out of range becomes the nearest one: a row that can't be shown as it is would keep its whole page from being read.
-fn instant(micros: Micros) -> Timestamp {
+pub(crate) fn instant(micros: Micros) -> Timestamp {
     Timestamp::from_micros_clamped(micros.0)
 }
 

@@ -24,31 +24,6 @@ enum Stage {
     Commit,
 }
 
-/// What is done in a transaction.
-pub(crate) trait Work<C: Driver> {
-    /// What it leads to.
-    type Output;
-
-    /// Begins the transaction, by [`begin`], on the connection of this number.
-    fn begin(&mut self, connection: &mut C, _number: u64) -> Result<(), Failure> {
-        begin(connection, C::BEGIN)
-    }
-
-    /// Does it.
-    fn carry_out(&mut self, connection: &mut C) -> Result<Self::Output, Failure>;
-}
-
-/// Work that begins like any other.
-pub(crate) struct Body<F>(pub(crate) F);
-
-impl<C: Driver, T, F: FnMut(&mut C) -> Result<T, Failure>> Work<C> for Body<F> {
-    type Output = T;
-
-    fn carry_out(&mut self, connection: &mut C) -> Result<T, Failure> {
-        (self.0)(connection)
-    }
-}
-
 /// Opens a transaction by `sql`: one statement or several, in one round trip. After an error there is none.
 pub(crate) fn begin<C: Driver>(connection: &mut C, sql: &str) -> Result<(), Failure> {
     AnsiTransactionManager::begin_transaction_sql(connection, sql).map_err(|error| {
@@ -58,39 +33,15 @@ pub(crate) fn begin<C: Driver>(connection: &mut C, sql: &str) -> Result<(), Fail
     })
 }
 
-/// Runs `body` in a transaction that `sql` opens, on a connection that has none, and commits it. See [`begin`].
-pub(crate) fn within<C: Driver, T>(
-    connection: &mut C,
-    sql: &str,
-    body: impl FnOnce(&mut C) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    begin(connection, sql)?;
-    match body(connection) {
-        Ok(value) => Ok(AnsiTransactionManager::commit_transaction(connection).map(|()| value)?),
-        Err(failure) => {
-            AnsiTransactionManager::rollback_transaction(connection).ok();
-            Err(failure)
-        }
-    }
-}
-
-/// Runs `body` in a transaction and commits it. See [`carry_out`].
+/// Runs `body` in a transaction and commits it. It may run several times, and may go another way the next time; only what it
+/// did last stays.
 pub(crate) fn write<C: Driver, T>(
     pool: &Pool<C>,
-    body: impl FnMut(&mut C) -> Result<T, Failure>,
+    mut body: impl FnMut(&mut C) -> Result<T, Failure>,
 ) -> Result<T, Failed> {
-    carry_out(pool, &mut Body(body))
-}
-
-/// Does the work in a transaction and commits it. It may be begun and done several times, and may go another way the next time;
-/// only what it did last stays.
-pub(crate) fn carry_out<C: Driver, W: Work<C>>(
-    pool: &Pool<C>,
-    work: &mut W,
-) -> Result<W::Output, Failed> {
-    repeat(pool, |connection, number| {
-        work.begin(connection, number).map_err(|failure| (Stage::Begin, failure))?;
-        match work.carry_out(connection) {
+    repeat(pool, |connection| {
+        begin(connection, C::BEGIN).map_err(|failure| (Stage::Begin, failure))?;
+        match body(connection) {
             Ok(value) => AnsiTransactionManager::commit_transaction(connection)
                 .map(|()| value)
                 .map_err(|error| (Stage::Commit, error.into())),
@@ -108,7 +59,7 @@ pub(crate) fn read<C: Driver, T>(
     pool: &Pool<C>,
     mut body: impl FnMut(&mut C) -> Result<T, Failure>,
 ) -> Result<T, Failed> {
-    repeat(pool, |connection, _| body(connection).map_err(|failure| (Stage::Begin, failure)))
+    repeat(pool, |connection| body(connection).map_err(|failure| (Stage::Begin, failure)))
 }
 
 /// Runs `body`, which only reads, in a transaction that `sql` opens. See [`begin`].
@@ -117,7 +68,7 @@ pub(crate) fn read_in<C: Driver, T>(
     sql: &str,
     mut body: impl FnMut(&mut C) -> Result<T, Failure>,
 ) -> Result<T, Failed> {
-    repeat(pool, |connection, _| {
+    repeat(pool, |connection| {
         begin(connection, sql).map_err(|failure| (Stage::Begin, failure))?;
         let read = body(connection);
         let end = match read {
@@ -132,15 +83,14 @@ pub(crate) fn read_in<C: Driver, T>(
 
 fn repeat<C: Driver, T>(
     pool: &Pool<C>,
-    mut attempt: impl FnMut(&mut C, u64) -> Result<T, (Stage, Failure)>,
+    mut attempt: impl FnMut(&mut C) -> Result<T, (Stage, Failure)>,
 ) -> Result<T, Failed> {
     let mut tries = 0;
     let mut reconnected = false;
     loop {
         tries += 1;
         let mut connection = pool.take().map_err(failed::<C>)?;
-        let number = connection.number();
-        let (stage, failure) = match attempt(&mut connection, number) {
+        let (stage, failure) = match attempt(&mut connection) {
             Ok(value) => return Ok(value),
             Err(failed) => failed,
         };
@@ -156,10 +106,8 @@ fn repeat<C: Driver, T>(
                 pool.count_repeat();
                 continue;
             }
-        } else if matches!(failed.fault, Fault::Conflict | Fault::KeyTaken | Fault::QuotaMoved)
-            && tries < MAX_TRIES
-        {
-            // A key that is taken, or a quota that is short, is no rival's doing: the caller counts its other way.
+        } else if matches!(failed.fault, Fault::Conflict | Fault::KeyTaken) && tries < MAX_TRIES {
+            // A key that is taken is no rival's doing: the caller counts its other way.
             if failed.fault == Fault::Conflict {
                 pool.count_repeat();
             }

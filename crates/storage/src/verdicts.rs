@@ -1,7 +1,7 @@
 //! From a group of submissions to the rows to write, and from the keys that were new to the outcomes.
 
 use mercurio_domain::event::EnrichedEvent;
-use mercurio_domain::store::{Appended, Refused, Submission};
+use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventKey, Owner, TenantId, Timestamp};
 use uuid::Uuid;
@@ -23,11 +23,6 @@ impl Candidate<'_> {
     pub(crate) fn key(&self) -> (TenantId, EventKey) {
         (self.owner.tenant_id, self.key)
     }
-
-    /// The place of its submission in the group.
-    pub(crate) fn submission(&self) -> usize {
-        self.place.0
-    }
 }
 
 /// The events of a group, each key once: the first in the order given. Sorted by tenant and key, since two writers that
@@ -35,19 +30,14 @@ impl Candidate<'_> {
 #[derive(Debug)]
 pub(crate) struct Candidates<'a> {
     group: &'a [Submission],
-    refused: Refused,
     rows: Vec<Candidate<'a>>,
 }
 
 impl<'a> Candidates<'a> {
-    /// `refused`: submissions of which no event is a candidate.
-    pub(crate) fn of(group: &'a [Submission], refused: &Refused) -> Self {
+    pub(crate) fn of(group: &'a [Submission]) -> Self {
         let mut rows =
             Vec::with_capacity(group.iter().map(|submission| submission.events.len()).sum());
         for (index, submission) in group.iter().enumerate() {
-            if refused.get(index).is_some() {
-                continue;
-            }
             let Submission { owner, received_at, .. } = *submission;
             let candidate = |(place, event)| Candidate {
                 owner,
@@ -61,7 +51,7 @@ impl<'a> Candidates<'a> {
         // The place makes the order total, and the first of several events with one key the first of them here.
         rows.sort_unstable_by_key(|row| (row.key(), row.place));
         rows.dedup_by_key(|row| row.key());
-        Self { group, refused: refused.clone(), rows }
+        Self { group, rows }
     }
 
     pub(crate) fn rows(&self) -> &[Candidate<'a>] {
@@ -78,16 +68,13 @@ impl<'a> Candidates<'a> {
     }
 
     /// What became of the whole group, in its own order, where `fresh` were stored and nothing else was.
-    pub(crate) fn answers(&self, fresh: &[Candidate<'_>]) -> Vec<Appended> {
-        let unanswered = |(index, submission): (usize, &Submission)| match self.refused.get(index) {
-            Some(exceeded) => Err(exceeded),
-            None => Ok(vec![Outcome::Duplicate; submission.events.len()]),
-        };
-        let mut answers: Vec<Appended> = self.group.iter().enumerate().map(unanswered).collect();
+    pub(crate) fn answers(&self, fresh: &[Candidate<'_>]) -> Vec<Vec<Outcome>> {
+        let submissions = self.group.iter();
+        let mut answers: Vec<_> = submissions
+            .map(|submission| vec![Outcome::Duplicate; submission.events.len()])
+            .collect();
         for row in fresh {
-            if let Ok(outcomes) = &mut answers[row.place.0] {
-                outcomes[row.place.1] = Outcome::Accepted;
-            }
+            answers[row.place.0][row.place.1] = Outcome::Accepted;
         }
         answers
     }
@@ -124,7 +111,7 @@ mod tests {
         let now = at("2026-11-22T10:00:00Z");
         let group =
             [submission(owner(2), now, &["b", "a", "b"]), submission(owner(1), now, &["b", "c"])];
-        let candidates = Candidates::of(&group, &Refused::default());
+        let candidates = Candidates::of(&group);
         assert_eq!(candidates.rows().len(), 4);
         assert!(candidates.rows().is_sorted_by_key(Candidate::key));
         let first = candidates
@@ -135,29 +122,26 @@ mod tests {
         assert_eq!(first.place, (1, 0), "tenants come first");
         let outcomes = candidates.answers(candidates.rows());
         use Outcome::{Accepted, Duplicate};
-        assert_eq!(
-            outcomes,
-            [Ok(vec![Accepted, Accepted, Duplicate]), Ok(vec![Accepted, Accepted])]
-        );
+        assert_eq!(outcomes, [vec![Accepted, Accepted, Duplicate], vec![Accepted, Accepted]]);
     }
 
     #[test]
     fn what_was_not_claimed_is_a_duplicate() {
         let group = [submission(owner(1), at("2026-11-22T10:00:00Z"), &["a", "b", "c"])];
-        let candidates = Candidates::of(&group, &Refused::default());
+        let candidates = Candidates::of(&group);
         let claimed = candidates.rows().iter().rev().filter(|row| row.place.1 != 1);
         let claimed = claimed.map(|row| (row.key().0.0, row.key().1.0)).collect();
         let fresh = fresh(candidates.rows().to_vec(), claimed);
         assert_eq!(
             candidates.answers(&fresh),
-            [Ok(vec![Outcome::Accepted, Outcome::Duplicate, Outcome::Accepted])]
+            [vec![Outcome::Accepted, Outcome::Duplicate, Outcome::Accepted]]
         );
     }
 
     #[test]
     fn a_group_is_split_row_by_row() {
         let group = [submission(owner(1), at("2026-11-22T10:00:00Z"), &["a", "b", "c"])];
-        let candidates = Candidates::of(&group, &Refused::default());
+        let candidates = Candidates::of(&group);
         let (yes, no) = candidates.split(&[false, true, false]);
         assert_eq!(
             yes.iter().map(Candidate::key).collect::<Vec<_>>(),

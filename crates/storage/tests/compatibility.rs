@@ -23,7 +23,7 @@ fn a_newer_schema_that_takes_nothing_away_may_be_shared_until_a_migration_says_o
         database.shut_out_older();
         assert_eq!(store.schema_state().unwrap(), SchemaState::Newer(unknown()));
         // As its down.sql does.
-        database.execute("UPDATE schema_compatibility SET minimum_version = '20261124110000'");
+        database.execute("UPDATE schema_compatibility SET minimum_version = '20261128000000'");
         assert_eq!(store.schema_state().unwrap(), SchemaState::Compatible(unknown()));
     }
 }
@@ -44,7 +44,7 @@ fn a_newer_schema_that_does_not_say_who_may_share_it_may_not_be_shared() {
 fn a_database_that_lacks_a_migration_and_has_another_is_of_no_release_before_or_after() {
     for database in both() {
         database.widen();
-        database.execute("DELETE FROM __diesel_schema_migrations WHERE version = '20261124090000'");
+        database.execute("DELETE FROM __diesel_schema_migrations WHERE version = '20261128000000'");
         assert_eq!(database.store().schema_state().unwrap(), SchemaState::Newer(unknown()));
     }
 }
@@ -55,7 +55,7 @@ fn the_bar_is_one_version_and_nothing_else() {
         let store = database.store();
         for wrong in [
             "UPDATE schema_compatibility SET minimum_version = 'newest'",
-            "INSERT INTO schema_compatibility VALUES (2, '20261124110000')",
+            "INSERT INTO schema_compatibility VALUES (2, '20261128000000')",
         ] {
             let refused =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| database.execute(wrong)));

@@ -7,7 +7,7 @@ use crate::api_key::{ApiKey, NewApiKey, Scopes, SecretHash};
 use crate::clock::Timestamp;
 use crate::event::EnrichedEvent;
 use crate::ids::{ApiKeyId, Owner, TenantId};
-use crate::limits::{LimitName, LimitOverrides, Month};
+use crate::limits::{LimitName, LimitOverrides};
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 
 /// What is asked of the catalogue. Every change is one transaction, and every server that watches hears of it.
@@ -57,13 +57,6 @@ pub trait Catalog: Send + Sync {
         id: TenantId,
         changes: &[(LimitName, Option<u64>)],
     ) -> Result<Option<LimitOverrides>, StoreError>;
-
-    /// Events of a tenant that were stored in a month, as its quota counts them: those that were erased since are among them. Where
-    /// nothing was counted yet, those that are stored.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
-    fn monthly_usage(&self, tenant_id: TenantId, month: Month) -> Result<u64, StoreError>;
 
     /// The workspaces of a tenant, in the order of their ids.
     ///

@@ -88,8 +88,16 @@ pub struct TenantRows {
     pub api_keys: u64,
 }
 
-/// The right to remove old events unasked, which one server has at a time. Dropping it gives it up, and so does the end of
-/// the process.
+/// A duty that one server at a time performs for all servers of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LeaseKind {
+    /// Removes events that have been kept long enough.
+    Retention,
+    /// Sums the log of counts, see [`EventCounts::sum_counts`](super::EventCounts::sum_counts).
+    Counts,
+}
+
+/// The leader lease for a [`LeaseKind`]. Dropping it gives it up, and so does the end of the process.
 pub trait Lease: Send {
     /// Makes sure that it still holds, and tells the time by the database's own clock; `None`: it has none.
     ///
@@ -100,12 +108,11 @@ pub trait Lease: Send {
 
 /// What admins do with many events at once.
 pub trait Housekeeping: Send + Sync {
-    /// Asks for the right to remove old events unasked. `None`: another server has it. A removal that somebody asks for needs
-    /// none.
+    /// Takes the leader lease for `kind`. `None`: another server holds it. A removal on request needs none.
     ///
     /// # Errors
     /// [`StoreError`] where the database does not answer.
-    fn lease(&self) -> Result<Option<Box<dyn Lease>>, StoreError>;
+    fn lease(&self, kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError>;
 
     /// How many events the workspace has.
     ///

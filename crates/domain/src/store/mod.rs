@@ -4,10 +4,10 @@
 //! Each implementation passes the same suite of contract tests.
 
 mod catalog;
+mod counts;
 mod error;
 mod housekeeping;
 mod query;
-mod quota;
 mod retention;
 
 use std::fmt;
@@ -18,19 +18,18 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::event::{EnrichedEvent, StoredEvent};
 use crate::ids::{EventId, Owner};
-use crate::limits::QuotaExceeded;
 use crate::verdict::Outcome;
 
 pub use catalog::{
     Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning,
     TenantRef,
 };
+pub use counts::{CountQuery, EventCount, EventCounts};
 pub use error::StoreError;
 pub use housekeeping::{
-    Housekeeping, KEY_DAYS, Lease, Person, Place, Removal, Removed, TenantRows,
+    Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Place, Removal, Removed, TenantRows,
 };
 pub use query::{CursorError, EventPage, EventQuery, Position};
-pub use quota::{Account, Refused};
 pub use retention::due_removals;
 
 /// Which database stands behind a store.
@@ -131,8 +130,6 @@ pub struct Submission {
     pub owner: Owner,
     /// When the request came.
     pub received_at: Timestamp,
-    /// Events that the tenant may store in a month; 0: no quota.
-    pub monthly_events: u64,
     /// The events, in the order of the request.
     pub events: Vec<EnrichedEvent>,
 }
@@ -146,9 +143,6 @@ impl Submission {
         self.events.iter().map(EnrichedEvent::source_bytes).fold(sum, usize::max)
     }
 }
-
-/// What became of a submission: the outcomes of its events in their order, or nothing was stored of it.
-pub type Appended = Result<Vec<Outcome>, QuotaExceeded>;
 
 /// How the groups of a store were written, since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -182,14 +176,12 @@ pub trait EventWriter: Send + Sync {
     /// Returns the outcomes by submission and event, after the commit. Within the group the first of two events with one
     /// id, in the order given, is accepted. An event that was there before is no error. May be repeated after any failure.
     ///
-    /// Where the tenant has a quota, the events that are stored are counted in the same transaction, and the sum of a month never
-    /// exceeds it, whatever the number of writers. A submission whose fresh events do not all fit is refused whole, and only
-    /// then; the others of the group are stored. A duplicate costs nothing.
+    /// The same transaction counts the events that it stores (see [`EventCounts`]).
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]: nothing is known of the group, it may or may not be stored.
     /// [`StoreError::Refused`] and [`StoreError::Internal`]: nothing of the group is stored.
-    fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError>;
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError>;
 
     /// How the groups were written. A store that has one way alone counts nothing.
     fn append_counts(&self) -> AppendCounts {
@@ -213,7 +205,7 @@ pub trait EventWriter: Send + Sync {
 }
 
 /// Everything that is asked of a database.
-pub trait Store: EventWriter + Catalog + Housekeeping {
+pub trait Store: EventWriter + EventCounts + Catalog + Housekeeping {
     /// Which database it is.
     fn backend(&self) -> Backend;
 

@@ -19,13 +19,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Settings without which a commit is not on the disk, or not whole.
 const SETTINGS: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
 /// Tables, and what a server does with their rows.
-const RIGHTS: [(&str, &[&str]); 10] = [
+const RIGHTS: [(&str, &[&str]); 11] = [
     ("schema_compatibility", &["SELECT"]),
     ("tenants", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("tenant_limits", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("tenant_deletions", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("count_log", &["SELECT", "INSERT", "DELETE"]),
+    ("event_counts", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("tenant_usage", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
-    ("quota_writers", &["SELECT", "INSERT", "UPDATE"]),
     ("workspaces", &["SELECT", "INSERT", "DELETE"]),
     ("api_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("event_keys", &["SELECT", "INSERT", "DELETE"]),

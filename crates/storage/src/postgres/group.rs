@@ -1,109 +1,43 @@
-//! A group of submissions on its way into the database, over all tries of its transaction.
+//! A group of submissions on its way into the database, over all attempts of its transaction.
 
 use std::sync::atomic::Ordering;
 
 use diesel::prelude::*;
-use mercurio_domain::store::Submission;
 
+use super::PostgresStore;
 use super::events::{self, Way};
-use super::{PostgresStore, quota};
-use crate::error::{Failure, Fault};
-use crate::transaction::Work;
+use crate::error::Failure;
 use crate::verdicts::{Candidate, Candidates};
 
-/// What is to be written, and what came of the tries so far.
+/// What is to be written, and what the next attempt does differently.
 pub(super) struct Writing<'a> {
     store: &'a PostgresStore,
-    group: &'a [Submission],
-    /// Every event of the group, each key once.
-    whole: &'a Candidates<'a>,
+    candidates: &'a Candidates<'a>,
     /// For each candidate whether its key is likely to be taken.
     suspects: Vec<bool>,
-    draw: quota::Draw<'a>,
-    /// Whether keys are copied. Whatever stood in the way of the first try that wrote, the others meet the keys as they are.
-    copies: bool,
+    /// Only the first attempt copies keys. Whatever it failed on, the others claim them, which always works.
     is_first: bool,
 }
 
 impl<'a> Writing<'a> {
-    pub(super) fn of(
-        store: &'a PostgresStore,
-        group: &'a [Submission],
-        whole: &'a Candidates<'a>,
-    ) -> Self {
-        let suspects = store.recent.seen(whole.rows().iter().map(Candidate::key));
+    pub(super) fn of(store: &'a PostgresStore, candidates: &'a Candidates<'a>) -> Self {
+        let suspects = store.recent.seen(candidates.rows().iter().map(Candidate::key));
         let suspected = suspects.iter().filter(|suspected| **suspected).count();
         store.counts.suspects.fetch_add(suspected as u64, Ordering::Relaxed);
-        let draw = quota::Draw::of(group, &store.quotas);
-        Self { store, group, whole, suspects, draw, copies: true, is_first: true }
+        Self { store, candidates, suspects, is_first: true }
     }
 
-    /// It was stored, and committed.
-    pub(super) fn stored(self) {
-        self.draw.stored();
-    }
-
-    /// For each of the candidates, who are among the whole group's, what is suspected of it there. It must not be asked anew: a row
-    /// that is certain stays so.
-    fn suspects_of(&self, candidates: &Candidates<'_>) -> Vec<bool> {
-        let suspect = |row: &Candidate<'_>| {
-            let place = self.whole.rows().binary_search_by_key(&row.key(), Candidate::key);
-            place.is_ok_and(|place| self.suspects[place])
-        };
-        candidates.rows().iter().map(suspect).collect()
-    }
-
-    fn count_fallback(&self) {
-        self.store.counts.fallbacks.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// The rows that will be stored if a try that copies them does not fail: all that are not suspected, or their keys would be taken.
-fn certain<'a>(
-    whole: &Candidates<'a>,
-    suspects: &[bool],
-    copies: bool,
-) -> impl Iterator<Item = Candidate<'a>> {
-    let rows =
-        whole.rows().iter().zip(suspects).filter(move |(_, suspected)| copies && !**suspected);
-    rows.map(|(row, _)| *row)
-}
-
-impl<'a> Work<PgConnection> for Writing<'a> {
-    /// The candidates that fit into their quotas, where not all do, and those that were stored.
-    type Output = (Option<Candidates<'a>>, Vec<Candidate<'a>>);
-
-    fn begin(&mut self, connection: &mut PgConnection, number: u64) -> Result<(), Failure> {
-        let certain = certain(self.whole, &self.suspects, self.copies);
-        let begun = self.draw.begin(connection, number, certain);
-        if let Err(Failure::Sorted(Fault::QuotaMoved, _)) = begun {
-            self.count_fallback();
-        }
-        begun
-    }
-
-    fn carry_out(&mut self, connection: &mut PgConnection) -> Result<Self::Output, Failure> {
-        if !std::mem::take(&mut self.is_first) {
-            self.count_fallback();
-        }
-        let refused = self.draw.admit(connection)?;
-        let admitted =
-            if refused.is_empty() { None } else { Some(Candidates::of(self.group, &refused)) };
-        let candidates = admitted.as_ref().unwrap_or(self.whole);
-        let fewer_suspects = admitted.as_ref().map(|admitted| self.suspects_of(admitted));
-        let copies = std::mem::take(&mut self.copies);
-        let way = if copies {
-            Way::Copy { suspects: fewer_suspects.as_ref().unwrap_or(&self.suspects) }
+    /// Stores the candidates whose keys are free, in an open transaction, and returns them.
+    pub(super) fn store(
+        &mut self,
+        connection: &mut PgConnection,
+    ) -> Result<Vec<Candidate<'a>>, Failure> {
+        let way = if std::mem::take(&mut self.is_first) {
+            Way::Copy { suspects: &self.suspects }
         } else {
+            self.store.counts.fallbacks.fetch_add(1, Ordering::Relaxed);
             Way::Claim
         };
-        let appended = events::append(connection, candidates, way, &mut self.draw);
-        if let Err(Failure::Sorted(Fault::QuotaMoved, _)) = appended {
-            // It was found out before any key of an event.
-            self.copies = copies;
-        }
-        let fresh = appended?;
-        self.draw.count_rest(connection, &fresh)?;
-        Ok((admitted, fresh))
+        events::append(connection, self.candidates, way)
     }
 }

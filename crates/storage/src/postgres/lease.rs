@@ -1,23 +1,31 @@
-//! The right to remove old events unasked: a lock of the session, which ends with its connection.
+//! Leader leases: each is an advisory lock of a session, and ends with its connection.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Timestamptz};
 use mercurio_domain::Timestamp;
-use mercurio_domain::store::{Lease, StoreError};
+use mercurio_domain::store::{Lease, LeaseKind, StoreError};
 
 use crate::error::Failure;
 use crate::pool::failed;
 use crate::rows::{Micros, instant_if_any};
 
-/// The number of the lock: `mercrete` in ASCII.
-const LOCK: i64 = 0x6d65_7263_7265_7465;
+/// The advisory lock of a lease, eight characters in ASCII.
+fn lock_of(kind: LeaseKind) -> i64 {
+    i64::from_be_bytes(match kind {
+        LeaseKind::Retention => *b"mercrete",
+        LeaseKind::Counts => *b"merccoun",
+    })
+}
 
 /// A connection that has the lock.
 struct Held(PgConnection);
 
-/// Takes the lock where nobody has it. The connection is closed where somebody has.
-pub(super) fn take(mut connection: PgConnection) -> Result<Option<Box<dyn Lease>>, StoreError> {
-    let lock = diesel::dsl::sql::<Bool>(&format!("pg_try_advisory_lock({LOCK})"));
+/// Takes the lock if it is free. Closes the connection otherwise.
+pub(super) fn take(
+    mut connection: PgConnection,
+    kind: LeaseKind,
+) -> Result<Option<Box<dyn Lease>>, StoreError> {
+    let lock = diesel::dsl::sql::<Bool>(&format!("pg_try_advisory_lock({})", lock_of(kind)));
     let taken: bool = diesel::select(lock)
         .get_result(&mut connection)
         .map_err(|error| failed::<PgConnection>(Failure::from(error)))?;

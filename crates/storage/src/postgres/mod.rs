@@ -1,11 +1,11 @@
 //! The store in PostgreSQL: its connections, and what its errors mean.
 
 mod catalog;
+mod counts;
 mod events;
 mod examine;
 mod group;
 mod lease;
-mod quota;
 mod recent;
 mod removal;
 mod schema;
@@ -24,16 +24,18 @@ use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
-    AppendCounts, Appended, Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter,
-    KeyRequest, Lease, LockWait, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal,
-    Removed, SchemaState, Store, StoreError, Submission, TenantRef, TenantRows,
+    AppendCounts, Backend, CatalogWatch, CountQuery, CreateError, EventCount, EventPage,
+    EventQuery, EventWriter, KeyRequest, Lease, LeaseKind, LockWait, Place, PoolLoad, Provisioned,
+    Provisioning, Removal, Removed, SchemaState, Store, StoreError, Submission, TenantRef,
+    TenantRows,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
+use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
 
 use crate::error::{Failed, Failure, Fault};
 use crate::pool::{Driver, Pool, StoreOptions, failed};
-use crate::transaction::{self, Work};
+use crate::transaction;
 use crate::verdicts::{Candidate, Candidates};
 
 pub(crate) use examine::examine;
@@ -44,7 +46,6 @@ pub(crate) struct PostgresStore {
     writers: Pool<PgConnection>,
     days: events::Days,
     recent: recent::RecentKeys,
-    quotas: quota::Quotas,
     wall: wall::Wall,
     counts: Counts,
     conninfo: String,
@@ -151,8 +152,9 @@ pub(super) const READER: &str = "SET random_page_cost = 1.1";
 /// For connections that write.
 /// - Their statements have one good plan whatever the parameters, and making one anew costs as much as carrying it out: PostgreSQL would
 ///   for those with arrays.
-/// - Quotas are exact where a statement sees what was committed before it.
-/// - What is done between large groups, as adding up quotas, is not worth being compiled.
+/// - A statement that waited for a lock sees what was committed before it. Summing counts and the end of a tenant's deletion
+///   depend on it.
+/// - Summing counts is not worth compiling.
 /// - A server that is cut off holds its locks until PostgreSQL notices, which else takes hours. Nobody thinks for so long within a
 ///   transaction.
 const WRITER: &str =
@@ -197,7 +199,6 @@ impl PostgresStore {
             writers: pool(options.max_write_connections, options.write_timeout, WRITER),
             days: events::Days::default(),
             recent: recent::RecentKeys::default(),
-            quotas: quota::Quotas::default(),
             wall: wall::Wall::default(),
             counts: Counts::default(),
             conninfo: conninfo.to_owned(),
@@ -217,18 +218,18 @@ impl PostgresStore {
     }
 
     /// Does the work, which appends events that were received at `received_at`, once the partitions for them are there.
-    fn append_at<W: Work<PgConnection>>(
+    fn append_at<T>(
         &self,
         received_at: impl Iterator<Item = Timestamp> + Clone,
-        work: &mut W,
-    ) -> Result<W::Output, Failed> {
+        mut work: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
+    ) -> Result<T, Failed> {
         self.days.prepare(&self.writers, received_at.clone())?;
-        match transaction::carry_out(&self.writers, work) {
+        match transaction::write(&self.writers, &mut work) {
             // Somebody took a partition away that was there before, such as by restoring an old copy.
             Err(Failed { fault: Fault::NoPartition, .. }) => {
                 self.days.forget();
                 self.days.prepare(&self.writers, received_at)?;
-                transaction::carry_out(&self.writers, work)
+                transaction::write(&self.writers, &mut work)
             }
             done => done,
         }
@@ -252,12 +253,11 @@ impl PostgresStore {
 
     fn provisioning(&self, request: &Provisioning) -> Result<Provisioned, Failed> {
         let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
-        let provision = |connection: &mut PgConnection| catalog::provision(connection, request);
-        self.append_at(received_at, &mut transaction::Body(provision))
+        self.append_at(received_at, |connection| catalog::provision(connection, request))
     }
 
-    fn leasing(&self) -> Result<Option<Box<dyn Lease>>, StoreError> {
-        lease::take(self.dedicated()?)
+    fn leasing(&self, kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
+        lease::take(self.dedicated()?, kind)
     }
 
     fn watching(&self) -> Result<watch::Watch, Failed> {
@@ -268,16 +268,14 @@ impl PostgresStore {
 crate::port::catalog_port!(PostgresStore);
 
 impl EventWriter for PostgresStore {
-    fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError> {
-        let whole = Candidates::of(group, &Refused::default());
-        if whole.rows().is_empty() {
-            return Ok(whole.answers(&[]));
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        let candidates = Candidates::of(group);
+        if candidates.rows().is_empty() {
+            return Ok(candidates.answers(&[]));
         }
         let received_at = group.iter().map(|submission| submission.received_at);
-        let mut writing = group::Writing::of(self, group, &whole);
-        let (admitted, fresh) = self.append_at(received_at, &mut writing)?;
-        writing.stored();
-        let candidates = admitted.as_ref().unwrap_or(&whole);
+        let mut writing = group::Writing::of(self, &candidates);
+        let fresh = self.append_at(received_at, |connection| writing.store(connection))?;
         self.counts.groups.fetch_add(1, Ordering::Relaxed);
         self.recent.remember(candidates.rows().iter().map(Candidate::key));
         Ok(candidates.answers(&fresh))

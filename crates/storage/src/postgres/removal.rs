@@ -7,13 +7,19 @@ use mercurio_domain::store::{Person, Place, Removal, Removed, TenantRows};
 use mercurio_domain::{Owner, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::quota;
-use super::schema::{api_keys, events, tenant_deletions, tenant_limits, tenants, workspaces};
+use super::counts;
+use super::schema::{
+    api_keys, event_counts, events, tenant_deletions, tenant_limits, tenant_usage, tenants,
+    workspaces,
+};
 use crate::error::Failure;
 use crate::rows::{self, Micros};
 
 /// Rows that a step removes at most: some milliseconds of work, and little that a crash would repeat.
 const STEP: i64 = 5_000;
+
+/// How [`Position::Counts`] is written.
+const COUNTS: &str = "counts";
 
 /// Where a step begins. Behind what the step before removed: the rows that went lie about as dead ones until a vacuum, and
 /// whoever begins at the front again passes over all of them.
@@ -23,6 +29,8 @@ enum Position {
     Partition(String, i64, i64),
     /// In the keys, behind that of a tenant.
     Keys(i64, Uuid),
+    /// In the counts of a tenant that is being deleted.
+    Counts,
 }
 
 impl Position {
@@ -37,6 +45,9 @@ impl Position {
 
     fn read(place: Option<&Place>) -> Self {
         let parse = |text: &str| {
+            if text == COUNTS {
+                return Some(Self::Counts);
+            }
             let mut words = text.rsplitn(3, ' ');
             let (last, middle, first) = (words.next()?, words.next()?, words.next()?);
             match first {
@@ -55,6 +66,7 @@ impl Position {
                 format!("{name} {workspace_id} {occurred_at}")
             }
             Self::Keys(tenant_id, key) => format!(" {tenant_id} {key}"),
+            Self::Counts => COUNTS.to_owned(),
         })
     }
 }
@@ -77,6 +89,7 @@ pub(super) fn remove_events(
 ) -> Result<Removed, Failure> {
     let (name, workspace_id, occurred_at) = match Position::read(from) {
         Position::Keys(tenant_id, key) => return keys(connection, which, (tenant_id, key)),
+        Position::Counts => return remove_counts(connection, which),
         Position::Partition(name, workspace_id, occurred_at) => (name, workspace_id, occurred_at),
     };
     let newest = match which {
@@ -253,10 +266,9 @@ fn keys(
         key: Uuid,
     }
     let limit = if matches!(which, Removal::Tenant(_)) { STEP } else { SCAN };
-    // Those of groups (of tenant 0) are the quotas'.
     let of_tenant = match which.tenant_id() {
         Some(tenant_id) => format!("AND tenant_id = {}", tenant_id.0),
-        None => "AND tenant_id > 0".to_owned(),
+        None => String::new(),
     };
     let is_old = if which.keys_before().is_some() { "received_at < $3" } else { "$3 IS NOT NULL" };
     let statement = format!(
@@ -276,10 +288,25 @@ fn keys(
         .get_result(connection)
         .optional()?;
     let keys = last.as_ref().map_or(0, |last| last.removed);
-    let next = last
-        .filter(|last| last.seen == limit)
-        .map(|last| Position::Keys(last.tenant_id, last.key).place());
+    let next = match last.filter(|last| last.seen == limit) {
+        Some(last) => Some(Position::Keys(last.tenant_id, last.key)),
+        None => matches!(which, Removal::Tenant(_)).then_some(Position::Counts),
+    };
+    let next = next.map(|position| position.place());
     Ok(Removed { events: 0, keys: keys.unsigned_abs(), next })
+}
+
+/// Removes up to [`STEP`] counts of a tenant that is being deleted. Years of them may be too many for the last transaction.
+fn remove_counts(connection: &mut PgConnection, which: &Removal) -> Result<Removed, Failure> {
+    let Removal::Tenant(tenant_id) = which else { return Ok(Removed::default()) };
+    let statement = format!(
+        "DELETE FROM event_counts WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM event_counts WHERE tenant_id = $1 LIMIT {STEP}))"
+    );
+    let removed =
+        diesel::sql_query(statement).bind::<BigInt, _>(tenant_id.0).execute(connection)?;
+    let next = (removed == STEP as usize).then(|| Position::Counts.place());
+    Ok(Removed { next, ..Removed::default() })
 }
 
 /// Since when the tenant is being deleted, which is now unless somebody was before.
@@ -329,8 +356,11 @@ pub(super) fn finish_deletion(
     if deleted.select(tenants::id).first::<i64>(connection).optional()?.is_none() {
         return Ok(None);
     }
-    // In the order in which limits are set, too.
-    quota::forget(connection, tenant_id)?;
+    counts::lock(connection)?;
+    diesel::delete(event_counts::table.filter(event_counts::tenant_id.eq(id)))
+        .execute(connection)?;
+    diesel::delete(tenant_usage::table.filter(tenant_usage::tenant_id.eq(id)))
+        .execute(connection)?;
     diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id)))
         .execute(connection)?;
     let removed = tenant_deletions::table.filter(tenant_deletions::tenant_id.eq(id));

@@ -70,22 +70,30 @@ diesel::table! {
 }
 
 diesel::table! {
-    tenant_usage (tenant_id, month, writer_id) {
-        tenant_id -> BigInt,
-        month -> BigInt,
-        writer_id -> BigInt,
-        share -> BigInt,
-        used -> BigInt,
+    count_log (tenant_ids) {
+        tenant_ids -> Array<BigInt>,
+        workspace_ids -> Array<BigInt>,
+        event_names -> Array<Text>,
+        hours -> Array<Timestamptz>,
+        counts -> Array<BigInt>,
     }
 }
 
 diesel::table! {
-    quota_writers (writer_id) {
-        writer_id -> BigInt,
-        owner -> Uuid,
-        epoch -> BigInt,
-        seen_at -> Timestamptz,
-        number -> BigInt,
+    event_counts (tenant_id, workspace_id, event_name, hour) {
+        tenant_id -> BigInt,
+        workspace_id -> BigInt,
+        event_name -> Text,
+        hour -> Timestamptz,
+        accepted -> BigInt,
+    }
+}
+
+diesel::table! {
+    tenant_usage (tenant_id, month) {
+        tenant_id -> BigInt,
+        month -> BigInt,
+        used -> BigInt,
     }
 }
 
@@ -96,7 +104,6 @@ diesel::table! {
         workspace_id -> BigInt,
         occurred_at -> Timestamptz,
         received_at -> Timestamptz,
-        counted -> Nullable<Array<BigInt>>,
     }
 }
 

@@ -3,14 +3,12 @@
 use diesel::prelude::*;
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::limits::{LimitName, LimitOverrides};
-use mercurio_domain::store::{
-    KeyRequest, Provisioned, Provisioning, Refused, Submission, TenantRef,
-};
+use mercurio_domain::store::{KeyRequest, Provisioned, Provisioning, Submission, TenantRef};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
 
+use super::events;
 use super::schema::{api_keys, tenant_limits, tenants, workspaces};
-use super::{events, quota};
 use crate::error::{Failure, Fault};
 use crate::rows::{self, ApiKeyRow, Micros, TenantRow, WorkspaceRow};
 use crate::verdicts::Candidates;
@@ -83,14 +81,10 @@ pub(super) fn provision(
         create_workspace(connection, tenant.id, &request.workspace, request.created_at)?;
     let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
     create_api_key(connection, &request.key(owner))?;
-    let samples = [Submission {
-        owner,
-        received_at: request.created_at,
-        monthly_events: 0,
-        events: request.samples.clone(),
-    }];
-    let stored = events::append(connection, &Candidates::of(&samples, &Refused::default()))?.len();
-    Ok(Provisioned::new(owner, request, stored))
+    let samples =
+        [Submission { owner, received_at: request.created_at, events: request.samples.clone() }];
+    let stored = events::append(connection, &Candidates::of(&samples))?;
+    Ok(Provisioned::new(owner, request, stored.len()))
 }
 
 pub(super) fn has_tenants(connection: &mut SqliteConnection) -> Result<bool, Failure> {
@@ -184,15 +178,6 @@ pub(super) fn set_limits(
         tenants::table.filter(tenants::id.eq(id.0)).select(tenants::id).first::<i64>(connection);
     if exists.optional()?.is_none() {
         return Ok(None);
-    }
-    let quota = changes.iter().find(|(name, _)| *name == LimitName::MonthlyEvents);
-    if let Some((name, after)) = quota {
-        let before = tenant_limits::table.find((id.0, name.as_str())).select(tenant_limits::value);
-        let before = before.first::<i64>(connection).optional()?.unwrap_or_default();
-        // What is stored while there is no quota is not counted: the next one begins with what is stored then.
-        if before == 0 || after.unwrap_or_default() == 0 {
-            quota::forget(connection, id)?;
-        }
     }
     for (name, value) in changes {
         let name = name.as_str();

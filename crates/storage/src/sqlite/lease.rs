@@ -1,5 +1,4 @@
-//! The right to remove old events unasked. Everybody has it: a file is served by one process, and two that remove the same do
-//! no harm.
+//! Leader leases. Everybody has them: a file is served by one process, and two that do the same work do no harm.
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::store::{Lease, StoreError};

@@ -1,10 +1,10 @@
 //! The store in SQLite: its connections, and what its errors mean.
 
 mod catalog;
+mod counts;
 mod events;
 mod examine;
 mod lease;
-mod quota;
 mod removal;
 mod schema;
 mod versions;
@@ -20,11 +20,13 @@ use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
-    AppendCounts, Appended, Backend, CatalogWatch, CreateError, EventPage, EventQuery, EventWriter,
-    KeyRequest, Lease, LockWait, Place, PoolLoad, Provisioned, Provisioning, Refused, Removal,
-    Removed, SchemaState, Store, StoreError, Submission, TenantRef, TenantRows,
+    AppendCounts, Backend, CatalogWatch, CountQuery, CreateError, EventCount, EventPage,
+    EventQuery, EventWriter, KeyRequest, Lease, LeaseKind, LockWait, Place, PoolLoad, Provisioned,
+    Provisioning, Removal, Removed, SchemaState, Store, StoreError, Submission, TenantRef,
+    TenantRows,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
+use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
 
 use crate::error::{Failed, Failure, Fault};
@@ -181,7 +183,7 @@ impl SqliteStore {
         self.changing(|connection| catalog::provision(connection, request))
     }
 
-    fn leasing(&self) -> Result<Option<Box<dyn Lease>>, StoreError> {
+    fn leasing(&self, _kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
         Ok(Some(lease::take()))
     }
 
@@ -193,22 +195,14 @@ impl SqliteStore {
 crate::port::catalog_port!(SqliteStore);
 
 impl EventWriter for SqliteStore {
-    fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError> {
-        let whole = Candidates::of(group, &Refused::default());
-        if whole.rows().is_empty() {
-            return Ok(whole.answers(&[]));
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        let candidates = Candidates::of(group);
+        if candidates.rows().is_empty() {
+            return Ok(candidates.answers(&[]));
         }
-        let (admitted, fresh) = transaction::write(&self.writer, |connection| {
-            let draw = quota::Draw::of(connection, group)?;
-            let refused = draw.refused(connection, group)?;
-            let admitted =
-                if refused.is_empty() { None } else { Some(Candidates::of(group, &refused)) };
-            let fresh = events::append(connection, admitted.as_ref().unwrap_or(&whole))?;
-            draw.take(connection, &fresh)?;
-            Ok((admitted, fresh))
-        })?;
+        let fresh = self.changing(|connection| events::append(connection, &candidates))?;
         self.bound_log();
-        Ok(admitted.as_ref().unwrap_or(&whole).answers(&fresh))
+        Ok(candidates.answers(&fresh))
     }
 
     fn append_counts(&self) -> AppendCounts {

@@ -4,11 +4,14 @@
 //! is a duplicate.
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use mercurio_domain::store::{Person, Place, Removal, Removed, TenantRows};
 use mercurio_domain::{Owner, TenantId, Timestamp};
 
-use super::quota;
-use super::schema::{api_keys, events, tenant_deletions, tenant_limits, tenants, workspaces};
+use super::schema::{
+    api_keys, event_counts, events, tenant_deletions, tenant_limits, tenant_usage, tenants,
+    workspaces,
+};
 use crate::error::Failure;
 use crate::rows::{self, Micros};
 
@@ -62,10 +65,16 @@ fn remove_all(connection: &mut SqliteConnection, tenant_id: TenantId) -> Result<
     let ids = found.iter().map(|(id, _)| *id);
     let keys =
         diesel::delete(events::table.filter(events::row_id.eq_any(ids))).execute(connection)?;
+    let some_counts = "DELETE FROM event_counts WHERE rowid IN (
+        SELECT rowid FROM event_counts WHERE tenant_id = ? LIMIT ?)";
+    let counts = diesel::sql_query(some_counts)
+        .bind::<BigInt, _>(tenant_id.0)
+        .bind::<BigInt, _>(i64::try_from(STEP).unwrap_or(i64::MAX))
+        .execute(connection)?;
     Ok(Removed {
         events: events as u64,
         keys: keys as u64,
-        next: (keys == STEP).then(|| Place(String::new())),
+        next: (keys == STEP || counts == STEP).then(|| Place(String::new())),
     })
 }
 
@@ -209,7 +218,10 @@ pub(super) fn finish_deletion(
     }
     diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id)))
         .execute(connection)?;
-    quota::forget(connection, tenant_id)?;
+    diesel::delete(event_counts::table.filter(event_counts::tenant_id.eq(id)))
+        .execute(connection)?;
+    diesel::delete(tenant_usage::table.filter(tenant_usage::tenant_id.eq(id)))
+        .execute(connection)?;
     let removed = tenant_deletions::table.filter(tenant_deletions::tenant_id.eq(id));
     let counts = removed.select((tenant_deletions::events, tenant_deletions::event_keys));
     let (events, event_keys) =

@@ -78,6 +78,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    event_counts (tenant_id, workspace_id, event_name, hour) {
+        tenant_id -> BigInt,
+        workspace_id -> BigInt,
+        event_name -> Text,
+        hour -> BigInt,
+        accepted -> BigInt,
+    }
+}
+
+diesel::table! {
     tenant_usage (tenant_id, month) {
         tenant_id -> BigInt,
         month -> BigInt,

@@ -120,7 +120,7 @@ fn events_of_the_first_time_there_is_go_like_all_others(subject: &Subject) {
                 event(EventDraft { timestamp, ..draft(id) }, now())
             };
             let events = ids.iter().map(of_year_0).collect();
-            subject.append(Submission { owner, received_at: now(), monthly_events: 0, events });
+            subject.append(Submission { owner, received_at: now(), events });
         }
         assert_eq!(remove(subject, &which(owner.tenant_id)).0, 6_000);
         assert_eq!(subject.store.count_events(owner).unwrap(), 0);
@@ -149,7 +149,7 @@ fn a_person_goes_and_the_keys_stay(subject: &Subject) {
             of_person("of another", Some("U"), None),
         ];
         let events = drafts.map(|draft| event(draft, now())).into();
-        subject.append(Submission { owner, received_at: now(), monthly_events: 0, events })
+        subject.append(Submission { owner, received_at: now(), events })
     };
     send(owner);
     send(other);
@@ -203,7 +203,7 @@ fn old_events_go_and_their_keys_outlive_them_by_thirty_days(subject: &Subject) {
     let send = |owner: Owner, id: &'static str, days: i64| {
         let received_at = days_before(days);
         let events = vec![event(draft(id), received_at)];
-        subject.append(Submission { owner, received_at, monthly_events: 0, events })[0]
+        subject.append(Submission { owner, received_at, events })[0]
     };
     for owner in [owner, other] {
         for (id, days) in ids.into_iter().zip([40, 31, 1, 0]) {

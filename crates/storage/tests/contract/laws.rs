@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mercurio_domain::store::{EventQuery, Submission};
-use mercurio_domain::testing::AppendAll;
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner};
 use proptest::prelude::*;
@@ -41,7 +40,6 @@ fn submission((owner, events): &SubmissionSketch, owners: &[Owner; 3], round: i6
     Submission {
         owner: owners[*owner],
         received_at,
-        monthly_events: 0,
         events: events.iter().enumerate().map(draw).collect(),
     }
 }
@@ -63,7 +61,7 @@ fn what_is_stored_is_what_was_accepted(subject: &Subject) {
                 group.iter().map(|sketch| submission(sketch, &owners, round)).collect();
             let expected: Vec<Vec<Outcome>> =
                 group.iter().map(|submission| expect(&mut model, submission)).collect();
-            prop_assert_eq!(subject.store.append_all(&group).unwrap(), expected);
+            prop_assert_eq!(subject.store.append(&group).unwrap(), expected);
         }
         for owner in owners {
             let of_owner = model.iter().filter(|(_, (of, _))| *of == owner);
@@ -79,6 +77,10 @@ fn what_is_stored_is_what_was_accepted(subject: &Subject) {
                 ids.into_iter().map(|id| (id.clone(), session(&id))).collect();
             prop_assert_eq!(stored, expected);
         }
+        crate::counts::check(subject, &owners[..2]);
+        crate::counts::check(subject, &owners[2..]);
+        subject.store.sum_counts().unwrap();
+        crate::counts::check(subject, &owners[..2]);
         Ok(())
     });
 }
@@ -108,7 +110,7 @@ fn pages_show_every_event_once_whatever_arrives_between_them(subject: &Subject) 
             for group in groups {
                 let group: Vec<_> =
                     group.iter().map(|sketch| submission(sketch, &owners, round)).collect();
-                subject.store.append_all(&group).unwrap();
+                subject.store.append(&group).unwrap();
             }
         };
         append(&first, 0);

@@ -119,12 +119,7 @@ fn each_filter_holds_and_all_hold_together(subject: &Subject) {
     ];
     for (seconds, draft) in (0..).zip(drafts) {
         let events = vec![event(draft, after(seconds))];
-        subject.append(Submission {
-            owner,
-            received_at: after(seconds),
-            monthly_events: 0,
-            events,
-        });
+        subject.append(Submission { owner, received_at: after(seconds), events });
     }
     let check = |query: EventQuery, expected: &[&str]| {
         assert_eq!(subject.walk(owner, &query), expected, "{query:?}")

@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use mercurio_domain::store::Store;
-use mercurio_domain::testing::{AppendAll, submission};
+use mercurio_domain::testing::submission;
 use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
 use mercurio_storage::testing::TestDatabase;
 
@@ -23,14 +23,14 @@ fn fresh_keys_and_duplicates_that_the_store_remembers_need_no_fallback() {
     let store = database.store();
     let owner = owner(&*store);
     assert_eq!(
-        store.append_all(&[submission(owner, now(), &["a", "b", "a"])]).unwrap(),
+        store.append(&[submission(owner, now(), &["a", "b", "a"])]).unwrap(),
         [[Accepted, Accepted, Duplicate]]
     );
     assert_eq!(suspects(&*store), 0);
     let again = [submission(owner, now(), &["b", "c"]), submission(owner, now(), &["a", "c"])];
-    assert_eq!(store.append_all(&again).unwrap(), [[Duplicate, Accepted], [Duplicate, Duplicate]]);
+    assert_eq!(store.append(&again).unwrap(), [[Duplicate, Accepted], [Duplicate, Duplicate]]);
     assert_eq!(
-        store.append_all(&[submission(owner, now(), &["a", "b", "c"])]).unwrap(),
+        store.append(&[submission(owner, now(), &["a", "b", "c"])]).unwrap(),
         [[Duplicate; 3]]
     );
     assert_eq!((suspects(&*store), fallbacks(&*store), store.append_counts().groups), (5, 0, 3));
@@ -41,14 +41,14 @@ fn a_duplicate_that_only_the_database_knows_of_is_found() {
     let database = TestDatabase::postgres();
     let (first, second) = (database.store(), database.another_store());
     let owner = owner(&*first);
-    first.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap();
+    first.append(&[submission(owner, now(), &["a", "b"])]).unwrap();
     // The second store is another server: it has never seen these keys.
     let group = [submission(owner, now(), &["c", "a"]), submission(owner, now(), &["d"])];
-    assert_eq!(second.append_all(&group).unwrap(), [vec![Accepted, Duplicate], vec![Accepted]]);
+    assert_eq!(second.append(&group).unwrap(), [vec![Accepted, Duplicate], vec![Accepted]]);
     assert_eq!((fallbacks(&*second), suspects(&*second)), (1, 0));
     // It has now, also the one that it met in the database.
     assert_eq!(
-        second.append_all(&[submission(owner, now(), &["a", "e"])]).unwrap(),
+        second.append(&[submission(owner, now(), &["a", "e"])]).unwrap(),
         [[Duplicate, Accepted]]
     );
     assert_eq!((fallbacks(&*second), suspects(&*second)), (1, 1));
@@ -68,7 +68,7 @@ fn a_key_that_another_server_writes_at_the_same_time_is_waited_for() {
         std::thread::scope(|scope| {
             let group = [submission(owner, now(), &[id, &format!("fresh {id}")])];
             let store = &store;
-            let appending = scope.spawn(move || store.append_all(&group));
+            let appending = scope.spawn(move || store.append(&group));
             wait_for_waiter(&mut watcher);
             other.batch_execute(end).unwrap();
             assert_eq!(appending.join().unwrap().unwrap(), [[expected, Accepted]]);
@@ -82,10 +82,10 @@ fn a_key_that_is_remembered_and_gone_from_the_database_is_stored_again() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap();
+    store.append(&[submission(owner, now(), &["a", "b"])]).unwrap();
     beside(&database).batch_execute("DELETE FROM event_keys").unwrap();
     assert_eq!(
-        store.append_all(&[submission(owner, now(), &["a", "c"])]).unwrap(),
+        store.append(&[submission(owner, now(), &["a", "c"])]).unwrap(),
         [[Accepted, Accepted]]
     );
     assert_eq!((suspects(&*store), fallbacks(&*store)), (1, 0));
@@ -103,10 +103,10 @@ fn what_was_rolled_back_is_not_remembered() {
             "ALTER TABLE events ADD CONSTRAINT nothing CHECK (event_name = '') NOT VALID",
         )
         .unwrap();
-    store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap_err();
+    store.append(&[submission(owner, now(), &["a", "b"])]).unwrap_err();
     other.batch_execute("ALTER TABLE events DROP CONSTRAINT nothing").unwrap();
     assert_eq!(
-        store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap(),
+        store.append(&[submission(owner, now(), &["a", "b"])]).unwrap(),
         [[Accepted, Accepted]]
     );
     assert_eq!(suspects(&*store), 0);
@@ -131,7 +131,7 @@ fn servers_that_send_the_same_events_at_once_store_each_one_once() {
                             ids[(number * 100 + step * (10 + number) + index) % ids.len()].as_str()
                         })
                         .collect();
-                    let outcomes = store.append_all(&[submission(owner, now(), &group)]).unwrap();
+                    let outcomes = store.append(&[submission(owner, now(), &group)]).unwrap();
                     accepted += outcomes[0].iter().filter(|outcome| **outcome == Accepted).count();
                 }
                 accepted

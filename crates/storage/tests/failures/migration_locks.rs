@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use mercurio_domain::store::LockWait;
-use mercurio_domain::testing::{AppendAll, submission};
+use mercurio_domain::testing::submission;
 use mercurio_domain::verdict::Outcome::Accepted;
 use mercurio_storage::testing::TestDatabase;
 use mercurio_storage::{DatabaseUrl, StoreOptions, open};
@@ -13,17 +13,9 @@ use mercurio_storage::{DatabaseUrl, StoreOptions, open};
 use super::postgres::{beside, now};
 use super::{owner, told};
 
-/// A database whose next migration up or down is the one of row security, which alters `events`.
-fn before_row_security() -> TestDatabase {
-    let database = TestDatabase::postgres();
-    while database.store().revert().unwrap().is_some_and(|name| !name.ends_with("_compatibility")) {
-    }
-    database
-}
-
 #[test]
 fn a_migration_gives_way_to_writers_while_a_long_transaction_reads_and_is_done_after_it() {
-    let database = before_row_security();
+    let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
     let mut reader = beside(&database);
@@ -40,20 +32,20 @@ fn a_migration_gives_way_to_writers_while_a_long_transaction_reads_and_is_done_a
         assert!(wait.open.iter().any(|(_, age)| *age >= Duration::from_secs(2)), "{wait:?}");
         let begun = Instant::now();
         assert_eq!(
-            store.append_all(&[submission(owner, now(), &[&tries.to_string()])]).unwrap(),
+            store.append(&[submission(owner, now(), &[&tries.to_string()])]).unwrap(),
             [[Accepted]]
         );
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     }
     reader.batch_execute("COMMIT").unwrap();
     let reverted = reverting.join().unwrap().unwrap();
-    assert!(reverted.is_some_and(|name| name.ends_with("_row_security")));
-    assert!(store.migrate().unwrap()[0].ends_with("_row_security"));
+    assert!(reverted.is_some_and(|name| name.ends_with("_initial")));
+    assert!(store.migrate().unwrap()[0].ends_with("_initial"));
 }
 
 #[test]
 fn a_migration_whose_lock_never_comes_ends_and_changes_nothing() {
-    let database = before_row_security();
+    let database = TestDatabase::postgres();
     let before = database.store().schema_state().unwrap();
     let mut reader = beside(&database);
     reader.batch_execute("BEGIN; SELECT count(*) FROM events").unwrap();
@@ -75,5 +67,5 @@ fn a_migration_whose_lock_never_comes_ends_and_changes_nothing() {
     assert_eq!(store.schema_state().unwrap(), before);
     reader.batch_execute("COMMIT").unwrap();
     // The lock under which migrations run is free again.
-    assert!(database.store().migrate().unwrap()[0].ends_with("_compatibility"));
+    assert!(database.store().revert().unwrap().is_some_and(|name| name.ends_with("_initial")));
 }

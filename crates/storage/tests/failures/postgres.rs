@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use mercurio_domain::enrichment::Enrichment;
 use mercurio_domain::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
-use mercurio_domain::store::{EventQuery, StoreError, Submission};
-use mercurio_domain::testing::{AppendAll, at, submission};
+use mercurio_domain::store::{EventQuery, LeaseKind, StoreError, Submission};
+use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
 use mercurio_domain::{EventId, EventKey, Owner, Timestamp};
 use mercurio_storage::testing::TestDatabase;
@@ -75,7 +75,7 @@ fn connections_that_died_while_idle_cost_no_call() {
         for number in 0..8 {
             let store = &store;
             scope.spawn(move || {
-                store.append_all(&[submission(owner, now(), &[&number.to_string()])]).unwrap();
+                store.append(&[submission(owner, now(), &[&number.to_string()])]).unwrap();
                 store.events(owner, &EventQuery::default()).unwrap();
             });
         }
@@ -84,7 +84,7 @@ fn connections_that_died_while_idle_cost_no_call() {
     for id in ["a", "b"] {
         terminate_all(&mut beside);
         store.ping().unwrap();
-        assert_eq!(store.append_all(&[submission(owner, now(), &[id])]).unwrap(), [[Accepted]]);
+        assert_eq!(store.append(&[submission(owner, now(), &[id])]).unwrap(), [[Accepted]]);
         assert!(store.event(owner, &EventId::lookup(id)).unwrap().is_some());
     }
 }
@@ -100,14 +100,14 @@ fn a_connection_that_dies_at_work_makes_the_group_unavailable_and_the_next_call_
     claim(&mut other, owner, "b");
     let group = [submission(owner, now(), &["a", "b"])];
     std::thread::scope(|scope| {
-        let appending = scope.spawn(|| store.append_all(&group));
+        let appending = scope.spawn(|| store.append(&group));
         wait_for_waiter(&mut watcher);
         terminate_all(&mut watcher);
         let error = appending.join().unwrap().unwrap_err();
         assert!(error.is_unavailable(), "{}", told(&error));
     });
     other.batch_execute("ROLLBACK").unwrap();
-    assert_eq!(store.append_all(&group).unwrap(), [[Accepted, Accepted]]);
+    assert_eq!(store.append(&group).unwrap(), [[Accepted, Accepted]]);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_group_that_waits_for_another_writer_sees_what_became_of_its_key() {
         other.batch_execute("BEGIN").unwrap();
         claim(&mut other, owner, id);
         std::thread::scope(|scope| {
-            let appending = scope.spawn(|| store.append_all(&[submission(owner, now(), &[id])]));
+            let appending = scope.spawn(|| store.append(&[submission(owner, now(), &[id])]));
             wait_for_waiter(&mut watcher);
             other.batch_execute(end).unwrap();
             assert_eq!(appending.join().unwrap().unwrap(), [[expected]]);
@@ -147,8 +147,7 @@ fn a_group_that_a_deadlock_pushed_aside_is_tried_again() {
     other.batch_execute("BEGIN").unwrap();
     claim(&mut other, owner, ids[1]);
     std::thread::scope(|scope| {
-        let appending =
-            scope.spawn(|| store.append_all(&[submission(owner, now(), &["a", "b", "c"])]));
+        let appending = scope.spawn(|| store.append(&[submission(owner, now(), &["a", "b", "c"])]));
         wait_for_waiter(&mut watcher);
         claim(&mut other, owner, ids[0]);
         other.batch_execute("COMMIT").unwrap();
@@ -172,15 +171,12 @@ fn data_that_the_database_can_not_keep_is_refused_and_nothing_of_its_group_is_st
         .unwrap();
     let guilty = EnrichedEvent::new(guilty, EnrichmentJson::of(&Enrichment::default()));
     let innocent = submission(owner, now(), &["x", "y"]);
-    let group = [
-        innocent.clone(),
-        Submission { owner, received_at: now(), monthly_events: 0, events: vec![guilty] },
-    ];
+    let group = [innocent.clone(), Submission { owner, received_at: now(), events: vec![guilty] }];
     for _ in 0..2 {
-        let error = store.append_all(&group).unwrap_err();
+        let error = store.append(&group).unwrap_err();
         assert!(matches!(error, StoreError::Refused(_)), "{}", told(&error));
     }
-    assert_eq!(store.append_all(&[innocent]).unwrap(), [[Accepted, Accepted]]);
+    assert_eq!(store.append(&[innocent]).unwrap(), [[Accepted, Accepted]]);
 }
 
 #[test]
@@ -256,7 +252,7 @@ fn a_database_that_takes_no_writes_for_now_is_unavailable() {
     };
     set("on").unwrap();
     let store = database.another_store();
-    let error = store.append_all(&[submission(owner, now(), &["a"])]).unwrap_err();
+    let error = store.append(&[submission(owner, now(), &["a"])]).unwrap_err();
     assert!(error.is_unavailable(), "{}", told(&error));
     assert!(store.probe().unwrap_err().is_unavailable());
     assert!(store.event(owner, &EventId::lookup("a")).unwrap().is_none());
@@ -278,17 +274,17 @@ fn a_server_that_crashes_and_comes_back_is_found_again() {
     let store = open(&DatabaseUrl::parse(&server.url()).unwrap(), &options).unwrap();
     store.migrate().unwrap();
     let owner = owner(&*store);
-    assert_eq!(store.append_all(&[submission(owner, now(), &["a"])]).unwrap(), [[Accepted]]);
+    assert_eq!(store.append(&[submission(owner, now(), &["a"])]).unwrap(), [[Accepted]]);
     store.ping().unwrap();
     server.crash();
     for _ in 0..2 {
-        let error = store.append_all(&[submission(owner, now(), &["b"])]).unwrap_err();
+        let error = store.append(&[submission(owner, now(), &["b"])]).unwrap_err();
         assert!(error.is_unavailable(), "{}", told(&error));
     }
     assert!(store.ping().unwrap_err().is_unavailable());
     server.resume();
     assert_eq!(
-        store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap(),
+        store.append(&[submission(owner, now(), &["a", "b"])]).unwrap(),
         [[Duplicate, Accepted]]
     );
     store.ping().unwrap();
@@ -298,17 +294,17 @@ fn a_server_that_crashes_and_comes_back_is_found_again() {
 fn one_store_at_a_time_may_remove_old_events_and_the_next_when_it_is_gone() {
     let database = TestDatabase::postgres();
     let (first, second) = (database.store(), database.another_store());
-    let mut lease = first.lease().unwrap().expect("nobody has it");
-    assert!(second.lease().unwrap().is_none());
+    let mut lease = first.lease(LeaseKind::Retention).unwrap().expect("nobody has it");
+    assert!(second.lease(LeaseKind::Retention).unwrap().is_none());
     assert!(lease.hold().unwrap().is_some(), "and it tells the time");
     terminate_all(&mut beside(&database));
     assert!(lease.hold().is_err(), "it is lost with its connection");
-    let next = second.lease().unwrap();
-    assert!(next.is_some() && first.lease().unwrap().is_none());
+    let next = second.lease(LeaseKind::Retention).unwrap();
+    assert!(next.is_some() && first.lease(LeaseKind::Retention).unwrap().is_none());
     drop(next);
     // A session ends a moment after its connection.
     let begun = Instant::now();
-    while first.lease().unwrap().is_none() {
+    while first.lease(LeaseKind::Retention).unwrap().is_none() {
         assert!(begun.elapsed() < Duration::from_secs(10));
     }
 }

@@ -9,7 +9,7 @@
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 
-use super::super::quota::{Draw, GroupKey};
+use super::super::counts;
 use super::{claim, copy};
 use crate::error::{Failure, Fault};
 use crate::verdicts::{self, Candidate, Candidates};
@@ -26,34 +26,30 @@ pub(in crate::postgres) enum Way<'s> {
     },
 }
 
-/// Stores the candidates whose keys are free, and returns them. Their partitions must be there.
-///
-/// Where all of them are copied, `draw` counts them in the same statement.
+/// Stores the candidates whose keys are free, logs their counts, and returns them. Their partitions must exist. Every event
+/// that this store ever stores passes here, so that counts and events agree.
 ///
 /// # Errors
-/// [`Fault::KeyTaken`] where a key was copied that is taken, and [`Fault::QuotaMoved`] where it was the group's own: nothing of the group
-/// is stored then.
+/// [`Fault::KeyTaken`] if a key was copied that is taken: the transaction has failed.
 pub(in crate::postgres) fn append<'a>(
     connection: &mut PgConnection,
     candidates: &Candidates<'a>,
     way: Way<'_>,
-    draw: &mut Draw<'_>,
 ) -> Result<Vec<Candidate<'a>>, Failure> {
     let (suspects, others) = match way {
         Way::Claim => (candidates.rows().to_vec(), Vec::new()),
         Way::Copy { suspects } => candidates.split(suspects),
     };
     let mut fresh = others;
-    let (group, claimed) = if suspects.is_empty() {
-        // The group's own key goes before all others. Behind a claim it would not, and so what is stored is counted last then.
-        (draw.count_first(&fresh)?, Vec::new())
+    // The claim goes first: a suspect is nearly always a committed row, for which no lock is taken. So the locks are those of
+    // the copy, taken in the order of the keys, and two writers cannot deadlock.
+    let claimed = if suspects.is_empty() {
+        Vec::new()
     } else {
-        // The claim goes first: a suspect is nearly always a row that stands there for good, for which no lock is taken. So the
-        // locks are those of the copy, taken in the order of the keys, and two writers don't wait for each other in a circle.
-        (Vec::new(), claim::Claim::of(&suspects).get_results(connection)?)
+        claim::Claim::of(&suspects).get_results(connection)?
     };
     if !fresh.is_empty() {
-        copy::keys(connection, &group, &fresh).map_err(|error| taken(error, &group, draw))?;
+        copy::keys(connection, &fresh).map_err(taken)?;
     }
     fresh.extend(verdicts::fresh(suspects, claimed));
     if !fresh.is_empty() {
@@ -62,20 +58,14 @@ pub(in crate::postgres) fn append<'a>(
             (row.owner.tenant_id, row.owner.workspace_id, row.event.parts().occurred_at)
         });
         copy::events(connection, &fresh)?;
+        counts::log(connection, &fresh)?;
     }
     Ok(fresh)
 }
 
-fn taken(error: Error, group: &[GroupKey], draw: &mut Draw<'_>) -> Failure {
+fn taken(error: Error) -> Failure {
     match error {
         Error::DatabaseError(DatabaseErrorKind::UniqueViolation, information) => {
-            // The message names the key, in every language.
-            let is_group = |row: &GroupKey| {
-                information.details().is_some_and(|text| text.contains(&row.key.to_string()))
-            };
-            if group.iter().any(is_group) {
-                return draw.called();
-            }
             Failure::Sorted(Fault::KeyTaken, information.message().to_owned())
         }
         other => other.into(),

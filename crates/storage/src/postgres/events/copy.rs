@@ -7,7 +7,6 @@ use diesel::pg::{CopyFormat, CopyTarget};
 use diesel::prelude::*;
 use diesel::result::Error;
 
-use super::super::quota::{self, GroupKey};
 use super::super::schema::{EPOCH_MICROS, event_keys, events};
 use crate::verdicts::Candidate;
 use mercurio_domain::Timestamp;
@@ -18,41 +17,20 @@ const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: i16 = -1;
 /// In place of a field's length: no value.
 const NULL: i32 = -1;
-/// The number of the type `bigint` in every PostgreSQL.
-const BIGINT: i32 = 20;
-/// The bytes in front of an array's elements: how many dimensions, whether values are missing, the type, and a dimension's length and
-/// first index.
-const ARRAY_HEADER: usize = 20;
 /// How much is gathered before it is handed on: what the socket takes at once, and small enough to stay in a cache.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Copies the keys of `rows` into `event_keys`, in their order, behind that of their group, where it has one. One that is taken fails
-/// them all.
-pub(super) fn keys(
-    connection: &mut PgConnection,
-    group: &[GroupKey],
-    rows: &[Candidate<'_>],
-) -> QueryResult<usize> {
+/// Copies the keys of `rows` into `event_keys`, in their order. One that is taken fails them all.
+pub(super) fn keys(connection: &mut PgConnection, rows: &[Candidate<'_>]) -> QueryResult<usize> {
     use event_keys::*;
     let columns = (tenant_id, key, workspace_id, occurred_at, received_at);
-    if group.is_empty() {
-        return copy(connection, (table, columns), rows, |row, out| out.key(5, row));
-    }
-    let columns = (tenant_id, key, workspace_id, occurred_at, received_at, counted);
-    let first = |out: &mut Rows| {
-        for row in group {
-            out.row(6);
-            out.bigint(quota::NOBODY.0);
-            out.field(row.key.as_bytes());
-            out.bigint(0);
-            out.timestamptz(row.received_at);
-            out.timestamptz(row.received_at);
-            out.bigints(&row.counted);
-        }
-    };
-    copy_behind(connection, (table, columns), first, rows, |row, out| {
-        out.key(6, row);
-        out.null();
+    copy(connection, (table, columns), rows, |row, out| {
+        out.row(5);
+        out.bigint(row.owner.tenant_id.0);
+        out.field(row.event.key().0.as_bytes());
+        out.bigint(row.owner.workspace_id.0);
+        out.timestamptz(row.event.parts().occurred_at);
+        out.timestamptz(row.received_at);
     })
 }
 
@@ -86,18 +64,7 @@ pub(super) fn events(connection: &mut PgConnection, rows: &[Candidate<'_>]) -> Q
 
 fn copy<T: Table, C: CopyTarget<Table = T>>(
     connection: &mut PgConnection,
-    target: (T, C),
-    rows: &[Candidate<'_>],
-    write: impl Fn(&Candidate<'_>, &mut Rows),
-) -> QueryResult<usize> {
-    copy_behind(connection, target, |_| {}, rows, write)
-}
-
-/// Copies `rows` behind those that `first` writes.
-fn copy_behind<T: Table, C: CopyTarget<Table = T>>(
-    connection: &mut PgConnection,
     (table, columns): (T, C),
-    first: impl Fn(&mut Rows),
     rows: &[Candidate<'_>],
     write: impl Fn(&Candidate<'_>, &mut Rows),
 ) -> QueryResult<usize> {
@@ -105,7 +72,6 @@ fn copy_behind<T: Table, C: CopyTarget<Table = T>>(
         let failed = |error| Error::SerializationError(Box::new(error));
         let mut out = Rows { buffer: Vec::with_capacity(BUFFER_BYTES) };
         out.buffer.extend_from_slice(HEADER);
-        first(&mut out);
         for row in rows {
             write(row, &mut out);
             if out.buffer.len() >= BUFFER_BYTES / 2 {
@@ -133,16 +99,6 @@ impl Rows {
         self.buffer.extend_from_slice(&columns.to_be_bytes());
     }
 
-    /// Begins a row of `event_keys`.
-    fn key(&mut self, columns: i16, row: &Candidate<'_>) {
-        self.row(columns);
-        self.bigint(row.owner.tenant_id.0);
-        self.field(row.event.key().0.as_bytes());
-        self.bigint(row.owner.workspace_id.0);
-        self.timestamptz(row.event.parts().occurred_at);
-        self.timestamptz(row.received_at);
-    }
-
     fn field(&mut self, bytes: &[u8]) {
         // The limits of requests keep every field far below 2 GiB.
         self.buffer.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
@@ -162,17 +118,6 @@ impl Rows {
 
     fn bigint(&mut self, value: i64) {
         self.field(&value.to_be_bytes());
-    }
-
-    /// An array of one dimension that is counted from 1.
-    fn bigints(&mut self, values: &[i64]) {
-        let length = (ARRAY_HEADER + 12 * values.len()) as i32;
-        for word in [length, 1, 0, BIGINT, values.len() as i32, 1] {
-            self.buffer.extend_from_slice(&word.to_be_bytes());
-        }
-        for value in values {
-            self.bigint(*value);
-        }
     }
 
     fn timestamptz(&mut self, time: Timestamp) {

@@ -4,7 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::Text;
 use mercurio_domain::event::EventType;
-use mercurio_domain::store::{Position, Refused};
+use mercurio_domain::store::Position;
 use mercurio_domain::testing::at;
 use mercurio_domain::{TenantId, Timestamp, WorkspaceId};
 
@@ -127,7 +127,7 @@ fn a_group_is_written_by_two_statements_whose_number_does_not_grow() {
     let (_database, mut connection) = filled();
     let submission = mercurio_domain::testing::submission(owner(1), time(0), &["a", "b"]);
     let group = [submission];
-    let candidates = Candidates::of(&group, &Refused::default());
+    let candidates = Candidates::of(&group);
     let plan = plan(&mut connection, claim::Claim::of(candidates.rows()));
     assert!(
         plan.contains("Insert on event_keys") && plan.contains("Conflict Resolution: NOTHING"),

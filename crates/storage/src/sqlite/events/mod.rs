@@ -6,12 +6,14 @@ use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{EventPage, EventQuery};
 use mercurio_domain::{EventId, EventKey, Owner};
 
+use super::counts;
 use super::schema::{Key, events};
 use crate::error::Failure;
 use crate::rows::{EventRow, JsonStr, Micros};
 use crate::verdicts::{Candidate, Candidates};
 
-/// Stores the candidates whose keys are free, and returns them.
+/// Stores the candidates whose keys are free, counts them, and returns them. Every event that this store ever stores passes
+/// here, so that counts and events agree.
 pub(super) fn append<'a>(
     connection: &mut SqliteConnection,
     candidates: &Candidates<'a>,
@@ -28,6 +30,7 @@ pub(super) fn append<'a>(
             fresh.push(*row);
         }
     }
+    counts::add(connection, &fresh)?;
     Ok(fresh)
 }
 
