@@ -13,7 +13,7 @@ use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use libfuzzer_sys::fuzz_target;
 
 /// The decoders alone: the server that they belong to brings its databases with it, which are not what is looked for here.
-#[path = "../../bins/ingest/src/body/decode.rs"]
+#[path = "../../crates/api/src/body/decode.rs"]
 #[expect(dead_code, reason = "a coding's name is for the server's answers")]
 mod decode;
 

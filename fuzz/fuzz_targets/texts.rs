@@ -16,7 +16,7 @@ use mercurio_enrichment::{TrustedProxies, client_address};
 use trace_parent::TraceParent;
 
 /// The one file: its crate brings loggers and exporters with it, which are not what is looked for here.
-#[path = "../../crates/observability/src/trace_parent.rs"]
+#[path = "../../crates/observability/src/tracing/trace_parent.rs"]
 mod trace_parent;
 
 fuzz_target!(|input: &[u8]| {

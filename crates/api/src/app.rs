@@ -9,7 +9,7 @@ use actix_web::{App, Error};
 use slog::Logger;
 
 use crate::cors;
-use crate::edge::Edge;
+use crate::middleware::Edge;
 use crate::routes::{Surface, configure};
 use crate::state::AppState;
 

@@ -18,10 +18,10 @@ use slog::warn;
 use url::form_urlencoded;
 
 use crate::client_ip::client_ip;
-use crate::edge::RequestFacts;
-use crate::key_cache::KeyLookupError;
+use crate::middleware::RequestFacts;
 use crate::problem::{Problem, UnauthorizedReason};
 use crate::state::{AppState, OVERLOADED_RETRY_AFTER_SECONDS, store_problem};
+use mercurio_runtime::key_cache::KeyLookupError;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 

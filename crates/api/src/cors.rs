@@ -44,12 +44,12 @@ pub fn cors(origins: &[String]) -> Cors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::UuidV7Ids;
-    use crate::edge::Edge;
+    use crate::middleware::Edge;
     use actix_web::http::StatusCode;
     use actix_web::test::{TestRequest, call_service, init_service};
     use actix_web::{App, HttpResponse, web};
     use mercurio_observability::Metrics;
+    use mercurio_runtime::system::UuidV7Ids;
     use slog::{Discard, Logger, o};
     use std::sync::Arc;
 

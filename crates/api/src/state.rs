@@ -3,8 +3,6 @@
 //! Made once by start-up, or by a test over the memory store. Not here: how any of it was made.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use mercurio_config::Settings;
 use mercurio_domain::ids::IdGenerator;
@@ -17,14 +15,15 @@ use mercurio_pipeline::writer::QueueTime;
 use mercurio_pipeline::{SubmitError, WriterHandle};
 use slog::error;
 
-use crate::database_probe::DatabaseProbe;
-use crate::key_cache::KeyCache;
-use crate::key_uses::KeyUses;
 use crate::problem::Problem;
-use crate::quota_watch::QuotaWatch;
-use crate::rate_limit::RateLimits;
-use crate::rejection_log::RejectionLog;
-use crate::retention::RetentionCounts;
+use mercurio_rate_limit::RateLimits;
+use mercurio_runtime::database_probe::DatabaseProbe;
+use mercurio_runtime::key_cache::KeyCache;
+use mercurio_runtime::key_uses::KeyUses;
+use mercurio_runtime::lifecycle::Lifecycle;
+use mercurio_runtime::quota_watch::QuotaWatch;
+use mercurio_runtime::rejection_log::RejectionLog;
+use mercurio_runtime::retention::RetentionCounts;
 
 /// When a client that was refused for load should come again.
 pub(crate) const OVERLOADED_RETRY_AFTER_SECONDS: u64 = 1;
@@ -67,33 +66,7 @@ pub struct AppState {
     pub lifecycle: Lifecycle,
 }
 
-/// When the process started, and whether it was told to stop.
-#[derive(Debug)]
-pub struct Lifecycle {
-    /// When the process started.
-    pub started: Instant,
-    draining: AtomicBool,
-}
-
-impl Default for Lifecycle {
-    /// A process that starts now.
-    fn default() -> Self {
-        Self { started: Instant::now(), draining: AtomicBool::new(false) }
-    }
-}
-
 impl AppState {
-    /// From now on the process is not ready: it has been told to stop.
-    pub fn drain(&self) {
-        self.lifecycle.draining.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether the process has been told to stop.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.lifecycle.draining.load(Ordering::SeqCst)
-    }
-
     /// Stores the events of a request and waits for the commit, for as long as a request may. `queued` tells how much of that
     /// they waited for their transaction.
     ///

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use mercurio_domain::limits::{LimitName, Limits};
 use mercurio_enrichment::{ClientIpPolicy, TrustedProxies};
-use mercurio_observability::{LogFormat, LogLevel};
+use mercurio_observability::{LogFormat, LogLevel, OtlpEndpoint};
 use mercurio_pipeline::WriterOptions;
+use mercurio_rate_limit::RedisUrl;
 use mercurio_storage::DatabaseUrl;
 
 use crate::reader::{Reader, Secret};
-use crate::{ConfigError, Mistake, OtlpEndpoint, RedisUrl, Setting, check_origins};
+use crate::{ConfigError, Mistake, Setting, check_origins};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]

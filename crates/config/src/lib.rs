@@ -8,15 +8,11 @@
 
 mod config;
 mod origins;
-mod otlp_endpoint;
 mod reader;
-mod redis_url;
 mod setting;
 
 pub use config::{Config, Reading, Settings, database_url};
 pub use origins::{InvalidOrigin, check_origins};
-pub use otlp_endpoint::{OtlpEndpoint, OtlpEndpointError};
-pub use redis_url::RedisUrl;
 pub use setting::{ConfigError, Mistake, Setting, Source};
 
 /// The value of a variable of this process's environment. What is not UTF-8 is no setting's value, and is told as it can be.

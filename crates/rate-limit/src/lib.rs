@@ -7,6 +7,7 @@
 
 mod buckets;
 mod local;
+mod redis_url;
 mod shared;
 mod shares;
 
@@ -17,6 +18,7 @@ use mercurio_domain::TenantId;
 use mercurio_domain::limits::{Bucket, Limits};
 
 use local::LocalBuckets;
+pub use redis_url::RedisUrl;
 pub use shared::SharedBuckets;
 use shares::Shares;
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use mercurio_config::RedisUrl;
+use crate::RedisUrl;
 use mercurio_domain::TenantId;
 use mercurio_domain::limits::{Bucket, Limits};
 use mercurio_observability::{chain, keys};

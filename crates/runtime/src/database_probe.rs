@@ -89,7 +89,7 @@ fn tell(schema: &Result<SchemaState, String>) {
         Ok(SchemaState::Current) => {
             info!(log, "the schema of the database is this program's again")
         }
-        Ok(compatible @ SchemaState::Compatible(_)) => tell_compatible(&log, compatible),
+        Ok(compatible @ SchemaState::Compatible(_)) => log_compatible_schema(&log, compatible),
         Ok(other) => {
             let migrations = slog::Serde(other.migrations().to_vec());
             error!(log, "the schema of the database is not this program's"; keys::MIGRATIONS => migrations);
@@ -101,7 +101,7 @@ fn tell(schema: &Result<SchemaState, String>) {
 }
 
 /// Logs that a newer release has been at the database, and that this one goes on.
-pub(crate) fn tell_compatible(log: &slog::Logger, schema: &SchemaState) {
+pub fn log_compatible_schema(log: &slog::Logger, schema: &SchemaState) {
     let migrations = slog::Serde(schema.migrations().to_vec());
     warn!(log, "the database was migrated by a newer release, and this one can go on with it"; keys::MIGRATIONS => migrations);
 }

@@ -1,6 +1,6 @@
 //! API keys that were seen lately, so that a request does not wait for the database to be authenticated.
 //!
-//! What changes is forgotten when the catalogue tells of it ([`crate::catalog_watch`]). Where nobody told us, a revocation is
+//! What changes is forgotten when the catalogue tells of it ([`crate::catalog_follower`]). Where nobody told us, a revocation is
 //! bounded by the short time for which a key is kept. A key in use is read again in
 //! the background when half of that time is over, so that its requests never wait. Keys that don't exist are remembered
 //! apart, in a cache of bounded size, so that guessing neither asks the database each time, nor fills the memory, nor drives

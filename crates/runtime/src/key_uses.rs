@@ -1,7 +1,7 @@
 //! When API keys were used last: gathered here, written now and then, at most once a minute for each key.
 //!
 //! A request pays a look at a time that it has at hand; once a minute and key it takes a lock. What is lost with the process
-//! is a minute. Not here: who writes ([`crate::catalog_watch`]).
+//! is a minute. Not here: who writes ([`crate::catalog_follower`]).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -4,7 +4,7 @@ use mercurio_domain::limits::{LimitName, Month};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 use mercurio_domain::{Clock, TenantId};
-use mercurio_ingest::clock::SystemClock;
+use mercurio_runtime::system::SystemClock;
 
 use crate::client::{Client, stored_ids};
 use crate::server::{House, Server, command};

@@ -8,7 +8,7 @@ mod headers;
 #[cfg(test)]
 mod tests;
 
-use crate::edge::RequestFacts;
+use crate::middleware::RequestFacts;
 use crate::problem::Problem;
 use actix_web::HttpRequest;
 use actix_web::error::PayloadError;

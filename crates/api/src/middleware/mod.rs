@@ -5,7 +5,6 @@
 //! routes; what is refused before there is a request (`transport`).
 
 use crate::problem::{PROBLEM_JSON, Problem};
-use crate::rate_limit::RateLimitState;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
@@ -16,10 +15,11 @@ use actix_web::http::header::{
 };
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use mercurio_domain::ids::{ApiKeyId, IdGenerator, Owner};
-use mercurio_observability::request_line::EventCounts;
+use mercurio_observability::logging::request_line::EventCounts;
 use mercurio_observability::{
     Metrics, RequestContext, RequestLine, RequestSpan, Stage, Stages, TraceParent, Traces, context,
 };
+use mercurio_rate_limit::RateLimitState;
 use slog::{Logger, error};
 use std::cell::RefCell;
 use std::future::{Future, Ready, poll_fn, ready};

@@ -1,7 +1,6 @@
 //! The edge around a small app, without a socket.
 
 use super::*;
-use crate::clock::UuidV7Ids;
 use actix_web::body::to_bytes;
 use actix_web::http::StatusCode;
 use actix_web::test::{TestRequest, init_service};
@@ -9,6 +8,7 @@ use actix_web::{App, error, web};
 use mercurio_domain::ids::{TenantId, WorkspaceId};
 use mercurio_observability::metrics::Reading;
 use mercurio_observability::{LogFormat, LogLevel, LogOutput, LogSettings, logger};
+use mercurio_runtime::system::UuidV7Ids;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::sync::Mutex;

@@ -9,7 +9,7 @@ use mercurio_observability::process;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::edge::KeepBody;
+use crate::middleware::KeepBody;
 use crate::openapi::examples;
 use crate::problem::Problem;
 use crate::state::{AppState, OVERLOADED_RETRY_AFTER_SECONDS, UNAVAILABLE_RETRY_AFTER_SECONDS};
@@ -33,7 +33,7 @@ pub async fn ready(state: Data<AppState>) -> Result<HttpResponse, Problem> {
 
 /// Whether the process can store events.
 pub(super) async fn readiness(state: &AppState) -> Result<(), Problem> {
-    if state.is_draining() {
+    if state.lifecycle.is_draining() {
         return Err(Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS });
     }
     if !state.writer.is_available() || !state.database.ping().await.available {
@@ -62,7 +62,7 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
         fallbacks: shared.fallbacks(),
     });
     let alone = state.rate_limits.shared().is_some_and(|shared| !shared.is_available());
-    let (code, status) = if !ping.available || !writer_available || state.is_draining() {
+    let (code, status) = if !ping.available || !writer_available || state.lifecycle.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, Status::Unavailable)
     } else if busy || alone {
         (StatusCode::OK, Status::Degraded)

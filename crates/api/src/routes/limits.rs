@@ -8,10 +8,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{Caller, KeyPlaces, authenticate};
-use crate::edge::RequestFacts;
+use crate::middleware::RequestFacts;
 use crate::problem::Problem;
-use crate::rate_limit::Level;
 use crate::state::{AppState, seconds_until};
+use mercurio_rate_limit::Level;
 
 /// What the key's tenant may send, and how much of it is left.
 ///

@@ -9,7 +9,6 @@ pub mod connection;
 #[cfg(test)]
 mod tests;
 
-use crate::clock::UuidV7Ids;
 use actix_http::{HttpService, Protocol, Request, Response};
 use actix_service::{
     IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
@@ -20,6 +19,7 @@ use actix_web::rt::net::TcpStream;
 use connection::{Connection, Shared};
 use mercurio_domain::ids::IdGenerator;
 use mercurio_observability::Metrics;
+use mercurio_runtime::system::UuidV7Ids;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::body::{BodyLimits, read};
-use crate::edge::Edge;
+use crate::middleware::Edge;
 use crate::problem::Problem;
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use mercurio_observability::metrics::Reading;

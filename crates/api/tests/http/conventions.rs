@@ -70,7 +70,7 @@ async fn health_tells_how_the_server_is() {
         health.json["summary"]["events"],
         serde_json::json!({"accepted": 1, "duplicate": 0, "rejected": 1})
     );
-    house.state.drain();
+    house.state.lifecycle.drain();
     let health = house.call(Ask::new(Method::GET, "/health")).await;
     assert_eq!((health.status, health.json["status"].as_str()), (503, Some("unavailable")));
     house.call(Ask::new(Method::GET, "/health/ready")).await.is_problem(503, "overloaded");

@@ -2,8 +2,8 @@
 
 use actix_web::http::Method;
 use actix_web::test::init_service;
-use mercurio_ingest::app::app;
-use mercurio_ingest::routes::Surface;
+use mercurio_api::app::app;
+use mercurio_api::routes::Surface;
 use serde_json::Value;
 
 use crate::support::{Ask, House};

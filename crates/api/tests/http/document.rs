@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use actix_web::http::Method;
+use mercurio_api::problem::Problem;
 use mercurio_domain::limits::Limits;
 use mercurio_domain::store::Catalog;
-use mercurio_ingest::problem::Problem;
 use mercurio_pipeline::WriterOptions;
 use serde_json::Value;
 
@@ -180,7 +180,7 @@ async fn answer_of(code: &str, request: Option<&str>) -> Value {
             let first = house.batch(r#"{"event_name":"n","user_id":"u"}"#).await;
             assert_eq!(first.status, 200, "{first:?}");
         }
-        "overloaded" => house.state.drain(),
+        "overloaded" => house.state.lifecycle.drain(),
         "storage_unavailable" => house.store.set_unavailable(true),
         _ => {}
     }
@@ -229,7 +229,7 @@ fn each_path_that_is_served_has_an_example() {
             Some((method.to_lowercase(), pattern.replace("page.js", "{file}")))
         })
         .collect();
-    let document = serde_json::to_value(mercurio_ingest::openapi::document()).unwrap();
+    let document = serde_json::to_value(mercurio_api::openapi::document()).unwrap();
     for (path, item) in document["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys().filter(|method| *method != "head") {
             assert!(shown.contains(&(method.clone(), path.clone())), "{method} {path}");

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
 use actix_web::test::init_service;
-use mercurio_ingest::app::app;
-use mercurio_ingest::routes::Surface;
+use mercurio_api::app::app;
+use mercurio_api::routes::Surface;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 

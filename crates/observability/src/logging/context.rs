@@ -4,8 +4,8 @@
 //! lines carry `request_id` and `trace_id`. A spawned task or a thread is outside: hand it a logger, or wrap it in
 //! [`with_logger`]. Not here: making ids, reading headers.
 
-use crate::keys;
-use crate::trace_parent::TraceParent;
+use crate::logging::keys;
+use crate::tracing::trace_parent::TraceParent;
 use slog::{Discard, Logger, o};
 use std::cell::RefCell;
 use std::future::Future;

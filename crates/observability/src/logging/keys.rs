@@ -1,6 +1,6 @@
 //! The keys of a log line: one name for one thing, written once.
 //!
-//! Used as `info!(log, "listening"; keys::ADDR => addr)`. The rules, which [`crate::logger`] enforces:
+//! Used as `info!(log, "listening"; keys::ADDR => addr)`. The rules, which [`crate::logging::logger`] enforces:
 //! - `ts`, `level` and `msg` belong to the line itself; a value given under one of these names is left out.
 //! - No key stands twice in a line (slog-json alone would print it twice). The innermost value wins: the record's own
 //!   before its logger's, a child logger's before its parent's.
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_document_explains_every_key() {
-        let document = include_str!("../../../docs/LOGGING.md");
+        let document = include_str!("../../../../docs/LOGGING.md");
         for key in ALL {
             assert!(
                 document.contains(&format!("| `{key}` |")),

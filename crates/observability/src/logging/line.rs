@@ -1,10 +1,10 @@
 //! A record becomes a line: in the thread that logs it, in a buffer that the thread keeps.
 //!
-//! Not here: where lines go ([`crate::queue`]); which values a line has ([`crate::unique`]).
+//! Not here: where lines go ([`crate::logging::queue`]); which values a line has ([`crate::logging::unique`]).
 
-use crate::keys;
-use crate::level::{LogFormat, LogLevel};
-use crate::unique::Unique;
+use crate::logging::keys;
+use crate::logging::level::{LogFormat, LogLevel};
+use crate::logging::unique::Unique;
 use chrono::Utc;
 use slog::{
     BorrowedKV, Drain, KV, Key, Level, OwnedKVList, Record, RecordStatic, Serializer, b, o,

@@ -3,7 +3,7 @@
 //! Installed once by a binary's start-up. A line carries `target`, and the ids of the request it was logged in. Not
 //! here: which libraries there are.
 
-use crate::{context, keys};
+use crate::logging::{context, keys};
 use log::{Log, Metadata, Record};
 use slog::{Logger, b};
 

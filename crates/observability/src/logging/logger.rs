@@ -12,13 +12,13 @@
 //!
 //! Logging never blocks: where the queue is full, the line is dropped and counted, and the count is logged as
 //! `dropped_lines` (at most once a second, and at the end). A line's `ts` is the time of logging, however late it is
-//! written. The lines' keys follow the rules of [`crate::keys`].
+//! written. The lines' keys follow the rules of [`crate::logging::keys`].
 //!
-//! Not here: a request's key-values ([`crate::context`]), other crates' lines ([`crate::log_bridge`]), settings.
+//! Not here: a request's key-values ([`crate::logging::context`]), other crates' lines ([`crate::logging::log_bridge`]), settings.
 
-use crate::level::{LevelSwitch, LogFormat, LogLevel};
-use crate::line::{self, Form};
-use crate::queue::{Queue, WRITER_THREAD, Writer};
+use crate::logging::level::{LevelSwitch, LogFormat, LogLevel};
+use crate::logging::line::{self, Form};
+use crate::logging::queue::{Queue, WRITER_THREAD, Writer};
 use slog::{Drain, FlushError, Logger, Never, OwnedKVList, Record, o};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! Installed once by a binary's start-up, after the logger. Release builds abort on a panic: without this, the lines
 //! still queued would be lost with it. Not here: the decision to go on or to end.
 
-use crate::keys;
+use crate::logging::keys;
 use slog::{Logger, crit};
 use std::panic;
 use std::thread;

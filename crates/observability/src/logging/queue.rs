@@ -2,9 +2,9 @@
 //!
 //! A thread that logs only appends to a buffer. It wakes the writer only where that one sleeps, and the writer rests a
 //! moment after each write: so under load a write carries many lines, and while all is quiet a line is out at once.
-//! Not here: what a line looks like ([`crate::line`]).
+//! Not here: what a line looks like ([`crate::logging::line`]).
 
-use crate::line::{self, Form};
+use crate::logging::line::{self, Form};
 use std::io::{self, Write};
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};

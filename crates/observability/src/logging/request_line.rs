@@ -1,9 +1,9 @@
 //! The closing line of a request: one for each, with the same keys every time.
 //!
 //! Filled by whoever serves the request, written once the response is known. `request_id` and `trace_id` come from the
-//! logger (see [`crate::context`]). Not here: paths, query strings, addresses, payloads, keys: they are never logged.
+//! logger (see [`crate::logging::context`]). Not here: paths, query strings, addresses, payloads, keys: they are never logged.
 
-use crate::keys;
+use crate::logging::keys;
 use crate::stages::{Stage, Stages};
 use slog::{Level, Logger};
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! The key-values of a line without repetition: the rules of [`crate::keys`], enforced.
+//! The key-values of a line without repetition: the rules of [`crate::logging::keys`], enforced.
 //!
 //! Stands between a record and its formatter. Not here: how a value is printed.
 
-use crate::keys;
+use crate::logging::keys;
 use slog::{KV, Key, OwnedKVList, Record, SerdeValue, Serializer};
 use std::fmt;
 

@@ -24,11 +24,11 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{self as sdk, Sampler, SdkTracer, SdkTracerProvider, SpanData};
 use slog::{Logger, warn};
 
-use crate::error_chain::chain;
-use crate::keys;
-use crate::request_line::EventCounts;
+use crate::logging::error_chain::chain;
+use crate::logging::keys;
+use crate::logging::request_line::EventCounts;
 use crate::stages::{Stage, Stages};
-use crate::trace_parent::TraceParent;
+use crate::tracing::trace_parent::TraceParent;
 
 /// The path of traces below the endpoint of a collector.
 /// (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>)

@@ -9,8 +9,17 @@ pub(crate) struct Member {
     pub(crate) never: &'static [&'static str],
 }
 
-const LIBRARIES: &[&str] =
-    &["domain", "enrichment", "storage", "pipeline", "observability", "config"];
+const LIBRARIES: &[&str] = &[
+    "domain",
+    "enrichment",
+    "storage",
+    "pipeline",
+    "observability",
+    "rate_limit",
+    "config",
+    "runtime",
+    "api",
+];
 
 pub(crate) const MEMBERS: &[Member] = &[
     Member { folder: "crates/domain", ours: &[], never: &["tokio*", "actix*", "diesel*", "slog*"] },
@@ -28,12 +37,36 @@ pub(crate) const MEMBERS: &[Member] = &[
     Member { folder: "crates/observability", ours: &[], never: &["actix*", "diesel*"] },
     Member {
         folder: "crates/config",
-        ours: &["domain", "enrichment", "storage", "pipeline", "observability"],
+        ours: &["domain", "enrichment", "storage", "pipeline", "observability", "rate_limit"],
         never: &["actix*", "diesel*", "slog*"],
+    },
+    Member {
+        folder: "crates/rate-limit",
+        ours: &["domain", "observability"],
+        never: &["actix*", "diesel*"],
+    },
+    Member {
+        folder: "crates/runtime",
+        ours: &["domain", "observability"],
+        never: &["actix*", "diesel*"],
+    },
+    Member {
+        folder: "crates/api",
+        ours: &[
+            "domain",
+            "enrichment",
+            "pipeline",
+            "observability",
+            "rate_limit",
+            "config",
+            "runtime",
+        ],
+        never: &["diesel*"],
     },
     Member { folder: "bins/ingest", ours: LIBRARIES, never: &[] },
     Member { folder: "bins/admin", ours: LIBRARIES, never: &[] },
-    Member { folder: "bins/bench", ours: LIBRARIES, never: &["actix*"] },
+    Member { folder: "tools/bench", ours: LIBRARIES, never: &["actix*"] },
+    Member { folder: "tools/xtask", ours: &[], never: &["actix*", "diesel*", "tokio*"] },
 ];
 
 impl Member {
@@ -45,7 +78,7 @@ impl Member {
     pub(crate) fn objection(&self, used: &str) -> Option<String> {
         let used = used.replace('-', "_");
         if let Some(ours) = used.strip_prefix("mercurio_") {
-            let allowed = ours == self.own_name() || self.ours.contains(&ours);
+            let allowed = ours == self.own_name().replace('-', "_") || self.ours.contains(&ours);
             return (!allowed).then(|| {
                 format!("uses {used}; of our crates it may use only {}", list(self.ours))
             });

@@ -60,7 +60,7 @@ fn expect_none(faults: Vec<(String, Vec<String>)>) {
 #[test]
 fn the_table_of_the_house_has_every_member_of_the_workspace() {
     let mut folders = BTreeSet::new();
-    for parent in ["crates", "bins"] {
+    for parent in ["crates", "bins", "tools"] {
         for entry in fs::read_dir(root().join(parent)).expect("a folder of members") {
             let path = entry.expect("an entry").path();
             if path.join("Cargo.toml").exists() {
@@ -145,6 +145,7 @@ fn no_file_mentions_a_path_of_one_machine() {
         "examples",
         "migrations",
         "scripts",
+        "tools",
     ];
     for folder in folders {
         files.extend(
