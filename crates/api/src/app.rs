@@ -9,7 +9,7 @@ use actix_web::{App, Error};
 use slog::Logger;
 
 use crate::cors;
-use crate::middleware::Edge;
+use crate::middleware::RequestMiddleware;
 use crate::routes::{Surface, configure};
 use crate::state::AppState;
 
@@ -27,9 +27,10 @@ pub fn app(
         InitError = (),
     >,
 > {
-    let edge = Edge::new(log, Arc::clone(&state.metrics), Arc::clone(&state.ids))
-        .with_traces(state.traces.clone())
-        .with_slow(state.settings.slow_request);
+    let middleware =
+        RequestMiddleware::new(log, Arc::clone(&state.metrics), Arc::clone(&state.ids))
+            .with_traces(state.traces.clone())
+            .with_slow(state.settings.slow_request);
     let cors = cors::cors(&state.settings.cors_origins);
-    App::new().app_data(state).configure(configure(surface)).wrap(cors).wrap(edge)
+    App::new().app_data(state).configure(configure(surface)).wrap(cors).wrap(middleware)
 }

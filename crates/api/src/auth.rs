@@ -36,7 +36,7 @@ pub enum KeyPlaces {
 
 /// Who is calling, and what they may send.
 #[derive(Debug, Clone, Copy)]
-pub struct Caller {
+pub struct Principal {
     /// Whose the key is.
     pub owner: Owner,
     /// The server's limits, with those of the tenant in their place.
@@ -52,7 +52,7 @@ pub async fn authenticate(
     request: &HttpRequest,
     scope: Option<Scope>,
     places: KeyPlaces,
-) -> Result<Caller, Problem> {
+) -> Result<Principal, Problem> {
     let presented = presented_key(request, places).map_err(|reason| {
         // One without any key is no attempt.
         if reason == UnauthorizedReason::Malformed {
@@ -96,7 +96,7 @@ pub async fn authenticate(
         return Err(Problem::InsufficientScope { required: scope.as_str() });
     }
     state.key_uses.note(key, now);
-    Ok(Caller { owner: key.owner, limits: key.tenant_limits.over(state.settings.limits) })
+    Ok(Principal { owner: key.owner, limits: key.tenant_limits.over(state.settings.limits) })
 }
 
 /// The key that is presented, or why it opens nothing, in a word for operators. One whose secret is wrong is no key at all.

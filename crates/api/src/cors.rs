@@ -1,6 +1,6 @@
 //! Cross-origin requests: which pages' scripts may send events and read answers.
 //!
-//! Goes around the routes and inside the edge, which turns a refused preflight into a problem. Cookies and other
+//! Goes around the routes and inside the middleware, which turns a refused preflight into a problem. Cookies and other
 //! credentials of the browser are never asked for: a key is sent by the page itself. Not here: authentication.
 
 use actix_cors::Cors;
@@ -44,7 +44,7 @@ pub fn cors(origins: &[String]) -> Cors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::middleware::Edge;
+    use crate::middleware::RequestMiddleware;
     use actix_web::http::StatusCode;
     use actix_web::test::{TestRequest, call_service, init_service};
     use actix_web::{App, HttpResponse, web};
@@ -56,9 +56,14 @@ mod tests {
     /// Sends a request to an app for `origins`; the status and the headers of the answer, one a line.
     async fn ask(origins: &[&str], request: TestRequest) -> (StatusCode, String) {
         let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
-        let edge = Edge::new(Logger::root(Discard, o!()), Metrics::new(), Arc::new(UuidV7Ids));
+        let middleware = RequestMiddleware::new(
+            Logger::root(Discard, o!()),
+            Metrics::new(),
+            Arc::new(UuidV7Ids),
+        );
         let post = web::resource("/v1/events/track").route(web::post().to(HttpResponse::Ok));
-        let app = init_service(App::new().service(post).wrap(cors(&origins)).wrap(edge)).await;
+        let app =
+            init_service(App::new().service(post).wrap(cors(&origins)).wrap(middleware)).await;
         let response = call_service(&app, request.to_request()).await;
         let headers = response
             .headers()

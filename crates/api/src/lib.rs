@@ -13,4 +13,6 @@ pub mod openapi;
 pub mod problem;
 pub mod routes;
 pub mod state;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;

@@ -12,7 +12,7 @@ use mercurio_domain::{Clock, Timestamp};
 use mercurio_enrichment::Enricher;
 use mercurio_observability::{Metrics, Traces, chain, context, keys};
 use mercurio_pipeline::writer::QueueTime;
-use mercurio_pipeline::{SubmitError, WriterHandle};
+use mercurio_pipeline::{GroupWriterHandle, SubmitError};
 use slog::error;
 
 use crate::problem::Problem;
@@ -35,7 +35,7 @@ pub struct AppState {
     /// The database.
     pub store: Arc<dyn Store>,
     /// The way to the writer.
-    pub writer: WriterHandle,
+    pub writer: GroupWriterHandle,
     /// The API keys that were seen lately.
     pub keys: KeyCache,
     /// When they were used.

@@ -12,7 +12,7 @@ use mercurio_rate_limit::RedisUrl;
 use mercurio_storage::DatabaseUrl;
 
 use crate::reader::{Reader, Secret};
-use crate::{ConfigError, Mistake, Setting, check_origins};
+use crate::{ConfigError, InvalidSetting, Setting, check_origins};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ pub struct Reading {
     /// The settings, with the default in place of each that can't be used.
     pub config: Config,
     /// What is wrong; none: the settings are good to run with.
-    pub mistakes: Vec<Mistake>,
+    pub invalid: Vec<InvalidSetting>,
 }
 
 /// What begins the names of settings of this project.
@@ -129,7 +129,7 @@ const REDIS_URL: Secret = Secret {
 pub fn database_url(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseUrl, ConfigError> {
     let mut reader = Reader::new(&lookup);
     let url = read_database_url(&mut reader);
-    if reader.mistakes.is_empty() { Ok(url) } else { Err(ConfigError(reader.mistakes)) }
+    if reader.invalid.is_empty() { Ok(url) } else { Err(ConfigError(reader.invalid)) }
 }
 
 fn read_database_url(reader: &mut Reader<'_>) -> DatabaseUrl {
@@ -146,17 +146,17 @@ impl Reading {
     ) -> Self {
         let mut reader = Reader::new(&lookup);
         let mut config = Config::read_all(&mut reader);
-        let Reader { known, settings, mut mistakes, .. } = reader;
+        let Reader { known, settings, mut invalid, .. } = reader;
         config.in_force = settings;
         let of_others = |name: &str| OF_OTHERS.iter().any(|other| name.starts_with(other));
         let is_unknown = |name: &String| {
             name.starts_with(PREFIX) && !of_others(name) && !known.contains(&name.as_str())
         };
-        mistakes.extend(names.into_iter().filter(is_unknown).map(|name| Mistake {
+        invalid.extend(names.into_iter().filter(is_unknown).map(|name| InvalidSetting {
             name,
             message: "there is no such setting; .env.example has them all".to_owned(),
         }));
-        Self { config, mistakes }
+        Self { config, invalid }
     }
 }
 
@@ -169,8 +169,8 @@ impl Config {
         lookup: impl Fn(&str) -> Option<String>,
         names: impl IntoIterator<Item = String>,
     ) -> Result<Self, ConfigError> {
-        let Reading { config, mistakes } = Reading::of(lookup, names);
-        if mistakes.is_empty() { Ok(config) } else { Err(ConfigError(mistakes)) }
+        let Reading { config, invalid } = Reading::of(lookup, names);
+        if invalid.is_empty() { Ok(config) } else { Err(ConfigError(invalid)) }
     }
 
     fn read_all(reader: &mut Reader<'_>) -> Self {
@@ -201,7 +201,7 @@ impl Config {
                 (1, 10_000),
             )),
             writer: writer_options(reader, &database_url),
-            workers: match reader.number("MERCURIO_WORKERS", "threads", 0, (0, 1024)) {
+            workers: match reader.number("MERCURIO_HTTP_THREADS", "threads", 0, (0, 1024)) {
                 0 => None,
                 workers => Some(workers),
             },
@@ -236,10 +236,10 @@ impl Config {
 }
 
 fn writer_options(reader: &mut Reader<'_>, database_url: &DatabaseUrl) -> WriterOptions {
-    let lanes = if database_url.to_string().starts_with("sqlite") { 1 } else { 2 };
+    let threads = if database_url.to_string().starts_with("sqlite") { 1 } else { 2 };
     let defaults = WriterOptions::default();
     WriterOptions {
-        lanes: reader.number("MERCURIO_WRITER_LANES", "threads", lanes, (1, 4)),
+        threads: reader.number("MERCURIO_WRITER_THREADS", "threads", threads, (1, 4)),
         queue_events: reader.number(
             "MERCURIO_QUEUE_EVENTS",
             "events",

@@ -53,7 +53,7 @@ impl RejectionLog {
 
     /// Logs the first fault of a rejection, unless the tenant had its share of lines.
     pub fn tell(&self, log: &Logger, tenant_id: TenantId, rejection: &Rejection) {
-        let Some(fault) = rejection.faults.first() else { return };
+        let Some(fault) = rejection.errors.first() else { return };
         if let Some(not_logged) = self.admit(tenant_id, Instant::now()) {
             info!(log, "an event was rejected";
                 keys::CODE => fault.code.as_str(),

@@ -18,7 +18,7 @@ use mercurio_config::{Config, ConfigError, Setting};
 use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{Backend, LockWait, SchemaState, Store, StoreError};
-use mercurio_domain::verdict::FaultCode;
+use mercurio_domain::verdict::FieldErrorCode;
 use mercurio_enrichment::{Enricher, EnricherOptions, GeoDatabase};
 use mercurio_observability::logger::LogGuard;
 use mercurio_observability::metrics::MetricSettings;
@@ -26,7 +26,7 @@ use mercurio_observability::{
     LogFormat, LogOutput, LogSettings, Metrics, TraceError, TraceSettings, Traces, chain, context,
     keys, log_bridge, logger, panic_hook,
 };
-use mercurio_pipeline::Writer;
+use mercurio_pipeline::GroupWriter;
 use mercurio_storage::StoreOptions;
 use slog::{Logger, info, warn};
 
@@ -144,16 +144,15 @@ async fn serve(
     let first_key = first_run::provision_if_empty(store.as_ref(), SystemClock.now())?;
     let metrics = Metrics::with(&MetricSettings {
         max_tenants: config.metrics_tenants,
-        rejection_codes: FaultCode::ALL.iter().map(|code| code.as_str()).collect(),
+        rejection_codes: FieldErrorCode::ALL.iter().map(|code| code.as_str()).collect(),
     });
     metrics.watch_log(guard.dropped_lines());
     let observer = Arc::new(LogObserver::new(log.clone(), Arc::clone(&metrics)));
-    let writer = Writer::start(Arc::clone(&store) as Arc<_>, &config.writer, observer).map_err(
-        |source| StartError::Io {
+    let writer = GroupWriter::start(Arc::clone(&store) as Arc<_>, &config.writer, observer)
+        .map_err(|source| StartError::Io {
             what: "the writer's threads can't be started".to_owned(),
             source,
-        },
-    )?;
+        })?;
     let enricher =
         Enricher::new(EnricherOptions { client_ip: config.client_ip, geo: open_geo(&config)? });
     let keys = KeyCache::new(Arc::clone(&store), config.key_cache);
@@ -323,7 +322,7 @@ async fn shut_down(
     state: &Data<AppState>,
     log: &Logger,
     servers: Servers,
-    writer: &Writer,
+    writer: &GroupWriter,
     (stop, gently): (&mut Stop, bool),
 ) -> Result<(), StartError> {
     state.lifecycle.drain();

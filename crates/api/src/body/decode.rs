@@ -1,6 +1,6 @@
 //! Decompression up to a limit: bytes in, at most `limit` bytes out, whatever the data says of itself.
 //!
-//! Each coding is read to its very end: data that stops short, and bytes that follow, make it [`Fault::Broken`].
+//! Each coding is read to its very end: data that stops short, and bytes that follow, make it [`DecodeError::Broken`].
 //! Blocks for the time of decoding. Not here: which coding a request has, reading it from the network.
 
 use brotli::enc::StandardAlloc;
@@ -23,7 +23,7 @@ pub(super) enum Coding {
 
 /// Why data could not be decoded.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum DecodeError {
     /// There is more than the limit in it.
     TooLarge,
     /// It is not of this coding, stops short, or goes on behind its end.
@@ -43,13 +43,13 @@ impl Coding {
 
     /// Decodes all of `data`. Takes memory for the result, twice `limit` at most, and for the coding's window: 32 KiB,
     /// with brotli 16 MiB, with zstd 8 MiB at most.
-    pub(super) fn decode(self, data: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
+    pub(super) fn decode(self, data: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
         // A first guess at what JSON shrinks to.
         let out = Vec::with_capacity(data.len().saturating_mul(4).min(limit.saturating_add(1)));
         match self {
             // Reads member after member, and takes no other bytes behind the last.
             Self::Gzip => read_all(MultiGzDecoder::new(data), out, limit),
-            Self::Zstd => read_all(zstd_reader(data).map_err(|_| Fault::Broken)?, out, limit),
+            Self::Zstd => read_all(zstd_reader(data).map_err(|_| DecodeError::Broken)?, out, limit),
             Self::Deflate => inflate(data, out, limit),
             Self::Brotli => unbrotli(data, out, limit),
         }
@@ -62,19 +62,19 @@ fn zstd_reader(data: &[u8]) -> io::Result<impl Read> {
     Ok(reader)
 }
 
-fn read_all(reader: impl Read, mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Fault> {
+fn read_all(reader: impl Read, mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, DecodeError> {
     let most = (limit as u64).saturating_add(1);
-    reader.take(most).read_to_end(&mut out).map_err(|_| Fault::Broken)?;
+    reader.take(most).read_to_end(&mut out).map_err(|_| DecodeError::Broken)?;
     within(out, limit)
 }
 
-fn within(out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Fault> {
-    if out.len() > limit { Err(Fault::TooLarge) } else { Ok(out) }
+fn within(out: Vec<u8>, limit: usize) -> Result<Vec<u8>, DecodeError> {
+    if out.len() > limit { Err(DecodeError::TooLarge) } else { Ok(out) }
 }
 
 /// Zlib's format, which is what `deflate` means; and without its frame, as some clients send it
 /// (<https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1.2>).
-fn inflate(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Fault> {
+fn inflate(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, DecodeError> {
     let mut inflater = Decompress::new(has_zlib_header(data));
     loop {
         make_room(&mut out, limit)?;
@@ -82,16 +82,16 @@ fn inflate(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Fault
         let before = out.len();
         match inflater
             .decompress_vec(rest, &mut out, FlushDecompress::None)
-            .map_err(|_| Fault::Broken)?
+            .map_err(|_| DecodeError::Broken)?
         {
             Status::StreamEnd if inflater.total_in() as usize == data.len() => {
                 return within(out, limit);
             }
-            Status::StreamEnd => return Err(Fault::Broken),
+            Status::StreamEnd => return Err(DecodeError::Broken),
             Status::Ok | Status::BufError
                 if out.len() == before && inflater.total_in() as usize == data.len() =>
             {
-                return Err(Fault::Broken);
+                return Err(DecodeError::Broken);
             }
             Status::Ok | Status::BufError => {}
         }
@@ -108,7 +108,7 @@ fn has_zlib_header(data: &[u8]) -> bool {
     }
 }
 
-fn unbrotli(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Fault> {
+fn unbrotli(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, DecodeError> {
     // Strict: without the windows of up to 1 GiB that the format of HTTP does not have.
     let alloc = StandardAlloc::default;
     let mut state = BrotliState::new_strict(alloc(), alloc(), alloc());
@@ -132,15 +132,15 @@ fn unbrotli(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Faul
         match result {
             BrotliResult::ResultSuccess if unread == 0 => return within(out, limit),
             BrotliResult::NeedsMoreOutput => {}
-            _ => return Err(Fault::Broken),
+            _ => return Err(DecodeError::Broken),
         }
     }
 }
 
 /// Makes room for more, and none for more than one byte above the limit.
-fn make_room(out: &mut Vec<u8>, limit: usize) -> Result<(), Fault> {
+fn make_room(out: &mut Vec<u8>, limit: usize) -> Result<(), DecodeError> {
     if out.len() > limit {
-        return Err(Fault::TooLarge);
+        return Err(DecodeError::TooLarge);
     }
     if out.len() == out.capacity() {
         let most = limit.saturating_add(1) - out.len();

@@ -14,7 +14,7 @@ use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{Bytes, BytesMut, Payload};
-use decode::{Coding, Fault};
+use decode::{Coding, DecodeError};
 use futures_core::Stream;
 pub(crate) use headers::{CODINGS, MEDIA_TYPES};
 use mercurio_observability::Metrics;
@@ -100,8 +100,8 @@ where
     let bytes = match coding {
         Some(coding) if !sent.is_empty() => match coding.decode(&sent, limits.max_bytes) {
             Ok(body) => body.into(),
-            Err(Fault::TooLarge) => return Err(too_large(None)),
-            Err(Fault::Broken) => return Err(broken(coding)),
+            Err(DecodeError::TooLarge) => return Err(too_large(None)),
+            Err(DecodeError::Broken) => return Err(broken(coding)),
         },
         _ => sent,
     };

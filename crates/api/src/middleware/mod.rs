@@ -1,6 +1,6 @@
 //! What stands around every request: its id, its logger, its closing line, and a problem where the answer is an error.
 //!
-//! [`Edge`] is the outermost middleware of an app. Inside it, [`mercurio_observability::context`] has the request's
+//! [`RequestMiddleware`] is the outermost middleware of an app. Inside it, [`mercurio_observability::context`] has the request's
 //! logger and ids, and handlers tell what they learn about the request to [`RequestFacts`]. Not here: limits, keys,
 //! routes; what is refused before there is a request (`transport`).
 
@@ -70,7 +70,7 @@ pub struct KeepBody;
 struct SharedFacts(Rc<RefCell<RequestFacts>>);
 
 impl RequestFacts {
-    /// Tells something about the request. Does nothing where no [`Edge`] stands around it.
+    /// Tells something about the request. Does nothing where no [`RequestMiddleware`] stands around it.
     pub fn tell(request: &HttpRequest, tell: impl FnOnce(&mut Self)) {
         if let Some(SharedFacts(facts)) = request.extensions().get::<SharedFacts>() {
             tell(&mut facts.borrow_mut());
@@ -88,7 +88,7 @@ impl RequestFacts {
 
 /// The middleware. Cloned into every worker.
 #[derive(Clone)]
-pub struct Edge {
+pub struct RequestMiddleware {
     logger: Logger,
     metrics: Arc<Metrics>,
     ids: Arc<dyn IdGenerator>,
@@ -96,8 +96,8 @@ pub struct Edge {
     slow: Option<Duration>,
 }
 
-impl Edge {
-    /// An edge that logs to children of `logger`, counts into `metrics` and takes new request ids from `ids`.
+impl RequestMiddleware {
+    /// An middleware that logs to children of `logger`, counts into `metrics` and takes new request ids from `ids`.
     #[must_use]
     pub fn new(logger: Logger, metrics: Arc<Metrics>, ids: Arc<dyn IdGenerator>) -> Self {
         Self { logger, metrics, ids, traces: None, slow: None }
@@ -134,7 +134,7 @@ impl Edge {
 /// A request under way. Dropping it writes the closing line and counts: also where the client went away and nothing
 /// was answered.
 struct Open {
-    edge: Rc<Edge>,
+    middleware: Rc<RequestMiddleware>,
     facts: SharedFacts,
     method: Method,
     start: Instant,
@@ -147,14 +147,16 @@ impl Drop for Open {
     fn drop(&mut self) {
         let duration = self.start.elapsed();
         let facts = self.facts.0.take();
-        self.edge.metrics.record_request(
+        self.middleware.metrics.record_request(
             self.method.as_str(),
             self.route.as_deref(),
             self.status,
             duration,
         );
         if let Some(events) = facts.events {
-            self.edge.metrics.record_events(facts.owner.map(|owner| owner.tenant_id.0), events);
+            self.middleware
+                .metrics
+                .record_events(facts.owner.map(|owner| owner.tenant_id.0), events);
         }
         let owner =
             facts.owner.map(|owner| (owner.tenant_id.to_string(), owner.workspace_id.to_string()));
@@ -170,7 +172,7 @@ impl Drop for Open {
             duration,
         };
         let logger = context::without_caller();
-        if self.edge.slow.is_some_and(|slow| duration >= slow) {
+        if self.middleware.slow.is_some_and(|slow| duration >= slow) {
             line.log_slow(&logger, &facts.stages);
         }
         line.log(&logger);
@@ -187,29 +189,29 @@ fn is_request_id(id: &str) -> bool {
     (1..=MAX_REQUEST_ID_CHARS).contains(&id.len()) && id.bytes().all(allowed)
 }
 
-impl<S, B> Transform<S, ServiceRequest> for Edge
+impl<S, B> Transform<S, ServiceRequest> for RequestMiddleware
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
     type Response = ServiceResponse<BoxBody>;
     type Error = Error;
-    type Transform = EdgeService<S>;
+    type Transform = RequestService<S>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, Self::InitError>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(EdgeService { edge: Rc::new(self.clone()), service: Rc::new(service) }))
+        ready(Ok(RequestService { middleware: Rc::new(self.clone()), service: Rc::new(service) }))
     }
 }
 
-/// [`Edge`] around a service.
-pub struct EdgeService<S> {
-    edge: Rc<Edge>,
+/// [`RequestMiddleware`] around a service.
+pub struct RequestService<S> {
+    middleware: Rc<RequestMiddleware>,
     service: Rc<S>,
 }
 
-impl<S, B> Service<ServiceRequest> for EdgeService<S>
+impl<S, B> Service<ServiceRequest> for RequestService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
@@ -222,10 +224,10 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let start = Instant::now();
-        let request_id = self.edge.request_id(request.headers());
+        let request_id = self.middleware.request_id(request.headers());
         let trace_parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
         let trace_parent = trace_parent.and_then(TraceParent::parse);
-        let span = self.edge.span(&request, trace_parent.as_ref());
+        let span = self.middleware.span(&request, trace_parent.as_ref());
         let scope = match &span {
             Some(span) => RequestContext::traced(request_id.clone(), span.trace_id()),
             None => RequestContext::new(request_id.clone(), trace_parent.as_ref()),
@@ -233,12 +235,12 @@ where
         let facts = RequestFacts { since: Some(start), ..RequestFacts::default() };
         let facts = SharedFacts(Rc::new(RefCell::new(facts)));
         request.extensions_mut().insert(facts.clone());
-        let (edge, service) = (Rc::clone(&self.edge), Rc::clone(&self.service));
+        let (middleware, service) = (Rc::clone(&self.middleware), Rc::clone(&self.service));
         let method = request.method().clone();
         Box::pin(async move {
-            let logger = edge.logger.clone();
+            let logger = middleware.logger.clone();
             let open = Open {
-                edge,
+                middleware,
                 facts,
                 method,
                 start,
@@ -279,7 +281,7 @@ where
         }
     };
     open.status = failed.status().as_u16();
-    Err(InternalError::from_response("answered at the edge", failed).into())
+    Err(InternalError::from_response("answered at the middleware", failed).into())
 }
 
 struct Panicked;

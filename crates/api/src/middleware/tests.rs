@@ -1,4 +1,4 @@
-//! The edge around a small app, without a socket.
+//! The middleware around a small app, without a socket.
 
 use super::*;
 use actix_web::body::to_bytes;
@@ -117,7 +117,7 @@ async fn send(request: TestRequest, gives_up: bool) -> Seen {
             let answer = service.call(request);
             async move { if refused { Err(error::ErrorForbidden("no")) } else { answer.await } }
         })
-        .wrap(Edge::new(log.clone(), Arc::clone(&metrics), Arc::new(UuidV7Ids)));
+        .wrap(RequestMiddleware::new(log.clone(), Arc::clone(&metrics), Arc::new(UuidV7Ids)));
     let app = init_service(app).await;
     let response = {
         let mut answer = Box::pin(app.call(request.to_request()));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::http::StatusCode;
-use mercurio_domain::{Fault, Timestamp};
+use mercurio_domain::{FieldError, Timestamp};
 use serde_json::{Value, json};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
@@ -208,7 +208,7 @@ fn add_schemas(components: &mut Components, catalogue: &[Problem]) {
     }
     let mut used = Vec::new();
     for (name, schema) in [
-        (Fault::name(), Fault::schema_and(&mut used)),
+        (FieldError::name(), FieldError::schema_and(&mut used)),
         (QueryError::name(), QueryError::schema_and(&mut used)),
         (EventResult::name(), EventResult::schema_and(&mut used)),
     ] {
@@ -286,7 +286,7 @@ fn member(name: &str, values: &[&Member<'_>]) -> RefOr<Schema> {
         Some(Member::Json(_)) if name == "results" => {
             list(Ref::from_schema_name(EventResult::name()).into())
         }
-        Some(Member::Json(_)) => list(Ref::from_schema_name(Fault::name()).into()),
+        Some(Member::Json(_)) => list(Ref::from_schema_name(FieldError::name()).into()),
         Some(Member::Time(_)) => Ref::from_schema_name(Timestamp::name()).into(),
         Some(Member::Text(_)) | None => text().into(),
     }

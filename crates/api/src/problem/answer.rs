@@ -2,7 +2,7 @@
 //!
 //! Not here: how an answer is written to the wire.
 
-use super::{EventFaults, Problem, QueryError, excerpt};
+use super::{EventErrors, Problem, QueryError, excerpt};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
 use mercurio_domain::Timestamp;
@@ -179,7 +179,7 @@ impl Problem {
                 .with("accepted", Member::Texts(accepted))
                 .header(header::ACCEPT_ENCODING, accepted.join(", "))
             }
-            Self::InvalidEvent(faults) => invalid_event(faults),
+            Self::InvalidEvent(errors) => invalid_event(errors),
             Self::RateLimited { retry_after_seconds } => Answer::new(
                 429,
                 "rate_limited",
@@ -250,10 +250,10 @@ fn quota_exceeded(exceeded: QuotaExceeded, retry_after_seconds: u64) -> Answer<'
         .retry_after(retry_after_seconds)
 }
 
-fn invalid_event(faults: &EventFaults) -> Answer<'_> {
-    let (detail, name, json) = match faults {
-        EventFaults::Errors(json) => ("The event breaks rules; see errors.", "errors", json),
-        EventFaults::Results(json) => {
+fn invalid_event(errors: &EventErrors) -> Answer<'_> {
+    let (detail, name, json) = match errors {
+        EventErrors::Errors(json) => ("The event breaks rules; see errors.", "errors", json),
+        EventErrors::Results(json) => {
             ("Every event of the batch breaks rules; see results.", "results", json)
         }
     };

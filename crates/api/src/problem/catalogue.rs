@@ -1,11 +1,11 @@
 //! Every problem once at least, as a client may meet it: what the OpenAPI document shows as examples.
 
-use super::{EventFaults, Problem, QueryError, UnauthorizedReason};
+use super::{EventErrors, Problem, QueryError, UnauthorizedReason};
 use crate::body::{CODINGS, MEDIA_TYPES};
 use actix_web::http::StatusCode;
 use mercurio_domain::Timestamp;
 use mercurio_domain::limits::{Month, QuotaExceeded};
-use mercurio_domain::verdict::{Fault, FaultCode};
+use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 use serde_json::json;
 
 impl Problem {
@@ -50,20 +50,20 @@ impl Problem {
             exceeded: QuotaExceeded { limit, used, month },
             retry_after_seconds: 741_600,
         }));
-        problems.extend(faults().into_iter().flatten().map(Self::InvalidEvent));
+        problems.extend(errors().into_iter().flatten().map(Self::InvalidEvent));
         problems
     }
 }
 
 /// What is wrong with a single event, and with a batch.
-fn faults() -> [Option<EventFaults>; 2] {
+fn errors() -> [Option<EventErrors>; 2] {
     let fault = |pointer: &str| {
-        Fault::new(
+        FieldError::new(
             pointer,
-            FaultCode::Required,
+            FieldErrorCode::Required,
             "event_name is required for an event of type track",
         )
     };
     let result = json!({"index": 0, "event_id": "a", "status": "rejected", "errors": [fault("/events/0/event_name")]});
-    [EventFaults::errors(&[fault("/event_name")]).ok(), EventFaults::results(&[result]).ok()]
+    [EventErrors::errors(&[fault("/event_name")]).ok(), EventErrors::results(&[result]).ok()]
 }

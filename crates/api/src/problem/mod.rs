@@ -94,7 +94,7 @@ pub enum Problem {
         accepted: &'static [&'static str],
     },
     /// A single event that breaks rules, or a batch of which every event does.
-    InvalidEvent(EventFaults),
+    InvalidEvent(EventErrors),
     /// Over the tenant's rate limit.
     RateLimited {
         /// When to come back.
@@ -132,15 +132,15 @@ pub enum Problem {
 
 /// What is wrong with the events of a request.
 #[derive(Debug)]
-pub enum EventFaults {
-    /// The faults of a single event: a JSON array.
+pub enum EventErrors {
+    /// The errors of a single event: a JSON array.
     Errors(Box<RawValue>),
     /// The results of a batch, in the order of its events: a JSON array.
     Results(Box<RawValue>),
 }
 
-impl EventFaults {
-    /// The faults of a single event.
+impl EventErrors {
+    /// The errors of a single event.
     ///
     /// # Errors
     /// Where `errors` does not serialise.

@@ -89,13 +89,13 @@ fn table() -> Vec<Row> {
             &[("accept-encoding", "gzip, br")],
         ),
         json(
-            Problem::InvalidEvent(EventFaults::errors(&json!([{"pointer": "/a"}])).unwrap()),
+            Problem::InvalidEvent(EventErrors::errors(&json!([{"pointer": "/a"}])).unwrap()),
             422,
             "invalid_event",
             json!({"errors": [{"pointer": "/a"}]}),
         ),
         json(
-            Problem::InvalidEvent(EventFaults::results(&json!([{"index": 0}])).unwrap()),
+            Problem::InvalidEvent(EventErrors::results(&json!([{"index": 0}])).unwrap()),
             422,
             "invalid_event",
             json!({"results": [{"index": 0}]}),

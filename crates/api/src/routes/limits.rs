@@ -7,7 +7,7 @@ use mercurio_domain::limits::{Limits, Month};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{Caller, KeyPlaces, authenticate};
+use crate::auth::{KeyPlaces, Principal, authenticate};
 use crate::middleware::RequestFacts;
 use crate::problem::Problem;
 use crate::state::{AppState, seconds_until};
@@ -39,22 +39,22 @@ use mercurio_rate_limit::Level;
     }))),
 )]
 pub async fn limits(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let caller = authenticate(&state, &request, None, KeyPlaces::Headers).await?;
-    let left = state.rate_limits.state(caller.owner.tenant_id, &caller.limits).await;
+    let principal = authenticate(&state, &request, None, KeyPlaces::Headers).await?;
+    let left = state.rate_limits.state(principal.owner.tenant_id, &principal.limits).await;
     RequestFacts::tell(&request, |facts| facts.rate_limit = Some(left));
     Ok(HttpResponse::Ok().json(LimitsAnswer {
-        limits: caller.limits,
+        limits: principal.limits,
         remaining: Remaining {
             requests: left.requests.map(LevelAnswer::of),
             events: left.events.map(LevelAnswer::of),
-            monthly_events: quota(&state, &caller).await?,
+            monthly_events: quota(&state, &principal).await?,
         },
     }))
 }
 
 /// The quota of this month, if the tenant has one, as the database has it.
-async fn quota(state: &AppState, caller: &Caller) -> Result<Option<QuotaAnswer>, Problem> {
-    let (tenant_id, limit) = (caller.owner.tenant_id, caller.limits.monthly_events);
+async fn quota(state: &AppState, principal: &Principal) -> Result<Option<QuotaAnswer>, Problem> {
+    let (tenant_id, limit) = (principal.owner.tenant_id, principal.limits.monthly_events);
     if limit == 0 {
         return Ok(None);
     }

@@ -13,22 +13,22 @@ use mercurio_domain::event::{Batch, Reception};
 use mercurio_domain::limits::MAX_IDEMPOTENCY_KEY_CHARS;
 use mercurio_domain::schema_version::SchemaVersion;
 use mercurio_domain::store::Submission;
-use mercurio_domain::verdict::{Fault, Outcome, Verdict};
+use mercurio_domain::verdict::{FieldError, Outcome, Verdict};
 use mercurio_domain::{Source, TenantId, Timestamp};
-use mercurio_enrichment::Edge;
+use mercurio_enrichment::ClientInfo;
 use mercurio_observability::logging::request_line::EventCounts;
 use mercurio_observability::{Stage, context};
 use mercurio_pipeline::writer::QueueTime;
-use mercurio_pipeline::{Envelope, IdSource, ParseError, parse, sift};
+use mercurio_pipeline::{Envelope, IdSource, ParseError, parse, validate};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::auth::{Caller, KeyPlaces, authenticate};
+use crate::auth::{KeyPlaces, Principal, authenticate};
 use crate::body;
 use crate::client_ip::client_ip;
 use crate::middleware::RequestFacts;
 use crate::openapi::{SingleEvent, examples};
-use crate::problem::{EventFaults, Problem};
+use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
 use mercurio_rate_limit::{Answer, Exceeded};
 
@@ -57,13 +57,13 @@ pub async fn track(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let received_at = state.clock.now();
-    let caller = admit(&state, &request).await?;
+    let principal = admit(&state, &request).await?;
     let headers = WriteHeaders::read(&request)?;
-    let body = read_body(&state, &request, &caller, payload).await?;
+    let body = read_body(&state, &request, &principal, payload).await?;
     let source = parse::source(&body).map_err(parse_problem)?;
     let envelope = parse::single(source.as_bytes()).map_err(parse_problem)?;
     let verdicts =
-        store(&state, &request, &caller, received_at, &headers, &source, envelope).await?;
+        store(&state, &request, &principal, received_at, &headers, &source, envelope).await?;
     match verdicts.first() {
         Some(Verdict::Stored(event_id, outcome)) => Ok(HttpResponse::Ok().json(TrackAnswer {
             event_id: event_id.as_str(),
@@ -71,7 +71,7 @@ pub async fn track(
             received_at,
             request_id: &request_id(),
         })),
-        Some(Verdict::Rejected(rejection)) => Err(invalid(EventFaults::errors(&rejection.faults))),
+        Some(Verdict::Rejected(rejection)) => Err(invalid(EventErrors::errors(&rejection.errors))),
         None => Err(Problem::Internal),
     }
 }
@@ -96,13 +96,13 @@ pub async fn batch(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let received_at = state.clock.now();
-    let caller = admit(&state, &request).await?;
+    let principal = admit(&state, &request).await?;
     let headers = WriteHeaders::read(&request)?;
-    let body = read_body(&state, &request, &caller, payload).await?;
+    let body = read_body(&state, &request, &principal, payload).await?;
     let source = parse::source(&body).map_err(parse_problem)?;
-    let envelope = parse::batch(source.as_bytes(), &caller.limits).map_err(parse_problem)?;
+    let envelope = parse::batch(source.as_bytes(), &principal.limits).map_err(parse_problem)?;
     let verdicts =
-        store(&state, &request, &caller, received_at, &headers, &source, envelope).await?;
+        store(&state, &request, &principal, received_at, &headers, &source, envelope).await?;
     let results: Vec<_> = verdicts
         .iter()
         .enumerate()
@@ -110,7 +110,7 @@ pub async fn batch(
         .collect();
     let counts = counts_of(&verdicts);
     if counts.rejected == counts.total() {
-        return Err(invalid(EventFaults::results(&results)));
+        return Err(invalid(EventErrors::results(&results)));
     }
     Ok(HttpResponse::Ok().json(BatchAnswer {
         accepted: counts.accepted,
@@ -124,13 +124,13 @@ pub async fn batch(
 }
 
 /// Finds out who is calling, and whether they may send another request.
-async fn admit(state: &AppState, request: &HttpRequest) -> Result<Caller, Problem> {
-    let caller =
+async fn admit(state: &AppState, request: &HttpRequest) -> Result<Principal, Problem> {
+    let principal =
         authenticate(state, request, Some(Scope::EventsWrite), KeyPlaces::HeadersAndQuery).await?;
-    state.quota_watch.note(caller.owner.tenant_id, caller.limits.monthly_events);
-    let taken = state.rate_limits.take_request(caller.owner.tenant_id, &caller.limits);
+    state.quota_watch.note(principal.owner.tenant_id, principal.limits.monthly_events);
+    let taken = state.rate_limits.take_request(principal.owner.tenant_id, &principal.limits);
     admitted(state, request, "requests", taken)?;
-    Ok(caller)
+    Ok(principal)
 }
 
 /// Notes what is left of the tenant's buckets, for the answer's headers, and refuses where there was too little.
@@ -151,7 +151,7 @@ fn admitted(
 async fn store(
     state: &AppState,
     request: &HttpRequest,
-    &Caller { owner, limits }: &Caller,
+    &Principal { owner, limits }: &Principal,
     received_at: Timestamp,
     headers: &WriteHeaders,
     source: &Source,
@@ -171,17 +171,18 @@ async fn store(
         Some(key) => IdSource::Derived { tenant_id: owner.tenant_id, idempotency_key: key },
         None => IdSource::Generated(state.ids.as_ref()),
     };
-    let mut sifted = sift(envelope.items, &reception, ids);
+    let mut validated = validate(envelope.items, &reception, ids);
     RequestFacts::end_stage(request, Stage::Parse);
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
     let enrichment =
-        state.enricher.request(&Edge { client_ip: client_ip(state, request), user_agent });
-    let events = sifted.take_events().into_iter().map(|event| enrichment.enrich(event)).collect();
+        state.enricher.request(&ClientInfo { client_ip: client_ip(state, request), user_agent });
+    let events =
+        validated.take_events().into_iter().map(|event| enrichment.enrich(event)).collect();
     RequestFacts::end_stage(request, Stage::Enrich);
     let submission =
         Submission { owner, received_at, monthly_events: limits.monthly_events, events };
     let outcomes = submit(state, request, submission).await?;
-    let verdicts = sifted.verdicts(&outcomes);
+    let verdicts = validated.verdicts(&outcomes);
     count_rejections(state, owner.tenant_id, &verdicts);
     RequestFacts::tell(request, |facts| facts.events = Some(counts_of(&verdicts)));
     Ok(verdicts)
@@ -190,11 +191,11 @@ async fn store(
 async fn read_body(
     state: &AppState,
     request: &HttpRequest,
-    caller: &Caller,
+    principal: &Principal,
     payload: Payload,
 ) -> Result<actix_web::web::Bytes, Problem> {
     let limits = body::BodyLimits {
-        max_bytes: caller.limits.max_body_bytes,
+        max_bytes: principal.limits.max_body_bytes,
         timeout: state.settings.request_timeout,
     };
     let body = body::read(request, payload, limits, &state.metrics).await;
@@ -313,12 +314,12 @@ fn parse_problem(error: ParseError) -> Problem {
         }
         ParseError::BatchEmpty => Problem::BatchEmpty,
         ParseError::BatchTooLarge { limit, actual } => Problem::BatchTooLarge { limit, actual },
-        ParseError::Shape(faults) => invalid(EventFaults::errors(&faults)),
+        ParseError::Shape(errors) => invalid(EventErrors::errors(&errors)),
     }
 }
 
-fn invalid(faults: serde_json::Result<EventFaults>) -> Problem {
-    faults.map_or(Problem::Internal, Problem::InvalidEvent)
+fn invalid(errors: serde_json::Result<EventErrors>) -> Problem {
+    errors.map_or(Problem::Internal, Problem::InvalidEvent)
 }
 
 fn counts_of(verdicts: &[Verdict]) -> EventCounts {
@@ -338,8 +339,8 @@ fn count_rejections(state: &AppState, tenant_id: TenantId, verdicts: &[Verdict])
     for verdict in verdicts {
         let Verdict::Rejected(rejection) = verdict else { continue };
         state.rejection_log.tell(&context::current(), tenant_id, rejection);
-        for (index, fault) in rejection.faults.iter().enumerate() {
-            if !rejection.faults[..index].iter().any(|before| before.code == fault.code) {
+        for (index, fault) in rejection.errors.iter().enumerate() {
+            if !rejection.errors[..index].iter().any(|before| before.code == fault.code) {
                 state.metrics.record_rejections(fault.code.as_str(), 1);
             }
         }
@@ -391,8 +392,8 @@ pub(crate) struct EventResult<'a> {
     /// What became of it.
     status: EventStatus,
     /// What is wrong with it; only where it is rejected.
-    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
-    errors: &'a [Fault],
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'a [FieldError],
 }
 
 /// What became of an event.
@@ -421,7 +422,7 @@ impl<'a> EventResult<'a> {
                 index,
                 event_id: rejection.event_id.as_ref().map(mercurio_domain::EventId::as_str),
                 status: EventStatus::Rejected,
-                errors: &rejection.faults,
+                errors: &rejection.errors,
             },
         }
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::body::{BodyLimits, read};
-use crate::middleware::Edge;
+use crate::middleware::RequestMiddleware;
 use crate::problem::Problem;
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use mercurio_observability::metrics::Reading;
@@ -42,8 +42,11 @@ fn start(options: Options) -> Running {
     let counted = Arc::clone(&metrics);
     let mut servers = Servers::default();
     let app = move || {
-        let edge =
-            Edge::new(Logger::root(Discard, o!()), Arc::clone(&counted), Arc::new(UuidV7Ids));
+        let middleware = RequestMiddleware::new(
+            Logger::root(Discard, o!()),
+            Arc::clone(&counted),
+            Arc::new(UuidV7Ids),
+        );
         let ok = || async { HttpResponse::Ok().body("fine") };
         App::new()
             .service(web::resource("/ok").route(web::get().to(ok)).route(web::head().to(ok)))
@@ -51,7 +54,7 @@ fn start(options: Options) -> Running {
             .route("/count", web::post().to(count))
             .route("/empty", web::get().to(|| async { HttpResponse::NoContent().finish() }))
             .route("/panics", web::get().to(panics))
-            .wrap(edge)
+            .wrap(middleware)
     };
     let addr =
         servers.start("127.0.0.1:0".parse().unwrap(), options, Arc::clone(&metrics), app).unwrap();

@@ -8,7 +8,7 @@ use mercurio_domain::store::{Catalog, KeyRequest};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::at;
 
-use crate::support::{Answer, Ask, House, NOW};
+use mercurio_api::testing::{Answer, Ask, NOW, TestApp};
 
 const BODY: &str = r#"{"events":[{"event_name":"n","user_id":"u"}]}"#;
 
@@ -25,8 +25,8 @@ fn check(answer: &Answer, reason: &str) {
 
 #[actix_web::test]
 async fn a_key_may_come_in_any_of_four_ways() {
-    let house = House::new();
-    let key = house.key.expose();
+    let test_app = TestApp::new();
+    let key = test_app.key.expose();
     let basic = STANDARD.encode(format!("{key}:"));
     for request in [
         write().header("authorization", format!("Bearer {key}")),
@@ -35,45 +35,46 @@ async fn a_key_may_come_in_any_of_four_ways() {
         write().header("x-api-key", key),
         Ask::new(Method::POST, &format!("/v1/events/batch?x=1&auth={key}")).body(BODY),
     ] {
-        let answer = house.call(request).await;
+        let answer = test_app.call(request).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 }
 
 #[actix_web::test]
 async fn the_first_way_decides() {
-    let house = House::new();
-    let request =
-        write().header("authorization", "Bearer nonsense").header("x-api-key", house.key.expose());
-    check(&house.call(request).await, "malformed");
+    let test_app = TestApp::new();
+    let request = write()
+        .header("authorization", "Bearer nonsense")
+        .header("x-api-key", test_app.key.expose());
+    check(&test_app.call(request).await, "malformed");
 }
 
 #[actix_web::test]
 async fn a_read_takes_no_key_from_the_query() {
-    let house = House::new();
-    let path = format!("/v1/events?auth={}", house.key.expose());
-    check(&house.call(Ask::new(Method::GET, &path)).await, "missing");
-    let with_header = Ask::new(Method::GET, &path).header("x-api-key", house.key.expose());
-    let answer = house.call(with_header).await;
+    let test_app = TestApp::new();
+    let path = format!("/v1/events?auth={}", test_app.key.expose());
+    check(&test_app.call(Ask::new(Method::GET, &path)).await, "missing");
+    let with_header = Ask::new(Method::GET, &path).header("x-api-key", test_app.key.expose());
+    let answer = test_app.call(with_header).await;
     answer.is_problem(400, "invalid_query");
-    assert!(!String::from_utf8_lossy(&answer.body).contains(house.key.expose()));
+    assert!(!String::from_utf8_lossy(&answer.body).contains(test_app.key.expose()));
 }
 
 #[actix_web::test]
 async fn a_key_that_opens_nothing_is_refused_with_no_more_than_a_reason() {
-    let house = House::new();
-    let with = |key: &str| house.call(write().header("authorization", format!("Bearer {key}")));
-    check(&house.call(write()).await, "missing");
+    let test_app = TestApp::new();
+    let with = |key: &str| test_app.call(write().header("authorization", format!("Bearer {key}")));
+    check(&test_app.call(write()).await, "missing");
     check(&with("").await, "malformed");
     check(&with("mk_").await, "malformed");
-    let key = house.key.expose();
+    let key = test_app.key.expose();
     let last = if key.ends_with('a') { 'b' } else { 'a' };
     check(&with(&format!("{}{last}", &key[..key.len() - 1])).await, "malformed");
     let unknown = NewApiKey::generate(&[9; ENTROPY_BYTES]);
     let unknown = with(unknown.key.expose()).await;
     check(&unknown, "invalid");
     let id = PresentedKey::parse(key).unwrap().id().clone();
-    house.store.revoke_api_key(&id, at(NOW)).unwrap();
+    test_app.store.revoke_api_key(&id, at(NOW)).unwrap();
     let revoked = with(key).await;
     check(&revoked, "invalid");
     assert_eq!(
@@ -84,57 +85,58 @@ async fn a_key_that_opens_nothing_is_refused_with_no_more_than_a_reason() {
 
 #[actix_web::test]
 async fn a_scope_that_is_missing_is_named() {
-    let house = House::new();
-    let reader = house.key_with("events:read", 7);
-    let answer = house.call(write().header("x-api-key", reader.expose())).await;
+    let test_app = TestApp::new();
+    let reader = test_app.key_with("events:read", 7);
+    let answer = test_app.call(write().header("x-api-key", reader.expose())).await;
     answer.is_problem(403, "insufficient_scope");
     assert_eq!(answer.json["required"], "events:write");
-    let writer = house.key_with("events:write", 8);
-    let answer =
-        house.call(Ask::new(Method::GET, "/v1/events").header("x-api-key", writer.expose())).await;
+    let writer = test_app.key_with("events:write", 8);
+    let answer = test_app
+        .call(Ask::new(Method::GET, "/v1/events").header("x-api-key", writer.expose()))
+        .await;
     answer.is_problem(403, "insufficient_scope");
     assert_eq!(answer.json["required"], "events:read");
 }
 
 #[actix_web::test]
 async fn a_suspended_tenant_is_refused_whatever_it_asks() {
-    let house = House::new();
-    house.store.suspend_tenant(house.owner.tenant_id, true).unwrap();
-    house.batch("{}").await.is_problem(403, "tenant_suspended");
-    house.call(house.get("/v1/events")).await.is_problem(403, "tenant_suspended");
-    house.call(house.get("/v1/limits")).await.is_problem(403, "tenant_suspended");
-    house.store.suspend_tenant(house.owner.tenant_id, false).unwrap();
-    assert_eq!(house.batch(r#"{"event_name":"n","user_id":"u"}"#).await.status, 200);
+    let test_app = TestApp::new();
+    test_app.store.suspend_tenant(test_app.owner.tenant_id, true).unwrap();
+    test_app.batch("{}").await.is_problem(403, "tenant_suspended");
+    test_app.call(test_app.get("/v1/events")).await.is_problem(403, "tenant_suspended");
+    test_app.call(test_app.get("/v1/limits")).await.is_problem(403, "tenant_suspended");
+    test_app.store.suspend_tenant(test_app.owner.tenant_id, false).unwrap();
+    assert_eq!(test_app.batch(r#"{"event_name":"n","user_id":"u"}"#).await.status, 200);
 }
 
 #[actix_web::test]
 async fn several_keys_of_a_workspace_are_valid_at_once() {
-    let house = House::new();
+    let test_app = TestApp::new();
     let new = NewApiKey::generate(&[40; ENTROPY_BYTES]);
     let name = Name::parse("another").unwrap();
     let request = KeyRequest {
         expires_at: Some(at("2026-11-22T10:00:01Z")),
-        ..KeyRequest::new(house.owner, &new, name, Scopes::all(), at(NOW))
+        ..KeyRequest::new(test_app.owner, &new, name, Scopes::all(), at(NOW))
     };
-    house.store.create_api_key(&request).unwrap();
-    for key in [&house.key, &new.key] {
-        assert_eq!(house.call(write().header("x-api-key", key.expose())).await.status, 200);
+    test_app.store.create_api_key(&request).unwrap();
+    for key in [&test_app.key, &new.key] {
+        assert_eq!(test_app.call(write().header("x-api-key", key.expose())).await.status, 200);
     }
     // The clock stands still: what expires now is expired.
-    house.store.expire_api_key(&new.id, at(NOW)).unwrap();
-    check(&house.call(write().header("x-api-key", new.key.expose())).await, "invalid");
-    assert_eq!(house.call(write().header("x-api-key", house.key.expose())).await.status, 200);
+    test_app.store.expire_api_key(&new.id, at(NOW)).unwrap();
+    check(&test_app.call(write().header("x-api-key", new.key.expose())).await, "invalid");
+    assert_eq!(test_app.call(write().header("x-api-key", test_app.key.expose())).await.status, 200);
 }
 
 #[actix_web::test]
 async fn refused_keys_are_counted() {
-    let house = House::new();
-    house.call(write()).await;
-    house.call(write().header("x-api-key", "mk_")).await;
+    let test_app = TestApp::new();
+    test_app.call(write()).await;
+    test_app.call(write().header("x-api-key", "mk_")).await;
     let unknown = NewApiKey::generate(&[41; ENTROPY_BYTES]);
-    house.call(write().header("x-api-key", unknown.key.expose())).await;
+    test_app.call(write().header("x-api-key", unknown.key.expose())).await;
     let refused =
-        house.call(Ask::new(Method::GET, "/health")).await.json["summary"]["refused"].clone();
+        test_app.call(Ask::new(Method::GET, "/health")).await.json["summary"]["refused"].clone();
     assert_eq!(
         refused,
         serde_json::json!({"keys_malformed": 2, "keys_invalid": 1, "rate_limited": 0})
@@ -143,10 +145,10 @@ async fn refused_keys_are_counted() {
 
 #[actix_web::test]
 async fn nobody_reads_what_belongs_to_another_tenant() {
-    let house = House::new();
-    house.batch(r#"{"event_id":"mine","event_name":"n","user_id":"u"}"#).await;
+    let test_app = TestApp::new();
+    test_app.batch(r#"{"event_id":"mine","event_name":"n","user_id":"u"}"#).await;
     let other =
-        |path: &str| Ask::new(Method::GET, path).header("x-api-key", house.other_key.expose());
-    house.call(other("/v1/events/mine")).await.is_problem(404, "not_found");
-    assert_eq!(house.call(other("/v1/events")).await.json["events"], serde_json::json!([]));
+        |path: &str| Ask::new(Method::GET, path).header("x-api-key", test_app.other_key.expose());
+    test_app.call(other("/v1/events/mine")).await.is_problem(404, "not_found");
+    assert_eq!(test_app.call(other("/v1/events")).await.json["events"], serde_json::json!([]));
 }

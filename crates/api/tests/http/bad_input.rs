@@ -6,35 +6,35 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use mercurio_domain::limits::{MAX_BODY_BYTES, MAX_EVENT_BYTES};
 
-use crate::support::{Answer, House};
+use mercurio_api::testing::{Answer, TestApp};
 
 const GOOD: &str = r#"{"event_id":"good-1","event_name":"n","user_id":"u"}"#;
 const ALSO_GOOD: &str = r#"{"event_id":"good-2","event_name":"n","user_id":"u"}"#;
 
-/// Sends `event` between two good ones: it alone is rejected, with these faults.
+/// Sends `event` between two good ones: it alone is rejected, with these errors.
 async fn check(event: &str, expected: &[(&str, &str)]) {
-    let house = House::new();
-    let answer = house.batch(&format!("{GOOD},{event},{ALSO_GOOD}")).await;
+    let test_app = TestApp::new();
+    let answer = test_app.batch(&format!("{GOOD},{event},{ALSO_GOOD}")).await;
     assert_eq!(answer.statuses(), ["accepted", "rejected", "accepted"], "{event:.200}: {answer:?}");
-    assert_eq!(answer.faults(1), expected, "{event:.200}");
-    assert_eq!(house.store.event_count(), 2);
+    assert_eq!(answer.event_errors(1), expected, "{event:.200}");
+    assert_eq!(test_app.store.event_count(), 2);
 }
 
 /// Sends `event` between two good ones: it is accepted too, and given back with this member.
 async fn check_accepted(event: &str, member: &str, expected: &str) {
-    let house = House::new();
-    let answer = house.batch(&format!("{GOOD},{event},{ALSO_GOOD}")).await;
+    let test_app = TestApp::new();
+    let answer = test_app.batch(&format!("{GOOD},{event},{ALSO_GOOD}")).await;
     assert_eq!(answer.statuses(), ["accepted"; 3], "{event:.200}: {answer:?}");
     let id = answer.json["results"][1]["event_id"].as_str().unwrap().to_owned();
-    let back = house.call(house.get(&format!("/v1/events/{id}"))).await;
+    let back = test_app.call(test_app.get(&format!("/v1/events/{id}"))).await;
     let body = String::from_utf8(back.body).unwrap();
     assert!(body.contains(&format!("\"{member}\":{expected}")), "{body}");
 }
 
 async fn refuse(body: impl Into<Vec<u8>>) -> Answer {
-    let house = House::new();
-    let answer = house.call(house.post("/v1/events/batch", body)).await;
-    assert_eq!(house.store.event_count(), 0, "nothing is stored");
+    let test_app = TestApp::new();
+    let answer = test_app.call(test_app.post("/v1/events/batch", body)).await;
+    assert_eq!(test_app.store.event_count(), 0, "nothing is stored");
     answer
 }
 
@@ -58,9 +58,9 @@ fn body_of(bytes: usize) -> Vec<u8> {
 
 #[actix_web::test]
 async fn a_body_may_have_as_many_bytes_as_the_limit_and_not_one_more() {
-    let house = House::new();
+    let test_app = TestApp::new();
     assert_eq!(
-        house.call(house.post("/v1/events/batch", body_of(MAX_BODY_BYTES))).await.status,
+        test_app.call(test_app.post("/v1/events/batch", body_of(MAX_BODY_BYTES))).await.status,
         200
     );
     let answer = refuse(body_of(MAX_BODY_BYTES + 1)).await;
@@ -70,28 +70,30 @@ async fn a_body_may_have_as_many_bytes_as_the_limit_and_not_one_more() {
 
 #[actix_web::test]
 async fn compression_does_not_get_a_body_past_the_limit() {
-    let house = House::new();
-    let compressed =
-        |body: &[u8]| house.post("/v1/events/batch", gzip(body)).header("content-encoding", "gzip");
-    assert_eq!(house.call(compressed(&body_of(MAX_BODY_BYTES))).await.status, 200);
+    let test_app = TestApp::new();
+    let compressed = |body: &[u8]| {
+        test_app.post("/v1/events/batch", gzip(body)).header("content-encoding", "gzip")
+    };
+    assert_eq!(test_app.call(compressed(&body_of(MAX_BODY_BYTES))).await.status, 200);
     let small = gzip(&body_of(MAX_BODY_BYTES + 1));
     assert!(small.len() < 1024, "{}", small.len());
-    let answer = house.call(compressed(&body_of(MAX_BODY_BYTES + 1))).await;
+    let answer = test_app.call(compressed(&body_of(MAX_BODY_BYTES + 1))).await;
     answer.is_problem(413, "payload_too_large");
-    let bomb = house.call(compressed(&vec![b' '; 200 << 20])).await;
+    let bomb = test_app.call(compressed(&vec![b' '; 200 << 20])).await;
     bomb.is_problem(413, "payload_too_large");
     assert!(bomb.json["actual"].is_null());
 }
 
 #[actix_web::test]
 async fn a_truncated_gzip_is_told_and_nothing_of_it_is_stored() {
-    let house = House::new();
+    let test_app = TestApp::new();
     let whole = gzip(&body_of(1000));
     let cut = whole[..whole.len() - 9].to_vec();
-    let answer =
-        house.call(house.post("/v1/events/batch", cut).header("content-encoding", "gzip")).await;
+    let answer = test_app
+        .call(test_app.post("/v1/events/batch", cut).header("content-encoding", "gzip"))
+        .await;
     answer.is_problem(400, "malformed_json");
-    assert_eq!(house.store.event_count(), 0);
+    assert_eq!(test_app.store.event_count(), 0);
 }
 
 #[actix_web::test]
@@ -268,25 +270,25 @@ async fn odd_but_right_payloads_come_back_as_sent() {
 
 #[actix_web::test]
 async fn headers_of_a_wrong_encoding_are_refused() {
-    let house = House::new();
+    let test_app = TestApp::new();
     let body = format!("{{\"events\":[{GOOD}]}}");
-    let post = || house.post("/v1/events/batch", body.clone());
-    house
+    let post = || test_app.post("/v1/events/batch", body.clone());
+    test_app
         .call(post().header("authorization", b"Bearer \xff\xfe"))
         .await
         .is_problem(401, "unauthorized");
-    house
+    test_app
         .call(post().header("x-event-schema-version", b"1.0.\xff"))
         .await
         .is_problem(400, "invalid_schema_version");
-    house.call(post().header("idempotency-key", b"\xff")).await.is_problem(400, "bad_request");
-    house.call(post().header("idempotency-key", "")).await.is_problem(400, "bad_request");
-    house
+    test_app.call(post().header("idempotency-key", b"\xff")).await.is_problem(400, "bad_request");
+    test_app.call(post().header("idempotency-key", "")).await.is_problem(400, "bad_request");
+    test_app
         .call(post().header("idempotency-key", "x".repeat(256)))
         .await
         .is_problem(400, "bad_request");
-    assert_eq!(house.store.event_count(), 0);
-    let answer = house
+    assert_eq!(test_app.store.event_count(), 0);
+    let answer = test_app
         .call(
             post()
                 .header("x-request-id", b"\xff")
@@ -299,15 +301,15 @@ async fn headers_of_a_wrong_encoding_are_refused() {
 
 #[actix_web::test]
 async fn a_header_that_stands_twice_is_refused_where_it_decides_what_is_stored() {
-    let house = House::new();
+    let test_app = TestApp::new();
     let twice = |name, first: &str, second: &str| {
-        house.call(
-            house.post("/v1/events/track", GOOD).header(name, first).header_again(name, second),
+        test_app.call(
+            test_app.post("/v1/events/track", GOOD).header(name, first).header_again(name, second),
         )
     };
     let answer = twice("x-event-schema-version", "1.0.0", "2.0.0").await;
     answer.is_problem(400, "invalid_schema_version");
     assert_eq!(answer.json["actual"], "1.0.0, 2.0.0");
     twice("idempotency-key", "a", "b").await.is_problem(400, "bad_request");
-    assert_eq!(house.store.event_count(), 0);
+    assert_eq!(test_app.store.event_count(), 0);
 }

@@ -2,11 +2,11 @@
 
 use actix_web::http::Method;
 
-use crate::support::{Ask, House};
+use mercurio_api::testing::{Ask, TestApp};
 
 #[actix_web::test]
 async fn every_answer_carries_a_request_id_the_callers_where_it_is_sound() {
-    let house = House::new();
+    let test_app = TestApp::new();
     for (path, sent, kept) in [
         ("/health/live", "abc-123_X.z", true),
         ("/v1/events", "abc", true),
@@ -15,7 +15,7 @@ async fn every_answer_carries_a_request_id_the_callers_where_it_is_sound() {
         ("/health/live", "a b", false),
         ("/health/live", "", false),
     ] {
-        let answer = house.call(Ask::new(Method::GET, path).header("x-request-id", sent)).await;
+        let answer = test_app.call(Ask::new(Method::GET, path).header("x-request-id", sent)).await;
         let got = answer.header("x-request-id").unwrap();
         assert_eq!(got == sent, kept, "{path} {sent}");
         assert!(!got.is_empty());
@@ -24,14 +24,14 @@ async fn every_answer_carries_a_request_id_the_callers_where_it_is_sound() {
 
 #[actix_web::test]
 async fn what_the_framework_refuses_is_a_problem_too() {
-    let house = House::new();
-    house.call(Ask::new(Method::GET, "/")).await.is_problem(404, "not_found");
+    let test_app = TestApp::new();
+    test_app.call(Ask::new(Method::GET, "/")).await.is_problem(404, "not_found");
     for (method, path, allow) in [
         (Method::GET, "/v1/events/batch", "POST"),
         (Method::DELETE, "/v1/events", "GET"),
         (Method::POST, "/health", "GET"),
     ] {
-        let answer = house.call(Ask::new(method, path)).await;
+        let answer = test_app.call(Ask::new(method, path)).await;
         answer.is_problem(405, "method_not_allowed");
         assert!(answer.header("allow").unwrap().contains(allow), "{answer:?}");
     }
@@ -39,18 +39,19 @@ async fn what_the_framework_refuses_is_a_problem_too() {
 
 #[actix_web::test]
 async fn a_page_of_any_origin_may_write() {
-    let house = House::new();
+    let test_app = TestApp::new();
     let preflight = Ask::new(Method::OPTIONS, "/v1/events/batch")
         .header("origin", "https://shop.example")
         .header("access-control-request-method", "POST")
         .header("access-control-request-headers", "authorization,content-type,idempotency-key");
-    let answer = house.call(preflight).await;
+    let answer = test_app.call(preflight).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert!(answer.header("access-control-allow-credentials").is_none());
-    let simple =
-        house.post("/v1/events/batch", r#"{"events":[]}"#).header("origin", "https://shop.example");
-    let answer = house.call(simple).await;
+    let simple = test_app
+        .post("/v1/events/batch", r#"{"events":[]}"#)
+        .header("origin", "https://shop.example");
+    let answer = test_app.call(simple).await;
     assert_eq!(
         answer.header("access-control-allow-origin"),
         Some("*"),
@@ -60,9 +61,9 @@ async fn a_page_of_any_origin_may_write() {
 
 #[actix_web::test]
 async fn health_tells_how_the_server_is() {
-    let house = House::new();
-    house.batch(r#"{"event_name":"n","user_id":"u"},{}"#).await;
-    let health = house.call(Ask::new(Method::GET, "/health")).await;
+    let test_app = TestApp::new();
+    test_app.batch(r#"{"event_name":"n","user_id":"u"},{}"#).await;
+    let health = test_app.call(Ask::new(Method::GET, "/health")).await;
     assert_eq!((health.status, health.json["status"].as_str()), (200, Some("ok")));
     assert_eq!(health.json["checks"]["database"]["backend"], "memory");
     assert_eq!(health.json["checks"]["writer"]["queue_depth"], 0);
@@ -70,9 +71,9 @@ async fn health_tells_how_the_server_is() {
         health.json["summary"]["events"],
         serde_json::json!({"accepted": 1, "duplicate": 0, "rejected": 1})
     );
-    house.state.lifecycle.drain();
-    let health = house.call(Ask::new(Method::GET, "/health")).await;
+    test_app.state.lifecycle.drain();
+    let health = test_app.call(Ask::new(Method::GET, "/health")).await;
     assert_eq!((health.status, health.json["status"].as_str()), (503, Some("unavailable")));
-    house.call(Ask::new(Method::GET, "/health/ready")).await.is_problem(503, "overloaded");
-    assert_eq!(house.call(Ask::new(Method::GET, "/health/live")).await.status, 200);
+    test_app.call(Ask::new(Method::GET, "/health/ready")).await.is_problem(503, "overloaded");
+    assert_eq!(test_app.call(Ask::new(Method::GET, "/health/live")).await.status, 200);
 }

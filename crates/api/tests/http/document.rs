@@ -9,7 +9,7 @@ use mercurio_domain::store::Catalog;
 use mercurio_pipeline::WriterOptions;
 use serde_json::Value;
 
-use crate::support::{Answer, Ask, House};
+use mercurio_api::testing::{Answer, Ask, TestApp};
 
 const DOCUMENT: &str = include_str!("../../../../docs/API.md");
 
@@ -72,7 +72,7 @@ fn examples(title: &str) -> Vec<Example> {
 }
 
 /// Makes the request; `…` in its body stands for `filling`, and in its key for the rest of a real one.
-async fn make(house: &House, request: &str, key: &str, filling: &str) -> Answer {
+async fn make(test_app: &TestApp, request: &str, key: &str, filling: &str) -> Answer {
     let (head, body) =
         request.split_once("\n\n").map_or((request, None), |(head, body)| (head, Some(body)));
     let mut lines = head.lines();
@@ -86,7 +86,7 @@ async fn make(house: &House, request: &str, key: &str, filling: &str) -> Answer 
     for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
         ask = ask.header(&name.to_ascii_lowercase(), value.replace("mk_…", key));
     }
-    let answer = house.call(ask).await;
+    let answer = test_app.call(ask).await;
     if answer.status >= 400 {
         assert_eq!(answer.json["status"], answer.status, "{answer:?}");
     }
@@ -145,8 +145,8 @@ fn lasting(mut value: Value) -> Value {
     value
 }
 
-fn limited(limits: Limits) -> House {
-    House::with(limits, WriterOptions { lanes: 1, ..WriterOptions::default() })
+fn limited(limits: Limits) -> TestApp {
+    TestApp::with(limits, WriterOptions { threads: 1, ..WriterOptions::default() })
 }
 
 /// Answers the request of the example of that code from a server in the state that the document tells.
@@ -160,41 +160,41 @@ async fn answer_of(code: &str, request: Option<&str>) -> Value {
         };
         return serde_json::from_str(&problem.to_json("")).unwrap();
     };
-    let house = match code {
+    let test_app = match code {
         "quota_exceeded" => limited(Limits { monthly_events: 1, ..Limits::default() }),
         "rate_limited" => {
             limited(Limits { requests_per_second: 1, requests_burst: 1, ..Limits::default() })
         }
-        _ => House::new(),
+        _ => TestApp::new(),
     };
-    let mut key = house.key.expose().to_owned();
+    let mut key = test_app.key.expose().to_owned();
     let mut filling = String::new();
     match code {
         "batch_too_large" => filling = ["{}"; 51].join(","),
         "payload_too_large" => filling = " ".repeat(300_000 - r#"{"events":[]}"#.len()),
-        "insufficient_scope" => key = house.key_with("events:read", 9).expose().to_owned(),
+        "insufficient_scope" => key = test_app.key_with("events:read", 9).expose().to_owned(),
         "tenant_suspended" => {
-            house.store.suspend_tenant(house.owner.tenant_id, true).unwrap();
+            test_app.store.suspend_tenant(test_app.owner.tenant_id, true).unwrap();
         }
         "quota_exceeded" | "rate_limited" => {
-            let first = house.batch(r#"{"event_name":"n","user_id":"u"}"#).await;
+            let first = test_app.batch(r#"{"event_name":"n","user_id":"u"}"#).await;
             assert_eq!(first.status, 200, "{first:?}");
         }
-        "overloaded" => house.state.lifecycle.drain(),
-        "storage_unavailable" => house.store.set_unavailable(true),
+        "overloaded" => test_app.state.lifecycle.drain(),
+        "storage_unavailable" => test_app.store.set_unavailable(true),
         _ => {}
     }
-    make(&house, request, &key, &filling).await.json
+    make(&test_app, request, &key, &filling).await.json
 }
 
 #[actix_web::test]
 async fn each_request_of_the_document_is_answered_as_it_says() {
-    let house = House::new();
+    let test_app = TestApp::new();
     let examples = examples("Examples");
     assert!(!examples.is_empty());
     for Example { request, answer } in examples {
         let request = request.unwrap();
-        let real = make(&house, request, house.key.expose(), "").await;
+        let real = make(&test_app, request, test_app.key.expose(), "").await;
         assert_eq!(real.status, 200, "{request}");
         holds(answer, &real);
     }

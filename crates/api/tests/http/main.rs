@@ -17,6 +17,4 @@ mod reading;
 #[cfg(test)]
 mod strangers;
 #[cfg(test)]
-mod support;
-#[cfg(test)]
 mod writing;

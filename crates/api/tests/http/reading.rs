@@ -2,26 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::House;
+use mercurio_api::testing::TestApp;
 
-async fn store(house: &House, ids: impl Iterator<Item = usize>) {
+async fn store(test_app: &TestApp, ids: impl Iterator<Item = usize>) {
     for id in ids {
         let second = id % 10;
         let event = format!(
             r#"{{"event_id":"e{id}","event_name":"n{}","user_id":"u","timestamp":"2026-11-22T09:00:0{second}Z"}}"#,
             id % 2
         );
-        assert_eq!(house.batch(&event).await.statuses(), ["accepted"]);
+        assert_eq!(test_app.batch(&event).await.statuses(), ["accepted"]);
     }
 }
 
 #[actix_web::test]
 async fn a_stored_event_has_every_member_and_what_was_added() {
-    let house = House::new();
+    let test_app = TestApp::new();
     let event = r#"{"event_id":"a b/%é","type":"page","anonymous_id":"x","session_id":"s","properties":{ "p":1 },
         "context":{"page":{"url":"https://shop.example/cart?utm_source=mail&utm_campaign=may"}}}"#;
-    house.batch(event).await;
-    let answer = house.call(house.get("/v1/events/a%20b%2F%25%C3%A9")).await;
+    test_app.batch(event).await;
+    let answer = test_app.call(test_app.get("/v1/events/a%20b%2F%25%C3%A9")).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let json = &answer.json;
     assert_eq!(
@@ -40,24 +40,25 @@ async fn a_stored_event_has_every_member_and_what_was_added() {
 
 #[actix_web::test]
 async fn an_event_that_is_not_there_is_not_found() {
-    let house = House::new();
+    let test_app = TestApp::new();
     for path in ["/v1/events/none", "/v1/events/%FF", "/v1/events/", "/v1/events/a/b"] {
-        house.call(house.get(path)).await.is_problem(404, "not_found");
+        test_app.call(test_app.get(path)).await.is_problem(404, "not_found");
     }
 }
 
 #[actix_web::test]
 async fn pages_cover_every_event_once_while_others_arrive() {
-    let house = House::new();
-    store(&house, 0..25).await;
+    let test_app = TestApp::new();
+    store(&test_app, 0..25).await;
     let mut seen = Vec::new();
     let mut cursor = String::new();
     loop {
-        let page = house.call(house.get(&format!("/v1/events?limit=4&cursor={cursor}"))).await.json;
+        let page =
+            test_app.call(test_app.get(&format!("/v1/events?limit=4&cursor={cursor}"))).await.json;
         for event in page["events"].as_array().unwrap() {
             seen.push(event["event_id"].as_str().unwrap().to_owned());
         }
-        store(&house, 25 + seen.len()..26 + seen.len()).await;
+        store(&test_app, 25 + seen.len()..26 + seen.len()).await;
         match page["next_cursor"].as_str() {
             Some(next) => cursor = next.to_owned(),
             None => break,
@@ -70,11 +71,12 @@ async fn pages_cover_every_event_once_while_others_arrive() {
 
 #[actix_web::test]
 async fn the_newest_comes_first_and_filters_hold() {
-    let house = House::new();
-    store(&house, 0..10).await;
-    let page = house
+    let test_app = TestApp::new();
+    store(&test_app, 0..10).await;
+    let page = test_app
         .call(
-            house.get("/v1/events?event_name=n1&from=2026-11-22T09:00:03Z&to=2026-11-22T09:00:09Z"),
+            test_app
+                .get("/v1/events?event_name=n1&from=2026-11-22T09:00:03Z&to=2026-11-22T09:00:09Z"),
         )
         .await;
     let ids: Vec<_> = page.json["events"]
@@ -89,26 +91,26 @@ async fn the_newest_comes_first_and_filters_hold() {
 
 #[actix_web::test]
 async fn a_query_that_cannot_be_is_told_whole() {
-    let house = House::new();
-    let answer = house.call(house.get("/v1/events?limit=0&sort=asc&cursor=x")).await;
+    let test_app = TestApp::new();
+    let answer = test_app.call(test_app.get("/v1/events?limit=0&sort=asc&cursor=x")).await;
     answer.is_problem(400, "invalid_query");
     assert_eq!(answer.json["errors"].as_array().unwrap().len(), 3);
 }
 
 #[actix_web::test]
 async fn a_store_that_is_away_is_told_on_a_read_too() {
-    let house = House::new();
-    house.store.set_unavailable(true);
-    house.call(house.get("/v1/events")).await.is_problem(503, "storage_unavailable");
+    let test_app = TestApp::new();
+    test_app.store.set_unavailable(true);
+    test_app.call(test_app.get("/v1/events")).await.is_problem(503, "storage_unavailable");
 }
 
 #[actix_web::test]
 async fn a_query_that_is_not_utf_8_finds_nothing_else_in_its_place() {
-    let house = House::new();
-    house.batch(r#"{"event_name":"n","user_id":"�"}"#).await;
-    let answer = house.call(house.get("/v1/events?user_id=%FF")).await;
+    let test_app = TestApp::new();
+    test_app.batch(r#"{"event_name":"n","user_id":"�"}"#).await;
+    let answer = test_app.call(test_app.get("/v1/events?user_id=%FF")).await;
     answer.is_problem(400, "invalid_query");
     assert_eq!(answer.errors(), [("/user_id", "invalid_value")]);
-    let answer = house.call(house.get("/v1/events?user_id=%EF%BF%BD")).await;
+    let answer = test_app.call(test_app.get("/v1/events?user_id=%EF%BF%BD")).await;
     assert_eq!(answer.json["events"].as_array().map(Vec::len), Some(1), "{answer:?}");
 }

@@ -11,7 +11,7 @@ use mercurio_api::routes::Surface;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::support::{Answer, Ask, House};
+use mercurio_api::testing::{Answer, Ask, TestApp};
 
 /// Pieces of which texts are made: what parsers look for, and what they do not.
 const PIECES: &[&str] = &[
@@ -149,16 +149,16 @@ fn target(text: &str) -> String {
         .collect()
 }
 
-async fn send(house: &House, request: &Request) -> Answer {
+async fn send(test_app: &TestApp, request: &Request) -> Answer {
     let app = init_service(app(
-        house.state.clone(),
+        test_app.state.clone(),
         slog::Logger::root(slog::Discard, slog::o!()),
         Surface::Whole,
     ))
     .await;
     let mut ask = Ask::new(request.method.clone(), &request.target).body(request.body.clone());
     if request.with_key {
-        ask = ask.header("authorization", format!("Bearer {}", house.key.expose()));
+        ask = ask.header("authorization", format!("Bearer {}", test_app.key.expose()));
     }
     for (name, value) in request
         .headers
@@ -188,13 +188,13 @@ fn check(request: &Request, answer: &Answer) {
 
 #[test]
 fn any_request_gets_an_answer_of_the_contract_and_none_is_a_failure_of_the_server() {
-    let house = House::new();
+    let test_app = TestApp::new();
     let system = actix_web::rt::System::new();
     let mut runner =
         TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
     let statuses = RefCell::new(BTreeMap::<u16, usize>::new());
     let result = runner.run(&requests(), |request| {
-        let answer = system.block_on(send(&house, &request));
+        let answer = system.block_on(send(&test_app, &request));
         check(&request, &answer);
         *statuses.borrow_mut().entry(answer.status).or_default() += 1;
         Ok(())

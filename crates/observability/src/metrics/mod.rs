@@ -291,7 +291,7 @@ impl Metrics {
         self.rate_limited.get_or_create(&[("limit", limit)]).inc();
     }
 
-    /// Counts how long a request's events waited for a lane of the writer.
+    /// Counts how long a request's events waited for a writer thread.
     pub fn record_queue_wait(&self, waited: Duration) {
         self.queue_wait.record_time(waited);
     }

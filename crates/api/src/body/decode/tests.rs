@@ -65,7 +65,7 @@ fn what_was_encoded_comes_back_up_to_the_limit_and_no_byte_above_it() {
             if bytes > 0 {
                 assert_eq!(
                     coding.decode(&encoded, bytes - 1),
-                    Err(Fault::TooLarge),
+                    Err(DecodeError::TooLarge),
                     "{coding:?} {bytes} above it"
                 );
             }
@@ -79,7 +79,7 @@ fn a_bomb_costs_no_more_than_the_limit() {
     for (coding, encode) in ENCODERS {
         let bomb = encode(&zeros);
         assert!(bomb.len() < 16 * 1024, "{coding:?}: {}", bomb.len());
-        assert_eq!(coding.decode(&bomb, 262_144), Err(Fault::TooLarge), "{coding:?}");
+        assert_eq!(coding.decode(&bomb, 262_144), Err(DecodeError::TooLarge), "{coding:?}");
     }
 }
 
@@ -95,7 +95,7 @@ fn a_reader_of_a_bomb_is_asked_for_one_byte_above_the_limit_at_most() {
     }
     for limit in [0, 1, 1000, 262_144] {
         let mut endless = Endless(0);
-        assert_eq!(read_all(&mut endless, Vec::new(), limit), Err(Fault::TooLarge));
+        assert_eq!(read_all(&mut endless, Vec::new(), limit), Err(DecodeError::TooLarge));
         assert_eq!(endless.0, limit + 1);
     }
 }
@@ -124,7 +124,12 @@ fn data_that_stops_short_is_broken_wherever_it_stops() {
             let decoded = coding.decode(&encoded[..end], 262_144);
             // No frame at all is an empty body in Zstandard, and the reader of bodies asks for no other coding's nothing.
             if end > 0 {
-                assert_eq!(decoded, Err(Fault::Broken), "{coding:?} {end} of {}", encoded.len());
+                assert_eq!(
+                    decoded,
+                    Err(DecodeError::Broken),
+                    "{coding:?} {end} of {}",
+                    encoded.len()
+                );
             }
         }
     }
@@ -135,7 +140,11 @@ fn bytes_behind_the_end_are_broken_data() {
     for (coding, encode) in ENCODERS {
         for tail in [&b"\0"[..], b"x", b"{\"events\":[]}", &[0; 600]] {
             let encoded = [&encode(b"{}"), tail].concat();
-            assert_eq!(coding.decode(&encoded, 262_144), Err(Fault::Broken), "{coding:?} {tail:?}");
+            assert_eq!(
+                coding.decode(&encoded, 262_144),
+                Err(DecodeError::Broken),
+                "{coding:?} {tail:?}"
+            );
         }
     }
 }
@@ -145,7 +154,7 @@ fn members_and_frames_that_follow_each_other_are_one_body() {
     for (coding, encode) in [(Coding::Gzip, gzip as Encoder), (Coding::Zstd, zstd)] {
         let encoded = [encode(b"{\"a\":"), encode(b""), encode(b"1}")].concat();
         assert_eq!(coding.decode(&encoded, 7), Ok(b"{\"a\":1}".to_vec()), "{coding:?}");
-        assert_eq!(coding.decode(&encoded, 6), Err(Fault::TooLarge), "{coding:?}");
+        assert_eq!(coding.decode(&encoded, 6), Err(DecodeError::TooLarge), "{coding:?}");
     }
 }
 
@@ -155,12 +164,12 @@ fn data_of_another_coding_is_broken() {
         for (other, encode) in ENCODERS {
             if coding != other {
                 let decoded = coding.decode(&encode(&sample(5000)), 262_144);
-                assert_eq!(decoded, Err(Fault::Broken), "{other:?} as {coding:?}");
+                assert_eq!(decoded, Err(DecodeError::Broken), "{other:?} as {coding:?}");
             }
         }
         assert_eq!(
             coding.decode(&sample(5000), 262_144),
-            Err(Fault::Broken),
+            Err(DecodeError::Broken),
             "plain as {coding:?}"
         );
     }

@@ -1,26 +1,26 @@
-//! A lane: a thread that takes groups, has them written, and answers.
+//! A writer thread: a thread that takes groups, has them written, and answers.
 
 use std::time::{Duration, Instant};
 
 use mercurio_domain::store::StoreError;
 
-use super::queue::{Pending, Work};
+use super::queue::{NextWork, Pending};
 use super::{Shared, SubmitError, split};
 
-/// How much longer than at first a lane waits between two questions to a store that is away.
+/// How much longer than at first a writer thread waits between two questions to a store that is away.
 const LONGEST_PAUSE: u32 = 10;
 
 /// Works until the queue is closed and empty. A panic in here ends the process.
 pub(super) fn run(shared: &Shared) {
-    let _ends_the_process = EndOnPanic;
+    let _ends_the_process = AbortOnPanic;
     loop {
         match shared.queue.next() {
-            Work::Group(group) => {
+            NextWork::Group(group) => {
                 write(shared, group);
                 shared.queue.done();
             }
-            Work::Probe => probe(shared),
-            Work::Closed => return,
+            NextWork::Probe => probe(shared),
+            NextWork::Closed => return,
         }
     }
 }
@@ -90,9 +90,9 @@ pub(super) fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
     (result, start.elapsed())
 }
 
-struct EndOnPanic;
+struct AbortOnPanic;
 
-impl Drop for EndOnPanic {
+impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // The panic hook has told what there is to tell.

@@ -1,8 +1,11 @@
-//! An app over the store in memory, with two tenants, and requests in one line.
+//! [`TestApp`]: the whole service over the memory store, without a socket, with two tenants and requests in one line.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::app::app;
+use crate::routes::Surface;
+use crate::state::AppState;
 use actix_http::Request;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Service, ServiceResponse};
@@ -10,9 +13,6 @@ use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::web::Data;
-use mercurio_api::app::app;
-use mercurio_api::routes::Surface;
-use mercurio_api::state::AppState;
 use mercurio_config::Settings;
 use mercurio_domain::Owner;
 use mercurio_domain::api_key::{Scopes, SecretKey};
@@ -21,7 +21,7 @@ use mercurio_domain::store::{Catalog, EventWriter, SchemaState};
 use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore, provisioning};
 use mercurio_enrichment::{Enricher, EnricherOptions, TrustedProxies};
 use mercurio_observability::Metrics;
-use mercurio_pipeline::{Writer, WriterOptions, writer::Unobserved};
+use mercurio_pipeline::{GroupWriter, WriterOptions, writer::NoopObserver};
 use mercurio_rate_limit::RateLimits;
 use mercurio_runtime::database_probe::DatabaseProbe;
 use mercurio_runtime::key_cache::KeyCache;
@@ -30,40 +30,53 @@ use mercurio_runtime::quota_watch::QuotaWatch;
 use mercurio_runtime::rejection_log::RejectionLog;
 use serde_json::Value;
 
-/// When it always is.
-pub(crate) const NOW: &str = "2026-11-22T10:00:00Z";
+/// The time of every request.
+pub const NOW: &str = "2026-11-22T10:00:00Z";
 
-/// What a test has in its hands.
-pub(crate) struct House {
-    pub(crate) store: Arc<MemoryStore>,
-    pub(crate) state: Data<AppState>,
+/// The service, its store and the keys of two tenants.
+pub struct TestApp {
+    /// The memory store behind the service.
+    pub store: Arc<MemoryStore>,
+    /// The state that handlers share.
+    pub state: Data<AppState>,
     /// A key of the first tenant with both scopes.
-    pub(crate) key: SecretKey,
-    pub(crate) owner: Owner,
+    pub key: SecretKey,
+    /// The first tenant and its workspace.
+    pub owner: Owner,
     /// A key of the second tenant.
-    pub(crate) other_key: SecretKey,
-    _writer: Writer,
+    pub other_key: SecretKey,
+    _writer: GroupWriter,
 }
 
-impl House {
-    pub(crate) fn new() -> Self {
-        Self::with(Limits::default(), WriterOptions { lanes: 1, ..WriterOptions::default() })
+impl Default for TestApp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestApp {
+    /// A service with default limits and one writer thread.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Limits::default(), WriterOptions { threads: 1, ..WriterOptions::default() })
     }
 
-    pub(crate) fn with(limits: Limits, options: WriterOptions) -> Self {
+    /// A service with these limits and writer options.
+    #[must_use]
+    pub fn with(limits: Limits, options: WriterOptions) -> Self {
         let store = Arc::new(MemoryStore::default());
         let clock = Arc::new(FixedClock::at(NOW));
         let at = mercurio_domain::testing::at(NOW);
         let (request, key) = provisioning("acme", 1, at);
-        let owner = store.provision(&request).unwrap().api_key.owner;
+        let owner = store.provision(&request).expect("test set-up").api_key.owner;
         let (request, other_key) = provisioning("other", 2, at);
-        store.provision(&request).unwrap();
-        let writer = Writer::start(
+        store.provision(&request).expect("test set-up");
+        let writer = GroupWriter::start(
             Arc::clone(&store) as Arc<dyn EventWriter>,
             &options,
-            Arc::new(Unobserved),
+            Arc::new(NoopObserver),
         )
-        .unwrap();
+        .expect("test set-up");
         let state = Data::new(AppState {
             store: store.clone(),
             writer: writer.handle(),
@@ -93,16 +106,16 @@ impl House {
     }
 
     /// A further key of the first tenant's kind, of a tenant of its own, with these scopes only.
-    pub(crate) fn key_with(&self, scopes: &str, seed: u8) -> SecretKey {
+    pub fn key_with(&self, scopes: &str, seed: u8) -> SecretKey {
         let (mut request, key) =
             provisioning(&format!("tenant {seed}"), seed, mercurio_domain::testing::at(NOW));
-        request.scopes = Scopes::parse(scopes).unwrap();
-        self.store.provision(&request).unwrap();
+        request.scopes = Scopes::parse(scopes).expect("test set-up");
+        self.store.provision(&request).expect("test set-up");
         key
     }
 
     /// The app, as a server runs it.
-    pub(crate) async fn app(
+    pub async fn app(
         &self,
     ) -> impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error> {
         init_service(app(
@@ -113,54 +126,63 @@ impl House {
         .await
     }
 
-    pub(crate) async fn call(&self, request: Ask) -> Answer {
+    /// Sends one request to a fresh instance of the service.
+    pub async fn call(&self, request: Ask) -> Answer {
         request.send(&self.app().await).await
     }
 
     /// Sends a batch of these events with the first tenant's key.
-    pub(crate) async fn batch(&self, events: &str) -> Answer {
+    pub async fn batch(&self, events: &str) -> Answer {
         self.call(self.post("/v1/events/batch", format!("{{\"events\":[{events}]}}"))).await
     }
 
-    pub(crate) fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Ask {
+    /// A POST with the first tenant's key and a JSON body.
+    pub fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Ask {
         Ask::new(Method::POST, path)
             .header("authorization", format!("Bearer {}", self.key.expose()))
             .header("content-type", "application/json")
             .body(body)
     }
 
-    pub(crate) fn get(&self, path: &str) -> Ask {
+    /// A GET with the first tenant's key.
+    pub fn get(&self, path: &str) -> Ask {
         Ask::new(Method::GET, path).header("authorization", format!("Bearer {}", self.key.expose()))
     }
 }
 
 /// A request.
-pub(crate) struct Ask(TestRequest);
+pub struct Ask(TestRequest);
 
 impl Ask {
-    pub(crate) fn new(method: Method, path: &str) -> Self {
+    /// A request without a key.
+    pub fn new(method: Method, path: &str) -> Self {
         Self(TestRequest::with_uri(path).method(method))
     }
 
-    pub(crate) fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        let value = actix_web::http::header::HeaderValue::from_bytes(value.as_ref()).unwrap();
-        let name = actix_web::http::header::HeaderName::from_bytes(name.as_bytes()).unwrap();
+    /// Sets a header.
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let value =
+            actix_web::http::header::HeaderValue::from_bytes(value.as_ref()).expect("test set-up");
+        let name =
+            actix_web::http::header::HeaderName::from_bytes(name.as_bytes()).expect("test set-up");
         Self(self.0.insert_header((name, value)))
     }
 
-    /// Adds a header beside those of its name.
-    pub(crate) fn header_again(self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        let value = actix_http::header::HeaderValue::from_bytes(value.as_ref()).unwrap();
+    /// Adds a further header of the same name.
+    pub fn header_again(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let value =
+            actix_http::header::HeaderValue::from_bytes(value.as_ref()).expect("test set-up");
         Self(self.0.append_header((name, value)))
     }
 
     /// Sets the body and its length.
-    pub(crate) fn body(self, body: impl Into<Vec<u8>>) -> Self {
+    pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         Self(self.0.insert_header(("content-length", body.len().to_string())).set_payload(body))
     }
 
-    pub(crate) async fn send(
+    /// Sends the request, and reads the whole response.
+    pub async fn send(
         self,
         app: &impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>,
     ) -> Answer {
@@ -186,21 +208,27 @@ impl Ask {
 
 /// A response.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) json: Value,
-    pub(crate) body: Vec<u8>,
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as JSON; `null` if it is not JSON.
+    pub json: Value,
+    /// The body as sent.
+    pub body: Vec<u8>,
 }
 
 impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The value of a header, if it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// Fails unless this is a problem of that status and code, in the form of the contract.
     #[track_caller]
-    pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
+    pub fn is_problem(&self, status: u16, code: &str) -> &Self {
         assert_eq!((self.status, self.json["code"].as_str()), (status, Some(code)), "{self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         assert_eq!(self.json["type"], format!("https://mercurio.dev/problems/{code}"));
@@ -211,17 +239,17 @@ impl Answer {
     }
 
     /// `(pointer, code)` of every fault of the event at `index` of a batch.
-    pub(crate) fn faults(&self, index: usize) -> Vec<(&str, &str)> {
+    pub fn event_errors(&self, index: usize) -> Vec<(&str, &str)> {
         pairs(&self.json["results"][index]["errors"])
     }
 
     /// `(pointer, code)` of every fault of the body.
-    pub(crate) fn errors(&self) -> Vec<(&str, &str)> {
+    pub fn errors(&self) -> Vec<(&str, &str)> {
         pairs(&self.json["errors"])
     }
 
     /// The status of every event of a batch.
-    pub(crate) fn statuses(&self) -> Vec<&str> {
+    pub fn statuses(&self) -> Vec<&str> {
         let results = self.json["results"].as_array().map(Vec::as_slice).unwrap_or_default();
         results.iter().filter_map(|result| result["status"].as_str()).collect()
     }
