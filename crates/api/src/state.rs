@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use mercurio_config::Settings;
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{Store, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
@@ -13,6 +12,7 @@ use mercurio_enrichment::Enricher;
 use mercurio_observability::{Metrics, Traces, chain, context, keys};
 use mercurio_pipeline::writer::QueueTime;
 use mercurio_pipeline::{GroupWriterHandle, SubmitError};
+use mercurio_runtime::RequestSettings;
 use slog::error;
 
 use crate::problem::Problem;
@@ -58,8 +58,8 @@ pub struct AppState {
     pub quota_watch: QuotaWatch,
     /// Which rejected events leave a line in the log.
     pub rejection_log: RejectionLog,
-    /// Settings.
-    pub settings: Settings,
+    /// RequestSettings.
+    pub settings: RequestSettings,
     /// What the database said last.
     pub database: DatabaseProbe,
     /// How far the process has come.

@@ -13,7 +13,6 @@ use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::web::Data;
-use mercurio_config::Settings;
 use mercurio_domain::Owner;
 use mercurio_domain::api_key::{Scopes, SecretKey};
 use mercurio_domain::limits::Limits;
@@ -23,6 +22,7 @@ use mercurio_enrichment::{Enricher, EnricherOptions, TrustedProxies};
 use mercurio_observability::Metrics;
 use mercurio_pipeline::{GroupWriter, WriterOptions, writer::NoopObserver};
 use mercurio_rate_limit::RateLimits;
+use mercurio_runtime::RequestSettings;
 use mercurio_runtime::database_probe::DatabaseProbe;
 use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::lifecycle::Lifecycle;
@@ -93,7 +93,7 @@ impl TestApp {
             quota_watch: QuotaWatch::new(100),
             retention: Arc::default(),
             rejection_log: RejectionLog::new(5),
-            settings: Settings {
+            settings: RequestSettings {
                 limits,
                 slow_request: None,
                 request_timeout: Duration::from_secs(30),

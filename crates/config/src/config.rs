@@ -9,6 +9,7 @@ use mercurio_enrichment::{ClientIpPolicy, TrustedProxies};
 use mercurio_observability::{LogFormat, LogLevel, OtlpEndpoint};
 use mercurio_pipeline::WriterOptions;
 use mercurio_rate_limit::RedisUrl;
+use mercurio_runtime::RequestSettings;
 use mercurio_storage::DatabaseUrl;
 
 use crate::reader::{Reader, Secret};
@@ -26,7 +27,7 @@ pub struct Config {
     /// Whether PostgreSQL is migrated at start.
     pub auto_migrate: bool,
     /// What handlers look at.
-    pub settings: Settings,
+    pub settings: RequestSettings,
     /// What is kept of a client's address.
     pub client_ip: ClientIpPolicy,
     /// A MaxMind database.
@@ -59,23 +60,6 @@ pub struct Config {
     pub trace_sample_ratio: f64,
     /// Every setting as it is shown, secrets hidden.
     pub in_force: Vec<Setting>,
-}
-
-/// Settings that handlers look at.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// What a request and an event may be.
-    pub limits: Limits,
-    /// How long a body may take to arrive.
-    pub request_timeout: Duration,
-    /// How long a request waits for its commit.
-    pub commit_timeout: Duration,
-    /// The time from which on a request is logged as slow; `None`: none is.
-    pub slow_request: Option<Duration>,
-    /// Whose word about the client's address is taken.
-    pub trusted_proxies: TrustedProxies,
-    /// The origins whose pages may call.
-    pub cors_origins: Vec<String>,
 }
 
 /// What was read, with everything that is wrong with it.
@@ -185,7 +169,7 @@ impl Config {
             addr: reader.value("MERCURIO_ADDR", ADDRESS, SocketAddr::from(([127, 0, 0, 1], 8080))),
             management_addr: reader.optional("MERCURIO_MANAGEMENT_ADDR", ADDRESS),
             auto_migrate: reader.value("MERCURIO_AUTO_MIGRATE", "true or false", false),
-            settings: Settings::read(reader),
+            settings: request_settings(reader),
             client_ip: reader.value(
                 "MERCURIO_CLIENT_IP",
                 "full, truncated or none",
@@ -256,48 +240,41 @@ fn writer_options(reader: &mut Reader<'_>, database_url: &DatabaseUrl) -> Writer
     }
 }
 
-impl Settings {
-    fn read(reader: &mut Reader<'_>) -> Self {
-        let mut limits = Limits::default();
-        for (name, limit, unit) in LIMITS {
-            let (range, default) = (limit.range(), limits.get(limit));
-            limits.set(limit, reader.number(name, unit, default, (*range.start(), *range.end())));
-        }
-        let split = |text: &str| -> Vec<String> {
-            text.split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
-        let proxies =
-            ("MERCURIO_TRUSTED_PROXIES", None, "networks (CIDR), separated by commas".to_owned());
-        let origins =
-            ("MERCURIO_CORS_ORIGINS", None, "* or origins, separated by commas".to_owned());
-        Self {
-            limits,
-            request_timeout: reader.seconds("MERCURIO_REQUEST_TIMEOUT_SECONDS", 30, (1, 3600)),
-            commit_timeout: reader.seconds("MERCURIO_COMMIT_TIMEOUT_SECONDS", 10, (1, 3600)),
-            slow_request: match reader.number(
-                "MERCURIO_SLOW_REQUEST_MS",
-                "milliseconds",
-                1_000,
-                (0, 3_600_000),
-            ) {
-                0 => None,
-                millis => Some(Duration::from_millis(millis)),
-            },
-            trusted_proxies: reader.parsed(
-                proxies,
-                (TrustedProxies::default(), None),
-                TrustedProxies::parse,
-            ),
-            cors_origins: reader.parsed(
-                origins,
-                (vec!["*".to_owned()], Some("*".to_owned())),
-                |text| check_origins(split(text)),
-            ),
-        }
+fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
+    let mut limits = Limits::default();
+    for (name, limit, unit) in LIMITS {
+        let (range, default) = (limit.range(), limits.get(limit));
+        limits.set(limit, reader.number(name, unit, default, (*range.start(), *range.end())));
+    }
+    let split = |text: &str| -> Vec<String> {
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    };
+    let proxies =
+        ("MERCURIO_TRUSTED_PROXIES", None, "networks (CIDR), separated by commas".to_owned());
+    let origins = ("MERCURIO_CORS_ORIGINS", None, "* or origins, separated by commas".to_owned());
+    RequestSettings {
+        limits,
+        request_timeout: reader.seconds("MERCURIO_REQUEST_TIMEOUT_SECONDS", 30, (1, 3600)),
+        commit_timeout: reader.seconds("MERCURIO_COMMIT_TIMEOUT_SECONDS", 10, (1, 3600)),
+        slow_request: match reader.number(
+            "MERCURIO_SLOW_REQUEST_MS",
+            "milliseconds",
+            1_000,
+            (0, 3_600_000),
+        ) {
+            0 => None,
+            millis => Some(Duration::from_millis(millis)),
+        },
+        trusted_proxies: reader.parsed(
+            proxies,
+            (TrustedProxies::default(), None),
+            TrustedProxies::parse,
+        ),
+        cors_origins: reader.parsed(
+            origins,
+            (vec!["*".to_owned()], Some("*".to_owned())),
+            |text| check_origins(split(text)),
+        ),
     }
 }
 

@@ -11,7 +11,7 @@ mod origins;
 mod reader;
 mod setting;
 
-pub use config::{Config, Reading, Settings, database_url};
+pub use config::{Config, Reading, database_url};
 pub use origins::{InvalidOrigin, check_origins};
 pub use setting::{ConfigError, InvalidSetting, Setting, Source};
 

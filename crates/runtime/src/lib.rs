@@ -10,5 +10,8 @@ pub mod key_uses;
 pub mod lifecycle;
 pub mod quota_watch;
 pub mod rejection_log;
+mod request_settings;
 pub mod retention;
 pub mod system;
+
+pub use request_settings::RequestSettings;

@@ -37,7 +37,15 @@ pub(crate) const MEMBERS: &[Member] = &[
     Member { folder: "crates/observability", ours: &[], never: &["actix*", "diesel*"] },
     Member {
         folder: "crates/config",
-        ours: &["domain", "enrichment", "storage", "pipeline", "observability", "rate_limit"],
+        ours: &[
+            "domain",
+            "enrichment",
+            "storage",
+            "pipeline",
+            "observability",
+            "rate_limit",
+            "runtime",
+        ],
         never: &["actix*", "diesel*", "slog*"],
     },
     Member {
@@ -47,20 +55,12 @@ pub(crate) const MEMBERS: &[Member] = &[
     },
     Member {
         folder: "crates/runtime",
-        ours: &["domain", "observability"],
+        ours: &["domain", "enrichment", "observability"],
         never: &["actix*", "diesel*"],
     },
     Member {
         folder: "crates/api",
-        ours: &[
-            "domain",
-            "enrichment",
-            "pipeline",
-            "observability",
-            "rate_limit",
-            "config",
-            "runtime",
-        ],
+        ours: &["domain", "enrichment", "pipeline", "observability", "rate_limit", "runtime"],
         never: &["diesel*"],
     },
     Member { folder: "bins/ingest", ours: LIBRARIES, never: &[] },
