@@ -86,8 +86,8 @@ def replace_servers(machine, key):
     return load.events
 
 
-# What only a server on SQLite tells, and what only a tenant with a quota has.
-EMPTY_HERE = {"Free space under SQLite", "Quota used"}
+# Reported only by servers on SQLite, and only for tenants with a quota.
+EMPTY_HERE = {"Free disk space (SQLite)", "Quota used"}
 
 
 def look_at_dashboards(prometheus):
