@@ -86,7 +86,7 @@ def replace_servers(machine, key):
     return load.events
 
 
-# Reported only by servers on SQLite, and only for tenants with a quota.
+# Panels for SQLite or for tenants with a quota: empty in this trial.
 EMPTY_HERE = {"Free disk space (SQLite)", "Quota used"}
 
 
