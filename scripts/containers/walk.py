@@ -87,7 +87,7 @@ def replace_servers(machine, key):
 
 
 # Panels for SQLite or for tenants with a quota: empty in this trial.
-EMPTY_HERE = {"Free space under SQLite", "Quota used"}
+EMPTY_HERE = {"Free disk space (SQLite)", "Quota used"}
 
 
 def look_at_dashboards(prometheus):
