@@ -37,7 +37,7 @@ MIGRATIONS = {
         f"UPDATE schema_compatibility SET minimum_version = '{VERSION[BREAKING]}';\n"
         "ALTER TABLE events RENAME COLUMN session_id TO visit_id;\n",
         "ALTER TABLE events RENAME COLUMN visit_id TO session_id;\n"
-        "UPDATE schema_compatibility SET minimum_version = '20261127100000';\n",
+        "UPDATE schema_compatibility SET minimum_version = '20261128000000';\n",
     ),
 }
 SHARED = "the database was migrated by a newer release, and this one can go on with it"

@@ -131,15 +131,16 @@ CREATE TABLE events (
 -- The order in which events are read. Each partition gets its own index.
 CREATE INDEX events_by_time ON events (tenant_id, workspace_id, occurred_at);
 
--- 3. Counts of stored events. The transaction that stores a group of events inserts one row into count_log. Once a second, one
+-- 3. Counts of stored events. The transaction that stores a group of events inserts a row into count_log. Once a second, one
 -- server sums the log into event_counts and tenant_usage and deletes the rows it summed (docs/adr/0014-counts-in-a-log.md).
 
 CREATE TABLE count_log (
-    -- Five arrays of one length. Each position counts the events of a workspace with one name, received in one hour.
+    -- Start of the hour of receipt, in UTC. A group whose events were received in two hours has two rows.
+    hour timestamptz NOT NULL,
+    -- Four arrays of one length. Each position counts the events of a workspace with one name.
     tenant_ids bigint[] NOT NULL,
     workspace_ids bigint[] NOT NULL,
     event_names text[] COLLATE "C" NOT NULL,
-    hours timestamptz[] NOT NULL,
     counts bigint[] NOT NULL
 ) WITH (
     -- The table is filled and emptied every second. Vacuuming it whenever possible keeps it at a few pages. Truncating it

@@ -6,13 +6,14 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use mercurio_domain::TenantId;
 use mercurio_domain::limits::Month;
 use mercurio_domain::store::{CountQuery, EventCount};
+use uuid::Uuid;
 
 use super::statement::statement;
-use crate::counts::{self, CountRow};
+use crate::counts::{self, CountRow, HourlyCounts};
 use crate::error::Failure;
 use crate::rows::Micros;
 use crate::verdicts::Candidate;
@@ -22,13 +23,31 @@ use crate::verdicts::Candidate;
 const LOCK: i64 = 0x6d65_7263_636e_7473;
 
 statement! {
-    /// Appends the counts of one group to the log.
-    LogGroup =
-    "INSERT INTO count_log (tenant_ids, workspace_ids, event_names, hours, counts) VALUES (",
+    /// Appends the counts of one group and hour to the log.
+    LogHour =
+    "INSERT INTO count_log (hour, tenant_ids, workspace_ids, event_names, counts) VALUES (",
+    hour: Micros => Timestamptz, ", ",
     tenant_ids: Vec<i64> => Array<BigInt>, ", ",
     workspace_ids: Vec<i64> => Array<BigInt>, ", ",
     event_names: Vec<String> => Array<Text>, ", ",
-    hours: Vec<Micros> => Array<Timestamptz>, ", ",
+    counts: Vec<i64> => Array<BigInt>, ")",
+}
+
+statement! {
+    /// Inserts keys, which must all be free, and does what [`LogHour`] does: one round trip in place of three.
+    InsertKeysAndLogHour =
+    "WITH keys AS (
+         INSERT INTO event_keys (tenant_id, key, workspace_id, occurred_at, received_at) SELECT * FROM unnest(",
+    key_tenant_ids: Vec<i64> => Array<BigInt>, ", ",
+    keys: Vec<Uuid> => Array<SqlUuid>, ", ",
+    key_workspace_ids: Vec<i64> => Array<BigInt>, ", ",
+    occurred_at: Vec<Micros> => Array<Timestamptz>, ", ",
+    received_at: Vec<Micros> => Array<Timestamptz>, "))
+     INSERT INTO count_log (hour, tenant_ids, workspace_ids, event_names, counts) VALUES (",
+    hour: Micros => Timestamptz, ", ",
+    tenant_ids: Vec<i64> => Array<BigInt>, ", ",
+    workspace_ids: Vec<i64> => Array<BigInt>, ", ",
+    event_names: Vec<String> => Array<Text>, ", ",
     counts: Vec<i64> => Array<BigInt>, ")",
 }
 
@@ -41,7 +60,7 @@ statement! {
          FROM wanted JOIN tenant_usage USING (tenant_id) WHERE month = ", month: i64 => BigInt, "
          UNION ALL
          SELECT tenant_id, events
-         FROM count_log, unnest(tenant_ids, hours, counts) AS logged (tenant_id, hour, events)
+         FROM count_log, unnest(tenant_ids, counts) AS logged (tenant_id, events)
              JOIN wanted USING (tenant_id)
          WHERE hour >= ", from: Micros => Timestamptz, " AND hour < ", to: Micros => Timestamptz, "
      ) AS counted GROUP BY tenant_id",
@@ -53,7 +72,9 @@ statement! {
     "SELECT event_name, hour, sum(accepted)::bigint FROM (
          SELECT tenant_id, workspace_id, event_name, hour, accepted FROM event_counts
          UNION ALL
-         SELECT logged.* FROM count_log, unnest(tenant_ids, workspace_ids, event_names, hours, counts) AS logged
+         SELECT logged.tenant_id, workspace_id, event_name, hour, events
+         FROM count_log, unnest(tenant_ids, workspace_ids, event_names, counts)
+             AS logged (tenant_id, workspace_id, event_name, events)
      ) AS counted (tenant_id, workspace_id, event_name, hour, accepted)
      WHERE tenant_id = ", tenant_id: i64 => BigInt, " AND workspace_id = ", workspace_id: i64 => BigInt, "
          AND hour >= ", from: Micros => Timestamptz, " AND hour < ", to: Micros => Timestamptz, "
@@ -64,11 +85,11 @@ statement! {
 /// Moves the log into the tables. Rows are written in the order of their keys, as everywhere that writes several of them.
 const SUM: &str = "
     WITH taken AS (
-        DELETE FROM count_log RETURNING tenant_ids, workspace_ids, event_names, hours, counts
+        DELETE FROM count_log RETURNING hour, tenant_ids, workspace_ids, event_names, counts
     ), counted AS MATERIALIZED (
         SELECT tenant_id, workspace_id, event_name, hour, sum(events)::bigint AS accepted
-        FROM taken, unnest(tenant_ids, workspace_ids, event_names, hours, counts)
-            AS logged (tenant_id, workspace_id, event_name, hour, events)
+        FROM taken, unnest(tenant_ids, workspace_ids, event_names, counts)
+            AS logged (tenant_id, workspace_id, event_name, events)
         WHERE EXISTS (SELECT FROM tenants WHERE id = tenant_id)
         GROUP BY tenant_id, workspace_id, event_name, hour
     ), monthly AS (
@@ -85,17 +106,42 @@ const SUM: &str = "
     )
     SELECT count(*) AS groups FROM taken";
 
-/// Logs the counts of a group that has stored `stored`, which is not empty.
-pub(super) fn log(connection: &mut PgConnection, stored: &[Candidate<'_>]) -> QueryResult<usize> {
-    let counts = counts::of_stored(stored);
-    LogGroup {
-        tenant_ids: counts.keys().map(|key| key.owner.tenant_id.0).collect(),
-        workspace_ids: counts.keys().map(|key| key.owner.workspace_id.0).collect(),
-        event_names: counts.keys().map(|key| key.event_name.to_owned()).collect(),
-        hours: counts.keys().map(|key| key.hour.into()).collect(),
-        counts: counts.values().copied().collect(),
+/// Logs the counts of a group.
+pub(super) fn log(connection: &mut PgConnection, hourly: HourlyCounts<'_>) -> QueryResult<()> {
+    for (hour, of_hour) in hourly {
+        LogHour {
+            hour: hour.into(),
+            tenant_ids: of_hour.keys().map(|key| key.owner.tenant_id.0).collect(),
+            workspace_ids: of_hour.keys().map(|key| key.owner.workspace_id.0).collect(),
+            event_names: of_hour.keys().map(|key| key.event_name.to_owned()).collect(),
+            counts: of_hour.into_values().collect(),
+        }
+        .execute(connection)?;
     }
-    .execute(connection)
+    Ok(())
+}
+
+/// Inserts the keys of `rows`, in their order, and logs the counts. One key that is taken fails them all.
+pub(super) fn insert_keys_and_log(
+    connection: &mut PgConnection,
+    rows: &[Candidate<'_>],
+) -> QueryResult<()> {
+    let mut hourly = counts::of_stored(rows);
+    let Some((hour, of_hour)) = hourly.pop_first() else { return Ok(()) };
+    InsertKeysAndLogHour {
+        key_tenant_ids: rows.iter().map(|row| row.owner.tenant_id.0).collect(),
+        keys: rows.iter().map(|row| row.event.key().0).collect(),
+        key_workspace_ids: rows.iter().map(|row| row.owner.workspace_id.0).collect(),
+        occurred_at: rows.iter().map(|row| row.event.parts().occurred_at.into()).collect(),
+        received_at: rows.iter().map(|row| row.received_at.into()).collect(),
+        hour: hour.into(),
+        tenant_ids: of_hour.keys().map(|key| key.owner.tenant_id.0).collect(),
+        workspace_ids: of_hour.keys().map(|key| key.owner.workspace_id.0).collect(),
+        event_names: of_hour.keys().map(|key| key.event_name.to_owned()).collect(),
+        counts: of_hour.into_values().collect(),
+    }
+    .execute(connection)?;
+    log(connection, hourly)
 }
 
 pub(super) fn usage(

@@ -70,11 +70,11 @@ diesel::table! {
 }
 
 diesel::table! {
-    count_log (tenant_ids) {
+    count_log (hour) {
+        hour -> Timestamptz,
         tenant_ids -> Array<BigInt>,
         workspace_ids -> Array<BigInt>,
         event_names -> Array<Text>,
-        hours -> Array<Timestamptz>,
         counts -> Array<BigInt>,
     }
 }
