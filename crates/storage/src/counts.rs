@@ -1,4 +1,4 @@
-//! What a group counts: its stored events by hour of receipt, workspace and event name.
+//! The counts of a group: its stored events by hour of receipt, workspace and event name.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use mercurio_domain::{Owner, TenantId, Timestamp};
 use crate::rows::{Micros, instant};
 use crate::verdicts::Candidate;
 
-/// What a count is of, besides its hour.
+/// Workspace and event name of a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CountKey<'a> {
     pub(crate) owner: Owner,
@@ -18,7 +18,7 @@ pub(crate) struct CountKey<'a> {
 /// Stored events by hour, then by workspace and name. Nearly always of one hour.
 pub(crate) type HourlyCounts<'a> = BTreeMap<Timestamp, BTreeMap<CountKey<'a>, i64>>;
 
-/// Counts the events that a group has stored.
+/// Counts the stored events of a group.
 pub(crate) fn of_stored<'a>(stored: &[Candidate<'a>]) -> HourlyCounts<'a> {
     let mut hourly = HourlyCounts::new();
     for row in stored {

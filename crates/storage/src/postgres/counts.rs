@@ -1,8 +1,8 @@
-//! Counts of stored events in PostgreSQL: a log that writers append to, and tables that it is summed into once a second.
+//! Counts of stored events in PostgreSQL: writers append to a log, and once a second it is summed into tables.
 //!
-//! Each group inserts one row into `count_log` in its own transaction. Rows are never updated there, so that no writer waits
-//! for another, and a rollback or a crash leaves counts and events the same. Readers add the unsummed rest of the log in the
-//! statement that reads the tables: one snapshot shows each group once, in the log or in the tables.
+//! Each group inserts a row into `count_log` in its own transaction. Rows are never updated there: no writer waits for another,
+//! and a rollback or a crash leaves counts and events the same. Readers add the unsummed rest of the log in the same statement:
+//! one snapshot shows each group once, in the log or in the tables.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -18,8 +18,8 @@ use crate::error::Failure;
 use crate::rows::Micros;
 use crate::verdicts::Candidate;
 
-/// The advisory lock that summing and the end of a tenant's deletion take: `merccnts` in ASCII. Without it, a sum that still
-/// saw the tenant could add its counts behind the deletion.
+/// The advisory lock of summing and of the end of a tenant's deletion: `merccnts` in ASCII. Without it, a sum that still saw
+/// the tenant could add counts behind the deletion.
 const LOCK: i64 = 0x6d65_7263_636e_7473;
 
 statement! {
@@ -34,7 +34,7 @@ statement! {
 }
 
 statement! {
-    /// Inserts keys, which must all be free, and does what [`LogHour`] does: one round trip in place of three.
+    /// Inserts keys, all of them free, and a row like [`LogHour`]: one round trip in place of three.
     InsertKeysAndLogHour =
     "WITH keys AS (
          INSERT INTO event_keys (tenant_id, key, workspace_id, occurred_at, received_at) SELECT * FROM unnest(",
@@ -52,7 +52,7 @@ statement! {
 }
 
 statement! {
-    /// Selects the events that tenants stored in a month.
+    /// Selects the usage of tenants in a month.
     Usage -> (BigInt, BigInt) =
     "WITH wanted AS (SELECT DISTINCT unnest(", tenants: Vec<i64> => Array<BigInt>, ") AS tenant_id)
      SELECT tenant_id, sum(events)::bigint FROM (
@@ -82,7 +82,7 @@ statement! {
      GROUP BY event_name, hour ORDER BY event_name COLLATE \"C\", hour",
 }
 
-/// Moves the log into the tables. Rows are written in the order of their keys, as everywhere that writes several of them.
+/// Moves the log into the tables. Rows are written in the order of their keys, against deadlocks.
 const SUM: &str = "
     WITH taken AS (
         DELETE FROM count_log RETURNING hour, tenant_ids, workspace_ids, event_names, counts
@@ -121,7 +121,7 @@ pub(super) fn log(connection: &mut PgConnection, hourly: HourlyCounts<'_>) -> Qu
     Ok(())
 }
 
-/// Inserts the keys of `rows`, in their order, and logs the counts. One key that is taken fails them all.
+/// Inserts the keys of `rows`, in their order, and logs the counts. One taken key fails them all.
 pub(super) fn insert_keys_and_log(
     connection: &mut PgConnection,
     rows: &[Candidate<'_>],

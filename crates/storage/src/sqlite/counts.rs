@@ -16,7 +16,7 @@ use crate::verdicts::Candidate;
 /// Tenants per statement. SQLite allows 32,766 parameters.
 const MAX_PARAMETERS: usize = 10_000;
 
-/// Adds the counts of a group that has stored `stored`.
+/// Adds the counts of the stored events of a group.
 pub(super) fn add(
     connection: &mut SqliteConnection,
     stored: &[Candidate<'_>],
