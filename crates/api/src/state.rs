@@ -89,7 +89,7 @@ impl AppState {
             Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS };
         match answer {
             Ok(Ok(outcomes)) => Ok(outcomes),
-            Ok(Err(SubmitError::Overloaded | SubmitError::Closing)) => {
+            Ok(Err(SubmitError::Overloaded | SubmitError::ShuttingDown)) => {
                 Err(Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS })
             }
             Ok(Err(SubmitError::OverQuota(exceeded))) => {
