@@ -19,8 +19,8 @@ fn main() -> ExitCode {
         ask: &ask_at_terminal,
         interrupted: &asked_to_end,
         stdout_is_terminal: io::stdout().is_terminal(),
-        setting: &mercurio_config::of_process,
-        names: &|| mercurio_config::names_of_process().collect(),
+        setting: &mercurio_config::process_env,
+        names: &|| mercurio_config::process_env_names().collect(),
     };
     run(arguments, &machine, &mut io::stdout().lock(), &mut io::stderr().lock()).into()
 }

@@ -303,7 +303,7 @@ fn listen(
     let longest =
         config.settings.request_timeout + config.settings.commit_timeout + options.keep_alive;
     options.answer_timeout = options.answer_timeout.max(longest);
-    options.workers = config.workers.unwrap_or(options.workers);
+    options.workers = config.http_threads.unwrap_or(options.workers);
     let (mut servers, mut addrs) = (Servers::default(), Vec::new());
     for (addr, surface) in surfaces {
         let (app_state, app_log) = (state.clone(), log.clone());

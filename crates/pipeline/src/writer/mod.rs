@@ -208,6 +208,7 @@ pub struct QueueTime(Arc<AtomicU64>);
 impl QueueTime {
     fn set(&self, waited: Duration) {
         let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        // Zero means unset.
         self.0.store(nanos.max(1), Ordering::Relaxed);
     }
 

@@ -31,6 +31,7 @@ pub(super) fn append(
                 .for_each(|appended| answer(appended.map_err(SubmitError::OverQuota)));
             Ok(())
         }
+        // Halves would fail too, and the whole queue is refused instead.
         Err(error) if error.is_unavailable() => Err(error),
         Err(error) => {
             observer.failed(group.len(), &error);

@@ -5,7 +5,7 @@
 mod database;
 mod redis;
 
-use mercurio_config::Reading;
+use mercurio_config::CheckedConfig;
 use serde::Serialize;
 
 use super::{Done, Outcome};
@@ -72,7 +72,7 @@ impl Check {
 }
 
 pub(super) fn doctor(machine: &Machine<'_>) -> Done {
-    let reading = Reading::of(machine.setting, (machine.names)());
+    let reading = CheckedConfig::read(machine.setting, (machine.names)());
     let mut checks = settings(&reading);
     let is_wrong =
         |name: &str| reading.invalid.iter().any(|mistake| mistake.name.starts_with(name));
@@ -87,7 +87,7 @@ pub(super) fn doctor(machine: &Machine<'_>) -> Done {
     Done { result: Outcome::Checks(Checks { state, checks, database_is_away }), notes: Vec::new() }
 }
 
-fn settings(reading: &Reading) -> Vec<Check> {
+fn settings(reading: &CheckedConfig) -> Vec<Check> {
     const CHECK: &str = "settings";
     let advice = |name: &str| format!("correct {name}; .env.example tells what it takes");
     let mut checks: Vec<Check> = reading
