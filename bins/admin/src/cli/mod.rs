@@ -1,6 +1,6 @@
 //! The command line: its words, and the checks that need no database. All invalid are told at once.
 
-mod completions;
+mod bash;
 mod events;
 mod key;
 mod migrate;
@@ -139,7 +139,7 @@ impl CompletionsWords {
     fn script(&self) -> Result<String, AdminError> {
         let words = Words::get_args_info();
         match &*self.shell {
-            "bash" => Ok(completions::bash(NAME, &words)),
+            "bash" => Ok(bash::bash(NAME, &words)),
             "zsh" => Ok(Zsh::generate(NAME, &words)),
             "fish" => Ok(Fish::generate(NAME, &words)),
             other => Err(wrong(&format!(

@@ -8,7 +8,7 @@ use mercurio_domain::testing::FixedClock;
 use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
 
-use crate::bench::{Bench, json_of};
+use crate::test_machine::{Bench, json_of};
 
 /// A machine whose clock is right.
 fn bench(settings: &[(&'static str, &str)]) -> Bench {

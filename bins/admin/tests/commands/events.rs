@@ -8,7 +8,7 @@ use mercurio_domain::testing::FixedClock;
 use mercurio_storage::testing::TestDatabase;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, json_of};
+use crate::test_machine::{Bench, json_of};
 
 /// A tenant with samples, in SQLite: the settings that lead to it and the folder that must outlive it.
 fn with_samples() -> (Bench, TestDatabase, u64) {

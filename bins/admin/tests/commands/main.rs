@@ -1,8 +1,8 @@
 //! The commands as a library: over the store in memory, and over real databases.
 
-mod bench;
+mod catalog;
 mod doctor;
 mod events;
+mod help;
 mod provision;
-mod tending;
-mod words;
+mod test_machine;

@@ -5,7 +5,7 @@ use mercurio_domain::store::{EventQuery, Store};
 use mercurio_storage::testing::TestDatabase;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, check_key, json_of, owner_of};
+use crate::test_machine::{Bench, check_key, json_of, owner_of};
 
 #[test]
 fn provision_prints_what_the_contract_says() {

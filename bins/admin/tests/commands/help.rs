@@ -1,6 +1,6 @@
 //! What the program says of itself: its help texts and its completions.
 
-use crate::bench::Bench;
+use crate::test_machine::Bench;
 
 /// Every command line that has a help text.
 fn commands_with_help() -> Vec<Vec<&'static str>> {

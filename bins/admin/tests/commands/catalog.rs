@@ -6,7 +6,7 @@ use mercurio_domain::store::Catalog;
 use mercurio_storage::testing::TestDatabase;
 use serde_json::{Value, json};
 
-use crate::bench::Bench;
+use crate::test_machine::Bench;
 
 #[test]
 fn tenants_are_made_shown_suspended_and_resumed() {
