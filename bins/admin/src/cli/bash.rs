@@ -1,33 +1,43 @@
-//! Completions for bash, which has many commands of one name: `tenant list`, `key list`. (argh_complete 0.1.19 takes each for the
-//! first of that name there; its scripts for zsh and fish are right.)
+//! Generates the completion script for bash.
+//!
+//! argh_complete 0.1.19 cannot: its bash script confuses commands that share a name, such as `tenant list` and `key list`.
+//! Its scripts for zsh and fish are correct.
 
 use std::fmt::Write;
 
 use argh::CommandInfoWithArgs;
 
-/// A script by which bash completes the commands and options of `program`.
-pub(super) fn bash(program: &str, command: &CommandInfoWithArgs) -> String {
+struct CompletedCommand {
+    /// The words of the command, each after a space: ` tenant list`. Empty for the program itself.
+    path: String,
+    /// Subcommands and options of the command.
+    words: Vec<String>,
+}
+
+/// Returns a script that completes the commands and options of `program`.
+pub(super) fn script(program: &str, root: &CommandInfoWithArgs) -> String {
     let mut commands = Vec::new();
-    collect(String::new(), command, &mut commands);
+    collect(String::new(), root, &mut commands);
+    let paths: Vec<_> = commands
+        .iter()
+        .filter(|command| !command.path.is_empty())
+        .map(|command| format!("'{}'", command.path))
+        .collect();
     let function = format!("_{}", program.replace('-', "_"));
+    // The script first walks the words before the cursor to find the command, then offers that command's words.
     let mut text = format!(
         "{function}() {{\n    local current=${{COMP_WORDS[COMP_CWORD]}} command= word words=\n    \
          for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n        case \"$command $word\" in\n"
     );
-    let names: Vec<_> = commands
-        .iter()
-        .filter(|(name, _)| !name.is_empty())
-        .map(|(name, _)| format!("'{name}'"))
-        .collect();
-    // Writing into a string has no way to fail.
+    // Writing to a string cannot fail.
     writeln!(
         text,
         "            {}) command+=\" $word\" ;;\n        esac\n    done\n    case $command in",
-        names.join(" | ")
+        paths.join(" | ")
     )
     .ok();
-    for (name, words) in &commands {
-        writeln!(text, "        '{name}') words='{}' ;;", words.join(" ")).ok();
+    for CompletedCommand { path, words } in &commands {
+        writeln!(text, "        '{path}') words='{}' ;;", words.join(" ")).ok();
     }
     writeln!(
         text,
@@ -38,12 +48,11 @@ pub(super) fn bash(program: &str, command: &CommandInfoWithArgs) -> String {
     text
 }
 
-/// Every command by its words, each with a blank before it, and what may follow.
-fn collect(name: String, command: &CommandInfoWithArgs, commands: &mut Vec<(String, Vec<String>)>) {
-    let options = command.flags.iter().map(|flag| flag.long.to_owned());
-    let words = command.commands.iter().map(|inner| inner.name.to_owned()).chain(options).collect();
-    commands.push((name.clone(), words));
-    for inner in &command.commands {
-        collect(format!("{name} {}", inner.name), &inner.command, commands);
+fn collect(path: String, info: &CommandInfoWithArgs, commands: &mut Vec<CompletedCommand>) {
+    let options = info.flags.iter().map(|flag| flag.long.to_owned());
+    let words = info.commands.iter().map(|inner| inner.name.to_owned()).chain(options).collect();
+    commands.push(CompletedCommand { path: path.clone(), words });
+    for inner in &info.commands {
+        collect(format!("{path} {}", inner.name), &inner.command, commands);
     }
 }

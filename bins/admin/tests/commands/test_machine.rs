@@ -1,40 +1,42 @@
-//! A machine of which the tests choose time, ids, randomness, settings and answers.
+//! A [`Machine`] with the clock, ids, random bytes, settings and answers of the test.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::sync::Arc;
 
 use mercurio_admin::cli::{self, Request};
-use mercurio_admin::commands::{Outcome, perform};
+use mercurio_admin::commands::perform;
 use mercurio_admin::{AdminError, Machine, run};
 use mercurio_domain::api_key::PresentedKey;
 use mercurio_domain::store::Store;
 use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore};
 use mercurio_domain::{ApiKeyId, Owner};
+use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
 
-/// What tests choose of a machine.
-pub(crate) struct Bench {
+pub(crate) struct TestMachine {
+    /// Used by [`TestMachine::perform`]; [`TestMachine::run`] opens the database in `settings`.
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) clock: FixedClock,
     pub(crate) ids: CountingIds,
     pub(crate) settings: Vec<(&'static str, String)>,
-    pub(crate) seed: RefCell<u8>,
+    /// Value of all bytes of the last random sequence.
+    pub(crate) entropy: Cell<u8>,
     pub(crate) is_terminal: bool,
+    /// Answer to every question; `None`: no terminal.
     pub(crate) answer: Option<&'static str>,
-    /// Steps after which somebody presses Ctrl-C.
+    /// Steps before SIGINT arrives; `None`: never.
     pub(crate) steps_left: Cell<Option<u32>>,
 }
 
-impl Default for Bench {
+impl Default for TestMachine {
     fn default() -> Self {
-        let clock = FixedClock::at("2026-11-22T10:00:00.123456Z");
         Self {
             store: Arc::default(),
-            clock,
+            clock: FixedClock::at("2026-11-22T10:00:00.123456Z"),
             ids: CountingIds::default(),
             settings: Vec::new(),
-            seed: RefCell::new(0),
+            entropy: Cell::new(0),
             is_terminal: false,
             answer: None,
             steps_left: Cell::new(None),
@@ -42,67 +44,109 @@ impl Default for Bench {
     }
 }
 
-impl Bench {
+/// Output of a run.
+pub(crate) struct RunOutput {
+    pub(crate) code: u8,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl RunOutput {
+    /// Parses stdout after a successful run.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{}", self.err);
+        serde_json::from_str(&self.out).expect("JSON")
+    }
+}
+
+impl TestMachine {
     pub(crate) fn with(settings: &[(&'static str, &str)]) -> Self {
         let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         Self { settings, ..Self::default() }
     }
 
-    pub(crate) fn on_machine<T>(&self, work: impl FnOnce(&Machine<'_>) -> T) -> T {
-        let entropy = |bytes: &mut [u8]| {
-            let mut seed = self.seed.borrow_mut();
-            *seed += 1;
-            bytes.fill(*seed);
-            Ok(())
-        };
-        let setting = |name: &str| {
-            let found = self.settings.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| value.clone())
-        };
+    /// Connected to `database`, which must outlive the machine.
+    pub(crate) fn on(database: &TestDatabase) -> Self {
+        Self::with(&[("DATABASE_URL", &database.url_text())])
+    }
+
+    pub(crate) fn with_machine<T>(&self, work: impl FnOnce(&Machine<'_>) -> T) -> T {
         work(&Machine {
             clock: &self.clock,
             ids: &self.ids,
-            entropy: &entropy,
-            setting: &setting,
-            names: &|| self.settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            sleep: &|_| (),
-            tell: &|_| (),
-            interrupted: &|| {
-                self.steps_left.get().is_some_and(|left| {
-                    self.steps_left.set(Some(left.saturating_sub(1)));
-                    left == 0
-                })
+            entropy: &|bytes| {
+                self.entropy.set(self.entropy.get() + 1);
+                bytes.fill(self.entropy.get());
+                Ok(())
             },
+            setting: &|name| self.setting(name),
+            setting_names: &|| self.settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            sleep: &|_| (),
+            notify: &|_| (),
+            interrupted: &|| self.take_step(),
             ask: &|_| self.answer.map(str::to_owned),
             stdout_is_terminal: self.is_terminal,
         })
     }
 
-    /// Over the store in memory.
-    pub(crate) fn perform(&self, line: &[&str]) -> Result<Value, AdminError> {
-        let words: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
-        let Request::Do { command, .. } = cli::read(&words)? else {
-            panic!("{line:?} is no command")
+    fn setting(&self, name: &str) -> Option<String> {
+        let setting = self.settings.iter().find(|(known, _)| *known == name);
+        setting.map(|(_, value)| value.clone())
+    }
+
+    /// Counts one step, and returns whether SIGINT has arrived.
+    fn take_step(&self) -> bool {
+        let Some(left) = self.steps_left.get() else { return false };
+        self.steps_left.set(Some(left.saturating_sub(1)));
+        left == 0
+    }
+
+    /// Runs a command, split at spaces, over the store in memory. Returns its result.
+    pub(crate) fn perform(&self, line: &str) -> Result<Value, AdminError> {
+        self.perform_words(&split(line))
+    }
+
+    pub(crate) fn perform_words(&self, words: &[&str]) -> Result<Value, AdminError> {
+        let arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let Request::Run { command, .. } = cli::parse(&arguments)? else {
+            panic!("{words:?} is no command")
         };
         let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
-        let done = self.on_machine(|machine| perform(&command, machine, |_| Ok(store)))?;
-        Ok(value(&done.result))
+        let mut out = Vec::new();
+        let report =
+            self.with_machine(|machine| perform(&command, machine, |_| Ok(store), &mut out))?;
+        Ok(report.result.expect("a result"))
     }
 
-    /// Over the database in the settings: exit code, stdout, stderr.
-    pub(crate) fn run(&self, line: &[&str]) -> (u8, String, String) {
-        let words = line.iter().map(OsString::from).collect();
+    /// Runs a command, split at spaces, over the database in the settings.
+    pub(crate) fn run(&self, line: &str) -> RunOutput {
+        self.run_words(&split(line))
+    }
+
+    pub(crate) fn run_words(&self, words: &[&str]) -> RunOutput {
+        let arguments = words.iter().map(OsString::from).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = self.on_machine(|machine| run(words, machine, &mut out, &mut err));
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        (exit.code(), text(out), text(err))
+        let exit = self.with_machine(|machine| run(arguments, machine, &mut out, &mut err));
+        RunOutput {
+            code: exit.code(),
+            out: String::from_utf8(out).expect("UTF-8"),
+            err: String::from_utf8(err).expect("UTF-8"),
+        }
+    }
+
+    /// Runs a command that succeeds, and returns its result.
+    #[track_caller]
+    pub(crate) fn json(&self, line: &str) -> Value {
+        self.run(line).json()
     }
 }
 
-pub(crate) fn value(outcome: &Outcome) -> Value {
-    serde_json::to_value(outcome).expect("JSON")
+fn split(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
 }
 
+/// Owner of a provisioned workspace.
 pub(crate) fn owner_of(printed: &Value) -> Owner {
     let id = |member: &str| printed[member]["id"].as_str().expect("an id").to_owned();
     Owner {
@@ -111,19 +155,14 @@ pub(crate) fn owner_of(printed: &Value) -> Owner {
     }
 }
 
+/// Asserts that the printed key authenticates for the printed workspace.
 #[track_caller]
 pub(crate) fn check_key(store: &dyn Store, printed: &Value) {
-    let presented = PresentedKey::parse(printed["api_key"]["key"].as_str().expect("a key"))
-        .expect("a sound key");
+    let key = printed["api_key"]["key"].as_str().expect("a key");
+    let presented = PresentedKey::parse(key).expect("a well-formed key");
     let id = printed["api_key"]["id"].as_str().expect("an id");
     assert_eq!(presented.id().as_str(), id);
     let stored = store.find_api_key(&ApiKeyId::new(id)).expect("an answer").expect("the key");
     assert!(presented.matches(&stored.secret_hash));
     assert_eq!(stored.owner, owner_of(printed));
-}
-
-/// What a run printed that succeeded.
-pub(crate) fn json_of((code, out, err): &(u8, String, String)) -> Value {
-    assert_eq!(*code, 0, "{err}");
-    serde_json::from_str(out).expect("JSON")
 }
