@@ -1,6 +1,6 @@
 //! Tenants, workspaces, API keys and limits.
 
-use mercurio_admin::Exit;
+use mercurio_admin::{AdminError, Exit};
 use mercurio_domain::api_key::PresentedKey;
 use mercurio_domain::store::Catalog;
 use mercurio_domain::tenant::Name;
@@ -84,10 +84,7 @@ fn unknown_name_has_its_own_exit_code() {
 fn limits_are_set_shown_and_unset() {
     let machine = TestMachine::default();
     machine.perform("tenant create --tenant Acme").unwrap();
-    let limits = |options: &str| {
-        let shown = machine.perform(&format!("tenant limits --tenant Acme {options}"));
-        shown.map(|shown| shown["limits"].clone())
-    };
+    let limits = |options| limits_of_acme(&machine, options);
     let set = limits("--set events_per_second=500 --set=max_batch_events=100").unwrap();
     assert_eq!(set, json!({"max_batch_events": 100, "events_per_second": 500}));
     let changed = limits("--unset max_batch_events --set requests_burst=0").unwrap();
@@ -111,6 +108,11 @@ fn limits_are_set_shown_and_unset() {
         assert!(error.to_string().contains(message), "{options}: {error}");
     }
     assert_eq!(limits("").unwrap(), expected, "nothing was changed");
+}
+
+fn limits_of_acme(machine: &TestMachine, options: &str) -> Result<Value, AdminError> {
+    let shown = machine.perform(&format!("tenant limits --tenant Acme {options}"))?;
+    Ok(shown["limits"].clone())
 }
 
 #[test]

@@ -205,6 +205,11 @@ impl Redis {
         }
         redis
     }
+
+    fn machine(&self, database: &TestDatabase, password: &str) -> TestMachine {
+        let url = format!("redis://:{password}@127.0.0.1:{}/0", self.port);
+        machine(&[("DATABASE_URL", &database.url_text()), ("MERCURIO_REDIS_URL", &url)])
+    }
 }
 
 impl Drop for Redis {
@@ -223,17 +228,12 @@ fn free_port() -> u16 {
 fn redis_check_reports_the_version_and_a_wrong_password() {
     let redis = Redis::start();
     let database = TestDatabase::sqlite();
-    let diagnose_with = |password: &str| {
-        let url = format!("redis://:{password}@127.0.0.1:{}/0", redis.port);
-        let mut machine = machine(&[("DATABASE_URL", &database.url_text())]);
-        machine.settings.push(("MERCURIO_REDIS_URL", url));
-        let Diagnosis { code, printed, .. } = diagnose(&machine);
-        (code, printed["checks"].as_array().unwrap().last().unwrap().clone())
-    };
-    let (code, check) = diagnose_with("hunter2");
+    let Diagnosis { code, printed, .. } = diagnose(&redis.machine(&database, "hunter2"));
+    let check = printed["checks"].as_array().unwrap().last().unwrap();
     let found = check["found"].as_str().unwrap();
     assert!(code == 0 && found.contains("version ") && !found.contains("unknown"), "{check}");
-    let (code, check) = diagnose_with("wrong");
+    let Diagnosis { code, printed, .. } = diagnose(&redis.machine(&database, "wrong"));
+    let check = printed["checks"].as_array().unwrap().last().unwrap();
     assert!(code == 1 && check["state"] == "failed", "{check}");
 }
 

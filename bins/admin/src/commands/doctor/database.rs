@@ -41,8 +41,8 @@ pub(super) fn check(config: &Config, clock: &dyn Clock) -> DatabaseChecks {
         }
         Err(error) => {
             let text = format!("{url}: {}", chain(&error));
-            let advice = "start the database, or correct DATABASE_URL; for a file, check its \
-                          permissions";
+            let advice = "start the database, or correct DATABASE_URL; check the permissions of \
+                          the role or the file";
             let checks = vec![Check::failed(CHECK, text, advice)];
             return DatabaseChecks { checks, unavailable: true };
         }
@@ -183,9 +183,9 @@ fn durability(server: &ServerFacts) -> Check {
         return Check::ok(CHECK, settings);
     }
     let advice = format!(
-        "set {} to on in postgresql.conf: otherwise a crash of its machine can lose acknowledged \
+        "set to on in postgresql.conf: {}; otherwise a crash of its machine can lose acknowledged \
          events",
-        off.join(" and ")
+        off.join(", ")
     );
     Check::failed(CHECK, settings, advice)
 }
