@@ -9,10 +9,10 @@
 //! that write, HTTP.
 
 mod error;
-mod examination;
+mod diagnostics;
 mod migrations;
 mod pool;
-mod port;
+mod impl_traits;
 mod postgres;
 mod rows;
 mod sqlite;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use mercurio_domain::store::{Store, StoreError};
 
-pub use examination::{Examination, ServerFacts, examine};
+pub use diagnostics::{Examination, ServerFacts, examine};
 pub use pool::StoreOptions;
 pub use url::{DatabaseUrl, DatabaseUrlError};
 

@@ -2,7 +2,7 @@
 
 mod catalog;
 mod events;
-mod examine;
+mod diagnostics;
 mod group;
 mod lease;
 mod quota;
@@ -11,8 +11,8 @@ mod removal;
 mod schema;
 mod statement;
 mod versions;
-mod wall;
-mod watch;
+mod row_security;
+mod listener;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -36,7 +36,7 @@ use crate::pool::{Driver, Pool, StoreOptions, failed};
 use crate::transaction::{self, Work};
 use crate::verdicts::{Candidate, Candidates};
 
-pub(crate) use examine::examine;
+pub(crate) use diagnostics::examine;
 
 /// The store in PostgreSQL.
 pub(crate) struct PostgresStore {
@@ -45,7 +45,7 @@ pub(crate) struct PostgresStore {
     days: events::Days,
     recent: recent::RecentKeys,
     quotas: quota::Quotas,
-    wall: wall::Wall,
+    wall: row_security::Wall,
     counts: Counts,
     conninfo: String,
     lock_patience: Duration,
@@ -198,7 +198,7 @@ impl PostgresStore {
             days: events::Days::default(),
             recent: recent::RecentKeys::default(),
             quotas: quota::Quotas::default(),
-            wall: wall::Wall::default(),
+            wall: row_security::Wall::default(),
             counts: Counts::default(),
             conninfo: conninfo.to_owned(),
             lock_patience: options.lock_patience,
@@ -260,12 +260,12 @@ impl PostgresStore {
         lease::take(self.dedicated()?)
     }
 
-    fn watching(&self) -> Result<watch::Watch, Failed> {
-        watch::Watch::on(self.dedicated()?).map_err(failed::<PgConnection>)
+    fn watching(&self) -> Result<listener::Watch, Failed> {
+        listener::Watch::on(self.dedicated()?).map_err(failed::<PgConnection>)
     }
 }
 
-crate::port::catalog_port!(PostgresStore);
+crate::impl_traits::catalog_port!(PostgresStore);
 
 impl EventWriter for PostgresStore {
     fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError> {

@@ -2,13 +2,13 @@
 
 mod catalog;
 mod events;
-mod examine;
+mod diagnostics;
 mod lease;
 mod quota;
 mod removal;
 mod schema;
 mod versions;
-mod watch;
+mod listener;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use crate::pool::{Driver, Pool, StoreOptions, failed};
 use crate::transaction;
 use crate::verdicts::Candidates;
 
-pub(crate) use examine::examine;
+pub(crate) use diagnostics::examine;
 
 /// After how many pages (of 4 KiB) of the write-ahead log a commit carries them over into the database. The log then
 /// begins anew, unless a reader still looks at it.
@@ -185,12 +185,12 @@ impl SqliteStore {
         Ok(Some(lease::take()))
     }
 
-    fn watching(&self) -> Result<watch::Watch, Failed> {
-        watch::Watch::on(self.readers.clone())
+    fn watching(&self) -> Result<listener::Watch, Failed> {
+        listener::Watch::on(self.readers.clone())
     }
 }
 
-crate::port::catalog_port!(SqliteStore);
+crate::impl_traits::catalog_port!(SqliteStore);
 
 impl EventWriter for SqliteStore {
     fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError> {

@@ -10,7 +10,7 @@ use mercurio_domain::store::{Backend, StoreError};
 
 use super::versions;
 use crate::error::{Failed, Failure, Fault};
-use crate::examination::{Examination, latency};
+use crate::diagnostics::{Examination, latency};
 use crate::pool::failed;
 
 /// How long to wait for a lock.

@@ -1,6 +1,6 @@
 //! What row security costs the reads of events: the same reads on two databases in turns, of which one has no wall.
 //!
-//! `scripts/with-postgres cargo run --release -p mercurio-storage --example wall_cost --all-features -- [ROUNDS]`
+//! `scripts/with-postgres cargo run --release -p mercurio-storage --example row_security_cost --all-features -- [ROUNDS]`
 
 #![allow(
     clippy::print_stdout,

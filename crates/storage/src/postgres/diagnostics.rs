@@ -10,7 +10,7 @@ use mercurio_domain::store::{Backend, StoreError};
 
 use super::{set_up, versions};
 use crate::error::Failure;
-use crate::examination::{Examination, ServerFacts, latency};
+use crate::diagnostics::{Examination, ServerFacts, latency};
 use crate::pool::failed;
 use crate::rows::Micros;
 
