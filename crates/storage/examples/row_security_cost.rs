@@ -1,11 +1,11 @@
-//! What row security costs the reads of events: the same reads on two databases in turns, of which one has no wall.
+//! Measures the cost of row security: the same reads in turns on two databases, one without it.
 //!
 //! `scripts/with-postgres cargo run --release -p mercurio-storage --example row_security_cost --all-features -- [ROUNDS]`
 
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a program for measuring ends where it fails, and exists to print"
+    reason = "a measuring program prints, and panics on errors"
 )]
 
 use std::time::Instant;
@@ -19,10 +19,12 @@ use mercurio_storage::testing::TestDatabase;
 
 const READS: usize = 200;
 
-/// Microseconds of a read.
+/// Mean microseconds per read.
 fn time(store: &dyn Store, read: impl Fn(&dyn Store, usize)) -> f64 {
     let start = Instant::now();
-    (0..READS).for_each(|number| read(store, number));
+    for number in 0..READS {
+        read(store, number);
+    }
     start.elapsed().as_secs_f64() * 1e6 / READS as f64
 }
 
@@ -61,10 +63,10 @@ fn main() {
         ("a page of 100", |store, _| page(store, 100)),
     ];
     for (name, read) in reads {
-        let (mut ratios, mut plain, mut walled) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ratios, mut plain, mut secured) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..=rounds {
             let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
-            let mut times = order.map(|place| time(&*databases[place].store(), read));
+            let mut times = order.map(|index| time(&*databases[index].store(), read));
             if round % 2 == 1 {
                 times.reverse();
             }
@@ -72,14 +74,14 @@ fn main() {
             if round > 0 {
                 ratios.push(times[1] / times[0]);
                 plain.push(times[0]);
-                walled.push(times[1]);
+                secured.push(times[1]);
             }
         }
         println!(
-            "{name:<20} {:.2} ({:.0} µs, {:.0} µs behind the wall)",
+            "{name:<20} {:.2} ({:.0} µs, {:.0} µs with row security)",
             median(ratios),
             median(plain),
-            median(walled)
+            median(secured)
         );
     }
 }

@@ -1,74 +1,67 @@
-//! What a person should know of a database before a server is started on it. Reads, and changes nothing.
+//! Facts about a database, for a person to check before a server starts on it.
 //!
-//! Facts alone: what is good or bad of them is for the caller to say.
+//! The caller decides which of them are problems.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use mercurio_domain::Clock;
-use mercurio_domain::store::{Backend, SchemaState, StoreError};
+use mercurio_domain::store::{Backend, SchemaState};
 
-use crate::error::Failure;
-use crate::url::Target;
-use crate::{DatabaseUrl, postgres, sqlite};
+use crate::error::Error;
 
-/// A database as it was found.
+/// Facts about a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Examination {
-    /// Which database it is.
+pub struct Diagnostics {
+    /// The kind of database.
     pub backend: Backend,
-    /// The version that the database tells of itself.
+    /// The version the database reports.
     pub version: String,
-    /// How long a statement takes that does nothing: the least of three.
+    /// Round-trip time of an empty statement: the minimum of three.
     pub latency: Duration,
-    /// How the schema stands to this program's.
+    /// The schema compared with this program's.
     pub schema: SchemaState,
-    /// Bytes that the database takes.
+    /// Size of the database in bytes.
     pub size_bytes: u64,
-    /// The folder in which the file lies; `None`: it lies on a server.
+    /// The folder of the database file; `None` for a server.
     pub folder: Option<PathBuf>,
-    /// What only a server has.
-    pub server: Option<ServerFacts>,
+    /// Facts about the server; `None` for a file.
+    pub server: Option<ServerDiagnostics>,
 }
 
-/// What only a database on a server has.
+/// Facts about a database server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerFacts {
-    /// By how much its clock is ahead of this machine's, in microseconds; less than 0: behind.
+pub struct ServerDiagnostics {
+    /// Microseconds the server's clock is ahead of this machine's; negative if behind.
     pub clock_ahead_micros: i64,
-    /// Days after today that have a partition, without a gap; `None`: today has none, or there is no table of events.
+    /// Consecutive days after today with a partition; `None` if today has none.
     pub days_ahead: Option<u32>,
-    /// Settings on which durability stands, each with its value.
-    pub settings: Vec<(String, String)>,
-    /// Whether it takes no writes: a standby.
+    /// The settings that durability depends on.
+    pub settings: Vec<ServerSetting>,
+    /// Whether it is a read-only standby.
     pub is_standby: bool,
-    /// Rights that the role lacks, such as `INSERT on events`.
+    /// Privileges the role lacks, such as `INSERT on events`.
     pub missing_rights: Vec<String>,
-    /// Whether the role may make partitions.
+    /// Whether the role may create partitions.
     pub may_make_partitions: bool,
 }
 
-/// Looks at the database at `url`. `None`: it is a file that does not exist.
-///
-/// # Errors
-/// [`StoreError::Unavailable`] where it can't be reached or read.
-pub fn examine(url: &DatabaseUrl, clock: &dyn Clock) -> Result<Option<Examination>, StoreError> {
-    match url.target() {
-        Target::Postgres(parameters) => {
-            postgres::examine(&parameters.to_conninfo(), clock).map(Some)
-        }
-        Target::Sqlite(path) if !path.exists() => Ok(None),
-        Target::Sqlite(path) => sqlite::examine(path).map(Some),
-    }
+/// A setting of a database server, as in `pg_settings`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct ServerSetting {
+    pub name: String,
+    pub value: String,
 }
 
-/// The least of three.
-pub(crate) fn latency(mut ask: impl FnMut() -> Result<(), Failure>) -> Result<Duration, Failure> {
-    let mut least = Duration::MAX;
+/// Measures the minimum time of three calls.
+pub(crate) fn latency(
+    mut round_trip: impl FnMut() -> Result<(), Error>,
+) -> Result<Duration, Error> {
+    let mut minimum = Duration::MAX;
     for _ in 0..3 {
-        let asked = Instant::now();
-        ask()?;
-        least = least.min(asked.elapsed());
+        let start = Instant::now();
+        round_trip()?;
+        minimum = minimum.min(start.elapsed());
     }
-    Ok(least)
+    Ok(minimum)
 }

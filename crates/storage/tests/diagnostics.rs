@@ -1,41 +1,41 @@
-//! What is found of a database, as a person should know it before a server is started on it.
+//! Diagnostics of a database.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use mercurio_domain::store::{Backend, SchemaState};
 use mercurio_domain::{Clock, Timestamp};
 use mercurio_storage::testing::TestDatabase;
-use mercurio_storage::{DatabaseUrl, Examination, examine};
+use mercurio_storage::{DatabaseUrl, Diagnostics, diagnose};
 
-struct RightClock;
+struct SystemClock;
 
-impl Clock for RightClock {
+impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         chrono::Utc::now().into()
     }
 }
 
-fn look(url: &str) -> Examination {
-    examine(&DatabaseUrl::parse(url).unwrap(), &RightClock).unwrap().expect("a database")
+fn diagnostics(url: &str) -> Diagnostics {
+    diagnose(&DatabaseUrl::parse(url).unwrap(), &SystemClock).unwrap().expect("a database")
 }
 
 #[test]
-fn a_file_is_found_with_its_schema_and_where_it_lies() {
-    let found = look(&TestDatabase::empty_sqlite().url_text());
+fn file_diagnostics_have_schema_and_folder() {
+    let found = diagnostics(&TestDatabase::empty_sqlite().url_text());
     assert!(matches!(found.schema, SchemaState::Older(missing) if missing.len() >= 3));
     let database = TestDatabase::sqlite();
-    let found = look(&database.url_text());
+    let found = diagnostics(&database.url_text());
     assert_eq!((found.backend, &found.schema), (Backend::Sqlite, &SchemaState::Current));
     assert!(found.version.starts_with("3.") && found.size_bytes > 0, "{found:?}");
     assert!(found.folder.unwrap().is_dir() && found.server.is_none());
 }
 
 #[test]
-fn a_server_is_found_with_its_clock_its_partitions_and_what_the_role_may() {
+fn server_diagnostics_have_clock_partitions_and_rights() {
     let database = TestDatabase::postgres();
-    let found = look(&database.url_text());
+    let found = diagnostics(&database.url_text());
     assert_eq!((found.backend, &found.schema), (Backend::Postgres, &SchemaState::Current));
     let server = found.server.unwrap();
     assert!(server.clock_ahead_micros.abs() < 1_000_000, "{server:?}");
@@ -43,7 +43,7 @@ fn a_server_is_found_with_its_clock_its_partitions_and_what_the_role_may() {
         !server.is_standby && server.may_make_partitions && server.missing_rights.is_empty(),
         "{server:?}"
     );
-    let names: Vec<&str> = server.settings.iter().map(|(name, _)| &**name).collect();
+    let names: Vec<&str> = server.settings.iter().map(|setting| setting.name.as_str()).collect();
     assert_eq!(names, ["fsync", "full_page_writes", "synchronous_commit"]);
 
     let mut owner = PgConnection::establish(&database.url_text()).unwrap();
@@ -52,13 +52,13 @@ fn a_server_is_found_with_its_clock_its_partitions_and_what_the_role_may() {
             EXECUTE format('DROP TABLE %s', part);
         END LOOP; END $$";
     owner.batch_execute(drop_all).unwrap();
-    assert_eq!(look(&database.url_text()).server.unwrap().days_ahead, None);
+    assert_eq!(diagnostics(&database.url_text()).server.unwrap().days_ahead, None);
     database.store().migrate().unwrap();
-    assert_eq!(look(&database.url_text()).server.unwrap().days_ahead, Some(7));
+    assert_eq!(diagnostics(&database.url_text()).server.unwrap().days_ahead, Some(7));
 }
 
 #[test]
-fn the_rights_that_a_role_lacks_are_named() {
+fn missing_rights_of_a_role_are_named() {
     let database = TestDatabase::postgres();
     let role = format!("clerk_{}", std::process::id());
     let mut owner = PgConnection::establish(&database.url_text()).unwrap();
@@ -71,7 +71,7 @@ fn the_rights_that_a_role_lacks_are_named() {
         .unwrap();
     let url = DatabaseUrl::parse(&database.url_text()).unwrap().to_string();
     let (_, rest) = url.rsplit_once('@').unwrap_or(("", url.trim_start_matches("postgres://")));
-    let server = look(&format!("postgres://{role}:hunter2@{rest}")).server.unwrap();
+    let server = diagnostics(&format!("postgres://{role}:hunter2@{rest}")).server.unwrap();
     owner.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
     assert_eq!(
         server.missing_rights,

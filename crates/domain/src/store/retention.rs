@@ -1,4 +1,4 @@
-//! How long events are kept: which removals are due, by the days of the server and of each tenant.
+//! Retention: computes the removals that are due.
 
 use super::Removal;
 use crate::clock::Timestamp;
@@ -6,10 +6,11 @@ use crate::ids::TenantId;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// The removals that are due at `now`. `tenants`: all of them, each with the days for which its events are kept (0: for
-/// ever). Counted are whole days in UTC by the time of receipt, so that an event stays for so many days at least.
+/// The removals due at `now`, given every tenant's retention in days (0 keeps events forever).
 ///
-/// What nobody keeps goes first, for all tenants at once; then what one tenant keeps for less time than another.
+/// Whole UTC days by time of receipt are counted, so an event stays at least that many days. The
+/// first removal covers all tenants up to the longest retention, because PostgreSQL can drop whole
+/// partitions for it. Then follow the tenants with a shorter one.
 #[must_use]
 pub fn due_removals(tenants: &[(TenantId, u32)], now: Timestamp) -> Vec<Removal> {
     let midnight = now.as_micros() - now.as_micros().rem_euclid(DAY_MICROS);
@@ -45,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_keeps_goes_for_all_and_what_one_tenant_keeps_shorter_for_it_alone() {
+    fn removals_cover_all_tenants_first_then_shorter_retentions() {
         check(&[], &[]);
         check(&[0, 0], &[]);
         check(&[1], &[(None, "2026-11-23T00:00:00Z")]);

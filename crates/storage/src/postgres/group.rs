@@ -7,8 +7,8 @@ use mercurio_domain::store::Submission;
 
 use super::events::{self, Way};
 use super::{PostgresStore, quota};
-use crate::error::{Failure, Fault};
-use crate::transaction::Work;
+use crate::error::{Error, ErrorKind};
+use crate::transaction::TransactionBody;
 use crate::verdicts::{Candidate, Candidates};
 
 /// What is to be written, and what came of the tries so far.
@@ -31,9 +31,9 @@ impl<'a> Writing<'a> {
         group: &'a [Submission],
         whole: &'a Candidates<'a>,
     ) -> Self {
-        let suspects = store.recent.seen(whole.rows().iter().map(Candidate::key));
+        let suspects = store.recent.contains_each(whole.rows().iter().map(Candidate::key));
         let suspected = suspects.iter().filter(|suspected| **suspected).count();
-        store.counts.suspects.fetch_add(suspected as u64, Ordering::Relaxed);
+        store.counters.likely_duplicates.fetch_add(suspected as u64, Ordering::Relaxed);
         let draw = quota::Draw::of(group, &store.quotas);
         Self { store, group, whole, suspects, draw, copies: true, is_first: true }
     }
@@ -54,7 +54,7 @@ impl<'a> Writing<'a> {
     }
 
     fn count_fallback(&self) {
-        self.store.counts.fallbacks.fetch_add(1, Ordering::Relaxed);
+        self.store.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -69,20 +69,20 @@ fn certain<'a>(
     rows.map(|(row, _)| *row)
 }
 
-impl<'a> Work<PgConnection> for Writing<'a> {
+impl<'a> TransactionBody<PgConnection> for Writing<'a> {
     /// The candidates that fit into their quotas, where not all do, and those that were stored.
     type Output = (Option<Candidates<'a>>, Vec<Candidate<'a>>);
 
-    fn begin(&mut self, connection: &mut PgConnection, number: u64) -> Result<(), Failure> {
+    fn begin(&mut self, connection: &mut PgConnection, number: u64) -> Result<(), Error> {
         let certain = certain(self.whole, &self.suspects, self.copies);
         let begun = self.draw.begin(connection, number, certain);
-        if let Err(Failure::Sorted(Fault::QuotaMoved, _)) = begun {
+        if let Err(Error { kind: ErrorKind::QuotaMoved, .. }) = begun {
             self.count_fallback();
         }
         begun
     }
 
-    fn carry_out(&mut self, connection: &mut PgConnection) -> Result<Self::Output, Failure> {
+    fn execute(&mut self, connection: &mut PgConnection) -> Result<Self::Output, Error> {
         if !std::mem::take(&mut self.is_first) {
             self.count_fallback();
         }
@@ -98,7 +98,7 @@ impl<'a> Work<PgConnection> for Writing<'a> {
             Way::Claim
         };
         let appended = events::append(connection, candidates, way, &mut self.draw);
-        if let Err(Failure::Sorted(Fault::QuotaMoved, _)) = appended {
+        if let Err(Error { kind: ErrorKind::QuotaMoved, .. }) = appended {
             // It was found out before any key of an event.
             self.copies = copies;
         }

@@ -1,44 +1,50 @@
-//! Changes of the catalogue as PostgreSQL tells them: `NOTIFY` by triggers, `LISTEN` on a connection of its own.
+//! Changes of the catalog in PostgreSQL: triggers call `NOTIFY`, a dedicated connection runs `LISTEN`.
+//!
+//! A trigger sends its notification with the commit, so a change made by hand in SQL is received too.
 
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use mercurio_domain::store::{CatalogChange, CatalogWatch, StoreError};
+use mercurio_domain::store::{CatalogChange, CatalogListener, StoreError};
 use mercurio_domain::{ApiKeyId, TenantId};
 
-use crate::error::Failure;
-use crate::pool::failed;
+use crate::error::Error;
 
-/// How often the socket is looked at: diesel has no way to wait for it. A look costs a microsecond and sends nothing.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How often the server is asked for a sign of life: a cut cable tells nothing by itself.
-const ASK_EVERY: Duration = Duration::from_secs(5);
+/// Interval for reading the socket. diesel can't wait for it; a read costs a microsecond and sends
+/// nothing.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Interval for a round trip that detects a dead connection. A cut cable sends no signal.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Listens on a connection.
-pub(super) struct Watch {
+/// A connection that listens.
+pub(super) struct NotificationListener {
     connection: PgConnection,
-    asked_at: Instant,
+    checked_at: Instant,
 }
 
-impl Watch {
-    /// Hears all changes that are committed from now on.
-    pub(super) fn on(mut connection: PgConnection) -> Result<Self, Failure> {
+impl NotificationListener {
+    /// Receives all changes committed from now on.
+    pub(super) fn start(mut connection: PgConnection) -> Result<Self, Error> {
         connection.batch_execute("LISTEN mercurio_catalog")?;
-        Ok(Self { connection, asked_at: Instant::now() })
+        Ok(Self { connection, checked_at: Instant::now() })
     }
 
-    fn look(&mut self) -> Result<Vec<CatalogChange>, Failure> {
-        if self.asked_at.elapsed() > ASK_EVERY {
+    fn poll(&mut self) -> Result<Vec<CatalogChange>, Error> {
+        if self.checked_at.elapsed() > KEEPALIVE_INTERVAL {
             self.connection.batch_execute("SELECT 1")?;
-            self.asked_at = Instant::now();
+            self.checked_at = Instant::now();
         }
-        self.connection.notifications_iter().map(|told| Ok(change(&told?.payload))).collect()
+        let mut changes = Vec::new();
+        for notification in self.connection.notifications_iter() {
+            changes.push(parse_change(&notification?.payload));
+        }
+        Ok(changes)
     }
 }
 
-/// What a trigger told: the kind, a colon, the id.
-fn change(payload: &str) -> CatalogChange {
+/// Parses a trigger's payload: the kind, a colon, the id.
+fn parse_change(payload: &str) -> CatalogChange {
     match payload.split_once(':') {
         Some(("key", id)) => CatalogChange::ApiKey(ApiKeyId::new(id)),
         Some(("tenant", id)) => {
@@ -48,19 +54,17 @@ fn change(payload: &str) -> CatalogChange {
     }
 }
 
-impl CatalogWatch for Watch {
+impl CatalogListener for NotificationListener {
     fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError> {
         let end = Instant::now() + timeout;
         loop {
-            // Whatever went wrong, this connection hears nothing any more.
-            let lost =
-                |failure| StoreError::Unavailable(failed::<PgConnection>(failure).reason.into());
-            let changes = self.look().map_err(lost)?;
+            // After any error the connection may have lost notifications.
+            let changes = self.poll().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
             let left = end.saturating_duration_since(Instant::now());
             if !changes.is_empty() || left.is_zero() {
                 return Ok(changes);
             }
-            std::thread::sleep(LOOK_EVERY.min(left));
+            std::thread::sleep(POLL_INTERVAL.min(left));
         }
     }
 }
@@ -70,11 +74,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_told_names_a_key_a_tenant_or_nothing() {
-        assert_eq!(change("key:k3v9"), CatalogChange::ApiKey(ApiKeyId::new("k3v9")));
-        assert_eq!(change("tenant:42"), CatalogChange::Tenant(TenantId(42)));
+    fn payload_names_a_key_a_tenant_or_nothing_known() {
+        assert_eq!(parse_change("key:k3v9"), CatalogChange::ApiKey(ApiKeyId::new("k3v9")));
+        assert_eq!(parse_change("tenant:42"), CatalogChange::Tenant(TenantId(42)));
         for other in ["", "tenant:", "tenant:x", "event:1", "key"] {
-            assert_eq!(change(other), CatalogChange::Anything, "{other}");
+            assert_eq!(parse_change(other), CatalogChange::Anything, "{other}");
         }
     }
 }

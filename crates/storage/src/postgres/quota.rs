@@ -39,7 +39,7 @@ pub(super) use reserve::forget;
 use scarce::ScarceAccounts;
 use writer::{Writer, Writers};
 
-use crate::error::{Failure, Fault};
+use crate::error::{Error, ErrorKind};
 
 /// What a process keeps in mind of quotas.
 #[derive(Debug, Default)]
@@ -58,8 +58,8 @@ impl Quotas {
     }
 }
 
-fn moved() -> Failure {
-    Failure::Sorted(Fault::QuotaMoved, "what is reserved of a quota has changed".to_owned())
+fn moved() -> Error {
+    Error::new(ErrorKind::QuotaMoved, "what is reserved of a quota has changed")
 }
 
 /// What was counted of a tenant in a month, or where nothing was, what is stored of it.
@@ -67,7 +67,7 @@ pub(super) fn used_in(
     connection: &mut PgConnection,
     tenant_id: TenantId,
     month: Month,
-) -> Result<u64, Failure> {
+) -> Result<u64, Error> {
     match rows::used(connection, tenant_id, month)? {
         Some(counted) => Ok(counted),
         None => {

@@ -1,52 +1,51 @@
-//! Changes of the catalogue in SQLite: a number that triggers raise, read now and then.
+//! Changes of the catalog in SQLite: triggers increment a counter, and the listener polls it.
 
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use mercurio_domain::store::{CatalogChange, CatalogWatch, StoreError};
+use mercurio_domain::store::{CatalogChange, CatalogListener, StoreError};
 
 use super::schema::catalog_changes;
-use crate::error::Failed;
+use crate::error::Error;
 use crate::pool::Pool;
 use crate::transaction;
 
-/// How often the number is read.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Reads the number.
-pub(super) struct Watch {
+pub(super) struct PollingListener {
     readers: Pool<SqliteConnection>,
-    number: i64,
+    /// The counter at the last poll.
+    counter: i64,
 }
 
-impl Watch {
-    /// Hears all changes that are committed from now on.
-    pub(super) fn on(readers: Pool<SqliteConnection>) -> Result<Self, Failed> {
-        let number = number(&readers)?;
-        Ok(Self { readers, number })
+impl PollingListener {
+    /// Receives all changes committed from now on.
+    pub(super) fn start(readers: Pool<SqliteConnection>) -> Result<Self, Error> {
+        let counter = read_counter(&readers)?;
+        Ok(Self { readers, counter })
     }
 }
 
-fn number(readers: &Pool<SqliteConnection>) -> Result<i64, Failed> {
+fn read_counter(readers: &Pool<SqliteConnection>) -> Result<i64, Error> {
     transaction::read(readers, |connection| {
         Ok(catalog_changes::table.select(catalog_changes::number).first::<i64>(connection)?)
     })
 }
 
-impl CatalogWatch for Watch {
+impl CatalogListener for PollingListener {
     fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError> {
         let end = Instant::now() + timeout;
         loop {
-            let number = number(&self.readers)?;
-            if number != self.number {
-                self.number = number;
+            let counter = read_counter(&self.readers)?;
+            if counter != self.counter {
+                self.counter = counter;
                 return Ok(vec![CatalogChange::Anything]);
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(Vec::new());
             }
-            std::thread::sleep(LOOK_EVERY.min(left));
+            std::thread::sleep(POLL_INTERVAL.min(left));
         }
     }
 }

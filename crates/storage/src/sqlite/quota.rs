@@ -6,8 +6,9 @@ use mercurio_domain::limits::Month;
 use mercurio_domain::store::{Account, Refused, Submission};
 use mercurio_domain::{EventKey, TenantId};
 
-use super::schema::{Key, events, tenant_usage};
-use crate::error::Failure;
+use super::schema::{events, tenant_usage};
+use super::values::key_value;
+use crate::error::Error;
 use crate::rows::Micros;
 use crate::verdicts::Candidate;
 
@@ -18,7 +19,7 @@ impl Draw {
     pub(super) fn of(
         connection: &mut SqliteConnection,
         group: &[Submission],
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let with_use = |account: Account| {
             if let Some(used) = counted_in(connection, account.tenant_id, account.month)? {
                 return Ok((account, used));
@@ -36,7 +37,7 @@ impl Draw {
         &self,
         connection: &mut SqliteConnection,
         group: &[Submission],
-    ) -> Result<Refused, Failure> {
+    ) -> Result<Refused, Error> {
         let accounts: Vec<Account> = self.0.iter().map(|(account, _)| *account).collect();
         let mut offered = vec![0_u64; accounts.len()];
         for submission in group {
@@ -72,7 +73,7 @@ impl Draw {
         self,
         connection: &mut SqliteConnection,
         fresh: &[Candidate<'_>],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let mut after = self.0.clone();
         for row in fresh {
             let key = (row.owner.tenant_id, Month::of(row.received_at));
@@ -89,7 +90,7 @@ impl Draw {
     }
 }
 
-fn store(connection: &mut SqliteConnection, account: &Account, used: u64) -> Result<(), Failure> {
+fn store(connection: &mut SqliteConnection, account: &Account, used: u64) -> Result<(), Error> {
     let used = i64::try_from(used).unwrap_or(i64::MAX);
     diesel::insert_into(tenant_usage::table)
         .values((
@@ -107,10 +108,10 @@ fn store(connection: &mut SqliteConnection, account: &Account, used: u64) -> Res
 fn is_taken(
     connection: &mut SqliteConnection,
     (tenant_id, key): (TenantId, EventKey),
-) -> Result<bool, Failure> {
+) -> Result<bool, Error> {
     let event = events::table
         .filter(events::tenant_id.eq(tenant_id.0))
-        .filter(events::key.eq(Key::of(key)));
+        .filter(events::key.eq(key_value(key)));
     Ok(event.select(events::tenant_id).first::<i64>(connection).optional()?.is_some())
 }
 
@@ -119,7 +120,7 @@ pub(super) fn used_in(
     connection: &mut SqliteConnection,
     tenant_id: TenantId,
     month: Month,
-) -> Result<u64, Failure> {
+) -> Result<u64, Error> {
     match counted_in(connection, tenant_id, month)? {
         Some(counted) => Ok(counted),
         None => stored_in(connection, tenant_id, month),
@@ -130,7 +131,7 @@ fn counted_in(
     connection: &mut SqliteConnection,
     tenant_id: TenantId,
     month: Month,
-) -> Result<Option<u64>, Failure> {
+) -> Result<Option<u64>, Error> {
     let counted = tenant_usage::table
         .filter(tenant_usage::tenant_id.eq(tenant_id.0))
         .filter(tenant_usage::month.eq(i64::from(month.number())))
@@ -149,7 +150,7 @@ fn stored_in(
     connection: &mut SqliteConnection,
     tenant_id: TenantId,
     month: Month,
-) -> Result<u64, Failure> {
+) -> Result<u64, Error> {
     let begins_at = Micros::from(month.begins_at());
     let before = events::table
         .filter(events::received_at.lt(Micros(begins_at.0 - DAY)))
@@ -170,10 +171,7 @@ fn stored_in(
 }
 
 /// Forgets what was counted of a tenant.
-pub(super) fn forget(
-    connection: &mut SqliteConnection,
-    tenant_id: TenantId,
-) -> Result<(), Failure> {
+pub(super) fn forget(connection: &mut SqliteConnection, tenant_id: TenantId) -> Result<(), Error> {
     diesel::delete(tenant_usage::table.filter(tenant_usage::tenant_id.eq(tenant_id.0)))
         .execute(connection)?;
     Ok(())

@@ -1,7 +1,7 @@
-//! The address of a database: read, checked, and never printed with its password.
+//! The URL of a database: parsed, checked, and never printed with its password.
 //!
-//! PostgreSQL's URLs are read here, by the rules of libpq (PostgreSQL's manual, 34.1.1.2, "Connection URIs"), and handed
-//! on as a list of parameters, so that what libpq says of a faulty one can't hold a password.
+//! PostgreSQL URLs are parsed here, by the rules of libpq (manual, "Connection URIs"), and passed on as
+//! a list of parameters. libpq's own error message for a malformed URL could contain the password.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 const HIDDEN: &str = "***";
-/// Parameters whose value nobody may read.
+/// Parameters with a secret value.
 const SECRETS: [&str; 2] = ["password", "sslpassword"];
-/// Parameters that stand before the `?` of a URL.
-const IN_PLACE: [&str; 5] = ["user", "password", "host", "port", "dbname"];
-/// Parameters that every connection gets unless the URL says otherwise: a server that is gone is noticed within half a
-/// minute and not after the two hours of the system's default.
+/// Parameters written before the `?` of a URL.
+const BEFORE_QUERY: [&str; 5] = ["user", "password", "host", "port", "dbname"];
+/// Default parameters. With them a dead server is detected within half a minute; the system's default
+/// takes two hours.
 const DEFAULTS: [(&str, &str); 6] = [
     ("application_name", "mercurio"),
     ("connect_timeout", "3"),
@@ -24,7 +24,9 @@ const DEFAULTS: [(&str, &str); 6] = [
     ("tcp_user_timeout", "15000"),
 ];
 
-/// Where a database is. Prints without its password.
+const IN_MEMORY: &str = "an in-memory database would be lost with the process";
+
+/// The URL of a database. Prints without its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(Target);
 
@@ -34,62 +36,59 @@ pub(crate) enum Target {
     Sqlite(PathBuf),
 }
 
-/// Why a text is no [`DatabaseUrl`]. No message holds a password.
+/// Why a text is not a valid [`DatabaseUrl`]. No message contains a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseUrlError {
-    /// Neither `postgres://`, `postgresql://` nor `sqlite://`.
-    #[error(
-        "not the URL of a database: it must begin with postgres://, postgresql:// or sqlite://"
-    )]
+    /// The scheme is none of `postgres`, `postgresql` and `sqlite`.
+    #[error("not a database URL: it must begin with postgres://, postgresql:// or sqlite://")]
     UnknownScheme,
-    /// `sqlite://` with something that is no path of a file.
-    #[error("sqlite:// needs the path of a file, such as sqlite://data/mercurio.db; {0}")]
+    /// `sqlite://` without a usable file path.
+    #[error("sqlite:// needs a file path, such as sqlite://data/mercurio.db: {0}")]
     NoFile(&'static str),
-    /// `postgres://` with a part that can't be read.
-    #[error("the URL of PostgreSQL can't be read: {0}")]
+    /// A malformed `postgres://` URL.
+    #[error("malformed PostgreSQL URL: {0}")]
     Malformed(&'static str),
     /// `postgres://` without a host.
     #[error(
-        "the URL of PostgreSQL names no host: give one, as in postgres://user@localhost/mercurio, or the folder of the \
-         server's socket, as in postgres:///mercurio?host=/var/run/postgresql"
+        "the PostgreSQL URL has no host: add one, as in postgres://user@localhost/mercurio, or the \
+         socket folder, as in postgres:///mercurio?host=/var/run/postgresql"
     )]
     NoHost,
-    /// Passwords and events would cross a network unencrypted, in silence.
+    /// Passwords and events would cross a network unencrypted.
     #[error(
-        "this build has no TLS, and {host} is not this machine: what is sent could be read on the way. Use a build with the \
-         feature `tls`, or, where the network is trusted, add sslmode=disable to the URL"
+        "{host} is another machine and this build has no TLS: use a build with the feature `tls`, or \
+         add sslmode=disable to the URL if you trust the network"
     )]
     Unencrypted {
-        /// The host.
+        /// The remote host.
         host: String,
     },
-    /// TLS is asked for and not there.
+    /// The URL requires TLS and this build has none.
     #[error(
-        "this build has no TLS, and the URL asks for it by sslmode={sslmode}: use a build with the feature `tls`"
+        "the URL requires TLS (sslmode={sslmode}) and this build has none: use a build with the \
+         feature `tls`"
     )]
     NoTls {
-        /// What the URL asks for.
+        /// The mode in the URL.
         sslmode: String,
     },
 }
 
 impl DatabaseUrl {
-    /// Reads `postgres://…`, `postgresql://…` or `sqlite://PATH` (relative as in `sqlite://data/mercurio.db`, absolute as
-    /// in `sqlite:///var/lib/mercurio.db`). Nothing is opened.
+    /// Parses `postgres://…`, `postgresql://…` or `sqlite://PATH`. The path is relative as in
+    /// `sqlite://data/mercurio.db` or absolute as in `sqlite:///var/lib/mercurio.db`. Opens nothing.
     ///
     /// # Errors
-    /// [`DatabaseUrlError`] where it is something else, or asks for a way of connecting that this build does not have.
+    /// [`DatabaseUrlError`] if the URL is malformed or needs TLS that this build lacks.
     pub fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
         if let Some(path) = text.strip_prefix("sqlite://") {
             return sqlite_file(path).map(|path| Self(Target::Sqlite(path)));
         }
         if text.starts_with("sqlite:") {
-            return Err(DatabaseUrlError::NoFile(
-                "a database in memory would be lost with the process",
-            ));
+            return Err(DatabaseUrlError::NoFile(IN_MEMORY));
         }
         let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
-        let parameters = Parameters::read(rest.ok_or(DatabaseUrlError::UnknownScheme)?)?;
+        let parameters = Parameters::parse(rest.ok_or(DatabaseUrlError::UnknownScheme)?)?;
         parameters.check_encryption(cfg!(feature = "tls"))?;
         Ok(Self(Target::Postgres(parameters)))
     }
@@ -98,16 +97,16 @@ impl DatabaseUrl {
         &self.0
     }
 
-    /// The text that reads back as this URL, with its password.
+    /// The URL as text, with the password.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn to_text(&self) -> String {
         match &self.0 {
-            Target::Postgres(parameters) => parameters.text(false),
+            Target::Postgres(parameters) => parameters.to_url(false),
             Target::Sqlite(_) => self.to_string(),
         }
     }
 
-    /// The same server, another database on it. Nothing changes for SQLite.
+    /// The URL of another database on the same server. SQLite URLs stay the same.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn with_database(&self, name: &str) -> Self {
         let mut url = self.clone();
@@ -134,10 +133,10 @@ impl FromStr for DatabaseUrl {
 }
 
 impl fmt::Display for DatabaseUrl {
-    /// For PostgreSQL: `postgres://user:***@host:port/name?…`, without what the URL left to be the default.
+    /// For PostgreSQL `postgres://user:***@host:port/name?…`, without the default parameters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Target::Postgres(parameters) => f.write_str(&parameters.text(true)),
+            Target::Postgres(parameters) => f.write_str(&parameters.to_url(true)),
             Target::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
         }
     }
@@ -150,32 +149,38 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 fn sqlite_file(path: &str) -> Result<PathBuf, DatabaseUrlError> {
-    let fault = match path {
-        "" => "there is none",
-        _ if path.ends_with('/') => "this is a folder",
-        // Both have a meaning of their own for SQLite.
-        _ if path.starts_with(":memory:") => "a database in memory would be lost with the process",
+    let problem = match path {
+        "" => "the path is empty",
+        _ if path.ends_with('/') => "the path is a folder",
+        // SQLite gives these two a special meaning.
+        _ if path.starts_with(":memory:") => IN_MEMORY,
         _ if path.starts_with("file:") => "file: is another kind of URL",
         _ if path.contains('?') => "parameters are not supported",
-        _ if path.contains('\0') => "U+0000 is not allowed",
+        _ if path.contains('\0') => "the path contains U+0000",
         _ => return Ok(PathBuf::from(path)),
     };
-    Err(DatabaseUrlError::NoFile(fault))
+    Err(DatabaseUrlError::NoFile(problem))
 }
 
-/// What libpq is told: the URL's parts and parameters, decoded, by libpq's names, each once.
+/// The decoded parts of a URL by libpq's parameter names, each once.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Parameters(Vec<(String, String)>);
+pub(crate) struct Parameters(Vec<Parameter>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Parameter {
+    name: String,
+    value: String,
+}
 
 impl Parameters {
-    /// Reads what follows `postgres://`.
-    fn read(rest: &str) -> Result<Self, DatabaseUrlError> {
+    /// Parses the part after `postgres://`.
+    fn parse(rest: &str) -> Result<Self, DatabaseUrlError> {
         let mut parameters = Self(Vec::new());
-        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, database) = place.split_once('/').unwrap_or((place, ""));
+        let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = location.split_once('/').unwrap_or((location, ""));
         let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = user.split_once(':').unwrap_or((user, ""));
-        let (hosts, ports) = hosts_and_ports(hosts)?;
+        let HostList { hosts, ports } = HostList::parse(hosts)?;
         for (name, value) in [
             ("user", user),
             ("password", password),
@@ -190,8 +195,8 @@ impl Parameters {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair
                 .split_once('=')
-                .ok_or(DatabaseUrlError::Malformed("a parameter has no value"))?;
-            // What JDBC's users write; libpq takes it too.
+                .ok_or(DatabaseUrlError::Malformed("a parameter has no value: write name=value"))?;
+            // JDBC's form, which libpq accepts too.
             let (name, value) = if (name, value) == ("ssl", "true") {
                 ("sslmode", "require")
             } else {
@@ -203,25 +208,26 @@ impl Parameters {
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        let found = self.0.iter().find(|parameter| parameter.name == name);
+        found.map(|parameter| parameter.value.as_str())
     }
 
     fn set(&mut self, name: &str, value: &str) {
-        self.0.retain(|(known, _)| known != name);
-        self.0.push((name.to_owned(), value.to_owned()));
+        self.0.retain(|parameter| parameter.name != name);
+        self.0.push(Parameter { name: name.to_owned(), value: value.to_owned() });
     }
 
-    /// Refuses what would go unencrypted without anybody having said so. libpq's own default, `sslmode=prefer`, sends
-    /// everything in plain text where it was built without TLS, and does not tell.
+    /// Rejects a URL that would connect to another machine without encryption, unless it says so.
+    ///
+    /// libpq's default `sslmode=prefer` silently sends plain text in a build without TLS.
     fn check_encryption(&self, has_tls: bool) -> Result<(), DatabaseUrlError> {
-        let hosts = || {
-            ["host", "hostaddr"]
-                .into_iter()
-                .filter_map(|name| self.get(name))
-                .flat_map(|all| all.split(','))
-        };
-        // Without a host libpq asks PGHOST, and then looks for a socket where it was compiled to look.
-        if hosts().all(str::is_empty) {
+        let hosts: Vec<&str> = ["host", "hostaddr"]
+            .into_iter()
+            .filter_map(|name| self.get(name))
+            .flat_map(|list| list.split(','))
+            .collect();
+        // Without a host libpq uses PGHOST or a compiled-in socket folder.
+        if hosts.iter().all(|host| host.is_empty()) {
             return Err(DatabaseUrlError::NoHost);
         }
         if has_tls {
@@ -232,28 +238,31 @@ impl Parameters {
             Some(sslmode @ ("require" | "verify-ca" | "verify-full")) => {
                 Err(DatabaseUrlError::NoTls { sslmode: sslmode.to_owned() })
             }
-            _ => match hosts().find(|host| !is_this_machine(host)) {
-                Some(host) => Err(DatabaseUrlError::Unencrypted { host: host.to_owned() }),
+            _ => match hosts.iter().find(|host| !is_this_machine(host)) {
+                Some(host) => Err(DatabaseUrlError::Unencrypted { host: (*host).to_owned() }),
                 None => Ok(()),
             },
         }
     }
 
-    /// The parameters as libpq reads them: `name='value' …`.
+    /// The parameters and the defaults in libpq's form `name='value' …`.
     pub(crate) fn to_conninfo(&self) -> String {
-        let given = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let defaults = DEFAULTS.into_iter().filter(|(name, _)| self.get(name).is_none());
-        let quoted = |(name, value): (&str, &str)| {
-            format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
-        };
-        given.chain(defaults).map(quoted).collect::<Vec<_>>().join(" ")
+        let mut words = Vec::with_capacity(self.0.len() + DEFAULTS.len());
+        for Parameter { name, value } in &self.0 {
+            let value = value.replace('\\', "\\\\").replace('\'', "\\'");
+            words.push(format!("{name}='{value}'"));
+        }
+        for (name, value) in DEFAULTS {
+            if self.get(name).is_none() {
+                words.push(format!("{name}='{value}'"));
+            }
+        }
+        words.join(" ")
     }
-}
 
-impl Parameters {
-    /// The parameters as a URL, with `***` for what is secret where `hide` says so.
-    fn text(&self, hide: bool) -> String {
-        let secret = |text: &str| if hide { HIDDEN.to_owned() } else { encoded(text) };
+    /// The parameters as a URL. `hide_secrets` replaces secret values with `***`.
+    fn to_url(&self, hide_secrets: bool) -> String {
+        let secret = |text: &str| if hide_secrets { HIDDEN.to_owned() } else { encoded(text) };
         let mut url = "postgres://".to_owned();
         if let Some(user) = self.get("user") {
             url += &encoded(user);
@@ -264,57 +273,74 @@ impl Parameters {
         if self.get("user").or(self.get("password")).is_some() {
             url.push('@');
         }
-        let ports: Vec<&str> = self.get("port").unwrap_or_default().split(',').collect();
-        let hosts = self.get("host").unwrap_or_default().split(',').enumerate();
-        let hosts = hosts.map(|(index, host)| {
-            let host = if host.contains(':') { format!("[{host}]") } else { encoded(host) };
-            // libpq takes one port for all hosts, or one for each.
-            let port = if ports.len() == 1 {
-                ports[0]
-            } else {
-                ports.get(index).copied().unwrap_or_default()
-            };
-            if port.is_empty() { host } else { format!("{host}:{port}") }
-        });
-        url += &hosts.collect::<Vec<_>>().join(",");
+        url += &self.host_list();
         url += &format!("/{}", encoded(self.get("dbname").unwrap_or_default()));
-        let others = |(name, _): &&(String, String)| !IN_PLACE.contains(&name.as_str());
-        for (index, (name, value)) in self.0.iter().filter(others).enumerate() {
+        let mut separator = '?';
+        for Parameter { name, value } in &self.0 {
+            if BEFORE_QUERY.contains(&name.as_str()) {
+                continue;
+            }
             let value =
                 if SECRETS.contains(&name.as_str()) { secret(value) } else { encoded(value) };
-            url += &format!("{}{}={value}", if index == 0 { '?' } else { '&' }, encoded(name));
+            url += &format!("{separator}{}={value}", encoded(name));
+            separator = '&';
         }
         url
     }
+
+    /// The hosts with their ports, as in a URL.
+    fn host_list(&self) -> String {
+        let ports: Vec<&str> = self.get("port").unwrap_or_default().split(',').collect();
+        let mut hosts = Vec::new();
+        for (index, host) in self.get("host").unwrap_or_default().split(',').enumerate() {
+            let host = if host.contains(':') { format!("[{host}]") } else { encoded(host) };
+            // libpq takes one port for all hosts, or one each.
+            let port = match ports.as_slice() {
+                [port] => port,
+                ports => ports.get(index).copied().unwrap_or_default(),
+            };
+            hosts.push(if port.is_empty() { host } else { format!("{host}:{port}") });
+        }
+        hosts.join(",")
+    }
 }
 
-/// The hosts and the ports of `host:port,[::1]:port,…`, each divided by commas.
-fn hosts_and_ports(text: &str) -> Result<(String, String), DatabaseUrlError> {
-    let (mut hosts, mut ports) = (Vec::new(), Vec::new());
-    for one in text.split(',') {
-        let (host, port) = match one.strip_prefix('[') {
-            Some(rest) => {
-                let (host, after) =
-                    rest.split_once(']').ok_or(DatabaseUrlError::Malformed("a [ has no ]"))?;
-                (host, after.strip_prefix(':').unwrap_or(after))
+/// Hosts and ports, each a list with commas as libpq expects.
+struct HostList {
+    hosts: String,
+    ports: String,
+}
+
+impl HostList {
+    /// Parses `host:port,[::1]:port,…`.
+    fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
+        let (mut hosts, mut ports) = (Vec::new(), Vec::new());
+        for entry in text.split(',') {
+            let (host, port) = match entry.strip_prefix('[') {
+                Some(rest) => {
+                    let (host, after) = rest.split_once(']').ok_or(DatabaseUrlError::Malformed(
+                        "an IPv6 address has a [ without a ]",
+                    ))?;
+                    (host, after.strip_prefix(':').unwrap_or(after))
+                }
+                None => entry.split_once(':').unwrap_or((entry, "")),
+            };
+            if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(DatabaseUrlError::Malformed(
+                    "a port is not a number; percent-encode : / ? # [ ] @ % in a password",
+                ));
             }
-            None => one.split_once(':').unwrap_or((one, "")),
-        };
-        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(DatabaseUrlError::Malformed(
-                "a port is not a number; a password with one of : / ? # [ ] @ % must be percent-encoded",
-            ));
+            hosts.push(host);
+            ports.push(port);
         }
-        hosts.push(host);
-        ports.push(port);
+        let has_ports = ports.iter().any(|port| !port.is_empty());
+        let ports = if has_ports { ports.join(",") } else { String::new() };
+        Ok(Self { hosts: hosts.join(","), ports })
     }
-    let ports =
-        if ports.iter().all(|port| port.is_empty()) { String::new() } else { ports.join(",") };
-    Ok((hosts.join(","), ports))
 }
 
 fn is_this_machine(host: &str) -> bool {
-    // An empty host between commas: libpq takes the socket of its own choice.
+    // libpq uses a local socket for an empty host in a list.
     host.is_empty()
         || host.starts_with(['/', '@'])
         || host.eq_ignore_ascii_case("localhost")
@@ -322,17 +348,17 @@ fn is_this_machine(host: &str) -> bool {
         || host.parse().is_ok_and(|address: Ipv6Addr| address.is_loopback())
 }
 
-/// Undoes percent-encoding. `+` stays what it is, as in libpq.
+/// Decodes percent-encoding. `+` is not a space, as in libpq.
 fn decoded(text: &str) -> Result<String, DatabaseUrlError> {
-    const FAULT: DatabaseUrlError =
+    const MALFORMED: DatabaseUrlError =
         DatabaseUrlError::Malformed("a % is not followed by two hexadecimal digits");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         if byte == b'%' {
-            let (digits, after) = after.split_first_chunk::<2>().ok_or(FAULT)?;
-            let digits = std::str::from_utf8(digits).map_err(|_| FAULT)?;
-            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| FAULT)?);
+            let (digits, after) = after.split_first_chunk::<2>().ok_or(MALFORMED)?;
+            let digits = std::str::from_utf8(digits).map_err(|_| MALFORMED)?;
+            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| MALFORMED)?);
             rest = after;
         } else {
             bytes.push(byte);
@@ -340,7 +366,7 @@ fn decoded(text: &str) -> Result<String, DatabaseUrlError> {
         }
     }
     if bytes.contains(&0) {
-        return Err(DatabaseUrlError::Malformed("U+0000 is not allowed"));
+        return Err(DatabaseUrlError::Malformed("it contains U+0000"));
     }
     String::from_utf8(bytes).map_err(|_| DatabaseUrlError::Malformed("it is not UTF-8"))
 }

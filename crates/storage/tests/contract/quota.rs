@@ -97,7 +97,7 @@ fn what_a_refused_submission_would_have_made_a_duplicate_is_stored(subject: &Sub
         with(2, owner, now(), &ids.iter().map(String::as_str).collect::<Vec<_>>())
     });
     assert_eq!(append(subject, &group), [exceeded(2, 0), Ok(vec![Accepted; 2]), exceeded(2, 2)]);
-    assert_eq!(subject.walk(owner, &Default::default()).len(), 2);
+    assert_eq!(subject.event_ids(owner, &Default::default()).len(), 2);
 }
 
 fn all_workspaces_of_a_tenant_share_a_quota_and_no_other_tenant_does(subject: &Subject) {

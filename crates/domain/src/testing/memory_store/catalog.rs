@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
 use crate::limits::{LimitName, LimitOverrides, Month};
 use crate::store::{
-    Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning,
+    Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned, Provisioning,
     StoreError, Submission, TenantRef,
 };
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
@@ -18,7 +18,7 @@ use crate::verdict::Outcome;
 
 impl State {
     pub(super) fn tell(&mut self, change: &CatalogChange) {
-        self.watches.retain(|watch| watch.send(change.clone()).is_ok());
+        self.listeners.retain(|watch| watch.send(change.clone()).is_ok());
     }
 
     fn limits_of(&self, id: TenantId) -> LimitOverrides {
@@ -262,16 +262,16 @@ impl Catalog for MemoryStore {
         Ok(())
     }
 
-    fn watch(&self) -> Result<Box<dyn CatalogWatch>, StoreError> {
+    fn listen(&self) -> Result<Box<dyn CatalogListener>, StoreError> {
         let (sender, receiver) = channel();
-        self.available()?.watches.push(sender);
-        Ok(Box::new(Watch(receiver)))
+        self.available()?.listeners.push(sender);
+        Ok(Box::new(ChannelListener(receiver)))
     }
 }
 
-struct Watch(Receiver<CatalogChange>);
+struct ChannelListener(Receiver<CatalogChange>);
 
-impl CatalogWatch for Watch {
+impl CatalogListener for ChannelListener {
     fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError> {
         match self.0.recv_timeout(timeout) {
             Ok(first) => Ok([first].into_iter().chain(self.0.try_iter()).collect()),

@@ -7,11 +7,11 @@
 //!   suspected of being taken are claimed first, so that a known duplicate costs its group nothing.
 
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::super::quota::{Draw, GroupKey};
 use super::{claim, copy};
-use crate::error::{Failure, Fault};
+use crate::error::{Error, ErrorKind};
 use crate::verdicts::{self, Candidate, Candidates};
 
 /// How a group is stored.
@@ -31,14 +31,14 @@ pub(in crate::postgres) enum Way<'s> {
 /// Where all of them are copied, `draw` counts them in the same statement.
 ///
 /// # Errors
-/// [`Fault::KeyTaken`] where a key was copied that is taken, and [`Fault::QuotaMoved`] where it was the group's own: nothing of the group
+/// [`ErrorKind::KeyTaken`] where a key was copied that is taken, and [`ErrorKind::QuotaMoved`] where it was the group's own: nothing of the group
 /// is stored then.
 pub(in crate::postgres) fn append<'a>(
     connection: &mut PgConnection,
     candidates: &Candidates<'a>,
     way: Way<'_>,
     draw: &mut Draw<'_>,
-) -> Result<Vec<Candidate<'a>>, Failure> {
+) -> Result<Vec<Candidate<'a>>, Error> {
     let (suspects, others) = match way {
         Way::Claim => (candidates.rows().to_vec(), Vec::new()),
         Way::Copy { suspects } => candidates.split(suspects),
@@ -66,9 +66,9 @@ pub(in crate::postgres) fn append<'a>(
     Ok(fresh)
 }
 
-fn taken(error: Error, group: &[GroupKey], draw: &mut Draw<'_>) -> Failure {
+fn taken(error: DieselError, group: &[GroupKey], draw: &mut Draw<'_>) -> Error {
     match error {
-        Error::DatabaseError(DatabaseErrorKind::UniqueViolation, information) => {
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, information) => {
             // The message names the key, in every language.
             let is_group = |row: &GroupKey| {
                 information.details().is_some_and(|text| text.contains(&row.key.to_string()))
@@ -76,7 +76,7 @@ fn taken(error: Error, group: &[GroupKey], draw: &mut Draw<'_>) -> Failure {
             if group.iter().any(is_group) {
                 return draw.called();
             }
-            Failure::Sorted(Fault::KeyTaken, information.message().to_owned())
+            Error::new(ErrorKind::KeyTaken, information.message())
         }
         other => other.into(),
     }

@@ -8,7 +8,8 @@ use diesel::prelude::*;
 use diesel::result::Error;
 
 use super::super::quota::{self, GroupKey};
-use super::super::schema::{EPOCH_MICROS, event_keys, events};
+use super::super::schema::{event_keys, events};
+use super::super::values::EPOCH_MICROS;
 use crate::verdicts::Candidate;
 use mercurio_domain::Timestamp;
 

@@ -13,7 +13,7 @@ use super::keys::GroupKey;
 use super::scarce::Scarcity;
 use super::writer::{Seat, Writer};
 use super::{Quotas, keys, moved, reserve, rows};
-use crate::error::{Failure, Fault};
+use crate::error::{Error, ErrorKind};
 use crate::pool::Driver;
 use crate::transaction;
 use crate::verdicts::Candidate;
@@ -81,13 +81,13 @@ impl<'a> Draw<'a> {
     /// Begins a try. Before, it sees to it that what `certain` needs is reserved: the rows that will be stored if the try does not fail.
     ///
     /// # Errors
-    /// [`Fault::QuotaMoved`](crate::error::Fault::QuotaMoved) where others changed what is reserved. There is no transaction then.
+    /// [`ErrorKind::QuotaMoved`](crate::error::ErrorKind::QuotaMoved) where others changed what is reserved. There is no transaction then.
     pub(in crate::postgres) fn begin(
         &mut self,
         connection: &mut PgConnection,
         number: u64,
         certain: impl Iterator<Item = Candidate<'a>>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         if !self.parts.is_empty() {
             // A try by another connection is another writer's. What the one before did was rolled back.
             if let Some(other) = self.writer.take_if(|writer| !writer.is_of(number)) {
@@ -107,7 +107,7 @@ impl<'a> Draw<'a> {
     }
 
     /// Sees to it that what is certain is reserved, but for the accounts that are scarce or looked at.
-    fn prepare(&mut self, connection: &mut PgConnection, number: u64) -> Result<(), Failure> {
+    fn prepare(&mut self, connection: &mut PgConnection, number: u64) -> Result<(), Error> {
         let is_late = self.tries > MAX_RESERVED_TRIES;
         let known = self.quotas.scarce.known();
         for part in &mut self.parts {
@@ -153,18 +153,18 @@ impl<'a> Draw<'a> {
         Ok(())
     }
 
-    fn seat(&self) -> Result<Seat, Failure> {
+    fn seat(&self) -> Result<Seat, Error> {
         self.writer.as_ref().and_then(|writer| writer.seat).ok_or_else(moved)
     }
 
     /// Finds the submissions that do not fit. Those that are not found here fit, or the try fails.
     ///
     /// # Errors
-    /// [`Fault::QuotaMoved`](crate::error::Fault::QuotaMoved) where another way must be taken.
+    /// [`ErrorKind::QuotaMoved`](crate::error::ErrorKind::QuotaMoved) where another way must be taken.
     pub(in crate::postgres) fn admit(
         &mut self,
         connection: &mut PgConnection,
-    ) -> Result<Refused, Failure> {
+    ) -> Result<Refused, Error> {
         if self.parts.is_empty() {
             return Ok(Refused::default());
         }
@@ -203,7 +203,7 @@ impl<'a> Draw<'a> {
     }
 
     /// Locks the scarce accounts, and takes back whatever is reserved of them.
-    fn lock_scarce(&mut self, connection: &mut PgConnection) -> Result<(), Failure> {
+    fn lock_scarce(&mut self, connection: &mut PgConnection) -> Result<(), Error> {
         let scarce: Vec<Account> =
             self.parts.iter().filter(|part| part.is_scarce).map(|part| part.account).collect();
         if scarce.is_empty() {
@@ -238,7 +238,7 @@ impl<'a> Draw<'a> {
         &mut self,
         connection: &mut PgConnection,
         used: &[(Account, u64)],
-    ) -> Result<Refused, Failure> {
+    ) -> Result<Refused, Error> {
         if used.is_empty() {
             return Ok(Refused::default());
         }
@@ -266,11 +266,11 @@ impl<'a> Draw<'a> {
     /// all that the group stores, or nothing is.
     ///
     /// # Errors
-    /// [`Fault::QuotaMoved`](crate::error::Fault::QuotaMoved) where more must be reserved.
+    /// [`ErrorKind::QuotaMoved`](crate::error::ErrorKind::QuotaMoved) where more must be reserved.
     pub(in crate::postgres) fn count_first(
         &mut self,
         rows: &[Candidate<'_>],
-    ) -> Result<Vec<GroupKey>, Failure> {
+    ) -> Result<Vec<GroupKey>, Error> {
         let Some(first) = rows.first().filter(|_| !self.parts.is_empty()) else {
             return Ok(Vec::new());
         };
@@ -292,7 +292,7 @@ impl<'a> Draw<'a> {
         &mut self,
         received_at: Timestamp,
         events: Vec<(Account, u64)>,
-    ) -> Result<Vec<GroupKey>, Failure> {
+    ) -> Result<Vec<GroupKey>, Error> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
@@ -304,7 +304,7 @@ impl<'a> Draw<'a> {
     }
 
     /// Somebody has taken this key, which is one of the group's own: the writer was called.
-    pub(in crate::postgres) fn called(&mut self) -> Failure {
+    pub(in crate::postgres) fn called(&mut self) -> Error {
         self.writer.iter_mut().for_each(Writer::distrust);
         // The next try wants it to be reserved, also where it was not certain.
         self.parts.iter_mut().for_each(|part| part.need = part.need.max(part.counted));
@@ -314,12 +314,12 @@ impl<'a> Draw<'a> {
     /// Counts `fresh`, as far as it was not counted before: the last thing before the commit.
     ///
     /// # Errors
-    /// [`Fault::QuotaMoved`](crate::error::Fault::QuotaMoved) where another way must be taken.
+    /// [`ErrorKind::QuotaMoved`](crate::error::ErrorKind::QuotaMoved) where another way must be taken.
     pub(in crate::postgres) fn count_rest(
         &mut self,
         connection: &mut PgConnection,
         fresh: &[Candidate<'_>],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let Some(first) = fresh.first().filter(|_| !self.parts.is_empty()) else { return Ok(()) };
         let wanted = count(&self.places, self.parts.len(), fresh.iter().copied());
         for (part, events) in self.parts.iter().zip(&wanted).filter(|(_, events)| **events > 0) {
@@ -338,14 +338,14 @@ impl<'a> Draw<'a> {
         let free = if self.keys == 0 { Some(self.seat()?) } else { None };
         let rows = self.keys_of(first.received_at, more)?;
         let counted = keys::count_last(connection, free, rows);
-        if let Err(Failure::Sorted(Fault::QuotaMoved, _)) = counted {
+        if let Err(Error { kind: ErrorKind::QuotaMoved, .. }) = counted {
             return Err(self.called());
         }
         counted
     }
 
     /// Draws what is wanted of those parts from what is reserved.
-    fn draw(&mut self, wanted: &[u64], is_of: impl Fn(&Part) -> bool) -> Result<(), Failure> {
+    fn draw(&mut self, wanted: &[u64], is_of: impl Fn(&Part) -> bool) -> Result<(), Error> {
         let mut is_lacking = false;
         for (part, wanted) in self.parts.iter_mut().zip(wanted) {
             if *wanted == 0 || !is_of(part) {
@@ -405,7 +405,7 @@ fn taken(
     connection: &mut PgConnection,
     group: &[Submission],
     used: &[(Account, u64)],
-) -> Result<HashSet<(TenantId, EventKey)>, Failure> {
+) -> Result<HashSet<(TenantId, EventKey)>, Error> {
     // A plan that was made while the table was small would read all of it.
     connection.batch_execute("SET LOCAL plan_cache_mode = force_custom_plan")?;
     let mut tenants: Vec<TenantId> = used.iter().map(|(account, _)| account.tenant_id).collect();

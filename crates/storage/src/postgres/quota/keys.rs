@@ -13,7 +13,7 @@ use super::super::schema::event_keys;
 use super::super::statement::statement;
 use super::moved;
 use super::writer::{Seat, Series, Writer};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::rows::Micros;
 
 /// Whose the keys of groups are: nobody's. Tenants are numbered from 1.
@@ -78,7 +78,7 @@ impl GroupKey {
         first: u8,
         received_at: Timestamp,
         events: impl Iterator<Item = (Account, u64)>,
-    ) -> Result<Vec<Self>, Failure> {
+    ) -> Result<Vec<Self>, Error> {
         let mut months: BTreeMap<Month, Vec<i64>> = BTreeMap::new();
         for (account, events) in events {
             let counted = months
@@ -99,12 +99,12 @@ impl GroupKey {
 /// written before. With one it can't be called any more.
 ///
 /// # Errors
-/// [`Fault::QuotaMoved`](crate::error::Fault::QuotaMoved) where it is being called, or was.
+/// [`ErrorKind::QuotaMoved`](crate::error::ErrorKind::QuotaMoved) where it is being called, or was.
 pub(super) fn count_last(
     connection: &mut PgConnection,
     seat: Option<Seat>,
     rows: Vec<GroupKey>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     use event_keys::{counted, key, occurred_at, received_at, table, tenant_id, workspace_id};
     for row in rows {
         let time = Micros::from(row.received_at);
@@ -136,7 +136,7 @@ pub(super) fn fence(
     connection: &mut PgConnection,
     series: Series,
     number: u16,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     use event_keys::{key, occurred_at, received_at, table, tenant_id, workspace_id};
     let (first, last) = series.keys();
     for _ in 0..MAX_CALLS {
@@ -171,7 +171,7 @@ pub(super) fn add_up(
     first: Series,
     last: Series,
     with_fences: bool,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let (first, last, writer_id) = (first.keys().0, last.keys().1, first.writer_id);
     AddUp { first, last, with_fences, writer_id }.execute(connection)?;
     Ok(())
@@ -183,7 +183,7 @@ pub(super) fn settle(
     connection: &mut PgConnection,
     series: Series,
     writer: &Writer,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let (first, last) = series.keys();
     let (mut tenant_ids, mut months, mut rests) = (Vec::new(), Vec::new(), Vec::new());
     for ((tenant_id, month), left) in writer.changed() {

@@ -12,7 +12,7 @@ use super::super::schema::{quota_writers, tenant_usage};
 use super::rows::{self, Row};
 use super::writer::{Seat, Series, Writer};
 use super::{keys, moved};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::transaction;
 
 /// Of what is left, a writer gets as many parts as if so many more than those that have some wanted one too.
@@ -26,12 +26,12 @@ pub(super) const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 /// reserve any.
 ///
 /// # Errors
-/// [`Fault::QuotaMoved`](crate::error::Fault::QuotaMoved) where others were faster.
+/// [`ErrorKind::QuotaMoved`](crate::error::ErrorKind::QuotaMoved) where others were faster.
 pub(super) fn prepare(
     connection: &mut PgConnection,
     writer: &mut Writer,
     needs: &BTreeMap<Account, u64>,
-) -> Result<Vec<Account>, Failure> {
+) -> Result<Vec<Account>, Error> {
     let scarce = look_after(connection, writer, needs);
     if scarce.is_err() {
         // What was committed of it is not known.
@@ -44,7 +44,7 @@ fn look_after(
     connection: &mut PgConnection,
     writer: &mut Writer,
     needs: &BTreeMap<Account, u64>,
-) -> Result<Vec<Account>, Failure> {
+) -> Result<Vec<Account>, Error> {
     let seat = match writer.ready() {
         Some(seat) => seat,
         None => {
@@ -81,7 +81,7 @@ fn look_after(
 
 /// Begins a new epoch in the seat, or takes another one, where everything is added up that was counted before. And tells whether nothing
 /// changed that is reserved for it, as far as it knew.
-fn sit(connection: &mut PgConnection, writer: &Writer) -> Result<(Seat, bool), Failure> {
+fn sit(connection: &mut PgConnection, writer: &Writer) -> Result<(Seat, bool), Error> {
     use quota_writers::{epoch, number, owner, seen_at, table, writer_id};
     let Some(known) = writer.seat else { return Ok((another(connection)?, false)) };
     let row =
@@ -111,7 +111,7 @@ fn sit(connection: &mut PgConnection, writer: &Writer) -> Result<(Seat, bool), F
 }
 
 /// The seat of a writer that has long been silent, with what is reserved for it, or a new one.
-fn another(connection: &mut PgConnection) -> Result<Seat, Failure> {
+fn another(connection: &mut PgConnection) -> Result<Seat, Error> {
     use quota_writers::{owner, seen_at, table, writer_id};
     let mine = Uuid::new_v4();
     let is_silent = diesel::dsl::sql::<Bool>("seen_at < now() - interval '5 minutes'");
@@ -143,7 +143,7 @@ fn short(number: i64) -> u16 {
 }
 
 /// Holds the writer's row, and tells whether nothing that is reserved for it changed.
-fn hold(connection: &mut PgConnection, seat: Seat) -> Result<bool, Failure> {
+fn hold(connection: &mut PgConnection, seat: Seat) -> Result<bool, Error> {
     use quota_writers::{epoch, table};
     let held = table
         .find(seat.id)
@@ -156,7 +156,7 @@ fn hold(connection: &mut PgConnection, seat: Seat) -> Result<bool, Failure> {
 
 /// Holds another writer's row, adds up what it has counted, and makes it look before it counts again. Waits for the group that it is
 /// storing. Returns its new epoch. `None`: there is no such writer.
-pub(super) fn call(connection: &mut PgConnection, writer: i64) -> Result<Option<i64>, Failure> {
+pub(super) fn call(connection: &mut PgConnection, writer: i64) -> Result<Option<i64>, Error> {
     use quota_writers::{epoch, number, table};
     let held = table.find(writer).select((epoch, number)).for_no_key_update();
     let Some((found, first)) = held.first::<(i64, i64)>(connection).optional()? else {
@@ -172,7 +172,7 @@ pub(super) fn call(connection: &mut PgConnection, writer: i64) -> Result<Option<
 }
 
 /// Adds up what the writer itself has counted, whose row is held and has not changed. Its epoch goes on.
-fn add_up_own(connection: &mut PgConnection, own: Seat, next: u16) -> Result<(), Failure> {
+fn add_up_own(connection: &mut PgConnection, own: Seat, next: u16) -> Result<(), Error> {
     use quota_writers::{number, table};
     keys::add_up(connection, own.series(), own.series(), false)?;
     diesel::update(table.find(own.id)).set(number.eq(i64::from(next))).execute(connection)?;
@@ -199,7 +199,7 @@ fn reserve(
     writer: &mut Writer,
     seat: Seat,
     lacking: &BTreeMap<Account, u64>,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, Error> {
     let accounts: Vec<Account> = lacking.keys().copied().collect();
     let (lefts, outcome) = transaction::within(connection, BEGIN, |connection| {
         let missing = rows::lock(connection, &accounts)?;
@@ -247,7 +247,7 @@ fn call_in(
     seat: Seat,
     account: Account,
     needed: u64,
-) -> Result<bool, Failure> {
+) -> Result<bool, Error> {
     let part = transaction::within(connection, BEGIN, |connection| {
         if !rows::lock(connection, &[account])?.is_empty() {
             return Err(moved());
@@ -284,7 +284,7 @@ pub(super) fn close(
     own: Seat,
     accounts: &[Account],
     holds_own: bool,
-) -> Result<Closed, Failure> {
+) -> Result<Closed, Error> {
     let mut rows = rows::read(connection, accounts)?;
     let open = rows.values().flatten().filter(|row| row.is_open()).map(|row| row.writer_id);
     let mut writers: Vec<i64> = open.chain(holds_own.then_some(own.id)).collect();
@@ -312,7 +312,7 @@ pub(super) fn close(
 pub(in crate::postgres) fn forget(
     connection: &mut PgConnection,
     tenant_id: TenantId,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     use tenant_usage::{month, share, table, used, writer_id};
     let mine = tenant_usage::tenant_id.eq(tenant_id.0);
     let own = table.filter(mine).filter(writer_id.eq(rows::NOBODY)).order(month).select(month);

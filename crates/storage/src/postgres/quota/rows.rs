@@ -14,7 +14,7 @@ use mercurio_domain::store::Account;
 use super::super::schema::{events, tenant_usage};
 use super::super::statement::statement;
 use super::reserve::BEGIN;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::rows::Micros;
 use crate::transaction;
 
@@ -100,7 +100,7 @@ fn columns(accounts: &[Account]) -> (Vec<i64>, Vec<i64>) {
 
 /// Makes the own rows of those accounts that have none, in their order, with what is stored already. It waits for whoever is making one.
 /// Nothing must be locked meanwhile.
-pub(super) fn make(connection: &mut PgConnection, accounts: &[Account]) -> Result<(), Failure> {
+pub(super) fn make(connection: &mut PgConnection, accounts: &[Account]) -> Result<(), Error> {
     use tenant_usage::{month, share, table, tenant_id, used, writer_id};
     let row = |account: &Account, events: i64| {
         let (tenant, number) = key(account);
@@ -136,7 +136,7 @@ pub(super) fn make(connection: &mut PgConnection, accounts: &[Account]) -> Resul
 pub(super) fn lock(
     connection: &mut PgConnection,
     accounts: &[Account],
-) -> Result<Vec<Account>, Failure> {
+) -> Result<Vec<Account>, Error> {
     let (tenant_ids, months) = columns(accounts);
     let locked: HashSet<(i64, i64)> =
         Lock { tenant_ids, months }.load::<(i64, i64)>(connection)?.into_iter().collect();
@@ -147,7 +147,7 @@ pub(super) fn lock(
 pub(super) fn read(
     connection: &mut PgConnection,
     accounts: &[Account],
-) -> Result<BTreeMap<Account, Vec<Row>>, Failure> {
+) -> Result<BTreeMap<Account, Vec<Row>>, Error> {
     let (tenant_ids, months) = columns(accounts);
     let rows: Vec<Row> = Read { tenant_ids, months }.load(connection)?;
     let mut of_accounts: BTreeMap<Account, Vec<Row>> =
@@ -166,7 +166,7 @@ pub(super) fn reserve(
     connection: &mut PgConnection,
     writer: i64,
     shares: &[(Account, u64)],
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     use diesel::upsert::excluded;
     use tenant_usage::{month, share, table, tenant_id, used, writer_id};
     let row = |(account, events): &(Account, u64)| {
@@ -190,10 +190,7 @@ pub(super) fn reserve(
 
 /// Takes back what is reserved of the accounts and was not counted. Their own rows are held, and the writers of all that are open, whose
 /// logs are added up.
-pub(super) fn take_back(
-    connection: &mut PgConnection,
-    accounts: &[Account],
-) -> Result<(), Failure> {
+pub(super) fn take_back(connection: &mut PgConnection, accounts: &[Account]) -> Result<(), Error> {
     let (tenant_ids, months) = columns(accounts);
     TakeBack { tenant_ids, months }.execute(connection)?;
     Ok(())
@@ -204,7 +201,7 @@ pub(super) fn count(
     connection: &mut PgConnection,
     account: &Account,
     events: u64,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     use tenant_usage::{share, table, used};
     let (tenant, month) = key(account);
     let events = signed(events);
@@ -219,7 +216,7 @@ pub(super) fn used(
     connection: &mut PgConnection,
     tenant_id: TenantId,
     month: Month,
-) -> Result<Option<u64>, Failure> {
+) -> Result<Option<u64>, Error> {
     #[derive(QueryableByName)]
     struct Used {
         #[diesel(sql_type = diesel::sql_types::Nullable<BigInt>)]
@@ -237,7 +234,7 @@ pub(super) fn used(
 pub(super) fn stored_in(
     connection: &mut PgConnection,
     accounts: &[Account],
-) -> Result<HashMap<(TenantId, Month), u64>, Failure> {
+) -> Result<HashMap<(TenantId, Month), u64>, Error> {
     let mut months: Vec<Month> = accounts.iter().map(|account| account.month).collect();
     months.sort_unstable();
     months.dedup();

@@ -278,7 +278,7 @@ fn rows_are_found_by_the_index_however_many_tenants_there_are() {
          INSERT INTO event_keys SELECT 0, md5(n::text)::uuid, 0, now(), now(), '{202611,1,1}' FROM generate_series(1, 1000) n;
          ANALYZE tenant_usage; ANALYZE event_keys";
     connection.batch_execute(many).unwrap();
-    connection.batch_execute(super::super::WRITER).unwrap();
+    connection.batch_execute(super::super::driver::WRITER_SETTINGS).unwrap();
     let (tenant_ids, months) = (vec![1, 2], vec![202_611, 202_611]);
     let two = ("(bigint[], bigint[])", "('{1,2}', '{202611,202611}')");
     let (first, last) = Series { writer_id: 1, epoch: 7 }.keys();

@@ -1,7 +1,9 @@
-//! The second wall between tenants: what is read of one tenant's events is read as a role that sees no other's, whatever the query.
+//! Row security: a second barrier between tenants, behind the `WHERE tenant_id` of every query.
 //!
-//! The first wall is the code, which names the tenant in every query. This one is row security: a reading transaction becomes
-//! `mercurio_reader` and names its tenant, and the policies of the tables do the rest (docs/adr/0009-row-security-for-readers.md).
+//! A transaction that reads events switches to the role `mercurio_reader` and names its tenant. The
+//! policies of the tables then hide the rows of other tenants, even from a query that forgets to.
+//! Writes can't use it: PostgreSQL refuses `COPY` to a role under policies, and a group holds events of
+//! many tenants.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,23 +12,24 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use mercurio_domain::TenantId;
 
-use crate::error::{Failed, Failure, Fault};
+use crate::error::{Error, ErrorKind};
 use crate::pool::Pool;
 use crate::transaction;
 
-/// How long a wall that was not found is not looked for again.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Interval between attempts to use the reader role while that fails.
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Whether the database has the wall for this user.
+/// Whether the server's role can read as `mercurio_reader`.
 #[derive(Debug, Default)]
-pub(super) struct Wall {
-    /// Set once it was found: a wall is not taken down while servers run.
-    stands: OnceLock<()>,
-    /// When it was not found.
-    missed: Mutex<Option<Instant>>,
+pub(super) struct RowSecurity {
+    /// Set once it worked. Policies are not removed while servers run.
+    is_active: OnceLock<()>,
+    /// The last failed attempt.
+    failed_at: Mutex<Option<Instant>>,
 }
 
-/// Opens a transaction that sees what is one tenant's, in one round trip. Both settings end with it.
+/// Begins a transaction that sees only one tenant's rows, in one round trip. Role and setting end with
+/// the transaction, so a pooled connection carries nothing over.
 fn begin(tenant_id: TenantId) -> String {
     format!(
         "BEGIN READ ONLY; SET LOCAL ROLE mercurio_reader; SET LOCAL mercurio.tenant_id = '{}'",
@@ -34,43 +37,47 @@ fn begin(tenant_id: TenantId) -> String {
     )
 }
 
-impl Wall {
-    /// Runs `body`, which reads what is `tenant_id`'s: behind the wall, where there is one.
+impl RowSecurity {
+    /// Runs `body`, which reads events of `tenant_id`, under row security if available.
+    ///
+    /// Without the role, which needs a privilege to create, reads go on: an upgrade must not stop a
+    /// service.
     pub(super) fn read<T>(
         &self,
         readers: &Pool<PgConnection>,
         tenant_id: TenantId,
-        body: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
-    ) -> Result<T, Failed> {
-        if self.stands(readers)? {
+        body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if self.is_available(readers)? {
             transaction::read_in(readers, &begin(tenant_id), body)
         } else {
             transaction::read(readers, body)
         }
     }
 
-    /// Whether this user may become the reader, and the reader read. Found out by doing it, and again each minute where it could not.
-    fn stands(&self, readers: &Pool<PgConnection>) -> Result<bool, Failed> {
-        if self.stands.get().is_some() {
+    /// Tries a read as the role until one succeeds, at most once per [`RETRY_INTERVAL`].
+    fn is_available(&self, readers: &Pool<PgConnection>) -> Result<bool, Error> {
+        if self.is_active.get().is_some() {
             return Ok(true);
         }
-        let missed = *self.missed.lock().unwrap_or_else(PoisonError::into_inner);
-        if missed.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
+        let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed_at.is_some_and(|at| at.elapsed() < RETRY_INTERVAL) {
             return Ok(false);
         }
-        let look = |connection: &mut PgConnection| {
+        let read = |connection: &mut PgConnection| {
             Ok(connection.batch_execute("SELECT FROM events, event_keys LIMIT 0")?)
         };
-        match transaction::read_in(readers, &begin(TenantId(0)), look) {
+        match transaction::read_in(readers, &begin(TenantId(0)), read) {
             Ok(()) => {
-                self.stands.get_or_init(|| ());
+                self.is_active.get_or_init(|| ());
                 Ok(true)
             }
-            Err(failed) if matches!(failed.fault, Fault::Unavailable | Fault::Conflict) => {
-                Err(failed)
+            Err(error) if matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Conflict) => {
+                Err(error)
             }
             Err(_) => {
-                *self.missed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(Instant::now());
                 Ok(false)
             }
         }

@@ -1,4 +1,4 @@
-//! Wrong queries behind the wall, and the roles that a server may have.
+//! Queries without a tenant under row security, and the roles a server may have.
 
 use diesel::sql_types::BigInt;
 use mercurio_domain::Owner;
@@ -29,31 +29,32 @@ fn tenants(store: &PostgresStore) -> [Owner; 2] {
     })
 }
 
-/// What a query that names no tenant counts, as the reader of one.
-fn count(store: &PostgresStore, tenant_id: TenantId, from: &str) -> Result<i64, Failed> {
+/// Counts rows with a query that names no tenant, as the reader of `tenant_id`.
+fn count(store: &PostgresStore, tenant_id: TenantId, from: &str) -> Result<i64, Error> {
     let count = diesel::dsl::sql::<BigInt>(&format!("count(*) FROM {from}"));
-    store.wall.read(&store.readers, tenant_id, |connection| {
+    store.row_security.read(&store.readers, tenant_id, |connection| {
         Ok(diesel::select(count.clone()).get_result(connection)?)
     })
 }
 
-/// What a statement is refused with, as the reader of a tenant.
+/// The error of a statement that must fail, as the reader of `tenant_id`.
 fn refusal(store: &PostgresStore, tenant_id: TenantId, statement: &str) -> String {
     let run = |connection: &mut PgConnection| Ok(connection.batch_execute(statement)?);
-    store.wall.read(&store.readers, tenant_id, run).unwrap_err().reason
+    store.row_security.read(&store.readers, tenant_id, run).unwrap_err().message
 }
 
-fn check(store: &PostgresStore, [acme, other]: [Owner; 2]) {
-    assert!(store.wall.stands(&store.readers).unwrap());
+fn check(store: &PostgresStore, tenants: [Owner; 2]) {
+    let [acme, other] = tenants;
+    assert!(store.row_security.is_available(&store.readers).unwrap());
     for tenant_id in [acme.tenant_id, other.tenant_id] {
         for from in ["events", "event_keys", "events WHERE tenant_id > 0 OR true"] {
             assert_eq!(count(store, tenant_id, from).unwrap(), 3, "{from}");
         }
-        let strangers = format!("events WHERE tenant_id <> {tenant_id}");
-        assert_eq!(count(store, tenant_id, &strangers).unwrap(), 0);
+        let of_others = format!("events WHERE tenant_id <> {tenant_id}");
+        assert_eq!(count(store, tenant_id, &of_others).unwrap(), 0);
     }
-    for nobody in [TenantId(0), TenantId(-1), TenantId(i64::MAX)] {
-        assert_eq!(count(store, nobody, "events").unwrap(), 0);
+    for unknown in [TenantId(0), TenantId(-1), TenantId(i64::MAX)] {
+        assert_eq!(count(store, unknown, "events").unwrap(), 0);
     }
     for statement in [
         "SELECT FROM events_20261122",
@@ -63,19 +64,19 @@ fn check(store: &PostgresStore, [acme, other]: [Owner; 2]) {
         "SELECT FROM tenant_limits",
         "SELECT FROM tenant_usage",
     ] {
-        let told = refusal(store, acme.tenant_id, statement);
-        assert!(told.contains("permission denied"), "{statement}: {told}");
+        let message = refusal(store, acme.tenant_id, statement);
+        assert!(message.contains("permission denied"), "{statement}: {message}");
     }
     for statement in
         ["DELETE FROM events", "UPDATE events SET tenant_id = 1", "DELETE FROM event_keys"]
     {
-        let told = refusal(store, acme.tenant_id, statement);
+        let message = refusal(store, acme.tenant_id, statement);
         assert!(
-            told.contains("permission denied") || told.contains("read-only"),
-            "{statement}: {told}"
+            message.contains("permission denied") || message.contains("read-only"),
+            "{statement}: {message}"
         );
     }
-    // The right questions are answered as ever, and so is a pool whose connections were others' before.
+    // Correct queries work, on connections that served another tenant before.
     for owner in [acme, other, acme] {
         assert_eq!(store.events(owner, &Default::default()).unwrap().events.len(), 3);
         let mixed = Owner { workspace_id: acme.workspace_id, tenant_id: other.tenant_id };
@@ -84,7 +85,7 @@ fn check(store: &PostgresStore, [acme, other]: [Owner; 2]) {
 }
 
 #[test]
-fn a_query_that_forgets_its_tenant_sees_no_others_rows() {
+fn query_without_a_tenant_sees_only_its_own_rows() {
     let database = TestDatabase::postgres();
     let store = open(&database.url_text());
     let tenants = tenants(&store);
@@ -92,12 +93,12 @@ fn a_query_that_forgets_its_tenant_sees_no_others_rows() {
 }
 
 #[test]
-fn the_policies_alone_hold_for_every_table_with_a_tenant() {
+fn policies_cover_every_table_with_a_tenant() {
     let database = TestDatabase::postgres();
     let store = open(&database.url_text());
     let [acme, _] = tenants(&store);
     let mut connection = PgConnection::establish(&database.url_text()).unwrap();
-    let role = format!("wall_{}", std::process::id());
+    let role = format!("reader_{}", std::process::id());
     connection
         .batch_execute(&format!(
             "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};
@@ -125,17 +126,17 @@ fn the_policies_alone_hold_for_every_table_with_a_tenant() {
             "tenant_deletions",
             "event_keys",
             "events",
-            // Of no tenant: nobody sees them. Nor does anybody see groups' keys.
+            // Rows of no tenant are hidden from everyone.
             "quota_writers",
         ] {
             let count = diesel::dsl::sql::<BigInt>(&format!("count(*) FROM {table}"));
             counts.push(diesel::select(count).get_result::<i64>(&mut connection).unwrap());
         }
         if tenant.is_some() {
-            // Nor can it write a row of another.
+            // Writing another tenant's row fails too.
             let foreign = "INSERT INTO tenant_limits SELECT 2, 'requests_burst', 5";
-            let told = connection.batch_execute(foreign).unwrap_err().to_string();
-            assert!(told.contains("row-level security"), "{told}");
+            let message = connection.batch_execute(foreign).unwrap_err().to_string();
+            assert!(message.contains("row-level security"), "{message}");
         }
         connection.batch_execute("ROLLBACK").unwrap();
     }
@@ -144,22 +145,22 @@ fn the_policies_alone_hold_for_every_table_with_a_tenant() {
 }
 
 #[test]
-fn behind_the_wall_a_page_still_goes_down_the_index_of_time() {
+fn page_under_row_security_scans_the_time_index() {
     let database = TestDatabase::postgres();
     let store = open(&database.url_text());
     let [acme, _] = tenants(&store);
     let page = "EXPLAIN (COSTS OFF) SELECT event_id FROM events WHERE tenant_id = 1 AND workspace_id = 1
         AND occurred_at <= '2026-11-23' AND (occurred_at < '2026-11-23' OR key < '00000000-0000-0000-0000-000000000001')
         AND event_name = 'e' ORDER BY occurred_at DESC, key DESC LIMIT 20";
-    let plan = store.wall.read(&store.readers, acme.tenant_id, |connection| {
-        // A table of three rows is read whole, if it may be.
+    let plan = store.row_security.read(&store.readers, acme.tenant_id, |connection| {
+        // The planner would read a table of three rows whole.
         connection
             .batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")?;
         Ok(diesel::sql_query(page).load::<Line>(connection)?)
     });
     let plan: Vec<_> = plan.unwrap().into_iter().map(|line| line.plan).collect();
     let plan = plan.join("\n");
-    assert!(plan.contains("mercurio.tenant_id"), "the policy is there: {plan}");
+    assert!(plan.contains("mercurio.tenant_id"), "the policy applies: {plan}");
     assert!(
         plan.contains("Index Cond: ((tenant_id = 1) AND (workspace_id = 1) AND (occurred_at <="),
         "{plan}"
@@ -172,15 +173,15 @@ struct Line {
     plan: String,
 }
 
-/// The statements of docs/OPERATIONS.md for a server that owns nothing.
-fn role_of_operations() -> String {
+/// The statements in docs/OPERATIONS.md that create a role without tables.
+fn documented_role() -> String {
     let text = include_str!("../../../../../docs/OPERATIONS.md");
     let from = text.find("CREATE ROLE mercurio_server").unwrap();
     text[from..from + text[from..].find("```").unwrap()].to_owned()
 }
 
 #[test]
-fn a_server_that_owns_nothing_writes_and_stands_behind_the_wall() {
+fn role_without_tables_writes_and_reads_under_row_security() {
     let database = TestDatabase::postgres();
     let tenants = tenants(&open(&database.url_text()));
     let mut connection = PgConnection::establish(&database.url_text()).unwrap();
@@ -188,7 +189,7 @@ fn a_server_that_owns_nothing_writes_and_stands_behind_the_wall() {
     connection
         .batch_execute(&format!(
             "DROP ROLE IF EXISTS {role}; {}",
-            role_of_operations().replace("mercurio_server", &role)
+            documented_role().replace("mercurio_server", &role)
         ))
         .unwrap();
     let store = open(&database.url_text().replace("postgres@", &format!("{role}@")));
@@ -201,41 +202,41 @@ fn a_server_that_owns_nothing_writes_and_stands_behind_the_wall() {
     let refused = store.append(&[limited(&["d", "e", "f"])]);
     let found = store.find_api_key(&provisioning("Acme", 4, now).0.key_id);
     check(&store, tenants);
-    let stands = store.wall.stands(&store.readers);
+    let is_available = store.row_security.is_available(&store.readers);
     drop(store);
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
     use mercurio_domain::verdict::Outcome::Duplicate;
     assert_eq!(stored.unwrap(), [Ok(vec![Duplicate, Duplicate])]);
     assert_eq!(refused.unwrap().remove(0).unwrap_err().used, 3);
-    assert!(found.unwrap().is_some() && stands.unwrap());
+    assert!(found.unwrap().is_some() && is_available.unwrap());
 }
 
 #[test]
-fn a_wall_that_is_built_while_the_server_runs_is_found_within_a_minute() {
+fn row_security_granted_later_is_used_within_a_minute() {
     let database = TestDatabase::postgres();
     let tenants = tenants(&open(&database.url_text()));
     let mut connection = PgConnection::establish(&database.url_text()).unwrap();
     let role = format!("late_{}", std::process::id());
-    let statements = role_of_operations();
+    let statements = documented_role();
     let (of_reader, others): (Vec<&str>, Vec<&str>) = statements
         .split_inclusive(';')
         .partition(|statement| statement.contains("GRANT mercurio_reader"));
     let others = others.concat().replace("mercurio_server", &role);
     connection.batch_execute(&format!("DROP ROLE IF EXISTS {role}; {others}")).unwrap();
     let store = open(&database.url_text().replace("postgres@", &format!("{role}@")));
-    let without =
-        (store.wall.stands(&store.readers), count(&store, tenants[0].tenant_id, "events"));
+    let events = || count(&store, tenants[0].tenant_id, "events");
+    let before = store.row_security.is_available(&store.readers);
+    let events_before = events();
     connection.batch_execute(&of_reader.concat().replace("mercurio_server", &role)).unwrap();
-    let soon = store.wall.stands(&store.readers);
-    *store.wall.missed.lock().unwrap() = Instant::now().checked_sub(LOOK_AGAIN);
-    let later = (store.wall.stands(&store.readers), count(&store, tenants[0].tenant_id, "events"));
+    let soon = store.row_security.is_available(&store.readers);
+    *store.row_security.failed_at.lock().unwrap() = Instant::now().checked_sub(RETRY_INTERVAL);
+    let later = store.row_security.is_available(&store.readers);
+    let events_later = events();
     drop(store);
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
-    assert_eq!(
-        (without.0.unwrap(), without.1.unwrap()),
-        (false, 6),
-        "the code's wall alone: this query forgets the tenant"
-    );
+    assert!(!before.unwrap());
+    assert_eq!(events_before.unwrap(), 6, "without row security this query sees all tenants");
     assert!(!soon.unwrap());
-    assert_eq!((later.0.unwrap(), later.1.unwrap()), (true, 3));
+    assert!(later.unwrap());
+    assert_eq!(events_later.unwrap(), 3);
 }

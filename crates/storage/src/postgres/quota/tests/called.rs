@@ -291,7 +291,7 @@ fn a_writer_whose_server_is_cut_off_within_a_transaction_holds_others_up_for_sec
     let (store, another) = (database.store(), database.another_store());
     append(&*store, 1_000, &ids("first", 10)).unwrap();
     let mut cut_off = connect(&database);
-    cut_off.batch_execute(super::super::super::WRITER).unwrap();
+    cut_off.batch_execute(super::super::super::driver::WRITER_SETTINGS).unwrap();
     let of_first = series(&mut cut_off, 1);
     store_without_commit(&mut cut_off, of_first, 1, "{202611,1,5}");
     append(&*another, 1_000, &ids("second", 990)).unwrap();

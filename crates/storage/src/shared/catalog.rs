@@ -1,19 +1,16 @@
-//! Tenants, workspaces, API keys and limits in SQLite.
+//! Tenants, workspaces, API keys and limits.
 
 use diesel::prelude::*;
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::limits::{LimitName, LimitOverrides};
-use mercurio_domain::store::{
-    KeyRequest, Provisioned, Provisioning, Refused, Submission, TenantRef,
-};
+use mercurio_domain::store::{KeyRequest, Provisioned, Provisioning, Submission, TenantRef};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
 
 use super::schema::{api_keys, tenant_limits, tenants, workspaces};
-use super::{events, quota};
-use crate::error::{Failure, Fault};
-use crate::rows::{self, ApiKeyRow, Micros, TenantRow, WorkspaceRow};
-use crate::verdicts::Candidates;
+use super::{DbConnection, events, quota};
+use crate::error::{Error, ErrorKind};
+use crate::rows::{self, ApiKeyRow, LimitRow, Micros, TenantRow, WorkspaceRow};
 
 type TenantColumns =
     (tenants::id, tenants::name, tenants::status, tenants::created_at, tenants::deleted_at);
@@ -62,47 +59,47 @@ fn key_columns() -> KeyColumns {
     )
 }
 
-fn taken() -> Failure {
-    Failure::Sorted(Fault::NameTaken, "the name is taken".to_owned())
+fn name_taken() -> Error {
+    Error::new(ErrorKind::NameTaken, "the name is taken")
 }
 
-fn no_owner() -> Failure {
-    Failure::Sorted(Fault::NoOwner, "there is no such tenant or workspace".to_owned())
+fn no_owner() -> Error {
+    Error::new(ErrorKind::NoOwner, "there is no such tenant or workspace")
 }
 
-/// Makes a tenant with one workspace and one key, and stores its samples.
+/// Creates a tenant with one workspace and one key, and stores its samples.
 ///
-/// # Errors
-/// [`Fault::NameTaken`]: the name's unique constraint decides.
-pub(super) fn provision(
-    connection: &mut SqliteConnection,
+/// Fails with [`ErrorKind::NameTaken`] by the unique constraint. If another transaction is creating
+/// the same name, this one waits for it to end.
+pub(crate) fn provision(
+    connection: &mut DbConnection,
     request: &Provisioning,
-) -> Result<Provisioned, Failure> {
+) -> Result<Provisioned, Error> {
     let tenant = create_tenant(connection, &request.tenant, request.created_at)?;
     let workspace =
         create_workspace(connection, tenant.id, &request.workspace, request.created_at)?;
     let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
     create_api_key(connection, &request.key(owner))?;
-    let samples = [Submission {
+    let samples = Submission {
         owner,
         received_at: request.created_at,
         monthly_events: 0,
         events: request.samples.clone(),
-    }];
-    let stored = events::append(connection, &Candidates::of(&samples, &Refused::default()))?.len();
+    };
+    let stored = events::append_samples(connection, &[samples])?;
     Ok(Provisioned::new(owner, request, stored))
 }
 
-pub(super) fn has_tenants(connection: &mut SqliteConnection) -> Result<bool, Failure> {
+pub(crate) fn has_tenants(connection: &mut DbConnection) -> Result<bool, Error> {
     Ok(diesel::select(diesel::dsl::exists(tenants::table.select(tenants::id)))
         .get_result(connection)?)
 }
 
-pub(super) fn tenants(
-    connection: &mut SqliteConnection,
+pub(crate) fn tenants(
+    connection: &mut DbConnection,
     after: Option<TenantId>,
     limit: usize,
-) -> Result<Vec<Tenant>, Failure> {
+) -> Result<Vec<Tenant>, Error> {
     let rows = tenants::table
         .filter(tenants::id.gt(after.map_or(i64::MIN, |id| id.0)))
         .order(tenants::id)
@@ -112,10 +109,10 @@ pub(super) fn tenants(
     rows.into_iter().map(TenantRow::into_tenant).collect()
 }
 
-pub(super) fn tenant(
-    connection: &mut SqliteConnection,
+pub(crate) fn tenant(
+    connection: &mut DbConnection,
     which: &TenantRef,
-) -> Result<Option<(Tenant, LimitOverrides)>, Failure> {
+) -> Result<Option<(Tenant, LimitOverrides)>, Error> {
     let query = tenants::table.select(tenant_columns()).into_boxed();
     let query = match which {
         TenantRef::Name(name) => query.filter(tenants::name_key.eq(name.folded())),
@@ -129,23 +126,19 @@ pub(super) fn tenant(
     Ok(Some((tenant, limits)))
 }
 
-fn limits_of(connection: &mut SqliteConnection, id: TenantId) -> Result<LimitOverrides, Failure> {
+fn limits_of(connection: &mut DbConnection, id: TenantId) -> Result<LimitOverrides, Error> {
     let rows = tenant_limits::table
         .filter(tenant_limits::tenant_id.eq(id.0))
         .select((tenant_limits::name, tenant_limits::value))
-        .load::<(String, i64)>(connection)?;
+        .load::<LimitRow>(connection)?;
     Ok(rows::limits(&rows))
 }
 
-/// Makes a tenant.
-///
-/// # Errors
-/// [`Fault::NameTaken`].
-pub(super) fn create_tenant(
-    connection: &mut SqliteConnection,
+pub(crate) fn create_tenant(
+    connection: &mut DbConnection,
     name: &Name,
     created_at: Timestamp,
-) -> Result<Tenant, Failure> {
+) -> Result<Tenant, Error> {
     let row = diesel::insert_into(tenants::table)
         .values((
             tenants::name.eq(name.as_str()),
@@ -158,14 +151,14 @@ pub(super) fn create_tenant(
         .returning(tenant_columns())
         .get_result::<TenantRow>(connection)
         .optional()?;
-    row.ok_or_else(taken)?.into_tenant()
+    row.ok_or_else(name_taken)?.into_tenant()
 }
 
-pub(super) fn suspend_tenant(
-    connection: &mut SqliteConnection,
+pub(crate) fn suspend_tenant(
+    connection: &mut DbConnection,
     id: TenantId,
     suspended: bool,
-) -> Result<Option<Tenant>, Failure> {
+) -> Result<Option<Tenant>, Error> {
     let status = if suspended { TenantStatus::Suspended } else { TenantStatus::Active };
     let row = diesel::update(tenants::table.filter(tenants::id.eq(id.0)))
         .set(tenants::status.eq(status.as_str()))
@@ -175,11 +168,11 @@ pub(super) fn suspend_tenant(
     row.map(TenantRow::into_tenant).transpose()
 }
 
-pub(super) fn set_limits(
-    connection: &mut SqliteConnection,
+pub(crate) fn set_limits(
+    connection: &mut DbConnection,
     id: TenantId,
     changes: &[(LimitName, Option<u64>)],
-) -> Result<Option<LimitOverrides>, Failure> {
+) -> Result<Option<LimitOverrides>, Error> {
     let exists =
         tenants::table.filter(tenants::id.eq(id.0)).select(tenants::id).first::<i64>(connection);
     if exists.optional()?.is_none() {
@@ -189,7 +182,7 @@ pub(super) fn set_limits(
     if let Some((name, after)) = quota {
         let before = tenant_limits::table.find((id.0, name.as_str())).select(tenant_limits::value);
         let before = before.first::<i64>(connection).optional()?.unwrap_or_default();
-        // What is stored while there is no quota is not counted: the next one begins with what is stored then.
+        // Events stored without a quota are not counted, so a new quota starts from the stored events.
         if before == 0 || after.unwrap_or_default() == 0 {
             quota::forget(connection, id)?;
         }
@@ -217,10 +210,10 @@ pub(super) fn set_limits(
     limits_of(connection, id).map(Some)
 }
 
-pub(super) fn workspaces(
-    connection: &mut SqliteConnection,
+pub(crate) fn workspaces(
+    connection: &mut DbConnection,
     tenant_id: TenantId,
-) -> Result<Vec<Workspace>, Failure> {
+) -> Result<Vec<Workspace>, Error> {
     let rows = workspaces::table
         .filter(workspaces::tenant_id.eq(tenant_id.0))
         .order(workspaces::id)
@@ -229,16 +222,12 @@ pub(super) fn workspaces(
     rows.into_iter().map(|row| row.into_workspace(tenant_id)).collect()
 }
 
-/// Makes a workspace.
-///
-/// # Errors
-/// [`Fault::NameTaken`], [`Fault::NoOwner`].
-pub(super) fn create_workspace(
-    connection: &mut SqliteConnection,
+pub(crate) fn create_workspace(
+    connection: &mut DbConnection,
     tenant_id: TenantId,
     name: &Name,
     created_at: Timestamp,
-) -> Result<Workspace, Failure> {
+) -> Result<Workspace, Error> {
     let exists = tenants::table
         .filter(tenants::id.eq(tenant_id.0))
         .select(tenants::id)
@@ -256,13 +245,13 @@ pub(super) fn create_workspace(
         .returning(workspace_columns())
         .get_result::<WorkspaceRow>(connection)
         .optional()?;
-    row.ok_or_else(taken)?.into_workspace(tenant_id)
+    row.ok_or_else(name_taken)?.into_workspace(tenant_id)
 }
 
-pub(super) fn api_keys(
-    connection: &mut SqliteConnection,
+pub(crate) fn api_keys(
+    connection: &mut DbConnection,
     tenant_id: TenantId,
-) -> Result<Vec<ApiKey>, Failure> {
+) -> Result<Vec<ApiKey>, Error> {
     let rows = api_keys::table
         .inner_join(tenants::table)
         .filter(api_keys::tenant_id.eq(tenant_id.0))
@@ -273,10 +262,10 @@ pub(super) fn api_keys(
     rows.into_iter().map(|row| row.into_api_key(limits)).collect()
 }
 
-pub(super) fn find_api_key(
-    connection: &mut SqliteConnection,
+pub(crate) fn find_api_key(
+    connection: &mut DbConnection,
     id: &ApiKeyId,
-) -> Result<Option<ApiKey>, Failure> {
+) -> Result<Option<ApiKey>, Error> {
     let row = api_keys::table
         .inner_join(tenants::table)
         .filter(api_keys::id.eq(id.as_str()))
@@ -290,14 +279,10 @@ pub(super) fn find_api_key(
     row.into_api_key(limits).map(Some)
 }
 
-/// Makes a key.
-///
-/// # Errors
-/// [`Fault::NoOwner`].
-pub(super) fn create_api_key(
-    connection: &mut SqliteConnection,
+pub(crate) fn create_api_key(
+    connection: &mut DbConnection,
     request: &KeyRequest,
-) -> Result<ApiKey, Failure> {
+) -> Result<ApiKey, Error> {
     let Owner { tenant_id, workspace_id } = request.owner;
     let exists = workspaces::table
         .filter(workspaces::tenant_id.eq(tenant_id.0).and(workspaces::id.eq(workspace_id.0)))
@@ -319,26 +304,26 @@ pub(super) fn create_api_key(
     find_api_key(connection, &request.id)?.ok_or_else(no_owner)
 }
 
-/// Lets a key end at `expires_at` unless it ends before, and returns it as it then is.
-pub(super) fn expire_api_key(
-    connection: &mut SqliteConnection,
+/// Sets the expiry unless the key expires earlier.
+pub(crate) fn expire_api_key(
+    connection: &mut DbConnection,
     id: &ApiKeyId,
     expires_at: Timestamp,
-) -> Result<Option<ApiKey>, Failure> {
+) -> Result<Option<ApiKey>, Error> {
     let expires_at = Micros::from(expires_at);
-    let lives_longer = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(expires_at));
-    diesel::update(api_keys::table.filter(api_keys::id.eq(id.as_str())).filter(lives_longer))
+    let expires_later = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(expires_at));
+    diesel::update(api_keys::table.filter(api_keys::id.eq(id.as_str())).filter(expires_later))
         .set(api_keys::expires_at.eq(expires_at))
         .execute(connection)?;
     find_api_key(connection, id)
 }
 
-/// Ends a key that has not ended before, and returns it as it then is.
-pub(super) fn revoke_api_key(
-    connection: &mut SqliteConnection,
+/// Revokes the key unless it is revoked.
+pub(crate) fn revoke_api_key(
+    connection: &mut DbConnection,
     id: &ApiKeyId,
     revoked_at: Timestamp,
-) -> Result<Option<ApiKey>, Failure> {
+) -> Result<Option<ApiKey>, Error> {
     diesel::update(api_keys::table)
         .filter(api_keys::id.eq(id.as_str()).and(api_keys::revoked_at.is_null()))
         .set(api_keys::revoked_at.eq(Micros::from(revoked_at)))
@@ -346,15 +331,17 @@ pub(super) fn revoke_api_key(
     find_api_key(connection, id)
 }
 
-/// Notes uses of keys.
-pub(super) fn note_key_uses(
-    connection: &mut SqliteConnection,
+pub(crate) fn note_key_uses(
+    connection: &mut DbConnection,
     uses: &[(ApiKeyId, Timestamp)],
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
+    // Two servers that lock the rows in the same order cannot deadlock.
+    let mut uses: Vec<_> = uses.iter().collect();
+    uses.sort_unstable();
     for (id, used_at) in uses {
         let used_at = Micros::from(*used_at);
-        let is_news = api_keys::last_used_at.is_null().or(api_keys::last_used_at.lt(used_at));
-        diesel::update(api_keys::table.filter(api_keys::id.eq(id.as_str())).filter(is_news))
+        let is_later = api_keys::last_used_at.is_null().or(api_keys::last_used_at.lt(used_at));
+        diesel::update(api_keys::table.filter(api_keys::id.eq(id.as_str())).filter(is_later))
             .set(api_keys::last_used_at.eq(used_at))
             .execute(connection)?;
     }
