@@ -1,10 +1,10 @@
-# The work of a developer, by name. `just` lists the recipes; `just check` is what CI runs.
+# Recipes for developers. `just` lists them; CI runs `just check`.
 
 set dotenv-load
 set positional-arguments
 
 sqlite := "sqlite://data/mercurio.db"
-# Which passwords the containers get: production names a file of its own.
+# Passwords of the containers. Production sets COMPOSE_ENV_FILE to its own file.
 compose := "docker compose --env-file " + env("COMPOSE_ENV_FILE", "deploy/development.env") + " -f deploy/compose.yml"
 
 # List the recipes
@@ -16,11 +16,11 @@ dev *ARGS:
     @mkdir -p data
     DATABASE_URL={{ sqlite }} MERCURIO_AUTO_MIGRATE=true cargo run -p mercurio-ingest -- "$@"
 
-# The gate: format, lints, documentation, all tests
+# Run the gate: format, lints, documentation, all tests
 check:
     scripts/check
 
-# Run tests with a PostgreSQL of their own, for example: just test -p mercurio-storage
+# Run tests with a private PostgreSQL, for example: just test -p mercurio-storage
 test *ARGS:
     scripts/with-postgres cargo test "$@"
 
@@ -28,25 +28,25 @@ test *ARGS:
 fmt:
     cargo fmt --all
 
-# Show what clippy has to say
+# Run clippy; warnings are errors
 lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# Build the documentation of our crates into target/doc
+# Build the documentation of the workspace into target/doc
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-# Bring the database of DATABASE_URL (default: SQLite in data/) to the newest schema
+# Migrate the database of DATABASE_URL (default: SQLite in data/) to the newest schema
 migrate *ARGS:
     @mkdir -p data
     cargo run -q -p mercurio-admin -- migrate "$@"
 
-# Make a tenant, a workspace and a key, for example: just provision --tenant Acme
+# Create a tenant, a workspace and a key, for example: just provision --tenant Acme
 provision *ARGS:
     @mkdir -p data
     cargo run -q -p mercurio-admin -- provision "$@"
 
-# Open psql on DATABASE_URL, or on an empty server that ends with it
+# Open psql on DATABASE_URL, or on an empty temporary server
 psql *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -59,7 +59,7 @@ psql *ARGS:
 up *ARGS:
     {{ compose }} up --build --detach --wait "$@"
 
-# Stop the containers; their volumes stay, unless: just down --volumes
+# Stop the containers and keep their volumes; to delete them: just down --volumes
 down *ARGS:
     {{ compose }} --profile scaled --profile monitoring down "$@"
 
@@ -67,32 +67,32 @@ down *ARGS:
 logs *ARGS:
     {{ compose }} --profile scaled --profile monitoring logs --follow "$@"
 
-# Ask a running server how it is, at MERCURIO_MANAGEMENT_ADDR or MERCURIO_ADDR
+# Show the health of a running server, at MERCURIO_MANAGEMENT_ADDR or MERCURIO_ADDR
 health:
     @curl -fsS "http://${MERCURIO_MANAGEMENT_ADDR:-${MERCURIO_ADDR:-127.0.0.1:8080}}/health" | python3 -m json.tool
 
-# Start a migration: the same up.sql and down.sql for both databases, to be filled in
+# Create an empty migration for both databases
 migration NAME:
     #!/usr/bin/env bash
     set -euo pipefail
     if [[ ! $1 =~ ^[a-z][a-z0-9_]*$ ]]; then
-        echo "a migration's name has small letters, digits and _: $1" >&2
+        echo "$1 is not a migration name: use lower-case letters, digits and _, and begin with a letter" >&2
         exit 64
     fi
     stamp=$(date -u +%Y-%m-%d-%H%M%S)
     for database in postgres sqlite; do
         folder=migrations/$database/${stamp}_$1
         mkdir -p "$folder"
-        echo "-- What this migration brings, and why." >"$folder/up.sql"
-        echo "-- How it is undone." >"$folder/down.sql"
+        echo "-- Purpose of this migration." >"$folder/up.sql"
+        echo "-- Reverts up.sql." >"$folder/down.sql"
         echo "$folder"
     done
 
-# Lines that the tests reach, by crate; fails below 85 % of all
+# Measure line coverage by crate; fails below 85 % in total
 coverage:
     scripts/coverage
 
-# Random input for what strangers send, of one target of fuzz/ or of all, for so many seconds each, for example: just fuzz decode 300. Needs cargo-fuzz (cargo install cargo-fuzz --locked) and a C++ compiler
+# Fuzz one target or all, for SECONDS each, for example: just fuzz decode 300. Needs cargo-fuzz (cargo install cargo-fuzz --locked) and a C++ compiler
 fuzz TARGET="all" SECONDS="60":
     #!/usr/bin/env bash
     set -euo pipefail
@@ -108,27 +108,27 @@ fuzz TARGET="all" SECONDS="60":
             -max_total_time="$2" -max_len=8192 -timeout=10 -rss_limit_mb=1024
     done
 
-# Carry out the Dockerfile and the Compose file step by step without Docker, as root; see the script
+# Try the Dockerfile and the Compose file without Docker, as root; see the script
 try-containers:
     scripts/try-containers
 
-# Upgrade under load to a next release with a migration, and roll back from it, as root; see the script
+# Try an upgrade with a migration under load, and the rollback, as root; see the script
 try-upgrade:
     scripts/try-upgrade
 
-# Fill the disk under a PostgreSQL while a server writes to it, as root; see the script
+# Fill the disk of PostgreSQL while a server writes to it, as root; see the script
 try-full-disk:
     scripts/try-full-disk
 
-# Run the shell blocks of the deployment's documents and of the runbooks on a machine that is thrown away, as root
+# Run the shell blocks of docs/deployment.md and the runbooks on a disposable machine, as root
 try-documents:
     scripts/try-documents
 
-# Build both programs for release, with TLS to PostgreSQL (needs perl and make)
+# Build both programs for release with TLS to PostgreSQL (needs perl and make)
 release:
     cargo build --release --locked -p mercurio-ingest -p mercurio-admin --features tls
 
-# Measure the write path against the raw floor of PostgreSQL; see docs/benchmarks.md
+# Measure the write path against a PostgreSQL baseline; see docs/benchmarks.md
 bench *ARGS:
     cargo build --release --bin mercurio-ingest --bin mercurio-bench
     scripts/with-postgres --durable target/release/mercurio-bench "$@"

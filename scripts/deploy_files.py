@@ -1,7 +1,7 @@
-"""What scripts/check-deploy asks of files that no tool of theirs asks.
+"""Checks of scripts/check-deploy beyond those of the official tools.
 
-    python -m scripts.deploy_files expressions        prints the dashboards' queries as a file of rules, for promtool
-    python -m scripts.deploy_files kubernetes FILE    faults of built manifests
+    python -m scripts.deploy_files expressions        prints the dashboards' queries as a rules file for promtool
+    python -m scripts.deploy_files kubernetes FILE    prints the errors of built manifests
 """
 
 import json
@@ -11,17 +11,17 @@ from pathlib import Path
 
 import yaml
 
-# What Grafana puts in place of its variables, as far as the syntax of a query cares.
+# Values for Grafana's variables, sufficient for the syntax of a query.
 VARIABLES = {"$__rate_interval": "5m", "$instance": ".*", "$tenant": "1"}
 
 
 def dashboards():
-    """The dashboards, by the name of their file."""
+    """Returns the dashboards by file name."""
     return {path.name: json.loads(path.read_text()) for path in sorted(Path("deploy/grafana/dashboards").glob("*.json"))}
 
 
 def panels():
-    """Every query of a panel, as it stands: triples of dashboard, title and query."""
+    """Returns every panel query, unchanged, as (dashboard, title, query)."""
     return [
         (name, panel["title"], target["expr"])
         for name, dashboard in dashboards().items()
@@ -31,7 +31,7 @@ def panels():
 
 
 def expressions():
-    """Every query of every dashboard, its variables filled in."""
+    """Returns every query of every dashboard, with its variables filled in."""
     found = []
     for path, dashboard in dashboards().items():
         queries = [query for name, _, query in panels() if name == path]
@@ -39,15 +39,15 @@ def expressions():
         for query in queries:
             for name, value in VARIABLES.items():
                 query = query.replace(name, value)
-            assert "$" not in re.sub(r"\$[^_a-z]", "", query), f"{path}: an unknown variable: {query}"
+            assert "$" not in re.sub(r"\$[^_a-z]", "", query), f"{path}: unknown variable in {query}"
             found.append(query)
         ids = [panel["id"] for panel in dashboard["panels"]]
-        assert len(ids) == len(set(ids)), f"{path}: two panels have one id"
+        assert len(ids) == len(set(ids)), f"{path}: two panels share an id"
     return found
 
 
 def kubernetes(path):
-    """Selectors that meet no pod, pods that ask for too much, and volumes and settings that nobody has."""
+    """Returns errors: selectors without pods, pods with too many privileges, mounts without volumes."""
     documents = [document for document in yaml.safe_load_all(Path(path).read_text()) if document]
     pods = {}
     for document in documents:
@@ -56,31 +56,31 @@ def kubernetes(path):
             pods[document["metadata"]["name"]] = (template["metadata"].get("labels", {}), template["spec"])
     assert len(pods) == 2, sorted(pods)
 
-    def meets(selector):
+    def matches(selector):
         return any(selector.items() <= labels.items() for labels, _ in pods.values())
 
-    faults = []
+    errors = []
     built = any(document["kind"] == "Namespace" for document in documents)
     for document in documents:
         spec, name = document.get("spec", {}), f"{document['kind']} {document['metadata']['name']}"
         selector = spec.get("podSelector", spec.get("selector", {}))
         selector = selector.get("matchLabels", selector)
-        # Without its kustomization the base lacks the labels that that adds.
-        if selector and built and not meets(selector):
-            faults.append(f"{name}: selects no pod: {selector}")
+        # The base alone lacks the labels added by its kustomization.
+        if selector and built and not matches(selector):
+            errors.append(f"{name}: no pod matches the selector {selector}")
     for name, (_, pod) in pods.items():
         if not pod["securityContext"].get("runAsNonRoot") or pod.get("automountServiceAccountToken", True):
-            faults.append(f"{name}: as root, or with a token")
+            errors.append(f"{name}: runs as root, or mounts a service account token")
         for container in pod["containers"]:
             context = container["securityContext"]
             if context["allowPrivilegeEscalation"] or not context["readOnlyRootFilesystem"]:
-                faults.append(f"{name}: may gain privileges, or write to its root")
+                errors.append(f"{name}: may gain privileges, or has a writable root")
             if context["capabilities"]["drop"] != ["ALL"] or "memory" not in container["resources"]["limits"]:
-                faults.append(f"{name}: keeps capabilities, or has no limit of memory")
+                errors.append(f"{name}: keeps capabilities, or has no memory limit")
             missing = {mount["name"] for mount in container["volumeMounts"]} - {volume["name"] for volume in pod["volumes"]}
             if missing:
-                faults.append(f"{name}: mounts what is no volume: {missing}")
-    return faults
+                errors.append(f"{name}: mounts undefined volumes: {missing}")
+    return errors
 
 
 if __name__ == "__main__":

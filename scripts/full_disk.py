@@ -1,4 +1,4 @@
-"""The walk of scripts/try-full-disk: the disk of the database fills up under a server, stays full, and gets room again."""
+"""Steps of scripts/try-full-disk: the database's disk fills up, stays full, and gets space again."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ def say(text):
 
 
 def send(number, key):
-    """The status of a batch of 50 events."""
+    """Sends a batch of 50 events and returns the status."""
     events = [{"event_id": f"{number}-{i}", "event_name": "n", "user_id": "u", "properties": {"text": "x" * 500}} for i in range(50)]
     return ask(ADDRESSES["one"], "POST", "/v1/events/batch", key, {"events": events})[0]
 
@@ -39,7 +39,7 @@ def walk(root, programs, scratch):
         while (status := send(sent, key)) == 200:
             sent += 1
         assert status == 503, (status, server.log.read_text()[-1000:])
-        say(f"after {50 * sent} events the disk is full, and a batch is answered 503")
+        say(f"after {50 * sent} events the disk is full, and a batch gets 503")
         looks, refused = [], []
         for _ in range(30):
             looks.append(server.readiness())
@@ -47,19 +47,19 @@ def walk(root, programs, scratch):
             time.sleep(0.2)
         say(f"for 6 s: readiness {sorted(set(looks))}, batches {sorted(set(refused))}, live {ask(server.address, 'GET', '/health/live')[0]}")
         assert set(looks) == {503} and set(refused) == {503}, (looks, refused)
-        # Room is made without the server's doing, as by a larger disk.
+        # An operator enlarges the disk; the server is not involved.
         subprocess.run(["mount", "-o", f"remount,size={2 * DISK_BYTES}", disk], check=True)
         begun = time.monotonic()
         until("the server is ready again", server.readiness, 200)
-        say(f"with room again it was ready after {time.monotonic() - begun:.1f} s")
+        say(f"with free space the server was ready after {time.monotonic() - begun:.1f} s")
         assert send(sent, key) == 200
         stored = site.admin("present", "events", "count", "--tenant", "Acme")["events"]
-        say(f"events that were answered 200: {50 * (sent + 1)}; in the database: {stored}")
+        say(f"events answered 200: {50 * (sent + 1)}; in the database: {stored}")
         assert stored == 50 * (sent + 1)
         assert server.stop() == 0
     finally:
         server.process.kill()
-        # PostgreSQL still has files open there.
+        # PostgreSQL still has open files there.
         subprocess.run(["umount", "-l", disk], check=True)
     say("done")
 

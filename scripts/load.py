@@ -1,4 +1,4 @@
-"""Requests, and clients that send without a pause: what the scripts that try a deployment under load are made of."""
+"""Requests and continuous load, shared by the trial scripts."""
 
 import http.client
 import json
@@ -7,7 +7,7 @@ import time
 
 
 def ask(address, method, path, key="", body=None):
-    """Status and JSON (or text) of an answer."""
+    """Returns the status and the JSON (or text) of a response."""
     host, port = address
     connection = http.client.HTTPConnection(host, port, timeout=20)
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"} if key else {}
@@ -29,7 +29,7 @@ def until(what, look, wanted, patience=60):
 
 
 class Load:
-    """Clients that send batches one after another and count the answers, until they are told to stop."""
+    """Clients that send batches one after another and count the responses until `end`."""
 
     def __init__(self, address, key, clients):
         self.address, self.key, self.stop = address, key, False

@@ -1,4 +1,4 @@
-"""What schemathesis needs to know of the API beyond its document: values that JSON Schema can't describe."""
+"""Rules of the API for schemathesis beyond JSON Schema."""
 
 import base64
 import datetime
@@ -15,13 +15,13 @@ VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+([+-].*)?")
 
 
 def time(seconds: int, micros: int) -> str:
-    """A time of the last minutes: with a `sent_at` of these, too, an event's time stays in the window that is taken."""
+    """A time within the last minutes, so correction by `sent_at` also stays in the accepted window."""
     moment = NOW - datetime.timedelta(seconds=seconds, microseconds=micros)
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def cursor(micros: int, key: bytes) -> str:
-    """A cursor of the server's own form; any other text is refused, as it should be."""
+    """A cursor in the server's format; the server refuses any other text."""
     return base64.urlsafe_b64encode(b"\x01" + micros.to_bytes(8, "big", signed=True) + key).rstrip(b"=").decode()
 
 
@@ -32,13 +32,13 @@ schemathesis.openapi.format(
 )
 
 
-# Those that Python writes by itself; the tests of the server have the others.
+# Encodings of Python's standard library. The server's tests cover the others.
 CODERS = {None: bytes, "identity": bytes, "gzip": gzip.compress, "deflate": zlib.compress}
 
 
 @schemathesis.serializer("application/json", "text/plain")
 def body(context, value):
-    """JSON, whatever it is called, compressed as the request says."""
+    """JSON for any content type, compressed as the request declares."""
     text = value if isinstance(value, bytes) else json.dumps(value).encode()
     return CODERS.get(coding(context.case), bytes)(text)
 
@@ -49,7 +49,7 @@ def coding(case):
 
 @schemathesis.hook
 def map_query(context, query):
-    """Puts `from` before `to`."""
+    """Orders `from` before `to`."""
     if query and isinstance(query.get("from"), str) and isinstance(query.get("to"), str):
         query["from"], query["to"] = sorted((query["from"], query["to"]))
     return query
@@ -57,8 +57,8 @@ def map_query(context, query):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """Leaves out codings that can't be written here, and a number for the version's header that counts as valid: schemathesis
-    4.32 forgets the header's pattern where it combines parameters."""
+    """Skips encodings unavailable in Python, and invalid versions in positive cases: schemathesis 4.32 ignores the header's
+    pattern when it combines parameters."""
     if coding(case) in ("br", "zstd"):
         return False
     version = (case.headers or {}).get("X-Event-Schema-Version")

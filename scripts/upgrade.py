@@ -1,8 +1,8 @@
-"""The walk of scripts/try-upgrade: an upgrade across a migration and the way back, under load, and a migration that shuts older servers out.
+"""Steps of scripts/try-upgrade: an upgrade across a migration and back, under load, and a migration that excludes older servers.
 
     python3 -m scripts.upgrade next FOLDER          writes the migration of the next release into a copy of the tree
-    python3 -m scripts.upgrade breaking FOLDER      writes one that older releases can't share
-    python3 -m scripts.upgrade walk ROOT PROGRAMS   the walk, in a network of its own, with a PostgreSQL server
+    python3 -m scripts.upgrade breaking FOLDER      writes a migration that excludes older releases
+    python3 -m scripts.upgrade walk ROOT PROGRAMS   runs the steps, in a network namespace, with a PostgreSQL server
 """
 
 import json
@@ -22,10 +22,10 @@ from .load import Load, ask, until
 ADDRESSES = {"one": ("172.31.250.11", 8080), "two": ("172.31.250.12", 8080)}
 BALANCER = ("127.0.0.1", 8000)
 CLIENTS = 8
-# How long a reader stands in the way of the migration.
+# How long a reader blocks the migration.
 LONG_SECONDS = 6
 
-# Far behind every stamp of a migration that is made while people are around.
+# Later than any real migration.
 NEXT, BREAKING = "2999-01-01-000000_next", "2999-01-02-000000_breaking"
 VERSION = {name: name.split("_")[0].replace("-", "") for name in (NEXT, BREAKING)}
 MIGRATIONS = {
@@ -49,7 +49,7 @@ def say(text):
 
 
 def write(name, tree):
-    """A migration, put into a tree."""
+    """Writes a migration into a tree."""
     up, down = MIGRATIONS[name]
     for database in ("postgres", "sqlite"):
         folder = Path(tree) / "migrations" / database / name
@@ -59,13 +59,13 @@ def write(name, tree):
 
 
 def own_network():
-    """Gives the network of this process, which nobody else has, the addresses of the servers."""
+    """Adds the servers' addresses to this process's network namespace."""
     for command in (["link", "set", "lo", "up"], *(["addr", "add", f"{host}/32", "dev", "lo"] for host, _ in ADDRESSES.values())):
         subprocess.run(["ip", *command], check=True)
 
 
 class Site:
-    """A database, a place for logs, and which programs there are."""
+    """A database, a log folder, and the programs of each release."""
 
     def __init__(self, root, programs, scratch, place=""):
         self.root, self.programs, self.scratch = Path(root), Path(programs), Path(scratch)
@@ -78,7 +78,7 @@ class Site:
         return {"PATH": os.environ["PATH"], "DATABASE_URL": self.url, "MERCURIO_LOG_FORMAT": "json", **more}
 
     def admin(self, release, *words):
-        """What a release's mercurio-admin printed."""
+        """Runs a release's mercurio-admin and returns its JSON output."""
         program = self.programs / release / "mercurio-admin"
         ended = subprocess.run([program, *words, "--json"], env=self.environment(), stdout=subprocess.PIPE, check=True)
         return json.loads(ended.stdout)
@@ -90,19 +90,19 @@ class Site:
         return server
 
     def replace(self, release):
-        """Both servers, one after the other."""
+        """Replaces both servers, one after the other."""
         for name in ADDRESSES:
             before = self.servers[name]
             code = before.stop()
-            assert code == 0, f"{name} ended with {code}"
+            assert code == 0, f"{name} exited with {code}"
             self.start(name, release)
-            say(f"  {name}: {before.release} ended with 0, {release} is ready")
-            # The balancer asks twice, half a second apart, before it believes.
+            say(f"  {name}: {before.release} exited with 0, {release} is ready")
+            # The load balancer needs two successful checks, half a second apart.
             time.sleep(2)
 
 
 class Server:
-    """A server of some release, and its log."""
+    """A server of one release, and its log."""
 
     def __init__(self, site, name, release):
         self.name, self.release, self.address = name, release, ADDRESSES[name]
@@ -119,8 +119,8 @@ class Server:
         except OSError:
             return None
 
-    def told(self, message):
-        """The lines of the log with that message."""
+    def logged(self, message):
+        """Returns the log lines with this message."""
         lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
         return [line for line in lines if line["msg"] == message]
 
@@ -130,7 +130,7 @@ class Server:
 
 
 class Watch:
-    """Asks both addresses for readiness, ten times a second, and counts when neither was ready."""
+    """Checks the readiness of both addresses ten times a second, and counts the times neither was ready."""
 
     def __init__(self):
         self.looks, self.none_ready, self.stop = 0, 0, False
@@ -162,7 +162,7 @@ def timed(what, work):
 
 
 def long_reader(site, seconds):
-    """A transaction that has read events and does not end: what an export is to a migration."""
+    """Opens a transaction and keeps it open after a read of events, as an export does."""
     read = f"BEGIN; SELECT FROM events LIMIT 1; SELECT pg_sleep({seconds}); COMMIT"
     reader = subprocess.Popen(["psql", "-qX", site.url, "-c", read], stdout=subprocess.DEVNULL)
     time.sleep(0.5)
@@ -170,7 +170,7 @@ def long_reader(site, seconds):
 
 
 def forth_and_back(site, key):
-    """Up, over to the next release, back, and down, while clients send."""
+    """Migrates, upgrades, rolls back and reverts, under load."""
     load, watch = Load(BALANCER, key, CLIENTS), Watch()
     time.sleep(3)
     reader = long_reader(site, LONG_SECONDS)
@@ -178,13 +178,13 @@ def forth_and_back(site, key):
     applied = timed(f"`migrate` of the next release, under load, with a transaction open for {LONG_SECONDS} s", migrate)
     assert applied == [NEXT] and reader.wait() == 0, applied
     for server in site.servers.values():
-        until(f"{server.name} tells of it", lambda server=server: len(server.told(SHARED)), 1)
-        assert server.told(SHARED)[0]["migrations"] == [VERSION[NEXT]] and server.readiness() == 200
-    say("both servers of the present release warn, and are ready over the newer schema")
+        until(f"{server.name} logs the warning", lambda server=server: len(server.logged(SHARED)), 1)
+        assert server.logged(SHARED)[0]["migrations"] == [VERSION[NEXT]] and server.readiness() == 200
+    say("both servers of the present release log a warning and stay ready over the newer schema")
     time.sleep(3)
-    say("the servers are replaced by the next release:")
+    say("replace the servers with the next release:")
     site.replace("next")
-    say("the servers are rolled back to the present release, over the newer schema:")
+    say("roll the servers back to the present release, over the newer schema:")
     site.replace("present")
     state = site.admin("present", "migrate")["state"]
     assert state == "compatible", state
@@ -195,7 +195,7 @@ def forth_and_back(site, key):
     watch.end()
     requests = sum(load.answers.values())
     say(f"{requests} requests, by status: {load.answers}; broken connections: {len(load.broken)}; the slowest took {load.slowest:.2f} s")
-    say(f"readiness: asked {watch.looks} times, {watch.none_ready} times no server was ready")
+    say(f"readiness: {watch.looks} checks, {watch.none_ready} without a ready server")
     assert set(load.answers) == {200} and not load.broken, load.broken[:3]
     assert watch.none_ready == 0
     stored = site.admin("present", "events", "count", "--tenant", "Acme")["events"]
@@ -204,26 +204,26 @@ def forth_and_back(site, key):
 
 
 def shut_out(site, key):
-    """A migration that older releases can't share takes their servers out of the way, and its way back brings them in again."""
+    """A breaking migration makes older servers not ready; reverting it makes them ready again."""
     site.admin("breaking", "migrate")
     for server in site.servers.values():
         until(f"{server.name} is not ready", server.readiness, 503)
-        told = server.told(NOT_OURS)[0]
-        assert told["migrations"] == [VERSION[NEXT], VERSION[BREAKING]] and told["level"] == "error", told
+        line = server.logged(NOT_OURS)[0]
+        assert line["migrations"] == [VERSION[NEXT], VERSION[BREAKING]] and line["level"] == "error", line
     batch = {"events": [{"event_id": "while shut out", "event_name": "n", "user_id": "u"}]}
-    until("the balancer has nobody left", lambda: ask(BALANCER, "POST", "/v1/events/batch", key, batch)[0], 503)
+    until("the load balancer has no server left", lambda: ask(BALANCER, "POST", "/v1/events/batch", key, batch)[0], 503)
     one = site.servers["one"]
     assert one.stop() == 0
     again = Server(site, "one", "present")
     code = again.process.wait(60)
     assert code == 78, code
-    say(f"a breaking migration: both servers not ready, and told why; a restart ends with 78: {again.log.read_text().splitlines()[-1]}")
+    say(f"a breaking migration: both servers are not ready and log the reason; a restart exits with 78: {again.log.read_text().splitlines()[-1]}")
     for name in (BREAKING, NEXT):
         assert site.admin("breaking", "migrate", "down", "--yes")["reverted"] == name
     site.start("one", "present")
     until("two is ready again", site.servers["two"].readiness, 200)
     until("events are stored again", lambda: ask(BALANCER, "POST", "/v1/events/batch", key, batch)[0], 200)
-    say("it was taken back: both servers are ready, and store events")
+    say("after its revert both servers are ready and store events")
 
 
 def walk(root, programs):
@@ -240,7 +240,7 @@ def walk(root, programs):
         try:
             for name in ADDRESSES:
                 site.start(name, "present")
-            until("the balancer has both", lambda: ask(BALANCER, "GET", "/health/live")[0], 200)
+            until("the load balancer has both servers", lambda: ask(BALANCER, "GET", "/health/live")[0], 200)
             time.sleep(2)
             forth_and_back(site, key)
             shut_out(site, key)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends the earthquakes of a USGS GeoJSON file to Mercurio in batches, and sums up the verdicts.
 
-Needs Python 3.9 or newer and nothing else. See README.md beside this file.
+Needs only Python 3.9 or newer. See README.md in this folder.
 """
 
 import argparse
@@ -17,7 +17,7 @@ RETRIES = 5
 
 
 def event_of(quake):
-    """A quake as an event. Its own id is the event's, so that sending it again stores nothing twice."""
+    """Converts a quake to an event. The quake's id becomes the event_id, so a repeated run stores nothing twice."""
     properties = {key: value for key, value in quake["properties"].items() if key != "time"}
     properties["longitude"], properties["latitude"], properties["depth_km"] = quake["geometry"]["coordinates"]
     happened = datetime.datetime.fromtimestamp(quake["properties"]["time"] / 1000, tz=datetime.timezone.utc)
@@ -31,7 +31,7 @@ def event_of(quake):
 
 
 def send(url, key, events):
-    """Sends a batch, again where the server could not take it: with the same ids nothing is stored twice."""
+    """Sends a batch and retries on temporary errors. With the same ids, nothing is stored twice."""
     body = json.dumps({"events": events}).encode()
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     for attempt in range(RETRIES):
@@ -53,9 +53,9 @@ def send(url, key, events):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", help="a GeoJSON file of the USGS, such as data/earthquakes.json of vega-datasets")
-    parser.add_argument("--url", default="http://127.0.0.1:8080", help="where the server is (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=50, help="events in a batch (default: %(default)s)")
+    parser.add_argument("file", help="a USGS GeoJSON file, such as data/earthquakes.json of vega-datasets")
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="base URL of the server (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=50, help="events per batch (default: %(default)s)")
     arguments = parser.parse_args()
     key = os.environ.get("MERCURIO_API_KEY") or sys.exit("set MERCURIO_API_KEY to an API key with the scope events:write")
 

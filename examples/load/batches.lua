@@ -1,8 +1,8 @@
--- Batches of events with fresh random ids, for wrk:
+-- Sends batches of events with random ids, with wrk:
 --
 --   MERCURIO_API_KEY=mk_… wrk -t1 -c64 -d20s --latency -s examples/load/batches.lua http://127.0.0.1:8080 -- 50
 --
--- The number is that of events in a batch. Anything but a 200 with every event accepted is counted as a failure.
+-- The last argument is the number of events per batch. Every response except a 200 with all events accepted is a failure.
 
 local key = os.getenv("MERCURIO_API_KEY") or error("set MERCURIO_API_KEY")
 size = 50

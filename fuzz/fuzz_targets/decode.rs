@@ -7,13 +7,13 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use decode::{Coding, Fault};
+use decode::{Coding, DecodeError};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use libfuzzer_sys::fuzz_target;
 
 /// The decoders alone: the server that they belong to brings its databases with it, which are not what is looked for here.
-#[path = "../../bins/ingest/src/body/decode.rs"]
+#[path = "../../crates/api/src/body/decode.rs"]
 #[expect(dead_code, reason = "a coding's name is for the server's answers")]
 mod decode;
 
@@ -64,7 +64,7 @@ fuzz_target!(|input: &[u8]| {
     let (head, tail) = encoded.split_at(limit % encoded.len());
     // No data at all is none of Zstandard's frames, and so an empty body.
     if !(head.is_empty() && coding == Coding::Zstd) {
-        assert_eq!(coding.decode(head, data.len()), Err(Fault::Broken), "{coding:?} cut short");
+        assert_eq!(coding.decode(head, data.len()), Err(DecodeError::Broken), "{coding:?} cut short");
     }
     check(coding, &encoded, limit);
     check(coding, &[&encoded[..], tail].concat(), limit);
@@ -93,7 +93,7 @@ fn check(coding: Coding, data: &[u8], limit: usize) {
         if let Some(less) = decoded.len().checked_sub(1) {
             assert_eq!(
                 coding.decode(data, less),
-                Err(Fault::TooLarge),
+                Err(DecodeError::TooLarge),
                 "{coding:?} above the limit"
             );
         }

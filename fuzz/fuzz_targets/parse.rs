@@ -7,7 +7,7 @@ use mercurio_domain::event::Reception;
 use mercurio_domain::limits::Limits;
 use mercurio_domain::testing::{CountingIds, at};
 use mercurio_domain::verdict::{Outcome, Verdict};
-use mercurio_pipeline::{Envelope, IdSource, parse, sift};
+use mercurio_pipeline::{Envelope, IdSource, parse, validate};
 use serde_json::value::RawValue;
 
 #[derive(serde::Deserialize)]
@@ -44,17 +44,17 @@ fn judge(envelope: Envelope<'_>) {
     let count = envelope.items.len();
     let reception =
         Reception { sent_at: envelope.sent_at, ..Reception::at(at("2026-11-22T10:00:00Z")) };
-    let mut sifted = sift(envelope.items, &reception, IdSource::Generated(&CountingIds::default()));
-    let events = sifted.take_events();
+    let mut validated = validate(envelope.items, &reception, IdSource::Generated(&CountingIds::default()));
+    let events = validated.take_events();
     for event in &events {
         assert!((1..=100).contains(&event.event_id().as_str().chars().count()));
     }
-    let verdicts = sifted.verdicts(&vec![Outcome::Accepted; events.len()]);
+    let verdicts = validated.verdicts(&vec![Outcome::Accepted; events.len()]);
     assert_eq!(verdicts.len(), count);
     for verdict in verdicts {
         if let Verdict::Rejected(rejection) = verdict {
             assert!(
-                (1..=20).contains(&rejection.faults.len()),
+                (1..=20).contains(&rejection.errors.len()),
                 "a rejection tells why, and not for ever"
             );
         }

@@ -16,7 +16,7 @@ use mercurio_enrichment::{TrustedProxies, client_address};
 use trace_parent::TraceParent;
 
 /// The one file: its crate brings loggers and exporters with it, which are not what is looked for here.
-#[path = "../../crates/observability/src/trace_parent.rs"]
+#[path = "../../crates/observability/src/tracing/trace_parent.rs"]
 mod trace_parent;
 
 fuzz_target!(|input: &[u8]| {
@@ -153,11 +153,11 @@ fn names(text: &str) {
         ..EventDraft::default()
     };
     let sound = draft.sound_event_id();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     let reception = Reception::at(at("2026-11-22T10:00:00Z"));
     let new_id = || unreachable!("there is an id");
-    let event = draft.check("/events/0", &reception, new_id, &mut faults);
-    assert_eq!(event.is_some(), faults.is_empty());
+    let event = draft.check("/events/0", &reception, new_id, &mut errors);
+    assert_eq!(event.is_some(), errors.is_empty());
     if let Some(event) = event {
         assert_eq!((event.event_id().as_str(), Some(event.event_id())), (text, sound.as_ref()));
         assert!((1..=100).contains(&text.chars().count()) && !text.contains(char::is_control));

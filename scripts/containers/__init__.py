@@ -1,1 +1,1 @@
-"""Containers made by hand: what scripts/try-containers is made of."""
+"""Containers without Docker, for scripts/try-containers."""

@@ -7,13 +7,13 @@ import yaml
 
 
 def environment_of(path):
-    """The variables of an --env-file."""
+    """Returns the variables of an --env-file."""
     lines = [line.strip() for line in Path(path).read_text().splitlines()]
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def interpolate(text, variables):
-    """`${NAME}`, `${NAME:-default}` and `${NAME:?message}` as Compose reads them; a missing one is an error."""
+    """Expands `${NAME}`, `${NAME:-default}` and `${NAME:?message}` as Compose does; a missing variable is an error."""
 
     def value(match):
         name, kind, rest = match.group(1), match.group(2), match.group(3)
@@ -27,11 +27,11 @@ def interpolate(text, variables):
 
 
 class Compose:
-    """The services of a file that the given profiles switch on."""
+    """The services of a file that the given profiles enable."""
 
     def __init__(self, path, variables, profiles):
         self.folder = Path(path).parent
-        # Comments are no part of the file, and may hold a `${…}` that nobody sets.
+        # Comments may contain a `${…}` without a value.
         lines = [line for line in Path(path).read_text().splitlines() if not line.lstrip().startswith("#")]
         self.document = yaml.safe_load(interpolate("\n".join(lines), variables))
         self.services = {
@@ -41,13 +41,13 @@ class Compose:
         }
 
     def order(self):
-        """Names of services, each after those that it depends on."""
+        """Returns the service names, each after its dependencies."""
         done = []
 
         def visit(name):
             needs = self.services[name].get("depends_on", {})
             for need in needs:
-                assert need in self.services, f"{name} needs {need}, which no profile has"
+                assert need in self.services, f"{name} needs {need}, but no profile enables it"
                 visit(need)
             if name not in done:
                 done.append(name)
@@ -57,14 +57,14 @@ class Compose:
         return done
 
     def conditions(self, name):
-        """What a service waits for: pairs of another's name and a condition."""
+        """Returns the dependencies of a service as (name, condition)."""
         needs = self.services[name].get("depends_on", {})
         if isinstance(needs, list):
             return [(need, "service_started") for need in needs]
         return [(need, rule["condition"]) for need, rule in needs.items()]
 
     def address(self, name):
-        """The fixed address of a service, if it has one."""
+        """Returns the fixed address of a service, if it has one."""
         networks = self.services[name].get("networks", {})
         if isinstance(networks, dict):
             for rule in networks.values():
@@ -74,5 +74,5 @@ class Compose:
 
 
 def seconds(text):
-    """A duration such as `45s`."""
+    """Parses a duration such as `45s`."""
     return float(text.removesuffix("s"))

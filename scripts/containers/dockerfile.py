@@ -1,8 +1,7 @@
-"""Carries a Dockerfile out, one instruction after another, without Docker.
+"""Runs the instructions of a Dockerfile without Docker.
 
-A base image can't be had, so this machine stands in for the one of the build stage: each stage is an overlay over `/`, and
-what is written there is gone at the end. `FROM scratch` is an empty folder. An instruction that isn't known here is an
-error, so that nothing in the file is passed over.
+Base images are unavailable, so this machine replaces the image of the build stage: each stage is an overlay over `/`, discarded
+at the end. `FROM scratch` is an empty folder. An unknown instruction is an error, so no line of the file is skipped.
 """
 
 import json
@@ -17,7 +16,7 @@ from pathlib import Path
 
 @dataclass
 class Image:
-    """What a stage came to: a root, and how a container of it starts."""
+    """Result of a stage: a root, and how its containers start."""
 
     root: Path
     env: dict = field(default_factory=dict)
@@ -34,7 +33,7 @@ def mount(*words):
 
 
 def overlay(lower, base):
-    """A root of its own over `lower`, with the kernel's file systems."""
+    """Mounts a writable root over `lower`, with the kernel's file systems."""
     for part in ("upper", "work", "root"):
         (base / part).mkdir(parents=True)
     root = base / "root"
@@ -46,14 +45,14 @@ def overlay(lower, base):
 
 
 def instructions(text):
-    """Pairs of word and rest; lines that end in a backslash go on, and comments between them are left out."""
+    """Returns (instruction, arguments). A backslash continues a line; comments in between are ignored."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n", " ", "\n".join(lines))
     return [tuple(line.strip().split(None, 1)) for line in joined.splitlines() if line.strip()]
 
 
 def options(rest):
-    """The `--name=value` words before the rest of an instruction."""
+    """Splits leading `--name=value` options from the arguments."""
     found = []
     while rest.startswith("--"):
         word, rest = rest.split(None, 1)
@@ -69,7 +68,7 @@ class Build:
         self.stages, self.current = {}, None
 
     def run(self, dockerfile):
-        """Carries the file out and returns the last stage."""
+        """Runs the file and returns the last stage."""
         for word, rest in instructions(Path(dockerfile).read_text()):
             self.say(f"{word} {' '.join(rest.split())}"[:160])
             getattr(self, f"on_{word.lower()}")(rest)
@@ -87,11 +86,11 @@ class Build:
         self.stages[alias[0] if alias else str(len(self.stages))] = self.current
 
     def same_release(self, base):
-        """The stand-in has the Rust and the Debian that the base image's tag names."""
+        """Checks that this machine has the Rust and the Debian release of the base image's tag."""
         name, version, release = re.fullmatch(r"(\w+):([\d.]+)-(\w+)", base).groups()
-        assert name == "rust", f"no stand-in for {base}"
+        assert name == "rust", f"no replacement for {base}"
         rustc = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True).stdout
-        assert rustc.split()[1].startswith(version), f"{base} is asked for, and here is {rustc}"
+        assert rustc.split()[1].startswith(version), f"the Dockerfile wants {base}; this machine has {rustc}"
         here = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
         if here.get("VERSION_CODENAME") != release:
             self.say(f"  note: this machine is {here.get('PRETTY_NAME')}, the image would be Debian {release}")
@@ -117,7 +116,7 @@ class Build:
         return None
 
     def copy_context(self, into):
-        """What .dockerignore lets in: it leaves out all but some names of the root."""
+        """Copies the entries that .dockerignore allows; it excludes everything but a list of names."""
         lines = [line for line in (self.context / ".dockerignore").read_text().splitlines() if line]
         rules = [line for line in lines if not line.startswith("#")]
         assert rules[0] == "*" and all(rule.startswith("!") for rule in rules[1:]), "a whitelist of names"
@@ -163,12 +162,12 @@ class Build:
 
 
 def weigh(root):
-    """Bytes of all files below a root, and the files with their sizes, the largest first."""
+    """Returns the total bytes below a root, and the files with their sizes, largest first."""
     files = [path for path in Path(root).rglob("*") if path.is_file() and not path.is_symlink()]
     sizes = sorted(((path.stat().st_size, str(path.relative_to(root))) for path in files), reverse=True)
     return sum(size for size, _ in sizes), sizes
 
 
 def remove(place):
-    """Forgets a folder of stages."""
+    """Deletes a folder of stages."""
     shutil.rmtree(place, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The walk of scripts/try-documents: one shell goes through the documents' blocks, and stops at the first that fails."""
+"""Steps of scripts/try-documents: one shell runs the documents' blocks and stops at the first failure."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .dockerfile import mount, overlay
 
-# What stands in for a machine's own start, for traffic, and for what a document takes as given.
+# Replaces the machine's boot and provides the documents' prerequisites.
 BEFORE = r"""
 set -euo pipefail
 ip link set lo up
@@ -23,17 +23,17 @@ pg_ctlcluster 15 main start
 rm -rf data && mkdir data
 DATABASE_URL=sqlite://data/mercurio.db MERCURIO_ADDR=127.0.0.1:18090 target/release/mercurio-ingest >/dev/null 2>&1 &
 redis-server --port 6379 --save '' >/dev/null &
-wait_for() { for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; echo "waited in vain: $*" >&2; exit 1; }
+wait_for() { for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; echo "timed out waiting for: $*" >&2; exit 1; }
 """
 
-# In place of `systemctl enable --now mercurio-ingest`: what the unit starts, with the unit's file of settings.
+# Replaces `systemctl enable --now mercurio-ingest`: the unit's command with the unit's settings file.
 STARTED = r"""
 (set -a; . "$(sed -n 's/^EnvironmentFile=//p' deploy/systemd/mercurio-ingest.service)"
  MERCURIO_REDIS_URL=redis://127.0.0.1:6379/0 exec $(sed -n 's/^ExecStart=//p' deploy/systemd/mercurio-ingest.service)) >/tmp/server.log 2>&1 &
 wait_for mercurio-ingest --healthcheck
 """
 
-# Before the runbooks: Prometheus, and traffic that shows what they look for.
+# Before the runbooks: Prometheus, and traffic for their queries.
 TRAFFIC = r"""
 export MERCURIO=http://127.0.0.1:9091 PROMETHEUS=http://127.0.0.1:9090 PUBLIC_ADDRESS=localhost:443
 export MERCURIO_REDIS_URL=redis://127.0.0.1:6379/0
@@ -54,13 +54,13 @@ wait_for curl -fsS http://127.0.0.1:9090/-/ready
 
 
 def blocks(text):
-    """The blocks marked `sh` or `console`, with the space before their fence taken off."""
+    """Returns the blocks marked `sh` or `console`, without the indentation of their fence."""
     found = re.findall(r"^( *)```(sh|console)\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
     return [(kind, re.sub(rf"^{indent}", "", block, flags=re.MULTILINE)) for indent, kind, block in found]
 
 
 def script(root):
-    """One script out of all blocks."""
+    """Joins all blocks into one script."""
     parts, count = [BEFORE], 0
     for path in [root / "docs/deployment.md", *sorted((root / "docs/runbooks").glob("Mercurio*.md"))]:
         if path.parent.name == "runbooks" and TRAFFIC not in parts:
@@ -72,7 +72,7 @@ def script(root):
                 parts.append(f"printf '%s\\n' {sh_quote(f'== {path.relative_to(root)}: {first}')}\n{block}")
             elif "systemctl enable --now mercurio-ingest" in block:
                 parts.append(STARTED)
-    parts.append(f"echo '== {count} blocks were run'")
+    parts.append(f"echo '== ran {count} blocks'")
     return "\n".join(parts)
 
 

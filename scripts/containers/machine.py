@@ -1,8 +1,8 @@
-"""Runs services of a Compose file as containers made by hand: each has a root, a network address and a host name of its own.
+"""Runs the services of a Compose file as containers without Docker: each has its own root, network address and host name.
 
-The kernel does what it does for Docker: overlays, network namespaces joined by a bridge, no capabilities, a read-only root.
-Left out: the separate networks of the file (all share one), and what an image's own start script does, but for the new
-database that PostgreSQL's makes, which is made here.
+They use the same kernel features as Docker: overlays, network namespaces joined by a bridge, no capabilities, a read-only root.
+Not implemented: separate networks (all services share one) and the images' start scripts, except for PostgreSQL's creation of a
+database.
 """
 
 import ctypes
@@ -18,17 +18,17 @@ from .compose import seconds
 from .dockerfile import mount, overlay
 
 LIBC = ctypes.CDLL(None)
-# Numbers of linux/prctl.h.
+# Constants of linux/prctl.h.
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 BRIDGE = "172.31.250.1"
-# Programs of this machine that stand in for images, and what starts them where the file gives no command or only options.
+# Local programs that replace images, and their command prefix.
 STAND_INS = {"postgres": [], "redis": [], "haproxy": [], "prom/prometheus": ["prometheus"]}
-# Users in whose name the stand-ins run, as in the images.
+# Users of the replacements, as in the images.
 USERS = {"postgres": "postgres", "redis": "redis", "haproxy": "haproxy", "prom/prometheus": "prometheus"}
 
 
 class Machine:
-    """A bridge, names, and the containers on it."""
+    """A network bridge, host names, and the containers on it."""
 
     def __init__(self, compose, image, scratch, say):
         self.compose, self.image, self.scratch, self.say = compose, image, Path(scratch), say
@@ -45,14 +45,14 @@ class Machine:
         subprocess.run([*ip, "add", "bridge", "type", "bridge"], check=True)
         subprocess.run(["ip", "addr", "add", f"{BRIDGE}/24", "dev", "bridge"], check=True)
         subprocess.run([*ip, "set", "bridge", "up"], check=True)
-        # Docker has a name server of its own; what reads names from one, and not from /etc/hosts, needs it.
+        # Programs that resolve names by DNS only, without /etc/hosts, need a name server, as Docker provides.
         subprocess.Popen(
             ["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", f"--addn-hosts={self.scratch}/hosts",
              f"--listen-address={BRIDGE}", "--bind-interfaces", "--user=root", "--pid-file="],
         )
 
     def root_of(self, name, service):
-        """The root of a service's container, its volumes mounted, and read-only where the file says so."""
+        """Builds a container's root with its volumes; read-only if the file says so."""
         own = service["image"].startswith("mercurio:")
         place = self.scratch / f"{name}-{time.monotonic_ns()}"
         root = overlay(self.image.root if own else "/", place)
@@ -87,19 +87,19 @@ class Machine:
         return root
 
     def environment(self, service):
-        """The environment of a container: what the file sets, over what the image does."""
+        """Returns a container's environment: the file's variables override the image's."""
         own = service["image"].startswith("mercurio:")
         base = dict(self.image.env) if own else {"PATH": os.environ["PATH"]}
         return {**base, **{name: str(value) for name, value in service.get("environment", {}).items()}}
 
     def command(self, service, words):
-        """The program and its arguments."""
+        """Returns the program and its arguments."""
         if service["image"].startswith("mercurio:"):
             return service.get("entrypoint", self.image.entrypoint) + (words or service.get("command", []))
         return STAND_INS[service["image"].split(":")[0]] + service["command"]
 
     def user(self, service):
-        """Ids of the user in whose name a service runs."""
+        """Returns the user and group ids of a service."""
         name = service["image"].split(":")[0]
         if name == "mercurio":
             return tuple(int(part) for part in self.image.user.split(":"))
@@ -107,10 +107,10 @@ class Machine:
         return entry.pw_uid, entry.pw_gid
 
     def start(self, name, words=()):
-        """Starts a service, or with `words` its program with other arguments, and returns the container."""
+        """Starts a service, or its program with the arguments `words`, and returns the container."""
         service = self.compose.services[name]
         if service["image"].split(":")[0] not in (*STAND_INS, "mercurio"):
-            self.say(f"{name}: not run, since nothing here stands in for {service['image']}")
+            self.say(f"{name}: skipped, no local replacement for {service['image']}")
             return None
         root = self.root_of(name, service)
         container = Container(self, name, service, root, words)
@@ -120,7 +120,7 @@ class Machine:
 
 
 class Container:
-    """A process in its own root and network."""
+    """A process with its own root and network."""
 
     def __init__(self, machine, name, service, root, words):
         self.machine, self.name, self.service, self.root = machine, name, service, root
@@ -150,7 +150,7 @@ class Container:
         run(*inside, "link", "set", "eth0", "up")
 
     def spawn(self, command, **more):
-        """Runs a program inside: in its network and root, as its user, without what the file takes away."""
+        """Runs a program in the container's network and root, as its user, with the file's restrictions."""
         network = os.open(f"/proc/{self.holder.pid}/ns/net", os.O_RDONLY)
         uid, gid = self.machine.user(self.service)
         drops = "ALL" in self.service.get("cap_drop", [])
@@ -175,7 +175,7 @@ class Container:
             os.close(network)
 
     def new_database(self):
-        """What the image's start script does with an empty volume."""
+        """Initializes an empty volume, as the image's start script does."""
         binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))[-1]
         self.environment["PATH"] = f"{binaries}:{os.environ['PATH']}"
         self.environment["PGDATA"] = "/var/lib/postgresql/data"
@@ -191,7 +191,7 @@ class Container:
         assert self.spawn(["bash", "-c", script]).wait() == 0, "the new database"
 
     def healthy(self):
-        """Asks the service's own health check, as often as the file says, until it is content."""
+        """Runs the service's health check at the file's interval until it succeeds or its retries are used up."""
         check = self.service.get("healthcheck")
         test = check["test"]
         assert test[0] == "CMD", test
@@ -207,12 +207,12 @@ class Container:
             time.sleep(0.5)
 
     def status(self):
-        """The fields of the process's /proc/…/status."""
+        """Returns the fields of the process's /proc/…/status."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return {name: value.split() for name, value in (line.split(":", 1) for line in lines)}
 
     def stop(self):
-        """What `docker stop` does; the exit code."""
+        """Stops the process as `docker stop` does, and returns the exit code."""
         grace = seconds(self.service.get("stop_grace_period", "10s"))
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(grace)
@@ -221,7 +221,7 @@ class Container:
         return code
 
     def output(self):
-        """Waits for the end, and gives what was printed as JSON."""
+        """Waits for the process to exit, and returns its output as JSON."""
         text, _ = self.process.communicate()
         assert self.process.returncode == 0, text
         self.holder.kill()

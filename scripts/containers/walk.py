@@ -1,4 +1,4 @@
-"""The walk of scripts/try-containers: an image is built and looked at, and the services of the Compose file run and are used."""
+"""Steps of scripts/try-containers: builds and checks the image, then runs and uses the services of the Compose file."""
 
 import ctypes
 import json
@@ -24,21 +24,21 @@ def say(text):
 
 
 def build(root, scratch):
-    """The image of deploy/Dockerfile, looked at."""
+    """Builds and checks the image of deploy/Dockerfile."""
     image = Build(root, scratch, root / "target/containers", say).run(root / "deploy/Dockerfile")
     total, sizes = weigh(image.root)
     say(f"the image has {len(sizes)} files and {total / 1e6:.1f} MB")
     for size, file in sizes[:6]:
         say(f"  {size / 1e6:7.2f} MB  {file}")
     assert total < MOST_IMAGE_BYTES
-    assert image.user.split(":")[0] not in ("0", "root"), "it runs as root"
+    assert image.user.split(":")[0] not in ("0", "root"), "the image runs as root"
     names = {Path(file).name for _, file in sizes}
     assert {"mercurio-ingest", "mercurio-admin"} <= names and not names & {"sh", "bash", "dash", "apt-get", "perl"}, names
     return image
 
 
 def start_all(machine):
-    """Starts every service in the file's order, waiting as the file says."""
+    """Starts every service in the file's order, with the file's conditions."""
     for name in machine.compose.order():
         for need, condition in machine.compose.conditions(name):
             other = machine.containers.get(need)
@@ -54,7 +54,7 @@ def start_all(machine):
 
 
 def confined(container):
-    """A server runs as nobody special, and can't write outside of what it was given."""
+    """Checks that a server has no privileges and cannot write to its root."""
     status = container.status()
     assert status["Uid"][0] != "0" and int(status["CapEff"][0], 16) == 0, status
     assert int(status["CapBnd"][0], 16) == 0 and status["NoNewPrivs"] == ["1"], status
@@ -68,30 +68,30 @@ def confined(container):
 
 
 def replace_servers(machine, key):
-    """Both servers are replaced, one after the other, while clients send: no request is lost."""
+    """Replaces both servers, one after the other, under load, and checks that no request is lost."""
     balancer = (machine.addresses["load-balancer"], 8000)
     load = Load(balancer, key, 8)
     time.sleep(3)
     for name in ("server", "server-2"):
         code = machine.containers[name].stop()
-        assert code == 0, f"{name} ended with {code}"
-        say(f"{name} was told to stop and ended with 0")
+        assert code == 0, f"{name} exited with {code}"
+        say(f"{name} stopped on SIGTERM and exited with 0")
         time.sleep(1)
         machine.start(name)
         assert machine.containers[name].healthy()
         time.sleep(3)
     load.end()
-    say(f"answers under load, while both servers were replaced: {load.answers}, broken connections: {len(load.broken)}")
+    say(f"responses while both servers were replaced under load: {load.answers}, broken connections: {len(load.broken)}")
     assert set(load.answers) == {200} and not load.broken, load.broken[:3]
     return load.events
 
 
-# What only a server on SQLite tells, and what only a tenant with a quota has.
-EMPTY_HERE = {"Free space under SQLite", "Quota used"}
+# Panels for SQLite or for tenants with a quota: empty in this trial.
+EMPTY_HERE = {"Free disk space (SQLite)", "Quota used"}
 
 
 def look_at_dashboards(prometheus):
-    """Every panel has something to show of what was done."""
+    """Checks that every panel shows data."""
     empty, count = [], 0
     for dashboard, title, query in panels():
         for name, value in {**VARIABLES, "$__rate_interval": "2m", "$tenant": "1"}.items():
@@ -102,20 +102,20 @@ def look_at_dashboards(prometheus):
         if not answer["data"]["result"] and title not in EMPTY_HERE:
             empty.append(f"{dashboard}: {title}: {query}")
     assert not empty, "\n".join(empty)
-    say(f"the dashboards' {count} queries have something to show, but for {', '.join(sorted(EMPTY_HERE))}")
+    say(f"all {count} dashboard queries return data, except {', '.join(sorted(EMPTY_HERE))}")
 
 
 def use(machine):
-    """What a person does with it."""
+    """Uses the deployment as an operator and a client would."""
     made = machine.start("migrate", ["provision", "--tenant", "Acme", "--json"]).output()
     key = made["api_key"]["key"]
     server, balancer = (machine.addresses["server"], 8080), (machine.addresses["load-balancer"], 8000)
     batch = {"events": [{"event_id": "a", "event_name": "n", "user_id": "u"}]}
     assert ask(server, "POST", "/v1/events/batch", key, batch)[1]["accepted"] == 1
     assert ask(balancer, "POST", "/v1/events/batch", key, batch)[1]["duplicates"] == 1
-    assert ask(server, "GET", "/metrics")[0] == 404, "what operators ask is not public"
+    assert ask(server, "GET", "/metrics")[0] == 404, "operator endpoints must not be public"
     management = (machine.addresses["server"], 9091)
-    until("both servers share limits", lambda: ask(management, "GET", "/health")[1]["checks"]["redis"].get("servers"), 2)
+    until("both servers share rate limits", lambda: ask(management, "GET", "/health")[1]["checks"]["redis"].get("servers"), 2)
     prometheus = (machine.addresses["prometheus"], 9090)
     until(
         "Prometheus sees both servers",
@@ -123,11 +123,11 @@ def use(machine):
         ["up", "up"],
     )
     rules = ask(prometheus, "GET", "/api/v1/rules")[1]["data"]["groups"]
-    say(f"Prometheus asks both servers, and has {sum(len(group['rules']) for group in rules)} rules")
+    say(f"Prometheus scrapes both servers and has {sum(len(group['rules']) for group in rules)} rules")
     for name in ("server", "server-2"):
         confined(machine.containers[name])
     sent = replace_servers(machine, key)
-    # A counter shows once it has grown between two looks of Prometheus, 15 seconds apart.
+    # A rate appears once a counter grows between two scrapes, 15 seconds apart.
     for _ in range(3):
         assert ask(server, "POST", "/v1/events/batch", key, {"events": [{"event_nam": "n"}]})[0] == 422
         assert ask(server, "POST", "/v1/events/batch", key + "0", batch)[0] == 401
@@ -156,10 +156,10 @@ def main():
         for name in reversed(compose.order()):
             container = machine.containers.get(name)
             if container and container.process.poll() is None:
-                say(f"{name} ends with {container.stop()}")
+                say(f"{name} exited with {container.stop()}")
         say("done")
     finally:
-        # The mounts go with this process's mount table.
+        # This process's mount namespace ends with it, and so do the mounts.
         os.system(f"umount -R -l {scratch}; rmdir {scratch}")
 
 

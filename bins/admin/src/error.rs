@@ -173,7 +173,7 @@ impl AdminError {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {
-            Self::Usage(mistakes) => mistakes.clone(),
+            Self::Usage(invalid) => invalid.clone(),
             other => vec![crate::chain(other)],
         }
     }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use mercurio_domain::limits::{LimitName, Limits};
 use mercurio_enrichment::{ClientIpPolicy, TrustedProxies};
-use mercurio_observability::{LogFormat, LogLevel};
+use mercurio_observability::{LogFormat, LogLevel, OtlpEndpoint};
 use mercurio_pipeline::WriterOptions;
+use mercurio_rate_limit::RedisUrl;
+use mercurio_runtime::RequestSettings;
 use mercurio_storage::DatabaseUrl;
 
 use crate::reader::{Reader, Secret};
-use crate::{ConfigError, Mistake, OtlpEndpoint, RedisUrl, Setting, check_origins};
+use crate::{ConfigError, InvalidSetting, Setting, check_origins};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -25,7 +27,7 @@ pub struct Config {
     /// Whether PostgreSQL is migrated at start.
     pub auto_migrate: bool,
     /// What handlers look at.
-    pub settings: Settings,
+    pub settings: RequestSettings,
     /// What is kept of a client's address.
     pub client_ip: ClientIpPolicy,
     /// A MaxMind database.
@@ -60,30 +62,13 @@ pub struct Config {
     pub in_force: Vec<Setting>,
 }
 
-/// Settings that handlers look at.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// What a request and an event may be.
-    pub limits: Limits,
-    /// How long a body may take to arrive.
-    pub request_timeout: Duration,
-    /// How long a request waits for its commit.
-    pub commit_timeout: Duration,
-    /// The time from which on a request is logged as slow; `None`: none is.
-    pub slow_request: Option<Duration>,
-    /// Whose word about the client's address is taken.
-    pub trusted_proxies: TrustedProxies,
-    /// The origins whose pages may call.
-    pub cors_origins: Vec<String>,
-}
-
 /// What was read, with everything that is wrong with it.
 #[derive(Debug, Clone)]
 pub struct Reading {
     /// The settings, with the default in place of each that can't be used.
     pub config: Config,
     /// What is wrong; none: the settings are good to run with.
-    pub mistakes: Vec<Mistake>,
+    pub invalid: Vec<InvalidSetting>,
 }
 
 /// What begins the names of settings of this project.
@@ -128,7 +113,7 @@ const REDIS_URL: Secret = Secret {
 pub fn database_url(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseUrl, ConfigError> {
     let mut reader = Reader::new(&lookup);
     let url = read_database_url(&mut reader);
-    if reader.mistakes.is_empty() { Ok(url) } else { Err(ConfigError(reader.mistakes)) }
+    if reader.invalid.is_empty() { Ok(url) } else { Err(ConfigError(reader.invalid)) }
 }
 
 fn read_database_url(reader: &mut Reader<'_>) -> DatabaseUrl {
@@ -145,17 +130,17 @@ impl Reading {
     ) -> Self {
         let mut reader = Reader::new(&lookup);
         let mut config = Config::read_all(&mut reader);
-        let Reader { known, settings, mut mistakes, .. } = reader;
+        let Reader { known, settings, mut invalid, .. } = reader;
         config.in_force = settings;
         let of_others = |name: &str| OF_OTHERS.iter().any(|other| name.starts_with(other));
         let is_unknown = |name: &String| {
             name.starts_with(PREFIX) && !of_others(name) && !known.contains(&name.as_str())
         };
-        mistakes.extend(names.into_iter().filter(is_unknown).map(|name| Mistake {
+        invalid.extend(names.into_iter().filter(is_unknown).map(|name| InvalidSetting {
             name,
             message: "there is no such setting; .env.example has them all".to_owned(),
         }));
-        Self { config, mistakes }
+        Self { config, invalid }
     }
 }
 
@@ -168,8 +153,8 @@ impl Config {
         lookup: impl Fn(&str) -> Option<String>,
         names: impl IntoIterator<Item = String>,
     ) -> Result<Self, ConfigError> {
-        let Reading { config, mistakes } = Reading::of(lookup, names);
-        if mistakes.is_empty() { Ok(config) } else { Err(ConfigError(mistakes)) }
+        let Reading { config, invalid } = Reading::of(lookup, names);
+        if invalid.is_empty() { Ok(config) } else { Err(ConfigError(invalid)) }
     }
 
     fn read_all(reader: &mut Reader<'_>) -> Self {
@@ -184,7 +169,7 @@ impl Config {
             addr: reader.value("MERCURIO_ADDR", ADDRESS, SocketAddr::from(([127, 0, 0, 1], 8080))),
             management_addr: reader.optional("MERCURIO_MANAGEMENT_ADDR", ADDRESS),
             auto_migrate: reader.value("MERCURIO_AUTO_MIGRATE", "true or false", false),
-            settings: Settings::read(reader),
+            settings: request_settings(reader),
             client_ip: reader.value(
                 "MERCURIO_CLIENT_IP",
                 "full, truncated or none",
@@ -200,7 +185,7 @@ impl Config {
                 (1, 10_000),
             )),
             writer: writer_options(reader, &database_url),
-            workers: match reader.number("MERCURIO_WORKERS", "threads", 0, (0, 1024)) {
+            workers: match reader.number("MERCURIO_HTTP_THREADS", "threads", 0, (0, 1024)) {
                 0 => None,
                 workers => Some(workers),
             },
@@ -235,10 +220,10 @@ impl Config {
 }
 
 fn writer_options(reader: &mut Reader<'_>, database_url: &DatabaseUrl) -> WriterOptions {
-    let lanes = if database_url.to_string().starts_with("sqlite") { 1 } else { 2 };
+    let threads = if database_url.to_string().starts_with("sqlite") { 1 } else { 2 };
     let defaults = WriterOptions::default();
     WriterOptions {
-        lanes: reader.number("MERCURIO_WRITER_LANES", "threads", lanes, (1, 4)),
+        threads: reader.number("MERCURIO_WRITER_THREADS", "threads", threads, (1, 4)),
         queue_events: reader.number(
             "MERCURIO_QUEUE_EVENTS",
             "events",
@@ -255,48 +240,41 @@ fn writer_options(reader: &mut Reader<'_>, database_url: &DatabaseUrl) -> Writer
     }
 }
 
-impl Settings {
-    fn read(reader: &mut Reader<'_>) -> Self {
-        let mut limits = Limits::default();
-        for (name, limit, unit) in LIMITS {
-            let (range, default) = (limit.range(), limits.get(limit));
-            limits.set(limit, reader.number(name, unit, default, (*range.start(), *range.end())));
-        }
-        let split = |text: &str| -> Vec<String> {
-            text.split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
-        let proxies =
-            ("MERCURIO_TRUSTED_PROXIES", None, "networks (CIDR), separated by commas".to_owned());
-        let origins =
-            ("MERCURIO_CORS_ORIGINS", None, "* or origins, separated by commas".to_owned());
-        Self {
-            limits,
-            request_timeout: reader.seconds("MERCURIO_REQUEST_TIMEOUT_SECONDS", 30, (1, 3600)),
-            commit_timeout: reader.seconds("MERCURIO_COMMIT_TIMEOUT_SECONDS", 10, (1, 3600)),
-            slow_request: match reader.number(
-                "MERCURIO_SLOW_REQUEST_MS",
-                "milliseconds",
-                1_000,
-                (0, 3_600_000),
-            ) {
-                0 => None,
-                millis => Some(Duration::from_millis(millis)),
-            },
-            trusted_proxies: reader.parsed(
-                proxies,
-                (TrustedProxies::default(), None),
-                TrustedProxies::parse,
-            ),
-            cors_origins: reader.parsed(
-                origins,
-                (vec!["*".to_owned()], Some("*".to_owned())),
-                |text| check_origins(split(text)),
-            ),
-        }
+fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
+    let mut limits = Limits::default();
+    for (name, limit, unit) in LIMITS {
+        let (range, default) = (limit.range(), limits.get(limit));
+        limits.set(limit, reader.number(name, unit, default, (*range.start(), *range.end())));
+    }
+    let split = |text: &str| -> Vec<String> {
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    };
+    let proxies =
+        ("MERCURIO_TRUSTED_PROXIES", None, "networks (CIDR), separated by commas".to_owned());
+    let origins = ("MERCURIO_CORS_ORIGINS", None, "* or origins, separated by commas".to_owned());
+    RequestSettings {
+        limits,
+        request_timeout: reader.seconds("MERCURIO_REQUEST_TIMEOUT_SECONDS", 30, (1, 3600)),
+        commit_timeout: reader.seconds("MERCURIO_COMMIT_TIMEOUT_SECONDS", 10, (1, 3600)),
+        slow_request: match reader.number(
+            "MERCURIO_SLOW_REQUEST_MS",
+            "milliseconds",
+            1_000,
+            (0, 3_600_000),
+        ) {
+            0 => None,
+            millis => Some(Duration::from_millis(millis)),
+        },
+        trusted_proxies: reader.parsed(
+            proxies,
+            (TrustedProxies::default(), None),
+            TrustedProxies::parse,
+        ),
+        cors_origins: reader.parsed(
+            origins,
+            (vec!["*".to_owned()], Some("*".to_owned())),
+            |text| check_origins(split(text)),
+        ),
     }
 }
 

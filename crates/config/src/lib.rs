@@ -1,23 +1,19 @@
 //! Every setting of a server: its name, unit, range and default, and the value that is in force.
 //!
 //! [`Config::read`] takes them from the environment, and those that hold a secret from a file where one is named; all
-//! mistakes are told at once. [`Config::in_force`] is the list to show, with secrets hidden: the server logs it, and
+//! invalid are told at once. [`Config::in_force`] is the list to show, with secrets hidden: the server logs it, and
 //! `mercurio-admin config` prints it. Every name stands in `.env.example`; a test holds the two together.
 //!
 //! Not here: what the settings do, and settings that only one command knows, such as those of `mercurio-admin seed`.
 
 mod config;
 mod origins;
-mod otlp_endpoint;
 mod reader;
-mod redis_url;
 mod setting;
 
-pub use config::{Config, Reading, Settings, database_url};
+pub use config::{Config, Reading, database_url};
 pub use origins::{InvalidOrigin, check_origins};
-pub use otlp_endpoint::{OtlpEndpoint, OtlpEndpointError};
-pub use redis_url::RedisUrl;
-pub use setting::{ConfigError, Mistake, Setting, Source};
+pub use setting::{ConfigError, InvalidSetting, Setting, Source};
 
 /// The value of a variable of this process's environment. What is not UTF-8 is no setting's value, and is told as it can be.
 #[must_use]

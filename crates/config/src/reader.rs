@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{Mistake, Setting, Source};
+use crate::{InvalidSetting, Setting, Source};
 
 /// A file of a secret is no longer than this.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
@@ -20,7 +20,7 @@ pub(crate) struct Reader<'a> {
     /// Names that were asked for.
     pub(crate) known: Vec<&'static str>,
     pub(crate) settings: Vec<Setting>,
-    pub(crate) mistakes: Vec<Mistake>,
+    pub(crate) invalid: Vec<InvalidSetting>,
 }
 
 /// A setting that may hold a secret: it stands in the environment, or in a file that the environment names.
@@ -35,7 +35,7 @@ pub(crate) struct Secret {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(lookup: Lookup<'a>) -> Self {
-        Self { lookup, known: Vec::new(), settings: Vec::new(), mistakes: Vec::new() }
+        Self { lookup, known: Vec::new(), settings: Vec::new(), invalid: Vec::new() }
     }
 
     /// The text of a setting; one that is empty or blank counts as not set, as an empty line of an environment file does.
@@ -44,8 +44,8 @@ impl<'a> Reader<'a> {
         (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    fn mistake(&mut self, name: &str, message: impl Into<String>) {
-        self.mistakes.push(Mistake { name: name.to_owned(), message: message.into() });
+    fn invalid(&mut self, name: &str, message: impl Into<String>) {
+        self.invalid.push(InvalidSetting { name: name.to_owned(), message: message.into() });
     }
 
     /// Reads a setting that holds no secret. `default`: the value where nothing is set, and how it is shown.
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
             Some(Ok(value)) => (value, text),
             // What can't be used is not in force, and may be anything, a secret in the wrong place included.
             Some(Err(error)) => {
-                self.mistake(name, error.to_string());
+                self.invalid(name, error.to_string());
                 (default, default_shown.clone())
             }
         };
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
                 Err(error) => {
                     let name =
                         if source == Source::Environment { secret.name } else { secret.file };
-                    self.mistake(name, error.to_string());
+                    self.invalid(name, error.to_string());
                     (default, source)
                 }
             },
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         let text = self.text(secret.name);
         match (text, self.text(secret.file)) {
             (Some(_), Some(_)) => {
-                self.mistake(
+                self.invalid(
                     secret.file,
                     format!("{} is set too; set one of the two", secret.name),
                 );
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
             (None, Some(path)) => match read_secret(&path) {
                 Ok(text) => Some((text, Source::File(path.into()))),
                 Err(message) => {
-                    self.mistake(secret.file, message);
+                    self.invalid(secret.file, message);
                     None
                 }
             },
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
                 if let Some(message) =
                     secret.if_empty.filter(|_| (self.lookup)(secret.name).is_some())
                 {
-                    self.mistake(secret.name, message);
+                    self.invalid(secret.name, message);
                 }
                 None
             }

@@ -53,14 +53,14 @@ impl Serialize for Source {
 
 /// A setting that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct InvalidSetting {
     /// The setting.
     pub name: String,
     /// What is wrong. Holds no secret.
     pub message: String,
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for InvalidSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.message)
     }
@@ -68,12 +68,12 @@ impl fmt::Display for Mistake {
 
 /// All settings that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError(pub Vec<Mistake>);
+pub struct ConfigError(pub Vec<InvalidSetting>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the settings can't be used:")?;
-        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+        self.0.iter().try_for_each(|invalid| write!(f, "\n  {invalid}"))
     }
 }
 

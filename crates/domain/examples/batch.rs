@@ -24,12 +24,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let reception = Reception::at(now);
     let mut batch = Batch { events: Vec::new(), sent_at: Some(now) };
     for (index, draft) in [signup, nameless].into_iter().enumerate() {
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         let valid = draft.clone().check(
             format!("/{index}"),
             &reception,
             || EventId::lookup(""),
-            &mut faults,
+            &mut errors,
         );
         match valid {
             Some(event) => {
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 batch.events.push(draft);
             }
             None => {
-                for fault in faults {
+                for fault in errors {
                     eprintln!("{} {}: {}", fault.pointer, fault.code, fault.message);
                 }
             }

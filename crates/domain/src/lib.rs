@@ -29,4 +29,4 @@ pub mod verdict;
 pub use clock::{Clock, Timestamp};
 pub use ids::{ApiKeyId, EventId, EventKey, Owner, TenantId, WorkspaceId};
 pub use text::{Source, Text};
-pub use verdict::{Fault, FaultCode, Rejection};
+pub use verdict::{FieldError, FieldErrorCode, Rejection};

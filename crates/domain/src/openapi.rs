@@ -124,7 +124,7 @@ mod tests {
     use crate::event::EventDraft;
     use crate::limits::Limits;
     use crate::payload::RawJson;
-    use crate::verdict::{Fault, FaultCode};
+    use crate::verdict::{FieldError, FieldErrorCode};
 
     /// The schema has every member that the value has, and no other.
     #[track_caller]
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_schema_has_the_members_that_are_written() {
         check::<EventDraft<'static>>(&all_of_an_event());
-        check::<Fault>(&Fault::new("", FaultCode::Required, ""));
+        check::<FieldError>(&FieldError::new("", FieldErrorCode::Required, ""));
         check::<Limits>(&Limits::default());
         let text = || Some("a".to_owned());
         let device = Device { kind: "other".to_owned(), brand: text(), model: text() };
@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn a_code_of_a_fault_is_one_of_those_there_are() {
-        let schema = serde_json::to_value(FaultCode::schema()).unwrap();
-        let all: Vec<Value> = FaultCode::ALL.iter().map(|code| json!(code)).collect();
+        let schema = serde_json::to_value(FieldErrorCode::schema()).unwrap();
+        let all: Vec<Value> = FieldErrorCode::ALL.iter().map(|code| json!(code)).collect();
         assert_eq!(schema["enum"], Value::Array(all));
     }
 }

@@ -10,14 +10,14 @@ use serde::Serialize;
 
 use crate::ids::EventId;
 
-/// How many faults of one event are told. What is beyond is left out, so that a hostile body can't make a large answer.
-pub const MAX_FAULTS_PER_EVENT: usize = 20;
+/// How many errors of one event are told. What is beyond is left out, so that a hostile body can't make a large answer.
+pub const MAX_ERRORS_PER_EVENT: usize = 20;
 
 /// Why a part of an event was refused. The text of each is stable and part of the HTTP contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum FaultCode {
+pub enum FieldErrorCode {
     /// A required member is missing or null.
     Required,
     /// A text has fewer characters than its minimum, which is one.
@@ -56,7 +56,7 @@ pub enum FaultCode {
     NumberOutOfRange,
 }
 
-impl FaultCode {
+impl FieldErrorCode {
     /// Every code, in the order in which they are documented.
     pub const ALL: [Self; 18] = [
         Self::Required,
@@ -111,7 +111,7 @@ impl FaultCode {
     }
 }
 
-impl fmt::Display for FaultCode {
+impl fmt::Display for FieldErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -120,20 +120,20 @@ impl fmt::Display for FaultCode {
 /// One thing that is wrong with what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Fault {
+pub struct FieldError {
     /// Where: a JSON pointer (RFC 6901) into the body as sent; empty for the whole body.
     pub pointer: String,
     /// What, for programs.
-    pub code: FaultCode,
+    pub code: FieldErrorCode,
     /// What, for people: names the member, the limit and what was found.
     pub message: Cow<'static, str>,
 }
 
-impl Fault {
+impl FieldError {
     /// A fault at `pointer`.
     pub fn new(
         pointer: impl Into<String>,
-        code: FaultCode,
+        code: FieldErrorCode,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self { pointer: pointer.into(), code, message: message.into() }
@@ -156,21 +156,21 @@ pub fn pointer_to(pointer: &str, token: &str) -> String {
     longer
 }
 
-/// Why an event was not stored: all of its faults, [`MAX_FAULTS_PER_EVENT`] at most.
+/// Why an event was not stored: all of its errors, [`MAX_ERRORS_PER_EVENT`] at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// The client's id, where it sent one that holds.
     pub event_id: Option<EventId>,
     /// What is wrong; never empty.
-    pub faults: Vec<Fault>,
+    pub errors: Vec<FieldError>,
 }
 
 impl Rejection {
-    /// A rejection for `faults`, cut at [`MAX_FAULTS_PER_EVENT`].
+    /// A rejection for `errors`, cut at [`MAX_ERRORS_PER_EVENT`].
     #[must_use]
-    pub fn new(event_id: Option<EventId>, mut faults: Vec<Fault>) -> Self {
-        faults.truncate(MAX_FAULTS_PER_EVENT);
-        Self { event_id, faults }
+    pub fn new(event_id: Option<EventId>, mut errors: Vec<FieldError>) -> Self {
+        errors.truncate(MAX_ERRORS_PER_EVENT);
+        Self { event_id, errors }
     }
 }
 
@@ -200,9 +200,9 @@ mod tests {
 
     #[test]
     fn a_code_is_the_same_in_json_and_as_text() {
-        for code in FaultCode::ALL {
+        for code in FieldErrorCode::ALL {
             assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
-            assert_eq!(FaultCode::from_text(code.as_str()), Some(code));
+            assert_eq!(FieldErrorCode::from_text(code.as_str()), Some(code));
         }
     }
 

@@ -46,7 +46,7 @@ pub struct EnricherOptions {
 
 /// What the edge of the service knows of a request.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Edge<'a> {
+pub struct ClientInfo<'a> {
     /// The address of the client, in full: see [`client_address()`].
     pub client_ip: Option<IpAddr>,
     /// The request's `User-Agent` header.
@@ -85,7 +85,7 @@ impl Enricher {
 
     /// What all events of a request have in common.
     #[must_use]
-    pub fn request(&self, edge: &Edge<'_>) -> RequestEnrichment {
+    pub fn request(&self, edge: &ClientInfo<'_>) -> RequestEnrichment {
         let agent = edge.user_agent.map(|text| self.user_agents.parse(text));
         let mut common = Enrichment {
             geo: edge.client_ip.and_then(|address| self.geo.as_ref()?.lookup(address)),

@@ -7,7 +7,7 @@ use mercurio_domain::payload::RawJson;
 use mercurio_domain::testing::at;
 use mercurio_domain::{EventId, Timestamp};
 use mercurio_enrichment::{
-    ClientIpPolicy, Edge, Enricher, EnricherOptions, GeoDatabase, RequestEnrichment,
+    ClientInfo, ClientIpPolicy, Enricher, EnricherOptions, GeoDatabase, RequestEnrichment,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -28,9 +28,9 @@ fn valid(context: Option<&str>) -> ValidEvent {
         context,
         ..EventDraft::default()
     };
-    let mut faults = Vec::new();
-    let event = draft.check("", &Reception::at(now()), || EventId::lookup(""), &mut faults);
-    event.unwrap_or_else(|| panic!("{faults:?}"))
+    let mut errors = Vec::new();
+    let event = draft.check("", &Reception::at(now()), || EventId::lookup(""), &mut errors);
+    event.unwrap_or_else(|| panic!("{errors:?}"))
 }
 
 fn enricher(client_ip: ClientIpPolicy) -> Enricher {
@@ -49,7 +49,7 @@ fn json_of(event: &EnrichedEvent) -> Value {
 
 fn from_firefox() -> RequestEnrichment {
     Enricher::new(EnricherOptions::default())
-        .request(&Edge { client_ip: None, user_agent: Some(FIREFOX) })
+        .request(&ClientInfo { client_ip: None, user_agent: Some(FIREFOX) })
 }
 
 fn firefox() -> Value {
@@ -76,8 +76,10 @@ fn check_added(context: Value, added: Value) {
 #[test]
 fn everything_that_the_edge_knew_is_added() {
     let enricher = enricher(ClientIpPolicy::Truncated);
-    let request = enricher
-        .request(&Edge { client_ip: address("::ffff:203.0.113.77"), user_agent: Some(FIREFOX) });
+    let request = enricher.request(&ClientInfo {
+        client_ip: address("::ffff:203.0.113.77"),
+        user_agent: Some(FIREFOX),
+    });
     let mut expected = firefox();
     expected["client_ip"] = json!("203.0.113.0");
     expected["geo"] = json!({"country": "CH", "region": "Zurich", "city": "Zürich", "time_zone": "Europe/Zurich"});
@@ -92,7 +94,7 @@ fn the_policy_of_addresses_does_not_change_the_place() {
         (ClientIpPolicy::None, Value::Null),
     ] {
         let request = enricher(policy)
-            .request(&Edge { client_ip: address("2001:db8:1::7"), user_agent: None });
+            .request(&ClientInfo { client_ip: address("2001:db8:1::7"), user_agent: None });
         let added = json_of(&request.enrich(valid(None)));
         assert_eq!(added["client_ip"], expected, "{policy}");
         assert_eq!(added["geo"], json!({"country": "JP", "time_zone": "Asia/Tokyo"}), "{policy}");
@@ -101,7 +103,7 @@ fn the_policy_of_addresses_does_not_change_the_place() {
 
 #[test]
 fn where_nothing_is_known_nothing_is_added() {
-    let request = Enricher::new(EnricherOptions::default()).request(&Edge::default());
+    let request = Enricher::new(EnricherOptions::default()).request(&ClientInfo::default());
     for context in
         [None, Some("{}"), Some(r#"{"page":{"title":"t"}}"#), Some(r#"{"page":{"url":"no url"}}"#)]
     {
@@ -185,7 +187,8 @@ fn what_the_client_sent_is_kept_as_it_was() {
 #[test]
 fn debugging_shows_no_address() {
     let enricher = enricher(ClientIpPolicy::Full);
-    let request = enricher.request(&Edge { client_ip: address("203.0.113.77"), user_agent: None });
+    let request =
+        enricher.request(&ClientInfo { client_ip: address("203.0.113.77"), user_agent: None });
     let printed = format!("{request:?} {enricher:?}");
     assert!(!printed.contains("203.0.113.77"), "{printed}");
 }
@@ -196,7 +199,7 @@ proptest! {
     #[test]
     fn any_texts_make_an_object_that_every_database_keeps(url in ".*", query in "[a-z_=&%0-9]*", agent in ".*") {
         let request = Enricher::new(EnricherOptions::default())
-            .request(&Edge { client_ip: None, user_agent: Some(&agent) });
+            .request(&ClientInfo { client_ip: None, user_agent: Some(&agent) });
         for url in [url, format!("https://a.example/{query}?utm_source=x{query}&utm_term=%00%07{query}")] {
             // The domain refuses a NUL in a context before it comes here.
             let context = json!({"page": {"url": url.replace('\0', "")}}).to_string();

@@ -9,29 +9,19 @@
 //!
 //! Not here: domain rules, HTTP types, SQL. No other Mercurio crate is used.
 
-pub mod context;
-pub mod error_chain;
-pub mod keys;
-pub mod level;
-mod line;
-pub mod log_bridge;
-pub mod logger;
+pub mod logging;
 pub mod metrics;
-pub mod panic_hook;
-pub mod process;
-mod queue;
-pub mod request_line;
 pub mod stages;
-pub mod trace_parent;
-pub mod traces;
-mod unique;
+pub mod tracing;
 
-pub use context::RequestContext;
-pub use error_chain::chain;
-pub use level::{LevelSwitch, LogFormat, LogLevel};
-pub use logger::{LogGuard, LogOutput, LogSettings};
-pub use metrics::Metrics;
-pub use request_line::RequestLine;
+pub use logging::context::RequestContext;
+pub use logging::error_chain::chain;
+pub use logging::level::{LevelSwitch, LogFormat, LogLevel};
+pub use logging::logger::{LogGuard, LogOutput, LogSettings};
+pub use logging::request_line::RequestLine;
+pub use logging::{context, keys, log_bridge, logger, panic_hook};
+pub use metrics::{Metrics, process};
 pub use stages::{Stage, Stages};
-pub use trace_parent::TraceParent;
-pub use traces::{RequestSpan, TraceError, TraceSettings, Traces};
+pub use tracing::trace_parent::TraceParent;
+pub use tracing::traces::{RequestSpan, TraceError, TraceSettings, Traces};
+pub use tracing::{OtlpEndpoint, OtlpEndpointError};

@@ -3,7 +3,7 @@
 //! Filled by handlers at the cost of looking at the clock; read when the request is over, for the line of a slow one and for
 //! the spans of a trace.
 
-use crate::keys;
+use crate::logging::keys;
 use std::time::{Duration, Instant};
 
 /// A part of a request's way.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use mercurio_observability::request_line::EventCounts;
+use mercurio_observability::logging::request_line::EventCounts;
 use mercurio_observability::{LogFormat, LogLevel, LogOutput, LogSettings, RequestLine, logger};
 use serde_json::{Value, json};
 use slog::{Drain, crit, debug, error, info, o, trace, warn};

@@ -47,12 +47,12 @@ fn lines_of_the_log_crate_come_through_with_their_target_and_request() {
 fn a_panic_is_in_the_log_before_its_thread_ends_but_its_message_is_not() {
     let (logger, _guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
     panic_hook::install(logger);
-    let thread = std::thread::Builder::new().name("lane-0".to_owned());
+    let thread = std::thread::Builder::new().name("worker-0".to_owned());
     let panicked = thread.spawn(|| panic!("a payload")).unwrap().join();
     assert!(panicked.is_err());
     let lines = output.lines();
     assert_eq!(lines[0].get("level"), Some(&json!("critical")));
-    assert_eq!(lines[0].get("thread"), Some(&json!("lane-0")));
+    assert_eq!(lines[0].get("thread"), Some(&json!("worker-0")));
     assert!(lines[0].get("location").unwrap().as_str().unwrap().contains("process_wide.rs:"));
     assert!(!output.text().contains("a payload"));
 }

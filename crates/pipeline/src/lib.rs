@@ -8,5 +8,5 @@ pub mod validate;
 pub mod writer;
 
 pub use parse::{Envelope, Item, ParseError};
-pub use validate::{IdSource, Sifted, sift};
-pub use writer::{SubmitError, Writer, WriterHandle, WriterObserver, WriterOptions};
+pub use validate::{IdSource, ValidatedBatch, validate};
+pub use writer::{GroupWriter, GroupWriterHandle, SubmitError, WriterObserver, WriterOptions};

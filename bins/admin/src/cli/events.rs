@@ -194,40 +194,40 @@ struct PurgeWords {
 }
 
 impl Words {
-    /// The command; what is wrong goes to `mistakes`.
-    pub(super) fn read(self, mistakes: &mut Vec<String>) -> Option<EventsCommand> {
+    /// The command; what is wrong goes to `invalid`.
+    pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
         match self.command {
             CommandWords::Count(words) => {
                 let query = EventQuery::default();
-                selection(words.tenant, words.workspace, query, mistakes).map(EventsCommand::Count)
+                selection(words.tenant, words.workspace, query, invalid).map(EventsCommand::Count)
             }
             CommandWords::List(ListWords { tenant, workspace, limit, user_id, anonymous_id }) => {
-                let limit = number(limit.as_deref(), mistakes);
+                let limit = number(limit.as_deref(), invalid);
                 let query = EventQuery {
                     user_id,
                     anonymous_id,
                     limit: limit.unwrap_or(LISTED),
                     ..EventQuery::default()
                 };
-                selection(tenant, workspace, query, mistakes).map(EventsCommand::List)
+                selection(tenant, workspace, query, invalid).map(EventsCommand::List)
             }
-            CommandWords::Export(words) => words.read(mistakes),
-            CommandWords::Erase(words) => words.read(mistakes),
-            CommandWords::Purge(words) => words.read(mistakes),
+            CommandWords::Export(words) => words.read(invalid),
+            CommandWords::Erase(words) => words.read(invalid),
+            CommandWords::Purge(words) => words.read(invalid),
         }
     }
 }
 
 impl ExportWords {
-    fn read(self, mistakes: &mut Vec<String>) -> Option<EventsCommand> {
+    fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
         let Self { tenant, workspace, format, from, to, user_id, anonymous_id } = self;
         let (from, to) =
-            (time("--from", from.as_deref(), mistakes), time("--to", to.as_deref(), mistakes));
+            (time("--from", from.as_deref(), invalid), time("--to", to.as_deref(), invalid));
         let format = match format.as_deref() {
             None | Some("ndjson") => Some(ExportFormat::Ndjson),
             Some("csv") => Some(ExportFormat::Csv),
             Some(other) => {
-                mistakes.push(format!("--format: {other:?} is neither ndjson nor csv"));
+                invalid.push(format!("--format: {other:?} is neither ndjson nor csv"));
                 None
             }
         };
@@ -239,19 +239,19 @@ impl ExportWords {
             limit: MAX_PAGE_EVENTS,
             ..EventQuery::default()
         };
-        let selection = selection(tenant, workspace, query, mistakes);
+        let selection = selection(tenant, workspace, query, invalid);
         Some(EventsCommand::Export { selection: selection?, format: format? })
     }
 }
 
 impl EraseWords {
-    fn read(self, mistakes: &mut Vec<String>) -> Option<EventsCommand> {
-        let tenant = tenant_ref(self.tenant.as_deref(), mistakes);
+    fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
+        let tenant = tenant_ref(self.tenant.as_deref(), invalid);
         let person = match (self.user_id, self.anonymous_id) {
-            (Some(id), None) => person("--user-id", id, mistakes).map(Person::User),
-            (None, Some(id)) => person("--anonymous-id", id, mistakes).map(Person::Anonymous),
+            (Some(id), None) => person("--user-id", id, invalid).map(Person::User),
+            (None, Some(id)) => person("--anonymous-id", id, invalid).map(Person::Anonymous),
             _ => {
-                mistakes.push(
+                invalid.push(
                     "one of --user-id and --anonymous-id is required: the person whose events go"
                         .to_owned(),
                 );
@@ -263,14 +263,14 @@ impl EraseWords {
 }
 
 impl PurgeWords {
-    fn read(self, mistakes: &mut Vec<String>) -> Option<EventsCommand> {
+    fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
         let tenant = match &self.tenant {
             None => Some(None),
-            Some(text) => tenant_ref(Some(text), mistakes).map(Some),
+            Some(text) => tenant_ref(Some(text), invalid).map(Some),
         };
         let meaning = "the age of the events that go, such as 400d";
-        let age = required("--older-than", self.older_than.as_deref(), meaning, mistakes);
-        let older_than = age.and_then(|age| duration("--older-than", age, mistakes));
+        let age = required("--older-than", self.older_than.as_deref(), meaning, invalid);
+        let older_than = age.and_then(|age| duration("--older-than", age, invalid));
         Some(EventsCommand::Purge { tenant: tenant?, older_than: older_than?, yes: self.yes })
     }
 }
@@ -279,40 +279,40 @@ fn selection(
     tenant: Option<String>,
     workspace: Option<String>,
     query: EventQuery,
-    mistakes: &mut Vec<String>,
+    invalid: &mut Vec<String>,
 ) -> Option<Selection> {
-    let tenant = tenant_ref(tenant.as_deref(), mistakes);
+    let tenant = tenant_ref(tenant.as_deref(), invalid);
     let workspace = match workspace {
         None => Some(None),
-        Some(text) => name("--workspace", &text, mistakes).map(Some),
+        Some(text) => name("--workspace", &text, invalid).map(Some),
     };
     Some(Selection { tenant: tenant?, workspace: workspace?, query })
 }
 
-fn person(option: &str, id: String, mistakes: &mut Vec<String>) -> Option<String> {
+fn person(option: &str, id: String, invalid: &mut Vec<String>) -> Option<String> {
     let chars = id.chars().count();
     if (1..=MAX_PERSON_ID_CHARS).contains(&chars) {
         return Some(id);
     }
-    mistakes.push(format!(
+    invalid.push(format!(
         "{option}: it has {chars} characters; 1 to {MAX_PERSON_ID_CHARS} are possible"
     ));
     None
 }
 
-fn number(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<usize> {
+fn number(text: Option<&str>, invalid: &mut Vec<String>) -> Option<usize> {
     let text = text?;
     let number = text.parse().ok().filter(|number| (1..=MAX_PAGE_EVENTS).contains(number));
     if number.is_none() {
-        mistakes
+        invalid
             .push(format!("--limit: {text:?} is not a whole number from 1 to {MAX_PAGE_EVENTS}"));
     }
     number
 }
 
-fn time(option: &str, text: Option<&str>, mistakes: &mut Vec<String>) -> Option<Timestamp> {
+fn time(option: &str, text: Option<&str>, invalid: &mut Vec<String>) -> Option<Timestamp> {
     let text = text?;
     Timestamp::parse(text)
-        .map_err(|error| mistakes.push(format!("{option}: {text:?}: {error}")))
+        .map_err(|error| invalid.push(format!("{option}: {text:?}: {error}")))
         .ok()
 }

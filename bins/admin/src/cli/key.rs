@@ -135,46 +135,46 @@ struct RevokeWords {
 }
 
 impl Words {
-    /// The command; what is wrong goes to `mistakes`.
-    pub(super) fn read(self, mistakes: &mut Vec<String>) -> Option<KeyCommand> {
+    /// The command; what is wrong goes to `invalid`.
+    pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<KeyCommand> {
         match self.command {
             CommandWords::List(words) => {
-                tenant_ref(words.tenant.as_deref(), mistakes).map(KeyCommand::List)
+                tenant_ref(words.tenant.as_deref(), invalid).map(KeyCommand::List)
             }
             CommandWords::Revoke(words) => {
-                key_id(words.key.as_deref(), mistakes).map(KeyCommand::Revoke)
+                key_id(words.key.as_deref(), invalid).map(KeyCommand::Revoke)
             }
             CommandWords::Rotate(words) => {
-                let key = key_id(words.key.as_deref(), mistakes);
+                let key = key_id(words.key.as_deref(), invalid);
                 let overlap = words
                     .overlap
                     .as_deref()
-                    .map_or(Some(OVERLAP), |text| duration("--overlap", text, mistakes));
+                    .map_or(Some(OVERLAP), |text| duration("--overlap", text, invalid));
                 Some(KeyCommand::Rotate { key: key?, overlap: overlap? })
             }
-            CommandWords::Create(words) => words.read(mistakes),
+            CommandWords::Create(words) => words.read(invalid),
         }
     }
 }
 
 impl CreateWords {
-    fn read(self, mistakes: &mut Vec<String>) -> Option<KeyCommand> {
-        let tenant = tenant_ref(self.tenant.as_deref(), mistakes);
-        let workspace = workspace_name(self.workspace.as_deref(), mistakes);
-        let name = self.name.as_deref().map(|text| name("--name", text, mistakes));
-        let scopes = scopes(self.scopes.as_deref(), mistakes);
+    fn read(self, invalid: &mut Vec<String>) -> Option<KeyCommand> {
+        let tenant = tenant_ref(self.tenant.as_deref(), invalid);
+        let workspace = workspace_name(self.workspace.as_deref(), invalid);
+        let name = self.name.as_deref().map(|text| name("--name", text, invalid));
+        let scopes = scopes(self.scopes.as_deref(), invalid);
         let expiry = match (self.expires_at.as_deref(), self.expires_in.as_deref()) {
             (None, None) => Some(None),
             (Some(text), None) => {
                 let time = Timestamp::parse(text)
-                    .map_err(|error| mistakes.push(format!("--expires-at: {error}")));
+                    .map_err(|error| invalid.push(format!("--expires-at: {error}")));
                 time.ok().map(|time| Some(Expiry::At(time)))
             }
             (None, Some(text)) => {
-                duration("--expires-in", text, mistakes).map(|time| Some(Expiry::In(time)))
+                duration("--expires-in", text, invalid).map(|time| Some(Expiry::In(time)))
             }
             (Some(_), Some(_)) => {
-                mistakes.push("--expires-at and --expires-in can't be given both".to_owned());
+                invalid.push("--expires-at and --expires-in can't be given both".to_owned());
                 None
             }
         };
@@ -192,13 +192,13 @@ impl CreateWords {
     }
 }
 
-fn key_id(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<ApiKeyId> {
+fn key_id(text: Option<&str>, invalid: &mut Vec<String>) -> Option<ApiKeyId> {
     let text =
-        required("--key", text, "the public id of the key, as `key list` shows it", mistakes)?
+        required("--key", text, "the public id of the key, as `key list` shows it", invalid)?
             .trim();
     if text.starts_with("mk_") {
         // It is not repeated: it may be a whole key.
-        mistakes.push(
+        invalid.push(
             "--key: give the public id alone, the part between mk_ and the next _".to_owned(),
         );
         return None;
@@ -207,7 +207,7 @@ fn key_id(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<ApiKeyId> {
 }
 
 /// A number with a unit, of at most 100 years.
-pub(super) fn duration(option: &str, text: &str, mistakes: &mut Vec<String>) -> Option<Duration> {
+pub(super) fn duration(option: &str, text: &str, invalid: &mut Vec<String>) -> Option<Duration> {
     const MAX_SECONDS: u64 = 100 * 366 * 86_400;
     let split =
         text.trim().char_indices().next_back().map(|(end, unit)| (&text.trim()[..end], unit));
@@ -222,7 +222,7 @@ pub(super) fn duration(option: &str, text: &str, mistakes: &mut Vec<String>) -> 
         number.parse::<u64>().ok()?.checked_mul(unit).filter(|seconds| *seconds <= MAX_SECONDS)
     });
     if seconds.is_none() {
-        mistakes
+        invalid
             .push(format!("{option}: {text:?} is no number with s, m, h or d of up to 100 years"));
     }
     seconds.map(Duration::from_secs)

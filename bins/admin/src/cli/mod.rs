@@ -1,4 +1,4 @@
-//! The command line: its words, and the checks that need no database. All mistakes are told at once.
+//! The command line: its words, and the checks that need no database. All invalid are told at once.
 
 mod completions;
 mod events;
@@ -168,23 +168,23 @@ pub fn read(arguments: &[String]) -> Result<Request, AdminError> {
     if words.version {
         return Ok(Request::Show(format!("{NAME} {}", env!("CARGO_PKG_VERSION"))));
     }
-    let mut mistakes = Vec::new();
+    let mut invalid = Vec::new();
     let command = match words.command {
         Some(CommandWords::Completions(words)) => return words.script().map(Request::Show),
         Some(CommandWords::Migrate(words)) => Some(Command::Migrate(words.read())),
         Some(CommandWords::Seed(SeedWords {})) => Some(Command::Seed),
-        Some(CommandWords::Provision(words)) => words.read(&mut mistakes).map(Command::Provision),
-        Some(CommandWords::Tenant(words)) => words.read(&mut mistakes).map(Command::Tenant),
-        Some(CommandWords::Workspace(words)) => words.read(&mut mistakes).map(Command::Workspace),
-        Some(CommandWords::Key(words)) => words.read(&mut mistakes).map(Command::Key),
-        Some(CommandWords::Events(words)) => words.read(&mut mistakes).map(Command::Events),
+        Some(CommandWords::Provision(words)) => words.read(&mut invalid).map(Command::Provision),
+        Some(CommandWords::Tenant(words)) => words.read(&mut invalid).map(Command::Tenant),
+        Some(CommandWords::Workspace(words)) => words.read(&mut invalid).map(Command::Workspace),
+        Some(CommandWords::Key(words)) => words.read(&mut invalid).map(Command::Key),
+        Some(CommandWords::Events(words)) => words.read(&mut invalid).map(Command::Events),
         Some(CommandWords::Doctor(DoctorWords {})) => Some(Command::Doctor),
         Some(CommandWords::Config(ConfigWords {})) => Some(Command::Config),
         None => return Err(wrong("no command is given")),
     };
     match command {
-        Some(command) if mistakes.is_empty() => Ok(Request::Do { command, json }),
-        _ => Err(AdminError::Usage(mistakes)),
+        Some(command) if invalid.is_empty() => Ok(Request::Do { command, json }),
+        _ => Err(AdminError::Usage(invalid)),
     }
 }
 
@@ -210,43 +210,43 @@ fn wrong(message: &str) -> AdminError {
     AdminError::Usage(vec![message.to_owned(), format!("`{NAME} --help` tells more")])
 }
 
-/// An option that must be given; what is wrong goes to `mistakes`.
+/// An option that must be given; what is wrong goes to `invalid`.
 fn required<'a>(
     option: &str,
     text: Option<&'a str>,
     meaning: &str,
-    mistakes: &mut Vec<String>,
+    invalid: &mut Vec<String>,
 ) -> Option<&'a str> {
     if text.is_none() {
-        mistakes.push(format!("{option} is required: {meaning}"));
+        invalid.push(format!("{option} is required: {meaning}"));
     }
     text
 }
 
 /// The tenant that `--tenant` names: by its name, or as `id:42`.
-fn tenant_ref(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<TenantRef> {
-    let text = required("--tenant", text, "the tenant's name, or its id as id:42", mistakes)?;
+fn tenant_ref(text: Option<&str>, invalid: &mut Vec<String>) -> Option<TenantRef> {
+    let text = required("--tenant", text, "the tenant's name, or its id as id:42", invalid)?;
     let Some(id) = text.strip_prefix("id:") else {
-        return name("--tenant", text, mistakes).map(TenantRef::Name);
+        return name("--tenant", text, invalid).map(TenantRef::Name);
     };
     let id = id
         .parse()
-        .map_err(|_| mistakes.push(format!("--tenant: {text:?} has no number behind id:")));
+        .map_err(|_| invalid.push(format!("--tenant: {text:?} has no number behind id:")));
     id.ok().map(TenantRef::Id)
 }
 
-fn workspace_name(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<Name> {
-    name("--workspace", text.unwrap_or(DEFAULT_WORKSPACE), mistakes)
+fn workspace_name(text: Option<&str>, invalid: &mut Vec<String>) -> Option<Name> {
+    name("--workspace", text.unwrap_or(DEFAULT_WORKSPACE), invalid)
 }
 
-fn scopes(text: Option<&str>, mistakes: &mut Vec<String>) -> Option<Scopes> {
+fn scopes(text: Option<&str>, invalid: &mut Vec<String>) -> Option<Scopes> {
     let scopes = text.map_or(Ok(Scopes::all()), Scopes::parse);
-    scopes.map_err(|error| mistakes.push(format!("--scopes: {error}"))).ok()
+    scopes.map_err(|error| invalid.push(format!("--scopes: {error}"))).ok()
 }
 
 /// The name of a workspace's key where none is given.
-pub(crate) fn key_name_of(workspace: &Name, mistakes: &mut Vec<String>) -> Option<Name> {
-    name("the key's name", &format!("{workspace} API key"), mistakes)
+pub(crate) fn key_name_of(workspace: &Name, invalid: &mut Vec<String>) -> Option<Name> {
+    name("the key's name", &format!("{workspace} API key"), invalid)
 }
 
 #[cfg(test)]
@@ -267,11 +267,11 @@ mod tests {
     #[track_caller]
     fn check_wrong(line: &[&str], expected: &[&str]) {
         match read(&words(line)) {
-            Err(AdminError::Usage(mistakes)) => {
+            Err(AdminError::Usage(invalid)) => {
                 for expected in expected {
                     assert!(
-                        mistakes.iter().any(|mistake| mistake.contains(expected)),
-                        "{expected}: {mistakes:?}"
+                        invalid.iter().any(|mistake| mistake.contains(expected)),
+                        "{expected}: {invalid:?}"
                     );
                 }
             }

@@ -49,21 +49,17 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// The command; what is wrong goes to `mistakes`.
-    pub(super) fn read(self, mistakes: &mut Vec<String>) -> Option<ProvisionCommand> {
-        let tenant = required(
-            "--tenant",
-            self.tenant.as_deref(),
-            "the name of the tenant to make",
-            mistakes,
-        );
-        let tenant = tenant.and_then(|text| name("--tenant", text, mistakes));
-        let workspace = workspace_name(self.workspace.as_deref(), mistakes);
+    /// The command; what is wrong goes to `invalid`.
+    pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<ProvisionCommand> {
+        let tenant =
+            required("--tenant", self.tenant.as_deref(), "the name of the tenant to make", invalid);
+        let tenant = tenant.and_then(|text| name("--tenant", text, invalid));
+        let workspace = workspace_name(self.workspace.as_deref(), invalid);
         let key_name = match &self.key_name {
-            Some(text) => name("--key-name", text, mistakes),
-            None => workspace.as_ref().and_then(|workspace| key_name_of(workspace, mistakes)),
+            Some(text) => name("--key-name", text, invalid),
+            None => workspace.as_ref().and_then(|workspace| key_name_of(workspace, invalid)),
         };
-        let scopes = scopes(self.scopes.as_deref(), mistakes);
+        let scopes = scopes(self.scopes.as_deref(), invalid);
         Some(ProvisionCommand {
             tenant: tenant?,
             workspace: workspace?,

@@ -133,8 +133,8 @@ struct LimitsWords {
 }
 
 impl Words {
-    /// The command; what is wrong goes to `mistakes`.
-    pub(super) fn read(self, mistakes: &mut Vec<String>) -> Option<TenantCommand> {
+    /// The command; what is wrong goes to `invalid`.
+    pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<TenantCommand> {
         match self.command {
             CommandWords::List(ListWords {}) => Some(TenantCommand::List),
             CommandWords::Create(words) => {
@@ -142,35 +142,35 @@ impl Words {
                     "--tenant",
                     words.tenant.as_deref(),
                     "the name of the tenant to make",
-                    mistakes,
+                    invalid,
                 )?;
-                name("--tenant", text, mistakes).map(TenantCommand::Create)
+                name("--tenant", text, invalid).map(TenantCommand::Create)
             }
             CommandWords::Show(words) => {
-                tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Show)
+                tenant_ref(words.tenant.as_deref(), invalid).map(TenantCommand::Show)
             }
             CommandWords::Suspend(words) => {
-                tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Suspend)
+                tenant_ref(words.tenant.as_deref(), invalid).map(TenantCommand::Suspend)
             }
             CommandWords::Resume(words) => {
-                tenant_ref(words.tenant.as_deref(), mistakes).map(TenantCommand::Resume)
+                tenant_ref(words.tenant.as_deref(), invalid).map(TenantCommand::Resume)
             }
             CommandWords::Delete(DeleteWords { tenant, yes }) => {
-                tenant_ref(tenant.as_deref(), mistakes)
+                tenant_ref(tenant.as_deref(), invalid)
                     .map(|tenant| TenantCommand::Delete { tenant, yes })
             }
-            CommandWords::Limits(words) => words.read(mistakes),
+            CommandWords::Limits(words) => words.read(invalid),
         }
     }
 }
 
 impl LimitsWords {
-    fn read(self, mistakes: &mut Vec<String>) -> Option<TenantCommand> {
-        let tenant = tenant_ref(self.tenant.as_deref(), mistakes);
+    fn read(self, invalid: &mut Vec<String>) -> Option<TenantCommand> {
+        let tenant = tenant_ref(self.tenant.as_deref(), invalid);
         let mut changes: Vec<(LimitName, Option<u64>)> = Vec::new();
         for text in &self.set {
             let Some((limit, value)) = text.split_once('=') else {
-                mistakes.push(format!("--set: {text:?} is not of the form limit=value"));
+                invalid.push(format!("--set: {text:?} is not of the form limit=value"));
                 continue;
             };
             let change = limit
@@ -179,19 +179,19 @@ impl LimitsWords {
                 .and_then(|name| Ok((name, Some(name.parse_value(value)?))));
             match change {
                 Ok(change) => changes.push(change),
-                Err(error) => mistakes.push(format!("--set: {error}")),
+                Err(error) => invalid.push(format!("--set: {error}")),
             }
         }
         for text in &self.unset {
             match text.trim().parse::<LimitName>() {
                 Ok(name) => changes.push((name, None)),
-                Err(error) => mistakes.push(format!("--unset: {error}")),
+                Err(error) => invalid.push(format!("--unset: {error}")),
             }
         }
         let mut names: Vec<_> = changes.iter().map(|(name, _)| *name).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            mistakes.push(format!("the limit {} is changed twice", twice[0]));
+            invalid.push(format!("the limit {} is changed twice", twice[0]));
         }
         Some(TenantCommand::Limits { tenant: tenant?, changes })
     }

@@ -58,17 +58,17 @@ struct ListWords {
 }
 
 impl Words {
-    /// The command; what is wrong goes to `mistakes`.
-    pub(super) fn read(self, mistakes: &mut Vec<String>) -> Option<WorkspaceCommand> {
+    /// The command; what is wrong goes to `invalid`.
+    pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<WorkspaceCommand> {
         match self.command {
             CommandWords::List(words) => {
-                tenant_ref(words.tenant.as_deref(), mistakes).map(WorkspaceCommand::List)
+                tenant_ref(words.tenant.as_deref(), invalid).map(WorkspaceCommand::List)
             }
             CommandWords::Create(words) => {
-                let tenant = tenant_ref(words.tenant.as_deref(), mistakes);
+                let tenant = tenant_ref(words.tenant.as_deref(), invalid);
                 let meaning = "the name of the workspace to make";
-                let text = required("--workspace", words.workspace.as_deref(), meaning, mistakes);
-                let workspace = text.and_then(|text| name("--workspace", text, mistakes));
+                let text = required("--workspace", words.workspace.as_deref(), meaning, invalid);
+                let workspace = text.and_then(|text| name("--workspace", text, invalid));
                 Some(WorkspaceCommand::Create { tenant: tenant?, workspace: workspace? })
             }
         }

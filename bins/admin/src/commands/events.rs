@@ -246,9 +246,9 @@ pub(crate) fn export(
     open: impl FnOnce(&DatabaseUrl) -> Result<Arc<dyn Store>, StoreError>,
     out: &mut dyn Write,
 ) -> Result<Vec<String>, AdminError> {
-    let mut mistakes = Vec::new();
+    let mut invalid = Vec::new();
     let url =
-        config::database_url(machine.setting, &mut mistakes).ok_or(AdminError::Usage(mistakes))?;
+        config::database_url(machine.setting, &mut invalid).ok_or(AdminError::Usage(invalid))?;
     let store = open(&url)?;
     database::prepare(&*store)?;
     let (_, workspaces) = workspaces(&*store, selection)?;

@@ -153,9 +153,9 @@ fn create(
     let Some(workspace) = found else {
         return Err(AdminError::NotFound { what: "workspace", name: workspace.to_string() });
     };
-    let mut mistakes = Vec::new();
-    let Some(name) = name.clone().or_else(|| key_name_of(&workspace.name, &mut mistakes)) else {
-        return Err(AdminError::Usage(mistakes));
+    let mut invalid = Vec::new();
+    let Some(name) = name.clone().or_else(|| key_name_of(&workspace.name, &mut invalid)) else {
+        return Err(AdminError::Usage(invalid));
     };
     let new = new_key(machine)?;
     let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };

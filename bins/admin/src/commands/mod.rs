@@ -106,10 +106,10 @@ pub fn perform(
         Command::Doctor => return Ok(doctor::doctor(machine)),
         _ => {}
     }
-    let mut mistakes = Vec::new();
-    let url = crate::config::database_url(machine.setting, &mut mistakes);
+    let mut invalid = Vec::new();
+    let url = crate::config::database_url(machine.setting, &mut invalid);
     let request = match command {
-        Command::Seed => seed::request(machine.setting, &mut mistakes).map(Work::Seed),
+        Command::Seed => seed::request(machine.setting, &mut invalid).map(Work::Seed),
         Command::Provision(command) => Some(Work::Provision(command)),
         Command::Migrate(command) => Some(Work::Migrate(command)),
         Command::Tenant(command) => Some(Work::Tenant(command)),
@@ -119,7 +119,7 @@ pub fn perform(
         Command::Config | Command::Doctor => None,
     };
     let (Some(url), Some(work)) = (url, request) else {
-        return Err(AdminError::Usage(mistakes));
+        return Err(AdminError::Usage(invalid));
     };
     let store = open(&url)?;
     match work {

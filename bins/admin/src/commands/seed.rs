@@ -9,10 +9,10 @@ use crate::cli::{ProvisionCommand, key_name_of};
 use crate::config::{Lookup, seed_names};
 use crate::{AdminError, Machine};
 
-/// What the settings ask for. What is wrong with them goes to `mistakes`.
-pub(super) fn request(setting: Lookup<'_>, mistakes: &mut Vec<String>) -> Option<ProvisionCommand> {
-    let (tenant, workspace) = seed_names(setting, mistakes)?;
-    let key_name = key_name_of(&workspace, mistakes)?;
+/// What the settings ask for. What is wrong with them goes to `invalid`.
+pub(super) fn request(setting: Lookup<'_>, invalid: &mut Vec<String>) -> Option<ProvisionCommand> {
+    let (tenant, workspace) = seed_names(setting, invalid)?;
+    let key_name = key_name_of(&workspace, invalid)?;
     Some(ProvisionCommand { tenant, workspace, key_name, scopes: Scopes::all(), samples: false })
 }
 

@@ -188,11 +188,11 @@ fn old_events_are_purged_of_a_tenant_or_of_all() {
     let purged = json_of(&bench.run(&["events", "purge", "--older-than", "1d", "--yes"]));
     assert_eq!(purged["received_before"], "2027-01-31T00:00:00.000000Z");
     assert_eq!(purged["removed"], json!({"events": samples, "event_keys": 2 * samples}));
-    for (line, mistakes) in
+    for (line, invalid) in
         [(&["events", "purge"][..], 1), (&["events", "purge", "--older-than", "old"], 1)]
     {
         let (code, _, err) = bench.run(line);
-        assert_eq!((code, err.lines().count()), (64, mistakes), "{err}");
+        assert_eq!((code, err.lines().count()), (64, invalid), "{err}");
     }
 }
 

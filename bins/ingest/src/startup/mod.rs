@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
-use mercurio_config::{Config, ConfigError, RedisUrl, Setting};
+use mercurio_config::{Config, ConfigError, Setting};
 use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{Backend, LockWait, SchemaState, Store, StoreError};
-use mercurio_domain::verdict::FaultCode;
+use mercurio_domain::verdict::FieldErrorCode;
 use mercurio_enrichment::{Enricher, EnricherOptions, GeoDatabase};
 use mercurio_observability::logger::LogGuard;
 use mercurio_observability::metrics::MetricSettings;
@@ -26,23 +26,24 @@ use mercurio_observability::{
     LogFormat, LogOutput, LogSettings, Metrics, TraceError, TraceSettings, Traces, chain, context,
     keys, log_bridge, logger, panic_hook,
 };
-use mercurio_pipeline::Writer;
+use mercurio_pipeline::GroupWriter;
 use mercurio_storage::StoreOptions;
 use slog::{Logger, info, warn};
 
-use crate::app::app;
-use crate::catalog_watch::CatalogWatch;
-use crate::clock::{SystemClock, UuidV7Ids};
-use crate::database_probe::{DatabaseProbe, tell_compatible};
-use crate::key_cache::KeyCache;
-use crate::key_uses::KeyUses;
-use crate::quota_watch::QuotaWatch;
-use crate::rate_limit::{RateLimits, SharedBuckets};
-use crate::rejection_log::RejectionLog;
-use crate::retention::{Retention, RetentionCounts};
-use crate::routes::Surface;
-use crate::state::{AppState, Lifecycle};
-use crate::transport::{Options, Servers};
+use mercurio_api::app::app;
+use mercurio_api::routes::Surface;
+use mercurio_api::state::AppState;
+use mercurio_api::transport::{Options, Servers};
+use mercurio_rate_limit::{RateLimits, RedisUrl, SharedBuckets};
+use mercurio_runtime::catalog_follower::CatalogWatch;
+use mercurio_runtime::database_probe::{DatabaseProbe, log_compatible_schema};
+use mercurio_runtime::key_cache::KeyCache;
+use mercurio_runtime::key_uses::KeyUses;
+use mercurio_runtime::lifecycle::Lifecycle;
+use mercurio_runtime::quota_watch::QuotaWatch;
+use mercurio_runtime::rejection_log::RejectionLog;
+use mercurio_runtime::retention::{Retention, RetentionCounts};
+use mercurio_runtime::system::{SystemClock, UuidV7Ids};
 
 pub use observer::LogObserver;
 pub use probe::{NotReady, probe};
@@ -143,16 +144,15 @@ async fn serve(
     let first_key = first_run::provision_if_empty(store.as_ref(), SystemClock.now())?;
     let metrics = Metrics::with(&MetricSettings {
         max_tenants: config.metrics_tenants,
-        rejection_codes: FaultCode::ALL.iter().map(|code| code.as_str()).collect(),
+        rejection_codes: FieldErrorCode::ALL.iter().map(|code| code.as_str()).collect(),
     });
     metrics.watch_log(guard.dropped_lines());
     let observer = Arc::new(LogObserver::new(log.clone(), Arc::clone(&metrics)));
-    let writer = Writer::start(Arc::clone(&store) as Arc<_>, &config.writer, observer).map_err(
-        |source| StartError::Io {
+    let writer = GroupWriter::start(Arc::clone(&store) as Arc<_>, &config.writer, observer)
+        .map_err(|source| StartError::Io {
             what: "the writer's threads can't be started".to_owned(),
             source,
-        },
-    )?;
+        })?;
     let enricher =
         Enricher::new(EnricherOptions { client_ip: config.client_ip, geo: open_geo(&config)? });
     let keys = KeyCache::new(Arc::clone(&store), config.key_cache);
@@ -261,7 +261,7 @@ fn open_store(config: &Config, log: &Logger) -> Result<(Arc<dyn Store>, SchemaSt
     match store.schema_state()? {
         SchemaState::Current => Ok((store, SchemaState::Current)),
         compatible @ SchemaState::Compatible(_) => {
-            tell_compatible(log, &compatible);
+            log_compatible_schema(log, &compatible);
             Ok((store, compatible))
         }
         SchemaState::Older(missing) => Err(StartError::Schema(format!(
@@ -322,10 +322,10 @@ async fn shut_down(
     state: &Data<AppState>,
     log: &Logger,
     servers: Servers,
-    writer: &Writer,
+    writer: &GroupWriter,
     (stop, gently): (&mut Stop, bool),
 ) -> Result<(), StartError> {
-    state.drain();
+    state.lifecycle.drain();
     info!(log, "told to stop"; keys::QUEUE_DEPTH => state.writer.depth().events);
     if gently {
         // Whoever balances load asks for readiness now and then, and goes on sending until it has heard.

@@ -4,7 +4,7 @@ use mercurio_domain::limits::{LimitName, Month};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 use mercurio_domain::{Clock, TenantId};
-use mercurio_ingest::clock::SystemClock;
+use mercurio_runtime::system::SystemClock;
 
 use crate::client::{Client, stored_ids};
 use crate::server::{House, Server, command};
@@ -55,7 +55,7 @@ fn two_servers_store_exactly_the_quota() {
     limit(&house, QUOTA);
     let servers = [(); 2].map(|()| {
         let mut command = command(&house.database.url_text());
-        Server::with(command.env("MERCURIO_WRITER_LANES", "4"))
+        Server::with(command.env("MERCURIO_WRITER_THREADS", "4"))
     });
     let accepted: u64 = std::thread::scope(|scope| {
         let senders: Vec<_> = (0..8)

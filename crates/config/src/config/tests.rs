@@ -11,13 +11,13 @@ fn reading(pairs: &[(&str, &str)]) -> Reading {
 }
 
 fn sound(pairs: &[(&str, &str)]) -> Config {
-    let Reading { config, mistakes } = reading(pairs);
-    assert_eq!(mistakes, []);
+    let Reading { config, invalid } = reading(pairs);
+    assert_eq!(invalid, []);
     config
 }
 
-fn mistakes(pairs: &[(&str, &str)]) -> Vec<String> {
-    reading(pairs).mistakes.into_iter().map(|mistake| mistake.name).collect()
+fn invalid(pairs: &[(&str, &str)]) -> Vec<String> {
+    reading(pairs).invalid.into_iter().map(|mistake| mistake.name).collect()
 }
 
 fn shown(config: &Config, name: &str) -> Setting {
@@ -39,13 +39,13 @@ fn an_empty_environment_gives_the_defaults_of_the_contract() {
     assert_eq!(config.database_url.to_string(), "sqlite://data/mercurio.db");
     assert_eq!(config.settings.limits, Limits::default());
     assert!(!config.auto_migrate);
-    assert_eq!(config.writer.lanes, 1);
-    assert_eq!(sound(&[("DATABASE_URL", "postgres://localhost/m")]).writer.lanes, 2);
+    assert_eq!(config.writer.threads, 1);
+    assert_eq!(sound(&[("DATABASE_URL", "postgres://localhost/m")]).writer.threads, 2);
 }
 
 #[test]
 fn all_mistakes_are_told_at_once() {
-    let told = mistakes(&[
+    let told = invalid(&[
         ("DATABASE_URL", "mysql://localhost"),
         ("MERCURIO_ADDR", "localhost"),
         ("MERCURIO_MAX_BATCH_EVENTS", "0"),
@@ -69,7 +69,7 @@ fn no_mistake_tells_a_password() {
         ("DATABASE_URL_FILE", wrong),
     ];
     for (name, value) in cases.into_iter().chain(files) {
-        let told = reading(&[(name, value)]).mistakes;
+        let told = reading(&[(name, value)]).invalid;
         assert_eq!(told.len(), 1, "{name}");
         assert!(told[0].name == name && !told[0].to_string().contains("hunter2"), "{told:?}");
     }
@@ -121,7 +121,7 @@ fn an_empty_setting_counts_as_not_set() {
     let config =
         sound(&[("MERCURIO_ADDR", " "), ("MERCURIO_GEOIP_DB", ""), ("MERCURIO_REDIS_URL", "")]);
     assert!(config.geoip_db.is_none() && config.redis_url.is_none());
-    assert_eq!(mistakes(&[("DATABASE_URL", "")]), ["DATABASE_URL"]);
+    assert_eq!(invalid(&[("DATABASE_URL", "")]), ["DATABASE_URL"]);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_secret_can_stand_in_a_file() {
 #[test]
 fn a_file_of_a_secret_that_cannot_be_used_is_told_by_its_path() {
     let check = |pairs: &[(&str, &str)], expected: &str| {
-        let told = reading(pairs).mistakes;
+        let told = reading(pairs).invalid;
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
             told[0].name == "DATABASE_URL_FILE" && told[0].message.contains(expected),
@@ -186,6 +186,6 @@ fn traces_go_nowhere_unless_told_and_a_password_in_their_address_is_shown_nowher
         ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
     ];
     let reading = reading(&wrong);
-    assert_eq!(reading.mistakes.len(), 2);
+    assert_eq!(reading.invalid.len(), 2);
     assert!(!format!("{reading:?}").contains("hunter2"), "{reading:?}");
 }

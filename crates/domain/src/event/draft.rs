@@ -16,7 +16,7 @@ use crate::openapi::{EventName, PersonId};
 use crate::payload::{JsonObject, RawJson};
 use crate::schema_version::SchemaVersion;
 use crate::text::{Source, Text};
-use crate::verdict::{Fault, FaultCode, pointer_to};
+use crate::verdict::{FieldError, FieldErrorCode, pointer_to};
 
 /// An event as sent: any member may be missing, and no text has been looked at. Serializes to what the server takes.
 ///
@@ -121,31 +121,35 @@ impl EventDraft<'_> {
     /// Checks every rule that needs no database, and makes a valid event where all hold.
     ///
     /// `pointer` is where the event stands in the body. `new_id` is called only for a valid event without an `event_id`.
-    /// Faults are added to `faults`; the event is valid only where `faults` was empty and stays so.
+    /// Faults are added to `errors`; the event is valid only where `errors` was empty and stays so.
     pub fn check(
         self,
         pointer: impl fmt::Display,
         reception: &Reception,
         new_id: impl FnOnce() -> EventId,
-        faults: &mut Vec<Fault>,
+        errors: &mut Vec<FieldError>,
     ) -> Option<ValidEvent> {
         // Written out only for a fault.
         let pointer = &pointer;
-        if let Err(errors) = self.validate() {
-            rules::faults_from(&errors, &pointer.to_string(), faults);
+        if let Err(found) = self.validate() {
+            rules::field_errors(&found, &pointer.to_string(), errors);
         }
-        let kind = self.kind(pointer, faults);
-        let times = self.times(pointer, reception, faults);
-        let schema_version = self.schema_version(pointer, reception, faults);
+        let kind = self.kind(pointer, errors);
+        let times = self.times(pointer, reception, errors);
+        let schema_version = self.schema_version(pointer, reception, errors);
         let properties =
-            payload(self.properties.as_ref(), reception, pointer, "properties", faults);
-        let traits = payload(self.traits.as_ref(), reception, pointer, "traits", faults);
-        let context = payload(self.context.as_ref(), reception, pointer, "context", faults);
+            payload(self.properties.as_ref(), reception, pointer, "properties", errors);
+        let traits = payload(self.traits.as_ref(), reception, pointer, "traits", errors);
+        let context = payload(self.context.as_ref(), reception, pointer, "context", errors);
         if self.event_name.is_none() && kind == Some(EventType::Track) {
             let message = "event_name is required for an event of type track";
-            faults.push(Fault::new(place(pointer, "event_name"), FaultCode::Required, message));
+            errors.push(FieldError::new(
+                place(pointer, "event_name"),
+                FieldErrorCode::Required,
+                message,
+            ));
         }
-        if !faults.is_empty() {
+        if !errors.is_empty() {
             return None;
         }
         let (kind, (occurred_at, sent_timestamp)) = (kind?, times?);
@@ -176,7 +180,7 @@ impl EventDraft<'_> {
         rules::event_id(id).ok().map(|()| EventId::checked(id))
     }
 
-    fn kind(&self, pointer: &impl fmt::Display, faults: &mut Vec<Fault>) -> Option<EventType> {
+    fn kind(&self, pointer: &impl fmt::Display, errors: &mut Vec<FieldError>) -> Option<EventType> {
         let Some(text) = self.kind.as_deref() else {
             return Some(EventType::default());
         };
@@ -186,7 +190,11 @@ impl EventDraft<'_> {
                 "type is {:?}; it must be track, page, screen, identify, group or alias",
                 excerpt(text)
             );
-            faults.push(Fault::new(place(pointer, "type"), FaultCode::InvalidValue, message));
+            errors.push(FieldError::new(
+                place(pointer, "type"),
+                FieldErrorCode::InvalidValue,
+                message,
+            ));
         }
         kind
     }
@@ -195,7 +203,7 @@ impl EventDraft<'_> {
         &self,
         pointer: &impl fmt::Display,
         reception: &Reception,
-        faults: &mut Vec<Fault>,
+        errors: &mut Vec<FieldError>,
     ) -> Option<SchemaVersion> {
         let Some(text) = self.schema_version.as_deref() else {
             return Some(reception.schema_version.clone());
@@ -205,7 +213,7 @@ impl EventDraft<'_> {
             .map_err(|error| {
                 let message = format!("schema_version is {:?}: {error}", excerpt(text));
                 let place = place(pointer, "schema_version");
-                faults.push(Fault::new(place, FaultCode::InvalidSchemaVersion, message));
+                errors.push(FieldError::new(place, FieldErrorCode::InvalidSchemaVersion, message));
             })
             .ok()
     }
@@ -215,7 +223,7 @@ impl EventDraft<'_> {
         &self,
         pointer: &impl fmt::Display,
         reception: &Reception,
-        faults: &mut Vec<Fault>,
+        errors: &mut Vec<FieldError>,
     ) -> Option<(Timestamp, Option<Timestamp>)> {
         let received_at = reception.received_at;
         let Some(text) = self.timestamp.as_deref() else {
@@ -226,7 +234,7 @@ impl EventDraft<'_> {
             Ok(sent) => sent,
             Err(error) => {
                 let message = format!("timestamp is {:?}: {error}", excerpt(text));
-                faults.push(Fault::new(place(), FaultCode::InvalidTimestamp, message));
+                errors.push(FieldError::new(place(), FieldErrorCode::InvalidTimestamp, message));
                 return None;
             }
         };
@@ -236,13 +244,13 @@ impl EventDraft<'_> {
         };
         let Some(occurred_at) = occurred_at else {
             let message = format!("timestamp {sent} corrected by sent_at is out of range");
-            faults.push(Fault::new(place(), FaultCode::InvalidTimestamp, message));
+            errors.push(FieldError::new(place(), FieldErrorCode::InvalidTimestamp, message));
             return None;
         };
         match window_fault(occurred_at, received_at, &reception.limits) {
             None => Some((occurred_at, sent_timestamp)),
             Some((code, message)) => {
-                faults.push(Fault::new(place(), code, message));
+                errors.push(FieldError::new(place(), code, message));
                 None
             }
         }
@@ -256,7 +264,7 @@ fn window_fault(
     occurred_at: Timestamp,
     received_at: Timestamp,
     limits: &Limits,
-) -> Option<(FaultCode, String)> {
+) -> Option<(FieldErrorCode, String)> {
     let ahead = occurred_at.micros_since(received_at);
     let max_ahead = i64::from(limits.max_event_future_seconds) * MICROS_PER_SECOND;
     if ahead > max_ahead {
@@ -265,7 +273,7 @@ fn window_fault(
             ahead / MICROS_PER_SECOND,
             limits.max_event_future_seconds
         );
-        return Some((FaultCode::TimestampInFuture, message));
+        return Some((FieldErrorCode::TimestampInFuture, message));
     }
     let max_age = i64::from(limits.max_event_age_days).saturating_mul(MICROS_PER_DAY);
     if limits.max_event_age_days > 0 && -ahead > max_age {
@@ -274,7 +282,7 @@ fn window_fault(
             -ahead / MICROS_PER_DAY,
             limits.max_event_age_days
         );
-        return Some((FaultCode::TimestampTooOld, message));
+        return Some((FieldErrorCode::TimestampTooOld, message));
     }
     None
 }
@@ -284,9 +292,9 @@ fn payload(
     reception: &Reception,
     pointer: &impl fmt::Display,
     member: &str,
-    faults: &mut Vec<Fault>,
+    errors: &mut Vec<FieldError>,
 ) -> Option<JsonObject> {
-    JsonObject::check(raw?, &reception.source, || place(pointer, member), faults)
+    JsonObject::check(raw?, &reception.source, || place(pointer, member), errors)
 }
 
 fn place(pointer: &impl fmt::Display, member: &str) -> String {

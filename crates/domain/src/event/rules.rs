@@ -1,4 +1,4 @@
-//! The rules of single members, as `validator` calls them, and its findings as faults.
+//! The rules of single members, as `validator` calls them, and its findings as errors.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
 use super::draft::EventDraft;
 use crate::limits::{MAX_EVENT_ID_CHARS, MAX_EVENT_NAME_CHARS, MAX_PERSON_ID_CHARS};
-use crate::verdict::{Fault, FaultCode, pointer_to};
+use crate::verdict::{FieldError, FieldErrorCode, pointer_to};
 
-/// The members that `validator` looks at, as Rust names them and as JSON does, in the order in which faults are told.
+/// The members that `validator` looks at, as Rust names them and as JSON does, in the order in which errors are told.
 const MEMBERS: [(&str, &str); 5] = [
     ("event_id", "event_id"),
     ("event_name", "event_name"),
@@ -44,7 +44,8 @@ pub(super) fn session_id(text: &str) -> Result<(), ValidationError> {
 /// The rules that look at more than one member.
 pub(super) fn whole(draft: &EventDraft<'_>) -> Result<(), ValidationError> {
     if draft.anonymous_id.is_none() && draft.user_id.is_none() {
-        let mut error = broken(FaultCode::Required, "anonymous_id or user_id is required".into());
+        let mut error =
+            broken(FieldErrorCode::Required, "anonymous_id or user_id is required".into());
         error.code = NO_PERSON.into();
         return Err(error);
     }
@@ -59,7 +60,7 @@ fn name_like(member: &str, text: &str, max_chars: usize) -> Result<(), Validatio
     }
     match text.chars().find(|character| character.is_control()) {
         Some(character) => Err(broken(
-            FaultCode::ControlCharacter,
+            FieldErrorCode::ControlCharacter,
             format!(
                 "{member} has the control character U+{:04X}; none is allowed",
                 u32::from(character)
@@ -73,7 +74,7 @@ fn person_like(member: &str, text: &str) -> Result<(), ValidationError> {
     length(member, text, MAX_PERSON_ID_CHARS)?;
     match memchr::memchr(0, text.as_bytes()) {
         Some(_) => {
-            Err(broken(FaultCode::NulCharacter, format!("{member} has the character U+0000")))
+            Err(broken(FieldErrorCode::NulCharacter, format!("{member} has the character U+0000")))
         }
         None => Ok(()),
     }
@@ -82,7 +83,7 @@ fn person_like(member: &str, text: &str) -> Result<(), ValidationError> {
 fn length(member: &str, text: &str, max_chars: usize) -> Result<(), ValidationError> {
     if text.is_empty() {
         return Err(broken(
-            FaultCode::TooShort,
+            FieldErrorCode::TooShort,
             format!("{member} is empty; at least 1 character is required"),
         ));
     }
@@ -91,30 +92,37 @@ fn length(member: &str, text: &str, max_chars: usize) -> Result<(), ValidationEr
         let actual = text.chars().count();
         if actual > max_chars {
             let message = format!("{member} has {actual} characters; the limit is {max_chars}");
-            return Err(broken(FaultCode::TooLong, message));
+            return Err(broken(FieldErrorCode::TooLong, message));
         }
     }
     if text.chars().all(char::is_whitespace) {
-        return Err(broken(FaultCode::Blank, format!("{member} consists of white space alone")));
+        return Err(broken(
+            FieldErrorCode::Blank,
+            format!("{member} consists of white space alone"),
+        ));
     }
     Ok(())
 }
 
-fn broken(code: FaultCode, message: String) -> ValidationError {
+fn broken(code: FieldErrorCode, message: String) -> ValidationError {
     ValidationError::new(code.as_str()).with_message(Cow::Owned(message))
 }
 
-/// What `validator` found, as faults with pointers that begin with `pointer`. Its params hold the values that were sent and
+/// What `validator` found, as errors with pointers that begin with `pointer`. Its params hold the values that were sent and
 /// are dropped.
-pub(super) fn faults_from(errors: &ValidationErrors, pointer: &str, faults: &mut Vec<Fault>) {
-    let errors = errors.errors();
+pub(super) fn field_errors(
+    invalid: &ValidationErrors,
+    pointer: &str,
+    errors: &mut Vec<FieldError>,
+) {
+    let invalid = invalid.errors();
     for (field, member) in MEMBERS {
-        for error in found(errors.get(field)) {
-            faults.push(fault(pointer_to(pointer, member), error));
+        for error in found(invalid.get(field)) {
+            errors.push(field_error(pointer_to(pointer, member), error));
         }
     }
-    for error in found(errors.get(WHOLE)) {
-        faults.push(fault(pointer.to_owned(), error));
+    for error in found(invalid.get(WHOLE)) {
+        errors.push(field_error(pointer.to_owned(), error));
     }
 }
 
@@ -125,8 +133,8 @@ fn found(kind: Option<&ValidationErrorsKind>) -> &[ValidationError] {
     }
 }
 
-fn fault(pointer: String, error: &ValidationError) -> Fault {
-    let code = FaultCode::from_text(&error.code).unwrap_or(FaultCode::Required);
+fn field_error(pointer: String, error: &ValidationError) -> FieldError {
+    let code = FieldErrorCode::from_text(&error.code).unwrap_or(FieldErrorCode::Required);
     let message = error.message.clone().unwrap_or_else(|| error.code.clone());
-    Fault::new(pointer, code, message)
+    FieldError::new(pointer, code, message)
 }

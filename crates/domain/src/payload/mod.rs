@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::text::{Source, Text};
-use crate::verdict::{Fault, FaultCode};
+use crate::verdict::{FieldError, FieldErrorCode};
 
 pub use scan::faults_of;
 pub use scanner::Scanner;
@@ -22,7 +22,7 @@ pub use scanner::Scanner;
 #[derive(Clone)]
 pub struct RawJson<'a> {
     text: Cow<'a, str>,
-    /// Whether it is known to have none of the faults that [`faults_of`] tells.
+    /// Whether it is known to have none of the errors that [`faults_of`] tells.
     is_plain: bool,
 }
 
@@ -82,36 +82,36 @@ impl JsonObject {
     /// Reads a JSON object from `text`.
     ///
     /// # Errors
-    /// All faults, with pointers from the object's root: [`FaultCode::WrongType`] where it is no object or no JSON at all,
+    /// All errors, with pointers from the object's root: [`FieldErrorCode::WrongType`] where it is no object or no JSON at all,
     /// else what [`faults_of`] tells.
-    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+    pub fn parse(text: &str) -> Result<Self, Vec<FieldError>> {
         let raw = RawJson::parse(text).map_err(|error| {
-            vec![Fault::new("", FaultCode::WrongType, format!("not JSON: {error}"))]
+            vec![FieldError::new("", FieldErrorCode::WrongType, format!("not JSON: {error}"))]
         })?;
-        let mut faults = Vec::new();
-        Self::check(&raw, &Source::default(), String::new, &mut faults).ok_or(faults)
+        let mut errors = Vec::new();
+        Self::check(&raw, &Source::default(), String::new, &mut errors).ok_or(errors)
     }
 
-    /// The object in `raw`, which shares its text with `source` where it is a part of that; its faults, with pointers that
-    /// begin with `pointer`, go to `faults`.
+    /// The object in `raw`, which shares its text with `source` where it is a part of that; its errors, with pointers that
+    /// begin with `pointer`, go to `errors`.
     pub fn check(
         raw: &RawJson<'_>,
         source: &Source,
         pointer: impl FnOnce() -> String,
-        faults: &mut Vec<Fault>,
+        errors: &mut Vec<FieldError>,
     ) -> Option<Self> {
         let text = raw.get().trim_ascii();
         if !text.starts_with('{') {
             let pointer = pointer();
             let message =
                 format!("{} is {}; an object is expected", name_of(&pointer), type_of(text));
-            faults.push(Fault::new(pointer, FaultCode::WrongType, message));
+            errors.push(FieldError::new(pointer, FieldErrorCode::WrongType, message));
             return None;
         }
         if !raw.is_plain {
-            let before = faults.len();
-            faults_of(text, &pointer(), faults);
-            if faults.len() > before {
+            let before = errors.len();
+            faults_of(text, &pointer(), errors);
+            if errors.len() > before {
                 return None;
             }
         }
@@ -152,9 +152,9 @@ impl Serialize for JsonObject {
 impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = RawJson::from(Box::<RawValue>::deserialize(deserializer)?);
-        let mut faults = Vec::new();
-        Self::check(&raw, &Source::default(), String::new, &mut faults).ok_or_else(|| {
-            let told = faults
+        let mut errors = Vec::new();
+        Self::check(&raw, &Source::default(), String::new, &mut errors).ok_or_else(|| {
+            let told = errors
                 .first()
                 .map_or(Cow::Borrowed("no JSON object"), |fault| fault.message.clone());
             serde::de::Error::custom(told)
@@ -204,7 +204,7 @@ mod tests {
         for text in ["[]", "1", "\"{}\"", "null", "", "{", "{} x"] {
             assert_eq!(
                 JsonObject::parse(text).unwrap_err()[0].code,
-                FaultCode::WrongType,
+                FieldErrorCode::WrongType,
                 "{text}"
             );
         }

@@ -7,7 +7,7 @@
 
 use super::scanner::SURELY_FINITE_BYTES;
 use crate::limits::MAX_NESTING;
-use crate::verdict::{Fault, FaultCode, MAX_FAULTS_PER_EVENT, pointer_to};
+use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
 
 /// Whether the JSON value `text` certainly has no fault. `false` means: look again.
 pub(super) fn is_plain(text: &str) -> bool {
@@ -122,19 +122,19 @@ fn number_length(bytes: &[u8]) -> usize {
         .count()
 }
 
-/// Adds every fault of the JSON value `text` to `faults`, until there are [`MAX_FAULTS_PER_EVENT`]: nesting beyond
+/// Adds every fault of the JSON value `text` to `errors`, until there are [`MAX_ERRORS_PER_EVENT`]: nesting beyond
 /// [`MAX_NESTING`] levels, U+0000, halves of surrogate pairs, numbers beyond a double. Pointers begin with `pointer`.
 ///
 /// `text` must be valid JSON; any other text gives some answer without a panic.
-pub fn faults_of(text: &str, pointer: &str, faults: &mut Vec<Fault>) {
-    let mut walk = Walk { text, at: 0, faults };
+pub fn faults_of(text: &str, pointer: &str, errors: &mut Vec<FieldError>) {
+    let mut walk = Walk { text, at: 0, errors };
     walk.value(pointer, 0);
 }
 
 struct Walk<'a> {
     text: &'a str,
     at: usize,
-    faults: &'a mut Vec<Fault>,
+    errors: &'a mut Vec<FieldError>,
 }
 
 impl Walk<'_> {
@@ -203,7 +203,7 @@ impl Walk<'_> {
                 self.at += 1;
                 false
             }
-            Some(_) => self.faults.len() < MAX_FAULTS_PER_EVENT,
+            Some(_) => self.errors.len() < MAX_ERRORS_PER_EVENT,
         }
     }
 
@@ -213,7 +213,7 @@ impl Walk<'_> {
             let message = format!(
                 "objects and arrays are nested deeper than the limit of {MAX_NESTING} levels"
             );
-            self.faults.push(Fault::new(pointer, FaultCode::TooDeep, message));
+            self.errors.push(FieldError::new(pointer, FieldErrorCode::TooDeep, message));
             self.skip_nested();
         }
         too_deep
@@ -268,7 +268,7 @@ impl Walk<'_> {
             let shown: String = number.chars().take(32).collect();
             let message =
                 format!("the number {shown} is beyond what a double can hold (about 1.8e308)");
-            self.faults.push(Fault::new(pointer, FaultCode::NumberOutOfRange, message));
+            self.errors.push(FieldError::new(pointer, FieldErrorCode::NumberOutOfRange, message));
         }
         self.at += length;
     }
@@ -276,13 +276,13 @@ impl Walk<'_> {
     fn fault(&mut self, pointer: &str, fault: StringFault) {
         let (code, message) = match fault {
             StringFault::Nul(_) => {
-                (FaultCode::NulCharacter, "the character U+0000 cannot be stored")
+                (FieldErrorCode::NulCharacter, "the character U+0000 cannot be stored")
             }
             StringFault::LoneSurrogate => {
-                (FaultCode::LoneSurrogate, "half a surrogate pair is not a character")
+                (FieldErrorCode::LoneSurrogate, "half a surrogate pair is not a character")
             }
         };
-        self.faults.push(Fault::new(pointer, code, message));
+        self.errors.push(FieldError::new(pointer, code, message));
     }
 
     fn skip_blanks(&mut self) {

@@ -265,9 +265,9 @@ mod tests {
         match scanned(text) {
             Some(plain) => {
                 assert!(parsed.is_ok(), "{text:?} is no JSON");
-                let mut faults = Vec::new();
-                super::super::faults_of(text, "", &mut faults);
-                assert!(!plain || faults.is_empty(), "{text:?} {faults:?}");
+                let mut errors = Vec::new();
+                super::super::faults_of(text, "", &mut errors);
+                assert!(!plain || errors.is_empty(), "{text:?} {errors:?}");
             }
             None => assert!(parsed.is_err() || text.contains("[[["), "{text:?} is JSON"),
         }

@@ -21,9 +21,9 @@ pub fn enriched(event_id: &str, event_name: &str, occurred_at: Timestamp) -> Enr
         user_id: Some("u".into()),
         ..EventDraft::default()
     };
-    let mut faults = Vec::new();
-    let valid = draft.check("", &Reception::at(occurred_at), || EventId::lookup(""), &mut faults);
-    let valid = valid.unwrap_or_else(|| panic!("{faults:?}"));
+    let mut errors = Vec::new();
+    let valid = draft.check("", &Reception::at(occurred_at), || EventId::lookup(""), &mut errors);
+    let valid = valid.unwrap_or_else(|| panic!("{errors:?}"));
     EnrichedEvent::new(valid, EnrichmentJson::of(&Enrichment::default()))
 }
 

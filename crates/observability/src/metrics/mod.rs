@@ -7,6 +7,7 @@
 
 mod exposition;
 pub mod histogram;
+pub mod process;
 mod reading;
 mod tenants;
 
@@ -20,8 +21,8 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::logger::DroppedLines;
-use crate::request_line::EventCounts;
+use crate::logging::logger::DroppedLines;
+use crate::logging::request_line::EventCounts;
 use histogram::{Histogram, Measure, quantile};
 use tenants::Tenants;
 
@@ -290,7 +291,7 @@ impl Metrics {
         self.rate_limited.get_or_create(&[("limit", limit)]).inc();
     }
 
-    /// Counts how long a request's events waited for a lane of the writer.
+    /// Counts how long a request's events waited for a writer thread.
     pub fn record_queue_wait(&self, waited: Duration) {
         self.queue_wait.record_time(waited);
     }

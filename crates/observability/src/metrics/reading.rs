@@ -7,7 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::process;
+use crate::metrics::process;
 
 /// What the parts of a server say of themselves at a moment.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-use crate::request_line::EventCounts;
+use crate::logging::request_line::EventCounts;
 
 /// What stands for the id of a tenant that came too late.
 const OTHER: &str = "other";

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use mercurio_domain::Timestamp;
-use mercurio_domain::verdict::{Fault, FaultCode, MAX_FAULTS_PER_EVENT, pointer_to};
+use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -24,7 +24,7 @@ pub(super) fn read(text: &str, max_events: usize) -> Result<RawEnvelope<'_>, Par
         deserializer.deserialize_map(&mut members).map_err(malformed)?;
     } else {
         let raw = <&RawValue>::deserialize(&mut deserializer).map_err(malformed)?;
-        members.faults.push(wrong_type(
+        members.errors.push(wrong_type(
             "",
             "the body",
             mercurio_domain::payload::type_of(raw.get()),
@@ -35,8 +35,12 @@ pub(super) fn read(text: &str, max_events: usize) -> Result<RawEnvelope<'_>, Par
     members.finish()
 }
 
-fn wrong_type(pointer: &str, what: &str, actual: &str, expected: &str) -> Fault {
-    Fault::new(pointer, FaultCode::WrongType, format!("{what} is {actual}; {expected} is expected"))
+fn wrong_type(pointer: &str, what: &str, actual: &str, expected: &str) -> FieldError {
+    FieldError::new(
+        pointer,
+        FieldErrorCode::WrongType,
+        format!("{what} is {actual}; {expected} is expected"),
+    )
 }
 
 #[derive(Default)]
@@ -44,7 +48,7 @@ struct Members<'a> {
     max_events: usize,
     events: Option<Events<'a>>,
     sent_at: Option<&'a RawValue>,
-    faults: Vec<Fault>,
+    errors: Vec<FieldError>,
 }
 
 impl<'a> Members<'a> {
@@ -53,37 +57,41 @@ impl<'a> Members<'a> {
             None => None,
             Some(Ok(sent_at)) => sent_at,
             Some(Err(fault)) => {
-                self.faults.push(fault);
+                self.errors.push(fault);
                 None
             }
         };
         let events = match self.events {
             Some(Events::List { events, count }) => Some((events, count)),
             Some(Events::Other(actual)) => {
-                self.faults.push(wrong_type("/events", "events", actual, "an array"));
+                self.errors.push(wrong_type("/events", "events", actual, "an array"));
                 None
             }
-            None if self.faults.iter().any(|fault| fault.pointer.is_empty()) => None,
+            None if self.errors.iter().any(|fault| fault.pointer.is_empty()) => None,
             None => {
-                self.faults.push(Fault::new("/events", FaultCode::Required, "events is required"));
+                self.errors.push(FieldError::new(
+                    "/events",
+                    FieldErrorCode::Required,
+                    "events is required",
+                ));
                 None
             }
         };
         match events {
-            Some((events, count)) if self.faults.is_empty() => match count {
+            Some((events, count)) if self.errors.is_empty() => match count {
                 0 => Err(ParseError::BatchEmpty),
                 actual if actual > self.max_events => {
                     Err(ParseError::BatchTooLarge { limit: self.max_events, actual })
                 }
                 _ => Ok(RawEnvelope { events, sent_at }),
             },
-            _ => Err(ParseError::Shape(self.faults)),
+            _ => Err(ParseError::Shape(self.errors)),
         }
     }
 
-    fn fault(&mut self, name: &str, code: FaultCode, message: String) {
-        if self.faults.len() < MAX_FAULTS_PER_EVENT {
-            self.faults.push(Fault::new(pointer_to("", name), code, message));
+    fn fault(&mut self, name: &str, code: FieldErrorCode, message: String) {
+        if self.errors.len() < MAX_ERRORS_PER_EVENT {
+            self.errors.push(FieldError::new(pointer_to("", name), code, message));
         }
     }
 }
@@ -100,7 +108,7 @@ impl<'de> Visitor<'de> for &mut Members<'de> {
             let is_events = name == "events";
             if (is_events && self.events.is_some()) || (name == "sent_at" && self.sent_at.is_some())
             {
-                self.fault(&name, FaultCode::DuplicateField, format!("{name} stands twice"));
+                self.fault(&name, FieldErrorCode::DuplicateField, format!("{name} stands twice"));
                 map.next_value::<IgnoredAny>()?;
             } else if is_events {
                 self.events =
@@ -111,7 +119,7 @@ impl<'de> Visitor<'de> for &mut Members<'de> {
                 let shown: String = name.chars().take(64).collect();
                 self.fault(
                     &name,
-                    FaultCode::UnknownField,
+                    FieldErrorCode::UnknownField,
                     format!("{shown:?} is no member of a batch"),
                 );
                 map.next_value::<IgnoredAny>()?;

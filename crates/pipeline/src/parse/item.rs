@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventDraft;
 use mercurio_domain::payload::{RawJson, Scanner, type_of};
-use mercurio_domain::verdict::{Fault, FaultCode, MAX_FAULTS_PER_EVENT, pointer_to};
+use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
 
 use super::{Item, Pointer, sent_at, string};
 
@@ -25,7 +25,7 @@ pub(super) fn read_single(text: &str) -> (Item<'_>, Option<Timestamp>) {
         None => None,
         Some(Ok(sent_at)) => sent_at,
         Some(Err(fault)) => {
-            item.faults.push(fault);
+            item.errors.push(fault);
             None
         }
     };
@@ -39,15 +39,19 @@ fn read_at<'a>(
     sent_at: Option<&mut Option<&'a str>>,
 ) -> Item<'a> {
     let mut members =
-        Members { pointer, draft: EventDraft::default(), faults: Vec::new(), seen: 0, sent_at };
+        Members { pointer, draft: EventDraft::default(), errors: Vec::new(), seen: 0, sent_at };
     if text.starts_with('{') {
         members.read(text);
     } else {
         let message = format!("the event is {}; an object is expected", type_of(text));
-        members.faults.push(Fault::new(pointer.to_string(), FaultCode::WrongType, message));
+        members.errors.push(FieldError::new(
+            pointer.to_string(),
+            FieldErrorCode::WrongType,
+            message,
+        ));
     }
-    let Members { draft, faults, .. } = members;
-    Item { index, pointer, text, draft, faults }
+    let Members { draft, errors, .. } = members;
+    Item { index, pointer, text, draft, errors }
 }
 
 /// The object that `scanner` stands before, with the place at which its text begins and ends. `None`: ask a parser.
@@ -58,7 +62,7 @@ fn scan_at<'a>(
     sent_at: Option<&mut Option<&'a str>>,
 ) -> Option<Item<'a>> {
     let mut members =
-        Members { pointer, draft: EventDraft::default(), faults: Vec::new(), seen: 0, sent_at };
+        Members { pointer, draft: EventDraft::default(), errors: Vec::new(), seen: 0, sent_at };
     scanner.take(b'{')?;
     let start = scanner.position() - 1;
     let mut goes_on = scanner.peek()? != b'}' || scanner.goes_on(b'}')?;
@@ -70,8 +74,8 @@ fn scan_at<'a>(
         goes_on = scanner.goes_on(b'}')?;
     }
     let text = body.get(start..scanner.position())?;
-    let Members { draft, faults, .. } = members;
-    Some(Item { index, pointer, text, draft, faults })
+    let Members { draft, errors, .. } = members;
+    Some(Item { index, pointer, text, draft, errors })
 }
 
 /// The event at `index` of a batch, in one pass. `None`: ask a parser.
@@ -90,7 +94,7 @@ pub(super) fn scan_single(body: &str) -> Option<(Item<'_>, Option<Timestamp>)> {
 struct Members<'m, 'a> {
     pointer: Pointer,
     draft: EventDraft<'a>,
-    faults: Vec<Fault>,
+    errors: Vec<FieldError>,
     /// A bit for each known member that was seen.
     seen: u16,
     /// Where a `sent_at` goes; none inside a batch, where it stands beside the events.
@@ -129,9 +133,9 @@ impl<'a> Members<'_, 'a> {
                 Err(_) => {
                     let message =
                         "a member's name has half a surrogate pair, which is not a character";
-                    self.faults.push(Fault::new(
+                    self.errors.push(FieldError::new(
                         self.pointer.to_string(),
-                        FaultCode::LoneSurrogate,
+                        FieldErrorCode::LoneSurrogate,
                         message,
                     ));
                     return;
@@ -158,14 +162,18 @@ impl<'a> Members<'_, 'a> {
                 let shown: String = name.chars().take(64).collect();
                 return self.fault(
                     name,
-                    FaultCode::UnknownField,
+                    FieldErrorCode::UnknownField,
                     format!("{shown:?} is no member of an event"),
                 );
             }
         };
         let bit = 1 << member as u16;
         if self.seen & bit != 0 {
-            return self.fault(name, FaultCode::DuplicateField, format!("{name} stands twice"));
+            return self.fault(
+                name,
+                FieldErrorCode::DuplicateField,
+                format!("{name} stands twice"),
+            );
         }
         self.seen |= bit;
         // Null is as good as left out.
@@ -193,14 +201,14 @@ impl<'a> Members<'_, 'a> {
     fn string(&mut self, name: &str, raw: &'a str) -> Option<Cow<'a, str>> {
         let pointer = self.pointer;
         string(raw, name, || pointer_to(&pointer.to_string(), name)).unwrap_or_else(|fault| {
-            self.faults.push(fault);
+            self.errors.push(fault);
             None
         })
     }
 
-    fn fault(&mut self, name: &str, code: FaultCode, message: String) {
-        if self.faults.len() < MAX_FAULTS_PER_EVENT {
-            self.faults.push(Fault::new(
+    fn fault(&mut self, name: &str, code: FieldErrorCode, message: String) {
+        if self.errors.len() < MAX_ERRORS_PER_EVENT {
+            self.errors.push(FieldError::new(
                 pointer_to(&self.pointer.to_string(), name),
                 code,
                 message,

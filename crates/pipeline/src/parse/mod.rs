@@ -2,7 +2,7 @@
 //!
 //! A body in which all is as it should be is read in one pass. Any other goes to a parser, which tells what is wrong with it and
 //! where. Texts without escapes and all payloads stay slices of the body. What makes
-//! the whole request unusable is a [`ParseError`]; what makes one event unusable goes into its [`Item::faults`].
+//! the whole request unusable is a [`ParseError`]; what makes one event unusable goes into its [`Item::errors`].
 
 mod envelope;
 mod item;
@@ -12,7 +12,7 @@ use std::fmt;
 use mercurio_domain::event::EventDraft;
 use mercurio_domain::limits::Limits;
 use mercurio_domain::payload::{Scanner, type_of};
-use mercurio_domain::verdict::{Fault, FaultCode};
+use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 use mercurio_domain::{EventId, Source, Timestamp};
 use serde_json::value::RawValue;
 
@@ -37,7 +37,7 @@ pub struct Item<'a> {
     /// What was read of it.
     pub draft: EventDraft<'a>,
     /// What is wrong with its form: members of a wrong type, unknown ones, ones that stand twice.
-    pub faults: Vec<Fault>,
+    pub errors: Vec<FieldError>,
 }
 
 /// Where an event stands in a body: a JSON pointer that is written out only where something is wrong.
@@ -84,13 +84,13 @@ pub enum ParseError {
     },
     /// The body is JSON, but not of the shape of a request.
     #[error("the body does not have the shape of a request")]
-    Shape(Vec<Fault>),
+    Shape(Vec<FieldError>),
 }
 
 /// Reads the body of a batch: `{"events": [ … ], "sent_at": "…"?}`.
 ///
 /// # Errors
-/// [`ParseError`]; faults of single events are not among them.
+/// [`ParseError`]; errors of single events are not among them.
 pub fn batch<'a>(body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, ParseError> {
     let text = text_of(body)?;
     if let Some(envelope) = scan_batch(text, limits.max_batch_events) {
@@ -145,7 +145,7 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
 /// Reads the body of a single event, an object that may have a `sent_at` beside the event's own members.
 ///
 /// # Errors
-/// [`ParseError`]; the event's own faults are not among them.
+/// [`ParseError`]; the event's own errors are not among them.
 pub fn single(body: &[u8]) -> Result<Envelope<'_>, ParseError> {
     let text = text_of(body)?;
     if let Some((item, sent_at)) = item::scan_single(text) {
@@ -197,13 +197,13 @@ fn string<'a>(
     text: &'a str,
     member: &str,
     pointer: impl Fn() -> String,
-) -> Result<Option<std::borrow::Cow<'a, str>>, Fault> {
+) -> Result<Option<std::borrow::Cow<'a, str>>, FieldError> {
     if text == "null" {
         return Ok(None);
     }
     let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
         let message = format!("{member} is {}; a string is expected", type_of(text));
-        return Err(Fault::new(pointer(), FaultCode::WrongType, message));
+        return Err(FieldError::new(pointer(), FieldErrorCode::WrongType, message));
     };
     if !inner.contains('\\') {
         return Ok(Some(inner.into()));
@@ -211,19 +211,23 @@ fn string<'a>(
     // The syntax is known to be right: only half a surrogate pair is left to fail.
     serde_json::from_str::<String>(text).map(|text| Some(text.into())).map_err(|_| {
         let message = format!("{member} has half a surrogate pair, which is not a character");
-        Fault::new(pointer(), FaultCode::LoneSurrogate, message)
+        FieldError::new(pointer(), FieldErrorCode::LoneSurrogate, message)
     })
 }
 
 /// A `sent_at`; `None` where it is null.
-fn sent_at(raw: &str) -> Result<Option<Timestamp>, Fault> {
+fn sent_at(raw: &str) -> Result<Option<Timestamp>, FieldError> {
     let place = || "/sent_at".to_owned();
     let Some(text) = string(raw, "sent_at", place)? else {
         return Ok(None);
     };
     Timestamp::parse(&text).map(Some).map_err(|error| {
         let shown: String = text.chars().take(64).collect();
-        Fault::new(place(), FaultCode::InvalidTimestamp, format!("sent_at is {shown:?}: {error}"))
+        FieldError::new(
+            place(),
+            FieldErrorCode::InvalidTimestamp,
+            format!("sent_at is {shown:?}: {error}"),
+        )
     })
 }
 

@@ -8,19 +8,19 @@ fn limits() -> Limits {
     Limits::default()
 }
 
-fn faults(body: &str) -> Vec<(String, FaultCode)> {
-    let told = |faults: &[Fault]| {
-        faults.iter().map(|fault| (fault.pointer.clone(), fault.code)).collect::<Vec<_>>()
+fn errors(body: &str) -> Vec<(String, FieldErrorCode)> {
+    let told = |errors: &[FieldError]| {
+        errors.iter().map(|fault| (fault.pointer.clone(), fault.code)).collect::<Vec<_>>()
     };
     match batch(body.as_bytes(), &limits()) {
-        Ok(envelope) => envelope.items.iter().flat_map(|item| told(&item.faults)).collect(),
-        Err(ParseError::Shape(faults)) => told(&faults),
+        Ok(envelope) => envelope.items.iter().flat_map(|item| told(&item.errors)).collect(),
+        Err(ParseError::Shape(errors)) => told(&errors),
         Err(other) => panic!("{body}: {other}"),
     }
 }
 
-fn check(body: &str, expected: &[(&str, FaultCode)]) {
-    let told = faults(body);
+fn check(body: &str, expected: &[(&str, FieldErrorCode)]) {
+    let told = errors(body);
     let told: Vec<_> = told.iter().map(|(pointer, code)| (pointer.as_str(), *code)).collect();
     assert_eq!(told, expected, "{body}");
 }
@@ -63,17 +63,17 @@ fn what_is_not_json_is_told_with_its_place() {
 
 #[test]
 fn a_body_of_another_shape_is_told_with_a_pointer() {
-    check("[]", &[("", FaultCode::WrongType)]);
-    check("\"x\"", &[("", FaultCode::WrongType)]);
-    check("null", &[("", FaultCode::WrongType)]);
-    check("{}", &[("/events", FaultCode::Required)]);
+    check("[]", &[("", FieldErrorCode::WrongType)]);
+    check("\"x\"", &[("", FieldErrorCode::WrongType)]);
+    check("null", &[("", FieldErrorCode::WrongType)]);
+    check("{}", &[("/events", FieldErrorCode::Required)]);
     for events in ["{}", "{\"a\":[1]}", "\"x\"", "1", "-1", "1.5", "true", "null"] {
-        check(&format!("{{\"events\":{events}}}"), &[("/events", FaultCode::WrongType)]);
+        check(&format!("{{\"events\":{events}}}"), &[("/events", FieldErrorCode::WrongType)]);
     }
-    check(r#"{"events":[{}],"sent_at":5}"#, &[("/sent_at", FaultCode::WrongType)]);
-    check(r#"{"events":[{}],"sent_at":"now"}"#, &[("/sent_at", FaultCode::InvalidTimestamp)]);
-    check(r#"{"events":[{}],"sentAt":"x"}"#, &[("/sentAt", FaultCode::UnknownField)]);
-    check(r#"{"events":[{}],"events":[{}]}"#, &[("/events", FaultCode::DuplicateField)]);
+    check(r#"{"events":[{}],"sent_at":5}"#, &[("/sent_at", FieldErrorCode::WrongType)]);
+    check(r#"{"events":[{}],"sent_at":"now"}"#, &[("/sent_at", FieldErrorCode::InvalidTimestamp)]);
+    check(r#"{"events":[{}],"sentAt":"x"}"#, &[("/sentAt", FieldErrorCode::UnknownField)]);
+    check(r#"{"events":[{}],"events":[{}]}"#, &[("/events", FieldErrorCode::DuplicateField)]);
     check(r#"{"events":[{}],"sent_at":null}"#, &[]);
 }
 
@@ -90,24 +90,27 @@ fn a_batch_has_one_event_at_least_and_as_many_as_allowed_at_most() {
 fn the_faults_of_an_event_stay_with_it() {
     check(
         r#"{"events":[{}, 5, {"event_name":1}]}"#,
-        &[("/events/1", FaultCode::WrongType), ("/events/2/event_name", FaultCode::WrongType)],
+        &[
+            ("/events/1", FieldErrorCode::WrongType),
+            ("/events/2/event_name", FieldErrorCode::WrongType),
+        ],
     );
     check(
         r#"{"events":[{"user_id":"a","user_id":"b"}]}"#,
-        &[("/events/0/user_id", FaultCode::DuplicateField)],
+        &[("/events/0/user_id", FieldErrorCode::DuplicateField)],
     );
     check(
         r#"{"events":[{"a/b~":[{}],"sent_at":"x"}]}"#,
         &[
-            ("/events/0/a~1b~0", FaultCode::UnknownField),
-            ("/events/0/sent_at", FaultCode::UnknownField),
+            ("/events/0/a~1b~0", FieldErrorCode::UnknownField),
+            ("/events/0/sent_at", FieldErrorCode::UnknownField),
         ],
     );
     check(
         r#"{"events":[{"event_id":"\ud800"}]}"#,
-        &[("/events/0/event_id", FaultCode::LoneSurrogate)],
+        &[("/events/0/event_id", FieldErrorCode::LoneSurrogate)],
     );
-    check(r#"{"events":[{"\udfff":1}]}"#, &[("/events/0", FaultCode::LoneSurrogate)]);
+    check(r#"{"events":[{"\udfff":1}]}"#, &[("/events/0", FieldErrorCode::LoneSurrogate)]);
 }
 
 #[test]
@@ -115,13 +118,13 @@ fn the_depth_of_a_body_has_no_limit_of_its_own() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     check(
         &format!("{{\"events\":[{{\"x\":{deep}}}]}}"),
-        &[("/events/0/x", FaultCode::UnknownField)],
+        &[("/events/0/x", FieldErrorCode::UnknownField)],
     );
-    check(&format!("{{\"events\":[{deep}]}}"), &[("/events/0", FaultCode::WrongType)]);
-    check(&format!("{{\"events\":[{{}}],\"x\":{deep}}}"), &[("/x", FaultCode::UnknownField)]);
-    check(&deep, &[("", FaultCode::WrongType)]);
+    check(&format!("{{\"events\":[{deep}]}}"), &[("/events/0", FieldErrorCode::WrongType)]);
+    check(&format!("{{\"events\":[{{}}],\"x\":{deep}}}"), &[("/x", FieldErrorCode::UnknownField)]);
+    check(&deep, &[("", FieldErrorCode::WrongType)]);
     let properties = format!("{{\"events\":[{{\"properties\":{deep}}}]}}");
-    assert!(faults(&properties).is_empty());
+    assert!(errors(&properties).is_empty());
 }
 
 #[test]
@@ -133,9 +136,9 @@ fn a_byte_order_mark_is_passed_over() {
 fn a_single_event_is_the_body_and_may_say_when_it_was_sent() {
     let envelope = single(br#"{"event_name":"a","sent_at":"2026-11-22T10:00:00Z"}"#).unwrap();
     assert_eq!(envelope.items[0].pointer.to_string(), "");
-    assert!(envelope.sent_at.is_some() && envelope.items[0].faults.is_empty());
-    assert_eq!(single(b"[]").unwrap().items[0].faults[0].code, FaultCode::WrongType);
-    assert_eq!(single(br#"{"sent_at":7}"#).unwrap().items[0].faults[0].pointer, "/sent_at");
+    assert!(envelope.sent_at.is_some() && envelope.items[0].errors.is_empty());
+    assert_eq!(single(b"[]").unwrap().items[0].errors[0].code, FieldErrorCode::WrongType);
+    assert_eq!(single(br#"{"sent_at":7}"#).unwrap().items[0].errors[0].pointer, "/sent_at");
     assert!(matches!(single(b"{} {}"), Err(ParseError::Malformed { .. })));
 }
 
@@ -160,7 +163,7 @@ fn check_one_pass(body: &str) -> bool {
             .map(|item| serde_json::to_string(&item.draft).unwrap())
             .collect::<Vec<_>>();
         let others =
-            envelope.items.iter().map(|item| (item.index, item.pointer, item.text, &item.faults));
+            envelope.items.iter().map(|item| (item.index, item.pointer, item.text, &item.errors));
         (drafts, format!("{:?} {:?}", others.collect::<Vec<_>>(), envelope.sent_at))
     };
     let scanned = scan_batch(body, limits().max_batch_events);

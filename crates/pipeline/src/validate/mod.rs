@@ -5,7 +5,9 @@
 
 use mercurio_domain::event::{Reception, ValidEvent};
 use mercurio_domain::ids::IdGenerator;
-use mercurio_domain::verdict::{Fault, FaultCode, Outcome, Rejection, Verdict, pointer_to};
+use mercurio_domain::verdict::{
+    FieldError, FieldErrorCode, Outcome, Rejection, Verdict, pointer_to,
+};
 use mercurio_domain::{EventId, TenantId};
 
 use crate::parse::{Item, sound_event_id};
@@ -26,7 +28,7 @@ pub enum IdSource<'a> {
 
 /// The events of a request, the valid ones divided from the others, each with its place.
 #[derive(Debug)]
-pub struct Sifted {
+pub struct ValidatedBatch {
     /// The valid events, in the order of the request.
     pub events: Vec<ValidEvent>,
     places: Vec<Place>,
@@ -41,32 +43,37 @@ enum Place {
 
 /// Checks every item on its own.
 #[must_use]
-pub fn sift(items: Vec<Item<'_>>, reception: &Reception, ids: IdSource<'_>) -> Sifted {
-    let mut sifted =
-        Sifted { events: Vec::with_capacity(items.len()), places: Vec::with_capacity(items.len()) };
+pub fn validate(items: Vec<Item<'_>>, reception: &Reception, ids: IdSource<'_>) -> ValidatedBatch {
+    let mut validated = ValidatedBatch {
+        events: Vec::with_capacity(items.len()),
+        places: Vec::with_capacity(items.len()),
+    };
     for item in items {
-        match validate(item, reception, ids) {
+        match validate_item(item, reception, ids) {
             Ok(event) => {
-                sifted.places.push(Place::Valid(event.event_id().clone()));
-                sifted.events.push(event);
+                validated.places.push(Place::Valid(event.event_id().clone()));
+                validated.events.push(event);
             }
-            Err(rejection) => sifted.places.push(Place::Rejected(rejection)),
+            Err(rejection) => validated.places.push(Place::Rejected(rejection)),
         }
     }
-    sifted
+    validated
 }
 
-fn validate(
+fn validate_item(
     item: Item<'_>,
     reception: &Reception,
     ids: IdSource<'_>,
 ) -> Result<ValidEvent, Rejection> {
-    let Item { index, pointer, text, draft, mut faults } = item;
-    let unread: Vec<String> = faults.iter().map(|fault| fault.pointer.clone()).collect();
+    let Item { index, pointer, text, draft, mut errors } = item;
+    let unread: Vec<String> = errors.iter().map(|fault| fault.pointer.clone()).collect();
     let limit = reception.limits.max_event_bytes;
     if text.len() > limit {
         let message = format!("the event has {} bytes; the limit is {limit}", text.len());
-        faults.insert(0, Fault::new(pointer.to_string(), FaultCode::EventTooLarge, message));
+        errors.insert(
+            0,
+            FieldError::new(pointer.to_string(), FieldErrorCode::EventTooLarge, message),
+        );
     }
     let new_id = || match ids {
         IdSource::Generated(generator) => EventId::generated(generator.next_uuid()),
@@ -74,24 +81,24 @@ fn validate(
             EventId::derived(tenant_id, idempotency_key, index, text.as_bytes())
         }
     };
-    let told = faults.len();
-    draft.check(pointer, reception, new_id, &mut faults).ok_or_else(|| {
-        forget_echoes(&unread, told, &pointer.to_string(), &mut faults);
+    let told = errors.len();
+    draft.check(pointer, reception, new_id, &mut errors).ok_or_else(|| {
+        forget_echoes(&unread, told, &pointer.to_string(), &mut errors);
         // Read again: an id that only a rejection needs is not worth a copy for each valid event.
-        Rejection::new(sound_event_id(text), faults)
+        Rejection::new(sound_event_id(text), errors)
     })
 }
 
 /// A member that could not be read counts as missing for the rules after it. What they then say of it is only an echo of
-/// the fault that is told already. `told`: how many faults there were before those rules.
-fn forget_echoes(unread: &[String], told: usize, pointer: &str, faults: &mut Vec<Fault>) {
+/// the fault that is told already. `told`: how many errors there were before those rules.
+fn forget_echoes(unread: &[String], told: usize, pointer: &str, errors: &mut Vec<FieldError>) {
     let is_unread = |member: &str| unread.contains(&pointer_to(pointer, member));
     let no_object = unread.iter().any(|place| place == pointer);
     let no_person = is_unread("anonymous_id") || is_unread("user_id");
     let mut at = 0;
-    faults.retain(|fault| {
+    errors.retain(|fault| {
         let echo = at >= told
-            && fault.code == FaultCode::Required
+            && fault.code == FieldErrorCode::Required
             && (no_object
                 || unread.contains(&fault.pointer)
                 || (no_person && fault.pointer == pointer));
@@ -100,7 +107,7 @@ fn forget_echoes(unread: &[String], told: usize, pointer: &str, faults: &mut Vec
     });
 }
 
-impl Sifted {
+impl ValidatedBatch {
     /// Whether every event was rejected.
     #[must_use]
     pub fn is_all_rejected(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The group-commit writer: many requests in one transaction, one answer for each, given after the commit.
 //!
-//! A [`Writer`] owns a few threads, its lanes. A lane takes what is waiting, up to a bound, hands it to the store as one
+//! A [`GroupWriter`] owns a few threads, its threads. A writer thread takes what is waiting, up to a bound, hands it to the store as one
 //! group, answers every submission of it, and starts again. There is no timer: while one group is being committed the next
 //! one gathers, so that a lone request never waits and a flood makes large groups.
 //!
@@ -9,11 +9,11 @@
 //! - A full queue, an unavailable store and a writer that is closing answer at once.
 //! - One submission that the store refuses fails alone: see `split`.
 //! - One tenant can fill only a share of the queue, and tenants take turns in the groups: see `queue`.
-//! - A panic in a lane ends the process, since after it nobody knows what was promised.
+//! - A panic in a writer thread ends the process, since after it nobody knows what was promised.
 
-mod lane;
 mod queue;
 mod split;
+mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,13 +25,13 @@ use mercurio_domain::store::{EventWriter, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
 use tokio::sync::oneshot;
 
-use queue::{Pending, Queue};
+use queue::{Pending, SubmissionQueue};
 
 /// How much the writer takes on.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
     /// Threads that write at the same time.
-    pub lanes: usize,
+    pub threads: usize,
     /// Events that may wait.
     pub queue_events: usize,
     /// Bytes that may wait, counted by [`Submission::size_bytes`].
@@ -42,9 +42,9 @@ pub struct WriterOptions {
     pub group_events: usize,
     /// Bytes after which a group takes no further submission.
     pub group_bytes: usize,
-    /// Events that must wait before another lane joins those that are at work: two small transactions cost more than one
+    /// Events that must wait before another writer thread joins those that are at work: two small transactions cost more than one
     /// that is twice as large.
-    pub lane_events: usize,
+    pub join_events: usize,
     /// How long to wait before an unavailable store is asked again; doubled up to ten times as long.
     pub probe_interval: Duration,
 }
@@ -52,13 +52,13 @@ pub struct WriterOptions {
 impl Default for WriterOptions {
     fn default() -> Self {
         Self {
-            lanes: 2,
+            threads: 2,
             queue_events: 50_000,
             queue_bytes: 64 * 1024 * 1024,
             tenant_share_percent: 50,
             group_events: 4_000,
             group_bytes: 8 * 1024 * 1024,
-            lane_events: 256,
+            join_events: 256,
             probe_interval: Duration::from_millis(100),
         }
     }
@@ -84,7 +84,7 @@ pub enum SubmitError {
     OverQuota(QuotaExceeded),
 }
 
-/// What the writer tells of its work, for logs and metrics. Called from its lanes: it must be quick.
+/// What the writer tells of its work, for logs and metrics. Called from its threads: it must be quick.
 pub trait WriterObserver: Send + Sync {
     /// A submission waited so long for its group to begin.
     fn waited(&self, wait: Duration);
@@ -115,9 +115,9 @@ pub struct Committed {
 
 /// An observer that looks away.
 #[derive(Debug, Clone, Copy)]
-pub struct Unobserved;
+pub struct NoopObserver;
 
-impl WriterObserver for Unobserved {
+impl WriterObserver for NoopObserver {
     fn waited(&self, _: Duration) {}
     fn committed(&self, _: Committed) {}
     fn failed(&self, _: usize, _: &StoreError) {}
@@ -126,21 +126,21 @@ impl WriterObserver for Unobserved {
     fn availability(&self, _: bool) {}
 }
 
-/// The lanes. Dropping it closes the queue and waits for them.
-pub struct Writer {
+/// The threads. Dropping it closes the queue and waits for them.
+pub struct GroupWriter {
     shared: Arc<Shared>,
-    lanes: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
-    queue: Queue,
+    queue: SubmissionQueue,
     store: Arc<dyn EventWriter>,
     observer: Arc<dyn WriterObserver>,
     probe_interval: Duration,
 }
 
-impl Writer {
-    /// Starts the lanes.
+impl GroupWriter {
+    /// Starts the threads.
     ///
     /// # Errors
     /// Where the operating system gives no thread.
@@ -149,24 +149,24 @@ impl Writer {
         options: &WriterOptions,
         observer: Arc<dyn WriterObserver>,
     ) -> std::io::Result<Self> {
-        let queue = Queue::new(options);
+        let queue = SubmissionQueue::new(options);
         let shared =
             Arc::new(Shared { queue, store, observer, probe_interval: options.probe_interval });
-        let mut writer = Self { shared, lanes: Vec::new() };
-        for number in 0..options.lanes.max(1) {
+        let mut writer = Self { shared, threads: Vec::new() };
+        for number in 0..options.threads.max(1) {
             let shared = Arc::clone(&writer.shared);
-            let lane = std::thread::Builder::new()
+            let worker = std::thread::Builder::new()
                 .name(format!("writer-{number}"))
-                .spawn(move || lane::run(&shared))?;
-            writer.lanes.push(lane);
+                .spawn(move || worker::run(&shared))?;
+            writer.threads.push(worker);
         }
         Ok(writer)
     }
 
     /// The way in. Handles may outlive the writer: they then answer [`SubmitError::Closing`].
     #[must_use]
-    pub fn handle(&self) -> WriterHandle {
-        WriterHandle { shared: Arc::clone(&self.shared) }
+    pub fn handle(&self) -> GroupWriterHandle {
+        GroupWriterHandle { shared: Arc::clone(&self.shared) }
     }
 
     /// Takes nothing more, and waits at most `grace` until all that was taken is answered. Whether it was. Blocks.
@@ -176,19 +176,19 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for GroupWriter {
     fn drop(&mut self) {
         self.shared.queue.close();
-        for lane in self.lanes.drain(..) {
-            // A lane that panicked has ended the process.
-            lane.join().ok();
+        for worker in self.threads.drain(..) {
+            // A writer thread that panicked has ended the process.
+            worker.join().ok();
         }
     }
 }
 
-/// The way into a [`Writer`]. Cheap to clone.
+/// The way into a [`GroupWriter`]. Cheap to clone.
 #[derive(Clone)]
-pub struct WriterHandle {
+pub struct GroupWriterHandle {
     shared: Arc<Shared>,
 }
 
@@ -220,7 +220,7 @@ pub struct QueueDepth {
     pub capacity: usize,
 }
 
-impl WriterHandle {
+impl GroupWriterHandle {
     /// Submits events, and waits until their group is committed. The outcomes are in the order of the events.
     ///
     /// The submission is on its way as soon as the future is first polled; dropping the future does not take it back.
@@ -231,7 +231,7 @@ impl WriterHandle {
         self.submit_timed(submission, &QueueTime::default()).await
     }
 
-    /// As [`WriterHandle::submit`]; `queued` tells, during and afterwards, how long the submission waited for its group.
+    /// As [`GroupWriterHandle::submit`]; `queued` tells, during and afterwards, how long the submission waited for its group.
     ///
     /// # Errors
     /// [`SubmitError`].
@@ -241,7 +241,7 @@ impl WriterHandle {
         queued: &QueueTime,
     ) -> Result<Vec<Outcome>, SubmitError> {
         let answer = self.enqueue_timed(submission, queued)?;
-        // A lane that is gone without an answer has ended the process.
+        // A writer thread that is gone without an answer has ended the process.
         answer.await.unwrap_or(Err(SubmitError::Unavailable))
     }
 

@@ -1,4 +1,4 @@
-//! What waits for a lane: bounded in events and bytes, shared fairly between tenants.
+//! What waits for a writer thread: bounded in events and bytes, shared fairly between tenants.
 //!
 //! Each tenant has a line of its own, and the tenants take turns: a group takes one submission of each in the ring, then a
 //! second of each, until it is full. So a tenant that floods the queue fills the groups only as far as the others leave
@@ -46,8 +46,8 @@ impl Pending {
     }
 }
 
-/// What a lane finds when it comes.
-pub(super) enum Work {
+/// What a writer thread finds when it comes.
+pub(super) enum NextWork {
     /// Submissions to write as one group.
     Group(Vec<Pending>),
     /// The store was away: ask it again.
@@ -56,17 +56,17 @@ pub(super) enum Work {
     Closed,
 }
 
-pub(super) struct Queue {
+pub(super) struct SubmissionQueue {
     state: Mutex<State>,
     /// Something was pushed, the queue was closed, or the store is back.
     work: Condvar,
-    /// A lane has finished.
+    /// A writer thread has finished.
     idle: Condvar,
     queue: Load,
     tenant: Load,
     group: Load,
-    /// Events from which on another lane joins in.
-    lane_events: usize,
+    /// Events from which on another writer thread joins in.
+    join_events: usize,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -97,12 +97,12 @@ struct State {
     /// The tenants with something in their line, in the order of their turns.
     ring: VecDeque<TenantId>,
     load: Load,
-    /// Groups that lanes have taken and not yet answered.
+    /// Groups that threads have taken and not yet answered.
     in_flight: usize,
     closed: bool,
     /// The store was away when it was last asked.
     unavailable: bool,
-    /// A lane is asking it again.
+    /// A writer thread is asking it again.
     probing: bool,
 }
 
@@ -112,7 +112,7 @@ struct Line {
     load: Load,
 }
 
-impl Queue {
+impl SubmissionQueue {
     pub(super) fn new(options: &WriterOptions) -> Self {
         let share =
             |whole: usize| whole.saturating_mul(options.tenant_share_percent.clamp(1, 100)) / 100;
@@ -123,7 +123,7 @@ impl Queue {
             queue: Load { events: options.queue_events, bytes: options.queue_bytes },
             tenant: Load { events: share(options.queue_events), bytes: share(options.queue_bytes) },
             group: Load { events: options.group_events, bytes: options.group_bytes },
-            lane_events: options.lane_events,
+            join_events: options.join_events,
         }
     }
 
@@ -151,7 +151,7 @@ impl Queue {
         if line.pending.len() == 1 {
             state.ring.push_back(tenant_id);
         }
-        let wake = self.is_worth_a_lane(&state);
+        let wake = self.needs_another_worker(&state);
         drop(state);
         if wake {
             self.work.notify_one();
@@ -159,27 +159,27 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether what waits should be written now: always where no lane is at work, and else once it makes a group that pays
-    /// for a transaction of its own. What is left waits for the lane that is at work, which comes back for it.
-    fn is_worth_a_lane(&self, state: &State) -> bool {
+    /// Whether what waits should be written now: always where no writer thread is at work, and else once it makes a group that pays
+    /// for a transaction of its own. What is left waits for the writer thread that is at work, which comes back for it.
+    fn needs_another_worker(&self, state: &State) -> bool {
         !state.ring.is_empty()
-            && (state.in_flight == 0 || state.load.events >= self.lane_events || state.closed)
+            && (state.in_flight == 0 || state.load.events >= self.join_events || state.closed)
     }
 
-    /// Waits for work. Whoever gets a group must call [`Queue::done`] after it has answered.
-    pub(super) fn next(&self) -> Work {
+    /// Waits for work. Whoever gets a group must call [`SubmissionQueue::done`] after it has answered.
+    pub(super) fn next(&self) -> NextWork {
         let mut state = self.lock();
         loop {
             if state.unavailable && !state.probing && !state.closed {
                 state.probing = true;
-                return Work::Probe;
+                return NextWork::Probe;
             }
-            if self.is_worth_a_lane(&state) {
+            if self.needs_another_worker(&state) {
                 state.in_flight += 1;
-                return Work::Group(self.take_group(&mut state));
+                return NextWork::Group(self.take_group(&mut state));
             }
             if state.closed {
-                return Work::Closed;
+                return NextWork::Closed;
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -213,7 +213,7 @@ impl Queue {
         group
     }
 
-    /// A lane has answered a group.
+    /// A writer thread has answered a group.
     pub(super) fn done(&self) {
         self.lock().in_flight -= 1;
         self.idle.notify_all();
@@ -230,7 +230,7 @@ impl Queue {
         let waiting =
             std::mem::take(&mut state.lines).into_values().flat_map(|line| line.pending).collect();
         drop(state);
-        // Another lane may be waiting: one of them must ask the store again.
+        // Another writer thread may be waiting: one of them must ask the store again.
         self.work.notify_all();
         (news, waiting)
     }

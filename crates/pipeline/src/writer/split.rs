@@ -8,7 +8,7 @@ use std::time::Duration;
 use mercurio_domain::store::{EventWriter, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
 
-use super::lane::timed;
+use super::worker::timed;
 use super::{Committed, SubmitError, WriterObserver};
 
 /// Writes a group and calls `answer` once for each submission, in order.

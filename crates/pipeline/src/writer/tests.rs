@@ -20,20 +20,27 @@ fn owner(tenant: i64) -> Owner {
     Owner { tenant_id: TenantId(tenant), workspace_id: WorkspaceId(tenant) }
 }
 
-fn one_lane() -> WriterOptions {
-    WriterOptions { lanes: 1, probe_interval: Duration::from_millis(1), ..WriterOptions::default() }
+fn one_thread() -> WriterOptions {
+    WriterOptions {
+        threads: 1,
+        probe_interval: Duration::from_millis(1),
+        ..WriterOptions::default()
+    }
 }
 
-fn start(options: &WriterOptions) -> (Arc<MemoryStore>, Writer, WriterHandle) {
+fn start(options: &WriterOptions) -> (Arc<MemoryStore>, GroupWriter, GroupWriterHandle) {
     let store = Arc::new(MemoryStore::default());
-    let writer =
-        Writer::start(Arc::clone(&store) as Arc<dyn EventWriter>, options, Arc::new(Unobserved))
-            .unwrap();
+    let writer = GroupWriter::start(
+        Arc::clone(&store) as Arc<dyn EventWriter>,
+        options,
+        Arc::new(NoopObserver),
+    )
+    .unwrap();
     let handle = writer.handle();
     (store, writer, handle)
 }
 
-fn send(handle: &WriterHandle, tenant: i64, ids: &[&str]) -> Result<Answer, SubmitError> {
+fn send(handle: &GroupWriterHandle, tenant: i64, ids: &[&str]) -> Result<Answer, SubmitError> {
     handle.enqueue(submission(owner(tenant), at(NOW), ids))
 }
 
@@ -43,7 +50,7 @@ fn result(answer: Answer) -> Result<Vec<Outcome>, SubmitError> {
 
 #[test]
 fn a_lone_submission_is_answered_after_its_commit() {
-    let (store, _writer, handle) = start(&one_lane());
+    let (store, _writer, handle) = start(&one_thread());
     store.gate.close();
     let mut answer = send(&handle, 1, &["a", "a", "b"]).unwrap();
     store.gate.wait_for_arrivals(1);
@@ -54,7 +61,7 @@ fn a_lone_submission_is_answered_after_its_commit() {
 
 #[test]
 fn what_comes_during_a_commit_makes_the_next_group() {
-    let (store, _writer, handle) = start(&one_lane());
+    let (store, _writer, handle) = start(&one_thread());
     store.gate.close();
     let mut answers = vec![send(&handle, 1, &["0"]).unwrap()];
     store.gate.wait_for_arrivals(1);
@@ -68,7 +75,7 @@ fn what_comes_during_a_commit_makes_the_next_group() {
 
 #[test]
 fn a_group_ends_at_its_bound_of_events() {
-    let (store, writer, handle) = start(&WriterOptions { group_events: 5, ..one_lane() });
+    let (store, writer, handle) = start(&WriterOptions { group_events: 5, ..one_thread() });
     store.gate.close();
     send(&handle, 1, &["first"]).unwrap();
     store.gate.wait_for_arrivals(1);
@@ -84,7 +91,7 @@ fn a_group_ends_at_its_bound_of_events() {
 
 #[test]
 fn a_full_queue_answers_at_once_and_takes_again_when_it_has_room() {
-    let options = WriterOptions { queue_events: 4, tenant_share_percent: 50, ..one_lane() };
+    let options = WriterOptions { queue_events: 4, tenant_share_percent: 50, ..one_thread() };
     let (store, _writer, handle) = start(&options);
     store.gate.close();
     let first = send(&handle, 1, &["in flight"]).unwrap();
@@ -112,7 +119,7 @@ fn a_full_queue_answers_at_once_and_takes_again_when_it_has_room() {
 
 #[test]
 fn the_bytes_that_wait_are_bounded_too() {
-    let (store, _writer, handle) = start(&WriterOptions { queue_bytes: 1, ..one_lane() });
+    let (store, _writer, handle) = start(&WriterOptions { queue_bytes: 1, ..one_thread() });
     store.gate.close();
     send(&handle, 1, &["in flight"]).unwrap();
     store.gate.wait_for_arrivals(1);
@@ -123,7 +130,7 @@ fn the_bytes_that_wait_are_bounded_too() {
 
 #[test]
 fn tenants_take_turns_in_the_groups() {
-    let options = WriterOptions { group_events: 4, tenant_share_percent: 100, ..one_lane() };
+    let options = WriterOptions { group_events: 4, tenant_share_percent: 100, ..one_thread() };
     let (store, _writer, handle) = start(&options);
     store.gate.close();
     send(&handle, 1, &["in flight"]).unwrap();
@@ -140,7 +147,7 @@ fn tenants_take_turns_in_the_groups() {
 
 #[test]
 fn a_submission_that_the_store_refuses_fails_alone() {
-    let (store, writer, handle) = start(&one_lane());
+    let (store, writer, handle) = start(&one_thread());
     store.refuse_event_name("guilty");
     store.gate.close();
     send(&handle, 1, &["in flight"]).unwrap();
@@ -207,7 +214,8 @@ fn the_observer_hears_of_waits_commits_splits_and_refusals() {
     let (store, notes) = (Arc::new(MemoryStore::default()), Arc::new(Notes::default()));
     let observer = Arc::clone(&notes) as Arc<dyn WriterObserver>;
     let writer =
-        Writer::start(Arc::clone(&store) as Arc<dyn EventWriter>, &one_lane(), observer).unwrap();
+        GroupWriter::start(Arc::clone(&store) as Arc<dyn EventWriter>, &one_thread(), observer)
+            .unwrap();
     let handle = writer.handle();
     store.refuse_event_name("guilty");
     store.gate.close();
@@ -228,7 +236,7 @@ fn the_observer_hears_of_waits_commits_splits_and_refusals() {
 
 #[test]
 fn an_unavailable_store_is_told_at_once_and_found_again() {
-    let (store, _writer, handle) = start(&one_lane());
+    let (store, _writer, handle) = start(&one_thread());
     store.gate.close();
     let in_flight = send(&handle, 1, &["a"]).unwrap();
     store.gate.wait_for_arrivals(1);
@@ -249,7 +257,7 @@ fn an_unavailable_store_is_told_at_once_and_found_again() {
 
 #[test]
 fn a_closing_writer_finishes_what_it_took_and_takes_no_more() {
-    let (store, writer, handle) = start(&one_lane());
+    let (store, writer, handle) = start(&one_thread());
     store.gate.close();
     let answers: Vec<_> =
         (0..10).map(|id| send(&handle, id, &[&id.to_string()]).unwrap()).collect();
@@ -265,7 +273,7 @@ fn a_closing_writer_finishes_what_it_took_and_takes_no_more() {
 
 #[test]
 fn a_writer_whose_store_is_away_still_closes() {
-    let (store, writer, handle) = start(&WriterOptions { lanes: 3, ..one_lane() });
+    let (store, writer, handle) = start(&WriterOptions { threads: 3, ..one_thread() });
     store.set_unavailable(true);
     assert_eq!(result(send(&handle, 1, &["a"]).unwrap()), Err(SubmitError::Unavailable));
     assert!(writer.close(Duration::from_secs(60)));
@@ -274,7 +282,7 @@ fn a_writer_whose_store_is_away_still_closes() {
 
 #[test]
 fn a_caller_that_is_gone_does_not_undo_its_events() {
-    let (store, writer, handle) = start(&one_lane());
+    let (store, writer, handle) = start(&one_thread());
     drop(send(&handle, 1, &["a"]).unwrap());
     assert!(writer.close(Duration::from_secs(60)));
     assert_eq!(store.event_count(), 1);
@@ -307,10 +315,10 @@ impl EventWriter for Full {
 #[test]
 fn a_store_that_answers_and_takes_nothing_stays_unavailable_until_a_write_succeeds() {
     let store = Arc::new(Full::default());
-    let writer = Writer::start(
+    let writer = GroupWriter::start(
         Arc::clone(&store) as Arc<dyn EventWriter>,
-        &one_lane(),
-        Arc::new(Unobserved),
+        &one_thread(),
+        Arc::new(NoopObserver),
     )
     .unwrap();
     let handle = writer.handle();
@@ -336,7 +344,7 @@ impl EventWriter for Panicking {
 
 #[test]
 fn a_submission_over_its_quota_is_told_so_and_the_others_of_its_group_are_stored() {
-    let (store, _writer, handle) = start(&one_lane());
+    let (store, _writer, handle) = start(&one_thread());
     store.gate.close();
     let mut answers = vec![send(&handle, 1, &["before"]).unwrap()];
     store.gate.wait_for_arrivals(1);
@@ -359,7 +367,8 @@ fn a_submission_over_its_quota_is_told_so_and_the_others_of_its_group_are_stored
 fn a_panic_in_a_lane_ends_the_process() {
     const CHILD: &str = "MERCURIO_TEST_PANIC_IN_A_LANE";
     if std::env::var_os(CHILD).is_some() {
-        let writer = Writer::start(Arc::new(Panicking), &one_lane(), Arc::new(Unobserved)).unwrap();
+        let writer =
+            GroupWriter::start(Arc::new(Panicking), &one_thread(), Arc::new(NoopObserver)).unwrap();
         let answer = send(&writer.handle(), 1, &["a"]).unwrap();
         panic!("nobody is left to answer: {:?}", answer.blocking_recv());
     }
@@ -391,8 +400,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_submission_gets_one_answer_and_what_is_stored_is_what_was_accepted(cases in cases(), lanes in 1..4_usize) {
-        let (store, writer, handle) = start(&WriterOptions { lanes, group_events: 40, ..one_lane() });
+    fn each_submission_gets_one_answer_and_what_is_stored_is_what_was_accepted(cases in cases(), threads in 1..4_usize) {
+        let (store, writer, handle) = start(&WriterOptions { threads, group_events: 40, ..one_thread() });
         store.refuse_event_name("guilty");
         let mut accepted: HashMap<(i64, u8), usize> = HashMap::new();
         let answers: Vec<_> = std::thread::scope(|scope| {

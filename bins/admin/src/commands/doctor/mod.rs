@@ -75,7 +75,7 @@ pub(super) fn doctor(machine: &Machine<'_>) -> Done {
     let reading = Reading::of(machine.setting, (machine.names)());
     let mut checks = settings(&reading);
     let is_wrong =
-        |name: &str| reading.mistakes.iter().any(|mistake| mistake.name.starts_with(name));
+        |name: &str| reading.invalid.iter().any(|mistake| mistake.name.starts_with(name));
     let mut database_is_away = false;
     if !is_wrong("DATABASE_URL") {
         database_is_away = database::look(&reading.config, machine.clock, &mut checks);
@@ -91,7 +91,7 @@ fn settings(reading: &Reading) -> Vec<Check> {
     const CHECK: &str = "settings";
     let advice = |name: &str| format!("correct {name}; .env.example tells what it takes");
     let mut checks: Vec<Check> = reading
-        .mistakes
+        .invalid
         .iter()
         .map(|mistake| Check::failed(CHECK, mistake.to_string(), advice(&mistake.name)))
         .collect();

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use mercurio_config::{Config, RedisUrl};
+use mercurio_config::Config;
+use mercurio_rate_limit::RedisUrl;
 use redis::{RedisError, RedisResult};
 
 use super::Check;

@@ -19,13 +19,13 @@ fn draft() -> EventDraft<'static> {
 fn checked(
     draft: EventDraft<'_>,
     reception: &Reception,
-) -> Result<ValidEvent, Vec<(String, FaultCode)>> {
-    let mut faults = Vec::new();
-    let event = draft.check("/events/3", reception, || EventId::checked("made"), &mut faults);
-    event.ok_or_else(|| faults.into_iter().map(|fault| (fault.pointer, fault.code)).collect())
+) -> Result<ValidEvent, Vec<(String, FieldErrorCode)>> {
+    let mut errors = Vec::new();
+    let event = draft.check("/events/3", reception, || EventId::checked("made"), &mut errors);
+    event.ok_or_else(|| errors.into_iter().map(|fault| (fault.pointer, fault.code)).collect())
 }
 
-fn check(draft: EventDraft<'_>, expected: &[(&str, FaultCode)]) {
+fn check(draft: EventDraft<'_>, expected: &[(&str, FieldErrorCode)]) {
     let told = checked(draft, &Reception::at(at(NOW))).err().unwrap_or_default();
     let told: Vec<_> = told.iter().map(|(pointer, code)| (pointer.as_str(), *code)).collect();
     assert_eq!(told, expected);
@@ -49,11 +49,11 @@ fn a_draft_with_what_is_required_gets_the_defaults() {
 fn ids_and_names_have_a_length_and_no_control_characters() {
     let long = "é".repeat(101);
     for (text, code) in [
-        ("", FaultCode::TooShort),
-        (" \u{3000}", FaultCode::Blank),
-        (long.as_str(), FaultCode::TooLong),
-        ("a\u{0}", FaultCode::ControlCharacter),
-        ("a\u{85}", FaultCode::ControlCharacter),
+        ("", FieldErrorCode::TooShort),
+        (" \u{3000}", FieldErrorCode::Blank),
+        (long.as_str(), FieldErrorCode::TooLong),
+        ("a\u{0}", FieldErrorCode::ControlCharacter),
+        ("a\u{85}", FieldErrorCode::ControlCharacter),
     ] {
         check(
             EventDraft { event_id: Some(text.into()), ..draft() },
@@ -76,17 +76,17 @@ fn ids_and_names_have_a_length_and_no_control_characters() {
     let person = "é".repeat(256);
     check(
         EventDraft { user_id: Some(person.into()), ..draft() },
-        &[("/events/3/user_id", FaultCode::TooLong)],
+        &[("/events/3/user_id", FieldErrorCode::TooLong)],
     );
     check(
         EventDraft { user_id: Some("a\0".into()), ..draft() },
-        &[("/events/3/user_id", FaultCode::NulCharacter)],
+        &[("/events/3/user_id", FieldErrorCode::NulCharacter)],
     );
 }
 
 #[test]
 fn a_person_is_required_and_either_id_will_do() {
-    check(EventDraft { user_id: None, ..draft() }, &[("/events/3", FaultCode::Required)]);
+    check(EventDraft { user_id: None, ..draft() }, &[("/events/3", FieldErrorCode::Required)]);
     check(EventDraft { user_id: None, anonymous_id: Some("a".into()), ..draft() }, &[]);
 }
 
@@ -94,7 +94,7 @@ fn a_person_is_required_and_either_id_will_do() {
 fn only_track_needs_a_name() {
     check(
         EventDraft { event_name: None, ..draft() },
-        &[("/events/3/event_name", FaultCode::Required)],
+        &[("/events/3/event_name", FieldErrorCode::Required)],
     );
     for kind in ["page", "screen", "identify", "group", "alias"] {
         let nameless = EventDraft { event_name: None, kind: Some(kind.into()), ..draft() };
@@ -102,7 +102,7 @@ fn only_track_needs_a_name() {
     }
     check(
         EventDraft { kind: Some("Track".into()), ..draft() },
-        &[("/events/3/type", FaultCode::InvalidValue)],
+        &[("/events/3/type", FieldErrorCode::InvalidValue)],
     );
 }
 
@@ -119,13 +119,13 @@ fn all_faults_are_told_at_once() {
     check(
         wrong,
         &[
-            ("/events/3/event_id", FaultCode::TooShort),
-            ("/events/3", FaultCode::Required),
-            ("/events/3/timestamp", FaultCode::InvalidTimestamp),
-            ("/events/3/schema_version", FaultCode::InvalidSchemaVersion),
-            ("/events/3/properties", FaultCode::WrongType),
-            ("/events/3/context/a", FaultCode::NumberOutOfRange),
-            ("/events/3/event_name", FaultCode::Required),
+            ("/events/3/event_id", FieldErrorCode::TooShort),
+            ("/events/3", FieldErrorCode::Required),
+            ("/events/3/timestamp", FieldErrorCode::InvalidTimestamp),
+            ("/events/3/schema_version", FieldErrorCode::InvalidSchemaVersion),
+            ("/events/3/properties", FieldErrorCode::WrongType),
+            ("/events/3/context/a", FieldErrorCode::NumberOutOfRange),
+            ("/events/3/event_name", FieldErrorCode::Required),
         ],
     );
 }
@@ -136,15 +136,21 @@ fn a_time_beyond_the_window_is_refused() {
     check(timed("2026-11-22T10:05:00Z"), &[]);
     check(
         timed("2026-11-22T10:05:00.000001Z"),
-        &[("/events/3/timestamp", FaultCode::TimestampInFuture)],
+        &[("/events/3/timestamp", FieldErrorCode::TimestampInFuture)],
     );
-    check(timed("9999-12-31T23:59:59Z"), &[("/events/3/timestamp", FaultCode::TimestampInFuture)]);
+    check(
+        timed("9999-12-31T23:59:59Z"),
+        &[("/events/3/timestamp", FieldErrorCode::TimestampInFuture)],
+    );
     check(timed("2025-11-22T10:00:00Z"), &[]);
     check(
         timed("2025-11-22T09:59:59.999999Z"),
-        &[("/events/3/timestamp", FaultCode::TimestampTooOld)],
+        &[("/events/3/timestamp", FieldErrorCode::TimestampTooOld)],
     );
-    check(timed("2026-11-22T10:00:00"), &[("/events/3/timestamp", FaultCode::InvalidTimestamp)]);
+    check(
+        timed("2026-11-22T10:00:00"),
+        &[("/events/3/timestamp", FieldErrorCode::InvalidTimestamp)],
+    );
     let mut ageless = Reception::at(at(NOW));
     ageless.limits.max_event_age_days = 0;
     assert!(checked(timed("0000-01-01T00:00:00Z"), &ageless).is_ok());

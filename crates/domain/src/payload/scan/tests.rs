@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn check(text: &str, expected: &[(&str, FaultCode)]) {
+fn check(text: &str, expected: &[(&str, FieldErrorCode)]) {
     serde_json::from_str::<&serde_json::value::RawValue>(text).expect("a case is JSON");
-    let mut faults = Vec::new();
-    faults_of(text, "/p", &mut faults);
-    let told: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect();
+    let mut errors = Vec::new();
+    faults_of(text, "/p", &mut errors);
+    let told: Vec<_> = errors.iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect();
     assert_eq!(told, expected, "{text}");
     assert!(expected.is_empty() || !is_plain(text), "{text} is not plain");
 }
@@ -19,28 +19,28 @@ fn nested(levels: usize) -> String {
 
 #[test]
 fn a_nul_is_found_in_names_and_values() {
-    check(r#"{"a":"x\u0000"}"#, &[("/p/a", FaultCode::NulCharacter)]);
-    check(r#"{"a":[1,{"b\u0000":2}]}"#, &[("/p/a/1/b\0", FaultCode::NulCharacter)]);
+    check(r#"{"a":"x\u0000"}"#, &[("/p/a", FieldErrorCode::NulCharacter)]);
+    check(r#"{"a":[1,{"b\u0000":2}]}"#, &[("/p/a/1/b\0", FieldErrorCode::NulCharacter)]);
     check(r#"{"a":"\\u0000"}"#, &[]);
 }
 
 #[test]
 fn half_a_surrogate_pair_is_found() {
-    check(r#"{"a":"\ud800"}"#, &[("/p/a", FaultCode::LoneSurrogate)]);
-    check(r#"{"a":"\uDC00x"}"#, &[("/p/a", FaultCode::LoneSurrogate)]);
-    check(r#"{"a":"\ud800\u0041"}"#, &[("/p/a", FaultCode::LoneSurrogate)]);
+    check(r#"{"a":"\ud800"}"#, &[("/p/a", FieldErrorCode::LoneSurrogate)]);
+    check(r#"{"a":"\uDC00x"}"#, &[("/p/a", FieldErrorCode::LoneSurrogate)]);
+    check(r#"{"a":"\ud800\u0041"}"#, &[("/p/a", FieldErrorCode::LoneSurrogate)]);
     check(
         r#"{"o":{"\ud800":"\u0000"}}"#,
-        &[("/p/o", FaultCode::LoneSurrogate), ("/p/o", FaultCode::NulCharacter)],
+        &[("/p/o", FieldErrorCode::LoneSurrogate), ("/p/o", FieldErrorCode::NulCharacter)],
     );
     check(r#"{"a":"\ud83d\ude00","b":"\u00e9\ud7ff"}"#, &[]);
 }
 
 #[test]
 fn a_number_beyond_a_double_is_found() {
-    check(r#"{"a":1e400}"#, &[("/p/a", FaultCode::NumberOutOfRange)]);
-    check(r#"[-1E+400, 1e308, 1e-400]"#, &[("/p/0", FaultCode::NumberOutOfRange)]);
-    check(&format!("[{}]", "9".repeat(400)), &[("/p/0", FaultCode::NumberOutOfRange)]);
+    check(r#"{"a":1e400}"#, &[("/p/a", FieldErrorCode::NumberOutOfRange)]);
+    check(r#"[-1E+400, 1e308, 1e-400]"#, &[("/p/0", FieldErrorCode::NumberOutOfRange)]);
+    check(&format!("[{}]", "9".repeat(400)), &[("/p/0", FieldErrorCode::NumberOutOfRange)]);
     check(&format!("[{}]", "9".repeat(40)), &[]);
     check(r#"{"a":"1e400","b":-0,"c":0.1e2}"#, &[]);
 }
@@ -49,19 +49,22 @@ fn a_number_beyond_a_double_is_found() {
 fn nesting_is_counted_from_the_payload_as_the_first_level() {
     check(&nested(MAX_NESTING), &[]);
     let place = format!("/p{}", "/0".repeat(MAX_NESTING));
-    check(&nested(MAX_NESTING + 1), &[(place.as_str(), FaultCode::TooDeep)]);
-    check(&nested(100_000), &[(place.as_str(), FaultCode::TooDeep)]);
+    check(&nested(MAX_NESTING + 1), &[(place.as_str(), FieldErrorCode::TooDeep)]);
+    check(&nested(100_000), &[(place.as_str(), FieldErrorCode::TooDeep)]);
     let beside = format!(r#"[{},"\u0000"]"#, nested(200));
     let inner = format!("/p{}", "/0".repeat(MAX_NESTING));
-    check(&beside, &[(inner.as_str(), FaultCode::TooDeep), ("/p/1", FaultCode::NulCharacter)]);
+    check(
+        &beside,
+        &[(inner.as_str(), FieldErrorCode::TooDeep), ("/p/1", FieldErrorCode::NulCharacter)],
+    );
 }
 
 #[test]
 fn faults_end_at_the_limit() {
     let many = format!("[{}1]", "1e400,".repeat(1000));
-    let mut faults = Vec::new();
-    faults_of(&many, "", &mut faults);
-    assert_eq!(faults.len(), MAX_FAULTS_PER_EVENT);
+    let mut errors = Vec::new();
+    faults_of(&many, "", &mut errors);
+    assert_eq!(errors.len(), MAX_ERRORS_PER_EVENT);
 }
 
 fn json() -> impl Strategy<Value = String> {
@@ -111,18 +114,18 @@ fn json() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn the_quick_look_never_passes_what_the_walk_refuses(text in json()) {
-        let mut faults = Vec::new();
-        faults_of(&text, "", &mut faults);
-        prop_assert!(faults.is_empty() || !is_plain(&text));
+        let mut errors = Vec::new();
+        faults_of(&text, "", &mut errors);
+        prop_assert!(errors.is_empty() || !is_plain(&text));
         // serde_json reads into a tree exactly what has no fault, but for NULs, which Rust's strings can hold.
-        let stored = faults.iter().all(|fault| fault.code == FaultCode::NulCharacter);
+        let stored = errors.iter().all(|fault| fault.code == FieldErrorCode::NulCharacter);
         prop_assert_eq!(stored, serde_json::from_str::<serde_json::Value>(&text).is_ok());
     }
 
     #[test]
     fn no_text_at_all_makes_the_walk_panic(text in "[\\[\\]{}\",:\\\\u0d8e1 é-]{0,40}") {
-        let mut faults = Vec::new();
-        faults_of(&text, "", &mut faults);
+        let mut errors = Vec::new();
+        faults_of(&text, "", &mut errors);
         is_plain(&text);
     }
 }

@@ -1,0 +1,264 @@
+//! [`TestApp`]: the whole service over the memory store, without a socket, with two tenants and requests in one line.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::app;
+use crate::routes::Surface;
+use crate::state::AppState;
+use actix_http::Request;
+use actix_web::body::BoxBody;
+use actix_web::dev::{Service, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::HeaderMap;
+use actix_web::test::{TestRequest, init_service, try_call_service};
+use actix_web::web::Data;
+use mercurio_domain::Owner;
+use mercurio_domain::api_key::{Scopes, SecretKey};
+use mercurio_domain::limits::Limits;
+use mercurio_domain::store::{Catalog, EventWriter, SchemaState};
+use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore, provisioning};
+use mercurio_enrichment::{Enricher, EnricherOptions, TrustedProxies};
+use mercurio_observability::Metrics;
+use mercurio_pipeline::{GroupWriter, WriterOptions, writer::NoopObserver};
+use mercurio_rate_limit::RateLimits;
+use mercurio_runtime::RequestSettings;
+use mercurio_runtime::database_probe::DatabaseProbe;
+use mercurio_runtime::key_cache::KeyCache;
+use mercurio_runtime::lifecycle::Lifecycle;
+use mercurio_runtime::quota_watch::QuotaWatch;
+use mercurio_runtime::rejection_log::RejectionLog;
+use serde_json::Value;
+
+/// The time of every request.
+pub const NOW: &str = "2026-11-22T10:00:00Z";
+
+/// The service, its store and the keys of two tenants.
+pub struct TestApp {
+    /// The memory store behind the service.
+    pub store: Arc<MemoryStore>,
+    /// The state that handlers share.
+    pub state: Data<AppState>,
+    /// A key of the first tenant with both scopes.
+    pub key: SecretKey,
+    /// The first tenant and its workspace.
+    pub owner: Owner,
+    /// A key of the second tenant.
+    pub other_key: SecretKey,
+    _writer: GroupWriter,
+}
+
+impl Default for TestApp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestApp {
+    /// A service with default limits and one writer thread.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Limits::default(), WriterOptions { threads: 1, ..WriterOptions::default() })
+    }
+
+    /// A service with these limits and writer options.
+    #[must_use]
+    pub fn with(limits: Limits, options: WriterOptions) -> Self {
+        let store = Arc::new(MemoryStore::default());
+        let clock = Arc::new(FixedClock::at(NOW));
+        let at = mercurio_domain::testing::at(NOW);
+        let (request, key) = provisioning("acme", 1, at);
+        let owner = store.provision(&request).expect("test set-up").api_key.owner;
+        let (request, other_key) = provisioning("other", 2, at);
+        store.provision(&request).expect("test set-up");
+        let writer = GroupWriter::start(
+            Arc::clone(&store) as Arc<dyn EventWriter>,
+            &options,
+            Arc::new(NoopObserver),
+        )
+        .expect("test set-up");
+        let state = Data::new(AppState {
+            store: store.clone(),
+            writer: writer.handle(),
+            keys: KeyCache::new(store.clone(), Duration::ZERO),
+            key_uses: Arc::default(),
+            rate_limits: RateLimits::new(None),
+            database: DatabaseProbe::new(store.clone(), SchemaState::Current),
+            lifecycle: Lifecycle::default(),
+            enricher: Enricher::new(EnricherOptions::default()),
+            clock,
+            ids: Arc::new(CountingIds::default()),
+            metrics: Metrics::new(),
+            traces: None,
+            quota_watch: QuotaWatch::new(100),
+            retention: Arc::default(),
+            rejection_log: RejectionLog::new(5),
+            settings: RequestSettings {
+                limits,
+                slow_request: None,
+                request_timeout: Duration::from_secs(30),
+                commit_timeout: Duration::from_secs(30),
+                trusted_proxies: TrustedProxies::default(),
+                cors_origins: vec!["*".to_owned()],
+            },
+        });
+        Self { store, state, key, owner, other_key, _writer: writer }
+    }
+
+    /// A further key of the first tenant's kind, of a tenant of its own, with these scopes only.
+    pub fn key_with(&self, scopes: &str, seed: u8) -> SecretKey {
+        let (mut request, key) =
+            provisioning(&format!("tenant {seed}"), seed, mercurio_domain::testing::at(NOW));
+        request.scopes = Scopes::parse(scopes).expect("test set-up");
+        self.store.provision(&request).expect("test set-up");
+        key
+    }
+
+    /// The app, as a server runs it.
+    pub async fn app(
+        &self,
+    ) -> impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error> {
+        init_service(app(
+            self.state.clone(),
+            slog::Logger::root(slog::Discard, slog::o!()),
+            Surface::Whole,
+        ))
+        .await
+    }
+
+    /// Sends one request to a fresh instance of the service.
+    pub async fn call(&self, request: Ask) -> Answer {
+        request.send(&self.app().await).await
+    }
+
+    /// Sends a batch of these events with the first tenant's key.
+    pub async fn batch(&self, events: &str) -> Answer {
+        self.call(self.post("/v1/events/batch", format!("{{\"events\":[{events}]}}"))).await
+    }
+
+    /// A POST with the first tenant's key and a JSON body.
+    pub fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Ask {
+        Ask::new(Method::POST, path)
+            .header("authorization", format!("Bearer {}", self.key.expose()))
+            .header("content-type", "application/json")
+            .body(body)
+    }
+
+    /// A GET with the first tenant's key.
+    pub fn get(&self, path: &str) -> Ask {
+        Ask::new(Method::GET, path).header("authorization", format!("Bearer {}", self.key.expose()))
+    }
+}
+
+/// A request.
+pub struct Ask(TestRequest);
+
+impl Ask {
+    /// A request without a key.
+    pub fn new(method: Method, path: &str) -> Self {
+        Self(TestRequest::with_uri(path).method(method))
+    }
+
+    /// Sets a header.
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let value =
+            actix_web::http::header::HeaderValue::from_bytes(value.as_ref()).expect("test set-up");
+        let name =
+            actix_web::http::header::HeaderName::from_bytes(name.as_bytes()).expect("test set-up");
+        Self(self.0.insert_header((name, value)))
+    }
+
+    /// Adds a further header of the same name.
+    pub fn header_again(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let value =
+            actix_http::header::HeaderValue::from_bytes(value.as_ref()).expect("test set-up");
+        Self(self.0.append_header((name, value)))
+    }
+
+    /// Sets the body and its length.
+    pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
+        let body = body.into();
+        Self(self.0.insert_header(("content-length", body.len().to_string())).set_payload(body))
+    }
+
+    /// Sends the request, and reads the whole response.
+    pub async fn send(
+        self,
+        app: &impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>,
+    ) -> Answer {
+        let (status, headers, body) = match try_call_service(app, self.0.to_request()).await {
+            Ok(response) => {
+                let (status, headers) = (response.status(), response.headers().clone());
+                (status, headers, actix_web::test::read_body(response).await)
+            }
+            Err(error) => {
+                let response = error.error_response();
+                let (status, headers) = (response.status(), response.headers().clone());
+                (
+                    status,
+                    headers,
+                    actix_web::body::to_bytes(response.into_body()).await.unwrap_or_default(),
+                )
+            }
+        };
+        let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Answer { status: status.as_u16(), headers, json, body: body.to_vec() }
+    }
+}
+
+/// A response.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as JSON; `null` if it is not JSON.
+    pub json: Value,
+    /// The body as sent.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The value of a header, if it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Fails unless this is a problem of that status and code, in the form of the contract.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16, code: &str) -> &Self {
+        assert_eq!((self.status, self.json["code"].as_str()), (status, Some(code)), "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(self.json["type"], format!("https://mercurio.dev/problems/{code}"));
+        assert_eq!(self.json["status"], status);
+        assert!(self.json["title"].is_string() && self.json["detail"].is_string());
+        assert_eq!(self.json["request_id"].as_str(), self.header("x-request-id"));
+        self
+    }
+
+    /// `(pointer, code)` of every fault of the event at `index` of a batch.
+    pub fn event_errors(&self, index: usize) -> Vec<(&str, &str)> {
+        pairs(&self.json["results"][index]["errors"])
+    }
+
+    /// `(pointer, code)` of every fault of the body.
+    pub fn errors(&self) -> Vec<(&str, &str)> {
+        pairs(&self.json["errors"])
+    }
+
+    /// The status of every event of a batch.
+    pub fn statuses(&self) -> Vec<&str> {
+        let results = self.json["results"].as_array().map(Vec::as_slice).unwrap_or_default();
+        results.iter().filter_map(|result| result["status"].as_str()).collect()
+    }
+}
+
+fn pairs(errors: &Value) -> Vec<(&str, &str)> {
+    let errors = errors.as_array().map(Vec::as_slice).unwrap_or_default();
+    errors
+        .iter()
+        .filter_map(|error| Some((error["pointer"].as_str()?, error["code"].as_str()?)))
+        .collect()
+}

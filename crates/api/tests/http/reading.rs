@@ -1,0 +1,116 @@
+//! Reading back: one event, pages, filters, cursors.
+
+use std::collections::BTreeSet;
+
+use mercurio_api::testing::TestApp;
+
+async fn store(test_app: &TestApp, ids: impl Iterator<Item = usize>) {
+    for id in ids {
+        let second = id % 10;
+        let event = format!(
+            r#"{{"event_id":"e{id}","event_name":"n{}","user_id":"u","timestamp":"2026-11-22T09:00:0{second}Z"}}"#,
+            id % 2
+        );
+        assert_eq!(test_app.batch(&event).await.statuses(), ["accepted"]);
+    }
+}
+
+#[actix_web::test]
+async fn a_stored_event_has_every_member_and_what_was_added() {
+    let test_app = TestApp::new();
+    let event = r#"{"event_id":"a b/%é","type":"page","anonymous_id":"x","session_id":"s","properties":{ "p":1 },
+        "context":{"page":{"url":"https://shop.example/cart?utm_source=mail&utm_campaign=may"}}}"#;
+    test_app.batch(event).await;
+    let answer = test_app.call(test_app.get("/v1/events/a%20b%2F%25%C3%A9")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let json = &answer.json;
+    assert_eq!(
+        (&json["event_id"], &json["event_name"], &json["type"]),
+        (&"a b/%é".into(), &"page".into(), &"page".into())
+    );
+    assert_eq!((&json["tenant_id"], &json["workspace_id"]), (&"1".into(), &"1".into()));
+    assert!(json["user_id"].is_null() && json["sent_timestamp"].is_null());
+    assert_eq!(json["enrichment"]["page"]["path"], "/cart");
+    assert_eq!(
+        json["enrichment"]["campaign"],
+        serde_json::json!({"source": "mail", "name": "may"})
+    );
+    assert!(String::from_utf8(answer.body).unwrap().contains(r#""properties":{ "p":1 }"#));
+}
+
+#[actix_web::test]
+async fn an_event_that_is_not_there_is_not_found() {
+    let test_app = TestApp::new();
+    for path in ["/v1/events/none", "/v1/events/%FF", "/v1/events/", "/v1/events/a/b"] {
+        test_app.call(test_app.get(path)).await.is_problem(404, "not_found");
+    }
+}
+
+#[actix_web::test]
+async fn pages_cover_every_event_once_while_others_arrive() {
+    let test_app = TestApp::new();
+    store(&test_app, 0..25).await;
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page =
+            test_app.call(test_app.get(&format!("/v1/events?limit=4&cursor={cursor}"))).await.json;
+        for event in page["events"].as_array().unwrap() {
+            seen.push(event["event_id"].as_str().unwrap().to_owned());
+        }
+        store(&test_app, 25 + seen.len()..26 + seen.len()).await;
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    let unique: BTreeSet<_> = seen.iter().collect();
+    assert_eq!(unique.len(), seen.len(), "none twice");
+    assert!((0..25).all(|id| unique.contains(&format!("e{id}"))), "none missing");
+}
+
+#[actix_web::test]
+async fn the_newest_comes_first_and_filters_hold() {
+    let test_app = TestApp::new();
+    store(&test_app, 0..10).await;
+    let page = test_app
+        .call(
+            test_app
+                .get("/v1/events?event_name=n1&from=2026-11-22T09:00:03Z&to=2026-11-22T09:00:09Z"),
+        )
+        .await;
+    let ids: Vec<_> = page.json["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event_id"].clone())
+        .collect();
+    assert_eq!(ids, ["e7", "e5", "e3"]);
+    assert!(page.json["next_cursor"].is_null());
+}
+
+#[actix_web::test]
+async fn a_query_that_cannot_be_is_told_whole() {
+    let test_app = TestApp::new();
+    let answer = test_app.call(test_app.get("/v1/events?limit=0&sort=asc&cursor=x")).await;
+    answer.is_problem(400, "invalid_query");
+    assert_eq!(answer.json["errors"].as_array().unwrap().len(), 3);
+}
+
+#[actix_web::test]
+async fn a_store_that_is_away_is_told_on_a_read_too() {
+    let test_app = TestApp::new();
+    test_app.store.set_unavailable(true);
+    test_app.call(test_app.get("/v1/events")).await.is_problem(503, "storage_unavailable");
+}
+
+#[actix_web::test]
+async fn a_query_that_is_not_utf_8_finds_nothing_else_in_its_place() {
+    let test_app = TestApp::new();
+    test_app.batch(r#"{"event_name":"n","user_id":"�"}"#).await;
+    let answer = test_app.call(test_app.get("/v1/events?user_id=%FF")).await;
+    answer.is_problem(400, "invalid_query");
+    assert_eq!(answer.errors(), [("/user_id", "invalid_value")]);
+    let answer = test_app.call(test_app.get("/v1/events?user_id=%EF%BF%BD")).await;
+    assert_eq!(answer.json["events"].as_array().map(Vec::len), Some(1), "{answer:?}");
+}

@@ -1,0 +1,23 @@
+//! Options of the request path.
+
+use std::time::Duration;
+
+use mercurio_domain::limits::Limits;
+use mercurio_enrichment::TrustedProxies;
+
+/// Settings that request handlers read.
+#[derive(Debug, Clone)]
+pub struct RequestSettings {
+    /// Limits of tenants without overrides.
+    pub limits: Limits,
+    /// Maximum time for a body to arrive.
+    pub request_timeout: Duration,
+    /// Maximum time a request waits for its commit.
+    pub commit_timeout: Duration,
+    /// Requests slower than this are logged as slow; `None` disables it.
+    pub slow_request: Option<Duration>,
+    /// Proxies whose forwarding headers are trusted.
+    pub trusted_proxies: TrustedProxies,
+    /// Origins allowed by CORS; `*` allows all.
+    pub cors_origins: Vec<String>,
+}

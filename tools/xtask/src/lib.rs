@@ -1,0 +1,1 @@
+//! Checks of the workspace's structure. See `tests/tidy`.
