@@ -23,8 +23,6 @@ pub(crate) enum ErrorKind {
     NoPartition,
     /// A copied key exists already. The group must claim its keys instead.
     KeyTaken,
-    /// A quota reservation changed. The group must reserve again.
-    QuotaMoved,
     /// A unique name is taken.
     NameTaken,
     /// The tenant or workspace does not exist.
@@ -97,9 +95,7 @@ impl From<ConnectionError> for Error {
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match error.kind {
-            ErrorKind::Unavailable | ErrorKind::Conflict | ErrorKind::QuotaMoved => {
-                Self::Unavailable(Box::new(error))
-            }
+            ErrorKind::Unavailable | ErrorKind::Conflict => Self::Unavailable(Box::new(error)),
             ErrorKind::Refused => Self::Refused(Box::new(error)),
             ErrorKind::NoPartition
             | ErrorKind::KeyTaken

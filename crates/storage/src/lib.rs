@@ -6,9 +6,10 @@
 //! `postgres` and `sqlite` hold only what differs. `shared` holds the queries and trait
 //! implementations that both run; each backend compiles it with its own connection type. The other
 //! modules do not depend on the database: `rows` converts rows to domain types, `verdicts` decides
-//! which events of a group are new, and `transaction`, `pool`, `migrations` and `error` do what their
+//! which events of a group are new, `counts` counts those, and `transaction`, `pool`, `migrations` and `error` do what their
 //! names say.
 
+mod counts;
 mod diagnostics;
 mod error;
 mod migrations;

@@ -74,25 +74,15 @@ pub(crate) struct GenerationManager<C> {
     set_up: SetUp<C>,
     /// Number of breaks seen. Connections of an earlier generation are dropped.
     generation: Arc<AtomicU64>,
-    /// Number of connections opened.
-    opened: AtomicU64,
 }
 
-/// A connection with its generation and number.
-pub(crate) struct NumberedConnection<C> {
+/// A connection and its generation.
+pub(crate) struct GenerationConnection<C> {
     connection: C,
     generation: u64,
-    number: u64,
 }
 
-impl<C> NumberedConnection<C> {
-    /// Its number, unique within the pool.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
-}
-
-impl<C> Deref for NumberedConnection<C> {
+impl<C> Deref for GenerationConnection<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
@@ -100,33 +90,32 @@ impl<C> Deref for NumberedConnection<C> {
     }
 }
 
-impl<C> DerefMut for NumberedConnection<C> {
+impl<C> DerefMut for GenerationConnection<C> {
     fn deref_mut(&mut self) -> &mut C {
         &mut self.connection
     }
 }
 
 impl<C: Driver> GenerationManager<C> {
-    fn is_outdated(&self, connection: &NumberedConnection<C>) -> bool {
+    fn is_outdated(&self, connection: &GenerationConnection<C>) -> bool {
         connection.generation < self.generation.load(Ordering::Acquire)
     }
 }
 
 impl<C: Driver> ManageConnection for GenerationManager<C> {
-    type Connection = NumberedConnection<C>;
+    type Connection = GenerationConnection<C>;
     type Error = diesel::r2d2::Error;
 
-    fn connect(&self) -> Result<NumberedConnection<C>, Self::Error> {
+    fn connect(&self) -> Result<GenerationConnection<C>, Self::Error> {
         // Read before connecting: a break seen in between makes this connection outdated.
         let generation = self.generation.load(Ordering::Acquire);
         let mut connection = self.inner.connect()?;
         (self.set_up)(&mut connection).map_err(diesel::r2d2::Error::QueryError)?;
-        let number = self.opened.fetch_add(1, Ordering::Relaxed);
-        Ok(NumberedConnection { connection, generation, number })
+        Ok(GenerationConnection { connection, generation })
     }
 
     /// Runs on checkout, so it must not query the server.
-    fn is_valid(&self, connection: &mut NumberedConnection<C>) -> Result<(), Self::Error> {
+    fn is_valid(&self, connection: &mut GenerationConnection<C>) -> Result<(), Self::Error> {
         if self.is_outdated(connection) {
             return Err(diesel::r2d2::Error::QueryError(
                 diesel::result::Error::BrokenTransactionManager,
@@ -135,7 +124,7 @@ impl<C: Driver> ManageConnection for GenerationManager<C> {
         Ok(())
     }
 
-    fn has_broken(&self, connection: &mut NumberedConnection<C>) -> bool {
+    fn has_broken(&self, connection: &mut GenerationConnection<C>) -> bool {
         self.is_outdated(connection) || self.inner.has_broken(&mut connection.connection)
     }
 }
@@ -170,7 +159,6 @@ impl<C: Driver> Pool<C> {
             inner: ConnectionManager::new(address),
             set_up: Box::new(set_up),
             generation: Arc::clone(&generation),
-            opened: AtomicU64::new(1),
         };
         let inner = diesel::r2d2::Pool::builder()
             .max_size(max_size.get())

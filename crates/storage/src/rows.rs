@@ -48,7 +48,7 @@ impl<'a> JsonStr<'a> {
 }
 
 /// Clamps a time out of range, so that one bad row does not make its whole page unreadable.
-fn timestamp(micros: Micros) -> Timestamp {
+pub(crate) fn timestamp(micros: Micros) -> Timestamp {
     Timestamp::from_micros_clamped(micros.0)
 }
 

@@ -37,34 +37,9 @@ impl FailedAttempt {
     }
 }
 
-/// The statements of a write transaction. Called again for each attempt, and may then act
-/// differently.
-pub(crate) trait TransactionBody<C: Driver> {
-    type Output;
-
-    /// Begins the transaction by [`begin`]. `_number` identifies the connection.
-    fn begin(&mut self, connection: &mut C, _number: u64) -> Result<(), Error> {
-        begin(connection, C::BEGIN)
-    }
-
-    /// Runs the statements between BEGIN and COMMIT.
-    fn execute(&mut self, connection: &mut C) -> Result<Self::Output, Error>;
-}
-
-/// A closure as a [`TransactionBody`].
-pub(crate) struct ClosureBody<F>(pub(crate) F);
-
-impl<C: Driver, T, F: FnMut(&mut C) -> Result<T, Error>> TransactionBody<C> for ClosureBody<F> {
-    type Output = T;
-
-    fn execute(&mut self, connection: &mut C) -> Result<T, Error> {
-        (self.0)(connection)
-    }
-}
-
 /// Begins a transaction by `sql`, one statement or several, in one round trip. After an error no
 /// transaction is open.
-pub(crate) fn begin<C: Driver>(connection: &mut C, sql: &str) -> Result<(), Error> {
+fn begin<C: Driver>(connection: &mut C, sql: &str) -> Result<(), Error> {
     AnsiTransactionManager::begin_transaction_sql(connection, sql).map_err(|error| {
         // The first statement of several may have opened the transaction.
         connection.batch_execute("ROLLBACK").ok();
@@ -72,38 +47,14 @@ pub(crate) fn begin<C: Driver>(connection: &mut C, sql: &str) -> Result<(), Erro
     })
 }
 
-/// Runs `body` once, in a transaction begun by `sql`, on a connection without one.
-pub(crate) fn within<C: Driver, T>(
-    connection: &mut C,
-    sql: &str,
-    body: impl FnOnce(&mut C) -> Result<T, Error>,
-) -> Result<T, Error> {
-    begin(connection, sql)?;
-    match body(connection) {
-        Ok(value) => Ok(AnsiTransactionManager::commit_transaction(connection).map(|()| value)?),
-        Err(error) => {
-            AnsiTransactionManager::rollback_transaction(connection).ok();
-            Err(error)
-        }
-    }
-}
-
-/// Runs `body` in a write transaction, with retries.
+/// Runs `body` in a write transaction. It runs again for each attempt, and may then act differently.
 pub(crate) fn write<C: Driver, T>(
     pool: &Pool<C>,
-    body: impl FnMut(&mut C) -> Result<T, Error>,
+    mut body: impl FnMut(&mut C) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    write_body(pool, &mut ClosureBody(body))
-}
-
-/// Runs `body` in a write transaction, with retries.
-pub(crate) fn write_body<C: Driver, B: TransactionBody<C>>(
-    pool: &Pool<C>,
-    body: &mut B,
-) -> Result<B::Output, Error> {
-    retry(pool, |connection, number| {
-        body.begin(connection, number).map_err(FailedAttempt::at(Stage::Begin))?;
-        match body.execute(connection) {
+    retry(pool, |connection| {
+        begin(connection, C::BEGIN).map_err(FailedAttempt::at(Stage::Begin))?;
+        match body(connection) {
             Ok(value) => AnsiTransactionManager::commit_transaction(connection)
                 .map(|()| value)
                 .map_err(|error| FailedAttempt { stage: Stage::Commit, error: error.into() }),
@@ -121,7 +72,7 @@ pub(crate) fn read<C: Driver, T>(
     pool: &Pool<C>,
     mut body: impl FnMut(&mut C) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    retry(pool, |connection, _| body(connection).map_err(FailedAttempt::at(Stage::Begin)))
+    retry(pool, |connection| body(connection).map_err(FailedAttempt::at(Stage::Begin)))
 }
 
 /// Runs `body`, which only reads, in a transaction begun by `sql`.
@@ -130,7 +81,7 @@ pub(crate) fn read_in<C: Driver, T>(
     sql: &str,
     mut body: impl FnMut(&mut C) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    retry(pool, |connection, _| {
+    retry(pool, |connection| {
         begin(connection, sql).map_err(FailedAttempt::at(Stage::Begin))?;
         let read = body(connection);
         let end = match read {
@@ -145,15 +96,14 @@ pub(crate) fn read_in<C: Driver, T>(
 
 fn retry<C: Driver, T>(
     pool: &Pool<C>,
-    mut attempt: impl FnMut(&mut C, u64) -> Result<T, FailedAttempt>,
+    mut attempt: impl FnMut(&mut C) -> Result<T, FailedAttempt>,
 ) -> Result<T, Error> {
     let mut attempts = 0;
     let mut reconnected = false;
     loop {
         attempts += 1;
         let mut connection = pool.get()?;
-        let number = connection.number();
-        let FailedAttempt { stage, mut error } = match attempt(&mut connection, number) {
+        let FailedAttempt { stage, mut error } = match attempt(&mut connection) {
             Ok(value) => return Ok(value),
             Err(failed) => failed,
         };
@@ -168,12 +118,10 @@ fn retry<C: Driver, T>(
                 pool.count_retry();
                 continue;
             }
-        } else if matches!(
-            error.kind,
-            ErrorKind::Conflict | ErrorKind::KeyTaken | ErrorKind::QuotaMoved
-        ) && attempts < MAX_ATTEMPTS
+        } else if matches!(error.kind, ErrorKind::Conflict | ErrorKind::KeyTaken)
+            && attempts < MAX_ATTEMPTS
         {
-            // The caller counts a taken key or a moved quota as a fallback, not as a retry.
+            // The caller counts a taken key as a fallback, not as a retry.
             if error.kind == ErrorKind::Conflict {
                 pool.count_retry();
             }

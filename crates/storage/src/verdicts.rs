@@ -1,10 +1,16 @@
 //! Turns a group of submissions into rows to write, and the stored rows into outcomes.
 
 use mercurio_domain::event::EnrichedEvent;
-use mercurio_domain::store::{Appended, Refused, Submission};
+use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventKey, Owner, TenantId, Timestamp};
-use uuid::Uuid;
+
+/// The unique key of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TenantKey {
+    pub(crate) tenant_id: TenantId,
+    pub(crate) key: EventKey,
+}
 
 /// An event to store if its key is new.
 #[derive(Debug, Clone, Copy)]
@@ -26,13 +32,8 @@ struct GroupPosition {
 
 impl Candidate<'_> {
     /// The unique key, and the order of writing.
-    pub(crate) fn key(&self) -> (TenantId, EventKey) {
-        (self.owner.tenant_id, self.key)
-    }
-
-    /// The index of its submission in the group.
-    pub(crate) fn submission(&self) -> usize {
-        self.position.submission
+    pub(crate) fn key(&self) -> TenantKey {
+        TenantKey { tenant_id: self.owner.tenant_id, key: self.key }
     }
 }
 
@@ -42,19 +43,14 @@ impl Candidate<'_> {
 #[derive(Debug)]
 pub(crate) struct Candidates<'a> {
     group: &'a [Submission],
-    refused: Refused,
     rows: Vec<Candidate<'a>>,
 }
 
 impl<'a> Candidates<'a> {
-    /// The candidates of all submissions except the `refused` ones.
-    pub(crate) fn of(group: &'a [Submission], refused: &Refused) -> Self {
+    pub(crate) fn of(group: &'a [Submission]) -> Self {
         let mut rows =
             Vec::with_capacity(group.iter().map(|submission| submission.events.len()).sum());
         for (index, submission) in group.iter().enumerate() {
-            if refused.get(index).is_some() {
-                continue;
-            }
             let Submission { owner, received_at, .. } = *submission;
             for (event_index, event) in submission.events.iter().enumerate() {
                 let position = GroupPosition { submission: index, event: event_index };
@@ -64,7 +60,7 @@ impl<'a> Candidates<'a> {
         // The position makes the order total, so `dedup` keeps the first event of each key.
         rows.sort_unstable_by_key(|row| (row.key(), row.position));
         rows.dedup_by_key(|row| row.key());
-        Self { group, refused: refused.clone(), rows }
+        Self { group, rows }
     }
 
     pub(crate) fn rows(&self) -> &[Candidate<'a>] {
@@ -82,36 +78,26 @@ impl<'a> Candidates<'a> {
     }
 
     /// The outcomes of the whole group in its order, if exactly `fresh` was stored.
-    pub(crate) fn answers(&self, fresh: &[Candidate<'_>]) -> Vec<Appended> {
-        let mut answers: Vec<Appended> = Vec::with_capacity(self.group.len());
-        for (index, submission) in self.group.iter().enumerate() {
-            answers.push(match self.refused.get(index) {
-                Some(exceeded) => Err(exceeded),
-                None => Ok(vec![Outcome::Duplicate; submission.events.len()]),
-            });
-        }
+    pub(crate) fn outcomes(&self, fresh: &[Candidate<'_>]) -> Vec<Vec<Outcome>> {
+        let duplicates =
+            |submission: &Submission| vec![Outcome::Duplicate; submission.events.len()];
+        let mut outcomes: Vec<_> = self.group.iter().map(duplicates).collect();
         for row in fresh {
             let GroupPosition { submission, event } = row.position;
-            debug_assert!(answers[submission].is_ok(), "a refused submission has no candidates");
-            if let Ok(outcomes) = &mut answers[submission] {
-                outcomes[event] = Outcome::Accepted;
-            }
+            outcomes[submission][event] = Outcome::Accepted;
         }
-        answers
+        outcomes
     }
 }
 
 /// The rows whose keys are in `claimed`, in any order.
 pub(crate) fn fresh<'a>(
     mut rows: Vec<Candidate<'a>>,
-    mut claimed: Vec<(i64, Uuid)>,
+    mut claimed: Vec<TenantKey>,
 ) -> Vec<Candidate<'a>> {
     if claimed.len() < rows.len() {
         claimed.sort_unstable();
-        rows.retain(|row| {
-            let (tenant_id, key) = row.key();
-            claimed.binary_search(&(tenant_id.0, key.0)).is_ok()
-        });
+        rows.retain(|row| claimed.binary_search(&row.key()).is_ok());
     }
     rows
 }
@@ -132,7 +118,7 @@ mod tests {
         let now = at("2026-11-22T10:00:00Z");
         let group =
             [submission(owner(2), now, &["b", "a", "b"]), submission(owner(1), now, &["b", "c"])];
-        let candidates = Candidates::of(&group, &Refused::default());
+        let candidates = Candidates::of(&group);
         assert_eq!(candidates.rows().len(), 4);
         assert!(candidates.rows().is_sorted_by_key(Candidate::key));
         let first = candidates
@@ -141,31 +127,28 @@ mod tests {
             .find(|row| row.event.parts().event_id.as_str() == "b")
             .unwrap();
         assert_eq!(first.position, GroupPosition { submission: 1, event: 0 }, "tenants come first");
-        let outcomes = candidates.answers(candidates.rows());
+        let outcomes = candidates.outcomes(candidates.rows());
         use Outcome::{Accepted, Duplicate};
-        assert_eq!(
-            outcomes,
-            [Ok(vec![Accepted, Accepted, Duplicate]), Ok(vec![Accepted, Accepted])]
-        );
+        assert_eq!(outcomes, [vec![Accepted, Accepted, Duplicate], vec![Accepted, Accepted]]);
     }
 
     #[test]
     fn unclaimed_candidates_are_duplicates() {
         let group = [submission(owner(1), at("2026-11-22T10:00:00Z"), &["a", "b", "c"])];
-        let candidates = Candidates::of(&group, &Refused::default());
+        let candidates = Candidates::of(&group);
         let claimed = candidates.rows().iter().rev().filter(|row| row.position.event != 1);
-        let claimed = claimed.map(|row| (row.key().0.0, row.key().1.0)).collect();
+        let claimed = claimed.map(Candidate::key).collect();
         let fresh = fresh(candidates.rows().to_vec(), claimed);
         assert_eq!(
-            candidates.answers(&fresh),
-            [Ok(vec![Outcome::Accepted, Outcome::Duplicate, Outcome::Accepted])]
+            candidates.outcomes(&fresh),
+            [vec![Outcome::Accepted, Outcome::Duplicate, Outcome::Accepted]]
         );
     }
 
     #[test]
     fn candidates_are_split_row_by_row() {
         let group = [submission(owner(1), at("2026-11-22T10:00:00Z"), &["a", "b", "c"])];
-        let candidates = Candidates::of(&group, &Refused::default());
+        let candidates = Candidates::of(&group);
         let (yes, no) = candidates.split(&[false, true, false]);
         assert_eq!(
             yes.iter().map(Candidate::key).collect::<Vec<_>>(),

@@ -23,7 +23,7 @@ fn newer_schema_is_compatible_until_the_minimum_rises() {
         database.require_newer_program();
         assert_eq!(store.schema_state().unwrap(), SchemaState::Newer(unknown()));
         // Like the migration's down.sql.
-        database.execute("UPDATE schema_compatibility SET minimum_version = '20261124110000'");
+        database.execute("UPDATE schema_compatibility SET minimum_version = '20261128000000'");
         assert_eq!(store.schema_state().unwrap(), SchemaState::Compatible(unknown()));
     }
 }
@@ -44,7 +44,7 @@ fn newer_schema_without_a_minimum_version_is_refused() {
 fn schema_with_missing_and_unknown_migrations_is_newer() {
     for database in both() {
         database.apply_newer_migration();
-        database.execute("DELETE FROM __diesel_schema_migrations WHERE version = '20261124090000'");
+        database.execute("DELETE FROM __diesel_schema_migrations WHERE version = '20261128000000'");
         assert_eq!(database.store().schema_state().unwrap(), SchemaState::Newer(unknown()));
     }
 }
@@ -55,7 +55,7 @@ fn minimum_version_is_one_valid_version() {
         let store = database.store();
         for wrong in [
             "UPDATE schema_compatibility SET minimum_version = 'newest'",
-            "INSERT INTO schema_compatibility VALUES (2, '20261124110000')",
+            "INSERT INTO schema_compatibility VALUES (2, '20261128000000')",
         ] {
             let refused =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| database.execute(wrong)));

@@ -24,7 +24,7 @@ fn diagnostics(url: &str) -> Diagnostics {
 #[test]
 fn file_diagnostics_have_schema_and_folder() {
     let found = diagnostics(&TestDatabase::empty_sqlite().url_text());
-    assert!(matches!(found.schema, SchemaState::Older(missing) if missing.len() >= 3));
+    assert!(matches!(found.schema, SchemaState::Older(missing) if missing.len() == 1));
     let database = TestDatabase::sqlite();
     let found = diagnostics(&database.url_text());
     assert_eq!((found.backend, &found.schema), (Backend::Sqlite, &SchemaState::Current));

@@ -14,7 +14,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use mercurio_domain::store::StoreError;
-use mercurio_domain::testing::{AppendAll, at, provisioning, submission};
+use mercurio_domain::testing::{at, provisioning, submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_storage::{DatabaseUrl, StoreOptions, open};
 
@@ -104,7 +104,7 @@ fn store_works_over_an_encrypted_connection() {
     store.migrate().unwrap();
     let now = at("2026-11-22T10:00:00Z");
     let owner = store.provision(&provisioning("Acme", 1, now).0).unwrap().api_key.owner;
-    assert_eq!(store.append_all(&[submission(owner, now, &["a"])]).unwrap(), [[Outcome::Accepted]]);
+    assert_eq!(store.append(&[submission(owner, now, &["a"])]).unwrap(), [[Outcome::Accepted]]);
     let mut other = PgConnection::establish(&url).unwrap();
     let all = "(SELECT bool_and(ssl) AND count(*) > 1 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                WHERE application_name = 'mercurio' OR pid = pg_backend_pid())";

@@ -53,7 +53,7 @@ pub(super) fn migrate(
             let question = "This takes the newest migration back, with all that only it has a place for. \
                             Servers of this release will not be ready any more. Type yes to go on: ";
             removal::confirm(machine, *yes, question, "yes")?;
-            let reverted = store.revert_telling(&mut |wait| (machine.tell)(&wait.to_string()))?;
+            let reverted = store.revert_reporting(&mut |wait| (machine.tell)(&wait.to_string()))?;
             let notes = match reverted {
                 Some(_) => Vec::new(),
                 None => vec!["the database has no migration; nothing was changed".to_owned()],
@@ -96,7 +96,7 @@ fn up(store: &dyn Store, machine: &Machine<'_>) -> Result<Done, AdminError> {
         let note = "a newer release migrated it, and this program can go on with it; nothing to do";
         return Ok(Done { result: Outcome::Migrated(result), notes: vec![note.to_owned()] });
     }
-    let applied = store.migrate_telling(&mut |wait| (machine.tell)(&wait.to_string()))?;
+    let applied = store.migrate_reporting(&mut |wait| (machine.tell)(&wait.to_string()))?;
     let note = match applied.len() {
         0 => "the schema was current; nothing to do".to_owned(),
         1 => "the schema is current; 1 migration ran".to_owned(),

@@ -58,7 +58,7 @@ fn a_sound_file_is_found_to_be_sound() {
 fn a_schema_of_a_newer_release_is_a_warning_where_it_can_be_shared_and_else_fails() {
     let database = TestDatabase::sqlite();
     let bench = bench(&[("DATABASE_URL", &database.url_text())]);
-    database.widen();
+    database.apply_newer_migration();
     let schema = |printed: &Value| {
         let checks = printed["checks"].as_array().expect("checks");
         let schema =
@@ -70,7 +70,7 @@ fn a_schema_of_a_newer_release_is_a_warning_where_it_can_be_shared_and_else_fail
         schema["state"].clone()
     };
     assert_eq!(schema(&examine(&bench).1), "warning");
-    database.shut_out_older();
+    database.require_newer_program();
     assert_eq!(schema(&examine(&bench).1), "failed");
 }
 

@@ -138,7 +138,7 @@ fn over_the_schema_of_a_newer_release_goes_what_both_know_and_nothing_is_removed
         let bench =
             Bench { settings: vec![("DATABASE_URL", database.url_text())], ..Bench::default() };
         json_of(&bench.run(&["provision", "--tenant", "Acme", "--samples"]));
-        database.widen();
+        database.apply_newer_migration();
         let status = json_of(&bench.run(&["migrate", "status"]));
         assert_eq!(
             (&status["state"], &status["unknown"]),
@@ -161,7 +161,7 @@ fn over_the_schema_of_a_newer_release_goes_what_both_know_and_nothing_is_removed
                 "{err}"
             );
         }
-        database.shut_out_older();
+        database.require_newer_program();
         assert_eq!(json_of(&bench.run(&["migrate", "status"]))["state"], "newer");
         for line in [&["migrate"][..], &["tenant", "list"]] {
             assert_eq!(bench.run(line).0, 1, "{line:?}");

@@ -254,7 +254,7 @@ fn open_store(config: &Config, log: &Logger) -> Result<(Arc<dyn Store>, SchemaSt
     if store.backend() == Backend::Sqlite || config.auto_migrate {
         let mut tell =
             |wait: &LockWait| warn!(log, "a migration waits"; keys::ERROR => wait.to_string());
-        for migration in store.migrate_telling(&mut tell)? {
+        for migration in store.migrate_reporting(&mut tell)? {
             info!(log, "migrated the database"; keys::MIGRATION => migration);
         }
     }

@@ -36,7 +36,7 @@ async fn read(state: &AppState) -> Reading {
             queue_capacity_events: depth.capacity as u64,
             retries: appended.retries,
             fallbacks: appended.fallbacks,
-            suspects: appended.suspects,
+            likely_duplicates: appended.likely_duplicates,
         },
         quotas_used: state.quota_watch.used(&state.store, state.clock.now()).await,
         pools: pools

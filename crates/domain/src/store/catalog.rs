@@ -8,7 +8,7 @@ use crate::api_key::{ApiKey, NewApiKey, Scopes, SecretHash};
 use crate::clock::Timestamp;
 use crate::event::EnrichedEvent;
 use crate::ids::{ApiKeyId, Owner, TenantId};
-use crate::limits::{LimitName, LimitOverrides, Month};
+use crate::limits::{LimitName, LimitOverrides};
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 
 /// Access to the catalog. Every change is one transaction and reaches every [`CatalogListener`].
@@ -47,13 +47,6 @@ pub trait Catalog: Send + Sync {
         id: TenantId,
         changes: &[(LimitName, Option<u64>)],
     ) -> Result<Option<LimitOverrides>, StoreError>;
-
-    /// Events of a tenant that were stored in a month, as its quota counts them: those that were erased since are among them. Where
-    /// nothing was counted yet, those that are stored.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
-    fn monthly_usage(&self, tenant_id: TenantId, month: Month) -> Result<u64, StoreError>;
 
     /// Lists the workspaces of a tenant in order of id.
     fn workspaces(&self, tenant_id: TenantId) -> Result<Vec<Workspace>, StoreError>;

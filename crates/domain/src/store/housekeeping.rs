@@ -85,9 +85,16 @@ pub struct TenantRows {
     pub api_keys: u64,
 }
 
-/// The leader lease for retention: only its holder deletes expired events.
-///
-/// Released on drop and when the process ends.
+/// A duty performed by one server at a time, for all servers of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LeaseKind {
+    /// Deletes expired events.
+    Retention,
+    /// Sums the log of counts, see [`EventCounts::sum_counts`](super::EventCounts::sum_counts).
+    Counts,
+}
+
+/// The leader lease for a [`LeaseKind`]. Released on drop and when the process ends.
 pub trait Lease: Send {
     /// Confirms the lease is still held. Returns the database's clock, if it has one of its own.
     ///
@@ -101,10 +108,10 @@ pub trait Lease: Send {
 /// # Errors
 /// Every method returns [`StoreError`] if the database fails. Its own transaction is then undone.
 pub trait Housekeeping: Send + Sync {
-    /// Tries to take the retention lease. Returns `None` if another server holds it.
+    /// Tries to take the leader lease for `kind`. Returns `None` if another server holds it.
     ///
     /// Removals requested by an admin need no lease.
-    fn lease(&self) -> Result<Option<Box<dyn Lease>>, StoreError>;
+    fn lease(&self, kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError>;
 
     /// Counts the events of a workspace.
     fn count_events(&self, owner: Owner) -> Result<u64, StoreError>;

@@ -4,10 +4,10 @@
 //! contract test suite runs against every implementation.
 
 mod catalog;
+mod counts;
 mod error;
 mod housekeeping;
 mod query;
-mod quota;
 mod retention;
 
 use std::fmt;
@@ -18,19 +18,18 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::event::{EnrichedEvent, StoredEvent};
 use crate::ids::{EventId, Owner};
-use crate::limits::QuotaExceeded;
 use crate::verdict::Outcome;
 
 pub use catalog::{
     Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned, Provisioning,
     TenantRef,
 };
+pub use counts::{CountQuery, EventCount, EventCounts};
 pub use error::StoreError;
 pub use housekeeping::{
-    Housekeeping, KEY_DAYS, Lease, Person, Removal, RemovalCursor, Removed, TenantRows,
+    Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Removal, RemovalCursor, Removed, TenantRows,
 };
 pub use query::{CursorError, EventPage, EventQuery, Position};
-pub use quota::{Account, Refused};
 pub use retention::due_removals;
 
 /// The kind of database behind a store.
@@ -140,8 +139,6 @@ pub struct Submission {
     pub owner: Owner,
     /// Time of receipt of the request.
     pub received_at: Timestamp,
-    /// Events that the tenant may store in a month; 0: no quota.
-    pub monthly_events: u64,
     /// In the order of the request.
     pub events: Vec<EnrichedEvent>,
 }
@@ -155,9 +152,6 @@ impl Submission {
         self.events.iter().map(EnrichedEvent::source_bytes).fold(sum, usize::max)
     }
 }
-
-/// The outcomes of a submission's events in their order, or the quota it exceeds.
-pub type Appended = Result<Vec<Outcome>, QuotaExceeded>;
 
 /// Counters of the write path since start-up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -195,14 +189,12 @@ pub trait EventWriter: Send + Sync {
     /// with one id, in the order given, is accepted; the others and those stored before are
     /// duplicates. Safe to repeat after any error.
     ///
-    /// Where the tenant has a quota, the events that are stored are counted in the same transaction, and the sum of a month never
-    /// exceeds it, whatever the number of writers. A submission whose fresh events do not all fit is refused whole, and only
-    /// then; the others of the group are stored. A duplicate costs nothing.
+    /// The same transaction counts the stored events, see [`EventCounts`].
     ///
     /// # Errors
     /// After [`StoreError::Unavailable`] the group may or may not be stored. After any other error
     /// nothing of it is stored.
-    fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError>;
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError>;
 
     /// Counters of the write path. All zero for a store with a single way of writing.
     fn append_counts(&self) -> AppendCounts {
@@ -224,7 +216,7 @@ pub trait EventWriter: Send + Sync {
 ///
 /// # Errors
 /// Every method returns [`StoreError`] if the database fails.
-pub trait Store: EventWriter + Catalog + Housekeeping {
+pub trait Store: EventWriter + EventCounts + Catalog + Housekeeping {
     /// The kind of database.
     fn backend(&self) -> Backend;
 

@@ -59,8 +59,8 @@ pub struct WriterReading {
     pub retries: u64,
     /// Groups that had to take the slower way.
     pub fallbacks: u64,
-    /// Events that were taken for duplicates beforehand.
-    pub suspects: u64,
+    /// Events predicted to be duplicates.
+    pub likely_duplicates: u64,
 }
 
 /// What a pool says.
@@ -123,9 +123,9 @@ impl Reading {
         );
         counter(
             registry,
-            "writer_suspects",
-            "Events taken for duplicates beforehand",
-            writer.suspects,
+            "writer_likely_duplicates",
+            "Events predicted to be duplicates, and claimed instead of copied",
+            writer.likely_duplicates,
         );
         let lookups = Family::<[(&str, &str); 1], Counter>::default();
         lookups.get_or_create(&[("result", "hit")]).inc_by(self.key_cache_hits);

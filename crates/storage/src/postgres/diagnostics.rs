@@ -28,13 +28,14 @@ const fn required(table: &'static str, rights: &'static [&'static str]) -> Requi
     RequiredRights { table, rights }
 }
 
-const RIGHTS: [RequiredRights; 10] = [
+const RIGHTS: [RequiredRights; 11] = [
     required("schema_compatibility", &["SELECT"]),
     required("tenants", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     required("tenant_limits", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     required("tenant_deletions", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    required("count_log", &["SELECT", "INSERT", "DELETE"]),
+    required("event_counts", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     required("tenant_usage", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
-    required("quota_writers", &["SELECT", "INSERT", "UPDATE"]),
     required("workspaces", &["SELECT", "INSERT", "DELETE"]),
     required("api_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     required("event_keys", &["SELECT", "INSERT", "DELETE"]),

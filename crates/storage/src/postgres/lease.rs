@@ -1,22 +1,31 @@
-//! The retention lease: an advisory lock of a session. It ends with the connection.
+//! Leader leases. Each is an advisory lock of a session, and ends with its connection.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Timestamptz};
 use mercurio_domain::Timestamp;
-use mercurio_domain::store::{Lease, StoreError};
+use mercurio_domain::store::{Lease, LeaseKind, StoreError};
 
 use crate::error::Error;
 use crate::rows::{Micros, optional_timestamp};
 
-/// Advisory lock of the lease: `mercrete` in ASCII.
-const LOCK: i64 = 0x6d65_7263_7265_7465;
+/// The advisory lock of a lease, eight characters in ASCII.
+fn lock_number(kind: LeaseKind) -> i64 {
+    i64::from_be_bytes(match kind {
+        LeaseKind::Retention => *b"mercrete",
+        LeaseKind::Counts => *b"merccoun",
+    })
+}
 
 /// The connection that holds the lock.
 struct SessionLease(PgConnection);
 
 /// Takes the lock unless another session holds it.
-pub(super) fn try_take(mut connection: PgConnection) -> Result<Option<Box<dyn Lease>>, Error> {
-    let lock = diesel::dsl::sql::<Bool>(&format!("pg_try_advisory_lock({LOCK})"));
+pub(super) fn try_take(
+    mut connection: PgConnection,
+    kind: LeaseKind,
+) -> Result<Option<Box<dyn Lease>>, Error> {
+    let number = lock_number(kind);
+    let lock = diesel::dsl::sql::<Bool>(&format!("pg_try_advisory_lock({number})"));
     let taken: bool = diesel::select(lock).get_result(&mut connection)?;
     Ok(taken.then(|| Box::new(SessionLease(connection)) as Box<dyn Lease>))
 }

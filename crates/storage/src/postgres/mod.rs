@@ -1,12 +1,11 @@
 //! The PostgreSQL store.
 
+mod counts;
 mod diagnostics;
 mod driver;
 mod events;
-mod group;
 mod lease;
 mod listener;
-mod quota;
 mod recent;
 mod removal;
 mod row_security;
@@ -27,16 +26,18 @@ use diesel::pg::{Pg as Db, PgConnection as DbConnection};
 use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{
-    AppendCounts, Appended, Backend, EventPage, EventQuery, EventWriter, Lease, LockWait, PoolLoad,
-    Provisioned, Provisioning, Refused, SchemaState, Store, StoreError, Submission,
+    AppendCounts, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind, LockWait,
+    PoolLoad, Provisioned, Provisioning, SchemaState, Store, StoreError, Submission,
 };
+use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, Timestamp};
 
 use crate::error::{Error, ErrorKind};
 use crate::pool::{Pool, StoreOptions};
-use crate::transaction::{self, ClosureBody, TransactionBody};
+use crate::transaction;
 use crate::verdicts::{Candidate, Candidates};
 
+use events::AppendMode;
 use shared::{catalog, schema_state::schema_state};
 
 pub(crate) use PostgresStore as DbStore;
@@ -54,7 +55,6 @@ pub(crate) struct PostgresStore {
     writers: Pool<PgConnection>,
     partitions: events::DailyPartitions,
     recent: recent::RecentKeys,
-    quotas: quota::Quotas,
     row_security: row_security::RowSecurity,
     counters: AppendCounters,
     conninfo: String,
@@ -93,7 +93,6 @@ impl PostgresStore {
             ),
             partitions: events::DailyPartitions::default(),
             recent: recent::RecentKeys::default(),
-            quotas: quota::Quotas::default(),
             row_security: row_security::RowSecurity::default(),
             counters: AppendCounters::default(),
             conninfo: conninfo.to_owned(),
@@ -111,18 +110,18 @@ impl PostgresStore {
 
     /// Runs a write transaction that appends events received at `received_at`, after creating the
     /// partitions they need.
-    fn append_at<B: TransactionBody<PgConnection>>(
+    fn append_at<T>(
         &self,
         received_at: impl Iterator<Item = Timestamp> + Clone,
-        body: &mut B,
-    ) -> Result<B::Output, Error> {
+        mut body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         self.partitions.prepare(&self.writers, received_at.clone())?;
-        match transaction::write_body(&self.writers, body) {
+        match self.write(&mut body) {
             // A partition seen before was dropped, for example by restoring a backup.
             Err(Error { kind: ErrorKind::NoPartition, .. }) => {
                 self.partitions.forget();
                 self.partitions.prepare(&self.writers, received_at)?;
-                transaction::write_body(&self.writers, body)
+                self.write(&mut body)
             }
             result => result,
         }
@@ -141,12 +140,11 @@ impl PostgresStore {
 
     fn provision_tenant(&self, request: &Provisioning) -> Result<Provisioned, Error> {
         let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
-        let provision = |connection: &mut PgConnection| catalog::provision(connection, request);
-        self.append_at(received_at, &mut ClosureBody(provision))
+        self.append_at(received_at, |connection| catalog::provision(connection, request))
     }
 
-    fn try_lease(&self) -> Result<Option<Box<dyn Lease>>, StoreError> {
-        Ok(lease::try_take(self.dedicated_connection()?)?)
+    fn try_lease(&self, kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
+        Ok(lease::try_take(self.dedicated_connection()?, kind)?)
     }
 
     fn open_listener(&self) -> Result<listener::NotificationListener, Error> {
@@ -155,19 +153,29 @@ impl PostgresStore {
 }
 
 impl EventWriter for PostgresStore {
-    fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError> {
-        let whole = Candidates::of(group, &Refused::default());
-        if whole.rows().is_empty() {
-            return Ok(whole.answers(&[]));
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        let candidates = Candidates::of(group);
+        if candidates.rows().is_empty() {
+            return Ok(candidates.outcomes(&[]));
         }
+        let likely_stored = self.recent.contains_each(candidates.rows().iter().map(Candidate::key));
+        let likely_duplicates = likely_stored.iter().filter(|likely| **likely).count();
+        self.counters.likely_duplicates.fetch_add(likely_duplicates as u64, Ordering::Relaxed);
         let received_at = group.iter().map(|submission| submission.received_at);
-        let mut writing = group::Writing::of(self, group, &whole);
-        let (admitted, fresh) = self.append_at(received_at, &mut writing)?;
-        writing.stored();
-        let candidates = admitted.as_ref().unwrap_or(&whole);
+        let mut is_first = true;
+        let fresh = self.append_at(received_at, |connection| {
+            // Only the first attempt copies keys. Whatever made it fail, claiming always works.
+            let mode = if std::mem::take(&mut is_first) {
+                AppendMode::Copy { likely_stored: &likely_stored }
+            } else {
+                self.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
+                AppendMode::Claim
+            };
+            events::append(connection, &candidates, mode)
+        })?;
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
         self.recent.remember(candidates.rows().iter().map(Candidate::key));
-        Ok(candidates.answers(&fresh))
+        Ok(candidates.outcomes(&fresh))
     }
 
     fn append_counts(&self) -> AppendCounts {

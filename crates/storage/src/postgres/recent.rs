@@ -10,7 +10,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
-use mercurio_domain::{EventKey, TenantId};
+use crate::verdicts::TenantKey;
 
 /// Slots of a generation, a power of two. At most half are filled, to keep probing short.
 const SLOTS: usize = 1 << 20;
@@ -35,10 +35,7 @@ impl Default for RecentKeys {
 
 impl RecentKeys {
     /// For each key, in order, whether it is likely stored.
-    pub(super) fn contains_each(
-        &self,
-        keys: impl Iterator<Item = (TenantId, EventKey)>,
-    ) -> Vec<bool> {
+    pub(super) fn contains_each(&self, keys: impl Iterator<Item = TenantKey>) -> Vec<bool> {
         let hashes: Vec<u64> = keys.map(|key| self.hash(key)).collect();
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         hashes
@@ -48,7 +45,7 @@ impl RecentKeys {
     }
 
     /// Adds stored keys.
-    pub(super) fn remember(&self, keys: impl Iterator<Item = (TenantId, EventKey)>) {
+    pub(super) fn remember(&self, keys: impl Iterator<Item = TenantKey>) {
         let hashes: Vec<u64> = keys.map(|key| self.hash(key)).collect();
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         for hash in hashes {
@@ -60,9 +57,8 @@ impl RecentKeys {
         }
     }
 
-    fn hash(&self, key: (TenantId, EventKey)) -> u64 {
-        let (tenant_id, key) = key;
-        self.hasher.hash_one((tenant_id.0, key.0.as_u128()))
+    fn hash(&self, key: TenantKey) -> u64 {
+        self.hasher.hash_one((key.tenant_id.0, key.key.0.as_u128()))
     }
 }
 
@@ -115,12 +111,13 @@ struct Slot {
 
 #[cfg(test)]
 mod tests {
+    use mercurio_domain::{EventKey, TenantId};
     use uuid::Uuid;
 
     use super::*;
 
-    fn key(number: u128) -> (TenantId, EventKey) {
-        (TenantId(1), EventKey(Uuid::from_u128(number)))
+    fn key(number: u128) -> TenantKey {
+        TenantKey { tenant_id: TenantId(1), key: EventKey(Uuid::from_u128(number)) }
     }
 
     fn seen(recent: &RecentKeys, numbers: impl Iterator<Item = u128>) -> usize {
@@ -133,10 +130,9 @@ mod tests {
         recent.remember((0..1_000).map(key));
         assert_eq!(seen(&recent, 0..1_000), 1_000);
         assert_eq!(seen(&recent, 1_000..100_000), 0);
-        assert_eq!(
-            recent.contains_each([(TenantId(2), key(1).1), key(1)].into_iter()),
-            [false, true]
-        );
+        let of_other_tenant = TenantKey { tenant_id: TenantId(2), ..key(1) };
+        let found = recent.contains_each([of_other_tenant, key(1)].into_iter());
+        assert_eq!(found, [false, true]);
     }
 
     #[test]

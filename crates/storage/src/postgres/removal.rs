@@ -15,6 +15,8 @@ use crate::rows::Micros;
 const STEP: i64 = 5_000;
 /// Maximum keys examined in a step that keeps most of them.
 const KEY_SCAN: i64 = 20_000;
+/// The cursor of [`RemovalPosition::Counts`].
+const COUNTS: &str = "counts";
 /// The earliest time in PostgreSQL, in 4713 BC, in microseconds since 1970.
 const EARLIEST_MICROS: i64 = -210_866_803_200_000_000;
 
@@ -28,6 +30,8 @@ enum RemovalPosition {
     Partition { name: String, entry: IndexEntry },
     /// A key.
     Key(KeyEntry),
+    /// The counts of a tenant.
+    Counts,
 }
 
 /// An entry of the index on time, within a tenant. Times are in microseconds since 1970.
@@ -57,14 +61,19 @@ impl RemovalPosition {
         Self::Partition { name: partition, entry: IndexEntry::FIRST }
     }
 
-    /// Reads a cursor: a partition's name (empty for keys) and two values, separated by spaces. A
-    /// cursor it can't read restarts the removal.
+    /// Reads a cursor. One that it can't read restarts the removal.
+    ///
+    /// A cursor is [`COUNTS`], or a partition's name (empty for keys) and two values, separated by
+    /// spaces.
     fn decode(cursor: Option<&RemovalCursor>) -> Self {
         // No partition's name sorts before the empty one.
         cursor.and_then(Self::parse).unwrap_or_else(|| Self::start_of(String::new()))
     }
 
     fn parse(cursor: &RemovalCursor) -> Option<Self> {
+        if cursor.0 == COUNTS {
+            return Some(Self::Counts);
+        }
         let mut words = cursor.0.rsplitn(3, ' ');
         let (last, middle, first) = (words.next()?, words.next()?, words.next()?);
         if first.is_empty() {
@@ -82,6 +91,7 @@ impl RemovalPosition {
                 format!("{name} {workspace_id} {occurred_at}")
             }
             Self::Key(KeyEntry { tenant_id, key }) => format!(" {tenant_id} {key}"),
+            Self::Counts => COUNTS.to_owned(),
         })
     }
 }
@@ -95,7 +105,7 @@ pub(super) fn count_events(connection: &mut PgConnection, owner: Owner) -> Resul
     Ok(count.unsigned_abs())
 }
 
-/// Removes up to [`STEP`] events of one partition, or keys.
+/// Removes up to [`STEP`] events of one partition, keys, or counts.
 pub(super) fn remove_events(
     connection: &mut PgConnection,
     which: &Removal,
@@ -104,6 +114,7 @@ pub(super) fn remove_events(
 ) -> Result<Removed, Error> {
     let (name, entry) = match RemovalPosition::decode(from) {
         RemovalPosition::Key(entry) => return remove_keys(connection, which, entry),
+        RemovalPosition::Counts => return remove_counts(connection, which),
         RemovalPosition::Partition { name, entry } => (name, entry),
     };
     let newest = match which {
@@ -301,10 +312,9 @@ fn remove_keys(
         key: Uuid,
     }
     let limit = if matches!(which, Removal::Tenant(_)) { STEP } else { KEY_SCAN };
-    // Those of groups (of tenant 0) are the quotas'.
     let of_tenant = match which.tenant_id() {
         Some(tenant_id) => format!("AND tenant_id = {}", tenant_id.0),
-        None => "AND tenant_id > 0".to_owned(),
+        None => String::new(),
     };
     let is_old = if which.keys_before().is_some() { "received_at < $3" } else { "$3 IS NOT NULL" };
     let statement = format!(
@@ -324,9 +334,26 @@ fn remove_keys(
         .bind::<Timestamptz, _>(before)
         .get_result(connection)
         .optional()?;
-    let Some(LastRow { removed, seen, tenant_id, key }) = last else {
-        return Ok(Removed::default());
+    let keys = last.as_ref().map_or(0, |last| last.removed.unsigned_abs());
+    let next = match last {
+        Some(LastRow { seen, tenant_id, key, .. }) if seen == limit => {
+            Some(RemovalPosition::Key(KeyEntry { tenant_id, key }))
+        }
+        _ => matches!(which, Removal::Tenant(_)).then_some(RemovalPosition::Counts),
     };
-    let next = (seen == limit).then(|| RemovalPosition::Key(KeyEntry { tenant_id, key }).encode());
-    Ok(Removed { events: 0, keys: removed.unsigned_abs(), next })
+    Ok(Removed { events: 0, keys, next: next.map(|position| position.encode()) })
+}
+
+/// Removes up to [`STEP`] counts of a tenant. Years of counts are too many for the transaction that
+/// finishes the deletion.
+fn remove_counts(connection: &mut PgConnection, which: &Removal) -> Result<Removed, Error> {
+    let Removal::Tenant(tenant_id) = which else { return Ok(Removed::default()) };
+    let statement = format!(
+        "DELETE FROM event_counts WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM event_counts WHERE tenant_id = $1 LIMIT {STEP}))"
+    );
+    let removed =
+        diesel::sql_query(statement).bind::<BigInt, _>(tenant_id.0).execute(connection)?;
+    let next = (removed == STEP as usize).then(|| RemovalPosition::Counts.encode());
+    Ok(Removed { next, ..Removed::default() })
 }

@@ -1,22 +1,12 @@
 //! The tables that only PostgreSQL has, for diesel. A test compares them with a fresh database.
 
 diesel::table! {
-    tenant_usage (tenant_id, month, writer_id) {
-        tenant_id -> BigInt,
-        month -> BigInt,
-        writer_id -> BigInt,
-        share -> BigInt,
-        used -> BigInt,
-    }
-}
-
-diesel::table! {
-    quota_writers (writer_id) {
-        writer_id -> BigInt,
-        owner -> Uuid,
-        epoch -> BigInt,
-        seen_at -> Timestamptz,
-        number -> BigInt,
+    count_log (tenant_ids) {
+        tenant_ids -> Array<BigInt>,
+        workspace_ids -> Array<BigInt>,
+        event_names -> Array<Text>,
+        hours -> Array<Timestamptz>,
+        counts -> Array<BigInt>,
     }
 }
 
@@ -27,7 +17,6 @@ diesel::table! {
         workspace_id -> BigInt,
         occurred_at -> Timestamptz,
         received_at -> Timestamptz,
-        counted -> Nullable<Array<BigInt>>,
     }
 }
 

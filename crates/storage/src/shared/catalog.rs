@@ -8,7 +8,7 @@ use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
 
 use super::schema::{api_keys, tenant_limits, tenants, workspaces};
-use super::{DbConnection, events, quota};
+use super::{DbConnection, events};
 use crate::error::{Error, ErrorKind};
 use crate::rows::{self, ApiKeyRow, LimitRow, Micros, TenantRow, WorkspaceRow};
 
@@ -80,12 +80,8 @@ pub(crate) fn provision(
         create_workspace(connection, tenant.id, &request.workspace, request.created_at)?;
     let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
     create_api_key(connection, &request.key(owner))?;
-    let samples = Submission {
-        owner,
-        received_at: request.created_at,
-        monthly_events: 0,
-        events: request.samples.clone(),
-    };
+    let samples =
+        Submission { owner, received_at: request.created_at, events: request.samples.clone() };
     let stored = events::append_samples(connection, &[samples])?;
     Ok(Provisioned::new(owner, request, stored))
 }
@@ -177,15 +173,6 @@ pub(crate) fn set_limits(
         tenants::table.filter(tenants::id.eq(id.0)).select(tenants::id).first::<i64>(connection);
     if exists.optional()?.is_none() {
         return Ok(None);
-    }
-    let quota = changes.iter().find(|(name, _)| *name == LimitName::MonthlyEvents);
-    if let Some((name, after)) = quota {
-        let before = tenant_limits::table.find((id.0, name.as_str())).select(tenant_limits::value);
-        let before = before.first::<i64>(connection).optional()?.unwrap_or_default();
-        // Events stored without a quota are not counted, so a new quota starts from the stored events.
-        if before == 0 || after.unwrap_or_default() == 0 {
-            quota::forget(connection, id)?;
-        }
     }
     for (name, value) in changes {
         let name = name.as_str();

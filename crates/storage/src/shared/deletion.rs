@@ -4,8 +4,10 @@ use diesel::prelude::*;
 use mercurio_domain::store::{Removed, TenantRows};
 use mercurio_domain::{TenantId, Timestamp};
 
-use super::schema::{api_keys, tenant_deletions, tenant_limits, tenants, workspaces};
-use super::{DbConnection, quota};
+use super::schema::{
+    api_keys, event_counts, tenant_deletions, tenant_limits, tenant_usage, tenants, workspaces,
+};
+use super::{DbConnection, counts};
 use crate::error::Error;
 use crate::rows::{self, Micros};
 
@@ -61,8 +63,12 @@ pub(crate) fn finish_deletion(
     if marked.select(tenants::id).first::<i64>(connection).optional()?.is_none() {
         return Ok(None);
     }
-    // The same order of locks as in `catalog::set_limits`.
-    quota::forget(connection, tenant_id)?;
+    // A concurrent sum may still see the tenant and add its counts.
+    counts::lock_sums(connection)?;
+    diesel::delete(event_counts::table.filter(event_counts::tenant_id.eq(id)))
+        .execute(connection)?;
+    diesel::delete(tenant_usage::table.filter(tenant_usage::tenant_id.eq(id)))
+        .execute(connection)?;
     diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id)))
         .execute(connection)?;
     let totals = tenant_deletions::table.filter(tenant_deletions::tenant_id.eq(id));

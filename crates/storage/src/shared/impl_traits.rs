@@ -1,16 +1,17 @@
-//! `Catalog` and `Housekeeping` for the backend's store: which statement each method runs, and on which
+//! `Catalog`, `EventCounts` and `Housekeeping` for the backend's store: which statement each method runs, and on which
 //! connections.
 
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
-    Catalog, CatalogListener, CreateError, Housekeeping, KeyRequest, Lease, Provisioned,
-    Provisioning, Removal, RemovalCursor, Removed, StoreError, TenantRef, TenantRows,
+    Catalog, CatalogListener, CountQuery, CreateError, EventCount, EventCounts, Housekeeping,
+    KeyRequest, Lease, LeaseKind, Provisioned, Provisioning, Removal, RemovalCursor, Removed,
+    StoreError, TenantRef, TenantRows,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
 
-use super::{DbStore, catalog, deletion, quota, removal};
+use super::{DbStore, catalog, counts, deletion, removal};
 
 impl Catalog for DbStore {
     fn provision(&self, request: &Provisioning) -> Result<Provisioned, CreateError> {
@@ -43,10 +44,6 @@ impl Catalog for DbStore {
         changes: &[(LimitName, Option<u64>)],
     ) -> Result<Option<LimitOverrides>, StoreError> {
         Ok(self.write(|connection| catalog::set_limits(connection, id, changes))?)
-    }
-
-    fn monthly_usage(&self, tenant_id: TenantId, month: Month) -> Result<u64, StoreError> {
-        Ok(self.read(|connection| quota::used_in(connection, tenant_id, month))?)
     }
 
     fn workspaces(&self, tenant_id: TenantId) -> Result<Vec<Workspace>, StoreError> {
@@ -101,9 +98,23 @@ impl Catalog for DbStore {
     }
 }
 
+impl EventCounts for DbStore {
+    fn usage(&self, tenants: &[TenantId], month: Month) -> Result<Vec<u64>, StoreError> {
+        Ok(self.read(|connection| counts::usage(connection, tenants, month))?)
+    }
+
+    fn event_counts(&self, query: &CountQuery) -> Result<Vec<EventCount>, StoreError> {
+        Ok(self.read(|connection| counts::event_counts(connection, query))?)
+    }
+
+    fn sum_counts(&self) -> Result<u64, StoreError> {
+        Ok(self.write(counts::sum)?)
+    }
+}
+
 impl Housekeeping for DbStore {
-    fn lease(&self) -> Result<Option<Box<dyn Lease>>, StoreError> {
-        self.try_lease()
+    fn lease(&self, kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
+        self.try_lease(kind)
     }
 
     fn count_events(&self, owner: Owner) -> Result<u64, StoreError> {

@@ -2,13 +2,13 @@
 //!
 //! Each backend includes this module by `#[path]`, and gives it these names:
 //! - `Db`, `DbConnection`, `DbStore`: its diesel backend, connection and store types
-//! - `events`, `quota`, `removal`, `schema`, `values`, `versions`: its modules
+//! - `counts`, `events`, `removal`, `schema`, `values`, `versions`: its modules
 //!
 //! diesel's `MultiConnection` cannot do this: it lacks `ON CONFLICT`, multi-row inserts with SQLite,
 //! `timestamptz`, `uuid` and `json`. Generic functions would repeat their bounds in every signature.
 
 use super::{
-    Db, DbConnection, DbStore, events, quota, removal, schema as backend_schema, values, versions,
+    Db, DbConnection, DbStore, counts, events, removal, schema as backend_schema, values, versions,
 };
 
 pub(crate) mod catalog;

@@ -68,5 +68,26 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{BigInt, Text};
+    use super::super::values::Time;
+
+    event_counts (tenant_id, workspace_id, event_name, hour) {
+        tenant_id -> BigInt,
+        workspace_id -> BigInt,
+        event_name -> Text,
+        hour -> Time,
+        accepted -> BigInt,
+    }
+}
+
+diesel::table! {
+    tenant_usage (tenant_id, month) {
+        tenant_id -> BigInt,
+        month -> BigInt,
+        used -> BigInt,
+    }
+}
+
 diesel::joinable!(api_keys -> tenants (tenant_id));
 diesel::allow_tables_to_appear_in_same_query!(api_keys, tenants);

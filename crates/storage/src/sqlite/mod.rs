@@ -1,10 +1,10 @@
 //! The SQLite store.
 
+mod counts;
 mod diagnostics;
 mod events;
 mod lease;
 mod listener;
-mod quota;
 mod removal;
 mod schema;
 // Also compiled by `postgres`, with other types under the names it imports from here.
@@ -22,9 +22,10 @@ use diesel::prelude::*;
 use diesel::sqlite::{Sqlite as Db, SqliteConnection as DbConnection};
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{
-    AppendCounts, Appended, Backend, EventPage, EventQuery, EventWriter, Lease, LockWait, PoolLoad,
-    Provisioned, Provisioning, Refused, SchemaState, Store, StoreError, Submission,
+    AppendCounts, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind, LockWait,
+    PoolLoad, Provisioned, Provisioning, SchemaState, Store, StoreError, Submission,
 };
+use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner};
 
 use crate::error::{Error, ErrorKind};
@@ -147,7 +148,7 @@ impl SqliteStore {
         self.write(|connection| catalog::provision(connection, request))
     }
 
-    fn try_lease(&self) -> Result<Option<Box<dyn Lease>>, StoreError> {
+    fn try_lease(&self, _kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
         Ok(Some(lease::take()))
     }
 
@@ -173,22 +174,14 @@ impl SqliteStore {
 }
 
 impl EventWriter for SqliteStore {
-    fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError> {
-        let whole = Candidates::of(group, &Refused::default());
-        if whole.rows().is_empty() {
-            return Ok(whole.answers(&[]));
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        let candidates = Candidates::of(group);
+        if candidates.rows().is_empty() {
+            return Ok(candidates.outcomes(&[]));
         }
-        let (admitted, fresh) = self.write(|connection| {
-            let draw = quota::Draw::of(connection, group)?;
-            let refused = draw.refused(connection, group)?;
-            let admitted =
-                if refused.is_empty() { None } else { Some(Candidates::of(group, &refused)) };
-            let fresh = events::append(connection, admitted.as_ref().unwrap_or(&whole))?;
-            draw.take(connection, &fresh)?;
-            Ok((admitted, fresh))
-        })?;
+        let fresh = self.write(|connection| events::append(connection, &candidates))?;
         self.limit_log();
-        Ok(admitted.as_ref().unwrap_or(&whole).answers(&fresh))
+        Ok(candidates.outcomes(&fresh))
     }
 
     fn append_counts(&self) -> AppendCounts {

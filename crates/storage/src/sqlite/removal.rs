@@ -4,6 +4,7 @@
 //! events are duplicates.
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use mercurio_domain::store::{Person, Removal, RemovalCursor, Removed};
 use mercurio_domain::{Owner, TenantId, Timestamp};
 
@@ -72,8 +73,16 @@ fn remove_all(connection: &mut SqliteConnection, tenant_id: TenantId) -> Result<
         .select((events::row_id, events::removed_at))
         .load(connection)?;
     let removed = delete_rows(connection, &rows)?;
+    let remove_counts = "DELETE FROM event_counts WHERE rowid IN (
+        SELECT rowid FROM event_counts WHERE tenant_id = ? LIMIT ?)";
+    let counts = diesel::sql_query(remove_counts)
+        .bind::<BigInt, _>(tenant_id.0)
+        .bind::<BigInt, _>(STEP)
+        .execute(connection)?;
     // The removed rows are gone, so each step starts at the beginning.
-    let next = (removed.keys == STEP.unsigned_abs()).then(|| RemovalCursor(String::new()));
+    let step = STEP.unsigned_abs();
+    let next =
+        (removed.keys == step || counts as u64 == step).then(|| RemovalCursor(String::new()));
     Ok(Removed { next, ..removed })
 }
 

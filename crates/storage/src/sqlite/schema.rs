@@ -8,14 +8,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    tenant_usage (tenant_id, month) {
-        tenant_id -> BigInt,
-        month -> BigInt,
-        used -> BigInt,
-    }
-}
-
-diesel::table! {
     events (row_id) {
         row_id -> BigInt,
         tenant_id -> BigInt,

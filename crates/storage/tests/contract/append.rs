@@ -3,7 +3,7 @@
 use mercurio_domain::event::{EventDraft, StoredEvent};
 use mercurio_domain::payload::{JsonObject, RawJson};
 use mercurio_domain::store::Submission;
-use mercurio_domain::testing::{AppendAll, at, submission};
+use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
 use mercurio_domain::{EventId, EventKey, Text};
 
@@ -53,12 +53,8 @@ fn new_event_is_accepted_and_read_back(subject: &Subject) {
         context: Some(raw(r#"{"page":{"path":"/"}}"#)),
     };
     let event = event(draft, now());
-    let outcomes = subject.append(Submission {
-        owner,
-        received_at: now(),
-        monthly_events: 0,
-        events: vec![event.clone()],
-    });
+    let outcomes =
+        subject.append(Submission { owner, received_at: now(), events: vec![event.clone()] });
     assert_eq!(outcomes, [Accepted]);
     let stored = stored(subject, owner, "quake-1");
     assert_eq!(&stored.parts, event.parts());
@@ -77,7 +73,7 @@ fn first_event_of_an_id_in_a_batch_is_kept(subject: &Subject) {
     };
     let events = vec![named("first"), named("second"), named("third")];
     assert_eq!(
-        subject.append(Submission { owner, received_at: now(), monthly_events: 0, events }),
+        subject.append(Submission { owner, received_at: now(), events }),
         [Accepted, Duplicate, Duplicate]
     );
     assert_eq!(&*stored(subject, owner, "a").parts.event_name, "first");
@@ -89,10 +85,10 @@ fn first_event_of_an_id_in_a_group_is_kept(subject: &Subject) {
     let named = |name: &'static str, seconds| {
         let event =
             event(EventDraft { event_name: Some(name.into()), ..draft("a") }, after(seconds));
-        Submission { owner, received_at: after(seconds), monthly_events: 0, events: vec![event] }
+        Submission { owner, received_at: after(seconds), events: vec![event] }
     };
     // The order of the group decides, not the times.
-    let outcomes = subject.store.append_all(&[named("first", 5), named("second", 0)]).unwrap();
+    let outcomes = subject.store.append(&[named("first", 5), named("second", 0)]).unwrap();
     assert_eq!(outcomes, [[Accepted], [Duplicate]]);
     assert_eq!(&*stored(subject, owner, "a").parts.event_name, "first");
     assert_eq!(subject.count(owner), 1);
@@ -103,7 +99,7 @@ fn event_of_an_earlier_group_is_a_duplicate_and_unchanged(subject: &Subject) {
     assert_eq!(subject.append(submission(owner, now(), &["a", "b"])), [Accepted, Accepted]);
     let again = event(EventDraft { event_name: Some("another".into()), ..draft("a") }, after(9));
     let events = vec![again, event(draft("c"), after(9))];
-    let later = Submission { owner, received_at: after(9), monthly_events: 0, events };
+    let later = Submission { owner, received_at: after(9), events };
     assert_eq!(subject.append(later.clone()), [Duplicate, Accepted]);
     assert_eq!(subject.append(later), [Duplicate, Duplicate]);
     let stored = stored(subject, owner, "a");
@@ -122,10 +118,7 @@ fn event_id_is_unique_across_workspaces_of_a_tenant(subject: &Subject) {
 fn tenants_may_use_the_same_event_id(subject: &Subject) {
     let (one, other) = (subject.owner(), subject.owner());
     let group = [submission(one, now(), &["a", "b"]), submission(other, now(), &["b", "a"])];
-    assert_eq!(
-        subject.store.append_all(&group).unwrap(),
-        [[Accepted, Accepted], [Accepted, Accepted]]
-    );
+    assert_eq!(subject.store.append(&group).unwrap(), [[Accepted, Accepted], [Accepted, Accepted]]);
     assert_eq!((subject.count(one), subject.count(other)), (2, 2));
 }
 
@@ -167,14 +160,14 @@ fn outcomes_are_in_the_order_of_the_group(subject: &Subject) {
         vec![Accepted, Duplicate, Accepted],
         vec![Duplicate, Accepted],
     ];
-    assert_eq!(subject.store.append_all(&group).unwrap(), expected);
+    assert_eq!(subject.store.append(&group).unwrap(), expected);
 }
 
 fn empty_group_stores_nothing(subject: &Subject) {
     let owner = subject.owner();
-    assert_eq!(subject.store.append_all(&[]).unwrap(), Vec::<Vec<_>>::new());
+    assert_eq!(subject.store.append(&[]).unwrap(), Vec::<Vec<_>>::new());
     let group = [submission(owner, now(), &[]), submission(owner, now(), &[])];
-    assert_eq!(subject.store.append_all(&group).unwrap(), [vec![], vec![]]);
+    assert_eq!(subject.store.append(&group).unwrap(), [vec![], vec![]]);
     assert_eq!(subject.count(owner), 0);
 }
 
@@ -186,8 +179,8 @@ fn group_of_thousands_is_stored_whole(subject: &Subject) {
     let accepted = |outcomes: Vec<Vec<_>>| {
         outcomes.into_iter().flatten().filter(|one| *one == Accepted).count()
     };
-    assert_eq!(accepted(subject.store.append_all(&group).unwrap()), 5_000);
-    assert_eq!(accepted(subject.store.append_all(&group).unwrap()), 0);
+    assert_eq!(accepted(subject.store.append(&group).unwrap()), 5_000);
+    assert_eq!(accepted(subject.store.append(&group).unwrap()), 0);
     assert_eq!(subject.count(owner), 5_000);
 }
 
@@ -243,7 +236,7 @@ fn payloads_are_kept_byte_for_byte(subject: &Subject) {
         };
         events.push(event(draft, now()));
     }
-    subject.append(Submission { owner, received_at: now(), monthly_events: 0, events });
+    subject.append(Submission { owner, received_at: now(), events });
     for (number, text) in payloads.iter().enumerate() {
         let parts = stored(subject, owner, &number.to_string()).parts;
         assert_eq!(parts.properties.as_ref().map(JsonObject::as_str), Some(*text));
@@ -280,12 +273,7 @@ fn texts_are_kept_character_for_character(subject: &Subject) {
             session_id: Some(text.into()),
             ..draft(&id)
         };
-        subject.append(Submission {
-            owner,
-            received_at: now(),
-            monthly_events: 0,
-            events: vec![event(draft, now())],
-        });
+        subject.append(Submission { owner, received_at: now(), events: vec![event(draft, now())] });
         let parts = stored(subject, owner, &id).parts;
         assert_eq!(
             [parts.anonymous_id, parts.user_id, parts.session_id].map(Option::unwrap),
@@ -311,12 +299,7 @@ fn times_are_kept_to_the_microsecond(subject: &Subject) {
         let draft = EventDraft { timestamp: Some(time.into()), ..draft(time) };
         let mut corrected = event(draft.clone(), now());
         assert_eq!(corrected.parts().sent_timestamp, None);
-        subject.append(Submission {
-            owner,
-            received_at: now(),
-            monthly_events: 0,
-            events: vec![corrected.clone()],
-        });
+        subject.append(Submission { owner, received_at: now(), events: vec![corrected.clone()] });
         assert_eq!(stored(subject, owner, time).parts.occurred_at, at(time));
         // The same with a corrected time.
         let mut parts = Vec::new();
@@ -329,12 +312,7 @@ fn times_are_kept_to_the_microsecond(subject: &Subject) {
         let valid = draft.check("", &reception, || EventId::lookup(""), &mut parts).unwrap();
         corrected =
             mercurio_domain::event::EnrichedEvent::new(valid, corrected.enrichment().clone());
-        subject.append(Submission {
-            owner,
-            received_at: now(),
-            monthly_events: 0,
-            events: vec![corrected],
-        });
+        subject.append(Submission { owner, received_at: now(), events: vec![corrected] });
         assert_eq!(stored(subject, owner, &id).parts.sent_timestamp, Some(at(time)));
     }
     assert_eq!(subject.count(owner), 2 * times.len());
@@ -360,12 +338,7 @@ fn events_of_different_days_are_stored_in_one_group(subject: &Subject) {
     ];
     let group: Vec<_> = days.iter().map(|day| submission(owner, at(day), &[*day])).collect();
     assert!(
-        subject
-            .store
-            .append_all(&group)
-            .unwrap()
-            .into_iter()
-            .all(|outcomes| outcomes == [Accepted])
+        subject.store.append(&group).unwrap().into_iter().all(|outcomes| outcomes == [Accepted])
     );
     for day in days {
         assert_eq!(stored(subject, owner, day).received_at, at(day));

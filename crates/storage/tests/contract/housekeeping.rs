@@ -129,7 +129,7 @@ fn events_of_year_zero_are_removed(subject: &Subject) {
                 let timestamp = Some("0000-01-01T00:00:00Z".into());
                 events.push(event(EventDraft { timestamp, ..draft(id) }, now()));
             }
-            subject.append(Submission { owner, received_at: now(), monthly_events: 0, events });
+            subject.append(Submission { owner, received_at: now(), events });
         }
         assert_eq!(remove(subject, &which(owner.tenant_id)).events, 6_000);
         assert_eq!(subject.store.count_events(owner).unwrap(), 0);
@@ -158,7 +158,7 @@ fn removal_of_a_person_keeps_the_keys(subject: &Subject) {
             of_person("of another", Some("U"), None),
         ];
         let events = drafts.map(|draft| event(draft, now())).into();
-        subject.append(Submission { owner, received_at: now(), monthly_events: 0, events })
+        subject.append(Submission { owner, received_at: now(), events })
     };
     send(owner);
     send(other);
@@ -212,7 +212,7 @@ fn keys_of_old_events_are_kept_for_thirty_days(subject: &Subject) {
     let send = |owner: Owner, id: &'static str, days: i64| {
         let received_at = days_before(days);
         let events = vec![event(draft(id), received_at)];
-        subject.append(Submission { owner, received_at, monthly_events: 0, events })[0]
+        subject.append(Submission { owner, received_at, events })[0]
     };
     for owner in [owner, other] {
         for (id, days) in ids.into_iter().zip([40, 31, 1, 0]) {

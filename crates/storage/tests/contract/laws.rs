@@ -4,7 +4,6 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mercurio_domain::store::{EventQuery, Submission};
-use mercurio_domain::testing::AppendAll;
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, TenantId};
 use proptest::prelude::*;
@@ -52,7 +51,7 @@ fn submission(sketch: &SubmissionSketch, owners: &[Owner; 3], round: i64) -> Sub
         draft.session_id = Some(session_id.as_str().into());
         events.push(event(draft, received_at));
     }
-    Submission { owner: owners[sketch.owner], received_at, monthly_events: 0, events }
+    Submission { owner: owners[sketch.owner], received_at, events }
 }
 
 fn check<S: Strategy>(strategy: S, law: impl Fn(S::Value) -> Result<(), TestCaseError>) {
@@ -71,7 +70,7 @@ fn stored_events_are_those_accepted(subject: &Subject) {
                 group.iter().map(|sketch| submission(sketch, &owners, round)).collect();
             let expected: Vec<Vec<Outcome>> =
                 group.iter().map(|submission| expect(&mut model, submission)).collect();
-            prop_assert_eq!(subject.store.append_all(&group).unwrap(), expected);
+            prop_assert_eq!(subject.store.append(&group).unwrap(), expected);
         }
         for owner in owners {
             let of_owner = model.iter().filter(|(_, event)| event.owner == owner);
@@ -87,6 +86,10 @@ fn stored_events_are_those_accepted(subject: &Subject) {
                 ids.into_iter().map(|id| (id.clone(), session(&id))).collect();
             prop_assert_eq!(stored, expected);
         }
+        crate::counts::check(subject, &owners[..2]);
+        crate::counts::check(subject, &owners[2..]);
+        subject.store.sum_counts().unwrap();
+        crate::counts::check(subject, &owners[..2]);
         Ok(())
     });
 }
@@ -124,7 +127,7 @@ fn pages_show_every_event_once_under_concurrent_writes(subject: &Subject) {
             for group in groups {
                 let group: Vec<_> =
                     group.iter().map(|sketch| submission(sketch, &owners, round)).collect();
-                subject.store.append_all(&group).unwrap();
+                subject.store.append(&group).unwrap();
             }
         };
         append(&first, 0);

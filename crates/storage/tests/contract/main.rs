@@ -28,8 +28,8 @@ macro_rules! on_every_store {
 
 mod append;
 mod catalog;
+mod counts;
 mod housekeeping;
 mod laws;
 mod pages;
-mod quota;
 mod setup;

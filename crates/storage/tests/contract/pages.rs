@@ -118,12 +118,7 @@ fn filters_apply_alone_and_combined(subject: &Subject) {
     ];
     for (seconds, draft) in (0..).zip(drafts) {
         let events = vec![event(draft, after(seconds))];
-        subject.append(Submission {
-            owner,
-            received_at: after(seconds),
-            monthly_events: 0,
-            events,
-        });
+        subject.append(Submission { owner, received_at: after(seconds), events });
     }
     let check = |query: EventQuery, expected: &[&str]| {
         assert_eq!(subject.event_ids(owner, &query), expected, "{query:?}")

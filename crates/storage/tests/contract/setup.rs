@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use mercurio_domain::enrichment::Enrichment;
 use mercurio_domain::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
 use mercurio_domain::store::{EventQuery, Store, Submission};
-use mercurio_domain::testing::{AppendAll, MemoryStore, at, provisioning};
+use mercurio_domain::testing::{MemoryStore, at, provisioning};
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, Timestamp, WorkspaceId};
 use mercurio_storage::testing::TestDatabase;
@@ -63,7 +63,7 @@ impl Subject {
 
     /// Appends one submission, and returns its outcomes.
     pub(crate) fn append(&self, submission: Submission) -> Vec<Outcome> {
-        self.store.append_all(&[submission]).unwrap().remove(0)
+        self.store.append(&[submission]).unwrap().remove(0)
     }
 
     /// Counts the events of a workspace in its pages.

@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use mercurio_domain::store::Store;
-use mercurio_domain::testing::{AppendAll, submission};
+use mercurio_domain::testing::submission;
 use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
 use mercurio_storage::testing::TestDatabase;
 
@@ -23,14 +23,14 @@ fn new_keys_and_cached_duplicates_need_no_fallback() {
     let store = database.store();
     let owner = owner(&*store);
     assert_eq!(
-        store.append_all(&[submission(owner, now(), &["a", "b", "a"])]).unwrap(),
+        store.append(&[submission(owner, now(), &["a", "b", "a"])]).unwrap(),
         [[Accepted, Accepted, Duplicate]]
     );
     assert_eq!(likely_duplicates(&*store), 0);
     let again = [submission(owner, now(), &["b", "c"]), submission(owner, now(), &["a", "c"])];
-    assert_eq!(store.append_all(&again).unwrap(), [[Duplicate, Accepted], [Duplicate, Duplicate]]);
+    assert_eq!(store.append(&again).unwrap(), [[Duplicate, Accepted], [Duplicate, Duplicate]]);
     assert_eq!(
-        store.append_all(&[submission(owner, now(), &["a", "b", "c"])]).unwrap(),
+        store.append(&[submission(owner, now(), &["a", "b", "c"])]).unwrap(),
         [[Duplicate; 3]]
     );
     assert_eq!(
@@ -44,14 +44,14 @@ fn duplicate_of_another_server_falls_back_to_claiming() {
     let database = TestDatabase::postgres();
     let (first, second) = (database.store(), database.another_store());
     let owner = owner(&*first);
-    first.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap();
+    first.append(&[submission(owner, now(), &["a", "b"])]).unwrap();
     // The second store acts as another server, without these keys in its cache.
     let group = [submission(owner, now(), &["c", "a"]), submission(owner, now(), &["d"])];
-    assert_eq!(second.append_all(&group).unwrap(), [vec![Accepted, Duplicate], vec![Accepted]]);
+    assert_eq!(second.append(&group).unwrap(), [vec![Accepted, Duplicate], vec![Accepted]]);
     assert_eq!((fallbacks(&*second), likely_duplicates(&*second)), (1, 0));
     // Now it has, including the one found in the database.
     assert_eq!(
-        second.append_all(&[submission(owner, now(), &["a", "e"])]).unwrap(),
+        second.append(&[submission(owner, now(), &["a", "e"])]).unwrap(),
         [[Duplicate, Accepted]]
     );
     assert_eq!((fallbacks(&*second), likely_duplicates(&*second)), (1, 1));
@@ -71,7 +71,7 @@ fn copied_key_waits_for_another_server_writing_it() {
         std::thread::scope(|scope| {
             let group = [submission(owner, now(), &[id, &format!("fresh {id}")])];
             let store = &store;
-            let appending = scope.spawn(move || store.append_all(&group));
+            let appending = scope.spawn(move || store.append(&group));
             wait_for_waiter(&mut watcher);
             other.batch_execute(end).unwrap();
             assert_eq!(appending.join().unwrap().unwrap(), [[expected, Accepted]]);
@@ -85,10 +85,10 @@ fn cached_key_missing_in_the_database_is_stored_again() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap();
+    store.append(&[submission(owner, now(), &["a", "b"])]).unwrap();
     other_connection(&database).batch_execute("DELETE FROM event_keys").unwrap();
     assert_eq!(
-        store.append_all(&[submission(owner, now(), &["a", "c"])]).unwrap(),
+        store.append(&[submission(owner, now(), &["a", "c"])]).unwrap(),
         [[Accepted, Accepted]]
     );
     assert_eq!((likely_duplicates(&*store), fallbacks(&*store)), (1, 0));
@@ -106,10 +106,10 @@ fn keys_rolled_back_are_not_cached() {
             "ALTER TABLE events ADD CONSTRAINT nothing CHECK (event_name = '') NOT VALID",
         )
         .unwrap();
-    store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap_err();
+    store.append(&[submission(owner, now(), &["a", "b"])]).unwrap_err();
     other.batch_execute("ALTER TABLE events DROP CONSTRAINT nothing").unwrap();
     assert_eq!(
-        store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap(),
+        store.append(&[submission(owner, now(), &["a", "b"])]).unwrap(),
         [[Accepted, Accepted]]
     );
     assert_eq!(likely_duplicates(&*store), 0);
@@ -135,7 +135,7 @@ fn servers_sending_the_same_events_store_each_once() {
                             ids[(number * 100 + step * (10 + number) + index) % ids.len()].as_str()
                         })
                         .collect();
-                    let outcomes = store.append_all(&[submission(owner, now(), &group)]).unwrap();
+                    let outcomes = store.append(&[submission(owner, now(), &group)]).unwrap();
                     accepted += outcomes[0].iter().filter(|outcome| **outcome == Accepted).count();
                 }
                 accepted

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod counts;
 mod fallbacks;
 mod migration_locks;
 mod postgres;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use mercurio_domain::store::LockWait;
-use mercurio_domain::testing::{AppendAll, submission};
+use mercurio_domain::testing::submission;
 use mercurio_domain::verdict::Outcome::Accepted;
 use mercurio_storage::testing::TestDatabase;
 use mercurio_storage::{DatabaseUrl, StoreOptions, open};
@@ -13,17 +13,9 @@ use mercurio_storage::{DatabaseUrl, StoreOptions, open};
 use super::postgres::{now, other_connection};
 use super::{full_message, owner};
 
-/// A database whose next migration, up or down, is the one for row security, which alters `events`.
-fn before_row_security() -> TestDatabase {
-    let database = TestDatabase::postgres();
-    while database.store().revert().unwrap().is_some_and(|name| !name.ends_with("_compatibility")) {
-    }
-    database
-}
-
 #[test]
 fn migration_yields_to_writers_during_a_long_transaction() {
-    let database = before_row_security();
+    let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
     let mut reader = other_connection(&database);
@@ -40,20 +32,20 @@ fn migration_yields_to_writers_during_a_long_transaction() {
         assert!(wait.open.iter().any(|open| open.age >= Duration::from_secs(2)), "{wait:?}");
         let begun = Instant::now();
         assert_eq!(
-            store.append_all(&[submission(owner, now(), &[&attempts.to_string()])]).unwrap(),
+            store.append(&[submission(owner, now(), &[&attempts.to_string()])]).unwrap(),
             [[Accepted]]
         );
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     }
     reader.batch_execute("COMMIT").unwrap();
     let reverted = reverting.join().unwrap().unwrap();
-    assert!(reverted.is_some_and(|name| name.ends_with("_row_security")));
-    assert!(store.migrate().unwrap()[0].ends_with("_row_security"));
+    assert!(reverted.is_some_and(|name| name.ends_with("_initial")));
+    assert!(store.migrate().unwrap()[0].ends_with("_initial"));
 }
 
 #[test]
 fn migration_that_gets_no_lock_gives_up_unchanged() {
-    let database = before_row_security();
+    let database = TestDatabase::postgres();
     let before = database.store().schema_state().unwrap();
     let mut reader = other_connection(&database);
     reader.batch_execute("BEGIN; SELECT count(*) FROM events").unwrap();
@@ -76,5 +68,5 @@ fn migration_that_gets_no_lock_gives_up_unchanged() {
     assert_eq!(store.schema_state().unwrap(), before);
     reader.batch_execute("COMMIT").unwrap();
     // The migration lock is free again.
-    assert!(database.store().migrate().unwrap()[0].ends_with("_compatibility"));
+    assert!(database.store().revert().unwrap().is_some_and(|name| name.ends_with("_initial")));
 }

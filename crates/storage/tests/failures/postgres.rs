@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use mercurio_domain::enrichment::Enrichment;
 use mercurio_domain::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
-use mercurio_domain::store::{EventQuery, StoreError, Submission};
-use mercurio_domain::testing::{AppendAll, at, submission};
+use mercurio_domain::store::{EventQuery, LeaseKind, StoreError, Submission};
+use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
 use mercurio_domain::{EventId, EventKey, Owner, Timestamp};
 use mercurio_storage::testing::TestDatabase;
@@ -75,7 +75,7 @@ fn idle_connections_that_broke_fail_no_call() {
         for number in 0..8 {
             let store = &store;
             scope.spawn(move || {
-                store.append_all(&[submission(owner, now(), &[&number.to_string()])]).unwrap();
+                store.append(&[submission(owner, now(), &[&number.to_string()])]).unwrap();
                 store.events(owner, &EventQuery::default()).unwrap();
             });
         }
@@ -84,7 +84,7 @@ fn idle_connections_that_broke_fail_no_call() {
     for id in ["a", "b"] {
         terminate_all(&mut other);
         store.ping().unwrap();
-        assert_eq!(store.append_all(&[submission(owner, now(), &[id])]).unwrap(), [[Accepted]]);
+        assert_eq!(store.append(&[submission(owner, now(), &[id])]).unwrap(), [[Accepted]]);
         assert!(store.event(owner, &EventId::lookup(id)).unwrap().is_some());
     }
 }
@@ -100,14 +100,14 @@ fn broken_connection_fails_its_group_and_the_next_call_works() {
     claim(&mut other, owner, "b");
     let group = [submission(owner, now(), &["a", "b"])];
     std::thread::scope(|scope| {
-        let appending = scope.spawn(|| store.append_all(&group));
+        let appending = scope.spawn(|| store.append(&group));
         wait_for_waiter(&mut watcher);
         terminate_all(&mut watcher);
         let error = appending.join().unwrap().unwrap_err();
         assert!(error.is_unavailable(), "{}", full_message(&error));
     });
     other.batch_execute("ROLLBACK").unwrap();
-    assert_eq!(store.append_all(&group).unwrap(), [[Accepted, Accepted]]);
+    assert_eq!(store.append(&group).unwrap(), [[Accepted, Accepted]]);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn group_waits_for_a_concurrent_writer_of_its_key() {
         other.batch_execute("BEGIN").unwrap();
         claim(&mut other, owner, id);
         std::thread::scope(|scope| {
-            let appending = scope.spawn(|| store.append_all(&[submission(owner, now(), &[id])]));
+            let appending = scope.spawn(|| store.append(&[submission(owner, now(), &[id])]));
             wait_for_waiter(&mut watcher);
             other.batch_execute(end).unwrap();
             assert_eq!(appending.join().unwrap().unwrap(), [[expected]]);
@@ -147,8 +147,7 @@ fn group_that_loses_a_deadlock_is_retried() {
     other.batch_execute("BEGIN").unwrap();
     claim(&mut other, owner, ids[1]);
     std::thread::scope(|scope| {
-        let appending =
-            scope.spawn(|| store.append_all(&[submission(owner, now(), &["a", "b", "c"])]));
+        let appending = scope.spawn(|| store.append(&[submission(owner, now(), &["a", "b", "c"])]));
         wait_for_waiter(&mut watcher);
         claim(&mut other, owner, ids[0]);
         other.batch_execute("COMMIT").unwrap();
@@ -172,15 +171,12 @@ fn unstorable_data_is_refused_with_its_whole_group() {
         .unwrap();
     let invalid = EnrichedEvent::new(invalid, EnrichmentJson::of(&Enrichment::default()));
     let valid = submission(owner, now(), &["x", "y"]);
-    let group = [
-        valid.clone(),
-        Submission { owner, received_at: now(), monthly_events: 0, events: vec![invalid] },
-    ];
+    let group = [valid.clone(), Submission { owner, received_at: now(), events: vec![invalid] }];
     for _ in 0..2 {
-        let error = store.append_all(&group).unwrap_err();
+        let error = store.append(&group).unwrap_err();
         assert!(matches!(error, StoreError::Refused(_)), "{}", full_message(&error));
     }
-    assert_eq!(store.append_all(&[valid]).unwrap(), [[Accepted, Accepted]]);
+    assert_eq!(store.append(&[valid]).unwrap(), [[Accepted, Accepted]]);
 }
 
 #[test]
@@ -260,7 +256,7 @@ fn read_only_database_is_unavailable() {
     };
     set("on").unwrap();
     let store = database.another_store();
-    let error = store.append_all(&[submission(owner, now(), &["a"])]).unwrap_err();
+    let error = store.append(&[submission(owner, now(), &["a"])]).unwrap_err();
     assert!(error.is_unavailable(), "{}", full_message(&error));
     assert!(store.probe().unwrap_err().is_unavailable());
     assert!(store.event(owner, &EventId::lookup("a")).unwrap().is_none());
@@ -282,17 +278,17 @@ fn store_reconnects_after_a_server_crash() {
     let store = open(&DatabaseUrl::parse(&server.url()).unwrap(), &options).unwrap();
     store.migrate().unwrap();
     let owner = owner(&*store);
-    assert_eq!(store.append_all(&[submission(owner, now(), &["a"])]).unwrap(), [[Accepted]]);
+    assert_eq!(store.append(&[submission(owner, now(), &["a"])]).unwrap(), [[Accepted]]);
     store.ping().unwrap();
     server.crash();
     for _ in 0..2 {
-        let error = store.append_all(&[submission(owner, now(), &["b"])]).unwrap_err();
+        let error = store.append(&[submission(owner, now(), &["b"])]).unwrap_err();
         assert!(error.is_unavailable(), "{}", full_message(&error));
     }
     assert!(store.ping().unwrap_err().is_unavailable());
     server.resume();
     assert_eq!(
-        store.append_all(&[submission(owner, now(), &["a", "b"])]).unwrap(),
+        store.append(&[submission(owner, now(), &["a", "b"])]).unwrap(),
         [[Duplicate, Accepted]]
     );
     store.ping().unwrap();
@@ -302,17 +298,17 @@ fn store_reconnects_after_a_server_crash() {
 fn lease_is_held_by_one_store_and_freed_with_its_connection() {
     let database = TestDatabase::postgres();
     let (first, second) = (database.store(), database.another_store());
-    let mut lease = first.lease().unwrap().expect("the lease is free");
-    assert!(second.lease().unwrap().is_none());
+    let mut lease = first.lease(LeaseKind::Retention).unwrap().expect("the lease is free");
+    assert!(second.lease(LeaseKind::Retention).unwrap().is_none());
     assert!(lease.hold().unwrap().is_some(), "returns the clock");
     terminate_all(&mut other_connection(&database));
     assert!(lease.hold().is_err(), "lost with its connection");
-    let next = second.lease().unwrap();
-    assert!(next.is_some() && first.lease().unwrap().is_none());
+    let next = second.lease(LeaseKind::Retention).unwrap();
+    assert!(next.is_some() && first.lease(LeaseKind::Retention).unwrap().is_none());
     drop(next);
     // The server ends a session some time after its connection closes.
     let begun = Instant::now();
-    while first.lease().unwrap().is_none() {
+    while first.lease(LeaseKind::Retention).unwrap().is_none() {
         assert!(begun.elapsed() < Duration::from_secs(10));
     }
 }

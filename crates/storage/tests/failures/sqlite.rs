@@ -11,7 +11,7 @@ use mercurio_domain::enrichment::Enrichment;
 use mercurio_domain::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
 use mercurio_domain::payload::RawJson;
 use mercurio_domain::store::{EventQuery, StoreError, Submission};
-use mercurio_domain::testing::{AppendAll, at, submission};
+use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome::Accepted;
 use mercurio_domain::{EventId, Timestamp};
 use mercurio_storage::testing::TestDatabase;
@@ -87,7 +87,7 @@ fn locked_file_makes_writes_unavailable_but_not_reads() {
     let owner = owner(&*store);
     let mut other = SqliteConnection::establish(path(&database).to_str().unwrap()).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
-    let error = store.append_all(&[submission(owner, now(), &["a"])]).unwrap_err();
+    let error = store.append(&[submission(owner, now(), &["a"])]).unwrap_err();
     assert!(
         error.is_unavailable() && full_message(&error).contains("database is locked"),
         "{}",
@@ -96,7 +96,7 @@ fn locked_file_makes_writes_unavailable_but_not_reads() {
     assert!(store.event(owner, &EventId::lookup("a")).unwrap().is_none());
     store.ping().unwrap();
     other.batch_execute("ROLLBACK").unwrap();
-    assert_eq!(store.append_all(&[submission(owner, now(), &["a"])]).unwrap(), [[Accepted]]);
+    assert_eq!(store.append(&[submission(owner, now(), &["a"])]).unwrap(), [[Accepted]]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn processes_may_write_concurrently() {
                 for round in 0..20 {
                     let id = format!("{number}-{round}");
                     assert_eq!(
-                        store.append_all(&[submission(owner, now(), &[&id])]).unwrap(),
+                        store.append(&[submission(owner, now(), &[&id])]).unwrap(),
                         [[Accepted]]
                     );
                 }
@@ -136,7 +136,7 @@ fn full_disk_is_unavailable_and_stores_nothing() {
              BEGIN SELECT raise(ABORT, 'database or disk is full'); END",
         )
         .unwrap();
-    let error = store.append_all(&[submission(owner, now(), &["a", "b", "c"])]).unwrap_err();
+    let error = store.append(&[submission(owner, now(), &["a", "b", "c"])]).unwrap_err();
     assert!(error.is_unavailable(), "{}", full_message(&error));
     assert_eq!(store.events(owner, &EventQuery::default()).unwrap().events, []);
 }
@@ -182,9 +182,7 @@ fn log_stays_bounded_under_writes_and_reads() {
         let mut largest = 0;
         for group in 0..GROUPS {
             let events = (0..300).map(|number| event(300 * group + number)).collect();
-            store
-                .append_all(&[Submission { owner, received_at: now(), monthly_events: 0, events }])
-                .unwrap();
+            store.append(&[Submission { owner, received_at: now(), events }]).unwrap();
             largest = largest.max(fs::metadata(&log).unwrap().len());
         }
         done.store(true, Ordering::Relaxed);

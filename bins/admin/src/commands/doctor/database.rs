@@ -7,7 +7,7 @@ use mercurio_config::Config;
 use mercurio_domain::Clock;
 use mercurio_domain::store::{Backend, SchemaState};
 use mercurio_observability::chain;
-use mercurio_storage::{Examination, ServerFacts, examine};
+use mercurio_storage::{Diagnostics, ServerDiagnostics, ServerSetting, diagnose};
 
 use super::Check;
 
@@ -23,7 +23,7 @@ const NO_ROOM: u64 = 64 << 20;
 pub(super) fn look(config: &Config, clock: &dyn Clock, checks: &mut Vec<Check>) -> bool {
     const CHECK: &str = "database";
     let url = &config.database_url;
-    let found = match examine(url, clock) {
+    let found = match diagnose(url, clock) {
         Ok(Some(found)) => found,
         Ok(None) => {
             let found = format!("{url} is not there yet");
@@ -60,7 +60,7 @@ pub(super) fn look(config: &Config, clock: &dyn Clock, checks: &mut Vec<Check>) 
     false
 }
 
-fn schema(found: &Examination, auto_migrate: bool) -> Check {
+fn schema(found: &Diagnostics, auto_migrate: bool) -> Check {
     const CHECK: &str = "schema";
     match &found.schema {
         SchemaState::Current => Check::ok(CHECK, "current"),
@@ -88,7 +88,7 @@ fn schema(found: &Examination, auto_migrate: bool) -> Check {
     }
 }
 
-fn room(found: &Examination) -> Check {
+fn room(found: &Diagnostics) -> Check {
     const CHECK: &str = "free space";
     let size = bytes(found.size_bytes);
     let Some(folder) = &found.folder else {
@@ -139,7 +139,7 @@ fn bytes(count: u64) -> String {
     indicatif::BinaryBytes(count).to_string()
 }
 
-fn of_server(server: &ServerFacts, schema: &SchemaState, checks: &mut Vec<Check>) {
+fn of_server(server: &ServerDiagnostics, schema: &SchemaState, checks: &mut Vec<Check>) {
     let ahead = server.clock_ahead_micros;
     let which = if ahead < 0 { "behind" } else { "ahead of" };
     let text = format!(
@@ -163,10 +163,11 @@ fn of_server(server: &ServerFacts, schema: &SchemaState, checks: &mut Vec<Check>
     }
 }
 
-fn durability(server: &ServerFacts) -> Check {
+fn durability(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "durability";
+    let settings = server.settings.iter();
     let text: Vec<String> =
-        server.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        settings.map(|ServerSetting { name, value }| format!("{name} {value}")).collect();
     let text = text.join(", ");
     if server.is_standby {
         return Check::failed(
@@ -178,8 +179,8 @@ fn durability(server: &ServerFacts) -> Check {
     let off: Vec<&str> = server
         .settings
         .iter()
-        .filter(|(_, value)| value == "off")
-        .map(|(name, _)| &**name)
+        .filter(|setting| setting.value == "off")
+        .map(|setting| setting.name.as_str())
         .collect();
     if off.is_empty() {
         return Check::ok(CHECK, text);
@@ -191,7 +192,7 @@ fn durability(server: &ServerFacts) -> Check {
     Check::failed(CHECK, text, advice)
 }
 
-fn rights(server: &ServerFacts) -> Check {
+fn rights(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "rights";
     if server.missing_rights.is_empty() {
         return Check::ok(CHECK, "the role may do all that a server does");
@@ -200,7 +201,7 @@ fn rights(server: &ServerFacts) -> Check {
     Check::failed(CHECK, format!("the role lacks {}", server.missing_rights.join(", ")), advice)
 }
 
-fn partitions(server: &ServerFacts) -> Check {
+fn partitions(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "partitions";
     let text = match server.days_ahead {
         None => "there is none for today".to_owned(),

@@ -5,8 +5,8 @@ use crate::clock::Timestamp;
 use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
 use crate::store::{
-    CatalogChange, Housekeeping, Lease, Person, Position, Removal, RemovalCursor, Removed,
-    StoreError, TenantRows,
+    CatalogChange, Housekeeping, Lease, LeaseKind, Person, Position, Removal, RemovalCursor,
+    Removed, StoreError, TenantRows,
 };
 use crate::tenant::TenantStatus;
 
@@ -102,7 +102,7 @@ impl Lease for Only {
 }
 
 impl Housekeeping for MemoryStore {
-    fn lease(&self) -> Result<Option<Box<dyn Lease>>, StoreError> {
+    fn lease(&self, _kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
         drop(self.available()?);
         Ok(Some(Box::new(Only)))
     }
@@ -159,7 +159,7 @@ impl Housekeeping for MemoryStore {
         state.keys.retain(|key| key.owner.tenant_id != tenant_id);
         state.tenants.retain(|tenant| tenant.id != tenant_id);
         state.limits.remove(&tenant_id);
-        state.usage.retain(|(of, _), _| *of != tenant_id);
+        state.counts.retain(|counted, _| counted.owner.tenant_id != tenant_id);
         state.tell(&CatalogChange::Tenant(tenant_id));
         let (workspaces, api_keys) =
             (count(workspaces, state.workspaces.len()), count(keys, state.keys.len()));

@@ -7,29 +7,25 @@ mod partitions;
 
 use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
-use mercurio_domain::store::{EventPage, EventQuery, Refused, Submission};
+use mercurio_domain::store::{EventPage, EventQuery, Submission};
 use mercurio_domain::{EventId, EventKey, Owner};
 use uuid::Uuid;
 
-use super::quota;
 use super::schema::{event_keys, events};
 use super::shared::pages::{self, EventColumns};
 use crate::error::Error;
 use crate::rows::{EventRow, Micros};
 use crate::verdicts::Candidates;
 
-pub(super) use append::{Way, append};
+pub(super) use append::{AppendMode, append};
 pub(super) use partitions::{DailyPartitions, create_ahead};
 
-/// Stores sample events and returns how many were new. Samples count against no quota.
+/// Stores sample events and returns how many were new.
 pub(super) fn append_samples(
     connection: &mut PgConnection,
     samples: &[Submission],
 ) -> Result<usize, Error> {
-    let candidates = Candidates::of(samples, &Refused::default());
-    let quotas = quota::Quotas::default();
-    let mut draw = quota::Draw::of(samples, &quotas);
-    Ok(append(connection, &candidates, Way::Claim, &mut draw)?.len())
+    Ok(append(connection, &Candidates::of(samples), AppendMode::Claim)?.len())
 }
 
 /// Where an event is stored, from its row in `event_keys`.

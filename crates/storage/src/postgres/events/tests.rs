@@ -105,7 +105,7 @@ fn claim_of_a_group_is_one_insert_from_arrays() {
     let (_database, mut connection) = filled_database();
     let submission = mercurio_domain::testing::submission(owner(1), time(0), &["a", "b"]);
     let group = [submission];
-    let candidates = Candidates::of(&group, &Refused::default());
+    let candidates = Candidates::of(&group);
     let plan = plan(&mut connection, claim::Claim::of(candidates.rows()));
     assert!(
         plan.contains("Insert on event_keys") && plan.contains("Conflict Resolution: NOTHING"),

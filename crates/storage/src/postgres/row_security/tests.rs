@@ -2,7 +2,8 @@
 
 use diesel::sql_types::BigInt;
 use mercurio_domain::Owner;
-use mercurio_domain::store::{Catalog, EventWriter, Store};
+use mercurio_domain::limits::Month;
+use mercurio_domain::store::{Catalog, EventCounts, EventWriter, Store};
 use mercurio_domain::testing::{at, provisioning, submission};
 
 use super::super::PostgresStore;
@@ -63,6 +64,8 @@ fn check(store: &PostgresStore, tenants: [Owner; 2]) {
         "SELECT FROM workspaces",
         "SELECT FROM tenant_limits",
         "SELECT FROM tenant_usage",
+        "SELECT FROM event_counts",
+        "SELECT FROM count_log",
     ] {
         let message = refusal(store, acme.tenant_id, statement);
         assert!(message.contains("permission denied"), "{statement}: {message}");
@@ -104,9 +107,8 @@ fn policies_cover_every_table_with_a_tenant() {
             "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};
              INSERT INTO tenant_limits SELECT id, 'events_burst', 5 FROM tenants;
              INSERT INTO tenant_deletions SELECT id, 5, 5 FROM tenants;
-             INSERT INTO tenant_usage SELECT id, 202611, 0, 5, 5 FROM tenants;
-             INSERT INTO quota_writers (owner, epoch, seen_at) VALUES (gen_random_uuid(), 1, now());
-             INSERT INTO event_keys VALUES (0, gen_random_uuid(), 0, now(), now(), '{{202611,1,5}}')"
+             INSERT INTO tenant_usage SELECT id, 202611, 5 FROM tenants;
+             INSERT INTO event_counts SELECT id, 1, 'e', date_trunc('hour', now()), 5 FROM tenants"
         ))
         .unwrap();
     let mut counts = Vec::new();
@@ -123,11 +125,12 @@ fn policies_cover_every_table_with_a_tenant() {
             "api_keys",
             "tenant_limits",
             "tenant_usage",
+            "event_counts",
             "tenant_deletions",
             "event_keys",
             "events",
-            // Rows of no tenant are hidden from everyone.
-            "quota_writers",
+            // A row has several tenants, so all are hidden.
+            "count_log",
         ] {
             let count = diesel::dsl::sql::<BigInt>(&format!("count(*) FROM {table}"));
             counts.push(diesel::select(count).get_result::<i64>(&mut connection).unwrap());
@@ -141,7 +144,7 @@ fn policies_cover_every_table_with_a_tenant() {
         connection.batch_execute("ROLLBACK").unwrap();
     }
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
-    assert_eq!(counts, [[0; 9], [1, 1, 1, 1, 1, 1, 3, 3, 0]].concat());
+    assert_eq!(counts, [[0; 10], [1, 1, 1, 1, 1, 1, 1, 3, 3, 0]].concat());
 }
 
 #[test]
@@ -194,20 +197,20 @@ fn role_without_tables_writes_and_reads_under_row_security() {
         .unwrap();
     let store = open(&database.url_text().replace("postgres@", &format!("{role}@")));
     let now = at("2026-11-22T10:00:00Z");
-    let limited = |ids: &[&str]| mercurio_domain::store::Submission {
-        monthly_events: 5,
-        ..submission(tenants[0], now, ids)
-    };
-    let stored = store.append(&[submission(tenants[0], now, &["a", "b"])]);
-    let refused = store.append(&[limited(&["d", "e", "f"])]);
-    let found = store.find_api_key(&provisioning("Acme", 4, now).0.key_id);
     check(&store, tenants);
+    let stored = store.append(&[submission(tenants[0], now, &["a", "d"])]);
+    let summed = store.sum_counts();
+    let again = store.append(&[submission(tenants[0], now, &["d", "e"])]);
+    let summed_again = store.sum_counts();
+    let used = store.usage(&[tenants[0].tenant_id], Month::of(now));
+    let found = store.find_api_key(&provisioning("Acme", 4, now).0.key_id);
     let is_available = store.row_security.is_available(&store.readers);
     drop(store);
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
-    use mercurio_domain::verdict::Outcome::Duplicate;
-    assert_eq!(stored.unwrap(), [Ok(vec![Duplicate, Duplicate])]);
-    assert_eq!(refused.unwrap().remove(0).unwrap_err().used, 3);
+    use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
+    assert_eq!(stored.unwrap(), [[Duplicate, Accepted]]);
+    assert_eq!(again.unwrap(), [[Duplicate, Accepted]]);
+    assert_eq!((summed.unwrap(), summed_again.unwrap(), used.unwrap()), (3, 1, vec![5]));
     assert!(found.unwrap().is_some() && is_available.unwrap());
 }
 

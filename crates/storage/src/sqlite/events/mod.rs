@@ -2,9 +2,10 @@
 
 use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
-use mercurio_domain::store::{EventPage, EventQuery, Refused, Submission};
+use mercurio_domain::store::{EventPage, EventQuery, Submission};
 use mercurio_domain::{EventId, EventKey, Owner};
 
+use super::counts;
 use super::schema::events;
 use super::shared::pages::{self, EventColumns, PageQuery};
 use super::values::{Key, key_value};
@@ -12,7 +13,8 @@ use crate::error::Error;
 use crate::rows::{EventRow, JsonStr, Micros};
 use crate::verdicts::{Candidate, Candidates};
 
-/// Stores the candidates with new keys, and returns those.
+/// Stores and counts the candidates with new keys, and returns those. All events pass here, so that counts
+/// and events agree.
 pub(super) fn append<'a>(
     connection: &mut SqliteConnection,
     candidates: &Candidates<'a>,
@@ -29,15 +31,16 @@ pub(super) fn append<'a>(
             fresh.push(*row);
         }
     }
+    counts::add(connection, &fresh)?;
     Ok(fresh)
 }
 
-/// Stores sample events and returns how many were new. Samples count against no quota.
+/// Stores sample events and returns how many were new.
 pub(super) fn append_samples(
     connection: &mut SqliteConnection,
     samples: &[Submission],
 ) -> Result<usize, Error> {
-    Ok(append(connection, &Candidates::of(samples, &Refused::default()))?.len())
+    Ok(append(connection, &Candidates::of(samples))?.len())
 }
 
 #[derive(Insertable)]
