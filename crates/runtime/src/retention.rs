@@ -11,7 +11,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use mercurio_domain::limits::Limits;
-use mercurio_domain::store::{Lease, Removal, Removed, Store, StoreError, TenantRef, due_removals};
+use mercurio_domain::store::{
+    Lease, LeaseKind, Removal, Removed, Store, StoreError, TenantRef, due_removals,
+};
 use mercurio_domain::tenant::TenantStatus;
 use mercurio_domain::{Clock, TenantId, Timestamp};
 use mercurio_observability::metrics::RetentionReading;
@@ -145,7 +147,7 @@ impl Keeper {
     /// Removes all that is due, where this server may. Returns whether it may.
     fn sweep(&mut self) -> Result<bool, Cut> {
         if self.lease.is_none() {
-            self.lease = self.store.lease()?;
+            self.lease = self.store.lease(LeaseKind::Retention)?;
             if self.lease.is_some() {
                 self.counts.note_duty(self.clock.now());
             }

@@ -16,7 +16,7 @@ pub(super) struct Counted {
 
 impl EventCounts for MemoryStore {
     fn usage(&self, tenants: &[TenantId], month: Month) -> Result<Vec<u64>, StoreError> {
-        self.usage_gate.pass();
+        self.counts_gate.pass();
         let state = self.available()?;
         let mut usage = Vec::with_capacity(tenants.len());
         for tenant_id in tenants {
@@ -44,6 +44,7 @@ impl EventCounts for MemoryStore {
     }
 
     fn sum_counts(&self) -> Result<u64, StoreError> {
+        self.counts_gate.pass();
         self.available().map(|_| 0)
     }
 }

@@ -30,8 +30,8 @@ pub struct MemoryStore {
     state: Mutex<State>,
     /// Every call of `append` passes here; open unless a test closes it.
     pub gate: Gate,
-    /// Every call of `usage` passes here; open unless a test closes it.
-    pub usage_gate: Gate,
+    /// Every call of `usage` and `sum_counts` passes here; open unless a test closes it.
+    pub counts_gate: Gate,
     unavailable: AtomicBool,
     refused_name: Mutex<Option<String>>,
     group_sizes: Mutex<Vec<usize>>,
@@ -61,7 +61,7 @@ impl Default for MemoryStore {
         Self {
             state: Mutex::default(),
             gate: Gate::opened(),
-            usage_gate: Gate::opened(),
+            counts_gate: Gate::opened(),
             unavailable: AtomicBool::default(),
             refused_name: Mutex::default(),
             group_sizes: Mutex::default(),
