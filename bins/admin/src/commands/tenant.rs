@@ -35,7 +35,7 @@ pub struct ShownTenant {
     pub usage: Option<Usage>,
 }
 
-/// The events of a tenant that were stored this month, as a quota counts them.
+/// The events that a tenant stored this month, as a quota counts them.
 #[derive(Debug, Serialize)]
 pub struct Usage {
     /// The month in UTC, such as `2026-11`.
@@ -117,8 +117,8 @@ pub(super) fn tenant(
         TenantCommand::List => list(store),
         TenantCommand::Show(which) => {
             let (tenant, limits) = find(store, which)?;
-            let (usage, notes) = usage(store, &tenant, machine);
-            Ok(shown(ShownTenant { usage, ..ShownTenant::new(tenant, Some(limits)) }, notes))
+            let usage = Some(usage(store, &tenant, machine)?);
+            Ok(shown(ShownTenant { usage, ..ShownTenant::new(tenant, Some(limits)) }, Vec::new()))
         }
         TenantCommand::Suspend(which) => set_status(store, which, true),
         TenantCommand::Resume(which) => set_status(store, which, false),
@@ -139,18 +139,11 @@ pub(super) fn tenant(
     }
 }
 
-/// What the tenant has stored this month. Where it was never counted and is too much to be counted now, that is no reason not to
-/// show the rest.
-fn usage(
-    store: &dyn Store,
-    tenant: &Tenant,
-    machine: &Machine<'_>,
-) -> (Option<Usage>, Vec<String>) {
+/// Reads how many events the tenant has stored this month.
+fn usage(store: &dyn Store, tenant: &Tenant, machine: &Machine<'_>) -> Result<Usage, AdminError> {
     let month = Month::of(machine.clock.now());
-    match store.monthly_usage(tenant.id, month) {
-        Ok(events) => (Some(Usage { month, events }), Vec::new()),
-        Err(error) => (None, vec![format!("the events of the month can't be counted: {error}")]),
-    }
+    let used = store.usage(&[tenant.id], month)?;
+    Ok(Usage { month, events: used.first().copied().unwrap_or(0) })
 }
 
 /// How long after a tenant was refused a request may still be on its way into the database: as long as a server without a

@@ -30,6 +30,8 @@ pub struct Reading {
     pub redis: Option<RedisReading>,
     /// What became of events that were kept long enough.
     pub retention: RetentionReading,
+    /// When this server last summed the log of counts, in seconds since 1970. `None` without the lease for it.
+    pub counts_summed_at_seconds: Option<u64>,
 }
 
 /// What the thread that removes old events says.
@@ -172,6 +174,14 @@ impl Reading {
                 registry,
                 "retention_swept_timestamp_seconds",
                 "When all that was due was last removed",
+                seconds,
+            );
+        }
+        if let Some(seconds) = self.counts_summed_at_seconds {
+            gauge(
+                registry,
+                "counts_summed_timestamp_seconds",
+                "When the log of counts was last summed",
                 seconds,
             );
         }

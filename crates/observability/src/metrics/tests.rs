@@ -29,7 +29,7 @@ fn health_and_prometheus_see_the_same_numbers() {
         metrics.record_refused_key(reason);
     }
     metrics.record_rate_limited("events");
-    metrics.record_rate_limited("quota");
+    metrics.record_quota_exceeded();
     let expected = Snapshot {
         events_accepted: 13,
         events_duplicate: 2,
