@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use mercurio_domain::limits::Limits;
 use mercurio_domain::store::{
-    Lease, LeaseKind, Removal, Removed, Store, StoreError, TenantRef, due_removals,
+    Lease, LeaseKind, Removal, Removed, Store, StoreError, TenantRef, TenantRetention, due_removals,
 };
 use mercurio_domain::tenant::TenantStatus;
-use mercurio_domain::{Clock, TenantId, Timestamp};
+use mercurio_domain::{Clock, Timestamp};
 use mercurio_observability::metrics::RetentionReading;
 use mercurio_observability::{chain, keys};
 use slog::{Logger, info, warn};
@@ -167,13 +167,17 @@ impl Keeper {
     }
 
     /// For how many days each tenant's events are kept. One that is being deleted has none that are kept.
-    fn kept_days(&self) -> Result<Vec<(TenantId, u32)>, Cut> {
+    fn kept_days(&self) -> Result<Vec<TenantRetention>, Cut> {
         let (mut days, mut after) = (Vec::new(), None);
         loop {
             let page = self.store.tenants(after, PAGE)?;
             for tenant in page.iter().filter(|tenant| tenant.status != TenantStatus::Deleting) {
-                if let Some((_, overrides)) = self.store.tenant(&TenantRef::Id(tenant.id))? {
-                    days.push((tenant.id, overrides.over(self.limits).retention_days));
+                if let Some(found) = self.store.tenant(&TenantRef::Id(tenant.id))? {
+                    let limits = found.limits.over(self.limits);
+                    days.push(TenantRetention {
+                        tenant_id: tenant.id,
+                        days: limits.retention_days,
+                    });
                 }
             }
             after = page.last().map(|tenant| tenant.id);

@@ -28,6 +28,10 @@ fn embedded<DB: Backend>(
     Ok(migrations)
 }
 
+fn has_version<DB: Backend>(migration: &dyn Migration<DB>, version: &str) -> bool {
+    migration.name().version() == MigrationVersion::from(version)
+}
+
 /// Compares the applied versions with this program's migrations.
 ///
 /// `minimum` reads the oldest version that a program must know, and is called only if the database
@@ -38,9 +42,6 @@ pub(crate) fn state<DB: Backend>(
     minimum: impl FnOnce() -> Result<Option<String>, Error>,
 ) -> Result<SchemaState, Error> {
     let embedded = embedded(source)?;
-    let has_version = |migration: &dyn Migration<DB>, version: &str| {
-        migration.name().version() == MigrationVersion::from(version)
-    };
     let missing: Vec<_> = embedded
         .iter()
         .filter(|migration| !applied.iter().any(|version| has_version(&***migration, version)))

@@ -46,6 +46,12 @@ pub(crate) struct Candidates<'a> {
     rows: Vec<Candidate<'a>>,
 }
 
+/// Candidates by the prediction of the cache, both in the order of keys.
+pub(crate) struct SplitCandidates<'a> {
+    pub(crate) likely_stored: Vec<Candidate<'a>>,
+    pub(crate) likely_new: Vec<Candidate<'a>>,
+}
+
 impl<'a> Candidates<'a> {
     pub(crate) fn of(group: &'a [Submission]) -> Self {
         let mut rows =
@@ -67,21 +73,29 @@ impl<'a> Candidates<'a> {
         &self.rows
     }
 
-    /// Splits the rows into those selected by `chosen`, which has a flag per row, and the others.
-    pub(crate) fn split(&self, chosen: &[bool]) -> (Vec<Candidate<'a>>, Vec<Candidate<'a>>) {
-        debug_assert_eq!(chosen.len(), self.rows.len(), "one flag per row");
-        let (mut yes, mut no) = (Vec::new(), Vec::with_capacity(self.rows.len()));
-        for (row, chosen) in self.rows.iter().zip(chosen) {
-            if *chosen { yes.push(*row) } else { no.push(*row) }
+    /// Splits the rows by `likely_stored`, which has a flag per row.
+    pub(crate) fn split(&self, likely_stored: &[bool]) -> SplitCandidates<'a> {
+        debug_assert_eq!(likely_stored.len(), self.rows.len(), "one flag per row");
+        let mut split = SplitCandidates {
+            likely_stored: Vec::new(),
+            likely_new: Vec::with_capacity(self.rows.len()),
+        };
+        for (row, likely_stored) in self.rows.iter().zip(likely_stored) {
+            if *likely_stored {
+                split.likely_stored.push(*row);
+            } else {
+                split.likely_new.push(*row);
+            }
         }
-        (yes, no)
+        split
     }
 
     /// The outcomes of the whole group in its order, if exactly `fresh` was stored.
     pub(crate) fn outcomes(&self, fresh: &[Candidate<'_>]) -> Vec<Vec<Outcome>> {
-        let duplicates =
-            |submission: &Submission| vec![Outcome::Duplicate; submission.events.len()];
-        let mut outcomes: Vec<_> = self.group.iter().map(duplicates).collect();
+        let mut outcomes = Vec::with_capacity(self.group.len());
+        for submission in self.group {
+            outcomes.push(vec![Outcome::Duplicate; submission.events.len()]);
+        }
         for row in fresh {
             let GroupPosition { submission, event } = row.position;
             outcomes[submission][event] = Outcome::Accepted;
@@ -149,11 +163,9 @@ mod tests {
     fn candidates_are_split_row_by_row() {
         let group = [submission(owner(1), at("2026-11-22T10:00:00Z"), &["a", "b", "c"])];
         let candidates = Candidates::of(&group);
-        let (yes, no) = candidates.split(&[false, true, false]);
-        assert_eq!(
-            yes.iter().map(Candidate::key).collect::<Vec<_>>(),
-            [candidates.rows()[1].key()]
-        );
-        assert_eq!(no.len(), 2);
+        let split = candidates.split(&[false, true, false]);
+        assert_eq!(split.likely_stored.len(), 1);
+        assert_eq!(split.likely_stored[0].key(), candidates.rows()[1].key());
+        assert_eq!(split.likely_new.len(), 2);
     }
 }

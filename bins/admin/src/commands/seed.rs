@@ -1,7 +1,7 @@
 //! `seed`: makes the tenant that the settings name, unless it is there. May run at every start of a deployment.
 
 use mercurio_domain::api_key::Scopes;
-use mercurio_domain::store::{Store, TenantRef};
+use mercurio_domain::store::{Store, TenantDetails, TenantRef};
 
 use super::provision::provision;
 use super::{Done, Outcome, Provisioned, SampleCount};
@@ -30,7 +30,7 @@ pub(super) fn seed(
 
 fn existing(store: &dyn Store, command: &ProvisionCommand) -> Result<Done, AdminError> {
     let found = store.tenant(&TenantRef::Name(command.tenant.clone()))?;
-    let Some((tenant, _)) = found else {
+    let Some(TenantDetails { tenant, .. }) = found else {
         // Taken a moment ago and gone now.
         return Err(AdminError::NameTaken(command.tenant.clone()));
     };

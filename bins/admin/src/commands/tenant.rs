@@ -89,7 +89,8 @@ pub(super) fn find(
     store: &dyn Store,
     which: &TenantRef,
 ) -> Result<(Tenant, LimitOverrides), AdminError> {
-    store.tenant(which)?.ok_or_else(|| missing(which))
+    let found = store.tenant(which)?.ok_or_else(|| missing(which))?;
+    Ok((found.tenant, found.limits))
 }
 
 fn missing(which: &TenantRef) -> AdminError {

@@ -63,7 +63,7 @@ impl Pair {
 
     fn tenant_id(&self) -> mercurio_domain::TenantId {
         let which = TenantRef::Name(Name::parse("acme").unwrap());
-        self.store().tenant(&which).unwrap().unwrap().0.id
+        self.store().tenant(&which).unwrap().unwrap().tenant.id
     }
 
     fn revoke(&self) {

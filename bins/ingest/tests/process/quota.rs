@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The workspace that events are sent to.
 fn owner(store: &dyn Store) -> Owner {
     let which = TenantRef::Name(Name::parse("acme").unwrap());
-    let tenant_id = store.tenant(&which).unwrap().unwrap().0.id;
+    let tenant_id = store.tenant(&which).unwrap().unwrap().tenant.id;
     Owner { tenant_id, workspace_id: store.workspaces(tenant_id).unwrap()[0].id }
 }
 

@@ -29,7 +29,7 @@ pub trait Catalog: Send + Sync {
     fn tenants(&self, after: Option<TenantId>, limit: usize) -> Result<Vec<Tenant>, StoreError>;
 
     /// Finds a tenant by name or id, with its own limits.
-    fn tenant(&self, which: &TenantRef) -> Result<Option<(Tenant, LimitOverrides)>, StoreError>;
+    fn tenant(&self, which: &TenantRef) -> Result<Option<TenantDetails>, StoreError>;
 
     /// Creates a tenant without workspaces.
     ///
@@ -125,6 +125,15 @@ pub enum TenantRef {
     Name(Name),
     /// By id.
     Id(TenantId),
+}
+
+/// A tenant with its own limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantDetails {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The limits set for it in place of the server's.
+    pub limits: LimitOverrides,
 }
 
 /// Why something was not created. Nothing was changed.

@@ -22,7 +22,7 @@ use crate::verdict::Outcome;
 
 pub use catalog::{
     Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned, Provisioning,
-    TenantRef,
+    TenantDetails, TenantRef,
 };
 pub use counts::{CountQuery, EventCount, EventCounts};
 pub use error::StoreError;
@@ -30,7 +30,7 @@ pub use housekeeping::{
     Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Removal, RemovalCursor, Removed, TenantRows,
 };
 pub use query::{CursorError, EventPage, EventQuery, Position};
-pub use retention::due_removals;
+pub use retention::{TenantRetention, due_removals};
 
 /// The kind of database behind a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

@@ -51,3 +51,11 @@ pub(super) fn set_up(
     connection.batch_execute("SET lc_messages = 'C'").ok();
     Ok(())
 }
+
+/// Returns the set-up of a pool's connections.
+pub(super) fn set_up_with(
+    statement_timeout: Duration,
+    settings: &'static str,
+) -> impl Fn(&mut PgConnection) -> QueryResult<()> {
+    move |connection| set_up(connection, statement_timeout, settings)
+}

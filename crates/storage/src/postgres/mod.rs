@@ -72,24 +72,18 @@ struct AppendCounters {
 impl PostgresStore {
     /// A store for the server that `conninfo` names. Does not connect yet.
     pub(crate) fn open(conninfo: &str, options: &StoreOptions) -> Self {
-        let pool = |size, timeout: Duration, settings: &'static str| {
-            Pool::new(
-                conninfo,
-                size,
-                options.connect_timeout,
-                move |connection: &mut PgConnection| driver::set_up(connection, timeout, settings),
-            )
-        };
         Self {
-            readers: pool(
+            readers: Pool::new(
+                conninfo,
                 options.max_read_connections,
-                options.read_timeout,
-                driver::READER_SETTINGS,
+                options.connect_timeout,
+                driver::set_up_with(options.read_timeout, driver::READER_SETTINGS),
             ),
-            writers: pool(
+            writers: Pool::new(
+                conninfo,
                 options.max_write_connections,
-                options.write_timeout,
-                driver::WRITER_SETTINGS,
+                options.connect_timeout,
+                driver::set_up_with(options.write_timeout, driver::WRITER_SETTINGS),
             ),
             partitions: events::DailyPartitions::default(),
             recent: recent::RecentKeys::default(),
@@ -174,6 +168,7 @@ impl EventWriter for PostgresStore {
             events::append(connection, &candidates, mode)
         })?;
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
+        // After the commit: a key that is rolled back later must not be in the cache.
         self.recent.remember(candidates.rows().iter().map(Candidate::key));
         Ok(candidates.outcomes(&fresh))
     }

@@ -21,14 +21,22 @@ const SLOTS: usize = 1 << 20;
 pub(super) struct RecentKeys {
     /// Randomly seeded, so that clients can't choose colliding keys.
     hasher: RandomState,
-    generations: Mutex<[Generation; 2]>,
+    generations: Mutex<Generations>,
+}
+
+struct Generations {
+    young: Generation,
+    old: Generation,
 }
 
 impl Default for RecentKeys {
     fn default() -> Self {
         Self {
             hasher: RandomState::new(),
-            generations: Mutex::new([Generation::new(SLOTS), Generation::new(SLOTS)]),
+            generations: Mutex::new(Generations {
+                young: Generation::new(SLOTS),
+                old: Generation::new(SLOTS),
+            }),
         }
     }
 }
@@ -36,12 +44,11 @@ impl Default for RecentKeys {
 impl RecentKeys {
     /// For each key, in order, whether it is likely stored.
     pub(super) fn contains_each(&self, keys: impl Iterator<Item = TenantKey>) -> Vec<bool> {
+        // Hashed before the lock, which all writer threads share.
         let hashes: Vec<u64> = keys.map(|key| self.hash(key)).collect();
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        hashes
-            .into_iter()
-            .map(|hash| generations.iter().any(|generation| generation.contains(hash)))
-            .collect()
+        let Generations { young, old } = &*generations;
+        hashes.into_iter().map(|hash| young.contains(hash) || old.contains(hash)).collect()
     }
 
     /// Adds stored keys.
@@ -49,11 +56,10 @@ impl RecentKeys {
         let hashes: Vec<u64> = keys.map(|key| self.hash(key)).collect();
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         for hash in hashes {
-            if generations[0].is_full() {
-                generations.swap(0, 1);
-                generations[0] = Generation::new(SLOTS);
+            if generations.young.is_full() {
+                generations.old = std::mem::replace(&mut generations.young, Generation::new(SLOTS));
             }
-            generations[0].insert(hash);
+            generations.young.insert(hash);
         }
     }
 
@@ -145,10 +151,9 @@ mod tests {
         assert_eq!(seen(&recent, sent - half..sent), SLOTS / 2);
         assert!(seen(&recent, 0..half) < 1_000, "the oldest are forgotten");
         let generations = recent.generations.lock().unwrap();
-        assert!(
-            generations
-                .iter()
-                .all(|generation| generation.slots.len() == SLOTS && generation.used <= SLOTS / 2)
-        );
+        for generation in [&generations.young, &generations.old] {
+            assert_eq!(generation.slots.len(), SLOTS);
+            assert!(generation.used <= SLOTS / 2);
+        }
     }
 }

@@ -3,7 +3,9 @@
 use diesel::prelude::*;
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::limits::{LimitName, LimitOverrides};
-use mercurio_domain::store::{KeyRequest, Provisioned, Provisioning, Submission, TenantRef};
+use mercurio_domain::store::{
+    KeyRequest, Provisioned, Provisioning, Submission, TenantDetails, TenantRef,
+};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
 
@@ -108,7 +110,7 @@ pub(crate) fn tenants(
 pub(crate) fn tenant(
     connection: &mut DbConnection,
     which: &TenantRef,
-) -> Result<Option<(Tenant, LimitOverrides)>, Error> {
+) -> Result<Option<TenantDetails>, Error> {
     let query = tenants::table.select(tenant_columns()).into_boxed();
     let query = match which {
         TenantRef::Name(name) => query.filter(tenants::name_key.eq(name.folded())),
@@ -119,7 +121,7 @@ pub(crate) fn tenant(
     };
     let tenant = row.into_tenant()?;
     let limits = limits_of(connection, tenant.id)?;
-    Ok(Some((tenant, limits)))
+    Ok(Some(TenantDetails { tenant, limits }))
 }
 
 fn limits_of(connection: &mut DbConnection, id: TenantId) -> Result<LimitOverrides, Error> {

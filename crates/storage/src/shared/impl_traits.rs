@@ -6,7 +6,7 @@ use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
     Catalog, CatalogListener, CountQuery, CreateError, EventCount, EventCounts, Housekeeping,
     KeyRequest, Lease, LeaseKind, Provisioned, Provisioning, Removal, RemovalCursor, Removed,
-    StoreError, TenantRef, TenantRows,
+    StoreError, TenantDetails, TenantRef, TenantRows,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
@@ -26,7 +26,7 @@ impl Catalog for DbStore {
         Ok(self.read(|connection| catalog::tenants(connection, after, limit))?)
     }
 
-    fn tenant(&self, which: &TenantRef) -> Result<Option<(Tenant, LimitOverrides)>, StoreError> {
+    fn tenant(&self, which: &TenantRef) -> Result<Option<TenantDetails>, StoreError> {
         Ok(self.read(|connection| catalog::tenant(connection, which))?)
     }
 

@@ -38,9 +38,13 @@ use shared::{catalog, schema_state::schema_state};
 pub(crate) use SqliteStore as DbStore;
 pub(crate) use diagnostics::diagnose;
 
-/// Size of the write-ahead log, in pages of 4 KiB, at which a commit copies it into the database. The
-/// log then restarts unless a reader still uses it.
-const CHECKPOINT_PAGES: u32 = 4_000;
+/// Settings of the write connection. `synchronous = FULL` syncs the disk before a commit returns.
+///
+/// A log of 4,000 pages (of 4 KiB) is copied into the database by the commit that reaches that size, and
+/// then restarts unless a reader still uses it. The size limit is [`MAX_LOG_BYTES`].
+const WRITER_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 33554432;";
+const READER_PRAGMAS: &str = "PRAGMA query_only = ON;";
 /// Maximum size of the write-ahead log in bytes. Under continuous reads it never restarts by itself.
 const MAX_LOG_BYTES: u64 = 32 * 1024 * 1024;
 /// Maximum wait for readers when the log is too long. The next group tries again.
@@ -66,6 +70,17 @@ impl Driver for SqliteConnection {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
 }
 
+/// Returns the set-up of a pool's connections.
+fn set_up_with(
+    timeout_ms: u128,
+    pragmas: &'static str,
+) -> impl Fn(&mut SqliteConnection) -> QueryResult<()> {
+    // The timeout comes first, because changing the journal mode needs a lock.
+    let pragmas =
+        format!("PRAGMA busy_timeout = {timeout_ms}; PRAGMA foreign_keys = ON; {pragmas}");
+    move |connection| connection.batch_execute(&pragmas)
+}
+
 fn unavailable(message: String) -> Error {
     Error::new(ErrorKind::Unavailable, message)
 }
@@ -82,27 +97,19 @@ impl SqliteStore {
             unavailable(format!("the path {} is not UTF-8: rename it", path.display()))
         })?;
         let timeout_ms = options.connect_timeout.as_millis();
-        let pool = |size, pragmas: String| {
-            // The timeout comes first, because changing the journal mode needs a lock.
-            let pragmas =
-                format!("PRAGMA busy_timeout = {timeout_ms}; PRAGMA foreign_keys = ON; {pragmas}");
-            Pool::new(
-                address,
-                size,
-                options.connect_timeout,
-                move |connection: &mut SqliteConnection| connection.batch_execute(&pragmas),
-            )
-        };
         let store = Self {
-            writer: pool(
+            writer: Pool::new(
+                address,
                 NonZeroU32::MIN,
-                format!(
-                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                     PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; \
-                     PRAGMA journal_size_limit = {MAX_LOG_BYTES};"
-                ),
+                options.connect_timeout,
+                set_up_with(timeout_ms, WRITER_PRAGMAS),
             ),
-            readers: pool(options.max_read_connections, "PRAGMA query_only = ON;".to_owned()),
+            readers: Pool::new(
+                address,
+                options.max_read_connections,
+                options.connect_timeout,
+                set_up_with(timeout_ms, READER_PRAGMAS),
+            ),
             file: path.to_owned(),
             log_file: PathBuf::from(format!("{address}-wal")),
             timeout_ms,
@@ -251,19 +258,21 @@ mod tests {
 
     use super::*;
 
+    fn setting(pool: &Pool<SqliteConnection>, name: &str) -> i64 {
+        let mut connection = pool.get().unwrap();
+        let sql = format!("(SELECT {name} FROM pragma_{name})");
+        diesel::select(diesel::dsl::sql::<BigInt>(&sql)).get_result(&mut **connection).unwrap()
+    }
+
     #[test]
     fn writer_syncs_the_disk_before_a_commit_returns() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("mercurio.db"), &StoreOptions::default())
             .unwrap();
-        let setting = |pool: &Pool<SqliteConnection>, name: &str| -> i64 {
-            let mut connection = pool.get().unwrap();
-            let sql = format!("(SELECT {name} FROM pragma_{name})");
-            diesel::select(diesel::dsl::sql::<BigInt>(&sql)).get_result(&mut **connection).unwrap()
-        };
         assert_eq!(setting(&store.writer, "synchronous"), 2, "FULL");
         assert_eq!(setting(&store.writer, "foreign_keys"), 1);
         assert_eq!(setting(&store.readers, "query_only"), 1);
+        assert_eq!(setting(&store.writer, "journal_size_limit"), MAX_LOG_BYTES as i64);
         let mode = diesel::dsl::sql::<Text>("(SELECT journal_mode FROM pragma_journal_mode)");
         let mode: String =
             diesel::select(mode).get_result(&mut **store.writer.get().unwrap()).unwrap();

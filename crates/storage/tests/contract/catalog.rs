@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes};
 use mercurio_domain::limits::{LimitName, LimitOverrides};
-use mercurio_domain::store::{CatalogChange, CreateError, KeyRequest, TenantRef};
+use mercurio_domain::store::{CatalogChange, CreateError, KeyRequest, TenantDetails, TenantRef};
 use mercurio_domain::tenant::{Name, TenantStatus};
 use mercurio_domain::testing::{enriched, provisioning};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
@@ -117,7 +117,8 @@ fn provisioning_with_a_taken_name_leaves_nothing(subject: &Subject) {
 fn tenant_is_found_by_name_or_id(subject: &Subject) {
     let made = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap();
     subject.owner();
-    let found = Some((made.tenant.clone(), LimitOverrides::default()));
+    let found =
+        Some(TenantDetails { tenant: made.tenant.clone(), limits: LimitOverrides::default() });
     for which in [TenantRef::Name(name("aCME")), TenantRef::Id(made.tenant.id)] {
         assert_eq!(subject.store.tenant(&which).unwrap(), found, "{which:?}");
     }
@@ -183,7 +184,7 @@ fn limits_are_set_and_reset_one_by_one(subject: &Subject) {
             expected.set(*name, *value);
         }
         assert_eq!(subject.store.set_limits(id, &changes).unwrap(), Some(expected));
-        assert_eq!(subject.store.tenant(&TenantRef::Id(id)).unwrap().unwrap().1, expected);
+        assert_eq!(subject.store.tenant(&TenantRef::Id(id)).unwrap().unwrap().limits, expected);
         assert_eq!(
             subject.store.find_api_key(&request.key_id).unwrap().unwrap().tenant_limits,
             expected

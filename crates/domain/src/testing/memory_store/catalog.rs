@@ -11,7 +11,7 @@ use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
 use crate::limits::{LimitName, LimitOverrides};
 use crate::store::{
     Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned, Provisioning,
-    StoreError, Submission, TenantRef,
+    StoreError, Submission, TenantDetails, TenantRef,
 };
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 use crate::verdict::Outcome;
@@ -128,13 +128,16 @@ impl Catalog for MemoryStore {
             .collect())
     }
 
-    fn tenant(&self, which: &TenantRef) -> Result<Option<(Tenant, LimitOverrides)>, StoreError> {
+    fn tenant(&self, which: &TenantRef) -> Result<Option<TenantDetails>, StoreError> {
         let state = self.available()?;
         let found = state.tenants.iter().find(|tenant| match which {
             TenantRef::Name(name) => tenant.name.folded() == name.folded(),
             TenantRef::Id(id) => tenant.id == *id,
         });
-        Ok(found.map(|tenant| (tenant.clone(), state.limits_of(tenant.id))))
+        Ok(found.map(|tenant| TenantDetails {
+            tenant: tenant.clone(),
+            limits: state.limits_of(tenant.id),
+        }))
     }
 
     fn create_tenant(&self, name: &Name, created_at: Timestamp) -> Result<Tenant, CreateError> {

@@ -13,7 +13,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use super::super::counts;
 use super::{claim, copy};
 use crate::error::{Error, ErrorKind};
-use crate::verdicts::{self, Candidate, Candidates};
+use crate::verdicts::{self, Candidate, Candidates, SplitCandidates};
 
 /// How a group is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,15 +36,18 @@ pub(in crate::postgres) fn append<'a>(
     candidates: &Candidates<'a>,
     mode: AppendMode<'_>,
 ) -> Result<Vec<Candidate<'a>>, Error> {
-    let (to_claim, to_copy) = match mode {
-        AppendMode::Claim => (candidates.rows().to_vec(), Vec::new()),
+    let SplitCandidates { likely_stored: to_claim, likely_new: to_copy } = match mode {
         AppendMode::Copy { likely_stored } => candidates.split(likely_stored),
+        AppendMode::Claim => {
+            SplitCandidates { likely_stored: candidates.rows().to_vec(), likely_new: Vec::new() }
+        }
     };
     // The claim comes first. A likely duplicate is nearly always a committed row, which a claim does not
     // lock. So all locks are taken by the copy, in the order of keys, and writers cannot deadlock.
     let claimed =
         if to_claim.is_empty() { Vec::new() } else { claim::claim(connection, &to_claim)? };
     if !to_copy.is_empty() {
+        // One duplicate fails the whole statement and its transaction. The next attempt claims.
         copy::keys(connection, &to_copy).map_err(key_taken)?;
     }
     let mut fresh = to_copy;
@@ -54,6 +57,7 @@ pub(in crate::postgres) fn append<'a>(
         fresh.sort_by_cached_key(|row| {
             (row.owner.tenant_id, row.owner.workspace_id, row.event.parts().occurred_at)
         });
+        // Without ON CONFLICT: the keys above have decided, so no row of `events` can be taken.
         copy::events(connection, &fresh)?;
         counts::log(connection, &fresh)?;
     }

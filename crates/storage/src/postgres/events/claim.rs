@@ -48,8 +48,9 @@ pub(super) fn claim(
     connection: &mut PgConnection,
     rows: &[Candidate<'_>],
 ) -> Result<Vec<TenantKey>, Error> {
-    let claimed = Claim::of(rows).get_results::<ClaimedRow>(connection)?;
-    let key =
-        |row: ClaimedRow| TenantKey { tenant_id: TenantId(row.tenant_id), key: EventKey(row.key) };
-    Ok(claimed.into_iter().map(key).collect())
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in Claim::of(rows).get_results::<ClaimedRow>(connection)? {
+        keys.push(TenantKey { tenant_id: TenantId(row.tenant_id), key: EventKey(row.key) });
+    }
+    Ok(keys)
 }

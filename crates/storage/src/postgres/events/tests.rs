@@ -26,8 +26,14 @@ fn time(seconds: i64) -> Timestamp {
     at("2026-11-22T00:00:00Z").checked_add_micros(seconds * 1_000_000).unwrap()
 }
 
-/// A connection of a reader to ten days of events: a large tenant and five small ones.
-fn filled_database() -> (TestDatabase, PgConnection) {
+/// Ten days of events of a large tenant and five small ones.
+struct FilledDatabase {
+    _database: TestDatabase,
+    /// Has the settings of a reader.
+    connection: PgConnection,
+}
+
+fn filled_database() -> FilledDatabase {
     let database = TestDatabase::postgres();
     let mut connection = PgConnection::establish(&database.url_text()).unwrap();
     connection
@@ -45,12 +51,13 @@ fn filled_database() -> (TestDatabase, PgConnection) {
              ANALYZE events; ANALYZE event_keys; {READER_SETTINGS}"
         ))
         .unwrap();
-    (database, connection)
+    FilledDatabase { _database: database, connection }
 }
 
 #[test]
 fn page_scans_the_time_index_for_any_workspace_size() {
-    let (_database, mut connection) = filled_database();
+    let mut database = filled_database();
+    let connection = &mut database.connection;
     let key = EventKey::of(&EventId::lookup("x"));
     let after = Some(Position { occurred_at: at("2026-01-08T00:00:00Z"), key });
     let queries = [
@@ -71,7 +78,7 @@ fn page_scans_the_time_index_for_any_workspace_size() {
     ];
     for tenant in [1, 3] {
         for query in &queries {
-            let plan = plan(&mut connection, page_query(owner(tenant), query));
+            let plan = plan(connection, page_query(owner(tenant), query));
             assert!(plan.contains("Index Scan Backward"), "{tenant} {query:?}\n{plan}");
             assert!(!plan.contains("Seq Scan on test_"), "{tenant} {query:?}\n{plan}");
             // Sorting is as good if few events match.
@@ -88,13 +95,14 @@ fn page_scans_the_time_index_for_any_workspace_size() {
 
 #[test]
 fn event_lookup_uses_its_key_and_one_partition() {
-    let (_database, mut connection) = filled_database();
+    let mut database = filled_database();
+    let connection = &mut database.connection;
     let key = Uuid::nil();
-    let first = plan(&mut connection, location_query(owner(1), key));
+    let first = plan(connection, location_query(owner(1), key));
     assert!(first.contains("Index Scan using event_keys_pkey"), "{first}");
     let received_at = Micros::from(at("2026-01-03T10:00:00Z"));
     let location = LocationRow { workspace_id: 1, occurred_at: received_at, received_at };
-    let second = plan(&mut connection, event_query(owner(1), key, &location));
+    let second = plan(connection, event_query(owner(1), key, &location));
     assert!(second.contains("Index Scan") && !second.contains("Seq Scan"), "{second}");
     assert_eq!(second.matches(" on test_").count(), 1, "{second}");
     assert!(second.contains("(occurred_at ="), "{second}");
@@ -102,11 +110,12 @@ fn event_lookup_uses_its_key_and_one_partition() {
 
 #[test]
 fn claim_of_a_group_is_one_insert_from_arrays() {
-    let (_database, mut connection) = filled_database();
+    let mut database = filled_database();
+    let connection = &mut database.connection;
     let submission = mercurio_domain::testing::submission(owner(1), time(0), &["a", "b"]);
     let group = [submission];
     let candidates = Candidates::of(&group);
-    let plan = plan(&mut connection, claim::Claim::of(candidates.rows()));
+    let plan = plan(connection, claim::Claim::of(candidates.rows()));
     assert!(
         plan.contains("Insert on event_keys") && plan.contains("Conflict Resolution: NOTHING"),
         "{plan}"

@@ -64,14 +64,12 @@ impl RowSecurity {
         if failed_at.is_some_and(|at| at.elapsed() < RETRY_INTERVAL) {
             return Ok(false);
         }
-        let read = |connection: &mut PgConnection| {
-            Ok(connection.batch_execute("SELECT FROM events, event_keys LIMIT 0")?)
-        };
-        match transaction::read_in(readers, &begin(TenantId(0)), read) {
+        match transaction::read_in(readers, &begin(TenantId(0)), check_privileges) {
             Ok(()) => {
                 self.is_active.get_or_init(|| ());
                 Ok(true)
             }
+            // The attempt says nothing about the role.
             Err(error) if matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Conflict) => {
                 Err(error)
             }
@@ -82,6 +80,11 @@ impl RowSecurity {
             }
         }
     }
+}
+
+/// Fails unless the role may read both tables.
+fn check_privileges(connection: &mut PgConnection) -> Result<(), Error> {
+    Ok(connection.batch_execute("SELECT FROM events, event_keys LIMIT 0")?)
 }
 
 #[cfg(test)]
