@@ -157,7 +157,7 @@ fn a_migration_that_others_hold_up_tells_so_and_is_done_when_they_let_go() {
     let mut line = String::new();
     err.read_line(&mut line).expect("a line");
     assert!(
-        line.starts_with("mercurio-admin: ") && line.contains("lock that others hold; try 1"),
+        line.starts_with("mercurio-admin: ") && line.contains("table lock: attempt 1 timed out"),
         "{line}"
     );
     drop(statements);

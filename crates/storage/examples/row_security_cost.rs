@@ -33,10 +33,12 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+fn owner(tenant: i64) -> Owner {
+    Owner { tenant_id: TenantId(tenant), workspace_id: WorkspaceId(tenant) }
+}
+
 fn main() {
     let rounds: usize = std::env::args().nth(1).map_or(21, |rounds| rounds.parse().unwrap());
-    let owner =
-        |tenant: i64| Owner { tenant_id: TenantId(tenant), workspace_id: WorkspaceId(tenant) };
     let databases = [TestDatabase::postgres(), TestDatabase::postgres()];
     let without = &databases[0];
     let mut connection = PgConnection::establish(&without.url_text()).unwrap();
@@ -54,9 +56,11 @@ fn main() {
     type Read = fn(&dyn Store, usize);
     let reads: [(&str, Read); 3] = [
         ("an event by its id", |store, number| {
-            let owner = Owner { tenant_id: TenantId(7), workspace_id: WorkspaceId(7) };
             assert!(
-                store.event(owner, &EventId::lookup(format!("event {number}"))).unwrap().is_some()
+                store
+                    .event(owner(7), &EventId::lookup(format!("event {number}")))
+                    .unwrap()
+                    .is_some()
             );
         }),
         ("a page of 20", |store, _| page(store, 20)),
@@ -87,7 +91,6 @@ fn main() {
 }
 
 fn page(store: &dyn Store, limit: usize) {
-    let owner = Owner { tenant_id: TenantId(7), workspace_id: WorkspaceId(7) };
-    let page = store.events(owner, &EventQuery { limit, ..EventQuery::default() }).unwrap();
+    let page = store.events(owner(7), &EventQuery { limit, ..EventQuery::default() }).unwrap();
     assert_eq!(page.events.len(), limit);
 }

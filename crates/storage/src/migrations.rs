@@ -82,6 +82,7 @@ pub(crate) fn run_next<DB: Backend, C: MigrationHarness<DB> + Driver>(
     let Some(next) = next else {
         return Ok(None);
     };
+    // Sets the lock timeout, which depends on the transaction.
     connection.prepare_migration(next.metadata().run_in_transaction())?;
     connection.run_migration(&next).map_err(migration_error)?;
     Ok(Some(next.name().to_string()))

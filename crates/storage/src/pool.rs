@@ -162,6 +162,7 @@ impl<C: Driver> Pool<C> {
         };
         let inner = diesel::r2d2::Pool::builder()
             .max_size(max_size.get())
+            // No connection is opened before it is needed, so a store opens without its database.
             .min_idle(Some(0))
             .connection_timeout(connect_timeout)
             .test_on_check_out(true)

@@ -132,6 +132,7 @@ pub(crate) struct LimitRow {
 pub(crate) fn limits(rows: &[LimitRow]) -> LimitOverrides {
     let mut limits = LimitOverrides::default();
     for LimitRow { name, value } in rows {
+        // An older program reads limits of a newer release during an upgrade.
         if let (Ok(name), Ok(value)) = (name.parse(), u64::try_from(*value)) {
             limits.set(name, Some(value));
         }

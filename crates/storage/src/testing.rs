@@ -108,6 +108,7 @@ impl TestDatabase {
                     .batch_execute("PRAGMA busy_timeout = 60000")
                     .and_then(|()| connection.batch_execute(sql))
             }
+            // As a superuser, whose statements no policy restricts.
             Target::Postgres(_) => {
                 connect(&self.url).unwrap_or_else(|error| panic!("{error}")).batch_execute(sql)
             }

@@ -108,6 +108,7 @@ fn retry<C: Driver, T>(
             Err(failed) => failed,
         };
         let broken = R2D2Connection::is_broken(&mut **connection);
+        // Returned to the pool, which drops it if it is broken or outdated.
         drop(connection);
         if broken {
             pool.invalidate_all();

@@ -109,6 +109,7 @@ pub(crate) fn fresh<'a>(
     mut rows: Vec<Candidate<'a>>,
     mut claimed: Vec<TenantKey>,
 ) -> Vec<Candidate<'a>> {
+    // All keys new is the common case.
     if claimed.len() < rows.len() {
         claimed.sort_unstable();
         rows.retain(|row| claimed.binary_search(&row.key()).is_ok());

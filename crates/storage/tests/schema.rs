@@ -10,7 +10,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
-use mercurio_domain::store::{SchemaState, Store, StoreError};
+use mercurio_domain::store::{SchemaState, StoreError};
 use mercurio_domain::testing::{at, provisioning, submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_storage::testing::TestDatabase;
@@ -198,12 +198,14 @@ fn concurrent_migrations_run_once() {
         let stores: Vec<_> = (0..4).map(|_| database.another_store()).collect();
         let barrier = std::sync::Barrier::new(stores.len());
         let mut ran: Vec<String> = std::thread::scope(|scope| {
-            let migrate = |store: &std::sync::Arc<dyn Store>| {
-                barrier.wait();
-                store.migrate().unwrap()
-            };
-            let threads: Vec<_> =
-                stores.iter().map(|store| scope.spawn(move || migrate(store))).collect();
+            let mut threads = Vec::new();
+            for store in &stores {
+                let barrier = &barrier;
+                threads.push(scope.spawn(move || {
+                    barrier.wait();
+                    store.migrate().unwrap()
+                }));
+            }
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         ran.sort();

@@ -7,7 +7,7 @@
 mod server;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -78,8 +78,10 @@ impl TlsServer {
         format!("{}?{parameters}", self.server.url().replace("127.0.0.1", host))
     }
 
-    fn certificate(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    /// Parameters that verify the server by the authority `certificate`.
+    fn trusting(&self, certificate: &str) -> String {
+        let path = self.folder.path().join(certificate);
+        format!("sslmode=verify-full&sslrootcert={}", path.display())
     }
 
     fn ping(&self, host: &str, parameters: &str) -> Result<(), StoreError> {
@@ -114,15 +116,14 @@ fn store_works_over_an_encrypted_connection() {
 #[test]
 fn server_certificate_is_verified_if_the_url_says_so() {
     let tls = TlsServer::start();
-    let trusting =
-        |name: &str| format!("sslmode=verify-full&sslrootcert={}", tls.certificate(name).display());
-    tls.ping("localhost", &trusting("trusted.crt")).unwrap();
-    let stranger = tls.refusal("localhost", &trusting("stranger.crt"));
+    tls.ping("localhost", &tls.trusting("trusted.crt")).unwrap();
+    let stranger = tls.refusal("localhost", &tls.trusting("stranger.crt"));
     assert!(stranger.contains("certificate verify failed"), "{stranger}");
     // The authority is trusted, but the certificate is for another name.
-    let elsewhere = tls.refusal("127.0.0.1", &trusting("trusted.crt"));
+    let elsewhere = tls.refusal("127.0.0.1", &tls.trusting("trusted.crt"));
     assert!(elsewhere.contains("does not match host name"), "{elsewhere}");
-    tls.ping("127.0.0.1", &trusting("trusted.crt").replace("verify-full", "verify-ca")).unwrap();
+    tls.ping("127.0.0.1", &tls.trusting("trusted.crt").replace("verify-full", "verify-ca"))
+        .unwrap();
     let plain = tls.refusal("127.0.0.1", "sslmode=disable");
     assert!(plain.contains("no encryption"), "{plain}");
 }

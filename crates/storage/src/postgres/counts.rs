@@ -142,6 +142,7 @@ pub(super) fn sum(connection: &mut PgConnection) -> Result<u64, Error> {
         #[diesel(sql_type = BigInt)]
         groups: i64,
     }
+    // Taken before the statement, whose snapshot then shows a finished deletion.
     lock_sums(connection)?;
     let row: SumRow = diesel::sql_query(SUM).get_result(connection)?;
     Ok(row.groups.unsigned_abs())

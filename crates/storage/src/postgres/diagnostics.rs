@@ -100,6 +100,7 @@ struct ServerRow {
 /// Compares the server's clock with the middle of the round trip.
 fn clock_ahead(connection: &mut PgConnection, clock: &dyn Clock) -> Result<i64, Error> {
     let now = diesel::dsl::sql::<Timestamptz>("clock_timestamp()");
+    // The database reads its clock at some moment between these two readings.
     let before = clock.now().as_micros();
     let Micros(there) = diesel::select(now).get_result(connection)?;
     let after = clock.now().as_micros();

@@ -27,6 +27,7 @@ pub(super) fn try_take(
     let number = lock_number(kind);
     let lock = diesel::dsl::sql::<Bool>(&format!("pg_try_advisory_lock({number})"));
     let taken: bool = diesel::select(lock).get_result(&mut connection)?;
+    // If another session holds the lock, this connection closes here.
     Ok(taken.then(|| Box::new(SessionLease(connection)) as Box<dyn Lease>))
 }
 

@@ -109,6 +109,7 @@ impl PostgresStore {
         received_at: impl Iterator<Item = Timestamp> + Clone,
         mut body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        // In its own transaction before that of the events, so that it holds no lock on keys.
         self.partitions.prepare(&self.writers, received_at.clone())?;
         match self.write(&mut body) {
             // A partition seen before was dropped, for example by restoring a backup.
@@ -215,7 +216,9 @@ impl Store for PostgresStore {
         report: &mut dyn FnMut(&LockWait),
     ) -> Result<Vec<String>, StoreError> {
         let mut connection = self.dedicated_connection()?;
+        // Outside the pools: a migration may run longer than the statement timeout.
         let names = versions::migrate(&mut connection, self.migration_lock_timeout, report)?;
+        // The role that migrates may create tables. The servers' role may not.
         events::create_ahead(&mut connection)?;
         Ok(names)
     }

@@ -181,6 +181,7 @@ fn remove_from_partition(
 
 /// The name of the last partition that can hold events received before `before`.
 fn last_partition_before(before: Timestamp) -> Option<String> {
+    // `before` is exclusive.
     let last = before.checked_add_micros(-1)?;
     Some(format!("events_{}", last.to_datetime().format("%Y%m%d")))
 }
@@ -228,13 +229,14 @@ fn drop_if_old(
     Ok(row.events)
 }
 
-/// The partitions of `events` from `from` on, by name. The names are quoted where SQL needs it.
+/// The partitions of `events` from `from` on, sorted by name.
 fn partitions_from(connection: &mut PgConnection, from: &str) -> Result<Vec<String>, Error> {
     #[derive(QueryableByName)]
     struct PartitionRow {
         #[diesel(sql_type = Text)]
         name: String,
     }
+    // `regclass::text` quotes the names where SQL needs it.
     let rows: Vec<PartitionRow> = diesel::sql_query(
         "SELECT inhrelid::regclass::text AS name FROM pg_catalog.pg_inherits
          WHERE inhparent = 'events'::regclass",
@@ -284,6 +286,7 @@ fn remove_rows(
     let last: Option<LastRow> = diesel::sql_query(statement)
         .bind::<BigInt, _>(tenant_id.0)
         .bind::<BigInt, _>(start.workspace_id)
+        // `IndexEntry::FIRST` lies before any time PostgreSQL can represent.
         .bind::<Timestamptz, _>(Micros(start.occurred_at.max(EARLIEST_MICROS)))
         .bind::<Text, _>(value)
         .get_result(connection)
@@ -311,6 +314,7 @@ fn remove_keys(
         #[diesel(sql_type = sql_types::Uuid)]
         key: Uuid,
     }
+    // A tenant's keys are all removed. Of old keys most stay, so more are examined.
     let limit = if matches!(which, Removal::Tenant(_)) { STEP } else { KEY_SCAN };
     let of_tenant = match which.tenant_id() {
         Some(tenant_id) => format!("AND tenant_id = {}", tenant_id.0),
@@ -327,6 +331,7 @@ fn remove_keys(
          SELECT (SELECT count(*) FROM removed) AS removed, count(*) OVER () AS seen, tenant_id, key
          FROM page ORDER BY tenant_id DESC, key DESC LIMIT 1"
     );
+    // Unused without a bound, but the statement needs a value.
     let before = which.keys_before().map_or(Micros(EARLIEST_MICROS), Micros::from);
     let last: Option<LastRow> = diesel::sql_query(statement)
         .bind::<BigInt, _>(from.tenant_id)

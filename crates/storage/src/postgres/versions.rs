@@ -96,6 +96,7 @@ fn with_lock_retries<T>(
             Err(error) if error.kind != ErrorKind::Conflict => return Err(error),
             Err(error) => error,
         };
+        // The connection stays usable: the failed attempt was rolled back.
         let left = timeout.saturating_sub(start.elapsed());
         if left < PAUSE {
             let message = format!(

@@ -77,6 +77,7 @@ pub(crate) fn provision(
     connection: &mut DbConnection,
     request: &Provisioning,
 ) -> Result<Provisioned, Error> {
+    // The tenant comes first: its unique name decides a race before anything else is written.
     let tenant = create_tenant(connection, &request.tenant, request.created_at)?;
     let workspace =
         create_workspace(connection, tenant.id, &request.workspace, request.created_at)?;
@@ -101,6 +102,7 @@ pub(crate) fn tenants(
     let rows = tenants::table
         .filter(tenants::id.gt(after.map_or(i64::MIN, |id| id.0)))
         .order(tenants::id)
+        // A limit beyond i64 is no limit.
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
         .select(tenant_columns())
         .load::<TenantRow>(connection)?;
@@ -144,6 +146,7 @@ pub(crate) fn create_tenant(
             tenants::status.eq(TenantStatus::Active.as_str()),
             tenants::created_at.eq(Micros::from(created_at)),
         ))
+        // Without a row to return the name is taken. A failed INSERT would abort the transaction.
         .on_conflict(tenants::name_key)
         .do_nothing()
         .returning(tenant_columns())
@@ -157,6 +160,7 @@ pub(crate) fn suspend_tenant(
     id: TenantId,
     suspended: bool,
 ) -> Result<Option<Tenant>, Error> {
+    // `deleted_at` takes precedence over this column, so a tenant being deleted stays so.
     let status = if suspended { TenantStatus::Suspended } else { TenantStatus::Active };
     let row = diesel::update(tenants::table.filter(tenants::id.eq(id.0)))
         .set(tenants::status.eq(status.as_str()))
@@ -191,6 +195,7 @@ pub(crate) fn set_limits(
                 tenant_limits::name.eq(name),
                 tenant_limits::value.eq(value),
             ))
+            // An upsert: admins may set the same limit concurrently.
             .on_conflict((tenant_limits::tenant_id, tenant_limits::name))
             .do_update()
             .set(tenant_limits::value.eq(value))
@@ -229,6 +234,7 @@ pub(crate) fn create_workspace(
             workspaces::name_key.eq(name.folded()),
             workspaces::created_at.eq(Micros::from(created_at)),
         ))
+        // No row to return means a taken name, as for tenants.
         .on_conflict((workspaces::tenant_id, workspaces::name_key))
         .do_nothing()
         .returning(workspace_columns())
@@ -244,6 +250,7 @@ pub(crate) fn api_keys(
     let rows = api_keys::table
         .inner_join(tenants::table)
         .filter(api_keys::tenant_id.eq(tenant_id.0))
+        // The id makes the order total for keys created together.
         .order((api_keys::created_at, api_keys::id))
         .select(key_columns())
         .load::<ApiKeyRow>(connection)?;
@@ -274,6 +281,7 @@ pub(crate) fn create_api_key(
 ) -> Result<ApiKey, Error> {
     let Owner { tenant_id, workspace_id } = request.owner;
     let exists = workspaces::table
+        // The foreign keys alone would accept a workspace of another tenant.
         .filter(workspaces::tenant_id.eq(tenant_id.0).and(workspaces::id.eq(workspace_id.0)))
         .select(workspaces::id)
         .first::<i64>(connection);

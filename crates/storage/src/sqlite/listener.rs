@@ -39,6 +39,7 @@ impl CatalogListener for PollingListener {
             let counter = read_counter(&self.readers)?;
             if counter != self.counter {
                 self.counter = counter;
+                // The counter does not say what changed. The catalog of a file is small to reload.
                 return Ok(vec![CatalogChange::Anything]);
             }
             let left = end.saturating_duration_since(Instant::now());

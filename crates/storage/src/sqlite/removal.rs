@@ -127,6 +127,7 @@ fn erase(
     let rows = events::table
         .filter(events::row_id.gt(from).and(events::row_id.le(to)))
         .filter(events::removed_at.is_null());
+    // The columns that must not be null become empty.
     let erased_values = (
         events::removed_at.eq(Some(Micros::from(removed_at))),
         (

@@ -81,6 +81,7 @@ impl DatabaseUrl {
     /// # Errors
     /// [`DatabaseUrlError`] if the URL is malformed or needs TLS that this build lacks.
     pub fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
+        // Everything after the scheme is the path, percent signs included.
         if let Some(path) = text.strip_prefix("sqlite://") {
             return sqlite_file(path).map(|path| Self(Target::Sqlite(path)));
         }
@@ -178,6 +179,7 @@ impl Parameters {
         let mut parameters = Self(Vec::new());
         let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = location.split_once('/').unwrap_or((location, ""));
+        // The last @ separates: libpq accepts one in a password.
         let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = user.split_once(':').unwrap_or((user, ""));
         let HostList { hosts, ports } = HostList::parse(hosts)?;
@@ -213,6 +215,7 @@ impl Parameters {
     }
 
     fn set(&mut self, name: &str, value: &str) {
+        // A later value replaces an earlier one, as in libpq.
         self.0.retain(|parameter| parameter.name != name);
         self.0.push(Parameter { name: name.to_owned(), value: value.to_owned() });
     }
@@ -249,6 +252,7 @@ impl Parameters {
     pub(crate) fn to_conninfo(&self) -> String {
         let mut words = Vec::with_capacity(self.0.len() + DEFAULTS.len());
         for Parameter { name, value } in &self.0 {
+            // libpq's quoting escapes backslashes and quotes.
             let value = value.replace('\\', "\\\\").replace('\'', "\\'");
             words.push(format!("{name}='{value}'"));
         }

@@ -51,17 +51,19 @@ fn sqlite_url_without_a_file_is_refused() {
     }
 }
 
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    let conninfo = parameters(text).to_conninfo();
+    let (given, defaults) =
+        conninfo.split_at(conninfo.find(" application_name='mercurio'").unwrap());
+    assert_eq!(given, expected, "{text}");
+    for name in ["connect_timeout", "keepalives_idle", "tcp_user_timeout"] {
+        assert!(defaults.contains(&format!(" {name}='")), "{defaults}");
+    }
+}
+
 #[test]
 fn postgres_url_is_converted_to_conninfo() {
-    let check = |text: &str, expected: &str| {
-        let conninfo = parameters(text).to_conninfo();
-        let (given, defaults) =
-            conninfo.split_at(conninfo.find(" application_name='mercurio'").unwrap());
-        assert_eq!(given, expected, "{text}");
-        for name in ["connect_timeout", "keepalives_idle", "tcp_user_timeout"] {
-            assert!(defaults.contains(&format!(" {name}='")), "{defaults}");
-        }
-    };
     check("postgres://localhost", "host='localhost'");
     check(
         "postgres://me:se%3Acret@127.0.0.1:5433/db",

@@ -1,11 +1,11 @@
 //! Appending: each event is stored once, and byte for byte.
 
-use mercurio_domain::event::{EventDraft, StoredEvent};
+use mercurio_domain::event::{EnrichedEvent, EventDraft, StoredEvent};
 use mercurio_domain::payload::{JsonObject, RawJson};
 use mercurio_domain::store::Submission;
 use mercurio_domain::testing::{at, submission};
-use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
-use mercurio_domain::{EventId, EventKey, Text};
+use mercurio_domain::verdict::Outcome::{self, Accepted, Duplicate};
+use mercurio_domain::{EventId, EventKey, Text, Timestamp};
 
 use crate::setup::{Subject, after, at_once, draft, event, now, other_workspace};
 
@@ -66,12 +66,14 @@ fn raw(text: &str) -> RawJson<'_> {
     RawJson::parse(text).unwrap()
 }
 
+/// An event with the id `a`.
+fn named(event_name: &str, received_at: Timestamp) -> EnrichedEvent {
+    event(EventDraft { event_name: Some(event_name.into()), ..draft("a") }, received_at)
+}
+
 fn first_event_of_an_id_in_a_batch_is_kept(subject: &Subject) {
     let owner = subject.owner();
-    let named = |name: &'static str| {
-        event(EventDraft { event_name: Some(name.into()), ..draft("a") }, now())
-    };
-    let events = vec![named("first"), named("second"), named("third")];
+    let events = ["first", "second", "third"].map(|name| named(name, now())).into();
     assert_eq!(
         subject.append(Submission { owner, received_at: now(), events }),
         [Accepted, Duplicate, Duplicate]
@@ -82,13 +84,10 @@ fn first_event_of_an_id_in_a_batch_is_kept(subject: &Subject) {
 
 fn first_event_of_an_id_in_a_group_is_kept(subject: &Subject) {
     let owner = subject.owner();
-    let named = |name: &'static str, seconds| {
-        let event =
-            event(EventDraft { event_name: Some(name.into()), ..draft("a") }, after(seconds));
-        Submission { owner, received_at: after(seconds), events: vec![event] }
-    };
+    let late = Submission { owner, received_at: after(5), events: vec![named("first", after(5))] };
+    let early = Submission { owner, received_at: now(), events: vec![named("second", now())] };
     // The order of the group decides, not the times.
-    let outcomes = subject.store.append(&[named("first", 5), named("second", 0)]).unwrap();
+    let outcomes = subject.store.append(&[late, early]).unwrap();
     assert_eq!(outcomes, [[Accepted], [Duplicate]]);
     assert_eq!(&*stored(subject, owner, "a").parts.event_name, "first");
     assert_eq!(subject.count(owner), 1);
@@ -171,16 +170,17 @@ fn empty_group_stores_nothing(subject: &Subject) {
     assert_eq!(subject.count(owner), 0);
 }
 
+fn accepted(outcomes: &[Vec<Outcome>]) -> usize {
+    outcomes.iter().flatten().filter(|outcome| **outcome == Accepted).count()
+}
+
 fn group_of_thousands_is_stored_whole(subject: &Subject) {
     let owner = subject.owner();
     let ids: Vec<String> = (0..5_000).map(|number| format!("id-{number}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let group: Vec<_> = ids.chunks(50).map(|ids| submission(owner, now(), ids)).collect();
-    let accepted = |outcomes: Vec<Vec<_>>| {
-        outcomes.into_iter().flatten().filter(|one| *one == Accepted).count()
-    };
-    assert_eq!(accepted(subject.store.append(&group).unwrap()), 5_000);
-    assert_eq!(accepted(subject.store.append(&group).unwrap()), 0);
+    assert_eq!(accepted(&subject.store.append(&group).unwrap()), 5_000);
+    assert_eq!(accepted(&subject.store.append(&group).unwrap()), 0);
     assert_eq!(subject.count(owner), 5_000);
 }
 

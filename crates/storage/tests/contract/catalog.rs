@@ -308,13 +308,10 @@ fn listener_receives_every_change_but_no_key_uses(subject: &Subject) {
         let received = listener.next(wait).unwrap();
         match expected {
             Some(expected) => {
-                let names_it = |change: &CatalogChange| {
-                    change == expected || *change == CatalogChange::Anything
-                };
-                assert!(
-                    !received.is_empty() && received.iter().all(names_it),
-                    "{number}: {received:?}"
-                );
+                assert!(!received.is_empty(), "{number}");
+                for change in &received {
+                    assert!(change == expected || *change == CatalogChange::Anything, "{number}");
+                }
             }
             None => assert_eq!(received, [], "{number}"),
         }

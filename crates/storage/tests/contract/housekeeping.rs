@@ -1,11 +1,11 @@
 //! Bulk removal: the rows removed and kept, and restarting after an interruption.
 
-use mercurio_domain::Owner;
 use mercurio_domain::event::EventDraft;
 use mercurio_domain::store::{EventQuery, Person, Removal, Submission, TenantRef};
 use mercurio_domain::tenant::TenantStatus;
 use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome;
+use mercurio_domain::{EventId, Owner, TenantId, Timestamp};
 
 use crate::setup::{Subject, after, draft, event, now, other_workspace};
 
@@ -148,20 +148,22 @@ fn of_person<'a>(
     }
 }
 
+/// Appends events of two persons and a device.
+fn append_persons(subject: &Subject, owner: Owner) -> Vec<Outcome> {
+    let drafts = [
+        of_person("of u", Some("u"), None),
+        of_person("of u too", Some("u"), Some("device")),
+        of_person("of the device", None, Some("device")),
+        of_person("of another", Some("U"), None),
+    ];
+    let events = drafts.map(|draft| event(draft, now())).into();
+    subject.append(Submission { owner, received_at: now(), events })
+}
+
 fn removal_of_a_person_keeps_the_keys(subject: &Subject) {
     let (owner, other) = (subject.owner(), subject.owner());
-    let send = |owner: Owner| {
-        let drafts = [
-            of_person("of u", Some("u"), None),
-            of_person("of u too", Some("u"), Some("device")),
-            of_person("of the device", None, Some("device")),
-            of_person("of another", Some("U"), None),
-        ];
-        let events = drafts.map(|draft| event(draft, now())).into();
-        subject.append(Submission { owner, received_at: now(), events })
-    };
-    send(owner);
-    send(other);
+    append_persons(subject, owner);
+    append_persons(subject, other);
     let user = Person::User("u".to_owned());
     let RemovalTotals { events, keys, .. } =
         remove(subject, &Removal::Person { tenant_id: owner.tenant_id, person: user });
@@ -170,10 +172,13 @@ fn removal_of_a_person_keeps_the_keys(subject: &Subject) {
     left.sort();
     assert_eq!(left, ["of another", "of the device"]);
     assert_eq!(subject.count(other), 4);
-    let lookup =
-        |id: &str| subject.store.event(owner, &mercurio_domain::EventId::lookup(id)).unwrap();
-    assert_eq!((lookup("of u"), lookup("of another").is_some()), (None, true));
-    assert_eq!(send(owner), [Outcome::Duplicate; 4], "erased events are not accepted again");
+    assert_eq!(subject.store.event(owner, &EventId::lookup("of u")).unwrap(), None);
+    assert!(subject.store.event(owner, &EventId::lookup("of another")).unwrap().is_some());
+    assert_eq!(
+        append_persons(subject, owner),
+        [Outcome::Duplicate; 4],
+        "erased events are not accepted again"
+    );
     let device = Person::Anonymous("device".to_owned());
     let which = Removal::Person { tenant_id: owner.tenant_id, person: device };
     assert_eq!(remove(subject, &which).events, 1);
@@ -188,7 +193,7 @@ fn tenant_not_marked_for_deletion_stays(subject: &Subject) {
     let owner = subject.owner();
     assert_eq!(subject.store.finish_deletion(owner.tenant_id).unwrap(), None);
     assert!(subject.store.tenant(&TenantRef::Id(owner.tenant_id)).unwrap().is_some());
-    let unknown = mercurio_domain::TenantId(4_711);
+    let unknown = TenantId(4_711);
     assert_eq!(subject.store.begin_deletion(unknown, now()).unwrap(), None);
     assert_eq!(remove(subject, &Removal::Tenant(unknown)).events, 0);
 }
@@ -203,24 +208,30 @@ fn tenant_being_deleted_cannot_be_resumed(subject: &Subject) {
     assert!(!keys.is_empty());
 }
 
+fn days_before(time: Timestamp, days: i64) -> Timestamp {
+    time.checked_add_micros(-days * 86_400_000_000).unwrap()
+}
+
+fn append_at(subject: &Subject, owner: Owner, id: &str, received_at: Timestamp) -> Outcome {
+    let events = vec![event(draft(id), received_at)];
+    subject.append(Submission { owner, received_at, events })[0]
+}
+
 fn keys_of_old_events_are_kept_for_thirty_days(subject: &Subject) {
-    const DAY: i64 = 86_400;
     let midnight = at("2026-12-01T00:00:00Z");
-    let days_before = |days: i64| midnight.checked_add_micros(-days * DAY * 1_000_000).unwrap();
     let (owner, other) = (subject.owner(), subject.owner());
     let ids = ["of 40 days", "of 31 days", "of a day", "of midnight"];
-    let send = |owner: Owner, id: &'static str, days: i64| {
-        let received_at = days_before(days);
-        let events = vec![event(draft(id), received_at)];
-        subject.append(Submission { owner, received_at, events })[0]
-    };
     for owner in [owner, other] {
         for (id, days) in ids.into_iter().zip([40, 31, 1, 0]) {
-            assert_eq!(send(owner, id, days), Outcome::Accepted);
+            assert_eq!(
+                append_at(subject, owner, id, days_before(midnight, days)),
+                Outcome::Accepted
+            );
         }
     }
     // Only one tenant's events older than 5 days.
-    let of_one = Removal::Received { tenant_id: Some(owner.tenant_id), before: days_before(5) };
+    let of_one =
+        Removal::Received { tenant_id: Some(owner.tenant_id), before: days_before(midnight, 5) };
     let RemovalTotals { events, keys, .. } = remove(subject, &of_one);
     assert_eq!((events, keys), (2, 1));
     assert_eq!((subject.count(owner), subject.count(other)), (2, 4));
@@ -230,9 +241,17 @@ fn keys_of_old_events_are_kept_for_thirty_days(subject: &Subject) {
     assert_eq!((events, keys), (4, 3));
     for owner in [owner, other] {
         assert_eq!(subject.event_ids(owner, &EventQuery::default()), ["of midnight"]);
-        assert_eq!(send(owner, "of a day", 0), Outcome::Duplicate, "its key is a day old");
-        assert_eq!(send(owner, "of midnight", 0), Outcome::Duplicate);
-        assert_eq!(send(owner, "of 40 days", 0), Outcome::Accepted, "its key has gone too");
+        assert_eq!(
+            append_at(subject, owner, "of a day", midnight),
+            Outcome::Duplicate,
+            "its key is a day old"
+        );
+        assert_eq!(append_at(subject, owner, "of midnight", midnight), Outcome::Duplicate);
+        assert_eq!(
+            append_at(subject, owner, "of 40 days", midnight),
+            Outcome::Accepted,
+            "its key has gone too"
+        );
     }
     assert_eq!(remove(subject, &of_all).events, 0);
 }

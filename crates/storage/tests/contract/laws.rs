@@ -77,13 +77,12 @@ fn stored_events_are_those_accepted(subject: &Subject) {
             let expected: BTreeSet<_> =
                 of_owner.map(|((_, id), event)| (id.clone(), event.session_id.clone())).collect();
             let ids = subject.event_ids(owner, &EventQuery { limit: 7, ..EventQuery::default() });
-            let session = |id: &str| {
-                let event = subject.store.event(owner, &EventId::lookup(id)).unwrap().unwrap();
-                event.parts.session_id.unwrap().to_string()
-            };
             prop_assert_eq!(ids.len(), expected.len());
-            let stored: BTreeSet<_> =
-                ids.into_iter().map(|id| (id.clone(), session(&id))).collect();
+            let mut stored = BTreeSet::new();
+            for id in ids {
+                let event = subject.store.event(owner, &EventId::lookup(&*id)).unwrap().unwrap();
+                stored.insert((id, event.parts.session_id.unwrap().to_string()));
+            }
             prop_assert_eq!(stored, expected);
         }
         crate::counts::check(subject, &owners[..2]);
@@ -119,18 +118,18 @@ fn expect(model: &mut Model, submission: &Submission) -> Vec<Outcome> {
     outcomes
 }
 
+fn append_groups(subject: &Subject, groups: &[Vec<SubmissionSketch>], owners: &[Owner; 3]) {
+    for group in groups {
+        let group: Vec<_> = group.iter().map(|sketch| submission(sketch, owners, 0)).collect();
+        subject.store.append(&group).unwrap();
+    }
+}
+
 fn pages_show_every_event_once_under_concurrent_writes(subject: &Subject) {
     check((groups(), groups(), 1_usize..9), |(first, later, limit)| {
         let owner = subject.owner();
         let owners = [owner; 3];
-        let append = |groups: &[Vec<SubmissionSketch>], round| {
-            for group in groups {
-                let group: Vec<_> =
-                    group.iter().map(|sketch| submission(sketch, &owners, round)).collect();
-                subject.store.append(&group).unwrap();
-            }
-        };
-        append(&first, 0);
+        append_groups(subject, &first, &owners);
         let stored_before =
             subject.event_ids(owner, &EventQuery { limit: 1000, ..EventQuery::default() });
         let mut arriving = later.iter();
@@ -141,7 +140,7 @@ fn pages_show_every_event_once_under_concurrent_writes(subject: &Subject) {
             seen.extend(page.events.iter().map(|event| event.parts.event_id.to_string()));
             // Some of these sort before the cursor, some after it, some have its time.
             if let Some(group) = arriving.next() {
-                append(std::slice::from_ref(group), 0);
+                append_groups(subject, std::slice::from_ref(group), &owners);
             }
             match page.next {
                 Some(next) => query.after = Some(next),

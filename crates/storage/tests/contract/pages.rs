@@ -1,9 +1,9 @@
 //! Pages of events: order, filters and cursors.
 
 use mercurio_domain::event::{EventDraft, EventType};
-use mercurio_domain::store::{EventQuery, Position, Submission};
+use mercurio_domain::store::{EventPage, EventQuery, Position, Submission};
 use mercurio_domain::testing::submission;
-use mercurio_domain::{EventId, EventKey, Owner};
+use mercurio_domain::{EventId, EventKey, Owner, Timestamp};
 use uuid::Uuid;
 
 use crate::setup::{Subject, after, draft, event, now, other_workspace};
@@ -83,19 +83,31 @@ fn keys_are_ordered_like_uuids(subject: &Subject) {
     }
 }
 
+fn page(subject: &Subject, owner: Owner, limit: usize) -> EventPage {
+    subject.store.events(owner, &EventQuery { limit, ..EventQuery::default() }).unwrap()
+}
+
 fn page_has_a_cursor_if_more_follow(subject: &Subject) {
     let owner = subject.owner();
-    let page = |limit| {
-        subject.store.events(owner, &EventQuery { limit, ..EventQuery::default() }).unwrap()
-    };
-    assert_eq!((page(3).events.len(), page(3).next), (0, None));
+    assert_eq!((page(subject, owner, 3).events.len(), page(subject, owner, 3).next), (0, None));
     for seconds in 0..3 {
         subject.append(submission(owner, after(seconds), &[&seconds.to_string()]));
     }
     let last = Position { occurred_at: after(1), key: EventKey::of(&EventId::lookup("1")) };
-    assert_eq!((page(2).events.len(), page(2).next), (2, Some(last)));
-    assert_eq!((page(3).events.len(), page(3).next), (3, None));
-    assert_eq!((page(1000).events.len(), page(1000).next), (3, None));
+    assert_eq!(
+        (page(subject, owner, 2).events.len(), page(subject, owner, 2).next),
+        (2, Some(last))
+    );
+    assert_eq!((page(subject, owner, 3).events.len(), page(subject, owner, 3).next), (3, None));
+    assert_eq!(
+        (page(subject, owner, 1000).events.len(), page(subject, owner, 1000).next),
+        (3, None)
+    );
+}
+
+#[track_caller]
+fn check(subject: &Subject, owner: Owner, query: EventQuery, expected: &[&str]) {
+    assert_eq!(subject.event_ids(owner, &query), expected, "{query:?}")
 }
 
 fn filters_apply_alone_and_combined(subject: &Subject) {
@@ -120,24 +132,26 @@ fn filters_apply_alone_and_combined(subject: &Subject) {
         let events = vec![event(draft, after(seconds))];
         subject.append(Submission { owner, received_at: after(seconds), events });
     }
-    let check = |query: EventQuery, expected: &[&str]| {
-        assert_eq!(subject.event_ids(owner, &query), expected, "{query:?}")
-    };
     let query = EventQuery { limit: 2, ..EventQuery::default() };
     let text = |text: &str| Some(text.to_owned());
-    check(query.clone(), &["5", "4", "3", "2", "1"]);
-    check(EventQuery { event_name: text("e"), ..query.clone() }, &["4", "3", "1"]);
-    check(EventQuery { event_name: text("E"), ..query.clone() }, &["2"]);
-    check(EventQuery { event_name: text("é'\\%_"), ..query.clone() }, &["5"]);
-    check(EventQuery { event_name: text("%"), ..query.clone() }, &[]);
-    check(EventQuery { kind: Some(EventType::Page), ..query.clone() }, &["4", "2"]);
-    check(EventQuery { kind: Some(EventType::Alias), ..query.clone() }, &[]);
-    check(EventQuery { anonymous_id: text("x"), ..query.clone() }, &["1"]);
-    check(EventQuery { anonymous_id: text("x "), ..query.clone() }, &["3"]);
-    check(EventQuery { user_id: text("u"), ..query.clone() }, &["5", "2", "1"]);
-    check(EventQuery { user_id: text("U"), ..query.clone() }, &["4"]);
-    check(EventQuery { session_id: text("s"), ..query.clone() }, &["5", "1"]);
-    check(EventQuery { user_id: text("u"), session_id: text("s"), ..query }, &["5", "1"]);
+    check(subject, owner, query.clone(), &["5", "4", "3", "2", "1"]);
+    check(subject, owner, EventQuery { event_name: text("e"), ..query.clone() }, &["4", "3", "1"]);
+    check(subject, owner, EventQuery { event_name: text("E"), ..query.clone() }, &["2"]);
+    check(subject, owner, EventQuery { event_name: text("é'\\%_"), ..query.clone() }, &["5"]);
+    check(subject, owner, EventQuery { event_name: text("%"), ..query.clone() }, &[]);
+    check(subject, owner, EventQuery { kind: Some(EventType::Page), ..query.clone() }, &["4", "2"]);
+    check(subject, owner, EventQuery { kind: Some(EventType::Alias), ..query.clone() }, &[]);
+    check(subject, owner, EventQuery { anonymous_id: text("x"), ..query.clone() }, &["1"]);
+    check(subject, owner, EventQuery { anonymous_id: text("x "), ..query.clone() }, &["3"]);
+    check(subject, owner, EventQuery { user_id: text("u"), ..query.clone() }, &["5", "2", "1"]);
+    check(subject, owner, EventQuery { user_id: text("U"), ..query.clone() }, &["4"]);
+    check(subject, owner, EventQuery { session_id: text("s"), ..query.clone() }, &["5", "1"]);
+    check(
+        subject,
+        owner,
+        EventQuery { user_id: text("u"), session_id: text("s"), ..query },
+        &["5", "1"],
+    );
     let all = EventQuery {
         event_name: text("e"),
         kind: Some(EventType::Track),
@@ -149,8 +163,8 @@ fn filters_apply_alone_and_combined(subject: &Subject) {
         after: Some(Position { occurred_at: after(1), key: EventKey(Uuid::nil()) }),
         limit: 1,
     };
-    check(all.clone(), &["1"]);
-    check(EventQuery { user_id: text("nobody"), ..all }, &[]);
+    check(subject, owner, all.clone(), &["1"]);
+    check(subject, owner, EventQuery { user_id: text("nobody"), ..all }, &[]);
 }
 
 fn time_bounds_include_from_and_exclude_to(subject: &Subject) {
@@ -158,19 +172,17 @@ fn time_bounds_include_from_and_exclude_to(subject: &Subject) {
     for seconds in 0..4 {
         subject.append(submission(owner, after(seconds), &[&seconds.to_string()]));
     }
-    let check = |from, to, expected: &[&str]| {
-        let query = EventQuery { from, to, limit: 1, ..EventQuery::default() };
-        assert_eq!(subject.event_ids(owner, &query), expected);
-    };
-    check(Some(after(1)), None, &["3", "2", "1"]);
-    check(None, Some(after(2)), &["1", "0"]);
-    check(Some(after(1)), Some(after(3)), &["2", "1"]);
-    check(Some(after(2)), Some(after(2)), &[]);
-    check(
-        Some(after(1).checked_add_micros(1).unwrap()),
-        Some(after(3).checked_add_micros(1).unwrap()),
-        &["3", "2"],
-    );
+    let cases: [(Option<Timestamp>, Option<Timestamp>, &[&str]); 5] = [
+        (Some(after(1)), None, &["3", "2", "1"]),
+        (None, Some(after(2)), &["1", "0"]),
+        (Some(after(1)), Some(after(3)), &["2", "1"]),
+        (Some(after(2)), Some(after(2)), &[]),
+        // One microsecond later.
+        (after(1).checked_add_micros(1), after(3).checked_add_micros(1), &["3", "2"]),
+    ];
+    for (from, to, expected) in cases {
+        check(subject, owner, EventQuery { from, to, limit: 1, ..EventQuery::default() }, expected);
+    }
 }
 
 fn page_shows_one_workspace_only(subject: &Subject) {

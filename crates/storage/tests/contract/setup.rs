@@ -129,13 +129,15 @@ pub(crate) fn draft(event_id: &str) -> EventDraft<'_> {
 /// Runs `work` in `count` threads that start together, and returns their results in order.
 pub(crate) fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = std::sync::Barrier::new(count);
-    let run = |index| {
-        barrier.wait();
-        work(index)
-    };
-    let run = &run;
+    let (barrier, work) = (&barrier, &work);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..count).map(|index| scope.spawn(move || run(index))).collect();
+        let mut threads = Vec::new();
+        for index in 0..count {
+            threads.push(scope.spawn(move || {
+                barrier.wait();
+                work(index)
+            }));
+        }
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
 }

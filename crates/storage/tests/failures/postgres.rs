@@ -248,13 +248,10 @@ fn probe_leaves_nothing_and_needs_no_extra_privilege() {
 fn read_only_database_is_unavailable() {
     let database = TestDatabase::postgres();
     let owner = owner(&*database.store());
-    let set = |value| {
-        other_connection(&database)
-            .batch_execute(&format!(
-                "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {value}', current_database()); END $$"
-            ))
-    };
-    set("on").unwrap();
+    let set_read_only = "DO $$ BEGIN EXECUTE format(
+        'ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$";
+    other_connection(&database).batch_execute(set_read_only).unwrap();
+    // The setting applies to new connections.
     let store = database.another_store();
     let error = store.append(&[submission(owner, now(), &["a"])]).unwrap_err();
     assert!(error.is_unavailable(), "{}", full_message(&error));

@@ -147,6 +147,26 @@ fn missing_table_is_an_internal_error() {
     assert!(matches!(error, StoreError::Internal(_)), "{}", full_message(&error));
 }
 
+/// An event of 4 kB.
+fn large_event(number: usize) -> EnrichedEvent {
+    let id = number.to_string();
+    let payload = format!(r#"{{"x":"{}"}}"#, "x".repeat(4000));
+    // Distinct times, so that pages are read quickly by the index.
+    let occurred_at =
+        now().checked_add_micros(-i64::try_from(number).unwrap()).unwrap().to_string();
+    let draft = EventDraft {
+        event_id: Some(id.as_str().into()),
+        event_name: Some("e".into()),
+        user_id: Some("u".into()),
+        properties: Some(RawJson::parse(payload).unwrap()),
+        timestamp: Some(occurred_at.as_str().into()),
+        ..EventDraft::default()
+    };
+    let valid =
+        draft.check("", &Reception::at(now()), || EventId::lookup(""), &mut Vec::new()).unwrap();
+    EnrichedEvent::new(valid, EnrichmentJson::of(&Enrichment::default()))
+}
+
 #[test]
 fn log_stays_bounded_under_writes_and_reads() {
     const GROUPS: usize = 40;
@@ -154,25 +174,7 @@ fn log_stays_bounded_under_writes_and_reads() {
     let store = database.store();
     let owner = owner(&*store);
     let log = path(&database).with_extension("db-wal");
-    let (done, payload) = (AtomicBool::new(false), format!(r#"{{"x":"{}"}}"#, "x".repeat(4000)));
-    let event = |number: usize| -> EnrichedEvent {
-        let id = number.to_string();
-        // Distinct times, so that pages are read quickly by the index.
-        let occurred_at =
-            now().checked_add_micros(-i64::try_from(number).unwrap()).unwrap().to_string();
-        let draft = EventDraft {
-            event_id: Some(id.as_str().into()),
-            event_name: Some("e".into()),
-            user_id: Some("u".into()),
-            properties: Some(RawJson::parse(payload.clone()).unwrap()),
-            timestamp: Some(occurred_at.as_str().into()),
-            ..EventDraft::default()
-        };
-        let valid = draft
-            .check("", &Reception::at(now()), || EventId::lookup(""), &mut Vec::new())
-            .unwrap();
-        EnrichedEvent::new(valid, EnrichmentJson::of(&Enrichment::default()))
-    };
+    let done = AtomicBool::new(false);
     let largest = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -181,7 +183,7 @@ fn log_stays_bounded_under_writes_and_reads() {
         });
         let mut largest = 0;
         for group in 0..GROUPS {
-            let events = (0..300).map(|number| event(300 * group + number)).collect();
+            let events = (0..300).map(|number| large_event(300 * group + number)).collect();
             store.append(&[Submission { owner, received_at: now(), events }]).unwrap();
             largest = largest.max(fs::metadata(&log).unwrap().len());
         }

@@ -43,6 +43,7 @@ impl DailyPartitions {
             received_at.map(|time| time.to_datetime().date_naive()).collect();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let new: BTreeSet<NaiveDate> = days.difference(&known).copied().collect();
+        // Released before the database is queried: other threads need it for each group.
         drop(known);
         if new.is_empty() {
             return Ok(());
@@ -56,6 +57,7 @@ impl DailyPartitions {
                 return Err(error);
             }
         }
+        // Only what the events needed. The days ahead are checked when they come.
         self.known.write().unwrap_or_else(PoisonError::into_inner).extend(new);
         Ok(())
     }
@@ -114,6 +116,7 @@ fn missing(
 
 /// Creates the missing partitions. Runs in a transaction.
 fn create(connection: &mut PgConnection, days: &BTreeSet<NaiveDate>) -> Result<(), Error> {
+    // Without the advisory lock: nearly always nothing is missing.
     if missing(connection, days)?.is_empty() {
         return Ok(());
     }
@@ -122,6 +125,8 @@ fn create(connection: &mut PgConnection, days: &BTreeSet<NaiveDate>) -> Result<(
     for day in missing(connection, days)? {
         let Some(next) = day.succ_opt() else { continue };
         let name = name_of(day);
+        // With all indexes and constraints, so that attaching builds none. The bounds carry an offset:
+        // the session may have another time zone.
         connection.batch_execute(&format!(
             "CREATE TABLE {name} (LIKE events INCLUDING ALL);
              ALTER TABLE events ATTACH PARTITION {name}

@@ -61,6 +61,7 @@ impl RowSecurity {
             return Ok(true);
         }
         let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        // An attempt costs a round trip, and a failed one a line in the server's log.
         if failed_at.is_some_and(|at| at.elapsed() < RETRY_INTERVAL) {
             return Ok(false);
         }
