@@ -96,6 +96,7 @@ pub struct Metrics {
     failed_submissions: Counter,
     keys_refused: Family<Word, Counter>,
     rate_limited: Family<Word, Counter>,
+    quota_exceeded: Counter,
     log: OnceLock<DroppedLines>,
 }
 
@@ -149,7 +150,8 @@ impl Metrics {
                 "reason",
                 &["missing", "malformed", "unknown", "expired", "revoked"],
             ),
-            rate_limited: words("limit", &["requests", "events", "quota"]),
+            rate_limited: words("limit", &["requests", "events"]),
+            quota_exceeded: Counter::default(),
             log: OnceLock::new(),
         };
         let mut registry = Registry::with_prefix("mercurio");
@@ -237,6 +239,11 @@ impl Metrics {
             "Requests above a limit of their tenant",
             self.rate_limited.clone(),
         );
+        registry.register(
+            "quota_exceeded",
+            "Requests refused by the monthly quota of their tenant",
+            self.quota_exceeded.clone(),
+        );
     }
 
     /// Tells where lost log lines are counted. Only the first call counts.
@@ -286,9 +293,14 @@ impl Metrics {
         self.keys_refused.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// Counts a request that was over a limit of its tenant: `requests`, `events` or `quota`.
+    /// Counts a request that was over a limit of its tenant: `requests` or `events`.
     pub fn record_rate_limited(&self, limit: &'static str) {
         self.rate_limited.get_or_create(&[("limit", limit)]).inc();
+    }
+
+    /// Counts a request refused by the monthly quota of its tenant.
+    pub fn record_quota_exceeded(&self) {
+        self.quota_exceeded.inc();
     }
 
     /// Counts how long a request's events waited for a writer thread.
@@ -344,7 +356,7 @@ impl Metrics {
             keys_malformed: refused("missing") + refused("malformed"),
             keys_invalid: refused("unknown") + refused("expired") + refused("revoked"),
             rate_limited: limited("requests") + limited("events"),
-            over_quota: limited("quota"),
+            over_quota: self.quota_exceeded.get(),
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Reading {
     pub redis: Option<RedisReading>,
     /// What became of events that were kept long enough.
     pub retention: RetentionReading,
+    /// When this server last summed the log of counts, in seconds since 1970. `None` without the lease for it.
+    pub counts_summed_at_seconds: Option<u64>,
 }
 
 /// What the thread that removes old events says.
@@ -59,8 +61,8 @@ pub struct WriterReading {
     pub retries: u64,
     /// Groups that had to take the slower way.
     pub fallbacks: u64,
-    /// Events that were taken for duplicates beforehand.
-    pub suspects: u64,
+    /// Events predicted to be duplicates.
+    pub likely_duplicates: u64,
 }
 
 /// What a pool says.
@@ -123,9 +125,9 @@ impl Reading {
         );
         counter(
             registry,
-            "writer_suspects",
-            "Events taken for duplicates beforehand",
-            writer.suspects,
+            "writer_likely_duplicates",
+            "Events predicted to be duplicates, and claimed instead of copied",
+            writer.likely_duplicates,
         );
         let lookups = Family::<[(&str, &str); 1], Counter>::default();
         lookups.get_or_create(&[("result", "hit")]).inc_by(self.key_cache_hits);
@@ -172,6 +174,14 @@ impl Reading {
                 registry,
                 "retention_swept_timestamp_seconds",
                 "When all that was due was last removed",
+                seconds,
+            );
+        }
+        if let Some(seconds) = self.counts_summed_at_seconds {
+            gauge(
+                registry,
+                "counts_summed_timestamp_seconds",
+                "When the log of counts was last summed",
                 seconds,
             );
         }

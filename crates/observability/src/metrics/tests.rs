@@ -29,7 +29,7 @@ fn health_and_prometheus_see_the_same_numbers() {
         metrics.record_refused_key(reason);
     }
     metrics.record_rate_limited("events");
-    metrics.record_rate_limited("quota");
+    metrics.record_quota_exceeded();
     let expected = Snapshot {
         events_accepted: 13,
         events_duplicate: 2,
@@ -129,7 +129,7 @@ fn what_others_keep_is_told_where_it_is() {
         storage_free_bytes: Some(1 << 40),
         key_cache_misses: 4,
         redis: Some(RedisReading { up: false, servers: 2, fallbacks: 9 }),
-        writer: WriterReading { queue_bytes: 17, suspects: 6, ..WriterReading::default() },
+        writer: WriterReading { queue_bytes: 17, likely_duplicates: 6, ..WriterReading::default() },
         retention: RetentionReading {
             removed_events: 8,
             removed_event_keys: 7,
@@ -143,7 +143,7 @@ fn what_others_keep_is_told_where_it_is() {
         &[
             "mercurio_ready 1",
             "mercurio_writer_queue_bytes 17",
-            "mercurio_writer_suspects_total 6",
+            "mercurio_writer_likely_duplicates_total 6",
             "mercurio_storage_pool_connections{pool=\"read\",state=\"busy\"} 3",
             "mercurio_storage_free_bytes 1099511627776",
             "mercurio_key_cache_lookups_total{result=\"miss\"} 4",

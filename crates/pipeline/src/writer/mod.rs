@@ -20,7 +20,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use mercurio_domain::limits::QuotaExceeded;
 use mercurio_domain::store::{EventWriter, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
 use tokio::sync::oneshot;
@@ -79,9 +78,6 @@ pub enum SubmitError {
     /// The store failed on this submission alone. Nothing was stored.
     #[error("the store failed on this submission")]
     Failed,
-    /// The events do not all fit into the tenant's quota. Nothing was stored.
-    #[error("the tenant's quota is used up")]
-    OverQuota(QuotaExceeded),
 }
 
 /// What the writer tells of its work, for logs and metrics. Called from its threads: it must be quick.

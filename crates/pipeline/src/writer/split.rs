@@ -26,9 +26,9 @@ pub(super) fn append(
         Ok(outcomes) => {
             assert_eq!(outcomes.len(), group.len(), "the store answers for every submission");
             observer.committed(committed(group, took));
-            outcomes
-                .into_iter()
-                .for_each(|appended| answer(appended.map_err(SubmitError::OverQuota)));
+            for of_submission in outcomes {
+                answer(Ok(of_submission));
+            }
             Ok(())
         }
         Err(error) if error.is_unavailable() => Err(error),
