@@ -1,75 +1,97 @@
-//! Rules for deploy/: the settings that it names are settings, and every alert has its page in docs/runbooks/.
+//! Rules for `deploy/`: it names only known settings, and every alert has a runbook and every runbook an alert.
 
 use std::collections::BTreeSet;
 
-/// Settings that a file of deploy/ names and no code reads. A name in a comment counts too.
-pub(crate) fn setting_faults(
-    text: &str,
-    known: &BTreeSet<String>,
-    of_compose: &[&str],
-) -> Vec<String> {
-    let words = text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
-    let unknown = words.filter(|word| {
-        word.strip_prefix("MERCURIO_").is_some_and(|rest| !rest.is_empty())
-            && !known.contains(*word)
-            && !of_compose.contains(word)
-    });
-    unknown.map(|word| format!("{word} is no setting")).collect()
-}
+use super::finding::Finding;
 
-/// Names of alerts with the pages that they lead to, in order.
-fn alerts(text: &str) -> Vec<(&str, Option<&str>)> {
-    let parts = text.split("- alert: ").skip(1);
-    parts
-        .map(|part| {
-            let page = part.lines().find_map(|line| line.trim().strip_prefix("runbook: "));
-            (part.lines().next().unwrap_or_default().trim(), page)
-        })
-        .collect()
-}
+/// Variables of deploy/compose.yml that Compose itself reads.
+const COMPOSE_VARIABLES: &[&str] =
+    &["MERCURIO_VERSION", "MERCURIO_PORT", "MERCURIO_MANAGEMENT_PORT", "MERCURIO_BALANCED_PORT"];
 
-/// Faults of the alerts, held against the names of the pages that are there.
-pub(crate) fn alert_faults(text: &str, pages: &BTreeSet<String>) -> Vec<String> {
-    let alerts = alerts(text);
-    let mut faults = Vec::new();
-    for (name, page) in &alerts {
-        if *page != Some(format!("docs/runbooks/{name}.md").as_str()) {
-            faults.push(format!("{name} does not lead to its page"));
-        }
-        if !pages.contains(*name) {
-            faults.push(format!("{name} has no page in docs/runbooks"));
+/// Checks that a file names only settings that the code reads, in comments as well.
+pub(crate) fn setting_findings(text: &str, settings: &BTreeSet<String>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        for word in line.split(|char: char| !char.is_ascii_alphanumeric() && char != '_') {
+            let is_name = word.strip_prefix("MERCURIO_").is_some_and(|rest| !rest.is_empty());
+            if is_name && !settings.contains(word) && !COMPOSE_VARIABLES.contains(&word) {
+                findings.push(Finding::at(index + 1, format!("no code reads {word}")));
+            }
         }
     }
-    let without = pages.iter().filter(|page| !alerts.iter().any(|(name, _)| name == page));
-    faults.extend(without.map(|page| format!("docs/runbooks/{page}.md has no alert")));
-    faults
+    findings
 }
 
-#[test]
-fn a_setting_that_no_code_reads_is_found_in_a_file_of_deploy() {
-    let check = |text: &str, expected: usize| {
-        let known = ["MERCURIO_ADDR".to_owned()].into();
-        let faults = setting_faults(text, &known, &["MERCURIO_PORT"]);
-        assert_eq!(faults.len(), expected, "{text}: {faults:?}");
-    };
-    check("MERCURIO_ADDR: 0.0.0.0:8080\n${MERCURIO_PORT:-8080}", 0);
-    check("# MERCURIO_ADDRESS\n- MERCURIO_ADR=1", 2);
-    check("mercurio_ready MERCURIO_", 0);
+/// An alert, with the page that it links.
+struct Alert<'t> {
+    name: &'t str,
+    line: usize,
+    runbook: Option<&'t str>,
 }
 
-#[test]
-fn an_alert_without_its_page_and_a_page_without_its_alert_are_found() {
-    let check = |text: &str, pages: &[&str], expected: &[&str]| {
-        let pages = pages.iter().map(|page| (*page).to_owned()).collect();
-        assert_eq!(alert_faults(text, &pages), expected, "{text}");
-    };
-    let alert = "- alert: A\n  annotations:\n    runbook: docs/runbooks/A.md\n";
-    check(alert, &["A"], &[]);
-    check(alert, &["A", "B"], &["docs/runbooks/B.md has no alert"]);
-    check(alert, &[], &["A has no page in docs/runbooks"]);
-    check(
-        "- alert: A\n- alert: B\n    runbook: docs/runbooks/B.md\n",
-        &["A", "B"],
-        &["A does not lead to its page"],
-    );
+fn alerts(text: &str) -> Vec<Alert<'_>> {
+    let mut alerts: Vec<Alert<'_>> = Vec::new();
+    for (index, line) in text.lines().map(str::trim).enumerate() {
+        if let Some(name) = line.strip_prefix("- alert: ") {
+            alerts.push(Alert { name, line: index + 1, runbook: None });
+        } else if let (Some(page), Some(alert)) =
+            (line.strip_prefix("runbook: "), alerts.last_mut())
+        {
+            alert.runbook.get_or_insert(page);
+        }
+    }
+    alerts
+}
+
+/// Compares the alerts with the names of the runbooks.
+pub(crate) fn alert_findings(text: &str, pages: &BTreeSet<&str>) -> Vec<Finding> {
+    let alerts = alerts(text);
+    let mut findings = Vec::new();
+    for Alert { name, line, runbook } in &alerts {
+        if *runbook != Some(format!("docs/runbooks/{name}.md").as_str()) {
+            findings.push(Finding::at(*line, format!("{name} does not link its runbook")));
+        }
+        if !pages.contains(name) {
+            findings.push(Finding::at(*line, format!("{name} has no page in docs/runbooks")));
+        }
+    }
+    for page in pages.iter().filter(|page| !alerts.iter().any(|alert| alert.name == **page)) {
+        findings.push(Finding::whole(format!("docs/runbooks/{page}.md has no alert")));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setting_of_no_code_is_found_in_a_file_of_deploy() {
+        let check = |text: &str, expected: usize| {
+            let findings = setting_findings(text, &["MERCURIO_ADDR".to_owned()].into());
+            assert_eq!(findings.len(), expected, "{text}: {findings:?}");
+        };
+        check("MERCURIO_ADDR: 0.0.0.0:8080\n${MERCURIO_PORT:-8080}", 0);
+        check("# MERCURIO_ADDRESS\n- MERCURIO_ADR=1", 2);
+        check("mercurio_ready MERCURIO_", 0);
+    }
+
+    #[test]
+    fn alert_without_runbook_and_runbook_without_alert_are_found() {
+        let check = |text: &str, pages: &[&str], expected: &[&str]| {
+            let findings = alert_findings(text, &pages.iter().copied().collect());
+            let messages: Vec<&str> =
+                findings.iter().map(|finding| finding.message.as_str()).collect();
+            assert_eq!(messages, expected, "{text}");
+        };
+        let alert = "- alert: A\n  annotations:\n    runbook: docs/runbooks/A.md\n";
+        check(alert, &["A"], &[]);
+        check(alert, &["A", "B"], &["docs/runbooks/B.md has no alert"]);
+        check(alert, &[], &["A has no page in docs/runbooks"]);
+        check(
+            "- alert: A\n- alert: B\n    runbook: docs/runbooks/B.md\n",
+            &["A", "B"],
+            &["A does not link its runbook"],
+        );
+    }
 }

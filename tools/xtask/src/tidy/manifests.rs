@@ -1,97 +1,129 @@
-//! Rules for the Cargo.toml files: the arrows between crates, and versions and lints in one place.
+//! Rules for the manifests of members: versions, lints and metadata come from the root.
 
-use crate::house::Member;
+use toml::de::{DeTable, DeValue};
 
-/// A dependency as one member states it.
-#[derive(Debug, PartialEq, Eq)]
-struct Dependency<'a> {
-    name: &'a str,
-    table: &'a str,
-    /// All that is said of it: `key = value` lines, or the value.
-    said: String,
+use super::finding::Finding;
+
+/// Fields of `[package]` with the same value in every member.
+const INHERITED: &[&str] = &[
+    "version",
+    "edition",
+    "rust-version",
+    "license",
+    "publish",
+    "repository",
+    "documentation",
+    "keywords",
+    "categories",
+];
+
+/// A dependency as a manifest writes it.
+struct Dependency<'m> {
+    name: &'m str,
+    value: &'m DeValue<'m>,
+    line: usize,
 }
 
-/// Lines of `manifest` with the header of the table they stand in; what is no entry is left out.
-fn entries(manifest: &str) -> impl Iterator<Item = (&str, &str)> {
-    let mut table = "";
-    manifest.lines().map(str::trim).filter_map(move |line| {
-        if let Some(header) = line.strip_prefix('[') {
-            table = header.split(']').next().unwrap_or(header).trim_matches('[');
-            return None;
+/// Checks a member's manifest.
+pub(crate) fn findings(manifest: &str) -> Vec<Finding> {
+    let table = match DeTable::parse(manifest) {
+        Ok(table) => table.into_inner(),
+        Err(error) => return vec![Finding::whole(error.to_string())],
+    };
+    let mut findings = Vec::new();
+    let package = get(&table, "package").and_then(as_table);
+    let name = package.and_then(|package| get(package, "name")).and_then(as_str);
+    for Dependency { name: dependency, value, line } in dependencies(manifest, &table) {
+        // Tests of a crate name the crate itself by its path, to turn on its features.
+        let by_own_path = name == Some(dependency)
+            && as_table(value).and_then(|value| get(value, "path")).and_then(as_str) == Some(".");
+        if !by_own_path && !is_inherited(value) {
+            let message = format!(
+                "sets the version of {dependency}; versions belong to the root Cargo.toml (`workspace = true`)"
+            );
+            findings.push(Finding::at(line, message));
         }
-        // Neither a comment nor the rest of a list that takes several lines.
-        line.starts_with(|char: char| char.is_alphanumeric()).then_some((table, line))
-    })
+    }
+    for field in INHERITED {
+        if !package.and_then(|package| get(package, field)).is_some_and(is_inherited) {
+            findings.push(Finding::whole(format!("lacks `{field}.workspace = true`")));
+        }
+    }
+    if package.and_then(|package| get(package, "description")).is_none() {
+        findings.push(Finding::whole("lacks `description`"));
+    }
+    if !get(&table, "lints").is_some_and(is_inherited) {
+        findings.push(Finding::whole("lacks the lints of the workspace (`workspace = true`)"));
+    }
+    findings
 }
 
-fn dependencies(manifest: &str) -> Vec<Dependency<'_>> {
-    let mut found: Vec<Dependency<'_>> = Vec::new();
-    for (table, line) in entries(manifest) {
-        let parts: Vec<&str> = table.split('.').collect();
-        let Some(kind) = parts.iter().position(|part| part.ends_with("dependencies")) else {
-            continue;
-        };
-        let (name, said) = if let Some(name) = parts.get(kind + 1) {
-            // [dependencies.serde]
-            (*name, line)
-        } else {
-            let (key, value) = line.split_once('=').unwrap_or((line, ""));
-            match key.split_once('.') {
-                // serde.workspace = true
-                Some((name, _)) => (name.trim(), &line[name.len() + 1..]),
-                // serde = { workspace = true }
-                None => (key.trim(), value.trim()),
+/// Returns the line of a dependency.
+pub(crate) fn line_of(manifest: &str, name: &str) -> Option<usize> {
+    let table = DeTable::parse(manifest).ok()?.into_inner();
+    let found = dependencies(manifest, &table).into_iter().find(|found| found.name == name)?;
+    Some(found.line)
+}
+
+/// Returns the dependencies of all kinds, those of a platform included.
+fn dependencies<'m>(manifest: &str, table: &'m DeTable<'m>) -> Vec<Dependency<'m>> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        let Some(value) = as_table(value.get_ref()) else { continue };
+        if key.get_ref().ends_with("dependencies") {
+            for (name, value) in value {
+                let line = manifest[..name.span().start].matches('\n').count() + 1;
+                found.push(Dependency { name: name.get_ref(), value: value.get_ref(), line });
             }
-        };
-        match found.last_mut() {
-            Some(last) if last.table == table && last.name == name => {
-                last.said.extend([", ", said])
+        } else if key.get_ref() == "target" {
+            for platform in value.values().filter_map(|value| as_table(value.get_ref())) {
+                found.extend(dependencies(manifest, platform));
             }
-            _ => found.push(Dependency { name, table, said: said.to_owned() }),
         }
     }
     found
 }
 
-/// Faults of one member's manifest.
-pub(crate) fn member_faults(member: &Member, manifest: &str) -> Vec<String> {
-    let mut faults = Vec::new();
-    let own = entries(manifest)
-        .find_map(|(table, line)| line.strip_prefix("name").filter(|_| table == "package"))
-        .map(|rest| rest.trim_matches([' ', '=', '"']))
-        .unwrap_or_default();
-    for Dependency { name, said, .. } in dependencies(manifest) {
-        faults.extend(member.objection(name));
-        let said = said.replace(' ', "");
-        // A crate's tests name the crate itself by its path to turn on its features.
-        let by_own_path = name == own && said.contains("path=\".\"");
-        if !said.contains("workspace=true") && !by_own_path {
-            faults.push(format!(
-                "states {name} itself; the root Cargo.toml has the versions (`workspace = true`)"
-            ));
-        }
+fn get<'m>(table: &'m DeTable<'m>, key: &str) -> Option<&'m DeValue<'m>> {
+    table.get(key).map(|value| value.get_ref())
+}
+
+fn as_table<'m>(value: &'m DeValue<'m>) -> Option<&'m DeTable<'m>> {
+    match value {
+        DeValue::Table(table) => Some(table),
+        _ => None,
     }
-    for field in ["version", "edition", "rust-version", "license", "publish"] {
-        let inherited = format!("{field}.workspace = true");
-        if !entries(manifest).any(|entry| entry == ("package", &inherited)) {
-            faults.push(format!("lacks `{inherited}`"));
-        }
+}
+
+fn as_str<'m>(value: &'m DeValue<'m>) -> Option<&'m str> {
+    match value {
+        DeValue::String(text) => Some(text),
+        _ => None,
     }
-    if !entries(manifest).any(|entry| entry == ("lints", "workspace = true")) {
-        faults.push("doesn't take the lints of the workspace".to_owned());
-    }
-    faults
+}
+
+fn is_inherited(value: &DeValue<'_>) -> bool {
+    let workspace = as_table(value).and_then(|table| get(table, "workspace"));
+    matches!(workspace, Some(DeValue::Boolean(true)))
 }
 
 #[cfg(test)]
-const SOUND: &str = r#"
+mod tests {
+    use super::*;
+
+    const VALID: &str = r#"
 [package]
 name = "mercurio-domain"
+description = "Types."
 version.workspace = true
 edition.workspace = true
 rust-version.workspace = true
 license.workspace = true
 publish.workspace = true
+repository.workspace = true
+documentation.workspace = true
+keywords.workspace = true
+categories.workspace = true
 
 [dependencies]
 # a comment = "1"
@@ -108,54 +140,52 @@ mercurio-domain = { path = ".", features = ["testing"] }
 workspace = true
 "#;
 
-#[test]
-fn a_dependency_is_read_however_it_is_written() {
-    let names: Vec<&str> = dependencies(SOUND).iter().map(|dependency| dependency.name).collect();
-    assert_eq!(names, ["serde", "uuid", "chrono", "mercurio-domain"]);
-    let check = |manifest: &str, name: &str, said: &str| {
-        let found = dependencies(manifest);
-        assert_eq!(found.len(), 1, "{manifest}: {found:?}");
-        assert_eq!((found[0].name, found[0].said.as_str()), (name, said), "{manifest}");
-    };
-    check("[dependencies]\na = \"1\"", "a", "\"1\"");
-    check(
-        "[dependencies]\na.workspace = true\na.features = []",
-        "a",
-        "workspace = true, features = []",
-    );
-    check(
-        "[dependencies.a]\nworkspace = true\noptional = true",
-        "a",
-        "workspace = true, optional = true",
-    );
-    check("[dependencies]\na = { features = [\n\"x\",\n] }", "a", "{ features = [");
-    check("[build-dependencies]\na.version = \"1\"", "a", "version = \"1\"");
-    check("[target.'cfg(unix)'.dependencies]\na.path = \"../b\"", "a", "path = \"../b\"");
-    check("[target.'cfg(unix)'.dependencies.a]\nversion = \"1\"", "a", "version = \"1\"");
-}
+    #[test]
+    fn dependency_is_found_however_it_is_written() {
+        let check = |manifest: &str, name: &str, line: usize| {
+            assert_eq!(line_of(manifest, name), Some(line), "{manifest}");
+        };
+        check(VALID, "serde", 17);
+        check(VALID, "uuid", 18);
+        check(VALID, "chrono", 20);
+        check(VALID, "mercurio-domain", 24);
+        check("[dependencies]\na = \"1\"", "a", 2);
+        check("[dependencies]\na.workspace = true\na.features = []", "a", 2);
+        check("[dependencies]\na = { workspace = true, features = [\n\"x\",\n] }", "a", 2);
+        check("[build-dependencies]\na.version = \"1\"", "a", 2);
+        check("[target.'cfg(unix)'.dependencies]\na.path = \"../b\"", "a", 2);
+        check("[target.'cfg(unix)'.dependencies.a]\nversion = \"1\"", "a", 1);
+        assert_eq!(line_of(VALID, "diesel"), None);
+    }
 
-#[test]
-fn a_manifest_is_faulted_for_wrong_arrows_own_versions_and_missing_inheritance() {
-    let member = &crate::house::MEMBERS[0];
-    let check = |find: &str, replacement: &str, expected: &[&str]| {
-        assert!(SOUND.contains(find), "{find}");
-        let faults = member_faults(member, &SOUND.replacen(find, replacement, 1));
-        assert_eq!(faults.len(), expected.len(), "{replacement}: {faults:?}");
-        for (fault, expected) in faults.iter().zip(expected) {
-            assert!(fault.contains(expected), "{replacement}: {fault}");
-        }
-    };
-    check("serde", "serde", &[]);
-    check("serde.workspace = true", "tokio.workspace = true", &["uses tokio"]);
-    check(
-        "serde.workspace = true",
-        "mercurio-storage.workspace = true",
-        &["uses mercurio_storage"],
-    );
-    check("serde.workspace = true", "serde = \"1\"", &["states serde itself"]);
-    check("serde.workspace = true", "serde = { path = \".\" }", &["states serde itself"]);
-    check("[dependencies.chrono]", "[dependencies.diesel]", &["uses diesel"]);
-    check("[dev-dependencies]", "[dev-dependencies]\nslog = \"2\"", &["uses slog", "states slog"]);
-    check("version.workspace = true", "version = \"1.0.0\"", &["lacks `version.workspace = true`"]);
-    check("[lints]\nworkspace = true", "", &["lints"]);
+    #[test]
+    fn own_versions_and_missing_inheritance_are_reported() {
+        let check = |find: &str, replacement: &str, expected: &[&str]| {
+            assert!(VALID.contains(find), "{find}");
+            let findings = findings(&VALID.replacen(find, replacement, 1));
+            assert_eq!(findings.len(), expected.len(), "{replacement}: {findings:?}");
+            for (finding, expected) in findings.iter().zip(expected) {
+                assert!(finding.message.contains(expected), "{replacement}: {finding:?}");
+            }
+        };
+        check("serde", "serde", &[]);
+        check("serde.workspace = true", "serde = \"1\"", &["the version of serde"]);
+        check("serde.workspace = true", "serde = { path = \".\" }", &["the version of serde"]);
+        check("chrono]\nworkspace = true", "chrono]\nversion = \"1\"", &["the version of chrono"]);
+        check("[dev-dependencies]", "[dev-dependencies]\nslog = \"2\"", &["the version of slog"]);
+        check(
+            "[dev-dependencies]",
+            "[target.x.dependencies]\nslog = \"2\"\n[dev-dependencies]",
+            &["slog"],
+        );
+        check(
+            "\nversion.workspace = true",
+            "\nversion = \"1.0.0\"",
+            &["lacks `version.workspace = true`"],
+        );
+        check("keywords.workspace = true", "", &["lacks `keywords.workspace = true`"]);
+        check("description = \"Types.\"", "", &["lacks `description`"]);
+        check("[lints]\nworkspace = true", "", &["lints"]);
+        check("[lints]", "[lints", &["TOML"]);
+    }
 }

@@ -1,187 +1,394 @@
-//! Finds the paths in Rust code: every branch of a `use`, and every `a::b` in the text.
+//! The modules of one crate over all its files, and the imports between them.
+//!
+//! An import is a path that leads to an item of another module. Re-exports are followed to the module that defines the item, so
+//! importing through a parent counts as importing the child. These are no imports:
+//! - `mod child;`, and the re-export of one's own child by `pub use`, unless the parent uses the name itself;
+//! - tests: everything under `#[cfg(test)]`;
+//! - methods called on a value of a type that is not named.
+//!
+//! `use super::Item`, for an item that the parent file defines, is an import of the parent.
 
-/// A path as written, from its first segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Path {
+use std::collections::BTreeMap;
+
+use super::syntax::{self, Path, PathKind, Source};
+
+/// How many re-exports a path may pass.
+const MAX_HOPS: usize = 16;
+
+/// The modules of a crate, as far as the rules need them.
+pub(crate) struct Crate {
+    /// The modules that the root declares.
+    pub(crate) top_modules: Vec<String>,
+    pub(crate) imports: Vec<Import>,
+}
+
+/// The first path of a module that leads to another one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Import {
+    pub(crate) file: String,
     pub(crate) line: usize,
-    pub(crate) segments: Vec<String>,
-    /// The name it is known by here: the last segment, or what follows `as`.
-    pub(crate) name: String,
+    /// Module path without the crate: `a::b`, and empty for the root.
+    pub(crate) module: String,
+    pub(crate) target_file: String,
+    pub(crate) target_module: String,
+    /// `use a::b` for a module `b`. Paths through it count on their own.
+    pub(crate) is_namespace: bool,
+    /// A public `use` of an item in one's own child.
+    pub(crate) is_reexport: bool,
 }
 
-impl Path {
-    pub(crate) fn root(&self) -> &str {
-        &self.segments[0]
+#[derive(Debug)]
+struct Module {
+    file: String,
+    path: String,
+    parent: usize,
+    syntax: syntax::Module,
+    children: BTreeMap<String, usize>,
+}
+
+/// A path of modules, and whether it ended at a module or at an item within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Target {
+    module: usize,
+    is_module: bool,
+}
+
+impl Crate {
+    /// Reads the crate whose first file is `root` from `sources`, which have all files by name.
+    pub(crate) fn read(root: &str, sources: &BTreeMap<String, Source>) -> Self {
+        let mut tree = ModuleTree { sources, modules: Vec::new() };
+        if let Some(source) = sources.get(root) {
+            let folder = root.rsplit_once('/').map_or("", |parts| parts.0).to_owned();
+            tree.add(root, "", 0, source.modules.clone(), &folder);
+        }
+        let top_modules = tree.modules.first().map(|root| root.children.keys().cloned().collect());
+        Self { top_modules: top_modules.unwrap_or_default(), imports: tree.imports() }
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
-    Word(String),
-    Colons,
-    Other(char),
+struct ModuleTree<'s> {
+    sources: &'s BTreeMap<String, Source>,
+    /// The root is the first.
+    modules: Vec<Module>,
 }
 
-type Tokens = [(usize, Token)];
-
-/// All paths of `code`, which holds neither comments nor literals. A name that stands alone outside of a `use` is none.
-pub(crate) fn paths(code: &str) -> Vec<Path> {
-    let tokens = tokens(code);
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < tokens.len() {
-        at = match &tokens[at].1 {
-            // `impl Trait + use<'a>` captures lifetimes and imports nothing.
-            Token::Word(word) if word == "use" && !is_other(&tokens, at + 1, '<') => {
-                use_tree(&tokens, at + 1, &[], &mut found)
-            }
-            Token::Word(word)
-                if word == "crate" && is_word(&tokens, at.wrapping_sub(1), "extern") =>
-            {
-                push(&tokens, at + 1, &[], &mut found);
-                at + 2
-            }
-            Token::Word(_) => plain_path(&tokens, at, &mut found),
-            _ => at + 1,
-        };
-    }
-    found
-}
-
-fn tokens(code: &str) -> Vec<(usize, Token)> {
-    let mut tokens = Vec::new();
-    for (index, line) in code.lines().enumerate() {
-        let mut rest = line;
-        while let Some(first) = rest.chars().next() {
-            let word = rest
-                .find(|char: char| !char.is_alphanumeric() && char != '_')
-                .unwrap_or(rest.len());
-            let (token, length) = if rest.starts_with("r#") {
-                rest = &rest[2..];
-                continue;
-            } else if word > 0 {
-                (Some(Token::Word(rest[..word].to_owned())), word)
-            } else if rest.starts_with("::") {
-                (Some(Token::Colons), 2)
+impl ModuleTree<'_> {
+    /// Adds a module with all its descendants. `folder` contains the files of its children.
+    fn add(
+        &mut self,
+        file: &str,
+        path: &str,
+        parent: usize,
+        mut syntax: syntax::Module,
+        folder: &str,
+    ) -> usize {
+        let index = self.modules.len();
+        let children = std::mem::take(&mut syntax.children);
+        self.modules.push(Module {
+            file: file.to_owned(),
+            path: path.to_owned(),
+            parent,
+            syntax,
+            children: BTreeMap::new(),
+        });
+        for child in children {
+            let name = child.name.clone();
+            let child_path = if path.is_empty() { name.clone() } else { format!("{path}::{name}") };
+            let child_index = if child.is_external {
+                self.add_file(file, &child_path, index, &child, folder)
             } else {
-                ((!first.is_whitespace()).then_some(Token::Other(first)), first.len_utf8())
+                Some(self.add(file, &child_path, index, child, &join(folder, &name)))
             };
-            tokens.extend(token.map(|token| (index + 1, token)));
-            rest = &rest[length..];
+            if let Some(child_index) = child_index {
+                self.modules[index].children.insert(name, child_index);
+            }
+        }
+        index
+    }
+
+    fn add_file(
+        &mut self,
+        parent_file: &str,
+        path: &str,
+        parent: usize,
+        child: &syntax::Module,
+        folder: &str,
+    ) -> Option<usize> {
+        let candidates = match &child.path_attribute {
+            // Relative to the folder of the parent's file.
+            Some(attribute) => {
+                let base = parent_file.rsplit_once('/').map_or("", |parts| parts.0);
+                vec![join(base, attribute)]
+            }
+            None => {
+                let stem = join(folder, &child.name);
+                vec![format!("{stem}.rs"), format!("{stem}/mod.rs")]
+            }
+        };
+        let file = candidates.into_iter().find(|file| self.sources.contains_key(file))?;
+        let own_folder = match file.strip_suffix("/mod.rs") {
+            Some(folder) => folder.to_owned(),
+            None if child.path_attribute.is_some() => {
+                file.rsplit_once('/').map_or("", |parts| parts.0).to_owned()
+            }
+            None => file.trim_end_matches(".rs").to_owned(),
+        };
+        let syntax = self.sources[&file].modules.clone();
+        Some(self.add(&file, path, parent, syntax, &own_folder))
+    }
+
+    fn imports(&self) -> Vec<Import> {
+        let mut imports = Vec::new();
+        for (index, module) in self.modules.iter().enumerate() {
+            for path in &module.syntax.paths {
+                imports.extend(self.import(index, path));
+            }
+        }
+        imports.sort();
+        imports.dedup_by(|next, first| {
+            (&next.file, &next.module, &next.target_module)
+                == (&first.file, &first.module, &first.target_module)
+                && (next.is_namespace, next.is_reexport) == (first.is_namespace, first.is_reexport)
+        });
+        imports
+    }
+
+    fn import(&self, index: usize, path: &Path) -> Option<Import> {
+        let target = self.resolve(index, &path.segments, path.kind == PathKind::Plain, 0)?;
+        if target.module == index {
+            return None;
+        }
+        let (module, other) = (&self.modules[index], &self.modules[target.module]);
+        let is_public = matches!(
+            path.kind,
+            PathKind::Use { is_public: true, .. } | PathKind::Glob { is_public: true }
+        );
+        let is_child = module.path.is_empty()
+            || other.path.strip_prefix(&module.path).is_some_and(|rest| rest.starts_with("::"));
+        Some(Import {
+            file: module.file.clone(),
+            line: path.line,
+            module: module.path.clone(),
+            target_file: other.file.clone(),
+            target_module: other.path.clone(),
+            is_namespace: target.is_module && !matches!(path.kind, PathKind::Glob { .. }),
+            is_reexport: is_public && is_child,
+        })
+    }
+
+    /// Returns the module in which a path ends, seen from the module `from`. `None` outside the crate, or for a local name.
+    fn resolve(&self, from: usize, path: &[String], in_code: bool, hops: usize) -> Option<Target> {
+        let (first, rest) = path.split_first()?;
+        let module = &self.modules[from];
+        match first.as_str() {
+            "crate" => self.descend(0, rest, hops),
+            "self" => self.descend(from, rest, hops),
+            "super" => {
+                let mut at = module.parent;
+                let supers = rest.iter().take_while(|segment| *segment == "super").count();
+                for _ in 0..supers {
+                    at = self.modules[at].parent;
+                }
+                self.descend(at, &rest[supers..], hops)
+            }
+            _ if module.children.contains_key(first) => self.descend(from, path, hops),
+            // A name that a `use` of the same module has introduced. A `use` of that name itself would find itself.
+            _ if in_code || rest.len() > 1 => self.through_use(from, path, hops),
+            _ => None,
         }
     }
-    tokens
-}
 
-fn is_other(tokens: &Tokens, at: usize, char: char) -> bool {
-    tokens.get(at).is_some_and(|(_, token)| *token == Token::Other(char))
-}
-
-fn is_word(tokens: &Tokens, at: usize, word: &str) -> bool {
-    matches!(tokens.get(at), Some((_, Token::Word(found))) if found == word)
-}
-
-fn push(tokens: &Tokens, at: usize, prefix: &[String], found: &mut Vec<Path>) {
-    if let Some((line, Token::Word(word))) = tokens.get(at) {
-        let segments = [prefix, std::slice::from_ref(word)].concat();
-        found.push(Path { line: *line, name: word.clone(), segments });
-    }
-}
-
-/// Reads `a::b`, from its first word; returns where it ends.
-fn plain_path(tokens: &Tokens, start: usize, found: &mut Vec<Path>) -> usize {
-    let mut prefix = Vec::new();
-    let mut at = start;
-    while let (Some((_, Token::Word(word))), Some((_, Token::Colons)), Some((_, Token::Word(_)))) =
-        (tokens.get(at), tokens.get(at + 1), tokens.get(at + 2))
-    {
-        prefix.push(word.clone());
-        at += 2;
-    }
-    if !prefix.is_empty() {
-        push(tokens, at, &prefix, found);
-    }
-    at + 1
-}
-
-/// Reads a `use` tree up to the `,`, `}` or `;` behind it; returns where that stands.
-fn use_tree(tokens: &Tokens, start: usize, prefix: &[String], found: &mut Vec<Path>) -> usize {
-    let mut prefix = prefix.to_vec();
-    let mut at = start;
-    while let Some((line, token)) = tokens.get(at) {
-        match token {
-            Token::Colons => at += 1,
-            Token::Word(word) if matches!(tokens.get(at + 1), Some((_, Token::Colons))) => {
-                prefix.push(word.clone());
-                at += 2;
-            }
-            Token::Word(word) => {
-                // `a::{self}` is `a`.
-                if word == "self" && !prefix.is_empty() {
-                    found.push(Path {
-                        line: *line,
-                        name: prefix[prefix.len() - 1].clone(),
-                        segments: prefix.clone(),
-                    });
+    /// Follows `path` down from a module.
+    fn descend(&self, module: usize, path: &[String], hops: usize) -> Option<Target> {
+        let mut at = module;
+        for (index, segment) in path.iter().enumerate() {
+            let here = &self.modules[at];
+            if let Some(child) = here.children.get(segment) {
+                at = *child;
+            } else if here.syntax.items.contains(segment) {
+                return Some(Target { module: at, is_module: false });
+            } else {
+                let known = self.has_use(at, segment);
+                let found = self.through_use(at, &path[index..], hops);
+                // A name made by a macro belongs to the module; a re-export from another crate belongs to none.
+                return if known {
+                    found
                 } else {
-                    push(tokens, at, &prefix, found);
-                }
-                if let (true, Some((_, Token::Word(name))), Some(path)) =
-                    (is_word(tokens, at + 1, "as"), tokens.get(at + 2), found.last_mut())
-                {
-                    path.name.clone_from(name);
-                    return at + 3;
-                }
-                return at + 1;
+                    found.or(Some(Target { module: at, is_module: false }))
+                };
             }
-            Token::Other('*') => {
-                found.push(Path {
-                    line: *line,
-                    name: "*".into(),
-                    segments: [&prefix[..], &["*".into()]].concat(),
-                });
-                return at + 1;
+        }
+        Some(Target { module: at, is_module: true })
+    }
+
+    fn has_use(&self, module: usize, wanted: &str) -> bool {
+        self.modules[module]
+            .syntax
+            .paths
+            .iter()
+            .any(|path| matches!(&path.kind, PathKind::Use { name, .. } if name == wanted))
+    }
+
+    /// Follows a path whose first segment is known from a `use` of the module, or from a `use …::*`.
+    fn through_use(&self, module: usize, path: &[String], hops: usize) -> Option<Target> {
+        let (first, rest) = path.split_first()?;
+        if hops == MAX_HOPS {
+            return None;
+        }
+        let paths = &self.modules[module].syntax.paths;
+        for import in paths {
+            if let PathKind::Use { name, .. } = &import.kind
+                && name == first
+                && import.segments != *path
+            {
+                let full = [&import.segments[..], rest].concat();
+                return self.resolve(module, &full, false, hops + 1);
             }
-            Token::Other('{') => {
-                at += 1;
-                while !is_other(tokens, at, '}') && at < tokens.len() {
-                    at = use_tree(tokens, at, &prefix, found);
-                    if is_other(tokens, at, ',') {
-                        at += 1;
-                    }
-                }
-                return at + 1;
+        }
+        for import in paths.iter().filter(|path| matches!(path.kind, PathKind::Glob { .. })) {
+            let source = self.resolve(module, &import.segments, false, hops + 1);
+            if let Some(source) = source.filter(|source| source.module != module)
+                && self.has_name(source.module, first)
+            {
+                return self.descend(source.module, path, hops + 1);
             }
-            Token::Other(_) => return at + 1,
+        }
+        None
+    }
+
+    fn has_name(&self, module: usize, name: &str) -> bool {
+        let here = &self.modules[module];
+        here.children.contains_key(name)
+            || here.syntax.items.contains(name)
+            || self.has_use(module, name)
+    }
+}
+
+/// Joins two relative paths, and resolves `..` in the second.
+fn join(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in path.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
         }
     }
-    at
+    parts.join("/")
 }
 
-#[test]
-fn every_branch_of_a_use_and_every_path_in_the_text_is_found() {
-    let check = |code: &str, expected: &[&str]| {
-        let found: Vec<String> = paths(code).iter().map(|path| path.segments.join("::")).collect();
-        assert_eq!(found, expected, "{code}");
-    };
-    check("use a;", &["a"]);
-    check("pub(crate) use ::a::b as c;", &["a::b"]);
-    check(
-        "use a::{self, b::{c, d}, e::*, f as g,};\nh::i();",
-        &["a", "a::b::c", "a::b::d", "a::e::*", "a::f", "h::i"],
-    );
-    check("use {a::b, c};", &["a::b", "c"]);
-    check("use super::{schema, sqlite};", &["super::schema", "super::sqlite"]);
-    check("extern crate a;", &["a"]);
-    check("#[a::main]\nfn f(x: b::C) -> Vec<d::E> { x.g(h::<I>()) }", &["a::main", "b::C", "d::E"]);
-    check("fn f() -> impl T + use<'a> { $crate::m!() }", &["crate::m"]);
-    check("r#type::a", &["type::a"]);
-    check("use a::{b", &["a::b"]);
-}
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
 
-#[test]
-fn a_path_knows_its_line_and_its_name_here() {
-    let found = paths("\nuse a::{\n    b as c,\n};");
-    assert_eq!(found, [Path { line: 3, segments: vec!["a".into(), "b".into()], name: "c".into() }]);
-    assert_eq!(found[0].root(), "a");
+    pub(crate) fn read(files: &[(&str, &str)]) -> Crate {
+        let mut sources = BTreeMap::new();
+        for (file, text) in files {
+            sources.insert((*file).to_owned(), Source::read(text).expect("Rust"));
+        }
+        Crate::read(files[0].0, &sources)
+    }
+
+    /// Compares the imports, each as "module -> module", with marks for namespaces (`n`) and re-exports (`r`).
+    #[track_caller]
+    fn check(files: &[(&str, &str)], expected: &[&str]) {
+        let mut imports: Vec<String> = read(files)
+            .imports
+            .iter()
+            .map(|import| {
+                let marks = [(import.is_namespace, " n"), (import.is_reexport, " r")];
+                let marks: String = marks.iter().filter(|mark| mark.0).map(|mark| mark.1).collect();
+                format!("{} -> {}{marks}", import.module, import.target_module)
+            })
+            .collect();
+        imports.sort();
+        assert_eq!(imports, expected, "{files:?}");
+    }
+
+    #[test]
+    fn modules_are_found_in_files_folders_and_other_paths() {
+        let root = "mod a; mod b; mod c { pub(super) mod d; } #[path = \"../x/e.rs\"] mod e; mod f;\n\
+            fn g() { a::h(); b::h(); c::d::h(); e::h(); f::i::h(); }";
+        let h = "pub fn h() {}";
+        check(
+            &[
+                ("k/src/lib.rs", root),
+                ("k/src/a.rs", h),
+                ("k/src/b/mod.rs", h),
+                ("k/src/c/d.rs", h),
+                ("k/x/e.rs", h),
+                ("k/src/f.rs", "pub mod i;"),
+                ("k/src/f/i.rs", h),
+            ],
+            &[" -> a", " -> b", " -> c::d", " -> e", " -> f::i"],
+        );
+    }
+
+    #[test]
+    fn paths_lead_to_the_module_that_defines_the_item() {
+        let a = ("a.rs", "pub struct A;");
+        check(&[("lib.rs", "mod a; mod b;"), a, ("b.rs", "use crate::a::A;")], &["b -> a"]);
+        check(&[("lib.rs", "mod a; mod b;"), a, ("b.rs", "use super::a::A as X;")], &["b -> a"]);
+        check(
+            &[("lib.rs", "mod a; mod b;"), a, ("b.rs", "fn f() { crate::a::A::new() }")],
+            &["b -> a"],
+        );
+        check(
+            &[("lib.rs", "mod a; mod b;"), a, ("b.rs", "fn f() { vec![crate::a::A] }")],
+            &["b -> a"],
+        );
+        check(
+            &[("lib.rs", "mod a; mod b;"), a, ("b.rs", "use crate::a; fn f() { a::A }")],
+            &["b -> a", "b -> a n"],
+        );
+        check(&[("lib.rs", "mod a; mod b;"), a, ("b.rs", "use crate::a::*;")], &["b -> a"]);
+        check(&[("lib.rs", "mod a; struct B;"), ("a.rs", "use super::B;")], &["a -> "]);
+        check(
+            &[("lib.rs", "mod a; macro_rules! m { () => {} }"), ("a.rs", "fn f() { crate::m!() }")],
+            &["a -> "],
+        );
+        check(
+            &[("lib.rs", "mod a; mod b;"), ("a.rs", "table! {}"), ("b.rs", "use crate::a::t;")],
+            &["b -> a"],
+        );
+    }
+
+    #[test]
+    fn reexports_are_followed_and_marked() {
+        let a = ("a.rs", "pub struct A;");
+        check(
+            &[("lib.rs", "mod a; mod b; pub use a::A;"), a, ("b.rs", "use crate::A;")],
+            &[" -> a r", "b -> a"],
+        );
+        check(
+            &[("lib.rs", "mod a; mod b; pub use a::A as C;"), a, ("b.rs", "use super::C;")],
+            &[" -> a r", "b -> a"],
+        );
+        check(
+            &[("lib.rs", "mod a; mod b; pub use self::a::*;"), a, ("b.rs", "use crate::A;")],
+            &[" -> a r", "b -> a"],
+        );
+        // The parent uses the item too.
+        check(&[("lib.rs", "mod a; pub use a::A; fn f(a: A) {}"), a], &[" -> a", " -> a r"]);
+        // Another crate's item.
+        check(&[("lib.rs", "mod b; pub use x::A;"), ("b.rs", "use crate::A;")], &[]);
+        check(&[("lib.rs", "mod b; use x::A;"), ("b.rs", "use super::A;")], &[]);
+        // Not a child.
+        check(&[("lib.rs", "mod a; mod b;"), a, ("b.rs", "pub use crate::a::A;")], &["b -> a"]);
+    }
+
+    #[test]
+    fn tests_locals_and_other_crates_are_no_imports() {
+        let a = ("a.rs", "pub struct A;");
+        check(
+            &[
+                ("lib.rs", "mod a; mod b;"),
+                a,
+                ("b.rs", "#[cfg(test)] mod tests { use crate::a::A; }"),
+            ],
+            &[],
+        );
+        check(&[("lib.rs", "mod a; use serde::A; fn f(a: A) { std::a::A }"), a], &[]);
+        check(&[("lib.rs", "mod a; struct B; fn f(b: B) { self::B; c }"), a], &[]);
+    }
 }
