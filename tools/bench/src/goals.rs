@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::cases::{Sample, plain_name};
-use crate::report::{Report, Row, median};
+use crate::tables::{Report, Row, median};
 
 /// A goal, and what was measured.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,10 +9,10 @@ use diesel::sql_types::BigInt;
 
 use crate::cases::{self, Case, Part, Sample, plain_name, shape};
 use crate::load::{Load, Window};
-use crate::report::{Report, Row};
 use crate::server::Server;
 use crate::sqlite::Watch;
-use crate::{Failure, floor, preload, sqlite};
+use crate::tables::{Report, Row};
+use crate::{Failure, baseline, preload, sqlite};
 
 /// What is to be measured.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ impl Run<'_> {
     }
 
     fn measure_floor(&mut self) -> Result<f64, Failure> {
-        let floor = floor::measure(&mut self.admin, self.plan.length / 2)?;
+        let floor = baseline::measure(&mut self.admin, self.plan.length / 2)?;
         self.report.floor.push(floor);
         Ok(floor)
     }
@@ -137,7 +137,7 @@ impl Run<'_> {
     fn naive(&mut self, url: &str) -> Result<(), Failure> {
         for batch in [1, 50] {
             if self.wants(&plain_name(batch, 64)) {
-                let rate = floor::naive(url, 64, batch, self.plan.length)?;
+                let rate = baseline::naive(url, 64, batch, self.plan.length)?;
                 self.report.naive.push((batch, rate));
             }
         }

@@ -13,8 +13,8 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 
 use crate::Failure;
+use crate::baseline::{CONTEXT, properties};
 use crate::events::{Ids, Random};
-use crate::floor::{CONTEXT, properties};
 
 const SCHEMA: &str = "
     PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
