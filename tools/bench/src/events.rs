@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use mercurio_domain::Clock;
-use mercurio_runtime::system::SystemClock;
+use mercurio_domain::ids::IdGenerator;
+use mercurio_runtime::system::{SystemClock, UuidV7Ids};
 use uuid::Uuid;
 
 /// The kind of event ids.
@@ -54,7 +55,7 @@ impl Random {
     pub(crate) fn uuid(&mut self, ids: Ids) -> Uuid {
         let random = (u128::from(self.number()) << 64) | u128::from(self.number());
         match ids {
-            Ids::Ordered => Uuid::now_v7(),
+            Ids::Ordered => UuidV7Ids.next_uuid(),
             Ids::Random | Ids::Text => {
                 uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid()
             }

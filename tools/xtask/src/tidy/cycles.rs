@@ -1,6 +1,6 @@
 //! Files that import each other, directly or through others.
 //!
-//! Two files that import each other are one file in two places: neither can be read, tested or moved alone.
+//! Two files in a circle are one file in two places: neither can be read, tested or moved alone.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -14,10 +14,10 @@ pub(crate) struct Cycle {
     pub(crate) message: String,
 }
 
-/// The files that each file imports, with the line of the first import.
+/// The imported files of each file, with the line of the first import.
 type Graph<'i> = BTreeMap<&'i str, BTreeMap<&'i str, usize>>;
 
-/// Returns the circles among `imports`: every pair, and the shortest of each group of files that form longer circles.
+/// Returns the circles among `imports`: every pair, and the shortest circle of each larger group.
 pub(crate) fn find(imports: &[Import]) -> Vec<Cycle> {
     let mut graph = Graph::new();
     for import in imports.iter().filter(|import| is_edge(import)) {
@@ -49,7 +49,7 @@ fn is_edge(import: &Import) -> bool {
     import.file != import.target_file && !import.is_namespace && !import.is_reexport
 }
 
-/// Removes the imports of files that import each other, and returns their circles.
+/// Removes mutual imports from the graph, and returns them as circles.
 fn take_pairs(graph: &mut Graph<'_>) -> Vec<Cycle> {
     let mut cycles = Vec::new();
     let files: Vec<&str> = graph.keys().copied().collect();
@@ -72,7 +72,7 @@ fn take_pairs(graph: &mut Graph<'_>) -> Vec<Cycle> {
     cycles
 }
 
-/// Returns the files of the shortest circle through `start`, which comes first.
+/// Returns the files of the shortest circle through `start`, beginning with `start`.
 fn shortest_cycle<'i>(graph: &Graph<'i>, start: &'i str) -> Option<Vec<&'i str>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut queue = VecDeque::from([start]);

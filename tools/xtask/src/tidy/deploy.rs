@@ -1,14 +1,14 @@
-//! Rules for `deploy/`: it names only known settings, and every alert has a runbook and every runbook an alert.
+//! Rules for `deploy/`: it names known settings only, every alert has a runbook, and every runbook an alert.
 
 use std::collections::BTreeSet;
 
 use super::finding::Finding;
 
-/// Variables of deploy/compose.yml that Compose itself reads.
+/// Variables of deploy/compose.yml, read by Compose itself.
 const COMPOSE_VARIABLES: &[&str] =
     &["MERCURIO_VERSION", "MERCURIO_PORT", "MERCURIO_MANAGEMENT_PORT", "MERCURIO_BALANCED_PORT"];
 
-/// Checks that a file names only settings that the code reads, in comments as well.
+/// Reports settings unknown to the code, in comments as well.
 pub(crate) fn setting_findings(text: &str, settings: &BTreeSet<String>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -22,7 +22,7 @@ pub(crate) fn setting_findings(text: &str, settings: &BTreeSet<String>) -> Vec<F
     findings
 }
 
-/// An alert, with the page that it links.
+/// An alert, with its link.
 struct Alert<'t> {
     name: &'t str,
     line: usize,

@@ -1,8 +1,8 @@
-//! What the rules report.
+//! The results of the rules.
 
 use std::fmt;
 
-/// What a rule reports about one file.
+/// A violation in a file known to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     /// `None` if the finding concerns the whole file.
@@ -20,7 +20,7 @@ impl Finding {
     }
 }
 
-/// A finding with its file, relative to the root of the workspace.
+/// A finding with its file. The name is relative to the root of the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Violation {
     pub(crate) file: String,

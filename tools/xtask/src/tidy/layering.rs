@@ -1,4 +1,4 @@
-//! The layers of the workspace: which crate may use which, and what a crate must not use at all.
+//! The layers of the workspace: the crates each member may use, and the libraries it must not use.
 //!
 //! A crate depends on lower layers only, never on its own. `docs/ARCHITECTURE.md` describes the same layers.
 
@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["bench", "xtask"],
 ];
 
-/// Members whose code reads no clock, environment, file or random number, and starts nothing.
+/// Members with pure code: it reads no clock, environment, file or random number, and starts nothing.
 const PURE: &[&str] = &["crates/domain", "crates/enrichment"];
 
 /// Parts of paths that a pure crate must not use.
@@ -131,7 +131,7 @@ impl Member {
         self.folder.rsplit('/').next().unwrap_or(self.folder)
     }
 
-    /// Returns why this member must not use the crate of that name, if so.
+    /// Returns the reason if this member must not use the crate `used`.
     fn objection(&self, used: &str) -> Option<String> {
         let used = used.replace('_', "-");
         let Some(ours) = used.strip_prefix("mercurio-") else {
@@ -222,7 +222,7 @@ fn is_start_up(file: &str) -> bool {
         .any(|allowed| file == *allowed || (allowed.ends_with('/') && file.starts_with(allowed)))
 }
 
-/// Returns the module that a file of storage must not name.
+/// Returns the other database's module for a file of storage.
 fn twin(file: &str) -> Option<&'static str> {
     let module = file.strip_prefix("crates/storage/src/")?.split(['/', '.']).next()?;
     match module {

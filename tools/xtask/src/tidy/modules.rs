@@ -1,12 +1,12 @@
 //! The modules of one crate over all its files, and the imports between them.
 //!
-//! An import is a path that leads to an item of another module. Re-exports are followed to the module that defines the item, so
-//! importing through a parent counts as importing the child. These are no imports:
+//! An import is a path to an item of another module. Re-exports are followed to the defining module, so importing through a
+//! parent counts as importing the child. These are no imports:
 //! - `mod child;`, and the re-export of one's own child by `pub use`, unless the parent uses the name itself;
 //! - tests: everything under `#[cfg(test)]`;
-//! - methods called on a value of a type that is not named.
+//! - methods called on a value, without naming its type.
 //!
-//! `use super::Item`, for an item that the parent file defines, is an import of the parent.
+//! `use super::Item` is an import of the parent if the parent file defines `Item`.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +17,12 @@ const MAX_HOPS: usize = 16;
 
 /// The modules of a crate, as far as the rules need them.
 pub(crate) struct Crate {
-    /// The modules that the root declares.
+    /// The modules declared by the root.
     pub(crate) top_modules: Vec<String>,
     pub(crate) imports: Vec<Import>,
 }
 
-/// The first path of a module that leads to another one.
+/// The first path from one module to another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Import {
     pub(crate) file: String,
@@ -46,7 +46,7 @@ struct Module {
     children: BTreeMap<String, usize>,
 }
 
-/// A path of modules, and whether it ended at a module or at an item within it.
+/// The end of a path: a module, or an item within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Target {
     module: usize,
@@ -54,7 +54,7 @@ struct Target {
 }
 
 impl Crate {
-    /// Reads the crate whose first file is `root` from `sources`, which have all files by name.
+    /// Reads the crate with the first file `root`. `sources` has all files by name.
     pub(crate) fn read(root: &str, sources: &BTreeMap<String, Source>) -> Self {
         let mut tree = ModuleTree { sources, modules: Vec::new() };
         if let Some(source) = sources.get(root) {
@@ -154,7 +154,7 @@ impl ModuleTree<'_> {
     }
 
     fn import(&self, index: usize, path: &Path) -> Option<Import> {
-        let target = self.resolve(index, &path.segments, path.kind == PathKind::Plain, 0)?;
+        let target = self.resolve(index, &path.segments, 0)?;
         if target.module == index {
             return None;
         }
@@ -176,8 +176,8 @@ impl ModuleTree<'_> {
         })
     }
 
-    /// Returns the module in which a path ends, seen from the module `from`. `None` outside the crate, or for a local name.
-    fn resolve(&self, from: usize, path: &[String], in_code: bool, hops: usize) -> Option<Target> {
+    /// Returns the target of a path in the module `from`. `None` outside the crate, or for a local name.
+    fn resolve(&self, from: usize, path: &[String], hops: usize) -> Option<Target> {
         let (first, rest) = path.split_first()?;
         let module = &self.modules[from];
         match first.as_str() {
@@ -192,9 +192,7 @@ impl ModuleTree<'_> {
                 self.descend(at, &rest[supers..], hops)
             }
             _ if module.children.contains_key(first) => self.descend(from, path, hops),
-            // A name that a `use` of the same module has introduced. A `use` of that name itself would find itself.
-            _ if in_code || rest.len() > 1 => self.through_use(from, path, hops),
-            _ => None,
+            _ => self.through_use(from, path, hops),
         }
     }
 
@@ -229,7 +227,7 @@ impl ModuleTree<'_> {
             .any(|path| matches!(&path.kind, PathKind::Use { name, .. } if name == wanted))
     }
 
-    /// Follows a path whose first segment is known from a `use` of the module, or from a `use …::*`.
+    /// Follows a path if its first segment comes from a `use` of the module, or from a `use …::*`.
     fn through_use(&self, module: usize, path: &[String], hops: usize) -> Option<Target> {
         let (first, rest) = path.split_first()?;
         if hops == MAX_HOPS {
@@ -242,18 +240,30 @@ impl ModuleTree<'_> {
                 && import.segments != *path
             {
                 let full = [&import.segments[..], rest].concat();
-                return self.resolve(module, &full, false, hops + 1);
+                return self.resolve(module, &full, hops + 1);
             }
         }
-        for import in paths.iter().filter(|path| matches!(path.kind, PathKind::Glob { .. })) {
-            let source = self.resolve(module, &import.segments, false, hops + 1);
-            if let Some(source) = source.filter(|source| source.module != module)
+        for import in paths {
+            // Another crate's names are unknown, and looking for its own name among them would not end.
+            if !matches!(import.kind, PathKind::Glob { .. }) || !self.is_ours(module, import.root())
+            {
+                continue;
+            }
+            if let Some(source) = self.resolve(module, &import.segments, hops + 1)
+                && source.module != module
                 && self.has_name(source.module, first)
             {
                 return self.descend(source.module, path, hops + 1);
             }
         }
         None
+    }
+
+    /// Whether a path with this first segment can lead to a module of this crate.
+    fn is_ours(&self, module: usize, first: &str) -> bool {
+        ["crate", "self", "super"].contains(&first)
+            || self.modules[module].children.contains_key(first)
+            || self.has_use(module, first)
     }
 
     fn has_name(&self, module: usize, name: &str) -> bool {
@@ -339,6 +349,10 @@ pub(crate) mod tests {
         );
         check(
             &[("lib.rs", "mod a; mod b;"), a, ("b.rs", "use crate::a; fn f() { a::A }")],
+            &["b -> a", "b -> a n"],
+        );
+        check(
+            &[("lib.rs", "mod a; mod b;"), a, ("b.rs", "use crate::a; use a::A;")],
             &["b -> a", "b -> a n"],
         );
         check(&[("lib.rs", "mod a; mod b;"), a, ("b.rs", "use crate::a::*;")], &["b -> a"]);

@@ -237,7 +237,7 @@ fn add_lines(tokens: TokenStream, lines: &mut BTreeSet<usize>) {
     }
 }
 
-/// Collects the modules of a file. The last of `open` is the module in which the visitor is.
+/// Collects the modules of a file. The last of `open` is the current module.
 struct Reader {
     open: Vec<Module>,
 }
