@@ -201,7 +201,10 @@ impl ModuleTree<'_> {
         let mut at = module;
         for (index, segment) in path.iter().enumerate() {
             let here = &self.modules[at];
-            if let Some(child) = here.children.get(segment) {
+            // A function can share the name of a module: `mod diagnose; pub use diagnose::diagnose;`.
+            let is_last = index + 1 == path.len();
+            let is_item = here.syntax.items.contains(segment) || self.has_use(at, segment);
+            if let Some(child) = here.children.get(segment).filter(|_| !(is_last && is_item)) {
                 at = *child;
             } else if here.syntax.items.contains(segment) {
                 return Some(Target { module: at, is_module: false });
@@ -384,6 +387,15 @@ pub(crate) mod tests {
         );
         // The parent uses the item too.
         check(&[("lib.rs", "mod a; pub use a::A; fn f(a: A) {}"), a], &[" -> a", " -> a r"]);
+        // A module and a function of the same name.
+        check(
+            &[
+                ("lib.rs", "mod a; mod b; pub use a::a;"),
+                ("a.rs", "pub fn a() {}"),
+                ("b.rs", "fn b() { crate::a() }"),
+            ],
+            &[" -> a r", "b -> a"],
+        );
         // Another crate's item.
         check(&[("lib.rs", "mod b; pub use x::A;"), ("b.rs", "use crate::A;")], &[]);
         check(&[("lib.rs", "mod b; use x::A;"), ("b.rs", "use super::A;")], &[]);

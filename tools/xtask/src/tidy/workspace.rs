@@ -77,7 +77,7 @@ struct TargetMetadata {
 }
 
 impl Workspace {
-    /// Runs `cargo metadata` and reads the repository.
+    /// Reads the workspace of the current folder.
     pub(crate) fn read() -> Result<Self, Error> {
         let metadata = metadata()?;
         let root = Path::new(&metadata.workspace_root);
@@ -134,10 +134,9 @@ fn relative(path: &str, root: &Path) -> String {
 }
 
 fn metadata() -> Result<Metadata, Error> {
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--no-deps", "--manifest-path", manifest])
+        .args(["metadata", "--format-version", "1", "--no-deps"])
         .stderr(std::process::Stdio::inherit())
         .output()
         .map_err(|error| Error::Io("the output of cargo metadata".to_owned(), error))?;
