@@ -72,7 +72,7 @@ pub(crate) const MEMBERS: &[Member] = &[
     },
     Member {
         folder: "crates/runtime",
-        ours: &["domain", "enrichment", "observability"],
+        ours: &["domain", "enrichment", "observability", "pipeline"],
         banned: &["actix*", "diesel*"],
     },
     Member {
@@ -315,6 +315,7 @@ mod tests {
         check("crates/observability", "mercurio-domain", false);
         check("crates/observability", "diesel", false);
         check("crates/rate-limit", "mercurio_rate_limit", true);
+        check("crates/runtime", "mercurio-pipeline", true);
         check("crates/runtime", "mercurio-storage", false);
         check("crates/runtime", "mercurio-api", false);
         check("crates/api", "mercurio-runtime", true);
