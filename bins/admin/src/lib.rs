@@ -24,8 +24,7 @@ use cli::{Command, EventsCommand, Request};
 use commands::Done;
 pub use error::{AdminError, Exit};
 pub use machine::{
-    EntropyError, Machine, SystemClock, UuidV7Ids, ask_at_terminal, asked_to_end, system_entropy,
-    tell_at_terminal,
+    EntropyError, Machine, ask_at_terminal, asked_to_end, system_entropy, tell_at_terminal,
 };
 
 /// The program's name, before everything that it says on stderr.

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
-use mercurio_domain::{Clock, Timestamp};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use uuid::Uuid;
 
 /// What the program asks of the machine.
 pub struct Machine<'a> {
@@ -81,24 +80,4 @@ pub fn asked_to_end() -> bool {
         asked
     });
     asked.load(Ordering::Relaxed)
-}
-
-/// The system's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        chrono::Utc::now().into()
-    }
-}
-
-/// UUIDs of version 7: ordered in time.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct UuidV7Ids;
-
-impl IdGenerator for UuidV7Ids {
-    fn next_uuid(&self) -> Uuid {
-        Uuid::now_v7()
-    }
 }

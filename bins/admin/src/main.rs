@@ -4,9 +4,9 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use mercurio_admin::{
-    Machine, SystemClock, UuidV7Ids, ask_at_terminal, asked_to_end, run, system_entropy,
-    tell_at_terminal,
+    Machine, ask_at_terminal, asked_to_end, run, system_entropy, tell_at_terminal,
 };
+use mercurio_runtime::system::{SystemClock, UuidV7Ids};
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1).collect();

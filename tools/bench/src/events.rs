@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use mercurio_domain::Timestamp;
+use mercurio_domain::ids::IdGenerator;
+use mercurio_runtime::system::UuidV7Ids;
 use uuid::Uuid;
 
 /// What kind of ids the events have.
@@ -57,7 +59,7 @@ impl Random {
     pub fn uuid(&mut self, ids: Ids) -> Uuid {
         let random = (u128::from(self.number()) << 64) | u128::from(self.number());
         match ids {
-            Ids::Ordered => Uuid::now_v7(),
+            Ids::Ordered => UuidV7Ids.next_uuid(),
             Ids::Random | Ids::Text => {
                 uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid()
             }
