@@ -101,7 +101,7 @@ fn limited(limits: &Limits) -> bool {
     limits.requests_per_second > 0 || limits.events_per_second > 0
 }
 
-/// Returns one server's share of the limits. Shares are rounded up, so that none is 0, which would mean no limit.
+/// Returns one server's share of the limits. Shares are rounded up, because 0 would mean no limit.
 fn share(limits: &Limits, servers: u32) -> Limits {
     let burst = |bucket: Option<Bucket>| bucket.map_or(0, |bucket| bucket.burst.div_ceil(servers));
     Limits {

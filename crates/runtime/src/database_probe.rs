@@ -39,7 +39,7 @@ pub struct Ping {
 }
 
 impl DatabaseProbe {
-    /// Returns a probe that has not asked yet. `schema` is the state found at start-up, which logged it.
+    /// Returns a probe that has not asked yet. `schema` is the state found, and logged, at start-up.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, schema: SchemaState) -> Self {
         let last = LastProbe { asked_at: Instant::now(), ping: None, schema: Ok(schema) };
@@ -99,7 +99,7 @@ fn log_schema(schema: &Result<SchemaState, String>) {
     }
 }
 
-/// Logs that a newer release has migrated the database, and that this program can go on.
+/// Logs the migrations of a newer release that are compatible with this program.
 pub fn log_newer_schema(log: &slog::Logger, schema: &SchemaState) {
     let migrations = slog::Serde(schema.migrations().to_vec());
     warn!(log, "newer schema accepted"; keys::MIGRATIONS => migrations);

@@ -39,7 +39,7 @@ pub(super) async fn shut_down(
     let deadline = Instant::now() + config.shutdown_grace;
     let stopped = tokio::time::timeout(config.shutdown_grace, servers.stop()).await.is_ok();
     let left = deadline.saturating_duration_since(Instant::now()).max(MIN_WRITER_TIME);
-    // This blocks the thread, which has nothing else to do now.
+    // Blocking is fine: this thread has no other work now.
     let drained = writer.close(left);
     if stopped && drained {
         info!(log, "server stopped");

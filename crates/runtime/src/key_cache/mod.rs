@@ -110,8 +110,9 @@ impl KeyCache {
         if self.shared.lifetime.is_zero() {
             return self.look_up(id, deadline).await;
         }
-        // `get_or_insert_async` would do all of this in one call, but hand the value of another request's lookup to a request
-        // that came after a change. So a value that another request loaded is read from the cache, where `forget` removes it.
+        // By hand, because `get_or_insert_async` has two gaps: a request after `forget` could get the value of a lookup from
+        // before it, and the wait for another request's lookup could not be bounded apart from the lookup itself. So a value
+        // loaded by another request is read from the cache, from where `forget` removes it.
         loop {
             self.shared.known.remove_if(id, |known| !self.shared.is_fresh(known.read_at));
             match timeout_at(deadline, self.shared.known.get_value_or_guard_async(id)).await {
