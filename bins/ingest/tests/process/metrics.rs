@@ -39,6 +39,10 @@ pub(crate) fn sum(text: &str, start: &str) -> f64 {
     samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
 
+fn is_settled(text: &str, documented: &BTreeMap<String, String>) -> bool {
+    sum(text, "mercurio_http_connections_open") <= 1.0 && types(text) == *documented
+}
+
 #[track_caller]
 fn promtool_accepts(text: &str) {
     let mut promtool = Command::new("promtool");
@@ -80,10 +84,7 @@ fn check(deployment: &Deployment, missing: &str) {
     let start = Instant::now();
     let mut documented = documented();
     documented.remove(missing);
-    while !(sum(&answer.body, "mercurio_http_connections_open") <= 1.0
-        && types(&answer.body) == documented)
-        && start.elapsed() < PATIENCE
-    {
+    while !is_settled(&answer.body, &documented) && start.elapsed() < PATIENCE {
         answer = client.get("/metrics", "").unwrap();
     }
     assert_eq!(
