@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
-use mercurio_domain::{Clock, Timestamp};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use uuid::Uuid;
 
 /// The environment of one run.
 pub struct Machine<'a> {
@@ -63,24 +62,4 @@ fn signal_flag() -> Arc<AtomicBool> {
         signal_hook::flag::register(signal, Arc::clone(&flag)).ok();
     }
     flag
-}
-
-/// The system's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        chrono::Utc::now().into()
-    }
-}
-
-/// UUIDs of version 7, ordered by time.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct UuidV7Ids;
-
-impl IdGenerator for UuidV7Ids {
-    fn next_uuid(&self) -> Uuid {
-        Uuid::now_v7()
-    }
 }

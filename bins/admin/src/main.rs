@@ -3,8 +3,9 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use mercurio_admin::machine::{Machine, SystemClock, UuidV7Ids, interrupted, system_entropy};
+use mercurio_admin::machine::{Machine, interrupted, system_entropy};
 use mercurio_admin::{run, terminal};
+use mercurio_runtime::system::{SystemClock, UuidV7Ids};
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1).collect();

@@ -95,7 +95,7 @@ pub async fn authenticate(
     if let Some(scope) = scope.filter(|scope| !key.scopes.contains(*scope)) {
         return Err(Problem::InsufficientScope { required: scope.as_str() });
     }
-    state.key_uses.note(key, now);
+    state.key_uses.record(key, now);
     Ok(Principal { owner: key.owner, limits: key.tenant_limits.over(state.settings.limits) })
 }
 

@@ -11,7 +11,7 @@ use crate::auth::{KeyPlaces, Principal, authenticate};
 use crate::middleware::RequestFacts;
 use crate::problem::Problem;
 use crate::state::{AppState, seconds_until};
-use mercurio_rate_limit::Level;
+use mercurio_rate_limit::BucketLevel;
 
 /// What the key's tenant may send, and how much of it is left.
 ///
@@ -122,7 +122,7 @@ struct LevelAnswer {
 }
 
 impl LevelAnswer {
-    fn of(level: Level) -> Self {
+    fn of(level: BucketLevel) -> Self {
         Self {
             remaining: level.remaining,
             burst: level.bucket.burst,

@@ -25,7 +25,7 @@ pub async fn metrics(state: Data<AppState>) -> HttpResponse {
 async fn read(state: &AppState) -> ServerReading {
     let ready = readiness(state).await.is_ok();
     let (depth, appended) = (state.writer.depth(), state.store.append_counts());
-    let (key_cache_hits, key_cache_misses) = state.keys.lookups();
+    let key_cache = state.keys.counts();
     let pools = state.store.connections().into_iter();
     ServerReading {
         ready,
@@ -47,8 +47,8 @@ async fn read(state: &AppState) -> ServerReading {
             })
             .collect(),
         storage_free_bytes: state.store.free_bytes(),
-        key_cache_hits,
-        key_cache_misses,
+        key_cache_hits: key_cache.hits,
+        key_cache_misses: key_cache.misses,
         retention: state.retention.read(),
         counts_summed_at_seconds: state.counts_summed_at.seconds(),
         redis: state.rate_limits.shared().map(|shared| RedisReading {

@@ -30,7 +30,7 @@ use crate::middleware::RequestFacts;
 use crate::openapi::{SingleEvent, examples};
 use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
-use mercurio_rate_limit::{Answer, Exceeded};
+use mercurio_rate_limit::{RateLimitDecision, RateLimitExceeded};
 
 const X_EVENT_SCHEMA_VERSION: HeaderName = HeaderName::from_static("x-event-schema-version");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -128,8 +128,8 @@ async fn admit(state: &AppState, request: &HttpRequest) -> Result<Principal, Pro
     let principal =
         authenticate(state, request, Some(Scope::EventsWrite), KeyPlaces::HeadersAndQuery).await?;
     state.quota_usage.note(principal.owner.tenant_id, principal.limits.monthly_events);
-    let taken = state.rate_limits.take_request(principal.owner.tenant_id, &principal.limits);
-    admitted(state, request, "requests", taken)?;
+    let decision = state.rate_limits.take_request(principal.owner.tenant_id, &principal.limits);
+    admitted(state, request, decision)?;
     Ok(principal)
 }
 
@@ -137,12 +137,11 @@ async fn admit(state: &AppState, request: &HttpRequest) -> Result<Principal, Pro
 fn admitted(
     state: &AppState,
     request: &HttpRequest,
-    limit: &'static str,
-    (left, taken): Answer,
+    decision: RateLimitDecision,
 ) -> Result<(), Problem> {
-    RequestFacts::tell(request, |facts| facts.rate_limit = Some(left));
-    taken.map_err(|Exceeded { retry_after_seconds }| {
-        state.metrics.record_rate_limited(limit);
+    RequestFacts::tell(request, |facts| facts.rate_limit = Some(decision.state));
+    decision.result.map_err(|RateLimitExceeded { bucket, retry_after_seconds }| {
+        state.metrics.record_rate_limited(bucket.as_str());
         Problem::RateLimited { retry_after_seconds }
     })
 }
@@ -158,8 +157,9 @@ async fn store(
     envelope: Envelope<'_>,
 ) -> Result<Vec<Verdict>, Problem> {
     state.metrics.record_batch(envelope.items.len());
-    let taken = state.rate_limits.take_events(owner.tenant_id, &limits, envelope.items.len()).await;
-    admitted(state, request, state.rate_limits.short_of(&taken), taken)?;
+    let count = envelope.items.len();
+    let decision = state.rate_limits.take_events(owner.tenant_id, &limits, count).await;
+    admitted(state, request, decision)?;
     let reception = Reception {
         received_at,
         sent_at: envelope.sent_at,
@@ -338,7 +338,7 @@ fn counts_of(verdicts: &[Verdict]) -> EventCounts {
 fn count_rejections(state: &AppState, tenant_id: TenantId, verdicts: &[Verdict]) {
     for verdict in verdicts {
         let Verdict::Rejected(rejection) = verdict else { continue };
-        state.rejection_log.tell(&context::current(), tenant_id, rejection);
+        state.rejection_log.record(&context::current(), tenant_id, rejection);
         for (index, fault) in rejection.errors.iter().enumerate() {
             if !rejection.errors[..index].iter().any(|before| before.code == fault.code) {
                 state.metrics.record_rejections(fault.code.as_str(), 1);

@@ -1,14 +1,14 @@
-//! What rules, alerts and dashboards in deploy/ and pages in docs/runbooks/ ask for: every series of it exists, here or in an
-//! exporter that is named.
+//! Every series used by rules, alerts and dashboards in deploy/ and by docs/runbooks/ exists: in this server, or in a named
+//! exporter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::client::Client;
-use crate::server::{House, Server, command};
+use crate::server::{Deployment, Server, command};
 
-/// Series of others, each with the exporter that has it.
-const OF_OTHERS: [(&str, &str); 6] = [
+/// Series of other programs, each with its exporter.
+const OF_EXPORTERS: [(&str, &str); 6] = [
     ("node_filesystem_avail_bytes", "node_exporter"),
     ("node_filesystem_size_bytes", "node_exporter"),
     ("pg_settings_max_connections", "postgres_exporter"),
@@ -17,14 +17,14 @@ const OF_OTHERS: [(&str, &str); 6] = [
     ("probe_ssl_earliest_cert_expiry", "blackbox_exporter"),
 ];
 
-/// Series that only a server on PostgreSQL exports; `metrics.rs` shows that it does.
+/// Series of a server on PostgreSQL only; `metrics.rs` checks that it exports them.
 const POSTGRES_ONLY: [&str; 1] = ["mercurio_counts_summed_timestamp_seconds"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The files that ask for series, by name.
+/// The files that use series, by name.
 fn files() -> BTreeMap<String, String> {
     let prometheus = root().join("deploy/prometheus");
     let mut paths: Vec<PathBuf> =
@@ -40,7 +40,7 @@ fn files() -> BTreeMap<String, String> {
     paths.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
 }
 
-/// Words of a text that are series of somebody's, by how they begin.
+/// Finds the series in a text, by their prefixes.
 fn series(text: &str) -> BTreeSet<&str> {
     let words =
         text.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_' || char == ':'));
@@ -53,7 +53,7 @@ fn series(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// The series that a page of metrics has: of a histogram, its parts.
+/// The series in a metrics response. A histogram has three.
 fn exported(page: &str) -> BTreeSet<String> {
     let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let parts = types.flat_map(|(name, kind)| match kind {
@@ -63,7 +63,7 @@ fn exported(page: &str) -> BTreeSet<String> {
     parts.collect()
 }
 
-/// The series that the rules record.
+/// The series recorded by the rules.
 fn recorded(rules: &str) -> BTreeSet<String> {
     rules
         .lines()
@@ -73,23 +73,23 @@ fn recorded(rules: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_series_that_rules_alerts_dashboards_and_runbooks_ask_for_exists() {
-    // On SQLite, with a Redis and with a quota, so that what only those have is there too.
-    let house = House::sqlite();
-    let mut with_all = command(&house.database.url_text());
+fn series_used_by_rules_alerts_and_dashboards_exist() {
+    // With SQLite, Redis and a quota, each of which has metrics of its own.
+    let deployment = Deployment::sqlite();
+    let mut with_all = command(&deployment.database.url_text());
     with_all
         .env("MERCURIO_REDIS_URL", "redis://127.0.0.1:1/0")
         .env("MERCURIO_MONTHLY_EVENTS", "1000");
     let server = Server::with(&mut with_all);
-    // What has labels is there once it has counted.
+    // A series with labels exists after its first count.
     let mut client = Client::connect(server.addr).unwrap();
     let some = r#"{"events":[{"event_name":"n","user_id":"u"},{"nonsense":1}]}"#;
-    assert_eq!(client.post("/v1/events/batch", &house.key, some).unwrap().json["rejected"], 1);
+    assert_eq!(client.post("/v1/events/batch", &deployment.key, some).unwrap().json["rejected"], 1);
     let page = client.get("/metrics", "").unwrap().body;
     let files = files();
     let mut known = exported(&page);
     known.extend(recorded(&files["rules.yml"]));
-    known.extend(OF_OTHERS.map(|(name, _)| name.to_owned()));
+    known.extend(OF_EXPORTERS.map(|(name, _)| name.to_owned()));
     known.extend(POSTGRES_ONLY.map(str::to_owned));
     let missing: Vec<String> = files
         .iter()
@@ -101,14 +101,17 @@ fn every_series_that_rules_alerts_dashboards_and_runbooks_ask_for_exists() {
         .map(|(file, name)| format!("{file}: {name}"))
         .collect();
     assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
-    let asked: BTreeSet<&str> = files.values().flat_map(|text| series(text)).collect();
-    let idle: Vec<&str> =
-        OF_OTHERS.map(|(name, _)| name).into_iter().filter(|name| !asked.contains(name)).collect();
-    assert!(idle.is_empty(), "nobody asks for {idle:?}");
+    let used: BTreeSet<&str> = files.values().flat_map(|text| series(text)).collect();
+    let idle: Vec<&str> = OF_EXPORTERS
+        .map(|(name, _)| name)
+        .into_iter()
+        .filter(|name| !used.contains(name))
+        .collect();
+    assert!(idle.is_empty(), "unused: {idle:?}");
 }
 
 #[test]
-fn every_rule_that_is_recorded_is_asked_for() {
+fn recorded_rules_are_all_used() {
     let files = files();
     let asked: BTreeSet<&str> = files
         .iter()
@@ -122,7 +125,7 @@ fn every_rule_that_is_recorded_is_asked_for() {
 }
 
 #[test]
-fn series_are_found_in_expressions_and_not_in_prose() {
+fn series_are_found_in_expressions_but_not_in_prose() {
     let text = r#"sum(rate(mercurio_events_total{job="mercurio"}[5m])) / mercurio:queue_used:ratio and mercurio_ "mercurio-tenant" pg_up"#;
     let found: Vec<&str> = series(text).into_iter().collect();
     assert_eq!(found, ["mercurio:queue_used:ratio", "mercurio_events_total", "pg_up"]);

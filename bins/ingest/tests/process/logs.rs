@@ -1,23 +1,22 @@
-//! What the log tells of a running process, how its level is moved, and what readiness says of the schema.
+//! The log of a running server: sampled rejections, slow requests, settings, levels changed by signals, and lost lines.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use mercurio_storage::testing::TestDatabase;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::server::{House, Server, command};
+use crate::server::{Deployment, Server, command};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
-fn rejected_events_are_told_a_few_a_second_with_whose_they_are_and_never_what_was_sent() {
-    let house = House::sqlite();
+fn rejected_events_are_sampled_without_their_content() {
+    let deployment = Deployment::sqlite();
     let server = Server::with(
-        command(&house.database.url_text()).env("MERCURIO_LOG_REJECTIONS_PER_SECOND", "3"),
+        command(&deployment.database.url_text()).env("MERCURIO_LOG_REJECTIONS_PER_SECOND", "3"),
     );
     let event =
         r#"{"event_name":"n","user_id":"u","someone@example.com":"secret words","properties":{}}"#;
@@ -25,22 +24,22 @@ fn rejected_events_are_told_a_few_a_second_with_whose_they_are_and_never_what_wa
     assert_eq!(
         Client::connect(server.addr)
             .unwrap()
-            .post("/v1/events/batch", &house.key, &body)
+            .post("/v1/events/batch", &deployment.key, &body)
             .unwrap()
             .status,
         422
     );
     let closing = server.line("request");
-    let told = server.lines("an event was rejected");
-    assert_eq!(told.len(), 3, "{told:?}");
+    let lines = server.lines("event rejected");
+    assert_eq!(lines.len(), 3, "{lines:?}");
     for key in ["request_id", "tenant_id", "workspace_id", "key_id"] {
         assert!(
-            told[0][key].is_string() && told[0][key] == closing[key],
-            "{key}: {told:?} {closing}"
+            lines[0][key].is_string() && lines[0][key] == closing[key],
+            "{key}: {lines:?} {closing}"
         );
     }
     assert_eq!(
-        (&told[1]["code"], &told[1]["pointer"]),
+        (&lines[1]["code"], &lines[1]["pointer"]),
         (&json!("unknown_field"), &json!("/events/1/*"))
     );
     server.signal("INT");
@@ -49,14 +48,14 @@ fn rejected_events_are_told_a_few_a_second_with_whose_they_are_and_never_what_wa
 }
 
 #[test]
-fn a_slow_request_tells_where_its_time_went() {
-    let house = House::sqlite();
+fn slow_request_is_logged_with_the_time_of_each_stage() {
+    let deployment = Deployment::sqlite();
     let server =
-        Server::with(command(&house.database.url_text()).env("MERCURIO_SLOW_REQUEST_MS", "1"));
-    // With the first look at the key and the disk, one of them takes a millisecond.
+        Server::with(command(&deployment.database.url_text()).env("MERCURIO_SLOW_REQUEST_MS", "1"));
+    // One of them takes a millisecond, at the latest when the disk is slow.
     let mut client = Client::connect(server.addr).unwrap();
     for number in 0..500 {
-        client.batch(&[format!("e{number}")], &house.key).unwrap();
+        client.batch(&[format!("e{number}")], &deployment.key).unwrap();
         if !server.lines("slow request").is_empty() {
             break;
         }
@@ -64,25 +63,22 @@ fn a_slow_request_tells_where_its_time_went() {
     let slow = server.line("slow request");
     let parts = ["auth_ms", "receive_ms", "parse_ms", "enrich_ms", "queue_ms", "commit_ms"]
         .map(|key| slow[key].as_f64());
-    let sum: f64 = parts
-        .iter()
-        .map(|part| part.expect("a request that was stored went through every stage"))
-        .sum();
+    let sum: f64 = parts.iter().map(|part| part.expect("a stored request has every stage")).sum();
     let whole = slow["duration_ms"].as_f64().unwrap();
     assert!(whole >= 1.0 && sum <= whole + 0.1, "{slow}");
     assert_eq!((&slow["level"], &slow["route"]), (&json!("warning"), &json!("/v1/events/batch")));
 }
 
 #[test]
-fn the_settings_in_force_are_told_without_their_secrets() {
-    let house = House::sqlite();
-    let mut command = command(&house.database.url_text());
+fn settings_are_logged_without_their_secrets() {
+    let deployment = Deployment::sqlite();
+    let mut command = command(&deployment.database.url_text());
     let server = Server::with(
         command
             .env("MERCURIO_REDIS_URL", "redis://:hunter2@127.0.0.1:1/0")
             .env("MERCURIO_MAX_BATCH_EVENTS", "7"),
     );
-    let settings = &server.line("settings in force")["settings"];
+    let settings = &server.line("settings loaded")["settings"];
     assert_eq!(settings["MERCURIO_MAX_BATCH_EVENTS"], "7");
     assert_eq!(
         (&settings["MERCURIO_SLOW_REQUEST_MS"], &settings["MERCURIO_GEOIP_DB"]),
@@ -95,46 +91,43 @@ fn the_settings_in_force_are_told_without_their_secrets() {
 }
 
 #[test]
-fn signals_move_the_level_of_the_log_and_a_hang_up_ends_nothing() {
-    let house = House::sqlite();
-    let server = house.start();
+fn signals_change_the_log_level_and_hang_up_is_ignored() {
+    let deployment = Deployment::sqlite();
+    let server = deployment.start();
     let mut client = Client::connect(server.addr).unwrap();
-    client.batch(&["a".to_owned()], &house.key).unwrap();
+    client.batch(&["a".to_owned()], &deployment.key).unwrap();
     server.signal("HUP");
-    assert_eq!(
-        server.line("a signal changes nothing: settings are read at start")["signal"],
-        "SIGHUP"
-    );
-    assert_eq!(server.lines("committed a group").len(), 0);
+    assert_eq!(server.line("signal ignored")["signal"], "SIGHUP");
+    assert_eq!(server.lines("group committed").len(), 0);
     server.signal("USR1");
-    assert_eq!(server.line("the level of the log was changed")["log_level"], "debug");
-    client.batch(&["b".to_owned()], &house.key).unwrap();
-    server.line("committed a group");
+    assert_eq!(server.line("log level changed")["log_level"], "debug");
+    client.batch(&["b".to_owned()], &deployment.key).unwrap();
+    server.line("group committed");
     for expected in ["info", "warning"] {
         server.signal("USR2");
         let deadline = Instant::now() + PATIENCE;
-        while server.line("the level of the log was changed")["log_level"] != expected {
+        while server.line("log level changed")["log_level"] != expected {
             assert!(Instant::now() < deadline, "{expected}");
         }
     }
     let before = server.lines("request").len();
-    client.batch(&["c".to_owned()], &house.key).unwrap();
+    client.batch(&["c".to_owned()], &deployment.key).unwrap();
     server.signal("USR1");
     let deadline = Instant::now() + PATIENCE;
-    while server.lines("the level of the log was changed").len() < 4 {
+    while server.lines("log level changed").len() < 4 {
         assert!(Instant::now() < deadline);
     }
-    assert_eq!(server.lines("request").len(), before, "nothing of level info was told meanwhile");
+    assert_eq!(server.lines("request").len(), before, "no line of level info at level warning");
 }
 
 #[test]
-fn told_to_stop_a_second_time_it_waits_no_longer() {
-    let house = House::sqlite();
+fn second_stop_signal_skips_the_shutdown_delay() {
+    let deployment = Deployment::sqlite();
     let server = Server::with(
-        command(&house.database.url_text()).env("MERCURIO_SHUTDOWN_DELAY_SECONDS", "300"),
+        command(&deployment.database.url_text()).env("MERCURIO_SHUTDOWN_DELAY_SECONDS", "300"),
     );
     server.signal("TERM");
-    server.line("told to stop");
+    server.line("shutdown started");
     server.signal("TERM");
     let (status, stdout, _) = server.wait();
     assert_eq!(status.code(), Some(0), "{stdout:?}");
@@ -144,7 +137,7 @@ fn free_addr() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// Connects to a server whose log nobody reads, once it listens.
+/// Connects to a server once it listens, without reading its log.
 fn connect(child: &mut Child, addr: SocketAddr) -> Client {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -160,12 +153,14 @@ fn connect(child: &mut Child, addr: SocketAddr) -> Client {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
-    let (house, addr) = (House::sqlite(), free_addr());
-    let mut child =
-        command(&house.database.url_text()).env("MERCURIO_ADDR", addr.to_string()).spawn().unwrap();
+fn unread_log_delays_neither_requests_nor_shutdown() {
+    let (deployment, addr) = (Deployment::sqlite(), free_addr());
+    let mut child = command(&deployment.database.url_text())
+        .env("MERCURIO_ADDR", addr.to_string())
+        .spawn()
+        .unwrap();
     let mut client = connect(&mut child, addr);
-    // More than the pipe and the queue of lines hold.
+    // More lines than the pipe and the queue hold.
     for _ in 0..6_000 {
         assert_eq!(client.get("/health/live", "").unwrap().status, 200);
     }
@@ -175,7 +170,7 @@ fn a_log_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
         .find_map(|line| line.strip_prefix("mercurio_log_lines_dropped_total "))
         .unwrap();
     assert!(dropped.parse::<u64>().unwrap() > 0, "{dropped}");
-    assert_eq!(client.batch(&["a".to_owned()], &house.key).unwrap().status, 200);
+    assert_eq!(client.batch(&["a".to_owned()], &deployment.key).unwrap().status, 200);
     let start = Instant::now();
     assert!(
         Command::new("sh")
@@ -190,29 +185,4 @@ fn a_log_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(stderr, "");
-}
-
-fn check_schema(database: &TestDatabase) {
-    let server = Server::start(&database.url_text());
-    let mut client = Client::connect(server.addr).unwrap();
-    let mut wait_for = |status: u16| {
-        let deadline = Instant::now() + PATIENCE;
-        while client.get("/health/ready", "").unwrap().status != status {
-            assert!(Instant::now() < deadline, "readiness is {status}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    };
-    wait_for(200);
-    database.store().revert().unwrap();
-    wait_for(503);
-    assert_eq!(server.line("the schema of the database is not this program's")["level"], "error");
-    database.store().migrate().unwrap();
-    wait_for(200);
-    server.line("the schema of the database is this program's again");
-}
-
-#[test]
-fn a_schema_that_is_taken_back_under_a_server_makes_it_not_ready_until_it_is_there_again() {
-    check_schema(&House::sqlite().database);
-    check_schema(&House::postgres().database);
 }

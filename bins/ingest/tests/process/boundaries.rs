@@ -1,30 +1,30 @@
-//! Questions and events at the edges of what can be said, asked of a real server on both databases: each has a clear answer,
-//! and none is a failure of the server.
+//! Queries and events with extreme values, sent to a real server on both databases: each gets a clear response, and none
+//! makes the server fail.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mercurio_domain::testing::{at, provisioning};
 use serde_json::Value;
 
-use crate::client::{Answer, Client};
-use crate::server::{House, Server, command};
+use crate::client::{Client, Response};
+use crate::server::{Deployment, Server, command};
 
-/// Microseconds of the first and the last instant that an event can have.
+/// The first and the last possible time of an event, in microseconds.
 const FIRST: i64 = -62_167_219_200_000_000;
 const LAST: i64 = 253_402_300_799_999_999;
 
-/// A server that takes events of any age, and a client of it.
-fn on_both(check: impl Fn(&House, &mut Client)) {
-    for house in [House::sqlite(), House::postgres()] {
+/// Runs a check against a server that accepts events of any age.
+fn on_both(check: impl Fn(&Deployment, &mut Client)) {
+    for deployment in [Deployment::sqlite(), Deployment::postgres()] {
         let server = Server::with(
-            command(&house.database.url_text()).env("MERCURIO_MAX_EVENT_AGE_DAYS", "0"),
+            command(&deployment.database.url_text()).env("MERCURIO_MAX_EVENT_AGE_DAYS", "0"),
         );
-        check(&house, &mut Client::connect(server.addr).unwrap());
-        assert!(server.lines("the store did not answer").is_empty());
+        check(&deployment, &mut Client::connect(server.addr).unwrap());
+        assert!(server.matching(|line| line["level"] == "error").is_empty());
     }
 }
 
-/// A cursor as the server makes it.
+/// Encodes a cursor like the server.
 fn cursor(micros: i64) -> String {
     let mut bytes = vec![1];
     bytes.extend_from_slice(&micros.to_be_bytes());
@@ -32,7 +32,7 @@ fn cursor(micros: i64) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn ids(page: &Answer) -> Vec<&str> {
+fn ids(page: &Response) -> Vec<&str> {
     assert_eq!(page.status, 200, "{page:?}");
     page.json["events"]
         .as_array()
@@ -43,7 +43,7 @@ fn ids(page: &Answer) -> Vec<&str> {
 }
 
 #[track_caller]
-fn assert_invalid(answer: &Answer, parameter: &str) {
+fn assert_invalid(answer: &Response, parameter: &str) {
     assert_eq!(
         (answer.status, answer.json["code"].as_str()),
         (400, Some("invalid_query")),
@@ -53,9 +53,8 @@ fn assert_invalid(answer: &Answer, parameter: &str) {
 }
 
 #[test]
-fn an_id_that_looks_like_a_step_in_a_path_is_read_where_it_arrives_as_sent_and_stands_in_the_pages()
-{
-    on_both(|House { key, .. }, client| {
+fn event_id_that_looks_like_a_path_segment_is_read_back() {
+    on_both(|Deployment { key, .. }, client| {
         assert_eq!(
             client
                 .batch(&[".".to_owned(), "..".to_owned(), "%2e%2e".to_owned()], key)
@@ -73,7 +72,7 @@ fn an_id_that_looks_like_a_step_in_a_path_is_read_where_it_arrives_as_sent_and_s
             let answer = client.get(path, key).unwrap();
             assert_eq!((answer.status, &answer.json["event_id"]), (200, &id.into()), "{path}");
         }
-        // What is left of such a path where a client or a proxy resolves it.
+        // A client or proxy that resolves such a path requests this one.
         assert_eq!(ids(&client.get("/v1/events?limit=3", key).unwrap()).len(), 3);
         for path in ["/v1/events/", "/v1/", "/v1/events/%2e/x"] {
             assert_eq!(client.get(path, key).unwrap().status, 404, "{path}");
@@ -82,8 +81,8 @@ fn an_id_that_looks_like_a_step_in_a_path_is_read_where_it_arrives_as_sent_and_s
 }
 
 #[test]
-fn a_cursor_that_was_not_given_out_is_refused_or_a_place_among_ones_own_events() {
-    on_both(|House { database, key }, client| {
+fn forged_cursor_is_refused_or_stays_within_the_tenant() {
+    on_both(|Deployment { database, key }, client| {
         let (request, other_key) = provisioning("other", 2, at("2026-11-22T10:00:00Z"));
         database.store().provision(&request).unwrap();
         let [mine, theirs] = ["a", "b"].map(|id| [1, 2, 3].map(|number| format!("{id}{number}")));
@@ -116,17 +115,17 @@ fn a_cursor_that_was_not_given_out_is_refused_or_a_place_among_ones_own_events()
         let given = page.json["next_cursor"].as_str().unwrap();
         let answer = client.get(&format!("/v1/events?cursor={given}"), key).unwrap();
         assert!(ids(&answer).iter().all(|id| id.starts_with('a')), "{answer:?}");
-        for place in 0..given.len() {
+        for index in 0..given.len() {
             let mut damaged = given.to_owned();
             damaged
-                .replace_range(place..=place, if &given[place..=place] == "A" { "_" } else { "A" });
+                .replace_range(index..=index, if &given[index..=index] == "A" { "_" } else { "A" });
             let answer = client.get(&format!("/v1/events?cursor={damaged}"), key).unwrap();
             match answer.status {
                 400 => assert_invalid(&answer, "cursor"),
                 _ => assert!(ids(&answer).iter().all(|id| id.starts_with('a')), "{answer:?}"),
             }
             assert_invalid(
-                &client.get(&format!("/v1/events?cursor={}", &given[..place.max(1)]), key).unwrap(),
+                &client.get(&format!("/v1/events?cursor={}", &given[..index.max(1)]), key).unwrap(),
                 "cursor",
             );
         }
@@ -138,8 +137,8 @@ fn a_cursor_that_was_not_given_out_is_refused_or_a_place_among_ones_own_events()
 }
 
 #[test]
-fn bounds_and_limits_at_their_edges_are_taken_and_beyond_them_refused() {
-    on_both(|House { key, .. }, client| {
+fn query_bounds_are_accepted_at_the_edge_and_refused_beyond() {
+    on_both(|Deployment { key, .. }, client| {
         let old = r#"{"events":[{"event_id":"first","event_name":"n","user_id":"u","timestamp":"0000-01-01T00:00:00Z"}]}"#;
         assert_eq!(client.post("/v1/events/batch", key, old).unwrap().status, 200);
         let (first, last) = ("0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z");
@@ -177,8 +176,8 @@ fn bounds_and_limits_at_their_edges_are_taken_and_beyond_them_refused() {
 }
 
 #[test]
-fn an_event_whose_corrected_time_no_database_can_hold_rejects_itself_alone() {
-    on_both(|House { key, .. }, client| {
+fn event_with_unstorable_corrected_time_is_rejected_alone() {
+    on_both(|Deployment { key, .. }, client| {
         let event = |id: &str, time: &str| {
             format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"{time}}}"#)
         };
