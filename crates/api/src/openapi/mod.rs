@@ -3,9 +3,10 @@
 //!
 //! Not here: the paths that serve it (`routes::docs`).
 
-mod event;
-pub mod examples;
+mod problem_examples;
+
 mod problems;
+mod schema_rules;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transfer;
@@ -18,9 +19,9 @@ use utoipa::{Modify, OpenApi};
 
 use crate::routes::{docs, health, limits, metrics, read, write};
 
-use event::Rules;
-pub use event::SingleEvent;
 use problems::Problems;
+use schema_rules::Rules;
+pub use schema_rules::SingleEvent;
 use transfer::{Heads, PlainText};
 
 const DESCRIPTION: &str = "\

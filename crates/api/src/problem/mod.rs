@@ -5,13 +5,12 @@
 //! [`Problem::from_framework`]. [`Problem::answer`] is the one place where a code meets its status, title, members and
 //! headers. Not here: causes (they are logged where they are known), what is wrong with a single event.
 
-mod answer;
-mod catalogue;
+mod parts;
 mod response;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Member};
+pub use parts::{Answer, Member};
 pub(crate) use response::PROBLEM_JSON;
 
 use actix_web::http::StatusCode;

@@ -9,8 +9,8 @@ use mercurio_observability::process;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::wire::examples;
 use crate::middleware::KeepBody;
-use crate::openapi::examples;
 use crate::problem::Problem;
 use crate::state::{AppState, OVERLOADED_RETRY_AFTER_SECONDS, UNAVAILABLE_RETRY_AFTER_SECONDS};
 

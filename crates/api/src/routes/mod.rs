@@ -6,6 +6,7 @@ pub mod limits;
 pub mod metrics;
 mod query;
 pub mod read;
+pub(crate) mod wire;
 pub mod write;
 
 use actix_web::web::{self, ServiceConfig};

@@ -11,8 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::query::{self, QueryParameters};
+use super::wire::examples;
 use crate::auth::{KeyPlaces, authenticate};
-use crate::openapi::examples;
 use crate::problem::Problem;
 use crate::state::AppState;
 

@@ -23,11 +23,12 @@ use mercurio_pipeline::{Envelope, IdSource, ParseError, parse, validate};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::wire::examples;
 use crate::auth::{KeyPlaces, Principal, authenticate};
 use crate::body;
 use crate::client_ip::client_ip;
 use crate::middleware::RequestFacts;
-use crate::openapi::{SingleEvent, examples};
+use crate::openapi::SingleEvent;
 use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
 use mercurio_rate_limit::{Answer, Exceeded};

@@ -1,6 +1,8 @@
 //! The HTTP contract, case by case, over the whole app without a socket, on the store in memory.
 
 #[cfg(test)]
+mod arbitrary_requests;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod bad_input;
@@ -14,7 +16,5 @@ mod document;
 mod limits;
 #[cfg(test)]
 mod reading;
-#[cfg(test)]
-mod strangers;
 #[cfg(test)]
 mod writing;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// An event with most of its members; without a time, which would be too old one day.
 #[must_use]
-pub fn event() -> Value {
+pub(crate) fn event() -> Value {
     json!({
         "event_id": "order-4711",
         "event_name": "order_completed",
@@ -18,13 +18,13 @@ pub fn event() -> Value {
 
 /// A batch.
 #[must_use]
-pub fn batch() -> Value {
+pub(crate) fn batch() -> Value {
     json!({"events": [event(), {"type": "page", "anonymous_id": "a-7"}]})
 }
 
 /// The answer to a single event.
 #[must_use]
-pub fn track_answer() -> Value {
+pub(crate) fn track_answer() -> Value {
     json!({
         "event_id": "order-4711",
         "status": "accepted",
@@ -35,7 +35,7 @@ pub fn track_answer() -> Value {
 
 /// The answer to a batch.
 #[must_use]
-pub fn batch_answer() -> Value {
+pub(crate) fn batch_answer() -> Value {
     json!({
         "accepted": 1, "duplicates": 1, "rejected": 1, "total": 3,
         "results": [
@@ -53,7 +53,7 @@ pub fn batch_answer() -> Value {
 
 /// A stored event.
 #[must_use]
-pub fn stored_event() -> Value {
+pub(crate) fn stored_event() -> Value {
     json!({
         "event_id": "order-4711",
         "type": "track",
@@ -76,19 +76,19 @@ pub fn stored_event() -> Value {
 
 /// A page of stored events.
 #[must_use]
-pub fn page() -> Value {
+pub(crate) fn page() -> Value {
     json!({"events": [stored_event()], "next_cursor": "AQAGRBzuHmAAAZqo8D6AfDGdPm8NHzsqEA"})
 }
 
 /// A server that is well.
 #[must_use]
-pub fn health() -> Value {
+pub(crate) fn health() -> Value {
     health_of("ok")
 }
 
 /// A server without its database.
 #[must_use]
-pub fn health_unavailable() -> Value {
+pub(crate) fn health_unavailable() -> Value {
     health_of("unavailable")
 }
 

@@ -1,7 +1,7 @@
 //! Every problem once at least, as a client may meet it: what the OpenAPI document shows as examples.
 
-use super::{EventErrors, Problem, QueryError, UnauthorizedReason};
 use crate::body::{CODINGS, MEDIA_TYPES};
+use crate::problem::{EventErrors, Problem, QueryError, UnauthorizedReason};
 use actix_web::http::StatusCode;
 use mercurio_domain::Timestamp;
 use mercurio_domain::limits::{Month, QuotaExceeded};

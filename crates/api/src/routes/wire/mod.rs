@@ -1,0 +1,3 @@
+//! The JSON of requests and responses.
+
+pub(crate) mod examples;
