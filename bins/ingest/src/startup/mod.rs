@@ -33,7 +33,7 @@ use slog::{Logger, info, warn};
 use mercurio_api::app::app;
 use mercurio_api::routes::Surface;
 use mercurio_api::state::AppState;
-use mercurio_api::transport::{Options, Servers};
+use mercurio_api::transport::{ServerOptions, Servers};
 use mercurio_rate_limit::{RateLimits, RedisUrl, SharedBuckets};
 use mercurio_runtime::catalog_follower::CatalogWatch;
 use mercurio_runtime::database_probe::{DatabaseProbe, log_compatible_schema};
@@ -298,12 +298,13 @@ fn listen(
     if let Some(management) = config.management_addr {
         surfaces = vec![(config.addr, Surface::Public), (management, Surface::Management)];
     }
-    let mut options = Options { shutdown_timeout: config.shutdown_grace, ..Options::default() };
+    let mut options =
+        ServerOptions { shutdown_timeout: config.shutdown_grace, ..ServerOptions::default() };
     // Nothing that the settings allow a request to take is cut off.
     let longest =
         config.settings.request_timeout + config.settings.commit_timeout + options.keep_alive;
     options.answer_timeout = options.answer_timeout.max(longest);
-    options.workers = config.workers.unwrap_or(options.workers);
+    options.threads = config.workers.unwrap_or(options.threads);
     let (mut servers, mut addrs) = (Servers::default(), Vec::new());
     for (addr, surface) in surfaces {
         let (app_state, app_log) = (state.clone(), log.clone());
