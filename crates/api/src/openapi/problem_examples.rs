@@ -1,4 +1,4 @@
-//! Every problem once at least, as a client may meet it: what the OpenAPI document shows as examples.
+//! Examples of problems for the OpenAPI document.
 
 use crate::body::{CODINGS, MEDIA_TYPES};
 use crate::problem::{EventErrors, Problem, QueryError, UnauthorizedReason};
@@ -8,62 +8,59 @@ use mercurio_domain::limits::{Month, QuotaExceeded};
 use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 use serde_json::json;
 
-impl Problem {
-    /// A problem for each variant, and for each set of members that a variant may have.
-    #[must_use]
-    pub(crate) fn catalogue() -> Vec<Self> {
-        let query =
-            QueryError::new("limt", "unknown_parameter", "there is no parameter of this name");
-        let (limit, used) = (1_000_000, 999_990);
-        let mut problems = vec![
-            Self::MalformedJson { line: 1, column: 15, detail: "expected `,` or `}`".to_owned() },
-            Self::BatchEmpty,
-            Self::BatchTooLarge { limit: 50, actual: 51 },
-            Self::InvalidSchemaVersion { actual: "v2".to_owned() },
-            Self::InvalidQuery { errors: vec![query] },
-            Self::InsufficientScope { required: "events:read" },
-            Self::TenantSuspended,
-            Self::NotFound,
-            Self::MethodNotAllowed { allow: "GET, HEAD".to_owned() },
-            Self::RequestTimeout,
-            Self::PayloadTooLarge { limit: 262_144, actual: Some(300_123) },
-            Self::PayloadTooLarge { limit: 262_144, actual: None },
-            Self::UnsupportedMediaType { accepted: MEDIA_TYPES },
-            Self::UnsupportedContentEncoding { accepted: CODINGS },
-            Self::RateLimited { retry_after_seconds: 3 },
-            Self::Internal,
-            Self::Overloaded { retry_after_seconds: 1 },
-            Self::StorageUnavailable { retry_after_seconds: 2 },
-            Self::BadRequest { detail: "The request is not sound HTTP/1.1." },
-            Self::RequestHeaderFieldsTooLarge,
-            Self::Other(StatusCode::EXPECTATION_FAILED),
-        ];
-        let reasons = [
-            UnauthorizedReason::Missing,
-            UnauthorizedReason::Malformed,
-            UnauthorizedReason::Invalid,
-        ];
-        problems.extend(reasons.map(|reason| Self::Unauthorized { reason }));
-        // The twenty-second of a month, at ten o'clock.
-        let month = Timestamp::from_micros(1_795_341_600_000_000).map(Month::of);
-        problems.extend(month.map(|month| Self::QuotaExceeded {
-            exceeded: QuotaExceeded { limit, used, month },
-            retry_after_seconds: 741_600,
-        }));
-        problems.extend(errors().into_iter().flatten().map(Self::InvalidEvent));
-        problems
-    }
+/// Returns an example of each variant, and of each set of members of a variant.
+pub(super) fn problem_examples() -> Vec<Problem> {
+    let query_error = QueryError::new("limt", "unknown_parameter", "no such parameter");
+    let mut problems = vec![
+        Problem::MalformedJson { line: 1, column: 15, detail: "expected `,` or `}`".to_owned() },
+        Problem::MalformedEncoding { coding: "gzip" },
+        Problem::BatchEmpty,
+        Problem::BatchTooLarge { limit: 50, actual: 51 },
+        Problem::InvalidSchemaVersion { actual: "v2".to_owned() },
+        Problem::InvalidQuery { errors: vec![query_error] },
+        Problem::InsufficientScope { required: "events:read" },
+        Problem::TenantSuspended,
+        Problem::NotFound,
+        Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned() },
+        Problem::RequestTimeout,
+        Problem::PayloadTooLarge { limit: 262_144, actual: Some(300_123) },
+        Problem::PayloadTooLarge { limit: 262_144, actual: None },
+        Problem::UnsupportedMediaType { accepted: MEDIA_TYPES },
+        Problem::UnsupportedContentEncoding { accepted: CODINGS },
+        Problem::RateLimited { retry_after_seconds: 3 },
+        Problem::Internal,
+        Problem::Overloaded { retry_after_seconds: 1 },
+        Problem::ShuttingDown { retry_after_seconds: 1 },
+        Problem::StorageUnavailable { retry_after_seconds: 2 },
+        Problem::BadRequest { detail: "The request is not valid HTTP/1.1." },
+        Problem::RequestHeaderFieldsTooLarge,
+        Problem::Other(StatusCode::EXPECTATION_FAILED),
+    ];
+    let reasons =
+        [UnauthorizedReason::Missing, UnauthorizedReason::Malformed, UnauthorizedReason::Invalid];
+    problems.extend(reasons.map(|reason| Problem::Unauthorized { reason }));
+    // The 22nd of November 2026, 10:00.
+    let month = Timestamp::from_micros(1_795_341_600_000_000).map(Month::of);
+    problems.extend(month.map(|month| Problem::QuotaExceeded {
+        exceeded: QuotaExceeded { limit: 1_000_000, used: 999_990, month },
+        retry_after_seconds: 741_600,
+    }));
+    problems.extend(event_errors().map(Problem::InvalidEvent));
+    problems
 }
 
-/// What is wrong with a single event, and with a batch.
-fn errors() -> [Option<EventErrors>; 2] {
-    let fault = |pointer: &str| {
-        FieldError::new(
-            pointer,
-            FieldErrorCode::Required,
-            "event_name is required for an event of type track",
-        )
-    };
-    let result = json!({"index": 0, "event_id": "a", "status": "rejected", "errors": [fault("/events/0/event_name")]});
-    [EventErrors::errors(&[fault("/event_name")]).ok(), EventErrors::results(&[result]).ok()]
+/// Returns the errors of a single event and the results of a batch.
+fn event_errors() -> impl Iterator<Item = EventErrors> {
+    let single = EventErrors::errors(&[missing_name("/event_name")]);
+    let result = json!({
+        "index": 0, "event_id": "a", "status": "rejected", "errors": [missing_name("/events/0/event_name")],
+    });
+    let batch = EventErrors::results(&[result]);
+    debug_assert!(single.is_ok() && batch.is_ok(), "texts serialise");
+    single.into_iter().chain(batch)
+}
+
+fn missing_name(pointer: &str) -> FieldError {
+    let message = "event_name is required for an event of type track";
+    FieldError::new(pointer, FieldErrorCode::Required, message)
 }

@@ -1,4 +1,4 @@
-//! The HTTP contract, case by case, over the whole app without a socket, on the store in memory.
+//! The HTTP contract, case by case, over the whole service without a socket, with the memory store.
 
 #[cfg(test)]
 mod arbitrary_requests;
@@ -14,6 +14,10 @@ mod docs;
 mod document;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod problems;
+#[cfg(test)]
+mod quota;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
