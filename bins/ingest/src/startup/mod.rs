@@ -19,7 +19,7 @@ use actix_web::web::Data;
 use mercurio_api::app::app;
 use mercurio_api::routes::Surface;
 use mercurio_api::state::AppState;
-use mercurio_api::transport::{Options, Servers};
+use mercurio_api::transport::{ServerOptions, Servers};
 use mercurio_config::{Config, Setting};
 use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
@@ -254,12 +254,13 @@ fn listen(config: &Config, state: &Data<AppState>, log: &Logger) -> Result<Liste
             vec![(config.addr, Surface::Public), (management, Surface::Management)]
         }
     };
-    let mut options = Options { shutdown_timeout: config.shutdown_grace, ..Options::default() };
+    let mut options =
+        ServerOptions { shutdown_timeout: config.shutdown_grace, ..ServerOptions::default() };
     // The transport's own timeout must not end a request within the time its settings allow.
     let settings = &config.settings;
     let longest = settings.request_timeout + settings.commit_timeout + options.keep_alive;
     options.answer_timeout = options.answer_timeout.max(longest);
-    options.workers = config.http_threads.unwrap_or(options.workers);
+    options.threads = config.http_threads.unwrap_or(options.threads);
     let (mut servers, mut addrs) = (Servers::default(), Vec::new());
     for (addr, surface) in surfaces {
         let (app_state, app_log) = (state.clone(), log.clone());

@@ -21,10 +21,15 @@ fn check(deployment: &Deployment) {
         assert_eq!(probe.get("/health/ready", "").unwrap().status, 200);
         server.signal("TERM");
         let deadline = Instant::now() + Duration::from_secs(10);
-        // During the shutdown delay, the server still accepts connections.
-        while probe.get("/health/ready", "").unwrap().status == 200 {
-            assert!(Instant::now() < deadline, "the server is no longer ready");
-        }
+        // Within the delay in which the server still takes connections.
+        let refused = loop {
+            let ready = probe.get("/health/ready", "").unwrap();
+            if ready.status != 200 {
+                break ready;
+            }
+            assert!(Instant::now() < deadline, "the server is not ready any more");
+        };
+        assert_eq!((refused.status, refused.json["code"].as_str()), (503, Some("shutting_down")));
         assert_eq!(probe.get("/health/live", "").unwrap().status, 200);
         let (status, stdout, _) = server.wait();
         let sent: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();

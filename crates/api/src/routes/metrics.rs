@@ -1,4 +1,4 @@
-//! `GET /metrics`: all numbers, in the text format of Prometheus.
+//! `GET /metrics`: metrics in the text format of Prometheus.
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::header::CONTENT_TYPE};
@@ -10,19 +10,20 @@ use crate::state::AppState;
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All numbers, in the text format of Prometheus.
+/// Returns metrics in the text format of Prometheus.
 ///
-/// The database is asked as for `/health/ready`, at most once a second.
+/// Checks the database like `/health/ready`, at most once a second.
 #[utoipa::path(get, path = "/metrics", tag = "Health", responses(
-    (status = 200, description = "The numbers.", body = String, content_type = "text/plain"),
+    (status = 200, description = "The metrics.", body = String, content_type = "text/plain"),
 ))]
 pub async fn metrics(state: Data<AppState>) -> HttpResponse {
     let text = state.metrics.render(&read(&state).await);
     HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT_FORMAT)).body(text)
 }
 
-/// What the parts of the server say of themselves now.
+/// Reads the current values of the server's parts.
 async fn read(state: &AppState) -> ServerReading {
+    // Cached by the probe: frequent scrapes do not load the database.
     let ready = readiness(state).await.is_ok();
     let (depth, appended) = (state.writer.depth(), state.store.append_counts());
     let key_cache = state.keys.counts();

@@ -1,11 +1,11 @@
-//! Requests and answers as they look, for the OpenAPI document. Tests send the requests, and compare the answers with real
-//! ones.
+//! Examples of requests and responses for the OpenAPI document.
+//!
+//! Tests send the requests, and compare the responses with real ones.
 
 use serde_json::{Value, json};
 
-/// An event with most of its members; without a time, which would be too old one day.
-#[must_use]
-pub fn event() -> Value {
+/// Has no `timestamp`: it would be too old one day.
+pub(crate) fn event() -> Value {
     json!({
         "event_id": "order-4711",
         "event_name": "order_completed",
@@ -16,15 +16,11 @@ pub fn event() -> Value {
     })
 }
 
-/// A batch.
-#[must_use]
-pub fn batch() -> Value {
+pub(crate) fn batch() -> Value {
     json!({"events": [event(), {"type": "page", "anonymous_id": "a-7"}]})
 }
 
-/// The answer to a single event.
-#[must_use]
-pub fn track_answer() -> Value {
+pub(crate) fn track_response() -> Value {
     json!({
         "event_id": "order-4711",
         "status": "accepted",
@@ -33,9 +29,7 @@ pub fn track_answer() -> Value {
     })
 }
 
-/// The answer to a batch.
-#[must_use]
-pub fn batch_answer() -> Value {
+pub(crate) fn batch_response() -> Value {
     json!({
         "accepted": 1, "duplicates": 1, "rejected": 1, "total": 3,
         "results": [
@@ -51,9 +45,7 @@ pub fn batch_answer() -> Value {
     })
 }
 
-/// A stored event.
-#[must_use]
-pub fn stored_event() -> Value {
+pub(crate) fn stored_event() -> Value {
     json!({
         "event_id": "order-4711",
         "type": "track",
@@ -74,21 +66,15 @@ pub fn stored_event() -> Value {
     })
 }
 
-/// A page of stored events.
-#[must_use]
-pub fn page() -> Value {
+pub(crate) fn event_page() -> Value {
     json!({"events": [stored_event()], "next_cursor": "AQAGRBzuHmAAAZqo8D6AfDGdPm8NHzsqEA"})
 }
 
-/// A server that is well.
-#[must_use]
-pub fn health() -> Value {
+pub(crate) fn health() -> Value {
     health_of("ok")
 }
 
-/// A server without its database.
-#[must_use]
-pub fn health_unavailable() -> Value {
+pub(crate) fn health_unavailable() -> Value {
     health_of("unavailable")
 }
 
@@ -103,10 +89,29 @@ fn health_of(status: &str) -> Value {
         },
         "system": {"memory_bytes": 44_175_360, "cpu_count": 2, "open_connections": 1},
         "summary": {
-            "events": {"accepted": 1, "duplicate": 0, "rejected": 0},
+            "events": {"accepted": 1, "duplicates": 0, "rejected": 0},
             "groups": {"committed": 1, "events": 1, "largest": 1, "fallbacks": 0},
             "refused": {"keys_malformed": 0, "keys_invalid": 0, "rate_limited": 0},
             "request_ms": {"p50": 4.588, "p95": 11.272, "p99": 11.272},
+        },
+    })
+}
+
+pub(crate) fn limits() -> Value {
+    json!({
+        "limits": {
+            "max_body_bytes": 262_144, "max_batch_events": 50, "max_event_bytes": 32_768, "max_event_age_days": 365,
+            "max_event_future_seconds": 300, "events_per_second": 500, "events_burst": 0,
+            "requests_per_second": 0, "requests_burst": 0, "monthly_events": 1_000_000,
+            "retention_days": 0,
+        },
+        "remaining": {
+            "requests": null,
+            "events": {"remaining": 4990, "burst": 5000, "reset_seconds": 1},
+            "monthly_events": {
+                "remaining": 999_980, "used": 20, "limit": 1_000_000, "renews_at": "2026-12-01T00:00:00.000000Z",
+                "reset_seconds": 741_600,
+            },
         },
     })
 }
