@@ -1,4 +1,5 @@
-//! PostgreSQL and SQLite implementations of [`mercurio_domain::store`]. All SQL of Mercurio is here.
+//! PostgreSQL and SQLite implementations of [`mercurio_domain::store`]. All SQL of Mercurio is
+//! here.
 //!
 //! [`open`] turns a [`DatabaseUrl`] into a store. Every method blocks; async callers use blocking
 //! threads. No diesel type and no SQL status code leaves this crate.
@@ -6,8 +7,8 @@
 //! `postgres` and `sqlite` hold only what differs. `shared` holds the queries and trait
 //! implementations that both run; each backend compiles it with its own connection type. The other
 //! modules do not depend on the database: `rows` converts rows to domain types, `verdicts` decides
-//! which events of a group are new, `counts` counts those, and `transaction`, `pool`, `migrations` and `error` do what their
-//! names say.
+//! which events of a group are new, `counts` counts those, and `transaction`, `pool`, `migrations`
+//! and `error` do what their names say.
 
 mod counts;
 mod diagnostics;
@@ -36,8 +37,8 @@ use url::Target;
 
 /// Opens a store for the database at `url`.
 ///
-/// PostgreSQL is contacted by the first call, not here, and reconnected to after an outage. SQLite's
-/// file and its folders are created if missing.
+/// PostgreSQL is contacted by the first call, not here, and reconnected to after an outage.
+/// SQLite's file and its folders are created if missing.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] if the SQLite file can't be created or opened.

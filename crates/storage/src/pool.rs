@@ -1,7 +1,7 @@
 //! A pool of connections to one database.
 //!
-//! A connection is checked when it is returned, by its local state, and not with a round trip when it
-//! is taken. Once a broken connection is found, all older ones are dropped as they come up. So a
+//! A connection is checked when it is returned, by its local state, and not with a round trip when
+//! it is taken. Once a broken connection is found, all older ones are dropped as they come up. So a
 //! server restart costs one failed call, not one for each idle connection.
 
 use std::num::NonZeroU32;
@@ -25,8 +25,8 @@ use crate::error::Error;
 pub struct StoreOptions {
     /// Connections for reads: pages of events, keys, the readiness probe.
     pub max_read_connections: NonZeroU32,
-    /// Connections for writes. One per thread that calls `append` avoids waiting. SQLite always uses
-    /// one.
+    /// Connections for writes. One per thread that calls `append` avoids waiting. SQLite always
+    /// uses one.
     pub max_write_connections: NonZeroU32,
     /// Maximum wait for a connection, and for SQLite's file lock.
     pub connect_timeout: Duration,
@@ -39,7 +39,8 @@ pub struct StoreOptions {
 }
 
 impl Default for StoreOptions {
-    /// 8 read and 4 write connections; 3 s to connect, 10 s to read, 60 s to write or to get a lock.
+    /// 8 read and 4 write connections; 3 s to connect, 10 s to read, 60 s to write or to get a
+    /// lock.
     fn default() -> Self {
         Self {
             max_read_connections: NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),

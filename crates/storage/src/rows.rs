@@ -1,7 +1,7 @@
 //! Conversion of rows to domain types. Both databases select the same columns in the same order.
 //!
-//! [`Micros`] and [`JsonText`] have another SQL type in each database; `values` of each backend encodes
-//! and decodes them.
+//! [`Micros`] and [`JsonText`] have another SQL type in each database; `values` of each backend
+//! encodes and decodes them.
 
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;

@@ -116,8 +116,8 @@ impl TestDatabase {
         done.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    /// Applies a migration [`Self::NEWER`] that an older program can work with: adds a column to every
-    /// table, and a table.
+    /// Applies a migration [`Self::NEWER`] that an older program can work with: adds a column to
+    /// every table, and a table.
     pub fn apply_newer_migration(&self) {
         let shared = include_str!("shared/schema.rs");
         let own = match self.url.target() {
@@ -214,8 +214,8 @@ fn admin(sql: &str) {
     connection.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// Creates a template database with the current schema, and returns its name. Copying it takes a tenth
-/// of the time of migrating. Processes share one template per content of the migrations.
+/// Creates a template database with the current schema, and returns its name. Copying it takes a
+/// tenth of the time of migrating. Processes share one template per content of the migrations.
 fn template() -> String {
     static CREATED: OnceLock<()> = OnceLock::new();
     let name = concat!("mercurio_template_", env!("MERCURIO_MIGRATIONS_HASH"));

@@ -1,8 +1,8 @@
 //! Transactions, single reads, and when either is retried.
 //!
-//! An attempt is retried only if it cannot have left anything behind: the database rolled it back, or
-//! the connection was dead before its first statement. If the answer to a COMMIT is lost, the outcome
-//! is unknown and the caller gets the error.
+//! An attempt is retried only if it cannot have left anything behind: the database rolled it back,
+//! or the connection was dead before its first statement. If the answer to a COMMIT is lost, the
+//! outcome is unknown and the caller gets the error.
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::r2d2::R2D2Connection;
@@ -10,8 +10,8 @@ use diesel::r2d2::R2D2Connection;
 use crate::error::{Error, ErrorKind};
 use crate::pool::{Driver, Pool};
 
-/// Maximum attempts for a transaction that loses to concurrent ones. Each attempt has already waited
-/// for its locks in the database.
+/// Maximum attempts for a transaction that loses to concurrent ones. Each attempt has already
+/// waited for its locks in the database.
 const MAX_ATTEMPTS: u32 = 7;
 
 /// How far an attempt got before it failed.
@@ -47,7 +47,8 @@ fn begin<C: Driver>(connection: &mut C, sql: &str) -> Result<(), Error> {
     })
 }
 
-/// Runs `body` in a write transaction. It runs again for each attempt, and may then act differently.
+/// Runs `body` in a write transaction. It runs again for each attempt, and may then act
+/// differently.
 pub(crate) fn write<C: Driver, T>(
     pool: &Pool<C>,
     mut body: impl FnMut(&mut C) -> Result<T, Error>,

@@ -78,8 +78,8 @@ fn names(database: &str) -> Vec<String> {
     names
 }
 
-/// The columns declared in `schema.rs` sources as `table.column type`, tables by name. `time` is the SQL
-/// type of times.
+/// The columns declared in `schema.rs` sources as `table.column type`, tables by name. `time` is
+/// the SQL type of times.
 fn declared(sources: &[&str], time: &str) -> Vec<String> {
     let mut tables: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for block in sources.iter().flat_map(|source| source.split("diesel::table! {").skip(1)) {

@@ -30,8 +30,8 @@ fn openssl(folder: &Path, arguments: &str) {
     );
 }
 
-/// Creates a certificate authority `{name}.crt`, and a certificate for `host` signed by it with its key:
-/// `{name}-server.*`.
+/// Creates a certificate authority `{name}.crt`, and a certificate for `host` signed by it with its
+/// key: `{name}-server.*`.
 fn authority(folder: &Path, name: &str, host: &str) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(

@@ -7,14 +7,14 @@ use crate::limits::Month;
 
 /// Reads and sums the counts that a store keeps in the transactions that store the events.
 ///
-/// Every stored event is counted once, by its time of receipt. Erasing a person and retention lower no
-/// count; deleting a tenant removes its counts.
+/// Every stored event is counted once, by its time of receipt. Erasing a person and retention lower
+/// no count; deleting a tenant removes its counts.
 ///
 /// # Errors
 /// Every method returns [`StoreError`] if the database fails.
 pub trait EventCounts: Send + Sync {
-    /// Returns the events each of `tenants` stored in `month`, in the order of `tenants`. Exact at the
-    /// moment of the call.
+    /// Returns the events each of `tenants` stored in `month`, in the order of `tenants`. Exact at
+    /// the moment of the call.
     fn usage(&self, tenants: &[TenantId], month: Month) -> Result<Vec<u64>, StoreError>;
 
     /// Returns the counts of a workspace, sorted by event name and hour. Exact at the moment of the

@@ -1,11 +1,13 @@
-//! The error of every store method. Driver types stay inside the store; the cause is kept for the log.
+//! The error of every store method. Driver types stay inside the store; the cause is kept for the
+//! log.
 
 use std::error::Error;
 
 /// Why a store call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database is unreachable or the connection broke. The call may or may not have taken effect.
+    /// The database is unreachable or the connection broke. The call may or may not have taken
+    /// effect.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
     /// The database rejects this data and will reject it again. Nothing was changed.

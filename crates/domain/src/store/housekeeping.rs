@@ -137,7 +137,8 @@ pub trait Housekeeping: Send + Sync {
         from: Option<&RemovalCursor>,
     ) -> Result<Removed, StoreError>;
 
-    /// Removes the remaining rows of a tenant marked for deletion: workspaces, keys, limits, itself.
+    /// Removes the remaining rows of a tenant marked for deletion: workspaces, keys, limits,
+    /// itself.
     ///
     /// Returns the totals over all steps, including interrupted runs. `None` if the tenant does not
     /// exist or is not marked.

@@ -144,8 +144,8 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Approximate size in bytes: the larger of what is written and what is held in memory. An event
-    /// that borrows from a large request body keeps the whole body alive.
+    /// Approximate size in bytes: the larger of what is written and what is held in memory. An
+    /// event that borrows from a large request body keeps the whole body alive.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         let sum = self.events.iter().map(EnrichedEvent::size_bytes).sum();
@@ -256,7 +256,8 @@ pub trait Store: EventWriter + EventCounts + Catalog + Housekeeping {
     /// Returns `None` if no migration is left. Calls `report` like [`Self::migrate_reporting`].
     ///
     /// # Errors
-    /// [`StoreError`] if the migration is unknown to this program or fails. Nothing is changed then.
+    /// [`StoreError`] if the migration is unknown to this program or fails. Nothing is changed
+    /// then.
     fn revert_reporting(
         &self,
         report: &mut dyn FnMut(&LockWait),

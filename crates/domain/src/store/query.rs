@@ -80,8 +80,8 @@ impl Position {
         BASE64URL_NOPAD.encode(&bytes)
     }
 
-    /// Decodes a cursor. A cursor holds no tenant, so another tenant's cursor only selects a position
-    /// in the caller's own events.
+    /// Decodes a cursor. A cursor holds no tenant, so another tenant's cursor only selects a
+    /// position in the caller's own events.
     ///
     /// # Errors
     /// [`CursorError`] unless [`Position::to_cursor`] produced the text.

@@ -1,10 +1,10 @@
-//! Counts of stored events in PostgreSQL: writers append to a log, and one server sums it into tables
-//! once a second.
+//! Counts of stored events in PostgreSQL: writers append to a log, and one server sums it into
+//! tables once a second.
 //!
-//! Each group inserts one row into `count_log` in its own transaction and updates none. So writers never
-//! wait for each other, and a rollback or a crash leaves counts and events consistent. Readers add the
-//! unsummed log in the statement that reads the tables: its snapshot has each group once, in the log or
-//! in the tables.
+//! Each group inserts one row into `count_log` in its own transaction and updates none. So writers
+//! never wait for each other, and a rollback or a crash leaves counts and events consistent.
+//! Readers add the unsummed log in the statement that reads the tables: its snapshot has each group
+//! once, in the log or in the tables.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -19,8 +19,8 @@ use crate::error::Error;
 use crate::rows::Micros;
 use crate::verdicts::Candidate;
 
-/// Advisory lock of summing and of finishing a tenant's deletion: `merccnts` in ASCII. Without it, a sum
-/// that still saw the tenant could add its counts after the deletion.
+/// Advisory lock of summing and of finishing a tenant's deletion: `merccnts` in ASCII. Without it,
+/// a sum that still saw the tenant could add its counts after the deletion.
 const LOCK: i64 = 0x6d65_7263_636e_7473;
 
 statement! {
@@ -63,8 +63,8 @@ statement! {
      GROUP BY event_name, hour ORDER BY event_name COLLATE \"C\", hour",
 }
 
-/// Moves the log into the tables. Like all statements that write several rows, it locks them in the order
-/// of their keys.
+/// Moves the log into the tables. Like all statements that write several rows, it locks them in the
+/// order of their keys.
 const SUM: &str = "
     WITH taken AS (
         DELETE FROM count_log RETURNING tenant_ids, workspace_ids, event_names, hours, counts

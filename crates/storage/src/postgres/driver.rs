@@ -10,18 +10,18 @@ use crate::pool::Driver;
 
 /// Settings of read connections.
 ///
-/// The default cost of a random page is meant for spinning disks. With it, the planner reads and sorts
-/// all events of a small workspace instead of walking the index on time.
+/// The default cost of a random page is meant for spinning disks. With it, the planner reads and
+/// sorts all events of a small workspace instead of walking the index on time.
 pub(super) const READER_SETTINGS: &str = "SET random_page_cost = 1.1";
 
 /// Settings of write connections.
-/// - `force_generic_plan`: the statements with array parameters have one good plan, and planning each
-///   call would cost as much as executing it.
-/// - `read committed`: a statement that waited for a lock must see what was committed before it. Summing
-///   counts and finishing a tenant's deletion depend on it.
+/// - `force_generic_plan`: the statements with array parameters have one good plan, and planning
+///   each call would cost as much as executing it.
+/// - `read committed`: a statement that waited for a lock must see what was committed before it.
+///   Summing counts and finishing a tenant's deletion depend on it.
 /// - `jit = off`: summing counts is not worth compiling.
-/// - `idle_in_transaction_session_timeout`: releases the locks of a server that lost its connection.
-///   TCP alone may take hours to notice. No transaction here is idle for long.
+/// - `idle_in_transaction_session_timeout`: releases the locks of a server that lost its
+///   connection. TCP alone may take hours to notice. No transaction here is idle for long.
 pub(super) const WRITER_SETTINGS: &str = "
     SET plan_cache_mode = force_generic_plan;
     SET default_transaction_isolation = 'read committed';

@@ -1,6 +1,8 @@
-//! Changes of the catalog in PostgreSQL: triggers call `NOTIFY`, a dedicated connection runs `LISTEN`.
+//! Changes of the catalog in PostgreSQL: triggers call `NOTIFY`, a dedicated connection runs
+//! `LISTEN`.
 //!
-//! A trigger sends its notification with the commit, so a change made by hand in SQL is received too.
+//! A trigger sends its notification with the commit, so a change made by hand in SQL is received
+//! too.
 
 use std::time::{Duration, Instant};
 

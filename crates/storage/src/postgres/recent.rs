@@ -5,7 +5,8 @@
 //! duplicate; keys predicted stored are claimed.
 //!
 //! A key is kept as 32 bits of a keyed hash, in one of two generations. When the younger is full it
-//! becomes the older, whose keys are dropped. So it holds half a million to a million keys in 8 MiB.
+//! becomes the older, whose keys are dropped. So it holds half a million to a million keys in 8
+//! MiB.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +18,8 @@ const SLOTS: usize = 1 << 20;
 
 /// Keys stored recently by any writer thread of this process.
 ///
-/// Add keys only after their commit. A key whose transaction rolls back later would be predicted wrong.
+/// Add keys only after their commit. A key whose transaction rolls back later would be predicted
+/// wrong.
 pub(super) struct RecentKeys {
     /// Randomly seeded, so that clients can't choose colliding keys.
     hasher: RandomState,
@@ -68,8 +70,8 @@ impl RecentKeys {
     }
 }
 
-/// A set of hashes with open addressing and linear probing. The low bits of a hash select the slot, the
-/// high bits are stored.
+/// A set of hashes with open addressing and linear probing. The low bits of a hash select the slot,
+/// the high bits are stored.
 struct Generation {
     slots: Box<[u32]>,
     used: usize,

@@ -22,8 +22,8 @@ const EARLIEST_MICROS: i64 = -210_866_803_200_000_000;
 
 /// The start of a step.
 ///
-/// A step starts after the rows removed before it. Those stay as dead rows until a vacuum, and a scan
-/// from the beginning would pass over all of them again.
+/// A step starts after the rows removed before it. Those stay as dead rows until a vacuum, and a
+/// scan from the beginning would pass over all of them again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum RemovalPosition {
     /// An index entry of a partition.
@@ -254,8 +254,8 @@ struct Condition {
     value: String,
 }
 
-/// Removes up to [`STEP`] rows in the order of the index on time. Deleting by `ctid` avoids a second
-/// index search.
+/// Removes up to [`STEP`] rows in the order of the index on time. Deleting by `ctid` avoids a
+/// second index search.
 fn remove_rows(
     connection: &mut PgConnection,
     partition: &str,

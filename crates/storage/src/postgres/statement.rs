@@ -1,6 +1,6 @@
 //! Statements of constant text. diesel prepares a query with a static
-//! [`QueryId`](diesel::query_builder::QueryId) once per connection, so PostgreSQL also plans it once. A
-//! `sql_query` would be prepared on each call.
+//! [`QueryId`](diesel::query_builder::QueryId) once per connection, so PostgreSQL also plans it
+//! once. A `sql_query` would be prepared on each call.
 
 /// Defines a type for a statement: its text, with the parameters in between.
 macro_rules! statement {

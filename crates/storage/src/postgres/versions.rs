@@ -14,8 +14,8 @@ use crate::migrations;
 pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 /// Advisory lock for migrations: `mercmigr` in ASCII.
 const MIGRATION_LOCK: i64 = 0x6d65_7263_6d69_6772;
-/// Maximum wait of a transactional migration for a table lock. Everyone who needs the table later waits
-/// behind it.
+/// Maximum wait of a transactional migration for a table lock. Everyone who needs the table later
+/// waits behind it.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause before the next attempt, in which the others get their turn.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -113,7 +113,8 @@ fn with_lock_retries<T>(
     }
 }
 
-/// The oldest transactions open for longer than an attempt. Only a superuser sees those of other roles.
+/// The oldest transactions open for longer than an attempt. Only a superuser sees those of other
+/// roles.
 fn open_transactions(connection: &mut PgConnection) -> Result<Vec<OpenTransaction>, Error> {
     let sql = format!(
         "SELECT pid, extract(epoch FROM now() - xact_start)::bigint AS seconds FROM pg_catalog.pg_stat_activity

@@ -1,5 +1,5 @@
-//! `Catalog`, `EventCounts` and `Housekeeping` for the backend's store: which statement each method runs, and on which
-//! connections.
+//! `Catalog`, `EventCounts` and `Housekeeping` for the backend's store: which statement each method
+//! runs, and on which connections.
 
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};

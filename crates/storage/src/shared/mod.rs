@@ -4,8 +4,9 @@
 //! - `Db`, `DbConnection`, `DbStore`: its diesel backend, connection and store types
 //! - `counts`, `events`, `removal`, `schema`, `values`, `versions`: its modules
 //!
-//! diesel's `MultiConnection` cannot do this: it lacks `ON CONFLICT`, multi-row inserts with SQLite,
-//! `timestamptz`, `uuid` and `json`. Generic functions would repeat their bounds in every signature.
+//! diesel's `MultiConnection` cannot do this: it lacks `ON CONFLICT`, multi-row inserts with
+//! SQLite, `timestamptz`, `uuid` and `json`. Generic functions would repeat their bounds in every
+//! signature.
 
 use super::{
     Db, DbConnection, DbStore, counts, events, removal, schema as backend_schema, values, versions,

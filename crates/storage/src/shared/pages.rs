@@ -75,8 +75,8 @@ pub(crate) fn page_query(owner: Owner, query: &EventQuery) -> PageQuery<'_> {
         .limit(limit);
     if let Some(after) = query.after {
         let occurred_at = Micros::from(after.occurred_at);
-        // The second filter implies the first. Only with the first does the scan start at the cursor:
-        // SQLite does not use the index on time for the OR alone.
+        // The second filter implies the first. Only with the first does the scan start at the
+        // cursor: SQLite does not use the index on time for the OR alone.
         page = page
             .filter(events::occurred_at.le(occurred_at))
             .filter(events::occurred_at.lt(occurred_at).or(events::key.lt(key_value(after.key))));

@@ -1,4 +1,5 @@
-//! The tables that both databases have alike, for diesel. A test compares them with a fresh database.
+//! The tables that both databases have alike, for diesel. A test compares them with a fresh
+//! database.
 
 diesel::table! {
     use diesel::sql_types::{BigInt, Nullable, Text};

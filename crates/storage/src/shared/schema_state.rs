@@ -9,7 +9,8 @@ use super::{Db, DbConnection};
 use crate::error::Error;
 use crate::migrations;
 
-/// Compares the database's schema with this program's. Creates nothing, not even in an empty database.
+/// Compares the database's schema with this program's. Creates nothing, not even in an empty
+/// database.
 pub(crate) fn schema_state(connection: &mut DbConnection) -> Result<SchemaState, Error> {
     let applied = applied_versions(connection)?;
     migrations::state::<Db>(&MIGRATIONS, applied, || minimum_version(connection))

@@ -1,5 +1,5 @@
-//! Leader leases. One process serves a file, and two that do the same work do no harm, so everyone gets
-//! them.
+//! Leader leases. One process serves a file, and two that do the same work do no harm, so everyone
+//! gets them.
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::store::{Lease, StoreError};

@@ -40,12 +40,13 @@ pub(crate) use diagnostics::diagnose;
 
 /// Settings of the write connection. `synchronous = FULL` syncs the disk before a commit returns.
 ///
-/// A log of 4,000 pages (of 4 KiB) is copied into the database by the commit that reaches that size, and
-/// then restarts unless a reader still uses it. The size limit is [`MAX_LOG_BYTES`].
+/// A log of 4,000 pages (of 4 KiB) is copied into the database by the commit that reaches that
+/// size, and then restarts unless a reader still uses it. The size limit is [`MAX_LOG_BYTES`].
 const WRITER_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
     PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 33554432;";
 const READER_PRAGMAS: &str = "PRAGMA query_only = ON;";
-/// Maximum size of the write-ahead log in bytes. Under continuous reads it never restarts by itself.
+/// Maximum size of the write-ahead log in bytes. Under continuous reads it never restarts by
+/// itself.
 const MAX_LOG_BYTES: u64 = 32 * 1024 * 1024;
 /// Maximum wait for readers when the log is too long. The next group tries again.
 const LOG_WAIT_MS: u32 = 100;
@@ -228,8 +229,8 @@ impl Store for SqliteStore {
         _report: &mut dyn FnMut(&LockWait),
     ) -> Result<Vec<String>, StoreError> {
         let mut names = Vec::new();
-        // Each transaction takes the write lock before it looks for the next migration, so processes
-        // can migrate concurrently.
+        // Each transaction takes the write lock before it looks for the next migration, so
+        // processes can migrate concurrently.
         while let Some(name) = self.write(versions::run_next)? {
             names.push(name);
         }

@@ -1,7 +1,7 @@
 //! Bulk removal in SQLite, a few thousand rows per step, so that the writer gets its turns.
 //!
-//! An erased event leaves its row behind with nothing but the key: the unique key keeps deciding which
-//! events are duplicates.
+//! An erased event leaves its row behind with nothing but the key: the unique key keeps deciding
+//! which events are duplicates.
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -92,7 +92,8 @@ enum Erasure<'a> {
     Received(Option<TenantId>, Timestamp),
 }
 
-/// Deletes the rows received before `before`, with their keys, among the [`SCAN`] rows after `from`.
+/// Deletes the rows received before `before`, with their keys, among the [`SCAN`] rows after
+/// `from`.
 fn remove_keys(
     connection: &mut SqliteConnection,
     tenant_id: Option<TenantId>,

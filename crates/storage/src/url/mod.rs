@@ -1,7 +1,8 @@
 //! The URL of a database: parsed, checked, and never printed with its password.
 //!
-//! PostgreSQL URLs are parsed here, by the rules of libpq (manual, "Connection URIs"), and passed on as
-//! a list of parameters. libpq's own error message for a malformed URL could contain the password.
+//! PostgreSQL URLs are parsed here, by the rules of libpq (manual, "Connection URIs"), and passed
+//! on as a list of parameters. libpq's own error message for a malformed URL could contain the
+//! password.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -13,8 +14,8 @@ const HIDDEN: &str = "***";
 const SECRETS: [&str; 2] = ["password", "sslpassword"];
 /// Parameters written before the `?` of a URL.
 const BEFORE_QUERY: [&str; 5] = ["user", "password", "host", "port", "dbname"];
-/// Default parameters. With them a dead server is detected within half a minute; the system's default
-/// takes two hours.
+/// Default parameters. With them a dead server is detected within half a minute; the system's
+/// default takes two hours.
 const DEFAULTS: [(&str, &str); 6] = [
     ("application_name", "mercurio"),
     ("connect_timeout", "3"),
@@ -76,7 +77,8 @@ pub enum DatabaseUrlError {
 
 impl DatabaseUrl {
     /// Parses `postgres://…`, `postgresql://…` or `sqlite://PATH`. The path is relative as in
-    /// `sqlite://data/mercurio.db` or absolute as in `sqlite:///var/lib/mercurio.db`. Opens nothing.
+    /// `sqlite://data/mercurio.db` or absolute as in `sqlite:///var/lib/mercurio.db`. Opens
+    /// nothing.
     ///
     /// # Errors
     /// [`DatabaseUrlError`] if the URL is malformed or needs TLS that this build lacks.

@@ -18,10 +18,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Creates a cluster that trusts all loopback clients, adds `settings` to `postgresql.conf`, and
-    /// starts it.
+    /// Creates a cluster that trusts all loopback clients, adds `settings` to `postgresql.conf`,
+    /// and starts it.
     pub(crate) fn start(settings: &str) -> Self {
-        // In /tmp, not TMPDIR: the server's user needs access, and socket paths are limited in length.
+        // In /tmp, not TMPDIR: the server's user needs access, and socket paths are limited in
+        // length.
         let folder = TempDir::with_prefix_in("mercurio-server-", "/tmp").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { folder, programs: programs(), port };

@@ -1,4 +1,5 @@
-//! Counts of stored events. They equal the rows at every moment, before and after the log is summed.
+//! Counts of stored events. They equal the rows at every moment, before and after the log is
+//! summed.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -259,7 +260,8 @@ fn counts_of_a_large_group_are_exact(subject: &Subject) {
     assert_eq!(usage(subject, owner, now()), 2_000);
 }
 
-/// Writers send batches of several sizes, some of them twice, while one thread sums without a pause and another reads.
+/// Writers send batches of several sizes, some of them twice, while one thread sums without a pause
+/// and another reads.
 fn sum_until(subject: &Subject, is_over: &AtomicBool) {
     while !is_over.load(Ordering::SeqCst) {
         subject.store.sum_counts().unwrap();

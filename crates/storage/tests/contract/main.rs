@@ -1,7 +1,8 @@
-//! The contract of every store, tested on memory, SQLite and PostgreSQL, and on both databases with the
-//! schema of a newer release, whose tables have unknown columns.
+//! The contract of every store, tested on memory, SQLite and PostgreSQL, and on both databases with
+//! the schema of a newer release, whose tables have unknown columns.
 //!
-//! A case is a function of a [`setup::Subject`]; `on_every_store!` makes a test of it for each store.
+//! A case is a function of a [`setup::Subject`]; `on_every_store!` makes a test of it for each
+//! store.
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 

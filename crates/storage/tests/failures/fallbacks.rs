@@ -1,4 +1,5 @@
-//! Copying keys in PostgreSQL, and every cause for falling back to claiming. Outcomes are exact in all.
+//! Copying keys in PostgreSQL, and every cause for falling back to claiming. Outcomes are exact in
+//! all.
 
 use diesel::connection::SimpleConnection;
 use mercurio_domain::store::Store;

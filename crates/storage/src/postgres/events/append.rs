@@ -1,9 +1,9 @@
 //! The two ways to store the events of a group.
 //!
-//! Both write a narrow row into `event_keys`, whose primary key decides, and copy the wide rows of the
-//! new events into `events`, in one transaction:
-//! - [`AppendMode::Claim`] inserts the keys with `ON CONFLICT DO NOTHING` and learns which were new. It
-//!   always works.
+//! Both write a narrow row into `event_keys`, whose primary key decides, and copy the wide rows of
+//! the new events into `events`, in one transaction:
+//! - [`AppendMode::Claim`] inserts the keys with `ON CONFLICT DO NOTHING` and learns which were
+//!   new. It always works.
 //! - [`AppendMode::Copy`] copies the keys too, which costs about half, and fails as a whole on a
 //!   duplicate. Likely duplicates are claimed first, so that they don't cause a fallback.
 
@@ -27,8 +27,8 @@ pub(in crate::postgres) enum AppendMode<'a> {
     },
 }
 
-/// Stores and counts the candidates with new keys, and returns those. Their partitions must exist. All
-/// events pass here, so that counts and events agree.
+/// Stores and counts the candidates with new keys, and returns those. Their partitions must exist.
+/// All events pass here, so that counts and events agree.
 ///
 /// Fails with [`ErrorKind::KeyTaken`] if a copied key exists.
 pub(in crate::postgres) fn append<'a>(
@@ -42,8 +42,9 @@ pub(in crate::postgres) fn append<'a>(
             SplitCandidates { likely_stored: candidates.rows().to_vec(), likely_new: Vec::new() }
         }
     };
-    // The claim comes first. A likely duplicate is nearly always a committed row, which a claim does not
-    // lock. So all locks are taken by the copy, in the order of keys, and writers cannot deadlock.
+    // The claim comes first. A likely duplicate is nearly always a committed row, which a claim
+    // does not lock. So all locks are taken by the copy, in the order of keys, and writers cannot
+    // deadlock.
     let claimed =
         if to_claim.is_empty() { Vec::new() } else { claim::claim(connection, &to_claim)? };
     if !to_copy.is_empty() {

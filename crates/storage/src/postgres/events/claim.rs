@@ -14,8 +14,8 @@ use crate::rows::Micros;
 use crate::verdicts::{Candidate, TenantKey};
 
 statement! {
-    /// Inserts new keys in the order given, and returns those. Waits for a concurrent transaction that
-    /// inserts the same key, which is new if that one rolls back.
+    /// Inserts new keys in the order given, and returns those. Waits for a concurrent transaction
+    /// that inserts the same key, which is new if that one rolls back.
     pub(super) Claim -> (BigInt, SqlUuid) =
     "INSERT INTO event_keys (tenant_id, key, workspace_id, occurred_at, received_at) SELECT * FROM unnest(",
     tenant_ids: Vec<i64> => Array<BigInt>, ", ",

@@ -1,5 +1,5 @@
-//! `COPY … WITH (FORMAT binary)`: encodes events straight into the wire format, without intermediate
-//! rows. See PostgreSQL's manual, COPY, "Binary Format".
+//! `COPY … WITH (FORMAT binary)`: encodes events straight into the wire format, without
+//! intermediate rows. See PostgreSQL's manual, COPY, "Binary Format".
 
 use std::io::Write;
 

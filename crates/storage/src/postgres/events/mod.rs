@@ -36,8 +36,8 @@ struct LocationRow {
     received_at: Micros,
 }
 
-/// Finds an event by id. Its key gives the partition and the index entry, so the other partitions are
-/// not searched.
+/// Finds an event by id. Its key gives the partition and the index entry, so the other partitions
+/// are not searched.
 pub(super) fn event(
     connection: &mut PgConnection,
     owner: Owner,

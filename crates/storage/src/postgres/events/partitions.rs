@@ -1,10 +1,10 @@
 //! The partitions of `events`: one per UTC day, created with the first event of a day and some days
 //! ahead.
 //!
-//! A partition is created as a separate table and then attached. `ATTACH PARTITION` lets others read
-//! and write `events`; `CREATE TABLE … PARTITION OF` would block them. It runs in its own transaction
-//! before that of the events, so it holds no other lock, and under an advisory lock, so that servers
-//! take turns at midnight.
+//! A partition is created as a separate table and then attached. `ATTACH PARTITION` lets others
+//! read and write `events`; `CREATE TABLE … PARTITION OF` would block them. It runs in its own
+//! transaction before that of the events, so it holds no other lock, and under an advisory lock, so
+//! that servers take turns at midnight.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
@@ -19,8 +19,8 @@ use crate::error::Error;
 use crate::pool::Pool;
 use crate::transaction;
 
-/// Partitions created after a new one. They keep a server whose role can't create tables running for a
-/// week.
+/// Partitions created after a new one. They keep a server whose role can't create tables running
+/// for a week.
 const DAYS_AHEAD: u64 = 7;
 /// Advisory lock for creating partitions: `mercpart` in ASCII.
 const LOCK: i64 = 0x6d65_7263_7061_7274;
@@ -32,8 +32,8 @@ pub(in crate::postgres) struct DailyPartitions {
 }
 
 impl DailyPartitions {
-    /// Creates the missing partitions for events received at `received_at`. Queries nothing for known
-    /// days.
+    /// Creates the missing partitions for events received at `received_at`. Queries nothing for
+    /// known days.
     pub(in crate::postgres) fn prepare(
         &self,
         pool: &Pool<PgConnection>,
@@ -125,8 +125,8 @@ fn create(connection: &mut PgConnection, days: &BTreeSet<NaiveDate>) -> Result<(
     for day in missing(connection, days)? {
         let Some(next) = day.succ_opt() else { continue };
         let name = name_of(day);
-        // With all indexes and constraints, so that attaching builds none. The bounds carry an offset:
-        // the session may have another time zone.
+        // With all indexes and constraints, so that attaching builds none. The bounds carry an
+        // offset: the session may have another time zone.
         connection.batch_execute(&format!(
             "CREATE TABLE {name} (LIKE events INCLUDING ALL);
              ALTER TABLE events ATTACH PARTITION {name}

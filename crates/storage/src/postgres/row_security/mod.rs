@@ -2,8 +2,8 @@
 //!
 //! A transaction that reads events switches to the role `mercurio_reader` and names its tenant. The
 //! policies of the tables then hide the rows of other tenants, even from a query that forgets to.
-//! Writes can't use it: PostgreSQL refuses `COPY` to a role under policies, and a group holds events of
-//! many tenants.
+//! Writes can't use it: PostgreSQL refuses `COPY` to a role under policies, and a group holds
+//! events of many tenants.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,8 +28,8 @@ pub(super) struct RowSecurity {
     failed_at: Mutex<Option<Instant>>,
 }
 
-/// Begins a transaction that sees only one tenant's rows, in one round trip. Role and setting end with
-/// the transaction, so a pooled connection carries nothing over.
+/// Begins a transaction that sees only one tenant's rows, in one round trip. Role and setting end
+/// with the transaction, so a pooled connection carries nothing over.
 fn begin(tenant_id: TenantId) -> String {
     format!(
         "BEGIN READ ONLY; SET LOCAL ROLE mercurio_reader; SET LOCAL mercurio.tenant_id = '{}'",

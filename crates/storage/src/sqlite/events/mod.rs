@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::rows::{EventRow, JsonStr, Micros};
 use crate::verdicts::{Candidate, Candidates};
 
-/// Stores and counts the candidates with new keys, and returns those. All events pass here, so that counts
-/// and events agree.
+/// Stores and counts the candidates with new keys, and returns those. All events pass here, so that
+/// counts and events agree.
 pub(super) fn append<'a>(
     connection: &mut SqliteConnection,
     candidates: &Candidates<'a>,
