@@ -3,7 +3,7 @@
 //! A payload is never built into a tree and printed again, so that numbers, the order of members and white space stay as
 //! sent. What is checked is that both databases and every reader can hold it: see [`faults_of`].
 
-mod scan;
+mod errors;
 mod scanner;
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::text::{Source, Text};
 use crate::verdict::{FieldError, FieldErrorCode};
 
-pub use scan::faults_of;
+pub use errors::faults_of;
 pub use scanner::Scanner;
 
 /// A JSON value as it was sent: its text, known to be JSON and nothing more.
@@ -34,7 +34,7 @@ impl<'a> RawJson<'a> {
     pub fn parse(text: impl Into<Cow<'a, str>>) -> serde_json::Result<Self> {
         let text = text.into();
         serde_json::from_str::<&RawValue>(&text)?;
-        Ok(Self { is_plain: scan::is_plain(&text), text })
+        Ok(Self { is_plain: errors::is_plain(&text), text })
     }
 
     /// The value at the beginning of `text`, of which a parser has said already that it is JSON; without white space.
@@ -42,7 +42,7 @@ impl<'a> RawJson<'a> {
     /// Any other text gives some value without a panic.
     #[must_use]
     pub fn first_of(text: &'a str) -> Self {
-        let (end, is_plain) = scan::value(text);
+        let (end, is_plain) = errors::value(text);
         Self { text: Cow::Borrowed(&text[..end]), is_plain }
     }
 
@@ -56,7 +56,7 @@ impl<'a> RawJson<'a> {
 impl From<Box<RawValue>> for RawJson<'_> {
     fn from(raw: Box<RawValue>) -> Self {
         let text = String::from(Box::<str>::from(raw));
-        Self { is_plain: scan::is_plain(&text), text: Cow::Owned(text) }
+        Self { is_plain: errors::is_plain(&text), text: Cow::Owned(text) }
     }
 }
 
