@@ -140,20 +140,25 @@ impl FieldError {
     }
 }
 
-/// `pointer` with one more reference token, escaped as RFC 6901, section 3, asks.
+/// Returns `pointer` with one more reference token.
 #[must_use]
 pub fn pointer_to(pointer: &str, token: &str) -> String {
     let mut longer = String::with_capacity(pointer.len() + token.len() + 1);
     longer.push_str(pointer);
-    longer.push('/');
+    push_token(&mut longer, token);
+    longer
+}
+
+/// Appends a reference token to `pointer`, escaped as in RFC 6901, section 3.
+pub(crate) fn push_token(pointer: &mut String, token: &str) {
+    pointer.push('/');
     for character in token.chars() {
         match character {
-            '~' => longer.push_str("~0"),
-            '/' => longer.push_str("~1"),
-            other => longer.push(other),
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            other => pointer.push(other),
         }
     }
-    longer
 }
 
 /// Why an event was not stored: all of its errors, [`MAX_ERRORS_PER_EVENT`] at most.

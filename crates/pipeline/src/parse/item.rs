@@ -4,11 +4,15 @@
 //! [`read`] reads one of which a parser has said already that it is JSON.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventDraft;
-use mercurio_domain::payload::{RawJson, Scanner, type_of};
+use mercurio_domain::payload::{JsonSlice, Scanner, type_of};
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
+use serde::Deserializer;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::{Item, Pointer, sent_at, string};
 
@@ -65,13 +69,12 @@ fn scan_at<'a>(
         Members { pointer, draft: EventDraft::default(), errors: Vec::new(), seen: 0, sent_at };
     scanner.take(b'{')?;
     let start = scanner.position() - 1;
-    let mut goes_on = scanner.peek()? != b'}' || scanner.goes_on(b'}')?;
-    while goes_on {
+    let mut has_next = scanner.peek()? != b'}' || scanner.has_next(b'}')?;
+    while has_next {
         let name = scanner.plain_string()?;
         scanner.take(b':')?;
-        let (raw, value) = scanner.value()?;
-        members.take(name, raw, value);
-        goes_on = scanner.goes_on(b'}')?;
+        members.take(name, scanner.value()?);
+        has_next = scanner.has_next(b'}')?;
     }
     let text = body.get(start..scanner.position())?;
     let Members { draft, errors, .. } = members;
@@ -119,32 +122,13 @@ enum Member {
 }
 
 impl<'a> Members<'_, 'a> {
-    /// Reads an object, of whose syntax nothing is left to doubt.
+    /// Reads an object that a parser has read before.
     fn read(&mut self, text: &'a str) {
-        let mut rest = after(&text[1..], b',');
-        while rest.starts_with('"') {
-            let name = &rest[..RawJson::first_of(rest).get().len()];
-            rest = after(&rest[name.len()..], b':');
-            let value = RawJson::first_of(rest);
-            let raw = &rest[..value.get().len()];
-            rest = after(&rest[raw.len()..], b',');
-            match unescaped(name) {
-                Ok(name) => self.take(&name, raw, value),
-                Err(_) => {
-                    let message =
-                        "a member's name has half a surrogate pair, which is not a character";
-                    self.errors.push(FieldError::new(
-                        self.pointer.to_string(),
-                        FieldErrorCode::LoneSurrogate,
-                        message,
-                    ));
-                    return;
-                }
-            }
-        }
+        // Fails only after the visitor stopped early: the syntax is right already.
+        serde_json::Deserializer::from_str(text).deserialize_map(self).ok();
     }
 
-    fn take(&mut self, name: &str, raw: &'a str, value: RawJson<'a>) {
+    fn take(&mut self, name: &str, value: JsonSlice<'a>) {
         let member = match name {
             "event_id" => Member::EventId,
             "type" => Member::Type,
@@ -177,7 +161,8 @@ impl<'a> Members<'_, 'a> {
         }
         self.seen |= bit;
         // Null is as good as left out.
-        let payload = (raw != "null").then_some(value);
+        let raw = value.text();
+        let payload = (raw != "null").then(|| value.into());
         match member {
             Member::EventId => self.draft.event_id = self.string(name, raw),
             Member::Type => self.draft.kind = self.string(name, raw),
@@ -217,12 +202,27 @@ impl<'a> Members<'_, 'a> {
     }
 }
 
-/// What follows white space, one `separator` at most, and white space.
-fn after(text: &str, separator: u8) -> &str {
-    let text = text.trim_ascii_start();
-    match text.as_bytes().first() {
-        Some(byte) if *byte == separator => text[1..].trim_ascii_start(),
-        _ => text,
+impl<'de> Visitor<'de> for &mut Members<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            let Ok(name) = unescaped(name.get()) else {
+                let message = "a member's name has half a surrogate pair, which is not a character";
+                self.errors.push(FieldError::new(
+                    self.pointer.to_string(),
+                    FieldErrorCode::LoneSurrogate,
+                    message,
+                ));
+                return Ok(());
+            };
+            self.take(&name, value.into());
+        }
+        Ok(())
     }
 }
 

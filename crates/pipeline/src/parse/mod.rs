@@ -126,15 +126,15 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
                         return None;
                     }
                     items.push(item::scan(text, &mut scanner, items.len())?);
-                    if !scanner.goes_on(b']')? {
+                    if !scanner.has_next(b']')? {
                         break;
                     }
                 }
             }
-            "sent_at" if sent.is_none() => sent = Some(scanner.value()?.0),
+            "sent_at" if sent.is_none() => sent = Some(scanner.value()?.text()),
             _ => return None,
         }
-        if !scanner.goes_on(b'}')? {
+        if !scanner.has_next(b'}')? {
             break;
         }
     }
