@@ -1,4 +1,4 @@
-//! Events and tenants for tests, with one line each.
+//! Events, submissions and tenants for tests, each in one call.
 
 use crate::api_key::{ENTROPY_BYTES, NewApiKey, Scopes, SecretKey};
 use crate::clock::Timestamp;
@@ -9,10 +9,10 @@ use crate::store::{Appended, EventWriter, Provisioning, StoreError, Submission};
 use crate::tenant::Name;
 use crate::verdict::Outcome;
 
-/// An enriched event `event_name` of user `u` with that id, which happened at `occurred_at`.
+/// An enriched event of user `u`.
 ///
 /// # Panics
-/// Where the id or the name breaks a rule.
+/// If the id or the name breaks a rule.
 #[must_use]
 pub fn enriched(event_id: &str, event_name: &str, occurred_at: Timestamp) -> EnrichedEvent {
     let draft = EventDraft {
@@ -34,10 +34,10 @@ pub fn submission(owner: Owner, received_at: Timestamp, event_ids: &[&str]) -> S
     Submission { owner, received_at, monthly_events: 0, events }
 }
 
-/// A tenant of that name with workspace `Default`, and the key that opens it; `seed` makes keys differ.
+/// A tenant with the workspace `Default`, and the key to it. `seed` makes keys differ.
 ///
 /// # Panics
-/// Where the name breaks a rule.
+/// If the name breaks a rule.
 #[must_use]
 pub fn provisioning(tenant: &str, seed: u8, created_at: Timestamp) -> (Provisioning, SecretKey) {
     let name = |text: &str| Name::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -55,15 +55,15 @@ pub fn provisioning(tenant: &str, seed: u8, created_at: Timestamp) -> (Provision
     (request, new.key)
 }
 
-/// Appends groups of which nothing is over a quota.
+/// [`EventWriter::append`] for groups within their quotas.
 pub trait AppendAll {
-    /// Like [`EventWriter::append`], with the outcomes alone.
+    /// Appends a group and returns only the outcomes.
     ///
     /// # Errors
     /// The store's.
     ///
     /// # Panics
-    /// Where a submission is over its quota.
+    /// If a submission is over its quota.
     fn append_all(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError>;
 }
 

@@ -159,7 +159,7 @@ pub fn single(body: &[u8]) -> Result<Envelope<'_>, ParseError> {
 /// The `event_id` of an event's bytes, where it has one that holds its rules: a rejection may name it.
 pub(crate) fn sound_event_id(text: &str) -> Option<EventId> {
     serde_json::from_str::<&RawValue>(text).ok()?;
-    item::read(text, 0).draft.sound_event_id()
+    item::read(text, 0).draft.valid_event_id()
 }
 
 /// A body as the source that its events share.

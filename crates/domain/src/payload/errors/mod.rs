@@ -16,7 +16,7 @@ use crate::limits::MAX_NESTING;
 use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, push_token};
 
 /// Adds the errors of the JSON value `text` to `errors`, until there are [`MAX_ERRORS_PER_EVENT`]: nesting beyond
-/// [`MAX_NESTING`] levels, U+0000, halves of surrogate pairs, numbers beyond a double. Pointers begin with `pointer`.
+/// [`MAX_NESTING`] levels, U+0000, lone surrogates, numbers beyond a double. Pointers begin with `pointer`.
 ///
 /// Text other than JSON is read up to the mistake, without a panic.
 pub(super) fn add_errors(text: &str, pointer: String, errors: &mut Vec<FieldError>) {
@@ -64,7 +64,7 @@ impl ErrorFinder<'_> {
     fn member(&mut self, name: &str, value: &str) {
         let object_length = self.pointer.len();
         match unescape(name) {
-            // Half a surrogate pair cannot be written into a pointer, so both errors point to the object.
+            // A lone surrogate cannot be written into a pointer, so both errors point to the object.
             None => self.add_lone_surrogate(),
             Some(name) => {
                 push_token(&mut self.pointer, &name);
@@ -94,7 +94,7 @@ impl ErrorFinder<'_> {
     }
 
     fn add_lone_surrogate(&mut self) {
-        self.add(FieldErrorCode::LoneSurrogate, "half a surrogate pair is not a character");
+        self.add(FieldErrorCode::LoneSurrogate, "a lone surrogate is not a character");
     }
 
     fn add(&mut self, code: FieldErrorCode, message: impl Into<Cow<'static, str>>) {
@@ -132,7 +132,7 @@ impl<'de> Visitor<'de> for &mut ErrorFinder<'_> {
     }
 }
 
-/// Returns the text of a JSON string; `None` if half a surrogate pair is in it, the only error left in well-formed JSON.
+/// Returns the text of a JSON string; `None` if it has a lone surrogate, the only error left in well-formed JSON.
 fn unescape(string: &str) -> Option<Cow<'_, str>> {
     let inner = string.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {

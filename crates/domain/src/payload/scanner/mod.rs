@@ -172,7 +172,7 @@ fn scan_name(bytes: &[u8], at: usize, is_storable: &mut bool) -> Option<usize> {
     (*bytes.get(colon)? == b':').then(|| skip_blanks(bytes, colon + 1))
 }
 
-/// Scans the string that opens at `at`. It is storable without U+0000 and halves of surrogate pairs.
+/// Scans the string that opens at `at`. It is storable without U+0000 and lone surrogates.
 fn scan_string(bytes: &[u8], at: usize) -> Option<Scanned> {
     let (mut at, mut is_storable) = (at + 1, true);
     loop {
