@@ -18,27 +18,21 @@ struct Batch<'a> {
 
 fuzz_target!(|body: &[u8]| {
     let limits = Limits::default();
-    if let Ok(envelope) = parse::batch(body, &limits) {
-        let wire: Batch<'_> =
-            serde_json::from_str(text(body)).expect("what is taken as a batch is one");
+    let Ok(source) = parse::source(body) else { return };
+    if let Ok(envelope) = parse::batch(&source, &limits) {
+        let wire: Batch<'_> = serde_json::from_str(&source).expect("what is taken as a batch is one");
         assert!(envelope.items.len() <= limits.max_batch_events);
         let events: Vec<&str> = wire.events.iter().map(|event| event.get()).collect();
         let items: Vec<&str> = envelope.items.iter().map(|item| item.text).collect();
         assert_eq!(items, events, "each event as it was sent, in its place");
         judge(envelope);
     }
-    if let Ok(envelope) = parse::single(body) {
-        serde_json::from_str::<&RawValue>(text(body)).expect("what is taken as an event is JSON");
+    if let Ok(envelope) = parse::single(&source) {
+        serde_json::from_str::<&RawValue>(&source).expect("what is taken as an event is JSON");
         assert_eq!(envelope.items.len(), 1);
         judge(envelope);
     }
 });
-
-/// A body without its byte order mark.
-fn text(body: &[u8]) -> &str {
-    let text = std::str::from_utf8(body).expect("what is taken is UTF-8");
-    text.strip_prefix('\u{FEFF}').unwrap_or(text)
-}
 
 fn judge(envelope: Envelope<'_>) {
     let count = envelope.items.len();

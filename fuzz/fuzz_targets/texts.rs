@@ -15,7 +15,7 @@ use mercurio_domain::{EventId, EventKey, TenantId, Timestamp};
 use mercurio_enrichment::{TrustedProxies, client_address};
 use trace_parent::TraceParent;
 
-/// The one file: its crate brings loggers and exporters with it, which are not what is looked for here.
+/// This file alone: its crate would add loggers and exporters to the build.
 #[path = "../../crates/observability/src/tracing/trace_parent.rs"]
 mod trace_parent;
 
@@ -95,7 +95,7 @@ fn cursor(text: &str) {
 fn parent(text: &str) {
     if let Some(parent) = TraceParent::parse(text) {
         let (trace, span) = (parent.trace_id(), parent.parent_id());
-        for (id, digits) in [(trace, 32), (span, 16)] {
+        for (id, digits) in [(&trace, 32), (&span, 16)] {
             assert!(id.len() == digits && id.bytes().any(|digit| digit != b'0'));
             assert!(
                 id.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit))

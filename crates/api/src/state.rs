@@ -89,11 +89,11 @@ impl AppState {
             Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS };
         match answer {
             Ok(Ok(outcomes)) => Ok(outcomes),
-            Ok(Err(SubmitError::Overloaded | SubmitError::Closing)) => {
+            Ok(Err(SubmitError::Overloaded | SubmitError::ShuttingDown)) => {
                 Err(Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS })
             }
             Ok(Err(SubmitError::OverQuota(exceeded))) => {
-                self.metrics.record_rate_limited("quota");
+                self.metrics.record_quota_exceeded();
                 let seconds = seconds_until(exceeded.month.renews_at(), self.clock.now());
                 Err(Problem::QuotaExceeded { exceeded, retry_after_seconds: seconds })
             }

@@ -42,7 +42,7 @@ impl RetentionCounts {
         RetentionReading {
             removed_events: self.removed_events.load(Ordering::Relaxed),
             removed_event_keys: self.removed_event_keys.load(Ordering::Relaxed),
-            swept_at_seconds: (swept_at_seconds > 0).then_some(swept_at_seconds),
+            last_run_seconds: (swept_at_seconds > 0).then_some(swept_at_seconds),
         }
     }
 

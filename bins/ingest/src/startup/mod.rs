@@ -146,7 +146,7 @@ async fn serve(
         max_tenants: config.metrics_tenants,
         rejection_codes: FieldErrorCode::ALL.iter().map(|code| code.as_str()).collect(),
     });
-    metrics.watch_log(guard.dropped_lines());
+    metrics.track_dropped_lines(guard.dropped_lines());
     let observer = Arc::new(LogObserver::new(log.clone(), Arc::clone(&metrics)));
     let writer = GroupWriter::start(Arc::clone(&store) as Arc<_>, &config.writer, observer)
         .map_err(|source| StartError::Io {

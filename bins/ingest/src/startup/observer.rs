@@ -6,7 +6,7 @@ use std::time::Duration;
 use mercurio_domain::store::StoreError;
 use mercurio_observability::{Metrics, chain, keys};
 use mercurio_pipeline::WriterObserver;
-use mercurio_pipeline::writer::Committed;
+use mercurio_pipeline::writer::CommittedGroup;
 use slog::{Logger, debug, error, info, warn};
 
 /// Logs and counts.
@@ -28,7 +28,8 @@ impl WriterObserver for LogObserver {
         self.metrics.record_queue_wait(wait);
     }
 
-    fn committed(&self, Committed { submissions, events, bytes, took }: Committed) {
+    fn committed(&self, group: CommittedGroup) {
+        let CommittedGroup { submissions, events, bytes, took } = group;
         self.metrics.record_group(events as u64, bytes as u64, took);
         debug!(self.log, "committed a group";
             keys::SUBMISSIONS => submissions, keys::EVENTS => events, keys::DURATION_MS => took.as_secs_f64() * 1e3);

@@ -73,7 +73,7 @@ fn check(house: &House, storage: &[&str]) {
     let start = Instant::now();
     let is_settled = |text: &str| {
         sum(text, "mercurio_http_connections_open") <= 1.0
-            && sum(text, "mercurio_retention_swept_timestamp_seconds") > 0.0
+            && sum(text, "mercurio_retention_last_run_timestamp_seconds") > 0.0
     };
     while !is_settled(&answer.body) && start.elapsed() < PATIENCE {
         answer = client.get("/metrics", "").unwrap();

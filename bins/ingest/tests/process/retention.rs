@@ -82,9 +82,9 @@ fn check(database: &TestDatabase) {
     assert_eq!(counted("mercurio_retention_removed_events_total"), 3.0);
     assert_eq!(counted("mercurio_retention_removed_event_keys_total"), 2.0);
     if store.backend() == Backend::Postgres {
-        let has_duty = texts
-            .iter()
-            .filter(|text| metrics::sum(text, "mercurio_retention_swept_timestamp_seconds") > 0.0);
+        let has_duty = texts.iter().filter(|text| {
+            metrics::sum(text, "mercurio_retention_last_run_timestamp_seconds") > 0.0
+        });
         assert_eq!(has_duty.count(), 1);
         let at_work = servers.iter().filter(|server| !told(server).is_empty());
         assert_eq!(at_work.count(), 1, "of two servers one does it");

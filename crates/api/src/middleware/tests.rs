@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::{App, error, web};
 use mercurio_domain::ids::{TenantId, WorkspaceId};
-use mercurio_observability::metrics::Reading;
+use mercurio_observability::metrics::ServerReading;
 use mercurio_observability::{LogFormat, LogLevel, LogOutput, LogSettings, logger};
 use mercurio_runtime::system::UuidV7Ids;
 use serde_json::{Value, json};
@@ -244,7 +244,7 @@ async fn the_closing_line_has_what_the_handler_told_and_the_counters_agree() {
         (numbers.events_accepted, numbers.events_duplicate, numbers.events_rejected),
         (3, 2, 1)
     );
-    let printed = seen.metrics.render(&Reading::default());
+    let printed = seen.metrics.render(&ServerReading::default());
     for line in [
         "mercurio_http_requests_total{method=\"POST\",route=\"/events/{event_id}\",status=\"200\"} 1",
         "mercurio_tenant_events_total{tenant_id=\"1\",verdict=\"accepted\"} 3",
@@ -272,6 +272,6 @@ async fn a_panic_says_whose_request_it_was_and_nothing_of_its_message() {
 async fn a_request_whose_client_went_away_is_closed_too() {
     let seen = send(get("/never").insert_header(("x-request-id", "r-1")), true).await;
     assert_eq!((&seen.line()["status"], &seen.line()["request_id"]), (&json!(499), &json!("r-1")));
-    let printed = seen.metrics.render(&Reading::default());
+    let printed = seen.metrics.render(&ServerReading::default());
     assert!(printed.contains("{method=\"GET\",route=\"none\",status=\"499\"} 1"), "{printed}");
 }

@@ -2,7 +2,7 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::header::CONTENT_TYPE};
-use mercurio_observability::metrics::{PoolReading, Reading, RedisReading, WriterReading};
+use mercurio_observability::metrics::{PoolReading, RedisReading, ServerReading, WriterReading};
 
 use super::health::readiness;
 use crate::state::AppState;
@@ -22,12 +22,12 @@ pub async fn metrics(state: Data<AppState>) -> HttpResponse {
 }
 
 /// What the parts of the server say of themselves now.
-async fn read(state: &AppState) -> Reading {
+async fn read(state: &AppState) -> ServerReading {
     let ready = readiness(state).await.is_ok();
     let (depth, appended) = (state.writer.depth(), state.store.append_counts());
     let (key_cache_hits, key_cache_misses) = state.keys.lookups();
     let pools = state.store.connections().into_iter();
-    Reading {
+    ServerReading {
         ready,
         writer: WriterReading {
             available: state.writer.is_available(),
@@ -36,7 +36,7 @@ async fn read(state: &AppState) -> Reading {
             queue_capacity_events: depth.capacity as u64,
             retries: appended.retries,
             fallbacks: appended.fallbacks,
-            suspects: appended.suspects,
+            likely_duplicates: appended.suspects,
         },
         quotas_used: state.quota_watch.used(&state.store, state.clock.now()).await,
         pools: pools

@@ -61,7 +61,7 @@ pub async fn track(
     let headers = WriteHeaders::read(&request)?;
     let body = read_body(&state, &request, &principal, payload).await?;
     let source = parse::source(&body).map_err(parse_problem)?;
-    let envelope = parse::single(source.as_bytes()).map_err(parse_problem)?;
+    let envelope = parse::single(&source).map_err(parse_problem)?;
     let verdicts =
         store(&state, &request, &principal, received_at, &headers, &source, envelope).await?;
     match verdicts.first() {
@@ -100,7 +100,7 @@ pub async fn batch(
     let headers = WriteHeaders::read(&request)?;
     let body = read_body(&state, &request, &principal, payload).await?;
     let source = parse::source(&body).map_err(parse_problem)?;
-    let envelope = parse::batch(source.as_bytes(), &principal.limits).map_err(parse_problem)?;
+    let envelope = parse::batch(&source, &principal.limits).map_err(parse_problem)?;
     let verdicts =
         store(&state, &request, &principal, received_at, &headers, &source, envelope).await?;
     let results: Vec<_> = verdicts

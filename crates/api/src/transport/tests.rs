@@ -5,7 +5,7 @@ use crate::body::{BodyLimits, read};
 use crate::middleware::RequestMiddleware;
 use crate::problem::Problem;
 use actix_web::{App, HttpRequest, HttpResponse, web};
-use mercurio_observability::metrics::Reading;
+use mercurio_observability::metrics::ServerReading;
 use serde_json::Value;
 use slog::{Discard, Logger, o};
 use std::collections::HashMap;
@@ -172,7 +172,7 @@ async fn what_is_refused_below_the_app_is_a_problem() {
         assert_eq!(answers[0].headers["connection"], "close");
         assert!(answers[0].headers.contains_key("date"));
     }
-    let printed = server.metrics.render(&Reading::default());
+    let printed = server.metrics.render(&ServerReading::default());
     let counted: u64 = printed
         .lines()
         .filter(|line| {

@@ -174,7 +174,7 @@ async fn what_does_not_fit_into_the_months_quota_is_refused_whole_and_tells_when
             })
         )
     );
-    assert_eq!(test_app.state.metrics.snapshot().over_quota, 2);
+    assert_eq!(test_app.state.metrics.snapshot().quota_exceeded, 2);
     let other = mercurio_api::testing::Ask::new(actix_web::http::Method::POST, "/v1/events/track");
     let other = other.header("x-api-key", test_app.other_key.expose()).body(event("a"));
     assert_eq!(test_app.call(other).await.status, 200, "it has no quota");

@@ -1,15 +1,15 @@
-//! The group-commit writer: many requests in one transaction, one answer for each, given after the commit.
+//! The group-commit writer: many requests in one transaction, and an answer to each after the commit.
 //!
-//! A [`GroupWriter`] owns a few threads, its threads. A writer thread takes what is waiting, up to a bound, hands it to the store as one
-//! group, answers every submission of it, and starts again. There is no timer: while one group is being committed the next
-//! one gathers, so that a lone request never waits and a flood makes large groups.
+//! A [`GroupWriter`] owns a few threads. Each takes the waiting submissions, up to a bound, writes them as one group, answers
+//! them and starts again. There is no timer: while one group commits, the next one gathers. A lone request never waits, and
+//! load makes groups larger.
 //!
-//! Promises:
-//! - Every submission gets exactly one answer, after its commit or its failure; one whose caller is gone is stored all the same.
-//! - A full queue, an unavailable store and a writer that is closing answer at once.
-//! - One submission that the store refuses fails alone: see `split`.
-//! - One tenant can fill only a share of the queue, and tenants take turns in the groups: see `queue`.
-//! - A panic in a writer thread ends the process, since after it nobody knows what was promised.
+//! Guarantees:
+//! - Every submission gets exactly one answer, after its commit or failure. It is stored even if its client disconnects.
+//! - A full queue, an unavailable store and a shutdown are answered at once.
+//! - A submission the store refuses fails alone: see `split`.
+//! - A tenant can fill only a share of the queue, and tenants take turns in the groups: see `queue`.
+//! - A panic in a writer thread aborts the process: see `worker`.
 
 mod queue;
 mod split;
@@ -25,27 +25,27 @@ use mercurio_domain::store::{EventWriter, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
 use tokio::sync::oneshot;
 
-use queue::{Pending, SubmissionQueue};
+use queue::{PendingSubmission, SubmissionQueue};
 
-/// How much the writer takes on.
+/// Threads and bounds of a [`GroupWriter`].
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
-    /// Threads that write at the same time.
+    /// Writer threads. Each uses one database connection.
     pub threads: usize,
-    /// Events that may wait.
+    /// Maximum events in the queue.
     pub queue_events: usize,
-    /// Bytes that may wait, counted by [`Submission::size_bytes`].
+    /// Maximum bytes in the queue, counted by [`Submission::size_bytes`].
     pub queue_bytes: usize,
-    /// How much of the queue one tenant may fill, in percent: 1 to 100.
+    /// Maximum share of the queue for one tenant, in percent: 1 to 100.
     pub tenant_share_percent: usize,
-    /// Events after which a group takes no further submission.
+    /// Maximum events in a group. A larger submission is a group of its own.
     pub group_events: usize,
-    /// Bytes after which a group takes no further submission.
+    /// Maximum bytes in a group. A larger submission is a group of its own.
     pub group_bytes: usize,
-    /// Events that must wait before another writer thread joins those that are at work: two small transactions cost more than one
-    /// that is twice as large.
+    /// Queued events from which an idle writer thread starts a second transaction in parallel. Below it, the busy thread takes
+    /// them after its commit: two small transactions cost more than one of twice the size.
     pub join_events: usize,
-    /// How long to wait before an unavailable store is asked again; doubled up to ten times as long.
+    /// First pause between two probes of an unavailable store. It doubles after each failed probe, up to ten times this value.
     pub probe_interval: Duration,
 }
 
@@ -64,75 +64,80 @@ impl Default for WriterOptions {
     }
 }
 
-/// Why a submission was not stored, or not known to be.
+/// Why a submission was not stored, or is not known to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// The queue is full, or the tenant's share of it. Nothing was stored.
-    #[error("the queue of the writer is full")]
+    /// The queue, or the tenant's share of it, is full. Nothing was stored.
+    #[error("the write queue is full")]
     Overloaded,
-    /// The store is away. The events may or may not be stored.
+    /// The store is unavailable. The events may be stored or not.
     #[error("the store is unavailable")]
     Unavailable,
-    /// The writer takes nothing any more. Nothing was stored.
-    #[error("the writer is closing")]
-    Closing,
-    /// The store failed on this submission alone. Nothing was stored.
-    #[error("the store failed on this submission")]
+    /// The writer is closed. Nothing was stored.
+    #[error("the writer is shutting down")]
+    ShuttingDown,
+    /// The store refused this submission alone. Nothing was stored.
+    #[error("the store refused this submission")]
     Failed,
     /// The events do not all fit into the tenant's quota. Nothing was stored.
     #[error("the tenant's quota is used up")]
     OverQuota(QuotaExceeded),
 }
 
-/// What the writer tells of its work, for logs and metrics. Called from its threads: it must be quick.
+/// Receives events of the writer, for logs and metrics. The writer threads call it, so it must not block.
 pub trait WriterObserver: Send + Sync {
-    /// A submission waited so long for its group to begin.
+    /// A submission left the queue after `wait`.
     fn waited(&self, wait: Duration);
     /// A group was committed.
-    fn committed(&self, group: Committed);
+    fn committed(&self, group: CommittedGroup);
     /// A group failed as a whole.
     fn failed(&self, submissions: usize, error: &StoreError);
-    /// The group that failed is written in halves.
+    /// A failed group is split in half.
     fn split(&self);
-    /// So many submissions were answered with an error of the store.
+    /// Submissions were answered with an error of the store.
     fn refused(&self, submissions: usize);
-    /// The store is away, or back.
+    /// The store became unavailable or available.
     fn availability(&self, available: bool);
 }
 
-/// A group that was committed.
+/// A committed group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Committed {
-    /// Its submissions.
+pub struct CommittedGroup {
+    /// Submissions in the group.
     pub submissions: usize,
-    /// Their events.
+    /// Events in the group.
     pub events: usize,
-    /// Their bytes, as [`Submission::size_bytes`] counts them.
+    /// Bytes in the group, counted by [`Submission::size_bytes`].
     pub bytes: usize,
-    /// How long the store took.
+    /// Duration of the store's call.
     pub took: Duration,
 }
 
-/// An observer that looks away.
+/// An observer that ignores everything.
 #[derive(Debug, Clone, Copy)]
 pub struct NoopObserver;
 
 impl WriterObserver for NoopObserver {
     fn waited(&self, _: Duration) {}
-    fn committed(&self, _: Committed) {}
+    fn committed(&self, _: CommittedGroup) {}
     fn failed(&self, _: usize, _: &StoreError) {}
     fn split(&self) {}
     fn refused(&self, _: usize) {}
     fn availability(&self, _: bool) {}
 }
 
-/// The threads. Dropping it closes the queue and waits for them.
+/// The answer to one submission, in the order of its events.
+type Answer = Result<Vec<Outcome>, SubmitError>;
+type AnswerReceiver = oneshot::Receiver<Answer>;
+
+/// Owns the writer threads. Dropping it closes the queue and waits for them.
 pub struct GroupWriter {
-    shared: Arc<Shared>,
+    shared: Arc<SharedWriter>,
     threads: Vec<JoinHandle<()>>,
 }
 
-struct Shared {
+/// Used by the threads and the handles.
+struct SharedWriter {
     queue: SubmissionQueue,
     store: Arc<dyn EventWriter>,
     observer: Arc<dyn WriterObserver>,
@@ -140,18 +145,22 @@ struct Shared {
 }
 
 impl GroupWriter {
-    /// Starts the threads.
+    /// Starts the writer threads.
     ///
     /// # Errors
-    /// Where the operating system gives no thread.
+    /// If the operating system refuses a thread.
     pub fn start(
         store: Arc<dyn EventWriter>,
         options: &WriterOptions,
         observer: Arc<dyn WriterObserver>,
     ) -> std::io::Result<Self> {
         let queue = SubmissionQueue::new(options);
-        let shared =
-            Arc::new(Shared { queue, store, observer, probe_interval: options.probe_interval });
+        let shared = Arc::new(SharedWriter {
+            queue,
+            store,
+            observer,
+            probe_interval: options.probe_interval,
+        });
         let mut writer = Self { shared, threads: Vec::new() };
         for number in 0..options.threads.max(1) {
             let shared = Arc::clone(&writer.shared);
@@ -163,13 +172,13 @@ impl GroupWriter {
         Ok(writer)
     }
 
-    /// The way in. Handles may outlive the writer: they then answer [`SubmitError::Closing`].
+    /// Returns a handle. Handles may outlive the writer and then return [`SubmitError::ShuttingDown`].
     #[must_use]
     pub fn handle(&self) -> GroupWriterHandle {
         GroupWriterHandle { shared: Arc::clone(&self.shared) }
     }
 
-    /// Takes nothing more, and waits at most `grace` until all that was taken is answered. Whether it was. Blocks.
+    /// Refuses new submissions and waits for the queued ones. Returns false if some are left after `grace`. Blocks.
     pub fn close(&self, grace: Duration) -> bool {
         self.shared.queue.close();
         self.shared.queue.wait_until_idle(Instant::now() + grace)
@@ -180,19 +189,19 @@ impl Drop for GroupWriter {
     fn drop(&mut self) {
         self.shared.queue.close();
         for worker in self.threads.drain(..) {
-            // A writer thread that panicked has ended the process.
+            // A panic in a writer thread would have aborted the process.
             worker.join().ok();
         }
     }
 }
 
-/// The way into a [`GroupWriter`]. Cheap to clone.
+/// Submits to a [`GroupWriter`]. Cheap to clone.
 #[derive(Clone)]
 pub struct GroupWriterHandle {
-    shared: Arc<Shared>,
+    shared: Arc<SharedWriter>,
 }
 
-/// How long a submission waited for its group. Clones tell of the same one.
+/// Time of a submission in the queue. Clones share the value.
 #[derive(Debug, Clone, Default)]
 pub struct QueueTime(Arc<AtomicU64>);
 
@@ -202,28 +211,28 @@ impl QueueTime {
         self.0.store(nanos.max(1), Ordering::Relaxed);
     }
 
-    /// `None`: it waits still, or was never taken.
+    /// Returns `None` while the submission is queued, and if it was refused.
     #[must_use]
     pub fn get(&self) -> Option<Duration> {
         Some(self.0.load(Ordering::Relaxed)).filter(|nanos| *nanos > 0).map(Duration::from_nanos)
     }
 }
 
-/// How full the queue is.
+/// Load of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueDepth {
-    /// Events that wait.
+    /// Events in the queue.
     pub events: usize,
-    /// Their bytes.
+    /// Bytes in the queue.
     pub bytes: usize,
-    /// Events that may wait.
+    /// Maximum events in the queue.
     pub capacity: usize,
 }
 
 impl GroupWriterHandle {
-    /// Submits events, and waits until their group is committed. The outcomes are in the order of the events.
+    /// Submits events and waits for the commit. Returns the outcomes in the order of the events.
     ///
-    /// The submission is on its way as soon as the future is first polled; dropping the future does not take it back.
+    /// The first poll queues the submission. Dropping the future later does not cancel it.
     ///
     /// # Errors
     /// [`SubmitError`].
@@ -231,7 +240,7 @@ impl GroupWriterHandle {
         self.submit_timed(submission, &QueueTime::default()).await
     }
 
-    /// As [`GroupWriterHandle::submit`]; `queued` tells, during and afterwards, how long the submission waited for its group.
+    /// Like [`GroupWriterHandle::submit`], and sets `queued` when the submission leaves the queue.
     ///
     /// # Errors
     /// [`SubmitError`].
@@ -241,15 +250,12 @@ impl GroupWriterHandle {
         queued: &QueueTime,
     ) -> Result<Vec<Outcome>, SubmitError> {
         let answer = self.enqueue_timed(submission, queued)?;
-        // A writer thread that is gone without an answer has ended the process.
+        // A writer thread that drops its answer has panicked, and the process aborts.
         answer.await.unwrap_or(Err(SubmitError::Unavailable))
     }
 
     #[cfg(test)]
-    fn enqueue(
-        &self,
-        submission: Submission,
-    ) -> Result<oneshot::Receiver<Result<Vec<Outcome>, SubmitError>>, SubmitError> {
+    fn enqueue(&self, submission: Submission) -> Result<AnswerReceiver, SubmitError> {
         self.enqueue_timed(submission, &QueueTime::default())
     }
 
@@ -257,19 +263,19 @@ impl GroupWriterHandle {
         &self,
         submission: Submission,
         queued: &QueueTime,
-    ) -> Result<oneshot::Receiver<Result<Vec<Outcome>, SubmitError>>, SubmitError> {
+    ) -> Result<AnswerReceiver, SubmitError> {
         let (answer, receiver) = oneshot::channel();
-        self.shared.queue.push(Pending::new(submission, answer, queued.clone()))?;
+        self.shared.queue.push(PendingSubmission::new(submission, answer, queued.clone()))?;
         Ok(receiver)
     }
 
-    /// How full the queue is.
+    /// Returns the load of the queue.
     #[must_use]
     pub fn depth(&self) -> QueueDepth {
         self.shared.queue.depth()
     }
 
-    /// Whether the store answered when it was last asked, and the writer is not closing.
+    /// Returns whether the store accepted the last write or probe, and the writer is not closed.
     #[must_use]
     pub fn is_available(&self) -> bool {
         self.shared.queue.is_available()
