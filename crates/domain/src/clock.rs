@@ -118,6 +118,7 @@ impl DateTimeFields {
     }
 
     fn instant(&self, micros: u32, offset_minutes: i32) -> Option<Timestamp> {
+        // chrono refuses a second 60: read the second before it and add one.
         let leap = self.second == 60;
         let second = if leap { 59 } else { self.second };
         let local = NaiveDate::from_ymd_opt(self.year, self.month, self.day)?
@@ -127,6 +128,7 @@ impl DateTimeFields {
         if !leap {
             return Timestamp::from_micros(utc.timestamp_micros());
         }
+        // The International Earth Rotation Service inserts leap seconds only at midnight UTC.
         let next = utc.checked_add_signed(Duration::seconds(1))?;
         let at_midnight = next.timestamp().rem_euclid(86_400) == 0;
         at_midnight.then(|| Timestamp::from_micros(next.timestamp_micros() - i64::from(micros)))?
@@ -134,6 +136,7 @@ impl DateTimeFields {
 }
 
 fn digits(bytes: &[u8]) -> Option<u32> {
+    // Not `str::parse`, which accepts a sign.
     bytes.iter().try_fold(0, |value, byte| {
         byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
     })
@@ -156,6 +159,7 @@ impl Fraction {
         if length == 0 {
             return None;
         }
+        // Both databases store microseconds. Rounding up could move an event into the next day.
         let kept = length.min(6);
         let micros = digits(&fraction[..kept])? * 10_u32.pow(6 - u32::try_from(kept).ok()?);
         Some(Self { micros, length: 1 + length })
@@ -169,6 +173,7 @@ fn read_offset(bytes: &[u8]) -> Result<i32, TimestampError> {
     };
     let hours = digits(&[*h1, *h2]).ok_or(TimestampError::Form)?;
     let minutes = digits(&[*m1, *m2]).ok_or(TimestampError::Form)?;
+    // The grammar of RFC 3339 allows offsets up to 23:59, not only those in use.
     if hours > 23 || minutes > 59 {
         return Err(TimestampError::Value);
     }
@@ -292,6 +297,7 @@ mod tests {
             (Timestamp::from(DateTime::<Utc>::MIN_UTC), Timestamp::from(DateTime::<Utc>::MAX_UTC)),
             (first, last)
         );
+        // Differences of nearly 10,000 years do not overflow.
         assert_eq!(corrected(first, last, first), None);
         assert_eq!(corrected(last, first, last), None);
     }
@@ -300,6 +306,7 @@ mod tests {
     fn leap_second_is_taken_only_at_the_end_of_a_utc_day() {
         check("2016-12-31T23:59:60Z", Ok("2017-01-01T00:00:00.000000Z"));
         check("2017-01-01T00:59:60.25+01:00", Ok("2017-01-01T00:00:00.000000Z"));
+        // 22:59 UTC is not midnight, and no minute has 62 seconds.
         check("2016-12-31T22:59:60Z", Err(TimestampError::Value));
         check("2016-12-31T23:59:61Z", Err(TimestampError::Value));
     }
@@ -320,6 +327,7 @@ mod tests {
             "now",
             "+2026-11-22T10:00:00Z",
             "2026-11-22T10:00:00Z ",
+            // A full-width digit has three bytes.
             "２026-11-22T10:00:00Z",
             "2026-11-22T10:00:00Zé",
         ] {

@@ -114,6 +114,7 @@ impl EventId {
     #[must_use]
     pub fn derived(tenant_id: TenantId, idempotency_key: &str, index: usize, event: &[u8]) -> Self {
         let mut hasher = Sha256::new();
+        // The prefix separates these hashes from those of event ids, and numbers the scheme.
         hasher.update(b"mercurio/idempotency-key/1\0");
         hasher.update(tenant_id.0.to_be_bytes());
         // The length separates the key from the index, so that no two inputs hash the same bytes.
@@ -178,10 +179,12 @@ impl EventKey {
 
 fn canonical_uuid(text: &str) -> Option<Uuid> {
     let bytes = text.as_bytes();
+    // The parser also accepts braces, URNs, upper case and no hyphens. Those are other ids and need other keys.
     if bytes.len() != 36 || bytes.iter().any(u8::is_ascii_uppercase) {
         return None;
     }
     let uuid = Uuid::try_parse_ascii(bytes).ok()?;
+    // Otherwise a client could choose the key of another id.
     (uuid.get_version_num() != 8).then_some(uuid)
 }
 
@@ -233,6 +236,7 @@ mod tests {
             "á",
             "a\u{301}",
         ];
+        // One key each: nothing is trimmed, folded or normalized.
         let keys: std::collections::BTreeSet<_> =
             forms.iter().map(|id| EventKey::of(&EventId::checked(*id))).collect();
         assert_eq!(keys.len(), forms.len());

@@ -108,6 +108,7 @@ fn object() -> ObjectBuilder {
 }
 
 fn value() -> RefOr<Schema> {
+    // A reference, because the schema contains itself.
     Ref::from_schema_name(JsonValue::name()).into()
 }
 

@@ -22,6 +22,7 @@ impl SchemaVersion {
     /// # Errors
     /// [`SchemaVersionError`] for any other text, including one with white space around it.
     pub fn parse(text: &str) -> Result<Self, SchemaVersionError> {
+        // Valid versions are ASCII, so bytes are characters.
         if text.len() > MAX_SCHEMA_VERSION_CHARS {
             return Err(SchemaVersionError);
         }
@@ -84,6 +85,7 @@ mod tests {
             " 1.0.0",
             "01.0.0",
             "1.0.x",
+            // One more than a 64-bit number holds.
             "18446744073709551616.0.0",
             &long,
         ] {

@@ -45,6 +45,7 @@ impl Name {
         if text.is_empty() {
             return Err(NameError::Blank);
         }
+        // Characters, not bytes: people count them in an error message.
         let actual = text.chars().count();
         if actual > MAX_NAME_CHARS {
             return Err(NameError::TooLong { actual });
@@ -152,6 +153,7 @@ mod tests {
         let folded = |text| Name::parse(text).unwrap().folded();
         assert_eq!(folded(" Acme\t"), folded("aCME"));
         assert_eq!(folded("ÉCLAIR"), folded("éclair"));
+        // Only the white space around a name is ignored.
         assert_ne!(folded("ac me"), folded("acme"));
         assert_eq!(Name::parse(" Acme ").unwrap().as_str(), "Acme");
     }

@@ -16,9 +16,11 @@ impl Source {
     /// Returns `part` as a slice of this source, or as a copy if `part` lies elsewhere in memory.
     #[must_use]
     pub fn share(&self, part: &str) -> Text {
+        // `serde_json` and the scanner return plain slices, so their address is the only link to the source.
         let offset = (part.as_ptr() as usize).wrapping_sub(self.0.as_ptr() as usize);
         let is_inside = offset.checked_add(part.len()).is_some_and(|end| end <= self.0.len());
         // Both are borrowed now, so equal addresses mean equal bytes.
+        // An empty text would keep the whole body in memory for nothing.
         if is_inside && !part.is_empty() {
             return Text { source: self.clone(), start: offset, end: offset + part.len() };
         }
@@ -147,6 +149,7 @@ mod tests {
         let elsewhere = String::from("größe");
         assert_eq!(source.share(&elsewhere).source_bytes(), elsewhere.len());
         assert_eq!(source.share("").source_bytes(), 0, "an empty text keeps nothing in memory");
+        // Equal characters in another source are not shared.
         let other = Source::from("größe und mehr");
         assert_eq!(source.share(&other[0..7]).source_bytes(), other[0..7].len());
     }

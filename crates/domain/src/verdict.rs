@@ -153,6 +153,7 @@ pub fn pointer_to(pointer: &str, token: &str) -> String {
 pub(crate) fn push_token(pointer: &mut String, token: &str) {
     pointer.push('/');
     for character in token.chars() {
+        // Both escapes in one pass: in two, the order would matter.
         match character {
             '~' => pointer.push_str("~0"),
             '/' => pointer.push_str("~1"),

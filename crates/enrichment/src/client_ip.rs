@@ -38,6 +38,7 @@ impl ClientIpPolicy {
     /// Returns the part of `address` to keep. An IPv4-mapped address (`::ffff:203.0.113.77`) counts as IPv4.
     #[must_use]
     pub fn text_of(self, address: IpAddr) -> Option<String> {
+        // Truncated as IPv6, a mapped address would lose all of its IPv4 part.
         let kept = match (self, address.to_canonical()) {
             (Self::None, _) => return None,
             (Self::Full, address) => address,

@@ -40,8 +40,10 @@ impl GeoDatabase {
     /// `None` for an unknown address or a record without any of our members.
     #[must_use]
     pub fn lookup(&self, address: IpAddr) -> Option<Geo> {
+        // A damaged record counts as an unknown address: enrichment never fails an event.
         let found = self.0.lookup(address.to_canonical()).ok()?;
         let city = found.decode::<geoip2::City<'_>>().ok()??;
+        // Some databases have empty names.
         let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let geo = Geo {
             country: text(city.country.iso_code),

@@ -83,6 +83,7 @@ impl Enricher {
     pub fn request(&self, client: &ClientInfo<'_>) -> RequestEnrichment {
         let agent = client.user_agent.map(|text| self.user_agents.parse(text));
         let mut common = Enrichment {
+            // By the whole address: a truncated one can lie in another network of the database.
             geo: client.client_ip.and_then(|address| self.geo.as_ref()?.lookup(address)),
             client_ip: client.client_ip.and_then(|address| self.client_ip.text_of(address)),
             ..Enrichment::default()

@@ -29,6 +29,7 @@ impl PageUrl {
 
     /// Returns the decoded UTM parameters; `None` without any. The first text of a repeated parameter counts.
     pub(crate) fn campaign(&self) -> Option<Campaign> {
+        // Most URLs have no campaign, and decoding their queries would be a waste.
         if !self.0.query()?.contains("utm_") {
             return None;
         }
@@ -58,6 +59,7 @@ fn label(value: &str) -> Option<String> {
         Cow::Borrowed(value)
     };
     let value = value.trim();
+    // Cut between characters.
     let end = value.char_indices().nth(MAX_UTM_CHARS).map_or(value.len(), |(end, _)| end);
     (!value.is_empty()).then(|| value[..end].to_owned())
 }

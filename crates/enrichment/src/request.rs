@@ -49,6 +49,7 @@ impl RequestEnrichment {
         if context.user_agent.is_none() && context.page_url.is_none() {
             return self.json.clone();
         }
+        // A panic elsewhere leaves a whole result behind, so a poisoned lock is harmless.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &*last
             && last.context == context
@@ -56,6 +57,7 @@ impl RequestEnrichment {
             return last.json.clone();
         }
         let own = self.with(&context);
+        // Events without a difference share one text.
         let json = if own == self.common { self.json.clone() } else { EnrichmentJson::of(&own) };
         *last = Some(ContextResult { context: context.into_owned(), json: json.clone() });
         json
@@ -66,6 +68,7 @@ impl RequestEnrichment {
         let mut own = self.common.clone();
         if let Some(text) = &context.user_agent {
             let agent = self.user_agents.parse(text);
+            // Most contexts repeat the header.
             if self.agent.as_ref() != Some(&agent) {
                 agent.describe(&mut own);
             }

@@ -68,6 +68,7 @@ fn check_added(context: Value, added: Value) {
     }
     let request = from_firefox();
     let context = context.to_string();
+    // The second event finds the result of the first.
     for _ in 0..2 {
         assert_eq!(json_of(&request.enrich(valid(Some(&context)))), expected, "{context}");
     }
@@ -171,6 +172,7 @@ fn events_of_one_request_share_the_common_text() {
 #[test]
 fn events_of_different_pages_have_their_own_text() {
     let request = from_firefox();
+    // The cache holds one result, so each event replaces that of the one before.
     for path in ["/a", "/b", "/a"] {
         let context = json!({"page": {"url": format!("https://a.example{path}")}}).to_string();
         assert_eq!(json_of(&request.enrich(valid(Some(&context))))["page"]["path"], path);

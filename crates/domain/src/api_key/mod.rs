@@ -88,6 +88,7 @@ impl Scopes {
     /// [`ScopesError`] for an unknown name or an empty list.
     pub fn parse(text: &str) -> Result<Self, ScopesError> {
         let mut scopes = Self::default();
+        // A scope given twice counts once.
         for word in text.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty()) {
             let scope = Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
             match scope.ok_or_else(|| ScopesError::Unknown(word.chars().take(64).collect()))? {
@@ -147,6 +148,7 @@ impl SecretHash {
     }
 
     fn of(secret: &str) -> Self {
+        // A plain hash is enough: nobody can guess 256 random bits, so salt and iterations would add only cost.
         Self(Sha256::digest(secret.as_bytes()).into())
     }
 }
@@ -201,6 +203,7 @@ impl NewApiKey {
     pub fn generate(entropy: &[u8; ENTROPY_BYTES]) -> Self {
         let (id, random) = entropy.split_at(ID_BYTES);
         let id = base32().encode(id);
+        // The checksum covers the id too: a typo in either part is found.
         let mut secret = random.to_vec();
         secret.extend_from_slice(&checksum(&id, random));
         let secret = base32().encode(&secret);
@@ -232,6 +235,7 @@ impl PresentedKey {
     pub fn parse(text: &str) -> Result<Self, MalformedKey> {
         let (id, secret) =
             text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(MalformedKey)?;
+        // The exact length keeps junk out of logs and out of the cache of keys.
         if id.len() != ID_CHARS {
             return Err(MalformedKey);
         }
@@ -316,6 +320,7 @@ impl ApiKey {
     /// Returns whether the key is neither revoked nor expired. Ignores the tenant's status.
     #[must_use]
     pub fn is_usable_at(&self, now: Timestamp) -> bool {
+        // Any revocation counts, even one ahead of this server's clock.
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| now < expires_at)
     }
 }

@@ -13,6 +13,7 @@ fn new_key_is_read_back_and_matches_its_hash() {
     assert_eq!(presented.id(), &new.id);
     assert!(presented.matches(&new.secret_hash));
     assert_eq!(new.id.as_str().len(), ID_CHARS);
+    // `mk_`, the id, `_`, and 36 bytes in base 32.
     assert_eq!(new.key.expose().len(), 3 + ID_CHARS + 1 + 58);
 }
 
@@ -77,5 +78,6 @@ fn key_ends_when_it_expires_or_is_revoked() {
     };
     assert!(key.is_usable_at(at(9)));
     assert!(!key.is_usable_at(at(10)));
+    // A revocation has no beginning: it holds even before its time.
     assert!(!ApiKey { revoked_at: Some(at(5)), ..key }.is_usable_at(at(1)));
 }

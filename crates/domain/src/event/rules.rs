@@ -57,6 +57,7 @@ fn text_of(
     }
     // A character has at least one byte, so most texts need no count.
     if text.len() > max_chars {
+        // Characters, not bytes: otherwise the limit would depend on the language.
         let actual = text.chars().count();
         if actual > max_chars {
             let message = format!("{member} has {actual} characters; the limit is {max_chars}");
@@ -93,6 +94,7 @@ fn error(code: FieldErrorCode, message: String) -> ValidationError {
 /// Adds the errors of `validator` with pointers that begin with `pointer`. Their params, the values sent, are dropped.
 pub(super) fn add_errors(invalid: &ValidationErrors, pointer: &str, errors: &mut Vec<FieldError>) {
     let invalid = invalid.errors();
+    // `validator` keeps its errors in a hash map, so the order comes from here.
     for member in MEMBERS {
         for error in errors_of(invalid.get(member)) {
             errors.push(field_error(pointer_to(pointer, member), error));

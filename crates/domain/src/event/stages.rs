@@ -143,6 +143,7 @@ impl EnrichedEvent {
     /// Adds `enrichment` to a valid event, and computes its key.
     #[must_use]
     pub fn new(event: ValidEvent, enrichment: EnrichmentJson) -> Self {
+        // Computed once here: the queue, the group and the store all compare keys.
         Self { key: EventKey::of(event.event_id()), parts: event.0, enrichment }
     }
 
@@ -180,6 +181,7 @@ impl EnrichedEvent {
     #[must_use]
     pub fn source_bytes(&self) -> usize {
         let EventParts { event_id, event_name, .. } = &self.parts;
+        // The maximum, not the sum: slices of one body keep it in memory once.
         let required = event_id.source_bytes().max(event_name.source_bytes());
         self.parts.optional_texts().map(Text::source_bytes).fold(required, usize::max)
     }

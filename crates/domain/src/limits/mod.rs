@@ -106,6 +106,7 @@ impl Bucket {
         if per_second == 0 {
             return None;
         }
+        // Saturates far beyond any rate that a server reaches.
         let burst = if burst == 0 { per_second.saturating_mul(BURST_SECONDS) } else { burst };
         Some(Self { per_second, burst: burst.max(min_burst) })
     }
@@ -115,6 +116,7 @@ impl Limits {
     /// The bucket for a tenant's events; `None` without a limit. A whole batch always fits.
     #[must_use]
     pub fn events_bucket(&self) -> Option<Bucket> {
+        // A valid limit has at most 10,000 events, so the conversion never saturates.
         let batch = u32::try_from(self.max_batch_events).unwrap_or(u32::MAX);
         Bucket::new(self.events_per_second, self.events_burst, batch)
     }

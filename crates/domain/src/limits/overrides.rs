@@ -189,6 +189,7 @@ mod tests {
     #[test]
     fn limit_has_its_name_in_json_and_its_default_in_range() {
         let json = serde_json::to_value(Limits::default()).unwrap();
+        // A limit without a name could not be set.
         assert_eq!(json.as_object().unwrap().len(), LimitName::ALL.len());
         for name in LimitName::ALL {
             assert_eq!(json[name.as_str()], Limits::default().get(name), "{name}");
@@ -221,6 +222,7 @@ mod tests {
             );
         }
         let error = "max_batches".parse::<LimitName>().unwrap_err().to_string();
+        // The message lists the valid names.
         assert!(error.contains("\"max_batches\"") && error.contains("requests_burst"), "{error}");
     }
 

@@ -55,6 +55,7 @@ impl<'a> RawJson<'a> {
     pub fn parse(text: impl Into<Cow<'a, str>>) -> serde_json::Result<Self> {
         let text = text.into();
         let is_storable = is_storable(&text);
+        // Storable text is JSON. Other text may still be: nested too deep, or with an error to report later.
         if !is_storable {
             serde_json::from_str::<&RawValue>(&text)?;
         }
@@ -96,6 +97,7 @@ impl fmt::Debug for RawJson<'_> {
 
 impl Serialize for RawJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // `RawValue` writes the text as it is; as a string it would be quoted.
         let raw: &RawValue = serde_json::from_str(&self.text).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
     }
@@ -128,6 +130,7 @@ impl JsonObject {
         pointer: impl FnOnce() -> String,
         errors: &mut Vec<FieldError>,
     ) -> Option<Self> {
+        // Only `RawJson::parse` keeps white space around the value.
         let text = raw.get().trim_ascii();
         if !text.starts_with('{') {
             let pointer = pointer();

@@ -28,6 +28,7 @@ impl Gate {
     /// Arrives, and blocks until let through.
     pub fn pass(&self) {
         let mut state = self.lock();
+        // Before the wait, so that a test can wait for the threads the gate holds.
         state.arrived += 1;
         self.changed.notify_all();
         while !state.open && state.permits == 0 {

@@ -49,6 +49,7 @@ fn network(entry: &str) -> Result<IpNet, TrustedProxiesError> {
 
 /// Converts a network of IPv4-mapped IPv6 addresses to IPv4, the form in which addresses are compared.
 fn canonical(network: IpNet) -> IpNet {
+    // 96 bits of an IPv4-mapped address are the fixed prefix `::ffff:0:0`.
     match (network.addr().to_canonical(), network.prefix_len().checked_sub(96)) {
         (IpAddr::V4(address), Some(prefix)) if network.addr().is_ipv6() => {
             Ipv4Net::new(address, prefix).map_or(network, IpNet::from)
@@ -68,6 +69,7 @@ pub fn client_address(
     x_forwarded_for: &[&str],
     trusted: &TrustedProxies,
 ) -> IpAddr {
+    // A socket for both families reports IPv4 peers as mapped addresses.
     let peer = peer.to_canonical();
     if !trusted.contains(peer) {
         return peer;
@@ -89,6 +91,7 @@ fn last_untrusted(
 ) -> IpAddr {
     let mut known = peer;
     for hop in hops {
+        // Addresses further left came through a hop without an address, so nobody vouches for them.
         let Some(address) = hop else { break };
         known = address;
         if !trusted.contains(address) {
@@ -150,6 +153,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
         if name.contains('"') || !is_token_or_quoted(value.trim()) {
             return None;
         }
+        // Of two `for=` in one element, one may be a client's, so neither counts.
         if name.trim().eq_ignore_ascii_case("for") && found.replace(value.trim()).is_some() {
             return None;
         }
@@ -166,6 +170,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
 
 /// Reads an address with or without a port: `192.0.2.1:80`, `[2001:db8::1]:80`, `2001:db8::1`.
 fn node(text: &str) -> Option<IpAddr> {
+    // Only brackets separate the port of an IPv6 address from its groups.
     let address = if let Some(rest) = text.strip_prefix('[') {
         let (address, after) = rest.split_once(']')?;
         let port = after.strip_prefix(':');

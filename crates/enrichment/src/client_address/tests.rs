@@ -89,6 +89,7 @@ fn hop_without_an_address_ends_the_search() {
         "for=192.0.2",
         "for=\u{1}é",
     ] {
+        // The client's own 6.6.6.6 is never reached.
         check(PROXY, &[&format!("for=6.6.6.6, {element}, for=10.0.0.2")], &[], "10.0.0.2");
         check(PROXY, &[&format!("for=6.6.6.6, {element}")], &[], PROXY);
     }
@@ -149,6 +150,7 @@ fn open_quote_before_the_part_of_a_proxy_forges_no_address() {
             "for=192.0.2.1;host=\"a\\\"b\"",
             "for=192.0.2.1, for=10.0.0.2",
         ] {
+            // The line is not believed; the next line, from another proxy, is.
             check(PROXY, &[&format!("{lie}, {added}")], &[], PROXY);
             check(PROXY, &[&format!("{lie}, {added}"), "for=192.0.2.7"], &[], "192.0.2.7");
         }

@@ -67,9 +67,11 @@ fn is_television(text: &str) -> bool {
 
 fn kind(text: &str, family: &str, os: &str) -> &'static str {
     let has_word = |words: &[&str]| words.iter().any(|word| begins_a_word(text, word));
+    // First, because televisions and watches name Android or iOS too.
     if has_word(&OTHERS) || is_television(text) || matches!(os, "watchOS" | "tvOS" | "ATV OS X") {
         return "other";
     }
+    // Before phones: an iPad can say "Mobile".
     if has_word(&TABLETS) || family.contains("iPad") {
         return "tablet";
     }

@@ -90,6 +90,7 @@ impl Default for UserAgents {
 impl UserAgents {
     /// Parses `text`, or returns the cached result.
     pub(crate) fn parse(&self, text: &str) -> Arc<Agent> {
+        // Cut first, so that no client can fill the cache with long keys.
         let text = cut(text);
         if let Some(known) = self.0.get(text) {
             return known;

@@ -125,6 +125,7 @@ fn scalar(value: &'static str) -> Option<Option<Text>> {
         return Some(None);
     }
     let inside = value.strip_prefix('\'')?.strip_suffix('\'')?;
+    // Without the doubled quotes none may be left.
     let plain = inside.replace("''", "");
     if plain.contains('\'') {
         return None;

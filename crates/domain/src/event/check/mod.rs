@@ -76,6 +76,7 @@ impl EventDraft<'_> {
         let properties = checker.payload("properties", self.properties.as_ref());
         let traits = checker.payload("traits", self.traits.as_ref());
         let context = checker.payload("context", self.context.as_ref());
+        // With an invalid type the rule is unknown, and a second error would only confuse.
         if self.event_name.is_none() && kind == Some(EventType::Track) {
             let message = "event_name is required for an event of type track";
             checker.add("event_name", FieldErrorCode::Required, message);
@@ -105,6 +106,7 @@ impl EventDraft<'_> {
 
 fn share(text: Cow<'_, str>, source: &Source) -> Text {
     match text {
+        // Only a text with escapes was decoded and is no slice of the body.
         Cow::Borrowed(text) => source.share(text),
         Cow::Owned(text) => text.into(),
     }

@@ -66,6 +66,7 @@ fn event_id_and_name_have_a_length_and_no_control_characters() {
             &[("/events/3/event_name", code)],
         );
     }
+    // Characters count, not bytes.
     let full = "é".repeat(100);
     check(
         EventDraft {
@@ -75,6 +76,7 @@ fn event_id_and_name_have_a_length_and_no_control_characters() {
         },
         &[],
     );
+    // Only ids of persons refuse these.
     let bidirectional = EventDraft {
         event_id: Some("\u{202E}a".into()),
         event_name: Some("\u{200F}א".into()),
@@ -115,6 +117,7 @@ fn person_id_has_a_length_and_no_unprintable_characters() {
             }
         }
     }
+    // White space inside, joiners and the neighbors of the forbidden ranges are fine.
     let full = "é".repeat(255);
     for text in
         [full.as_str(), "u-1", " a b ", "a\u{a0}b", "שלום", "\u{200D}👩", "\u{2065}", "\u{206A}"]
@@ -209,6 +212,7 @@ fn timestamp_outside_the_window_is_refused() {
         timed("2026-11-22T10:00:00"),
         &[("/events/3/timestamp", FieldErrorCode::InvalidTimestamp)],
     );
+    // 0 means no limit.
     let mut ageless = Reception::at(at(NOW));
     ageless.limits.max_event_age_days = 0;
     assert!(checked(timed("0000-01-01T00:00:00Z"), &ageless).is_ok());
@@ -226,6 +230,7 @@ fn clock_is_corrected_before_the_window_is_checked() {
     assert_eq!(event.occurred_at(), at("2026-11-22T09:59:30Z"));
     assert_eq!(event.sent_timestamp(), Some(at("2031-01-01T00:00:00Z")));
 
+    // A correction of 10,000 years leaves the range of a timestamp.
     reception.sent_at = Some(at("0000-01-01T00:00:00Z"));
     let far = EventDraft { timestamp: Some("9999-12-31T23:59:59Z".into()), ..draft() };
     assert!(checked(far, &reception).is_err());

@@ -52,6 +52,7 @@ impl ErrorFinder<'_> {
                 Some(_) => {}
             },
             Some(b'-' | b'0'..=b'9') if !is_finite(text) => {
+                // A number can be as long as the body.
                 let shown: String = text.chars().take(32).collect();
                 let message =
                     format!("the number {shown} is beyond what a double can hold (about 1.8e308)");
@@ -63,6 +64,7 @@ impl ErrorFinder<'_> {
 
     fn member(&mut self, name: &str, value: &str) {
         let object_length = self.pointer.len();
+        // An error in the name does not hide errors in the value.
         match unescape(name) {
             // A lone surrogate cannot be written into a pointer, so both errors point to the object.
             None => self.add_lone_surrogate(),

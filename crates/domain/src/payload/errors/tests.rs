@@ -22,6 +22,7 @@ fn nested(levels: usize) -> String {
 fn nul_is_found_in_names_and_values() {
     check(r#"{"a":"x\u0000"}"#, &[("/p/a", FieldErrorCode::NulCharacter)]);
     check(r#"{"a":[1,{"b\u0000":2}]}"#, &[("/p/a/1/b\0", FieldErrorCode::NulCharacter)]);
+    // An escaped backslash and four zeros, not an escaped NUL.
     check(r#"{"a":"\\u0000"}"#, &[]);
 }
 
@@ -42,6 +43,7 @@ fn number_beyond_a_double_is_found() {
     check(r#"{"a":1e400}"#, &[("/p/a", FieldErrorCode::NumberOutOfRange)]);
     check(r#"[-1E+400, 1e308, 1e-400]"#, &[("/p/0", FieldErrorCode::NumberOutOfRange)]);
     check(&format!("[{}]", "9".repeat(400)), &[("/p/0", FieldErrorCode::NumberOutOfRange)]);
+    // Precision is not checked: the text is kept.
     check(&format!("[{}]", "9".repeat(40)), &[]);
     check(r#"{"a":"1e400","b":-0,"c":0.1e2}"#, &[]);
 }
@@ -52,6 +54,7 @@ fn nesting_counts_the_payload_as_the_first_level() {
     let pointer = format!("/p{}", "/0".repeat(MAX_NESTING));
     let too_deep = (pointer.as_str(), FieldErrorCode::TooDeep);
     check(&nested(MAX_NESTING + 1), &[too_deep]);
+    // Without recursion, so no depth overflows the stack.
     check(&nested(100_000), &[too_deep]);
     let followed = format!(r#"[{},"\u0000"]"#, nested(200));
     check(&followed, &[too_deep, ("/p/1", FieldErrorCode::NulCharacter)]);

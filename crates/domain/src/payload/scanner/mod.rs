@@ -53,6 +53,7 @@ impl<'a> Scanner<'a> {
         }
         let start = self.position + 1;
         let end = find_special(self.text.as_bytes(), start)?;
+        // A backslash or a control character: the slow path unescapes or refuses the name.
         if self.text.as_bytes()[end] != b'"' {
             return None;
         }
@@ -109,6 +110,7 @@ fn scan_value(text: &str, mut at: usize) -> Option<Scanned> {
             }
             opening @ (b'{' | b'[') => {
                 let is_object = opening == b'{';
+                // An error for a payload, but any depth is JSON: the slow path knows which one this is.
                 if depth == MAX_NESTING {
                     return None;
                 }
@@ -122,6 +124,7 @@ fn scan_value(text: &str, mut at: usize) -> Option<Scanned> {
                     if is_object {
                         at = scan_name(bytes, at, &mut is_storable)?;
                     }
+                    // The first value inside comes next.
                     continue;
                 }
             }
@@ -184,6 +187,7 @@ fn scan_string(bytes: &[u8], at: usize) -> Option<Scanned> {
                 b'u' => {
                     let unit = code_unit(bytes, at)?;
                     at += 6;
+                    // A leading unit needs a trailing one right after it. Alone, either has no UTF-8 form.
                     match unit {
                         0 | 0xDC00..=0xDFFF => is_storable = false,
                         0xD800..=0xDBFF => match code_unit(bytes, at) {
@@ -230,6 +234,7 @@ fn find_special(bytes: &[u8], mut at: usize) -> Option<usize> {
         }
         at += 8;
     }
+    // Fewer than eight bytes are left.
     let rest = bytes.get(at..)?;
     rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).map(|found| at + found)
 }
@@ -238,6 +243,7 @@ fn find_special(bytes: &[u8], mut at: usize) -> Option<usize> {
 fn scan_number(bytes: &[u8], mut at: usize) -> Option<usize> {
     at += usize::from(bytes[at] == b'-');
     at = match *bytes.get(at)? {
+        // No leading zeros: in `01` the caller finds a digit in place of a comma.
         b'0' => at + 1,
         b'1'..=b'9' => skip_digits(bytes, at),
         _ => return None,
@@ -268,10 +274,12 @@ fn skip_digits(bytes: &[u8], mut at: usize) -> usize {
 }
 
 fn scan_word(bytes: &[u8], at: usize, word: &[u8]) -> Option<usize> {
+    // In `truex` the caller finds a letter in place of a comma.
     bytes.get(at..)?.starts_with(word).then_some(at + word.len())
 }
 
 fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
+    // Not `is_ascii_whitespace`, which includes the form feed.
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
         at += 1;
     }

@@ -21,6 +21,7 @@ fn check(text: &str) {
             super::super::errors::add_errors(text, String::new(), &mut errors);
             assert_eq!(is_storable, errors.is_empty(), "{text:?} {errors:?}");
         }
+        // The scanner may leave JSON to the parser only if it is nested too deep.
         None => assert!(parsed.is_err() || text.contains("[[["), "{text:?} is JSON"),
     }
 }
@@ -110,6 +111,7 @@ fn special_character_is_found_at_any_position() {
     for length in 0..40 {
         for index in 0..length {
             for special in ["\"", "\\", "\u{1f}", "\0", "\n"] {
+                // Non-ASCII bytes have the high bit, the one the search tests.
                 let mut text = "xé".repeat(length)[..length * 3].to_owned();
                 let at = text.char_indices().nth(index).map_or(0, |(at, _)| at);
                 text.insert_str(at, special);
