@@ -16,29 +16,8 @@ use serde_json::value::RawValue;
 use crate::text::{Source, Text};
 use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT};
 
-pub use scanner::Scanner;
-
-/// A well-formed JSON value as a slice of the text around it, without white space at its ends.
-#[derive(Debug, Clone, Copy)]
-pub struct JsonSlice<'a> {
-    text: &'a str,
-    is_storable: bool,
-}
-
-impl<'a> JsonSlice<'a> {
-    /// The text of the value.
-    #[must_use]
-    pub fn text(self) -> &'a str {
-        self.text
-    }
-}
-
-impl<'a> From<&'a RawValue> for JsonSlice<'a> {
-    /// For values that `serde_json` has read, on the slow path.
-    fn from(raw: &'a RawValue) -> Self {
-        Self { text: raw.get(), is_storable: is_storable(raw.get()) }
-    }
-}
+use scanner::is_storable;
+pub use scanner::{JsonSlice, Scanner};
 
 /// A JSON value as sent: well-formed, but not yet known to be an object or storable.
 #[derive(Clone)]
@@ -71,7 +50,7 @@ impl<'a> RawJson<'a> {
 
 impl<'a> From<JsonSlice<'a>> for RawJson<'a> {
     fn from(slice: JsonSlice<'a>) -> Self {
-        Self { text: Cow::Borrowed(slice.text), is_storable: slice.is_storable }
+        Self { text: Cow::Borrowed(slice.text()), is_storable: slice.is_storable() }
     }
 }
 
@@ -80,12 +59,6 @@ impl From<Box<RawValue>> for RawJson<'_> {
         let text = String::from(Box::<str>::from(raw));
         Self { is_storable: is_storable(&text), text: Cow::Owned(text) }
     }
-}
-
-/// Returns whether `text` is one JSON value without an error for [`errors::add_errors`] to find.
-fn is_storable(text: &str) -> bool {
-    let mut scanner = Scanner::new(text);
-    scanner.value().is_some_and(|value| value.is_storable) && scanner.is_at_end()
 }
 
 impl fmt::Debug for RawJson<'_> {

@@ -84,6 +84,10 @@ impl EventDraft<'_> {
         if !checker.errors.is_empty() {
             return None;
         }
+        debug_assert!(
+            kind.is_some() && time.is_some() && schema_version.is_some(),
+            "without errors every value is known"
+        );
         let kind = kind?;
         let EventTime { occurred_at, sent_timestamp } = time?;
         let shared = |text| share(text, &reception.source);

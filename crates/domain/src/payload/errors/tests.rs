@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::payload::is_storable;
+use crate::payload::scanner::is_storable;
 
 fn check(text: &str, expected: &[(&str, FieldErrorCode)]) {
     serde_json::from_str::<&serde_json::value::RawValue>(text).expect("a case is JSON");

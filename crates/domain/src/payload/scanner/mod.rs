@@ -4,14 +4,15 @@
 //! with an escape it gives up. `serde_json` then reports the mistake and its position, or reads the text after all. So the two
 //! have to agree in one direction only, and a property test compares them.
 
-use super::JsonSlice;
+use serde_json::value::RawValue;
+
 use crate::limits::MAX_NESTING;
 
 /// A number of at most this many bytes without an exponent is below 10^300, and so within a double.
 const SURELY_FINITE_BYTES: usize = 300;
 
 /// A position in text that is probably JSON. `None` from any method means: ask `serde_json` instead.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Scanner<'a> {
     text: &'a str,
     position: usize,
@@ -79,6 +80,39 @@ impl<'a> Scanner<'a> {
     pub fn is_at_end(&mut self) -> bool {
         self.peek().is_none()
     }
+}
+
+/// A well-formed JSON value as a slice of the text around it, without white space at its ends.
+#[derive(Clone, Copy)]
+pub struct JsonSlice<'a> {
+    text: &'a str,
+    is_storable: bool,
+}
+
+impl<'a> JsonSlice<'a> {
+    /// Returns the text of the value.
+    #[must_use]
+    pub fn text(self) -> &'a str {
+        self.text
+    }
+
+    /// Returns whether a store can keep the value.
+    pub(super) fn is_storable(self) -> bool {
+        self.is_storable
+    }
+}
+
+impl<'a> From<&'a RawValue> for JsonSlice<'a> {
+    /// For values that `serde_json` has read, on the slow path.
+    fn from(raw: &'a RawValue) -> Self {
+        Self { text: raw.get(), is_storable: is_storable(raw.get()) }
+    }
+}
+
+/// Returns whether `text` is one JSON value that a store can keep.
+pub(super) fn is_storable(text: &str) -> bool {
+    let mut scanner = Scanner::new(text);
+    scanner.value().is_some_and(JsonSlice::is_storable) && scanner.is_at_end()
 }
 
 /// Returns whether `number`, well-formed in JSON, is within the range of a double.
