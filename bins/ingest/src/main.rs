@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         arguments::print(&format!("mercurio-ingest {}", env!("CARGO_PKG_VERSION")));
         return ExitCode::SUCCESS;
     }
-    let config = Config::read(mercurio_config::of_process, mercurio_config::names_of_process());
+    let config = Config::read(mercurio_config::process_env, mercurio_config::process_env_names());
     let done = match config.map_err(StartError::from) {
         Ok(config) if arguments.healthcheck => {
             probe(config.addr).map_err(|error| (chain(&error), 1))

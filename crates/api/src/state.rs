@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use mercurio_domain::ids::IdGenerator;
+use mercurio_domain::limits::Month;
 use mercurio_domain::store::{Store, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{Clock, Timestamp};
@@ -17,11 +18,12 @@ use slog::error;
 
 use crate::problem::Problem;
 use mercurio_rate_limit::RateLimits;
+use mercurio_runtime::count_worker::SummedAt;
 use mercurio_runtime::database_probe::DatabaseProbe;
 use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::key_uses::KeyUses;
 use mercurio_runtime::lifecycle::Lifecycle;
-use mercurio_runtime::quota_watch::QuotaWatch;
+use mercurio_runtime::quota_usage::{Admission, AdmitError, QuotaUsage};
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::retention::RetentionCounts;
 
@@ -54,8 +56,10 @@ pub struct AppState {
     pub traces: Option<Arc<Traces>>,
     /// What became of events that were kept long enough.
     pub retention: Arc<RetentionCounts>,
-    /// How much of their quotas tenants have used.
-    pub quota_watch: QuotaWatch,
+    /// Usage of monthly quotas.
+    pub quota_usage: QuotaUsage,
+    /// When this server last summed the log of counts.
+    pub counts_summed_at: Arc<SummedAt>,
     /// Which rejected events leave a line in the log.
     pub rejection_log: RejectionLog,
     /// RequestSettings.
@@ -67,39 +71,57 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Stores the events of a request and waits for the commit, for as long as a request may. `queued` tells how much of that
-    /// they waited for their transaction.
+    /// Stores the events of a request if they fit into a quota of `monthly_events` (0: no quota), and waits for the commit for
+    /// as long as a request may. `queued` tells how much of that they waited for their transaction.
     ///
     /// # Errors
-    /// The problem to answer with. Only [`Problem::Overloaded`], [`Problem::QuotaExceeded`] and [`Problem::Internal`] mean that nothing was stored.
+    /// The problem to answer with. Only [`Problem::Overloaded`], [`Problem::QuotaExceeded`] and [`Problem::Internal`] mean that
+    /// nothing was stored.
     pub async fn submit(
         &self,
         submission: Submission,
+        monthly_events: u64,
         queued: &QueueTime,
     ) -> Result<Vec<Outcome>, Problem> {
         if submission.events.is_empty() {
             return Ok(Vec::new());
         }
-        let answer = tokio::time::timeout(
-            self.settings.commit_timeout,
-            self.writer.submit_timed(submission, queued),
-        )
-        .await;
-        let unavailable =
-            Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS };
-        match answer {
-            Ok(Ok(outcomes)) => Ok(outcomes),
-            Ok(Err(SubmitError::Overloaded | SubmitError::ShuttingDown)) => {
-                Err(Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS })
+        let store = async {
+            if monthly_events == 0 {
+                return self.writer.submit_timed(submission, queued).await.map_err(submit_problem);
             }
-            Ok(Err(SubmitError::OverQuota(exceeded))) => {
+            let admission = self.admit(&submission, monthly_events).await?;
+            let (writer, queued) = (self.writer.clone(), queued.clone());
+            // A task of its own: it settles the admission even if the client is gone, or has waited too long.
+            let storing = actix_web::rt::spawn(async move {
+                let stored = writer.submit_timed(submission, &queued).await;
+                settle(admission, &stored);
+                stored
+            });
+            let stored = storing.await.unwrap_or(Err(SubmitError::Unavailable));
+            stored.map_err(submit_problem)
+        };
+        let stored = tokio::time::timeout(self.settings.commit_timeout, store).await;
+        stored.unwrap_or(Err(UNAVAILABLE))
+    }
+
+    /// Admits a submission to its tenant's quota.
+    async fn admit(
+        &self,
+        submission: &Submission,
+        monthly_events: u64,
+    ) -> Result<Admission, Problem> {
+        let (tenant_id, month) = (submission.owner.tenant_id, Month::of(submission.received_at));
+        let events = submission.events.len() as u64;
+        let admitted = self.quota_usage.admit(tenant_id, month, events, monthly_events).await;
+        admitted.map_err(|refused| match refused {
+            AdmitError::Exceeded(exceeded) => {
                 self.metrics.record_quota_exceeded();
                 let seconds = seconds_until(exceeded.month.renews_at(), self.clock.now());
-                Err(Problem::QuotaExceeded { exceeded, retry_after_seconds: seconds })
+                Problem::QuotaExceeded { exceeded, retry_after_seconds: seconds }
             }
-            Ok(Err(SubmitError::Failed)) => Err(Problem::Internal),
-            Ok(Err(SubmitError::Unavailable)) | Err(_) => Err(unavailable),
-        }
+            AdmitError::Unreadable(error) => store_problem(&error),
+        })
     }
 
     /// Asks the store on a thread where it may block.
@@ -123,6 +145,34 @@ impl AppState {
     }
 }
 
+const UNAVAILABLE: Problem =
+    Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS };
+
+fn submit_problem(error: SubmitError) -> Problem {
+    match error {
+        SubmitError::Overloaded | SubmitError::ShuttingDown => {
+            Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS }
+        }
+        SubmitError::Failed => Problem::Internal,
+        SubmitError::Unavailable => UNAVAILABLE,
+    }
+}
+
+/// Ends an admission by what became of its submission.
+fn settle(admission: Admission, stored: &Result<Vec<Outcome>, SubmitError>) {
+    match stored {
+        Ok(outcomes) => {
+            let is_new = |outcome: &&Outcome| **outcome == Outcome::Accepted;
+            admission.settle(outcomes.iter().filter(is_new).count() as u64);
+        }
+        Err(SubmitError::Overloaded | SubmitError::ShuttingDown | SubmitError::Failed) => {
+            admission.settle(0);
+        }
+        // Perhaps stored: the next read tells.
+        Err(SubmitError::Unavailable) => drop(admission),
+    }
+}
+
 /// Whole seconds until `time`, at least one.
 pub(crate) fn seconds_until(time: Timestamp, now: Timestamp) -> u64 {
     let micros = u64::try_from(time.micros_since(now)).unwrap_or(0);
@@ -132,9 +182,5 @@ pub(crate) fn seconds_until(time: Timestamp, now: Timestamp) -> u64 {
 /// The problem of a question that the store did not answer. The cause is logged.
 pub(crate) fn store_problem(error: &StoreError) -> Problem {
     error!(context::current(), "the store did not answer"; keys::ERROR => chain(error));
-    if error.is_unavailable() {
-        Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS }
-    } else {
-        Problem::Internal
-    }
+    if error.is_unavailable() { UNAVAILABLE } else { Problem::Internal }
 }

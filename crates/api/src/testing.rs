@@ -26,7 +26,7 @@ use mercurio_runtime::RequestSettings;
 use mercurio_runtime::database_probe::DatabaseProbe;
 use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::lifecycle::Lifecycle;
-use mercurio_runtime::quota_watch::QuotaWatch;
+use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
 use mercurio_runtime::rejection_log::RejectionLog;
 use serde_json::Value;
 
@@ -90,7 +90,9 @@ impl TestApp {
             ids: Arc::new(CountingIds::default()),
             metrics: Metrics::new(),
             traces: None,
-            quota_watch: QuotaWatch::new(100),
+            quota_usage: QuotaUsage::start(store.clone(), QuotaUsageOptions::default())
+                .expect("test set-up"),
+            counts_summed_at: Arc::default(),
             retention: Arc::default(),
             rejection_log: RejectionLog::new(5),
             settings: RequestSettings {

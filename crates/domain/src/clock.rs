@@ -78,6 +78,14 @@ impl Timestamp {
         Self::from_micros(self.as_micros().checked_add(delta)?)
     }
 
+    /// The start of the hour, in UTC.
+    #[must_use]
+    pub fn start_of_hour(self) -> Self {
+        const HOUR: i64 = 3_600_000_000;
+        let micros = self.as_micros();
+        Self::from_micros_clamped(micros - micros.rem_euclid(HOUR))
+    }
+
     /// Microseconds from `earlier` to `self`; negative if `self` is earlier.
     #[must_use]
     pub fn micros_since(self, earlier: Self) -> i64 {
@@ -259,6 +267,19 @@ mod tests {
     fn check(text: &str, expected: Result<&str, TimestampError>) {
         let read = Timestamp::parse(text).map(|timestamp| timestamp.to_string());
         assert_eq!(read, expected.map(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn hour_starts_at_or_before_its_instants_also_before_1970() {
+        for (time, start) in [
+            ("2026-11-22T10:59:59.999999Z", "2026-11-22T10:00:00Z"),
+            ("2026-11-22T10:00:00Z", "2026-11-22T10:00:00Z"),
+            ("1969-12-31T23:30:00Z", "1969-12-31T23:00:00Z"),
+            ("2026-12-01T00:15:00+01:30", "2026-11-30T22:00:00Z"),
+        ] {
+            let at = |text| Timestamp::parse(text).unwrap();
+            assert_eq!(at(time).start_of_hour(), at(start), "{time}");
+        }
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Watching {
     fn run(&mut self) {
         let mut was_away = false;
         while !self.is_stopped() {
-            let lost = match self.store.watch() {
+            let lost = match self.store.listen() {
                 Ok(mut watch) => {
                     if was_away {
                         info!(self.log, "the catalogue is watched again");
@@ -96,7 +96,7 @@ impl Watching {
     }
 
     /// Listens until told to stop, or until the database is lost.
-    fn listen(&mut self, watch: &mut dyn store::CatalogWatch) -> Option<StoreError> {
+    fn listen(&mut self, watch: &mut dyn store::CatalogListener) -> Option<StoreError> {
         while !self.is_stopped() {
             match watch.next(LISTEN) {
                 Ok(changes) => {

@@ -4,11 +4,12 @@
 //! Not here: HTTP, SQL, settings.
 
 pub mod catalog_follower;
+pub mod count_worker;
 pub mod database_probe;
 pub mod key_cache;
 pub mod key_uses;
 pub mod lifecycle;
-pub mod quota_watch;
+pub mod quota_usage;
 pub mod rejection_log;
 mod request_settings;
 pub mod retention;

@@ -11,9 +11,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use mercurio_domain::limits::Limits;
-use mercurio_domain::store::{Lease, Removal, Removed, Store, StoreError, TenantRef, due_removals};
+use mercurio_domain::store::{
+    Lease, LeaseKind, Removal, Removed, Store, StoreError, TenantRef, TenantRetention, due_removals,
+};
 use mercurio_domain::tenant::TenantStatus;
-use mercurio_domain::{Clock, TenantId, Timestamp};
+use mercurio_domain::{Clock, Timestamp};
 use mercurio_observability::metrics::RetentionReading;
 use mercurio_observability::{chain, keys};
 use slog::{Logger, info, warn};
@@ -145,7 +147,7 @@ impl Keeper {
     /// Removes all that is due, where this server may. Returns whether it may.
     fn sweep(&mut self) -> Result<bool, Cut> {
         if self.lease.is_none() {
-            self.lease = self.store.lease()?;
+            self.lease = self.store.lease(LeaseKind::Retention)?;
             if self.lease.is_some() {
                 self.counts.note_duty(self.clock.now());
             }
@@ -165,13 +167,17 @@ impl Keeper {
     }
 
     /// For how many days each tenant's events are kept. One that is being deleted has none that are kept.
-    fn kept_days(&self) -> Result<Vec<(TenantId, u32)>, Cut> {
+    fn kept_days(&self) -> Result<Vec<TenantRetention>, Cut> {
         let (mut days, mut after) = (Vec::new(), None);
         loop {
             let page = self.store.tenants(after, PAGE)?;
             for tenant in page.iter().filter(|tenant| tenant.status != TenantStatus::Deleting) {
-                if let Some((_, overrides)) = self.store.tenant(&TenantRef::Id(tenant.id))? {
-                    days.push((tenant.id, overrides.over(self.limits).retention_days));
+                if let Some(found) = self.store.tenant(&TenantRef::Id(tenant.id))? {
+                    let limits = found.limits.over(self.limits);
+                    days.push(TenantRetention {
+                        tenant_id: tenant.id,
+                        days: limits.retention_days,
+                    });
                 }
             }
             after = page.last().map(|tenant| tenant.id);

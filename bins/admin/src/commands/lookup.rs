@@ -1,8 +1,7 @@
 //! Finds the tenants and workspaces named on the command line.
 
 use mercurio_domain::Owner;
-use mercurio_domain::limits::LimitOverrides;
-use mercurio_domain::store::{Store, TenantRef};
+use mercurio_domain::store::{Store, TenantDetails, TenantRef};
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use serde::Serialize;
 
@@ -27,24 +26,15 @@ impl From<&Workspace> for IdAndName {
     }
 }
 
-pub(super) struct TenantWithLimits {
-    pub(super) tenant: Tenant,
-    /// Only the tenant's own limits.
-    pub(super) limits: LimitOverrides,
-}
-
-pub(super) fn tenant_with_limits(
+pub(super) fn tenant_details(
     store: &dyn Store,
     tenant: &TenantRef,
-) -> Result<TenantWithLimits, AdminError> {
-    let Some((tenant, limits)) = store.tenant(tenant)? else {
-        return Err(tenant_not_found(tenant));
-    };
-    Ok(TenantWithLimits { tenant, limits })
+) -> Result<TenantDetails, AdminError> {
+    store.tenant(tenant)?.ok_or_else(|| tenant_not_found(tenant))
 }
 
 pub(super) fn tenant(store: &dyn Store, tenant: &TenantRef) -> Result<Tenant, AdminError> {
-    tenant_with_limits(store, tenant).map(|found| found.tenant)
+    tenant_details(store, tenant).map(|found| found.tenant)
 }
 
 /// The item to name in an error: `tenant "Acme"` or `tenant "id:42"`.

@@ -57,7 +57,7 @@ fn up(store: &dyn Store, machine: &Machine<'_>) -> Result<Report, AdminError> {
         let note = "the schema is of a newer, compatible release: nothing to do";
         return Ok(Report::new(&output)?.with_note(note));
     }
-    let applied = store.migrate_telling(&mut |wait| (machine.notify)(&wait.to_string()))?;
+    let applied = store.migrate_reporting(&mut |wait| (machine.notify)(&wait.to_string()))?;
     let note = match applied.len() {
         0 => "the schema was already current: nothing to do".to_owned(),
         1 => "1 migration was applied; the schema is current".to_owned(),
@@ -99,7 +99,7 @@ fn down(store: &dyn Store, yes: bool, machine: &Machine<'_>) -> Result<Report, A
     let question = "This reverts the newest migration and deletes the data that only it had room \
                     for. Servers that need the migration become not ready. Type yes to continue: ";
     confirm(machine, yes, question, "yes")?;
-    let reverted = store.revert_telling(&mut |wait| (machine.notify)(&wait.to_string()))?;
+    let reverted = store.revert_reporting(&mut |wait| (machine.notify)(&wait.to_string()))?;
     let is_empty = reverted.is_none();
     let report = Report::new(&DownOutput { backend: store.backend(), reverted })?;
     if is_empty {

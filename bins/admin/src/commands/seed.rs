@@ -1,7 +1,7 @@
 //! `seed`: creates the tenant named in the settings, unless it exists. Deployments may run it at every start.
 
 use mercurio_domain::api_key::Scopes;
-use mercurio_domain::store::{Store, TenantRef};
+use mercurio_domain::store::{Store, TenantDetails, TenantRef};
 use mercurio_storage::DatabaseUrl;
 
 use super::lookup;
@@ -67,7 +67,9 @@ pub(super) fn run(
 }
 
 fn report_existing(store: &dyn Store, command: &ProvisionCommand) -> Result<Report, AdminError> {
-    let Some((tenant, _)) = store.tenant(&TenantRef::Name(command.tenant.clone()))? else {
+    let Some(TenantDetails { tenant, .. }) =
+        store.tenant(&TenantRef::Name(command.tenant.clone()))?
+    else {
         // Another command deleted the tenant in between.
         let item = CatalogItem::new(ItemKind::Tenant, &command.tenant);
         return Err(AdminError::NameTaken(item));

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
-use mercurio_domain::store::{Removal, Store, TenantRef};
+use mercurio_domain::store::{Removal, Store, TenantDetails, TenantRef};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus};
 use serde::Serialize;
 
 use super::confirm::confirm;
-use super::lookup::{self, IdAndName, TenantWithLimits, tenant_not_found};
+use super::lookup::{self, IdAndName, tenant_not_found};
 use super::removal;
 use super::report::Report;
 use crate::cli::TenantCommand;
@@ -123,20 +123,12 @@ fn list(store: &dyn Store) -> Result<Report, AdminError> {
 }
 
 fn show(store: &dyn Store, tenant: &TenantRef, now: Timestamp) -> Result<Report, AdminError> {
-    let TenantWithLimits { tenant, limits } = lookup::tenant_with_limits(store, tenant)?;
+    let TenantDetails { tenant, limits } = lookup::tenant_details(store, tenant)?;
     let month = Month::of(now);
-    let usage = store.monthly_usage(tenant.id, month);
+    let events = store.usage(&[tenant.id], month)?.iter().sum();
     let mut output = TenantOutput::new(tenant, Some(limits));
-    match usage {
-        Ok(events) => {
-            output.usage = Some(UsageOutput { month, events });
-            Report::new(&output)
-        }
-        // Status and limits are useful even if the usage cannot be read.
-        Err(error) => {
-            Ok(Report::new(&output)?.with_note(format!("this month's usage is unknown: {error}")))
-        }
-    }
+    output.usage = Some(UsageOutput { month, events });
+    Report::new(&output)
 }
 
 fn set_suspended(
@@ -144,7 +136,7 @@ fn set_suspended(
     tenant: &TenantRef,
     suspended: bool,
 ) -> Result<Report, AdminError> {
-    let TenantWithLimits { tenant: before, limits } = lookup::tenant_with_limits(store, tenant)?;
+    let TenantDetails { tenant: before, limits } = lookup::tenant_details(store, tenant)?;
     let changed = store.suspend_tenant(before.id, suspended)?;
     let changed = changed.ok_or_else(|| tenant_not_found(tenant))?;
     let note = match changed.status {
@@ -160,7 +152,7 @@ fn change_limits(
     tenant_ref: &TenantRef,
     changes: &[(LimitName, Option<u64>)],
 ) -> Result<Report, AdminError> {
-    let TenantWithLimits { tenant, limits } = lookup::tenant_with_limits(store, tenant_ref)?;
+    let TenantDetails { tenant, limits } = lookup::tenant_details(store, tenant_ref)?;
     if changes.is_empty() {
         return Report::new(&TenantOutput::new(tenant, Some(limits)));
     }

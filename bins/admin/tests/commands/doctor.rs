@@ -80,9 +80,9 @@ fn usable_sqlite_file_passes_every_check() {
 fn newer_schema_is_a_warning_if_compatible() {
     let database = TestDatabase::sqlite();
     let machine = machine(&[("DATABASE_URL", &database.url_text())]);
-    database.widen();
+    database.apply_newer_migration();
     assert_eq!(newer_schema_state(&machine), "warning");
-    database.shut_out_older();
+    database.require_newer_program();
     assert_eq!(newer_schema_state(&machine), "failed");
 }
 

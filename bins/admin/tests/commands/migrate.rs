@@ -18,7 +18,7 @@ fn newer_schema_is_used_if_compatible_and_never_reverted() {
     for database in [TestDatabase::sqlite(), TestDatabase::postgres()] {
         let machine = TestMachine::on(&database);
         machine.json("provision --tenant Acme --samples");
-        database.widen();
+        database.apply_newer_migration();
         let status = machine.json("migrate status");
         assert_eq!(status["state"], "compatible");
         assert_eq!(status["unknown"], json!([TestDatabase::NEWER]));
@@ -37,7 +37,7 @@ fn newer_schema_is_used_if_compatible_and_never_reverted() {
             assert!(refused.err.contains(TestDatabase::NEWER), "{}", refused.err);
             assert!(refused.err.contains("use that release's program"), "{}", refused.err);
         }
-        database.shut_out_older();
+        database.require_newer_program();
         assert_eq!(machine.json("migrate status")["state"], "newer");
         for line in ["migrate", "tenant list"] {
             assert_eq!(machine.run(line).code, 1, "{line}");

@@ -36,11 +36,12 @@ use mercurio_api::state::AppState;
 use mercurio_api::transport::{Options, Servers};
 use mercurio_rate_limit::{RateLimits, RedisUrl, SharedBuckets};
 use mercurio_runtime::catalog_follower::CatalogWatch;
+use mercurio_runtime::count_worker::{CountWorker, SummedAt};
 use mercurio_runtime::database_probe::{DatabaseProbe, log_compatible_schema};
 use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::key_uses::KeyUses;
 use mercurio_runtime::lifecycle::Lifecycle;
-use mercurio_runtime::quota_watch::QuotaWatch;
+use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::retention::{Retention, RetentionCounts};
 use mercurio_runtime::system::{SystemClock, UuidV7Ids};
@@ -165,6 +166,8 @@ async fn serve(
         })?;
     let removed = Arc::new(RetentionCounts::default());
     let retention = start_retention(&store, &config, Arc::clone(&removed), &log)?;
+    let counts_summed_at = Arc::new(SummedAt::default());
+    let counts = start_counts(&store, Arc::clone(&counts_summed_at), &log)?;
     let shared = config.redis_url.clone().map(|url| share_limits(url, &config, &log));
     let state = Data::new(AppState {
         writer: writer.handle(),
@@ -172,14 +175,15 @@ async fn serve(
         key_uses,
         rate_limits: RateLimits::new(shared.clone()),
         database: DatabaseProbe::new(Arc::clone(&store), schema),
-        store,
         enricher,
         clock: Arc::new(SystemClock),
         ids: Arc::new(UuidV7Ids),
         metrics,
         traces: start_traces(&config, &log)?.map(Arc::new),
         retention: removed,
-        quota_watch: QuotaWatch::new(config.metrics_tenants),
+        quota_usage: start_quota_usage(&store, &config)?,
+        store,
+        counts_summed_at,
         rejection_log: RejectionLog::new(config.log_rejections_per_second),
         settings: config.settings.clone(),
         lifecycle: Lifecycle::default(),
@@ -195,6 +199,7 @@ async fn serve(
     }
     let gently = stop.told().await;
     drop(retention);
+    drop(counts);
     let stopped = shut_down(&config, &state, &log, servers, &writer, (&mut stop, gently)).await;
     if let Some(shared) = shared {
         shared.close();
@@ -239,6 +244,32 @@ fn start_retention(
     })
 }
 
+/// Starts the thread that sums the log of counts. SQLite has no log.
+fn start_counts(
+    store: &Arc<dyn Store>,
+    summed_at: Arc<SummedAt>,
+    log: &Logger,
+) -> Result<Option<CountWorker>, StartError> {
+    if store.backend() == Backend::Sqlite {
+        return Ok(None);
+    }
+    CountWorker::start(Arc::clone(store), Arc::new(SystemClock), summed_at, log.clone())
+        .map(Some)
+        .map_err(|source| StartError::Io {
+            what: "the thread that sums counts can't be started".to_owned(),
+            source,
+        })
+}
+
+fn start_quota_usage(store: &Arc<dyn Store>, config: &Config) -> Result<QuotaUsage, StartError> {
+    let options =
+        QuotaUsageOptions { max_ratios: config.metrics_tenants, ..QuotaUsageOptions::default() };
+    QuotaUsage::start(Arc::clone(store) as Arc<_>, options).map_err(|source| StartError::Io {
+        what: "the thread that reads the usage of quotas can't be started".to_owned(),
+        source,
+    })
+}
+
 /// Starts the task that reaches Redis.
 fn share_limits(url: RedisUrl, config: &Config, log: &Logger) -> Arc<SharedBuckets> {
     let shared = Arc::new(SharedBuckets::new(config.redis_timeout, log.clone()));
@@ -254,7 +285,7 @@ fn open_store(config: &Config, log: &Logger) -> Result<(Arc<dyn Store>, SchemaSt
     if store.backend() == Backend::Sqlite || config.auto_migrate {
         let mut tell =
             |wait: &LockWait| warn!(log, "a migration waits"; keys::ERROR => wait.to_string());
-        for migration in store.migrate_telling(&mut tell)? {
+        for migration in store.migrate_reporting(&mut tell)? {
             info!(log, "migrated the database"; keys::MIGRATION => migration);
         }
     }
@@ -303,7 +334,7 @@ fn listen(
     let longest =
         config.settings.request_timeout + config.settings.commit_timeout + options.keep_alive;
     options.answer_timeout = options.answer_timeout.max(longest);
-    options.workers = config.workers.unwrap_or(options.workers);
+    options.workers = config.http_threads.unwrap_or(options.workers);
     let (mut servers, mut addrs) = (Servers::default(), Vec::new());
     for (addr, surface) in surfaces {
         let (app_state, app_log) = (state.clone(), log.clone());

@@ -63,7 +63,7 @@ impl Pair {
 
     fn tenant_id(&self) -> mercurio_domain::TenantId {
         let which = TenantRef::Name(Name::parse("acme").unwrap());
-        self.store().tenant(&which).unwrap().unwrap().0.id
+        self.store().tenant(&which).unwrap().unwrap().tenant.id
     }
 
     fn revoke(&self) {
@@ -95,7 +95,7 @@ fn a_revocation_reaches_two_servers_on_one_file_too() {
 fn a_revocation_that_nobody_tells_of_is_bounded_by_the_caches_lifetime() {
     let house = House::postgres();
     let mut pair = Pair::on(house, &[("MERCURIO_KEY_CACHE_SECONDS", "2")]);
-    let silence = ["-qc", "ALTER TABLE api_keys DISABLE TRIGGER api_keys_tell_change"];
+    let silence = ["-qc", "ALTER TABLE api_keys DISABLE TRIGGER api_keys_notify_change"];
     let psql = Command::new("psql").args(silence).arg(pair.house.database.url_text()).status();
     assert!(psql.expect("psql is there").success());
     pair.revoke();

@@ -3,6 +3,7 @@
 use std::sync::mpsc::channel;
 
 use crate::client::{Client, Sent, send_until_gone, stored_ids};
+use crate::quota::check_counts;
 use crate::server::House;
 
 /// Clients. The last two send the same ids as the first two.
@@ -30,6 +31,7 @@ fn check(house: &House) {
 
         let server = house.start();
         let stored = stored_ids(server.addr, &house.key);
+        assert_eq!(check_counts(&*house.database.store()), stored.len() as u64);
         for id in known.acknowledged.keys() {
             assert!(stored.contains(id), "{id} was acknowledged and is lost");
         }
@@ -46,6 +48,7 @@ fn check(house: &House) {
             "nothing is missing, and nothing else is there"
         );
         assert!(known.acknowledged.keys().all(|id| stored.contains(id)));
+        assert_eq!(check_counts(&*house.database.store()), stored.len() as u64);
         assert!(
             known.acknowledged.values().all(|accepted| *accepted <= 1),
             "no id was accepted twice"

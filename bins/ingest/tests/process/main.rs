@@ -17,6 +17,9 @@ mod kill;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+#[path = "../../../../crates/storage/tests/common/server.rs"]
+mod postgres_server;
+#[cfg(test)]
 mod quota;
 #[cfg(test)]
 mod retention;

@@ -1,127 +1,322 @@
-//! Monthly quotas over two servers on one database: the sum, and what is left of a count when a server is killed.
+//! Counts and monthly quotas over real servers: they equal the stored rows, under load and after crashes.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use mercurio_domain::limits::{LimitName, Month};
-use mercurio_domain::store::TenantRef;
+use mercurio_domain::store::{CountQuery, Store, TenantRef};
 use mercurio_domain::tenant::Name;
-use mercurio_domain::{Clock, TenantId};
+use mercurio_domain::testing::{at, provisioning};
+use mercurio_domain::{Clock, Owner};
 use mercurio_runtime::system::SystemClock;
+use mercurio_storage::{DatabaseUrl, StoreOptions};
 
-use crate::client::{Client, stored_ids};
+use crate::client::{Client, send_until_gone, stored_ids};
+use crate::metrics::sum;
+use crate::postgres_server;
 use crate::server::{House, Server, command};
 
-fn limit(house: &House, events: u64) -> TenantId {
-    let store = house.database.store();
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The workspace that events are sent to.
+fn owner(store: &dyn Store) -> Owner {
     let which = TenantRef::Name(Name::parse("acme").unwrap());
-    let tenant_id = store.tenant(&which).unwrap().unwrap().0.id;
-    store.set_limits(tenant_id, &[(LimitName::MonthlyEvents, Some(events))]).unwrap();
-    tenant_id
+    let tenant_id = store.tenant(&which).unwrap().unwrap().tenant.id;
+    Owner { tenant_id, workspace_id: store.workspaces(tenant_id).unwrap()[0].id }
 }
 
-/// Sends batches of 1 to 7 until the quota is used up to the last event; how many events were accepted.
-fn send_until_full(server: &Server, key: &str, name: &str) -> u64 {
+fn set_quota(house: &House, events: u64) {
+    let store = house.database.store();
+    let limits = [(LimitName::MonthlyEvents, Some(events))];
+    store.set_limits(owner(&*store).tenant_id, &limits).unwrap();
+}
+
+fn usage(store: &dyn Store) -> u64 {
+    store.usage(&[owner(store).tenant_id], Month::of(SystemClock.now())).unwrap()[0]
+}
+
+/// Checks that the counts are those of the stored events, and returns how many there are.
+#[track_caller]
+pub(crate) fn check_counts(store: &dyn Store) -> u64 {
+    let owner = owner(store);
+    let rows = store.count_events(owner).unwrap();
+    let (from, to) = (at("2020-01-01T00:00:00Z"), at("9999-12-31T23:00:00Z"));
+    let query = CountQuery { owner, event_name: None, from, to };
+    let counted: u64 = store.event_counts(&query).unwrap().iter().map(|count| count.accepted).sum();
+    assert_eq!((usage(store), counted), (rows, rows));
+    rows
+}
+
+/// Sends batches of 1 to 7 until the quota is used up to the last event. Calls `accepted` with the events of each answer.
+fn send_until_full(server: &Server, key: &str, name: &str, mut accepted: impl FnMut(u64)) {
     let mut client = Client::connect(server.addr).unwrap();
-    let (mut accepted, mut batch) = (0, 7);
+    let mut batch = 7;
     for number in 0.. {
         let ids: Vec<_> = (0..batch).map(|event| format!("{name}-{number}-{event}")).collect();
         let answer = client.batch(&ids, key).unwrap();
         match answer.status {
-            200 => accepted += answer.json["accepted"].as_u64().unwrap(),
+            200 => accepted(answer.json["accepted"].as_u64().unwrap()),
             429 => {
                 assert_eq!(answer.json["code"], "quota_exceeded");
-                assert!(
-                    answer.json["renews_at"].as_str().unwrap().ends_with("-01T00:00:00.000000Z"),
-                    "{}",
-                    answer.json
-                );
-                assert_eq!(
-                    answer.retry_after,
-                    Some(answer.json["retry_after_seconds"].to_string())
-                );
+                let renews_at = answer.json["renews_at"].as_str().unwrap();
+                assert!(renews_at.ends_with("-01T00:00:00.000000Z"), "{renews_at}");
+                let seconds = answer.json["retry_after_seconds"].to_string();
+                assert_eq!(answer.retry_after, Some(seconds));
                 if batch == 1 {
-                    break;
+                    return;
                 }
                 batch -= 1;
             }
             status => panic!("{status}: {}", answer.json),
         }
     }
-    accepted
 }
 
 #[test]
-fn two_servers_store_exactly_the_quota() {
-    const QUOTA: u64 = 2_003;
-    let house = House::postgres();
-    limit(&house, QUOTA);
-    let servers = [(); 2].map(|()| {
+fn one_server_and_one_connection_store_the_quota_exactly() {
+    const QUOTA: u64 = 503;
+    for house in [House::postgres(), House::sqlite()] {
         let mut command = command(&house.database.url_text());
-        Server::with(command.env("MERCURIO_WRITER_THREADS", "4"))
-    });
-    let accepted: u64 = std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..8)
-            .map(|number| {
-                let (server, key) = (&servers[number % 2], &house.key);
-                scope.spawn(move || send_until_full(server, key, &number.to_string()))
-            })
-            .collect();
-        senders.into_iter().map(|sender| sender.join().unwrap()).sum()
-    });
-    assert_eq!(accepted, QUOTA);
-    assert_eq!(stored_ids(servers[0].addr, &house.key).len() as u64, QUOTA);
-    for server in &servers {
-        let told =
-            Client::connect(server.addr).unwrap().get("/v1/limits", &house.key).unwrap().json;
-        let quota = &told["remaining"]["monthly_events"];
-        assert_eq!(
-            (quota["used"].as_u64(), quota["remaining"].as_u64()),
-            (Some(QUOTA), Some(0)),
-            "{told}"
-        );
+        let server = Server::with(command.env("MERCURIO_MONTHLY_EVENTS", QUOTA.to_string()));
+        let mut accepted = 0;
+        send_until_full(&server, &house.key, "a", |events| accepted += events);
+        assert_eq!((accepted, check_counts(&*house.database.store())), (QUOTA, QUOTA));
+        // The tenant's own quota takes the place of the server's.
+        set_quota(&house, QUOTA + 2);
+        drop(server);
+        let server = Server::with(&mut command);
+        send_until_full(&server, &house.key, "b", |events| accepted += events);
+        assert_eq!((accepted, check_counts(&*house.database.store())), (QUOTA + 2, QUOTA + 2));
     }
 }
 
 #[test]
-fn a_server_that_is_killed_leaves_a_count_that_is_what_is_stored() {
+fn one_server_and_many_connections_never_pass_the_quota() {
+    const QUOTA: u64 = 1_003;
+    let house = House::postgres();
+    set_quota(&house, QUOTA);
+    let server = house.start();
+    std::thread::scope(|scope| {
+        for number in 0..6 {
+            let (server, key) = (&server, &house.key);
+            scope.spawn(move || send_until_full(server, key, &number.to_string(), |_| ()));
+        }
+    });
+    assert!(check_counts(&*house.database.store()) <= QUOTA);
+    send_until_full(&server, &house.key, "rest", |_| ());
+    assert_eq!(check_counts(&*house.database.store()), QUOTA);
+}
+
+/// The events of an answer of a server.
+struct Accepted {
+    server: usize,
+    sent_at: Instant,
+    answered_at: Instant,
+    events: u64,
+}
+
+/// The most that a server accepted within `time`.
+fn most_within(time: Duration, server: usize, log: &[Accepted]) -> u64 {
+    let of_server = || log.iter().filter(|accepted| accepted.server == server);
+    let within = |start: Instant| {
+        let is_within = |accepted: &&Accepted| {
+            accepted.answered_at >= start && accepted.answered_at - start <= time
+        };
+        of_server().filter(is_within).map(|accepted| accepted.events).sum()
+    };
+    of_server().map(|accepted| within(accepted.answered_at)).max().unwrap_or(0)
+}
+
+#[test]
+fn two_servers_pass_the_quota_by_a_second_of_the_other_at_most() {
+    const QUOTA: u64 = 4_003;
+    let house = House::postgres();
+    set_quota(&house, QUOTA);
+    let servers = [(); 2].map(|()| house.start());
+    let log = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (servers, key, log) = (&servers, &house.key, &log);
+            scope.spawn(move || {
+                let server = number % 2;
+                let mut sent_at = Instant::now();
+                send_until_full(&servers[server], key, &number.to_string(), |events| {
+                    let answered_at = Instant::now();
+                    log.lock().unwrap().push(Accepted { server, sent_at, answered_at, events });
+                    sent_at = answered_at;
+                });
+            });
+        }
+    });
+    let log = log.into_inner().unwrap();
+    let stored = check_counts(&*house.database.store());
+    assert_eq!(stored, log.iter().map(|accepted| accepted.events).sum::<u64>());
+    // What was on its way when the second began belongs to it.
+    let slowest = log.iter().map(|accepted| accepted.answered_at - accepted.sent_at).max();
+    let second = Duration::from_secs(1) + slowest.unwrap();
+    let more = (0..2).map(|server| most_within(second, server, &log)).max().unwrap();
+    assert!(stored <= QUOTA + more, "{stored} of {QUOTA}, and at most {more} more");
+    for server in &servers {
+        let mut client = Client::connect(server.addr).unwrap();
+        let limits = client.get("/v1/limits", &house.key).unwrap().json;
+        let quota = &limits["remaining"]["monthly_events"];
+        assert_eq!(quota["used"].as_u64(), Some(stored), "{limits}");
+        assert_eq!(client.batch(&["late".to_owned()], &house.key).unwrap().status, 429);
+    }
+}
+
+#[test]
+fn limits_and_metrics_agree_with_the_rows_under_load() {
+    const QUOTA: u64 = 1_000_000;
     for house in [House::postgres(), House::sqlite()] {
-        let tenant_id = limit(&house, 1_000_000);
+        set_quota(&house, QUOTA);
         let server = house.start();
-        let (sender, progress) = std::sync::mpsc::channel();
+        let store = house.database.store();
+        let (owner, is_over, polls) = (owner(&*store), AtomicBool::new(false), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for number in 0..3 {
+                let (addr, key, is_over) = (server.addr, &house.key, &is_over);
+                scope.spawn(move || {
+                    let mut client = Client::connect(addr).unwrap();
+                    for batch in 0.. {
+                        if is_over.load(Ordering::SeqCst) {
+                            return;
+                        }
+                        let ids: Vec<_> =
+                            (0..10).map(|event| format!("{number}-{batch}-{event}")).collect();
+                        assert_eq!(client.batch(&ids, key).unwrap().status, 200);
+                    }
+                });
+            }
+            let mut client = Client::connect(server.addr).unwrap();
+            let rows = || store.count_events(owner).unwrap();
+            // Over several sums.
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_secs(3) {
+                let before = rows();
+                let limits = client.get("/v1/limits", &house.key).unwrap().json;
+                let used = limits["remaining"]["monthly_events"]["used"].as_u64().unwrap();
+                let between = rows();
+                assert!((before..=between).contains(&used), "{before} {used} {between}");
+                let page = client.get("/metrics", "").unwrap().body;
+                let ratio = sum(&page, "mercurio_tenant_quota_used_ratio{");
+                let (used, after) = ((ratio * QUOTA as f64).round() as u64, rows());
+                // A tenant is in the metrics once it has sent.
+                assert!(used == 0 || (between..=after).contains(&used), "{between} {used} {after}");
+                polls.fetch_add(u64::from(used > 0), Ordering::SeqCst);
+            }
+            is_over.store(true, Ordering::SeqCst);
+        });
+        assert!(polls.into_inner() > 3);
+        check_counts(&*store);
+    }
+}
+
+#[test]
+fn quota_goes_on_where_a_killed_server_left_it() {
+    for house in [House::postgres(), House::sqlite()] {
+        set_quota(&house, 1_000_000);
+        let store = house.database.store();
+        let server = house.start();
+        let (sender, progress) = channel();
         std::thread::scope(|scope| {
             for number in 0..3 {
                 let (addr, key, sender) = (server.addr, &house.key, sender.clone());
-                scope.spawn(move || {
-                    crate::client::send_until_gone(addr, key, &number.to_string(), &sender)
-                });
+                scope.spawn(move || send_until_gone(addr, key, &number.to_string(), &sender));
             }
-            for _ in 0..20 {
-                progress.recv().unwrap();
-            }
+            progress.iter().take(20).for_each(drop);
             server.kill();
         });
-        let used = |events: u64| {
-            let month = Month::of(SystemClock.now());
-            assert_eq!(house.database.store().monthly_usage(tenant_id, month).unwrap(), events);
-        };
+        let stored = check_counts(&*store);
+        set_quota(&house, stored + 1);
         let server = house.start();
-        let stored = stored_ids(server.addr, &house.key).len() as u64;
-        used(stored);
-        // The quota is lowered to what is stored and one event more.
-        limit(&house, stored + 1);
-        drop(server);
-        let server = house.start();
-        assert_eq!(send_until_full(&server, &house.key, "after"), 1);
-        used(stored + 1);
+        assert_eq!(stored_ids(server.addr, &house.key).len() as u64, stored);
+        let mut accepted = 0;
+        send_until_full(&server, &house.key, "after", |events| accepted += events);
+        assert_eq!((accepted, check_counts(&*store)), (1, stored + 1));
     }
 }
 
 #[test]
-fn the_quota_of_the_settings_is_that_of_every_tenant_without_one() {
-    let house = House::sqlite();
-    let mut command = command(&house.database.url_text());
-    let server = Server::with(command.env("MERCURIO_MONTHLY_EVENTS", "4"));
-    assert_eq!(send_until_full(&server, &house.key, "a"), 4);
-    limit(&house, 6);
-    drop(server);
-    let server = Server::with(command.env("MERCURIO_MONTHLY_EVENTS", "4"));
-    assert_eq!(send_until_full(&server, &house.key, "b"), 2);
+fn counts_equal_rows_after_postgresql_is_killed_under_load() {
+    let database = postgres_server::Server::start("");
+    let url = DatabaseUrl::parse(&database.url()).unwrap();
+    let store = mercurio_storage::open(&url, &StoreOptions::default()).unwrap();
+    store.migrate().unwrap();
+    let (request, key) = provisioning("acme", 1, SystemClock.now());
+    store.provision(&request).unwrap();
+    let server = Server::start(&database.url());
+    let (is_over, accepted) = (AtomicBool::new(false), AtomicU64::new(0));
+    let wait_for = |count: u64| {
+        let begun = Instant::now();
+        while accepted.load(Ordering::SeqCst) < count {
+            assert!(begun.elapsed() < PATIENCE, "the servers find each other again");
+            std::thread::yield_now();
+        }
+    };
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (addr, key, is_over, accepted) = (server.addr, key.expose(), &is_over, &accepted);
+            scope.spawn(move || {
+                let mut client = Client::connect(addr).unwrap();
+                for batch in 0.. {
+                    let ids: Vec<_> =
+                        (0..20).map(|event| format!("{number}-{batch}-{event}")).collect();
+                    // Until it is known to be stored.
+                    loop {
+                        if is_over.load(Ordering::SeqCst) {
+                            return;
+                        }
+                        let answer = client.batch(&ids, key).unwrap();
+                        if answer.status == 200 {
+                            break;
+                        }
+                        assert_eq!(answer.status, 503, "{answer:?}");
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    accepted.fetch_add(20, Ordering::SeqCst);
+                }
+            });
+        }
+        for round in 1..=3 {
+            wait_for(accepted.load(Ordering::SeqCst) + 300 * round);
+            database.crash();
+            database.resume();
+            wait_for(accepted.load(Ordering::SeqCst) + 100);
+        }
+        is_over.store(true, Ordering::SeqCst);
+    });
+    assert!(check_counts(&*store) >= accepted.into_inner());
+    store.sum_counts().unwrap();
+    check_counts(&*store);
+}
+
+#[test]
+fn another_server_sums_when_the_one_that_did_is_killed() {
+    let house = House::postgres();
+    let store = house.database.store();
+    let summed_at = |server: &Server| {
+        let page = Client::connect(server.addr).unwrap().get("/metrics", "").unwrap().body;
+        sum(&page, "mercurio_counts_summed_timestamp_seconds ")
+    };
+    let wait_for_a_sum = |server: &Server| {
+        let begun = Instant::now();
+        while summed_at(server) == 0.0 {
+            assert!(begun.elapsed() < PATIENCE, "it sums");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let first = house.start();
+    wait_for_a_sum(&first);
+    let second = house.start();
+    let mut client = Client::connect(second.addr).unwrap();
+    assert_eq!(client.batch(&["a".to_owned()], &house.key).unwrap().status, 200);
+    assert_eq!(summed_at(&second), 0.0, "one at a time");
+    first.kill();
+    assert_eq!(client.batch(&["b".to_owned()], &house.key).unwrap().status, 200);
+    assert_eq!(check_counts(&*store), 2);
+    wait_for_a_sum(&second);
+    assert_eq!(check_counts(&*store), 2);
 }

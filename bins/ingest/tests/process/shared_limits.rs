@@ -133,7 +133,7 @@ impl Pair {
         let (house, redis) = (House::postgres(), Redis::start());
         let store = house.database.store();
         let which = TenantRef::Name(Name::parse("acme").unwrap());
-        let tenant_id = store.tenant(&which).unwrap().unwrap().0.id;
+        let tenant_id = store.tenant(&which).unwrap().unwrap().tenant.id;
         let limits =
             [(LimitName::EventsPerSecond, Some(per_second)), (LimitName::EventsBurst, Some(burst))];
         store.set_limits(tenant_id, &limits).unwrap();

@@ -102,7 +102,7 @@ fn a_folder_in_which_nothing_can_be_made_is_told_by_its_name() {
     // Not even root makes anything there.
     let (code, stderr) = end(&mut command("sqlite:///proc/nowhere/mercurio.db"));
     assert_eq!(code, 69, "{stderr}");
-    assert!(stderr.contains("/proc/nowhere") && stderr.contains("can't be made"), "{stderr}");
+    assert!(stderr.contains("/proc/nowhere") && stderr.contains("can't create"), "{stderr}");
 }
 
 /// Runs a statement as the owner of the database.

@@ -37,7 +37,7 @@ fn check(house: &House) {
     let mut client = Client::connect(server.addr).unwrap();
     assert_eq!(store(&mut client, "before", &house.key), "accepted");
 
-    house.database.widen();
+    house.database.apply_newer_migration();
     let answers = ready_until(&server, &mut client, SHARED);
     assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
     let line = server.line(SHARED);
@@ -59,7 +59,7 @@ fn check(house: &House) {
     let page = client.get("/v1/events", &house.key).unwrap();
     assert_eq!(page.json["events"].as_array().map(Vec::len), Some(3), "{:?}", page.json);
 
-    house.database.shut_out_older();
+    house.database.require_newer_program();
     let answers = ready_until(&server, &mut client, NOT_OURS);
     assert_eq!(answers.last(), Some(&503), "{answers:?}");
     assert_eq!(server.line(NOT_OURS)["migrations"], json!([TestDatabase::NEWER]));

@@ -60,7 +60,8 @@ async fn quota(state: &AppState, principal: &Principal) -> Result<Option<QuotaAn
     }
     let now = state.clock.now();
     let month = Month::of(now);
-    let used = state.ask(move |store| store.monthly_usage(tenant_id, month)).await?;
+    let used = state.ask(move |store| store.usage(&[tenant_id], month)).await?;
+    let used = used.first().copied().unwrap_or(0);
     let renews_at = month.renews_at();
     let reset_seconds = seconds_until(renews_at, now);
     Ok(Some(QuotaAnswer {

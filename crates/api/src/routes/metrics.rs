@@ -36,9 +36,9 @@ async fn read(state: &AppState) -> ServerReading {
             queue_capacity_events: depth.capacity as u64,
             retries: appended.retries,
             fallbacks: appended.fallbacks,
-            likely_duplicates: appended.suspects,
+            likely_duplicates: appended.likely_duplicates,
         },
-        quotas_used: state.quota_watch.used(&state.store, state.clock.now()).await,
+        quotas_used: state.quota_usage.used_ratios(state.clock.now()).await,
         pools: pools
             .map(|load| PoolReading {
                 pool: load.pool,
@@ -50,6 +50,7 @@ async fn read(state: &AppState) -> ServerReading {
         key_cache_hits,
         key_cache_misses,
         retention: state.retention.read(),
+        counts_summed_at_seconds: state.counts_summed_at.seconds(),
         redis: state.rate_limits.shared().map(|shared| RedisReading {
             up: shared.is_available(),
             servers: shared.servers().into(),

@@ -127,7 +127,7 @@ pub async fn batch(
 async fn admit(state: &AppState, request: &HttpRequest) -> Result<Principal, Problem> {
     let principal =
         authenticate(state, request, Some(Scope::EventsWrite), KeyPlaces::HeadersAndQuery).await?;
-    state.quota_watch.note(principal.owner.tenant_id, principal.limits.monthly_events);
+    state.quota_usage.note(principal.owner.tenant_id, principal.limits.monthly_events);
     let taken = state.rate_limits.take_request(principal.owner.tenant_id, &principal.limits);
     admitted(state, request, "requests", taken)?;
     Ok(principal)
@@ -179,9 +179,8 @@ async fn store(
     let events =
         validated.take_events().into_iter().map(|event| enrichment.enrich(event)).collect();
     RequestFacts::end_stage(request, Stage::Enrich);
-    let submission =
-        Submission { owner, received_at, monthly_events: limits.monthly_events, events };
-    let outcomes = submit(state, request, submission).await?;
+    let submission = Submission { owner, received_at, events };
+    let outcomes = submit(state, request, submission, limits.monthly_events).await?;
     let verdicts = validated.verdicts(&outcomes);
     count_rejections(state, owner.tenant_id, &verdicts);
     RequestFacts::tell(request, |facts| facts.events = Some(counts_of(&verdicts)));
@@ -208,9 +207,10 @@ async fn submit(
     state: &AppState,
     request: &HttpRequest,
     submission: Submission,
+    monthly_events: u64,
 ) -> Result<Vec<Outcome>, Problem> {
     let (start, queued) = (Instant::now(), QueueTime::default());
-    let outcomes = state.submit(submission, &queued).await;
+    let outcomes = state.submit(submission, monthly_events, &queued).await;
     let end = Instant::now();
     RequestFacts::tell(request, |facts| {
         let began = queued.get().map_or(end, |queued| start + queued);

@@ -133,19 +133,27 @@ async fn a_key_can_ask_for_its_limits() {
     test_app.call(request).await.is_problem(401, "unauthorized");
 }
 
-#[actix_web::test]
-async fn what_does_not_fit_into_the_months_quota_is_refused_whole_and_tells_when_it_is_renewed() {
+/// A service whose first tenant has a quota.
+fn with_quota(monthly_events: u64) -> TestApp {
     let test_app = TestApp::new();
+    let limits = [(LimitName::MonthlyEvents, Some(monthly_events))];
+    test_app.store.set_limits(test_app.owner.tenant_id, &limits).unwrap();
     test_app
-        .store
-        .set_limits(test_app.owner.tenant_id, &[(LimitName::MonthlyEvents, Some(3))])
-        .unwrap();
-    let event = |id: &str| format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#);
-    let batch = async |ids: &[&str]| {
-        test_app.batch(&ids.iter().map(|id| event(id)).collect::<Vec<_>>().join(",")).await
-    };
-    assert_eq!(batch(&["a", "b"]).await.statuses(), ["accepted", "accepted"]);
-    let answer = batch(&["c", "d"]).await;
+}
+
+fn named(id: &str) -> String {
+    format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#)
+}
+
+async fn send_named(test_app: &TestApp, ids: &[&str]) -> Answer {
+    test_app.batch(&ids.iter().map(|id| named(id)).collect::<Vec<_>>().join(",")).await
+}
+
+#[actix_web::test]
+async fn batch_over_the_monthly_quota_is_refused_whole() {
+    let test_app = with_quota(3);
+    assert_eq!(send_named(&test_app, &["a", "b"]).await.statuses(), ["accepted", "accepted"]);
+    let answer = send_named(&test_app, &["c", "d"]).await;
     answer.is_problem(429, "quota_exceeded");
     // From the 22nd, 10:00, to the end of November.
     let seconds = (8 * 24 + 14) * 3600;
@@ -154,28 +162,64 @@ async fn what_does_not_fit_into_the_months_quota_is_refused_whole_and_tells_when
     assert_eq!(members, [json!(3), json!(2), json!("2026-12-01T00:00:00.000000Z"), json!(seconds)]);
     assert_eq!(answer.header("retry-after"), Some(&*seconds.to_string()));
     assert_eq!(test_app.store.event_count(), 2);
-    // A duplicate costs nothing, nor does an event that is rejected.
-    assert_eq!(batch(&["a"]).await.statuses(), ["duplicate"]);
-    let mixed = test_app.batch(&format!("{},{{}}", event("c"))).await;
-    assert_eq!(mixed.statuses(), ["accepted", "rejected"]);
-    let track = test_app.call(test_app.post("/v1/events/track", event("d"))).await;
-    track.is_problem(429, "quota_exceeded");
-    assert_eq!(
-        test_app.call(test_app.post("/v1/events/track", event("c"))).await.json["status"],
-        "duplicate"
-    );
     let quota = test_app.call(test_app.get("/v1/limits")).await;
-    assert_eq!(
-        (&quota.json["limits"]["monthly_events"], &quota.json["remaining"]["monthly_events"]),
-        (
-            &json!(3),
-            &json!({
-                "remaining": 0, "used": 3, "limit": 3, "renews_at": "2026-12-01T00:00:00.000000Z", "reset_seconds": seconds
-            })
-        )
-    );
-    assert_eq!(test_app.state.metrics.snapshot().quota_exceeded, 2);
+    assert_eq!(quota.json["limits"]["monthly_events"], 3);
+    let expected = json!({
+        "remaining": 1, "used": 2, "limit": 3, "renews_at": "2026-12-01T00:00:00.000000Z", "reset_seconds": seconds
+    });
+    assert_eq!(quota.json["remaining"]["monthly_events"], expected);
     let other = mercurio_api::testing::Ask::new(actix_web::http::Method::POST, "/v1/events/track");
-    let other = other.header("x-api-key", test_app.other_key.expose()).body(event("a"));
+    let other = other.header("x-api-key", test_app.other_key.expose()).body(named("a"));
     assert_eq!(test_app.call(other).await.status, 200, "it has no quota");
+}
+
+#[actix_web::test]
+async fn valid_events_of_a_request_need_room_also_if_duplicates() {
+    let test_app = with_quota(3);
+    assert_eq!(send_named(&test_app, &["a", "b"]).await.status, 200);
+    // A rejected event needs no room, and a duplicate gives its own back.
+    assert_eq!(send_named(&test_app, &["a"]).await.statuses(), ["duplicate"]);
+    send_named(&test_app, &["a", "b"]).await.is_problem(429, "quota_exceeded");
+    let mixed = test_app.batch(&format!("{},{{}}", named("c"))).await;
+    assert_eq!(mixed.statuses(), ["accepted", "rejected"]);
+    for id in ["d", "c"] {
+        let track = test_app.call(test_app.post("/v1/events/track", named(id))).await;
+        track.is_problem(429, "quota_exceeded");
+    }
+    assert_eq!(test_app.batch("{}").await.status, 422, "nothing to store needs no room");
+    let metrics = test_app.state.metrics.snapshot();
+    assert_eq!((metrics.quota_exceeded, metrics.rate_limited), (3, 0));
+    assert_eq!(test_app.store.event_count(), 3);
+}
+
+#[actix_web::test]
+async fn request_whose_client_left_keeps_its_room_until_it_ends() {
+    let test_app = std::rc::Rc::new(with_quota(3));
+    assert_eq!(send_named(&test_app, &["a"]).await.status, 200);
+    test_app.store.gate.close();
+    let left = {
+        let test_app = std::rc::Rc::clone(&test_app);
+        actix_web::rt::spawn(async move { send_named(&test_app, &["a", "b"]).await.status })
+    };
+    while test_app.store.gate.arrivals() < 2 {
+        tokio::task::yield_now().await;
+    }
+    left.abort();
+    assert!(left.await.is_err());
+    send_named(&test_app, &["c"]).await.is_problem(429, "quota_exceeded");
+    test_app.store.gate.open();
+    // Once it has ended, the room of its duplicate is free.
+    while send_named(&test_app, &["c"]).await.status == 429 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(test_app.store.event_count(), 3);
+}
+
+#[actix_web::test]
+async fn quota_that_cannot_be_read_is_a_storage_problem() {
+    let test_app = with_quota(3);
+    let key = test_app.call(test_app.get("/v1/limits")).await;
+    assert_eq!(key.status, 200);
+    test_app.store.set_unavailable(true);
+    send_named(&test_app, &["a"]).await.is_problem(503, "storage_unavailable");
 }

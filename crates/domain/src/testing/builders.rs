@@ -5,9 +5,8 @@ use crate::clock::Timestamp;
 use crate::enrichment::Enrichment;
 use crate::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
 use crate::ids::{EventId, Owner};
-use crate::store::{Appended, EventWriter, Provisioning, StoreError, Submission};
+use crate::store::{Provisioning, Submission};
 use crate::tenant::Name;
-use crate::verdict::Outcome;
 
 /// An enriched event of user `u`.
 ///
@@ -31,7 +30,7 @@ pub fn enriched(event_id: &str, event_name: &str, occurred_at: Timestamp) -> Enr
 #[must_use]
 pub fn submission(owner: Owner, received_at: Timestamp, event_ids: &[&str]) -> Submission {
     let events = event_ids.iter().map(|id| enriched(id, "e", received_at)).collect();
-    Submission { owner, received_at, monthly_events: 0, events }
+    Submission { owner, received_at, events }
 }
 
 /// A tenant with the workspace `Default`, and the key to it. `seed` makes keys differ.
@@ -53,23 +52,4 @@ pub fn provisioning(tenant: &str, seed: u8, created_at: Timestamp) -> (Provision
         created_at,
     };
     (request, new.key)
-}
-
-/// [`EventWriter::append`] for groups within their quotas.
-pub trait AppendAll {
-    /// Appends a group and returns only the outcomes.
-    ///
-    /// # Errors
-    /// The store's.
-    ///
-    /// # Panics
-    /// If a submission is over its quota.
-    fn append_all(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError>;
-}
-
-impl<W: EventWriter + ?Sized> AppendAll for W {
-    fn append_all(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
-        let outcomes = |answer: Appended| answer.unwrap_or_else(|exceeded| panic!("{exceeded}"));
-        Ok(self.append(group)?.into_iter().map(outcomes).collect())
-    }
 }

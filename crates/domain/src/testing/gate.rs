@@ -47,6 +47,12 @@ impl Gate {
         }
     }
 
+    /// Returns how many threads have arrived since the gate was made.
+    #[must_use]
+    pub fn arrivals(&self) -> usize {
+        self.lock().arrived
+    }
+
     /// Lets `count` threads through.
     pub fn let_through(&self, count: usize) {
         self.lock().permits += count;

@@ -19,6 +19,7 @@ tokio::task_local! {
 struct Scope {
     logger: Logger,
     request: Option<RequestContext>,
+    /// No borrow lasts across an await, so it cannot overlap another.
     caller: RefCell<Option<Caller>>,
 }
 
@@ -82,6 +83,7 @@ pub async fn with_request<F: Future>(
 
 /// Runs `future` with `logger` as [`current`]. An enclosing request stays current.
 pub async fn with_logger<F: Future>(logger: Logger, future: F) -> F::Output {
+    // A copy: a caller identified inside belongs to the inner scope only.
     let caller = CURRENT.try_with(|scope| scope.caller.clone()).unwrap_or_default();
     CURRENT.scope(Scope { logger, request: current_request(), caller }, future).await
 }

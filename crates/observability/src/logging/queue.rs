@@ -96,6 +96,7 @@ impl LogQueue {
         pending.bytes.extend_from_slice(line);
         pending.lines += 1;
         if mem::take(&mut pending.is_idle) {
+            // Unlock first, or the woken writer would block on the lock.
             drop(pending);
             self.filled.notify_one();
         }
@@ -164,6 +165,7 @@ impl LogWriter {
         let mut is_closed = false;
         while !is_closed {
             let (lines, flushes);
+            // The lock ends before the write: a slow output must not block logging threads.
             {
                 let mut pending = self.wait_for_lines();
                 mem::swap(&mut pending.bytes, &mut batch);
@@ -176,6 +178,7 @@ impl LogWriter {
                 self.queue.drop_lines(lines);
             }
             batch.clear();
+            // A burst must not keep its memory.
             batch.shrink_to(KEPT_BUFFER);
             if is_closed
                 || flushes.is_some()
@@ -213,6 +216,7 @@ impl LogWriter {
         }
         self.reported = dropped;
         self.reported_at = Some(Instant::now());
+        // Straight to the output, since a full queue would drop the report too.
         let output = &mut self.output;
         if line::dropped_lines(self.format, new, |line| {
             output.write_all(line).and_then(|()| output.flush())

@@ -316,8 +316,10 @@ impl Metrics {
             events_duplicate: self.duplicate.get(),
             events_rejected: self.rejected.get(),
             groups: self.group_events.get_sample_count(),
+            // A double holds sums of whole numbers exactly up to 2^53.
             group_events: self.group_events.get_sample_sum() as u64,
             group_events_max: self.group_events_max.load(Ordering::Relaxed),
+            // Each guard is counted once up and once down, so the gauge is never negative.
             connections_open: u64::try_from(self.connections_open.get()).unwrap_or(0),
             keys_malformed: refused("missing") + refused("malformed"),
             keys_invalid: refused("unknown") + refused("expired") + refused("revoked"),
@@ -329,6 +331,7 @@ impl Metrics {
     /// Returns all metrics in the Prometheus text format 0.0.4, including `reading` and the values of the process.
     #[must_use]
     pub fn render(&self, reading: &ServerReading) -> String {
+        // Registries of this scrape: a tenant or a lease may be gone at the next one.
         let server = registry("mercurio");
         reading.register(&server, self.dropped_lines.get().map_or(0, DroppedLines::get));
         let process = registry("process");

@@ -26,6 +26,8 @@ pub struct ServerReading {
     pub redis: Option<RedisReading>,
     /// Deletion of expired events.
     pub retention: RetentionReading,
+    /// Time when this server last summed `count_log`, in seconds since 1970. `None` without the counts lease.
+    pub counts_summed_at_seconds: Option<u64>,
 }
 
 /// Work of the retention thread.
@@ -115,6 +117,14 @@ impl ServerReading {
             used.with_label_values(&[tenant_id.to_string()]).set(*share);
         }
         self.retention.register(registry);
+        if let Some(seconds) = self.counts_summed_at_seconds {
+            gauge(
+                registry,
+                "counts_summed_timestamp_seconds",
+                "Time of the last run over count_log, in seconds since 1970",
+            )
+            .set(seconds as f64);
+        }
         if let Some(redis) = self.redis {
             redis.register(registry);
         }

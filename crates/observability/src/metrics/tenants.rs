@@ -35,6 +35,7 @@ impl TenantCounters {
     }
 
     pub(super) fn record(&self, tenant_id: i64, events: EventCounts) {
+        // Only the first request of a tenant needs the write lock.
         let known =
             self.known.read().unwrap_or_else(PoisonError::into_inner).get(&tenant_id).cloned();
         let counters = known.unwrap_or_else(|| self.add(tenant_id));

@@ -137,7 +137,14 @@ fn observations_of_many_threads_are_all_counted() {
 #[test]
 fn readings_of_absent_parts_are_missing() {
     let text = Metrics::new().render(&ServerReading::default());
-    for absent in ["redis", "storage_free", "storage_pool", "retention_last_run", "quota_used"] {
+    for absent in [
+        "redis",
+        "storage_free",
+        "storage_pool",
+        "retention_last_run",
+        "counts_summed",
+        "quota_used",
+    ] {
         assert!(!text.contains(absent), "{absent}");
     }
 }
@@ -163,6 +170,7 @@ fn readings_of_other_parts_are_rendered() {
             removed_event_keys: 7,
             last_run_seconds: Some(1_795_000_000),
         },
+        counts_summed_at_seconds: Some(1_795_000_001),
         ..ServerReading::default()
     };
     has(
@@ -179,6 +187,7 @@ fn readings_of_other_parts_are_rendered() {
             "mercurio_retention_removed_events_total 8",
             "mercurio_retention_removed_event_keys_total 7",
             "mercurio_retention_last_run_timestamp_seconds 1795000000",
+            "mercurio_counts_summed_timestamp_seconds 1795000001",
             "mercurio_redis_up 0",
             "mercurio_redis_fallbacks_total 9",
             "mercurio_event_rejections_total{code=\"required\"} 0",

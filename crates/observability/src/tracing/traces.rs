@@ -88,6 +88,7 @@ impl Traces {
     /// Begins the span of a request; `None` if the request is not sampled.
     #[must_use]
     pub fn begin(&self, parent: Option<&TraceParent>) -> Option<RequestSpan> {
+        // Spans need the wall clock. Durations need a monotonic one, which no clock adjustment changes.
         let (started_at, started) = (SystemTime::now(), Instant::now());
         let root = Context::new();
         let parent = match parent {
@@ -129,6 +130,7 @@ impl RequestSpan {
     /// Records a finished stage of the request.
     pub fn stage(&self, name: &'static str, began: Instant, took: Duration) {
         let began_at = self.started_at + began.saturating_duration_since(self.started);
+        // The parent span is still open and owned here; a child needs only its ids.
         let parent = Context::new().with_remote_span_context(self.span.span_context().clone());
         let builder =
             self.tracer.span_builder(name).with_kind(SpanKind::Internal).with_start_time(began_at);

@@ -152,6 +152,7 @@ impl<'a> EventMembers<'a> {
                 return self.add_error(name, FieldErrorCode::UnknownField, message);
             }
         };
+        // Only here: names repeated inside a payload stay, because the stores keep its text as sent (ADR 5).
         let bit = 1 << member as u16;
         if self.seen & bit != 0 {
             let message = format!("{name} appears twice");

@@ -137,6 +137,7 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
                 scanner.take(b'[')?;
                 items.reserve((text.len() / TYPICAL_EVENT_BYTES + 1).min(max_events));
                 loop {
+                    // The slow path counts all events for the error.
                     if items.len() == max_events {
                         return None;
                     }

@@ -78,6 +78,7 @@ fn validate_item(
 ) -> Result<ValidEvent, Rejection> {
     let Item { index, pointer, text, draft, mut errors } = item;
     let unread: Vec<String> = errors.iter().map(|error| error.pointer.clone()).collect();
+    // Checked here, not while parsing: an event over the limit rejects itself alone.
     let limit = reception.limits.max_event_bytes;
     if text.len() > limit {
         let message = format!("the event has {} bytes; the limit is {limit}", text.len());

@@ -20,7 +20,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use mercurio_domain::limits::QuotaExceeded;
 use mercurio_domain::store::{EventWriter, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
 use tokio::sync::oneshot;
@@ -79,9 +78,6 @@ pub enum SubmitError {
     /// The store refused this submission alone. Nothing was stored.
     #[error("the store refused this submission")]
     Failed,
-    /// The events do not all fit into the tenant's quota. Nothing was stored.
-    #[error("the tenant's quota is used up")]
-    OverQuota(QuotaExceeded),
 }
 
 /// Receives events of the writer, for logs and metrics. The writer threads call it, so it must not block.
@@ -208,6 +204,7 @@ pub struct QueueTime(Arc<AtomicU64>);
 impl QueueTime {
     fn set(&self, waited: Duration) {
         let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        // Zero means unset.
         self.0.store(nanos.max(1), Ordering::Relaxed);
     }
 

@@ -158,10 +158,12 @@ impl SubmissionQueue {
         let line = state.lines.entry(tenant_id).or_default();
         line.load.add(&pending);
         line.pending.push_back(pending);
+        // A tenant takes its place in the ring with its first submission.
         if line.pending.len() == 1 {
             state.ring.push_back(tenant_id);
         }
         let wake = self.needs_another_worker(&state);
+        // Unlock first, or the woken thread would block on the lock.
         drop(state);
         if wake {
             self.work.notify_one();
@@ -206,6 +208,7 @@ impl SubmissionQueue {
                 .front()
                 .is_some_and(|next| group.is_empty() || taken.has_room_for(next, self.group_bound));
             if !fits {
+                // The tenant keeps its turn for the next group.
                 state.ring.push_front(tenant_id);
                 break;
             }
@@ -276,6 +279,7 @@ impl SubmissionQueue {
     /// Waits until the queue is empty and every group is answered. Returns false at `deadline`.
     pub(super) fn wait_until_idle(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
+        // The last group in flight may be answered after the queue is empty.
         while state.in_flight > 0 || !state.ring.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

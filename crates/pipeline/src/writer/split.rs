@@ -26,11 +26,12 @@ pub(super) fn append(
         Ok(outcomes) => {
             assert_eq!(outcomes.len(), group.len(), "the store returns one result per submission");
             observer.committed(committed(group, took));
-            outcomes
-                .into_iter()
-                .for_each(|appended| answer(appended.map_err(SubmitError::OverQuota)));
+            for outcomes_of_one in outcomes {
+                answer(Ok(outcomes_of_one));
+            }
             Ok(())
         }
+        // Halves would fail too, and the whole queue is refused instead.
         Err(error) if error.is_unavailable() => Err(error),
         Err(error) => {
             observer.failed(group.len(), &error);

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use mercurio_domain::event::EnrichedEvent;
 use mercurio_domain::ids::{Owner, TenantId, WorkspaceId};
-use mercurio_domain::store::Appended;
 use mercurio_domain::testing::{MemoryStore, at, enriched, submission};
 use proptest::prelude::*;
 
@@ -158,14 +157,7 @@ fn submission_the_store_refuses_fails_alone() {
         .map(|id| {
             let name = if id % 16 == 7 { "guilty" } else { "innocent" };
             let events = vec![enriched(&id.to_string(), name, at(NOW))];
-            handle
-                .enqueue(Submission {
-                    owner: owner(1),
-                    received_at: at(NOW),
-                    monthly_events: 0,
-                    events,
-                })
-                .unwrap()
+            handle.enqueue(Submission { owner: owner(1), received_at: at(NOW), events }).unwrap()
         })
         .collect();
     store.gate.open();
@@ -304,7 +296,7 @@ struct FullStore {
 }
 
 impl EventWriter for FullStore {
-    fn append(&self, _: &[Submission]) -> Result<Vec<Appended>, StoreError> {
+    fn append(&self, _: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         Err(StoreError::Unavailable("the disk is full".into()))
     }
 
@@ -342,34 +334,13 @@ fn full_store_stays_unavailable_until_a_probe_writes() {
 struct PanickingStore;
 
 impl EventWriter for PanickingStore {
-    fn append(&self, _: &[Submission]) -> Result<Vec<Appended>, StoreError> {
+    fn append(&self, _: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         panic!("a bug in the store");
     }
 
     fn ping(&self) -> Result<(), StoreError> {
         Ok(())
     }
-}
-
-#[test]
-fn a_submission_over_its_quota_is_told_so_and_the_others_of_its_group_are_stored() {
-    let (store, _writer, handle) = start(&one_thread());
-    store.gate.close();
-    let mut answers = vec![send(&handle, 1, &["before"]).unwrap()];
-    store.gate.wait_for_arrivals(1);
-    let limited =
-        |ids: &[&str]| Submission { monthly_events: 2, ..submission(owner(2), at(NOW), ids) };
-    answers.push(handle.enqueue(limited(&["a", "b", "c"])).unwrap());
-    answers.push(send(&handle, 3, &["a"]).unwrap());
-    answers.push(handle.enqueue(limited(&["a"])).unwrap());
-    store.gate.open();
-    let answers: Vec<_> =
-        answers.into_iter().map(|answer| answer.blocking_recv().unwrap()).collect();
-    let month = mercurio_domain::limits::Month::of(at(NOW));
-    let over = Err(SubmitError::OverQuota(QuotaExceeded { limit: 2, used: 0, month }));
-    let stored = || Ok(vec![Outcome::Accepted]);
-    assert_eq!(answers, [stored(), over, stored(), stored()]);
-    assert_eq!(store.group_sizes(), [1, 3], "no group was tried twice");
 }
 
 #[test]
@@ -446,7 +417,6 @@ fn of(case: &SubmissionCase) -> Submission {
     Submission {
         owner: owner(case.tenant),
         received_at: at(NOW),
-        monthly_events: 0,
         events: case.ids.iter().map(event).collect(),
     }
 }

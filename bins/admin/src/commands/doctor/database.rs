@@ -9,7 +9,7 @@ use mercurio_config::Config;
 use mercurio_domain::Clock;
 use mercurio_domain::store::{Backend, SchemaState};
 use mercurio_observability::chain;
-use mercurio_storage::{Examination, ServerFacts, examine};
+use mercurio_storage::{Diagnostics, ServerDiagnostics, ServerSetting, diagnose};
 
 use super::check::Check;
 
@@ -31,7 +31,7 @@ pub(super) struct DatabaseChecks {
 pub(super) fn check(config: &Config, clock: &dyn Clock) -> DatabaseChecks {
     const CHECK: &str = "database";
     let url = &config.database_url;
-    let found = match examine(url, clock) {
+    let found = match diagnose(url, clock) {
         Ok(Some(found)) => found,
         Ok(None) => {
             let text = format!("{url} does not exist yet");
@@ -67,7 +67,7 @@ pub(super) fn check(config: &Config, clock: &dyn Clock) -> DatabaseChecks {
     DatabaseChecks { checks, unavailable: false }
 }
 
-fn latency(found: &Examination, url: &str) -> Check {
+fn latency(found: &Diagnostics, url: &str) -> Check {
     const CHECK: &str = "database";
     let milliseconds = found.latency.as_secs_f64() * 1e3;
     let text = format!("{url}: {} {}, {milliseconds:.1} ms latency", found.backend, found.version);
@@ -77,7 +77,7 @@ fn latency(found: &Examination, url: &str) -> Check {
     Check::ok(CHECK, text)
 }
 
-fn schema(found: &Examination, auto_migrate: bool) -> Check {
+fn schema(found: &Diagnostics, auto_migrate: bool) -> Check {
     const CHECK: &str = "schema";
     match &found.schema {
         SchemaState::Current => Check::ok(CHECK, "current"),
@@ -104,7 +104,7 @@ fn schema(found: &Examination, auto_migrate: bool) -> Check {
     }
 }
 
-fn free_space(found: &Examination) -> Check {
+fn free_space(found: &Diagnostics) -> Check {
     const CHECK: &str = "free space";
     let size = format!("database size {}", binary_bytes(found.size_bytes));
     let Some(folder) = &found.folder else {
@@ -150,7 +150,7 @@ fn folder_rights(folder: &Path) -> Check {
     }
 }
 
-fn server_clock(server: &ServerFacts) -> Check {
+fn server_clock(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "clock";
     let ahead = server.clock_ahead_micros;
     let relation = if ahead < 0 { "behind" } else { "ahead of" };
@@ -164,11 +164,11 @@ fn server_clock(server: &ServerFacts) -> Check {
     Check::ok(CHECK, text)
 }
 
-fn durability(server: &ServerFacts) -> Check {
+fn durability(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "durability";
     let mut settings = Vec::new();
     let mut off = Vec::new();
-    for (name, value) in &server.settings {
+    for ServerSetting { name, value } in &server.settings {
         settings.push(format!("{name} {value}"));
         if value == "off" {
             off.push(name.as_str());
@@ -190,7 +190,7 @@ fn durability(server: &ServerFacts) -> Check {
     Check::failed(CHECK, settings, advice)
 }
 
-fn privileges(server: &ServerFacts) -> Check {
+fn privileges(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "rights";
     if server.missing_rights.is_empty() {
         return Check::ok(CHECK, "the role has every privilege a server needs");
@@ -199,7 +199,7 @@ fn privileges(server: &ServerFacts) -> Check {
     Check::failed(CHECK, text, "grant them to the role, or use another role in DATABASE_URL")
 }
 
-fn partitions(server: &ServerFacts) -> Check {
+fn partitions(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "partitions";
     const ADVICE: &str = "run `mercurio-admin migrate` once a day as the owner of the tables";
     /// With fewer days ahead, one missed run of `migrate` stops the writes.

@@ -6,7 +6,7 @@ mod check;
 mod database;
 mod redis;
 
-use mercurio_config::{Reading, Source};
+use mercurio_config::{CheckedConfig, Source};
 use serde::Serialize;
 
 use self::check::{Check, State};
@@ -23,7 +23,7 @@ struct DoctorOutput {
 
 pub(super) fn run(machine: &Machine<'_>) -> Result<Report, AdminError> {
     // Unlike other commands, `doctor` continues with invalid settings and checks the valid ones.
-    let reading = Reading::of(machine.setting, (machine.setting_names)());
+    let reading = CheckedConfig::read(machine.setting, (machine.setting_names)());
     let mut checks = check_settings(&reading);
     checks.extend(check_geoip_database(&reading));
     let mut database_unavailable = false;
@@ -45,11 +45,11 @@ pub(super) fn run(machine: &Machine<'_>) -> Result<Report, AdminError> {
 }
 
 /// Whether the setting, or its variant that names a file, is invalid.
-fn is_invalid(reading: &Reading, name: &str) -> bool {
+fn is_invalid(reading: &CheckedConfig, name: &str) -> bool {
     reading.invalid.iter().any(|invalid| invalid.name.starts_with(name))
 }
 
-fn check_settings(reading: &Reading) -> Vec<Check> {
+fn check_settings(reading: &CheckedConfig) -> Vec<Check> {
     const CHECK: &str = "settings";
     let mut checks = Vec::new();
     for invalid in &reading.invalid {
@@ -64,7 +64,7 @@ fn check_settings(reading: &Reading) -> Vec<Check> {
     checks
 }
 
-fn check_geoip_database(reading: &Reading) -> Option<Check> {
+fn check_geoip_database(reading: &CheckedConfig) -> Option<Check> {
     let path = reading.config.geoip_db.as_ref()?;
     let error = std::fs::File::open(path).err()?;
     let found = format!("MERCURIO_GEOIP_DB: {} is not readable: {error}", path.display());

@@ -8,17 +8,17 @@ use super::{MemoryStore, State};
 use crate::api_key::ApiKey;
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
-use crate::limits::{LimitName, LimitOverrides, Month};
+use crate::limits::{LimitName, LimitOverrides};
 use crate::store::{
-    Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning,
-    StoreError, Submission, TenantRef,
+    Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned, Provisioning,
+    StoreError, Submission, TenantDetails, TenantRef,
 };
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 use crate::verdict::Outcome;
 
 impl State {
     pub(super) fn tell(&mut self, change: &CatalogChange) {
-        self.watches.retain(|watch| watch.send(change.clone()).is_ok());
+        self.listeners.retain(|watch| watch.send(change.clone()).is_ok());
     }
 
     fn limits_of(&self, id: TenantId) -> LimitOverrides {
@@ -105,12 +105,8 @@ impl Catalog for MemoryStore {
         let workspace = state.add_workspace(tenant.id, &request.workspace, request.created_at)?;
         let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
         state.add_key(&request.key(owner))?;
-        let samples = Submission {
-            owner,
-            received_at: request.created_at,
-            monthly_events: 0,
-            events: request.samples.clone(),
-        };
+        let samples =
+            Submission { owner, received_at: request.created_at, events: request.samples.clone() };
         let stored =
             samples.events.iter().filter(|event| state.store(&samples, event) == Outcome::Accepted);
         let stored = stored.count();
@@ -132,13 +128,16 @@ impl Catalog for MemoryStore {
             .collect())
     }
 
-    fn tenant(&self, which: &TenantRef) -> Result<Option<(Tenant, LimitOverrides)>, StoreError> {
+    fn tenant(&self, which: &TenantRef) -> Result<Option<TenantDetails>, StoreError> {
         let state = self.available()?;
         let found = state.tenants.iter().find(|tenant| match which {
             TenantRef::Name(name) => tenant.name.folded() == name.folded(),
             TenantRef::Id(id) => tenant.id == *id,
         });
-        Ok(found.map(|tenant| (tenant.clone(), state.limits_of(tenant.id))))
+        Ok(found.map(|tenant| TenantDetails {
+            tenant: tenant.clone(),
+            limits: state.limits_of(tenant.id),
+        }))
     }
 
     fn create_tenant(&self, name: &Name, created_at: Timestamp) -> Result<Tenant, CreateError> {
@@ -167,28 +166,11 @@ impl Catalog for MemoryStore {
         if !state.tenants.iter().any(|tenant| tenant.id == id) {
             return Ok(None);
         }
-        let quota = changes.iter().find(|(name, _)| *name == LimitName::MonthlyEvents);
-        if let Some((name, after)) = quota {
-            let before = state.limits.get(&id).and_then(|limits| limits.get(*name));
-            // What is stored while there is no quota is not counted: the next one begins with what is stored then.
-            if before.unwrap_or_default() == 0 || after.unwrap_or_default() == 0 {
-                state.usage.retain(|(of, _), _| *of != id);
-            }
-        }
         let limits = state.limits.entry(id).or_default();
         changes.iter().for_each(|(name, value)| limits.set(*name, *value));
         let limits = *limits;
         state.tell(&CatalogChange::Tenant(id));
         Ok(Some(limits))
-    }
-
-    fn monthly_usage(&self, tenant_id: TenantId, month: Month) -> Result<u64, StoreError> {
-        let state = self.available()?;
-        Ok(state
-            .usage
-            .get(&(tenant_id, month))
-            .copied()
-            .unwrap_or_else(|| state.stored(tenant_id, month)))
     }
 
     fn workspaces(&self, tenant_id: TenantId) -> Result<Vec<Workspace>, StoreError> {
@@ -262,16 +244,16 @@ impl Catalog for MemoryStore {
         Ok(())
     }
 
-    fn watch(&self) -> Result<Box<dyn CatalogWatch>, StoreError> {
+    fn listen(&self) -> Result<Box<dyn CatalogListener>, StoreError> {
         let (sender, receiver) = channel();
-        self.available()?.watches.push(sender);
-        Ok(Box::new(Watch(receiver)))
+        self.available()?.listeners.push(sender);
+        Ok(Box::new(ChannelListener(receiver)))
     }
 }
 
-struct Watch(Receiver<CatalogChange>);
+struct ChannelListener(Receiver<CatalogChange>);
 
-impl CatalogWatch for Watch {
+impl CatalogListener for ChannelListener {
     fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError> {
         match self.0.recv_timeout(timeout) {
             Ok(first) => Ok([first].into_iter().chain(self.0.try_iter()).collect()),

@@ -5,8 +5,8 @@ use crate::clock::Timestamp;
 use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
 use crate::store::{
-    CatalogChange, Housekeeping, Lease, Person, Place, Position, Removal, Removed, StoreError,
-    TenantRows,
+    CatalogChange, Housekeeping, Lease, LeaseKind, Person, Position, Removal, RemovalCursor,
+    Removed, StoreError, TenantRows,
 };
 use crate::tenant::TenantStatus;
 
@@ -35,7 +35,7 @@ impl State {
                 self.forget(event.owner, event.parts.occurred_at, key.1);
             }
         }
-        removed.next = (keys.len() == STEP).then(|| Place(String::new()));
+        removed.next = (keys.len() == STEP).then(|| RemovalCursor(String::new()));
         removed
     }
 
@@ -87,7 +87,7 @@ impl State {
         Removed {
             events: gone.len() as u64,
             keys: 0,
-            next: (gone.len() == STEP).then(|| Place(String::new())),
+            next: (gone.len() == STEP).then(|| RemovalCursor(String::new())),
         }
     }
 }
@@ -102,7 +102,7 @@ impl Lease for Only {
 }
 
 impl Housekeeping for MemoryStore {
-    fn lease(&self) -> Result<Option<Box<dyn Lease>>, StoreError> {
+    fn lease(&self, _kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
         drop(self.available()?);
         Ok(Some(Box::new(Only)))
     }
@@ -131,7 +131,7 @@ impl Housekeeping for MemoryStore {
         &self,
         which: &Removal,
         _removed_at: Timestamp,
-        _from: Option<&Place>,
+        _from: Option<&RemovalCursor>,
     ) -> Result<Removed, StoreError> {
         let mut state = self.available()?;
         Ok(match which {
@@ -159,7 +159,7 @@ impl Housekeeping for MemoryStore {
         state.keys.retain(|key| key.owner.tenant_id != tenant_id);
         state.tenants.retain(|tenant| tenant.id != tenant_id);
         state.limits.remove(&tenant_id);
-        state.usage.retain(|(of, _), _| *of != tenant_id);
+        state.counts.retain(|counted, _| counted.owner.tenant_id != tenant_id);
         state.tell(&CatalogChange::Tenant(tenant_id));
         let (workspaces, api_keys) =
             (count(workspaces, state.workspaces.len()), count(keys, state.keys.len()));

@@ -2,6 +2,7 @@
 //! fail. It is held to the same suite as the databases.
 
 mod catalog;
+mod counts;
 mod housekeeping;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,11 +15,11 @@ use crate::api_key::ApiKey;
 use crate::clock::Timestamp;
 use crate::event::{EnrichedEvent, StoredEvent};
 use crate::ids::{EventId, EventKey, Owner, TenantId};
-use crate::limits::{LimitOverrides, Month};
+use crate::limits::LimitOverrides;
 use crate::payload::JsonObject;
 use crate::store::{
-    Account, Appended, Backend, CatalogChange, EventPage, EventQuery, EventWriter, LockWait,
-    Position, Refused, SchemaState, Store, StoreError, Submission,
+    Backend, CatalogChange, EventPage, EventQuery, EventWriter, LockWait, Position, SchemaState,
+    Store, StoreError, Submission,
 };
 use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
@@ -29,6 +30,8 @@ pub struct MemoryStore {
     state: Mutex<State>,
     /// Every call of `append` passes here; open unless a test closes it.
     pub gate: Gate,
+    /// Every call of `usage` and `sum_counts` passes here; open unless a test closes it.
+    pub counts_gate: Gate,
     unavailable: AtomicBool,
     refused_name: Mutex<Option<String>>,
     group_sizes: Mutex<Vec<usize>>,
@@ -49,8 +52,8 @@ struct State {
     workspaces: Vec<Workspace>,
     keys: Vec<ApiKey>,
     limits: HashMap<TenantId, LimitOverrides>,
-    usage: HashMap<(TenantId, Month), u64>,
-    watches: Vec<Sender<CatalogChange>>,
+    counts: BTreeMap<counts::Counted, u64>,
+    listeners: Vec<Sender<CatalogChange>>,
 }
 
 impl Default for MemoryStore {
@@ -58,6 +61,7 @@ impl Default for MemoryStore {
         Self {
             state: Mutex::default(),
             gate: Gate::opened(),
+            counts_gate: Gate::opened(),
             unavailable: AtomicBool::default(),
             refused_name: Mutex::default(),
             group_sizes: Mutex::default(),
@@ -128,48 +132,28 @@ impl State {
         let enrichment = JsonObject::from_store(event.enrichment().as_str());
         self.events.insert(key, Some(StoredEvent { owner, received_at, parts, enrichment }));
         self.order.insert((owner, position), event.key());
-        if let Some(used) = self.usage.get_mut(&(owner.tenant_id, Month::of(received_at))) {
-            *used += 1;
-        }
+        let counted = counts::Counted {
+            owner,
+            event_name: event.parts().event_name.to_string(),
+            hour: received_at.start_of_hour(),
+        };
+        *self.counts.entry(counted).or_default() += 1;
         Outcome::Accepted
-    }
-
-    /// What is used of an account, which is counted from now on.
-    fn count(&mut self, account: &Account) -> u64 {
-        let stored = self.stored(account.tenant_id, account.month);
-        *self.usage.entry(account.key()).or_insert(stored)
-    }
-
-    fn stored(&self, tenant_id: TenantId, month: Month) -> u64 {
-        let events = self.events.values().flatten();
-        events
-            .filter(|event| {
-                event.owner.tenant_id == tenant_id && Month::of(event.received_at) == month
-            })
-            .count() as u64
     }
 }
 
 impl EventWriter for MemoryStore {
-    fn append(&self, group: &[Submission]) -> Result<Vec<Appended>, StoreError> {
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         self.gate.pass();
         lock(&self.group_sizes).push(group.len());
         let mut state = self.available()?;
         self.refuse(group)?;
-        let accounts: Vec<_> = Account::of_group(group)
-            .into_iter()
-            .map(|account| (account, state.count(&account)))
-            .collect();
-        let refused = Refused::of(group, &accounts, |tenant_id, key| {
-            state.events.contains_key(&(tenant_id, key))
-        });
-        let store = |(index, submission): (usize, &Submission)| -> Appended {
-            if let Some(exceeded) = refused.get(index) {
-                return Err(exceeded);
-            }
-            Ok(submission.events.iter().map(|event| state.store(submission, event)).collect())
-        };
-        Ok(group.iter().enumerate().map(store).collect())
+        let mut outcomes = Vec::with_capacity(group.len());
+        for submission in group {
+            let events = submission.events.iter();
+            outcomes.push(events.map(|event| state.store(submission, event)).collect());
+        }
+        Ok(outcomes)
     }
 
     fn ping(&self) -> Result<(), StoreError> {
@@ -186,13 +170,16 @@ impl Store for MemoryStore {
         self.available().map(|_| SchemaState::Current)
     }
 
-    fn migrate_telling(&self, _tell: &mut dyn FnMut(&LockWait)) -> Result<Vec<String>, StoreError> {
+    fn migrate_reporting(
+        &self,
+        _report: &mut dyn FnMut(&LockWait),
+    ) -> Result<Vec<String>, StoreError> {
         self.available().map(|_| Vec::new())
     }
 
-    fn revert_telling(
+    fn revert_reporting(
         &self,
-        _tell: &mut dyn FnMut(&LockWait),
+        _report: &mut dyn FnMut(&LockWait),
     ) -> Result<Option<String>, StoreError> {
         self.available().map(|_| None)
     }

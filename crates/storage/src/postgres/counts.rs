@@ -1,0 +1,149 @@
+//! Counts of stored events in PostgreSQL: writers append to a log, and one server sums it into tables
+//! once a second.
+//!
+//! Each group inserts one row into `count_log` in its own transaction and updates none. So writers never
+//! wait for each other, and a rollback or a crash leaves counts and events consistent. Readers add the
+//! unsummed log in the statement that reads the tables: its snapshot has each group once, in the log or
+//! in the tables.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use mercurio_domain::TenantId;
+use mercurio_domain::limits::Month;
+use mercurio_domain::store::{CountQuery, EventCount};
+
+use super::statement::statement;
+use crate::counts::{self, CountRow, UsageRow};
+use crate::error::Error;
+use crate::rows::Micros;
+use crate::verdicts::Candidate;
+
+/// Advisory lock of summing and of finishing a tenant's deletion: `merccnts` in ASCII. Without it, a sum
+/// that still saw the tenant could add its counts after the deletion.
+const LOCK: i64 = 0x6d65_7263_636e_7473;
+
+statement! {
+    /// Appends the counts of one group to the log.
+    LogGroup =
+    "INSERT INTO count_log (tenant_ids, workspace_ids, event_names, hours, counts) VALUES (",
+    tenant_ids: Vec<i64> => Array<BigInt>, ", ",
+    workspace_ids: Vec<i64> => Array<BigInt>, ", ",
+    event_names: Vec<String> => Array<Text>, ", ",
+    hours: Vec<Micros> => Array<Timestamptz>, ", ",
+    counts: Vec<i64> => Array<BigInt>, ")",
+}
+
+statement! {
+    /// Selects the events that tenants stored in a month.
+    Usage -> (BigInt, BigInt) =
+    "WITH wanted AS (SELECT DISTINCT unnest(", tenants: Vec<i64> => Array<BigInt>, ") AS tenant_id)
+     SELECT tenant_id, sum(events)::bigint FROM (
+         SELECT tenant_id, used AS events
+         FROM wanted JOIN tenant_usage USING (tenant_id) WHERE month = ", month: i64 => BigInt, "
+         UNION ALL
+         SELECT tenant_id, events
+         FROM count_log, unnest(tenant_ids, hours, counts) AS logged (tenant_id, hour, events)
+             JOIN wanted USING (tenant_id)
+         WHERE hour >= ", from: Micros => Timestamptz, " AND hour < ", to: Micros => Timestamptz, "
+     ) AS counted GROUP BY tenant_id",
+}
+
+statement! {
+    /// Selects the counts of a workspace.
+    ByHour -> (Text, Timestamptz, BigInt) =
+    "SELECT event_name, hour, sum(accepted)::bigint FROM (
+         SELECT tenant_id, workspace_id, event_name, hour, accepted FROM event_counts
+         UNION ALL
+         SELECT logged.* FROM count_log, unnest(tenant_ids, workspace_ids, event_names, hours, counts) AS logged
+     ) AS counted (tenant_id, workspace_id, event_name, hour, accepted)
+     WHERE tenant_id = ", tenant_id: i64 => BigInt, " AND workspace_id = ", workspace_id: i64 => BigInt, "
+         AND hour >= ", from: Micros => Timestamptz, " AND hour < ", to: Micros => Timestamptz, "
+         AND event_name = COALESCE(", event_name: Option<String> => Nullable<Text>, ", event_name)
+     GROUP BY event_name, hour ORDER BY event_name COLLATE \"C\", hour",
+}
+
+/// Moves the log into the tables. Like all statements that write several rows, it locks them in the order
+/// of their keys.
+const SUM: &str = "
+    WITH taken AS (
+        DELETE FROM count_log RETURNING tenant_ids, workspace_ids, event_names, hours, counts
+    ), counted AS MATERIALIZED (
+        SELECT tenant_id, workspace_id, event_name, hour, sum(events)::bigint AS accepted
+        FROM taken, unnest(tenant_ids, workspace_ids, event_names, hours, counts)
+            AS logged (tenant_id, workspace_id, event_name, hour, events)
+        WHERE EXISTS (SELECT FROM tenants WHERE id = tenant_id)
+        GROUP BY tenant_id, workspace_id, event_name, hour
+    ), monthly AS (
+        INSERT INTO tenant_usage AS sums (tenant_id, month, used)
+        SELECT tenant_id, to_char(hour AT TIME ZONE 'UTC', 'YYYYMM')::bigint AS month, sum(accepted)
+        FROM counted GROUP BY tenant_id, month ORDER BY tenant_id, month
+        ON CONFLICT (tenant_id, month) DO UPDATE SET used = sums.used + excluded.used
+    ), hourly AS (
+        INSERT INTO event_counts AS sums (tenant_id, workspace_id, event_name, hour, accepted)
+        SELECT tenant_id, workspace_id, event_name, hour, accepted
+        FROM counted ORDER BY tenant_id, workspace_id, event_name, hour
+        ON CONFLICT (tenant_id, workspace_id, event_name, hour)
+        DO UPDATE SET accepted = sums.accepted + excluded.accepted
+    )
+    SELECT count(*) AS groups FROM taken";
+
+/// Logs the counts of a group. `stored` is not empty.
+pub(super) fn log(connection: &mut PgConnection, stored: &[Candidate<'_>]) -> QueryResult<usize> {
+    let counts = counts::of_stored(stored);
+    LogGroup {
+        tenant_ids: counts.keys().map(|key| key.owner.tenant_id.0).collect(),
+        workspace_ids: counts.keys().map(|key| key.owner.workspace_id.0).collect(),
+        event_names: counts.keys().map(|key| key.event_name.to_owned()).collect(),
+        hours: counts.keys().map(|key| key.hour.into()).collect(),
+        counts: counts.values().copied().collect(),
+    }
+    .execute(connection)
+}
+
+pub(super) fn usage(
+    connection: &mut PgConnection,
+    tenants: &[TenantId],
+    month: Month,
+) -> Result<Vec<u64>, Error> {
+    let query = Usage {
+        month: month.number().into(),
+        from: month.begins_at().into(),
+        to: month.renews_at().into(),
+        tenants: tenants.iter().map(|tenant_id| tenant_id.0).collect(),
+    };
+    let rows: Vec<UsageRow> = query.load(connection)?;
+    Ok(counts::in_order(tenants, &rows))
+}
+
+pub(super) fn event_counts(
+    connection: &mut PgConnection,
+    query: &CountQuery,
+) -> Result<Vec<EventCount>, Error> {
+    let query = ByHour {
+        tenant_id: query.owner.tenant_id.0,
+        workspace_id: query.owner.workspace_id.0,
+        from: query.from.into(),
+        to: query.to.into(),
+        event_name: query.event_name.clone(),
+    };
+    let rows = query.load::<CountRow>(connection)?;
+    Ok(rows.into_iter().map(CountRow::into_count).collect())
+}
+
+/// Waits for a running sum to end, and blocks others until the transaction ends.
+pub(super) fn lock_sums(connection: &mut PgConnection) -> Result<(), Error> {
+    Ok(connection.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"))?)
+}
+
+pub(super) fn sum(connection: &mut PgConnection) -> Result<u64, Error> {
+    #[derive(QueryableByName)]
+    struct SumRow {
+        #[diesel(sql_type = BigInt)]
+        groups: i64,
+    }
+    // Taken before the statement, whose snapshot then shows a finished deletion.
+    lock_sums(connection)?;
+    let row: SumRow = diesel::sql_query(SUM).get_result(connection)?;
+    Ok(row.groups.unsigned_abs())
+}

@@ -1,0 +1,257 @@
+-- The first schema: tenants and their keys, events, counts of events, row security, and the compatible versions.
+
+-- 1. Tenants, workspaces and API keys: small tables, read on every request that no cache answers.
+
+CREATE TABLE tenants (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL,
+    -- The name in folded case. The service folds it, so that both databases fold alike. Collation C compares bytes: a change
+    -- of the operating system's locale cannot corrupt the index.
+    name_key text COLLATE "C" NOT NULL,
+    status text NOT NULL,
+    created_at timestamptz NOT NULL,
+    -- Start of the tenant's deletion. Its row is deleted last.
+    deleted_at timestamptz,
+    CONSTRAINT tenants_name_key_unique UNIQUE (name_key),
+    CONSTRAINT tenants_status_known CHECK (status IN ('active', 'suspended'))
+);
+
+CREATE TABLE workspaces (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id bigint NOT NULL REFERENCES tenants (id),
+    name text NOT NULL,
+    name_key text COLLATE "C" NOT NULL,
+    created_at timestamptz NOT NULL,
+    CONSTRAINT workspaces_name_key_unique UNIQUE (tenant_id, name_key),
+    -- Referenced by api_keys, so that no key opens a workspace of another tenant.
+    CONSTRAINT workspaces_owner_unique UNIQUE (tenant_id, id)
+);
+
+CREATE TABLE api_keys (
+    -- The public part of the key.
+    id text COLLATE "C" PRIMARY KEY,
+    tenant_id bigint NOT NULL,
+    workspace_id bigint NOT NULL,
+    name text NOT NULL,
+    -- Separated by commas: events:write,events:read.
+    scopes text NOT NULL,
+    -- The secret itself is not stored.
+    secret_sha256 bytea NOT NULL,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    -- Last use, to the minute.
+    last_used_at timestamptz,
+    CONSTRAINT api_keys_owner FOREIGN KEY (tenant_id, workspace_id) REFERENCES workspaces (tenant_id, id),
+    CONSTRAINT api_keys_secret_length CHECK (octet_length(secret_sha256) = 32)
+);
+
+CREATE INDEX api_keys_by_owner ON api_keys (tenant_id, workspace_id);
+
+-- A tenant's own limits, which replace the server's. The names are those of settings and JSON.
+CREATE TABLE tenant_limits (
+    tenant_id bigint NOT NULL REFERENCES tenants (id),
+    name text COLLATE "C" NOT NULL,
+    value bigint NOT NULL,
+    PRIMARY KEY (tenant_id, name),
+    CONSTRAINT tenant_limits_value_not_negative CHECK (value >= 0)
+);
+
+-- Rows that the deletion of a tenant has removed so far. Counted step by step, so that the receipt of a deletion that was
+-- interrupted and repeated is complete.
+CREATE TABLE tenant_deletions (
+    tenant_id bigint PRIMARY KEY,
+    events bigint NOT NULL,
+    event_keys bigint NOT NULL,
+    CONSTRAINT tenant_deletions_not_negative CHECK (events >= 0 AND event_keys >= 0)
+);
+
+-- Notifies every server of a change on the channel mercurio_catalog: the kind, a colon, the id. The arguments are the kind and
+-- the column of the id.
+CREATE FUNCTION mercurio_notify_change() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    changed jsonb := to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END);
+BEGIN
+    PERFORM pg_notify('mercurio_catalog', TG_ARGV[0] || ':' || (changed ->> TG_ARGV[1]));
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER tenants_notify_change AFTER UPDATE OR DELETE ON tenants
+    FOR EACH ROW EXECUTE FUNCTION mercurio_notify_change('tenant', 'id');
+CREATE TRIGGER tenant_limits_notify_change AFTER INSERT OR UPDATE OR DELETE ON tenant_limits
+    FOR EACH ROW EXECUTE FUNCTION mercurio_notify_change('tenant', 'tenant_id');
+-- Not for last_used_at, which the servers themselves write.
+CREATE TRIGGER api_keys_notify_change
+    AFTER INSERT OR DELETE OR UPDATE OF name, scopes, secret_sha256, expires_at, revoked_at ON api_keys
+    FOR EACH ROW EXECUTE FUNCTION mercurio_notify_change('key', 'id');
+
+-- 2. Events, in two tables. event_keys is narrow, and its primary key decides whether an event is new. events is wide, has no
+-- unique index, and is partitioned by day of receipt, so that old events are removed by dropping a table. A writer inserts
+-- into both in one transaction.
+--
+-- Neither table has foreign keys to tenants or workspaces: each row would pay for a lookup and a lock on the tenant's row. The
+-- service writes only for workspaces that a key has opened.
+
+CREATE TABLE event_keys (
+    tenant_id bigint NOT NULL,
+    -- The event's id in 16 bytes: a UUID itself, or a hash of any other text.
+    key uuid NOT NULL,
+    workspace_id bigint NOT NULL,
+    -- The two times locate the event: its partition, and its position in the partition's index.
+    occurred_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, key)
+);
+
+-- Partitions are named events_YYYYMMDD, one per day in UTC. The service creates them, some days ahead. There is no DEFAULT
+-- partition: its rows would prevent the creation of the partition that they belong to.
+CREATE TABLE events (
+    tenant_id bigint NOT NULL,
+    workspace_id bigint NOT NULL,
+    key uuid NOT NULL,
+    event_id text NOT NULL,
+    type text NOT NULL,
+    event_name text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
+    -- The time that the client sent, if its clock was corrected.
+    sent_timestamp timestamptz,
+    anonymous_id text,
+    user_id text,
+    session_id text,
+    schema_version text NOT NULL,
+    -- json, not jsonb: kept byte for byte as sent, and cheaper to store.
+    properties json,
+    traits json,
+    context json,
+    enrichment json NOT NULL
+) PARTITION BY RANGE (received_at);
+
+-- The order in which events are read. Each partition gets its own index.
+CREATE INDEX events_by_time ON events (tenant_id, workspace_id, occurred_at);
+
+-- 3. Counts of stored events. The transaction that stores a group of events inserts one row into count_log. Once a second, one
+-- server sums the log into event_counts and tenant_usage and deletes the rows it summed (docs/adr/0014-counts-in-a-log.md).
+
+CREATE TABLE count_log (
+    -- Five arrays of one length. Each position counts the events of a workspace with one name, received in one hour.
+    tenant_ids bigint[] NOT NULL,
+    workspace_ids bigint[] NOT NULL,
+    event_names text[] COLLATE "C" NOT NULL,
+    hours timestamptz[] NOT NULL,
+    counts bigint[] NOT NULL
+) WITH (
+    -- The table is filled and emptied every second. Vacuuming it whenever possible keeps it at a few pages. Truncating it
+    -- would need a lock that stops writers.
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 100, autovacuum_vacuum_cost_delay = 0,
+    toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 100, toast.autovacuum_vacuum_cost_delay = 0,
+    vacuum_truncate = false, toast.vacuum_truncate = false
+);
+-- The table has no key. A publication of all tables would otherwise refuse deletions.
+ALTER TABLE count_log REPLICA IDENTITY FULL;
+
+-- Summed counts by hour of receipt. Erasing a person and retention do not lower them.
+CREATE TABLE event_counts (
+    tenant_id bigint NOT NULL,
+    workspace_id bigint NOT NULL,
+    event_name text COLLATE "C" NOT NULL,
+    -- Start of the hour, in UTC.
+    hour timestamptz NOT NULL,
+    accepted bigint NOT NULL,
+    PRIMARY KEY (tenant_id, workspace_id, event_name, hour),
+    CONSTRAINT event_counts_positive CHECK (accepted > 0)
+    -- Room for new versions of rows that are updated every second for an hour.
+) WITH (fillfactor = 70);
+
+-- Summed counts by month of receipt, in UTC: what monthly quotas limit.
+CREATE TABLE tenant_usage (
+    tenant_id bigint NOT NULL,
+    -- Year and month: 202611.
+    month bigint NOT NULL,
+    used bigint NOT NULL,
+    PRIMARY KEY (tenant_id, month),
+    CONSTRAINT tenant_usage_positive CHECK (used > 0)
+) WITH (fillfactor = 50);
+
+-- 4. Row security, behind the conditions in the code: a transaction that reads as mercurio_reader sees the rows of the tenant
+-- that it names in mercurio.tenant_id, and none otherwise (docs/adr/0009-row-security-for-readers.md).
+--
+-- The tables' owner and roles with BYPASSRLS are exempt. Only they can COPY into these tables, which writers do.
+
+ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
+ALTER TABLE workspaces ENABLE ROW LEVEL SECURITY;
+ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenant_limits ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenant_deletions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE event_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE event_counts ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenant_usage ENABLE ROW LEVEL SECURITY;
+-- Its rows belong to several tenants each, so it has no policy: nobody under row security reads it.
+ALTER TABLE count_log ENABLE ROW LEVEL SECURITY;
+
+-- A setting that was never made is NULL. One whose transaction has ended is an empty text. Both match no tenant.
+CREATE POLICY one_tenant ON tenants
+    USING (id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
+CREATE POLICY one_tenant ON workspaces
+    USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
+CREATE POLICY one_tenant ON api_keys
+    USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
+CREATE POLICY one_tenant ON tenant_limits
+    USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
+CREATE POLICY one_tenant ON tenant_deletions
+    USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
+CREATE POLICY one_tenant ON event_keys
+    USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
+CREATE POLICY one_tenant ON events
+    USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
+CREATE POLICY one_tenant ON event_counts
+    USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
+CREATE POLICY one_tenant ON tenant_usage
+    USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
+
+-- Roles belong to all databases of a server: another database may have created this one, or be creating it now. Without the
+-- right to create roles, an administrator does it by hand; until then only the conditions in the code separate tenants.
+DO $$
+BEGIN
+    IF to_regrole('mercurio_reader') IS NULL THEN
+        CREATE ROLE mercurio_reader NOLOGIN;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege OR duplicate_object OR unique_violation THEN NULL;
+END
+$$;
+
+-- The role may read events and nothing else. It has no rights on partitions: a query of a partition itself passes no policy.
+DO $$
+BEGIN
+    IF to_regrole('mercurio_reader') IS NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO mercurio_reader', current_schema());
+    GRANT SELECT ON events, event_keys TO mercurio_reader;
+    IF NOT pg_has_role(current_user, 'mercurio_reader', 'MEMBER') THEN
+        EXECUTE format('GRANT mercurio_reader TO %I', current_user);
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN NULL;
+END
+$$;
+
+-- 5. The programs that may work with this schema, so that servers of the previous release keep running over the next one's
+-- migrations (docs/adr/0010-older-servers-over-a-newer-schema.md).
+--
+-- A migration that older programs can share leaves this table alone. One that they cannot share sets minimum_version to its own
+-- version in up.sql, and back to the previous one in down.sql.
+
+CREATE TABLE schema_compatibility (
+    -- There is one row.
+    id bigint PRIMARY KEY,
+    -- Version of the oldest migration that a program must know. A program whose newest migration is older must not run.
+    minimum_version text COLLATE "C" NOT NULL,
+    CONSTRAINT schema_compatibility_one_row CHECK (id = 1),
+    CONSTRAINT schema_compatibility_version CHECK (minimum_version ~ '^[0-9]{14}$')
+);
+
+INSERT INTO schema_compatibility (id, minimum_version) VALUES (1, '20261128000000');

@@ -1,3 +1,0 @@
--- Takes every event away.
-
-DROP TABLE events;
