@@ -150,14 +150,14 @@ fn names(text: &str) {
         user_id: Some(text.into()),
         ..EventDraft::default()
     };
-    let sound = draft.sound_event_id();
+    let valid_id = draft.valid_event_id();
     let mut errors = Vec::new();
     let reception = Reception::at(at("2026-11-22T10:00:00Z"));
     let new_id = || unreachable!("there is an id");
     let event = draft.check("/events/0", &reception, new_id, &mut errors);
     assert_eq!(event.is_some(), errors.is_empty());
     if let Some(event) = event {
-        assert_eq!((event.event_id().as_str(), Some(event.event_id())), (text, sound.as_ref()));
+        assert_eq!((event.event_id().as_str(), Some(event.event_id())), (text, valid_id.as_ref()));
         assert!((1..=100).contains(&text.chars().count()) && !text.contains(char::is_control));
     }
     let id = EventId::lookup(text);

@@ -195,7 +195,7 @@ async fn text_that_no_store_can_keep_rejects_its_event() {
     .await;
     check(
         &event_with(&format!(r#""anonymous_id":"x{nul}""#)),
-        &[("/events/1/anonymous_id", "nul_character")],
+        &[("/events/1/anonymous_id", "control_character")],
     )
     .await;
     check(&event_with(&format!(r#""{lone}":1"#)), &[("/events/1", "lone_surrogate")]).await;

@@ -8,9 +8,9 @@ use std::fmt;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventDraft;
-use mercurio_domain::payload::{RawJson, Scanner, type_of};
+use mercurio_domain::payload::{JsonSlice, Scanner, type_of};
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::envelope::Name;
@@ -110,13 +110,12 @@ impl<'a> EventMembers<'a> {
     fn scan(&mut self, body: &'a str, scanner: &mut Scanner<'a>) -> Option<&'a str> {
         scanner.take(b'{')?;
         let start = scanner.position() - 1;
-        let mut has_more = scanner.peek()? != b'}' || scanner.goes_on(b'}')?;
+        let mut has_more = scanner.peek()? != b'}' || scanner.has_next(b'}')?;
         while has_more {
             let name = scanner.plain_string()?;
             scanner.take(b':')?;
-            let (raw, value) = scanner.value()?;
-            self.add(name, raw, value);
-            has_more = scanner.goes_on(b'}')?;
+            self.add(name, scanner.value()?);
+            has_more = scanner.has_next(b'}')?;
         }
         body.get(start..scanner.position())
     }
@@ -133,7 +132,7 @@ impl<'a> EventMembers<'a> {
         }
     }
 
-    fn add(&mut self, name: &str, raw: &'a str, value: RawJson<'a>) {
+    fn add(&mut self, name: &str, value: JsonSlice<'a>) {
         let member = match name {
             "event_id" => Member::EventId,
             "type" => Member::Type,
@@ -161,7 +160,8 @@ impl<'a> EventMembers<'a> {
         }
         self.seen |= bit;
         // `null` equals a missing member.
-        let payload = (raw != "null").then_some(value);
+        let raw = value.text();
+        let payload = (raw != "null").then(|| value.into());
         match member {
             Member::EventId => self.draft.event_id = self.string(name, raw),
             Member::Type => self.draft.kind = self.string(name, raw),
@@ -207,9 +207,8 @@ impl<'de> Visitor<'de> for &mut EventMembers<'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Name(name)) = map.next_key()? {
-            let raw: &RawValue = map.next_value()?;
-            let value = RawJson::parse(raw.get()).map_err(A::Error::custom)?;
-            self.add(&name, raw.get(), value);
+            let value: &RawValue = map.next_value()?;
+            self.add(&name, value.into());
         }
         Ok(())
     }

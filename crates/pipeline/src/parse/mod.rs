@@ -142,15 +142,15 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
                         return None;
                     }
                     items.push(item::scan(text, &mut scanner, items.len())?);
-                    if !scanner.goes_on(b']')? {
+                    if !scanner.has_next(b']')? {
                         break;
                     }
                 }
             }
-            "sent_at" if sent.is_none() => sent = Some(scanner.value()?.0),
+            "sent_at" if sent.is_none() => sent = Some(scanner.value()?.text()),
             _ => return None,
         }
-        if !scanner.goes_on(b'}')? {
+        if !scanner.has_next(b'}')? {
             break;
         }
     }
@@ -174,7 +174,7 @@ pub fn single(text: &str) -> Result<Envelope<'_>, ParseError> {
 /// Returns the `event_id` of an event if it is valid, so that a rejection can name it.
 pub(crate) fn valid_event_id(text: &str) -> Option<EventId> {
     serde_json::from_str::<&RawValue>(text).ok()?;
-    item::read(text, 0).draft.sound_event_id()
+    item::read(text, 0).draft.valid_event_id()
 }
 
 fn malformed(error: serde_json::Error) -> ParseError {

@@ -1,6 +1,7 @@
-//! The rules of the event, case by case.
+//! The rules of an event, case by case.
 
 use super::*;
+use crate::event::Batch;
 
 const NOW: &str = "2026-11-22T10:00:00Z";
 
@@ -22,13 +23,13 @@ fn checked(
 ) -> Result<ValidEvent, Vec<(String, FieldErrorCode)>> {
     let mut errors = Vec::new();
     let event = draft.check("/events/3", reception, || EventId::checked("made"), &mut errors);
-    event.ok_or_else(|| errors.into_iter().map(|fault| (fault.pointer, fault.code)).collect())
+    event.ok_or_else(|| errors.into_iter().map(|error| (error.pointer, error.code)).collect())
 }
 
 fn check(draft: EventDraft<'_>, expected: &[(&str, FieldErrorCode)]) {
-    let told = checked(draft, &Reception::at(at(NOW))).err().unwrap_or_default();
-    let told: Vec<_> = told.iter().map(|(pointer, code)| (pointer.as_str(), *code)).collect();
-    assert_eq!(told, expected);
+    let errors = checked(draft, &Reception::at(at(NOW))).err().unwrap_or_default();
+    let errors: Vec<_> = errors.iter().map(|(pointer, code)| (pointer.as_str(), *code)).collect();
+    assert_eq!(errors, expected);
 }
 
 fn raw(text: &str) -> Option<RawJson<'static>> {
@@ -36,7 +37,7 @@ fn raw(text: &str) -> Option<RawJson<'static>> {
 }
 
 #[test]
-fn a_draft_with_what_is_required_gets_the_defaults() {
+fn draft_with_the_required_members_gets_the_defaults() {
     let event = checked(draft(), &Reception::at(at(NOW))).unwrap();
     assert_eq!(event.event_id().as_str(), "made");
     assert_eq!(event.kind(), EventType::Track);
@@ -46,13 +47,14 @@ fn a_draft_with_what_is_required_gets_the_defaults() {
 }
 
 #[test]
-fn ids_and_names_have_a_length_and_no_control_characters() {
+fn event_id_and_name_have_a_length_and_no_control_characters() {
     let long = "é".repeat(101);
     for (text, code) in [
         ("", FieldErrorCode::TooShort),
         (" \u{3000}", FieldErrorCode::Blank),
         (long.as_str(), FieldErrorCode::TooLong),
         ("a\u{0}", FieldErrorCode::ControlCharacter),
+        ("a\u{7f}", FieldErrorCode::ControlCharacter),
         ("a\u{85}", FieldErrorCode::ControlCharacter),
     ] {
         check(
@@ -64,6 +66,7 @@ fn ids_and_names_have_a_length_and_no_control_characters() {
             &[("/events/3/event_name", code)],
         );
     }
+    // Characters count, not bytes.
     let full = "é".repeat(100);
     check(
         EventDraft {
@@ -73,25 +76,83 @@ fn ids_and_names_have_a_length_and_no_control_characters() {
         },
         &[],
     );
-    let person = "é".repeat(256);
-    check(
-        EventDraft { user_id: Some(person.into()), ..draft() },
-        &[("/events/3/user_id", FieldErrorCode::TooLong)],
-    );
-    check(
-        EventDraft { user_id: Some("a\0".into()), ..draft() },
-        &[("/events/3/user_id", FieldErrorCode::NulCharacter)],
-    );
+    // Only ids of persons refuse these.
+    let bidirectional = EventDraft {
+        event_id: Some("\u{202E}a".into()),
+        event_name: Some("\u{200F}א".into()),
+        ..draft()
+    };
+    check(bidirectional, &[]);
+}
+
+/// Each member with the same rule set to `text`.
+fn persons(text: &str) -> [(&'static str, EventDraft<'static>); 3] {
+    let text = || Some(text.to_owned().into());
+    [
+        ("/events/3/anonymous_id", EventDraft { anonymous_id: text(), ..draft() }),
+        ("/events/3/user_id", EventDraft { user_id: text(), ..draft() }),
+        ("/events/3/session_id", EventDraft { session_id: text(), ..draft() }),
+    ]
 }
 
 #[test]
-fn a_person_is_required_and_either_id_will_do() {
+fn person_id_has_a_length_and_no_unprintable_characters() {
+    let long = "é".repeat(256);
+    for (text, code) in [
+        ("", FieldErrorCode::TooShort),
+        (" \u{3000}", FieldErrorCode::Blank),
+        (long.as_str(), FieldErrorCode::TooLong),
+    ] {
+        for (pointer, draft) in persons(text) {
+            check(draft, &[(pointer, code)]);
+        }
+    }
+    for forbidden in [
+        '\0', '\u{1}', '\t', '\n', '\u{1f}', '\u{7f}', '\u{80}', '\u{85}', '\u{9f}', '\u{061C}',
+        '\u{200E}', '\u{200F}', '\u{202A}', '\u{202E}', '\u{2066}', '\u{2069}',
+    ] {
+        for text in [format!("a{forbidden}"), format!("{forbidden}a"), format!("é{forbidden}é")] {
+            for (pointer, draft) in persons(&text) {
+                check(draft, &[(pointer, FieldErrorCode::ControlCharacter)]);
+            }
+        }
+    }
+    // White space inside, joiners and the neighbors of the forbidden ranges are fine.
+    let full = "é".repeat(255);
+    for text in
+        [full.as_str(), "u-1", " a b ", "a\u{a0}b", "שלום", "\u{200D}👩", "\u{2065}", "\u{206A}"]
+    {
+        for (_, draft) in persons(text) {
+            check(draft, &[]);
+        }
+    }
+}
+
+#[test]
+fn text_error_names_the_member_and_the_limit() {
+    let long = "a".repeat(256);
+    for (text, expected) in [
+        ("", "user_id is empty; at least 1 character is required"),
+        (long.as_str(), "user_id has 256 characters; the limit is 255"),
+        (" ", "user_id is only white space; at least 1 other character is required"),
+        ("a\u{9}", "user_id has the control character U+0009; remove it"),
+        ("\u{202E}", "user_id has the bidirectional formatting character U+202E; remove it"),
+    ] {
+        let mut errors = Vec::new();
+        let draft = EventDraft { user_id: Some(text.into()), ..draft() };
+        draft.check("", &Reception::at(at(NOW)), || EventId::checked("made"), &mut errors);
+        assert_eq!(errors[0].message, expected);
+    }
+}
+
+#[test]
+fn person_is_required_by_either_id() {
     check(EventDraft { user_id: None, ..draft() }, &[("/events/3", FieldErrorCode::Required)]);
     check(EventDraft { user_id: None, anonymous_id: Some("a".into()), ..draft() }, &[]);
 }
 
 #[test]
-fn only_track_needs_a_name() {
+fn event_name_is_required_only_for_track() {
     check(
         EventDraft { event_name: None, ..draft() },
         &[("/events/3/event_name", FieldErrorCode::Required)],
@@ -107,7 +168,7 @@ fn only_track_needs_a_name() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
+fn errors_are_reported_all_at_once() {
     let wrong = EventDraft {
         event_id: Some("".into()),
         timestamp: Some("yesterday".into()),
@@ -131,7 +192,7 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
-fn a_time_beyond_the_window_is_refused() {
+fn timestamp_outside_the_window_is_refused() {
     let timed = |text: &'static str| EventDraft { timestamp: Some(text.into()), ..draft() };
     check(timed("2026-11-22T10:05:00Z"), &[]);
     check(
@@ -151,13 +212,14 @@ fn a_time_beyond_the_window_is_refused() {
         timed("2026-11-22T10:00:00"),
         &[("/events/3/timestamp", FieldErrorCode::InvalidTimestamp)],
     );
+    // 0 means no limit.
     let mut ageless = Reception::at(at(NOW));
     ageless.limits.max_event_age_days = 0;
     assert!(checked(timed("0000-01-01T00:00:00Z"), &ageless).is_ok());
 }
 
 #[test]
-fn a_clock_is_corrected_before_the_window_is_looked_at() {
+fn clock_is_corrected_before_the_window_is_checked() {
     let mut reception = Reception::at(at(NOW));
     reception.sent_at = Some(at("2031-01-01T00:00:30Z"));
     let event = checked(
@@ -168,13 +230,14 @@ fn a_clock_is_corrected_before_the_window_is_looked_at() {
     assert_eq!(event.occurred_at(), at("2026-11-22T09:59:30Z"));
     assert_eq!(event.sent_timestamp(), Some(at("2031-01-01T00:00:00Z")));
 
+    // A correction of 10,000 years leaves the range of a timestamp.
     reception.sent_at = Some(at("0000-01-01T00:00:00Z"));
     let far = EventDraft { timestamp: Some("9999-12-31T23:59:59Z".into()), ..draft() };
     assert!(checked(far, &reception).is_err());
 }
 
 #[test]
-fn a_batch_serializes_to_what_the_server_takes() {
+fn batch_serializes_to_the_json_of_the_server() {
     let batch = Batch {
         events: vec![EventDraft {
             kind: Some("track".into()),

@@ -1,8 +1,8 @@
-//! API keys: their text, their scopes, and whether one may be used now.
+//! API keys: text, scopes and validity.
 //!
-//! A key reads `mk_<id>_<secret>`. The id finds its row and may be logged. The secret is 32 random bytes and a CRC-32 over
-//! the id and them, in lower-case base 32, so that a mistyped key is known without asking the database. Only the SHA-256
-//! of the secret is stored. Not here: randomness, which is an argument, and the cache of keys.
+//! A key has the form `mk_<id>_<secret>`. The id finds its row and may be logged. The secret has 32 random bytes and a
+//! CRC-32 over id and bytes, in lower-case base 32: the checksum reveals a mistyped key without the database. Only the
+//! SHA-256 of the secret is stored. Randomness is an argument.
 
 use std::fmt;
 
@@ -17,16 +17,16 @@ use crate::limits::LimitOverrides;
 use crate::tenant::{Name, TenantStatus};
 
 const PREFIX: &str = "mk_";
-/// Random bytes of an id: 80 bits, so that ids don't meet.
+/// 80 random bits make a collision of ids improbable.
 const ID_BYTES: usize = 10;
 const SECRET_BYTES: usize = 32;
 const CHECKSUM_BYTES: usize = 4;
-/// How much randomness [`NewApiKey::generate`] takes.
+/// Random bytes for [`NewApiKey::generate`].
 pub const ENTROPY_BYTES: usize = ID_BYTES + SECRET_BYTES;
-/// Characters of the id of a key.
+/// Characters of a key's id.
 pub const ID_CHARS: usize = 16;
 
-/// What a key may do.
+/// A permission of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// Send events.
@@ -41,7 +41,7 @@ impl Scope {
     /// Every scope.
     pub const ALL: [Self; 2] = [Self::EventsWrite, Self::EventsRead];
 
-    /// The scope as it stands in SQL, JSON and on the command line.
+    /// The scope in SQL, JSON and on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,20 +57,20 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A set of scopes, each once, in the order of [`Scope::ALL`].
+/// A set of scopes, in the order of [`Scope::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Scopes {
     write: bool,
     read: bool,
 }
 
-/// A text that names no scope.
+/// The reason a text is not a list of scopes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScopesError {
-    /// This is none.
+    /// No scope has this name.
     #[error("there is no scope {0:?}; the scopes are events:write and events:read")]
     Unknown(String),
-    /// A key without a scope could do nothing.
+    /// The list is empty: a key without a scope is useless.
     #[error("at least one scope is needed; the scopes are events:write and events:read")]
     Empty,
 }
@@ -82,12 +82,13 @@ impl Scopes {
         Self { write: true, read: true }
     }
 
-    /// Reads a list of scopes divided by commas or white space.
+    /// Reads a list of scopes, separated by commas or white space.
     ///
     /// # Errors
-    /// [`ScopesError`] where one of them is none, or there is none at all.
+    /// [`ScopesError`] for an unknown name or an empty list.
     pub fn parse(text: &str) -> Result<Self, ScopesError> {
         let mut scopes = Self::default();
+        // A scope given twice counts once.
         for word in text.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty()) {
             let scope = Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
             match scope.ok_or_else(|| ScopesError::Unknown(word.chars().take(64).collect()))? {
@@ -98,7 +99,7 @@ impl Scopes {
         if scopes == Self::default() { Err(ScopesError::Empty) } else { Ok(scopes) }
     }
 
-    /// Whether `scope` is among them.
+    /// Returns whether the set has `scope`.
     #[must_use]
     pub fn contains(self, scope: Scope) -> bool {
         match scope {
@@ -107,14 +108,14 @@ impl Scopes {
         }
     }
 
-    /// The scopes that are among them.
+    /// Iterates over the scopes of the set.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |scope| self.contains(*scope))
     }
 }
 
 impl fmt::Display for Scopes {
-    /// Divided by commas, as [`Scopes::parse`] reads them and SQL keeps them.
+    /// Separated by commas, the form [`Scopes::parse`] reads and SQL stores.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, scope) in self.iter().enumerate() {
             write!(f, "{}{scope}", if index == 0 { "" } else { "," })?;
@@ -129,30 +130,31 @@ impl Serialize for Scopes {
     }
 }
 
-/// The SHA-256 of a key's secret: all that is kept of it.
+/// The SHA-256 of a key's secret, the only trace of it in the database.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
-    /// A hash as the store returns it.
+    /// Takes a hash as the store returns it.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The hash for the store.
+    /// Returns the hash for the store.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
     fn of(secret: &str) -> Self {
+        // A plain hash is enough: nobody can guess 256 random bits, so salt and iterations would add only cost.
         Self(Sha256::digest(secret.as_bytes()).into())
     }
 }
 
 impl PartialEq for SecretHash {
-    /// In constant time.
+    /// In constant time, so that its duration reveals nothing.
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -166,12 +168,12 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// A key as it is shown once, to the one who made it. Prints as `***`.
+/// A whole key, shown once to its creator. Prints as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretKey(String);
 
 impl SecretKey {
-    /// The key itself. Every call is a place from which it could leak.
+    /// Returns the key itself. Every call is a possible leak.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -184,23 +186,24 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// A key that was just made: what to store of it, and what to show once.
+/// A new key: the parts to store, and the key to show once.
 #[derive(Debug, Clone)]
 pub struct NewApiKey {
-    /// Its id.
+    /// The public id.
     pub id: ApiKeyId,
-    /// What the store keeps of the secret.
+    /// The hash of its secret, for the store.
     pub secret_hash: SecretHash,
-    /// The key, to be shown once.
+    /// The whole key, to show once.
     pub key: SecretKey,
 }
 
 impl NewApiKey {
-    /// Makes a key from `entropy`, which must come from the operating system's generator.
+    /// Makes a key. `entropy` must come from the operating system's random generator.
     #[must_use]
     pub fn generate(entropy: &[u8; ENTROPY_BYTES]) -> Self {
         let (id, random) = entropy.split_at(ID_BYTES);
         let id = base32().encode(id);
+        // The checksum covers the id too: a typo in either part is found.
         let mut secret = random.to_vec();
         secret.extend_from_slice(&checksum(&id, random));
         let secret = base32().encode(&secret);
@@ -212,14 +215,14 @@ impl NewApiKey {
     }
 }
 
-/// A key that a request presents: well formed, its checksum right, not yet compared with anything.
+/// A well-formed key with the right checksum, from a request, not yet compared with a stored one.
 #[derive(Clone)]
 pub struct PresentedKey {
     id: ApiKeyId,
     secret_hash: SecretHash,
 }
 
-/// A text is no API key: it has another form, or its checksum is wrong.
+/// The text has another form than an API key, or a wrong checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an API key")]
 pub struct MalformedKey;
@@ -228,10 +231,11 @@ impl PresentedKey {
     /// Reads a key.
     ///
     /// # Errors
-    /// [`MalformedKey`] where the form or the checksum is wrong, as it is after any mistyped character.
+    /// [`MalformedKey`] for a wrong form or checksum, so for any mistyped character.
     pub fn parse(text: &str) -> Result<Self, MalformedKey> {
         let (id, secret) =
             text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(MalformedKey)?;
+        // The exact length keeps junk out of logs and out of the cache of keys.
         if id.len() != ID_CHARS {
             return Err(MalformedKey);
         }
@@ -247,13 +251,13 @@ impl PresentedKey {
         Ok(Self { id: ApiKeyId::new(id), secret_hash: SecretHash::of(secret) })
     }
 
-    /// The id by which the key's row is found.
+    /// Returns the id that finds the key's row.
     #[must_use]
     pub fn id(&self) -> &ApiKeyId {
         &self.id
     }
 
-    /// Whether this is the key of which `stored` was kept, compared in constant time.
+    /// Returns whether this is the stored key. Compares in constant time.
     #[must_use]
     pub fn matches(&self, stored: &SecretHash) -> bool {
         self.secret_hash == *stored
@@ -273,47 +277,50 @@ fn checksum(id: &str, random: &[u8]) -> [u8; CHECKSUM_BYTES] {
     hasher.finalize().to_be_bytes()
 }
 
-/// RFC 4648, section 6, in small letters and without padding; anything else is refused.
+/// RFC 4648, section 6, in lower case and without padding; other text is refused.
 fn base32() -> &'static Encoding {
     static BASE32: std::sync::OnceLock<Encoding> = std::sync::OnceLock::new();
     BASE32.get_or_init(|| {
         let mut specification = Specification::new();
         specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
-        specification.encoding().unwrap_or(BASE32_NOPAD_NOCASE)
+        let encoding = specification.encoding();
+        debug_assert!(encoding.is_ok(), "32 different symbols make an encoding");
+        encoding.unwrap_or(BASE32_NOPAD_NOCASE)
     })
 }
 
-/// An API key as the store keeps it.
+/// An API key in the store, with the facts about its tenant that a request needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// The public id.
     pub id: ApiKeyId,
-    /// The workspace that it opens, and its tenant.
+    /// The workspace it gives access to.
     pub owner: Owner,
-    /// What people call it.
+    /// Its name for people.
     pub name: Name,
-    /// What it may do.
+    /// Its permissions.
     pub scopes: Scopes,
-    /// What is kept of its secret.
+    /// The hash of its secret.
     pub secret_hash: SecretHash,
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: Timestamp,
-    /// From when on it is refused, if ever.
+    /// End of its validity, exclusive.
     pub expires_at: Option<Timestamp>,
-    /// Since when it is refused, if it is.
+    /// Time of its revocation.
     pub revoked_at: Option<Timestamp>,
-    /// When it was used last, if ever; to the minute.
+    /// Time of its last use, to the minute.
     pub last_used_at: Option<Timestamp>,
-    /// Whether its tenant is served.
+    /// Whether its tenant may use the service.
     pub tenant_status: TenantStatus,
-    /// The limits that its tenant has in place of the server's.
+    /// The limits of its tenant, in place of the server's.
     pub tenant_limits: LimitOverrides,
 }
 
 impl ApiKey {
-    /// Whether the key may be used at `now`: neither revoked nor expired. The tenant's status is another question.
+    /// Returns whether the key is neither revoked nor expired. Ignores the tenant's status.
     #[must_use]
     pub fn is_usable_at(&self, now: Timestamp) -> bool {
+        // Any revocation counts, even one ahead of this server's clock.
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| now < expires_at)
     }
 }

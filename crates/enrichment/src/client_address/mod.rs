@@ -1,21 +1,20 @@
-//! Which address a request really comes from, where it came through proxies.
+//! The address of the client behind proxies.
 //!
-//! Every proxy appends the address that it was called from. What a client wrote itself stands to the left of that, so
-//! only the part to the right can be believed: as far as the proxies are our own. The walk therefore goes from right to
-//! left and ends at the first address that is not a trusted proxy's.
+//! Every proxy appends the address of its caller. A client can write anything to the left of that. So the search goes from
+//! right to left and ends at the first address outside the trusted proxies.
 //!
-//! `Forwarded` (RFC 7239) goes before `X-Forwarded-For`. A trusted proxy that writes only one of them must remove the
-//! other, or a client can send it.
+//! `Forwarded` (RFC 7239) overrides `X-Forwarded-For`. A trusted proxy that writes one of them must remove the other,
+//! otherwise a client can send it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// The networks whose machines tell the truth about who called them. None by default.
+/// Networks of proxies whose headers are believed. None by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
-/// An entry of a list of trusted proxies is neither an address nor a network.
+/// An entry of the list is neither an address nor a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{entry:?} is neither an IP address nor a network such as 10.0.0.0/8")]
 pub struct TrustedProxiesError {
@@ -24,22 +23,16 @@ pub struct TrustedProxiesError {
 }
 
 impl TrustedProxies {
-    /// Reads addresses and networks, divided by commas: `10.0.0.0/8, ::1`. An empty text trusts nobody.
+    /// Reads addresses and networks separated by commas: `10.0.0.0/8, ::1`. An empty text trusts no proxy.
     ///
     /// # Errors
-    /// [`TrustedProxiesError`] with the first entry that is neither.
+    /// [`TrustedProxiesError`] with the first invalid entry.
     pub fn parse(text: &str) -> Result<Self, TrustedProxiesError> {
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        let read = |entry: &str| {
-            let network =
-                entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
-            let error = |_| TrustedProxiesError { entry: entry.chars().take(64).collect() };
-            network.map(canonical).map_err(error)
-        };
-        entries.map(read).collect::<Result<_, _>>().map(Self)
+        entries.map(network).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether `address` belongs to one of the networks.
+    /// Returns whether `address` is in one of the networks.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -47,8 +40,16 @@ impl TrustedProxies {
     }
 }
 
-/// A network of IPv4 addresses in the clothes of IPv6 as one of IPv4, since addresses are compared undressed.
+fn network(entry: &str) -> Result<IpNet, TrustedProxiesError> {
+    let network = entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
+    network
+        .map(canonical)
+        .map_err(|_| TrustedProxiesError { entry: entry.chars().take(64).collect() })
+}
+
+/// Converts a network of IPv4-mapped IPv6 addresses to IPv4, the form in which addresses are compared.
 fn canonical(network: IpNet) -> IpNet {
+    // 96 bits of an IPv4-mapped address are the fixed prefix `::ffff:0:0`.
     match (network.addr().to_canonical(), network.prefix_len().checked_sub(96)) {
         (IpAddr::V4(address), Some(prefix)) if network.addr().is_ipv6() => {
             Ipv4Net::new(address, prefix).map_or(network, IpNet::from)
@@ -57,10 +58,10 @@ fn canonical(network: IpNet) -> IpNet {
     }
 }
 
-/// The address of the client: that of `peer`, or if that is a trusted proxy what it and those before it say.
+/// Returns the address of the client: `peer`, or the address that trusted proxies report.
 ///
-/// `forwarded` and `x_forwarded_for` are the lines of these headers in the order of the request. A hop that has no
-/// address (`unknown`, `_hidden`, garbage) ends the walk: the client then is the last one known.
+/// `forwarded` and `x_forwarded_for` are the lines of these headers in the order of the request. A hop without an address
+/// (`unknown`, `_hidden`, garbage) ends the search with the last known address.
 #[must_use]
 pub fn client_address(
     peer: IpAddr,
@@ -68,27 +69,29 @@ pub fn client_address(
     x_forwarded_for: &[&str],
     trusted: &TrustedProxies,
 ) -> IpAddr {
+    // A socket for both families reports IPv4 peers as mapped addresses.
     let peer = peer.to_canonical();
     if !trusted.contains(peer) {
         return peer;
     }
     if forwarded.iter().any(|line| !line.trim().is_empty()) {
-        // Line by line: a quote that a client left open must not swallow the lines that proxies added.
+        // Line by line: a quote left open by a client must not hide the lines that proxies added.
         let hops = forwarded.iter().rev().flat_map(|line| elements_of(line, ',').into_iter().rev());
-        walk(peer, hops.map(forwarded_for), trusted)
+        last_untrusted(peer, hops.map(forwarded_for), trusted)
     } else {
         let hops = x_forwarded_for.iter().rev().flat_map(|line| line.rsplit(','));
-        walk(peer, hops.map(str::trim).filter(|hop| !hop.is_empty()).map(node), trusted)
+        last_untrusted(peer, hops.map(str::trim).filter(|hop| !hop.is_empty()).map(node), trusted)
     }
 }
 
-fn walk(
+fn last_untrusted(
     peer: IpAddr,
     hops: impl Iterator<Item = Option<IpAddr>>,
     trusted: &TrustedProxies,
 ) -> IpAddr {
     let mut known = peer;
     for hop in hops {
+        // Addresses further left came through a hop without an address, so nobody vouches for them.
         let Some(address) = hop else { break };
         known = address;
         if !trusted.contains(address) {
@@ -98,7 +101,7 @@ fn walk(
     known
 }
 
-/// Follows the quotes of a text, character by character.
+/// Tracks whether a position in a text is inside quotes, character by character.
 #[derive(Default)]
 struct Quotes {
     open: bool,
@@ -117,7 +120,7 @@ impl Quotes {
     }
 }
 
-/// The parts of `text` between separators that do not stand in quotes, without empty ones.
+/// Splits `text` at separators outside quotes; omits empty parts.
 fn elements_of(text: &str, separator: char) -> Vec<&str> {
     let mut quotes = Quotes::default();
     let parts = text.split(|character: char| {
@@ -128,7 +131,7 @@ fn elements_of(text: &str, separator: char) -> Vec<&str> {
     parts.map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-/// Whether a value is a token or one quoted text, and nothing beside it (RFC 7239, section 4).
+/// Returns whether a value is one token or one quoted string (RFC 7239, section 4).
 fn is_token_or_quoted(value: &str) -> bool {
     let Some(inside) = value.strip_prefix('"') else {
         return !value.contains('"');
@@ -141,8 +144,8 @@ fn is_token_or_quoted(value: &str) -> bool {
     end.is_some_and(|end| end + 1 == inside.len())
 }
 
-/// The address of the one `for=` of an element of `Forwarded`. One with a quote where none can be has none: the quote may be a
-/// client's, behind an address that it made up, and what a proxy added to the line would stand inside.
+/// Returns the address of the only `for=` in an element of `Forwarded`. An element with a misplaced quote has none: a client
+/// could invent an address and open a quote to hide the rest of the line, which a proxy added.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut found = None;
     for pair in elements_of(element, ';') {
@@ -150,13 +153,14 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
         if name.contains('"') || !is_token_or_quoted(value.trim()) {
             return None;
         }
+        // Of two `for=` in one element, one may be a client's, so neither counts.
         if name.trim().eq_ignore_ascii_case("for") && found.replace(value.trim()).is_some() {
             return None;
         }
     }
     match found?.strip_prefix('"') {
         Some(rest) => {
-            // No address has a character that needs to be escaped, but every character may be.
+            // No character of an address needs an escape, but any may have one.
             let inside = rest.strip_suffix('"')?;
             if inside.contains('\\') { node(&inside.replace('\\', "")) } else { node(inside) }
         }
@@ -164,8 +168,9 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     }
 }
 
-/// An address, with or without a port: `192.0.2.1:80`, `[2001:db8::1]:80`, `2001:db8::1`.
+/// Reads an address with or without a port: `192.0.2.1:80`, `[2001:db8::1]:80`, `2001:db8::1`.
 fn node(text: &str) -> Option<IpAddr> {
+    // Only brackets separate the port of an IPv6 address from its groups.
     let address = if let Some(rest) = text.strip_prefix('[') {
         let (address, after) = rest.split_once(']')?;
         let port = after.strip_prefix(':');
@@ -181,7 +186,7 @@ fn node(text: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// A port, or a name in its place (RFC 7239, section 6).
+/// Accepts a port or an obfuscated port such as `_hidden` (RFC 7239, section 6).
 fn is_port(text: &str) -> bool {
     match text.strip_prefix('_') {
         Some(name) => {

@@ -1,16 +1,17 @@
-//! Payloads, case by case: what is refused and where, and what is taken.
+//! Payloads that a store cannot keep, with the pointer of each error, and payloads it can.
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::payload::scanner::is_storable;
 
 fn check(text: &str, expected: &[(&str, FieldErrorCode)]) {
     serde_json::from_str::<&serde_json::value::RawValue>(text).expect("a case is JSON");
     let mut errors = Vec::new();
-    faults_of(text, "/p", &mut errors);
-    let told: Vec<_> = errors.iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect();
-    assert_eq!(told, expected, "{text}");
-    assert!(expected.is_empty() || !is_plain(text), "{text} is not plain");
+    add_errors(text, "/p".to_owned(), &mut errors);
+    let found: Vec<_> = errors.iter().map(|error| (error.pointer.as_str(), error.code)).collect();
+    assert_eq!(found, expected, "{text}");
+    assert_eq!(is_storable(text), expected.is_empty(), "{text}");
 }
 
 fn nested(levels: usize) -> String {
@@ -18,14 +19,15 @@ fn nested(levels: usize) -> String {
 }
 
 #[test]
-fn a_nul_is_found_in_names_and_values() {
+fn nul_is_found_in_names_and_values() {
     check(r#"{"a":"x\u0000"}"#, &[("/p/a", FieldErrorCode::NulCharacter)]);
     check(r#"{"a":[1,{"b\u0000":2}]}"#, &[("/p/a/1/b\0", FieldErrorCode::NulCharacter)]);
+    // An escaped backslash and four zeros, not an escaped NUL.
     check(r#"{"a":"\\u0000"}"#, &[]);
 }
 
 #[test]
-fn half_a_surrogate_pair_is_found() {
+fn lone_surrogate_is_found_in_names_and_values() {
     check(r#"{"a":"\ud800"}"#, &[("/p/a", FieldErrorCode::LoneSurrogate)]);
     check(r#"{"a":"\uDC00x"}"#, &[("/p/a", FieldErrorCode::LoneSurrogate)]);
     check(r#"{"a":"\ud800\u0041"}"#, &[("/p/a", FieldErrorCode::LoneSurrogate)]);
@@ -37,34 +39,37 @@ fn half_a_surrogate_pair_is_found() {
 }
 
 #[test]
-fn a_number_beyond_a_double_is_found() {
+fn number_beyond_a_double_is_found() {
     check(r#"{"a":1e400}"#, &[("/p/a", FieldErrorCode::NumberOutOfRange)]);
     check(r#"[-1E+400, 1e308, 1e-400]"#, &[("/p/0", FieldErrorCode::NumberOutOfRange)]);
     check(&format!("[{}]", "9".repeat(400)), &[("/p/0", FieldErrorCode::NumberOutOfRange)]);
+    // Precision is not checked: the text is kept.
     check(&format!("[{}]", "9".repeat(40)), &[]);
     check(r#"{"a":"1e400","b":-0,"c":0.1e2}"#, &[]);
 }
 
 #[test]
-fn nesting_is_counted_from_the_payload_as_the_first_level() {
+fn nesting_counts_the_payload_as_the_first_level() {
     check(&nested(MAX_NESTING), &[]);
-    let place = format!("/p{}", "/0".repeat(MAX_NESTING));
-    check(&nested(MAX_NESTING + 1), &[(place.as_str(), FieldErrorCode::TooDeep)]);
-    check(&nested(100_000), &[(place.as_str(), FieldErrorCode::TooDeep)]);
-    let beside = format!(r#"[{},"\u0000"]"#, nested(200));
-    let inner = format!("/p{}", "/0".repeat(MAX_NESTING));
-    check(
-        &beside,
-        &[(inner.as_str(), FieldErrorCode::TooDeep), ("/p/1", FieldErrorCode::NulCharacter)],
-    );
+    let pointer = format!("/p{}", "/0".repeat(MAX_NESTING));
+    let too_deep = (pointer.as_str(), FieldErrorCode::TooDeep);
+    check(&nested(MAX_NESTING + 1), &[too_deep]);
+    // Without recursion, so no depth overflows the stack.
+    check(&nested(100_000), &[too_deep]);
+    let followed = format!(r#"[{},"\u0000"]"#, nested(200));
+    check(&followed, &[too_deep, ("/p/1", FieldErrorCode::NulCharacter)]);
 }
 
 #[test]
-fn faults_end_at_the_limit() {
-    let many = format!("[{}1]", "1e400,".repeat(1000));
-    let mut errors = Vec::new();
-    faults_of(&many, "", &mut errors);
-    assert_eq!(errors.len(), MAX_ERRORS_PER_EVENT);
+fn errors_end_at_the_limit() {
+    for many in [
+        format!("[{}1]", "1e400,".repeat(1000)),
+        format!("[{}1]", r#"{"\u0000":1e400},"#.repeat(1000)),
+    ] {
+        let mut errors = Vec::new();
+        add_errors(&many, String::new(), &mut errors);
+        assert_eq!(errors.len(), MAX_ERRORS_PER_EVENT);
+    }
 }
 
 fn json() -> impl Strategy<Value = String> {
@@ -113,19 +118,19 @@ fn json() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn the_quick_look_never_passes_what_the_walk_refuses(text in json()) {
+    fn scanner_refuses_exactly_the_payloads_with_errors(text in json()) {
         let mut errors = Vec::new();
-        faults_of(&text, "", &mut errors);
-        prop_assert!(errors.is_empty() || !is_plain(&text));
-        // serde_json reads into a tree exactly what has no fault, but for NULs, which Rust's strings can hold.
-        let stored = errors.iter().all(|fault| fault.code == FieldErrorCode::NulCharacter);
-        prop_assert_eq!(stored, serde_json::from_str::<serde_json::Value>(&text).is_ok());
+        add_errors(&text, String::new(), &mut errors);
+        prop_assert_eq!(errors.is_empty(), is_storable(&text));
+        // serde_json builds a tree of exactly these payloads, and of those with a NUL, which Rust's strings can hold.
+        let is_tree = errors.iter().all(|error| error.code == FieldErrorCode::NulCharacter);
+        prop_assert_eq!(is_tree, serde_json::from_str::<serde_json::Value>(&text).is_ok());
     }
 
     #[test]
-    fn no_text_at_all_makes_the_walk_panic(text in "[\\[\\]{}\",:\\\\u0d8e1 é-]{0,40}") {
+    fn arbitrary_text_causes_no_panic(text in "[\\[\\]{}\",:\\\\u0d8e1 é-]{0,40}") {
         let mut errors = Vec::new();
-        faults_of(&text, "", &mut errors);
-        is_plain(&text);
+        add_errors(&text, String::new(), &mut errors);
+        is_storable(&text);
     }
 }
