@@ -1,5 +1,5 @@
-//! Any bytes as a body, batch or single event: nothing panics, a body that is taken is JSON of the right shape whatever way it
-//! was read, and every event of it gets a verdict in its place.
+//! Any bytes as a request body, batch or single event. Nothing panics, an accepted body is JSON of the right shape for
+//! `serde_json` too, and every event gets a verdict at its index.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -38,7 +38,8 @@ fn judge(envelope: Envelope<'_>) {
     let count = envelope.items.len();
     let reception =
         Reception { sent_at: envelope.sent_at, ..Reception::at(at("2026-11-22T10:00:00Z")) };
-    let mut validated = validate(envelope.items, &reception, IdSource::Generated(&CountingIds::default()));
+    let mut validated =
+        validate(envelope.items, &reception, IdSource::Generated(&CountingIds::default()));
     let events = validated.take_events();
     for event in &events {
         assert!((1..=100).contains(&event.event_id().as_str().chars().count()));
@@ -49,7 +50,7 @@ fn judge(envelope: Envelope<'_>) {
         if let Verdict::Rejected(rejection) = verdict {
             assert!(
                 (1..=20).contains(&rejection.errors.len()),
-                "a rejection tells why, and not for ever"
+                "a rejection has reasons, but a limited number"
             );
         }
     }

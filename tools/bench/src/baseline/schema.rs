@@ -1,8 +1,7 @@
-//! The table of the floor, for diesel.
-#![allow(missing_docs)] // made by a macro, which takes no documentation of its parts
+//! The table of the baseline, for diesel.
 
 diesel::table! {
-    floor (tenant_id, event_id) {
+    baseline (tenant_id, event_id) {
         tenant_id -> BigInt,
         event_id -> Text,
         workspace_id -> BigInt,
