@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{ParseError, malformed, sent_at};
+use super::error::{ParseError, malformed};
+use super::strings::sent_at;
 
 /// The outer object. Each event is a slice of the body.
 pub(super) struct RawEnvelope<'a> {

@@ -14,7 +14,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::envelope::Name;
-use super::{Item, Pointer, sent_at, string};
+use super::strings::{sent_at, string};
+use super::types::{Item, Pointer};
 
 /// Reads the event at `index` of a batch. `text` is one valid JSON value.
 pub(super) fn read(text: &str, index: usize) -> Item<'_> {

@@ -5,14 +5,45 @@
 //! fill only its share of the queue.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mercurio_domain::TenantId;
 use mercurio_domain::store::Submission;
 use tokio::sync::oneshot;
 
-use super::{Answer, QueueDepth, QueueTime, SubmitError, WriterOptions};
+use super::answer::{Answer, SubmitError};
+use super::options::WriterOptions;
+
+/// Time of a submission in the queue. Clones share the value.
+#[derive(Debug, Clone, Default)]
+pub struct QueueTime(Arc<AtomicU64>);
+
+impl QueueTime {
+    fn set(&self, waited: Duration) {
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        // Zero means unset.
+        self.0.store(nanos.max(1), Ordering::Relaxed);
+    }
+
+    /// Returns `None` while the submission is queued, and if it was refused.
+    #[must_use]
+    pub fn get(&self) -> Option<Duration> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|nanos| *nanos > 0).map(Duration::from_nanos)
+    }
+}
+
+/// Load of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Events in the queue.
+    pub events: usize,
+    /// Bytes in the queue.
+    pub bytes: usize,
+    /// Maximum events in the queue.
+    pub capacity: usize,
+}
 
 /// A queued submission and the channel of its answer.
 pub(super) struct PendingSubmission {

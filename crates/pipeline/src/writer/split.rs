@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use mercurio_domain::store::{EventWriter, StoreError, Submission};
 
-use super::{Answer, CommittedGroup, SubmitError, WriterObserver};
+use super::answer::{Answer, SubmitError};
+use super::observer::{CommittedGroup, WriterObserver};
 
 /// Writes a group and calls `answer` once per submission, in order.
 ///

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use mercurio_domain::event::EnrichedEvent;
 use mercurio_domain::ids::{Owner, TenantId, WorkspaceId};
+use mercurio_domain::store::StoreError;
 use mercurio_domain::testing::{MemoryStore, at, enriched, submission};
 use proptest::prelude::*;
 
 use std::sync::atomic::Ordering;
 
+use super::answer::Answer;
 use super::*;
 
 const NOW: &str = "2026-11-22T10:00:00Z";

@@ -1,15 +1,26 @@
 //! A writer thread: takes groups, writes and answers them, and probes an unavailable store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use mercurio_domain::store::StoreError;
+use mercurio_domain::store::{EventWriter, StoreError};
 use tokio::sync::oneshot;
 
-use super::queue::{NextWork, PendingSubmission};
-use super::{Answer, SharedWriter, SubmitError, split};
+use super::answer::{Answer, SubmitError};
+use super::observer::WriterObserver;
+use super::queue::{NextWork, PendingSubmission, SubmissionQueue};
+use super::split;
 
 /// Longest pause between two probes, as a multiple of the first.
 const MAX_PAUSE_FACTOR: u32 = 10;
+
+/// Used by the threads and the handles.
+pub(super) struct SharedWriter {
+    pub(super) queue: SubmissionQueue,
+    pub(super) store: Arc<dyn EventWriter>,
+    pub(super) observer: Arc<dyn WriterObserver>,
+    pub(super) probe_interval: Duration,
+}
 
 /// Works until the queue is closed and empty.
 pub(super) fn run(shared: &SharedWriter) {

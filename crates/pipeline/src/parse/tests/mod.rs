@@ -2,6 +2,9 @@
 
 mod one_pass;
 
+use std::borrow::Cow;
+
+use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 use proptest::prelude::*;
 
 use super::*;
