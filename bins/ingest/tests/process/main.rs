@@ -16,6 +16,7 @@ mod kill;
 mod logs;
 #[cfg(test)]
 mod metrics;
+#[cfg(test)]
 mod monitoring;
 #[cfg(test)]
 mod outage;
