@@ -16,7 +16,7 @@ dev *ARGS:
     @mkdir -p data
     DATABASE_URL={{ sqlite }} MERCURIO_AUTO_MIGRATE=true cargo run -p mercurio-ingest -- "$@"
 
-# Run the gate: format, lints, documentation, all tests
+# Run the gate: format, lints, layers, documents, all tests
 check:
     scripts/check
 
@@ -31,6 +31,10 @@ fmt:
 # Run clippy; warnings are errors
 lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Check layers, import cycles, manifests, and documents against code
+tidy:
+    cargo run -q --locked -p xtask -- tidy
 
 # Build the documentation of the workspace into target/doc
 doc:

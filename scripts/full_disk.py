@@ -23,7 +23,7 @@ def send(number, key):
     return ask(ADDRESSES["one"], "POST", "/v1/events/batch", key, {"events": events})[0]
 
 
-def walk(root, programs, scratch):
+def trial(root, programs, scratch):
     own_network()
     disk = Path(scratch) / "disk"
     disk.mkdir()
@@ -65,4 +65,4 @@ def walk(root, programs, scratch):
 
 
 with tempfile.TemporaryDirectory(prefix="mercurio-full-disk.") as place:
-    walk(sys.argv[1], sys.argv[2], place)
+    trial(sys.argv[1], sys.argv[2], place)

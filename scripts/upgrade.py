@@ -40,8 +40,8 @@ MIGRATIONS = {
         "UPDATE schema_compatibility SET minimum_version = '20261128000000';\n",
     ),
 }
-SHARED = "the database was migrated by a newer release, and this one can go on with it"
-NOT_OURS = "the schema of the database is not this program's"
+SHARED = "newer schema accepted"
+NOT_OURS = "schema incompatible"
 
 
 def say(text):

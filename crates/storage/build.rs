@@ -1,4 +1,4 @@
-//! Lets cargo know that the migrations are part of this crate, and gives the tests a name for their content.
+//! Rebuilds the crate when a migration changes, and passes a hash of all migrations to the tests.
 
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ fn main() -> io::Result<()> {
     let mut hasher = std::hash::DefaultHasher::new();
     for database in ["postgres", "sqlite"] {
         let folder = migrations.join(database);
-        // A folder's own time changes with what is put into it or taken away; `embed_migrations!` reads it at compile time.
+        // `embed_migrations!` reads the folder at compile time. Its mtime changes with added files.
         println!("cargo::rerun-if-changed={}", folder.display());
         for file in files_below(&folder)? {
             println!("cargo::rerun-if-changed={}", file.display());
@@ -22,7 +22,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Every file below `folder`, in one order.
+/// Every file below `folder`, sorted.
 fn files_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut entries =
         fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;

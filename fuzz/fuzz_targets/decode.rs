@@ -1,6 +1,5 @@
-//! Any bytes as a compressed body, of every coding and under every limit: nothing panics, no more comes out than the limit, no
-//! more memory is taken than is promised, and what a compressor made comes back as it was. The first byte chooses the coding, the
-//! next two the limit.
+//! Random bytes as a compressed body, in every coding and with every limit: no panic, no output over the limit, no more memory
+//! than documented, and compressed data is decoded to the original. The first byte selects the coding, the next two the limit.
 #![no_main]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -12,77 +11,87 @@ use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use libfuzzer_sys::fuzz_target;
 
-/// The decoders alone: the server that they belong to brings its databases with it, which are not what is looked for here.
+/// Only the decoders: linking the server would add its database drivers.
 #[path = "../../crates/api/src/body/decode.rs"]
-#[expect(dead_code, reason = "a coding's name is for the server's answers")]
+#[expect(dead_code, reason = "only the server uses the name of a coding")]
 mod decode;
 
-/// The bytes that are taken of the heap by Rust, and the most that were at once.
-struct Counting;
+/// Counts the bytes on Rust's heap, and their peak.
+struct CountingAllocator;
 
-static TAKEN: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call is passed on as it came.
-unsafe impl GlobalAlloc for Counting {
+// SAFETY: every call is forwarded unchanged to the system's allocator.
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let taken = TAKEN.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(taken, Ordering::Relaxed);
+        let allocated = ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(allocated, Ordering::Relaxed);
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        TAKEN.fetch_sub(layout.size(), Ordering::Relaxed);
+        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-const ENCODERS: [(Coding, fn(&[u8]) -> Vec<u8>); 5] = [
-    (Coding::Gzip, gzip),
-    (Coding::Deflate, zlib),
-    (Coding::Deflate, deflate),
-    (Coding::Brotli, brotli),
-    (Coding::Zstd, zstd),
+/// An encoder and the coding of its output.
+struct Encoder {
+    coding: Coding,
+    encode: fn(&[u8]) -> Vec<u8>,
+}
+
+const ENCODERS: [Encoder; 5] = [
+    Encoder { coding: Coding::Gzip, encode: gzip },
+    Encoder { coding: Coding::Deflate, encode: zlib },
+    Encoder { coding: Coding::Deflate, encode: deflate },
+    Encoder { coding: Coding::Brotli, encode: brotli },
+    Encoder { coding: Coding::Zstd, encode: zstd },
 ];
 
-/// The most that a decoder takes beside the result: brotli's window of 16 MiB with what its states and tables need.
-/// Zstandard takes its window of 8 MiB in C, of which the sanitizer's own limit (`-rss_limit_mb`) is the bound.
-const MOST_FOR_A_CODING: usize = 24 << 20;
+/// Maximum memory of a decoder in addition to the result: brotli's window of 16 MiB, its states and its tables. Zstandard
+/// allocates its window of 8 MiB in C: the sanitizer's limit (`-rss_limit_mb`) covers it.
+const MAX_DECODER_BYTES: usize = 24 << 20;
 
 fuzz_target!(|input: &[u8]| {
     let [choice, high, low, data @ ..] = input else { return };
-    let (coding, encode) = ENCODERS[usize::from(*choice) % ENCODERS.len()];
+    let Encoder { coding, encode } = ENCODERS[usize::from(*choice) % ENCODERS.len()];
     let limit = usize::from(u16::from_be_bytes([*high, *low]));
     check(coding, data, limit);
 
     let encoded = encode(data);
     assert_eq!(coding.decode(&encoded, data.len()).as_deref(), Ok(data), "{coding:?}");
-    // A piece of sound data, and sound data with something behind it, reach further than any bytes do.
+    // Truncated data and data with a tail reach deeper code than random bytes.
     let (head, tail) = encoded.split_at(limit % encoded.len());
-    // No data at all is none of Zstandard's frames, and so an empty body.
+    // Empty input is valid Zstandard.
     if !(head.is_empty() && coding == Coding::Zstd) {
-        assert_eq!(coding.decode(head, data.len()), Err(DecodeError::Broken), "{coding:?} cut short");
+        assert_eq!(
+            coding.decode(head, data.len()),
+            Err(DecodeError::Invalid),
+            "{coding:?} cut short"
+        );
     }
     check(coding, &encoded, limit);
     check(coding, &[&encoded[..], tail].concat(), limit);
 });
 
-/// Holds a decoder to its promises, and to the same answer under a limit that is just enough.
+/// Asserts the limits of a decoder, and the same result with a limit that is just enough.
 fn check(coding: Coding, data: &[u8], limit: usize) {
-    let before = TAKEN.load(Ordering::Relaxed);
-    MOST.store(before, Ordering::Relaxed);
+    let before = ALLOCATED.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
     let decoded = coding.decode(data, limit);
-    let taken = MOST.load(Ordering::Relaxed) - before;
-    // The result grows to the next size before the one before it is given back.
-    let most = 4 * (limit + 1) + data.len() + MOST_FOR_A_CODING;
-    assert!(taken <= most, "{coding:?} took {taken} bytes for {} under {limit}", data.len());
+    let used = PEAK.load(Ordering::Relaxed) - before;
+    // While the result grows, its old and its new buffer exist together.
+    let max = 4 * (limit + 1) + data.len() + MAX_DECODER_BYTES;
+    assert!(used <= max, "{coding:?} used {used} bytes for {} under {limit}", data.len());
     if let Ok(decoded) = decoded {
         assert!(
             decoded.len() <= limit,
-            "{coding:?}: {} bytes under a limit of {limit}",
+            "{coding:?}: {} bytes with a limit of {limit}",
             decoded.len()
         );
         assert_eq!(
@@ -102,28 +111,28 @@ fn check(coding: Coding, data: &[u8], limit: usize) {
 
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(data).expect("memory takes all");
-    encoder.finish().expect("memory takes all")
+    encoder.write_all(data).expect("writes to memory succeed");
+    encoder.finish().expect("writes to memory succeed")
 }
 
 fn zlib(data: &[u8]) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(data).expect("memory takes all");
-    encoder.finish().expect("memory takes all")
+    encoder.write_all(data).expect("writes to memory succeed");
+    encoder.finish().expect("writes to memory succeed")
 }
 
 fn deflate(data: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(data).expect("memory takes all");
-    encoder.finish().expect("memory takes all")
+    encoder.write_all(data).expect("writes to memory succeed");
+    encoder.finish().expect("writes to memory succeed")
 }
 
 fn brotli(data: &[u8]) -> Vec<u8> {
     let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 16);
-    encoder.write_all(data).expect("memory takes all");
+    encoder.write_all(data).expect("writes to memory succeed");
     encoder.into_inner()
 }
 
 fn zstd(data: &[u8]) -> Vec<u8> {
-    zstd::encode_all(data, 1).expect("memory takes all")
+    zstd::encode_all(data, 1).expect("writes to memory succeed")
 }

@@ -1,5 +1,5 @@
-//! Any bytes as a body, batch or single event: nothing panics, a body that is taken is JSON of the right shape whatever way it
-//! was read, and every event of it gets a verdict in its place.
+//! Any bytes as a request body, batch or single event. Nothing panics, an accepted body is JSON of the right shape for
+//! `serde_json` too, and every event gets a verdict at its index.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -18,33 +18,28 @@ struct Batch<'a> {
 
 fuzz_target!(|body: &[u8]| {
     let limits = Limits::default();
-    if let Ok(envelope) = parse::batch(body, &limits) {
-        let wire: Batch<'_> =
-            serde_json::from_str(text(body)).expect("what is taken as a batch is one");
+    let Ok(source) = parse::source(body) else { return };
+    if let Ok(envelope) = parse::batch(&source, &limits) {
+        let wire: Batch<'_> = serde_json::from_str(&source).expect("what is taken as a batch is one");
         assert!(envelope.items.len() <= limits.max_batch_events);
         let events: Vec<&str> = wire.events.iter().map(|event| event.get()).collect();
         let items: Vec<&str> = envelope.items.iter().map(|item| item.text).collect();
         assert_eq!(items, events, "each event as it was sent, in its place");
         judge(envelope);
     }
-    if let Ok(envelope) = parse::single(body) {
-        serde_json::from_str::<&RawValue>(text(body)).expect("what is taken as an event is JSON");
+    if let Ok(envelope) = parse::single(&source) {
+        serde_json::from_str::<&RawValue>(&source).expect("what is taken as an event is JSON");
         assert_eq!(envelope.items.len(), 1);
         judge(envelope);
     }
 });
 
-/// A body without its byte order mark.
-fn text(body: &[u8]) -> &str {
-    let text = std::str::from_utf8(body).expect("what is taken is UTF-8");
-    text.strip_prefix('\u{FEFF}').unwrap_or(text)
-}
-
 fn judge(envelope: Envelope<'_>) {
     let count = envelope.items.len();
     let reception =
         Reception { sent_at: envelope.sent_at, ..Reception::at(at("2026-11-22T10:00:00Z")) };
-    let mut validated = validate(envelope.items, &reception, IdSource::Generated(&CountingIds::default()));
+    let mut validated =
+        validate(envelope.items, &reception, IdSource::Generated(&CountingIds::default()));
     let events = validated.take_events();
     for event in &events {
         assert!((1..=100).contains(&event.event_id().as_str().chars().count()));
@@ -55,7 +50,7 @@ fn judge(envelope: Envelope<'_>) {
         if let Verdict::Rejected(rejection) = verdict {
             assert!(
                 (1..=20).contains(&rejection.errors.len()),
-                "a rejection tells why, and not for ever"
+                "a rejection has reasons, but a limited number"
             );
         }
     }

@@ -1,5 +1,5 @@
-//! Any text in the place of what strangers write into headers, queries and paths: nothing panics, what is taken has the form
-//! that is promised and is the same when it is written and read again, and nobody gives himself another address.
+//! Any text as a header, query or path. Nothing panics, accepted values have the documented form and survive a round trip, and no
+//! client can forge its address.
 #![no_main]
 
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use mercurio_domain::{EventId, EventKey, TenantId, Timestamp};
 use mercurio_enrichment::{TrustedProxies, client_address};
 use trace_parent::TraceParent;
 
-/// The one file: its crate brings loggers and exporters with it, which are not what is looked for here.
+/// This file alone: its crate would add loggers and exporters to the build.
 #[path = "../../crates/observability/src/tracing/trace_parent.rs"]
 mod trace_parent;
 
@@ -34,23 +34,23 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// A key of these random bytes is read back, and no other key is taken in its place.
+/// A key made from these random bytes is read back, and no similar key is accepted for it.
 fn made_key(input: &[u8]) {
-    let Some((entropy, [place, byte, ..])) = input.split_first_chunk::<ENTROPY_BYTES>() else {
+    let Some((entropy, [index, byte, ..])) = input.split_first_chunk::<ENTROPY_BYTES>() else {
         return;
     };
     let new = NewApiKey::generate(entropy);
     let key = new.key.expose();
-    let presented = PresentedKey::parse(key).expect("a key that was just made");
+    let presented = PresentedKey::parse(key).expect("a new key");
     assert_eq!(presented.id(), &new.id);
     assert!(presented.matches(&new.secret_hash));
     let mut changed = key.as_bytes().to_vec();
-    let place = usize::from(*place) % changed.len();
-    changed[place] = *byte;
+    let index = usize::from(*index) % changed.len();
+    changed[index] = *byte;
     if changed != key.as_bytes()
         && let Ok(changed) = std::str::from_utf8(&changed)
     {
-        assert!(PresentedKey::parse(changed).is_err(), "one other character at {place} is noticed");
+        assert!(PresentedKey::parse(changed).is_err(), "another character at {index} is noticed");
     }
 }
 
@@ -87,7 +87,7 @@ fn timestamp(text: &str) {
 
 fn cursor(text: &str) {
     if let Ok(position) = Position::from_cursor(text) {
-        assert_eq!(position.to_cursor(), text, "one text for a place");
+        assert_eq!(position.to_cursor(), text, "one text for each cursor");
         assert_eq!(Timestamp::parse(&position.occurred_at.to_string()), Ok(position.occurred_at));
     }
 }
@@ -95,7 +95,7 @@ fn cursor(text: &str) {
 fn parent(text: &str) {
     if let Some(parent) = TraceParent::parse(text) {
         let (trace, span) = (parent.trace_id(), parent.parent_id());
-        for (id, digits) in [(trace, 32), (span, 16)] {
+        for (id, digits) in [(&trace, 32), (&span, 16)] {
             assert!(id.len() == digits && id.bytes().any(|digit| digit != b'0'));
             assert!(
                 id.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit))
@@ -103,7 +103,7 @@ fn parent(text: &str) {
         }
         assert!(text[2..].starts_with(&format!("-{trace}-{span}-")));
         let sent_on = format!("00-{trace}-{span}-0{}", u8::from(parent.sampled()));
-        let read = TraceParent::parse(&sent_on).expect("what is sent on is valid");
+        let read = TraceParent::parse(&sent_on).expect("a forwarded header is valid");
         assert_eq!(
             (read.trace_id(), read.parent_id(), read.sampled()),
             (trace, span, parent.sampled())
@@ -111,17 +111,15 @@ fn parent(text: &str) {
     }
 }
 
-/// Whatever a client writes, the address that a trusted proxy saw is the one that is taken, or at worst the proxy's own.
+/// Whatever a client writes, the result is the address seen by a trusted proxy, or at worst the proxy's own.
 fn addresses(text: &str) {
     let trusted = TrustedProxies::parse("10.0.0.0/8").expect("a network");
-    let [proxy, client, stranger] =
-        ["10.0.0.1", "203.0.113.9", "198.51.100.7"].map(|text| text.parse::<IpAddr>());
-    let (proxy, client, stranger) =
-        (proxy.expect("one"), client.expect("one"), stranger.expect("one"));
+    let [proxy, client, stranger] = ["10.0.0.1", "203.0.113.9", "198.51.100.7"]
+        .map(|text| text.parse::<IpAddr>().expect("an address"));
     assert_eq!(
         client_address(stranger, &[text], &[text], &trusted),
         stranger,
-        "of whom no word is taken"
+        "headers of an untrusted peer are ignored"
     );
     for claimed in [
         client_address(proxy, &[text], &[], &trusted),
@@ -133,7 +131,7 @@ fn addresses(text: &str) {
     assert_eq!(client_address(proxy, &[text, &own_line], &[text], &trusted), client);
     assert_eq!(client_address(proxy, &[], &[text, &client.to_string()], &trusted), client);
     assert_eq!(client_address(proxy, &[], &[&format!("{text}, {client}")], &trusted), client);
-    // A quote that the client left open takes in what the proxy added behind it: then nothing of the line is believed.
+    // An open quote from the client swallows the part added by the proxy. Then the whole line is ignored.
     let same_line = client_address(proxy, &[&format!("{text}, {own_line}")], &[], &trusted);
     assert!(same_line == client || same_line == proxy, "{text:?} made it {same_line}");
     if let Ok(networks) = TrustedProxies::parse(text) {
@@ -144,7 +142,7 @@ fn addresses(text: &str) {
     }
 }
 
-/// Ids and names of an event: those that are taken have 1 to 100 characters and no control character, as they were sent.
+/// Accepted ids and names of an event have 1 to 100 characters, no control character, and stay as sent.
 fn names(text: &str) {
     let draft = EventDraft {
         event_id: Some(text.into()),
@@ -152,14 +150,14 @@ fn names(text: &str) {
         user_id: Some(text.into()),
         ..EventDraft::default()
     };
-    let sound = draft.sound_event_id();
+    let valid_id = draft.valid_event_id();
     let mut errors = Vec::new();
     let reception = Reception::at(at("2026-11-22T10:00:00Z"));
     let new_id = || unreachable!("there is an id");
     let event = draft.check("/events/0", &reception, new_id, &mut errors);
     assert_eq!(event.is_some(), errors.is_empty());
     if let Some(event) = event {
-        assert_eq!((event.event_id().as_str(), Some(event.event_id())), (text, sound.as_ref()));
+        assert_eq!((event.event_id().as_str(), Some(event.event_id())), (text, valid_id.as_ref()));
         assert!((1..=100).contains(&text.chars().count()) && !text.contains(char::is_control));
     }
     let id = EventId::lookup(text);

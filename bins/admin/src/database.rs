@@ -1,4 +1,4 @@
-//! Opens the database: the one place that names the concrete store.
+//! Opens the database, and checks its schema before a command uses it. Only this file names the concrete store.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,28 +7,42 @@ use std::time::Duration;
 use mercurio_domain::store::{Backend, SchemaState, Store, StoreError};
 use mercurio_storage::{DatabaseUrl, StoreOptions};
 
-use crate::AdminError;
+use crate::error::AdminError;
 
-/// Opens the database at `url`, with as few connections as one command needs.
+/// Reads `DATABASE_URL`; the default is a file in `data/`. Errors go to `invalid` and never contain a password.
+pub(crate) fn url(
+    setting: &dyn Fn(&str) -> Option<String>,
+    invalid: &mut Vec<String>,
+) -> Option<DatabaseUrl> {
+    match mercurio_config::database_url(setting) {
+        Ok(url) => Some(url),
+        Err(error) => {
+            invalid.extend(error.0.iter().map(ToString::to_string));
+            None
+        }
+    }
+}
+
+/// Opens the database at `url` with one connection for reading and one for writing.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] where SQLite's file can't be opened.
+/// [`StoreError::Unavailable`] if the SQLite file cannot be opened. PostgreSQL connects on first use.
 pub fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>, StoreError> {
     let options = StoreOptions {
         max_read_connections: NonZeroU32::MIN,
         max_write_connections: NonZeroU32::MIN,
-        // A count or a page of a large tenant may take its time; nobody waits for it but who asked.
+        // Counting or exporting a large tenant takes long, and delays no other request.
         read_timeout: Duration::from_secs(3600),
         ..StoreOptions::default()
     };
     mercurio_storage::open(url, &options)
 }
 
-/// Makes sure that the schema is this program's. SQLite's is brought there, as the server does; that of PostgreSQL may be
-/// shared by servers that still run, and changes only when somebody says so.
-pub(crate) fn prepare(store: &dyn Store) -> Result<(), AdminError> {
+/// Makes the schema usable, or fails. SQLite is migrated, as the server does at start. PostgreSQL is not: running servers may
+/// share it, so its schema changes only with `migrate`.
+pub(crate) fn prepare_schema(store: &dyn Store) -> Result<(), AdminError> {
     if store.backend() == Backend::Sqlite {
-        refuse_newer(store)?;
+        usable_schema(store)?;
         store.migrate()?;
     }
     match store.schema_state()? {
@@ -36,30 +50,56 @@ pub(crate) fn prepare(store: &dyn Store) -> Result<(), AdminError> {
         SchemaState::Older(missing) => {
             Err(AdminError::OlderSchema { backend: store.backend(), missing: missing.len() })
         }
-        SchemaState::Newer(unknown) => Err(newer(store, unknown)),
+        SchemaState::Newer(unknown) => Err(newer_schema(store, unknown)),
     }
 }
 
-/// Stops where a newer release has been with which this program can't share the database. How the schema stands where it can.
-pub(crate) fn refuse_newer(store: &dyn Store) -> Result<SchemaState, AdminError> {
+/// Returns the state of the schema, unless a newer release made it incompatible with this program.
+pub(crate) fn usable_schema(store: &dyn Store) -> Result<SchemaState, AdminError> {
     match store.schema_state()? {
-        SchemaState::Newer(unknown) => Err(newer(store, unknown)),
+        SchemaState::Newer(unknown) => Err(newer_schema(store, unknown)),
         usable => Ok(usable),
     }
 }
 
-/// Stops wherever a newer release has been: this program does not know how its migrations are taken back, nor where else it may keep what
-/// is to go.
-pub(crate) fn refuse_unknown(store: &dyn Store) -> Result<(), AdminError> {
-    match refuse_newer(store)? {
-        SchemaState::Compatible(unknown) => Err(newer(store, unknown)),
+/// Fails after any migration of a newer release, even a compatible one. This program cannot revert such a migration, and
+/// cannot delete a tenant's or a person's data from tables it does not know.
+pub(crate) fn refuse_unknown_migrations(store: &dyn Store) -> Result<(), AdminError> {
+    match usable_schema(store)? {
+        SchemaState::Compatible(unknown) => Err(newer_schema(store, unknown)),
         _ => Ok(()),
     }
 }
 
-fn newer(store: &dyn Store, unknown: Vec<String>) -> AdminError {
-    AdminError::NewerSchema {
-        backend: store.backend(),
-        newest: unknown.into_iter().last().unwrap_or_default(),
+fn newer_schema(store: &dyn Store, unknown: Vec<String>) -> AdminError {
+    let newest = unknown.into_iter().last();
+    debug_assert!(newest.is_some(), "a newer schema has at least one unknown migration");
+    AdminError::NewerSchema { backend: store.backend(), newest: newest.unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_database_is_a_file_in_data() {
+        let mut invalid = Vec::new();
+        let url = url(&|_| None, &mut invalid).unwrap();
+        assert_eq!((url.to_string().as_str(), invalid.len()), ("sqlite://data/mercurio.db", 0));
+    }
+
+    #[test]
+    fn invalid_url_is_reported_without_its_password() {
+        for text in
+            ["", "mysql://u:hunter2@h/d", "postgres://u:hunter2@h:x/d", "postgres://u:hunter2@[h/d"]
+        {
+            let mut invalid = Vec::new();
+            let setting = |name: &str| (name == "DATABASE_URL").then(|| text.to_owned());
+            assert_eq!(url(&setting, &mut invalid), None, "{text}");
+            assert!(
+                invalid[0].starts_with("DATABASE_URL: ") && !invalid[0].contains("hunter2"),
+                "{invalid:?}"
+            );
+        }
     }
 }

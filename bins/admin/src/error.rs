@@ -1,41 +1,42 @@
-//! Why a command did not do what was asked, and the exit codes, which scripts rely on.
+//! Errors of the commands and their exit codes. Scripts rely on the codes; `--help` and docs/OPERATIONS.md list them.
 
-use std::io;
 use std::process::ExitCode;
+use std::{fmt, io};
 
 use mercurio_domain::ApiKeyId;
 use mercurio_domain::store::{Backend, CreateError, StoreError};
 use mercurio_domain::tenant::Name;
+use mercurio_observability::chain;
 
-use crate::EntropyError;
+use crate::machine::EntropyError;
 
-/// How the program ends.
+/// Exit status of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: what was asked is done.
+    /// 0: success.
     Done,
-    /// 1: it failed.
+    /// 1: any error without a code of its own.
     Failed,
-    /// 2: some of it is done; the same command does the rest.
-    Partly,
+    /// 2: part of the work is done; the same command finishes it.
+    Incomplete,
     /// 3: the name is taken.
     NameTaken,
-    /// 4: there is no such tenant, workspace or key.
+    /// 4: no such tenant, workspace or key.
     NotFound,
-    /// 64: the command line or a setting is wrong; nothing was tried. (`EX_USAGE` of sysexits.h.)
+    /// 64, `EX_USAGE` of sysexits.h: invalid command line or settings.
     Usage,
-    /// 69: the database can't be reached. (`EX_UNAVAILABLE` of sysexits.h.)
+    /// 69, `EX_UNAVAILABLE` of sysexits.h: the database is unreachable.
     Unavailable,
 }
 
 impl Exit {
-    /// The number that the shell sees.
+    /// Returns the number for the shell.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
-            Self::Partly => 2,
+            Self::Incomplete => 2,
             Self::NameTaken => 3,
             Self::NotFound => 4,
             Self::Usage => 64,
@@ -50,118 +51,154 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what was asked.
+/// A tenant, workspace or key, as the user named it. Displays as `tenant "Acme"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogItem {
+    /// Selects the noun and the hint of the message.
+    pub kind: ItemKind,
+    /// A name, or an id such as `id:42`.
+    pub name: String,
+}
+
+/// Kinds of [`CatalogItem`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ItemKind {
+    Tenant,
+    Workspace,
+    ApiKey,
+}
+
+impl CatalogItem {
+    pub(crate) fn new(kind: ItemKind, name: impl fmt::Display) -> Self {
+        Self { kind, name: name.to_string() }
+    }
+
+    /// The command that lists the items of this kind.
+    fn list_command(&self) -> &'static str {
+        match self.kind {
+            ItemKind::Tenant => "tenant list",
+            ItemKind::Workspace => "workspace list",
+            ItemKind::ApiKey => "key list",
+        }
+    }
+}
+
+impl fmt::Display for CatalogItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let noun = match self.kind {
+            ItemKind::Tenant => "tenant",
+            ItemKind::Workspace => "workspace",
+            ItemKind::ApiKey => "API key",
+        };
+        write!(f, "{noun} {:?}", self.name)
+    }
+}
+
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The command line or settings are wrong; every mistake is told.
+    /// The command line or the settings are invalid: one entry per error.
     #[error("{}", .0.join("; "))]
     Usage(Vec<String>),
-    /// There is a tenant of that name.
-    #[error("a tenant of the name {:?} exists; names are compared without case and surrounding space", .0.as_str())]
-    NameTaken(Name),
-    /// The tenant has a workspace of that name.
-    #[error(
-        "the tenant has a workspace of the name {:?}; names are compared without case and surrounding space",
-        .0.as_str()
-    )]
-    WorkspaceTaken(Name),
-    /// There is nothing of that name or id.
-    #[error("there is no {what} {name:?}")]
-    NotFound {
-        /// What kind of thing.
-        what: &'static str,
-        /// The name or id that was looked for.
-        name: String,
-    },
-    /// The key has ended, and nothing can take its place.
-    #[error("the API key {id} {what}: make a new one with `key create`")]
-    Ended {
-        /// The key.
+    /// Another tenant, or another workspace of the tenant, has this name.
+    #[error("the {0} exists already; names ignore case and surrounding space: choose another name")]
+    NameTaken(CatalogItem),
+    /// Nothing has this name or id.
+    #[error("there is no {0}: `{list}` shows all", list = .0.list_command())]
+    NotFound(CatalogItem),
+    /// An ended key cannot be rotated.
+    #[error("the API key {id} {reason}: create another with `key create`")]
+    KeyEnded {
+        /// Public id.
         id: ApiKeyId,
-        /// How it ended.
-        what: &'static str,
+        /// A verb phrase: `was revoked` or `has expired`.
+        reason: &'static str,
     },
-    /// The tenant is there, and not the workspace.
+    /// `seed` found the tenant, but not its workspace.
     #[error(
-        "the tenant {:?} exists and has no workspace {:?}; seeding adds nothing to a tenant that exists",
+        "the tenant {:?} exists without a workspace {:?}, and seed does not change existing \
+         tenants: create it with `workspace create`",
         tenant.as_str(),
         workspace.as_str()
     )]
-    NoSuchWorkspace {
-        /// The tenant's name.
+    SeedWorkspaceMissing {
+        /// The existing tenant.
         tenant: Name,
-        /// The name that was looked for.
+        /// Value of `SEED_WORKSPACE_NAME`.
         workspace: Name,
     },
     /// The database lacks migrations.
     #[error(
-        "the {backend} database has an older schema ({} missing): run `mercurio-admin migrate` first",
+        "the {backend} database lacks {}: run `mercurio-admin migrate` first",
         match .missing { 1 => "1 migration".to_owned(), count => format!("{count} migrations") }
     )]
     OlderSchema {
-        /// Which database it is.
+        /// Kind of the database.
         backend: Backend,
-        /// How many migrations it lacks.
+        /// Number of missing migrations.
         missing: usize,
     },
-    /// A newer release has been here.
+    /// A newer release migrated the database.
     #[error(
-        "the {backend} database has the schema of a newer release (migration {newest}): use that release's program for this"
+        "the {backend} database has migration {newest} of a newer release: \
+         use that release's program"
     )]
     NewerSchema {
-        /// Which database it is.
+        /// Kind of the database.
         backend: Backend,
-        /// The newest migration that this program does not know.
+        /// Version of the newest unknown migration.
         newest: String,
     },
-    /// The database did not do it.
+    /// The database call failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// There is no randomness.
+    /// No random bytes for a key.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// It was ended before it was done.
-    #[error("ended with {events} events removed and more to go: the same command does the rest")]
-    Partly {
-        /// Events that were removed.
+    /// A removal stopped between two steps.
+    #[error("stopped after removing {events} events: run the same command again to finish")]
+    Incomplete {
+        /// Events removed by this run.
         events: u64,
-        /// What ended it; `None`: somebody who asked for it.
+        /// `None` after SIGINT or SIGTERM.
         #[source]
         source: Option<StoreError>,
     },
-    /// The person at the terminal did not say yes.
-    #[error("this was not confirmed; nothing was changed")]
+    /// The answer to the question was not the expected one.
+    #[error("not confirmed; nothing was changed")]
     NotConfirmed,
-    /// What was found can't be told as JSON.
-    #[error("a result can't be told as JSON")]
+    /// The result cannot be serialized.
+    #[error("the result cannot be written as JSON")]
     Json(#[from] serde_json::Error),
-    /// Nobody takes the rest of an export.
-    #[error("the export ended after {written} events: stdout can't be written to")]
+    /// Stdout failed during an export.
+    #[error("the export stopped after {written} events: stdout is not writable")]
     Export {
-        /// Events that were written before.
+        /// Events written before the failure.
         written: u64,
-        /// Why the next was not.
+        /// Cause.
         #[source]
         source: io::Error,
     },
-    /// Stdout can't be written to.
-    #[error("the result can't be written to stdout; a key that was just made is lost with it")]
+    /// Stdout failed after the command did its work.
+    #[error(
+        "the result cannot be written to stdout; if the command created a key, it is lost: \
+         revoke it and create another"
+    )]
     Output(#[source] io::Error),
 }
 
 impl AdminError {
-    /// How the program ends for it.
+    /// Returns the exit status for this error.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::NameTaken(_) | Self::WorkspaceTaken(_) | Self::NoSuchWorkspace { .. } => {
-                Exit::NameTaken
-            }
-            Self::NotFound { .. } => Exit::NotFound,
-            Self::Partly { .. } => Exit::Partly,
+            Self::NameTaken(_) | Self::SeedWorkspaceMissing { .. } => Exit::NameTaken,
+            Self::NotFound(_) => Exit::NotFound,
+            Self::Incomplete { .. } => Exit::Incomplete,
             Self::Store(error) if error.is_unavailable() => Exit::Unavailable,
-            Self::OlderSchema { .. } | Self::NewerSchema { .. } | Self::Ended { .. } => {
+            Self::OlderSchema { .. } | Self::NewerSchema { .. } | Self::KeyEnded { .. } => {
                 Exit::Failed
             }
             Self::NotConfirmed | Self::Json(_) | Self::Export { .. } => Exit::Failed,
@@ -169,28 +206,20 @@ impl AdminError {
         }
     }
 
-    /// What is told on stderr: a line for each mistake, or the error and its causes in one.
+    /// Returns the lines for stderr: one per usage error, otherwise one with the error and its causes.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Usage(invalid) => invalid.clone(),
-            other => vec![crate::chain(other)],
+            other => vec![chain(other)],
         }
     }
 
-    /// The error of a tenant of that name that was not made.
-    pub(crate) fn of_tenant(name: &Name) -> impl FnOnce(CreateError) -> Self {
-        move |error| match error {
-            CreateError::NameTaken => Self::NameTaken(name.clone()),
-            other => Self::of_creating(other, "tenant", name.as_str()),
-        }
-    }
-
-    /// The error of something that was not made for an owner that is not there, or for another reason.
-    pub(crate) fn of_creating(error: CreateError, owner: &'static str, name: &str) -> Self {
+    /// Converts the error of a failed creation of `item`, which belongs to `owner`.
+    pub(crate) fn not_created(error: CreateError, item: CatalogItem, owner: CatalogItem) -> Self {
         match error {
-            CreateError::NameTaken => Self::WorkspaceTaken(Name::from_store(name)),
-            CreateError::NoOwner => Self::NotFound { what: owner, name: name.to_owned() },
+            CreateError::NameTaken => Self::NameTaken(item),
+            CreateError::NoOwner => Self::NotFound(owner),
             CreateError::Store(error) => Self::Store(error),
         }
     }

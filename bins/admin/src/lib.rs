@@ -1,116 +1,89 @@
-//! Tends Mercurio's database from the command line. `main.rs` starts it, tests drive it.
+//! Administers Mercurio's database from the command line. `main.rs` and the tests call [`run`].
 //!
-//! [`run`] reads the command line ([`cli`]) and the settings ([`config`]), opens the database ([`database`]), and does one
-//! of the [`commands`]. Stdout gets the result, as one JSON object or for people as a table, and nothing else (but for `--help` and `--version`);
-//! what is meant for a person goes to stderr. [`error`] has the exit codes.
+//! [`cli`] parses the arguments, [`commands`] does the work, and [`database`] opens the store. Stdout gets only the result:
+//! a table on a terminal, JSON otherwise. Messages for people go to stderr. [`error`] defines the exit codes.
 //!
-//! Not here: SQL, which is the storage's, and rules about names, keys and events, which are the domain's.
+//! SQL belongs to the storage crate; the rules for names, keys and events belong to the domain crate.
 
 pub mod cli;
 pub mod commands;
-pub mod config;
 pub mod database;
 pub mod error;
-mod machine;
+pub mod machine;
 mod samples;
 mod table;
+pub mod terminal;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use mercurio_observability::chain;
+use serde_json::Value;
 
-use cli::{Command, EventsCommand, Request};
-use commands::Done;
+use cli::Request;
 pub use error::{AdminError, Exit};
-pub use machine::{
-    EntropyError, Machine, SystemClock, UuidV7Ids, ask_at_terminal, asked_to_end, system_entropy,
-    tell_at_terminal,
-};
+pub use machine::Machine;
+use terminal::write_message;
 
-/// The program's name, before everything that it says on stderr.
-const NAME: &str = "mercurio-admin";
-
-/// Does what `arguments` (without the program's name) ask for.
+/// Runs the command in `arguments`, which exclude the program's name. Errors go to `err`, one per line.
 pub fn run(
     arguments: Vec<OsString>,
     machine: &Machine<'_>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Exit {
-    let said = match texts(arguments).and_then(|arguments| cli::read(&arguments)) {
-        Ok(Request::Show(text)) => show(&text, out).map(|()| Exit::Done),
-        Ok(Request::Do { command, json }) => {
-            let json = json || !machine.stdout_is_terminal;
-            perform(&command, machine, json, out, err)
-        }
-        Err(error) => Err(error),
-    };
-    match said {
+    match try_run(arguments, machine, out, err) {
         Ok(exit) => exit,
         Err(error) => {
             for line in error.lines() {
-                tell(err, &line);
+                write_message(err, &line);
             }
             error.exit()
         }
     }
 }
 
-/// Names and paths end up in JSON, which has no place for what is not UTF-8.
-fn texts(arguments: Vec<OsString>) -> Result<Vec<String>, AdminError> {
-    let text = |argument: OsString| {
-        let fault = |argument: OsString| {
-            AdminError::Usage(vec![format!("not UTF-8: {}", argument.to_string_lossy())])
-        };
-        argument.into_string().map_err(fault)
-    };
-    arguments.into_iter().map(text).collect()
-}
-
-fn perform(
-    command: &Command,
+fn try_run(
+    arguments: Vec<OsString>,
     machine: &Machine<'_>,
-    json: bool,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, AdminError> {
-    if let Command::Events(EventsCommand::Export { selection, format }) = command {
-        let mut out = io::BufWriter::with_capacity(1 << 16, out);
-        let notes =
-            commands::events::export((selection, *format), machine, database::open, &mut out)?;
-        notes.iter().for_each(|note| tell(err, note));
-        return Ok(Exit::Done);
-    }
-    let done = commands::perform(command, machine, database::open)?;
-    print(&done, json, out)?;
-    for note in &done.notes {
-        tell(err, note);
-    }
-    Ok(done.result.exit())
-}
-
-/// Prints the result. A reader that has gone away is a failure: it asked for something, and did not get it.
-fn print(done: &Done, json: bool, out: &mut dyn Write) -> Result<(), AdminError> {
-    let text = if json {
-        serde_json::to_string_pretty(&done.result)
-    } else {
-        serde_json::to_value(&done.result).map(|result| table::render(&result))
+    let (command, json) = match cli::parse(&utf8(arguments)?)? {
+        Request::Print(text) => return print_help(&text, out).map(|()| Exit::Done),
+        Request::Run { command, json } => (command, json),
     };
-    let text = text.map_err(io::Error::from);
-    text.and_then(|text| writeln!(out, "{text}").and_then(|()| out.flush()))
-        .map_err(AdminError::Output)
+    let report = commands::perform(&command, machine, database::open, out)?;
+    if let Some(result) = &report.result {
+        print_result(result, json || !machine.stdout_is_terminal, out)?;
+    }
+    for note in &report.notes {
+        write_message(err, note);
+    }
+    Ok(report.exit)
 }
 
-/// Prints help or a version. Who reads only the first lines of it has what they wanted.
-fn show(text: &str, out: &mut dyn Write) -> Result<(), AdminError> {
+/// Names and paths end up in JSON, so every argument must be UTF-8.
+fn utf8(arguments: Vec<OsString>) -> Result<Vec<String>, AdminError> {
+    let mut texts = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        let text = argument.into_string().map_err(|argument| {
+            AdminError::Usage(vec![format!("the argument {argument:?} is not valid UTF-8")])
+        })?;
+        texts.push(text);
+    }
+    Ok(texts)
+}
+
+/// A closed stdout is an error here: the result may contain a new key, and would be lost.
+fn print_result(result: &Value, json: bool, out: &mut dyn Write) -> Result<(), AdminError> {
+    let text = if json { serde_json::to_string_pretty(result)? } else { table::render(result) };
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(AdminError::Output)
+}
+
+/// A closed stdout is no error here: `mercurio-admin --help | head` has read enough.
+fn print_help(text: &str, out: &mut dyn Write) -> Result<(), AdminError> {
     match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(AdminError::Output(error)),
         _ => Ok(()),
     }
-}
-
-/// Says something to the person at the terminal, if one still listens.
-fn tell(err: &mut dyn Write, line: &str) {
-    let _ = writeln!(err, "{NAME}: {line}");
 }

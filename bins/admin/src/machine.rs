@@ -1,104 +1,65 @@
-//! What the program asks of the machine: the time, ids, randomness, settings. An argument, so that tests choose it.
+//! The program's environment as one argument: time, ids, random bytes, settings and the terminal. Tests pass their own.
 
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
-use mercurio_domain::{Clock, Timestamp};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use uuid::Uuid;
 
-/// What the program asks of the machine.
+/// The environment of one run.
 pub struct Machine<'a> {
-    /// The time.
+    /// Current time.
     pub clock: &'a dyn Clock,
-    /// Ids of events.
+    /// Ids for the sample events.
     pub ids: &'a dyn IdGenerator,
-    /// Fills a slice with randomness that nobody can guess.
+    /// Fills a slice with unpredictable bytes, for keys.
     pub entropy: &'a dyn Fn(&mut [u8]) -> Result<(), EntropyError>,
-    /// The setting of that name, if it is set.
+    /// Looks up a setting by its name.
     pub setting: &'a dyn Fn(&str) -> Option<String>,
-    /// The names of all settings that are set.
-    pub names: &'a dyn Fn() -> Vec<String>,
-    /// Waits.
+    /// Lists the names of all variables that are set, to find misspelled settings.
+    pub setting_names: &'a dyn Fn() -> Vec<String>,
+    /// Blocks for the given time.
     pub sleep: &'a dyn Fn(Duration),
-    /// Tells the person at the terminal something while a command is at work.
-    pub tell: &'a dyn Fn(&str),
-    /// Asks the person at the terminal; `None` where there is none.
+    /// Writes a message to stderr while a command runs.
+    pub notify: &'a dyn Fn(&str),
+    /// Asks a question; `None` without a terminal.
     pub ask: &'a dyn Fn(&str) -> Option<String>,
-    /// Whether somebody has asked the program to end, as by Ctrl-C.
+    /// Whether SIGINT or SIGTERM asked the program to stop.
     pub interrupted: &'a dyn Fn() -> bool,
-    /// Whether a person reads stdout.
+    /// Chooses between tables and JSON.
     pub stdout_is_terminal: bool,
 }
 
-/// The operating system has no randomness to give.
+/// The operating system has no random bytes.
 #[derive(Debug, thiserror::Error)]
-#[error("the operating system gives no randomness for a key")]
+#[error("the operating system provides no random bytes for a key")]
 pub struct EntropyError(#[source] getrandom::Error);
 
 /// Fills `bytes` from the operating system's generator.
 ///
 /// # Errors
-/// [`EntropyError`] where there is none, as in a sandbox that forbids it.
+/// [`EntropyError`] if the generator is unavailable, as in a sandbox that forbids it.
 pub fn system_entropy(bytes: &mut [u8]) -> Result<(), EntropyError> {
     getrandom::fill(bytes).map_err(EntropyError)
 }
 
-/// Tells something on stderr.
-pub fn tell_at_terminal(what: &str) {
-    // Where nobody reads it, the work goes on all the same.
-    writeln!(io::stderr(), "{}: {what}", crate::NAME).ok();
-}
-
-/// Asks on stderr and reads a line of stdin. `None` where that is no terminal.
+/// Whether SIGINT or SIGTERM arrived since the first call. Before that call a signal ends the program at once, and a second
+/// signal always does.
 #[must_use]
-pub fn ask_at_terminal(question: &str) -> Option<String> {
-    let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        return None;
-    }
-    write!(io::stderr(), "{question}").ok()?;
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer).ok()?;
-    Some(answer)
+pub fn interrupted() -> bool {
+    static SIGNALLED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    SIGNALLED.get_or_init(signal_flag).load(Ordering::Relaxed)
 }
 
-/// Whether SIGINT or SIGTERM has come since this was first asked: until then they end the program as they always do, and a second
-/// one does so again.
-#[must_use]
-pub fn asked_to_end() -> bool {
-    static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-    let asked = ASKED.get_or_init(|| {
-        let asked = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // Where these fail, the signal ends the program.
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&asked)).ok();
-            signal_hook::flag::register(signal, Arc::clone(&asked)).ok();
-        }
-        asked
-    });
-    asked.load(Ordering::Relaxed)
-}
-
-/// The system's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        chrono::Utc::now().into()
+fn signal_flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // The order matters: the first action ends the program if the second has already set the flag. If registering
+        // fails, the signal keeps its default and ends the program.
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag)).ok();
+        signal_hook::flag::register(signal, Arc::clone(&flag)).ok();
     }
-}
-
-/// UUIDs of version 7: ordered in time.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct UuidV7Ids;
-
-impl IdGenerator for UuidV7Ids {
-    fn next_uuid(&self) -> Uuid {
-        Uuid::now_v7()
-    }
+    flag
 }

@@ -1,4 +1,4 @@
-//! A few events to look at in a workspace that has none of its own yet.
+//! Example events for a new workspace. They pass the same validation as a client's events.
 
 use mercurio_domain::enrichment::Enrichment;
 use mercurio_domain::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
@@ -9,58 +9,69 @@ use serde_json::json;
 
 const MICROS_PER_MINUTE: i64 = 60_000_000;
 
-/// A visit: a page, a sign-up and an order, in the minutes before `now`, made by the same rules as a client's events.
+struct Sample {
+    minutes_ago: i64,
+    draft: EventDraft<'static>,
+}
+
+/// Returns one visit (a page, a sign-up and an order) within the last minutes before `now`.
 pub(crate) fn samples(ids: &dyn IdGenerator, now: Timestamp) -> Vec<EnrichedEvent> {
-    let page = json!({"page": {"url": "https://shop.example/pricing", "title": "Pricing"}});
-    let plan = json!({"plan": "team", "source": "pricing page"});
-    let order = json!({
+    let enrichment = EnrichmentJson::of(&Enrichment::default());
+    let mut events = Vec::new();
+    for Sample { minutes_ago, draft } in [page_view(), sign_up(), order()] {
+        let timestamp = now.checked_add_micros(-minutes_ago * MICROS_PER_MINUTE);
+        let draft =
+            EventDraft { timestamp: timestamp.map(|time| time.to_string().into()), ..draft };
+        let new_id = || EventId::generated(ids.next_uuid());
+        let mut errors = Vec::new();
+        let event = draft.check("", &Reception::at(now), new_id, &mut errors);
+        debug_assert!(event.is_some(), "a sample event is invalid: {errors:?}");
+        if let Some(event) = event {
+            events.push(EnrichedEvent::new(event, enrichment.clone()));
+        }
+    }
+    events
+}
+
+fn page_view() -> Sample {
+    let context = json!({"page": {"url": "https://shop.example/pricing", "title": "Pricing"}});
+    let draft = EventDraft {
+        kind: Some("page".into()),
+        event_name: Some("Pricing".into()),
+        context: raw(&context),
+        ..visit()
+    };
+    Sample { minutes_ago: 12, draft }
+}
+
+fn sign_up() -> Sample {
+    let properties = json!({"plan": "team", "source": "pricing page"});
+    let draft = EventDraft {
+        event_name: Some("Signed Up".into()),
+        user_id: Some("sample-user".into()),
+        properties: raw(&properties),
+        ..visit()
+    };
+    Sample { minutes_ago: 9, draft }
+}
+
+fn order() -> Sample {
+    let properties = json!({
         "order_id": "sample-1001",
         "currency": "EUR",
         "total": 89.7,
-        "products": [{"sku": "MUG-01", "name": "Mug", "price": 14.9, "quantity": 2}, {"sku": "TEE-04", "name": "T-shirt", "price": 59.9, "quantity": 1}],
+        "products": [
+            {"sku": "MUG-01", "name": "Mug", "price": 14.9, "quantity": 2},
+            {"sku": "TEE-04", "name": "T-shirt", "price": 59.9, "quantity": 1},
+        ],
     });
-    let drafts = [
-        (
-            12,
-            EventDraft {
-                kind: Some("page".into()),
-                event_name: Some("Pricing".into()),
-                context: raw(&page),
-                ..visit()
-            },
-        ),
-        (
-            9,
-            EventDraft {
-                event_name: Some("Signed Up".into()),
-                user_id: Some("sample-user".into()),
-                properties: raw(&plan),
-                ..visit()
-            },
-        ),
-        (
-            2,
-            EventDraft {
-                event_name: Some("Order Completed".into()),
-                user_id: Some("sample-user".into()),
-                properties: raw(&order),
-                ..visit()
-            },
-        ),
-    ];
-    let enrichment = EnrichmentJson::of(&Enrichment::default());
-    let checked = drafts.into_iter().filter_map(|(minutes_ago, draft)| {
-        let happened = now.checked_add_micros(-minutes_ago * MICROS_PER_MINUTE)?;
-        let draft = EventDraft { timestamp: Some(happened.to_string().into()), ..draft };
-        // These hold every rule; a test counts them.
-        draft.check(
-            "",
-            &Reception::at(now),
-            || EventId::generated(ids.next_uuid()),
-            &mut Vec::new(),
-        )
-    });
-    checked.map(|event| EnrichedEvent::new(event, enrichment.clone())).collect()
+    let draft = EventDraft {
+        event_name: Some("Order Completed".into()),
+        user_id: Some("sample-user".into()),
+        properties: raw(&properties),
+        ..visit()
+    };
+    Sample { minutes_ago: 2, draft }
 }
 
 fn visit() -> EventDraft<'static> {
@@ -82,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_samples_hold_every_rule_and_happened_before_now() {
+    fn samples_are_valid_and_happened_before_now() {
         let now = at("2026-11-22T10:00:00.123456Z");
         let events = samples(&CountingIds::default(), now);
         let names: Vec<&str> = events.iter().map(|event| &*event.parts().event_name).collect();

@@ -1,9 +1,10 @@
-//! Results for people: lists as tables, everything else as names and values.
+//! Renders a JSON result for a terminal: each list as a table, and every other member as a line with name and value.
+//!
+//! The output is for people only. Scripts use JSON.
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Map, Value};
 
-/// The result as text.
 #[must_use]
 pub(crate) fn render(result: &Value) -> String {
     match result {
@@ -14,31 +15,33 @@ pub(crate) fn render(result: &Value) -> String {
 
 fn object(members: &Map<String, Value>) -> String {
     let mut parts = Vec::new();
-    let mut facts = blank();
+    let mut values = new_table();
     for (name, value) in members {
         match value {
             Value::Array(rows) if rows.iter().all(Value::is_object) => parts.push(list(name, rows)),
             Value::Object(inner) if !inner.is_empty() => {
                 for (inner_name, value) in inner {
-                    facts.add_row([format!("{name}.{inner_name}"), cell(value)]);
+                    values.add_row([format!("{name}.{inner_name}"), cell(value)]);
                 }
             }
             value => {
-                facts.add_row([name.clone(), cell(value)]);
+                values.add_row([name.clone(), cell(value)]);
             }
         }
     }
-    if !facts.is_empty() {
-        parts.insert(0, lines(&facts));
+    if !values.is_empty() {
+        // Single values come first, in front of the lists.
+        parts.insert(0, lines(&values));
     }
     parts.join("\n\n")
 }
 
 fn list(name: &str, rows: &[Value]) -> String {
+    // An empty list has no members to name the columns.
     let Some(Value::Object(first)) = rows.first() else {
         return format!("no {}", name.replace('_', " "));
     };
-    let mut table = blank();
+    let mut table = new_table();
     table.set_header(first.keys());
     for row in rows {
         table.add_row(first.keys().map(|column| row.get(column).map(cell).unwrap_or_default()));
@@ -46,13 +49,13 @@ fn list(name: &str, rows: &[Value]) -> String {
     lines(&table)
 }
 
-fn blank() -> Table {
+fn new_table() -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 
-/// Without the blanks that fill up the last column.
+/// Removes the padding, which would wrap on a narrow terminal.
 fn lines(table: &Table) -> String {
     table
         .lines()
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_a_table_with_the_names_above() {
+    fn list_becomes_a_table_with_a_header() {
         let text = render(&json!({"tenants": [
             {"id": "1", "name": "Acme", "limits": {}},
             {"id": "10", "name": "漢字", "limits": null},
@@ -90,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_names_and_values() {
+    fn object_becomes_names_and_values() {
         let text = render(
             &json!({"id": "1", "scopes": ["a", "b"], "limits": {"events_burst": 5}, "key": null}),
         );

@@ -1,4 +1,4 @@
-//! The real program, as a shell or a script runs it: exit codes, stdout, stderr, on SQLite and on PostgreSQL.
+//! The program as a process: exit codes, stdout and stderr, on SQLite and PostgreSQL.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,33 +11,33 @@ use mercurio_domain::testing::{provisioning, submission};
 use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
 
-/// A program with these words and settings, and nothing else of this machine's environment.
-fn program(line: &[&str], settings: &[(&str, &str)]) -> Command {
+/// The program with these arguments and settings, without the environment of the test.
+fn program(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mercurio-admin"));
-    command.args(line).env_clear().envs(settings.iter().copied());
+    command.args(arguments).env_clear().envs(settings.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-fn start(line: &[&str], url: &str) -> Child {
-    program(line, &[("DATABASE_URL", url)]).spawn().expect("the program starts")
+fn start(arguments: &[&str], url: &str) -> Child {
+    program(arguments, &[("DATABASE_URL", url)]).spawn().expect("the program starts")
 }
 
-fn run(line: &[&str], settings: &[(&str, &str)]) -> Output {
-    program(line, settings).output().expect("the program runs")
+fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+    program(arguments, settings).output().expect("the program runs")
 }
 
-/// What it printed, after it ended well.
+/// Parses stdout after exit code 0.
 #[track_caller]
-fn done(output: &Output) -> Value {
+fn json_of(output: &Output) -> Value {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{err}");
     serde_json::from_slice(&output.stdout).expect("one JSON value on stdout")
 }
 
-/// What it told on stderr, after it ended with `code` and printed nothing.
+/// Returns stderr after exit code `code` and an empty stdout.
 #[track_caller]
-fn failed(output: &Output, code: i32) -> String {
+fn stderr_of(output: &Output, code: i32) -> String {
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{err}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
@@ -45,34 +45,34 @@ fn failed(output: &Output, code: i32) -> String {
     err
 }
 
-fn both() -> [TestDatabase; 2] {
+fn both_databases() -> [TestDatabase; 2] {
     [TestDatabase::sqlite(), TestDatabase::postgres()]
 }
 
 #[test]
-fn a_provisioned_key_authenticates_and_its_secret_is_nowhere_else() {
-    for database in both() {
+fn provisioned_key_authenticates_and_stays_out_of_stderr() {
+    for database in both_databases() {
         let url = database.url_text();
         let output =
             run(&["provision", "--tenant", "Acme", "--samples"], &[("DATABASE_URL", &url)]);
-        let printed = done(&output);
+        let printed = json_of(&output);
         let key = printed["api_key"]["key"].as_str().expect("a key");
-        let presented = PresentedKey::parse(key).expect("a sound key");
+        let presented = PresentedKey::parse(key).expect("a well-formed key");
         let stored =
             database.another_store().find_api_key(presented.id()).unwrap().expect("the key's row");
         assert!(presented.matches(&stored.secret_hash));
         assert_eq!(printed["samples"]["events"], 3);
         let (_, secret) = key.rsplit_once('_').unwrap();
         let err = String::from_utf8_lossy(&output.stderr);
-        assert!(err.contains("shown this once") && !err.contains(secret), "{err}");
+        assert!(err.contains("printed only once") && !err.contains(secret), "{err}");
     }
 }
 
 #[test]
-fn the_secret_is_not_in_the_file_of_the_database() {
+fn secret_is_not_in_the_sqlite_file() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("new/mercurio.db").display());
-    let printed = done(&run(&["provision", "--tenant", "Acme"], &[("DATABASE_URL", &url)]));
+    let printed = json_of(&run(&["provision", "--tenant", "Acme"], &[("DATABASE_URL", &url)]));
     let key = printed["api_key"]["key"].as_str().unwrap();
     let (id, secret) = key.strip_prefix("mk_").and_then(|rest| rest.split_once('_')).unwrap();
     let mut bytes = Vec::new();
@@ -84,29 +84,29 @@ fn the_secret_is_not_in_the_file_of_the_database() {
 }
 
 #[test]
-fn of_two_that_take_one_name_at_once_one_gets_it() {
-    for database in both() {
+fn concurrent_provisions_of_one_name_create_one_tenant() {
+    for database in both_databases() {
         let url = database.url_text();
         let names = ["Acme", " aCME "];
         let children = names.map(|name| start(&["provision", "--tenant", name], &url));
         let outputs = children.map(|child| child.wait_with_output().expect("the program ends"));
         let mut codes = outputs.each_ref().map(|output| output.status.code());
         codes.sort_unstable();
-        let told = outputs.each_ref().map(|output| String::from_utf8_lossy(&output.stderr));
-        assert_eq!(codes, [Some(0), Some(3)], "{told:?}");
-        let err = failed(&run(&["provision", "--tenant", "ACME"], &[("DATABASE_URL", &url)]), 3);
+        let errors = outputs.each_ref().map(|output| String::from_utf8_lossy(&output.stderr));
+        assert_eq!(codes, [Some(0), Some(3)], "{errors:?}");
+        let err = stderr_of(&run(&["provision", "--tenant", "ACME"], &[("DATABASE_URL", &url)]), 3);
         assert!(err.contains("ACME"), "{err}");
     }
 }
 
 #[test]
-fn seed_may_run_at_every_start() {
-    for database in both() {
+fn seed_can_run_at_every_start() {
+    for database in both_databases() {
         let url = database.url_text();
         let settings = [("DATABASE_URL", url.as_str()), ("SEED_TENANT_NAME", "Acme")];
-        let first = done(&run(&["seed"], &settings));
+        let first = json_of(&run(&["seed"], &settings));
         let again = run(&["seed"], &settings);
-        let second = done(&again);
+        let second = json_of(&again);
         assert!(first["api_key"]["key"].is_string());
         assert_eq!(second["api_key"], Value::Null);
         for member in ["tenant", "workspace", "created_at"] {
@@ -117,21 +117,21 @@ fn seed_may_run_at_every_start() {
 }
 
 #[test]
-fn migrate_makes_the_schema_once() {
+fn migrate_applies_each_migration_once() {
     for database in [TestDatabase::empty_sqlite(), TestDatabase::empty_postgres()] {
         let url = database.url_text();
         let settings = [("DATABASE_URL", url.as_str())];
-        let first = done(&run(&["migrate"], &settings));
+        let first = json_of(&run(&["migrate"], &settings));
         assert_eq!(first["backend"], database.store().backend().as_str());
         assert_eq!(first["state"], "current");
         assert!(first["applied"].as_array().is_some_and(|applied| !applied.is_empty()), "{first}");
-        let second = done(&run(&["migrate"], &settings));
+        let second = json_of(&run(&["migrate"], &settings));
         assert_eq!(second["applied"].as_array().map(Vec::len), Some(0));
     }
 }
 
 #[test]
-fn a_migration_that_others_hold_up_tells_so_and_is_done_when_they_let_go() {
+fn blocked_migration_reports_the_wait_and_then_finishes() {
     let database = TestDatabase::postgres();
     let url = database.url_text();
     let settings = [("DATABASE_URL", url.as_str())];
@@ -140,7 +140,7 @@ fn a_migration_that_others_hold_up_tells_so_and_is_done_when_they_let_go() {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("psql is there");
+        .expect("psql runs");
     let mut statements = reader.stdin.take().expect("its stdin");
     writeln!(statements, "begin; select count(*) from events;").expect("psql reads");
     let mut answer = BufReader::new(reader.stdout.take().expect("its stdout"));
@@ -152,29 +152,29 @@ fn a_migration_that_others_hold_up_tells_so_and_is_done_when_they_let_go() {
     let mut line = String::new();
     err.read_line(&mut line).expect("a line");
     assert!(
-        line.starts_with("mercurio-admin: ") && line.contains("lock that others hold; try 1"),
+        line.starts_with("mercurio-admin: ") && line.contains("table lock: attempt 1 timed out"),
         "{line}"
     );
     drop(statements);
     assert!(reader.wait().expect("psql ends").success());
     let output = migrating.wait_with_output().expect("the program ends");
-    let reverted = done(&output)["reverted"].clone();
+    let reverted = json_of(&output)["reverted"].clone();
     assert!(reverted.as_str().is_some_and(|name| name.ends_with("_initial")), "{reverted}");
 }
 
 #[test]
-fn on_postgres_provision_asks_for_migrate_and_changes_no_schema() {
+fn provision_on_postgres_requires_migrate() {
     let database = TestDatabase::empty_postgres();
     let url = database.url_text();
     let settings = [("DATABASE_URL", url.as_str())];
-    let err = failed(&run(&["provision", "--tenant", "Acme"], &settings), 1);
+    let err = stderr_of(&run(&["provision", "--tenant", "Acme"], &settings), 1);
     assert!(err.contains("mercurio-admin migrate"), "{err}");
-    done(&run(&["migrate"], &settings));
-    done(&run(&["provision", "--tenant", "Acme"], &settings));
+    json_of(&run(&["migrate"], &settings));
+    json_of(&run(&["provision", "--tenant", "Acme"], &settings));
 }
 
 #[test]
-fn wrong_usage_is_told_on_stderr() {
+fn usage_errors_go_to_stderr() {
     let settings = [("DATABASE_URL", "sqlite://never/opened.db")];
     for line in [
         &[][..],
@@ -183,7 +183,7 @@ fn wrong_usage_is_told_on_stderr() {
         &["provision", "--tenant", " "],
         &["migrate", "--now"],
     ] {
-        failed(&run(line, &settings), 64);
+        stderr_of(&run(line, &settings), 64);
     }
     for url in [
         "",
@@ -191,16 +191,16 @@ fn wrong_usage_is_told_on_stderr() {
         "mysql://u:hunter2@localhost/d",
         "postgres://u:hunter2@localhost:port/d",
     ] {
-        let err = failed(&run(&["migrate"], &[("DATABASE_URL", url)]), 64);
+        let err = stderr_of(&run(&["migrate"], &[("DATABASE_URL", url)]), 64);
         assert!(err.contains("DATABASE_URL") && !err.contains("hunter2"), "{err}");
     }
-    let err = failed(&run(&["seed"], &[]), 64);
+    let err = stderr_of(&run(&["seed"], &[]), 64);
     assert!(err.contains("SEED_TENANT_NAME"), "{err}");
 }
 
 #[test]
-fn a_database_that_cannot_be_reached_is_told_without_its_password() {
-    // Nobody listens on a port that was just free, and a file can't be made below a file.
+fn unreachable_database_is_reported_without_its_password() {
+    // A port without a listener, and a path below a file instead of a folder.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .unwrap()
@@ -209,7 +209,7 @@ fn a_database_that_cannot_be_reached_is_told_without_its_password() {
     let below = format!("sqlite://{}/mercurio.db", file.path().display());
     for url in [format!("postgres://u:hunter2@127.0.0.1:{port}/d"), below] {
         for line in [&["migrate"][..], &["provision", "--tenant", "Acme"]] {
-            let err = failed(&run(line, &[("DATABASE_URL", &url)]), 69);
+            let err = stderr_of(&run(line, &[("DATABASE_URL", &url)]), 69);
             assert!(!err.contains("hunter2"), "{err}");
             assert_eq!(err.lines().count(), 1, "{err}");
         }
@@ -266,7 +266,7 @@ fn help_and_version_go_to_stdout() {
 }
 
 #[test]
-fn a_reader_that_is_gone_makes_no_panic() {
+fn closed_stdout_causes_no_panic() {
     let database = TestDatabase::sqlite();
     let url = database.url_text();
     for (line, code) in [(&["--help"][..], 0), (&["provision", "--tenant", "Acme"], 1)] {

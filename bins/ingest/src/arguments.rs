@@ -1,25 +1,25 @@
-//! The command line: what is wrong with it is told on stderr, with the exit code that sysexits.h has for it.
+//! The command line. Errors go to stderr, with the exit code of sysexits.h.
 
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The exit code of wrong usage: `EX_USAGE` of `sysexits.h`.
-pub const WRONG_USAGE: u8 = 64;
+/// Exit code for wrong usage: `EX_USAGE` of sysexits.h.
+const WRONG_USAGE: u8 = 64;
 
-/// Reads the process's arguments.
+/// Reads the arguments of the process.
 ///
 /// # Errors
-/// The code to exit with: success after `--help`, [`WRONG_USAGE`] after a message of what is wrong.
-pub fn read<T: argh::TopLevelCommand>() -> Result<T, ExitCode> {
-    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    let program = words.next().unwrap_or_default();
-    let program =
-        Path::new(&program).file_name().and_then(OsStr::to_str).unwrap_or(env!("CARGO_PKG_NAME"));
-    let words: Vec<String> = words.collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    T::from_args(&[program], &words).map_err(|exit| match exit.status {
+/// The exit code: success after `--help`, [`WRONG_USAGE`] after a message about the mistake.
+pub(crate) fn read<T: argh::TopLevelCommand>() -> Result<T, ExitCode> {
+    let mut arguments = std::env::args_os().map(|text| text.to_string_lossy().into_owned());
+    let program = arguments.next().unwrap_or_default();
+    let program = Path::new(&program).file_name().and_then(OsStr::to_str);
+    let program = program.unwrap_or(env!("CARGO_PKG_NAME"));
+    let arguments: Vec<String> = arguments.collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    T::from_args(&[program], &arguments).map_err(|exit| match exit.status {
         Ok(()) => {
             print(&exit.output);
             ExitCode::SUCCESS
@@ -31,7 +31,7 @@ pub fn read<T: argh::TopLevelCommand>() -> Result<T, ExitCode> {
     })
 }
 
-/// Prints a line that was asked for. A reader that is gone is no failure.
-pub fn print(line: &str) {
-    writeln!(std::io::stdout().lock(), "{}", line.trim_end()).ok();
+/// Prints to stdout. A closed stdout is not an error.
+pub(crate) fn print(text: &str) {
+    writeln!(std::io::stdout().lock(), "{}", text.trim_end()).ok();
 }

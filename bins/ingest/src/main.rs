@@ -1,26 +1,31 @@
-//! `mercurio-ingest`: takes events over HTTP and stores each of them durably, exactly once.
+//! `mercurio-ingest`: accepts events over HTTP and stores each one durably, exactly once.
+
+mod arguments;
+mod healthcheck;
+mod reachable;
+mod startup;
 
 use std::process::ExitCode;
 
 use mercurio_config::Config;
-use mercurio_ingest::arguments;
-use mercurio_ingest::startup::{StartError, probe, run};
 use mercurio_observability::chain;
 
-/// Takes events over HTTP and stores each of them durably, exactly once. All settings come from the environment: see
+use startup::StartError;
+
+/// Accept events over HTTP and store each one durably, exactly once. All settings come from the environment: see
 /// .env.example.
 #[derive(argh::FromArgs)]
 struct Arguments {
     /// print the version and exit
     #[argh(switch)]
     version: bool,
-    /// ask the server of these settings whether it is ready, and exit with 0 if so and 1 if not
+    /// ask the server with these settings whether it is ready; exit with 0 if it is, otherwise with 1
     #[argh(switch)]
     healthcheck: bool,
 }
 
 fn main() -> ExitCode {
-    let arguments = match arguments::read::<Arguments>() {
+    let arguments: Arguments = match arguments::read() {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
@@ -28,17 +33,17 @@ fn main() -> ExitCode {
         arguments::print(&format!("mercurio-ingest {}", env!("CARGO_PKG_VERSION")));
         return ExitCode::SUCCESS;
     }
-    let config = Config::read(mercurio_config::of_process, mercurio_config::names_of_process());
-    let done = match config.map_err(StartError::from) {
+    let config = Config::read(mercurio_config::process_env, mercurio_config::process_env_names());
+    let result = match config.map_err(StartError::from) {
         Ok(config) if arguments.healthcheck => {
-            probe(config.addr).map_err(|error| (chain(&error), 1))
+            healthcheck::check(config.addr).map_err(|error| (chain(&error), 1))
         }
-        other => other.and_then(run).map_err(|error| (chain(&error), error.exit_code())),
+        config => config.and_then(startup::run).map_err(|error| (chain(&error), error.exit_code())),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err((told, code)) => {
-            eprintln!("mercurio-ingest: {told}");
+        Err((message, code)) => {
+            eprintln!("mercurio-ingest: {message}");
             ExitCode::from(code)
         }
     }

@@ -1,4 +1,4 @@
-// Shows the document beside this page. No validator: that would send it elsewhere.
+// Shows openapi.json of the same server. Without a validator: it would send the document elsewhere.
 SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#api",

@@ -1,4 +1,4 @@
-//! The whole service without a socket: middleware, paths, state. Tests drive it as it is.
+//! The whole service without a socket: middleware, routes and state.
 
 use std::sync::Arc;
 
@@ -10,10 +10,12 @@ use slog::Logger;
 
 use crate::cors;
 use crate::middleware::RequestMiddleware;
+use crate::openapi;
+use crate::routes::docs::OpenApiSource;
 use crate::routes::{Surface, configure};
 use crate::state::AppState;
 
-/// The service of one address.
+/// Returns the service of one address.
 pub fn app(
     state: Data<AppState>,
     log: Logger,
@@ -32,5 +34,11 @@ pub fn app(
             .with_traces(state.traces.clone())
             .with_slow(state.settings.slow_request);
     let cors = cors::cors(&state.settings.cors_origins);
-    App::new().app_data(state).configure(configure(surface)).wrap(cors).wrap(middleware)
+    // The last one is the outermost: it also handles responses of CORS.
+    App::new()
+        .app_data(state)
+        .app_data(Data::new(OpenApiSource(openapi::json)))
+        .configure(configure(surface))
+        .wrap(cors)
+        .wrap(middleware)
 }

@@ -1,7 +1,7 @@
-//! Who is calling: the API key of a request, and what it opens.
+//! Authentication: from the API key of a request to its tenant, workspace and limits.
 //!
-//! The first of the ways in which a request can name its key decides. What a caller is told of a key that opens nothing is
-//! the same whether it is unknown, expired or revoked. Not here: the form of a key (the domain's), the cache.
+//! The first source with a key decides. The response is the same for unknown, expired and revoked keys. Not here: the format
+//! of a key (`domain`), the cache (`runtime`).
 
 use std::borrow::Cow;
 
@@ -20,67 +20,69 @@ use url::form_urlencoded;
 use crate::client_ip::client_ip;
 use crate::middleware::RequestFacts;
 use crate::problem::{Problem, UnauthorizedReason};
-use crate::state::{AppState, OVERLOADED_RETRY_AFTER_SECONDS, store_problem};
+use crate::state::{AppState, store_problem};
 use mercurio_runtime::key_cache::KeyLookupError;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// Where a key may stand.
+/// The parts of a request that may contain the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyPlaces {
-    /// In a header.
+pub enum KeySources {
+    /// The headers.
     Headers,
-    /// In a header, or in the query: a browser's `sendBeacon` can set no header.
+    /// The headers, then the query string: a browser's `sendBeacon` cannot set headers.
     HeadersAndQuery,
 }
 
-/// Who is calling, and what they may send.
+/// The owner and the limits of an authenticated request.
 #[derive(Debug, Clone, Copy)]
 pub struct Principal {
-    /// Whose the key is.
+    /// The tenant and workspace of the key.
     pub owner: Owner,
-    /// The server's limits, with those of the tenant in their place.
+    /// The tenant's own limits, and the server's for the rest.
     pub limits: Limits,
 }
 
-/// Finds out who is calling, and whether they may do what `scope` stands for; `None`: any scope will do.
+/// Authenticates a request and checks its scope; `None` accepts any scope. Reads the database if the key is not cached.
 ///
 /// # Errors
-/// [`Problem::Unauthorized`], [`Problem::InsufficientScope`], [`Problem::TenantSuspended`], or that the store does not say.
+/// [`Problem::Unauthorized`], [`Problem::InsufficientScope`], [`Problem::TenantSuspended`], or the problem of a failed query.
 pub async fn authenticate(
     state: &AppState,
     request: &HttpRequest,
     scope: Option<Scope>,
-    places: KeyPlaces,
+    sources: KeySources,
 ) -> Result<Principal, Problem> {
-    let presented = presented_key(request, places).map_err(|reason| {
-        // One without any key is no attempt.
-        if reason == UnauthorizedReason::Malformed {
-            warn!(context::current(), "an API key was refused";
-                keys::CLIENT_IP => shown_client(state, request), keys::REASON => reason.as_str());
+    let presented = match presented_key(request, sources) {
+        Ok(presented) => presented,
+        Err(reason) => {
+            // Without a key there is no attempt to report.
+            if reason == UnauthorizedReason::Malformed {
+                warn!(context::current(), "API key refused";
+                    keys::CLIENT_IP => logged_client(state, request), keys::REASON => reason.as_str());
+            }
+            return Err(unauthorized(state, reason, reason.as_str()));
         }
-        unauthorized(state, reason, reason.as_str())
-    })?;
+    };
+    // From the cache. A revocation reaches it by notice within a second, at worst by its lifetime
+    // (ADR 7).
     let key = match state.keys.get(presented.id()).await {
         Ok(key) => key,
-        Err(KeyLookupError::Overloaded) => {
-            return Err(Problem::Overloaded {
-                retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS,
-            });
-        }
+        Err(KeyLookupError::Overloaded) => return Err(state.overloaded()),
         Err(KeyLookupError::Store(error)) => return Err(store_problem(&error)),
     };
     let now = state.clock.now();
     let key = match usable(&presented, key.as_deref(), now) {
         Ok(key) => key,
         Err(reason) => {
-            warn!(context::current(), "an API key was refused"; keys::KEY_ID => presented.id().as_str(),
-                keys::CLIENT_IP => shown_client(state, request), keys::REASON => reason);
+            warn!(context::current(), "API key refused"; keys::KEY_ID => presented.id().as_str(),
+                keys::CLIENT_IP => logged_client(state, request), keys::REASON => reason);
             return Err(unauthorized(state, UnauthorizedReason::Invalid, reason));
         }
     };
     RequestFacts::end_stage(request, Stage::Authenticate);
-    RequestFacts::tell(request, |facts| {
+    // Known before the checks below, so that the log lines of their refusals name the tenant.
+    RequestFacts::update(request, |facts| {
         facts.owner = Some(key.owner);
         facts.key_id = Some(key.id.clone());
     });
@@ -89,22 +91,26 @@ pub async fn authenticate(
         workspace_id: key.owner.workspace_id.0,
         key_id: key.id.as_str().to_owned(),
     });
+    // Before the scope: a suspended tenant learns only that.
     if key.tenant_status != TenantStatus::Active {
         return Err(Problem::TenantSuspended);
     }
     if let Some(scope) = scope.filter(|scope| !key.scopes.contains(*scope)) {
         return Err(Problem::InsufficientScope { required: scope.as_str() });
     }
-    state.key_uses.note(key, now);
+    // Last: refused requests are not uses. Written at most once a minute per key.
+    state.key_uses.record(key, now);
     Ok(Principal { owner: key.owner, limits: key.tenant_limits.over(state.settings.limits) })
 }
 
-/// The key that is presented, or why it opens nothing, in a word for operators. One whose secret is wrong is no key at all.
+/// Returns the stored key, or the reason for operators. A wrong secret counts as an unknown key, so that the id alone does
+/// not reveal a key's state.
 fn usable<'a>(
     presented: &PresentedKey,
     key: Option<&'a ApiKey>,
     now: Timestamp,
 ) -> Result<&'a ApiKey, &'static str> {
+    // Compares hashes, in constant time.
     match key.filter(|key| presented.matches(&key.secret_hash)) {
         None => Err("unknown"),
         Some(key) if key.revoked_at.is_some() => Err("revoked"),
@@ -113,12 +119,12 @@ fn usable<'a>(
     }
 }
 
-/// The client's address, as much of it as is kept.
-fn shown_client(state: &AppState, request: &HttpRequest) -> Option<String> {
+/// Returns the client's address as far as `MERCURIO_CLIENT_IP` allows to log it.
+fn logged_client(state: &AppState, request: &HttpRequest) -> Option<String> {
     client_ip(state, request).and_then(|address| state.enricher.client_ip_policy().text_of(address))
 }
 
-/// Counted, so that guessing is seen; the caller is told less.
+/// Counts the refusal by its exact reason, which makes guessing visible. The client sees less.
 fn unauthorized(state: &AppState, reason: UnauthorizedReason, counted: &'static str) -> Problem {
     state.metrics.record_refused_key(counted);
     Problem::Unauthorized { reason }
@@ -126,18 +132,21 @@ fn unauthorized(state: &AppState, reason: UnauthorizedReason, counted: &'static 
 
 fn presented_key(
     request: &HttpRequest,
-    places: KeyPlaces,
+    sources: KeySources,
 ) -> Result<PresentedKey, UnauthorizedReason> {
     let malformed = UnauthorizedReason::Malformed;
+    // A malformed key does not fall through to the next source: that would hide a mistake.
     if let Some(value) = request.headers().get(AUTHORIZATION) {
         let key = value.to_str().ok().and_then(key_of_authorization).ok_or(malformed)?;
         return PresentedKey::parse(&key).map_err(|_| malformed);
     }
+    // Some gateways replace `Authorization`.
     if let Some(value) = request.headers().get(X_API_KEY) {
         let key = value.to_str().map_err(|_| malformed)?;
         return PresentedKey::parse(key.trim()).map_err(|_| malformed);
     }
-    if places == KeyPlaces::HeadersAndQuery {
+    // Only for writes: URLs end up in browser histories and in the logs of proxies.
+    if sources == KeySources::HeadersAndQuery {
         let mut query = form_urlencoded::parse(request.query_string().as_bytes());
         if let Some((_, key)) = query.find(|(name, _)| name == "auth") {
             return PresentedKey::parse(&key).map_err(|_| malformed);
@@ -146,17 +155,20 @@ fn presented_key(
     Err(UnauthorizedReason::Missing)
 }
 
-/// The key of an `Authorization` header: `Bearer KEY`, or `Basic` with the key as the user and no password.
+/// Returns the key of an `Authorization` header: `Bearer KEY`, or `Basic` with the key as the user and any password.
 fn key_of_authorization(value: &str) -> Option<Cow<'_, str>> {
     let (scheme, credentials) = value.trim().split_once(' ')?;
+    // Copied keys often carry spaces.
     let credentials = credentials.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(credentials.into());
     }
+    // An unknown scheme is a malformed key, not a missing one.
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    // Clients without a password send an empty one, or a placeholder.
     let (user, _) = decoded.split_once(':')?;
     Some(user.to_owned().into())
 }

@@ -1,15 +1,15 @@
-//! Cross-origin requests: which pages' scripts may send events and read answers.
+//! Cross-origin requests: the origins whose pages may send events and read responses.
 //!
-//! Goes around the routes and inside the middleware, which turns a refused preflight into a problem. Cookies and other
-//! credentials of the browser are never asked for: a key is sent by the page itself. Not here: authentication.
+//! Wraps the routes, inside the request middleware: a refused preflight becomes a problem there. Browser credentials are never
+//! allowed: the page itself sends the key. Not here: authentication.
 
 use actix_cors::Cors;
 use actix_web::http::Method;
 
-/// The origin that stands for all of them.
+/// Allows all origins.
 const ANY: &str = "*";
 
-/// The headers a page may send; those the browser always allows are not repeated.
+/// The headers a page may send, in addition to those that browsers always allow.
 const REQUEST_HEADERS: [&str; 8] = [
     "authorization",
     "content-type",
@@ -21,21 +21,22 @@ const REQUEST_HEADERS: [&str; 8] = [
     "traceparent",
 ];
 
-/// The headers of an answer that a page may read.
+/// The response headers a page may read, in addition to those that browsers always allow.
 const EXPOSED_HEADERS: [&str; 4] = ["X-Request-Id", "Retry-After", "RateLimit", "RateLimit-Policy"];
 
-/// How long a browser may go without asking again: a day. Browsers cut it to what they like.
+/// Lifetime of a preflight response: one day. Browsers apply a lower maximum of their own.
 const MAX_AGE_SECONDS: usize = 86_400;
 
-/// The middleware for pages of `origins`, which are as browsers send them. With `*` among them, any page; with none,
-/// no page.
+/// Returns the middleware for `origins`, in the form of the `Origin` header. `*` allows every origin, an empty list none.
 pub fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
+        // HEAD needs no entry: browsers always allow it.
         .allowed_methods([Method::GET, Method::POST])
         .allowed_headers(REQUEST_HEADERS)
         .expose_headers(EXPOSED_HEADERS)
         .max_age(MAX_AGE_SECONDS);
     if origins.iter().any(|origin| origin == ANY) {
+        // `*` instead of the origin: caches can share the response between pages.
         return cors.allow_any_origin().send_wildcard();
     }
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
@@ -53,8 +54,8 @@ mod tests {
     use slog::{Discard, Logger, o};
     use std::sync::Arc;
 
-    /// Sends a request to an app for `origins`; the status and the headers of the answer, one a line.
-    async fn ask(origins: &[&str], request: TestRequest) -> (StatusCode, String) {
+    /// Sends a request to an app for `origins`. Returns the status, and the headers one per line.
+    async fn send(origins: &[&str], request: TestRequest) -> (StatusCode, String) {
         let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
         let middleware = RequestMiddleware::new(
             Logger::root(Discard, o!()),
@@ -86,12 +87,12 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_preflight_is_answered_on_any_path_with_what_is_allowed() {
+    async fn preflight_returns_the_allowed_headers_on_any_path() {
         for path in ["/v1/events/track", "/v1/nowhere"] {
             let headers = "authorization,content-type,content-encoding,x-api-key,x-request-id,idempotency-key,\
                            x-event-schema-version,traceparent";
             let (status, headers) =
-                ask(&["*"], preflight(path, "https://a.example", "POST", headers)).await;
+                send(&["*"], preflight(path, "https://a.example", "POST", headers)).await;
             assert_eq!(status, StatusCode::OK, "{headers}");
             for expected in [
                 "access-control-allow-origin: *\n",
@@ -107,25 +108,31 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_preflight_that_asks_for_too_much_is_a_problem() {
+    async fn preflight_over_what_is_allowed_is_a_problem() {
         for (origin, method, headers) in [
             ("https://b.example", "POST", "content-type"),
             ("https://a.example", "DELETE", "content-type"),
             ("https://a.example", "POST", "x-unknown"),
         ] {
             let request = preflight("/v1/events/track", origin, method, headers);
-            let (status, headers) = ask(&["https://a.example"], request).await;
+            let (status, headers) = send(&["https://a.example"], request).await;
             assert_eq!(status, StatusCode::BAD_REQUEST);
             assert!(headers.contains("content-type: application/problem+json\n"), "{headers}");
         }
     }
 
     #[actix_web::test]
-    async fn an_answer_can_be_read_by_pages_of_the_origins_and_no_others() {
-        let check = async |origins: &[&str], path: &str, expected: Option<&str>| {
-            let request =
-                TestRequest::post().uri(path).insert_header(("origin", "https://a.example"));
-            let (_, headers) = ask(origins, request).await;
+    async fn response_is_readable_by_allowed_origins_only() {
+        let (here, elsewhere) = ("https://a.example", "https://b.example");
+        for (origins, path, expected) in [
+            (&["*"][..], "/v1/events/track", Some("*")),
+            (&[elsewhere, here], "/v1/events/track", Some(here)),
+            (&[elsewhere, here], "/v1/nowhere", Some(here)),
+            (&[elsewhere], "/v1/events/track", None),
+            (&[], "/v1/events/track", None),
+        ] {
+            let request = TestRequest::post().uri(path).insert_header(("origin", here));
+            let (_, headers) = send(origins, request).await;
             let allowed =
                 headers.lines().find_map(|line| line.strip_prefix("access-control-allow-origin: "));
             assert_eq!(allowed, expected, "{origins:?}: {headers}");
@@ -133,21 +140,6 @@ mod tests {
                 headers.contains("retry-after") && headers.contains("ratelimit-policy"),
                 "{origins:?}: {headers}"
             );
-        };
-        check(&["*"], "/v1/events/track", Some("*")).await;
-        check(
-            &["https://b.example", "https://a.example"],
-            "/v1/events/track",
-            Some("https://a.example"),
-        )
-        .await;
-        check(
-            &["https://b.example", "https://a.example"],
-            "/v1/nowhere",
-            Some("https://a.example"),
-        )
-        .await;
-        check(&["https://b.example"], "/v1/events/track", None).await;
-        check(&[], "/v1/events/track", None).await;
+        }
     }
 }

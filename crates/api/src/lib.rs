@@ -1,5 +1,7 @@
-//! The HTTP API: [`app`] assembles it, [`transport`] accepts connections, [`middleware`] surrounds every request, [`body`] reads
-//! what was sent, [`routes`] answer, [`problem`] describes errors.
+//! The HTTP API.
+//!
+//! [`transport`] accepts connections, [`middleware`] wraps every request, [`auth`] identifies its tenant, [`body`] reads its
+//! body, [`routes`] respond, [`problem`] describes errors, [`openapi`] documents all of it. [`app`] assembles them.
 //!
 //! Not here: start-up, settings, SQL.
 

@@ -1,6 +1,6 @@
-//! What every request shares: the ports, the caches, and the settings that handlers look at.
+//! The state that all requests share: the store, the writer, caches, and the settings of handlers.
 //!
-//! Made once by start-up, or by a test over the memory store. Not here: how any of it was made.
+//! Start-up creates it, or a test with the memory store.
 
 use std::sync::Arc;
 
@@ -27,68 +27,69 @@ use mercurio_runtime::quota_usage::{Admission, AdmitError, QuotaUsage};
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::retention::RetentionCounts;
 
-/// When a client that was refused for load should come again.
-pub(crate) const OVERLOADED_RETRY_AFTER_SECONDS: u64 = 1;
-/// When a client should come again after the database was away.
+/// `Retry-After` of an overloaded server or one that is shutting down.
+pub(crate) const BUSY_RETRY_AFTER_SECONDS: u64 = 1;
+/// `Retry-After` while the database is away.
 pub(crate) const UNAVAILABLE_RETRY_AFTER_SECONDS: u64 = 2;
 
-/// What every request shares.
+/// The state that all requests share.
 pub struct AppState {
     /// The database.
     pub store: Arc<dyn Store>,
-    /// The way to the writer.
+    /// Accepts submissions for the next group.
     pub writer: GroupWriterHandle,
-    /// The API keys that were seen lately.
+    /// Recently used API keys.
     pub keys: KeyCache,
-    /// When they were used.
+    /// Times of use of API keys, not yet written.
     pub key_uses: Arc<KeyUses>,
-    /// How much each tenant may still send.
+    /// Token buckets of all tenants.
     pub rate_limits: RateLimits,
-    /// What is added to events.
+    /// Adds device, location and campaign to events.
     pub enricher: Enricher,
-    /// The present.
+    /// The current time.
     pub clock: Arc<dyn Clock>,
-    /// New ids.
+    /// Creates event and request ids.
     pub ids: Arc<dyn IdGenerator>,
-    /// Counts.
+    /// Metrics of this server.
     pub metrics: Arc<Metrics>,
-    /// Where traces of requests go, if anywhere.
+    /// Exports sampled traces, if an endpoint is set.
     pub traces: Option<Arc<Traces>>,
-    /// What became of events that were kept long enough.
+    /// Totals of the retention worker.
     pub retention: Arc<RetentionCounts>,
     /// Usage of monthly quotas.
     pub quota_usage: QuotaUsage,
-    /// When this server last summed the log of counts.
+    /// When this server last summed `count_log`.
     pub counts_summed_at: Arc<SummedAt>,
-    /// Which rejected events leave a line in the log.
+    /// Samples rejected events into the log.
     pub rejection_log: RejectionLog,
-    /// RequestSettings.
+    /// Settings that handlers read.
     pub settings: RequestSettings,
-    /// What the database said last.
+    /// Health of the database.
     pub database: DatabaseProbe,
-    /// How far the process has come.
+    /// Start time, and whether shutdown has begun.
     pub lifecycle: Lifecycle,
 }
 
 impl AppState {
-    /// Stores the events of a request if they fit into a quota of `monthly_events` (0: no quota), and waits for the commit for
-    /// as long as a request may. `queued` tells how much of that they waited for their transaction.
+    /// Stores the events of a request if they fit into a quota of `monthly_events` (0: no quota). Waits for the commit, at
+    /// most `commit_timeout`. `queued` receives their time in the queue.
     ///
     /// # Errors
-    /// The problem to answer with. Only [`Problem::Overloaded`], [`Problem::QuotaExceeded`] and [`Problem::Internal`] mean that
-    /// nothing was stored.
+    /// The response. After [`Problem::StorageUnavailable`] the events may or may not be stored; otherwise nothing was stored.
     pub async fn submit(
         &self,
         submission: Submission,
         monthly_events: u64,
         queued: &QueueTime,
     ) -> Result<Vec<Outcome>, Problem> {
+        // Every event was rejected: there is nothing to commit.
         if submission.events.is_empty() {
             return Ok(Vec::new());
         }
         let store = async {
             if monthly_events == 0 {
-                return self.writer.submit_timed(submission, queued).await.map_err(submit_problem);
+                let stored = self.writer.submit_timed(submission, queued).await;
+                return stored.map_err(|error| self.submit_problem(error));
             }
             let admission = self.admit(&submission, monthly_events).await?;
             let (writer, queued) = (self.writer.clone(), queued.clone());
@@ -99,8 +100,10 @@ impl AppState {
                 stored
             });
             let stored = storing.await.unwrap_or(Err(SubmitError::Unavailable));
-            stored.map_err(submit_problem)
+            stored.map_err(|error| self.submit_problem(error))
         };
+        // After the timeout the transaction may still commit. The client repeats the request, and
+        // finds its events as duplicates.
         let stored = tokio::time::timeout(self.settings.commit_timeout, store).await;
         stored.unwrap_or(Err(UNAVAILABLE))
     }
@@ -124,21 +127,48 @@ impl AppState {
         })
     }
 
-    /// Asks the store on a thread where it may block.
+    fn submit_problem(&self, error: SubmitError) -> Problem {
+        match error {
+            SubmitError::Overloaded => self.overloaded(),
+            SubmitError::ShuttingDown => {
+                Problem::ShuttingDown { retry_after_seconds: BUSY_RETRY_AFTER_SECONDS }
+            }
+            // The writer split the group until this submission failed alone: nothing of it was
+            // stored.
+            SubmitError::Failed => Problem::Internal,
+            SubmitError::Unavailable => UNAVAILABLE,
+        }
+    }
+
+    /// Returns the problem of a full queue. A server that is shutting down gives that as the reason instead: the client
+    /// should try another server.
+    pub(crate) fn overloaded(&self) -> Problem {
+        let retry_after_seconds = BUSY_RETRY_AFTER_SECONDS;
+        if self.lifecycle.is_draining() {
+            Problem::ShuttingDown { retry_after_seconds }
+        } else {
+            Problem::Overloaded { retry_after_seconds }
+        }
+    }
+
+    /// Runs a query of the store on a thread that may block.
     ///
     /// # Errors
-    /// The problem to answer with; the cause is logged.
-    pub async fn ask<T: Send + 'static>(
+    /// The response; the cause is logged.
+    pub async fn query<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+        query: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
         let store = Arc::clone(&self.store);
-        let answer = tokio::task::spawn_blocking(move || question(store.as_ref())).await;
+        // The store is synchronous (ADR 3). Blocking an HTTP thread would stop all of its
+        // connections.
+        let answer = tokio::task::spawn_blocking(move || query(store.as_ref())).await;
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(store_problem(&error)),
+            // A defect in the store ends one request.
             Err(panic) => {
-                error!(context::current(), "the store panicked"; keys::ERROR => panic.to_string());
+                error!(context::current(), "store panicked"; keys::ERROR => panic.to_string());
                 Err(Problem::Internal)
             }
         }
@@ -148,39 +178,31 @@ impl AppState {
 const UNAVAILABLE: Problem =
     Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS };
 
-fn submit_problem(error: SubmitError) -> Problem {
-    match error {
-        SubmitError::Overloaded | SubmitError::Closing => {
-            Problem::Overloaded { retry_after_seconds: OVERLOADED_RETRY_AFTER_SECONDS }
-        }
-        SubmitError::Failed => Problem::Internal,
-        SubmitError::Unavailable => UNAVAILABLE,
-    }
-}
-
-/// Ends an admission by what became of its submission.
+/// Settles an admission with the number of its events that were stored.
 fn settle(admission: Admission, stored: &Result<Vec<Outcome>, SubmitError>) {
     match stored {
         Ok(outcomes) => {
             let is_new = |outcome: &&Outcome| **outcome == Outcome::Accepted;
             admission.settle(outcomes.iter().filter(is_new).count() as u64);
         }
-        Err(SubmitError::Overloaded | SubmitError::Closing | SubmitError::Failed) => {
+        Err(SubmitError::Overloaded | SubmitError::ShuttingDown | SubmitError::Failed) => {
             admission.settle(0);
         }
-        // Perhaps stored: the next read tells.
+        // Possibly stored. An admission dropped unsettled counts as stored until the next read.
         Err(SubmitError::Unavailable) => drop(admission),
     }
 }
 
-/// Whole seconds until `time`, at least one.
+/// Returns whole seconds until `time`, at least 1 even if it has passed: a client must not retry at once.
 pub(crate) fn seconds_until(time: Timestamp, now: Timestamp) -> u64 {
+    // Negative after the time has passed.
     let micros = u64::try_from(time.micros_since(now)).unwrap_or(0);
     micros.div_ceil(1_000_000).max(1)
 }
 
-/// The problem of a question that the store did not answer. The cause is logged.
+/// Returns the response to a failed query, and logs the cause.
 pub(crate) fn store_problem(error: &StoreError) -> Problem {
-    error!(context::current(), "the store did not answer"; keys::ERROR => chain(error));
+    error!(context::current(), "store query failed"; keys::ERROR => chain(error));
+    // A defect must not look like an outage: clients would repeat the request for ever.
     if error.is_unavailable() { UNAVAILABLE } else { Problem::Internal }
 }

@@ -1,4 +1,4 @@
-//! [`TestApp`]: the whole service over the memory store, without a socket, with two tenants and requests in one line.
+//! [`TestApp`]: the whole service over the memory store, without a socket, with two tenants.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,14 +30,14 @@ use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
 use mercurio_runtime::rejection_log::RejectionLog;
 use serde_json::Value;
 
-/// The time of every request.
+/// The time of every request: the clock is fixed.
 pub const NOW: &str = "2026-11-22T10:00:00Z";
 
-/// The service, its store and the keys of two tenants.
+/// The service with its store and the keys of two tenants.
 pub struct TestApp {
-    /// The memory store behind the service.
+    /// The store of the service.
     pub store: Arc<MemoryStore>,
-    /// The state that handlers share.
+    /// The state of the handlers.
     pub state: Data<AppState>,
     /// A key of the first tenant with both scopes.
     pub key: SecretKey,
@@ -45,7 +45,7 @@ pub struct TestApp {
     pub owner: Owner,
     /// A key of the second tenant.
     pub other_key: SecretKey,
-    _writer: GroupWriter,
+    writer: GroupWriter,
 }
 
 impl Default for TestApp {
@@ -55,13 +55,19 @@ impl Default for TestApp {
 }
 
 impl TestApp {
-    /// A service with default limits and one writer thread.
+    /// Starts a service with default limits and one writer thread.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(Limits::default(), WriterOptions { threads: 1, ..WriterOptions::default() })
+        Self::with_limits(Limits::default())
     }
 
-    /// A service with these limits and writer options.
+    /// Starts a service with these limits and one writer thread.
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
+        Self::with(limits, WriterOptions { threads: 1, ..WriterOptions::default() })
+    }
+
+    /// Starts a service with these limits and writer options.
     #[must_use]
     pub fn with(limits: Limits, options: WriterOptions) -> Self {
         let store = Arc::new(MemoryStore::default());
@@ -104,10 +110,16 @@ impl TestApp {
                 cors_origins: vec!["*".to_owned()],
             },
         });
-        Self { store, state, key, owner, other_key, _writer: writer }
+        Self { store, state, key, owner, other_key, writer }
     }
 
-    /// A further key of the first tenant's kind, of a tenant of its own, with these scopes only.
+    /// Closes the writer, as at the end of a shutdown. Returns false if it did not finish within 30 seconds.
+    #[must_use]
+    pub fn close_writer(&self) -> bool {
+        self.writer.close(Duration::from_secs(30))
+    }
+
+    /// Creates a tenant with a key that has these scopes only. `seed` distinguishes tenants.
     pub fn key_with(&self, scopes: &str, seed: u8) -> SecretKey {
         let (mut request, key) =
             provisioning(&format!("tenant {seed}"), seed, mercurio_domain::testing::at(NOW));
@@ -116,47 +128,53 @@ impl TestApp {
         key
     }
 
-    /// The app, as a server runs it.
+    /// Returns the service of an address with all paths.
     pub async fn app(
         &self,
     ) -> impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error> {
-        init_service(app(
-            self.state.clone(),
-            slog::Logger::root(slog::Discard, slog::o!()),
-            Surface::Whole,
-        ))
-        .await
+        self.surface(Surface::Whole).await
     }
 
-    /// Sends one request to a fresh instance of the service.
-    pub async fn call(&self, request: Ask) -> Answer {
+    /// Returns the service of an address with these paths.
+    pub async fn surface(
+        &self,
+        surface: Surface,
+    ) -> impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error> + use<>
+    {
+        let log = slog::Logger::root(slog::Discard, slog::o!());
+        init_service(app(self.state.clone(), log, surface)).await
+    }
+
+    /// Sends a request to a new instance of the service.
+    pub async fn call(&self, request: ApiRequest) -> ApiResponse {
         request.send(&self.app().await).await
     }
 
-    /// Sends a batch of these events with the first tenant's key.
-    pub async fn batch(&self, events: &str) -> Answer {
+    /// Sends a batch with the first tenant's key. `events` is the inside of the JSON array.
+    pub async fn batch(&self, events: &str) -> ApiResponse {
         self.call(self.post("/v1/events/batch", format!("{{\"events\":[{events}]}}"))).await
     }
 
-    /// A POST with the first tenant's key and a JSON body.
-    pub fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Ask {
-        Ask::new(Method::POST, path)
+    /// Returns a POST with the first tenant's key and a JSON body.
+    pub fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> ApiRequest {
+        ApiRequest::new(Method::POST, path)
             .header("authorization", format!("Bearer {}", self.key.expose()))
             .header("content-type", "application/json")
             .body(body)
     }
 
-    /// A GET with the first tenant's key.
-    pub fn get(&self, path: &str) -> Ask {
-        Ask::new(Method::GET, path).header("authorization", format!("Bearer {}", self.key.expose()))
+    /// Returns a GET with the first tenant's key.
+    pub fn get(&self, path: &str) -> ApiRequest {
+        ApiRequest::new(Method::GET, path)
+            .header("authorization", format!("Bearer {}", self.key.expose()))
     }
 }
 
-/// A request.
-pub struct Ask(TestRequest);
+/// A request to a [`TestApp`].
+pub struct ApiRequest(TestRequest);
 
-impl Ask {
-    /// A request without a key.
+impl ApiRequest {
+    /// Returns a request without a key.
     pub fn new(method: Method, path: &str) -> Self {
         Self(TestRequest::with_uri(path).method(method))
     }
@@ -170,7 +188,7 @@ impl Ask {
         Self(self.0.insert_header((name, value)))
     }
 
-    /// Adds a further header of the same name.
+    /// Adds a header, even if the request has one of this name.
     pub fn header_again(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let value =
             actix_http::header::HeaderValue::from_bytes(value.as_ref()).expect("test set-up");
@@ -183,37 +201,29 @@ impl Ask {
         Self(self.0.insert_header(("content-length", body.len().to_string())).set_payload(body))
     }
 
-    /// Sends the request, and reads the whole response.
+    /// Sends the request and reads the whole response.
     pub async fn send(
         self,
         app: &impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>,
-    ) -> Answer {
-        let (status, headers, body) = match try_call_service(app, self.0.to_request()).await {
-            Ok(response) => {
-                let (status, headers) = (response.status(), response.headers().clone());
-                (status, headers, actix_web::test::read_body(response).await)
-            }
-            Err(error) => {
-                let response = error.error_response();
-                let (status, headers) = (response.status(), response.headers().clone());
-                (
-                    status,
-                    headers,
-                    actix_web::body::to_bytes(response.into_body()).await.unwrap_or_default(),
-                )
-            }
+    ) -> ApiResponse {
+        let response = match try_call_service(app, self.0.to_request()).await {
+            Ok(response) => response.map_into_boxed_body().into_parts().1,
+            // A server writes the response of an error in the same way.
+            Err(error) => error.error_response(),
         };
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = actix_web::body::to_bytes(response.into_body()).await.expect("test set-up");
         let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Answer { status: status.as_u16(), headers, json, body: body.to_vec() }
+        ApiResponse { status, headers, json, body: body.to_vec() }
     }
 }
 
-/// A response.
+/// A response of a [`TestApp`].
 #[derive(Debug)]
-pub struct Answer {
-    /// The HTTP status.
+pub struct ApiResponse {
+    /// HTTP status.
     pub status: u16,
-    /// The headers.
+    /// All headers.
     pub headers: HeaderMap,
     /// The body as JSON; `null` if it is not JSON.
     pub json: Value,
@@ -221,36 +231,36 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
-    /// The value of a header, if it is text.
+impl ApiResponse {
+    /// Returns the value of a header, if it is ASCII.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Fails unless this is a problem of that status and code, in the form of the contract.
+    /// Asserts that this is a well-formed problem with this status and code.
     #[track_caller]
     pub fn is_problem(&self, status: u16, code: &str) -> &Self {
         assert_eq!((self.status, self.json["code"].as_str()), (status, Some(code)), "{self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
-        assert_eq!(self.json["type"], format!("https://mercurio.dev/problems/{code}"));
+        assert_eq!(self.json["type"], format!("/problems/{code}"));
         assert_eq!(self.json["status"], status);
         assert!(self.json["title"].is_string() && self.json["detail"].is_string());
         assert_eq!(self.json["request_id"].as_str(), self.header("x-request-id"));
         self
     }
 
-    /// `(pointer, code)` of every fault of the event at `index` of a batch.
+    /// Returns `(pointer, code)` of every error of the event at `index` of a batch.
     pub fn event_errors(&self, index: usize) -> Vec<(&str, &str)> {
         pairs(&self.json["results"][index]["errors"])
     }
 
-    /// `(pointer, code)` of every fault of the body.
+    /// Returns `(pointer, code)` of every error of the body.
     pub fn errors(&self) -> Vec<(&str, &str)> {
         pairs(&self.json["errors"])
     }
 
-    /// The status of every event of a batch.
+    /// Returns the status of every event of a batch.
     pub fn statuses(&self) -> Vec<&str> {
         let results = self.json["results"].as_array().map(Vec::as_slice).unwrap_or_default();
         results.iter().filter_map(|result| result["status"].as_str()).collect()

@@ -1,27 +1,29 @@
-//! Every setting of a server: its name, unit, range and default, and the value that is in force.
+//! Every setting of a server: its name, unit, range and default, and the value in force.
 //!
-//! [`Config::read`] takes them from the environment, and those that hold a secret from a file where one is named; all
-//! invalid are told at once. [`Config::in_force`] is the list to show, with secrets hidden: the server logs it, and
-//! `mercurio-admin config` prints it. Every name stands in `.env.example`; a test holds the two together.
+//! [`Config::read`] reads them from the environment, and secrets also from files. It reports all mistakes at once.
+//! [`Config::in_force`] lists the settings with secrets hidden: the server logs it, `mercurio-admin config` prints it.
+//! `.env.example` describes every name; a test compares the two.
 //!
-//! Not here: what the settings do, and settings that only one command knows, such as those of `mercurio-admin seed`.
+//! Each library owns the types of its options and URLs. Settings of a single command, such as `mercurio-admin seed`, are
+//! read by that command.
 
 mod config;
 mod origins;
 mod reader;
 mod setting;
 
-pub use config::{Config, Reading, database_url};
+pub use config::{CheckedConfig, Config, database_url};
 pub use origins::{InvalidOrigin, check_origins};
 pub use setting::{ConfigError, InvalidSetting, Setting, Source};
 
-/// The value of a variable of this process's environment. What is not UTF-8 is no setting's value, and is told as it can be.
+/// Returns a variable of this process's environment. Bytes that are not UTF-8 are replaced, so that the setting fails its own
+/// check instead of looking unset.
 #[must_use]
-pub fn of_process(name: &str) -> Option<String> {
+pub fn process_env(name: &str) -> Option<String> {
     std::env::var_os(name).map(|text| text.to_string_lossy().into_owned())
 }
 
-/// The names of all variables of this process's environment.
-pub fn names_of_process() -> impl Iterator<Item = String> {
+/// Returns the names of all variables of this process's environment.
+pub fn process_env_names() -> impl Iterator<Item = String> {
     std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())
 }

@@ -1,13 +1,13 @@
-//! Origins of pages, as browsers send them.
+//! Web origins, as browsers send them in the `Origin` header.
 
 use std::fmt;
 
 use url::Url;
 
-/// The origin that stands for all of them.
+/// Allows every origin.
 const ANY: &str = "*";
 
-/// A text that is no origin.
+/// A text is not an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidOrigin(pub String);
 
@@ -15,7 +15,7 @@ impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is neither * nor an origin as browsers send it, such as https://app.example.com",
+            "{:?} is not an origin: use *, or scheme and host such as https://app.example.com",
             self.0
         )
     }
@@ -23,10 +23,11 @@ impl fmt::Display for InvalidOrigin {
 
 impl std::error::Error for InvalidOrigin {}
 
-/// Takes origins as browsers send them: scheme, host, and a port where it isn't the scheme's own; or `*`.
+/// Checks that each text is `*` or exactly what a browser sends: scheme, host, and a port unless it is the default. Any other
+/// spelling would never match a request.
 ///
 /// # Errors
-/// The first text that is none: with a path, in capitals, without a scheme.
+/// The first other text, for example one with a path or capitals, or without a scheme.
 pub fn check_origins<I: IntoIterator<Item = String>>(
     origins: I,
 ) -> Result<Vec<String>, InvalidOrigin> {
@@ -37,9 +38,9 @@ pub fn check_origins<I: IntoIterator<Item = String>>(
 }
 
 fn is_origin(text: &str) -> bool {
-    let web = |url: &Url| matches!(url.scheme(), "http" | "https");
-    text == ANY
-        || Url::parse(text).is_ok_and(|url| web(&url) && url.origin().ascii_serialization() == text)
+    let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
+    let is_exact = |url: &Url| url.origin().ascii_serialization() == text;
+    text == ANY || Url::parse(text).is_ok_and(|url| is_web(&url) && is_exact(&url))
 }
 
 #[cfg(test)]
@@ -47,21 +48,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_what_a_browser_sends() {
-        let check = |text: &str, taken: bool| {
-            assert_eq!(check_origins([text.to_owned()]).is_ok(), taken, "{text:?}");
-        };
-        check("*", true);
-        check("https://app.example.com", true);
-        check("http://localhost:3000", true);
-        check("http://[::1]:3000", true);
-        check("https://app.example.com/", false);
-        check("https://app.example.com:443", false);
-        check("https://App.example.com", false);
-        check("https://*.example.com", true);
-        check("app.example.com", false);
-        check("null", false);
-        check("ftp://example.com", false);
-        check("", false);
+    fn origin_is_exactly_what_a_browser_sends() {
+        for (text, is_origin) in [
+            ("*", true),
+            ("https://app.example.com", true),
+            ("http://localhost:3000", true),
+            ("http://[::1]:3000", true),
+            ("https://app.example.com/", false),
+            ("https://app.example.com:443", false),
+            ("https://App.example.com", false),
+            ("https://*.example.com", true),
+            ("app.example.com", false),
+            ("null", false),
+            ("ftp://example.com", false),
+            ("", false),
+        ] {
+            assert_eq!(check_origins([text.to_owned()]).is_ok(), is_origin, "{text:?}");
+        }
     }
 }

@@ -1,36 +1,63 @@
-//! Reads one setting after the other, and keeps what each of them is and what is wrong.
+//! Reads settings one by one. Collects the value and the mistakes of each.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{InvalidSetting, Setting, Source};
+use crate::setting::{InvalidSetting, Setting, Source};
 
-/// A file of a secret is no longer than this.
+/// Maximum size of a file with a secret. Larger files are a wrong path, possibly of an endless device.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
+/// Maximum characters of an invalid value in a message.
+const MAX_SHOWN_CHARS: usize = 64;
 
 /// A lookup of settings by name.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 pub(crate) struct Reader<'a> {
     lookup: Lookup<'a>,
-    /// Names that were asked for.
+    /// Names that were looked up.
     pub(crate) known: Vec<&'static str>,
     pub(crate) settings: Vec<Setting>,
     pub(crate) invalid: Vec<InvalidSetting>,
 }
 
-/// A setting that may hold a secret: it stands in the environment, or in a file that the environment names.
+/// Name and allowed values of a setting without a secret.
+pub(crate) struct SettingSpec {
+    name: &'static str,
+    unit: Option<&'static str>,
+    range: String,
+}
+
+impl SettingSpec {
+    pub(crate) fn new(name: &'static str, range: &str) -> Self {
+        Self { name, unit: None, range: range.to_owned() }
+    }
+}
+
+/// Inclusive bounds of a number.
+#[derive(Clone, Copy)]
+pub(crate) struct Range<T> {
+    pub(crate) min: T,
+    pub(crate) max: T,
+}
+
+/// A setting that may contain a secret: a variable, or a file named by another variable.
 pub(crate) struct Secret {
     pub(crate) name: &'static str,
-    /// The variable that names the file.
+    /// The variable with the path of the file.
     pub(crate) file: &'static str,
     pub(crate) range: &'static str,
-    /// What is told of one that is set and empty; `None`: it counts as not set, as an empty line of an environment file does.
+    /// Error message for an empty value; `None`: empty means unset.
     pub(crate) if_empty: Option<&'static str>,
+}
+
+struct SecretText {
+    text: String,
+    source: Source,
 }
 
 impl<'a> Reader<'a> {
@@ -38,40 +65,41 @@ impl<'a> Reader<'a> {
         Self { lookup, known: Vec::new(), settings: Vec::new(), invalid: Vec::new() }
     }
 
-    /// The text of a setting; one that is empty or blank counts as not set, as an empty line of an environment file does.
+    /// Returns the trimmed value. Empty means unset, because env files write unset values as empty lines.
     fn text(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
         (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    fn invalid(&mut self, name: &str, message: impl Into<String>) {
+    fn add_invalid(&mut self, name: &str, message: impl Into<String>) {
         self.invalid.push(InvalidSetting { name: name.to_owned(), message: message.into() });
     }
 
-    /// Reads a setting that holds no secret. `default`: the value where nothing is set, and how it is shown.
-    pub(crate) fn parsed<T, E: fmt::Display>(
+    /// Reads a setting without a secret. `default_shown` is the default for output.
+    pub(crate) fn parsed<T, E: Display>(
         &mut self,
-        (name, unit, range): (&'static str, Option<&'static str>, String),
-        (default, default_shown): (T, Option<String>),
+        spec: SettingSpec,
+        default: T,
+        default_shown: Option<String>,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> T {
+        let SettingSpec { name, unit, range } = spec;
         let text = self.text(name);
         let source = if text.is_some() { Source::Environment } else { Source::Default };
-        let (value, value_shown) = match text.as_deref().map(parse) {
+        let (value, shown) = match text.as_deref().map(parse) {
             None => (default, default_shown.clone()),
             Some(Ok(value)) => (value, text),
-            // What can't be used is not in force, and may be anything, a secret in the wrong place included.
+            // The list of settings shows the default: an invalid value may be a secret in the wrong variable.
             Some(Err(error)) => {
-                self.invalid(name, error.to_string());
+                self.add_invalid(name, error.to_string());
                 (default, default_shown.clone())
             }
         };
-        let (shown, default) = (value_shown, default_shown);
         self.settings.push(Setting {
             name,
             value: shown,
             source,
-            default,
+            default: default_shown,
             unit,
             range,
             is_secret: false,
@@ -79,8 +107,8 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// Reads a setting that may hold a secret. It is shown as its value prints itself, which hides the secret.
-    pub(crate) fn secret<T: Display, E: fmt::Display>(
+    /// Reads a setting that may contain a secret. `Display` of the value must hide it.
+    pub(crate) fn secret<T: Display, E: Display>(
         &mut self,
         secret: &Secret,
         default: Option<T>,
@@ -88,16 +116,16 @@ impl<'a> Reader<'a> {
     ) -> Option<T> {
         let default_shown = default.as_ref().map(T::to_string);
         let (value, source) = match self.secret_text(secret) {
-            Some((text, source)) => match parse(&text) {
+            None => (default, Source::Default),
+            Some(SecretText { text, source }) => match parse(&text) {
                 Ok(value) => (Some(value), source),
                 Err(error) => {
-                    let name =
-                        if source == Source::Environment { secret.name } else { secret.file };
-                    self.invalid(name, error.to_string());
+                    let is_variable = source == Source::Environment;
+                    let name = if is_variable { secret.name } else { secret.file };
+                    self.add_invalid(name, error.to_string());
                     (default, source)
                 }
             },
-            None => (default, Source::Default),
         };
         self.settings.push(Setting {
             name: secret.name,
@@ -111,54 +139,47 @@ impl<'a> Reader<'a> {
         value
     }
 
-    fn secret_text(&mut self, secret: &Secret) -> Option<(String, Source)> {
+    fn secret_text(&mut self, secret: &Secret) -> Option<SecretText> {
         let text = self.text(secret.name);
         match (text, self.text(secret.file)) {
             (Some(_), Some(_)) => {
-                self.invalid(
-                    secret.file,
-                    format!("{} is set too; set one of the two", secret.name),
-                );
+                let message = format!("{} is also set: unset one of the two", secret.name);
+                self.add_invalid(secret.file, message);
                 None
             }
-            (Some(text), None) => Some((text, Source::Environment)),
+            (Some(text), None) => Some(SecretText { text, source: Source::Environment }),
             (None, Some(path)) => match read_secret(&path) {
-                Ok(text) => Some((text, Source::File(path.into()))),
+                Ok(text) => Some(SecretText { text, source: Source::File(path.into()) }),
                 Err(message) => {
-                    self.invalid(secret.file, message);
+                    self.add_invalid(secret.file, message);
                     None
                 }
             },
             (None, None) => {
-                if let Some(message) =
-                    secret.if_empty.filter(|_| (self.lookup)(secret.name).is_some())
-                {
-                    self.invalid(secret.name, message);
+                let is_set = (self.lookup)(secret.name).is_some();
+                if let Some(message) = secret.if_empty.filter(|_| is_set) {
+                    self.add_invalid(secret.name, message);
                 }
                 None
             }
         }
     }
 
-    pub(crate) fn value<T: FromStr<Err: fmt::Display> + Display>(
+    pub(crate) fn value<T: FromStr + Display>(
         &mut self,
         name: &'static str,
         range: &str,
         default: T,
     ) -> T {
         let shown = Some(default.to_string());
-        self.parsed((name, None, range.to_owned()), (default, shown), |text| {
-            text.parse::<T>().map_err(|error| format!("{text:?}: {error}"))
+        self.parsed(SettingSpec::new(name, range), default, shown, |text| {
+            text.parse().map_err(|_| invalid_value(text, range))
         })
     }
 
-    pub(crate) fn optional<T: FromStr<Err: fmt::Display>>(
-        &mut self,
-        name: &'static str,
-        range: &str,
-    ) -> Option<T> {
-        self.parsed((name, None, range.to_owned()), (None, None), |text| {
-            text.parse::<T>().map(Some).map_err(|error| format!("{text:?}: {error}"))
+    pub(crate) fn optional<T: FromStr>(&mut self, name: &'static str, range: &str) -> Option<T> {
+        self.parsed(SettingSpec::new(name, range), None, None, |text| {
+            text.parse().map(Some).map_err(|_| invalid_value(text, range))
         })
     }
 
@@ -166,61 +187,62 @@ impl<'a> Reader<'a> {
         self.optional(name, range)
     }
 
-    pub(crate) fn number<T>(
+    pub(crate) fn number<T: FromStr + PartialOrd + Copy + Display>(
         &mut self,
         name: &'static str,
         unit: &'static str,
         default: T,
-        (least, most): (T, T),
-    ) -> T
-    where
-        T: FromStr + PartialOrd + Copy + Display,
-    {
-        let shown = Some(default.to_string());
-        self.parsed((name, Some(unit), format!("{least} to {most}")), (default, shown), |text| {
-            let number =
-                text.parse::<T>().ok().filter(|number| least <= *number && *number <= most);
-            number.ok_or_else(|| format!("{text:?} is not a whole number from {least} to {most}"))
+        range: Range<T>,
+    ) -> T {
+        let Range { min, max } = range;
+        let spec = SettingSpec { name, unit: Some(unit), range: format!("{min} to {max}") };
+        self.parsed(spec, default, Some(default.to_string()), |text| {
+            let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+            let allowed = format!("a whole number from {min} to {max} ({unit})");
+            number.ok_or_else(|| invalid_value(text, &allowed))
         })
     }
 
-    /// A share of a whole.
+    /// Reads a share of a whole.
     pub(crate) fn ratio(&mut self, name: &'static str, default: f64) -> f64 {
-        self.parsed(
-            (name, None, "0 to 1".to_owned()),
-            (default, Some(default.to_string())),
-            |text| {
-                let ratio = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-                ratio.ok_or_else(|| format!("{text:?} is not a number from 0 to 1"))
-            },
-        )
+        let spec = SettingSpec::new(name, "0 to 1");
+        self.parsed(spec, default, Some(default.to_string()), |text| {
+            let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+            ratio.ok_or_else(|| invalid_value(text, "a number from 0 to 1"))
+        })
     }
 
     pub(crate) fn seconds(
         &mut self,
         name: &'static str,
         default: u64,
-        range: (u64, u64),
+        range: Range<u64>,
     ) -> Duration {
         Duration::from_secs(self.number(name, "seconds", default, range))
     }
 }
 
-/// The text of a file, without the white space around it. No message holds any of it.
+fn invalid_value(text: &str, allowed: &str) -> String {
+    let shown: String = text.chars().take(MAX_SHOWN_CHARS).collect();
+    format!("{shown:?} is invalid: use {allowed}")
+}
+
+/// Reads a file without surrounding white space. No message contains any of its text.
 fn read_secret(path: &str) -> Result<String, String> {
+    // A likely mix-up. The path in an error message would then show the password.
     if path.contains("://") {
-        return Err("this takes the path of a file, and what is set is an address".to_owned());
+        return Err("the value is an address: set the path of a file that contains it".to_owned());
     }
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("{path} can't be read: {error}"))?;
+        .map_err(|error| format!("cannot read {path}: {error}"))?;
     if bytes.len() as u64 > MAX_SECRET_BYTES {
-        return Err(format!("{path} has more than {MAX_SECRET_BYTES} bytes"));
+        return Err(format!("{path} has more than {MAX_SECRET_BYTES} bytes: is the path right?"));
     }
     let text = String::from_utf8(bytes).map_err(|_| format!("{path} is not UTF-8"))?;
     match text.trim() {
-        "" => Err(format!("{path} is empty")),
+        "" => Err(format!("{path} is empty: write the address into it")),
         text => Ok(text.to_owned()),
     }
 }

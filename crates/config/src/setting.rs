@@ -1,37 +1,37 @@
-//! A setting as it is shown, and what is wrong with one.
+//! A setting for output, and the error of an invalid one.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
-/// A setting and the value that is in force. Holds no secret: in place of one stands `***`.
+/// A setting and its value in force. Secrets are replaced by `***`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// Its name in the environment.
+    /// Name in the environment.
     pub name: &'static str,
-    /// The value that is in force; `None`: none is set, and there is no default.
+    /// Value in force; `None` if unset without a default.
     pub value: Option<String>,
-    /// Where the value came from.
+    /// Source of the value.
     pub source: Source,
-    /// The value where nothing is set.
+    /// Value if unset.
     pub default: Option<String>,
-    /// What a number counts.
+    /// Unit of a number.
     pub unit: Option<&'static str>,
-    /// The values that it takes.
+    /// Allowed values.
     pub range: String,
-    /// Whether it may hold a secret, and so can be read from a file.
+    /// Whether the value may contain a secret. Such a setting can also be read from a file.
     pub is_secret: bool,
 }
 
-/// Where the value of a setting came from.
+/// Source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Nothing is set.
+    /// Unset.
     Default,
-    /// The variable of the setting's name.
+    /// The environment variable.
     Environment,
-    /// The file that the variable of the setting's name with `_FILE` names.
+    /// The file named by the variable with the suffix `_FILE`.
     File(PathBuf),
 }
 
@@ -51,12 +51,12 @@ impl Serialize for Source {
     }
 }
 
-/// A setting that can't be used.
+/// An invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSetting {
-    /// The setting.
+    /// Name of the setting.
     pub name: String,
-    /// What is wrong. Holds no secret.
+    /// The mistake and the allowed values. Contains no secret.
     pub message: String,
 }
 
@@ -66,14 +66,17 @@ impl fmt::Display for InvalidSetting {
     }
 }
 
-/// All settings that can't be used.
+/// All invalid settings of an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<InvalidSetting>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the settings can't be used:")?;
-        self.0.iter().try_for_each(|invalid| write!(f, "\n  {invalid}"))
+        write!(f, "invalid settings:")?;
+        for invalid in &self.0 {
+            write!(f, "\n  {invalid}")?;
+        }
+        Ok(())
     }
 }
 

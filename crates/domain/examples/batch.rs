@@ -1,4 +1,4 @@
-//! Builds, checks and serializes a batch with nothing but this crate, as another service would before it sends one.
+//! Builds, checks and serializes a batch with this crate alone, like another service before sending it.
 //!
 //! Run it with `cargo run -p mercurio-domain --example batch`.
 
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         properties: Some(RawJson::parse(r#"{"plan":"team","seats":5}"#)?),
         ..EventDraft::default()
     };
-    // No name, and nobody whose it is: refused, with every fault told.
+    // No name and no person: refused, with both errors.
     let nameless = EventDraft { event_id: Some("nameless".into()), ..EventDraft::default() };
 
     let reception = Reception::at(now);
@@ -37,14 +37,14 @@ fn main() -> Result<(), Box<dyn Error>> {
                 batch.events.push(draft);
             }
             None => {
-                for fault in errors {
-                    eprintln!("{} {}: {}", fault.pointer, fault.code, fault.message);
+                for error in errors {
+                    eprintln!("{} {}: {}", error.pointer, error.code, error.message);
                 }
             }
         }
     }
     let json = serde_json::to_string_pretty(&batch)?;
-    // The lint keeps libraries quiet; an example is there to be seen.
+    // The lint is for libraries; the output is the point of an example.
     #[allow(clippy::print_stdout)]
     {
         println!("{json}");

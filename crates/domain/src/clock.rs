@@ -1,7 +1,6 @@
-//! Instants, and where they come from.
+//! Time: [`Timestamp`], the only type for instants, and [`Clock`], the port to the present.
 //!
-//! [`Timestamp`] is the only notion of time in Mercurio: UTC, in whole microseconds, which both databases keep exactly.
-//! [`Clock`] is the port by which the present reaches the code; nothing below the binaries calls the system's clock.
+//! Whole microseconds in UTC, because both databases store exactly these. Only start-up code knows the system's clock.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -13,33 +12,36 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(DateTime<Utc>);
 
-/// Why a text is no [`Timestamp`].
+/// The reason a text is not a [`Timestamp`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {
-    /// It does not have the form of RFC 3339, section 5.6, with an offset.
+    /// Another form than RFC 3339, section 5.6, with an offset.
     #[error("not an RFC 3339 date and time with an offset, such as 2026-11-22T10:00:00.123456Z")]
     Form,
-    /// It has the form, but names a day, a time or an offset that does not exist.
-    #[error("a date, time or offset that does not exist")]
+    /// The right form with an impossible day, time or offset, or outside the years 0000 to 9999.
+    #[error("the date, time or offset does not exist or is outside the years 0000 to 9999")]
     Value,
 }
 
-/// Microseconds of 0000-01-01T00:00:00Z and of the last microsecond of the year 9999: what RFC 3339 can write. Both
-/// databases hold more.
+/// The microseconds of the years 0000 to 9999, the range of RFC 3339. Both databases hold more.
 const MICROS: RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
+/// Bytes of a date and time without fraction and offset.
+const FIELDS_BYTES: usize = 19;
 
 impl Timestamp {
-    /// The instant `micros` microseconds after 1970-01-01T00:00:00Z; `None` outside the years 0000 to 9999.
+    /// Converts microseconds since 1970-01-01T00:00:00Z; `None` outside the years 0000 to 9999.
     #[must_use]
     pub fn from_micros(micros: i64) -> Option<Self> {
         DateTime::from_timestamp_micros(micros).filter(|_| MICROS.contains(&micros)).map(Self)
     }
 
-    /// The instant `micros` microseconds after 1970-01-01T00:00:00Z, or the first or the last one where that is out of range.
+    /// Converts microseconds since 1970-01-01T00:00:00Z; out of range, to the first or last instant.
     #[must_use]
     pub fn from_micros_clamped(micros: i64) -> Self {
         let micros = micros.clamp(*MICROS.start(), *MICROS.end());
-        Self(DateTime::from_timestamp_micros(micros).unwrap_or_default())
+        let instant = DateTime::from_timestamp_micros(micros);
+        debug_assert!(instant.is_some(), "chrono has more years than RFC 3339");
+        Self(instant.unwrap_or_default())
     }
 
     /// Microseconds since 1970-01-01T00:00:00Z.
@@ -48,33 +50,35 @@ impl Timestamp {
         self.0.timestamp_micros()
     }
 
-    /// The same instant for chrono.
+    /// Converts to chrono's type.
     #[must_use]
     pub fn to_datetime(self) -> DateTime<Utc> {
         self.0
     }
 
-    /// Reads a date and time by RFC 3339, section 5.6: `T` and an offset are required, `t` and `z` may be small.
+    /// Reads a date and time by RFC 3339, section 5.6: `T` and an offset are required, in either case.
     ///
-    /// Digits of a second after the sixth are cut off. A leap second (`:60`) is taken where one can be, at 23:59 UTC, and
-    /// becomes the first instant of the next day, as in PostgreSQL and POSIX time.
+    /// Digits after the microseconds are cut off. A leap second (`:60`) is accepted at 23:59 UTC only and becomes the first
+    /// instant of the next day, as in PostgreSQL and POSIX time.
     ///
     /// # Errors
-    /// [`TimestampError`] where the form is another one, or the day, the time or the offset does not exist.
+    /// [`TimestampError`] for another form, or a day, time or offset that does not exist.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
-        let (fields, rest) = Fields::read(text.as_bytes()).ok_or(TimestampError::Form)?;
-        let (micros, rest) = read_fraction(rest).ok_or(TimestampError::Form)?;
-        let offset_minutes = read_offset(rest)?;
-        fields.instant(micros, offset_minutes).ok_or(TimestampError::Value)
+        let (head, rest) =
+            text.as_bytes().split_at_checked(FIELDS_BYTES).ok_or(TimestampError::Form)?;
+        let fields = DateTimeFields::read(head).ok_or(TimestampError::Form)?;
+        let fraction = Fraction::read(rest).ok_or(TimestampError::Form)?;
+        let offset_minutes = read_offset(&rest[fraction.length..])?;
+        fields.instant(fraction.micros, offset_minutes).ok_or(TimestampError::Value)
     }
 
-    /// `self + delta`; `None` where the result is out of range.
+    /// Adds `delta` microseconds; `None` if the result is out of range.
     #[must_use]
     pub fn checked_add_micros(self, delta: i64) -> Option<Self> {
         Self::from_micros(self.as_micros().checked_add(delta)?)
     }
 
-    /// The start of its hour, in UTC.
+    /// The start of the hour, in UTC.
     #[must_use]
     pub fn start_of_hour(self) -> Self {
         const HOUR: i64 = 3_600_000_000;
@@ -82,15 +86,16 @@ impl Timestamp {
         Self::from_micros_clamped(micros - micros.rem_euclid(HOUR))
     }
 
-    /// How long after `earlier` this is, in microseconds; negative where it is before.
+    /// Microseconds from `earlier` to `self`; negative if `self` is earlier.
     #[must_use]
     pub fn micros_since(self, earlier: Self) -> i64 {
-        self.as_micros().saturating_sub(earlier.as_micros())
+        // Both lie within 10,000 years, so the difference is far below 2^63.
+        self.as_micros() - earlier.as_micros()
     }
 }
 
-/// The parts of a date and time before its fraction.
-struct Fields {
+/// A date and time of day, still without fraction and offset.
+struct DateTimeFields {
     year: i32,
     month: u32,
     day: u32,
@@ -99,9 +104,9 @@ struct Fields {
     second: u32,
 }
 
-impl Fields {
-    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (head, rest) = bytes.split_at_checked(19)?;
+impl DateTimeFields {
+    /// Reads 19 bytes: `2026-11-22T10:00:00`.
+    fn read(head: &[u8]) -> Option<Self> {
         let separated = head[4] == b'-'
             && head[7] == b'-'
             && matches!(head[10], b'T' | b't')
@@ -110,18 +115,18 @@ impl Fields {
         if !separated {
             return None;
         }
-        let fields = Self {
+        Some(Self {
             year: i32::try_from(digits(&head[0..4])?).ok()?,
             month: digits(&head[5..7])?,
             day: digits(&head[8..10])?,
             hour: digits(&head[11..13])?,
             minute: digits(&head[14..16])?,
             second: digits(&head[17..19])?,
-        };
-        Some((fields, rest))
+        })
     }
 
     fn instant(&self, micros: u32, offset_minutes: i32) -> Option<Timestamp> {
+        // chrono refuses a second 60: read the second before it and add one.
         let leap = self.second == 60;
         let second = if leap { 59 } else { self.second };
         let local = NaiveDate::from_ymd_opt(self.year, self.month, self.day)?
@@ -131,6 +136,7 @@ impl Fields {
         if !leap {
             return Timestamp::from_micros(utc.timestamp_micros());
         }
+        // The International Earth Rotation Service inserts leap seconds only at midnight UTC.
         let next = utc.checked_add_signed(Duration::seconds(1))?;
         let at_midnight = next.timestamp().rem_euclid(86_400) == 0;
         at_midnight.then(|| Timestamp::from_micros(next.timestamp_micros() - i64::from(micros)))?
@@ -138,32 +144,44 @@ impl Fields {
 }
 
 fn digits(bytes: &[u8]) -> Option<u32> {
+    // Not `str::parse`, which accepts a sign.
     bytes.iter().try_fold(0, |value, byte| {
         byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
     })
 }
 
-/// The microseconds of `.123456…`, or 0 where there is no fraction, and what follows.
-fn read_fraction(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let Some((b'.', fraction)) = bytes.split_first() else {
-        return Some((0, bytes));
-    };
-    let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if length == 0 {
-        return None;
-    }
-    let kept = length.min(6);
-    let micros = digits(&fraction[..kept])? * 10_u32.pow(6 - u32::try_from(kept).ok()?);
-    Some((micros, &fraction[length..]))
+/// The fraction of a second.
+struct Fraction {
+    micros: u32,
+    /// Bytes of its text, with the point; 0 without a fraction.
+    length: usize,
 }
 
-/// Minutes east of UTC.
+impl Fraction {
+    /// Reads `.123456…` at the beginning of `bytes`.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let Some((b'.', fraction)) = bytes.split_first() else {
+            return Some(Self { micros: 0, length: 0 });
+        };
+        let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if length == 0 {
+            return None;
+        }
+        // Both databases store microseconds. Rounding up could move an event into the next day.
+        let kept = length.min(6);
+        let micros = digits(&fraction[..kept])? * 10_u32.pow(6 - u32::try_from(kept).ok()?);
+        Some(Self { micros, length: 1 + length })
+    }
+}
+
+/// Reads `Z` or `+02:00`; returns minutes east of UTC.
 fn read_offset(bytes: &[u8]) -> Result<i32, TimestampError> {
     let [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] = bytes else {
         return if matches!(bytes, [b'Z' | b'z']) { Ok(0) } else { Err(TimestampError::Form) };
     };
     let hours = digits(&[*h1, *h2]).ok_or(TimestampError::Form)?;
     let minutes = digits(&[*m1, *m2]).ok_or(TimestampError::Form)?;
+    // The grammar of RFC 3339 allows offsets up to 23:59, not only those in use.
     if hours > 23 || minutes > 59 {
         return Err(TimestampError::Value);
     }
@@ -172,7 +190,7 @@ fn read_offset(bytes: &[u8]) -> Result<i32, TimestampError> {
 }
 
 impl From<DateTime<Utc>> for Timestamp {
-    /// Cuts off what is below a microsecond. An instant out of range becomes the first or the last one.
+    /// Cuts off fractions of a microsecond. An instant out of range becomes the first or last one.
     fn from(instant: DateTime<Utc>) -> Self {
         Self::from_micros_clamped(instant.timestamp_micros())
     }
@@ -181,26 +199,27 @@ impl From<DateTime<Utc>> for Timestamp {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with microseconds: `2026-11-22T10:00:00.123456Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // By hand: chrono reads its pattern anew each time, and every answer has a time.
+        // Not by chrono, which parses its pattern at each call: every response has a time.
         let (seconds, micros) =
             (self.0.num_seconds_from_midnight(), self.0.timestamp_subsec_micros());
         let mut text = *b"0000-00-00T00:00:00.000000Z";
-        for (end, digits, mut value) in [
-            (4, 4, self.0.year().unsigned_abs()),
-            (7, 2, self.0.month()),
-            (10, 2, self.0.day()),
-            (13, 2, seconds / 3600),
-            (16, 2, seconds / 60 % 60),
-            (19, 2, seconds % 60),
-            (26, 6, micros),
-        ] {
-            for digit in text[end - digits..end].iter_mut().rev() {
-                *digit = b'0' + (value % 10) as u8;
-                value /= 10;
-            }
-        }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        write_digits(&mut text[0..4], self.0.year().unsigned_abs());
+        write_digits(&mut text[5..7], self.0.month());
+        write_digits(&mut text[8..10], self.0.day());
+        write_digits(&mut text[11..13], seconds / 3600);
+        write_digits(&mut text[14..16], seconds / 60 % 60);
+        write_digits(&mut text[17..19], seconds % 60);
+        write_digits(&mut text[20..26], micros);
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
+}
+
+fn write_digits(text: &mut [u8], mut value: u32) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+    debug_assert_eq!(value, 0, "the value fits into its digits");
 }
 
 impl fmt::Debug for Timestamp {
@@ -222,16 +241,16 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Where the present comes from.
+/// The source of the present, so that tests can choose it.
 pub trait Clock: Send + Sync {
-    /// The present instant. It may go back where the machine's clock is set back.
+    /// The present. It can go back, when the machine's clock is set back.
     fn now(&self) -> Timestamp;
 }
 
-/// When an event happened by the server's clock, told from the client's: `received_at - (sent_at - timestamp)`.
+/// Converts a client's time to the server's clock: `received_at - (sent_at - timestamp)`.
 ///
-/// The delay between the event and its sending is measured by one clock, the client's, and is so right even where that
-/// clock is wrong. (The same rule as in Segment's specification of `sentAt`.) A result out of range is `None`.
+/// One clock, the client's, measures the delay between event and sending, so the delay is right even if that clock is wrong
+/// (the rule of Segment's `sentAt`). `None` if the result is out of range.
 #[must_use]
 pub fn corrected(
     timestamp: Timestamp,
@@ -264,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_and_time_with_an_offset_is_read_to_the_microsecond() {
+    fn time_with_an_offset_is_read_to_the_microsecond() {
         check("2026-11-22T10:00:00Z", Ok("2026-11-22T10:00:00.000000Z"));
         check("2026-11-22t10:00:00.5z", Ok("2026-11-22T10:00:00.500000Z"));
         check("2026-11-22T10:00:00.1234567891+02:00", Ok("2026-11-22T08:00:00.123456Z"));
@@ -275,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_outside_the_years_that_can_be_written_is_refused() {
+    fn instant_outside_the_years_0000_to_9999_is_refused() {
         for text in [
             "0000-01-01T00:00:00+00:01",
             "9999-12-31T23:59:59-00:01",
@@ -299,20 +318,22 @@ mod tests {
             (Timestamp::from(DateTime::<Utc>::MIN_UTC), Timestamp::from(DateTime::<Utc>::MAX_UTC)),
             (first, last)
         );
+        // Differences of nearly 10,000 years do not overflow.
         assert_eq!(corrected(first, last, first), None);
         assert_eq!(corrected(last, first, last), None);
     }
 
     #[test]
-    fn a_leap_second_is_taken_at_the_end_of_a_utc_day_and_nowhere_else() {
+    fn leap_second_is_taken_only_at_the_end_of_a_utc_day() {
         check("2016-12-31T23:59:60Z", Ok("2017-01-01T00:00:00.000000Z"));
         check("2017-01-01T00:59:60.25+01:00", Ok("2017-01-01T00:00:00.000000Z"));
+        // 22:59 UTC is not midnight, and no minute has 62 seconds.
         check("2016-12-31T22:59:60Z", Err(TimestampError::Value));
         check("2016-12-31T23:59:61Z", Err(TimestampError::Value));
     }
 
     #[test]
-    fn what_is_not_rfc_3339_is_refused() {
+    fn text_other_than_rfc_3339_is_refused() {
         for text in [
             "",
             "2026-11-22",
@@ -327,6 +348,7 @@ mod tests {
             "now",
             "+2026-11-22T10:00:00Z",
             "2026-11-22T10:00:00Z ",
+            // A full-width digit has three bytes.
             "２026-11-22T10:00:00Z",
             "2026-11-22T10:00:00Zé",
         ] {
@@ -335,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_does_not_exist_is_refused() {
+    fn day_or_time_that_does_not_exist_is_refused() {
         for text in [
             "2026-02-29T10:00:00Z",
             "2026-13-01T10:00:00Z",
@@ -350,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_client_clock_cancels_out() {
+    fn wrong_client_clock_cancels_out() {
         let at = |text| Timestamp::parse(text).unwrap();
         let corrected = corrected(
             at("2030-01-01T00:00:00Z"),

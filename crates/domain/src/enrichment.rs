@@ -1,15 +1,15 @@
-//! What the service adds to an event, in a member of its own: the words. The crate `mercurio-enrichment` fills them in.
+//! The member `enrichment` of an event: facts added by the service. The crate `mercurio-enrichment` computes them.
 //!
-//! What the client sent is never overwritten; a reader takes the client's value where there is one, else this.
+//! The client's own values are never overwritten. Readers prefer them to these.
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that was added to an event. A part that is unknown is left out of the JSON.
+/// All facts added to an event. JSON omits unknown ones.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Enrichment {
-    /// The network address of the client, in full or truncated to its network, as configured.
+    /// The IP address of the client, whole or truncated to its network, as configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ip: Option<String>,
     /// The kind of device, from the user agent.
@@ -21,7 +21,7 @@ pub struct Enrichment {
     /// The browser or program, from the user agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub browser: Option<Software>,
-    /// Where the client's address is.
+    /// The location of the client's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub geo: Option<Geo>,
     /// The page, from its URL.
@@ -33,7 +33,7 @@ pub struct Enrichment {
 }
 
 impl Enrichment {
-    /// Whether nothing was added.
+    /// Returns whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -62,26 +62,26 @@ pub struct Device {
 pub struct Software {
     /// The name, without a version.
     pub name: String,
-    /// The version, as far as it is known.
+    /// The version, as many parts as are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
 
-/// A place on Earth, as exact as the database of addresses is.
+/// A location, as exact as the GeoIP database.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Geo {
-    /// ISO 3166-1 alpha-2.
+    /// The country, by ISO 3166-1 alpha-2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
-    /// The name of the region, in English.
+    /// The region's name in English.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The name of the city, in English.
+    /// The city's name in English.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub city: Option<String>,
-    /// A name of the IANA time zone database.
+    /// The time zone, by its IANA name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
 }
@@ -95,7 +95,7 @@ pub struct Page {
     pub path: String,
 }
 
-/// What the UTM parameters of a URL say.
+/// The UTM parameters of a URL.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

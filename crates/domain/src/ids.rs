@@ -1,4 +1,4 @@
-//! Typed ids. Those of tenants, workspaces and keys are strings in JSON, so that no client rounds them to a float.
+//! Typed ids. Those of tenants and workspaces are strings in JSON, so that no client rounds them to a float.
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,15 +44,15 @@ macro_rules! numbered_id {
 }
 
 numbered_id! {
-    /// A tenant: who pays, and the border that no data crosses.
+    /// The id of a tenant, a customer. No data crosses the border between two tenants.
     TenantId
 }
 numbered_id! {
-    /// A workspace of a tenant, such as its production or its staging.
+    /// The id of a workspace of a tenant, such as production or staging.
     WorkspaceId
 }
 
-/// Whose something is: a workspace and its tenant. Every read and every write names one.
+/// The owner of events and keys: a workspace and its tenant. Every read and write names one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
     /// The tenant.
@@ -61,18 +61,18 @@ pub struct Owner {
     pub workspace_id: WorkspaceId,
 }
 
-/// The public part of an API key: it finds the row, and may be logged.
+/// The public part of an API key. It finds the row of the key and may be logged.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ApiKeyId(Box<str>);
 
 impl ApiKeyId {
-    /// Takes `text` as it is; whether such a key exists is the store's to say.
+    /// Takes any text: an id without a key finds nothing.
     pub fn new(text: impl Into<Box<str>>) -> Self {
         Self(text.into())
     }
 
-    /// The id as text.
+    /// Borrows the text of the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -85,37 +85,39 @@ impl fmt::Display for ApiKeyId {
     }
 }
 
-/// The client's id of an event, unique within its tenant, byte for byte: nothing is trimmed or folded.
+/// The id of an event, unique within its tenant. Compared byte for byte: nothing is trimmed or folded.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Text);
 
 impl EventId {
-    /// An id that has passed the rules of [`crate::event`], or comes back from the store.
+    /// Takes an id that passed the rules of [`crate::event`].
     pub(crate) fn checked(text: impl Into<Text>) -> Self {
         Self(text.into())
     }
 
-    /// An id as the store returns it, or one to look for. It is not checked: one that breaks the rules finds nothing.
+    /// Takes an id to look for, or from the store, unchecked: one that breaks the rules finds nothing.
     pub fn lookup(text: impl Into<Text>) -> Self {
         Self(text.into())
     }
 
-    /// The id that the server gives an event that came without one.
+    /// Makes the id of an event without one.
     #[must_use]
     pub fn generated(uuid: Uuid) -> Self {
         Self(uuid.hyphenated().to_string().into())
     }
 
-    /// The id of an event that came without one under an `Idempotency-Key`: the same request sent again gives the same
-    /// ids, and another request under the same key gives others.
+    /// Derives the id of an event without one from an `Idempotency-Key`. The same request sent again gets the same ids;
+    /// another request under the same key gets others.
     ///
-    /// A UUIDv8 (RFC 9562, section 5.8) from SHA-256 over the tenant, the key, the event's place in the request and its
-    /// bytes as sent. Lengths go before the parts that have no fixed one, so that no two inputs run together.
+    /// The id is a UUIDv8 (RFC 9562, section 5.8) from SHA-256 over the tenant, the key, the event's index in the request and
+    /// its bytes as sent.
     #[must_use]
     pub fn derived(tenant_id: TenantId, idempotency_key: &str, index: usize, event: &[u8]) -> Self {
         let mut hasher = Sha256::new();
+        // The prefix separates these hashes from those of event ids, and numbers the scheme.
         hasher.update(b"mercurio/idempotency-key/1\0");
         hasher.update(tenant_id.0.to_be_bytes());
+        // The length separates the key from the index, so that no two inputs hash the same bytes.
         hasher.update((idempotency_key.len() as u64).to_be_bytes());
         hasher.update(idempotency_key.as_bytes());
         hasher.update((index as u64).to_be_bytes());
@@ -123,13 +125,12 @@ impl EventId {
         Self::generated(uuid_v8(&hasher.finalize()))
     }
 
-    /// The id as text.
+    /// Borrows the text of the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// The bytes that live as long as this id does: see [`Text::source_bytes`].
     pub(crate) fn source_bytes(&self) -> usize {
         self.0.source_bytes()
     }
@@ -153,16 +154,16 @@ impl Serialize for EventId {
     }
 }
 
-/// The 16 bytes that stand for an [`EventId`] in the database's unique key.
+/// The 16 bytes of an [`EventId`] in the database's unique key.
 ///
-/// An id that is a UUID in its canonical form (RFC 9562, section 4: lower-case, hyphenated) and of a version other than 8
-/// is its own key, so that ids ordered in time stay ordered in the index. Any other text gets a UUIDv8 from SHA-256. The two
-/// sets can't meet, since every hashed key has version 8 and no key taken as it is does.
+/// A UUID in canonical form (RFC 9562, section 4: lower case, hyphens) of any version but 8 is its own key, so that ids
+/// ordered in time stay ordered in the index. Any other text becomes a UUIDv8 from SHA-256. The two sets cannot meet: every
+/// hashed key has version 8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey(pub Uuid);
 
 impl EventKey {
-    /// The key of an id. The same id always has the same key; that two ids share one has a chance of 2^-122 a pair.
+    /// Returns the key of an id, always the same. Two ids share a key with a probability of 2^-122.
     #[must_use]
     pub fn of(event_id: &EventId) -> Self {
         let text = event_id.as_str();
@@ -178,10 +179,12 @@ impl EventKey {
 
 fn canonical_uuid(text: &str) -> Option<Uuid> {
     let bytes = text.as_bytes();
+    // The parser also accepts braces, URNs, upper case and no hyphens. Those are other ids and need other keys.
     if bytes.len() != 36 || bytes.iter().any(u8::is_ascii_uppercase) {
         return None;
     }
     let uuid = Uuid::try_parse_ascii(bytes).ok()?;
+    // Otherwise a client could choose the key of another id.
     (uuid.get_version_num() != 8).then_some(uuid)
 }
 
@@ -191,9 +194,9 @@ fn uuid_v8(digest: &[u8]) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-/// Where the ids of events without one come from.
+/// The source of ids for events without one, so that tests can choose them.
 pub trait IdGenerator: Send + Sync {
-    /// A new UUID, unlike any before; ordered in time where it can be.
+    /// Returns a new, unique UUID, preferably ordered in time.
     fn next_uuid(&self) -> Uuid;
 }
 
@@ -202,21 +205,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_tenants_are_strings_in_json() {
+    fn tenant_and_workspace_ids_are_strings_in_json() {
         assert_eq!(serde_json::to_string(&TenantId(42)).unwrap(), "\"42\"");
         assert_eq!(serde_json::from_str::<WorkspaceId>("\"7\"").unwrap(), WorkspaceId(7));
         assert!(serde_json::from_str::<WorkspaceId>("7").is_err());
     }
 
     #[test]
-    fn a_canonical_uuid_is_its_own_key() {
+    fn canonical_uuid_is_its_own_key() {
         for id in ["0193a5a0-7c5c-7e3b-9f6d-0123456789ab", "00000000-0000-0000-0000-000000000000"] {
             assert_eq!(EventKey::of(&EventId::checked(id)).0.to_string(), id);
         }
     }
 
     #[test]
-    fn ids_that_differ_only_in_case_blanks_or_form_have_keys_of_their_own() {
+    fn ids_that_differ_in_case_blanks_or_form_have_different_keys() {
         let forms = [
             "0193a5a0-7c5c-7e3b-9f6d-0123456789ab",
             "0193A5A0-7C5C-7E3B-9F6D-0123456789AB",
@@ -233,13 +236,14 @@ mod tests {
             "á",
             "a\u{301}",
         ];
+        // One key each: nothing is trimmed, folded or normalized.
         let keys: std::collections::BTreeSet<_> =
             forms.iter().map(|id| EventKey::of(&EventId::checked(*id))).collect();
         assert_eq!(keys.len(), forms.len());
     }
 
     #[test]
-    fn nobody_can_choose_an_id_that_takes_the_key_of_a_hashed_one() {
+    fn id_that_imitates_a_hashed_key_has_another_key() {
         let hashed = EventKey::of(&EventId::checked("quake-1"));
         assert_eq!(hashed.0.get_version_num(), 8);
         let imitation = EventId::checked(hashed.0.to_string());
@@ -247,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_derived_id_depends_on_the_tenant_the_key_the_place_and_the_bytes() {
+    fn derived_id_depends_on_tenant_key_index_and_bytes() {
         let base = EventId::derived(TenantId(1), "k", 0, b"{}");
         assert_eq!(base, EventId::derived(TenantId(1), "k", 0, b"{}"));
         for other in [

@@ -1,11 +1,9 @@
-//! What a customer of Mercurio would name: events in their stages, verdicts, tenants, API keys, limits, and the
-//! ports of the store.
+//! The domain of Mercurio: events in their stages, verdicts, tenants, API keys, limits, and the traits of the store.
 //!
-//! The crate is light enough for any Rust service to embed: it makes events, checks them by the same rules as the
-//! server, and speaks the server's JSON. It does no input or output, reads no clock and no environment, and starts no
-//! thread; the time and the randomness that it needs are arguments.
+//! Any Rust service can embed this crate: it makes events, checks them by the server's rules, and writes the server's JSON.
+//! It does no I/O, reads no clock or environment, and starts no thread; time and randomness are arguments.
 //!
-//! Modules, lowest first; a module may use those before it and none after it:
+//! Modules, lowest first; each may use only those before it:
 //! [`text`], [`clock`], [`ids`], [`verdict`], [`limits`], [`schema_version`], [`payload`], `openapi` (behind the feature of
 //! that name), [`tenant`], [`api_key`], [`enrichment`], [`event`], [`store`], and `testing` (likewise).
 

@@ -1,7 +1,6 @@
-//! The OpenAPI schemas of ids, texts, times and payloads, for the types that derive theirs. Behind the feature `openapi`.
+//! OpenAPI schemas of ids, texts, times and payloads, for the types that derive theirs. Behind the feature `openapi`.
 //!
-//! A schema says of a value what the rules say of it, as far as JSON Schema can. Not here: which members an event has (its
-//! types derive that), what HTTP adds.
+//! A schema states the rules of a value as far as JSON Schema can. Events and other structs derive their schemas.
 
 use std::borrow::Cow;
 
@@ -26,27 +25,27 @@ const NAME_LIKE: &str = concat!(
     r"[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
     r"[^\u0000-\u001f\u007f-\u009f]*$"
 );
-/// No U+0000, and at least one character that is not white space.
+/// No control or bidirectional formatting character, and at least one that is not white space.
 const PERSON_LIKE: &str = concat!(
-    r"^[^\u0000]*",
-    r"[^\u0000\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
-    r"[^\u0000]*$"
+    r"^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]*",
+    r"[^\u0000-\u0020\u007f-\u00a0\u061c\u1680\u2000-\u200a\u200e\u200f\u2028-\u202f\u205f\u2066-\u2069\u3000]",
+    r"[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
 );
 const NO_NUL: &str = r"^[^\u0000]*$";
-/// By semver.org. A number has 19 digits at most here: any of those fits into 64 bits.
+/// By semver.org, with at most 19 digits a number: all of those fit into 64 bits.
 const SEMANTIC_VERSION: &str = concat!(
     r"^(0|[1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,18})",
     r"(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?",
     r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$"
 );
 
-/// The name of an event, in a schema.
+/// The schema of an event's name.
 pub struct EventName;
 
-/// An `anonymous_id`, a `user_id` or a `session_id`, in a schema.
+/// The schema of an `anonymous_id`, `user_id` or `session_id`.
 pub struct PersonId;
 
-/// Any value that a payload may have below it, in a schema.
+/// The schema of any value inside a payload.
 pub struct JsonValue;
 
 macro_rules! schemas {
@@ -73,21 +72,21 @@ schemas! {
     EventName = text(NAME_LIKE, MAX_EVENT_NAME_CHARS)
         .description(Some("1 to 100 characters, no control characters, not blank."));
     PersonId = text(PERSON_LIKE, MAX_PERSON_ID_CHARS)
-        .description(Some("1 to 255 characters, no U+0000, not blank."));
+        .description(Some("1 to 255 characters, no control or bidirectional formatting characters, not blank."));
     SchemaVersion = text(SEMANTIC_VERSION, MAX_SCHEMA_VERSION_CHARS)
         .description(Some("A semantic version (semver.org), such as `2.1.0`; at most 64 characters."));
     Timestamp = ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .description(Some(
-            "RFC 3339 with an offset, such as `2026-11-22T10:00:00.123456Z`. Answers have UTC and microseconds.",
+            "RFC 3339 with an offset, such as `2026-11-22T10:00:00.123456Z`. Responses use UTC with microseconds.",
         ));
-    TenantId = text("^[0-9]+$", 20).description(Some("A number as a text."));
-    WorkspaceId = text("^[0-9]+$", 20).description(Some("A number as a text."));
+    TenantId = text("^[0-9]+$", 20).description(Some("A number as a string."));
+    WorkspaceId = text("^[0-9]+$", 20).description(Some("A number as a string."));
     JsonObject = object()
-        .description(Some("Any JSON object, kept byte for byte as sent; at most 32 levels deep, of which it is the first."));
+        .description(Some("Any JSON object, kept byte for byte as sent; at most 32 levels deep, itself included."));
     JsonValue = AnyOfBuilder::new()
-        .description(Some("Any JSON value without U+0000 in its texts and names, and with numbers that fit into a double."))
+        .description(Some("Any JSON value. Texts and names have no U+0000, numbers fit into a double."))
         .item(object())
         .item(ArrayBuilder::new().items(value()))
         .item(ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL)))
@@ -109,6 +108,7 @@ fn object() -> ObjectBuilder {
 }
 
 fn value() -> RefOr<Schema> {
+    // A reference, because the schema contains itself.
     Ref::from_schema_name(JsonValue::name()).into()
 }
 
@@ -126,7 +126,7 @@ mod tests {
     use crate::payload::RawJson;
     use crate::verdict::{FieldError, FieldErrorCode};
 
-    /// The schema has every member that the value has, and no other.
+    /// Compares the members of a schema with those of a value.
     #[track_caller]
     fn check<T: ToSchema>(value: &impl Serialize) {
         let members: BTreeSet<String> =
@@ -140,7 +140,7 @@ mod tests {
                 if property["oneOf"].is_array() { &property["oneOf"][0] } else { property };
             assert!(
                 described["description"].is_string(),
-                "{}: {name} says what it is: {property}",
+                "{}: {name} has a description: {property}",
                 T::name()
             );
         }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_has_the_members_that_are_written() {
+    fn schema_has_the_members_of_the_json() {
         check::<EventDraft<'static>>(&all_of_an_event());
         check::<FieldError>(&FieldError::new("", FieldErrorCode::Required, ""));
         check::<Limits>(&Limits::default());
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_an_event_is_required_and_null_is_as_good_as_nothing() {
+    fn event_members_are_optional_and_may_be_null() {
         let schema = serde_json::to_value(EventDraft::schema()).unwrap();
         assert_eq!(schema.get("required"), None);
         for (name, property) in schema["properties"].as_object().unwrap() {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_of_a_fault_is_one_of_those_there_are() {
+    fn error_code_schema_lists_every_code() {
         let schema = serde_json::to_value(FieldErrorCode::schema()).unwrap();
         let all: Vec<Value> = FieldErrorCode::ALL.iter().map(|code| json!(code)).collect();
         assert_eq!(schema["enum"], Value::Array(all));

@@ -1,4 +1,4 @@
-//! The version of the schema by which an event was made.
+//! The version of the schema an event follows.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::text::Text;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SchemaVersion(Text);
 
-/// A text is no [`SchemaVersion`].
+/// The text is not a [`SchemaVersion`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a semantic version of at most {MAX_SCHEMA_VERSION_CHARS} characters, such as 1.0.0")]
 pub struct SchemaVersionError;
@@ -20,16 +20,17 @@ impl SchemaVersion {
     /// Reads a semantic version: three numbers, then optional pre-release and build parts.
     ///
     /// # Errors
-    /// [`SchemaVersionError`] for any other text, one with white space around it included.
+    /// [`SchemaVersionError`] for any other text, including one with white space around it.
     pub fn parse(text: &str) -> Result<Self, SchemaVersionError> {
+        // Valid versions are ASCII, so bytes are characters.
         if text.len() > MAX_SCHEMA_VERSION_CHARS {
             return Err(SchemaVersionError);
         }
-        // What holds these rules has one way to be written: as it was sent.
+        // A version has only one spelling, so the text is kept as sent.
         semver::Version::parse(text).map(|_| Self(text.into())).map_err(|_| SchemaVersionError)
     }
 
-    /// The version as text.
+    /// Borrows the version as sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_semantic_version_is_kept_as_sent() {
+    fn semantic_version_is_kept_as_sent() {
         for text in ["1.0.0", "2.1.0", "0.0.1-alpha.1+build.5", "18446744073709551615.0.0"] {
             assert_eq!(SchemaVersion::parse(text).unwrap().to_string(), text);
         }
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_text_is_refused() {
         let long = format!("1.0.0-{}", "a".repeat(MAX_SCHEMA_VERSION_CHARS));
         for text in [
             "",
@@ -84,6 +85,7 @@ mod tests {
             " 1.0.0",
             "01.0.0",
             "1.0.x",
+            // One more than a 64-bit number holds.
             "18446744073709551616.0.0",
             &long,
         ] {

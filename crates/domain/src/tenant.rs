@@ -7,30 +7,30 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::clock::Timestamp;
 use crate::ids::{TenantId, WorkspaceId};
 use crate::limits::MAX_NAME_CHARS;
+use crate::text::is_unprintable;
 
 /// The name of a tenant, a workspace or a key: 1 to [`MAX_NAME_CHARS`] characters without the white space around them.
 ///
-/// Control characters and the marks that change the direction of text are refused, since a name is shown beside others
-/// and must not look like what it is not.
+/// Control and bidirectional formatting characters are refused, because a name in a list must not look like another one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Name(Box<str>);
 
-/// Why a text is no [`Name`].
+/// The rule of [`Name`] that a text breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing is left after the white space around it.
+    /// Empty, or only white space.
     #[error("a name must have at least one character that is not white space")]
     Blank,
     /// More characters than the limit.
     #[error("the name has {actual} characters; the limit is {MAX_NAME_CHARS}")]
     TooLong {
-        /// How many it has.
+        /// Characters of the text.
         actual: usize,
     },
-    /// A control character, or one that changes the direction of text.
+    /// A control or bidirectional formatting character.
     #[error("the name has the character U+{code:04X}, which cannot be shown in a name")]
     Unprintable {
-        /// The code point.
+        /// Its code point.
         code: u32,
     },
 }
@@ -39,12 +39,13 @@ impl Name {
     /// Reads a name, without the white space around it.
     ///
     /// # Errors
-    /// [`NameError`] where a rule of [`Name`] is broken.
+    /// [`NameError`] if the text breaks a rule of [`Name`].
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(NameError::Blank);
         }
+        // Characters, not bytes: people count them in an error message.
         let actual = text.chars().count();
         if actual > MAX_NAME_CHARS {
             return Err(NameError::TooLong { actual });
@@ -55,31 +56,22 @@ impl Name {
         }
     }
 
-    /// A name as the store returns it.
+    /// Takes a name as the store returns it, unchecked.
     pub fn from_store(text: impl Into<Box<str>>) -> Self {
         Self(text.into())
     }
 
-    /// The name as given.
+    /// Borrows the name, without the white space around it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The form in which names are compared: two names with the same one are the same name. Made here and not by SQL, so
-    /// that both databases fold all letters alike.
+    /// The form in which names are compared. Not computed in SQL, because the two databases fold letters differently.
     #[must_use]
     pub fn folded(&self) -> String {
         self.0.to_lowercase()
     }
-}
-
-fn is_unprintable(character: char) -> bool {
-    let changes_direction = matches!(
-        character,
-        '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
-    );
-    character.is_control() || changes_direction
 }
 
 impl fmt::Display for Name {
@@ -94,20 +86,20 @@ impl Serialize for Name {
     }
 }
 
-/// Whether a tenant is served.
+/// Whether a tenant may use the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TenantStatus {
-    /// It is.
+    /// Requests are served.
     Active,
-    /// Every request is refused; its data is kept.
+    /// Every request is refused; data is kept.
     Suspended,
-    /// Every request is refused, and its data goes.
+    /// Every request is refused; data is being erased.
     Deleting,
 }
 
 impl TenantStatus {
-    /// The status as it stands in SQL, JSON and logs.
+    /// The status in SQL, JSON and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -117,7 +109,7 @@ impl TenantStatus {
         }
     }
 
-    /// The status of that text.
+    /// The reverse of [`TenantStatus::as_str`].
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         [Self::Active, Self::Suspended, Self::Deleting]
@@ -129,26 +121,26 @@ impl TenantStatus {
 /// A customer of the service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tenant {
-    /// Its id.
+    /// Given by the database.
     pub id: TenantId,
-    /// Its name, unique among tenants in its folded form.
+    /// Unique among tenants in its folded form.
     pub name: Name,
-    /// Whether it is served.
+    /// Whether it may use the service.
     pub status: TenantStatus,
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: Timestamp,
 }
 
-/// A part of a tenant with events and keys of its own.
+/// A part of a tenant with its own events and keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Workspace {
-    /// Its id.
+    /// Given by the database.
     pub id: WorkspaceId,
-    /// Whose it is.
+    /// The tenant it belongs to.
     pub tenant_id: TenantId,
-    /// Its name, unique within the tenant in its folded form.
+    /// Unique within the tenant in its folded form.
     pub name: Name,
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: Timestamp,
 }
 
@@ -157,16 +149,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_compared_without_case_and_surrounding_space() {
+    fn names_compare_without_case_and_surrounding_space() {
         let folded = |text| Name::parse(text).unwrap().folded();
         assert_eq!(folded(" Acme\t"), folded("aCME"));
         assert_eq!(folded("ÉCLAIR"), folded("éclair"));
+        // Only the white space around a name is ignored.
         assert_ne!(folded("ac me"), folded("acme"));
         assert_eq!(Name::parse(" Acme ").unwrap().as_str(), "Acme");
     }
 
     #[test]
-    fn a_name_that_cannot_be_shown_is_refused() {
+    fn name_that_cannot_be_shown_is_refused() {
         assert_eq!(Name::parse(""), Err(NameError::Blank));
         assert_eq!(Name::parse(" \u{3000}\n"), Err(NameError::Blank));
         assert_eq!(Name::parse("a\u{7}b"), Err(NameError::Unprintable { code: 7 }));

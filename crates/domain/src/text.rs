@@ -1,6 +1,6 @@
-//! Texts that share their bytes: the members of an event are slices of the body that they came in, as long as they live.
+//! Texts that share their bytes, and the characters that no shown text may have.
 //!
-//! A request's body is copied once into a [`Source`]; what its events keep of it are a count of references and two numbers.
+//! A body is copied once into a [`Source`]. Its events keep slices of it: a reference count and two offsets.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,17 +8,19 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A text that [`Text`]s are slices of, such as the body of a request. Lives until the last of them is gone.
+/// A shared text, such as the body of a request. It lives as long as its last slice, a [`Text`].
 #[derive(Clone, Default)]
 pub struct Source(Arc<str>);
 
 impl Source {
-    /// The part of this source that `part` is, without a copy; a copy of its own where `part` lies elsewhere.
+    /// Returns `part` as a slice of this source, or as a copy if `part` lies elsewhere in memory.
     #[must_use]
     pub fn share(&self, part: &str) -> Text {
+        // `serde_json` and the scanner return plain slices, so their address is the only link to the source.
         let offset = (part.as_ptr() as usize).wrapping_sub(self.0.as_ptr() as usize);
         let is_inside = offset.checked_add(part.len()).is_some_and(|end| end <= self.0.len());
-        // Both are borrowed now, so the same addresses are the same bytes.
+        // Both are borrowed now, so equal addresses mean equal bytes.
+        // An empty text would keep the whole body in memory for nothing.
         if is_inside && !part.is_empty() {
             return Text { source: self.clone(), start: offset, end: offset + part.len() };
         }
@@ -47,13 +49,13 @@ impl Deref for Source {
 }
 
 impl fmt::Debug for Source {
-    /// Only the length: what was sent stays out of logs.
+    /// Only the length: content stays out of logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Source({} bytes)", self.0.len())
     }
 }
 
-/// A text, cheap to clone: a slice of a [`Source`]. Compares, orders and hashes as its `str`.
+/// A slice of a [`Source`], cheap to clone. Compares, orders and hashes like its `str`.
 #[derive(Clone)]
 pub struct Text {
     source: Source,
@@ -62,14 +64,14 @@ pub struct Text {
 }
 
 impl Text {
-    /// The text.
+    /// Borrows the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // The bounds are those of a `str` that lay there.
-        self.source.get(self.start..self.end).unwrap_or_default()
+        // `Source::share` took the bounds from a `str`, so they are inside and between characters.
+        &self.source[self.start..self.end]
     }
 
-    /// The bytes that live as long as this text does, be they its own or not.
+    /// Bytes of the whole source: this text keeps them all in memory.
     #[must_use]
     pub fn source_bytes(&self) -> usize {
         self.source.len()
@@ -92,7 +94,7 @@ impl Deref for Text {
 }
 
 impl fmt::Debug for Text {
-    /// Only the length: what was sent stays out of logs.
+    /// Only the length: content stays out of logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Text({} bytes)", self.end - self.start)
     }
@@ -124,25 +126,36 @@ impl Hash for Text {
     }
 }
 
+/// Returns whether a character must not appear in a text shown to people: a control character (C0, DEL, C1) or a
+/// bidirectional formatting character (Unicode Standard Annex #9). The latter can make one text look like another.
+pub(crate) fn is_unprintable(character: char) -> bool {
+    let changes_direction = matches!(
+        character,
+        '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
+    );
+    character.is_control() || changes_direction
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_a_source_is_shared_and_anything_else_copied() {
+    fn part_of_a_source_is_shared_and_other_text_copied() {
         let source = Source::from("größe und mehr");
         let part = source.share(&source[0..7]);
         assert_eq!((part.as_str(), part.source_bytes()), ("größe", source.len()));
         assert_eq!(source.share(&source), Text::from("größe und mehr"));
         let elsewhere = String::from("größe");
         assert_eq!(source.share(&elsewhere).source_bytes(), elsewhere.len());
-        assert_eq!(source.share("").source_bytes(), 0, "nothing holds nothing");
+        assert_eq!(source.share("").source_bytes(), 0, "an empty text keeps nothing in memory");
+        // Equal characters in another source are not shared.
         let other = Source::from("größe und mehr");
         assert_eq!(source.share(&other[0..7]).source_bytes(), other[0..7].len());
     }
 
     #[test]
-    fn texts_compare_by_what_they_say() {
+    fn texts_compare_by_their_characters() {
         let source = Source::from("abab");
         assert_eq!(source.share(&source[0..2]), source.share(&source[2..4]));
         assert!(Text::from("a") < Text::from("b"));

@@ -1,7 +1,7 @@
-//! What became of an event, and why it was rejected.
+//! The result for each event: accepted, duplicate, or rejected with its errors.
 //!
-//! A rejection is a value that is counted and returned, never an error of the program. Codes are stable; messages are for
-//! people. Messages may hold lengths and short excerpts of what was sent, and so never go into logs.
+//! A rejection is a value to count and return, never an error of the program. Codes are stable; messages are for people.
+//! A message may quote the event, so it never goes into a log.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,35 +10,35 @@ use serde::Serialize;
 
 use crate::ids::EventId;
 
-/// How many errors of one event are told. What is beyond is left out, so that a hostile body can't make a large answer.
+/// Maximum errors reported for one event. It bounds the response to a hostile body.
 pub const MAX_ERRORS_PER_EVENT: usize = 20;
 
-/// Why a part of an event was refused. The text of each is stable and part of the HTTP contract.
+/// The kind of one mistake in an event. Its text is stable and part of the HTTP contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum FieldErrorCode {
     /// A required member is missing or null.
     Required,
-    /// A text has fewer characters than its minimum, which is one.
+    /// A text is empty.
     TooShort,
     /// A text has more characters than its limit.
     TooLong,
-    /// A text consists of white space alone.
+    /// A text is only white space.
     Blank,
-    /// A text has a control character (Unicode category Cc) where none is allowed.
+    /// A text has a control character (Unicode category Cc) or, in the id of a person, a bidirectional formatting character.
     ControlCharacter,
-    /// A JSON value of another type than the member's.
+    /// A JSON value of the wrong type.
     WrongType,
-    /// A member that the contract does not name.
+    /// An unknown member.
     UnknownField,
-    /// A member that stands twice in its object.
+    /// A repeated member.
     DuplicateField,
-    /// A text that is none of those the member may have.
+    /// A text outside the allowed values.
     InvalidValue,
     /// Not an RFC 3339 date and time with an offset.
     InvalidTimestamp,
-    /// A time longer ago than the limit.
+    /// A time further in the past than the limit.
     TimestampTooOld,
     /// A time further in the future than the limit.
     TimestampInFuture,
@@ -48,16 +48,16 @@ pub enum FieldErrorCode {
     EventTooLarge,
     /// Objects and arrays are nested deeper than the limit.
     TooDeep,
-    /// A text has the character U+0000, which no database keeps in a text.
+    /// U+0000 in a payload: PostgreSQL cannot store it.
     NulCharacter,
-    /// A text has half a surrogate pair, which is no character and has no UTF-8 form.
+    /// Half a surrogate pair: it has no UTF-8 form.
     LoneSurrogate,
-    /// A number beyond what a double can hold.
+    /// A number beyond the range of a double.
     NumberOutOfRange,
 }
 
 impl FieldErrorCode {
-    /// Every code, in the order in which they are documented.
+    /// Every code, in the order of the documentation.
     pub const ALL: [Self; 18] = [
         Self::Required,
         Self::TooShort,
@@ -79,7 +79,7 @@ impl FieldErrorCode {
         Self::NumberOutOfRange,
     ];
 
-    /// The code as it stands in JSON.
+    /// The code in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -104,7 +104,7 @@ impl FieldErrorCode {
         }
     }
 
-    /// The code of that text.
+    /// The reverse of [`FieldErrorCode::as_str`].
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.as_str() == text)
@@ -117,20 +117,20 @@ impl fmt::Display for FieldErrorCode {
     }
 }
 
-/// One thing that is wrong with what was sent.
+/// One mistake in a client's event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {
-    /// Where: a JSON pointer (RFC 6901) into the body as sent; empty for the whole body.
+    /// JSON pointer (RFC 6901) into the body as sent; empty for the whole body.
     pub pointer: String,
-    /// What, for programs.
+    /// The kind of mistake, for programs.
     pub code: FieldErrorCode,
-    /// What, for people: names the member, the limit and what was found.
+    /// The mistake, for people: names the member, the value and the limit.
     pub message: Cow<'static, str>,
 }
 
 impl FieldError {
-    /// A fault at `pointer`.
+    /// A mistake at `pointer`.
     pub fn new(
         pointer: impl Into<String>,
         code: FieldErrorCode,
@@ -140,57 +140,64 @@ impl FieldError {
     }
 }
 
-/// `pointer` with one more reference token, escaped as RFC 6901, section 3, asks.
+/// Returns `pointer` with one more reference token.
 #[must_use]
 pub fn pointer_to(pointer: &str, token: &str) -> String {
     let mut longer = String::with_capacity(pointer.len() + token.len() + 1);
     longer.push_str(pointer);
-    longer.push('/');
-    for character in token.chars() {
-        match character {
-            '~' => longer.push_str("~0"),
-            '/' => longer.push_str("~1"),
-            other => longer.push(other),
-        }
-    }
+    push_token(&mut longer, token);
     longer
 }
 
-/// Why an event was not stored: all of its errors, [`MAX_ERRORS_PER_EVENT`] at most.
+/// Appends a reference token to `pointer`, escaped as in RFC 6901, section 3.
+pub(crate) fn push_token(pointer: &mut String, token: &str) {
+    pointer.push('/');
+    for character in token.chars() {
+        // Both escapes in one pass: in two, the order would matter.
+        match character {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            other => pointer.push(other),
+        }
+    }
+}
+
+/// A rejected event with all of its errors, [`MAX_ERRORS_PER_EVENT`] at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// The client's id, where it sent one that holds.
+    /// The client's id, if it is valid.
     pub event_id: Option<EventId>,
-    /// What is wrong; never empty.
+    /// Never empty.
     pub errors: Vec<FieldError>,
 }
 
 impl Rejection {
-    /// A rejection for `errors`, cut at [`MAX_ERRORS_PER_EVENT`].
+    /// Keeps the first [`MAX_ERRORS_PER_EVENT`] of `errors`.
     #[must_use]
     pub fn new(event_id: Option<EventId>, mut errors: Vec<FieldError>) -> Self {
+        debug_assert!(!errors.is_empty(), "a rejection has a reason");
         errors.truncate(MAX_ERRORS_PER_EVENT);
         Self { event_id, errors }
     }
 }
 
-/// What the store did with a valid event.
+/// The store's part of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Outcome {
-    /// Stored now, for the first time.
+    /// Committed now.
     Accepted,
-    /// An event of the tenant with this id was there before; nothing was stored.
+    /// The tenant already has an event with this id; nothing was stored.
     Duplicate,
 }
 
-/// What became of an event.
+/// The result for one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was valid, and the store has it.
+    /// Valid, and in the store.
     Stored(EventId, Outcome),
-    /// It was not valid, and nothing was stored.
+    /// Invalid; nothing was stored.
     Rejected(Rejection),
 }
 
@@ -199,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_the_same_in_json_and_as_text() {
+    fn code_is_the_same_in_json_and_as_text() {
         for code in FieldErrorCode::ALL {
             assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
             assert_eq!(FieldErrorCode::from_text(code.as_str()), Some(code));
@@ -207,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_escapes_tilde_and_slash() {
+    fn pointer_escapes_tilde_and_slash() {
         assert_eq!(pointer_to("/events/0", "a/b~c"), "/events/0/a~1b~0c");
         assert_eq!(pointer_to("", ""), "/");
     }

@@ -1,31 +1,31 @@
-//! How much of a client's address is kept with an event.
+//! The part of a client's address to keep with an event.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// How much of a client's address is kept.
+/// The part of a client's address to keep. The setting is `MERCURIO_CLIENT_IP`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ClientIpPolicy {
-    /// All of it: `203.0.113.77`. In many countries that makes an event personal data.
+    /// The whole address: `203.0.113.77`. In many countries this makes an event personal data.
     Full,
-    /// Its network, /24 for IPv4 and /48 for IPv6: `203.0.113.0`, `2001:db8:1::`.
+    /// The network, /24 for IPv4 and /48 for IPv6: `203.0.113.0`, `2001:db8:1::`.
     #[default]
     Truncated,
     /// Nothing.
     None,
 }
 
-/// A text names no [`ClientIpPolicy`].
+/// The text is not a [`ClientIpPolicy`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is none of full, truncated and none")]
+#[error("{0:?} is not a client IP policy: use full, truncated or none")]
 pub struct ClientIpPolicyError(String);
 
 impl ClientIpPolicy {
     /// Every policy.
     pub const ALL: [Self; 3] = [Self::Full, Self::Truncated, Self::None];
 
-    /// The policy as it stands in settings.
+    /// The policy in settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,9 +35,10 @@ impl ClientIpPolicy {
         }
     }
 
-    /// What is kept of `address`. An IPv4 address in the clothes of IPv6 (`::ffff:203.0.113.77`) is one of IPv4.
+    /// Returns the part of `address` to keep. An IPv4-mapped address (`::ffff:203.0.113.77`) counts as IPv4.
     #[must_use]
     pub fn text_of(self, address: IpAddr) -> Option<String> {
+        // Truncated as IPv6, a mapped address would lose all of its IPv4 part.
         let kept = match (self, address.to_canonical()) {
             (Self::None, _) => return None,
             (Self::Full, address) => address,
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_kept_in_full_truncated_to_its_network_or_not_at_all() {
+    fn address_is_kept_whole_truncated_or_not_at_all() {
         check(ClientIpPolicy::Full, "203.0.113.77", Some("203.0.113.77"));
         check(ClientIpPolicy::Full, "2001:db8:1:2::3", Some("2001:db8:1:2::3"));
         check(ClientIpPolicy::Truncated, "203.0.113.77", Some("203.0.113.0"));
@@ -92,18 +93,21 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_mapped_into_ipv6_is_one_of_ipv4() {
+    fn ipv4_mapped_address_counts_as_ipv4() {
         check(ClientIpPolicy::Full, "::ffff:203.0.113.77", Some("203.0.113.77"));
         check(ClientIpPolicy::Truncated, "::ffff:203.0.113.77", Some("203.0.113.0"));
     }
 
     #[test]
-    fn a_policy_is_read_by_its_name_and_the_cautious_one_is_the_default() {
+    fn policy_is_read_by_name_and_truncates_by_default() {
         for policy in ClientIpPolicy::ALL {
             assert_eq!(policy.as_str().parse(), Ok(policy));
         }
         assert_eq!(ClientIpPolicy::default(), ClientIpPolicy::Truncated);
         let error = "Full".parse::<ClientIpPolicy>().unwrap_err();
-        assert_eq!(error.to_string(), "\"Full\" is none of full, truncated and none");
+        assert_eq!(
+            error.to_string(),
+            "\"Full\" is not a client IP policy: use full, truncated or none"
+        );
     }
 }

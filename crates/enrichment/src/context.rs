@@ -1,7 +1,7 @@
-//! Reads the few members of an event's `context` that enrichment looks at, without building a tree.
+//! Reads the members of an event's `context` that enrichment uses, without building a tree.
 //!
-//! Tolerant: a member of another type than expected counts as absent. Of a name that stands twice the last one counts,
-//! as in PostgreSQL's `jsonb` and in every browser.
+//! A member of another type than expected counts as absent. The last of repeated names counts, as in PostgreSQL's `jsonb`
+//! and in every browser.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,23 +12,24 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What enrichment reads of a context.
+/// The members of a context that enrichment uses.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Context<'a> {
-    /// `user_agent`, where it is a text.
+    /// `user_agent`, if it is a string.
     pub(crate) user_agent: Option<Cow<'a, str>>,
-    /// `page.url`, where it is a text.
+    /// `page.url`, if it is a string.
     pub(crate) page_url: Option<Cow<'a, str>>,
-    /// Whether `page.path` is a text.
+    /// Whether `page.path` is a string.
     pub(crate) has_path: bool,
     /// Whether `campaign` is an object with at least one member.
     pub(crate) has_campaign: bool,
 }
 
 impl<'a> Context<'a> {
-    /// Reads a context; one that is no JSON object has nothing.
+    /// Reads a context. Text other than a JSON object has no members.
     pub(crate) fn read(json: &'a str) -> Self {
-        if !may_matter(json) {
+        // A substring search is much cheaper than a parse.
+        if !may_have_members(json) {
             return Self::default();
         }
         let [user_agent, page, campaign] = members(json, ["user_agent", "page", "campaign"]);
@@ -41,7 +42,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The same, with copies of what was borrowed.
     pub(crate) fn into_owned(self) -> Context<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         Context {
@@ -52,17 +52,17 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Whether the text can hold a member that matters: most contexts of servers do not, and are then not parsed at all.
-fn may_matter(json: &str) -> bool {
+/// Returns whether the text can have a member to read. Most contexts from servers have none and need no parsing.
+fn may_have_members(json: &str) -> bool {
     static NEEDLES: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
-        // A name may be written with escapes; any letter has only the one of this form.
+        // A name can be written with escapes; those of letters begin with `\u`.
         ["\"page\"", "\"user_agent\"", "\\u"].map(Finder::new)
     });
     NEEDLES.iter().any(|needle| needle.find(json.as_bytes()).is_some())
 }
 
 fn text(json: &str) -> Option<Cow<'_, str>> {
-    // A `Cow` inside a struct is borrowed where it can be; on its own it is always copied.
+    // serde borrows a `Cow` only as the field of a struct.
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0)
@@ -72,7 +72,7 @@ fn has_members(json: &str) -> bool {
     json.strip_prefix('{').is_some_and(|rest| !rest.trim_start().starts_with('}'))
 }
 
-/// The values of these members, as they stand in the text of an object.
+/// Returns the values of these members of an object, as slices.
 fn members<'a, const N: usize>(json: &'a str, names: [&str; N]) -> [Option<&'a str>; N] {
     struct Members<'n, const N: usize>([&'n str; N]);
 
@@ -87,7 +87,7 @@ fn members<'a, const N: usize>(json: &'a str, names: [&str; N]) -> [Option<&'a s
             let mut found = [None; N];
             while let Some(Key(key)) = map.next_key()? {
                 match self.0.iter().position(|name| *name == key) {
-                    Some(place) => found[place] = Some(map.next_value::<&RawValue>()?.get()),
+                    Some(index) => found[index] = Some(map.next_value::<&RawValue>()?.get()),
                     None => drop(map.next_value::<IgnoredAny>()?),
                 }
             }
@@ -98,11 +98,8 @@ fn members<'a, const N: usize>(json: &'a str, names: [&str; N]) -> [Option<&'a s
     #[derive(Deserialize)]
     struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-    let read = |json| -> Result<_, serde_json::Error> {
-        let mut reader = serde_json::Deserializer::from_str(json);
-        reader.deserialize_map(Members(names))
-    };
-    read(json).unwrap_or([None; N])
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    deserializer.deserialize_map(Members(names)).unwrap_or([None; N])
 }
 
 #[cfg(test)]
@@ -114,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_members_that_matter_are_read_and_the_others_passed_over() {
+    fn used_members_are_read_and_others_skipped() {
         check(
             r#"{"a":[{"page":1}],"page":{"title":"t","url":"https://a.example/","path":"/"},"user_agent":"curl/8","campaign":{"name":"n"}}"#,
             Context {
@@ -129,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_type_counts_as_absent() {
+    fn value_of_another_type_counts_as_absent() {
         check(
             r#"{"page":"https://a.example/","user_agent":["curl"],"campaign":"c"}"#,
             Context::default(),
@@ -153,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_name_that_stands_twice_the_last_one_counts() {
+    fn last_of_repeated_names_counts() {
         check(
             r#"{"user_agent":"a","page":{"url":"u"},"user_agent":"b","page":{}}"#,
             Context { user_agent: Some("b".into()), ..Context::default() },
@@ -161,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_escapes_is_borrowed() {
+    fn text_without_escapes_is_borrowed() {
         let context = Context::read(r#"{"page":{"url":"https://a.example/"}}"#);
         assert!(matches!(context.page_url, Some(Cow::Borrowed(_))));
     }

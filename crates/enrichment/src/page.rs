@@ -1,20 +1,20 @@
-//! What the URL of a page tells: its path, and the campaign that led to it.
+//! The URL of a page: its path and its campaign.
 
 use std::borrow::Cow;
 
 use mercurio_domain::enrichment::{Campaign, Page};
 use url::Url;
 
-/// Characters of a UTM value that are kept: it is a label, not a text.
+/// Maximum characters kept of a UTM value, a label.
 const MAX_UTM_CHARS: usize = 255;
-/// Bytes of a URL that is looked at. Browsers and servers stop at about this length; what is longer carries data.
+/// Maximum bytes of a URL. Browsers and servers stop at about this length; longer ones carry data.
 const MAX_URL_BYTES: usize = 8192;
 
 /// An absolute URL with a path.
 pub(crate) struct PageUrl(Url);
 
 impl PageUrl {
-    /// Reads an absolute URL; `None` where it is none, is too long, or has no path (`about:blank`, `data:…`).
+    /// Reads an absolute URL; `None` for other text, a URL that is too long or one without a path (`about:blank`, `data:…`).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_URL_BYTES {
             return None;
@@ -22,19 +22,20 @@ impl PageUrl {
         Url::parse(text).ok().filter(|url| !url.cannot_be_a_base()).map(Self)
     }
 
-    /// The path, percent-encoded as browsers give it in `location.pathname`.
+    /// Returns the path, percent-encoded like `location.pathname` in browsers.
     pub(crate) fn page(&self) -> Page {
         Page { path: self.0.path().to_owned() }
     }
 
-    /// The UTM parameters, decoded; `None` where there are none. Of a parameter that stands twice the first text counts.
+    /// Returns the decoded UTM parameters; `None` without any. The first text of a repeated parameter counts.
     pub(crate) fn campaign(&self) -> Option<Campaign> {
+        // Most URLs have no campaign, and decoding their queries would be a waste.
         if !self.0.query()?.contains("utm_") {
             return None;
         }
         let mut campaign = Campaign::default();
         for (name, value) in self.0.query_pairs() {
-            let place = match name.as_ref() {
+            let field = match name.as_ref() {
                 "utm_source" => &mut campaign.source,
                 "utm_medium" => &mut campaign.medium,
                 "utm_campaign" => &mut campaign.name,
@@ -42,15 +43,15 @@ impl PageUrl {
                 "utm_content" => &mut campaign.content,
                 _ => continue,
             };
-            if place.is_none() {
-                *place = label(&value);
+            if field.is_none() {
+                *field = label(&value);
             }
         }
         (campaign != Campaign::default()).then_some(campaign)
     }
 }
 
-/// `value` without control characters (a NUL fits into no database) and the white space around it, cut to its limit.
+/// Removes control characters (no database stores a NUL) and the white space around `value`, and cuts it to its limit.
 fn label(value: &str) -> Option<String> {
     let value = if value.contains(char::is_control) {
         Cow::Owned(value.replace(char::is_control, ""))
@@ -58,6 +59,7 @@ fn label(value: &str) -> Option<String> {
         Cow::Borrowed(value)
     };
     let value = value.trim();
+    // Cut between characters.
     let end = value.char_indices().nth(MAX_UTM_CHARS).map_or(value.len(), |(end, _)| end);
     (!value.is_empty()).then(|| value[..end].to_owned())
 }
@@ -75,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_is_that_of_the_url() {
+    fn path_is_that_of_the_url() {
         for (url, expected) in [
             ("https://shop.example/a/b?c=d#e", Some("/a/b")),
             ("https://shop.example", Some("/")),
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_campaign_is_read_from_the_utm_parameters() {
+    fn campaign_is_read_from_the_utm_parameters() {
         let url = "https://a.example/?utm_source=news%20letter&utm_medium=e-mail&utm_campaign=sp%C3%A4t+sommer&x=1\
             &utm_term=shoes&utm_content=top";
         let expected = Campaign {
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_values_and_other_parameters_make_no_campaign() {
+    fn campaign_needs_a_utm_parameter_with_a_value() {
         for url in [
             "https://a.example/",
             "https://a.example/?q=1",
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_cut_and_freed_of_what_no_database_keeps() {
+    fn utm_value_is_cut_and_has_no_control_characters() {
         let url =
             format!("https://a.example/?utm_source={}&utm_term=a%00b%ffc", "%C3%A9".repeat(300));
         let campaign = campaign_of(&url).unwrap();

@@ -1,4 +1,4 @@
-//! What the events of a request have in common, and what each adds of its own.
+//! The enrichment of one request: a common part, and the part of each event's context.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,14 +10,19 @@ use crate::context::Context;
 use crate::page::PageUrl;
 use crate::user_agent::{Agent, UserAgents};
 
-/// The enrichment of a request: made once, and shared by all of its events whose context adds nothing.
+/// The enrichment of a request, shared by all of its events whose context adds nothing.
 pub struct RequestEnrichment {
     common: Enrichment,
     json: EnrichmentJson,
     agent: Option<Arc<Agent>>,
     user_agents: UserAgents,
-    /// The last context that added something, and the result: the events of a batch are mostly of one page.
-    last: Mutex<Option<(Context<'static>, EnrichmentJson)>>,
+    /// The last context that added something: most events of a batch are from one page.
+    last: Mutex<Option<ContextResult>>,
+}
+
+struct ContextResult {
+    context: Context<'static>,
+    json: EnrichmentJson,
 }
 
 impl RequestEnrichment {
@@ -30,7 +35,7 @@ impl RequestEnrichment {
         Self { common, json, agent, user_agents, last: Mutex::new(None) }
     }
 
-    /// Makes an enriched event of a valid one.
+    /// Enriches one event.
     #[must_use]
     pub fn enrich(&self, event: ValidEvent) -> EnrichedEvent {
         let json = match event.context() {
@@ -44,23 +49,26 @@ impl RequestEnrichment {
         if context.user_agent.is_none() && context.page_url.is_none() {
             return self.json.clone();
         }
+        // A panic elsewhere leaves a whole result behind, so a poisoned lock is harmless.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((seen, json)) = &*last
-            && *seen == context
+        if let Some(last) = &*last
+            && last.context == context
         {
-            return json.clone();
+            return last.json.clone();
         }
         let own = self.with(&context);
+        // Events without a difference share one text.
         let json = if own == self.common { self.json.clone() } else { EnrichmentJson::of(&own) };
-        *last = Some((context.into_owned(), json.clone()));
+        *last = Some(ContextResult { context: context.into_owned(), json: json.clone() });
         json
     }
 
-    /// The steps that need the context.
+    /// Runs the steps that need the context.
     fn with(&self, context: &Context<'_>) -> Enrichment {
         let mut own = self.common.clone();
         if let Some(text) = &context.user_agent {
             let agent = self.user_agents.parse(text);
+            // Most contexts repeat the header.
             if self.agent.as_ref() != Some(&agent) {
                 agent.describe(&mut own);
             }

@@ -1,4 +1,4 @@
-//! The way from a valid event and what the edge knew to an enriched event, by data.
+//! From a valid event and the client to an enriched event.
 
 use std::net::IpAddr;
 
@@ -68,13 +68,14 @@ fn check_added(context: Value, added: Value) {
     }
     let request = from_firefox();
     let context = context.to_string();
+    // The second event finds the result of the first.
     for _ in 0..2 {
         assert_eq!(json_of(&request.enrich(valid(Some(&context)))), expected, "{context}");
     }
 }
 
 #[test]
-fn everything_that_the_edge_knew_is_added() {
+fn everything_known_of_the_client_is_added() {
     let enricher = enricher(ClientIpPolicy::Truncated);
     let request = enricher.request(&ClientInfo {
         client_ip: address("::ffff:203.0.113.77"),
@@ -87,7 +88,7 @@ fn everything_that_the_edge_knew_is_added() {
 }
 
 #[test]
-fn the_policy_of_addresses_does_not_change_the_place() {
+fn client_ip_policy_does_not_change_the_location() {
     for (policy, expected) in [
         (ClientIpPolicy::Full, json!("2001:db8:1::7")),
         (ClientIpPolicy::Truncated, json!("2001:db8:1::")),
@@ -102,7 +103,7 @@ fn the_policy_of_addresses_does_not_change_the_place() {
 }
 
 #[test]
-fn where_nothing_is_known_nothing_is_added() {
+fn unknown_client_adds_nothing() {
     let request = Enricher::new(EnricherOptions::default()).request(&ClientInfo::default());
     for context in
         [None, Some("{}"), Some(r#"{"page":{"title":"t"}}"#), Some(r#"{"page":{"url":"no url"}}"#)]
@@ -112,7 +113,7 @@ fn where_nothing_is_known_nothing_is_added() {
 }
 
 #[test]
-fn path_and_campaign_come_from_the_url_where_the_client_left_them_out() {
+fn missing_path_and_campaign_come_from_the_url() {
     let url = "https://a.example/pricing?utm_source=news&utm_campaign=spring%20sale&utm_medium=";
     let (page, campaign) =
         (json!({"path": "/pricing"}), json!({"source": "news", "name": "spring sale"}));
@@ -136,7 +137,7 @@ fn path_and_campaign_come_from_the_url_where_the_client_left_them_out() {
 }
 
 #[test]
-fn a_user_agent_in_the_context_goes_before_the_header() {
+fn user_agent_of_the_context_overrides_the_header() {
     let curl =
         json!({"device": {"kind": "other"}, "browser": {"name": "curl", "version": "8.14.1"}});
     let request = from_firefox();
@@ -152,7 +153,7 @@ fn a_user_agent_in_the_context_goes_before_the_header() {
 }
 
 #[test]
-fn events_of_one_request_share_the_text_of_what_they_have_in_common() {
+fn events_of_one_request_share_the_common_text() {
     let request = from_firefox();
     let same_agent = json!({"user_agent": FIREFOX}).to_string();
     let first = request.enrich(valid(None));
@@ -169,8 +170,9 @@ fn events_of_one_request_share_the_text_of_what_they_have_in_common() {
 }
 
 #[test]
-fn events_of_one_request_with_different_pages_have_each_their_own() {
+fn events_of_different_pages_have_their_own_text() {
     let request = from_firefox();
+    // The cache holds one result, so each event replaces that of the one before.
     for path in ["/a", "/b", "/a"] {
         let context = json!({"page": {"url": format!("https://a.example{path}")}}).to_string();
         assert_eq!(json_of(&request.enrich(valid(Some(&context))))["page"]["path"], path);
@@ -178,14 +180,14 @@ fn events_of_one_request_with_different_pages_have_each_their_own() {
 }
 
 #[test]
-fn what_the_client_sent_is_kept_as_it_was() {
+fn context_is_kept_as_sent() {
     let context = r#"{ "page":{"url":"https://a.example/x?utm_source=s","path":"/y"}, "user_agent":"curl/8" }"#;
     let event = from_firefox().enrich(valid(Some(context)));
     assert_eq!(event.parts().context.as_ref().map(|context| context.as_str()), Some(context));
 }
 
 #[test]
-fn debugging_shows_no_address() {
+fn debug_output_hides_the_address() {
     let enricher = enricher(ClientIpPolicy::Full);
     let request =
         enricher.request(&ClientInfo { client_ip: address("203.0.113.77"), user_agent: None });
@@ -197,11 +199,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_texts_make_an_object_that_every_database_keeps(url in ".*", query in "[a-z_=&%0-9]*", agent in ".*") {
+    fn any_text_makes_an_object_that_every_database_keeps(url in ".*", query in "[a-z_=&%0-9]*", agent in ".*") {
         let request = Enricher::new(EnricherOptions::default())
             .request(&ClientInfo { client_ip: None, user_agent: Some(&agent) });
         for url in [url, format!("https://a.example/{query}?utm_source=x{query}&utm_term=%00%07{query}")] {
-            // The domain refuses a NUL in a context before it comes here.
+            // The domain refuses a context with a NUL earlier.
             let context = json!({"page": {"url": url.replace('\0', "")}}).to_string();
             let event = request.enrich(valid(Some(&context)));
             prop_assert!(mercurio_domain::payload::JsonObject::parse(event.enrichment().as_str()).is_ok());

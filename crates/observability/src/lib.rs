@@ -1,13 +1,12 @@
-//! Watches: what Mercurio says about itself, as log lines and as numbers.
+//! Logs, metrics and traces.
 //!
-//! - [`logger`] builds the root logger; [`keys`] is the vocabulary of its lines (`docs/LOGGING.md` for people);
-//!   [`log_bridge`] brings in the lines of libraries, [`panic_hook`] the place of a panic.
-//! - [`context`] carries a request's logger and ids to deep code; [`trace_parent`] reads the caller's trace id;
-//!   [`request_line`] is the closing line of a request, [`stages`] where its time went, [`traces`] sends its spans.
-//! - [`metrics`] counts, and prints what Prometheus reads; [`process`] asks the operating system.
-//! - [`error_chain`] is the one place where an error and its causes become text.
+//! - [`logger`] builds the root logger, [`keys`] lists the keys of its lines. [`log_bridge`] forwards the records of
+//!   libraries, [`panic_hook`] logs panics, [`chain`] formats an error with its causes.
+//! - [`context`] holds the logger and ids of the current request. [`RequestLine`] is the line after its response.
+//! - [`metrics`] counts and renders for Prometheus, [`process`] reads memory, CPU time and files of this process.
+//! - [`TraceParent`] reads the caller's trace context, [`Stages`] times the request, [`Traces`] exports its spans.
 //!
-//! Not here: domain rules, HTTP types, SQL. No other Mercurio crate is used.
+//! This is the lowest layer after `domain`: it uses no other Mercurio crate and no HTTP types.
 
 pub mod logging;
 pub mod metrics;
@@ -21,7 +20,7 @@ pub use logging::logger::{LogGuard, LogOutput, LogSettings};
 pub use logging::request_line::RequestLine;
 pub use logging::{context, keys, log_bridge, logger, panic_hook};
 pub use metrics::{Metrics, process};
-pub use stages::{Stage, Stages};
+pub use stages::{Stage, StageTime, Stages};
 pub use tracing::trace_parent::TraceParent;
 pub use tracing::traces::{RequestSpan, TraceError, TraceSettings, Traces};
 pub use tracing::{OtlpEndpoint, OtlpEndpointError};

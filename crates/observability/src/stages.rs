@@ -1,34 +1,31 @@
-//! Where the time of a request went: its stages, each with a beginning and an end.
-//!
-//! Filled by handlers at the cost of looking at the clock; read when the request is over, for the line of a slow one and for
-//! the spans of a trace.
+//! The start and end of each stage of a request, for the line `slow request` and for trace spans.
 
 use crate::logging::keys;
 use std::time::{Duration, Instant};
 
-/// A part of a request's way.
+/// A stage of a write request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Who is calling.
+    /// Look up the API key.
     Authenticate,
-    /// The body comes in and is decompressed.
+    /// Receive and decompress the body.
     Receive,
-    /// Bytes become valid events.
+    /// Apply rate limits, parse and validate.
     Parse,
-    /// What the edge knows is added.
+    /// Add device, location and campaign.
     Enrich,
-    /// The events wait for their transaction.
+    /// Wait for the transaction.
     Queue,
-    /// The transaction, and the answer's way back.
+    /// Run the transaction and receive its answer.
     Commit,
 }
 
 impl Stage {
-    /// All of them, in the order of a request.
+    /// All stages in order.
     pub const ALL: [Self; 6] =
         [Self::Authenticate, Self::Receive, Self::Parse, Self::Enrich, Self::Queue, Self::Commit];
 
-    /// The stage as the span of a trace is called.
+    /// Returns the name of the trace span.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -41,7 +38,7 @@ impl Stage {
         }
     }
 
-    /// Its key in the line of a slow request.
+    /// Returns the key in the line `slow request`.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Authenticate => keys::AUTH_MS,
@@ -54,25 +51,43 @@ impl Stage {
     }
 }
 
-/// The stages that a request went through.
+/// The finished stages of a request.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Stages([Option<(Instant, Instant)>; 6]);
+pub struct Stages([Option<StageTime>; Stage::ALL.len()]);
+
+/// When a stage began and ended.
+#[derive(Clone, Copy, Debug)]
+pub struct StageTime {
+    /// Start of the stage.
+    pub started: Instant,
+    /// End of the stage.
+    pub ended: Instant,
+}
+
+impl StageTime {
+    /// Returns the duration of the stage.
+    #[must_use]
+    pub fn duration(self) -> Duration {
+        self.ended.saturating_duration_since(self.started)
+    }
+}
 
 impl Stages {
-    /// Notes a stage.
-    pub fn note(&mut self, stage: Stage, start: Instant, end: Instant) {
-        self.0[stage as usize] = Some((start, end));
+    /// Records a finished stage.
+    pub fn note(&mut self, stage: Stage, started: Instant, ended: Instant) {
+        debug_assert!(started <= ended, "{stage:?} ends before it starts");
+        self.0[stage as usize] = Some(StageTime { started, ended });
     }
 
-    /// When a stage began and ended; `None`: the request did not come so far.
+    /// Returns the times of a stage; `None` if the request did not finish it.
     #[must_use]
-    pub fn get(&self, stage: Stage) -> Option<(Instant, Instant)> {
+    pub fn get(&self, stage: Stage) -> Option<StageTime> {
         self.0[stage as usize]
     }
 
-    /// How long a stage took.
+    /// Returns the duration of a stage; `None` if the request did not finish it.
     #[must_use]
     pub fn duration(&self, stage: Stage) -> Option<Duration> {
-        self.get(stage).map(|(start, end)| end.saturating_duration_since(start))
+        self.get(stage).map(StageTime::duration)
     }
 }

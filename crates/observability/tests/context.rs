@@ -35,7 +35,7 @@ fn deep_code_logs_with_the_ids_of_its_request() {
 }
 
 #[test]
-fn requests_that_take_turns_on_a_thread_keep_their_own_loggers() {
+fn requests_on_one_thread_keep_their_own_loggers() {
     let lines = lines_of(|log| {
         let (first_ran, second_may_run) = oneshot::channel();
         let (second_ran, first_may_go_on) = oneshot::channel();
@@ -52,18 +52,18 @@ fn requests_that_take_turns_on_a_thread_keep_their_own_loggers() {
         });
         runtime().block_on(async { tokio::join!(first, second) });
     });
-    let told: Vec<_> = lines
+    let logged: Vec<_> = lines
         .iter()
         .map(|line| (line.get("msg").unwrap(), line.get("request_id").unwrap()))
         .collect();
     assert_eq!(
-        told,
+        logged,
         [(&json!("a"), &json!("r1")), (&json!("b"), &json!("r2")), (&json!("c"), &json!("r1"))]
     );
 }
 
 #[test]
-fn a_logger_with_more_keys_holds_inside_its_future_only() {
+fn logger_with_more_keys_is_current_in_its_future_only() {
     let lines = lines_of(|log| {
         runtime().block_on(context::with_request(RequestContext::new("r1", None), log, async {
             let more = context::current().new(o!("tenant_id" => "7"));
@@ -87,7 +87,7 @@ fn a_logger_with_more_keys_holds_inside_its_future_only() {
 
 /// The only test here that touches the process-wide root.
 #[test]
-fn outside_of_a_request_the_root_logger_is_used_once_there_is_one() {
+fn root_logger_is_used_outside_of_requests_once_set() {
     info!(context::current(), "goes nowhere");
     assert_eq!(context::current_request(), None);
     let (log, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);

@@ -1,4 +1,4 @@
-//! The root logger seen from its output: what a line looks like, what is lost and how that is told.
+//! The output of the root logger: the format of lines, and the report of lost ones.
 
 mod support;
 
@@ -19,7 +19,7 @@ fn check_values(lines: &[support::Line], expected: Value) {
 }
 
 #[test]
-fn a_json_line_begins_with_time_level_and_message() {
+fn json_line_begins_with_time_level_and_message() {
     let before = chrono::Utc::now();
     let lines = lines_of(|log| info!(log, "listening on {}", 8080; "addr" => "[::1]:8080"));
     let line = &lines[0];
@@ -33,7 +33,7 @@ fn a_json_line_begins_with_time_level_and_message() {
 }
 
 #[test]
-fn levels_are_lower_case_words_and_those_below_the_setting_are_left_out() {
+fn records_below_the_level_are_dropped() {
     let all = ["critical", "error", "warning", "info", "debug", "trace"];
     for (level, logged) in
         [("critical", 1), ("error", 2), ("warn", 3), ("info", 4), ("debug", 5), ("trace", 6)]
@@ -72,7 +72,7 @@ fn values_keep_their_json_types() {
 }
 
 #[test]
-fn a_repeated_key_stands_once_with_its_innermost_value() {
+fn repeated_key_appears_once_with_its_innermost_value() {
     let lines = lines_of(|log| {
         let outer = log.new(o!("a" => "outer", "b" => "outer", "c" => "outer"));
         let inner = outer.new(o!("b" => "inner", "c" => "inner"));
@@ -82,15 +82,16 @@ fn a_repeated_key_stands_once_with_its_innermost_value() {
 }
 
 #[test]
-fn a_value_cannot_take_the_place_of_the_lines_own_keys() {
-    let lines =
-        lines_of(|log| info!(log.new(o!("ts" => 1)), "told"; "msg" => "untold", "level" => "none"));
+fn value_cannot_replace_a_reserved_key() {
+    let lines = lines_of(
+        |log| info!(log.new(o!("ts" => 1)), "first"; "msg" => "second", "level" => "none"),
+    );
     assert_eq!(lines[0].keys(), ["ts", "level", "msg"]);
-    assert_eq!(lines[0].get("msg"), Some(&json!("told")));
+    assert_eq!(lines[0].get("msg"), Some(&json!("first")));
 }
 
 #[test]
-fn a_key_without_a_value_is_left_out_and_hides_the_outer_one() {
+fn key_without_a_value_is_omitted_and_hides_the_outer_one() {
     let lines = lines_of(|log| {
         info!(log.new(o!("a" => "outer")), "m"; "a" => None::<u64>, "b" => None::<String>, "c" => Some(1));
     });
@@ -98,7 +99,7 @@ fn a_key_without_a_value_is_left_out_and_hides_the_outer_one() {
 }
 
 #[test]
-fn the_terminal_has_one_readable_line_for_each_record() {
+fn terminal_has_one_readable_line_per_record() {
     let (log, guard, output) = logger_to_output(LogFormat::Terminal, LogLevel::Info);
     warn!(log.new(o!("request_id" => "r1")), "slow"; "duration_ms" => 12.5, "status" => 200);
     drop(guard);
@@ -123,20 +124,20 @@ fn lines_are_written_whole() {
 }
 
 #[test]
-fn a_line_that_nobody_waits_for_is_out_soon() {
+fn line_without_a_flush_is_written_soon() {
     let (log, _guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
     for round in 1..=3 {
         info!(log, "alone");
         let deadline = std::time::Instant::now() + Duration::from_secs(5);
         while output.lines().len() < round {
-            assert!(std::time::Instant::now() < deadline, "line {round} is not out");
+            assert!(std::time::Instant::now() < deadline, "line {round} is not written");
             std::thread::yield_now();
         }
     }
 }
 
 #[test]
-fn lines_of_many_threads_stay_whole_and_each_threads_in_order() {
+fn lines_of_a_thread_stay_whole_and_in_order() {
     let (log, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -158,12 +159,12 @@ fn lines_of_many_threads_stay_whole_and_each_threads_in_order() {
 }
 
 #[test]
-fn a_value_may_log_while_it_is_printed() {
+fn value_may_log_while_it_is_formatted() {
     struct Talkative(slog::Logger);
     impl std::fmt::Display for Talkative {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             info!(self.0, "inner {}", 1; "shown" => %2);
-            f.write_str("told")
+            f.write_str("shown value")
         }
     }
     for format in [LogFormat::Json, LogFormat::Terminal] {
@@ -172,12 +173,12 @@ fn a_value_may_log_while_it_is_printed() {
         drop(guard);
         let text = output.text();
         assert_eq!((text.lines().count(), text.matches("inner 1").count()), (3, 2), "{text}");
-        assert_eq!(text.matches("told").count(), 2, "{text}");
+        assert_eq!(text.matches("shown value").count(), 2, "{text}");
     }
 }
 
 #[test]
-fn the_bytes_that_wait_are_bounded() {
+fn queued_bytes_are_bounded() {
     let (entered, is_writing) = mpsc::channel();
     let (opener, open) = mpsc::channel();
     let output = Output::default();
@@ -198,14 +199,14 @@ fn the_bytes_that_wait_are_bounded() {
 }
 
 #[test]
-fn a_line_longer_than_the_buffer_is_complete_when_flushed() {
+fn line_longer_than_the_buffer_is_complete_when_flushed() {
     let (log, _guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
     info!(log, "long"; "a" => "x".repeat(100_000));
     log.flush().unwrap();
     assert_eq!(output.lines().len(), 1);
 }
 
-/// Blocks each write until the test lets it go, as a pipe does that nobody reads.
+/// Blocks each write until the test releases it, like a pipe without a reader.
 struct Gate {
     output: Output,
     entered: mpsc::Sender<()>,
@@ -214,7 +215,7 @@ struct Gate {
 
 impl Write for Gate {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // The test may be past listening; and once it dropped its end, the gate stays open.
+        // The test may not listen any more. Once it drops its end, the gate stays open.
         let _ = self.entered.send(());
         let _ = self.open.recv();
         self.output.write(bytes)
@@ -226,7 +227,7 @@ impl Write for Gate {
 }
 
 #[test]
-fn a_full_queue_drops_lines_without_blocking_and_tells_how_many() {
+fn full_queue_drops_lines_and_reports_how_many() {
     let (entered, is_writing) = mpsc::channel();
     let (opener, open) = mpsc::channel();
     let output = Output::default();
@@ -247,9 +248,9 @@ fn a_full_queue_drops_lines_without_blocking_and_tells_how_many() {
     drop(guard);
 
     let lines = output.lines();
-    let told: u64 = lines.iter().filter_map(|line| line.get("dropped_lines")?.as_u64()).sum();
+    let reported: u64 = lines.iter().filter_map(|line| line.get("dropped_lines")?.as_u64()).sum();
     assert_eq!(
-        (told, lines.iter().filter(|line| line.get("msg") == Some(&json!("flood"))).count()),
+        (reported, lines.iter().filter(|line| line.get("msg") == Some(&json!("flood"))).count()),
         (8, 2)
     );
     let report = lines.iter().find(|line| line.get("dropped_lines").is_some()).unwrap();
@@ -265,7 +266,7 @@ fn a_full_queue_drops_lines_without_blocking_and_tells_how_many() {
 }
 
 #[test]
-fn the_time_of_a_line_is_when_it_was_logged_not_when_it_was_written() {
+fn timestamp_is_the_time_of_the_record_not_of_the_write() {
     let (entered, is_writing) = mpsc::channel();
     let (opener, open) = mpsc::channel();
     let output = Output::default();
@@ -285,7 +286,7 @@ fn the_time_of_a_line_is_when_it_was_logged_not_when_it_was_written() {
 }
 
 #[test]
-fn an_output_that_fails_loses_lines_and_counts_them() {
+fn failed_output_loses_lines_and_counts_them() {
     struct Broken;
     impl Write for Broken {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -305,7 +306,7 @@ fn an_output_that_fails_loses_lines_and_counts_them() {
 }
 
 #[test]
-fn a_flush_waits_until_everything_before_it_is_written() {
+fn flush_waits_until_all_earlier_lines_are_written() {
     let (log, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Critical);
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -322,11 +323,11 @@ fn a_flush_waits_until_everything_before_it_is_written() {
     });
     assert_eq!(output.lines().len(), 200);
     drop(guard);
-    assert!(log.flush().is_err(), "nobody writes any more");
+    assert!(log.flush().is_err(), "the writing thread has ended");
 }
 
 #[test]
-fn the_closing_line_of_a_request_has_the_documented_keys() {
+fn request_line_has_the_documented_keys() {
     let document = include_str!("../../../docs/LOGGING.md");
     let lines = lines_of(|log| {
         let line = RequestLine {
@@ -356,7 +357,7 @@ fn the_closing_line_of_a_request_has_the_documented_keys() {
 }
 
 #[test]
-fn a_request_the_server_failed_is_a_warning_and_says_only_what_is_known() {
+fn failed_request_is_a_warning_without_unknown_keys() {
     let lines = lines_of(|log| {
         RequestLine { method: "GET", status: 503, ..RequestLine::default() }.log(log);
     });

@@ -1,4 +1,4 @@
-//! What a binary installs once for its whole process: the bridge from the `log` crate and the panic hook.
+//! The parts installed once per process: the bridge from the `log` crate and the panic hook.
 
 mod support;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use support::logger_to_output;
 
 #[test]
-fn lines_of_the_log_crate_come_through_with_their_target_and_request() {
+fn log_crate_records_have_their_target_and_request() {
     let (logger, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Trace);
     log_bridge::install(logger.clone()).unwrap();
     assert_eq!(log_bridge::install(logger.clone()), Err(log_bridge::AlreadyInstalled));
@@ -25,7 +25,7 @@ fn lines_of_the_log_crate_come_through_with_their_target_and_request() {
     }));
     drop(guard);
 
-    let told: Vec<_> = output
+    let logged: Vec<_> = output
         .lines()
         .iter()
         .map(|line| {
@@ -34,7 +34,7 @@ fn lines_of_the_log_crate_come_through_with_their_target_and_request() {
         })
         .collect();
     assert_eq!(
-        told,
+        logged,
         [
             [json!("error"), json!("no connection"), json!("r2d2"), json!(null)],
             [json!("info"), json!("starting 2 workers"), json!("process_wide"), json!(null)],
@@ -44,7 +44,7 @@ fn lines_of_the_log_crate_come_through_with_their_target_and_request() {
 }
 
 #[test]
-fn a_panic_is_in_the_log_before_its_thread_ends_but_its_message_is_not() {
+fn panic_is_logged_without_its_message() {
     let (logger, _guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
     panic_hook::install(logger);
     let thread = std::thread::Builder::new().name("worker-0".to_owned());

@@ -1,4 +1,4 @@
-//! Traces, against a collector that the tests serve themselves: HTTP with protobuf, as a real one takes it.
+//! Trace export to a collector that runs inside the tests: HTTP with protobuf.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,14 +17,14 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What was sent to a collector: the path, and the spans with the name of their service.
+/// An export request.
 struct Sent {
     path: String,
     service: String,
     spans: Vec<Span>,
 }
 
-/// A collector that takes everything.
+/// Starts a collector that accepts everything.
 fn collector() -> (SocketAddr, Receiver<Sent>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("an address");
@@ -107,10 +107,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_request_and_its_stages_reach_the_collector_in_the_callers_trace() {
+fn request_and_stages_reach_the_collector_in_the_callers_trace() {
     let (addr, sent) = collector();
     let traces = traces(addr, 0.0);
-    let span = traces.begin(Some(&caller(true))).expect("the caller decides");
+    let span = traces.begin(Some(&caller(true))).expect("sampled by the caller");
     assert_eq!(span.trace_id(), TRACE);
     let began = Instant::now();
     span.stage("parse", began, Duration::from_millis(3));
@@ -145,7 +145,7 @@ fn a_request_and_its_stages_reach_the_collector_in_the_callers_trace() {
 }
 
 #[test]
-fn the_caller_decides_and_without_one_the_share_does() {
+fn sampling_follows_the_caller_or_the_share() {
     let (addr, _sent) = collector();
     for (ratio, parent, expected) in [
         (1.0, None, true),
@@ -162,7 +162,7 @@ fn the_caller_decides_and_without_one_the_share_does() {
 }
 
 #[test]
-fn a_request_without_a_route_is_named_by_its_method_alone() {
+fn span_without_a_route_is_named_by_its_method() {
     let (addr, sent) = collector();
     let traces = traces(addr, 1.0);
     traces.begin(None).expect("sampled").end("GET", None, 503, None);
@@ -173,11 +173,12 @@ fn a_request_without_a_route_is_named_by_its_method_alone() {
 }
 
 #[test]
-fn a_collector_that_hangs_or_is_away_holds_up_nobody() {
-    // It takes connections, and says nothing.
+fn hanging_or_absent_collector_delays_no_request() {
+    // Accepts connections and never answers.
     let hanging = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let away = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    for addr in [hanging.local_addr().expect("an address"), away] {
+    let absent =
+        TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    for addr in [hanging.local_addr().expect("an address"), absent] {
         let traces = traces(addr, 1.0);
         let start = Instant::now();
         for _ in 0..10_000 {
@@ -186,10 +187,7 @@ fn a_collector_that_hangs_or_is_away_holds_up_nobody() {
             span.end("POST", Some("/v1/events/batch"), 200, None);
         }
         let took = start.elapsed();
-        assert!(
-            took < Duration::from_secs(5),
-            "{took:?} for 20,000 spans of which nobody wants to hear"
-        );
+        assert!(took < Duration::from_secs(5), "{took:?} for 20,000 spans without a collector");
         let start = Instant::now();
         traces.close(Duration::from_millis(300));
         assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());

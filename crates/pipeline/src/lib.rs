@@ -1,7 +1,7 @@
-//! The way of an event: [`parse`] bytes to drafts, [`validate`] drafts to valid events or rejections, enrich them (the
-//! crate `mercurio-enrichment`), and submit them to the [`writer`], which commits many requests in one transaction.
+//! The path of an event: [`parse`] bytes to drafts, [`validate`] drafts to valid events or rejections, enrich them (crate
+//! `mercurio-enrichment`), and submit them to the [`writer`], which commits many requests in one transaction.
 //!
-//! The pipeline knows the ports of the domain and not the store behind them. Not here: HTTP, SQL, the clock.
+//! The pipeline uses the store traits of the domain. It contains no HTTP, SQL or clock.
 
 pub mod parse;
 pub mod validate;

@@ -1,4 +1,4 @@
-//! The two buckets of a tenant, as `governor` fills them (GCRA).
+//! The two token buckets of a tenant, as `governor` fills them (GCRA).
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,117 +7,113 @@ use governor::clock::Clock;
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use mercurio_domain::limits::Bucket;
+use mercurio_domain::limits::{Bucket, Limits};
 
-use super::{Exceeded, Level, RateLimitState};
+use crate::decision::{BucketLevel, BucketName, RateLimitState};
+
+/// Size and rate of a tenant's buckets. `None`: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BucketSizes {
+    pub(crate) requests: Option<Bucket>,
+    pub(crate) events: Option<Bucket>,
+}
+
+impl BucketSizes {
+    pub(crate) fn of(limits: &Limits) -> Self {
+        Self { requests: limits.requests_bucket(), events: limits.events_bucket() }
+    }
+
+    pub(crate) fn is_unlimited(&self) -> bool {
+        self.requests.is_none() && self.events.is_none()
+    }
+}
 
 /// The buckets of a tenant.
-pub(super) struct Buckets<C: Clock + Clone> {
-    pub(super) requests: Slot<C>,
-    pub(super) events: Slot<C>,
+pub(crate) struct TenantBuckets<C: Clock + Clone> {
+    pub(crate) sizes: BucketSizes,
+    requests: Option<TokenBucket<C>>,
+    events: Option<TokenBucket<C>>,
 }
 
-impl<C: Clock + Clone> Buckets<C> {
-    pub(super) fn new((requests, events): (Option<Bucket>, Option<Bucket>), clock: &C) -> Self {
-        Self { requests: Slot::new(requests, clock), events: Slot::new(events, clock) }
+impl<C: Clock + Clone> TenantBuckets<C> {
+    pub(crate) fn full(sizes: BucketSizes, clock: &C) -> Self {
+        let full = |bucket| TokenBucket::full(bucket, clock);
+        Self { sizes, requests: sizes.requests.map(full), events: sizes.events.map(full) }
     }
 
-    pub(super) fn sizes(&self) -> (Option<Bucket>, Option<Bucket>) {
-        (self.requests.bucket(), self.events.bucket())
+    /// Takes `tokens` from one bucket, or none.
+    ///
+    /// # Errors
+    /// Whole seconds until the bucket has enough tokens, at least 1.
+    pub(crate) fn take(&self, name: BucketName, tokens: u32, clock: &C) -> Result<(), u64> {
+        let bucket = match name {
+            BucketName::Requests => &self.requests,
+            BucketName::Events => &self.events,
+        };
+        bucket.as_ref().map_or(Ok(()), |bucket| bucket.take(tokens, clock))
     }
 
-    pub(super) fn state(&self) -> RateLimitState {
-        RateLimitState { requests: self.requests.level(), events: self.events.level() }
+    pub(crate) fn state(&self) -> RateLimitState {
+        RateLimitState {
+            requests: self.requests.as_ref().map(TokenBucket::level),
+            events: self.events.as_ref().map(TokenBucket::level),
+        }
     }
 
-    /// Whether new ones would say the same.
-    pub(super) fn are_full(&self) -> bool {
-        self.requests.is_full() && self.events.is_full()
+    /// Whether both buckets are full, so that new ones behave the same.
+    pub(crate) fn are_full(&self) -> bool {
+        self.requests.iter().chain(&self.events).all(TokenBucket::is_full)
     }
 }
 
-/// A bucket, or none where nothing is limited.
-pub(super) struct Slot<C: Clock + Clone>(Option<Filled<C>>);
-
-struct Filled<C: Clock + Clone> {
+struct TokenBucket<C: Clock + Clone> {
     bucket: Bucket,
     limiter: RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>,
-    /// What was left when a token was last asked for.
+    /// Level after the last decision: `governor` reports it only when tokens are taken.
     remaining: AtomicU32,
 }
 
-impl<C: Clock + Clone> Slot<C> {
-    fn new(bucket: Option<Bucket>, clock: &C) -> Self {
-        let filled = |bucket: Bucket| {
-            let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-            let quota = Quota::per_second(at_least_one(bucket.per_second))
-                .allow_burst(at_least_one(bucket.burst));
-            let limiter = RateLimiter::direct_with_clock(quota, clock.clone()).with_middleware();
-            Filled { bucket, limiter, remaining: AtomicU32::new(bucket.burst) }
-        };
-        Self(bucket.map(filled))
+impl<C: Clock + Clone> TokenBucket<C> {
+    fn full(bucket: Bucket, clock: &C) -> Self {
+        debug_assert!(bucket.per_second > 0 && bucket.burst > 0, "{bucket:?}");
+        let rate = NonZeroU32::new(bucket.per_second).unwrap_or(NonZeroU32::MIN);
+        let burst = NonZeroU32::new(bucket.burst).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(rate).allow_burst(burst);
+        let limiter = RateLimiter::direct_with_clock(quota, clock.clone()).with_middleware();
+        Self { bucket, limiter, remaining: AtomicU32::new(bucket.burst) }
     }
 
-    fn bucket(&self) -> Option<Bucket> {
-        self.0.as_ref().map(|filled| filled.bucket)
+    fn level(&self) -> BucketLevel {
+        BucketLevel { bucket: self.bucket, remaining: self.remaining.load(Ordering::Relaxed) }
     }
 
-    fn level(&self) -> Option<Level> {
-        let filled = self.0.as_ref()?;
-        Some(Level { bucket: filled.bucket, remaining: filled.remaining.load(Ordering::Relaxed) })
-    }
-
-    /// Takes so many tokens, or none.
-    pub(super) fn take(&self, tokens: u32, clock: &C) -> Result<(), Exceeded> {
-        let (Some(filled), Some(tokens)) = (&self.0, NonZeroU32::new(tokens)) else {
+    fn take(&self, tokens: u32, clock: &C) -> Result<(), u64> {
+        let Some(tokens) = NonZeroU32::new(tokens) else {
             return Ok(());
         };
-        match filled.limiter.check_n(tokens) {
+        match self.limiter.check_n(tokens) {
             Ok(Ok(left)) => {
-                filled.remaining.store(left.remaining_burst_capacity(), Ordering::Relaxed);
+                self.remaining.store(left.remaining_burst_capacity(), Ordering::Relaxed);
                 Ok(())
             }
             Ok(Err(not_until)) => {
                 let wait = not_until.wait_time_from(clock.now());
-                // What is there is not told, but how long what is missing takes to flow in.
-                let missing = (wait.as_nanos() * u128::from(filled.bucket.per_second))
-                    .div_ceil(1_000_000_000);
+                // `governor` reports the wait, not the level: the missing tokens are those that flow in during the wait.
+                let missing =
+                    (wait.as_nanos() * u128::from(self.bucket.per_second)).div_ceil(1_000_000_000);
                 let missing = u32::try_from(missing).unwrap_or(u32::MAX);
-                filled.remaining.store(tokens.get().saturating_sub(missing), Ordering::Relaxed);
+                self.remaining.store(tokens.get().saturating_sub(missing), Ordering::Relaxed);
                 let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                Err(Exceeded { retry_after_seconds: seconds.max(1) })
+                Err(seconds.max(1))
             }
-            // More than the bucket holds. It is made to hold a batch, so the limits are just changing.
-            Err(_) => Err(Exceeded { retry_after_seconds: 1 }),
+            // More than the bucket holds. A bucket holds at least a batch, so the limits are changing at this moment.
+            Err(_) => Err(1),
         }
     }
 
-    /// Whether it would be full now, had nobody asked.
+    /// Whether the bucket is full. `governor` reports a level only for a taken token, so this takes one.
     fn is_full(&self) -> bool {
-        self.missing() == 0
-    }
-
-    /// Tokens that it lacks. One is taken to find out, and not counted.
-    pub(super) fn missing(&self) -> u32 {
-        let Some(filled) = &self.0 else {
-            return 0;
-        };
-        match filled.limiter.check() {
-            Ok(left) => filled
-                .bucket
-                .burst
-                .saturating_sub(left.remaining_burst_capacity().saturating_add(1)),
-            Err(_) => filled.bucket.burst,
-        }
-    }
-
-    /// Takes so many tokens that it lacks `missing`, unless it does already.
-    pub(super) fn drain(&self, missing: u32, clock: &C) {
-        let bucket = self.bucket();
-        let missing = bucket.map_or(0, |bucket| missing.min(bucket.burst));
-        if missing > 0 {
-            let lacks = self.missing().saturating_add(1);
-            self.take(missing.saturating_sub(lacks), clock).ok();
-        }
+        let left = self.limiter.check();
+        left.is_ok_and(|left| left.remaining_burst_capacity() + 1 >= self.bucket.burst)
     }
 }

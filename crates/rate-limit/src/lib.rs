@@ -1,15 +1,17 @@
-//! How much a tenant may send: a bucket of requests and a bucket of events each.
+//! Rate limits: two token buckets per tenant, one of requests and one of events.
 //!
-//! A bucket is asked before the work that it stands for: one token for a request before its body is read, one for each event
-//! before any is validated. What is left is told in the headers of every answer to a write
-//! (draft-ietf-httpapi-ratelimit-headers). The buckets of this process come first, since they cost nothing; where servers
-//! share the limits through Redis, those there decide. Not here: the numbers, which are the tenant's [`Limits`].
+//! Tokens are taken before the work: one for a request before its body is read, one per event before validation. The buckets
+//! of this process come first, because they cost nothing. With Redis, servers share a second pair of buckets, and both pairs
+//! must agree. Without an answer from Redis, each server falls back to its share, `limit / servers`. One extra burst may pass
+//! at each change between the two: nothing is carried over (ADR 15). The limits themselves are the tenant's [`Limits`].
 
 mod buckets;
+mod decision;
 mod local;
 mod redis_url;
 mod shared;
-mod shares;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use std::sync::Arc;
 
@@ -17,207 +19,98 @@ use governor::clock::{Clock, DefaultClock};
 use mercurio_domain::TenantId;
 use mercurio_domain::limits::{Bucket, Limits};
 
+pub use decision::{BucketLevel, BucketName, RateLimitDecision, RateLimitExceeded, RateLimitState};
 use local::LocalBuckets;
 pub use redis_url::RedisUrl;
 pub use shared::SharedBuckets;
-use shares::Shares;
+use shared::Tokens;
 
-/// What is left, and whether there was enough.
-pub type Answer = (RateLimitState, Result<(), Exceeded>);
-
-/// The buckets of all tenants. Shared by all workers.
+/// The buckets of all tenants, shared by all HTTP threads.
 pub struct RateLimits<C: Clock + Clone = DefaultClock> {
-    /// With the whole limit: more than that passes on no server.
+    /// Buckets with the whole limit: no single server admits more, with or without Redis.
     whole: LocalBuckets<C>,
-    /// With this server's share of it, for while Redis is away.
-    shares: Shares<C>,
+    /// Buckets with this server's share, for the time without Redis.
+    share: LocalBuckets<C>,
     shared: Option<Arc<SharedBuckets>>,
 }
 
-/// What is left of a tenant's buckets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RateLimitState {
-    /// Of the bucket of requests.
-    pub requests: Option<Level>,
-    /// Of the bucket of events.
-    pub events: Option<Level>,
-}
-
-/// How full a bucket is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Level {
-    /// The bucket.
-    pub bucket: Bucket,
-    /// Tokens in it.
-    pub remaining: u32,
-}
-
-impl Level {
-    /// Seconds in which an empty bucket fills up.
-    #[must_use]
-    pub fn window_seconds(&self) -> u32 {
-        self.bucket.burst.div_ceil(self.bucket.per_second)
-    }
-
-    /// Seconds in which it will be full again.
-    #[must_use]
-    pub fn reset_seconds(&self) -> u32 {
-        self.bucket.burst.saturating_sub(self.remaining).div_ceil(self.bucket.per_second)
-    }
-}
-
-/// A bucket has not enough tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exceeded {
-    /// Whole seconds after which it has. At least 1.
-    pub retry_after_seconds: u64,
-}
-
 impl RateLimits {
-    /// Buckets that are full; `shared` ones where several servers share the limits.
+    /// Returns full buckets. With `shared`, Redis decides while it answers.
     #[must_use]
     pub fn new(shared: Option<Arc<SharedBuckets>>) -> Self {
-        let clock = DefaultClock::default();
-        Self {
-            whole: LocalBuckets::with_clock(clock.clone()),
-            shares: Shares::with_clock(clock),
-            shared,
-        }
+        Self::with_clock(DefaultClock::default(), shared)
     }
 }
 
 impl<C: Clock + Clone> RateLimits<C> {
-    /// The buckets that several servers share, if they do.
+    fn with_clock(clock: C, shared: Option<Arc<SharedBuckets>>) -> Self {
+        let whole = LocalBuckets::with_clock(clock.clone());
+        Self { whole, share: LocalBuckets::with_clock(clock), shared }
+    }
+
+    /// Returns the buckets in Redis, if servers share their limits.
     #[must_use]
     pub fn shared(&self) -> Option<&SharedBuckets> {
         self.shared.as_deref()
     }
 
-    /// Takes one token from this server's bucket of requests. Whether those that are shared have one is asked together
-    /// with the events'.
-    ///
-    /// # Errors
-    /// [`Exceeded`]: there is none, and none was taken.
-    pub fn take_request(&self, tenant_id: TenantId, limits: &Limits) -> Answer {
-        self.whole.take_request(tenant_id, limits)
+    /// Takes one token from this server's bucket of requests. Redis is asked later, together with the events, so that a
+    /// request costs one round trip.
+    pub fn take_request(&self, tenant_id: TenantId, limits: &Limits) -> RateLimitDecision {
+        self.whole.take(tenant_id, limits, BucketName::Requests, 1)
     }
 
-    /// Takes as many tokens from the bucket of events.
-    ///
-    /// # Errors
-    /// [`Exceeded`]: there are fewer, and none was taken.
-    pub async fn take_events(&self, tenant_id: TenantId, limits: &Limits, events: usize) -> Answer {
-        let events = u32::try_from(events).unwrap_or(u32::MAX);
-        let answer = self.whole.take_events(tenant_id, limits, events);
-        let Some(shared) = self.shared.as_ref().filter(|_| answer.1.is_ok() && is_limited(limits))
-        else {
-            return answer;
-        };
-        match self.ask(shared, tenant_id, limits, [1, events]).await {
-            Some(answer) => answer,
-            None => self.shares.take(tenant_id, limits, shared.servers(), [1, events]),
-        }
-    }
-
-    /// Takes tokens of requests and of events in Redis. `None`: it does not tell.
-    async fn ask(
+    /// Takes one token per event: all of them or none.
+    pub async fn take_events(
         &self,
-        shared: &SharedBuckets,
         tenant_id: TenantId,
         limits: &Limits,
-        tokens: [u32; 2],
-    ) -> Option<Answer> {
-        let is_paying = shared.is_available();
-        let debts = if is_paying { self.shares.pay(tenant_id, limits) } else { Default::default() };
-        match shared.take(tenant_id, limits, tokens, debts).await {
-            Some((answer, told)) => {
-                self.shares.note(tenant_id, told);
-                Some(answer)
-            }
-            None => {
-                if is_paying {
-                    self.shares.owe(tenant_id, debts);
-                }
-                None
-            }
+        events: usize,
+    ) -> RateLimitDecision {
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        let local = self.whole.take(tenant_id, limits, BucketName::Events, events);
+        let Some(shared) = self.shared.as_ref().filter(|_| local.result.is_ok() && limited(limits))
+        else {
+            return local;
+        };
+        let tokens = Tokens { requests: 1, events };
+        if let Some(decision) = shared.take(tenant_id, limits, tokens).await {
+            return decision;
         }
+        let share = share(limits, shared.servers());
+        let request = self.share.take(tenant_id, &share, BucketName::Requests, tokens.requests);
+        if request.result.is_err() {
+            return request;
+        }
+        self.share.take(tenant_id, &share, BucketName::Events, tokens.events)
     }
 
-    /// Which bucket had too little, when events were refused: `events`, or `requests` where Redis, which is asked for both at
-    /// once, had no token of those.
-    pub fn short_of(&self, (left, _): &Answer) -> &'static str {
-        // Redis takes all tokens or none, so that a bucket which had enough still has them.
-        let no_request_left = left.requests.is_some_and(|level| level.remaining == 0);
-        if self.shared.is_some() && no_request_left { "requests" } else { "events" }
-    }
-
-    /// What is left, without taking anything.
+    /// Returns the levels of the tenant's buckets and takes nothing.
     pub async fn state(&self, tenant_id: TenantId, limits: &Limits) -> RateLimitState {
-        let Some(shared) = self.shared.as_ref().filter(|_| is_limited(limits)) else {
+        let Some(shared) = self.shared.as_ref().filter(|_| limited(limits)) else {
             return self.whole.state(tenant_id, limits);
         };
-        match self.ask(shared, tenant_id, limits, [0, 0]).await {
-            Some((state, _)) => state,
-            None => self.shares.state(tenant_id, limits, shared.servers()),
+        match shared.take(tenant_id, limits, Tokens::default()).await {
+            Some(decision) => decision.state,
+            None => self.share.state(tenant_id, &share(limits, shared.servers())),
         }
     }
 }
 
-fn is_limited(limits: &Limits) -> bool {
+fn limited(limits: &Limits) -> bool {
     limits.requests_per_second > 0 || limits.events_per_second > 0
 }
 
-/// What one of so many servers may let pass.
+/// Returns one server's share of the limits. Shares are rounded up, because 0 would mean no limit.
 fn share(limits: &Limits, servers: u32) -> Limits {
-    let part = |number: u32| number.div_ceil(servers);
-    let burst = |bucket: Option<Bucket>| bucket.map_or(0, |bucket| part(bucket.burst));
+    let burst = |bucket: Option<Bucket>| bucket.map_or(0, |bucket| bucket.burst.div_ceil(servers));
     Limits {
-        events_per_second: part(limits.events_per_second),
+        events_per_second: limits.events_per_second.div_ceil(servers),
         events_burst: burst(limits.events_bucket()),
-        requests_per_second: part(limits.requests_per_second),
+        requests_per_second: limits.requests_per_second.div_ceil(servers),
         requests_burst: burst(limits.requests_bucket()),
         ..*limits
     }
-}
-
-impl RateLimitState {
-    fn levels(&self) -> impl Iterator<Item = (&'static str, Level)> {
-        [("requests", self.requests), ("events", self.events)]
-            .into_iter()
-            .filter_map(|(name, level)| Some((name, level?)))
-    }
-
-    /// The value of `RateLimit-Policy`; `None` where nothing is limited.
-    #[must_use]
-    pub fn policy(&self) -> Option<String> {
-        list(self.levels(), |level| [(";q=", level.bucket.burst), (";w=", level.window_seconds())])
-    }
-
-    /// The value of `RateLimit`.
-    #[must_use]
-    pub fn level(&self) -> Option<String> {
-        list(self.levels(), |level| [(";r=", level.remaining), (";t=", level.reset_seconds())])
-    }
-}
-
-/// A list of strings with parameters. (RFC 9651, sections 3.1 and 3.1.2)
-///
-/// Every answer has two of them, so they are put together without the machinery of `format!`.
-fn list(
-    levels: impl Iterator<Item = (&'static str, Level)>,
-    parameters: impl Fn(Level) -> [(&'static str, u32); 2],
-) -> Option<String> {
-    let (mut text, mut number) = (String::with_capacity(64), itoa::Buffer::new());
-    for (name, level) in levels {
-        text.push_str(if text.is_empty() { "\"" } else { ", \"" });
-        text.push_str(name);
-        text.push('"');
-        for (parameter, value) in parameters(level) {
-            text.push_str(parameter);
-            text.push_str(number.format(value));
-        }
-    }
-    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

@@ -1,25 +1,25 @@
-//! The address of Redis, which never prints its password.
+//! The URL of Redis. Its password is never printed.
 
 use std::fmt;
 
 use redis::{Client, ConnectionAddr};
 
-/// Where the shared buckets are.
+/// The URL of the Redis server that holds the shared buckets.
 #[derive(Clone)]
 pub struct RedisUrl(Client);
 
 impl RedisUrl {
-    /// Reads an URL such as `redis://:PASSWORD@HOST:6379/0`.
+    /// Parses a URL such as `redis://:PASSWORD@HOST:6379/0`.
     ///
     /// # Errors
-    /// Why it can't be used, without the URL, which may hold a password.
+    /// A message without the URL, because the URL may contain a password.
     pub fn parse(text: &str) -> Result<Self, String> {
         Client::open(text).map(Self).map_err(|_| {
-            "this is no URL of a Redis server, such as redis://:PASSWORD@HOST:6379/0".to_owned()
+            "not the URL of a Redis server: use redis://:PASSWORD@HOST:6379/0".to_owned()
         })
     }
 
-    /// What connects to it.
+    /// Returns a client that can connect to it.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.0
@@ -65,17 +65,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_url_is_shown_without_its_password() {
-        let check = |text: &str, shown: &str| {
-            assert_eq!(RedisUrl::parse(text).unwrap().to_string(), shown, "{text}")
-        };
-        check("redis://localhost", "redis://localhost:6379/0");
-        check("redis://:hunter2@[::1]:7000/3", "redis://:***@[::1]:7000/3");
-        check("redis://me:hunter2@cache.example:7000", "redis://me:***@cache.example:7000/0");
-        check("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2");
-        assert!(
-            RedisUrl::parse("http://u:hunter2@localhost")
-                .is_err_and(|error| !error.contains("hunter2"))
-        );
+    fn url_is_shown_without_its_password() {
+        for (text, shown) in [
+            ("redis://localhost", "redis://localhost:6379/0"),
+            ("redis://:hunter2@[::1]:7000/3", "redis://:***@[::1]:7000/3"),
+            ("redis://me:hunter2@cache.example:7000", "redis://me:***@cache.example:7000/0"),
+            ("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2"),
+        ] {
+            assert_eq!(RedisUrl::parse(text).unwrap().to_string(), shown, "{text}");
+        }
+        let error = RedisUrl::parse("http://u:hunter2@localhost").unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }

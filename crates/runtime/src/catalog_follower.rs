@@ -1,7 +1,7 @@
-//! One thread that hears what admins change, so that caches forget it, and that writes when keys were used.
+//! A thread that follows changes of the catalog, so that [`KeyCache`] removes changed keys, and writes the uses of keys.
 //!
-//! Where the database is lost, everything is forgotten once it is back: nobody knows what changed meanwhile. Until then the
-//! short lifetime of what is cached bounds how old it is.
+//! The store reports each change. Changes made while the listener was disconnected are unknown, so the cache is cleared once
+//! it is connected again. Until then the lifetime of cached keys bounds their age.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,33 +15,33 @@ use slog::{Logger, debug, info, warn};
 use crate::key_cache::KeyCache;
 use crate::key_uses::KeyUses;
 
-/// How long the thread listens before it looks whether it is to end.
+/// Maximum time the thread listens before it checks whether to stop.
 const LISTEN: Duration = Duration::from_millis(200);
-/// How often uses of keys are written.
+/// Interval between two writes of key uses.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
-/// How long the thread waits for a database that is away.
-const AWAY: Duration = Duration::from_millis(500);
+/// Pause before the next attempt to listen.
+const RETRY: Duration = Duration::from_millis(500);
 
-/// The thread. Dropping it ends it.
-pub struct CatalogWatch {
+/// A handle of the thread. Dropping it stops the thread.
+pub struct CatalogFollower {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Watching {
+struct FollowerThread {
     store: Arc<dyn Store>,
     keys: KeyCache,
     uses: Arc<KeyUses>,
     log: Logger,
     stop: Arc<AtomicBool>,
-    wrote_at: Instant,
+    written_at: Instant,
 }
 
-impl CatalogWatch {
+impl CatalogFollower {
     /// Starts the thread.
     ///
     /// # Errors
-    /// If the operating system refuses a thread.
+    /// The operating system refuses a thread.
     pub fn start(
         store: Arc<dyn Store>,
         keys: KeyCache,
@@ -49,70 +49,72 @@ impl CatalogWatch {
         log: Logger,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut watching =
-            Watching { store, keys, uses, log, stop: Arc::clone(&stop), wrote_at: Instant::now() };
-        let thread = std::thread::Builder::new()
-            .name("catalog-watch".to_owned())
-            .spawn(move || watching.run())?;
+        let thread_stop = Arc::clone(&stop);
+        let mut follower = FollowerThread {
+            store,
+            keys,
+            uses,
+            log,
+            stop: thread_stop,
+            written_at: Instant::now(),
+        };
+        let builder = std::thread::Builder::new().name("catalog-follower".to_owned());
+        let thread = builder.spawn(move || follower.run())?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }
 
-impl Drop for CatalogWatch {
-    /// Waits for the thread, which writes the last uses.
+impl Drop for CatalogFollower {
+    /// Waits until the thread has written the last uses.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
+            // A panic of the thread was logged when it happened.
             thread.join().ok();
         }
     }
 }
 
-impl Watching {
+impl FollowerThread {
     fn run(&mut self) {
-        let mut was_away = false;
+        let mut is_disconnected = false;
         while !self.is_stopped() {
-            let lost = match self.store.watch() {
-                Ok(mut watch) => {
-                    if was_away {
-                        info!(self.log, "the catalogue is watched again");
+            let result = match self.store.listen() {
+                Ok(mut listener) => {
+                    if is_disconnected {
+                        info!(self.log, "catalog listener reconnected");
                     }
-                    was_away = false;
-                    // What changed before the watch began is unknown.
+                    is_disconnected = false;
+                    // Changes before this moment are unknown.
                     self.keys.forget(&CatalogChange::Anything);
-                    self.listen(watch.as_mut())
+                    self.listen(listener.as_mut())
                 }
-                Err(error) => Some(error),
+                Err(error) => Err(error),
             };
-            if let Some(error) = lost {
-                if !was_away {
-                    warn!(self.log, "the catalogue can't be watched; changes are noticed later"; keys::ERROR => chain(&error));
+            if let Err(error) = result {
+                if !is_disconnected {
+                    warn!(self.log, "catalog listener disconnected"; keys::ERROR => chain(&error));
                 }
-                was_away = true;
-                std::thread::sleep(AWAY);
+                is_disconnected = true;
+                std::thread::sleep(RETRY);
             }
         }
         self.write_uses();
     }
 
-    /// Listens until told to stop, or until the database is lost.
-    fn listen(&mut self, watch: &mut dyn store::CatalogWatch) -> Option<StoreError> {
+    /// Listens until the thread is stopped.
+    fn listen(&mut self, listener: &mut dyn store::CatalogListener) -> Result<(), StoreError> {
         while !self.is_stopped() {
-            match watch.next(LISTEN) {
-                Ok(changes) => {
-                    for change in &changes {
-                        debug!(self.log, "the catalogue has changed"; keys::CHANGE => ?change);
-                        self.keys.forget(change);
-                    }
-                }
-                Err(error) => return Some(error),
+            for change in listener.next(LISTEN)? {
+                debug!(self.log, "catalog changed"; keys::CHANGE => ?change);
+                self.keys.forget(&change);
             }
-            if self.wrote_at.elapsed() >= WRITE_EVERY {
+            if self.written_at.elapsed() >= WRITE_EVERY {
                 self.write_uses();
-                self.wrote_at = Instant::now();
+                self.written_at = Instant::now();
             }
         }
-        None
+        Ok(())
     }
 
     fn write_uses(&self) {
@@ -121,7 +123,7 @@ impl Watching {
             return;
         }
         if let Err(error) = self.store.note_key_uses(&uses) {
-            debug!(self.log, "the last uses of keys could not be written"; keys::ERROR => chain(&error));
+            debug!(self.log, "key uses not written"; keys::ERROR => chain(&error));
             self.uses.give_back(uses);
         }
     }

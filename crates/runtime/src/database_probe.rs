@@ -1,5 +1,6 @@
-//! What the database says when it is asked whether events can be stored: whether it answers, and whether its schema is one that this
-//! program may work with. Asked at most once a second, however often others ask here.
+//! A probe of the database: whether it answers, and whether its schema is compatible with this program.
+//!
+//! The database is asked at most once a second, however often readiness is.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,99 +10,97 @@ use mercurio_observability::{chain, context, keys};
 use slog::{error, info, warn};
 use tokio::sync::Mutex;
 
-/// How long the database may take to answer before it counts as away.
+/// Maximum time for an answer of the database.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an answer of the database is good for: probes that come more often cost nothing.
+/// Lifetime of an answer: more frequent probes cost nothing.
 const PING_LIFETIME: Duration = Duration::from_secs(1);
 
-/// Asks the database, and remembers for a while what it said.
+/// Asks the database, and caches its last answer.
 pub struct DatabaseProbe {
     store: Arc<dyn Store>,
-    last: Mutex<Last>,
+    last: Mutex<LastProbe>,
 }
 
-/// What the database said when it was last asked.
-struct Last {
-    ping: Option<(Instant, Ping)>,
-    /// How its schema stood to this program's, or why it did not say.
+struct LastProbe {
+    asked_at: Instant,
+    /// `None` before the first probe.
+    ping: Option<Ping>,
+    /// The last known state of the schema, or the error of the query. Only changes are logged.
     schema: Result<SchemaState, String>,
 }
 
-/// An answer of the database with a schema of which this program can make use, or that there was none.
+/// The result of a probe.
 #[derive(Debug, Clone, Copy)]
 pub struct Ping {
-    /// Whether there was one.
+    /// Whether the database answered with a usable schema.
     pub available: bool,
-    /// How long it took.
+    /// Time until the answer.
     pub latency: Duration,
 }
 
 impl DatabaseProbe {
-    /// A probe that has not asked yet. `schema` is what the database's is known to be, and told of already.
+    /// Returns a probe that has not asked yet. `schema` is the state found, and logged, at start-up.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, schema: SchemaState) -> Self {
-        Self { store, last: Mutex::new(Last { ping: None, schema: Ok(schema) }) }
+        let last = LastProbe { asked_at: Instant::now(), ping: None, schema: Ok(schema) };
+        Self { store, last: Mutex::new(last) }
     }
 
-    /// Asks the database, unless it was asked within the last second. Never takes longer than the timeout of a ping.
+    /// Asks the database, unless an answer is less than a second old. Returns within 2 seconds.
     pub async fn ping(&self) -> Ping {
-        let away = Ping { available: false, latency: PING_TIMEOUT };
-        // Whoever waits for another's question waits no longer than for one of its own.
+        let timed_out = Ping { available: false, latency: PING_TIMEOUT };
+        // A probe that waits for another one waits no longer than its own would take.
         let Ok(mut last) = tokio::time::timeout(PING_TIMEOUT, self.last.lock()).await else {
-            return away;
+            return timed_out;
         };
-        if let Some((at, ping)) = last.ping
-            && at.elapsed() < PING_LIFETIME
-        {
+        if let Some(ping) = last.ping.filter(|_| last.asked_at.elapsed() < PING_LIFETIME) {
             return ping;
         }
         let (store, start) = (Arc::clone(&self.store), Instant::now());
         let asked = tokio::task::spawn_blocking(move || {
-            let answered = store.ping().map(|()| start.elapsed());
-            // Another release may have migrated it since, or somebody restored an old copy.
-            answered.ok().map(|latency| (latency, store.schema_state()))
+            let latency = store.ping().map(|()| start.elapsed());
+            // Another release may have migrated the database, or someone restored a backup.
+            latency.ok().map(|latency| (latency, store.schema_state()))
         });
         let ping = match tokio::time::timeout(PING_TIMEOUT, asked).await {
-            Ok(Ok(Some((latency, schema)))) => Ping { available: last.take_in(schema), latency },
+            Ok(Ok(Some((latency, schema)))) => {
+                Ping { available: last.record_schema(schema), latency }
+            }
             Ok(_) => Ping { available: false, latency: start.elapsed() },
-            Err(_) => away,
+            Err(_) => timed_out,
         };
-        last.ping = Some((Instant::now(), ping));
+        (last.asked_at, last.ping) = (Instant::now(), Some(ping));
         ping
     }
 }
 
-impl Last {
-    /// Remembers how the schema stands and logs where that is new. Returns whether this program may work with it.
-    fn take_in(&mut self, schema: Result<SchemaState, StoreError>) -> bool {
+impl LastProbe {
+    /// Records the state of the schema, and logs a change. Returns whether this program can use the schema.
+    fn record_schema(&mut self, schema: Result<SchemaState, StoreError>) -> bool {
         let schema = schema.map_err(|error| chain(&error));
         if schema != self.schema {
-            tell(&schema);
+            log_schema(&schema);
             self.schema = schema;
         }
         self.schema.as_ref().is_ok_and(SchemaState::is_usable)
     }
 }
 
-fn tell(schema: &Result<SchemaState, String>) {
+fn log_schema(schema: &Result<SchemaState, String>) {
     let log = context::current();
     match schema {
-        Ok(SchemaState::Current) => {
-            info!(log, "the schema of the database is this program's again")
-        }
-        Ok(compatible @ SchemaState::Compatible(_)) => log_compatible_schema(&log, compatible),
+        Ok(SchemaState::Current) => info!(log, "schema compatible again"),
+        Ok(compatible @ SchemaState::Compatible(_)) => log_newer_schema(&log, compatible),
         Ok(other) => {
             let migrations = slog::Serde(other.migrations().to_vec());
-            error!(log, "the schema of the database is not this program's"; keys::MIGRATIONS => migrations);
+            error!(log, "schema incompatible"; keys::MIGRATIONS => migrations);
         }
-        Err(reason) => {
-            error!(log, "the database does not say which schema it has"; keys::ERROR => reason);
-        }
+        Err(reason) => error!(log, "schema check failed"; keys::ERROR => reason),
     }
 }
 
-/// Logs that a newer release has been at the database, and that this one goes on.
-pub fn log_compatible_schema(log: &slog::Logger, schema: &SchemaState) {
+/// Logs the migrations of a newer release that are compatible with this program.
+pub fn log_newer_schema(log: &slog::Logger, schema: &SchemaState) {
     let migrations = slog::Serde(schema.migrations().to_vec());
-    warn!(log, "the database was migrated by a newer release, and this one can go on with it"; keys::MIGRATIONS => migrations);
+    warn!(log, "newer schema accepted"; keys::MIGRATIONS => migrations);
 }

@@ -1,7 +1,7 @@
-//! When API keys were used last: gathered here, written now and then, at most once a minute for each key.
+//! The last use of each API key: collected here, written in the background, at most once a minute per key.
 //!
-//! A request pays a look at a time that it has at hand; once a minute and key it takes a lock. What is lost with the process
-//! is a minute. Not here: who writes ([`crate::catalog_follower`]).
+//! A request compares two times; once a minute per key it takes a lock. A crash loses at most the last minute.
+//! [`crate::catalog_follower`] writes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,25 +9,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::{ApiKeyId, Timestamp};
 
-/// How long one note holds.
+/// Minimum time between two recorded uses of a key.
 const MINUTE_MICROS: i64 = 60_000_000;
-/// Keys that are remembered at most; those above are noted again next time.
+/// Maximum number of keys in memory. Further keys are recorded with their next use.
 const MAX_KEYS: usize = 20_000;
 
-/// The uses that are not written yet, and those that were a moment ago.
+/// Uses of API keys.
 #[derive(Debug, Default)]
 pub struct KeyUses(Mutex<Uses>);
 
 #[derive(Debug, Default)]
 struct Uses {
     waiting: HashMap<ApiKeyId, Timestamp>,
-    /// A key that was read before its use was written does not know of it.
+    /// Uses already taken. The cached copy of a key may be older than the write of its use.
     written: HashMap<ApiKeyId, Timestamp>,
 }
 
 impl KeyUses {
-    /// Notes that `key` is used at `now`.
-    pub fn note(&self, key: &ApiKey, now: Timestamp) {
+    /// Records that `key` is used at `now`.
+    pub fn record(&self, key: &ApiKey, now: Timestamp) {
         let is_old = |used_at: Timestamp| now.micros_since(used_at) >= MINUTE_MICROS;
         if key.last_used_at.is_some_and(|used_at| !is_old(used_at)) {
             return;
@@ -41,7 +41,7 @@ impl KeyUses {
         }
     }
 
-    /// The uses to write now.
+    /// Takes the uses to write.
     #[must_use]
     pub fn take(&self) -> Vec<(ApiKeyId, Timestamp)> {
         let mut uses = self.lock();
@@ -53,7 +53,7 @@ impl KeyUses {
         taken
     }
 
-    /// Takes back uses that could not be written.
+    /// Returns uses after a failed write.
     pub fn give_back(&self, not_written: Vec<(ApiKeyId, Timestamp)>) {
         let mut uses = self.lock();
         for (id, used_at) in not_written {
@@ -75,18 +75,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_written_once_a_minute() {
+    fn key_use_is_written_once_a_minute() {
         let store = MemoryStore::default();
         let start = at("2026-11-22T10:00:00Z");
         let (request, _) = provisioning("acme", 1, start);
         store.provision(&request).unwrap();
         let uses = KeyUses::default();
         let mut written = 0;
-        // The cache knows an older state of the key for five seconds.
+        // The cached copy of the key is up to five seconds old.
         let mut known = store.find_api_key(&request.key_id).unwrap().unwrap();
         for tenths in 0..1_800 {
             let now = Timestamp::from_micros(start.as_micros() + tenths * 100_000).unwrap();
-            uses.note(&known, now);
+            uses.record(&known, now);
             if tenths % 10 == 9 {
                 let taken = uses.take();
                 written += taken.len();
@@ -101,17 +101,17 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_written_is_not_lost() {
+    fn key_use_survives_a_failed_write() {
         let store = MemoryStore::default();
         let now = at("2026-11-22T10:00:00Z");
         let (request, _) = provisioning("acme", 1, now);
         let key = store.provision(&request).unwrap().api_key;
         let uses = KeyUses::default();
-        uses.note(&key, now);
+        uses.record(&key, now);
         let taken = uses.take();
         assert_eq!((taken.len(), uses.take().len()), (1, 0));
-        uses.note(&key, now);
-        assert_eq!(uses.take().len(), 0, "it is being written");
+        uses.record(&key, now);
+        assert_eq!(uses.take().len(), 0, "the write is under way");
         uses.give_back(taken);
         assert_eq!(uses.take(), [(request.key_id, now)]);
     }

@@ -1,5 +1,5 @@
-//! What a server does besides answering requests: it caches API keys and follows the catalog, deletes expired events, watches
-//! quotas and the database, samples rejections into the log, and knows the time.
+//! The work of a server besides responses: it caches API keys and follows the catalog, deletes expired events, reads quotas,
+//! probes the database, logs rejections and the writer's groups, and reads the clock.
 //!
 //! Not here: HTTP, SQL, settings.
 
@@ -14,5 +14,6 @@ pub mod rejection_log;
 mod request_settings;
 pub mod retention;
 pub mod system;
+pub mod writer_observer;
 
 pub use request_settings::RequestSettings;

@@ -1,4 +1,4 @@
-//! When the process started, and whether it is shutting down.
+//! The start time of the process, and its shutdown.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -6,13 +6,12 @@ use std::time::Instant;
 /// The stage of a server's life.
 #[derive(Debug)]
 pub struct Lifecycle {
-    /// When the process started.
+    /// Start of the process.
     pub started: Instant,
     draining: AtomicBool,
 }
 
 impl Default for Lifecycle {
-    /// A process that starts now.
     fn default() -> Self {
         Self { started: Instant::now(), draining: AtomicBool::new(false) }
     }

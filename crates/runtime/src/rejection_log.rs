@@ -1,7 +1,7 @@
-//! A few of the rejected events, in the log: what was wrong and where, never what was sent.
+//! Log lines about rejected events: the error and its position, never the event.
 //!
-//! At most so many lines a second for each tenant; the next line tells how many were left out. Names that a client made, such
-//! as the members of its payloads, are content: in a pointer each of them is `*`.
+//! The number of lines per second and tenant is limited; the next line reports the number of omitted ones. Names chosen by a
+//! client, such as members of payloads, are content: a pointer shows `*` in their place.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,10 +12,10 @@ use mercurio_domain::verdict::Rejection;
 use mercurio_observability::keys;
 use slog::{Logger, info};
 
-/// Tenants above which those are forgotten that had nothing rejected lately.
+/// Number of tenants above which tenants without recent rejections are dropped. Bounds the memory.
 const SWEEP_ABOVE: usize = 1_000;
 const WINDOW: Duration = Duration::from_secs(1);
-/// The names of the contract.
+/// Names of the HTTP API, safe to log.
 const NAMES: [&str; 13] = [
     "events",
     "sent_at",
@@ -32,7 +32,7 @@ const NAMES: [&str; 13] = [
     "context",
 ];
 
-/// Decides which rejections are logged, and logs them.
+/// Logs a sample of rejections.
 pub struct RejectionLog {
     per_second: u32,
     windows: Mutex<HashMap<TenantId, Window>>,
@@ -41,28 +41,29 @@ pub struct RejectionLog {
 struct Window {
     start: Instant,
     logged: u32,
+    /// Rejections since the last line.
     not_logged: u64,
 }
 
 impl RejectionLog {
-    /// Logs so many rejections a second and tenant; 0: none.
+    /// Returns a log with at most `per_second` lines per second and tenant. 0 disables it.
     #[must_use]
     pub fn new(per_second: u32) -> Self {
         Self { per_second, windows: Mutex::default() }
     }
 
-    /// Logs the first fault of a rejection, unless the tenant had its share of lines.
-    pub fn tell(&self, log: &Logger, tenant_id: TenantId, rejection: &Rejection) {
-        let Some(fault) = rejection.errors.first() else { return };
+    /// Logs the first error of a rejection, unless the tenant has used up its lines.
+    pub fn record(&self, log: &Logger, tenant_id: TenantId, rejection: &Rejection) {
+        let Some(error) = rejection.errors.first() else { return };
         if let Some(not_logged) = self.admit(tenant_id, Instant::now()) {
-            info!(log, "an event was rejected";
-                keys::CODE => fault.code.as_str(),
-                keys::POINTER => masked(&fault.pointer),
+            info!(log, "event rejected";
+                keys::CODE => error.code.as_str(),
+                keys::POINTER => masked(&error.pointer),
                 keys::NOT_LOGGED => Some(not_logged).filter(|number| *number > 0));
         }
     }
 
-    /// How many were left out before this one, which is logged; `None`: it is not.
+    /// Returns the number of rejections not logged before this one, or `None` if this one is not logged either.
     fn admit(&self, tenant_id: TenantId, now: Instant) -> Option<u64> {
         if self.per_second == 0 {
             return None;
@@ -85,20 +86,20 @@ impl RejectionLog {
     }
 }
 
-/// A pointer without what the client named: the contract's names stay where the contract has them, and the number of an event.
+/// Masks the names chosen by the client. Names of the API stay at their places, and so do the indexes of events.
 fn masked(pointer: &str) -> String {
     let mut shown = String::with_capacity(pointer.len());
     for (depth, token) in pointer.split('/').skip(1).enumerate() {
         let in_batch = shown.starts_with("/events");
         let is_number = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit());
-        let told = match depth {
+        let is_ours = match depth {
             0 => NAMES.contains(&token),
             1 => in_batch && is_number,
             2 => in_batch && NAMES.contains(&token),
             _ => false,
         };
         shown.push('/');
-        shown.push_str(if told { token } else { "*" });
+        shown.push_str(if is_ours { token } else { "*" });
     }
     shown
 }
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_client_named_is_masked() {
+    fn pointer_masks_names_chosen_by_the_client() {
         for (pointer, shown) in [
             ("", ""),
             ("/event_name", "/event_name"),
@@ -126,22 +127,27 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_has_so_many_lines_a_second_and_is_told_what_was_left_out() {
+    fn rejections_over_the_limit_are_counted_in_the_next_line() {
         let log = RejectionLog::new(2);
         let start = Instant::now();
-        let told =
-            |tenant, millis| log.admit(TenantId(tenant), start + Duration::from_millis(millis));
-        assert_eq!(
-            [told(1, 0), told(1, 1), told(1, 2), told(1, 999)],
-            [Some(0), Some(0), None, None]
-        );
-        assert_eq!(told(2, 3), Some(0), "another tenant has its own");
-        assert_eq!([told(1, 1000), told(1, 1001)], [Some(2), Some(0)]);
+        for (tenant, millis, expected) in [
+            (1, 0, Some(0)),
+            (1, 1, Some(0)),
+            (1, 2, None),
+            (1, 999, None),
+            // Another tenant has lines of its own.
+            (2, 3, Some(0)),
+            (1, 1_000, Some(2)),
+            (1, 1_001, Some(0)),
+        ] {
+            let admitted = log.admit(TenantId(tenant), start + Duration::from_millis(millis));
+            assert_eq!(admitted, expected, "{tenant} at {millis} ms");
+        }
         assert_eq!(RejectionLog::new(0).admit(TenantId(1), start), None);
     }
 
     #[test]
-    fn many_tenants_are_forgotten_again() {
+    fn sweep_bounds_the_number_of_tenants() {
         let log = RejectionLog::new(1);
         let start = Instant::now();
         for tenant in 0..3 * SWEEP_ABOVE as i64 {

@@ -1,9 +1,8 @@
-//! One thread that removes events that are older than they are kept: at the start, and once a day after midnight in UTC.
+//! A thread that deletes events older than their retention: at start, and once a day after midnight (UTC).
 //!
-//! Of several servers on one database one does it, which the store decides. A removal is many short transactions, with
-//! pauses between them as long as they were, so that it never takes more than half of what a connection can do; cut off at any
-//! point, it goes on with the next server or the next start. Not here: how long events are kept, which are limits, and which
-//! removals follow from that, which is the domain's.
+//! Of several servers on one database, the holder of the retention lease deletes. A removal is many short transactions with
+//! pauses as long as the steps, so it takes at most half of one connection. After an interruption, the next server or the next
+//! start continues. The limits define the retention; the domain derives the removals from it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,70 +11,73 @@ use std::time::{Duration, Instant};
 
 use mercurio_domain::limits::Limits;
 use mercurio_domain::store::{
-    Lease, LeaseKind, Removal, Removed, Store, StoreError, TenantRef, due_removals,
+    Lease, LeaseKind, Removal, Removed, Store, StoreError, TenantRef, TenantRetention, due_removals,
 };
 use mercurio_domain::tenant::TenantStatus;
-use mercurio_domain::{Clock, TenantId, Timestamp};
+use mercurio_domain::{Clock, Timestamp};
 use mercurio_observability::metrics::RetentionReading;
 use mercurio_observability::{chain, keys};
 use slog::{Logger, info, warn};
 
-/// How often the thread looks whether there is something to do, and asks for the right to do it.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// The longest pause between two steps.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Tenants that are asked for at once.
+/// Interval between two checks for due work, and two attempts to get the lease.
+const CHECK_EVERY: Duration = Duration::from_secs(60);
+/// Maximum pause between two steps.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// Tenants per query.
 const PAGE: usize = 1_000;
 
-/// What the thread has done, for the metrics.
+/// Counters of the thread, for the metrics.
 #[derive(Debug, Default)]
 pub struct RetentionCounts {
     removed_events: AtomicU64,
     removed_event_keys: AtomicU64,
-    /// 0: another server has the duty.
-    swept_at_seconds: AtomicU64,
+    /// Unix time of the last complete run. 0: another server holds the lease.
+    last_run_seconds: AtomicU64,
 }
 
 impl RetentionCounts {
-    /// What is counted now.
+    /// Returns the current values.
     #[must_use]
     pub fn read(&self) -> RetentionReading {
-        let swept_at_seconds = self.swept_at_seconds.load(Ordering::Relaxed);
+        let last_run_seconds = self.last_run_seconds.load(Ordering::Relaxed);
         RetentionReading {
             removed_events: self.removed_events.load(Ordering::Relaxed),
             removed_event_keys: self.removed_event_keys.load(Ordering::Relaxed),
-            swept_at_seconds: (swept_at_seconds > 0).then_some(swept_at_seconds),
+            last_run_seconds: (last_run_seconds > 0).then_some(last_run_seconds),
         }
     }
 
-    fn note_removed(&self, step: &Removed) {
+    fn add_removed(&self, step: &Removed) {
         self.removed_events.fetch_add(step.events, Ordering::Relaxed);
         self.removed_event_keys.fetch_add(step.keys, Ordering::Relaxed);
     }
 
-    fn note_swept(&self, at: Timestamp) {
-        self.swept_at_seconds.store(at.to_datetime().timestamp().unsigned_abs(), Ordering::Relaxed);
+    fn set_last_run(&self, at: Timestamp) {
+        let seconds = at.to_datetime().timestamp().unsigned_abs();
+        self.last_run_seconds.store(seconds, Ordering::Relaxed);
     }
 
-    /// One that fails, and so loses the duty and takes it over again, has not swept.
-    fn note_duty(&self, at: Timestamp) {
-        if self.swept_at_seconds.load(Ordering::Relaxed) == 0 {
-            self.note_swept(at);
+    /// Before the first run, the time of the lease counts. A server that loses the lease in a failed run and gets it again
+    /// keeps the time of its last complete run, so that the alert for a stalled retention still fires.
+    fn lease_acquired(&self, at: Timestamp) {
+        if self.last_run_seconds.load(Ordering::Relaxed) == 0 {
+            self.set_last_run(at);
         }
     }
 
-    fn note_no_duty(&self) {
-        self.swept_at_seconds.store(0, Ordering::Relaxed);
+    fn lease_held_elsewhere(&self) {
+        self.last_run_seconds.store(0, Ordering::Relaxed);
     }
 }
 
-/// The thread. Dropping it tells it to end, and does not wait: whatever step it is in is whole or was never begun.
-pub struct Retention {
-    #[expect(dead_code, reason = "held for its end, of which the thread hears")]
+/// A handle of the thread. Dropping it stops the thread and does not wait: each step is one transaction.
+pub struct RetentionHandle {
+    #[expect(dead_code, reason = "the thread sees the channel close")]
     stop: Sender<()>,
 }
 
-struct Keeper {
+/// The thread's state.
+pub struct RetentionWorker {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     limits: Limits,
@@ -85,95 +87,98 @@ struct Keeper {
     lease: Option<Box<dyn Lease>>,
 }
 
-/// Why a sweep came to no end.
-enum Cut {
-    /// The server ends.
+/// The end of a run that is not complete.
+enum Interrupted {
+    /// The server stops.
     Stopped,
-    /// The store failed; the next look begins anew.
+    /// The store failed. The next run starts again.
     Failed(StoreError),
 }
 
-impl From<StoreError> for Cut {
+impl From<StoreError> for Interrupted {
     fn from(error: StoreError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl Retention {
-    /// Starts the thread. `limits`: those of tenants that have none of their own.
+impl RetentionWorker {
+    /// Starts the thread. `limits` apply to tenants without their own.
     ///
     /// # Errors
-    /// If the operating system refuses a thread.
+    /// The operating system refuses a thread.
     pub fn start(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         limits: Limits,
         counts: Arc<RetentionCounts>,
         log: Logger,
-    ) -> std::io::Result<Self> {
+    ) -> std::io::Result<RetentionHandle> {
         let (sender, stop) = channel();
-        let mut keeper = Keeper { store, clock, limits, counts, log, stop, lease: None };
-        std::thread::Builder::new().name("retention".to_owned()).spawn(move || keeper.run())?;
-        Ok(Self { stop: sender })
+        let mut worker = Self { store, clock, limits, counts, log, stop, lease: None };
+        let builder = std::thread::Builder::new().name("retention".to_owned());
+        builder.spawn(move || worker.work())?;
+        Ok(RetentionHandle { stop: sender })
     }
-}
 
-impl Keeper {
-    fn run(&mut self) {
-        let (mut done_on, mut has_told) = (None, false);
+    fn work(&mut self) {
+        let (mut completed_on, mut is_logged) = (None, false);
         loop {
             let today = self.clock.now().to_datetime().date_naive();
-            if done_on != Some(today) {
-                match self.sweep() {
-                    Ok(true) => (done_on, has_told) = (Some(today), false),
-                    // Another server does it, today and until it ends.
+            if completed_on != Some(today) {
+                match self.run() {
+                    Ok(true) => (completed_on, is_logged) = (Some(today), false),
                     Ok(false) => {}
-                    Err(Cut::Stopped) => return,
-                    Err(Cut::Failed(error)) => {
+                    Err(Interrupted::Stopped) => return,
+                    Err(Interrupted::Failed(error)) => {
+                        // The connection that held the lease may be gone.
                         self.lease = None;
-                        if !has_told {
-                            warn!(self.log, "old events can't be removed now"; keys::ERROR => chain(&error));
+                        if !is_logged {
+                            warn!(self.log, "retention failed"; keys::ERROR => chain(&error));
                         }
-                        has_told = true;
+                        is_logged = true;
                     }
                 }
             }
-            if self.is_stopped_within(LOOK_EVERY) {
+            if self.is_stopped_within(CHECK_EVERY) {
                 return;
             }
         }
     }
 
-    /// Removes all that is due, where this server may. Returns whether it may.
-    fn sweep(&mut self) -> Result<bool, Cut> {
+    /// Removes everything due. Returns `false` if another server holds the lease.
+    fn run(&mut self) -> Result<bool, Interrupted> {
         if self.lease.is_none() {
             self.lease = self.store.lease(LeaseKind::Retention)?;
             if self.lease.is_some() {
-                self.counts.note_duty(self.clock.now());
+                self.counts.lease_acquired(self.clock.now());
             }
         }
         let Some(lease) = &mut self.lease else {
-            self.counts.note_no_duty();
+            self.counts.lease_held_elsewhere();
             return Ok(false);
         };
-        // What is removed is gone: of two clocks the one counts by which less is old.
+        // A removal is final, so the earlier one of both clocks counts: a fast clock removes nothing too early.
         let now = self.clock.now();
         let now = lease.hold()?.map_or(now, |theirs| theirs.min(now));
-        for removal in due_removals(&self.kept_days()?, now) {
+        for removal in due_removals(&self.retention_days()?, now) {
             self.remove(&removal, now)?;
         }
-        self.counts.note_swept(self.clock.now());
+        self.counts.set_last_run(self.clock.now());
         Ok(true)
     }
 
-    /// For how many days each tenant's events are kept. One that is being deleted has none that are kept.
-    fn kept_days(&self) -> Result<Vec<(TenantId, u32)>, Cut> {
+    /// Returns each tenant's retention in days. Tenants under deletion have none: their events go anyway.
+    fn retention_days(&self) -> Result<Vec<TenantRetention>, Interrupted> {
         let (mut days, mut after) = (Vec::new(), None);
         loop {
             let page = self.store.tenants(after, PAGE)?;
             for tenant in page.iter().filter(|tenant| tenant.status != TenantStatus::Deleting) {
-                if let Some((_, overrides)) = self.store.tenant(&TenantRef::Id(tenant.id))? {
-                    days.push((tenant.id, overrides.over(self.limits).retention_days));
+                if let Some(found) = self.store.tenant(&TenantRef::Id(tenant.id))? {
+                    let limits = found.limits.over(self.limits);
+                    days.push(TenantRetention {
+                        tenant_id: tenant.id,
+                        days: limits.retention_days,
+                    });
                 }
             }
             after = page.last().map(|tenant| tenant.id);
@@ -183,45 +188,46 @@ impl Keeper {
         }
     }
 
-    fn remove(&self, removal: &Removal, now: Timestamp) -> Result<(), Cut> {
-        let begun = Instant::now();
-        let mut sum = Removed::default();
-        let ended = self.remove_by_steps(removal, now, &mut sum);
-        // Whether or not it came to its end.
-        if (sum.events, sum.keys) != (0, 0)
+    fn remove(&self, removal: &Removal, now: Timestamp) -> Result<(), Interrupted> {
+        let start = Instant::now();
+        let mut total = Removed::default();
+        let result = self.remove_in_steps(removal, now, &mut total);
+        // Logged also after an interruption: the completed steps are committed.
+        if (total.events, total.keys) != (0, 0)
             && let Removal::Received { tenant_id, before } = removal
         {
-            info!(self.log, "old events were removed";
-                keys::TENANT_ID => tenant_id.map(|id| id.0), keys::EVENTS => sum.events, "event_keys" => sum.keys,
-                "received_before" => before.to_string(), keys::DURATION_MS => begun.elapsed().as_secs_f64() * 1e3);
+            info!(self.log, "old events removed";
+                keys::TENANT_ID => tenant_id.map(|id| id.0), keys::EVENTS => total.events, "event_keys" => total.keys,
+                "received_before" => before.to_string(), keys::DURATION_MS => start.elapsed().as_secs_f64() * 1e3);
         }
-        ended
+        result
     }
 
-    fn remove_by_steps(
+    fn remove_in_steps(
         &self,
         removal: &Removal,
         now: Timestamp,
-        sum: &mut Removed,
-    ) -> Result<(), Cut> {
+        total: &mut Removed,
+    ) -> Result<(), Interrupted> {
         loop {
-            let begun = Instant::now();
-            let step = self.store.remove_events(removal, now, sum.next.as_ref())?;
-            self.counts.note_removed(&step);
-            *sum = Removed {
-                events: sum.events + step.events,
-                keys: sum.keys + step.keys,
+            let start = Instant::now();
+            let step = self.store.remove_events(removal, now, total.next.as_ref())?;
+            self.counts.add_removed(&step);
+            *total = Removed {
+                events: total.events + step.events,
+                keys: total.keys + step.keys,
                 next: step.next,
             };
-            if sum.next.is_none() {
+            if total.next.is_none() {
                 return Ok(());
             }
-            if self.is_stopped_within(begun.elapsed().min(LONGEST_PAUSE)) {
-                return Err(Cut::Stopped);
+            if self.is_stopped_within(start.elapsed().min(MAX_PAUSE)) {
+                return Err(Interrupted::Stopped);
             }
         }
     }
 
+    /// Waits up to `time`. Returns whether the handle was dropped.
     fn is_stopped_within(&self, time: Duration) -> bool {
         !matches!(self.stop.recv_timeout(time), Err(RecvTimeoutError::Timeout))
     }

@@ -1,7 +1,6 @@
-//! The machine's clock and its randomness, behind the ports of the domain.
+//! The system's clock and id generator, behind the domain's traits.
 //!
-//! Start-up hands them to whatever needs them; nothing else in the service asks the system. Not here: what tests use
-//! in their place (`mercurio_domain::testing`).
+//! Start-up code passes them to everything that needs them. Tests pass `mercurio_domain::testing` instead.
 
 use mercurio_domain::clock::{Clock, Timestamp};
 use mercurio_domain::ids::IdGenerator;
@@ -17,30 +16,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// UUIDs of version 7 from the system's clock and generator of random numbers: ordered in time within the process.
+/// UUIDs of version 7, in ascending order within the process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UuidV7Ids;
 
 impl IdGenerator for UuidV7Ids {
     fn next_uuid(&self) -> Uuid {
         Uuid::now_v7()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_clock_tells_microseconds_of_this_age() {
-        let first = SystemClock.now();
-        assert!(first > Timestamp::parse("2025-01-01T00:00:00Z").unwrap(), "{first}");
-    }
-
-    #[test]
-    fn ids_are_of_version_seven_and_ascend() {
-        let ids: Vec<Uuid> = (0..1000).map(|_| UuidV7Ids.next_uuid()).collect();
-        assert!(ids.iter().all(|id| id.get_version_num() == 7));
-        assert!(ids.is_sorted_by(|a, b| a < b));
     }
 }

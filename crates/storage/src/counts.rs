@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use mercurio_domain::store::EventCount;
 use mercurio_domain::{Owner, TenantId, Timestamp};
 
-use crate::rows::{Micros, instant};
+use crate::rows::{Micros, timestamp};
 use crate::verdicts::Candidate;
 
-/// Workspace and event name of a count.
+/// Workspace and event name of a count. Sorted like the primary key of `event_counts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CountKey<'a> {
     pub(crate) owner: Owner,
@@ -29,11 +29,19 @@ pub(crate) fn of_stored<'a>(stored: &[Candidate<'a>]) -> HourlyCounts<'a> {
     hourly
 }
 
-/// Sorts counts by tenant into the order of `tenants`. A tenant without a row has 0.
-pub(crate) fn in_order(tenants: &[TenantId], rows: &[(i64, i64)]) -> Vec<u64> {
-    let by_tenant: BTreeMap<i64, i64> = rows.iter().copied().collect();
-    let of_tenant = |tenant_id: &TenantId| by_tenant.get(&tenant_id.0).copied().unwrap_or(0);
-    tenants.iter().map(|tenant_id| of_tenant(tenant_id).unsigned_abs()).collect()
+/// A row of a tenant and a number of events.
+#[derive(Debug, diesel::Queryable)]
+pub(crate) struct UsageRow {
+    pub(crate) tenant_id: i64,
+    pub(crate) events: i64,
+}
+
+/// Arranges usage in the order of `tenants`. A tenant without a row has stored nothing.
+pub(crate) fn in_order(tenants: &[TenantId], rows: &[UsageRow]) -> Vec<u64> {
+    let by_tenant: BTreeMap<i64, i64> =
+        rows.iter().map(|row| (row.tenant_id, row.events)).collect();
+    let events = |tenant_id: &TenantId| by_tenant.get(&tenant_id.0).copied().unwrap_or(0);
+    tenants.iter().map(|tenant_id| events(tenant_id).unsigned_abs()).collect()
 }
 
 /// A row of event name, hour and count.
@@ -48,7 +56,7 @@ impl CountRow {
     pub(crate) fn into_count(self) -> EventCount {
         EventCount {
             event_name: self.event_name,
-            hour: instant(self.hour),
+            hour: timestamp(self.hour),
             accepted: self.accepted.unsigned_abs(),
         }
     }

@@ -1,113 +1,200 @@
-//! What went wrong below, sorted by what the caller can do about it. No type of diesel gets out of here.
+//! The crate's error: a kind for the caller to act on, and a message for the log.
+//!
+//! No diesel type leaves this crate.
 
-use std::error::Error;
+use std::error::Error as StdError;
 use std::fmt;
 
+use diesel::ConnectionError;
 use diesel::r2d2::PoolError;
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 use mercurio_domain::store::{CreateError, StoreError};
 
-/// What a failure means for the one who asked.
+/// What the caller can do about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Another transaction stood in the way. This one was rolled back; it may go well at the next try.
+pub(crate) enum ErrorKind {
+    /// Rolled back in favour of a concurrent transaction. A retry may succeed.
     Conflict,
-    /// The database is away, or has no room; it may be back.
+    /// The database is unreachable, read-only or out of space. It may recover.
     Unavailable,
-    /// The data can't be stored.
+    /// The database rejects the data, now and later.
     Refused,
-    /// A row belongs into a partition that does not exist.
+    /// No partition covers the row's time of receipt.
     NoPartition,
-    /// A key was written as if it were free, and is taken. Another way of writing takes that in its stride.
+    /// A copied key exists already. The group must claim its keys instead.
     KeyTaken,
-    /// A name is taken.
+    /// A unique name is taken.
     NameTaken,
-    /// What something was to be made for does not exist.
+    /// The tenant or workspace does not exist.
     NoOwner,
     /// Anything else.
     Internal,
 }
 
-/// A failure of a statement, of a connection or of a value read back.
+/// A failed statement, connection or conversion.
 #[derive(Debug)]
-pub(crate) enum Failure {
-    Database(diesel::result::Error),
-    /// No connection could be had.
-    NoConnection(String),
-    /// The caller has found out already what it means.
-    Sorted(Fault, String),
-    /// The database holds what this program does not understand.
-    Unreadable(&'static str),
+pub(crate) struct Error {
+    pub(crate) kind: ErrorKind,
+    /// Without values of rows: PostgreSQL reports those in the details, which are left out.
+    pub(crate) message: String,
 }
 
-impl From<diesel::result::Error> for Failure {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Database(error)
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
+        // libpq ends messages with a line feed, and writes a line per host it tried.
+        let text = message.to_string();
+        let message = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self { kind, message }
+    }
+
+    /// A stored value that this program cannot read.
+    pub(crate) fn unreadable(value: &str) -> Self {
+        Self::new(ErrorKind::Internal, format_args!("a stored value can't be read: {value}"))
+    }
+
+    /// An error of which only the text is left.
+    pub(crate) fn from_text(context: &str, text: &str) -> Self {
+        Self::new(kind_of_message(text), format_args!("{context}: {text}"))
     }
 }
 
-impl From<PoolError> for Failure {
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {}
+
+impl From<DieselError> for Error {
+    fn from(error: DieselError) -> Self {
+        let kind = match &error {
+            DieselError::DatabaseError(kind, information) => database_error(kind, &**information),
+            DieselError::RollbackErrorOnCommit { .. } | DieselError::BrokenTransactionManager => {
+                ErrorKind::Unavailable
+            }
+            DieselError::SerializationError(_) => ErrorKind::Refused,
+            _ => ErrorKind::Internal,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl From<PoolError> for Error {
     fn from(error: PoolError) -> Self {
-        Self::NoConnection(error.to_string())
+        Self::new(ErrorKind::Unavailable, format_args!("no connection: {error}"))
     }
 }
 
-impl fmt::Display for Failure {
-    /// Without values of rows: PostgreSQL puts those into a message's details, which are left out.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Database(error) => write!(f, "{}", one_line(&error.to_string())),
-            Self::NoConnection(reason) => write!(f, "no connection: {}", one_line(reason)),
-            Self::Sorted(_, reason) => write!(f, "{}", one_line(reason)),
-            Self::Unreadable(what) => write!(f, "a stored value can't be read: {what}"),
+impl From<ConnectionError> for Error {
+    fn from(error: ConnectionError) -> Self {
+        Self::new(ErrorKind::Unavailable, format_args!("no connection: {error}"))
+    }
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        match error.kind {
+            ErrorKind::Unavailable | ErrorKind::Conflict => Self::Unavailable(Box::new(error)),
+            ErrorKind::Refused => Self::Refused(Box::new(error)),
+            ErrorKind::NoPartition
+            | ErrorKind::KeyTaken
+            | ErrorKind::NameTaken
+            | ErrorKind::NoOwner
+            | ErrorKind::Internal => Self::Internal(Box::new(error)),
         }
     }
 }
 
-/// The cause of a [`StoreError`], in words.
-#[derive(Debug)]
-struct Cause(String);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for Cause {}
-
-/// A failure and what it means, on its way out.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) fault: Fault,
-    pub(crate) reason: String,
-}
-
-impl From<Failed> for StoreError {
-    fn from(failed: Failed) -> Self {
-        let cause = Box::new(Cause(failed.reason));
-        match failed.fault {
-            Fault::Unavailable | Fault::Conflict => Self::Unavailable(cause),
-            Fault::Refused => Self::Refused(cause),
-            Fault::NoPartition
-            | Fault::KeyTaken
-            | Fault::NameTaken
-            | Fault::NoOwner
-            | Fault::Internal => Self::Internal(cause),
+impl From<Error> for CreateError {
+    fn from(error: Error) -> Self {
+        match error.kind {
+            ErrorKind::NameTaken => Self::NameTaken,
+            ErrorKind::NoOwner => Self::NoOwner,
+            _ => Self::Store(error.into()),
         }
     }
 }
 
-impl From<Failed> for CreateError {
-    fn from(failed: Failed) -> Self {
-        match failed.fault {
-            Fault::NameTaken => Self::NameTaken,
-            Fault::NoOwner => Self::NoOwner,
-            _ => Self::Store(failed.into()),
+fn database_error(kind: &DatabaseErrorKind, error: &dyn DatabaseErrorInformation) -> ErrorKind {
+    use DatabaseErrorKind as Kind;
+    match kind {
+        Kind::SerializationFailure => ErrorKind::Conflict,
+        Kind::ClosedConnection | Kind::ReadOnlyTransaction => ErrorKind::Unavailable,
+        // PostgreSQL reports a row without a partition as a violated check without a name.
+        Kind::CheckViolation
+            if error.table_name() == Some("events") && error.constraint_name().is_none() =>
+        {
+            ErrorKind::NoPartition
         }
+        Kind::UniqueViolation
+        | Kind::ForeignKeyViolation
+        | Kind::NotNullViolation
+        | Kind::CheckViolation
+        | Kind::RestrictViolation
+        | Kind::ExclusionViolation
+        | Kind::UnableToSendCommand => ErrorKind::Refused,
+        _ => kind_of_message(error.message()),
     }
 }
 
-/// libpq ends its messages with a line feed, and has several lines where several hosts were tried.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// Classifies the message. diesel hides most error codes of both databases and reports `Unknown`.
+fn kind_of_message(message: &str) -> ErrorKind {
+    let known = MESSAGES.iter().find(|known| message.contains(known.part));
+    known.map_or(ErrorKind::Internal, |known| known.kind)
 }
+
+/// A part of a message and its meaning.
+struct KnownMessage {
+    part: &'static str,
+    kind: ErrorKind,
+}
+
+const fn known(part: &'static str, kind: ErrorKind) -> KnownMessage {
+    KnownMessage { part, kind }
+}
+
+/// Messages from PostgreSQL's sources (codes: manual, appendix A) and from `sqlite3_errstr`.
+///
+/// They are English: store connections set `lc_messages`, and SQLite has no other language.
+const MESSAGES: [KnownMessage; 33] = [
+    // PostgreSQL 40P01, 40001, 55P03
+    known("deadlock detected", ErrorKind::Conflict),
+    known("could not serialize access", ErrorKind::Conflict),
+    known("due to lock timeout", ErrorKind::Conflict),
+    // PostgreSQL 57P01 to 57P05, 57014, 08
+    known("terminating connection", ErrorKind::Unavailable),
+    known("the database system is", ErrorKind::Unavailable),
+    known("canceling statement", ErrorKind::Unavailable),
+    known("server closed the connection", ErrorKind::Unavailable),
+    known("no connection to the server", ErrorKind::Unavailable),
+    known("could not receive data", ErrorKind::Unavailable),
+    known("could not send data", ErrorKind::Unavailable),
+    known("SSL connection has been closed", ErrorKind::Unavailable),
+    known("SSL SYSCALL error", ErrorKind::Unavailable),
+    // PostgreSQL 53100, 53200, 53300; "wrote only" is a page that did not fit on the disk.
+    known("No space left on device", ErrorKind::Unavailable),
+    known("wrote only", ErrorKind::Unavailable),
+    known("out of memory", ErrorKind::Unavailable),
+    known("out of shared memory", ErrorKind::Unavailable),
+    known("too many clients already", ErrorKind::Unavailable),
+    known("remaining connection slots", ErrorKind::Unavailable),
+    // PostgreSQL 22021, 22P02, 22P03, 22P05, 22008, 54000
+    known("invalid byte sequence", ErrorKind::Refused),
+    known("invalid input syntax", ErrorKind::Refused),
+    known("incorrect binary data format", ErrorKind::Refused),
+    known("unsupported Unicode escape sequence", ErrorKind::Refused),
+    known("out of range", ErrorKind::Refused),
+    known("value too long", ErrorKind::Refused),
+    known("index row", ErrorKind::Refused),
+    // SQLite <https://sqlite.org/rescode.html>
+    known("database is locked", ErrorKind::Conflict),
+    known("database table is locked", ErrorKind::Conflict),
+    known("database or disk is full", ErrorKind::Unavailable),
+    known("disk I/O error", ErrorKind::Unavailable),
+    known("unable to open database file", ErrorKind::Unavailable),
+    known("locking protocol", ErrorKind::Unavailable),
+    known("string or blob too big", ErrorKind::Refused),
+    // A value of the wrong type for a column of a STRICT table.
+    known("cannot store", ErrorKind::Refused),
+];

@@ -1,19 +1,20 @@
-//! All of Mercurio that knows SQL: PostgreSQL and SQLite behind the ports of [`mercurio_domain::store`].
+//! PostgreSQL and SQLite implementations of [`mercurio_domain::store`]. All SQL of Mercurio is
+//! here.
 //!
-//! A [`DatabaseUrl`] names a database, [`open`] makes a store of it. Every method blocks; async callers run it on threads
-//! meant for that. No type of diesel and no status code leaves this crate.
+//! [`open`] turns a [`DatabaseUrl`] into a store. Every method blocks; async callers use blocking
+//! threads. No diesel type and no SQL status code leaves this crate.
 //!
-//! Inside: `postgres` and `sqlite` are twins, with the same names in the same order, and know nothing of each other.
-//! What does not differ between them stands above: `rows` (from rows to the domain's types), `verdicts` (which of a
-//! group's events were new), `counts`, `transaction` (retry), `pool`, `migrations`, `error`. Not here: rules about events, threads
-//! that write, HTTP.
+//! `postgres` and `sqlite` hold only what differs. `shared` holds the queries and trait
+//! implementations that both run; each backend compiles it with its own connection type. The other
+//! modules do not depend on the database: `rows` converts rows to domain types, `verdicts` decides
+//! which events of a group are new, `counts` counts those, and `transaction`, `pool`, `migrations`
+//! and `error` do what their names say.
 
 mod counts;
+mod diagnostics;
 mod error;
-mod examination;
 mod migrations;
 mod pool;
-mod port;
 mod postgres;
 mod rows;
 mod sqlite;
@@ -25,21 +26,22 @@ mod verdicts;
 
 use std::sync::Arc;
 
+use mercurio_domain::Clock;
 use mercurio_domain::store::{Store, StoreError};
 
-pub use examination::{Examination, ServerFacts, examine};
+pub use diagnostics::{Diagnostics, ServerDiagnostics, ServerSetting};
 pub use pool::StoreOptions;
 pub use url::{DatabaseUrl, DatabaseUrlError};
 
 use url::Target;
 
-/// Makes a store of the database at `url`.
+/// Opens a store for the database at `url`.
 ///
-/// With PostgreSQL nothing is sent yet: a server that is down is told by the first call, and found again once it is back.
-/// With SQLite the file and the folder it lies in are made where they are missing.
+/// PostgreSQL is contacted by the first call, not here, and reconnected to after an outage.
+/// SQLite's file and its folders are created if missing.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] where SQLite's file can't be made or opened.
+/// [`StoreError::Unavailable`] if the SQLite file can't be created or opened.
 pub fn open(url: &DatabaseUrl, options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match url.target() {
         Target::Postgres(parameters) => {
@@ -47,4 +49,18 @@ pub fn open(url: &DatabaseUrl, options: &StoreOptions) -> Result<Arc<dyn Store>,
         }
         Target::Sqlite(path) => Arc::new(sqlite::SqliteStore::open(path, options)?),
     })
+}
+
+/// Inspects the database at `url` without changing it. Returns `None` if its file does not exist.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the database can't be reached or read.
+pub fn diagnose(url: &DatabaseUrl, clock: &dyn Clock) -> Result<Option<Diagnostics>, StoreError> {
+    match url.target() {
+        Target::Postgres(parameters) => {
+            postgres::diagnose(&parameters.to_conninfo(), clock).map(Some)
+        }
+        Target::Sqlite(path) if !path.exists() => Ok(None),
+        Target::Sqlite(path) => sqlite::diagnose(path).map(Some),
+    }
 }

@@ -1,107 +1,115 @@
-//! The schema's versions: which a database has, which this program knows, and how the one becomes the other.
+//! Schema migrations: comparing the applied ones with the embedded ones, applying and reverting.
 //!
-//! The SQL is part of the program. A database notes each migration that ran, by its version, in diesel's own table.
+//! diesel records applied migrations by version in its own table.
 
 use diesel::backend::Backend;
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel_migrations::MigrationHarness;
 use mercurio_domain::store::SchemaState;
 
-use crate::error::{Failure, Fault};
+use crate::error::{Error, ErrorKind};
 use crate::pool::Driver;
 
-/// A migration's error may be of any kind. diesel keeps that of a statement inside one of its own, of which the text is all that
-/// gets out.
-fn failure<C: Driver>(error: Box<dyn std::error::Error + Send + Sync>) -> Failure {
+fn migration_error(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     match error.downcast::<diesel::result::Error>() {
-        Ok(error) => Failure::Database(*error),
-        Err(other) => {
-            let text = other.to_string();
-            Failure::Sorted(C::fault_of_text(&text), format!("a migration failed: {text}"))
-        }
+        Ok(error) => (*error).into(),
+        // diesel wraps the error of a statement in a private type.
+        Err(other) => Error::from_text("a migration failed", &other.to_string()),
     }
 }
 
-fn known<DB: Backend>(
+fn embedded<DB: Backend>(
     source: &dyn MigrationSource<DB>,
-) -> Result<Vec<Box<dyn Migration<DB>>>, Failure> {
-    let unreadable =
-        |error| Failure::Sorted(Fault::Internal, format!("the migrations can't be read: {error}"));
-    let mut migrations = source.migrations().map_err(unreadable)?;
+) -> Result<Vec<Box<dyn Migration<DB>>>, Error> {
+    let mut migrations = source.migrations().map_err(|error| {
+        Error::new(ErrorKind::Internal, format_args!("can't read the migrations: {error}"))
+    })?;
     migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
     Ok(migrations)
 }
 
-/// How a database that has the versions `applied` stands to this program. `minimum` asks it for the oldest version that a program must
-/// know, and is called only where the database has one that this program does not know.
+fn has_version<DB: Backend>(migration: &dyn Migration<DB>, version: &str) -> bool {
+    migration.name().version() == MigrationVersion::from(version)
+}
+
+/// Compares the applied versions with this program's migrations.
+///
+/// `minimum` reads the oldest version that a program must know, and is called only if the database
+/// has migrations unknown to this program.
 pub(crate) fn state<DB: Backend>(
     source: &dyn MigrationSource<DB>,
     mut applied: Vec<String>,
-    minimum: impl FnOnce() -> Result<Option<String>, Failure>,
-) -> Result<SchemaState, Failure> {
-    let known = known(source)?;
-    let has = |migration: &dyn Migration<DB>, version: &str| {
-        migration.name().version() == MigrationVersion::from(version)
-    };
-    let missing = known
+    minimum: impl FnOnce() -> Result<Option<String>, Error>,
+) -> Result<SchemaState, Error> {
+    let embedded = embedded(source)?;
+    let missing: Vec<_> = embedded
         .iter()
-        .filter(|migration| !applied.iter().any(|version| has(migration.as_ref(), version)));
-    let missing: Vec<_> = missing.map(|migration| migration.name().to_string()).collect();
+        .filter(|migration| !applied.iter().any(|version| has_version(&***migration, version)))
+        .map(|migration| migration.name().to_string())
+        .collect();
     applied.sort();
-    applied.retain(|version| !known.iter().any(|migration| has(migration.as_ref(), version)));
-    if applied.is_empty() {
+    applied.retain(|version| !embedded.iter().any(|migration| has_version(&**migration, version)));
+    let unknown = applied;
+    if unknown.is_empty() {
         return Ok(if missing.is_empty() {
             SchemaState::Current
         } else {
             SchemaState::Older(missing)
         });
     }
-    let newest = known.last().map(|migration| migration.name().version());
-    // Where one is missing and another unknown, the database went another way than this program's releases.
-    let may_work = missing.is_empty()
+    let newest = embedded.last().map(|migration| migration.name().version());
+    // Only the release that wrote a migration knows whether older programs can work with it, so it
+    // leaves the minimum version in the database. A schema that has unknown migrations and lacks
+    // known ones belongs to no release before or after this one.
+    let is_compatible = missing.is_empty()
         && minimum()?.is_some_and(|minimum| {
             newest.is_some_and(|newest| newest >= MigrationVersion::from(minimum))
         });
-    Ok(if may_work { SchemaState::Compatible(applied) } else { SchemaState::Newer(applied) })
+    Ok(if is_compatible { SchemaState::Compatible(unknown) } else { SchemaState::Newer(unknown) })
 }
 
-/// Runs the oldest migration that the database lacks, and tells its name; `None` where it lacks none.
+/// Applies the oldest missing migration and returns its name; `None` if none is missing.
 ///
-/// The caller holds a lock that keeps others from doing the same.
+/// The caller holds a lock against concurrent migrations.
 pub(crate) fn run_next<DB: Backend, C: MigrationHarness<DB> + Driver>(
     connection: &mut C,
     source: &dyn MigrationSource<DB>,
-) -> Result<Option<String>, Failure> {
-    let applied = connection.applied_migrations().map_err(failure::<C>)?;
-    let next =
-        known(source)?.into_iter().find(|migration| !applied.contains(&migration.name().version()));
+) -> Result<Option<String>, Error> {
+    let applied = connection.applied_migrations().map_err(migration_error)?;
+    let next = embedded(source)?
+        .into_iter()
+        .find(|migration| !applied.contains(&migration.name().version()));
     let Some(next) = next else {
         return Ok(None);
     };
+    // Sets the lock timeout, which depends on the transaction.
     connection.prepare_migration(next.metadata().run_in_transaction())?;
-    connection.run_migration(&next).map_err(failure::<C>)?;
+    connection.run_migration(&next).map_err(migration_error)?;
     Ok(Some(next.name().to_string()))
 }
 
-/// Takes the newest migration back and tells its name; `None` where the database has none.
+/// Reverts the newest migration and returns its name; `None` if none is applied.
 ///
-/// The caller holds the lock as for [`run_next`].
+/// The caller holds a lock against concurrent migrations.
 pub(crate) fn revert_last<DB: Backend, C: MigrationHarness<DB> + Driver>(
     connection: &mut C,
     source: &dyn MigrationSource<DB>,
-) -> Result<Option<String>, Failure> {
-    let mut applied = connection.applied_migrations().map_err(failure::<C>)?;
+) -> Result<Option<String>, Error> {
+    let mut applied = connection.applied_migrations().map_err(migration_error)?;
     applied.sort();
     let Some(newest) = applied.pop() else {
         return Ok(None);
     };
-    let known = known(source)?;
-    let Some(newest) = known.iter().find(|migration| migration.name().version() == newest) else {
-        let what =
-            format!("this program does not know the migration {newest}, and can't take it back");
-        return Err(Failure::Sorted(Fault::Internal, what));
+    let embedded = embedded(source)?;
+    let Some(newest) = embedded.iter().find(|migration| migration.name().version() == newest)
+    else {
+        let message = format!(
+            "the migration {newest} is unknown to this program: revert it with the release that \
+             applied it"
+        );
+        return Err(Error::new(ErrorKind::Internal, message));
     };
     connection.prepare_migration(newest.metadata().run_in_transaction())?;
-    connection.revert_migration(newest).map_err(failure::<C>)?;
+    connection.revert_migration(newest).map_err(migration_error)?;
     Ok(Some(newest.name().to_string()))
 }

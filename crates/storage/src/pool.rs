@@ -1,8 +1,8 @@
-//! Connections that are kept, and the thread-safe way to one of them.
+//! A pool of connections to one database.
 //!
-//! A connection is checked when it is given back, not when it is taken: a look at its state costs nothing, a round trip
-//! would. Once one was found broken, all that were made before it are dropped too when they come up, so that a restart of
-//! the server costs one failed call and not one for each connection that was idle.
+//! A connection is checked when it is returned, by its local state, and not with a round trip when
+//! it is taken. Once a broken connection is found, all older ones are dropped as they come up. So a
+//! server restart costs one failed call, not one for each idle connection.
 
 use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
@@ -18,29 +18,29 @@ use diesel::r2d2::{
 
 use mercurio_domain::store::PoolLoad;
 
-use crate::error::{Failed, Failure, Fault};
+use crate::error::Error;
 
-/// How many connections a store may have, and how long it waits.
+/// Pool sizes and timeouts of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// Connections that read: pages of events, keys, the probe of readiness.
+    /// Connections for reads: pages of events, keys, the readiness probe.
     pub max_read_connections: NonZeroU32,
-    /// Connections that write: one for each thread that calls `append`, so that none waits for another. SQLite has one
-    /// writer, whatever stands here.
+    /// Connections for writes. One per thread that calls `append` avoids waiting. SQLite always
+    /// uses one.
     pub max_write_connections: NonZeroU32,
-    /// How long a call waits for a connection, and SQLite for the file's lock.
+    /// Maximum wait for a connection, and for SQLite's file lock.
     pub connect_timeout: Duration,
-    /// How long a statement that reads may run at PostgreSQL.
+    /// Statement timeout for reads, in PostgreSQL.
     pub read_timeout: Duration,
-    /// How long a statement that writes may run at PostgreSQL, the time that it waits for locks included. Migrations may
-    /// run as long as they need.
+    /// Statement timeout for writes, in PostgreSQL, lock waits included. Migrations have none.
     pub write_timeout: Duration,
-    /// For how long a migration is tried at PostgreSQL while others hold locks that it needs.
-    pub lock_patience: Duration,
+    /// How long a migration is retried while others hold its table locks, in PostgreSQL.
+    pub migration_lock_timeout: Duration,
 }
 
 impl Default for StoreOptions {
-    /// 8 that read, 4 that write; 3 s for a connection, 10 s for a read, 60 s for a write and for the locks of a migration.
+    /// 8 read and 4 write connections; 3 s to connect, 10 s to read, 60 s to write or to get a
+    /// lock.
     fn default() -> Self {
         Self {
             max_read_connections: NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),
@@ -48,59 +48,42 @@ impl Default for StoreOptions {
             connect_timeout: Duration::from_secs(3),
             read_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(60),
-            lock_patience: Duration::from_secs(60),
+            migration_lock_timeout: Duration::from_secs(60),
         }
     }
 }
 
-/// What a connection must be able to do, whichever database it leads to.
+/// A connection type that the pool can manage.
 pub(crate) trait Driver:
     Connection<TransactionManager = AnsiTransactionManager> + R2D2Connection + Send + 'static
 {
-    /// The statement that begins a transaction that writes.
+    /// The statement that begins a write transaction.
     const BEGIN: &'static str;
 
-    /// What an error of this database means.
-    fn fault(error: &diesel::result::Error) -> Fault;
-
-    /// Readies the connection for a migration, which runs in a transaction or statement by statement.
+    /// Prepares the connection for a migration.
     fn prepare_migration(&mut self, _in_transaction: bool) -> QueryResult<()> {
         Ok(())
     }
-
-    /// What the text of an error means, where that is all that is left of it.
-    fn fault_of_text(text: &str) -> Fault;
 }
 
-/// What a failure means, told by the database's own driver.
-pub(crate) fn failed<C: Driver>(failure: Failure) -> Failed {
-    let fault = match &failure {
-        Failure::Database(error) => C::fault(error),
-        Failure::NoConnection(_) => Fault::Unavailable,
-        Failure::Sorted(fault, _) => *fault,
-        Failure::Unreadable(_) => Fault::Internal,
-    };
-    Failed { fault, reason: failure.to_string() }
-}
-
-/// What is done to a new connection before anybody gets it.
+/// Configures a new connection.
 type SetUp<C> = Box<dyn Fn(&mut C) -> QueryResult<()> + Send + Sync>;
 
-/// Makes connections, and says which are of no use any more.
-pub(crate) struct Manager<C> {
+/// Opens connections for r2d2, and rejects those from before the last break.
+pub(crate) struct GenerationManager<C> {
     inner: ConnectionManager<C>,
     set_up: SetUp<C>,
-    /// Counts the breaks that were seen. A connection from before the last one is not used again.
+    /// Number of breaks seen. Connections of an earlier generation are dropped.
     generation: Arc<AtomicU64>,
 }
 
-/// A connection, and after how many breaks it was made.
-pub(crate) struct Member<C> {
+/// A connection and its generation.
+pub(crate) struct GenerationConnection<C> {
     connection: C,
     generation: u64,
 }
 
-impl<C> Deref for Member<C> {
+impl<C> Deref for GenerationConnection<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
@@ -108,33 +91,33 @@ impl<C> Deref for Member<C> {
     }
 }
 
-impl<C> DerefMut for Member<C> {
+impl<C> DerefMut for GenerationConnection<C> {
     fn deref_mut(&mut self) -> &mut C {
         &mut self.connection
     }
 }
 
-impl<C: Driver> Manager<C> {
-    fn is_outdated(&self, member: &Member<C>) -> bool {
-        member.generation < self.generation.load(Ordering::Acquire)
+impl<C: Driver> GenerationManager<C> {
+    fn is_outdated(&self, connection: &GenerationConnection<C>) -> bool {
+        connection.generation < self.generation.load(Ordering::Acquire)
     }
 }
 
-impl<C: Driver> ManageConnection for Manager<C> {
-    type Connection = Member<C>;
+impl<C: Driver> ManageConnection for GenerationManager<C> {
+    type Connection = GenerationConnection<C>;
     type Error = diesel::r2d2::Error;
 
-    fn connect(&self) -> Result<Member<C>, Self::Error> {
-        // Read first: a break that is seen while this one is made counts against it.
+    fn connect(&self) -> Result<GenerationConnection<C>, Self::Error> {
+        // Read before connecting: a break seen in between makes this connection outdated.
         let generation = self.generation.load(Ordering::Acquire);
         let mut connection = self.inner.connect()?;
         (self.set_up)(&mut connection).map_err(diesel::r2d2::Error::QueryError)?;
-        Ok(Member { connection, generation })
+        Ok(GenerationConnection { connection, generation })
     }
 
-    /// Asked when a connection is taken: no word to the server.
-    fn is_valid(&self, member: &mut Member<C>) -> Result<(), Self::Error> {
-        if self.is_outdated(member) {
+    /// Runs on checkout, so it must not query the server.
+    fn is_valid(&self, connection: &mut GenerationConnection<C>) -> Result<(), Self::Error> {
+        if self.is_outdated(connection) {
             return Err(diesel::r2d2::Error::QueryError(
                 diesel::result::Error::BrokenTransactionManager,
             ));
@@ -142,31 +125,30 @@ impl<C: Driver> ManageConnection for Manager<C> {
         Ok(())
     }
 
-    fn has_broken(&self, member: &mut Member<C>) -> bool {
-        self.is_outdated(member) || self.inner.has_broken(&mut member.connection)
+    fn has_broken(&self, connection: &mut GenerationConnection<C>) -> bool {
+        self.is_outdated(connection) || self.inner.has_broken(&mut connection.connection)
     }
 }
 
-/// Connections to one database, made when they are needed.
+/// A pool of connections, opened on demand. Clones share the connections.
 pub(crate) struct Pool<C: Driver> {
-    inner: diesel::r2d2::Pool<Manager<C>>,
+    inner: diesel::r2d2::Pool<GenerationManager<C>>,
     generation: Arc<AtomicU64>,
-    repeats: Arc<AtomicU64>,
+    retries: Arc<AtomicU64>,
 }
 
 impl<C: Driver> Clone for Pool<C> {
-    /// Another hand on the same connections.
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
             generation: Arc::clone(&self.generation),
-            repeats: Arc::clone(&self.repeats),
+            retries: Arc::clone(&self.retries),
         }
     }
 }
 
 impl<C: Driver> Pool<C> {
-    /// A pool of up to `max_size` connections to `address`. Nothing is opened yet.
+    /// A pool of up to `max_size` connections to `address`. Opens none yet.
     pub(crate) fn new(
         address: &str,
         max_size: NonZeroU32,
@@ -174,49 +156,48 @@ impl<C: Driver> Pool<C> {
         set_up: impl Fn(&mut C) -> QueryResult<()> + Send + Sync + 'static,
     ) -> Self {
         let generation = Arc::new(AtomicU64::new(0));
-        let manager = Manager {
+        let manager = GenerationManager {
             inner: ConnectionManager::new(address),
             set_up: Box::new(set_up),
             generation: Arc::clone(&generation),
         };
         let inner = diesel::r2d2::Pool::builder()
             .max_size(max_size.get())
+            // No connection is opened before it is needed, so a store opens without its database.
             .min_idle(Some(0))
             .connection_timeout(connect_timeout)
             .test_on_check_out(true)
-            // The call that waits for the connection gets the reason; nothing else is told.
+            // The call that waits for the connection returns the error; r2d2 need not log it.
             .error_handler(Box::new(NopErrorHandler))
             .build_unchecked(manager);
-        Self { inner, generation, repeats: Arc::default() }
+        Self { inner, generation, retries: Arc::default() }
     }
 
-    /// A connection. Waits up to the pool's timeout.
-    pub(crate) fn take(&self) -> Result<PooledConnection<Manager<C>>, Failure> {
+    /// Takes a connection. Waits up to the pool's timeout.
+    pub(crate) fn get(&self) -> Result<PooledConnection<GenerationManager<C>>, Error> {
         Ok(self.inner.get()?)
     }
 
-    /// Counts a transaction that is begun again.
-    pub(crate) fn count_repeat(&self) {
-        self.repeats.fetch_add(1, Ordering::Relaxed);
+    /// Counts a retried transaction.
+    pub(crate) fn count_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Transactions that were begun again.
-    pub(crate) fn repeats(&self) -> u64 {
-        self.repeats.load(Ordering::Relaxed)
+    /// Number of retried transactions.
+    pub(crate) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
-    /// How many connections there are.
+    /// Current connection counts, labelled `pool`.
     pub(crate) fn load(&self, pool: &'static str) -> PoolLoad {
         let state = self.inner.state();
-        PoolLoad {
-            pool,
-            idle: state.idle_connections,
-            busy: state.connections.saturating_sub(state.idle_connections),
-        }
+        debug_assert!(state.idle_connections <= state.connections, "idle ones are part of all");
+        let busy = state.connections - state.idle_connections;
+        PoolLoad { pool, idle: state.idle_connections, busy }
     }
 
-    /// Connections that were made before now are not given out again.
-    pub(crate) fn distrust_all(&self) {
+    /// Invalidates all open connections. They are dropped instead of reused.
+    pub(crate) fn invalidate_all(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 }

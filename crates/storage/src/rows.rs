@@ -1,6 +1,7 @@
-//! From rows to the domain's types, for both databases: the rows have the same columns in the same order.
+//! Conversion of rows to domain types. Both databases select the same columns in the same order.
 //!
-//! [`Micros`] and [`JsonText`] are what the two databases call by other names; each twin says how it reads and writes them.
+//! [`Micros`] and [`JsonText`] have another SQL type in each database; `values` of each backend
+//! encodes and decodes them.
 
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
@@ -14,9 +15,9 @@ use mercurio_domain::schema_version::SchemaVersion;
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp, WorkspaceId};
 
-use crate::error::Failure;
+use crate::error::Error;
 
-/// An instant in microseconds since 1970: `timestamptz` in PostgreSQL, an integer in SQLite.
+/// A time in microseconds since 1970: `timestamptz` in PostgreSQL, an integer in SQLite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Timestamptz)]
 #[diesel(sql_type = BigInt)]
@@ -28,13 +29,13 @@ impl From<Timestamp> for Micros {
     }
 }
 
-/// The text of a JSON value, read as it stands: `json` in PostgreSQL, text in SQLite.
+/// JSON text read byte for byte: `json` in PostgreSQL, text in SQLite.
 #[derive(Debug, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Json)]
 #[diesel(sql_type = Text)]
 pub(crate) struct JsonText(pub(crate) String);
 
-/// The same, to be written.
+/// JSON text to write.
 #[derive(Debug, Clone, Copy, AsExpression)]
 #[diesel(sql_type = Json)]
 #[diesel(sql_type = Text)]
@@ -46,16 +47,16 @@ impl<'a> JsonStr<'a> {
     }
 }
 
-/// A time that is out of range becomes the nearest one: a row that can't be shown as it is would keep its whole page from being read.
-pub(crate) fn instant(micros: Micros) -> Timestamp {
+/// Clamps a time out of range, so that one bad row does not make its whole page unreadable.
+pub(crate) fn timestamp(micros: Micros) -> Timestamp {
     Timestamp::from_micros_clamped(micros.0)
 }
 
-pub(crate) fn instant_if_any(micros: Option<Micros>) -> Option<Timestamp> {
-    micros.map(instant)
+pub(crate) fn optional_timestamp(micros: Option<Micros>) -> Option<Timestamp> {
+    micros.map(timestamp)
 }
 
-/// A row of `events`, without the tenant and the workspace, which the reader named.
+/// A row of `events`. The query fixes its tenant and workspace.
 #[derive(Debug, Queryable)]
 pub(crate) struct EventRow {
     event_id: String,
@@ -75,26 +76,27 @@ pub(crate) struct EventRow {
 }
 
 impl EventRow {
-    pub(crate) fn into_event(self, owner: Owner) -> Result<StoredEvent, Failure> {
+    pub(crate) fn into_event(self, owner: Owner) -> Result<StoredEvent, Error> {
         let object = |text: JsonText| JsonObject::from_store(text.0);
         let parts = EventParts {
             event_id: EventId::lookup(self.event_id),
-            kind: EventType::from_text(&self.kind).ok_or(Failure::Unreadable("an event's type"))?,
+            kind: EventType::from_text(&self.kind)
+                .ok_or_else(|| Error::unreadable("an event's type"))?,
             event_name: self.event_name.into(),
-            occurred_at: instant(self.occurred_at),
-            sent_timestamp: instant_if_any(self.sent_timestamp),
+            occurred_at: timestamp(self.occurred_at),
+            sent_timestamp: optional_timestamp(self.sent_timestamp),
             anonymous_id: self.anonymous_id.map(Into::into),
             user_id: self.user_id.map(Into::into),
             session_id: self.session_id.map(Into::into),
             schema_version: SchemaVersion::parse(&self.schema_version)
-                .map_err(|_| Failure::Unreadable("a schema version"))?,
+                .map_err(|_| Error::unreadable("a schema version"))?,
             properties: self.properties.map(object),
             traits: self.traits.map(object),
             context: self.context.map(object),
         };
         Ok(StoredEvent {
             owner,
-            received_at: instant(self.received_at),
+            received_at: timestamp(self.received_at),
             parts,
             enrichment: object(self.enrichment),
         })
@@ -111,18 +113,26 @@ pub(crate) struct TenantRow {
     deleted_at: Option<Micros>,
 }
 
-/// A tenant that is being deleted is nothing else any more.
-fn status(text: &str, deleted_at: Option<Micros>) -> Result<TenantStatus, Failure> {
+/// Deletion takes precedence over suspension.
+fn status(text: &str, deleted_at: Option<Micros>) -> Result<TenantStatus, Error> {
     match deleted_at {
         Some(_) => Ok(TenantStatus::Deleting),
-        None => TenantStatus::from_text(text).ok_or(Failure::Unreadable("a tenant's status")),
+        None => TenantStatus::from_text(text).ok_or_else(|| Error::unreadable("a tenant's status")),
     }
 }
 
-/// The limits of a tenant from its rows of `tenant_limits`. One that a newer release knows is passed over.
-pub(crate) fn limits(rows: &[(String, i64)]) -> LimitOverrides {
+/// A row of `tenant_limits`.
+#[derive(Debug, Queryable)]
+pub(crate) struct LimitRow {
+    name: String,
+    value: i64,
+}
+
+/// The limits of a tenant. Limits known only to a newer release are skipped.
+pub(crate) fn limits(rows: &[LimitRow]) -> LimitOverrides {
     let mut limits = LimitOverrides::default();
-    for (name, value) in rows {
+    for LimitRow { name, value } in rows {
+        // An older program reads limits of a newer release during an upgrade.
         if let (Ok(name), Ok(value)) = (name.parse(), u64::try_from(*value)) {
             limits.set(name, Some(value));
         }
@@ -131,17 +141,17 @@ pub(crate) fn limits(rows: &[(String, i64)]) -> LimitOverrides {
 }
 
 impl TenantRow {
-    pub(crate) fn into_tenant(self) -> Result<Tenant, Failure> {
+    pub(crate) fn into_tenant(self) -> Result<Tenant, Error> {
         Ok(Tenant {
             id: TenantId(self.id),
             name: Name::from_store(self.name),
             status: status(&self.status, self.deleted_at)?,
-            created_at: instant(self.created_at),
+            created_at: timestamp(self.created_at),
         })
     }
 }
 
-/// A row of `workspaces`, without the tenant, which the reader named.
+/// A row of `workspaces`. The query fixes its tenant.
 #[derive(Debug, Queryable)]
 pub(crate) struct WorkspaceRow {
     id: i64,
@@ -150,8 +160,8 @@ pub(crate) struct WorkspaceRow {
 }
 
 impl WorkspaceRow {
-    pub(crate) fn into_workspace(self, tenant_id: TenantId) -> Result<Workspace, Failure> {
-        let created_at = instant(self.created_at);
+    pub(crate) fn into_workspace(self, tenant_id: TenantId) -> Result<Workspace, Error> {
+        let created_at = timestamp(self.created_at);
         Ok(Workspace {
             id: WorkspaceId(self.id),
             tenant_id,
@@ -161,7 +171,7 @@ impl WorkspaceRow {
     }
 }
 
-/// A row of `api_keys`, with its tenant's status.
+/// A row of `api_keys` joined with its tenant.
 #[derive(Debug, Queryable)]
 pub(crate) struct ApiKeyRow {
     id: String,
@@ -183,11 +193,11 @@ impl ApiKeyRow {
         TenantId(self.tenant_id)
     }
 
-    pub(crate) fn into_api_key(self, tenant_limits: LimitOverrides) -> Result<ApiKey, Failure> {
+    pub(crate) fn into_api_key(self, tenant_limits: LimitOverrides) -> Result<ApiKey, Error> {
         let secret = self
             .secret_sha256
             .try_into()
-            .map_err(|_| Failure::Unreadable("the hash of a key's secret"))?;
+            .map_err(|_| Error::unreadable("the hash of a key's secret"))?;
         Ok(ApiKey {
             id: ApiKeyId::new(self.id),
             owner: Owner {
@@ -195,13 +205,12 @@ impl ApiKeyRow {
                 workspace_id: WorkspaceId(self.workspace_id),
             },
             name: Name::from_store(self.name),
-            scopes: Scopes::parse(&self.scopes)
-                .map_err(|_| Failure::Unreadable("a key's scopes"))?,
+            scopes: Scopes::parse(&self.scopes).map_err(|_| Error::unreadable("a key's scopes"))?,
             secret_hash: SecretHash::from_bytes(secret),
-            created_at: instant(self.created_at),
-            expires_at: instant_if_any(self.expires_at),
-            revoked_at: instant_if_any(self.revoked_at),
-            last_used_at: instant_if_any(self.last_used_at),
+            created_at: timestamp(self.created_at),
+            expires_at: optional_timestamp(self.expires_at),
+            revoked_at: optional_timestamp(self.revoked_at),
+            last_used_at: optional_timestamp(self.last_used_at),
             tenant_status: status(&self.tenant_status, self.tenant_deleted_at)?,
             tenant_limits,
         })

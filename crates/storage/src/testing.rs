@@ -1,4 +1,4 @@
-//! A database of its own for every test, here and in the crates above.
+//! A separate database for each test, here and in the crates above.
 
 use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,31 +13,30 @@ use tempfile::TempDir;
 use crate::url::Target;
 use crate::{DatabaseUrl, StoreOptions, open};
 
-/// The variable that names a PostgreSQL server to test with, and a superuser there.
+/// The environment variable with the URL of a PostgreSQL test server, as a superuser.
 const SERVER: &str = "MERCURIO_TEST_POSTGRES_URL";
-/// The lock under which the template is made: `merctest` in ASCII.
+/// Advisory lock for creating the template: `merctest` in ASCII.
 const TEMPLATE_LOCK: i64 = 0x6d65_7263_7465_7374;
 
-/// A database that nobody else uses. It is gone when this is dropped, with whatever still holds it.
+/// A database for one test. Dropping it closes all connections and removes it.
 pub struct TestDatabase {
     url: DatabaseUrl,
     store: Arc<dyn Store>,
-    /// What to take away at the end.
-    home: Home,
+    location: Location,
 }
 
-enum Home {
-    /// A folder. Dropping it removes it.
-    Folder(#[expect(dead_code, reason = "held for its end")] TempDir),
-    /// A database of that name.
+enum Location {
+    /// A folder, removed on drop.
+    Folder(#[expect(dead_code, reason = "removes the folder on drop")] TempDir),
+    /// The name of a database on the test server.
     Server(String),
 }
 
 impl TestDatabase {
-    /// The version of a migration that this program does not know.
+    /// The version of a migration unknown to this program.
     pub const NEWER: &str = "99991231000000";
 
-    /// A fresh SQLite database of the newest schema.
+    /// A SQLite database with the current schema.
     #[must_use]
     pub fn sqlite() -> Self {
         let database = Self::empty_sqlite();
@@ -45,52 +44,52 @@ impl TestDatabase {
         database
     }
 
-    /// A fresh PostgreSQL database of the newest schema.
+    /// A PostgreSQL database with the current schema.
     ///
     /// # Panics
-    /// Where `MERCURIO_TEST_POSTGRES_URL` does not name a server that answers.
+    /// If the server at `MERCURIO_TEST_POSTGRES_URL` does not answer.
     #[must_use]
     pub fn postgres() -> Self {
         Self::on_server(Some(&template()))
     }
 
-    /// A SQLite database without any table.
+    /// A SQLite database without tables.
     #[must_use]
     pub fn empty_sqlite() -> Self {
         let folder = TempDir::with_prefix("mercurio-")
             .unwrap_or_else(|error| panic!("a folder for the test: {error}"));
         let url = format!("sqlite://{}", folder.path().join("mercurio.db").display());
-        Self::at(parse(&url), Home::Folder(folder))
+        Self::at(parse(&url), Location::Folder(folder))
     }
 
-    /// A PostgreSQL database without any table.
+    /// A PostgreSQL database without tables.
     ///
     /// # Panics
-    /// Where `MERCURIO_TEST_POSTGRES_URL` does not name a server that answers.
+    /// If the server at `MERCURIO_TEST_POSTGRES_URL` does not answer.
     #[must_use]
     pub fn empty_postgres() -> Self {
         Self::on_server(None)
     }
 
-    /// Where it is.
+    /// The URL of the database.
     #[must_use]
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
     }
 
-    /// The same as text, with its password: for a program that the test starts.
+    /// The URL as text, with the password, for a program that the test starts.
     #[must_use]
     pub fn url_text(&self) -> String {
         self.url.to_text()
     }
 
-    /// A store of it.
+    /// A store for the database, the same on each call.
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
     }
 
-    /// Another store of it, as another process would have one.
+    /// A new store for the database, with its own connections, like another process.
     #[must_use]
     pub fn another_store(&self) -> Arc<dyn Store> {
         open(&self.url, &options()).unwrap_or_else(|error| panic!("{error:?}"))
@@ -99,7 +98,7 @@ impl TestDatabase {
     /// Runs statements as the owner of the database.
     ///
     /// # Panics
-    /// Where one fails.
+    /// If one fails.
     pub fn execute(&self, sql: &str) {
         let done = match self.url.target() {
             Target::Sqlite(path) => {
@@ -109,6 +108,7 @@ impl TestDatabase {
                     .batch_execute("PRAGMA busy_timeout = 60000")
                     .and_then(|()| connection.batch_execute(sql))
             }
+            // As a superuser, whose statements no policy restricts.
             Target::Postgres(_) => {
                 connect(&self.url).unwrap_or_else(|error| panic!("{error}")).batch_execute(sql)
             }
@@ -116,23 +116,25 @@ impl TestDatabase {
         done.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    /// Makes of the schema what the migration [`Self::NEWER`] of a newer release would that takes nothing from older programs: every
-    /// table has a column more, there is another table, and the version is noted.
-    pub fn widen(&self) {
-        let tables = match self.url.target() {
+    /// Applies a migration [`Self::NEWER`] that an older program can work with: adds a column to
+    /// every table, and a table.
+    pub fn apply_newer_migration(&self) {
+        let shared = include_str!("shared/schema.rs");
+        let own = match self.url.target() {
             Target::Sqlite(_) => include_str!("sqlite/schema.rs"),
             Target::Postgres(_) => include_str!("postgres/schema.rs"),
         };
-        let names = tables
-            .split("diesel::table! {")
-            .skip(1)
-            .filter_map(|table| table.split_whitespace().next());
-        let mut sql: String = names
-            .map(|table| {
-                format!("ALTER TABLE {table} ADD COLUMN later text NOT NULL DEFAULT 'x';\n")
-            })
-            .collect();
-        sql.push_str("CREATE TABLE latecomers (id int PRIMARY KEY);\n");
+        let tables = [shared, own].concat();
+        let mut sql = String::new();
+        for block in tables.split("diesel::table! {").skip(1) {
+            let declaration = block.lines().map(str::trim).find(|line| line.ends_with(") {"));
+            let table = declaration.and_then(|line| line.split_whitespace().next());
+            let table = table.unwrap_or_else(|| panic!("no table in {block}"));
+            sql.push_str(&format!(
+                "ALTER TABLE {table} ADD COLUMN later text NOT NULL DEFAULT 'x';\n"
+            ));
+        }
+        sql.push_str("CREATE TABLE later_table (id int PRIMARY KEY);\n");
         sql.push_str(&format!(
             "INSERT INTO __diesel_schema_migrations (version) VALUES ('{}')",
             Self::NEWER
@@ -140,17 +142,17 @@ impl TestDatabase {
         self.execute(&sql);
     }
 
-    /// Makes of [`Self::NEWER`] a migration that no older program can work with.
-    pub fn shut_out_older(&self) {
+    /// Declares [`Self::NEWER`] incompatible with older programs.
+    pub fn require_newer_program(&self) {
         self.execute(&format!(
             "UPDATE schema_compatibility SET minimum_version = '{}'",
             Self::NEWER
         ));
     }
 
-    fn at(url: DatabaseUrl, home: Home) -> Self {
+    fn at(url: DatabaseUrl, location: Location) -> Self {
         let store = open(&url, &options()).unwrap_or_else(|error| panic!("{error:?}"));
-        Self { url, store, home }
+        Self { url, store, location }
     }
 
     fn on_server(template: Option<&str>) -> Self {
@@ -161,16 +163,16 @@ impl TestDatabase {
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
         let template = template.unwrap_or("template1");
-        // A process of an earlier run may have had this number, and ended before it could clean up.
+        // An earlier process with the same id may have been killed before it cleaned up.
         admin(&format!("DROP DATABASE IF EXISTS {name}"));
         admin(&format!("CREATE DATABASE {name} TEMPLATE {template}"));
-        Self::at(server().with_database(&name), Home::Server(name))
+        Self::at(server().with_database(&name), Location::Server(name))
     }
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if let Home::Server(name) = &self.home {
+        if let Location::Server(name) = &self.location {
             let drop = format!("DROP DATABASE {name} WITH (FORCE)");
             connect(&server())
                 .and_then(|mut connection| {
@@ -181,7 +183,7 @@ impl Drop for TestDatabase {
     }
 }
 
-/// Patient, since many tests share a small machine, and few connections, since they share the server's.
+/// A long timeout, because many tests may share a small machine.
 fn options() -> StoreOptions {
     StoreOptions { connect_timeout: Duration::from_secs(60), ..StoreOptions::default() }
 }
@@ -193,8 +195,8 @@ fn parse(url: &str) -> DatabaseUrl {
 fn server() -> DatabaseUrl {
     let url = env::var(SERVER).unwrap_or_else(|_| {
         panic!(
-            "{SERVER} is not set. This test needs a PostgreSQL server; `scripts/with-postgres cargo test` runs the tests \
-             with one of their own"
+            "{SERVER} is not set. Run the tests with `scripts/with-postgres cargo test`, which starts a \
+             PostgreSQL server for them"
         )
     });
     parse(&url)
@@ -212,26 +214,26 @@ fn admin(sql: &str) {
     connection.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// The name of a database of the newest schema, to be copied: a copy takes a tenth of the time of the migrations. It is
-/// made once for each content of the migrations, however many processes ask at once.
+/// Creates a template database with the current schema, and returns its name. Copying it takes a
+/// tenth of the time of migrating. Processes share one template per content of the migrations.
 fn template() -> String {
-    static MADE: OnceLock<()> = OnceLock::new();
+    static CREATED: OnceLock<()> = OnceLock::new();
     let name = concat!("mercurio_template_", env!("MERCURIO_MIGRATIONS_HASH"));
-    MADE.get_or_init(|| {
+    CREATED.get_or_init(|| {
         let mut connection = connect(&server()).unwrap_or_else(|error| panic!("{SERVER}: {error}"));
-        // Ends with this connection.
+        // Released with this connection.
         let lock = format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})");
         connection.batch_execute(&lock).unwrap_or_else(|error| panic!("{error}"));
-        let is_there = diesel::dsl::sql::<diesel::sql_types::Bool>(&format!(
+        let exists = diesel::dsl::sql::<diesel::sql_types::Bool>(&format!(
             "EXISTS (SELECT FROM pg_database WHERE datname = '{name}')"
         ));
-        if diesel::select(is_there)
+        if diesel::select(exists)
             .get_result(&mut connection)
             .unwrap_or_else(|error| panic!("{error}"))
         {
             return;
         }
-        // Under another name until it is whole.
+        // Renamed once it is complete.
         let unfinished = format!("{name}_unfinished");
         admin(&format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)"));
         admin(&format!("CREATE DATABASE {unfinished}"));

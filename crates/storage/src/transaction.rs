@@ -1,118 +1,134 @@
-//! Transactions that write, statements that read, and when either is tried again.
+//! Transactions, single reads, and when either is retried.
 //!
-//! A try is repeated only where nothing of it can have stayed: the database said that it was rolled back, or the
-//! connection was dead before anything was asked of it. Where the answer to a COMMIT is lost, nobody knows, and the caller
-//! is told so.
+//! An attempt is retried only if it cannot have left anything behind: the database rolled it back,
+//! or the connection was dead before its first statement. If the answer to a COMMIT is lost, the
+//! outcome is unknown and the caller gets the error.
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::r2d2::R2D2Connection;
 
-use crate::error::{Failed, Failure, Fault};
-use crate::pool::{Driver, Pool, failed};
+use crate::error::{Error, ErrorKind};
+use crate::pool::{Driver, Pool};
 
-/// How often a transaction is tried that others push aside. The database has waited for its locks each time.
-const MAX_TRIES: u32 = 7;
+/// Maximum attempts for a transaction that loses to concurrent ones. Each attempt has already
+/// waited for its locks in the database.
+const MAX_ATTEMPTS: u32 = 7;
 
-/// How far a try came.
+/// How far an attempt got before it failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nothing had been asked of the connection, or nothing that stays.
+    /// Nothing was executed, or only reads.
     Begin,
-    /// The work itself: without its COMMIT, nothing of it stays.
+    /// Executed but not committed.
     Body,
-    /// The COMMIT was sent.
+    /// COMMIT was sent.
     Commit,
 }
 
-/// Opens a transaction by `sql`: one statement or several, in one round trip. After an error there is none.
-pub(crate) fn begin<C: Driver>(connection: &mut C, sql: &str) -> Result<(), Failure> {
+/// The reason an attempt failed.
+struct FailedAttempt {
+    stage: Stage,
+    error: Error,
+}
+
+impl FailedAttempt {
+    fn at(stage: Stage) -> impl FnOnce(Error) -> Self {
+        move |error| Self { stage, error }
+    }
+}
+
+/// Begins a transaction by `sql`, one statement or several, in one round trip. After an error no
+/// transaction is open.
+fn begin<C: Driver>(connection: &mut C, sql: &str) -> Result<(), Error> {
     AnsiTransactionManager::begin_transaction_sql(connection, sql).map_err(|error| {
-        // Its first statement may have opened the transaction.
+        // The first statement of several may have opened the transaction.
         connection.batch_execute("ROLLBACK").ok();
         error.into()
     })
 }
 
-/// Runs `body` in a transaction and commits it. It may run several times, and may go another way the next time; only what it
-/// did last stays.
+/// Runs `body` in a write transaction. It runs again for each attempt, and may then act
+/// differently.
 pub(crate) fn write<C: Driver, T>(
     pool: &Pool<C>,
-    mut body: impl FnMut(&mut C) -> Result<T, Failure>,
-) -> Result<T, Failed> {
-    repeat(pool, |connection| {
-        begin(connection, C::BEGIN).map_err(|failure| (Stage::Begin, failure))?;
+    mut body: impl FnMut(&mut C) -> Result<T, Error>,
+) -> Result<T, Error> {
+    retry(pool, |connection| {
+        begin(connection, C::BEGIN).map_err(FailedAttempt::at(Stage::Begin))?;
         match body(connection) {
             Ok(value) => AnsiTransactionManager::commit_transaction(connection)
                 .map(|()| value)
-                .map_err(|error| (Stage::Commit, error.into())),
-            Err(failure) => {
-                // Where this fails too, the connection knows that it is broken, and is dropped with its transaction.
+                .map_err(|error| FailedAttempt { stage: Stage::Commit, error: error.into() }),
+            Err(error) => {
+                // If this fails too, the connection is marked broken and dropped.
                 AnsiTransactionManager::rollback_transaction(connection).ok();
-                Err((Stage::Body, failure))
+                Err(FailedAttempt { stage: Stage::Body, error })
             }
         }
     })
 }
 
-/// Runs `body`, which only reads.
+/// Runs `body`, which only reads, without a transaction.
 pub(crate) fn read<C: Driver, T>(
     pool: &Pool<C>,
-    mut body: impl FnMut(&mut C) -> Result<T, Failure>,
-) -> Result<T, Failed> {
-    repeat(pool, |connection| body(connection).map_err(|failure| (Stage::Begin, failure)))
+    mut body: impl FnMut(&mut C) -> Result<T, Error>,
+) -> Result<T, Error> {
+    retry(pool, |connection| body(connection).map_err(FailedAttempt::at(Stage::Begin)))
 }
 
-/// Runs `body`, which only reads, in a transaction that `sql` opens. See [`begin`].
+/// Runs `body`, which only reads, in a transaction begun by `sql`.
 pub(crate) fn read_in<C: Driver, T>(
     pool: &Pool<C>,
     sql: &str,
-    mut body: impl FnMut(&mut C) -> Result<T, Failure>,
-) -> Result<T, Failed> {
-    repeat(pool, |connection| {
-        begin(connection, sql).map_err(|failure| (Stage::Begin, failure))?;
+    mut body: impl FnMut(&mut C) -> Result<T, Error>,
+) -> Result<T, Error> {
+    retry(pool, |connection| {
+        begin(connection, sql).map_err(FailedAttempt::at(Stage::Begin))?;
         let read = body(connection);
         let end = match read {
             Ok(_) => AnsiTransactionManager::commit_transaction(connection),
             Err(_) => AnsiTransactionManager::rollback_transaction(connection),
         };
-        // There is nothing to lose. Where the end fails, the connection knows that it is broken, and is dropped.
+        // Nothing can be lost. If this fails, the connection is marked broken and dropped.
         end.ok();
-        read.map_err(|failure| (Stage::Begin, failure))
+        read.map_err(FailedAttempt::at(Stage::Begin))
     })
 }
 
-fn repeat<C: Driver, T>(
+fn retry<C: Driver, T>(
     pool: &Pool<C>,
-    mut attempt: impl FnMut(&mut C) -> Result<T, (Stage, Failure)>,
-) -> Result<T, Failed> {
-    let mut tries = 0;
+    mut attempt: impl FnMut(&mut C) -> Result<T, FailedAttempt>,
+) -> Result<T, Error> {
+    let mut attempts = 0;
     let mut reconnected = false;
     loop {
-        tries += 1;
-        let mut connection = pool.take().map_err(failed::<C>)?;
-        let (stage, failure) = match attempt(&mut connection) {
+        attempts += 1;
+        let mut connection = pool.get()?;
+        let FailedAttempt { stage, mut error } = match attempt(&mut connection) {
             Ok(value) => return Ok(value),
             Err(failed) => failed,
         };
-        let mut failed = failed::<C>(failure);
         let broken = R2D2Connection::is_broken(&mut **connection);
+        // Returned to the pool, which drops it if it is broken or outdated.
         drop(connection);
         if broken {
-            pool.distrust_all();
-            failed.fault = Fault::Unavailable;
-            // It died while it was idle, as all do when the server restarts: a new one may be had.
+            pool.invalidate_all();
+            error.kind = ErrorKind::Unavailable;
+            // It broke while idle, as after a server restart: one new connection is tried.
             if stage == Stage::Begin && !reconnected {
                 reconnected = true;
-                pool.count_repeat();
+                pool.count_retry();
                 continue;
             }
-        } else if matches!(failed.fault, Fault::Conflict | Fault::KeyTaken) && tries < MAX_TRIES {
-            // A key that is taken is no rival's doing: the caller counts its other way.
-            if failed.fault == Fault::Conflict {
-                pool.count_repeat();
+        } else if matches!(error.kind, ErrorKind::Conflict | ErrorKind::KeyTaken)
+            && attempts < MAX_ATTEMPTS
+        {
+            // The caller counts a taken key as a fallback, not as a retry.
+            if error.kind == ErrorKind::Conflict {
+                pool.count_retry();
             }
             continue;
         }
-        return Err(failed);
+        return Err(error);
     }
 }

@@ -1,36 +1,55 @@
-//! From a group of submissions to the rows to write, and from the keys that were new to the outcomes.
+//! Turns a group of submissions into rows to write, and the stored rows into outcomes.
 
 use mercurio_domain::event::EnrichedEvent;
 use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventKey, Owner, TenantId, Timestamp};
-use uuid::Uuid;
 
-/// One event to store, if its key is free.
+/// The unique key of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TenantKey {
+    pub(crate) tenant_id: TenantId,
+    pub(crate) key: EventKey,
+}
+
+/// An event to store if its key is new.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate<'a> {
     pub(crate) owner: Owner,
     pub(crate) received_at: Timestamp,
     pub(crate) event: &'a EnrichedEvent,
-    /// The event's, here because rows are sorted by it.
+    /// The event's key, cached for sorting.
     key: EventKey,
-    /// The submission, and the event in it.
-    place: (usize, usize),
+    position: GroupPosition,
+}
+
+/// The position of an event in its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct GroupPosition {
+    submission: usize,
+    event: usize,
 }
 
 impl Candidate<'_> {
-    /// What is unique, and the order in which rows are written.
-    pub(crate) fn key(&self) -> (TenantId, EventKey) {
-        (self.owner.tenant_id, self.key)
+    /// The unique key, and the order of writing.
+    pub(crate) fn key(&self) -> TenantKey {
+        TenantKey { tenant_id: self.owner.tenant_id, key: self.key }
     }
 }
 
-/// The events of a group, each key once: the first in the order given. Sorted by tenant and key, since two writers that
-/// claim the same keys in the same order wait for each other and never in a circle.
+/// The events of a group without repeated keys: the first of each is kept.
+///
+/// Sorted by tenant and key: writers that take locks in the same order cannot deadlock.
 #[derive(Debug)]
 pub(crate) struct Candidates<'a> {
     group: &'a [Submission],
     rows: Vec<Candidate<'a>>,
+}
+
+/// Candidates by the prediction of the cache, both in the order of keys.
+pub(crate) struct SplitCandidates<'a> {
+    pub(crate) likely_stored: Vec<Candidate<'a>>,
+    pub(crate) likely_new: Vec<Candidate<'a>>,
 }
 
 impl<'a> Candidates<'a> {
@@ -39,17 +58,13 @@ impl<'a> Candidates<'a> {
             Vec::with_capacity(group.iter().map(|submission| submission.events.len()).sum());
         for (index, submission) in group.iter().enumerate() {
             let Submission { owner, received_at, .. } = *submission;
-            let candidate = |(place, event)| Candidate {
-                owner,
-                received_at,
-                event,
-                key: event.key(),
-                place: (index, place),
-            };
-            rows.extend(submission.events.iter().enumerate().map(candidate));
+            for (event_index, event) in submission.events.iter().enumerate() {
+                let position = GroupPosition { submission: index, event: event_index };
+                rows.push(Candidate { owner, received_at, event, key: event.key(), position });
+            }
         }
-        // The place makes the order total, and the first of several events with one key the first of them here.
-        rows.sort_unstable_by_key(|row| (row.key(), row.place));
+        // The position makes the order total, so `dedup` keeps the first event of each key.
+        rows.sort_unstable_by_key(|row| (row.key(), row.position));
         rows.dedup_by_key(|row| row.key());
         Self { group, rows }
     }
@@ -58,39 +73,46 @@ impl<'a> Candidates<'a> {
         &self.rows
     }
 
-    /// The rows for which `chosen`, one answer for each row, says yes, and the others; both in the order of keys.
-    pub(crate) fn split(&self, chosen: &[bool]) -> (Vec<Candidate<'a>>, Vec<Candidate<'a>>) {
-        let (mut yes, mut no) = (Vec::new(), Vec::with_capacity(self.rows.len()));
-        for (row, chosen) in self.rows.iter().zip(chosen) {
-            if *chosen { yes.push(*row) } else { no.push(*row) }
+    /// Splits the rows by `likely_stored`, which has a flag per row.
+    pub(crate) fn split(&self, likely_stored: &[bool]) -> SplitCandidates<'a> {
+        debug_assert_eq!(likely_stored.len(), self.rows.len(), "one flag per row");
+        let mut split = SplitCandidates {
+            likely_stored: Vec::new(),
+            likely_new: Vec::with_capacity(self.rows.len()),
+        };
+        for (row, likely_stored) in self.rows.iter().zip(likely_stored) {
+            if *likely_stored {
+                split.likely_stored.push(*row);
+            } else {
+                split.likely_new.push(*row);
+            }
         }
-        (yes, no)
+        split
     }
 
-    /// What became of the whole group, in its own order, where `fresh` were stored and nothing else was.
-    pub(crate) fn answers(&self, fresh: &[Candidate<'_>]) -> Vec<Vec<Outcome>> {
-        let submissions = self.group.iter();
-        let mut answers: Vec<_> = submissions
-            .map(|submission| vec![Outcome::Duplicate; submission.events.len()])
-            .collect();
-        for row in fresh {
-            answers[row.place.0][row.place.1] = Outcome::Accepted;
+    /// The outcomes of the whole group in its order, if exactly `fresh` was stored.
+    pub(crate) fn outcomes(&self, fresh: &[Candidate<'_>]) -> Vec<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(self.group.len());
+        for submission in self.group {
+            outcomes.push(vec![Outcome::Duplicate; submission.events.len()]);
         }
-        answers
+        for row in fresh {
+            let GroupPosition { submission, event } = row.position;
+            outcomes[submission][event] = Outcome::Accepted;
+        }
+        outcomes
     }
 }
 
-/// Those of `rows` whose keys are in `claimed`, which may come in any order.
+/// The rows whose keys are in `claimed`, in any order.
 pub(crate) fn fresh<'a>(
     mut rows: Vec<Candidate<'a>>,
-    mut claimed: Vec<(i64, Uuid)>,
+    mut claimed: Vec<TenantKey>,
 ) -> Vec<Candidate<'a>> {
+    // All keys new is the common case.
     if claimed.len() < rows.len() {
         claimed.sort_unstable();
-        rows.retain(|row| {
-            let (tenant_id, key) = row.key();
-            claimed.binary_search(&(tenant_id.0, key.0)).is_ok()
-        });
+        rows.retain(|row| claimed.binary_search(&row.key()).is_ok());
     }
     rows
 }
@@ -107,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_stands_once_in_the_order_of_keys_and_the_first_event_has_it() {
+    fn candidates_are_sorted_by_key_and_keep_the_first_event() {
         let now = at("2026-11-22T10:00:00Z");
         let group =
             [submission(owner(2), now, &["b", "a", "b"]), submission(owner(1), now, &["b", "c"])];
@@ -119,34 +141,32 @@ mod tests {
             .iter()
             .find(|row| row.event.parts().event_id.as_str() == "b")
             .unwrap();
-        assert_eq!(first.place, (1, 0), "tenants come first");
-        let outcomes = candidates.answers(candidates.rows());
+        assert_eq!(first.position, GroupPosition { submission: 1, event: 0 }, "tenants come first");
+        let outcomes = candidates.outcomes(candidates.rows());
         use Outcome::{Accepted, Duplicate};
         assert_eq!(outcomes, [vec![Accepted, Accepted, Duplicate], vec![Accepted, Accepted]]);
     }
 
     #[test]
-    fn what_was_not_claimed_is_a_duplicate() {
+    fn unclaimed_candidates_are_duplicates() {
         let group = [submission(owner(1), at("2026-11-22T10:00:00Z"), &["a", "b", "c"])];
         let candidates = Candidates::of(&group);
-        let claimed = candidates.rows().iter().rev().filter(|row| row.place.1 != 1);
-        let claimed = claimed.map(|row| (row.key().0.0, row.key().1.0)).collect();
+        let claimed = candidates.rows().iter().rev().filter(|row| row.position.event != 1);
+        let claimed = claimed.map(Candidate::key).collect();
         let fresh = fresh(candidates.rows().to_vec(), claimed);
         assert_eq!(
-            candidates.answers(&fresh),
+            candidates.outcomes(&fresh),
             [vec![Outcome::Accepted, Outcome::Duplicate, Outcome::Accepted]]
         );
     }
 
     #[test]
-    fn a_group_is_split_row_by_row() {
+    fn candidates_are_split_row_by_row() {
         let group = [submission(owner(1), at("2026-11-22T10:00:00Z"), &["a", "b", "c"])];
         let candidates = Candidates::of(&group);
-        let (yes, no) = candidates.split(&[false, true, false]);
-        assert_eq!(
-            yes.iter().map(Candidate::key).collect::<Vec<_>>(),
-            [candidates.rows()[1].key()]
-        );
-        assert_eq!(no.len(), 2);
+        let split = candidates.split(&[false, true, false]);
+        assert_eq!(split.likely_stored.len(), 1);
+        assert_eq!(split.likely_stored[0].key(), candidates.rows()[1].key());
+        assert_eq!(split.likely_new.len(), 2);
     }
 }

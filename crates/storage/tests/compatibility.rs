@@ -1,6 +1,6 @@
-//! A schema of a newer release: whether a program may work with it is said by the database.
+//! Schemas of newer releases. The database holds the minimum version that a program must know.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use mercurio_domain::store::{SchemaState, StoreError};
 use mercurio_storage::testing::TestDatabase;
@@ -14,25 +14,25 @@ fn unknown() -> Vec<String> {
 }
 
 #[test]
-fn a_newer_schema_that_takes_nothing_away_may_be_shared_until_a_migration_says_otherwise() {
+fn newer_schema_is_compatible_until_the_minimum_rises() {
     for database in both() {
         let store = database.store();
         assert_eq!(store.schema_state().unwrap(), SchemaState::Current);
-        database.widen();
+        database.apply_newer_migration();
         assert_eq!(store.schema_state().unwrap(), SchemaState::Compatible(unknown()));
-        database.shut_out_older();
+        database.require_newer_program();
         assert_eq!(store.schema_state().unwrap(), SchemaState::Newer(unknown()));
-        // As its down.sql does.
+        // Like the migration's down.sql.
         database.execute("UPDATE schema_compatibility SET minimum_version = '20261128000000'");
         assert_eq!(store.schema_state().unwrap(), SchemaState::Compatible(unknown()));
     }
 }
 
 #[test]
-fn a_newer_schema_that_does_not_say_who_may_share_it_may_not_be_shared() {
+fn newer_schema_without_a_minimum_version_is_refused() {
     for database in both() {
         let store = database.store();
-        database.widen();
+        database.apply_newer_migration();
         database.execute("DELETE FROM schema_compatibility");
         assert_eq!(store.schema_state().unwrap(), SchemaState::Newer(unknown()));
         database.execute("DROP TABLE schema_compatibility");
@@ -41,16 +41,16 @@ fn a_newer_schema_that_does_not_say_who_may_share_it_may_not_be_shared() {
 }
 
 #[test]
-fn a_database_that_lacks_a_migration_and_has_another_is_of_no_release_before_or_after() {
+fn schema_with_missing_and_unknown_migrations_is_newer() {
     for database in both() {
-        database.widen();
+        database.apply_newer_migration();
         database.execute("DELETE FROM __diesel_schema_migrations WHERE version = '20261128000000'");
         assert_eq!(database.store().schema_state().unwrap(), SchemaState::Newer(unknown()));
     }
 }
 
 #[test]
-fn the_bar_is_one_version_and_nothing_else() {
+fn minimum_version_is_one_valid_version() {
     for database in both() {
         let store = database.store();
         for wrong in [
@@ -66,9 +66,9 @@ fn the_bar_is_one_version_and_nothing_else() {
 }
 
 #[test]
-fn an_unknown_migration_is_not_taken_back() {
+fn unknown_migration_is_not_reverted() {
     for database in both() {
-        database.widen();
+        database.apply_newer_migration();
         let refused = database.store().revert().unwrap_err();
         assert!(
             matches!(&refused, StoreError::Internal(cause) if cause.to_string().contains(TestDatabase::NEWER)),

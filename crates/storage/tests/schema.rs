@@ -1,6 +1,6 @@
-//! The schema: the migrations make what the program expects, go back, and may be run by many at once.
+//! The schema: it matches the program, reverts, and migrates concurrently.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
-use mercurio_domain::store::{SchemaState, Store, StoreError};
+use mercurio_domain::store::{SchemaState, StoreError};
 use mercurio_domain::testing::{at, provisioning, submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_storage::testing::TestDatabase;
@@ -22,13 +22,13 @@ struct Line {
     line: String,
 }
 
-/// Every column of every table of ours, as `table.column type`, with `Nullable<…>` where it is. Partitions are left out.
+/// The columns of all tables as `table.column type`, without partitions.
 const POSTGRES_COLUMNS: &str = "
     SELECT format('%s.%s %s', c.relname, a.attname, CASE WHEN a.attnotnull THEN t ELSE 'Nullable<' || t || '>' END) AS line
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped,
     LATERAL (SELECT CASE a.atttypid::regtype::text
         WHEN 'bigint' THEN 'BigInt' WHEN 'text' THEN 'Text' WHEN 'timestamp with time zone' THEN 'Timestamptz'
-        WHEN 'uuid' THEN 'Uuid' WHEN 'json' THEN 'Json' WHEN 'bytea' THEN 'Bytea'
+        WHEN 'uuid' THEN 'Uuid' WHEN 'json' THEN 'Json' WHEN 'bytea' THEN 'Binary'
         WHEN 'bigint[]' THEN 'Array<BigInt>' WHEN 'text[]' THEN 'Array<Text>' ELSE a.atttypid::regtype::text END) x(t)
     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
         AND c.relname NOT LIKE E'\\\\_\\\\_%'
@@ -39,7 +39,7 @@ const SQLITE_COLUMNS: &str = "
     JOIN (SELECT 'INTEGER' AS s, 'BigInt' AS t UNION SELECT 'TEXT', 'Text' UNION SELECT 'BLOB', 'Binary') t ON t.s = c.type
     WHERE m.type = 'table' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\' AND m.name NOT LIKE 'sqlite%'
     ORDER BY m.name, c.cid";
-/// All that the database knows of its shape, in one order.
+/// The columns, indexes and constraints.
 const POSTGRES_DUMP: &str = "
     SELECT 'column ' || table_name || ordinal_position || column_name || data_type || is_nullable || is_identity
         || coalesce(collation_name, '') AS line FROM information_schema.columns WHERE table_schema = 'public'
@@ -77,25 +77,25 @@ fn names(database: &str) -> Vec<String> {
     names
 }
 
-/// The tables of a `schema.rs`, as `table.column type`, tables by name.
-fn declared(source: &str) -> Vec<String> {
+/// The columns declared in `schema.rs` sources as `table.column type`, tables by name. `time` is
+/// the SQL type of times.
+fn declared(sources: &[&str], time: &str) -> Vec<String> {
     let mut tables: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for block in source.split("diesel::table! {").skip(1) {
+    for block in sources.iter().flat_map(|source| source.split("diesel::table! {").skip(1)) {
         let mut lines = block[..block.find("\n}").unwrap()]
             .lines()
             .map(str::trim)
-            .filter(|line| !line.is_empty());
+            .filter(|line| !line.is_empty() && !line.starts_with("use "));
         let table = lines.next().unwrap().split(' ').next().unwrap();
-        let mut renamed = None;
+        let columns = tables.entry(table).or_default();
+        let mut sql_name = None;
         for line in lines {
             if let Some(name) = line.strip_prefix("#[sql_name = \"") {
-                renamed = name.strip_suffix("\"]");
+                sql_name = name.strip_suffix("\"]");
             } else if let Some((name, kind)) = line.split_once(" -> ") {
-                let name = renamed.take().unwrap_or(name);
-                tables
-                    .entry(table)
-                    .or_default()
-                    .push(format!("{table}.{name} {}", kind.trim_end_matches(',')));
+                let name = sql_name.take().unwrap_or(name);
+                let kind = kind.trim_end_matches(',').replace("Timestamptz", "Time");
+                columns.push(format!("{table}.{name} {}", kind.replace("Time", time)));
             }
         }
     }
@@ -103,60 +103,57 @@ fn declared(source: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_fresh_database_is_what_schema_rs_says() {
-    let declared_postgres = declared(include_str!("../src/postgres/schema.rs"));
+fn schema_rs_matches_a_fresh_database() {
+    let shared = include_str!("../src/shared/schema.rs");
+    let declared_postgres =
+        declared(&[shared, include_str!("../src/postgres/schema.rs")], "Timestamptz");
     assert_eq!(
         lines!(&mut postgres(&TestDatabase::postgres()), POSTGRES_COLUMNS),
         declared_postgres
     );
-    let declared_sqlite = declared(include_str!("../src/sqlite/schema.rs"));
+    let declared_sqlite = declared(&[shared, include_str!("../src/sqlite/schema.rs")], "BigInt");
     assert_eq!(lines!(&mut sqlite(&TestDatabase::sqlite()), SQLITE_COLUMNS), declared_sqlite);
     assert!(declared_postgres.len() > 40 && declared_sqlite.len() > 35);
 }
 
 #[test]
-fn both_databases_have_migrations_of_the_same_names_each_with_a_way_back() {
+fn migrations_have_equal_names_and_a_down_file() {
     assert_eq!(names("postgres"), names("sqlite"));
     for database in ["postgres", "sqlite"] {
         for name in names(database) {
             for file in ["up.sql", "down.sql"] {
                 let sql = fs::read_to_string(folder(database).join(&name).join(file)).unwrap();
-                assert!(
-                    sql.starts_with("-- "),
-                    "{database}/{name}/{file} does not say what it is for"
-                );
+                assert!(sql.starts_with("-- "), "{database}/{name}/{file} has no comment");
             }
         }
     }
 }
 
-#[test]
-fn up_down_up_makes_the_same_schema() {
-    let database = TestDatabase::empty_postgres();
-    let connection = &mut postgres(&database);
-    let source = FileBasedMigrations::from_path(folder("postgres")).unwrap();
-    connection.run_pending_migrations(source.clone()).unwrap();
-    let first = lines!(connection, POSTGRES_DUMP);
-    connection.revert_all_migrations(source.clone()).unwrap();
-    let empty = lines!(connection, POSTGRES_DUMP);
-    assert!(empty.iter().all(|line| line.contains("__diesel_schema_migrations")), "{empty:?}");
-    connection.run_pending_migrations(source).unwrap();
-    assert_eq!(lines!(connection, POSTGRES_DUMP), first);
-
-    let database = TestDatabase::empty_sqlite();
-    let connection = &mut sqlite(&database);
-    let source = FileBasedMigrations::from_path(folder("sqlite")).unwrap();
-    connection.run_pending_migrations(source.clone()).unwrap();
-    let first = lines!(connection, SQLITE_DUMP);
-    connection.revert_all_migrations(source.clone()).unwrap();
-    let empty = lines!(connection, SQLITE_DUMP);
-    assert!(empty.iter().all(|line| line.contains("__diesel_schema_migrations")), "{empty:?}");
-    connection.run_pending_migrations(source).unwrap();
-    assert_eq!(lines!(connection, SQLITE_DUMP), first);
+/// Migrates up, down and up again, and compares the dumps.
+macro_rules! check_up_down_up {
+    ($connection:expr, $folder:literal, $dump:expr) => {{
+        let connection = $connection;
+        let source = FileBasedMigrations::from_path(folder($folder)).unwrap();
+        connection.run_pending_migrations(source.clone()).unwrap();
+        let first = lines!(connection, $dump);
+        connection.revert_all_migrations(source.clone()).unwrap();
+        let empty = lines!(connection, $dump);
+        assert!(empty.iter().all(|line| line.contains("__diesel_schema_migrations")), "{empty:?}");
+        connection.run_pending_migrations(source).unwrap();
+        assert_eq!(lines!(connection, $dump), first);
+    }};
 }
 
 #[test]
-fn an_empty_database_lacks_every_migration_and_is_not_changed_by_asking() {
+fn migrations_up_down_up_yield_the_same_schema() {
+    let database = TestDatabase::empty_postgres();
+    check_up_down_up!(&mut postgres(&database), "postgres", POSTGRES_DUMP);
+    let database = TestDatabase::empty_sqlite();
+    check_up_down_up!(&mut sqlite(&database), "sqlite", SQLITE_DUMP);
+}
+
+#[test]
+fn schema_state_of_an_empty_database_creates_nothing() {
     for (database, names) in [
         (TestDatabase::empty_postgres(), names("postgres")),
         (TestDatabase::empty_sqlite(), names("sqlite")),
@@ -173,35 +170,41 @@ fn an_empty_database_lacks_every_migration_and_is_not_changed_by_asking() {
 }
 
 #[test]
-fn newer_database_is_recognised_and_left_as_it_is() {
+fn newer_schema_is_recognised_and_left_unchanged() {
     for database in [TestDatabase::postgres(), TestDatabase::sqlite()] {
         let store = database.store();
-        database
-            .execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')");
-        let newer = SchemaState::Compatible(vec!["99991231000000".to_owned()]);
+        let version = TestDatabase::NEWER;
+        database.execute(&format!(
+            "INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')"
+        ));
+        let newer = SchemaState::Compatible(vec![version.to_owned()]);
         assert_eq!(store.schema_state().unwrap(), newer);
         assert_eq!(store.migrate().unwrap(), Vec::<String>::new());
-        database.execute("DELETE FROM __diesel_schema_migrations WHERE version = '99991231000000'");
+        database.execute(&format!(
+            "DELETE FROM __diesel_schema_migrations WHERE version = '{version}'"
+        ));
         assert_eq!(store.schema_state().unwrap(), SchemaState::Current);
     }
 }
 
 #[test]
-fn of_many_who_migrate_an_empty_database_at_once_one_does_it() {
+fn concurrent_migrations_run_once() {
     for (database, names) in [
         (TestDatabase::empty_postgres(), names("postgres")),
         (TestDatabase::empty_sqlite(), names("sqlite")),
     ] {
-        // As many processes: each has a store of its own.
+        // Each store acts as another process.
         let stores: Vec<_> = (0..4).map(|_| database.another_store()).collect();
         let barrier = std::sync::Barrier::new(stores.len());
         let mut ran: Vec<String> = std::thread::scope(|scope| {
-            let migrate = |store: &std::sync::Arc<dyn Store>| {
-                barrier.wait();
-                store.migrate().unwrap()
-            };
-            let threads: Vec<_> =
-                stores.iter().map(|store| scope.spawn(move || migrate(store))).collect();
+            let mut threads = Vec::new();
+            for store in &stores {
+                let barrier = &barrier;
+                threads.push(scope.spawn(move || {
+                    barrier.wait();
+                    store.migrate().unwrap()
+                }));
+            }
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         ran.sort();
@@ -211,7 +214,7 @@ fn of_many_who_migrate_an_empty_database_at_once_one_does_it() {
 }
 
 #[test]
-fn partitions_are_made_for_today_a_week_ahead_and_every_day_that_comes() {
+fn partitions_exist_for_today_a_week_ahead_and_new_days() {
     const PARTITIONS: &str = "SELECT inhrelid::regclass::text AS line FROM pg_inherits
         WHERE inhparent = 'events'::regclass ORDER BY 1";
     let database = TestDatabase::postgres();
@@ -231,7 +234,7 @@ fn partitions_are_made_for_today_a_week_ahead_and_every_day_that_comes() {
     let days = ["0228", "0229", "0301", "0302", "0303", "0304", "0305", "0306"]
         .map(|day| format!("events_2020{day}"));
     assert_eq!(lines!(connection, PARTITIONS), [days.as_slice(), &ahead].concat());
-    // One that is taken away behind the service's back is made again, and what it held stays known as stored.
+    // A partition dropped under the running store is created again. Its keys stay.
     connection.batch_execute("DROP TABLE events_20200229; DROP TABLE events_20200228").unwrap();
     let late = submission(owner, at("2020-02-28T10:00:00Z"), &["a", "b"]);
     assert_eq!(store.append(&[late]).unwrap(), [[Outcome::Duplicate, Outcome::Accepted]]);
@@ -239,7 +242,7 @@ fn partitions_are_made_for_today_a_week_ahead_and_every_day_that_comes() {
 }
 
 #[test]
-fn many_servers_that_meet_a_new_day_at_once_make_one_partition_and_lose_nothing() {
+fn servers_racing_on_a_new_day_create_one_partition() {
     let database = TestDatabase::postgres();
     let owner =
         database.store().provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap();
@@ -253,7 +256,7 @@ fn many_servers_that_meet_a_new_day_at_once_make_one_partition_and_lose_nothing(
                 barrier.wait();
                 for day in 1..=20 {
                     let day = at(&format!("2031-01-{day:02}T00:00:00Z"));
-                    // One id of its own, one that all have.
+                    // One id per server, and one that all send.
                     let ids = [format!("{number} {day}"), format!("all {day}")];
                     let group = [submission(owner, day, &[&ids[0], &ids[1]])];
                     assert_eq!(store.append(&group).unwrap()[0][0], Outcome::Accepted);
@@ -266,7 +269,7 @@ fn many_servers_that_meet_a_new_day_at_once_make_one_partition_and_lose_nothing(
 }
 
 #[test]
-fn a_server_whose_user_may_not_make_tables_goes_on_with_the_partitions_that_are_there() {
+fn role_without_create_uses_existing_partitions() {
     let database = TestDatabase::postgres();
     let owner =
         database.store().provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap();
@@ -282,7 +285,7 @@ fn a_server_whose_user_may_not_make_tables_goes_on_with_the_partitions_that_are_
     let url = database.url_text().replace("postgres@", &format!("{role}@"));
     let store = open(&DatabaseUrl::parse(&url).unwrap(), &StoreOptions::default()).unwrap();
     let outcomes = store.append(&[submission(owner, day, &["a", "b"])]);
-    // A day without a partition is another matter: it is told as it is, and nothing is stored.
+    // Without the day's partition the group fails and nothing is stored.
     let missing = store.append(&[submission(owner, at("2020-03-01T10:00:00Z"), &["c"])]);
     drop(store);
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();

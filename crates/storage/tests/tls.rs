@@ -1,13 +1,13 @@
-//! TLS to PostgreSQL, for real: a server with a certificate, and clients that trust it or not.
+//! TLS to a real PostgreSQL server with a certificate, from clients that trust it or not.
 
 #![cfg(feature = "tls")]
-#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 #[path = "common/server.rs"]
 mod server;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ fn openssl(folder: &Path, arguments: &str) {
     );
 }
 
-/// A certificate authority `{name}.crt`, and a certificate that it signed for `host`, with its key: `{name}-server.*`.
+/// Creates a certificate authority `{name}.crt`, and a certificate for `host` signed by it with its
+/// key: `{name}-server.*`.
 fn authority(folder: &Path, name: &str, host: &str) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(
@@ -51,13 +52,13 @@ fn authority(folder: &Path, name: &str, host: &str) {
     );
 }
 
-/// A server that takes TLS alone, with a certificate for `localhost`.
-struct Site {
+/// A server that accepts only TLS, with a certificate for `localhost`.
+struct TlsServer {
     server: Server,
     folder: tempfile::TempDir,
 }
 
-impl Site {
+impl TlsServer {
     fn start() -> Self {
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         authority(folder.path(), "trusted", "localhost");
@@ -77,8 +78,10 @@ impl Site {
         format!("{}?{parameters}", self.server.url().replace("127.0.0.1", host))
     }
 
-    fn certificate(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    /// Parameters that verify the server by the authority `certificate`.
+    fn trusting(&self, certificate: &str) -> String {
+        let path = self.folder.path().join(certificate);
+        format!("sslmode=verify-full&sslrootcert={}", path.display())
     }
 
     fn ping(&self, host: &str, parameters: &str) -> Result<(), StoreError> {
@@ -87,7 +90,7 @@ impl Site {
         open(&DatabaseUrl::parse(&self.url(host, parameters)).unwrap(), &options).unwrap().ping()
     }
 
-    /// Why a ping did not go through.
+    /// The cause of a failed ping.
     fn refusal(&self, host: &str, parameters: &str) -> String {
         let error = self.ping(host, parameters).unwrap_err();
         assert!(error.is_unavailable(), "{error:?}");
@@ -96,33 +99,31 @@ impl Site {
 }
 
 #[test]
-fn a_store_works_over_an_encrypted_connection() {
-    let site = Site::start();
-    let url = site.url("127.0.0.1", "sslmode=require");
+fn store_works_over_an_encrypted_connection() {
+    let tls = TlsServer::start();
+    let url = tls.url("127.0.0.1", "sslmode=require");
     let store = open(&DatabaseUrl::parse(&url).unwrap(), &StoreOptions::default()).unwrap();
     store.migrate().unwrap();
     let now = at("2026-11-22T10:00:00Z");
     let owner = store.provision(&provisioning("Acme", 1, now).0).unwrap().api_key.owner;
     assert_eq!(store.append(&[submission(owner, now, &["a"])]).unwrap(), [[Outcome::Accepted]]);
-    let mut beside = PgConnection::establish(&url).unwrap();
+    let mut other = PgConnection::establish(&url).unwrap();
     let all = "(SELECT bool_and(ssl) AND count(*) > 1 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                WHERE application_name = 'mercurio' OR pid = pg_backend_pid())";
-    assert!(diesel::select(diesel::dsl::sql::<Bool>(all)).get_result::<bool>(&mut beside).unwrap());
+    assert!(diesel::select(diesel::dsl::sql::<Bool>(all)).get_result::<bool>(&mut other).unwrap());
 }
 
 #[test]
-fn a_server_is_asked_for_its_certificate_where_the_url_says_so() {
-    let site = Site::start();
-    let trusting = |name: &str| {
-        format!("sslmode=verify-full&sslrootcert={}", site.certificate(name).display())
-    };
-    site.ping("localhost", &trusting("trusted.crt")).unwrap();
-    let stranger = site.refusal("localhost", &trusting("stranger.crt"));
+fn server_certificate_is_verified_if_the_url_says_so() {
+    let tls = TlsServer::start();
+    tls.ping("localhost", &tls.trusting("trusted.crt")).unwrap();
+    let stranger = tls.refusal("localhost", &tls.trusting("stranger.crt"));
     assert!(stranger.contains("certificate verify failed"), "{stranger}");
-    // The right authority, but the certificate is for another name.
-    let elsewhere = site.refusal("127.0.0.1", &trusting("trusted.crt"));
+    // The authority is trusted, but the certificate is for another name.
+    let elsewhere = tls.refusal("127.0.0.1", &tls.trusting("trusted.crt"));
     assert!(elsewhere.contains("does not match host name"), "{elsewhere}");
-    site.ping("127.0.0.1", &trusting("trusted.crt").replace("verify-full", "verify-ca")).unwrap();
-    let plain = site.refusal("127.0.0.1", "sslmode=disable");
+    tls.ping("127.0.0.1", &tls.trusting("trusted.crt").replace("verify-full", "verify-ca"))
+        .unwrap();
+    let plain = tls.refusal("127.0.0.1", "sslmode=disable");
     assert!(plain.contains("no encryption"), "{plain}");
 }

@@ -1,177 +1,197 @@
-//! What is measured of the server, and how.
+//! The cases: loads on the server, and their figures.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::Failure;
+use crate::error::Error;
 use crate::events::{Ids, Shape};
 use crate::load::{self, Load, Outcome, Window};
 use crate::process;
 use crate::server::{Groups, Server};
 
-/// The part of the report that a case belongs to.
+/// The part of the report in which a case appears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// PostgreSQL, clients that send as fast as they are answered.
+pub(crate) enum Part {
+    /// PostgreSQL, closed loop.
     Closed,
-    /// PostgreSQL, requests at a rate.
+    /// PostgreSQL, open loop.
     Open,
-    /// SQLite.
     Sqlite,
-    /// Several tenants at once.
+    /// Two tenants at once.
     Fairness,
     /// PostgreSQL with many events stored.
     Preload,
 }
 
-/// A case: the load.
+/// A load to measure.
 #[derive(Debug, Clone)]
-pub struct Case {
-    /// What it is called.
-    pub name: String,
-    /// How events are made.
-    pub shape: Shape,
-    /// Connections.
-    pub connections: usize,
-    /// Tenants that take turns.
-    pub tenants: usize,
-    /// Their quota of a month; 0: none.
-    pub monthly_events: u64,
-    /// Shares of the reached rate, in percent, at which the open loop follows.
-    pub open_loop: &'static [u32],
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) shape: Shape,
+    pub(crate) connections: usize,
+    /// Tenants, by turns.
+    pub(crate) tenants: usize,
+    /// Monthly quota of each tenant. 0 disables it.
+    pub(crate) monthly_events: u64,
+    /// Open loops that follow, in percent of the closed loop's rate.
+    pub(crate) open_loop: &'static [u32],
 }
 
-/// A quota that nobody reaches: what it costs is that it is counted.
+/// Large enough for any run: the case measures the cost of counting, not of refusing.
 const QUOTA: u64 = 1_000_000_000_000;
 
-/// Random ids, nothing special.
-#[must_use]
-pub fn shape(batch: usize) -> Shape {
-    Shape { batch, ids: Ids::Random, duplicates_percent: 0, padding_bytes: 0, gzip: false }
-}
-
-/// The name of a case without anything special.
-#[must_use]
-pub fn plain_name(batch: usize, connections: usize) -> String {
+/// Returns the name of a case with nothing special.
+pub(crate) fn plain_name(batch: usize, connections: usize) -> String {
     let events =
         if batch == 1 { "single events".to_owned() } else { format!("batches of {batch}") };
     format!("{events}, {connections} connections")
 }
 
-fn case(batch: usize, connections: usize) -> Case {
-    let open_loop: &[u32] = if connections == 64 { &[30, 70] } else { &[] };
-    Case {
-        name: plain_name(batch, connections),
-        shape: shape(batch),
-        connections,
-        tenants: 1,
-        monthly_events: 0,
-        open_loop,
+impl Case {
+    /// One tenant without a quota, and random ids. 64 connections are followed by open loops.
+    pub(crate) fn plain(batch: usize, connections: usize) -> Self {
+        Self {
+            name: plain_name(batch, connections),
+            shape: Shape::plain(batch),
+            connections,
+            tenants: 1,
+            monthly_events: 0,
+            open_loop: if connections == 64 { &[30, 70] } else { &[] },
+        }
+    }
+
+    /// A variant of the plain case with 64 connections, without open loops.
+    fn special(batch: usize, name: &str) -> Self {
+        let plain = Self::plain(batch, 64);
+        Self { name: format!("{}, {name}", plain.name), open_loop: &[], ..plain }
+    }
+
+    fn duplicates(percent: u64) -> Self {
+        let mut case = Self::special(50, &format!("{percent} % duplicates"));
+        case.shape.duplicates_percent = percent;
+        case
+    }
+
+    fn ids(name: &str, ids: Ids) -> Self {
+        let mut case = Self::special(50, name);
+        case.shape.ids = ids;
+        case
+    }
+
+    fn tenants(batch: usize) -> Self {
+        Self { tenants: 1_000, ..Self::special(batch, "1,000 tenants") }
+    }
+
+    fn quota(batch: usize) -> Self {
+        Self { monthly_events: QUOTA, ..Self::special(batch, "a quota") }
+    }
+
+    fn tenants_with_quotas(batch: usize) -> Self {
+        let case = Self::special(batch, "1,000 tenants, each with a quota");
+        Self { tenants: 1_000, monthly_events: QUOTA, ..case }
+    }
+
+    fn large_events(batch: usize) -> Self {
+        let mut case = Self::special(batch, "4 KiB an event");
+        case.shape.padding_bytes = 4096 - 450;
+        case
+    }
+
+    fn gzip() -> Self {
+        let mut case = Self::special(50, "gzip");
+        case.shape.gzip = true;
+        case
     }
 }
 
-/// The cases on PostgreSQL in a closed loop. Those that are compared stand side by side.
-#[must_use]
-pub fn closed() -> Vec<Case> {
-    let mut cases = vec![case(50, 64)];
-    let special = |name: &str, batch, change: &dyn Fn(&mut Case)| {
-        let mut case = case(batch, 64);
-        case.name = format!("{}, {name}", case.name);
-        case.open_loop = &[];
-        change(&mut case);
-        case
-    };
-    cases.push(special("1 % duplicates", 50, &|case| case.shape.duplicates_percent = 1));
-    cases.push(special("50 % duplicates", 50, &|case| case.shape.duplicates_percent = 50));
-    cases.push(special("ids ordered in time", 50, &|case| case.shape.ids = Ids::Ordered));
-    cases.push(special("ids of any text", 50, &|case| case.shape.ids = Ids::Text));
-    cases.push(special("1,000 tenants", 50, &|case| case.tenants = 1_000));
-    cases.push(special("a quota", 50, &|case| case.monthly_events = QUOTA));
-    cases.push(special("1,000 tenants, each with a quota", 50, &|case| {
-        (case.tenants, case.monthly_events) = (1_000, QUOTA);
-    }));
-    cases.push(special("gzip", 50, &|case| case.shape.gzip = true));
-    cases.push(special("4 KiB an event", 50, &|case| case.shape.padding_bytes = 4096 - 450));
-    cases.push(special("4 KiB an event", 10, &|case| case.shape.padding_bytes = 4096 - 450));
-    cases.push(special("1,000 tenants", 1, &|case| case.tenants = 1_000));
-    cases.push(special("1,000 tenants, each with a quota", 1, &|case| {
-        (case.tenants, case.monthly_events) = (1_000, QUOTA);
-    }));
-    cases.push(special("a quota", 1, &|case| case.monthly_events = QUOTA));
-    for (batch, connections) in
-        [(1, 64), (10, 64), (50, 16), (10, 16), (1, 16), (50, 256), (10, 256), (1, 256)]
-    {
-        cases.push(case(batch, connections));
+/// Returns the cases on PostgreSQL in a closed loop. Cases to compare are neighbours.
+pub(crate) fn closed() -> Vec<Case> {
+    vec![
+        Case::plain(50, 64),
+        Case::duplicates(1),
+        Case::duplicates(50),
+        Case::ids("ids ordered in time", Ids::Ordered),
+        Case::ids("ids of any text", Ids::Text),
+        Case::tenants(50),
+        Case::quota(50),
+        Case::tenants_with_quotas(50),
+        Case::gzip(),
+        Case::large_events(50),
+        Case::large_events(10),
+        Case::tenants(1),
+        Case::tenants_with_quotas(1),
+        Case::quota(1),
+        Case::plain(1, 64),
+        Case::plain(10, 64),
+        Case::plain(50, 16),
+        Case::plain(10, 16),
+        Case::plain(1, 16),
+        Case::plain(50, 256),
+        Case::plain(10, 256),
+        Case::plain(1, 256),
+    ]
+}
+
+/// Returns the cases on SQLite.
+pub(crate) fn sqlite() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for batch in [50, 10, 1] {
+        let plain = Case::plain(batch, 64);
+        cases.push(Case { name: format!("SQLite, {}", plain.name), open_loop: &[], ..plain });
     }
     cases
 }
 
-/// The cases on SQLite.
-#[must_use]
-pub fn sqlite() -> Vec<Case> {
-    let on_sqlite = |batch| Case {
-        name: format!("SQLite, {}", plain_name(batch, 64)),
-        open_loop: &[],
-        ..case(batch, 64)
-    };
-    [50, 10, 1].map(on_sqlite).into()
-}
-
-/// What was measured of a case in one round.
+/// The figures of a case in one round.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Sample {
-    /// Events per second.
-    pub events_per_second: f64,
-    /// Requests per second.
-    pub requests_per_second: f64,
-    /// Times of requests, in milliseconds.
-    pub p50_ms: f64,
-    /// See above.
-    pub p90_ms: f64,
-    /// See above.
-    pub p99_ms: f64,
-    /// See above.
-    pub p999_ms: f64,
-    /// Requests that got no 200.
-    pub failures: u64,
-    /// CPU time of the server, in microseconds an event.
-    pub server_cpu_us: f64,
-    /// CPU time of the database, in microseconds an event.
-    pub database_cpu_us: f64,
-    /// CPU time of the clients, in microseconds an event.
-    pub client_cpu_us: f64,
-    /// WAL, in bytes an event.
-    pub wal_bytes: f64,
-    /// The most memory that the server has had, in bytes.
-    pub server_memory_bytes: u64,
-    /// Events of a group, on average.
-    pub group_events: f64,
-    /// Events of the largest group.
-    pub largest_group: u64,
-    /// Groups that took the slower way, in a hundred.
-    pub fallbacks_percent: f64,
-    /// Beside the case: the floor's rows per second (the rate of the case that it is compared with, where that is another).
-    pub baseline: f64,
-    /// SQLite's largest WAL, in bytes.
-    pub largest_wal_bytes: u64,
+pub(crate) struct Sample {
+    pub(crate) events_per_second: f64,
+    pub(crate) requests_per_second: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p90_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) p999_ms: f64,
+    /// Requests without a 200.
+    pub(crate) failures: u64,
+    /// CPU time in microseconds per event, user and system.
+    pub(crate) server_cpu_us: f64,
+    pub(crate) database_cpu_us: f64,
+    pub(crate) client_cpu_us: f64,
+    /// WAL bytes per event.
+    pub(crate) wal_bytes: f64,
+    /// Peak resident memory of the server.
+    pub(crate) server_memory_bytes: u64,
+    /// Average events per group.
+    pub(crate) group_events: f64,
+    pub(crate) largest_group: u64,
+    /// Groups with an unexpected duplicate, in percent.
+    pub(crate) fallbacks_percent: f64,
+    /// The figure to compare with: rows per second of the baseline, or the same figure of the other case.
+    pub(crate) reference: f64,
+    /// Peak size of SQLite's WAL file.
+    pub(crate) largest_wal_bytes: u64,
 }
 
-/// Reads how many bytes of WAL were written.
-pub type WalPosition<'a> = &'a mut dyn FnMut() -> Result<f64, Failure>;
+impl Sample {
+    /// Returns the rate as a multiple of its reference.
+    pub(crate) fn ratio(&self) -> f64 {
+        self.events_per_second / self.reference
+    }
+}
 
-/// Measures a case once, at `rate` requests per second where there is one.
-///
-/// # Errors
-/// Where the load breaks off or the database does not say how much WAL it wrote.
-pub fn measure(
+/// Returns the number of WAL bytes written so far.
+pub(crate) type WalPosition<'a> = &'a mut dyn FnMut() -> Result<f64, Error>;
+
+/// Measures a case once, at `rate` requests per second or as fast as the server responds.
+pub(crate) fn measure(
     case: &Case,
     server: &Server,
     wal: WalPosition<'_>,
     window: Window,
     rate: Option<f64>,
-) -> Result<Sample, Failure> {
+) -> Result<Sample, Error> {
     let load = Load {
         addr: server.addr,
         keys: server.keys(case.tenants),
@@ -179,33 +199,27 @@ pub fn measure(
         connections: case.connections,
         rate,
     };
-    let outcomes = measure_all(&[load], server, wal, window)?;
-    outcomes.into_iter().next().map(|(_, sample)| sample).ok_or_else(|| "no load".into())
+    let samples = measure_all(&[load], server, wal, window)?;
+    samples.into_iter().next().ok_or_else(|| "no load".into())
 }
 
-/// Measures several loads at once. The CPU, WAL and groups of each sample are those of all of them together.
-///
-/// # Errors
-/// See [`measure`].
-pub fn measure_all(
+/// Measures several loads at once. CPU, WAL and groups of each sample are those of all loads together.
+pub(crate) fn measure_all(
     loads: &[Load],
     server: &Server,
     wal: WalPosition<'_>,
     window: Window,
-) -> Result<Vec<(Outcome, Sample)>, Failure> {
+) -> Result<Vec<Sample>, Error> {
     let mut before = None;
     let outcomes = load::run(loads, window, || before = Some(Snapshot::take(server, wal)))?;
-    let before = before.ok_or("the load ended before it was warm")??;
+    let before = before.ok_or("the load ended before its warm-up did")??;
     let after = Snapshot::take(server, wal)?;
     let events = outcomes.iter().map(|outcome| outcome.events).sum::<u64>().max(1) as f64;
-    let each = |before: Duration, after: Duration| {
-        after.saturating_sub(before).as_secs_f64() * 1e6 / events
-    };
     let groups = (after.groups.committed - before.groups.committed).max(1) as f64;
-    let sample = Sample {
-        server_cpu_us: each(before.server, after.server),
-        database_cpu_us: each(before.database, after.database),
-        client_cpu_us: each(before.client, after.client),
+    let shared = Sample {
+        server_cpu_us: micros_between(before.server, after.server) / events,
+        database_cpu_us: micros_between(before.database, after.database) / events,
+        client_cpu_us: micros_between(before.client, after.client) / events,
         wal_bytes: (after.wal - before.wal) / events,
         server_memory_bytes: process::peak_memory(server.pid()),
         group_events: (after.groups.events - before.groups.events) as f64 / groups,
@@ -214,23 +228,28 @@ pub fn measure_all(
             * 100.0,
         ..Sample::default()
     };
-    let told = |outcome: Outcome| {
-        let sample = Sample {
-            events_per_second: outcome.rate(),
-            requests_per_second: outcome.requests as f64 / outcome.seconds,
-            p50_ms: outcome.quantile_ms(0.5),
-            p90_ms: outcome.quantile_ms(0.9),
-            p99_ms: outcome.quantile_ms(0.99),
-            p999_ms: outcome.quantile_ms(0.999),
-            failures: outcome.failures,
-            ..sample.clone()
-        };
-        (outcome, sample)
-    };
-    Ok(outcomes.into_iter().map(told).collect())
+    Ok(outcomes.iter().map(|outcome| with_outcome(&shared, outcome)).collect())
 }
 
-/// What the processes had used at one moment.
+fn with_outcome(shared: &Sample, outcome: &Outcome) -> Sample {
+    Sample {
+        events_per_second: outcome.rate(),
+        requests_per_second: outcome.requests as f64 / outcome.seconds,
+        p50_ms: outcome.quantile_ms(0.5),
+        p90_ms: outcome.quantile_ms(0.9),
+        p99_ms: outcome.quantile_ms(0.99),
+        p999_ms: outcome.quantile_ms(0.999),
+        failures: outcome.failures,
+        ..shared.clone()
+    }
+}
+
+/// A PostgreSQL process that ends takes its CPU time along, so the later figure can be the smaller one.
+fn micros_between(before: Duration, after: Duration) -> f64 {
+    after.saturating_sub(before).as_secs_f64() * 1e6
+}
+
+/// The use of all processes at one moment.
 struct Snapshot {
     server: Duration,
     database: Duration,
@@ -240,7 +259,7 @@ struct Snapshot {
 }
 
 impl Snapshot {
-    fn take(server: &Server, wal: WalPosition<'_>) -> Result<Self, Failure> {
+    fn take(server: &Server, wal: WalPosition<'_>) -> Result<Self, Error> {
         Ok(Self {
             server: process::cpu(server.pid()),
             database: process::cpu_of_all("postgres"),
@@ -248,5 +267,24 @@ impl Snapshot {
             wal: wal()?,
             groups: server.groups()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn cases_have_distinct_names_and_quotas_where_named() {
+        let cases = [closed(), sqlite()].concat();
+        let names: HashSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!((cases.len(), names.len()), (25, 25));
+        for case in &cases {
+            assert_eq!(case.name.contains("quota"), case.monthly_events > 0, "{}", case.name);
+            assert_eq!(case.name.contains("1,000 tenants"), case.tenants > 1, "{}", case.name);
+        }
+        assert!(names.contains("batches of 50, 64 connections, a quota"));
     }
 }

@@ -1,38 +1,38 @@
-//! Events that are fresh each time: new ids, the present time, about 450 bytes as a real one has.
+//! Bodies of requests with fresh events: new ids, the present time, about 450 bytes each.
 
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mercurio_domain::Timestamp;
+use mercurio_domain::Clock;
+use mercurio_domain::ids::IdGenerator;
+use mercurio_runtime::system::{SystemClock, UuidV7Ids};
 use uuid::Uuid;
 
-/// What kind of ids the events have.
+/// The kind of event ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ids {
-    /// Random UUIDs of version 4.
+pub(crate) enum Ids {
+    /// UUIDs of version 4.
     Random,
     /// UUIDs of version 7: ordered in time.
     Ordered,
-    /// A text that is no UUID.
+    /// Text with a prefix, not a UUID.
     Text,
 }
 
-/// A generator of random numbers that costs nothing beside what is measured (xorshift64*, Marsaglia and Vigna).
+/// A random generator too cheap to affect the figures (xorshift64*, Marsaglia and Vigna).
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    /// A generator; each seed gives other numbers.
-    #[must_use]
-    pub fn seeded(seed: u64) -> Self {
+    /// The same numbers for the same seed.
+    fn seeded(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    /// A generator that no other run repeats.
-    #[must_use]
-    pub fn fresh(seed: u64) -> Self {
+    /// Other numbers in every run.
+    pub(crate) fn fresh(seed: u64) -> Self {
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
         let mut random = Self::seeded(seed ^ now);
@@ -40,24 +40,22 @@ impl Random {
         random
     }
 
-    /// A number.
-    pub fn number(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.number() % bound.max(1)
+    /// Returns a number below `bound`, which is positive.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.number() % bound
     }
 
-    /// A UUID of that kind.
-    pub fn uuid(&mut self, ids: Ids) -> Uuid {
+    pub(crate) fn uuid(&mut self, ids: Ids) -> Uuid {
         let random = (u128::from(self.number()) << 64) | u128::from(self.number());
         match ids {
-            Ids::Ordered => Uuid::now_v7(),
+            Ids::Ordered => UuidV7Ids.next_uuid(),
             Ids::Random | Ids::Text => {
                 uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid()
             }
@@ -65,61 +63,66 @@ impl Random {
     }
 }
 
-/// How the events of a case are made.
+/// The form of a case's requests.
 #[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    /// Events of a request.
-    pub batch: usize,
-    /// The ids.
-    pub ids: Ids,
-    /// How many in a hundred repeat an id that was sent before.
-    pub duplicates_percent: u64,
-    /// Further bytes of each event's properties.
-    pub padding_bytes: usize,
+pub(crate) struct Shape {
+    /// Events per request.
+    pub(crate) batch: usize,
+    pub(crate) ids: Ids,
+    /// Events with an id sent before, in percent.
+    pub(crate) duplicates_percent: u64,
+    /// Additional bytes in each event's properties.
+    pub(crate) padding_bytes: usize,
     /// Whether bodies are compressed.
-    pub gzip: bool,
+    pub(crate) gzip: bool,
 }
 
-/// Makes the bodies of requests. One for each connection.
+impl Shape {
+    /// Random ids, no duplicates, no padding, no compression.
+    pub(crate) fn plain(batch: usize) -> Self {
+        Self { batch, ids: Ids::Random, duplicates_percent: 0, padding_bytes: 0, gzip: false }
+    }
+}
+
+/// Makes the bodies of one connection.
 #[derive(Debug)]
-pub struct Bodies {
+pub(crate) struct Bodies {
     shape: Shape,
     random: Random,
+    /// Ids to repeat. Up to [`RECENT`] ids that this connection has sent.
     recent: Vec<Uuid>,
     padding: Vec<u8>,
     plain: Vec<u8>,
 }
 
-/// Ids that may be repeated: those that this connection sent, and got an answer for, in its last requests.
 const RECENT: usize = 2_000;
 
 impl Bodies {
-    /// Bodies of that shape; each `seed` makes others.
-    #[must_use]
-    pub fn new(shape: Shape, seed: u64) -> Self {
+    /// Each `seed` makes other bodies.
+    pub(crate) fn new(shape: Shape, seed: u64) -> Self {
         let padding = vec![b'x'; shape.padding_bytes];
         Self { shape, random: Random::fresh(seed), recent: Vec::new(), padding, plain: Vec::new() }
     }
 
     fn id(&mut self) -> Uuid {
         if !self.recent.is_empty() && self.random.below(100) < self.shape.duplicates_percent {
-            let place = self.random.below(self.recent.len() as u64) as usize;
-            return self.recent[place];
+            let index = self.random.below(self.recent.len() as u64) as usize;
+            return self.recent[index];
         }
         let id = self.random.uuid(self.shape.ids);
         if self.shape.duplicates_percent > 0 {
             if self.recent.len() < RECENT {
                 self.recent.push(id);
             } else {
-                let place = self.random.below(RECENT as u64) as usize;
-                self.recent[place] = id;
+                let index = self.random.below(RECENT as u64) as usize;
+                self.recent[index] = id;
             }
         }
         id
     }
 
-    /// Writes a new body into `body`.
-    pub fn write(&mut self, body: &mut Vec<u8>) {
+    /// Replaces the content of `body` by a new request body.
+    pub(crate) fn write(&mut self, body: &mut Vec<u8>) {
         body.clear();
         if !self.shape.gzip {
             return self.write_plain(body);
@@ -128,18 +131,15 @@ impl Bodies {
         plain.clear();
         self.write_plain(&mut plain);
         let mut encoder = GzEncoder::new(std::mem::take(body), Compression::fast());
-        // Writing into memory has no way to fail.
+        // Writing into memory cannot fail.
         encoder.write_all(&plain).ok();
         *body = encoder.finish().unwrap_or_default();
         self.plain = plain;
     }
 
-    /// Puts the body together from pieces: formatting each event anew would cost as much as the server's work on it.
+    /// Concatenates prepared pieces. Formatting each event would cost as much as the server's own work on it.
     fn write_plain(&mut self, body: &mut Vec<u8>) {
-        let micros = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_micros() as i64);
-        let now = Timestamp::from_micros(micros).map(|now| now.to_string()).unwrap_or_default();
+        let now = SystemClock.now().to_string();
         let prefix: &[u8] = if self.shape.ids == Ids::Text { b"order/" } else { b"" };
         body.extend_from_slice(b"{\"events\":[");
         for index in 0..self.shape.batch {
@@ -177,7 +177,8 @@ impl Bodies {
 }
 
 fn digits(body: &mut Vec<u8>, mut number: u64) {
-    let (mut buffer, mut at) = ([0; 20], 20);
+    let mut buffer = [0; 20];
+    let mut at = buffer.len();
     loop {
         at -= 1;
         buffer[at] = b'0' + (number % 10) as u8;
@@ -196,11 +197,11 @@ mod tests {
     use super::*;
 
     fn shape(duplicates_percent: u64) -> Shape {
-        Shape { batch: 50, ids: Ids::Random, duplicates_percent, padding_bytes: 0, gzip: false }
+        Shape { duplicates_percent, ..Shape::plain(50) }
     }
 
     #[test]
-    fn bodies_are_json_with_as_many_events_as_asked_for() {
+    fn bodies_are_json_with_a_batch_of_distinct_events() {
         let mut body = Vec::new();
         for ids in [Ids::Random, Ids::Ordered, Ids::Text] {
             Bodies::new(Shape { ids, ..shape(0) }, 1).write(&mut body);
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_body_is_the_same_json() {
+    fn compressed_body_contains_the_same_json() {
         let mut body = Vec::new();
         Bodies::new(Shape { gzip: true, ..shape(0) }, 1).write(&mut body);
         let mut plain = Vec::new();
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn about_as_many_ids_repeat_as_asked_for() {
+    fn ids_repeat_at_about_the_requested_rate() {
         let mut bodies = Bodies::new(shape(50), 1);
         let ids: Vec<_> = (0..10_000).map(|_| bodies.id()).collect();
         let distinct: std::collections::HashSet<_> = ids.iter().collect();
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_in_decimal() {
+    fn digits_are_decimal() {
         let mut text = Vec::new();
         for number in [0, 9, 10, 12_345, u64::MAX] {
             digits(&mut text, number);

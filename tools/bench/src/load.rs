@@ -1,8 +1,8 @@
-//! Clients that send as fast as they are answered (closed loop), or at a rate whatever the answers do (open loop).
+//! Clients that send again after each response (closed loop), or at a steady rate (open loop).
 //!
-//! In the open loop a request's time counts from the moment it was due, not from when a connection was free to send it, so
-//! that a server that stalls can't hide it ("coordinated omission", Gil Tene). A thread of its own paces the requests, since
-//! the runtime's timers are good to a millisecond only, which would be counted as the server's.
+//! In the open loop, latency counts from the time a request is due, not from the time a connection is free for it. Otherwise a
+//! stalled server would hide its stall ("coordinated omission", Gil Tene). A dedicated thread paces the requests: tokio's timers
+//! have a resolution of a millisecond, and their error would count as the server's.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,98 +12,97 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
 
-use crate::Failure;
+use crate::error::Error;
 use crate::events::{Bodies, Shape};
 
-/// What to send.
+/// The requests of one or more tenants.
 #[derive(Debug, Clone)]
-pub struct Load {
-    /// Where to.
-    pub addr: SocketAddr,
-    /// API keys, one for each tenant. Each request takes the next one.
-    pub keys: Vec<String>,
-    /// How events are made.
-    pub shape: Shape,
-    /// Connections.
-    pub connections: usize,
-    /// Requests per second over all connections; none: as fast as they are answered.
-    pub rate: Option<f64>,
+pub(crate) struct Load {
+    pub(crate) addr: SocketAddr,
+    /// One API key for each tenant. Requests use them by turns.
+    pub(crate) keys: Vec<String>,
+    pub(crate) shape: Shape,
+    pub(crate) connections: usize,
+    /// Requests per second over all connections. `None` is the closed loop.
+    pub(crate) rate: Option<f64>,
 }
 
-/// For how long loads are sent.
+/// The duration of a load.
 #[derive(Debug, Clone, Copy)]
-pub struct Window {
-    /// At the beginning, and not counted: caches fill, partitions are made.
-    pub warm_up: Duration,
-    /// After it.
-    pub measured: Duration,
+pub(crate) struct Window {
+    /// Not counted: caches fill, partitions are created.
+    pub(crate) warm_up: Duration,
+    pub(crate) measured: Duration,
 }
 
-/// What came of it.
-#[derive(Debug, Clone, Default)]
-pub struct Outcome {
-    /// Events that got a verdict.
-    pub events: u64,
-    /// Requests with a 200.
-    pub requests: u64,
-    /// Requests with anything else.
-    pub failures: u64,
-    /// How long it took.
-    pub seconds: f64,
-    /// Times of requests in microseconds, sorted.
-    pub micros: Vec<u32>,
+/// The times between which requests count.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    begin: Instant,
+    end: Instant,
 }
+
+/// The responses to a load.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outcome {
+    /// Events of requests with a 200.
+    pub(crate) events: u64,
+    /// Requests with a 200.
+    pub(crate) requests: u64,
+    /// Requests with any other status.
+    pub(crate) failures: u64,
+    pub(crate) seconds: f64,
+    /// Latencies in microseconds, sorted.
+    pub(crate) micros: Vec<u32>,
+}
+
+/// Due times of an open loop, shared by its connections.
+type DueTimes = Arc<Mutex<UnboundedReceiver<Instant>>>;
 
 impl Outcome {
-    /// Events per second.
-    #[must_use]
-    pub fn rate(&self) -> f64 {
+    /// Returns events per second.
+    pub(crate) fn rate(&self) -> f64 {
         self.events as f64 / self.seconds
     }
 
-    /// The time in milliseconds that `quantile` of the requests stayed below.
-    #[must_use]
-    pub fn quantile_ms(&self, quantile: f64) -> f64 {
-        let place = (self.micros.len().saturating_sub(1) as f64 * quantile) as usize;
-        self.micros.get(place).map_or(0.0, |micros| f64::from(*micros) / 1e3)
+    /// Returns a quantile of the latencies, in milliseconds. 0 without requests.
+    pub(crate) fn quantile_ms(&self, quantile: f64) -> f64 {
+        let Some(last) = self.micros.len().checked_sub(1) else {
+            return 0.0;
+        };
+        f64::from(self.micros[(last as f64 * quantile) as usize]) / 1e3
+    }
+
+    fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.requests += other.requests;
+        self.failures += other.failures;
+        self.micros.extend(other.micros);
     }
 }
 
 /// Sends several loads at once, and calls `warmed_up` when the measured time begins.
-///
-/// # Errors
-/// Where a connection can't be had or breaks.
-pub fn run(
+pub(crate) fn run(
     loads: &[Load],
     window: Window,
     warmed_up: impl FnOnce(),
-) -> Result<Vec<Outcome>, Failure> {
-    // One thread: the machine's other processors belong to what is measured.
+) -> Result<Vec<Outcome>, Error> {
+    // One thread: the other cores belong to the server and the database.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let start = Instant::now();
-        let (begin, end) = (start + window.warm_up, start + window.warm_up + window.measured);
-        let clients: Vec<Vec<_>> = loads
-            .iter()
-            .map(|load| {
-                let due = load.rate.map(|rate| Arc::new(Mutex::new(paced(rate, start, end))));
-                let client =
-                    |number| tokio::spawn(client(load.clone(), number, due.clone(), begin, end));
-                (0..load.connections).map(client).collect()
-            })
-            .collect();
+        let begin = start + window.warm_up;
+        let span = Span { begin, end: begin + window.measured };
+        let clients: Vec<_> = loads.iter().map(|load| spawn_clients(load, start, span)).collect();
         tokio::time::sleep_until(begin.into()).await;
         warmed_up();
         let mut outcomes = Vec::new();
         for clients in clients {
             let mut total = Outcome::default();
             for client in clients {
-                let outcome = client.await??;
-                total.events += outcome.events;
-                total.requests += outcome.requests;
-                total.failures += outcome.failures;
-                total.micros.extend(outcome.micros);
+                total.add(client.await??);
             }
             total.seconds = begin.elapsed().as_secs_f64();
             total.micros.sort_unstable();
@@ -113,7 +112,20 @@ pub fn run(
     })
 }
 
-/// The moments at which requests are due, each told when it has come.
+fn spawn_clients(
+    load: &Load,
+    start: Instant,
+    span: Span,
+) -> Vec<JoinHandle<Result<Outcome, Error>>> {
+    let due = load.rate.map(|rate| Arc::new(Mutex::new(paced(rate, start, span.end))));
+    let mut clients = Vec::new();
+    for number in 0..load.connections {
+        clients.push(tokio::spawn(client(load.clone(), number, due.clone(), span)));
+    }
+    clients
+}
+
+/// Returns the due times of requests, each sent when it is due.
 fn paced(rate: f64, start: Instant, end: Instant) -> UnboundedReceiver<Instant> {
     let (sender, receiver) = unbounded_channel();
     std::thread::spawn(move || {
@@ -131,15 +143,16 @@ fn paced(rate: f64, start: Instant, end: Instant) -> UnboundedReceiver<Instant> 
 async fn client(
     load: Load,
     number: usize,
-    due: Option<Arc<Mutex<UnboundedReceiver<Instant>>>>,
-    begin: Instant,
-    end: Instant,
-) -> Result<Outcome, Failure> {
+    due: Option<DueTimes>,
+    span: Span,
+) -> Result<Outcome, Error> {
     let mut stream = TcpStream::connect(load.addr).await?;
     stream.set_nodelay(true)?;
     let mut bodies = Bodies::new(load.shape, number as u64 + 1);
     let coding = if load.shape.gzip { "content-encoding: gzip\r\n" } else { "" };
-    let (mut body, mut request, mut answer) = (Vec::new(), Vec::new(), Vec::new());
+    let mut body = Vec::new();
+    let mut request = Vec::new();
+    let mut response = Vec::new();
     let mut outcome = Outcome::default();
     for round in 0_usize.. {
         let due = match &due {
@@ -149,7 +162,7 @@ async fn client(
                 None => break,
             },
         };
-        if due.is_none() && Instant::now() >= end {
+        if due.is_none() && Instant::now() >= span.end {
             break;
         }
         bodies.write(&mut body);
@@ -167,11 +180,11 @@ async fn client(
             request.extend_from_slice(part.as_bytes());
         }
         request.extend_from_slice(&body);
-        // The making of a body is the client's own time, and not the server's; but a request that was due waits for it.
+        // In the closed loop, making the body is the client's time. In the open loop, a request that is due waits for it.
         let since = due.unwrap_or_else(Instant::now);
         stream.write_all(&request).await?;
-        let stored = read_answer(&mut stream, &mut answer).await?;
-        if since < begin {
+        let stored = read_response(&mut stream, &mut response).await?;
+        if since < span.begin {
             continue;
         }
         outcome.micros.push(since.elapsed().as_micros().min(u128::from(u32::MAX)) as u32);
@@ -185,43 +198,43 @@ async fn client(
     Ok(outcome)
 }
 
-/// Reads one answer whole. Whether it was a 200.
-async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<bool, Failure> {
-    answer.clear();
+/// Reads one response completely. Returns whether its status is 200.
+async fn read_response(stream: &mut TcpStream, response: &mut Vec<u8>) -> Result<bool, Error> {
+    response.clear();
     loop {
-        if stream.read_buf(answer).await? == 0 {
+        if stream.read_buf(response).await? == 0 {
             return Err("the server closed the connection".into());
         }
-        if let Some(head) = Head::of(answer)? {
-            let missing = head.whole.saturating_sub(answer.len());
-            if missing > 0 {
-                let have = answer.len();
-                answer.resize(have + missing, 0);
-                stream.read_exact(&mut answer[have..]).await?;
+        if let Some(head) = Head::of(response)? {
+            let received = response.len();
+            if received < head.response_bytes {
+                response.resize(head.response_bytes, 0);
+                stream.read_exact(&mut response[received..]).await?;
             }
             return Ok(head.is_ok);
         }
     }
 }
 
-/// What an answer's head says.
+/// The head of a response.
 #[derive(Debug, PartialEq, Eq)]
 struct Head {
     is_ok: bool,
-    /// The bytes of the head and the body together.
-    whole: usize,
+    /// Size of head and body together.
+    response_bytes: usize,
 }
 
 impl Head {
-    /// The head at the beginning of `answer`, if all of it is there.
-    fn of(answer: &[u8]) -> Result<Option<Self>, Failure> {
-        let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
+    /// Parses the head at the beginning of `response`. `None` until it is complete.
+    fn of(response: &[u8]) -> Result<Option<Self>, Error> {
+        let Some(end) = response.windows(4).position(|window| window == b"\r\n\r\n") else {
             return Ok(None);
         };
-        let text = std::str::from_utf8(&answer[..end])?;
+        let text = std::str::from_utf8(&response[..end])?;
         let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
-        let length: usize = length.ok_or("an answer without a length")?.trim().parse()?;
-        Ok(Some(Self { is_ok: text.starts_with("HTTP/1.1 200"), whole: end + 4 + length }))
+        let length: usize = length.ok_or("a response has no content-length")?.trim().parse()?;
+        let is_ok = text.starts_with("HTTP/1.1 200");
+        Ok(Some(Self { is_ok, response_bytes: end + 4 + length }))
     }
 }
 
@@ -230,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_of_the_sorted_times() {
+    fn quantiles_come_from_the_sorted_latencies() {
         let outcome =
             Outcome { micros: (1..=100).map(|ms| ms * 1000).collect(), ..Outcome::default() };
         assert!((outcome.quantile_ms(0.5) - 50.0).abs() < 1e-9);
@@ -239,17 +252,23 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_read_when_all_of_it_is_there() {
+    fn head_is_parsed_once_it_is_complete() {
         assert_eq!(Head::of(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n").unwrap(), None);
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-        assert_eq!(Head::of(answer).unwrap(), Some(Head { is_ok: true, whole: answer.len() }));
-        let answer = b"HTTP/1.1 503 x\r\nretry-after: 1\r\ncontent-length: 10\r\n\r\n{";
-        assert_eq!(Head::of(answer).unwrap(), Some(Head { is_ok: false, whole: answer.len() + 9 }));
+        let response = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        assert_eq!(
+            Head::of(response).unwrap(),
+            Some(Head { is_ok: true, response_bytes: response.len() })
+        );
+        let response = b"HTTP/1.1 503 x\r\nretry-after: 1\r\ncontent-length: 10\r\n\r\n{";
+        assert_eq!(
+            Head::of(response).unwrap(),
+            Some(Head { is_ok: false, response_bytes: response.len() + 9 })
+        );
         assert!(Head::of(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 
     #[test]
-    fn requests_become_due_at_their_rate_and_then_end() {
+    fn requests_are_due_at_their_rate_until_the_end() {
         let start = Instant::now();
         let mut receiver = paced(1000.0, start, start + Duration::from_millis(50));
         let due: Vec<_> = std::iter::from_fn(|| receiver.blocking_recv()).collect();

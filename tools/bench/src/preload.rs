@@ -1,25 +1,23 @@
-//! Fills the product's own tables, so that the write path is measured with many events stored.
+//! Fills Mercurio's own tables, to measure the write path with many events stored.
 //!
-//! Rows are made by the database, which is fastest: keys are MD5 of a number, and so as random as UUIDs. The primary key is
-//! taken away meanwhile and built again with the free space that an index of random keys has (about 70 % full).
+//! The database makes the rows itself, the fastest way. Keys are MD5 hashes of a number, as random as UUIDs. The primary key is
+//! dropped first, and rebuilt 70 % full, as an index of random keys is.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use crate::Failure;
+use crate::error::Error;
 
-/// Rows of one statement.
+/// Rows per statement.
 const STEP: u64 = 1_000_000;
-/// The past days that the events were received on, today not among them.
+/// Days before today on which the events were received.
 const DAYS: u64 = 10;
 
-/// Stores `count` events. The schema must be there.
-///
-/// # Errors
-/// The database's.
-pub fn fill(url: &str, count: u64) -> Result<(), Failure> {
+/// Stores `count` events in a database with the current schema, from two connections.
+pub(crate) fn fill(url: &str, count: u64) -> Result<(), Error> {
     let start = Instant::now();
     let mut connection = PgConnection::establish(url)?;
     connection.batch_execute("ALTER TABLE event_keys DROP CONSTRAINT event_keys_pkey")?;
@@ -28,11 +26,12 @@ pub fn fill(url: &str, count: u64) -> Result<(), Failure> {
     }
     let half = count / 2;
     std::thread::scope(|scope| {
-        let halves = [(0, half), (half, count)]
-            .map(|(from, to)| scope.spawn(move || fill_range(url, from, to, start)));
-        halves
-            .into_iter()
-            .try_for_each(|half| half.join().unwrap_or_else(|_| Err("a filler panicked".into())))
+        let first = scope.spawn(move || fill_range(url, 0..half, start));
+        let second = scope.spawn(move || fill_range(url, half..count, start));
+        for thread in [first, second] {
+            thread.join().unwrap_or_else(|_| Err("a thread panicked".into()))?;
+        }
+        Ok::<(), Error>(())
     })?;
     connection.batch_execute(
         "SET maintenance_work_mem = '1GB';
@@ -46,7 +45,7 @@ pub fn fill(url: &str, count: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the partition of a past day, as the service names them.
+/// Returns the statement that creates the partition of a past day, named as the server names it.
 fn partition(days_ago: u64) -> String {
     format!(
         "DO $$ DECLARE day date := (now() AT TIME ZONE 'UTC')::date - {days_ago};
@@ -57,12 +56,12 @@ fn partition(days_ago: u64) -> String {
     )
 }
 
-fn fill_range(url: &str, from: u64, to: u64, start: Instant) -> Result<(), Failure> {
+fn fill_range(url: &str, range: Range<u64>, start: Instant) -> Result<(), Error> {
     let mut connection = PgConnection::establish(url)?;
-    let mut at = from;
-    while at < to {
-        let end = (at + STEP).min(to);
-        // Tenant 1 is the one that the cases write for.
+    let mut at = range.start;
+    while at < range.end {
+        let end = (at + STEP).min(range.end);
+        // The cases write for tenant 1.
         let common = format!(
             "1 + n % 10 AS tenant_id, 1 + n % 10 AS workspace_id, md5(n::text)::uuid AS key,
              date_trunc('day', now(), 'UTC') - interval '1 day' * (1 + n % {DAYS}) + interval '1 ms' * (n % 86000000) AS at
@@ -80,8 +79,8 @@ fn fill_range(url: &str, from: u64, to: u64, start: Instant) -> Result<(), Failu
              FROM (SELECT {common}) rows;"
         ))?;
         at = end;
-        if from == 0 {
-            let share = (at - from) as f64 / (to - from) as f64 * 100.0;
+        if range.start == 0 {
+            let share = at as f64 / range.end as f64 * 100.0;
             eprintln!("  filling: {share:.0} % after {:.0} s", start.elapsed().as_secs_f64());
         }
     }

@@ -1,16 +1,15 @@
-//! What other processes have used, read from Linux's `/proc`.
+//! CPU time and memory of other processes, from Linux's `/proc`.
 
 use std::fs;
 use std::time::Duration;
 
-/// Ticks of a second in `/proc/PID/stat`: `USER_HZ`, which is 100 on every Linux of our time.
+/// Ticks per second in `/proc/PID/stat`: `USER_HZ`, 100 on every current Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// The CPU time that a process has used; zero for one that is gone.
-#[must_use]
-pub fn cpu(pid: u32) -> Duration {
+/// Returns the user and system CPU time of a process; zero if it has ended.
+pub(crate) fn cpu(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name may have blanks and parentheses: what follows the last one are the numbers.
+    // The name can contain blanks and parentheses; the numbers follow its last parenthesis.
     let numbers = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
     let ticks: u64 = numbers
         .split_whitespace()
@@ -21,23 +20,22 @@ pub fn cpu(pid: u32) -> Duration {
     Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
 }
 
-/// The CPU time that all processes of that name have used.
-#[must_use]
-pub fn cpu_of_all(name: &str) -> Duration {
+/// Returns the CPU time of all processes with a name.
+pub(crate) fn cpu_of_all(name: &str) -> Duration {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Duration::ZERO;
     };
     let pids =
         entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_named = |pid: &u32| {
-        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
-    };
-    pids.filter(is_named).map(cpu).sum()
+    pids.filter(|pid| is_named(*pid, name)).map(cpu).sum()
 }
 
-/// The most memory that a process has had resident, in bytes.
-#[must_use]
-pub fn peak_memory(pid: u32) -> u64 {
+fn is_named(pid: u32, name: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
+}
+
+/// Returns the peak resident memory of a process, in bytes.
+pub(crate) fn peak_memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024

@@ -1,4 +1,4 @@
-//! A run: rounds over everything that is to be measured, each case on a database of its own.
+//! A run: rounds over all cases, each case with an empty database.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,29 +7,30 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use crate::cases::{self, Case, Part, Sample, plain_name, shape};
+use crate::cases::{self, Case, Part, Sample, plain_name};
+use crate::error::Error;
+use crate::events::Shape;
 use crate::load::{Load, Window};
-use crate::report::{Report, Row};
+use crate::report::{InsertRate, Report};
 use crate::server::Server;
-use crate::sqlite::Watch;
-use crate::{Failure, floor, preload, sqlite};
+use crate::sqlite::PeakSize;
+use crate::{baseline, inserts, preload, sqlite};
 
-/// What is to be measured.
+/// The arguments of a run.
 #[derive(Debug, Clone)]
-pub struct Plan {
-    /// Rounds; what is reported is their median.
-    pub rounds: usize,
-    /// How long each case takes in a round.
-    pub length: Duration,
-    /// Measure only cases whose name has one of these texts, or is what stands behind a `=`. Empty: all.
-    pub only: Vec<String>,
-    /// Leave out requests at a rate.
-    pub closed: bool,
-    /// Also measure with so many events stored.
-    pub preload: Vec<u64>,
+pub(crate) struct Plan {
+    pub(crate) rounds: usize,
+    /// Duration of each case in a round.
+    pub(crate) length: Duration,
+    /// Measure only cases whose name contains one of these texts, or equals the text after `=`. Empty means all.
+    pub(crate) only: Vec<String>,
+    /// Skip the open loops.
+    pub(crate) closed: bool,
+    /// Numbers of stored events to measure with, too.
+    pub(crate) preload: Vec<u64>,
 }
 
-/// Sent before anything is counted.
+/// Load before anything is counted.
 const WARM_UP: Duration = Duration::from_millis(700);
 
 /// A run under way.
@@ -38,15 +39,12 @@ struct Run<'p> {
     server_url: String,
     admin: PgConnection,
     report: Report,
-    /// The floor as it was last measured, in rows per second.
-    floor: f64,
+    /// The last baseline, in rows per second.
+    baseline: f64,
 }
 
-/// Measures everything in `plan` on the PostgreSQL server of `url`, whose database is used for the floor.
-///
-/// # Errors
-/// What ended the run.
-pub fn run(plan: &Plan, url: &str) -> Result<Report, Failure> {
+/// Measures everything in `plan` on the PostgreSQL server of `url`. The baseline uses the database in `url`.
+pub(crate) fn run(plan: &Plan, url: &str) -> Result<Report, Error> {
     let (server_url, _) = url.rsplit_once('/').ok_or("the URL names no database")?;
     let admin = PgConnection::establish(url)?;
     let mut run = Run {
@@ -54,13 +52,13 @@ pub fn run(plan: &Plan, url: &str) -> Result<Report, Failure> {
         server_url: server_url.to_owned(),
         admin,
         report: Report::default(),
-        floor: 0.0,
+        baseline: 0.0,
     };
     for round in 0..plan.rounds {
         eprintln!("round {} of {}", round + 1, plan.rounds);
-        run.floor = run.measure_floor()?;
+        run.baseline = run.measure_baseline()?;
         run.closed_and_open(round)?;
-        run.naive(url)?;
+        run.inserts(url)?;
         run.sqlite()?;
         run.fairness()?;
     }
@@ -70,24 +68,22 @@ pub fn run(plan: &Plan, url: &str) -> Result<Report, Failure> {
 
 impl Run<'_> {
     fn wants(&self, name: &str) -> bool {
-        let is_meant = |only: &String| {
-            only.strip_prefix('=').map_or(name.contains(only), |exact| name == exact)
-        };
-        self.plan.only.is_empty() || self.plan.only.iter().any(is_meant)
+        let only = &self.plan.only;
+        only.is_empty() || only.iter().any(|pattern| matches(pattern, name))
     }
 
     fn window(&self) -> Window {
         Window { warm_up: WARM_UP, measured: self.plan.length }
     }
 
-    fn measure_floor(&mut self) -> Result<f64, Failure> {
-        let floor = floor::measure(&mut self.admin, self.plan.length / 2)?;
-        self.report.floor.push(floor);
-        Ok(floor)
+    fn measure_baseline(&mut self) -> Result<f64, Error> {
+        let rate = baseline::measure(&mut self.admin, self.plan.length / 2)?;
+        self.report.baseline.push(rate);
+        Ok(rate)
     }
 
-    /// An empty database for each case, or the later ones would pay for the earlier.
-    fn new_database(&mut self, name: &str) -> Result<String, Failure> {
+    /// Creates an empty database, so that no case pays for an earlier one.
+    fn new_database(&mut self, name: &str) -> Result<String, Error> {
         self.admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))?;
         self.admin.batch_execute(&format!("CREATE DATABASE {name}"))?;
         self.admin.batch_execute("CHECKPOINT")?;
@@ -99,14 +95,14 @@ impl Run<'_> {
         case: &Case,
         server: &Server,
         rate: Option<f64>,
-    ) -> Result<Sample, Failure> {
+    ) -> Result<Sample, Error> {
         let (window, admin) = (self.window(), &mut self.admin);
         cases::measure(case, server, &mut || wal_position(admin), window, rate)
     }
 
-    fn closed_and_open(&mut self, round: usize) -> Result<(), Failure> {
+    fn closed_and_open(&mut self, round: usize) -> Result<(), Error> {
         let mut cases = cases::closed();
-        // Whoever is first differs from round to round.
+        // Alternate the order: the first case of a round may have an advantage.
         if round % 2 == 1 {
             cases.reverse();
         }
@@ -122,108 +118,98 @@ impl Run<'_> {
                 let name = format!("{}, {percent} %", case.name);
                 let sample =
                     self.measure(&case, &server, Some(reached * f64::from(*percent) / 100.0))?;
-                self.report.add(Part::Open, &name, Sample { baseline: reached, ..sample });
+                self.report.add(Part::Open, &name, Sample { reference: reached, ..sample });
             }
             drop(server);
-            // The floor before and after: a machine that slows down in between slows both.
-            let before = self.floor;
-            self.floor = self.measure_floor()?;
-            sample.baseline = (before + self.floor) / 2.0;
+            // The mean of before and after follows the drift of the machine.
+            let before = self.baseline;
+            self.baseline = self.measure_baseline()?;
+            sample.reference = (before + self.baseline) / 2.0;
             self.report.add(Part::Closed, &case.name, sample);
         }
         Ok(())
     }
 
-    fn naive(&mut self, url: &str) -> Result<(), Failure> {
+    fn inserts(&mut self, url: &str) -> Result<(), Error> {
         for batch in [1, 50] {
             if self.wants(&plain_name(batch, 64)) {
-                let rate = floor::naive(url, 64, batch, self.plan.length)?;
-                self.report.naive.push((batch, rate));
+                let events_per_second = inserts::measure(url, 64, batch, self.plan.length)?;
+                self.report.inserts.push(InsertRate { batch, events_per_second });
             }
         }
         Ok(())
     }
 
-    fn sqlite(&mut self) -> Result<(), Failure> {
+    fn sqlite(&mut self) -> Result<(), Error> {
         let cases: Vec<Case> =
             cases::sqlite().into_iter().filter(|case| self.wants(&case.name)).collect();
         if cases.is_empty() {
             return Ok(());
         }
-        let floor = |run: &Self| -> Result<f64, Failure> {
-            sqlite::measure(tempfile::tempdir()?.path(), run.plan.length / 2)
-        };
-        let mut before = floor(self)?;
+        let mut before = self.sqlite_baseline()?;
         for case in cases {
             let folder = tempfile::tempdir()?;
             let path = folder.path().join("bench.db");
             let server = Server::start(&format!("sqlite://{}", path.display()), case.tenants)?;
-            let watch = Watch::start(Path::new(&format!("{}-wal", path.display())));
+            let wal = PeakSize::start(Path::new(&format!("{}-wal", path.display())));
             let mut sample = cases::measure(&case, &server, &mut || Ok(0.0), self.window(), None)?;
-            sample.largest_wal_bytes = watch.largest();
-            drop((watch, server));
-            let after = floor(self)?;
-            sample.baseline = (before + after) / 2.0;
+            sample.largest_wal_bytes = wal.bytes();
+            drop((wal, server));
+            let after = self.sqlite_baseline()?;
+            sample.reference = (before + after) / 2.0;
             before = after;
             self.report.add(Part::Sqlite, &case.name, sample);
         }
         Ok(())
     }
 
-    /// One tenant alone makes the whole load; then it is another tenant that makes all of it but one connection.
-    fn fairness(&mut self) -> Result<(), Failure> {
+    fn sqlite_baseline(&self) -> Result<f64, Error> {
+        sqlite::measure(tempfile::tempdir()?.path(), self.plan.length / 2)
+    }
+
+    /// One tenant makes the whole load. Then a second tenant makes all of it except for one connection, left to the first.
+    fn fairness(&mut self) -> Result<(), Error> {
         for connections in [64, 256] {
-            let name =
-                format!("fairness, a tenant beside one with {} connections", connections - 1);
+            let name = format!("fairness, next to a tenant with {} connections", connections - 1);
             if !self.wants(&name) {
                 continue;
             }
             let url = self.new_database("bench")?;
             let server = Server::start(&url, 2)?;
-            let load = |key: String, connections| Load {
-                addr: server.addr,
-                keys: vec![key],
-                shape: shape(50),
-                connections,
-                rate: None,
+            let [flooding, quiet] = &server.keys(2)[..] else {
+                return Err("the server has no two tenants".into());
             };
-            let keys = server.keys(2);
-            let [flooding, quiet] =
-                [0, 1].map(|tenant| keys.get(tenant).cloned().unwrap_or_default());
-            let (window, admin) = (self.window(), &mut self.admin);
+            let window = self.window();
+            let admin = &mut self.admin;
             let mut wal = || wal_position(admin);
-            let alone =
-                cases::measure_all(&[load(quiet.clone(), connections)], &server, &mut wal, window)?;
-            let both = [load(flooding, connections - 1), load(quiet, 1)];
-            let beside = cases::measure_all(&both, &server, &mut wal, window)?;
-            let baseline = alone.first().map_or(f64::NAN, |(_, sample)| sample.p99_ms);
-            if let Some((_, sample)) = beside.into_iter().next_back() {
-                self.report.add(Part::Fairness, &name, Sample { baseline, ..sample });
+            let alone = [batches_of_50(&server, quiet, connections)];
+            let alone = cases::measure_all(&alone, &server, &mut wal, window)?;
+            let both = [
+                batches_of_50(&server, flooding, connections - 1),
+                batches_of_50(&server, quiet, 1),
+            ];
+            let both = cases::measure_all(&both, &server, &mut wal, window)?;
+            if let ([alone], [_, quiet]) = (&alone[..], &both[..]) {
+                let sample = Sample { reference: alone.p99_ms, ..quiet.clone() };
+                self.report.add(Part::Fairness, &name, sample);
             }
         }
         Ok(())
     }
 
-    /// Batches of 50 into an empty database and into one that holds many events, in turns.
-    fn preload(&mut self) -> Result<(), Failure> {
+    /// Sends batches of 50 to an empty database and to one with many events, by turns.
+    fn preload(&mut self) -> Result<(), Error> {
         for count in self.plan.preload.clone() {
             eprintln!("filling a database with {count} events");
             let url = self.new_database("bench_full")?;
-            // Makes the schema and the first tenant.
+            // Creates the schema and the first tenant.
             drop(Server::start(&url, 1)?);
             preload::fill(&url, count)?;
-            let case = Case {
-                name: plain_name(50, 64),
-                shape: shape(50),
-                connections: 64,
-                tenants: 1,
-                monthly_events: 0,
-                open_loop: &[],
-            };
+            let case = Case::plain(50, 64);
             for _ in 0..self.plan.rounds {
                 let empty = self.new_database("bench")?;
                 let server = Server::start(&empty, 1)?;
-                let baseline = self.measure(&case, &server, None)?.events_per_second;
+                let reference = self.measure(&case, &server, None)?.events_per_second;
                 drop(server);
                 let server = Server::start(&url, 1)?;
                 self.admin.batch_execute("CHECKPOINT")?;
@@ -231,12 +217,27 @@ impl Run<'_> {
                 self.report.add(
                     Part::Preload,
                     &format!("{count} events stored"),
-                    Sample { baseline, ..sample },
+                    Sample { reference, ..sample },
                 );
             }
             self.admin.batch_execute("DROP DATABASE bench_full WITH (FORCE)")?;
         }
         Ok(())
+    }
+}
+
+/// Whether a name contains the pattern, or equals the text after `=`.
+fn matches(pattern: &str, name: &str) -> bool {
+    pattern.strip_prefix('=').map_or(name.contains(pattern), |exact| name == exact)
+}
+
+fn batches_of_50(server: &Server, key: &str, connections: usize) -> Load {
+    Load {
+        addr: server.addr,
+        keys: vec![key.to_owned()],
+        shape: Shape::plain(50),
+        connections,
+        rate: None,
     }
 }
 
@@ -246,22 +247,24 @@ struct Position {
     bytes: i64,
 }
 
-fn wal_position(connection: &mut PgConnection) -> Result<f64, Failure> {
+fn wal_position(connection: &mut PgConnection) -> Result<f64, Error> {
     let query = diesel::sql_query("SELECT (pg_current_wal_lsn() - '0/0')::bigint AS bytes");
     Ok(query.get_result::<Position>(connection)?.bytes as f64)
 }
 
-impl Report {
-    fn add(&mut self, part: Part, name: &str, sample: Sample) {
-        eprintln!(
-            "  {name}: {:.0} events/s, {:.2} of {:.0}",
-            sample.events_per_second,
-            sample.ratio(),
-            sample.baseline
-        );
-        match self.rows.iter_mut().find(|row| row.name == name) {
-            Some(row) => row.samples.push(sample),
-            None => self.rows.push(Row { name: name.to_owned(), part, samples: vec![sample] }),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pattern_matches_a_part_or_after_equals_the_whole_name() {
+        let check = |pattern: &str, expected: bool| {
+            assert_eq!(matches(pattern, "batches of 50, a quota"), expected, "{pattern}");
+        };
+        check("quota", true);
+        check("batches of 50", true);
+        check("gzip", false);
+        check("=batches of 50", false);
+        check("=batches of 50, a quota", true);
     }
 }

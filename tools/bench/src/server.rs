@@ -1,4 +1,4 @@
-//! The server that is measured: the binary beside this one, in a process of its own.
+//! The measured server: the binary next to this one, in a process of its own.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -7,75 +7,57 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mercurio_domain::Clock;
 use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes, SecretKey};
 use mercurio_domain::store::Provisioning;
 use mercurio_domain::tenant::Name;
-use mercurio_domain::{Clock, Timestamp};
+use mercurio_runtime::system::SystemClock;
 use mercurio_storage::{DatabaseUrl, StoreOptions};
 use tempfile::TempDir;
 
-use crate::Failure;
+use crate::error::Error;
 use crate::events::Random;
 
-/// The writer's groups since the server's start.
+/// The groups of the writer since the server's start, from `/health`.
 #[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
-pub struct Groups {
-    /// How many were committed.
-    pub committed: u64,
-    /// With so many events in all.
-    pub events: u64,
-    /// And so many in the largest.
-    pub largest: u64,
-    /// How many took the slower way.
-    pub fallbacks: u64,
+pub(crate) struct Groups {
+    pub(crate) committed: u64,
+    /// Events in all groups.
+    pub(crate) events: u64,
+    /// Events in the largest group.
+    pub(crate) largest: u64,
+    /// Groups with an unexpected duplicate.
+    pub(crate) fallbacks: u64,
 }
 
-/// A running server. Dropping it stops it.
-pub struct Server {
+/// A running server. Dropping it kills the process.
+pub(crate) struct Server {
     child: Child,
-    /// Where it listens.
-    pub addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     keys: Vec<SecretKey>,
     _folder: TempDir,
 }
 
-struct Now;
-
-impl Clock for Now {
-    fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let micros = since.map_or(0, |since| since.as_micros() as i64);
-        Timestamp::from_micros(micros).unwrap_or_else(|| unreachable!("the present is in range"))
-    }
-}
-
 impl Server {
-    /// Migrates the database, makes `tenants` tenants in it, and starts a server on it.
-    ///
-    /// # Errors
-    /// What failed first.
-    pub fn start(database_url: &str, tenants: usize) -> Result<Self, Failure> {
+    /// Migrates the database, creates tenants with one key each, and starts a server. Returns when the server listens.
+    pub(crate) fn start(database_url: &str, tenants: usize) -> Result<Self, Error> {
         Self::with_quota(database_url, tenants, 0)
     }
 
-    /// The same with a quota of a month for each tenant; 0: none.
-    ///
-    /// # Errors
-    /// What failed first.
-    pub fn with_quota(
+    /// Does the same with a monthly quota for each tenant. 0 disables it.
+    pub(crate) fn with_quota(
         database_url: &str,
         tenants: usize,
         monthly_events: u64,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let store =
             mercurio_storage::open(&DatabaseUrl::parse(database_url)?, &StoreOptions::default())?;
         store.migrate()?;
         let mut random = Random::fresh(1);
         let mut keys = Vec::new();
         for _ in 0..tenants {
-            let new = NewApiKey::generate(&std::array::from_fn::<u8, ENTROPY_BYTES, _>(|_| {
-                random.number() as u8
-            }));
+            let entropy: [u8; ENTROPY_BYTES] = std::array::from_fn(|_| random.number() as u8);
+            let new = NewApiKey::generate(&entropy);
             let name = format!("bench {}", new.id);
             store.provision(&Provisioning {
                 tenant: Name::parse(&name)?,
@@ -85,7 +67,7 @@ impl Server {
                 secret_hash: new.secret_hash,
                 scopes: Scopes::all(),
                 samples: Vec::new(),
-                created_at: Now.now(),
+                created_at: SystemClock.now(),
             })?;
             keys.push(new.key);
         }
@@ -106,7 +88,7 @@ impl Server {
         Ok(server)
     }
 
-    fn wait_until_listening(&mut self, log: &PathBuf) -> Result<SocketAddr, Failure> {
+    fn wait_until_listening(&mut self, log: &PathBuf) -> Result<SocketAddr, Error> {
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
             let text = fs::read_to_string(log)?;
@@ -122,33 +104,25 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Err("the server does not listen".into())
+        Err("the server does not listen after 30 seconds".into())
     }
 
-    /// A key for each of `tenants` tenants, fewer where it has fewer.
-    #[must_use]
-    pub fn keys(&self, tenants: usize) -> Vec<String> {
+    /// Returns the keys of the first `tenants` tenants.
+    pub(crate) fn keys(&self, tenants: usize) -> Vec<String> {
         self.keys.iter().take(tenants).map(|key| key.expose().to_owned()).collect()
     }
 
-    /// The writer's groups so far, as the server itself tells.
-    ///
-    /// # Errors
-    /// Where it does not answer.
-    pub fn groups(&self) -> Result<Groups, Failure> {
+    pub(crate) fn groups(&self) -> Result<Groups, Error> {
         let mut stream = TcpStream::connect(self.addr)?;
         stream.write_all(b"GET /health HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
-        let (_, body) =
-            answer.split_once("\r\n\r\n").ok_or("the server does not tell how it is")?;
+        let (_, body) = answer.split_once("\r\n\r\n").ok_or("/health has no body")?;
         let health: serde_json::Value = serde_json::from_str(body)?;
         Ok(serde_json::from_value(health["summary"]["groups"].clone())?)
     }
 
-    /// Its process.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }
@@ -160,10 +134,14 @@ impl Drop for Server {
     }
 }
 
-fn binary() -> Result<PathBuf, Failure> {
+fn binary() -> Result<PathBuf, Error> {
     let path = std::env::current_exe()?.with_file_name("mercurio-ingest");
     if !path.exists() {
-        return Err(format!("{} is not there: build it in the same profile", path.display()).into());
+        return Err(format!(
+            "{} does not exist: build mercurio-ingest in the same profile",
+            path.display()
+        )
+        .into());
     }
     Ok(path)
 }

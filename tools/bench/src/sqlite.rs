@@ -1,31 +1,34 @@
-//! SQLite's own floor: the same rows by prepared multi-row inserts from one connection, in transactions of about 2,000, into
-//! the plainest table that keeps the promise of no duplicates. WAL and `synchronous = FULL`, as the server has them.
+//! The SQLite baseline: the same rows by prepared multi-row inserts from one connection, in transactions of about 2,000, into one
+//! table with the constraints that exclude duplicates. WAL and `synchronous = FULL`, as in the server.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
+use mercurio_domain::Clock;
+use mercurio_runtime::system::SystemClock;
 
-use crate::Failure;
+use crate::baseline::{CONTEXT, properties};
+use crate::error::Error;
 use crate::events::{Ids, Random};
-use crate::floor::{CONTEXT, properties};
 
 const SCHEMA: &str = "
     PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-    CREATE TABLE floor (
+    CREATE TABLE baseline (
         tenant_id INTEGER NOT NULL, event_id TEXT NOT NULL, workspace_id INTEGER NOT NULL, event_name TEXT NOT NULL,
         occurred_at INTEGER NOT NULL, received_at INTEGER NOT NULL, user_id TEXT, session_id TEXT,
         properties TEXT, context TEXT, PRIMARY KEY (tenant_id, event_id));
-    CREATE INDEX floor_by_time ON floor (tenant_id, workspace_id, occurred_at);";
+    CREATE INDEX baseline_by_time ON baseline (tenant_id, workspace_id, occurred_at);";
 
-/// Rows of a statement, and statements of a transaction.
+/// Rows per statement.
 const ROWS: usize = 32;
+/// Statements per transaction.
 const STATEMENTS: usize = 63;
 
 struct Row {
@@ -37,12 +40,12 @@ struct Row {
     properties: String,
 }
 
-/// One statement. Its text is always the same, so that it is prepared once.
+/// One statement. Its text never changes, so diesel prepares it once.
 struct Insert<'a>(&'a [Row; ROWS]);
 
 impl QueryFragment<Sqlite> for Insert<'_> {
     fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        pass.push_sql("INSERT INTO floor VALUES ");
+        pass.push_sql("INSERT INTO baseline VALUES ");
         for (index, row) in self.0.iter().enumerate() {
             pass.push_sql(if index == 0 { "(" } else { ", (" });
             pass.push_bind_param::<BigInt, _>(&row.tenant_id)?;
@@ -77,14 +80,13 @@ impl QueryId for Insert<'_> {
 impl RunQueryDsl<SqliteConnection> for Insert<'_> {}
 
 /// Inserts for `length` into a new file in `folder`, and returns the rows per second.
-///
-/// # Errors
-/// The database's.
-pub fn measure(folder: &Path, length: Duration) -> Result<f64, Failure> {
-    let mut connection = SqliteConnection::establish(&folder.join("floor.db").to_string_lossy())?;
+pub(crate) fn measure(folder: &Path, length: Duration) -> Result<f64, Error> {
+    let mut connection =
+        SqliteConnection::establish(&folder.join("baseline.db").to_string_lossy())?;
     connection.batch_execute(SCHEMA)?;
     let mut random = Random::fresh(0);
-    let (mut rows, start) = (0, Instant::now());
+    let mut rows = 0;
+    let start = Instant::now();
     while start.elapsed() < length {
         let mut group: Vec<Row> = (0..ROWS * STATEMENTS).map(|_| row(&mut random)).collect();
         group.sort_unstable_by(|a, b| (a.tenant_id, &a.event_id).cmp(&(b.tenant_id, &b.event_id)));
@@ -101,52 +103,45 @@ pub fn measure(folder: &Path, length: Duration) -> Result<f64, Failure> {
 }
 
 fn row(random: &mut Random) -> Row {
-    let now =
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
     Row {
         tenant_id: random.below(100) as i64,
         event_id: random.uuid(Ids::Random).to_string(),
-        now,
+        now: SystemClock.now().as_micros(),
         user_id: format!("user-{}", random.below(100_000)),
         session_id: format!("session-{}", random.below(100_000)),
         properties: properties(random),
     }
 }
 
-/// Watches how large a file grows, until it is dropped.
-pub struct Watch {
-    largest: Arc<AtomicU64>,
-    done: Arc<AtomicBool>,
+/// Records the peak size of a file until it is dropped. Reads the size 20 times a second.
+pub(crate) struct PeakSize {
+    peak_bytes: Arc<AtomicU64>,
+    is_done: Arc<AtomicBool>,
 }
 
-impl Watch {
-    /// Looks at the file 20 times a second.
-    #[must_use]
-    pub fn start(path: &Path) -> Self {
-        let watch = Self { largest: Arc::default(), done: Arc::default() };
-        let (largest, done, path) =
-            (Arc::clone(&watch.largest), Arc::clone(&watch.done), path.to_owned());
+impl PeakSize {
+    pub(crate) fn start(path: &Path) -> Self {
+        let peak = Self { peak_bytes: Arc::default(), is_done: Arc::default() };
+        let peak_bytes = Arc::clone(&peak.peak_bytes);
+        let is_done = Arc::clone(&peak.is_done);
+        let path = path.to_owned();
         std::thread::spawn(move || {
-            while !done.load(Ordering::Relaxed) {
-                largest.fetch_max(
-                    std::fs::metadata(&path).map_or(0, |file| file.len()),
-                    Ordering::Relaxed,
-                );
+            while !is_done.load(Ordering::Relaxed) {
+                let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
+                peak_bytes.fetch_max(bytes, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
-        watch
+        peak
     }
 
-    /// The most bytes that it had.
-    #[must_use]
-    pub fn largest(&self) -> u64 {
-        self.largest.load(Ordering::Relaxed)
+    pub(crate) fn bytes(&self) -> u64 {
+        self.peak_bytes.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Watch {
+impl Drop for PeakSize {
     fn drop(&mut self) {
-        self.done.store(true, Ordering::Relaxed);
+        self.is_done.store(true, Ordering::Relaxed);
     }
 }

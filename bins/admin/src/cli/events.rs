@@ -1,96 +1,84 @@
-//! `events …` on the command line.
+//! Arguments of `events …`.
 
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
-use mercurio_domain::Timestamp;
 use mercurio_domain::limits::{MAX_PAGE_EVENTS, MAX_PERSON_ID_CHARS};
 use mercurio_domain::store::{EventQuery, Person, TenantRef};
 use mercurio_domain::tenant::Name;
 
-use super::key::duration;
-use super::{required, tenant_ref};
-use crate::config::name;
+use super::values::{duration, name, optional, required, tenant_ref, time};
 
-/// Events that `list` shows where nobody says how many.
-const LISTED: usize = 20;
+/// Default of `events list --limit`.
+const DEFAULT_LIMIT: usize = 20;
 
-/// What to do with events.
+/// Work on stored events.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum EventsCommand {
-    /// Tell how many there are.
     Count(Selection),
-    /// Show the newest.
     List(Selection),
-    /// Write all of them to stdout.
     Export {
-        /// Which.
         selection: Selection,
-        /// How.
         format: ExportFormat,
     },
-    /// Remove those of one person.
     Erase {
-        /// Whose person it is.
         tenant: TenantRef,
-        /// The person.
         person: Person,
-        /// Whether not to ask.
+        /// Skips the question.
         yes: bool,
     },
-    /// Remove old ones.
     Purge {
-        /// Of which tenant; `None`: of all.
+        /// `None`: all tenants.
         tenant: Option<TenantRef>,
-        /// How long ago they were received.
+        /// Minimum age, counted from receipt.
         older_than: Duration,
-        /// Whether not to ask.
+        /// Skips the question.
         yes: bool,
     },
 }
 
-/// Some events of a tenant.
+/// Events of one tenant.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub struct Selection {
-    /// Whose.
     pub tenant: TenantRef,
-    /// Of which workspace; `None`: of all.
+    /// `None`: all workspaces.
     pub workspace: Option<Name>,
-    /// Which of them.
     pub query: EventQuery,
 }
 
-/// How events are written.
+/// Format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// An object of JSON a line.
+    /// One JSON object per line.
     Ndjson,
-    /// Comma-separated values, with a line of names above. (RFC 4180)
+    /// Comma-separated values with a header (RFC 4180).
     Csv,
 }
 
-/// Count events, show them, export them, erase those of a person, and remove old ones.
+/// Count, list, export, erase and purge events.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "events", help_triggers("-h", "--help", "help"))]
-pub(super) struct Words {
+pub(super) struct EventsArgs {
     #[argh(subcommand)]
-    command: CommandWords,
+    command: EventsSubcommand,
 }
 
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
-enum CommandWords {
-    Count(CountWords),
-    List(ListWords),
-    Export(ExportWords),
-    Erase(EraseWords),
-    Purge(PurgeWords),
+enum EventsSubcommand {
+    Count(EventsCountArgs),
+    List(EventsListArgs),
+    Export(EventsExportArgs),
+    Erase(EventsEraseArgs),
+    Purge(EventsPurgeArgs),
 }
 
-/// Tell how many events a tenant has.
+/// Count the events of a tenant.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "count", help_triggers("-h", "--help", "help"))]
-struct CountWords {
+struct EventsCountArgs {
     /// the tenant
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
@@ -99,29 +87,29 @@ struct CountWords {
     workspace: Option<String>,
 }
 
-/// Show the newest events of a tenant.
+/// List the newest events of a tenant.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
-struct ListWords {
+struct EventsListArgs {
     /// the tenant
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
     /// one of its workspaces; default: all, one after the other
     #[argh(option, arg_name = "name")]
     workspace: Option<String>,
-    /// how many of each workspace: 1 to 1000; default: 20
+    /// maximum number of events per workspace, 1 to 1000; default: 20
     #[argh(option, arg_name = "number")]
     limit: Option<String>,
-    /// only those of this user_id
+    /// only events with this user_id
     #[argh(option, arg_name = "id")]
     user_id: Option<String>,
-    /// only those of this anonymous_id
+    /// only events with this anonymous_id
     #[argh(option, arg_name = "id")]
     anonymous_id: Option<String>,
 }
 
-/// Write all events of a tenant to stdout, newest first. Every event that was stored at the beginning comes exactly once,
-/// whatever arrives meanwhile.
+/// Write all events of a tenant to stdout, newest first. Every event stored at the start appears exactly once, even while
+/// new events arrive.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
@@ -129,35 +117,35 @@ struct ListWords {
     help_triggers("-h", "--help", "help"),
     example = "{command_name} --tenant Acme --format csv --from 2026-11-01T00:00:00Z > events.csv"
 )]
-struct ExportWords {
+struct EventsExportArgs {
     /// the tenant
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
     /// one of its workspaces; default: all, one after the other
     #[argh(option, arg_name = "name")]
     workspace: Option<String>,
-    /// ndjson (default): an object a line; or csv
+    /// ndjson (one object per line) or csv; default: ndjson
     #[argh(option, arg_name = "format")]
     format: Option<String>,
-    /// only events that happened then or later: RFC 3339
+    /// only events that happened at this time or later, in RFC 3339
     #[argh(option, arg_name = "time")]
     from: Option<String>,
-    /// only events that happened before: RFC 3339
+    /// only events that happened before this time, in RFC 3339
     #[argh(option, arg_name = "time")]
     to: Option<String>,
-    /// only those of this user_id
+    /// only events with this user_id
     #[argh(option, arg_name = "id")]
     user_id: Option<String>,
-    /// only those of this anonymous_id
+    /// only events with this anonymous_id
     #[argh(option, arg_name = "id")]
     anonymous_id: Option<String>,
 }
 
-/// Remove all events of one person of a tenant, and tell how many they were. Their ids stay known: what is sent again is a
+/// Delete all events of one person, and print their number. The ids of the events stay known: an event sent again is a
 /// duplicate.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "erase", help_triggers("-h", "--help", "help"))]
-struct EraseWords {
+struct EventsEraseArgs {
     /// the tenant
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
@@ -167,13 +155,13 @@ struct EraseWords {
     /// the person, by anonymous_id
     #[argh(option, arg_name = "id")]
     anonymous_id: Option<String>,
-    /// do not ask
+    /// skip the confirmation
     #[argh(switch)]
     yes: bool,
 }
 
-/// Remove the events that were received so long ago, of all tenants by whole days in UTC, and tell how many they were. Their ids
-/// stay known for 30 more days.
+/// Delete old events, and print their number. The age counts from receipt; for all tenants, only whole days (UTC) are
+/// deleted. The ids of the events stay known for 30 more days.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
@@ -181,80 +169,91 @@ struct EraseWords {
     help_triggers("-h", "--help", "help"),
     example = "{command_name} --older-than 400d --yes"
 )]
-struct PurgeWords {
-    /// the tenant; default: all
+struct EventsPurgeArgs {
+    /// the tenant; default: all tenants
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
-    /// the age: a number with s, m, h or d
+    /// minimum age: a number followed by s, m, h or d
     #[argh(option, arg_name = "age")]
     older_than: Option<String>,
-    /// do not ask
+    /// skip the confirmation
     #[argh(switch)]
     yes: bool,
 }
 
-impl Words {
-    /// The command; what is wrong goes to `invalid`.
+impl EventsArgs {
     pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
         match self.command {
-            CommandWords::Count(words) => {
-                let query = EventQuery::default();
-                selection(words.tenant, words.workspace, query, invalid).map(EventsCommand::Count)
-            }
-            CommandWords::List(ListWords { tenant, workspace, limit, user_id, anonymous_id }) => {
-                let limit = number(limit.as_deref(), invalid);
-                let query = EventQuery {
-                    user_id,
-                    anonymous_id,
-                    limit: limit.unwrap_or(LISTED),
-                    ..EventQuery::default()
-                };
-                selection(tenant, workspace, query, invalid).map(EventsCommand::List)
-            }
-            CommandWords::Export(words) => words.read(invalid),
-            CommandWords::Erase(words) => words.read(invalid),
-            CommandWords::Purge(words) => words.read(invalid),
+            EventsSubcommand::Count(args) => args.read(invalid),
+            EventsSubcommand::List(args) => args.read(invalid),
+            EventsSubcommand::Export(args) => args.read(invalid),
+            EventsSubcommand::Erase(args) => args.read(invalid),
+            EventsSubcommand::Purge(args) => args.read(invalid),
         }
     }
 }
 
-impl ExportWords {
+impl EventsCountArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
-        let Self { tenant, workspace, format, from, to, user_id, anonymous_id } = self;
-        let (from, to) =
-            (time("--from", from.as_deref(), invalid), time("--to", to.as_deref(), invalid));
-        let format = match format.as_deref() {
+        let query = Some(EventQuery::default());
+        selection(self.tenant, self.workspace, query, invalid).map(EventsCommand::Count)
+    }
+}
+
+impl EventsListArgs {
+    fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
+        let limit = match self.limit.as_deref() {
+            None => Some(DEFAULT_LIMIT),
+            Some(text) => limit(text, invalid),
+        };
+        let query = limit.map(|limit| EventQuery {
+            user_id: self.user_id,
+            anonymous_id: self.anonymous_id,
+            limit,
+            ..EventQuery::default()
+        });
+        selection(self.tenant, self.workspace, query, invalid).map(EventsCommand::List)
+    }
+}
+
+impl EventsExportArgs {
+    fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
+        let from = optional(self.from.as_deref(), |text| time("--from", text, invalid));
+        let to = optional(self.to.as_deref(), |text| time("--to", text, invalid));
+        let format = match self.format.as_deref() {
             None | Some("ndjson") => Some(ExportFormat::Ndjson),
             Some("csv") => Some(ExportFormat::Csv),
             Some(other) => {
-                invalid.push(format!("--format: {other:?} is neither ndjson nor csv"));
+                invalid.push(format!("--format: {other:?} is not a format: use ndjson or csv"));
                 None
             }
         };
-        let query = EventQuery {
-            user_id,
-            anonymous_id,
-            from,
-            to,
-            limit: MAX_PAGE_EVENTS,
-            ..EventQuery::default()
+        let query = match (from, to) {
+            (Some(from), Some(to)) => Some(EventQuery {
+                user_id: self.user_id,
+                anonymous_id: self.anonymous_id,
+                from,
+                to,
+                limit: MAX_PAGE_EVENTS,
+                ..EventQuery::default()
+            }),
+            _ => None,
         };
-        let selection = selection(tenant, workspace, query, invalid);
+        let selection = selection(self.tenant, self.workspace, query, invalid);
         Some(EventsCommand::Export { selection: selection?, format: format? })
     }
 }
 
-impl EraseWords {
+impl EventsEraseArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
         let tenant = tenant_ref(self.tenant.as_deref(), invalid);
         let person = match (self.user_id, self.anonymous_id) {
-            (Some(id), None) => person("--user-id", id, invalid).map(Person::User),
-            (None, Some(id)) => person("--anonymous-id", id, invalid).map(Person::Anonymous),
+            (Some(id), None) => person_id("--user-id", id, invalid).map(Person::User),
+            (None, Some(id)) => person_id("--anonymous-id", id, invalid).map(Person::Anonymous),
             _ => {
-                invalid.push(
-                    "one of --user-id and --anonymous-id is required: the person whose events go"
-                        .to_owned(),
-                );
+                let message = "one of --user-id and --anonymous-id is required: the person whose \
+                               events are erased";
+                invalid.push(message.to_owned());
                 None
             }
         };
@@ -262,15 +261,13 @@ impl EraseWords {
     }
 }
 
-impl PurgeWords {
+impl EventsPurgeArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
-        let tenant = match &self.tenant {
-            None => Some(None),
-            Some(text) => tenant_ref(Some(text), invalid).map(Some),
-        };
-        let meaning = "the age of the events that go, such as 400d";
-        let age = required("--older-than", self.older_than.as_deref(), meaning, invalid);
-        let older_than = age.and_then(|age| duration("--older-than", age, invalid));
+        // `optional` keeps an invalid tenant apart from none: none means all tenants.
+        let tenant = optional(self.tenant.as_deref(), |text| tenant_ref(Some(text), invalid));
+        let meaning = "the minimum age of the deleted events, such as 400d";
+        let older_than = required("--older-than", self.older_than.as_deref(), meaning, invalid)
+            .and_then(|age| duration("--older-than", age, invalid));
         Some(EventsCommand::Purge { tenant: tenant?, older_than: older_than?, yes: self.yes })
     }
 }
@@ -278,41 +275,30 @@ impl PurgeWords {
 fn selection(
     tenant: Option<String>,
     workspace: Option<String>,
-    query: EventQuery,
+    query: Option<EventQuery>,
     invalid: &mut Vec<String>,
 ) -> Option<Selection> {
     let tenant = tenant_ref(tenant.as_deref(), invalid);
-    let workspace = match workspace {
-        None => Some(None),
-        Some(text) => name("--workspace", &text, invalid).map(Some),
-    };
-    Some(Selection { tenant: tenant?, workspace: workspace?, query })
+    let workspace = optional(workspace.as_deref(), |text| name("--workspace", text, invalid));
+    Some(Selection { tenant: tenant?, workspace: workspace?, query: query? })
 }
 
-fn person(option: &str, id: String, invalid: &mut Vec<String>) -> Option<String> {
+fn person_id(option: &str, id: String, invalid: &mut Vec<String>) -> Option<String> {
     let chars = id.chars().count();
     if (1..=MAX_PERSON_ID_CHARS).contains(&chars) {
         return Some(id);
     }
-    invalid.push(format!(
-        "{option}: it has {chars} characters; 1 to {MAX_PERSON_ID_CHARS} are possible"
-    ));
+    // The id is personal data: the message gives only its length.
+    invalid
+        .push(format!("{option} has {chars} characters; it must have 1 to {MAX_PERSON_ID_CHARS}"));
     None
 }
 
-fn number(text: Option<&str>, invalid: &mut Vec<String>) -> Option<usize> {
-    let text = text?;
-    let number = text.parse().ok().filter(|number| (1..=MAX_PAGE_EVENTS).contains(number));
-    if number.is_none() {
+fn limit(text: &str, invalid: &mut Vec<String>) -> Option<usize> {
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE_EVENTS).contains(limit));
+    if limit.is_none() {
         invalid
             .push(format!("--limit: {text:?} is not a whole number from 1 to {MAX_PAGE_EVENTS}"));
     }
-    number
-}
-
-fn time(option: &str, text: Option<&str>, invalid: &mut Vec<String>) -> Option<Timestamp> {
-    let text = text?;
-    Timestamp::parse(text)
-        .map_err(|error| invalid.push(format!("{option}: {text:?}: {error}")))
-        .ok()
+    limit
 }

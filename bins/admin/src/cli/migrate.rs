@@ -1,63 +1,61 @@
-//! `migrate …` on the command line.
+//! Arguments of `migrate …`.
 
 use argh::{ArgsInfo, FromArgs};
 
-/// What to do with the database's schema.
+/// A change to the schema, or a question about it.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum MigrateCommand {
-    /// Bring it to this program's.
     Up,
-    /// Tell how it stands to this program's.
     Status,
-    /// Take the newest migration back.
     Down {
-        /// Whether not to ask.
+        /// Skips the question.
         yes: bool,
     },
 }
 
-/// Bring the database's schema to the one of this program. Safe to run again, and from many places at once.
+/// Update the schema to this program's version. Safe to repeat, and to run from several places at once.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "migrate", help_triggers("-h", "--help", "help"))]
-pub(super) struct Words {
+pub(super) struct MigrateArgs {
     #[argh(subcommand)]
-    command: Option<CommandWords>,
+    command: Option<MigrateSubcommand>,
 }
 
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
-enum CommandWords {
-    Up(UpWords),
-    Status(StatusWords),
-    Down(DownWords),
+enum MigrateSubcommand {
+    Up(MigrateUpArgs),
+    Status(MigrateStatusArgs),
+    Down(MigrateDownArgs),
 }
 
-/// Bring the schema to the one of this program: what `migrate` alone does.
+/// Apply the missing migrations. `migrate` alone does the same.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "up", help_triggers("-h", "--help", "help"))]
-struct UpWords {}
+struct MigrateUpArgs {}
 
-/// Tell how the schema stands to the one of this program, and change nothing.
+/// Show the state of the schema, and change nothing.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "status", help_triggers("-h", "--help", "help"))]
-struct StatusWords {}
+struct MigrateStatusArgs {}
 
-/// Take the newest migration back, with all that only it had a place for. Servers of this release are not ready without it.
+/// Revert the newest migration, and delete the data that only it had room for. Servers that need the migration become not
+/// ready: replace them first, and make a backup.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "down", help_triggers("-h", "--help", "help"))]
-struct DownWords {
-    /// do not ask
+struct MigrateDownArgs {
+    /// skip the confirmation
     #[argh(switch)]
     yes: bool,
 }
 
-impl Words {
-    /// The command.
+impl MigrateArgs {
     pub(super) fn read(self) -> MigrateCommand {
         match self.command {
-            None | Some(CommandWords::Up(UpWords {})) => MigrateCommand::Up,
-            Some(CommandWords::Status(StatusWords {})) => MigrateCommand::Status,
-            Some(CommandWords::Down(DownWords { yes })) => MigrateCommand::Down { yes },
+            None | Some(MigrateSubcommand::Up(MigrateUpArgs {})) => MigrateCommand::Up,
+            Some(MigrateSubcommand::Status(MigrateStatusArgs {})) => MigrateCommand::Status,
+            Some(MigrateSubcommand::Down(MigrateDownArgs { yes })) => MigrateCommand::Down { yes },
         }
     }
 }

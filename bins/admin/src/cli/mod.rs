@@ -1,127 +1,122 @@
-//! The command line: its words, and the checks that need no database. All invalid are told at once.
+//! The command line: one file of argument structs per command, and the checks that need no database.
+//!
+//! argh derives `--help` from the doc comments of the `…Args` structs. tests/help holds every help text.
 
-mod completions;
+mod bash;
 mod events;
 mod key;
 mod migrate;
 mod provision;
 mod tenant;
+pub(crate) mod values;
 mod workspace;
+
+#[cfg(test)]
+mod tests;
 
 use argh::{ArgsInfo, EarlyExit, FromArgs};
 use argh_complete::Generator;
 use argh_complete::fish::Fish;
 use argh_complete::zsh::Zsh;
-use mercurio_domain::api_key::Scopes;
-use mercurio_domain::store::TenantRef;
-use mercurio_domain::tenant::Name;
 
-use crate::config::name;
-use crate::{AdminError, NAME};
+use crate::error::AdminError;
+use crate::terminal::PROGRAM;
 
 pub use events::{EventsCommand, ExportFormat, Selection};
-pub use key::{Expiry, KeyCommand};
+pub use key::{Expiry, KeyCommand, KeyCreateCommand};
 pub use migrate::MigrateCommand;
 pub use provision::ProvisionCommand;
 pub use tenant::TenantCommand;
 pub use workspace::WorkspaceCommand;
 
-/// The name of a workspace where none is given.
-pub const DEFAULT_WORKSPACE: &str = "Default";
-
-/// What the command line asks for.
+/// A parsed command line.
 #[derive(Debug)]
 pub enum Request {
-    /// A text: help, or the version.
-    Show(String),
-    /// Work.
-    Do {
-        /// The work.
+    /// Help, the version or a completion script.
+    Print(String),
+    /// A command.
+    Run {
+        /// The command, with valid arguments.
         command: Command,
-        /// Whether its result is to be JSON, although a person looks at it.
+        /// `--json` was given: print JSON even on a terminal.
         json: bool,
     },
 }
 
-/// The work that can be asked for.
+/// A command with its arguments.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Command {
-    /// Tend the schema.
     Migrate(MigrateCommand),
-    /// Make a tenant.
     Provision(ProvisionCommand),
-    /// Make the tenant that the settings name, unless it is there.
     Seed,
-    /// Tend tenants.
     Tenant(TenantCommand),
-    /// Tend workspaces.
     Workspace(WorkspaceCommand),
-    /// Tend API keys.
     Key(KeyCommand),
-    /// Look at events, and remove them.
     Events(EventsCommand),
-    /// Tell what is in the way of a server.
     Doctor,
-    /// Show the settings that are in force.
     Config,
 }
 
-/// Tends Mercurio's database. Results go to stdout: a table where that is a terminal, else JSON. Messages go to stderr.
+/// Administer Mercurio's database. Results go to stdout: a table on a terminal, JSON otherwise. Messages go to stderr.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     help_triggers("-h", "--help", "help"),
     example = "{command_name} provision --tenant Acme --workspace Production",
     example = "DATABASE_URL=postgres://user@localhost/mercurio {command_name} migrate",
-    note = "--json, anywhere on the line: JSON on a terminal too.\n\nA tenant is named by its name, or by its id as id:42.\n\nSettings, from the environment:\n  DATABASE_URL         postgres://USER:PASSWORD@HOST:PORT/NAME, or\n                       sqlite://PATH; default sqlite://data/mercurio.db\n  DATABASE_URL_FILE    a file that holds it, in place of the variable\n  SEED_TENANT_NAME     the tenant that `seed` makes\n  SEED_WORKSPACE_NAME  its workspace; default: Default",
+    note = "--json, anywhere on the line, prints JSON on a terminal too.\n\nName a tenant by its name, in any case, or by its id as id:42.\n\nSettings, from the environment:\n  DATABASE_URL         postgres://USER:PASSWORD@HOST:PORT/NAME or\n                       sqlite://PATH; default: sqlite://data/mercurio.db\n  DATABASE_URL_FILE    a file with the URL, in place of DATABASE_URL\n  SEED_TENANT_NAME     the tenant of `seed`\n  SEED_WORKSPACE_NAME  its workspace; default: Default",
     error_code(0, "Done."),
     error_code(1, "Failed."),
-    error_code(2, "Ended when some of it was done; the same command does the rest."),
+    error_code(2, "Stopped after part of the work: run the same command again to finish."),
     error_code(3, "The name is taken."),
     error_code(4, "There is no such tenant, workspace or key."),
-    error_code(64, "Wrong usage; nothing was tried."),
-    error_code(69, "The database can't be reached.")
+    error_code(64, "The command line or a setting is invalid."),
+    error_code(
+        69,
+        "The database is unavailable, or a migration did not get its locks in a minute."
+    )
 )]
-struct Words {
+struct AdminArgs {
     /// print the version
     #[argh(switch, short = 'V')]
     version: bool,
     #[argh(subcommand)]
-    command: Option<CommandWords>,
+    command: Option<Subcommand>,
 }
 
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
-enum CommandWords {
-    Migrate(migrate::Words),
-    Provision(provision::Words),
-    Seed(SeedWords),
-    Tenant(tenant::Words),
-    Workspace(workspace::Words),
-    Key(key::Words),
-    Events(events::Words),
-    Doctor(DoctorWords),
-    Config(ConfigWords),
-    Completions(CompletionsWords),
+enum Subcommand {
+    Migrate(migrate::MigrateArgs),
+    Provision(provision::ProvisionArgs),
+    Seed(SeedArgs),
+    Tenant(tenant::TenantArgs),
+    Workspace(workspace::WorkspaceArgs),
+    Key(key::KeyArgs),
+    Events(events::EventsArgs),
+    Doctor(DoctorArgs),
+    Config(ConfigArgs),
+    Completions(CompletionsArgs),
 }
 
-/// Make the tenant that SEED_TENANT_NAME and SEED_WORKSPACE_NAME name. Where it exists, its ids are printed and nothing is
-/// changed.
+/// Create the tenant SEED_TENANT_NAME with the workspace SEED_WORKSPACE_NAME and a key. If both exist, print their ids and
+/// change nothing.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "seed", help_triggers("-h", "--help", "help"))]
-struct SeedWords {}
+struct SeedArgs {}
 
-/// Look for what is in the way of a server with these settings: database, schema, clock, room, Redis. Each check is ok, a
-/// warning or failed, with what to do. Changes nothing. Exit code 1 where one has failed, 69 where the database is away.
+/// Check the settings, the database and Redis before a server starts, and change nothing. Each check is ok, a warning or
+/// failed, with advice. Exit code 1 if a check failed, 69 if the database is unavailable.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "doctor", help_triggers("-h", "--help", "help"))]
-struct DoctorWords {}
+struct DoctorArgs {}
 
-/// Show the settings that a server with this environment has, each with where it came from. Secrets are hidden.
+/// Show the settings of a server in this environment, with the source of each value. Secrets are hidden.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "config", help_triggers("-h", "--help", "help"))]
-struct ConfigWords {}
+struct ConfigArgs {}
 
-/// Print a script by which a shell completes commands and options.
+/// Print a completion script for a shell.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
@@ -129,237 +124,82 @@ struct ConfigWords {}
     help_triggers("-h", "--help", "help"),
     example = "{command_name} bash > /etc/bash_completion.d/mercurio-admin"
 )]
-struct CompletionsWords {
+struct CompletionsArgs {
     /// bash, zsh or fish
     #[argh(positional)]
     shell: String,
 }
 
-impl CompletionsWords {
+impl CompletionsArgs {
     fn script(&self) -> Result<String, AdminError> {
-        let words = Words::get_args_info();
+        let info = AdminArgs::get_args_info();
         match &*self.shell {
-            "bash" => Ok(completions::bash(NAME, &words)),
-            "zsh" => Ok(Zsh::generate(NAME, &words)),
-            "fish" => Ok(Fish::generate(NAME, &words)),
-            other => Err(wrong(&format!(
-                "there are no completions for {other:?}, but for bash, zsh and fish"
+            "bash" => Ok(bash::script(PROGRAM, &info)),
+            "zsh" => Ok(Zsh::generate(PROGRAM, &info)),
+            "fish" => Ok(Fish::generate(PROGRAM, &info)),
+            other => Err(usage(&format!(
+                "there are no completions for {other:?}: use bash, zsh or fish"
             ))),
         }
     }
 }
 
-/// Reads the command line, without the program's name.
+/// Parses the command line without the program's name.
 ///
 /// # Errors
-/// [`AdminError::Usage`] with every mistake.
-pub fn read(arguments: &[String]) -> Result<Request, AdminError> {
+/// [`AdminError::Usage`] with every error.
+pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
     let json = arguments.iter().any(|argument| argument == JSON);
-    let arguments: Vec<&str> = arguments
-        .iter()
-        .filter(|argument| *argument != JSON)
-        .flat_map(|argument| halves(argument))
-        .collect();
-    let words = match Words::from_args(&[NAME], &arguments) {
-        Ok(words) => words,
-        Err(EarlyExit { output, status: Ok(()) }) => return Ok(Request::Show(output)),
-        Err(EarlyExit { output, status: Err(()) }) => return Err(wrong(output.trim_end())),
+    let args = match AdminArgs::from_args(&[PROGRAM], &split_options(arguments)) {
+        Ok(args) => args,
+        Err(EarlyExit { output, status: Ok(()) }) => return Ok(Request::Print(output)),
+        Err(EarlyExit { output, status: Err(()) }) => return Err(usage(output.trim_end())),
     };
-    if words.version {
-        return Ok(Request::Show(format!("{NAME} {}", env!("CARGO_PKG_VERSION"))));
+    if args.version {
+        return Ok(Request::Print(format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION"))));
     }
     let mut invalid = Vec::new();
-    let command = match words.command {
-        Some(CommandWords::Completions(words)) => return words.script().map(Request::Show),
-        Some(CommandWords::Migrate(words)) => Some(Command::Migrate(words.read())),
-        Some(CommandWords::Seed(SeedWords {})) => Some(Command::Seed),
-        Some(CommandWords::Provision(words)) => words.read(&mut invalid).map(Command::Provision),
-        Some(CommandWords::Tenant(words)) => words.read(&mut invalid).map(Command::Tenant),
-        Some(CommandWords::Workspace(words)) => words.read(&mut invalid).map(Command::Workspace),
-        Some(CommandWords::Key(words)) => words.read(&mut invalid).map(Command::Key),
-        Some(CommandWords::Events(words)) => words.read(&mut invalid).map(Command::Events),
-        Some(CommandWords::Doctor(DoctorWords {})) => Some(Command::Doctor),
-        Some(CommandWords::Config(ConfigWords {})) => Some(Command::Config),
-        None => return Err(wrong("no command is given")),
+    let command = match args.command {
+        Some(Subcommand::Completions(args)) => return args.script().map(Request::Print),
+        Some(Subcommand::Migrate(args)) => Some(Command::Migrate(args.read())),
+        Some(Subcommand::Seed(SeedArgs {})) => Some(Command::Seed),
+        Some(Subcommand::Provision(args)) => args.read(&mut invalid).map(Command::Provision),
+        Some(Subcommand::Tenant(args)) => args.read(&mut invalid).map(Command::Tenant),
+        Some(Subcommand::Workspace(args)) => args.read(&mut invalid).map(Command::Workspace),
+        Some(Subcommand::Key(args)) => args.read(&mut invalid).map(Command::Key),
+        Some(Subcommand::Events(args)) => args.read(&mut invalid).map(Command::Events),
+        Some(Subcommand::Doctor(DoctorArgs {})) => Some(Command::Doctor),
+        Some(Subcommand::Config(ConfigArgs {})) => Some(Command::Config),
+        None => return Err(usage("no command is given")),
     };
     match command {
-        Some(command) if invalid.is_empty() => Ok(Request::Do { command, json }),
+        // A reader may return a command although it reported an error, such as two values for one limit.
+        Some(command) if invalid.is_empty() => Ok(Request::Run { command, json }),
         _ => Err(AdminError::Usage(invalid)),
     }
 }
 
-/// Asks for JSON, wherever it stands: nobody should have to know to which word it belongs.
+/// Accepted anywhere on the line: argh would accept it only in front of the subcommand.
 const JSON: &str = "--json";
 
-/// `--name=value` as the two words that argh reads.
-fn halves(argument: &str) -> impl Iterator<Item = &str> {
-    let is_option = |name: &str| {
-        name.strip_prefix("--").is_some_and(|name| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-        })
-    };
-    match argument.split_once('=').filter(|(name, _)| is_option(name)) {
-        Some((name, value)) => [Some(name), Some(value)],
-        None => [Some(argument), None],
-    }
-    .into_iter()
-    .flatten()
-}
-
-fn wrong(message: &str) -> AdminError {
-    AdminError::Usage(vec![message.to_owned(), format!("`{NAME} --help` tells more")])
-}
-
-/// An option that must be given; what is wrong goes to `invalid`.
-fn required<'a>(
-    option: &str,
-    text: Option<&'a str>,
-    meaning: &str,
-    invalid: &mut Vec<String>,
-) -> Option<&'a str> {
-    if text.is_none() {
-        invalid.push(format!("{option} is required: {meaning}"));
-    }
-    text
-}
-
-/// The tenant that `--tenant` names: by its name, or as `id:42`.
-fn tenant_ref(text: Option<&str>, invalid: &mut Vec<String>) -> Option<TenantRef> {
-    let text = required("--tenant", text, "the tenant's name, or its id as id:42", invalid)?;
-    let Some(id) = text.strip_prefix("id:") else {
-        return name("--tenant", text, invalid).map(TenantRef::Name);
-    };
-    let id = id
-        .parse()
-        .map_err(|_| invalid.push(format!("--tenant: {text:?} has no number behind id:")));
-    id.ok().map(TenantRef::Id)
-}
-
-fn workspace_name(text: Option<&str>, invalid: &mut Vec<String>) -> Option<Name> {
-    name("--workspace", text.unwrap_or(DEFAULT_WORKSPACE), invalid)
-}
-
-fn scopes(text: Option<&str>, invalid: &mut Vec<String>) -> Option<Scopes> {
-    let scopes = text.map_or(Ok(Scopes::all()), Scopes::parse);
-    scopes.map_err(|error| invalid.push(format!("--scopes: {error}"))).ok()
-}
-
-/// The name of a workspace's key where none is given.
-pub(crate) fn key_name_of(workspace: &Name, invalid: &mut Vec<String>) -> Option<Name> {
-    name("the key's name", &format!("{workspace} API key"), invalid)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(line: &[&str]) -> Vec<String> {
-        line.iter().map(|word| (*word).to_owned()).collect()
-    }
-
-    fn provisioning(line: &[&str]) -> ProvisionCommand {
-        match read(&words(line)) {
-            Ok(Request::Do { command: Command::Provision(command), .. }) => command,
-            other => panic!("{line:?}: {other:?}"),
+/// Removes `--json`, and splits `--name=value` into the two words argh expects.
+fn split_options(arguments: &[String]) -> Vec<&str> {
+    let mut words = Vec::with_capacity(arguments.len());
+    for argument in arguments.iter().filter(|argument| *argument != JSON) {
+        match argument.split_once('=') {
+            Some((option, value)) if is_option(option) => words.extend([option, value]),
+            _ => words.push(argument),
         }
     }
+    words
+}
 
-    #[track_caller]
-    fn check_wrong(line: &[&str], expected: &[&str]) {
-        match read(&words(line)) {
-            Err(AdminError::Usage(invalid)) => {
-                for expected in expected {
-                    assert!(
-                        invalid.iter().any(|mistake| mistake.contains(expected)),
-                        "{expected}: {invalid:?}"
-                    );
-                }
-            }
-            other => panic!("{line:?}: {other:?}"),
-        }
-    }
+/// Whether a word before `=` is an option. In `--set limit=5`, `limit` is not one, and the value stays whole.
+fn is_option(word: &str) -> bool {
+    let Some(name) = word.strip_prefix("--") else { return false };
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
 
-    #[test]
-    fn what_is_left_out_has_its_default() {
-        let command = provisioning(&["provision", "--tenant", " Acme "]);
-        assert_eq!(command.tenant.as_str(), "Acme");
-        assert_eq!(command.workspace.as_str(), "Default");
-        assert_eq!(command.key_name.as_str(), "Default API key");
-        assert_eq!(command.scopes, Scopes::all());
-        assert!(!command.samples);
-    }
-
-    #[test]
-    fn options_are_read_with_a_blank_or_an_equals_sign() {
-        let command = provisioning(&[
-            "provision",
-            "--tenant=A=B",
-            "--workspace",
-            "Production",
-            "--scopes=events:read",
-            "--key-name",
-            "CI",
-            "--samples",
-        ]);
-        assert_eq!(command.tenant.as_str(), "A=B");
-        assert_eq!(command.workspace.as_str(), "Production");
-        assert_eq!(command.key_name.as_str(), "CI");
-        assert_eq!(command.scopes.to_string(), "events:read");
-        assert!(command.samples);
-        assert_eq!(
-            provisioning(&["provision", "--tenant", "a", "--workspace", "W"]).key_name.as_str(),
-            "W API key"
-        );
-    }
-
-    #[test]
-    fn every_mistake_is_told_at_once() {
-        check_wrong(
-            &["provision", "--workspace", "", "--key-name", "a\u{7}", "--scopes", "all"],
-            &[
-                "--tenant is required",
-                "--workspace: ",
-                "--key-name: ",
-                "--scopes: there is no scope \"all\"",
-            ],
-        );
-        check_wrong(
-            &["provision", "--tenant", "a", "--workspace", &"w".repeat(250)],
-            &["the key's name: "],
-        );
-        check_wrong(&["provision", "--tenant", "a", "--scopes", ","], &["--scopes: "]);
-    }
-
-    #[test]
-    fn what_is_no_command_is_wrong_usage() {
-        check_wrong(&[], &["no command is given", "--help"]);
-        check_wrong(&["destroy"], &["destroy", "--help"]);
-        check_wrong(&["provision", "--colour", "red"], &["--colour"]);
-        check_wrong(&["provision", "--tenant"], &["--tenant"]);
-        check_wrong(&["provision", "--tenant", "a", "--tenant", "b"], &["tenant"]);
-        check_wrong(&["migrate", "now"], &["now"]);
-    }
-
-    #[test]
-    fn help_and_version_are_texts_to_show() {
-        for line in [
-            &["--help"][..],
-            &["-h"],
-            &["help"],
-            &["provision", "--help"],
-            &["migrate", "-h"],
-            &["seed", "--help"],
-        ] {
-            let Ok(Request::Show(text)) = read(&words(line)) else { panic!("{line:?}") };
-            assert!(text.contains("Usage: mercurio-admin"), "{text}");
-        }
-        let Ok(Request::Show(text)) = read(&words(&["--help"])) else { panic!("no help") };
-        for part in ["migrate", "provision", "seed", "DATABASE_URL", "69", "--version"] {
-            assert!(text.contains(part), "{part}: {text}");
-        }
-        for flag in ["--version", "-V"] {
-            let Ok(Request::Show(text)) = read(&words(&[flag])) else { panic!("no version") };
-            assert_eq!(text, format!("mercurio-admin {}", env!("CARGO_PKG_VERSION")));
-        }
-    }
+fn usage(message: &str) -> AdminError {
+    AdminError::Usage(vec![message.to_owned(), format!("run `{PROGRAM} --help` for usage")])
 }

@@ -1,28 +1,24 @@
-//! `provision` on the command line.
+//! Arguments of `provision`.
 
 use argh::{ArgsInfo, FromArgs};
 use mercurio_domain::api_key::Scopes;
 use mercurio_domain::tenant::Name;
 
-use super::{key_name_of, required, scopes, workspace_name};
-use crate::config::name;
+use super::values::{default_key_name, name, required, scopes, workspace_name};
 
-/// What to make for a new tenant.
+/// A tenant to create, with its first workspace and key. `seed` builds one from the settings.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub struct ProvisionCommand {
-    /// The tenant's name.
     pub tenant: Name,
-    /// The workspace's name.
     pub workspace: Name,
-    /// The key's name.
     pub key_name: Name,
-    /// What the key may do.
     pub scopes: Scopes,
-    /// Whether to add a few events.
+    /// Adds the example events.
     pub samples: bool,
 }
 
-/// Make a tenant with a workspace and an API key. The key is shown once.
+/// Create a tenant with a workspace and an API key. The key is printed once.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
@@ -30,17 +26,17 @@ pub struct ProvisionCommand {
     help_triggers("-h", "--help", "help"),
     example = "{command_name} --tenant Acme --workspace Production --scopes events:write"
 )]
-pub(super) struct Words {
-    /// the tenant's name; no other tenant has it in any case
+pub(super) struct ProvisionArgs {
+    /// the tenant's name; unique, ignoring case
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
     /// the workspace's name; default: Default
     #[argh(option, arg_name = "name")]
     workspace: Option<String>,
-    /// the key's name; default: the workspace's, with "API key"
+    /// the key's name; default: the workspace's name and "API key"
     #[argh(option, arg_name = "name")]
     key_name: Option<String>,
-    /// what the key may do, divided by commas; default: events:write,events:read
+    /// the key's permissions, separated by commas; default: events:write,events:read
     #[argh(option, arg_name = "list")]
     scopes: Option<String>,
     /// add a few example events
@@ -48,18 +44,18 @@ pub(super) struct Words {
     samples: bool,
 }
 
-impl Words {
-    /// The command; what is wrong goes to `invalid`.
+impl ProvisionArgs {
     pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<ProvisionCommand> {
         let tenant =
-            required("--tenant", self.tenant.as_deref(), "the name of the tenant to make", invalid);
+            required("--tenant", self.tenant.as_deref(), "the name of the new tenant", invalid);
         let tenant = tenant.and_then(|text| name("--tenant", text, invalid));
         let workspace = workspace_name(self.workspace.as_deref(), invalid);
         let key_name = match &self.key_name {
             Some(text) => name("--key-name", text, invalid),
-            None => workspace.as_ref().and_then(|workspace| key_name_of(workspace, invalid)),
+            None => workspace.as_ref().and_then(|workspace| default_key_name(workspace, invalid)),
         };
         let scopes = scopes(self.scopes.as_deref(), invalid);
+        // No `?` above: every option is read, so that all errors are reported at once.
         Some(ProvisionCommand {
             tenant: tenant?,
             workspace: workspace?,

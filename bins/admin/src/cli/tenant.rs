@@ -1,80 +1,71 @@
-//! `tenant …` on the command line.
+//! Arguments of `tenant …`.
 
 use argh::{ArgsInfo, FromArgs};
-use mercurio_domain::limits::LimitName;
+use mercurio_domain::limits::{LimitError, LimitName};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
-use super::{required, tenant_ref};
-use crate::config::name;
+use super::values::{name, required, tenant_ref};
 
-/// What to do with tenants.
+/// Work on tenants.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum TenantCommand {
-    /// Make one.
     Create(Name),
-    /// Show all.
     List,
-    /// Show one.
     Show(TenantRef),
-    /// Refuse its requests.
     Suspend(TenantRef),
-    /// Serve it again.
     Resume(TenantRef),
-    /// Delete it with everything of its own.
     Delete {
-        /// Which.
         tenant: TenantRef,
-        /// Whether not to ask.
+        /// Skips the question.
         yes: bool,
     },
-    /// Change its limits, and show them.
     Limits {
-        /// Whose.
         tenant: TenantRef,
-        /// What to change; `None`: the server's own counts again.
+        /// Empty: only show the limits. A limit without a value returns to the server's.
         changes: Vec<(LimitName, Option<u64>)>,
     },
 }
 
-/// Make tenants, show them, suspend them, delete them, and set their limits.
+/// Create, list, suspend and delete tenants, and set their limits.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "tenant", help_triggers("-h", "--help", "help"))]
-pub(super) struct Words {
+pub(super) struct TenantArgs {
     #[argh(subcommand)]
-    command: CommandWords,
+    command: TenantSubcommand,
 }
 
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
-enum CommandWords {
-    Create(CreateWords),
-    List(ListWords),
-    Show(ShowWords),
-    Suspend(SuspendWords),
-    Resume(ResumeWords),
-    Delete(DeleteWords),
-    Limits(LimitsWords),
+enum TenantSubcommand {
+    Create(TenantCreateArgs),
+    List(TenantListArgs),
+    Show(TenantShowArgs),
+    Suspend(TenantSuspendArgs),
+    Resume(TenantResumeArgs),
+    Delete(TenantDeleteArgs),
+    Limits(TenantLimitsArgs),
 }
 
-/// Make a tenant without a workspace. `provision` makes both, and a key.
+/// Create a tenant without a workspace. `provision` creates both, and a key.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "create", help_triggers("-h", "--help", "help"))]
-struct CreateWords {
-    /// the tenant's name; no other tenant has it in any case
+struct TenantCreateArgs {
+    /// the tenant's name; unique, ignoring case
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
 }
 
-/// Show all tenants.
+/// List all tenants.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
-struct ListWords {}
+struct TenantListArgs {}
 
-/// Show a tenant and the limits that it has in place of the server's.
+/// Show a tenant, its own limits and its usage this month.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "show", help_triggers("-h", "--help", "help"))]
-struct ShowWords {
+struct TenantShowArgs {
     /// the tenant
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
@@ -83,101 +74,94 @@ struct ShowWords {
 /// Refuse every request of a tenant, on all servers within a second. Its data is kept.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "suspend", help_triggers("-h", "--help", "help"))]
-struct SuspendWords {
+struct TenantSuspendArgs {
     /// the tenant
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
 }
 
-/// Serve a tenant again that was suspended.
+/// End the suspension of a tenant.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "resume", help_triggers("-h", "--help", "help"))]
-struct ResumeWords {
+struct TenantResumeArgs {
     /// the tenant
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
 }
 
-/// Delete a tenant with its workspaces, keys and events, and tell how many they were. Every server refuses it within a second;
-/// then everything goes in short steps. What was cut off is finished by the same command.
+/// Delete a tenant with its workspaces, keys and events, and print their numbers. Every server refuses the tenant within a
+/// second; its data is then deleted in short transactions. After an interruption, run the same command again to finish.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "delete", help_triggers("-h", "--help", "help"))]
-struct DeleteWords {
+struct TenantDeleteArgs {
     /// the tenant
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
-    /// do not ask
+    /// skip the confirmation
     #[argh(switch)]
     yes: bool,
 }
 
-/// Set limits of a tenant in place of the server's, take them away, and show those that it has.
+/// Set or unset a tenant's own limits, and show them.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
     name = "limits",
     help_triggers("-h", "--help", "help"),
     example = "{command_name} --tenant Acme --set events_per_second=500 --set max_batch_events=100 --unset max_body_bytes",
-    note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds,\nevents_per_second, events_burst, requests_per_second, requests_burst, monthly_events,\nretention_days. Each means what the setting of that name means."
+    note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds,\nevents_per_second, events_burst, requests_per_second, requests_burst, monthly_events,\nretention_days. Each replaces a setting of the server: max_body_bytes replaces MERCURIO_MAX_BODY_BYTES."
 )]
-struct LimitsWords {
+struct TenantLimitsArgs {
     /// the tenant
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
-    /// set a limit; may be given several times
+    /// set a limit; may be repeated
     #[argh(option, arg_name = "limit=value")]
     set: Vec<String>,
-    /// take a limit away: the server's counts again; may be given several times
+    /// return a limit to the server's value; may be repeated
     #[argh(option, arg_name = "limit")]
     unset: Vec<String>,
 }
 
-impl Words {
-    /// The command; what is wrong goes to `invalid`.
+impl TenantArgs {
     pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<TenantCommand> {
         match self.command {
-            CommandWords::List(ListWords {}) => Some(TenantCommand::List),
-            CommandWords::Create(words) => {
-                let text = required(
-                    "--tenant",
-                    words.tenant.as_deref(),
-                    "the name of the tenant to make",
-                    invalid,
-                )?;
+            TenantSubcommand::List(TenantListArgs {}) => Some(TenantCommand::List),
+            TenantSubcommand::Create(args) => {
+                let meaning = "the name of the new tenant";
+                let text = required("--tenant", args.tenant.as_deref(), meaning, invalid)?;
                 name("--tenant", text, invalid).map(TenantCommand::Create)
             }
-            CommandWords::Show(words) => {
-                tenant_ref(words.tenant.as_deref(), invalid).map(TenantCommand::Show)
+            TenantSubcommand::Show(args) => {
+                tenant_ref(args.tenant.as_deref(), invalid).map(TenantCommand::Show)
             }
-            CommandWords::Suspend(words) => {
-                tenant_ref(words.tenant.as_deref(), invalid).map(TenantCommand::Suspend)
+            TenantSubcommand::Suspend(args) => {
+                tenant_ref(args.tenant.as_deref(), invalid).map(TenantCommand::Suspend)
             }
-            CommandWords::Resume(words) => {
-                tenant_ref(words.tenant.as_deref(), invalid).map(TenantCommand::Resume)
+            TenantSubcommand::Resume(args) => {
+                tenant_ref(args.tenant.as_deref(), invalid).map(TenantCommand::Resume)
             }
-            CommandWords::Delete(DeleteWords { tenant, yes }) => {
-                tenant_ref(tenant.as_deref(), invalid)
-                    .map(|tenant| TenantCommand::Delete { tenant, yes })
+            TenantSubcommand::Delete(TenantDeleteArgs { tenant, yes }) => {
+                let tenant = tenant_ref(tenant.as_deref(), invalid)?;
+                Some(TenantCommand::Delete { tenant, yes })
             }
-            CommandWords::Limits(words) => words.read(invalid),
+            TenantSubcommand::Limits(args) => args.read(invalid),
         }
     }
 }
 
-impl LimitsWords {
+impl TenantLimitsArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<TenantCommand> {
         let tenant = tenant_ref(self.tenant.as_deref(), invalid);
         let mut changes: Vec<(LimitName, Option<u64>)> = Vec::new();
         for text in &self.set {
             let Some((limit, value)) = text.split_once('=') else {
-                invalid.push(format!("--set: {text:?} is not of the form limit=value"));
+                invalid.push(format!(
+                    "--set: {text:?} is not a limit: use limit=value, as in max_batch_events=100"
+                ));
                 continue;
             };
-            let change = limit
-                .trim()
-                .parse::<LimitName>()
-                .and_then(|name| Ok((name, Some(name.parse_value(value)?))));
-            match change {
+            match read_limit(limit, value) {
                 Ok(change) => changes.push(change),
                 Err(error) => invalid.push(format!("--set: {error}")),
             }
@@ -188,11 +172,17 @@ impl LimitsWords {
                 Err(error) => invalid.push(format!("--unset: {error}")),
             }
         }
-        let mut names: Vec<_> = changes.iter().map(|(name, _)| *name).collect();
+        // The order of `--set` and `--unset` is lost, so a repeated limit is ambiguous.
+        let mut names: Vec<_> = changes.iter().map(|change| change.0).collect();
         names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            invalid.push(format!("the limit {} is changed twice", twice[0]));
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            invalid.push(format!("the limit {} is given twice: set or unset it once", pair[0]));
         }
         Some(TenantCommand::Limits { tenant: tenant?, changes })
     }
+}
+
+fn read_limit(limit: &str, value: &str) -> Result<(LimitName, Option<u64>), LimitError> {
+    let name: LimitName = limit.trim().parse()?;
+    Ok((name, Some(name.parse_value(value)?)))
 }

@@ -1,76 +1,72 @@
-//! `workspace …` on the command line.
+//! Arguments of `workspace …`.
 
 use argh::{ArgsInfo, FromArgs};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
-use super::{required, tenant_ref};
-use crate::config::name;
+use super::values::{name, required, tenant_ref};
 
-/// What to do with workspaces.
+/// Work on the workspaces of a tenant.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum WorkspaceCommand {
-    /// Make one.
-    Create {
-        /// Whose.
-        tenant: TenantRef,
-        /// Its name.
-        workspace: Name,
-    },
-    /// Show those of a tenant.
+    Create { tenant: TenantRef, workspace: Name },
     List(TenantRef),
 }
 
-/// Make the workspaces of a tenant, and show them.
+/// Create and list the workspaces of a tenant.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "workspace", help_triggers("-h", "--help", "help"))]
-pub(super) struct Words {
+pub(super) struct WorkspaceArgs {
     #[argh(subcommand)]
-    command: CommandWords,
+    command: WorkspaceSubcommand,
 }
 
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
-enum CommandWords {
-    Create(CreateWords),
-    List(ListWords),
+enum WorkspaceSubcommand {
+    Create(WorkspaceCreateArgs),
+    List(WorkspaceListArgs),
 }
 
-/// Make a workspace. It has no key yet: `key create` makes one.
+/// Create a workspace without a key. `key create` creates its keys.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "create", help_triggers("-h", "--help", "help"))]
-struct CreateWords {
+struct WorkspaceCreateArgs {
     /// the tenant
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
-    /// the workspace's name; no other of the tenant has it in any case
+    /// the workspace's name; unique within the tenant, ignoring case
     #[argh(option, arg_name = "name")]
     workspace: Option<String>,
 }
 
-/// Show the workspaces of a tenant.
+/// List the workspaces of a tenant.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
-struct ListWords {
+struct WorkspaceListArgs {
     /// the tenant
     #[argh(option, arg_name = "name")]
     tenant: Option<String>,
 }
 
-impl Words {
-    /// The command; what is wrong goes to `invalid`.
+impl WorkspaceArgs {
     pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<WorkspaceCommand> {
         match self.command {
-            CommandWords::List(words) => {
-                tenant_ref(words.tenant.as_deref(), invalid).map(WorkspaceCommand::List)
-            }
-            CommandWords::Create(words) => {
-                let tenant = tenant_ref(words.tenant.as_deref(), invalid);
-                let meaning = "the name of the workspace to make";
-                let text = required("--workspace", words.workspace.as_deref(), meaning, invalid);
-                let workspace = text.and_then(|text| name("--workspace", text, invalid));
-                Some(WorkspaceCommand::Create { tenant: tenant?, workspace: workspace? })
+            WorkspaceSubcommand::Create(args) => args.read(invalid),
+            WorkspaceSubcommand::List(args) => {
+                tenant_ref(args.tenant.as_deref(), invalid).map(WorkspaceCommand::List)
             }
         }
+    }
+}
+
+impl WorkspaceCreateArgs {
+    fn read(self, invalid: &mut Vec<String>) -> Option<WorkspaceCommand> {
+        let tenant = tenant_ref(self.tenant.as_deref(), invalid);
+        let meaning = "the name of the new workspace";
+        let workspace = required("--workspace", self.workspace.as_deref(), meaning, invalid)
+            .and_then(|text| name("--workspace", text, invalid));
+        Some(WorkspaceCommand::Create { tenant: tenant?, workspace: workspace? })
     }
 }

@@ -1,20 +1,20 @@
-//! `config`: the settings that are in force.
+//! `config`: lists the settings in force.
 
 use mercurio_config::{Config, Setting};
 use serde::Serialize;
 
-use super::{Done, Outcome};
-use crate::{AdminError, Machine};
+use super::report::Report;
+use crate::error::AdminError;
+use crate::machine::Machine;
 
-/// What `config` prints.
-#[derive(Debug, Serialize)]
-pub struct InForce {
-    /// Every setting of a server.
-    pub settings: Vec<Setting>,
+#[derive(Serialize)]
+struct SettingsOutput {
+    settings: Vec<Setting>,
 }
 
-pub(super) fn config(machine: &Machine<'_>) -> Result<Done, AdminError> {
-    let config = Config::read(machine.setting, (machine.names)())
-        .map_err(|error| AdminError::Usage(error.0.iter().map(ToString::to_string).collect()))?;
-    Ok(Done { result: Outcome::InForce(InForce { settings: config.in_force }), notes: Vec::new() })
+pub(super) fn run(machine: &Machine<'_>) -> Result<Report, AdminError> {
+    match Config::read(machine.setting, (machine.setting_names)()) {
+        Ok(config) => Report::new(&SettingsOutput { settings: config.in_force }),
+        Err(error) => Err(AdminError::Usage(error.0.iter().map(ToString::to_string).collect())),
+    }
 }

@@ -1,171 +1,150 @@
-//! `events …`: counts events, shows them, exports them, erases those of a person, and removes old ones.
+//! `events …`: counts, lists, erases and purges events. `export` has a file of its own.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
+use mercurio_domain::Timestamp;
 use mercurio_domain::event::StoredEvent;
-use mercurio_domain::store::{EventQuery, Person, Removal, Store, StoreError};
+use mercurio_domain::store::{Person, Removal, Store};
 use mercurio_domain::tenant::{Tenant, Workspace};
-use mercurio_domain::{Owner, Timestamp};
-use mercurio_storage::DatabaseUrl;
 use serde::Serialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::provision::Named;
-use super::{Done, Outcome, removal, tenant};
-use crate::cli::{EventsCommand, ExportFormat, Selection};
-use crate::{AdminError, Machine, config, database};
+use super::confirm::confirm;
+use super::export::export;
+use super::lookup::{self, IdAndName};
+use super::removal;
+use super::report::Report;
+use crate::cli::{EventsCommand, Selection};
+use crate::database;
+use crate::error::AdminError;
+use crate::machine::Machine;
 
-/// How many events a tenant has.
-#[derive(Debug, Serialize)]
-pub struct Counts {
-    /// The tenant.
-    pub tenant: Named,
-    /// All of those counted.
-    pub events: u64,
-    /// By workspace.
-    pub workspaces: Vec<Count>,
+const DAY_MICROS: i64 = 86_400_000_000;
+
+#[derive(Serialize)]
+struct CountOutput {
+    tenant: IdAndName,
+    /// Sum of the workspaces.
+    events: u64,
+    workspaces: Vec<WorkspaceCount>,
 }
 
-/// How many events a workspace has.
-#[derive(Debug, Serialize)]
-pub struct Count {
-    /// The workspace's id, a string.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its events.
-    pub events: u64,
+#[derive(Serialize)]
+struct WorkspaceCount {
+    id: String,
+    name: String,
+    events: u64,
 }
 
-/// Some events, as the HTTP API tells them.
-#[derive(Debug, Serialize)]
-pub struct Events {
-    /// Newest first, workspace by workspace.
-    pub events: Vec<Value>,
+/// Newest first within each workspace. The objects are those of the HTTP API.
+#[derive(Serialize)]
+struct EventsOutput {
+    events: Vec<StoredEvent>,
 }
 
-/// The receipt of an erasure. It does not name the person again.
-#[derive(Debug, Serialize)]
-pub struct Erased {
-    /// The tenant.
-    pub tenant: Named,
-    /// The member of events by which the person was named.
-    pub erased_by: &'static str,
-    /// What went.
-    pub removed: RemovedEvents,
-    /// When it was begun.
-    pub started_at: Timestamp,
-    /// When it was done.
-    pub finished_at: Timestamp,
+/// Receipt of `events erase`. It omits the person's id, so that the receipt can be kept.
+#[derive(Serialize)]
+struct ErasureOutput {
+    tenant: IdAndName,
+    /// `user_id` or `anonymous_id`.
+    erased_by: &'static str,
+    removed: RemovedEvents,
+    started_at: Timestamp,
+    finished_at: Timestamp,
 }
 
-/// The receipt of a purge.
-#[derive(Debug, Serialize)]
-pub struct Purged {
-    /// The tenant; `null`: all.
-    pub tenant: Option<Named>,
-    /// What went was received before.
-    pub received_before: Timestamp,
-    /// What went.
-    pub removed: PurgedRows,
-    /// When it was begun.
-    pub started_at: Timestamp,
-    /// When it was done.
-    pub finished_at: Timestamp,
+#[derive(Serialize)]
+struct RemovedEvents {
+    events: u64,
 }
 
-/// What went for its age.
-#[derive(Debug, Serialize)]
-pub struct PurgedRows {
-    /// Events.
-    pub events: u64,
-    /// Keys of events that went 30 days ago and more.
-    pub event_keys: u64,
+/// Receipt of `events purge`.
+#[derive(Serialize)]
+struct PurgeOutput {
+    /// `null`: all tenants.
+    tenant: Option<IdAndName>,
+    received_before: Timestamp,
+    removed: PurgedRows,
+    started_at: Timestamp,
+    finished_at: Timestamp,
 }
 
-/// What went.
-#[derive(Debug, Serialize)]
-pub struct RemovedEvents {
-    /// Events.
-    pub events: u64,
+#[derive(Serialize)]
+struct PurgedRows {
+    events: u64,
+    /// Keys of events removed at least 30 days ago.
+    event_keys: u64,
 }
 
-pub(super) fn events(
+pub(super) fn run(
     store: &dyn Store,
     command: &EventsCommand,
     machine: &Machine<'_>,
-) -> Result<Done, AdminError> {
-    database::prepare(store)?;
+    out: &mut dyn Write,
+) -> Result<Report, AdminError> {
+    database::prepare_schema(store)?;
     match command {
         EventsCommand::Count(selection) => count(store, selection),
         EventsCommand::List(selection) => list(store, selection),
-        EventsCommand::Erase { tenant: which, person, yes } => {
-            database::refuse_unknown(store)?;
-            let (tenant, _) = tenant::find(store, which)?;
-            erase(store, &tenant, person, *yes, machine)
+        EventsCommand::Export { selection, format } => {
+            let workspaces = selected_workspaces(store, selection)?.workspaces;
+            export(store, &workspaces, &selection.query, *format, out)
         }
-        EventsCommand::Purge { tenant: which, older_than, yes } => {
-            let tenant = which
-                .as_ref()
-                .map(|which| tenant::find(store, which))
-                .transpose()?
-                .map(|(tenant, _)| tenant);
+        EventsCommand::Erase { tenant, person, yes } => {
+            database::refuse_unknown_migrations(store)?;
+            erase(store, &lookup::tenant(store, tenant)?, person, *yes, machine)
+        }
+        EventsCommand::Purge { tenant, older_than, yes } => {
+            let tenant = tenant.as_ref().map(|tenant| lookup::tenant(store, tenant)).transpose()?;
             purge(store, tenant.as_ref(), *older_than, *yes, machine)
         }
-        // It has a way of its own: see [`export`].
-        EventsCommand::Export { .. } => {
-            Err(AdminError::Usage(vec!["events are exported to stdout".to_owned()]))
-        }
     }
 }
 
-/// The workspaces that are meant.
-fn workspaces(
+struct SelectedWorkspaces {
+    tenant: Tenant,
+    workspaces: Vec<Workspace>,
+}
+
+/// Returns the workspace in `selection`, or all of the tenant.
+fn selected_workspaces(
     store: &dyn Store,
     selection: &Selection,
-) -> Result<(Tenant, Vec<Workspace>), AdminError> {
-    let (tenant, _) = tenant::find(store, &selection.tenant)?;
-    let mut workspaces = store.workspaces(tenant.id)?;
-    if let Some(name) = &selection.workspace {
-        workspaces.retain(|workspace| workspace.name.folded() == name.folded());
-        if workspaces.is_empty() {
-            return Err(AdminError::NotFound { what: "workspace", name: name.to_string() });
+) -> Result<SelectedWorkspaces, AdminError> {
+    let tenant = lookup::tenant(store, &selection.tenant)?;
+    let workspaces = match &selection.workspace {
+        None => store.workspaces(tenant.id)?,
+        Some(name) => {
+            let workspace = lookup::workspace(store, &tenant, name)?;
+            vec![workspace.ok_or_else(|| lookup::workspace_not_found(name))?]
         }
-    }
-    Ok((tenant, workspaces))
+    };
+    Ok(SelectedWorkspaces { tenant, workspaces })
 }
 
-fn owner(workspace: &Workspace) -> Owner {
-    Owner { tenant_id: workspace.tenant_id, workspace_id: workspace.id }
-}
-
-fn count(store: &dyn Store, selection: &Selection) -> Result<Done, AdminError> {
-    let (tenant, workspaces) = workspaces(store, selection)?;
+fn count(store: &dyn Store, selection: &Selection) -> Result<Report, AdminError> {
+    let SelectedWorkspaces { tenant, workspaces } = selected_workspaces(store, selection)?;
     let mut counts = Vec::with_capacity(workspaces.len());
     for workspace in &workspaces {
-        let events = store.count_events(owner(workspace))?;
-        counts.push(Count {
+        counts.push(WorkspaceCount {
             id: workspace.id.to_string(),
             name: workspace.name.to_string(),
-            events,
+            events: store.count_events(lookup::owner(workspace))?,
         });
     }
-    let events = counts.iter().map(|count| count.events).sum();
-    let counts = Counts { tenant: Named::from(&tenant), events, workspaces: counts };
-    Ok(Done { result: Outcome::EventCounts(counts), notes: Vec::new() })
+    Report::new(&CountOutput {
+        tenant: (&tenant).into(),
+        events: counts.iter().map(|count| count.events).sum(),
+        workspaces: counts,
+    })
 }
 
-fn list(store: &dyn Store, selection: &Selection) -> Result<Done, AdminError> {
-    let (_, workspaces) = workspaces(store, selection)?;
+fn list(store: &dyn Store, selection: &Selection) -> Result<Report, AdminError> {
     let mut events = Vec::new();
-    for workspace in &workspaces {
-        let page = store.events(owner(workspace), &selection.query)?;
-        events.extend(page.events.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?);
+    for workspace in &selected_workspaces(store, selection)?.workspaces {
+        events.extend(store.events(lookup::owner(workspace), &selection.query)?.events);
     }
-    Ok(Done { result: Outcome::Events(Events { events }), notes: Vec::new() })
+    Report::new(&EventsOutput { events })
 }
 
 fn erase(
@@ -174,33 +153,29 @@ fn erase(
     person: &Person,
     yes: bool,
     machine: &Machine<'_>,
-) -> Result<Done, AdminError> {
+) -> Result<Report, AdminError> {
     let question = format!(
-        "This removes all events of one person of the tenant {:?}, for ever. Type yes to go on: ",
+        "This permanently deletes all events of one person of the tenant {:?}. \
+         Type yes to continue: ",
         tenant.name.as_str()
     );
-    removal::confirm(machine, yes, &question, "yes")?;
+    confirm(machine, yes, &question, "yes")?;
     let started_at = machine.clock.now();
-    let which = Removal::Person { tenant_id: tenant.id, person: person.clone() };
-    let removed = removal::sweep(store, &which, started_at, machine)?;
-    let erased_by = match person {
-        Person::User(_) => "user_id",
-        Person::Anonymous(_) => "anonymous_id",
-    };
-    let receipt = Erased {
-        tenant: Named::from(tenant),
-        erased_by,
+    let removal = Removal::Person { tenant_id: tenant.id, person: person.clone() };
+    let removed = removal::remove_all(store, &removal, started_at, machine)?;
+    let report = Report::new(&ErasureOutput {
+        tenant: tenant.into(),
+        erased_by: match person {
+            Person::User(_) => "user_id",
+            Person::Anonymous(_) => "anonymous_id",
+        },
         removed: RemovedEvents { events: removed.events },
         started_at,
         finished_at: machine.clock.now(),
-    };
-    let note =
-        "what is on its way, or is sent later, is not gone: run it again once nothing more is sent"
-            .to_owned();
-    Ok(Done { result: Outcome::Erased(receipt), notes: vec![note] })
+    })?;
+    let note = "events in flight are not covered: run the command again after the client stopped";
+    Ok(report.with_note(note))
 }
-
-const DAY_MICROS: i64 = 86_400_000_000;
 
 fn purge(
     store: &dyn Store,
@@ -208,152 +183,37 @@ fn purge(
     older_than: Duration,
     yes: bool,
     machine: &Machine<'_>,
-) -> Result<Done, AdminError> {
+) -> Result<Report, AdminError> {
     let started_at = machine.clock.now();
-    let age = i64::try_from(older_than.as_micros()).unwrap_or(i64::MAX);
-    let before = started_at.as_micros().saturating_sub(age);
-    // Of all tenants by whole days, which go as one.
-    let before = if tenant.is_some() { before } else { before - before.rem_euclid(DAY_MICROS) };
-    let Some(before) = Timestamp::from_micros(before) else {
-        return Err(AdminError::Usage(vec!["--older-than: that is before all time".to_owned()]));
+    let Some(before) = purge_boundary(started_at, older_than, tenant.is_none()) else {
+        let message = "--older-than reaches back before the first valid time: use a shorter age";
+        return Err(AdminError::Usage(vec![message.to_owned()]));
     };
-    let whose = tenant.map_or("all tenants".to_owned(), |tenant| {
-        format!("the tenant {:?}", tenant.name.as_str())
-    });
+    let tenants = match tenant {
+        None => "all tenants".to_owned(),
+        Some(tenant) => format!("the tenant {:?}", tenant.name.as_str()),
+    };
     let question = format!(
-        "This removes all events of {whose} that were received before {before}, for ever. Type yes to go on: "
+        "This permanently deletes all events of {tenants} received before {before}. \
+         Type yes to continue: "
     );
-    removal::confirm(machine, yes, &question, "yes")?;
-    let which = Removal::Received { tenant_id: tenant.map(|tenant| tenant.id), before };
-    let removed = removal::sweep(store, &which, started_at, machine)?;
-    let receipt = Purged {
-        tenant: tenant.map(Named::from),
+    confirm(machine, yes, &question, "yes")?;
+    let removal = Removal::Received { tenant_id: tenant.map(|tenant| tenant.id), before };
+    let removed = removal::remove_all(store, &removal, started_at, machine)?;
+    Report::new(&PurgeOutput {
+        tenant: tenant.map(IdAndName::from),
         received_before: before,
         removed: PurgedRows { events: removed.events, event_keys: removed.keys },
         started_at,
         finished_at: machine.clock.now(),
-    };
-    Ok(Done { result: Outcome::Purged(receipt), notes: Vec::new() })
+    })
 }
 
-/// Writes events to `out`, a page at a time, and returns what to tell the person at the terminal.
-///
-/// # Errors
-/// [`AdminError`]; what was written before stays written.
-pub(crate) fn export(
-    (selection, format): (&Selection, ExportFormat),
-    machine: &Machine<'_>,
-    open: impl FnOnce(&DatabaseUrl) -> Result<Arc<dyn Store>, StoreError>,
-    out: &mut dyn Write,
-) -> Result<Vec<String>, AdminError> {
-    let mut invalid = Vec::new();
-    let url =
-        config::database_url(machine.setting, &mut invalid).ok_or(AdminError::Usage(invalid))?;
-    let store = open(&url)?;
-    database::prepare(&*store)?;
-    let (_, workspaces) = workspaces(&*store, selection)?;
-    let mut sink = Sink { out, format, written: 0 };
-    sink.begin()?;
-    let progress = removal::progress("events written");
-    for workspace in &workspaces {
-        let mut query: EventQuery = selection.query.clone();
-        loop {
-            let page = store.events(owner(workspace), &query)?;
-            page.events.iter().try_for_each(|event| sink.write(event))?;
-            progress.set_position(sink.written);
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => break,
-            }
-        }
-    }
-    progress.finish_and_clear();
-    sink.end()
-}
-
-/// Where events are written to.
-struct Sink<'a> {
-    out: &'a mut dyn Write,
-    format: ExportFormat,
-    written: u64,
-}
-
-/// The columns of CSV: the members of an event.
-pub(crate) const COLUMNS: [&str; 16] = [
-    "event_id",
-    "type",
-    "event_name",
-    "timestamp",
-    "sent_timestamp",
-    "received_at",
-    "anonymous_id",
-    "user_id",
-    "session_id",
-    "schema_version",
-    "properties",
-    "traits",
-    "context",
-    "enrichment",
-    "tenant_id",
-    "workspace_id",
-];
-
-impl Sink<'_> {
-    fn begin(&mut self) -> Result<(), AdminError> {
-        match self.format {
-            ExportFormat::Ndjson => Ok(()),
-            ExportFormat::Csv => self.record(COLUMNS),
-        }
-    }
-
-    fn write(&mut self, event: &StoredEvent) -> Result<(), AdminError> {
-        let mut line = serde_json::to_vec(event)?;
-        match self.format {
-            ExportFormat::Ndjson => {
-                line.push(b'\n');
-                self.out.write_all(&line).map_err(|error| self.lost(error))?;
-            }
-            ExportFormat::Csv => {
-                // Numbers inside the payloads stay as they were sent.
-                let members: std::collections::HashMap<&str, &RawValue> =
-                    serde_json::from_slice(&line)?;
-                let cells = COLUMNS.map(|column| {
-                    members.get(column).map(|value| cell(value.get())).unwrap_or_default()
-                });
-                self.record(cells)?;
-            }
-        }
-        self.written += 1;
-        Ok(())
-    }
-
-    fn record<T: AsRef<[u8]>>(
-        &mut self,
-        cells: impl IntoIterator<Item = T>,
-    ) -> Result<(), AdminError> {
-        let mut record =
-            csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-        let written = record.write_record(cells).map_err(std::io::Error::from);
-        let record =
-            written.and_then(|()| record.into_inner().map_err(csv::IntoInnerError::into_error));
-        record.and_then(|record| self.out.write_all(&record)).map_err(|error| self.lost(error))
-    }
-
-    fn end(self) -> Result<Vec<String>, AdminError> {
-        self.out.flush().map_err(|error| self.lost(error))?;
-        Ok(vec![format!("{} events", self.written)])
-    }
-
-    fn lost(&self, source: std::io::Error) -> AdminError {
-        AdminError::Export { written: self.written, source }
-    }
-}
-
-/// A value of JSON as a cell: texts without quotes and escapes, nothing for null, all else as it stands.
-fn cell(json: &str) -> String {
-    match json.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()),
-        Some(b'n') => String::new(),
-        _ => json.to_owned(),
-    }
+/// Events received before the returned time are purged. `whole_days` rounds down to midnight (UTC), so that the store can
+/// drop whole partitions.
+fn purge_boundary(now: Timestamp, age: Duration, whole_days: bool) -> Option<Timestamp> {
+    let age = i64::try_from(age.as_micros()).ok()?;
+    let boundary = now.as_micros().checked_sub(age)?;
+    let rest = if whole_days { boundary.rem_euclid(DAY_MICROS) } else { 0 };
+    Timestamp::from_micros(boundary - rest)
 }

@@ -1,77 +1,69 @@
-//! `key …`: makes API keys, shows them, replaces them, and ends them.
+//! `key …`: creates, lists, rotates and revokes API keys.
 
 use std::time::Duration;
 
-use mercurio_domain::api_key::{ApiKey, ENTROPY_BYTES, NewApiKey, Scopes};
+use mercurio_domain::api_key::{ApiKey, NewApiKey, Scopes};
 use mercurio_domain::store::{KeyRequest, Store, TenantRef};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::{ApiKeyId, Owner, Timestamp};
 use serde::Serialize;
 
-use super::{Done, Outcome, tenant};
-use crate::cli::{Expiry, KeyCommand, key_name_of};
-use crate::{AdminError, Machine, database};
+use super::report::Report;
+use super::{lookup, new_key};
+use crate::cli::values::default_key_name;
+use crate::cli::{Expiry, KeyCommand, KeyCreateCommand};
+use crate::database;
+use crate::error::{AdminError, CatalogItem, ItemKind};
+use crate::machine::Machine;
 
-/// Said of every key that was just made.
-pub(super) const SHOWN_ONCE: &str =
-    "the key is shown this once and can't be read again: store it now";
-
-/// An API key. It is never debugged with its secret.
+/// Not `Debug`, because it may contain the secret.
 #[derive(Serialize)]
-pub struct ShownKey {
-    /// The public id.
-    pub id: ApiKeyId,
-    /// The name.
-    pub name: Name,
-    /// The tenant's id, a string.
-    pub tenant_id: String,
-    /// The workspace's id, a string.
-    pub workspace_id: String,
-    /// What it may do.
-    pub scopes: Scopes,
-    /// `active`, `expired` or `revoked`.
-    pub status: &'static str,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it ends, if ever.
-    pub expires_at: Option<Timestamp>,
-    /// When it was ended, if it was.
-    pub revoked_at: Option<Timestamp>,
-    /// When it was used last, to the minute, if ever.
-    pub last_used_at: Option<Timestamp>,
-    /// The key itself, if it was just made.
+struct KeyOutput {
+    id: ApiKeyId,
+    name: Name,
+    tenant_id: String,
+    workspace_id: String,
+    scopes: Scopes,
+    status: KeyStatus,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    /// Precise to the minute.
+    last_used_at: Option<Timestamp>,
+    /// The whole key with its secret; only for a new key.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+    key: Option<String>,
 }
 
-impl std::fmt::Debug for ShownKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ShownKey({}, ***)", self.id)
-    }
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum KeyStatus {
+    Active,
+    Expired,
+    Revoked,
 }
 
-/// The keys of a tenant.
-#[derive(Debug, Serialize)]
-pub struct Keys {
-    /// In the order in which they were made.
-    pub api_keys: Vec<ShownKey>,
+/// Oldest first.
+#[derive(Serialize)]
+struct KeysOutput {
+    api_keys: Vec<KeyOutput>,
 }
 
-/// A key in place of another.
-#[derive(Debug, Serialize)]
-pub struct Rotated {
-    /// The new one.
-    pub new: ShownKey,
-    /// The old one, with the time at which it ends.
-    pub old: ShownKey,
+#[derive(Serialize)]
+struct RotationOutput {
+    new: KeyOutput,
+    /// Its `expires_at` is the end of the overlap.
+    old: KeyOutput,
 }
 
-impl ShownKey {
+impl KeyOutput {
     fn new(key: ApiKey, now: Timestamp, secret: Option<&NewApiKey>) -> Self {
-        let status = match (key.revoked_at, key.is_usable_at(now)) {
-            (Some(_), _) => "revoked",
-            (None, false) => "expired",
-            (None, true) => "active",
+        let status = if key.revoked_at.is_some() {
+            KeyStatus::Revoked
+        } else if key.is_usable_at(now) {
+            KeyStatus::Active
+        } else {
+            KeyStatus::Expired
         };
         let Owner { tenant_id, workspace_id } = key.owner;
         Self {
@@ -90,85 +82,57 @@ impl ShownKey {
     }
 }
 
-pub(super) fn key(
+pub(super) fn run(
     store: &dyn Store,
     command: &KeyCommand,
     machine: &Machine<'_>,
-) -> Result<Done, AdminError> {
-    database::prepare(store)?;
+) -> Result<Report, AdminError> {
+    database::prepare_schema(store)?;
     match command {
-        KeyCommand::Create { .. } => create(store, command, machine),
-        KeyCommand::List(which) => list(store, which, machine.clock.now()),
+        KeyCommand::Create(command) => create(store, command, machine),
+        KeyCommand::List(tenant) => list(store, tenant, machine.clock.now()),
         KeyCommand::Rotate { key, overlap } => rotate(store, key, *overlap, machine),
         KeyCommand::Revoke(id) => revoke(store, id, machine.clock.now()),
     }
 }
 
-fn missing(id: &ApiKeyId) -> AdminError {
-    AdminError::NotFound { what: "API key", name: id.to_string() }
-}
-
-fn later(now: Timestamp, by: Duration) -> Timestamp {
-    let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(now.as_micros().saturating_add(micros)).unwrap_or(now)
-}
-
-fn make(store: &dyn Store, request: &KeyRequest) -> Result<ApiKey, AdminError> {
-    let workspace = request.owner.workspace_id.to_string();
-    store
-        .create_api_key(request)
-        .map_err(|error| AdminError::of_creating(error, "workspace", &workspace))
-}
-
-fn new_key(machine: &Machine<'_>) -> Result<NewApiKey, AdminError> {
-    let mut entropy = [0; ENTROPY_BYTES];
-    (machine.entropy)(&mut entropy)?;
-    Ok(NewApiKey::generate(&entropy))
-}
-
 fn create(
     store: &dyn Store,
-    command: &KeyCommand,
+    command: &KeyCreateCommand,
     machine: &Machine<'_>,
-) -> Result<Done, AdminError> {
-    let KeyCommand::Create { tenant: which, workspace, name, scopes, expiry } = command else {
-        return Err(AdminError::Usage(Vec::new()));
-    };
+) -> Result<Report, AdminError> {
     let now = machine.clock.now();
-    let expires_at = match *expiry {
+    let expires_at = match command.expiry {
         None => None,
         Some(Expiry::At(time)) if time > now => Some(time),
         Some(Expiry::At(time)) => {
-            return Err(AdminError::Usage(vec![format!(
-                "--expires-at: {time} is not after the present, {now}"
-            )]));
+            let message = format!("--expires-at: {time} is in the past: use a time after {now}");
+            return Err(AdminError::Usage(vec![message]));
         }
-        Some(Expiry::In(wait)) => Some(later(now, wait)),
+        Some(Expiry::In(duration)) => Some(later(now, duration)),
     };
-    let (tenant, _) = tenant::find(store, which)?;
-    let found = store
-        .workspaces(tenant.id)?
-        .into_iter()
-        .find(|known| known.name.folded() == workspace.folded());
-    let Some(workspace) = found else {
-        return Err(AdminError::NotFound { what: "workspace", name: workspace.to_string() });
-    };
+    let tenant = lookup::tenant(store, &command.tenant)?;
+    let workspace = lookup::workspace(store, &tenant, &command.workspace)?
+        .ok_or_else(|| lookup::workspace_not_found(&command.workspace))?;
     let mut invalid = Vec::new();
-    let Some(name) = name.clone().or_else(|| key_name_of(&workspace.name, &mut invalid)) else {
-        return Err(AdminError::Usage(invalid));
+    // The stored name, which may differ in case from the one on the command line.
+    let name = match &command.name {
+        Some(name) => Some(name.clone()),
+        None => default_key_name(&workspace.name, &mut invalid),
     };
-    let new = new_key(machine)?;
+    let name = name.ok_or(AdminError::Usage(invalid))?;
+    let new = new_key::generate(machine)?;
     let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
-    let request = KeyRequest { expires_at, ..KeyRequest::new(owner, &new, name, *scopes, now) };
-    let made = ShownKey::new(make(store, &request)?, now, Some(&new));
-    Ok(Done { result: Outcome::Key(made), notes: vec![SHOWN_ONCE.to_owned()] })
+    let request = KeyRequest::new(owner, &new, name, command.scopes, now);
+    let key = create_key(store, &KeyRequest { expires_at, ..request })?;
+    Ok(Report::new(&KeyOutput::new(key, now, Some(&new)))?.with_note(new_key::PRINTED_ONCE))
 }
 
-fn list(store: &dyn Store, which: &TenantRef, now: Timestamp) -> Result<Done, AdminError> {
-    let (tenant, _) = tenant::find(store, which)?;
-    let keys =
-        store.api_keys(tenant.id)?.into_iter().map(|key| ShownKey::new(key, now, None)).collect();
-    Ok(Done { result: Outcome::Keys(Keys { api_keys: keys }), notes: Vec::new() })
+fn list(store: &dyn Store, tenant: &TenantRef, now: Timestamp) -> Result<Report, AdminError> {
+    let tenant = lookup::tenant(store, tenant)?;
+    let keys = store.api_keys(tenant.id)?;
+    let api_keys = keys.into_iter().map(|key| KeyOutput::new(key, now, None)).collect();
+    Report::new(&KeysOutput { api_keys })
 }
 
 fn rotate(
@@ -176,29 +140,54 @@ fn rotate(
     id: &ApiKeyId,
     overlap: Duration,
     machine: &Machine<'_>,
-) -> Result<Done, AdminError> {
+) -> Result<Report, AdminError> {
     let now = machine.clock.now();
-    let old = store.find_api_key(id)?.ok_or_else(|| missing(id))?;
+    let old = store.find_api_key(id)?.ok_or_else(|| key_not_found(id))?;
     if !old.is_usable_at(now) {
-        let what = if old.revoked_at.is_some() { "was revoked" } else { "has expired" };
-        return Err(AdminError::Ended { id: id.clone(), what });
+        let reason = if old.revoked_at.is_some() { "was revoked" } else { "has expired" };
+        return Err(AdminError::KeyEnded { id: id.clone(), reason });
     }
-    // The new one first: whatever happens between the two, a key that works is there.
-    let new = new_key(machine)?;
-    let made = make(store, &KeyRequest::new(old.owner, &new, old.name, old.scopes, now))?;
-    let old = store.expire_api_key(id, later(now, overlap))?.ok_or_else(|| missing(id))?;
-    let ends = old.expires_at.map(|time| format!("the old key ends at {time}"));
-    let result =
-        Rotated { new: ShownKey::new(made, now, Some(&new)), old: ShownKey::new(old, now, None) };
-    let notes = [SHOWN_ONCE.to_owned()].into_iter().chain(ends).collect();
-    Ok(Done { result: Outcome::Rotated(result), notes })
+    // Create before expire: if the program dies in between, a valid key remains.
+    let secret = new_key::generate(machine)?;
+    let request = KeyRequest::new(old.owner, &secret, old.name, old.scopes, now);
+    let new = create_key(store, &request)?;
+    let old = store.expire_api_key(id, later(now, overlap))?.ok_or_else(|| key_not_found(id))?;
+    let valid_until = old.expires_at.map(|time| format!("the old key is valid until {time}"));
+    let report = Report::new(&RotationOutput {
+        new: KeyOutput::new(new, now, Some(&secret)),
+        old: KeyOutput::new(old, now, None),
+    })?;
+    let report = report.with_note(new_key::PRINTED_ONCE);
+    Ok(match valid_until {
+        Some(note) => report.with_note(note),
+        None => report,
+    })
 }
 
-fn revoke(store: &dyn Store, id: &ApiKeyId, now: Timestamp) -> Result<Done, AdminError> {
-    let key = store.revoke_api_key(id, now)?.ok_or_else(|| missing(id))?;
+fn revoke(store: &dyn Store, id: &ApiKeyId, now: Timestamp) -> Result<Report, AdminError> {
+    let key = store.revoke_api_key(id, now)?.ok_or_else(|| key_not_found(id))?;
     let note = match key.revoked_at {
-        Some(before) if before < now => format!("it was revoked already, at {before}"),
-        _ => "every server refuses it within a second".to_owned(),
+        Some(before) if before < now => format!("the key was already revoked at {before}"),
+        _ => "every server refuses the key within a second".to_owned(),
     };
-    Ok(Done { result: Outcome::Key(ShownKey::new(key, now, None)), notes: vec![note] })
+    Ok(Report::new(&KeyOutput::new(key, now, None))?.with_note(note))
+}
+
+fn create_key(store: &dyn Store, request: &KeyRequest) -> Result<ApiKey, AdminError> {
+    store.create_api_key(request).map_err(|error| {
+        let key = CatalogItem::new(ItemKind::ApiKey, &request.id);
+        let workspace_id = format_args!("id:{}", request.owner.workspace_id).to_string();
+        AdminError::not_created(error, key, CatalogItem::new(ItemKind::Workspace, workspace_id))
+    })
+}
+
+fn key_not_found(id: &ApiKeyId) -> AdminError {
+    AdminError::NotFound(CatalogItem::new(ItemKind::ApiKey, id))
+}
+
+fn later(now: Timestamp, duration: Duration) -> Timestamp {
+    let micros = i64::try_from(duration.as_micros()).ok();
+    let later = micros.and_then(|micros| now.checked_add_micros(micros));
+    debug_assert!(later.is_some(), "the command line limits durations to 100 years");
+    later.unwrap_or(now)
 }

@@ -1,107 +1,109 @@
-//! `migrate …`: brings the schema to this program's, tells how it stands, and takes the newest migration back.
+//! `migrate …`: updates the schema, reports its state, and reverts the newest migration.
 
 use mercurio_domain::store::{Backend, SchemaState, Store};
 use serde::Serialize;
 
-use super::{Done, Outcome, removal};
+use super::confirm::confirm;
+use super::report::Report;
 use crate::cli::MigrateCommand;
-use crate::{AdminError, Machine, database};
+use crate::database;
+use crate::error::AdminError;
+use crate::machine::Machine;
 
-/// What `migrate` prints.
-#[derive(Debug, Serialize)]
-pub struct Migrated {
-    /// Which database it is.
-    pub backend: Backend,
-    /// The migrations that ran, oldest first.
-    pub applied: Vec<String>,
-    /// How the schema stands to this program's in the end: `current`, or `compatible` where a newer release has been.
-    pub state: &'static str,
+#[derive(Serialize)]
+struct UpOutput {
+    backend: Backend,
+    /// Migrations of this run, oldest first.
+    applied: Vec<String>,
+    /// `current`, or `compatible` after a newer release.
+    state: &'static str,
 }
 
-/// What `migrate status` prints.
-#[derive(Debug, Serialize)]
-pub struct SchemaStatus {
-    /// Which database it is.
-    pub backend: Backend,
-    /// `current`, `older`, `compatible` (newer, and this program may work with it) or `newer` (and it may not).
-    pub state: &'static str,
-    /// Migrations that the database lacks, oldest first.
-    pub missing: Vec<String>,
-    /// Versions of migrations that this program does not know, oldest first.
-    pub unknown: Vec<String>,
+#[derive(Serialize)]
+struct StatusOutput {
+    backend: Backend,
+    /// `current`, `older`, `compatible` (newer, and usable by this program) or `newer` (not usable).
+    state: &'static str,
+    /// Migrations the database lacks, oldest first.
+    missing: Vec<String>,
+    /// Migrations this program does not know, oldest first.
+    unknown: Vec<String>,
 }
 
-/// What `migrate down` prints.
-#[derive(Debug, Serialize)]
-pub struct Reverted {
-    /// Which database it is.
-    pub backend: Backend,
-    /// The migration that was taken back; `null` where there was none.
-    pub reverted: Option<String>,
+#[derive(Serialize)]
+struct DownOutput {
+    backend: Backend,
+    /// `null` if there was no migration.
+    reverted: Option<String>,
 }
 
-pub(super) fn migrate(
+pub(super) fn run(
     store: &dyn Store,
     command: &MigrateCommand,
     machine: &Machine<'_>,
-) -> Result<Done, AdminError> {
+) -> Result<Report, AdminError> {
     match command {
         MigrateCommand::Up => up(store, machine),
         MigrateCommand::Status => status(store),
-        MigrateCommand::Down { yes } => {
-            database::refuse_unknown(store)?;
-            let question = "This takes the newest migration back, with all that only it has a place for. \
-                            Servers of this release will not be ready any more. Type yes to go on: ";
-            removal::confirm(machine, *yes, question, "yes")?;
-            let reverted = store.revert_telling(&mut |wait| (machine.tell)(&wait.to_string()))?;
-            let notes = match reverted {
-                Some(_) => Vec::new(),
-                None => vec!["the database has no migration; nothing was changed".to_owned()],
-            };
-            Ok(Done {
-                result: Outcome::Reverted(Reverted { backend: store.backend(), reverted }),
-                notes,
-            })
-        }
+        MigrateCommand::Down { yes } => down(store, *yes, machine),
     }
 }
 
-fn status(store: &dyn Store) -> Result<Done, AdminError> {
-    let (state, missing, unknown, note) = match store.schema_state()? {
-        SchemaState::Current => ("current", Vec::new(), Vec::new(), None),
-        SchemaState::Older(missing) => {
-            ("older", missing, Vec::new(), Some("`migrate up` brings it to this program's"))
-        }
-        SchemaState::Compatible(unknown) => (
-            "compatible",
-            Vec::new(),
-            unknown,
-            Some("a newer release migrated it, and this program can go on with it"),
-        ),
-        SchemaState::Newer(unknown) => {
-            ("newer", Vec::new(), unknown, Some("use the newer release's program"))
-        }
-    };
-    let status = SchemaStatus { backend: store.backend(), state, missing, unknown };
-    Ok(Done {
-        result: Outcome::SchemaStatus(status),
-        notes: note.map(str::to_owned).into_iter().collect(),
-    })
-}
-
-fn up(store: &dyn Store, machine: &Machine<'_>) -> Result<Done, AdminError> {
-    if let SchemaState::Compatible(_) = database::refuse_newer(store)? {
-        let result =
-            Migrated { backend: store.backend(), applied: Vec::new(), state: "compatible" };
-        let note = "a newer release migrated it, and this program can go on with it; nothing to do";
-        return Ok(Done { result: Outcome::Migrated(result), notes: vec![note.to_owned()] });
+fn up(store: &dyn Store, machine: &Machine<'_>) -> Result<Report, AdminError> {
+    let backend = store.backend();
+    // Not an error: after a rollback, deployments of this release run `migrate` before their servers.
+    if let SchemaState::Compatible(_) = database::usable_schema(store)? {
+        let output = UpOutput { backend, applied: Vec::new(), state: "compatible" };
+        let note = "the schema is of a newer, compatible release: nothing to do";
+        return Ok(Report::new(&output)?.with_note(note));
     }
-    let applied = store.migrate_telling(&mut |wait| (machine.tell)(&wait.to_string()))?;
+    let applied = store.migrate_reporting(&mut |wait| (machine.notify)(&wait.to_string()))?;
     let note = match applied.len() {
-        0 => "the schema was current; nothing to do".to_owned(),
-        1 => "the schema is current; 1 migration ran".to_owned(),
-        count => format!("the schema is current; {count} migrations ran"),
+        0 => "the schema was already current: nothing to do".to_owned(),
+        1 => "1 migration was applied; the schema is current".to_owned(),
+        count => format!("{count} migrations were applied; the schema is current"),
     };
-    let result = Migrated { backend: store.backend(), applied, state: "current" };
-    Ok(Done { result: Outcome::Migrated(result), notes: vec![note] })
+    Ok(Report::new(&UpOutput { backend, applied, state: "current" })?.with_note(note))
+}
+
+fn status(store: &dyn Store) -> Result<Report, AdminError> {
+    let mut output = StatusOutput {
+        backend: store.backend(),
+        state: "current",
+        missing: Vec::new(),
+        unknown: Vec::new(),
+    };
+    let note = match store.schema_state()? {
+        SchemaState::Current => return Report::new(&output),
+        SchemaState::Older(missing) => {
+            output.state = "older";
+            output.missing = missing;
+            "run `migrate up` to apply the missing migrations"
+        }
+        SchemaState::Compatible(unknown) => {
+            output.state = "compatible";
+            output.unknown = unknown;
+            "the schema is of a newer, compatible release: this program can use it"
+        }
+        SchemaState::Newer(unknown) => {
+            output.state = "newer";
+            output.unknown = unknown;
+            "the schema is of a newer release: use that release's program"
+        }
+    };
+    Ok(Report::new(&output)?.with_note(note))
+}
+
+fn down(store: &dyn Store, yes: bool, machine: &Machine<'_>) -> Result<Report, AdminError> {
+    database::refuse_unknown_migrations(store)?;
+    let question = "This reverts the newest migration and deletes the data that only it had room \
+                    for. Servers that need the migration become not ready. Type yes to continue: ";
+    confirm(machine, yes, question, "yes")?;
+    let reverted = store.revert_reporting(&mut |wait| (machine.notify)(&wait.to_string()))?;
+    let is_empty = reverted.is_none();
+    let report = Report::new(&DownOutput { backend: store.backend(), reverted })?;
+    if is_empty {
+        return Ok(report.with_note("the database has no migration: nothing was changed"));
+    }
+    Ok(report)
 }

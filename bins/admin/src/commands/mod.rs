@@ -1,145 +1,75 @@
-//! The commands, one a file: from what was asked and a store to a result and notes for people.
+//! The commands, one file each: every `run` takes a store and arguments, and returns a [`Report`].
 
 mod config;
+mod confirm;
 mod doctor;
-pub(crate) mod events;
+mod events;
+mod export;
 mod key;
+mod lookup;
 mod migrate;
+mod new_key;
+mod progress;
 mod provision;
 mod removal;
+mod report;
 mod seed;
 mod tenant;
 mod workspace;
 
+use std::io::Write;
 use std::sync::Arc;
 
 use mercurio_domain::store::{Store, StoreError};
 use mercurio_storage::DatabaseUrl;
-use serde::Serialize;
 
 use crate::cli::Command;
-use crate::{AdminError, Exit, Machine};
+use crate::database;
+use crate::error::AdminError;
+use crate::machine::Machine;
 
-pub use config::InForce;
-pub use doctor::{Check, Checks, State};
-pub use events::{Count, Counts, Erased, Events, Purged, PurgedRows, RemovedEvents};
-pub use key::{Keys, Rotated, ShownKey};
-pub use migrate::{Migrated, Reverted, SchemaStatus};
-pub use provision::{Named, NewKey, Provisioned, SampleCount};
-pub use tenant::{Deleted, RemovedTenant, ShownTenant, Tenants};
-pub use workspace::{ShownWorkspace, Workspaces};
+pub use report::Report;
 
-/// What a command has to say.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum Outcome {
-    /// Of `migrate`.
-    Migrated(Migrated),
-    /// Of `migrate status`.
-    SchemaStatus(SchemaStatus),
-    /// Of `migrate down`.
-    Reverted(Reverted),
-    /// Of `provision` and `seed`.
-    Provisioned(Provisioned),
-    /// One tenant.
-    Tenant(ShownTenant),
-    /// All tenants.
-    Tenants(Tenants),
-    /// One workspace.
-    Workspace(ShownWorkspace),
-    /// The workspaces of a tenant.
-    Workspaces(Workspaces),
-    /// One key.
-    Key(ShownKey),
-    /// The keys of a tenant.
-    Keys(Keys),
-    /// Of `tenant delete`.
-    Deleted(Deleted),
-    /// Of `events count`.
-    EventCounts(Counts),
-    /// Some events.
-    Events(Events),
-    /// Of `events purge`.
-    Purged(Purged),
-    /// Of `events erase`.
-    Erased(Erased),
-    /// Of `key rotate`.
-    Rotated(Rotated),
-    /// Of `config`.
-    InForce(InForce),
-    /// Of `doctor`.
-    Checks(Checks),
-}
-
-impl Outcome {
-    /// How the program ends after it has told this.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Checks(checks) => checks.exit(),
-            _ => Exit::Done,
-        }
-    }
-}
-
-/// A command that has done its work.
-#[derive(Debug)]
-pub struct Done {
-    /// For programs.
-    pub result: Outcome,
-    /// For people.
-    pub notes: Vec<String>,
-}
-
-/// Does a command on the store that `open` makes of the database in the settings. Nothing is opened while a setting is
-/// wrong.
+/// Runs `command` on the database in the settings. An export writes to `out`; every other command returns its result.
 ///
 /// # Errors
-/// [`AdminError`] where it could not be done.
+/// [`AdminError::Usage`] for invalid settings, before `open` is called; otherwise the error of the command.
 pub fn perform(
     command: &Command,
     machine: &Machine<'_>,
     open: impl FnOnce(&DatabaseUrl) -> Result<Arc<dyn Store>, StoreError>,
-) -> Result<Done, AdminError> {
+    out: &mut dyn Write,
+) -> Result<Report, AdminError> {
     match command {
-        Command::Config => return config::config(machine),
-        Command::Doctor => return Ok(doctor::doctor(machine)),
-        _ => {}
-    }
-    let mut invalid = Vec::new();
-    let url = crate::config::database_url(machine.setting, &mut invalid);
-    let request = match command {
-        Command::Seed => seed::request(machine.setting, &mut invalid).map(Work::Seed),
-        Command::Provision(command) => Some(Work::Provision(command)),
-        Command::Migrate(command) => Some(Work::Migrate(command)),
-        Command::Tenant(command) => Some(Work::Tenant(command)),
-        Command::Workspace(command) => Some(Work::Workspace(command)),
-        Command::Key(command) => Some(Work::Key(command)),
-        Command::Events(command) => Some(Work::Events(command)),
-        Command::Config | Command::Doctor => None,
-    };
-    let (Some(url), Some(work)) = (url, request) else {
-        return Err(AdminError::Usage(invalid));
-    };
-    let store = open(&url)?;
-    match work {
-        Work::Migrate(command) => migrate::migrate(&*store, command, machine),
-        Work::Provision(command) => provision::provision(&*store, command, machine),
-        Work::Seed(command) => seed::seed(&*store, &command, machine),
-        Work::Tenant(command) => tenant::tenant(&*store, command, machine),
-        Work::Workspace(command) => workspace::workspace(&*store, command, machine),
-        Work::Key(command) => key::key(&*store, command, machine),
-        Work::Events(command) => events::events(&*store, command, machine),
+        // These two work without a database.
+        Command::Config => config::run(machine),
+        Command::Doctor => doctor::run(machine),
+        Command::Seed => {
+            let settings = seed::read_settings(machine.setting)?;
+            seed::run(&*open(&settings.database_url)?, &settings.command, machine)
+        }
+        Command::Migrate(command) => migrate::run(&*open_store(machine, open)?, command, machine),
+        Command::Provision(command) => {
+            provision::run(&*open_store(machine, open)?, command, machine)
+        }
+        Command::Tenant(command) => tenant::run(&*open_store(machine, open)?, command, machine),
+        Command::Workspace(command) => {
+            workspace::run(&*open_store(machine, open)?, command, machine)
+        }
+        Command::Key(command) => key::run(&*open_store(machine, open)?, command, machine),
+        Command::Events(command) => {
+            events::run(&*open_store(machine, open)?, command, machine, out)
+        }
     }
 }
 
-/// A command with its settings.
-enum Work<'a> {
-    Migrate(&'a crate::cli::MigrateCommand),
-    Provision(&'a crate::cli::ProvisionCommand),
-    Seed(crate::cli::ProvisionCommand),
-    Tenant(&'a crate::cli::TenantCommand),
-    Workspace(&'a crate::cli::WorkspaceCommand),
-    Key(&'a crate::cli::KeyCommand),
-    Events(&'a crate::cli::EventsCommand),
+fn open_store(
+    machine: &Machine<'_>,
+    open: impl FnOnce(&DatabaseUrl) -> Result<Arc<dyn Store>, StoreError>,
+) -> Result<Arc<dyn Store>, AdminError> {
+    let mut invalid = Vec::new();
+    match database::url(machine.setting, &mut invalid) {
+        Some(url) => Ok(open(&url)?),
+        None => Err(AdminError::Usage(invalid)),
+    }
 }

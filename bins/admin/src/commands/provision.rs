@@ -1,88 +1,65 @@
-//! `provision`: makes a tenant with a workspace and an API key, and shows the key once.
+//! `provision`: creates a tenant with a workspace and an API key in one transaction, and prints the key once.
 
-use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes};
+use mercurio_domain::api_key::Scopes;
 use mercurio_domain::store::{self, Provisioning, Store};
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, Timestamp};
 use serde::Serialize;
 
-use super::key::SHOWN_ONCE;
-use super::{Done, Outcome};
+use super::lookup::IdAndName;
+use super::new_key;
+use super::report::Report;
 use crate::cli::ProvisionCommand;
+use crate::database;
+use crate::error::{AdminError, CatalogItem, ItemKind};
+use crate::machine::Machine;
 use crate::samples::samples;
-use crate::{AdminError, Machine, database};
 
-/// What `provision` and `seed` print.
-#[derive(Debug, Serialize)]
-pub struct Provisioned {
-    /// The tenant.
-    pub tenant: Named,
-    /// Its workspace.
-    pub workspace: Named,
-    /// The key; `null` where none was made.
-    pub api_key: Option<NewKey>,
-    /// The example events that were added.
-    pub samples: SampleCount,
-    /// When the tenant was made.
-    pub created_at: Timestamp,
-}
-
-/// Something with an id and a name.
-#[derive(Debug, Serialize)]
-pub struct Named {
-    /// The id, a string.
-    pub id: String,
-    /// The name.
-    pub name: Name,
-}
-
-/// A key that was just made. It is never debugged with its secret.
 #[derive(Serialize)]
-pub struct NewKey {
-    /// The public id.
-    pub id: ApiKeyId,
-    /// The name.
-    pub name: Name,
-    /// What it may do.
-    pub scopes: Scopes,
-    /// The key itself.
-    pub key: String,
+pub(super) struct ProvisionOutput {
+    tenant: IdAndName,
+    workspace: IdAndName,
+    /// `null` if `seed` found an existing tenant.
+    api_key: Option<NewKeyOutput>,
+    samples: SampleCount,
+    /// Time of the tenant's creation.
+    created_at: Timestamp,
 }
 
-impl std::fmt::Debug for NewKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "NewKey({}, ***)", self.id)
+/// Not `Debug`, because it contains the secret.
+#[derive(Serialize)]
+struct NewKeyOutput {
+    id: ApiKeyId,
+    name: Name,
+    scopes: Scopes,
+    /// The whole key with its secret.
+    key: String,
+}
+
+#[derive(Serialize)]
+struct SampleCount {
+    events: usize,
+}
+
+impl ProvisionOutput {
+    pub(super) fn existing(tenant: &Tenant, workspace: &Workspace) -> Self {
+        Self {
+            tenant: tenant.into(),
+            workspace: workspace.into(),
+            api_key: None,
+            samples: SampleCount { events: 0 },
+            created_at: tenant.created_at,
+        }
     }
 }
 
-/// How many example events were added.
-#[derive(Debug, Serialize)]
-pub struct SampleCount {
-    /// Events.
-    pub events: usize,
-}
-
-impl From<&Tenant> for Named {
-    fn from(tenant: &Tenant) -> Self {
-        Self { id: tenant.id.to_string(), name: tenant.name.clone() }
-    }
-}
-
-impl From<&Workspace> for Named {
-    fn from(workspace: &Workspace) -> Self {
-        Self { id: workspace.id.to_string(), name: workspace.name.clone() }
-    }
-}
-
-pub(super) fn provision(
+pub(super) fn run(
     store: &dyn Store,
     command: &ProvisionCommand,
     machine: &Machine<'_>,
-) -> Result<Done, AdminError> {
-    database::prepare(store)?;
-    let mut entropy = [0; ENTROPY_BYTES];
-    (machine.entropy)(&mut entropy)?;
-    let new = NewApiKey::generate(&entropy);
+) -> Result<Report, AdminError> {
+    database::prepare_schema(store)?;
+    let new = new_key::generate(machine)?;
     let created_at = machine.clock.now();
     let request = Provisioning {
         tenant: command.tenant.clone(),
@@ -94,12 +71,15 @@ pub(super) fn provision(
         samples: if command.samples { samples(machine.ids, created_at) } else { Vec::new() },
         created_at,
     };
-    let made = store.provision(&request).map_err(AdminError::of_tenant(&command.tenant))?;
-    let store::Provisioned { tenant, workspace, api_key, samples } = made;
-    let result = Provisioned {
+    let created = store.provision(&request).map_err(|error| {
+        let tenant = CatalogItem::new(ItemKind::Tenant, &command.tenant);
+        AdminError::not_created(error, tenant.clone(), tenant)
+    })?;
+    let store::Provisioned { tenant, workspace, api_key, samples } = created;
+    let output = ProvisionOutput {
         tenant: (&tenant).into(),
         workspace: (&workspace).into(),
-        api_key: Some(NewKey {
+        api_key: Some(NewKeyOutput {
             id: api_key.id,
             name: api_key.name,
             scopes: api_key.scopes,
@@ -108,5 +88,5 @@ pub(super) fn provision(
         samples: SampleCount { events: samples },
         created_at,
     };
-    Ok(Done { result: Outcome::Provisioned(result), notes: vec![SHOWN_ONCE.to_owned()] })
+    Ok(Report::new(&output)?.with_note(new_key::PRINTED_ONCE))
 }

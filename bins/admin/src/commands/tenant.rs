@@ -1,153 +1,168 @@
-//! `tenant …`: makes tenants, shows them, suspends them, deletes them, and sets their limits.
+//! `tenant …`: creates, lists, suspends and deletes tenants, and sets their limits.
 
 use std::time::Duration;
 
 use mercurio_domain::Timestamp;
-use mercurio_domain::limits::{LimitOverrides, Month};
-use mercurio_domain::store::{Removal, Store, TenantRef};
+use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
+use mercurio_domain::store::{Removal, Store, TenantDetails, TenantRef};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus};
 use serde::Serialize;
 
-use super::provision::Named;
-use super::{Done, Outcome, removal};
+use super::confirm::confirm;
+use super::lookup::{self, IdAndName, tenant_not_found};
+use super::removal;
+use super::report::Report;
 use crate::cli::TenantCommand;
-use crate::{AdminError, Machine, database};
+use crate::database;
+use crate::error::{AdminError, CatalogItem, ItemKind};
+use crate::machine::Machine;
 
-/// Tenants that are read at once.
+/// Tenants per query of `tenant list`.
 const PAGE: usize = 1_000;
 
-/// A tenant.
-#[derive(Debug, Serialize)]
-pub struct ShownTenant {
-    /// The id, a string.
-    pub id: String,
-    /// The name.
-    pub name: Name,
-    /// Whether it is served.
-    pub status: TenantStatus,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// The limits that it has in place of the server's; left out of lists.
+/// Note after a change. Servers learn of it by a notification, or by polling on SQLite.
+const APPLIED: &str = "every server applies this within a second";
+
+#[derive(Serialize)]
+struct TenantOutput {
+    id: String,
+    name: Name,
+    status: TenantStatus,
+    created_at: Timestamp,
+    /// The tenant's own limits; absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub limits: Option<LimitOverrides>,
-    /// What it has stored this month; where one tenant is shown.
+    limits: Option<LimitOverrides>,
+    /// Only in `tenant show`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
+    usage: Option<UsageOutput>,
 }
 
-/// The events that a tenant stored this month, as a quota counts them.
-#[derive(Debug, Serialize)]
-pub struct Usage {
-    /// The month in UTC, such as `2026-11`.
-    pub month: Month,
-    /// Events.
-    pub events: u64,
+/// Events stored this month, as the quota counts them.
+#[derive(Serialize)]
+struct UsageOutput {
+    /// UTC, such as `2026-11`.
+    month: Month,
+    events: u64,
 }
 
-/// All tenants.
-#[derive(Debug, Serialize)]
-pub struct Tenants {
-    /// In the order in which they were made.
-    pub tenants: Vec<ShownTenant>,
+/// Oldest first.
+#[derive(Serialize)]
+struct TenantsOutput {
+    tenants: Vec<TenantOutput>,
 }
 
-/// The receipt of a deletion.
-#[derive(Debug, Serialize)]
-pub struct Deleted {
-    /// The tenant that was.
-    pub tenant: Named,
-    /// What went with it.
-    pub removed: RemovedTenant,
-    /// Since when it was refused.
-    pub deleted_at: Timestamp,
-    /// When everything was gone.
-    pub finished_at: Timestamp,
+/// Receipt of `tenant delete`.
+#[derive(Serialize)]
+struct DeletionOutput {
+    tenant: IdAndName,
+    removed: RemovedRows,
+    /// Start of the first run. Servers refuse the tenant since then.
+    deleted_at: Timestamp,
+    finished_at: Timestamp,
 }
 
-/// What went with a tenant, in this run.
-#[derive(Debug, Serialize)]
-pub struct RemovedTenant {
-    /// Events.
-    pub events: u64,
-    /// Keys by which events were known to have been stored, those of events that went before among them.
-    pub event_keys: u64,
-    /// Workspaces.
-    pub workspaces: u64,
-    /// API keys.
-    pub api_keys: u64,
+/// Rows deleted by all runs of the command together.
+#[derive(Serialize)]
+struct RemovedRows {
+    events: u64,
+    /// Includes the keys of events that were removed before the tenant.
+    event_keys: u64,
+    workspaces: u64,
+    api_keys: u64,
 }
 
-impl ShownTenant {
+impl TenantOutput {
     fn new(tenant: Tenant, limits: Option<LimitOverrides>) -> Self {
         let Tenant { id, name, status, created_at } = tenant;
         Self { id: id.to_string(), name, status, created_at, limits, usage: None }
     }
 }
 
-/// The tenant that the command line names.
-pub(super) fn find(
-    store: &dyn Store,
-    which: &TenantRef,
-) -> Result<(Tenant, LimitOverrides), AdminError> {
-    store.tenant(which)?.ok_or_else(|| missing(which))
-}
-
-fn missing(which: &TenantRef) -> AdminError {
-    let name = match which {
-        TenantRef::Name(name) => name.to_string(),
-        TenantRef::Id(id) => format!("id:{id}"),
-    };
-    AdminError::NotFound { what: "tenant", name }
-}
-
-pub(super) fn tenant(
+pub(super) fn run(
     store: &dyn Store,
     command: &TenantCommand,
     machine: &Machine<'_>,
-) -> Result<Done, AdminError> {
-    database::prepare(store)?;
+) -> Result<Report, AdminError> {
+    database::prepare_schema(store)?;
     match command {
-        TenantCommand::Create(name) => {
-            let made = store
-                .create_tenant(name, machine.clock.now())
-                .map_err(AdminError::of_tenant(name))?;
-            let note = "it has no workspace yet: `workspace create` makes one".to_owned();
-            Ok(shown(ShownTenant::new(made, Some(LimitOverrides::default())), vec![note]))
-        }
+        TenantCommand::Create(name) => create(store, name, machine.clock.now()),
         TenantCommand::List => list(store),
-        TenantCommand::Show(which) => {
-            let (tenant, limits) = find(store, which)?;
-            let usage = Some(usage(store, &tenant, machine)?);
-            Ok(shown(ShownTenant { usage, ..ShownTenant::new(tenant, Some(limits)) }, Vec::new()))
+        TenantCommand::Show(tenant) => show(store, tenant, machine.clock.now()),
+        TenantCommand::Suspend(tenant) => set_suspended(store, tenant, true),
+        TenantCommand::Resume(tenant) => set_suspended(store, tenant, false),
+        TenantCommand::Delete { tenant, yes } => {
+            database::refuse_unknown_migrations(store)?;
+            delete(store, &lookup::tenant(store, tenant)?, *yes, machine)
         }
-        TenantCommand::Suspend(which) => set_status(store, which, true),
-        TenantCommand::Resume(which) => set_status(store, which, false),
-        TenantCommand::Delete { tenant: which, yes } => {
-            database::refuse_unknown(store)?;
-            delete(store, &find(store, which)?.0, *yes, machine)
-        }
-        TenantCommand::Limits { tenant: which, changes } => {
-            let (tenant, before) = find(store, which)?;
-            let limits = if changes.is_empty() {
-                before
-            } else {
-                store.set_limits(tenant.id, changes)?.ok_or_else(|| missing(which))?
-            };
-            let notes = if changes.is_empty() { Vec::new() } else { vec![heard()] };
-            Ok(shown(ShownTenant::new(tenant, Some(limits)), notes))
+        TenantCommand::Limits { tenant, changes } => change_limits(store, tenant, changes),
+    }
+}
+
+fn create(store: &dyn Store, name: &Name, now: Timestamp) -> Result<Report, AdminError> {
+    let tenant = store.create_tenant(name, now).map_err(|error| {
+        let tenant = CatalogItem::new(ItemKind::Tenant, name);
+        AdminError::not_created(error, tenant.clone(), tenant)
+    })?;
+    let note = "the tenant has no workspace yet: create one with `workspace create`";
+    let output = TenantOutput::new(tenant, Some(LimitOverrides::default()));
+    Ok(Report::new(&output)?.with_note(note))
+}
+
+fn list(store: &dyn Store) -> Result<Report, AdminError> {
+    let mut tenants = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.tenants(after, PAGE)?;
+        after = page.last().map(|tenant| tenant.id);
+        let is_last = page.len() < PAGE;
+        tenants.extend(page.into_iter().map(|tenant| TenantOutput::new(tenant, None)));
+        if is_last {
+            return Report::new(&TenantsOutput { tenants });
         }
     }
 }
 
-/// Reads how many events the tenant has stored this month.
-fn usage(store: &dyn Store, tenant: &Tenant, machine: &Machine<'_>) -> Result<Usage, AdminError> {
-    let month = Month::of(machine.clock.now());
-    let used = store.usage(&[tenant.id], month)?;
-    Ok(Usage { month, events: used.first().copied().unwrap_or(0) })
+fn show(store: &dyn Store, tenant: &TenantRef, now: Timestamp) -> Result<Report, AdminError> {
+    let TenantDetails { tenant, limits } = lookup::tenant_details(store, tenant)?;
+    let month = Month::of(now);
+    let events = store.usage(&[tenant.id], month)?.iter().sum();
+    let mut output = TenantOutput::new(tenant, Some(limits));
+    output.usage = Some(UsageOutput { month, events });
+    Report::new(&output)
 }
 
-/// How long after a tenant was refused a request may still be on its way into the database: as long as a server without a
-/// notice takes to look at the key again, and as long as a request then waits for its commit.
+fn set_suspended(
+    store: &dyn Store,
+    tenant: &TenantRef,
+    suspended: bool,
+) -> Result<Report, AdminError> {
+    let TenantDetails { tenant: before, limits } = lookup::tenant_details(store, tenant)?;
+    let changed = store.suspend_tenant(before.id, suspended)?;
+    let changed = changed.ok_or_else(|| tenant_not_found(tenant))?;
+    let note = match changed.status {
+        TenantStatus::Deleting => "the tenant is being deleted: nothing was changed".to_owned(),
+        status if status == before.status => format!("the tenant was already {}", status.as_str()),
+        _ => APPLIED.to_owned(),
+    };
+    Ok(Report::new(&TenantOutput::new(changed, Some(limits)))?.with_note(note))
+}
+
+fn change_limits(
+    store: &dyn Store,
+    tenant_ref: &TenantRef,
+    changes: &[(LimitName, Option<u64>)],
+) -> Result<Report, AdminError> {
+    let TenantDetails { tenant, limits } = lookup::tenant_details(store, tenant_ref)?;
+    if changes.is_empty() {
+        return Report::new(&TenantOutput::new(tenant, Some(limits)));
+    }
+    let limits = store.set_limits(tenant.id, changes)?;
+    let limits = limits.ok_or_else(|| tenant_not_found(tenant_ref))?;
+    Ok(Report::new(&TenantOutput::new(tenant, Some(limits)))?.with_note(APPLIED))
+}
+
+/// Time for requests in flight when a deletion starts. A server without its listening connection needs 5 seconds to look the
+/// key up again, and a request then waits up to 10 seconds for its commit.
 const GRACE: Duration = Duration::from_secs(15);
 
 fn delete(
@@ -155,28 +170,35 @@ fn delete(
     tenant: &Tenant,
     yes: bool,
     machine: &Machine<'_>,
-) -> Result<Done, AdminError> {
-    let count = store.workspaces(tenant.id)?.len();
+) -> Result<Report, AdminError> {
+    let workspaces = match store.workspaces(tenant.id)?.len() {
+        1 => "1 workspace".to_owned(),
+        count => format!("{count} workspaces"),
+    };
     let question = format!(
-        "This deletes the tenant {:?} with its {count} workspace(s) and all of their keys and events, for ever.\nType its name to go on: ",
+        "This permanently deletes the tenant {:?} with its {workspaces} and all keys and events.\n\
+         Type the tenant's name to continue: ",
         tenant.name.as_str()
     );
-    removal::confirm(machine, yes, &question, tenant.name.as_str())?;
+    // The name, not `yes`: it shows that the right tenant is meant.
+    confirm(machine, yes, &question, tenant.name.as_str())?;
     let started_at = machine.clock.now();
-    let which = TenantRef::Id(tenant.id);
-    let deleted_at = store.begin_deletion(tenant.id, started_at)?.ok_or_else(|| missing(&which))?;
+    let not_found = || tenant_not_found(&TenantRef::Id(tenant.id));
+    let deleted_at = store.begin_deletion(tenant.id, started_at)?.ok_or_else(not_found)?;
     let removal = Removal::Tenant(tenant.id);
-    let removed = removal::sweep(store, &removal, started_at, machine)?;
-    let over = GRACE.saturating_sub(since(deleted_at, machine.clock.now()));
-    if !over.is_zero() {
-        removal::wait(machine, over, removed.events)?;
+    let removed = removal::remove_all(store, &removal, started_at, machine)?;
+    let left = GRACE.saturating_sub(elapsed(deleted_at, machine.clock.now()));
+    if !left.is_zero() {
+        let seconds = left.as_secs_f64().ceil();
+        (machine.notify)(&format!("waiting {seconds} s for requests in flight"));
     }
-    // What came in behind the first sweep while it went.
-    removal::sweep(store, &removal, started_at, machine)?;
-    let rows = store.finish_deletion(tenant.id)?.ok_or_else(|| missing(&which))?;
-    let receipt = Deleted {
-        tenant: Named::from(tenant),
-        removed: RemovedTenant {
+    removal::wait(machine, left, removed.events)?;
+    // Requests in flight may have stored events behind the first pass.
+    removal::remove_all(store, &removal, started_at, machine)?;
+    let rows = store.finish_deletion(tenant.id)?.ok_or_else(not_found)?;
+    let report = Report::new(&DeletionOutput {
+        tenant: tenant.into(),
+        removed: RemovedRows {
             events: rows.events,
             event_keys: rows.event_keys,
             workspaces: rows.workspaces,
@@ -184,50 +206,14 @@ fn delete(
         },
         deleted_at,
         finished_at: machine.clock.now(),
-    };
-    let mut notes = Vec::new();
+    })?;
     if deleted_at < started_at {
-        notes.push("it was begun before: the counts are those of all its steps".to_owned());
+        return Ok(report.with_note("the deletion began in an earlier run: the counts include it"));
     }
-    Ok(Done { result: Outcome::Deleted(receipt), notes })
+    Ok(report)
 }
 
-fn since(earlier: Timestamp, now: Timestamp) -> Duration {
-    Duration::from_micros(u64::try_from(now.as_micros() - earlier.as_micros()).unwrap_or(0))
-}
-
-/// What people want to know after a change.
-fn heard() -> String {
-    "every server hears of it within a second".to_owned()
-}
-
-fn set_status(store: &dyn Store, which: &TenantRef, suspended: bool) -> Result<Done, AdminError> {
-    let (before, limits) = find(store, which)?;
-    let tenant = store.suspend_tenant(before.id, suspended)?.ok_or_else(|| missing(which))?;
-    let note = match (tenant.status, before.status == tenant.status) {
-        (TenantStatus::Deleting, _) => {
-            "the tenant is being deleted; nothing was changed".to_owned()
-        }
-        (_, true) => format!("the tenant was {} already", tenant.status.as_str()),
-        (_, false) => heard(),
-    };
-    Ok(shown(ShownTenant::new(tenant, Some(limits)), vec![note]))
-}
-
-fn shown(tenant: ShownTenant, notes: Vec<String>) -> Done {
-    Done { result: Outcome::Tenant(tenant), notes }
-}
-
-fn list(store: &dyn Store) -> Result<Done, AdminError> {
-    let mut tenants = Vec::new();
-    let mut after = None;
-    loop {
-        let page = store.tenants(after, PAGE)?;
-        after = page.last().map(|tenant| tenant.id);
-        let is_last = page.len() < PAGE;
-        tenants.extend(page.into_iter().map(|tenant| ShownTenant::new(tenant, None)));
-        if is_last {
-            return Ok(Done { result: Outcome::Tenants(Tenants { tenants }), notes: Vec::new() });
-        }
-    }
+/// A clock that was set back counts as no time: the deletion then waits the whole grace period.
+fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(now.as_micros() - since.as_micros()).unwrap_or(0))
 }

@@ -1,65 +1,69 @@
-//! `workspace …`: makes workspaces, and shows them.
+//! `workspace …`: creates and lists workspaces.
 
 use mercurio_domain::Timestamp;
-use mercurio_domain::store::{CreateError, Store};
+use mercurio_domain::store::{Store, TenantRef};
 use mercurio_domain::tenant::{Name, Workspace};
 use serde::Serialize;
 
-use super::{Done, Outcome, tenant};
+use super::lookup;
+use super::report::Report;
 use crate::cli::WorkspaceCommand;
-use crate::{AdminError, Machine, database};
+use crate::database;
+use crate::error::{AdminError, CatalogItem, ItemKind};
+use crate::machine::Machine;
 
-/// A workspace.
-#[derive(Debug, Serialize)]
-pub struct ShownWorkspace {
-    /// The id, a string.
-    pub id: String,
-    /// The tenant's id, a string.
-    pub tenant_id: String,
-    /// The name.
-    pub name: Name,
-    /// When it was made.
-    pub created_at: Timestamp,
+#[derive(Serialize)]
+struct WorkspaceOutput {
+    id: String,
+    tenant_id: String,
+    name: Name,
+    created_at: Timestamp,
 }
 
-/// The workspaces of a tenant.
-#[derive(Debug, Serialize)]
-pub struct Workspaces {
-    /// In the order in which they were made.
-    pub workspaces: Vec<ShownWorkspace>,
+/// Oldest first.
+#[derive(Serialize)]
+struct WorkspacesOutput {
+    workspaces: Vec<WorkspaceOutput>,
 }
 
-impl From<Workspace> for ShownWorkspace {
+impl From<Workspace> for WorkspaceOutput {
     fn from(workspace: Workspace) -> Self {
         let Workspace { id, tenant_id, name, created_at } = workspace;
         Self { id: id.to_string(), tenant_id: tenant_id.to_string(), name, created_at }
     }
 }
 
-pub(super) fn workspace(
+pub(super) fn run(
     store: &dyn Store,
     command: &WorkspaceCommand,
     machine: &Machine<'_>,
-) -> Result<Done, AdminError> {
-    database::prepare(store)?;
+) -> Result<Report, AdminError> {
+    database::prepare_schema(store)?;
     match command {
-        WorkspaceCommand::Create { tenant: which, workspace: name } => {
-            let (tenant, _) = tenant::find(store, which)?;
-            let made = store.create_workspace(tenant.id, name, machine.clock.now());
-            let made = made.map_err(|error| match error {
-                CreateError::NoOwner => {
-                    AdminError::of_creating(error, "tenant", tenant.name.as_str())
-                }
-                other => AdminError::of_creating(other, "tenant", name.as_str()),
-            })?;
-            let note = "it has no key yet: `key create` makes one".to_owned();
-            Ok(Done { result: Outcome::Workspace(made.into()), notes: vec![note] })
+        WorkspaceCommand::Create { tenant, workspace } => {
+            create(store, tenant, workspace, machine.clock.now())
         }
-        WorkspaceCommand::List(which) => {
-            let (tenant, _) = tenant::find(store, which)?;
-            let workspaces =
-                store.workspaces(tenant.id)?.into_iter().map(ShownWorkspace::from).collect();
-            Ok(Done { result: Outcome::Workspaces(Workspaces { workspaces }), notes: Vec::new() })
-        }
+        WorkspaceCommand::List(tenant) => list(store, tenant),
     }
+}
+
+fn create(
+    store: &dyn Store,
+    tenant_ref: &TenantRef,
+    name: &Name,
+    now: Timestamp,
+) -> Result<Report, AdminError> {
+    let tenant = lookup::tenant(store, tenant_ref)?;
+    let workspace = store.create_workspace(tenant.id, name, now).map_err(|error| {
+        let workspace = CatalogItem::new(ItemKind::Workspace, name);
+        AdminError::not_created(error, workspace, lookup::tenant_item(tenant_ref))
+    })?;
+    let note = "the workspace has no key yet: create one with `key create`";
+    Ok(Report::new(&WorkspaceOutput::from(workspace))?.with_note(note))
+}
+
+fn list(store: &dyn Store, tenant: &TenantRef) -> Result<Report, AdminError> {
+    let tenant = lookup::tenant(store, tenant)?;
+    let workspaces = store.workspaces(tenant.id)?.into_iter().map(WorkspaceOutput::from).collect();
+    Report::new(&WorkspacesOutput { workspaces })
 }

@@ -1,4 +1,4 @@
-//! What `doctor` finds of settings, databases and Redis, and what `config` shows.
+//! `doctor` and `config`.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -8,84 +8,105 @@ use mercurio_domain::testing::FixedClock;
 use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
 
-use crate::bench::{Bench, json_of};
+use crate::test_machine::TestMachine;
 
-/// A machine whose clock is right.
-fn bench(settings: &[(&'static str, &str)]) -> Bench {
+/// A machine with the right time, so that the clock check passes.
+fn machine(settings: &[(&'static str, &str)]) -> TestMachine {
     let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-    Bench { clock: FixedClock::at(&now), ..Bench::with(settings) }
+    TestMachine { clock: FixedClock::at(&now), ..TestMachine::with(settings) }
 }
 
-/// What was found, with the exit code: `check` and `state` in their order.
-fn examine(bench: &Bench) -> (u8, Value, Vec<(String, String)>) {
-    let (code, out, err) = bench.run(&["doctor"]);
-    assert!(!out.contains("hunter2") && err.is_empty(), "{out} {err}");
-    let printed: Value = serde_json::from_str(&out).expect("JSON");
-    let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    let checks = printed["checks"].as_array().expect("checks");
-    let states =
-        checks.iter().map(|check| (text(&check["check"]), text(&check["state"]))).collect();
-    for check in checks {
-        assert_eq!(check["advice"].is_null(), check["state"] == "ok", "{check}");
+struct Diagnosis {
+    code: u8,
+    printed: Value,
+    states: Vec<CheckState>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct CheckState {
+    check: String,
+    state: String,
+}
+
+impl CheckState {
+    fn new(check: &str, state: &str) -> Self {
+        Self { check: check.to_owned(), state: state.to_owned() }
     }
-    (code, printed, states)
+}
+
+fn diagnose(machine: &TestMachine) -> Diagnosis {
+    let doctor = machine.run("doctor");
+    assert!(
+        !doctor.out.contains("hunter2") && doctor.err.is_empty(),
+        "{} {}",
+        doctor.out,
+        doctor.err
+    );
+    let printed: Value = serde_json::from_str(&doctor.out).expect("JSON");
+    let mut states = Vec::new();
+    for check in printed["checks"].as_array().expect("checks") {
+        assert_eq!(check["advice"].is_null(), check["state"] == "ok", "{check}");
+        let name = check["check"].as_str().expect("a string");
+        states.push(CheckState::new(name, check["state"].as_str().expect("a string")));
+    }
+    Diagnosis { code: doctor.code, printed, states }
 }
 
 #[track_caller]
-fn check(bench: &Bench, code: u8, expected: &[(&str, &str)]) -> Value {
-    let (found_code, printed, states) = examine(bench);
-    let states: Vec<_> = states.iter().map(|(check, state)| (&**check, &**state)).collect();
-    assert_eq!((found_code, &states[..]), (code, expected), "{printed:#}");
+fn check(machine: &TestMachine, code: u8, expected: &[(&str, &str)]) -> Value {
+    let diagnosis = diagnose(machine);
+    let expected: Vec<_> =
+        expected.iter().map(|(check, state)| CheckState::new(check, state)).collect();
+    let Diagnosis { code: found_code, printed, states } = diagnosis;
+    assert_eq!((found_code, states), (code, expected), "{printed:#}");
     printed
 }
 
 #[test]
-fn a_sound_file_is_found_to_be_sound() {
+fn usable_sqlite_file_passes_every_check() {
     let database = TestDatabase::sqlite();
-    let bench = bench(&[("DATABASE_URL", &database.url_text())]);
-    let checks = ["settings", "database", "schema", "free space", "rights", "redis"]
-        .map(|check| (check, "ok"));
-    let (code, printed, states) = examine(&bench);
-    // How much room there is depends on the machine of the test.
-    let but_room = |(check, _): &&(String, String)| check != "free space";
-    let expected = checks.map(|(check, state)| (check.to_owned(), state.to_owned()));
-    assert!(states.iter().filter(but_room).eq(expected.iter().filter(but_room)), "{printed:#}");
-    assert!(states.iter().any(|(check, _)| check == "free space"), "{printed:#}");
+    let Diagnosis { code, printed, states } =
+        diagnose(&machine(&[("DATABASE_URL", &database.url_text())]));
+    let checks: Vec<_> = states.iter().map(|check| &*check.check).collect();
+    assert_eq!(checks, ["settings", "database", "schema", "free space", "rights", "redis"]);
+    // Free space depends on the machine of the test.
+    for check in states.iter().filter(|check| check.check != "free space") {
+        assert_eq!(check.state, "ok", "{printed:#}");
+    }
     assert_eq!(code == 1, printed["state"] == "failed");
 }
 
 #[test]
-fn a_schema_of_a_newer_release_is_a_warning_where_it_can_be_shared_and_else_fails() {
+fn newer_schema_is_a_warning_if_compatible() {
     let database = TestDatabase::sqlite();
-    let bench = bench(&[("DATABASE_URL", &database.url_text())]);
-    database.widen();
-    let schema = |printed: &Value| {
-        let checks = printed["checks"].as_array().expect("checks");
-        let schema =
-            checks.iter().find(|check| check["check"] == "schema").expect("a check of the schema");
-        assert!(
-            schema["found"].as_str().expect("a text").contains(TestDatabase::NEWER),
-            "{schema}"
-        );
-        schema["state"].clone()
-    };
-    assert_eq!(schema(&examine(&bench).1), "warning");
-    database.shut_out_older();
-    assert_eq!(schema(&examine(&bench).1), "failed");
+    let machine = machine(&[("DATABASE_URL", &database.url_text())]);
+    database.apply_newer_migration();
+    assert_eq!(newer_schema_state(&machine), "warning");
+    database.require_newer_program();
+    assert_eq!(newer_schema_state(&machine), "failed");
+}
+
+fn newer_schema_state(machine: &TestMachine) -> Value {
+    let printed = diagnose(machine).printed;
+    let checks = printed["checks"].as_array().expect("checks");
+    let schema = checks.iter().find(|check| check["check"] == "schema").expect("a schema check");
+    let found = schema["found"].as_str().expect("a string");
+    assert!(found.contains(TestDatabase::NEWER), "{schema}");
+    schema["state"].clone()
 }
 
 #[test]
-fn a_file_that_is_not_there_is_not_made() {
+fn missing_sqlite_file_is_a_warning_and_is_not_created() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mercurio.db");
-    let bench = bench(&[("DATABASE_URL", &format!("sqlite://{}", path.display()))]);
-    check(&bench, 0, &[("settings", "ok"), ("database", "warning"), ("redis", "ok")]);
+    let machine = machine(&[("DATABASE_URL", &format!("sqlite://{}", path.display()))]);
+    check(&machine, 0, &[("settings", "ok"), ("database", "warning"), ("redis", "ok")]);
     assert!(!path.exists());
 }
 
 #[test]
-fn a_server_that_may_lose_what_it_stored_fails() {
-    // The server of the tests runs with fsync off.
+fn postgres_with_fsync_off_fails_the_durability_check() {
+    // The PostgreSQL of the tests runs with fsync off.
     let database = TestDatabase::postgres();
     let expected = [
         ("settings", "ok"),
@@ -98,127 +119,148 @@ fn a_server_that_may_lose_what_it_stored_fails() {
         ("partitions", "ok"),
         ("redis", "ok"),
     ];
-    let printed = check(&bench(&[("DATABASE_URL", &database.url_text())]), 1, &expected);
+    let machine = machine(&[("DATABASE_URL", &database.url_text())]);
+    let printed = check(&machine, 1, &expected);
     let durability = &printed["checks"][5];
     assert!(durability["advice"].as_str().unwrap().contains("fsync"), "{durability}");
-    // The bench's own clock stands days behind.
-    let late = Bench::with(&[("DATABASE_URL", &database.url_text())]);
-    assert!(examine(&late).2.contains(&("clock".to_owned(), "warning".to_owned())));
 }
 
 #[test]
-fn a_schema_that_is_not_there_fails_on_postgres_unless_the_server_makes_it() {
+fn clock_years_behind_is_a_warning() {
+    let database = TestDatabase::postgres();
+    let clock = FixedClock::at("2020-01-01T00:00:00Z");
+    let machine = TestMachine { clock, ..TestMachine::on(&database) };
+    let states = diagnose(&machine).states;
+    assert!(states.contains(&CheckState::new("clock", "warning")), "{states:?}");
+}
+
+#[test]
+fn missing_schema_fails_on_postgres_without_auto_migrate() {
     let database = TestDatabase::empty_postgres();
     let url = database.url_text();
-    let state = |settings: &[(&'static str, &str)]| examine(&bench(settings)).2[2].clone();
-    assert_eq!(state(&[("DATABASE_URL", &url)]), ("schema".to_owned(), "failed".to_owned()));
-    let own = [("DATABASE_URL", &*url), ("MERCURIO_AUTO_MIGRATE", "true")];
-    assert_eq!(state(&own), ("schema".to_owned(), "warning".to_owned()));
+    let states = diagnose(&machine(&[("DATABASE_URL", &url)])).states;
+    assert_eq!(states[2], CheckState::new("schema", "failed"));
+    let auto_migrate = [("DATABASE_URL", &*url), ("MERCURIO_AUTO_MIGRATE", "true")];
+    let states = diagnose(&machine(&auto_migrate)).states;
+    assert_eq!(states[2], CheckState::new("schema", "warning"));
 }
 
 #[test]
-fn a_database_that_is_away_ends_with_its_own_code() {
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
+fn unavailable_database_has_its_own_exit_code() {
+    let port = free_port();
     let url = format!("postgres://u:hunter2@127.0.0.1:{port}/m");
     let redis = format!("redis://:hunter2@127.0.0.1:{port}/0");
-    let bench = bench(&[("DATABASE_URL", &url), ("MERCURIO_REDIS_URL", &redis)]);
-    check(&bench, 69, &[("settings", "ok"), ("database", "failed"), ("redis", "failed")]);
+    let machine = machine(&[("DATABASE_URL", &url), ("MERCURIO_REDIS_URL", &redis)]);
+    check(&machine, 69, &[("settings", "ok"), ("database", "failed"), ("redis", "failed")]);
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(
-        file.path(),
-        "this is no database, but a text that is as long as one begins".repeat(100),
-    )
-    .unwrap();
-    let bench = self::bench(&[("DATABASE_URL", &format!("sqlite://{}", file.path().display()))]);
-    check(&bench, 69, &[("settings", "ok"), ("database", "failed"), ("redis", "ok")]);
+    std::fs::write(file.path(), "not a database, but longer than the header of one".repeat(100))
+        .unwrap();
+    let machine =
+        self::machine(&[("DATABASE_URL", &format!("sqlite://{}", file.path().display()))]);
+    check(&machine, 69, &[("settings", "ok"), ("database", "failed"), ("redis", "ok")]);
 }
 
 #[test]
-fn every_wrong_setting_is_found_and_the_rest_is_looked_at() {
+fn invalid_settings_do_not_stop_the_other_checks() {
     let database = TestDatabase::sqlite();
-    let bench = bench(&[
+    let machine = machine(&[
         ("DATABASE_URL", &database.url_text()),
         ("MERCURIO_ADDR", "nowhere"),
         ("MERCURIO_QUEUE_EVENT", "1"),
         ("MERCURIO_GEOIP_DB", "nowhere/places.mmdb"),
         ("MERCURIO_REDIS_URL", "http://:hunter2@localhost"),
     ]);
-    let (code, _, states) = examine(&bench);
-    let failed =
-        states.iter().filter(|(check, state)| check == "settings" && state == "failed").count();
-    assert_eq!((code, failed), (1, 4), "{states:?}");
-    assert!(states.contains(&("database".to_owned(), "ok".to_owned())));
+    let Diagnosis { code, states, .. } = diagnose(&machine);
+    let invalid = CheckState::new("settings", "failed");
+    assert_eq!(code, 1);
+    assert_eq!(states.iter().filter(|check| **check == invalid).count(), 4, "{states:?}");
+    assert!(states.contains(&CheckState::new("database", "ok")), "{states:?}");
 }
 
-#[test]
-fn a_redis_that_answers_is_told_with_its_version() {
-    struct Redis(Child);
-    impl Drop for Redis {
-        fn drop(&mut self) {
-            self.0.kill().and_then(|()| self.0.wait()).ok();
+/// A Redis with the password `hunter2`.
+struct Redis {
+    process: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Redis {
+    fn start() -> Self {
+        let port = free_port();
+        let folder = tempfile::tempdir().expect("a folder");
+        let process = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .args(["--requirepass", "hunter2", "--dir"])
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server runs");
+        // Constructed first, so that a failure below ends the process.
+        let redis = Self { process, port, _folder: folder };
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "redis does not listen");
+            std::thread::sleep(Duration::from_millis(10));
         }
+        redis
     }
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
-    let folder = tempfile::tempdir().unwrap();
-    let mut redis = Command::new("redis-server");
-    redis.args([
-        "--port",
-        &port.to_string(),
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--requirepass",
-        "hunter2",
-    ]);
-    let redis =
-        redis.arg("--dir").arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-    let _redis = Redis(redis.expect("redis-server is there"));
-    let start = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(20), "redis does not listen");
-        std::thread::sleep(Duration::from_millis(10));
+
+    fn machine(&self, database: &TestDatabase, password: &str) -> TestMachine {
+        let url = format!("redis://:{password}@127.0.0.1:{}/0", self.port);
+        machine(&[("DATABASE_URL", &database.url_text()), ("MERCURIO_REDIS_URL", &url)])
     }
-    let database = TestDatabase::sqlite();
-    let look = |password: &str| {
-        let url = format!("redis://:{password}@127.0.0.1:{port}/0");
-        let settings = [("DATABASE_URL", &*database.url_text()), ("MERCURIO_REDIS_URL", &url)]
-            .map(|(name, value)| (name, value.to_owned()));
-        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-        let bench =
-            Bench { clock: FixedClock::at(&now), settings: settings.to_vec(), ..Bench::default() };
-        let (code, printed, _) = examine(&bench);
-        (code, printed["checks"].as_array().unwrap().last().unwrap().clone())
-    };
-    let (code, redis) = look("hunter2");
-    let found = redis["found"].as_str().unwrap();
-    assert!(code == 0 && found.contains("version ") && !found.contains("unknown"), "{redis}");
-    let (code, redis) = look("wrong");
-    assert!(code == 1 && redis["state"] == "failed", "{redis}");
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.process.kill().and_then(|()| self.process.wait()).ok();
+    }
+}
+
+/// A port without a listener.
+fn free_port() -> u16 {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    address.expect("a free port").port()
 }
 
 #[test]
-fn config_shows_what_is_in_force_and_hides_passwords() {
-    let bench = Bench::with(&[
+fn redis_check_reports_the_version_and_a_wrong_password() {
+    let redis = Redis::start();
+    let database = TestDatabase::sqlite();
+    let Diagnosis { code, printed, .. } = diagnose(&redis.machine(&database, "hunter2"));
+    let check = printed["checks"].as_array().unwrap().last().unwrap();
+    let found = check["found"].as_str().unwrap();
+    assert!(code == 0 && found.contains("version ") && !found.contains("unknown"), "{check}");
+    let Diagnosis { code, printed, .. } = diagnose(&redis.machine(&database, "wrong"));
+    let check = printed["checks"].as_array().unwrap().last().unwrap();
+    assert!(code == 1 && check["state"] == "failed", "{check}");
+}
+
+#[test]
+fn config_lists_settings_and_hides_passwords() {
+    let machine = TestMachine::with(&[
         ("DATABASE_URL", "postgres://u:hunter2@localhost/m"),
         ("MERCURIO_REDIS_URL", "redis://:hunter2@localhost/1"),
         ("MERCURIO_QUEUE_EVENTS", "7"),
     ]);
-    let told = bench.run(&["config"]);
-    assert!(!told.1.contains("hunter2"));
-    let printed = json_of(&told);
+    let config = machine.run("config");
+    assert!(!config.out.contains("hunter2"));
+    let printed = config.json();
     let settings = printed["settings"].as_array().unwrap();
     let find = |name: &str| settings.iter().find(|setting| setting["name"] == name).unwrap();
     assert_eq!(find("DATABASE_URL")["value"], "postgres://u:***@localhost/m");
     let queue = find("MERCURIO_QUEUE_EVENTS");
     assert_eq!((&queue["value"], &queue["source"]), (&"7".into(), &"environment".into()));
     assert_eq!((&queue["unit"], &queue["default"]), (&"events".into(), &"50000".into()));
-    let bench = Bench { is_terminal: true, ..bench };
-    assert!(bench.run(&["config"]).1.lines().next().unwrap().starts_with("name"));
-    let (code, out, err) =
-        Bench::with(&[("MERCURIO_ADDR", "x"), ("MERCURIO_ODD", "1")]).run(&["config"]);
-    assert_eq!((code, &*out), (64, ""));
-    assert!(err.contains("MERCURIO_ADDR") && err.contains("MERCURIO_ODD"), "{err}");
+    let machine = TestMachine { is_terminal: true, ..machine };
+    assert!(machine.run("config").out.lines().next().unwrap().starts_with("name"));
+}
+
+#[test]
+fn config_reports_every_invalid_setting() {
+    let config = TestMachine::with(&[("MERCURIO_ADDR", "x"), ("MERCURIO_ODD", "1")]).run("config");
+    assert_eq!((config.code, &*config.out), (64, ""));
+    assert!(config.err.contains("MERCURIO_ADDR"), "{}", config.err);
+    assert!(config.err.contains("MERCURIO_ODD"), "{}", config.err);
 }

@@ -1,8 +1,10 @@
-//! The commands as a library: over the store in memory, and over real databases.
+//! Tests of the commands as a library, over the store in memory and over real databases.
 
-mod bench;
+mod catalog;
+mod completions;
 mod doctor;
 mod events;
+mod help;
+mod migrate;
 mod provision;
-mod tending;
-mod words;
+mod test_machine;

@@ -1,6 +1,6 @@
-//! The first run on an empty SQLite: a tenant, a key, and a greeting with a line that works when pasted.
+//! The first run on an empty SQLite database: creates a tenant and a key, and greets with a command to paste.
 //!
-//! On PostgreSQL nothing is ever made unasked: that is what `mercurio-admin provision` is for.
+//! On PostgreSQL nothing is created unasked: `mercurio-admin provision` does that.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -10,12 +10,13 @@ use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes, SecretKey};
 use mercurio_domain::store::{Backend, CreateError, Provisioning, Store};
 use mercurio_domain::tenant::Name;
 
-use super::{StartError, reachable};
+use super::error::StartError;
+use crate::reachable::reachable;
 
-/// Makes the tenant `default` where the store is SQLite and empty, and returns its key, to be shown once.
+/// Creates the tenant `default` if the database is SQLite and empty. Returns the new key, to be shown once.
 ///
 /// # Errors
-/// Where the store or the operating system's generator fails.
+/// The database or the random generator fails.
 pub(super) fn provision_if_empty(
     store: &dyn Store,
     now: Timestamp,
@@ -38,37 +39,37 @@ pub(super) fn provision_if_empty(
     };
     match store.provision(&request) {
         Ok(_) => Ok(Some(new.key)),
-        // Another process on the same file was first.
+        // Another process on the same file was faster.
         Err(CreateError::NameTaken | CreateError::NoOwner) => Ok(None),
         Err(CreateError::Store(error)) => Err(error.into()),
     }
 }
 
-/// Tells a person what was made, and what to do with it. `addr`: where the server listens.
+/// Prints the key and commands that use it. `addr` is the listen address.
 ///
 /// # Errors
-/// Where nobody can be told.
+/// The output fails.
 pub(super) fn greet(
     out: &mut impl Write,
     key: &SecretKey,
     addr: SocketAddr,
-    terminal: bool,
+    is_terminal: bool,
 ) -> std::io::Result<()> {
     let base = format!("http://{}", reachable(addr));
     let key = key.expose();
     writeln!(
         out,
-        "\nMercurio made a new database with a tenant `default`. Its API key, shown this once:\n\n  {key}\n\n\
+        "\nMercurio created a new database with the tenant `default`. Its API key, shown only once:\n\n  {key}\n\n\
          Send a first batch:\n\n  \
          curl -sS {base}/v1/events/batch -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \
          -d '{{\"events\":[{{\"event_id\":\"first\",\"event_name\":\"hello\",\"user_id\":\"me\"}}]}}'\n"
     )?;
-    if terminal {
+    if is_terminal {
         writeln!(
             out,
-            "Send it again, and the answer says `duplicate`: nothing is stored twice. Then try:\n\n  \
+            "Send it again: the response says `duplicate`, and nothing is stored twice. Then try:\n\n  \
              curl -sS {base}/v1/events -H 'Authorization: Bearer {key}'   # read the events back\n  \
-             curl -sS {base}/health                                       # how the server is\n"
+             curl -sS {base}/health                                       # check the server\n"
         )?;
     }
     out.flush()

@@ -1,25 +1,31 @@
-//! What signals do: SIGTERM and SIGINT stop the server, SIGUSR1 and SIGUSR2 move the level of its log, SIGHUP does nothing.
+//! Signals: SIGTERM and SIGINT stop the server, SIGUSR1 and SIGUSR2 change the log level, SIGHUP is ignored.
 
 use mercurio_observability::{LevelSwitch, LogLevel, keys};
 use slog::{Logger, info};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::StartError;
+use super::error::StartError;
 
 fn listen(kind: SignalKind) -> Result<Signal, StartError> {
-    signal(kind).map_err(|source| StartError::Io {
-        what: "signals can't be listened to".to_owned(),
-        source,
-    })
+    signal(kind).map_err(|source| StartError::io("cannot listen for signals", source))
 }
 
-/// The signals by which a process is told to stop.
-pub(super) struct Stop {
+/// A request to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StopSignal {
+    /// SIGTERM, sent by a supervisor: the server waits for the load balancer first.
+    Terminate,
+    /// SIGINT, sent by Ctrl-C.
+    Interrupt,
+}
+
+/// The signals that stop the server.
+pub(super) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Stop {
+impl StopSignals {
     pub(super) fn listen() -> Result<Self, StartError> {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
@@ -27,29 +33,27 @@ impl Stop {
         })
     }
 
-    /// Waits for one; `true` for SIGTERM, by which a supervisor asks, `false` for Ctrl-C.
-    pub(super) async fn told(&mut self) -> bool {
+    /// Waits for the next signal.
+    pub(super) async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.terminate.recv() => true,
-            _ = self.interrupt.recv() => false,
+            _ = self.terminate.recv() => StopSignal::Terminate,
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
         }
     }
 }
 
-/// From now on follows the signals that stop nothing, for as long as the runtime lives.
-pub(super) fn follow(level: LevelSwitch, log: Logger) -> Result<(), StartError> {
+/// Starts to handle the other signals, for the lifetime of the runtime.
+pub(super) fn handle_others(level: LevelSwitch, log: Logger) -> Result<(), StartError> {
     let mut more = listen(SignalKind::user_defined1())?;
     let mut less = listen(SignalKind::user_defined2())?;
-    // A terminal that is closed sends it, and so do supervisors that mean "read your settings again".
+    // A closed terminal sends SIGHUP, and so do supervisors that expect a program to read its settings again.
     let mut hang_up = listen(SignalKind::hangup())?;
     actix_web::rt::spawn(async move {
         loop {
             tokio::select! {
-                Some(()) = more.recv() => tell_level(&log, level.more()),
-                Some(()) = less.recv() => tell_level(&log, level.less()),
-                Some(()) = hang_up.recv() => {
-                    info!(log, "a signal changes nothing: settings are read at start"; keys::SIGNAL => "SIGHUP");
-                }
+                Some(()) = more.recv() => log_level_change(&log, level.more()),
+                Some(()) = less.recv() => log_level_change(&log, level.less()),
+                Some(()) = hang_up.recv() => info!(log, "signal ignored"; keys::SIGNAL => "SIGHUP"),
                 else => return,
             }
         }
@@ -57,13 +61,13 @@ pub(super) fn follow(level: LevelSwitch, log: Logger) -> Result<(), StartError> 
     Ok(())
 }
 
-/// In a line of the level that is logged now, or it would not be seen.
-fn tell_level(log: &Logger, level: LogLevel) {
+/// Logs the new level. The line has at least that level itself, so that it is never suppressed.
+fn log_level_change(log: &Logger, level: LogLevel) {
     let line = slog::RecordStatic {
         location: slog::record_static!(slog::Level::Info, "").location,
         level: level.min(LogLevel::Info).into(),
         tag: "",
     };
     let values = slog::b!(keys::LOG_LEVEL => level.as_str());
-    log.log(&slog::Record::new(&line, &format_args!("the level of the log was changed"), values));
+    log.log(&slog::Record::new(&line, &format_args!("log level changed"), values));
 }

@@ -1,9 +1,8 @@
-//! The shell blocks of README.md and docs/quickstart.md, run as they stand, with the answers that the pages show for them.
+//! Runs the shell blocks of README.md and docs/quickstart.md, and compares the output with the pages.
 //!
-//! Each page gets an empty folder, where bash runs its blocks with real programs, real HTTP and a real database. Two things
-//! stand in for what a test can't have. `cargo` on PATH is a script that puts the programs of this test's own build in
-//! the place of a release build, which takes minutes, and refuses every other command line than those of the pages. A
-//! `.curlrc` sends connections for port 8080, which another process may hold, to a port that is free.
+//! Each page gets an empty folder. Bash runs its blocks with real programs, real HTTP and a real database. Two things are
+//! replaced. `cargo` on PATH is a script: it links the programs of this build in place of a release build, which takes
+//! minutes, and refuses any command line not in the pages. A `.curlrc` redirects port 8080, possibly in use, to a free port.
 
 #[cfg(test)]
 mod page;
@@ -12,63 +11,64 @@ mod shell;
 
 use mercurio_storage::testing::TestDatabase;
 
-use page::{Block, Page};
+use page::Page;
 use shell::Shell;
 
 #[test]
-fn the_quickstart_runs_as_it_stands_and_answers_what_it_shows() {
+fn quickstart_runs_with_the_output_it_shows() {
     let page = Page::read("docs/quickstart.md");
-    assert!(page.blocks.len() >= 8, "the page has its blocks");
+    assert!(page.blocks.len() >= 8, "the page has too few blocks");
     let shell = Shell::new();
     let outputs = shell.run(&page.blocks);
-    page.expect_answers(&outputs);
+    page.expect_outputs(&outputs);
 }
 
 #[test]
-fn the_readme_runs_as_it_stands_and_answers_what_it_shows() {
+fn readme_runs_with_the_output_it_shows() {
     let page = Page::read("README.md");
     let [start, send, gate, postgres] = &page.blocks[..] else {
         panic!("README.md has four blocks of shell: {:#?}", page.blocks);
     };
 
-    // The first start holds the terminal and greets with a key; the reader sets it and goes on in another.
+    // The first server holds the terminal and prints a key. The reader uses it in a second terminal.
     let shell = Shell::new();
     let mut server = shell.start(start, &[]);
     let key = server.greeted_key();
     let outputs = shell.run_with(std::slice::from_ref(send), &[("MERCURIO_API_KEY", &key)]);
-    page.expect_answers(&outputs);
+    page.expect_outputs(&outputs);
     server.stop();
 
-    // This test is a part of what that block runs.
+    // That block runs this test, so it is not run here.
     assert_eq!(gate.text.trim(), "scripts/check");
     assert!(page::root().join("scripts/check").is_file());
 
     let database = TestDatabase::empty_postgres();
     let shell = Shell::new();
     let server = shell.start(postgres, &[("DATABASE_URL", &database.url_text())]);
-    assert!(database.store().has_tenants().expect("the schema is there"));
+    assert!(database.store().has_tenants().expect("the schema exists"));
     server.stop();
 }
 
 #[test]
-fn a_page_is_read_as_blocks_with_the_answer_that_follows_them() {
+fn page_is_read_as_blocks_with_their_output() {
     let text = "a\n```sh\none \\\n  two\n```\n```json\n{\"a\":\"…\"}\n```\n\nb\n```toml\nx\n```\n```sh\nthree\n```\n";
     let blocks = page::blocks(text);
-    let texts: Vec<(&str, bool)> =
-        blocks.iter().map(|Block { text, answer }| (text.as_str(), answer.is_some())).collect();
-    assert_eq!(texts, [("one \\\n  two\n", true), ("three\n", false)]);
+    let [first, second] = &blocks[..] else { panic!("two blocks: {blocks:?}") };
+    assert_eq!((first.text.as_str(), first.output.is_some()), ("one \\\n  two\n", true));
+    assert_eq!((second.text.as_str(), second.output.is_some()), ("three\n", false));
 }
 
 #[test]
-fn an_answer_is_held_against_the_page_but_for_what_the_page_leaves_open() {
-    let check = |shown: &str, real: &str, same: bool| {
+fn output_differs_from_the_page_except_at_ellipses() {
+    for (shown, real, same) in [
+        (r#"{"a":"…","b":1}"#, r#"{"a":{"c":2},"b":1}"#, true),
+        (r#"{"b":1}"#, r#"{"b":2}"#, false),
+        (r#"{"b":1}"#, r#"{"b":1,"c":2}"#, false),
+        (r#"{"b":1,"c":"…"}"#, r#"{"b":1}"#, false),
+        (r#"[1,"…"]"#, r#"[1,2]"#, true),
+        (r#"[1]"#, r#"[1,2]"#, false),
+    ] {
         let [shown, real] = [shown, real].map(|text| serde_json::from_str(text).expect("JSON"));
         assert_eq!(page::difference("", &shown, &real).is_none(), same, "{shown} {real}");
-    };
-    check(r#"{"a":"…","b":1}"#, r#"{"a":{"c":2},"b":1}"#, true);
-    check(r#"{"b":1}"#, r#"{"b":2}"#, false);
-    check(r#"{"b":1}"#, r#"{"b":1,"c":2}"#, false);
-    check(r#"{"b":1,"c":"…"}"#, r#"{"b":1}"#, false);
-    check(r#"[1,"…"]"#, r#"[1,2]"#, true);
-    check(r#"[1]"#, r#"[1,2]"#, false);
+    }
 }

@@ -1,31 +1,30 @@
-//! A page of the documents: its blocks of shell, and the answers that it shows for them.
+//! A page of the documents: its shell blocks, and the output it shows for them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// What stands in an answer for a value that differs each time.
+/// The placeholder for a value that differs each time.
 const OPEN: &str = "…";
 
-/// A block of shell.
+/// A shell block.
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) text: String,
-    /// What the page shows for it.
-    pub(crate) answer: Option<Answer>,
+    /// The output shown by the page.
+    pub(crate) output: Option<ExpectedOutput>,
 }
 
-/// A block that follows one of shell.
+/// The block after a shell block.
 #[derive(Debug)]
-pub(crate) enum Answer {
-    /// In JSON, with values that are left open.
+pub(crate) enum ExpectedOutput {
+    /// JSON with placeholders.
     Json(Value),
-    /// Letter for letter.
+    /// The exact text.
     Text(String),
 }
 
-/// A page.
 pub(crate) struct Page {
     name: &'static str,
     pub(crate) blocks: Vec<Block>,
@@ -41,15 +40,17 @@ impl Page {
         Self { name, blocks: blocks(&text) }
     }
 
-    /// Holds what blocks printed against the answers that the page shows. Blocks without an answer are passed over.
+    /// Compares printed outputs with the page. Blocks without a shown output are skipped.
     #[track_caller]
-    pub(crate) fn expect_answers(&self, outputs: &[(&Block, String)]) {
+    pub(crate) fn expect_outputs(&self, outputs: &[(&Block, String)]) {
         let mut compared = 0;
         for (block, output) in outputs {
-            let Some(shown) = &block.answer else { continue };
+            let Some(shown) = &block.output else { continue };
             let difference = match shown {
-                Answer::Text(text) => (text != output).then(|| format!("the page shows\n{text}")),
-                Answer::Json(shown) => match serde_json::from_str(output) {
+                ExpectedOutput::Text(text) => {
+                    (text != output).then(|| format!("the page shows\n{text}"))
+                }
+                ExpectedOutput::Json(shown) => match serde_json::from_str(output) {
                     Ok(real) => difference("", shown, &real),
                     Err(error) => Some(error.to_string()),
                 },
@@ -59,11 +60,11 @@ impl Page {
             }
             compared += 1;
         }
-        assert!(compared > 0, "{} shows an answer", self.name);
+        assert!(compared > 0, "{} shows no output", self.name);
     }
 }
 
-/// The blocks of shell of a page in Markdown.
+/// Reads the shell blocks of a Markdown page.
 pub(crate) fn blocks(text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut fence: Option<(&str, String)> = None;
@@ -73,13 +74,13 @@ pub(crate) fn blocks(text: &str) -> Vec<Block> {
             (None, None) => {}
             (Some((_, body)), None) => body.extend([line, "\n"]),
             (Some(_), Some(_)) => match fence.take() {
-                Some(("sh", text)) => blocks.push(Block { text, answer: None }),
+                Some(("sh", text)) => blocks.push(Block { text, output: None }),
                 Some(("json", body)) => {
                     let json = serde_json::from_str(&body)
                         .unwrap_or_else(|error| panic!("{error}: {body}"));
-                    answer(&mut blocks, Answer::Json(json));
+                    set_output(&mut blocks, ExpectedOutput::Json(json));
                 }
-                Some(("text", body)) => answer(&mut blocks, Answer::Text(body)),
+                Some(("text", body)) => set_output(&mut blocks, ExpectedOutput::Text(body)),
                 _ => {}
             },
         }
@@ -87,32 +88,32 @@ pub(crate) fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
-fn answer(blocks: &mut [Block], answer: Answer) {
+fn set_output(blocks: &mut [Block], output: ExpectedOutput) {
     if let Some(block) = blocks.last_mut() {
-        block.answer = Some(answer);
+        block.output = Some(output);
     }
 }
 
-/// Where an answer differs from the one shown, if it does. `place` is a JSON pointer.
-pub(crate) fn difference(place: &str, shown: &Value, real: &Value) -> Option<String> {
+/// Describes the first difference between an output and the page. `pointer` is a JSON pointer.
+pub(crate) fn difference(pointer: &str, shown: &Value, real: &Value) -> Option<String> {
     match (shown, real) {
         (Value::String(text), _) if text == OPEN => None,
         (Value::Object(shown), Value::Object(real)) => {
             let missing = shown.keys().find(|name| !real.contains_key(*name));
             let added = real.keys().find(|name| !shown.contains_key(*name));
             if let Some(name) = missing.or(added) {
-                return Some(format!("{place}/{name} is not in both"));
+                return Some(format!("{pointer}/{name} is not in both"));
             }
             shown.iter().find_map(|(name, shown)| {
-                difference(&format!("{place}/{name}"), shown, &real[name])
+                difference(&format!("{pointer}/{name}"), shown, &real[name])
             })
         }
         (Value::Array(shown), Value::Array(real)) if shown.len() == real.len() => {
             let mut pairs = shown.iter().zip(real).enumerate();
             pairs.find_map(|(index, (shown, real))| {
-                difference(&format!("{place}/{index}"), shown, real)
+                difference(&format!("{pointer}/{index}"), shown, real)
             })
         }
-        _ => (shown != real).then(|| format!("{place} is {real}; the page shows {shown}")),
+        _ => (shown != real).then(|| format!("{pointer} is {real}; the page shows {shown}")),
     }
 }

@@ -1,4 +1,4 @@
-//! Bash in a folder of its own, with the programs of this build.
+//! Bash in a separate folder, with the programs of this build.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
@@ -13,10 +13,10 @@ use tempfile::TempDir;
 use crate::page::Block;
 
 const INGEST: &str = env!("CARGO_BIN_EXE_mercurio-ingest");
-/// What separates the outputs of blocks.
+/// Separates the outputs of blocks.
 const MARK: &str = "\u{1}";
 
-/// Stands in for a build: `INGEST` and `ADMIN` are filled in.
+/// A replacement for `cargo`, with the paths of the programs in place of `INGEST` and `ADMIN`.
 const CARGO: &str = r#"#!/usr/bin/env bash
 set -eu
 case "$*" in
@@ -25,30 +25,26 @@ case "$*" in
         ln -sf 'INGEST' 'ADMIN' target/release/
         ;;
     "run --release --bin mercurio-ingest") exec 'INGEST' ;;
-    *) echo "cargo: no page says: cargo $*" >&2; exit 64 ;;
+    *) echo "cargo: not a command of the pages: cargo $*" >&2; exit 64 ;;
 esac
 "#;
 
-/// A folder and an environment to run blocks in.
+/// A folder and an environment for blocks.
 pub(crate) struct Shell {
     folder: TempDir,
     addr: SocketAddr,
 }
 
-/// `mercurio-admin` of this build. Cargo tells a test only of its own package's programs; a build of the workspace puts
-/// both into one folder. Where only this package was built, the other is built now.
+/// Returns the path of `mercurio-admin`. Cargo passes a test only the programs of its own package, but a build of the
+/// workspace puts both programs into one folder.
 fn admin() -> PathBuf {
     let admin = Path::new(INGEST).with_file_name("mercurio-admin");
-    if !admin.exists() {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "-q", "--locked", "--bin", "mercurio-admin"])
-            .status();
-        assert!(built.expect("cargo runs").success());
-    }
+    let advice = "build it first: cargo build --bin mercurio-admin";
+    assert!(admin.exists(), "{} does not exist; {advice}", admin.display());
     admin
 }
 
-/// A port that is free, below those that the system gives to outgoing connections.
+/// Finds a free port below the system's range for outgoing connections.
 fn free_addr() -> SocketAddr {
     let first = 10_000 + u16::try_from(std::process::id() % 5_000).expect("below 5,000");
     let addrs = (0..5_000).map(|step| SocketAddr::from(([127, 0, 0, 1], first + step)));
@@ -92,12 +88,12 @@ impl Shell {
             .env("PATH", format!("{}/bin:{path}", self.folder.path().display()))
             .env("HOME", self.folder.path());
         command.env("MERCURIO_ADDR", self.addr.to_string()).envs(settings.iter().copied());
-        // A group of its own, which can be told to stop with all that a block started.
+        // A separate process group, so that one signal reaches every process of a block.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    /// Runs blocks one after the other in one shell; what each printed.
+    /// Runs blocks one after another in one shell. Returns the output of each.
     pub(crate) fn run<'a>(&self, blocks: &'a [Block]) -> Vec<(&'a Block, String)> {
         self.run_with(blocks, &[])
     }
@@ -121,7 +117,7 @@ impl Shell {
         blocks.iter().zip(outputs.into_iter().map(str::to_owned)).collect()
     }
 
-    /// Starts a block whose last command is a server that holds the terminal, and waits until it listens.
+    /// Starts a block that ends with a server in the foreground, and waits until it listens.
     #[track_caller]
     pub(crate) fn start(&self, block: &Block, settings: &[(&str, &str)]) -> Foreground {
         let mut child = self.bash(&block.text, settings).spawn().expect("bash starts");
@@ -135,16 +131,16 @@ impl Shell {
     }
 }
 
-/// A block that holds the terminal. Dropping it kills what it started.
+/// A running block. Dropping it kills its processes.
 pub(crate) struct Foreground {
     child: Child,
-    /// Kept, so that the server can go on writing its log.
+    /// Kept open: the server writes its log to it.
     _stdout: Lines<BufReader<ChildStdout>>,
     stderr: Lines<BufReader<ChildStderr>>,
 }
 
 impl Foreground {
-    /// The key that it prints for a person to see.
+    /// Reads the key from the greeting.
     #[track_caller]
     pub(crate) fn greeted_key(&mut self) -> String {
         let mut lines = self.stderr.by_ref().map_while(Result::ok);
@@ -161,9 +157,9 @@ impl Foreground {
         assert!(status.success(), "{status}");
     }
 
-    /// Sends a signal to all that the block started.
+    /// Sends a signal to every process of the block.
     fn signal(&self, name: &str) {
-        // Not every `sh` knows groups.
+        // Not every `sh` can signal a group.
         let sent = Command::new("bash")
             .args(["-c", &format!("kill -{name} -- -{}", self.child.id())])
             .status();
@@ -173,7 +169,7 @@ impl Foreground {
 
 impl Drop for Foreground {
     fn drop(&mut self) {
-        // Once it has been waited for, its id may be another's.
+        // After `wait`, the id may belong to another process.
         if matches!(self.child.try_wait(), Ok(None)) {
             self.signal("KILL");
             self.child.wait().ok();

@@ -1,4 +1,4 @@
-//! What an admin changes, on two servers at once: each hears of it within a second, with and without a notice.
+//! Changes by an admin, on two servers at once: each applies them within a second, with and without a notification.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,45 +9,45 @@ use mercurio_domain::store::{Removal, Store, TenantRef};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::at;
 
-use crate::client::{Answer, Client, send_until_gone};
-use crate::server::{House, Server, command};
+use crate::client::{Client, Response, send_until_gone};
+use crate::server::{Deployment, Server, command};
 
-/// Within which every server must have heard.
+/// Maximum time until every server has applied a change.
 const SECOND: Duration = Duration::from_secs(1);
 
 struct Pair {
-    house: House,
+    deployment: Deployment,
     servers: [Server; 2],
     clients: [Client; 2],
     sent: usize,
 }
 
 impl Pair {
-    /// Two servers on one database, which have seen the key.
-    fn on(house: House, settings: &[(&str, &str)]) -> Self {
+    /// Starts two servers on one database. Both have cached the key.
+    fn on(deployment: Deployment, settings: &[(&str, &str)]) -> Self {
         let start = || {
-            let mut command = command(&house.database.url_text());
+            let mut command = command(&deployment.database.url_text());
             Server::with(command.envs(settings.iter().copied()))
         };
         let servers = [start(), start()];
         let clients = [0, 1].map(|server| Client::connect(servers[server].addr).unwrap());
-        let mut pair = Self { house, servers, clients, sent: 0 };
+        let mut pair = Self { deployment, servers, clients, sent: 0 };
         assert_eq!(pair.send(), [200, 200]);
         pair
     }
 
-    fn batch(&mut self, server: usize) -> Answer {
+    fn batch(&mut self, server: usize) -> Response {
         self.sent += 1;
         let ids = [format!("event {}", self.sent)];
-        self.clients[server].batch(&ids, &self.house.key).unwrap()
+        self.clients[server].batch(&ids, &self.deployment.key).unwrap()
     }
 
-    /// The statuses of an event sent to each.
+    /// Sends an event to each server, and returns the statuses.
     fn send(&mut self) -> [u16; 2] {
         [0, 1].map(|server| self.batch(server).status)
     }
 
-    /// Sends until both servers answer `expected`; how long that took.
+    /// Sends until both servers respond with `expected`, and returns the time until then.
     #[track_caller]
     fn until(&mut self, expected: u16) -> Duration {
         let start = Instant::now();
@@ -58,88 +58,86 @@ impl Pair {
     }
 
     fn store(&self) -> std::sync::Arc<dyn Store> {
-        self.house.database.store()
+        self.deployment.database.store()
     }
 
     fn tenant_id(&self) -> mercurio_domain::TenantId {
         let which = TenantRef::Name(Name::parse("acme").unwrap());
-        self.store().tenant(&which).unwrap().unwrap().0.id
+        self.store().tenant(&which).unwrap().unwrap().tenant.id
     }
 
     fn revoke(&self) {
-        let id = PresentedKey::parse(&self.house.key).unwrap().id().clone();
+        let id = PresentedKey::parse(&self.deployment.key).unwrap().id().clone();
         self.store().revoke_api_key(&id, at("2026-11-22T11:00:00Z")).unwrap();
     }
 }
 
-/// A cache that keeps what it has for an hour: only a notice can make it forget.
+/// A cache lifetime of an hour: only a notification removes a key earlier.
 const LONG: (&str, &str) = ("MERCURIO_KEY_CACHE_SECONDS", "3600");
 
 #[test]
-fn a_revocation_reaches_two_servers_within_a_second() {
-    let mut pair = Pair::on(House::postgres(), &[LONG]);
+fn revocation_reaches_two_servers_within_a_second_on_postgres() {
+    let mut pair = Pair::on(Deployment::postgres(), &[LONG]);
     pair.revoke();
     let took = pair.until(401);
     assert!(took < SECOND, "{took:?}");
 }
 
 #[test]
-fn a_revocation_reaches_two_servers_on_one_file_too() {
-    let mut pair = Pair::on(House::sqlite(), &[LONG]);
+fn revocation_reaches_two_servers_within_a_second_on_sqlite() {
+    let mut pair = Pair::on(Deployment::sqlite(), &[LONG]);
     pair.revoke();
     let took = pair.until(401);
     assert!(took < SECOND, "{took:?}");
 }
 
 #[test]
-fn a_revocation_that_nobody_tells_of_is_bounded_by_the_caches_lifetime() {
-    let house = House::postgres();
-    let mut pair = Pair::on(house, &[("MERCURIO_KEY_CACHE_SECONDS", "2")]);
+fn revocation_without_notification_waits_for_the_cache_lifetime() {
+    let deployment = Deployment::postgres();
+    let mut pair = Pair::on(deployment, &[("MERCURIO_KEY_CACHE_SECONDS", "2")]);
     let silence = ["-qc", "ALTER TABLE api_keys DISABLE TRIGGER api_keys_notify_change"];
-    let psql = Command::new("psql").args(silence).arg(pair.house.database.url_text()).status();
-    assert!(psql.expect("psql is there").success());
+    let psql = Command::new("psql").args(silence).arg(pair.deployment.database.url_text()).status();
+    assert!(psql.expect("psql is installed").success());
     pair.revoke();
     let took = pair.until(401);
     assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
 #[test]
-fn a_refused_key_is_logged_by_its_id_and_its_clients_network_and_never_by_its_secret() {
-    let house = House::sqlite();
-    let server = crate::server::Server::with(
-        crate::server::command(&house.database.url_text())
-            .env("MERCURIO_TRUSTED_PROXIES", "127.0.0.1"),
-    );
-    let mut client = crate::client::Client::connect(server.addr).unwrap();
+fn refused_key_is_logged_without_its_secret() {
+    let deployment = Deployment::sqlite();
+    let mut command = command(&deployment.database.url_text());
+    let server = Server::with(command.env("MERCURIO_TRUSTED_PROXIES", "127.0.0.1"));
+    let mut client = Client::connect(server.addr).unwrap();
     assert_eq!(client.get("/v1/limits", "mk_abc_hunter2").unwrap().status, 401);
-    let line = server.line("an API key was refused");
+    let line = server.line("API key refused");
     assert_eq!((&line["reason"], &line["client_ip"]), (&"malformed".into(), &"127.0.0.0".into()));
     assert!(line.get("key_id").is_none() && !line.to_string().contains("hunter2"), "{line}");
 }
 
 #[test]
-fn a_tenant_is_suspended_and_resumed_within_a_second_and_nothing_of_it_is_lost() {
-    let mut pair = Pair::on(House::postgres(), &[LONG]);
+fn suspended_tenant_is_refused_and_resumed_within_a_second() {
+    let mut pair = Pair::on(Deployment::postgres(), &[LONG]);
     let id = pair.tenant_id();
     for (suspended, expected) in [(true, 403), (false, 200)] {
         pair.store().suspend_tenant(id, suspended).unwrap();
         let took = pair.until(expected);
         assert!(took < SECOND, "{expected}: {took:?}");
     }
-    let key = pair.house.key.clone();
+    let key = pair.deployment.key.clone();
     let read = pair.clients[0].get("/v1/events/event%201", &key).unwrap();
     assert_eq!(read.status, 200, "{:?}", read.json);
 }
 
 #[test]
-fn a_limit_reaches_two_servers_within_a_second() {
-    let mut pair = Pair::on(House::postgres(), &[LONG]);
+fn limit_reaches_two_servers_within_a_second() {
+    let mut pair = Pair::on(Deployment::postgres(), &[LONG]);
     let id = pair.tenant_id();
     pair.store().set_limits(id, &[(LimitName::MaxBodyBytes, Some(1024))]).unwrap();
     let start = Instant::now();
     let ids: Vec<_> = (0..40).map(|number| format!("a long batch {number}")).collect();
     loop {
-        let key = pair.house.key.clone();
+        let key = pair.deployment.key.clone();
         let answers = [0, 1].map(|server| pair.clients[server].batch(&ids, &key).unwrap());
         if answers.iter().all(|answer| answer.status == 413) {
             assert_eq!(answers[0].json["limit"], 1024);
@@ -147,33 +145,33 @@ fn a_limit_reaches_two_servers_within_a_second() {
         }
         assert!(start.elapsed() < SECOND, "{answers:?}");
     }
-    let key = pair.house.key.clone();
-    let told = pair.clients[1].get("/v1/limits", &key).unwrap().json;
-    assert_eq!(told["limits"]["max_body_bytes"], 1024, "{told}");
-    assert_eq!(told["limits"]["max_batch_events"], 50, "{told}");
+    let key = pair.deployment.key.clone();
+    let limits = pair.clients[1].get("/v1/limits", &key).unwrap().json;
+    assert_eq!(limits["limits"]["max_body_bytes"], 1024, "{limits}");
+    assert_eq!(limits["limits"]["max_batch_events"], 50, "{limits}");
 }
 
 #[test]
-fn the_last_use_of_a_key_is_written_and_survives_the_server() {
-    let pair = Pair::on(House::postgres(), &[]);
+fn last_use_of_a_key_is_written_before_the_server_stops() {
+    let pair = Pair::on(Deployment::postgres(), &[]);
     let store = pair.store();
-    let id = PresentedKey::parse(&pair.house.key).unwrap().id().clone();
+    let id = PresentedKey::parse(&pair.deployment.key).unwrap().id().clone();
     for server in &pair.servers {
         server.signal("TERM");
     }
-    let Pair { servers, house, .. } = pair;
+    let Pair { servers, deployment, .. } = pair;
     for server in servers {
         assert!(server.wait().0.success());
     }
     assert!(store.find_api_key(&id).unwrap().unwrap().last_used_at.is_some());
-    drop(house);
+    drop(deployment);
 }
 
 #[test]
-fn a_tenant_that_is_deleted_while_it_sends_at_full_speed_leaves_nothing_behind() {
-    let pair = Pair::on(House::postgres(), &[]);
+fn tenant_deleted_under_load_leaves_nothing_behind() {
+    let pair = Pair::on(Deployment::postgres(), &[]);
     let id = pair.tenant_id();
-    let (store, key) = (pair.store(), pair.house.key.clone());
+    let (store, key) = (pair.store(), pair.deployment.key.clone());
     let (progress, sent) = std::sync::mpsc::channel();
     let acknowledged: usize = std::thread::scope(|scope| {
         let sending = [0, 1, 0, 1].into_iter().enumerate().map(|(number, server)| {
@@ -185,11 +183,13 @@ fn a_tenant_that_is_deleted_while_it_sends_at_full_speed_leaves_nothing_behind()
             })
         });
         let sending: Vec<_> = sending.collect();
-        (0..40).for_each(|_| sent.recv().unwrap());
+        for _ in 0..40 {
+            sent.recv().unwrap();
+        }
         let deletion = Removal::Tenant(id);
         store.begin_deletion(id, at("2026-11-24T10:00:00Z")).unwrap();
         sweep(&*store, &deletion);
-        // They end by themselves: each is refused within a second.
+        // The clients stop when they are refused, which takes at most a second.
         let start = Instant::now();
         let acknowledged = sending.into_iter().map(|sending| sending.join().unwrap()).sum();
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
@@ -204,12 +204,14 @@ fn a_tenant_that_is_deleted_while_it_sends_at_full_speed_leaves_nothing_behind()
         "{rows:?} of {acknowledged}"
     );
     let left = "SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM event_keys) + (SELECT count(*) FROM tenants)";
-    let psql =
-        Command::new("psql").args(["-Atqc", left]).arg(pair.house.database.url_text()).output();
-    assert_eq!(String::from_utf8_lossy(&psql.expect("psql is there").stdout).trim(), "0");
+    let psql = Command::new("psql")
+        .args(["-Atqc", left])
+        .arg(pair.deployment.database.url_text())
+        .output();
+    assert_eq!(String::from_utf8_lossy(&psql.expect("psql is installed").stdout).trim(), "0");
 }
 
-/// Removes to the end.
+/// Removes everything, step by step.
 fn sweep(store: &dyn Store, which: &Removal) {
     let mut from = None;
     while let Some(next) =

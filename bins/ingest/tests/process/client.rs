@@ -1,4 +1,4 @@
-//! A small HTTP client that blocks and keeps its connection, and clients that send batches until the server is gone.
+//! A small blocking HTTP client on one connection, and clients that send batches until the server is gone.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -12,13 +12,12 @@ use serde_json::Value;
 pub(crate) struct Client {
     addr: SocketAddr,
     reader: BufReader<TcpStream>,
-    /// The last answer said that the server closes the connection.
+    /// The last response announced that the server closes the connection.
     closed: bool,
 }
 
-/// An answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<String>,
     pub(crate) content_type: String,
@@ -34,11 +33,11 @@ impl Client {
         Ok(Self { addr, reader: BufReader::new(stream), closed: false })
     }
 
-    pub(crate) fn get(&mut self, path: &str, key: &str) -> io::Result<Answer> {
+    pub(crate) fn get(&mut self, path: &str, key: &str) -> io::Result<Response> {
         self.call("GET", path, key, "")
     }
 
-    pub(crate) fn batch(&mut self, ids: &[String], key: &str) -> io::Result<Answer> {
+    pub(crate) fn batch(&mut self, ids: &[String], key: &str) -> io::Result<Response> {
         let event =
             |id: &String| format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#);
         let events: Vec<_> = ids.iter().map(event).collect();
@@ -50,11 +49,11 @@ impl Client {
         )
     }
 
-    pub(crate) fn post(&mut self, path: &str, key: &str, body: &str) -> io::Result<Answer> {
+    pub(crate) fn post(&mut self, path: &str, key: &str, body: &str) -> io::Result<Response> {
         self.call("POST", path, key, body)
     }
 
-    fn call(&mut self, method: &str, path: &str, key: &str, body: &str) -> io::Result<Answer> {
+    fn call(&mut self, method: &str, path: &str, key: &str, body: &str) -> io::Result<Response> {
         if self.closed {
             *self = Self::connect(self.addr)?;
         }
@@ -66,7 +65,7 @@ impl Client {
         self.reader.get_mut().write_all(request.as_bytes())?;
         let mut line = String::new();
         self.reader.read_line(&mut line)?;
-        let broken = || io::Error::new(io::ErrorKind::UnexpectedEof, "no whole answer");
+        let broken = || io::Error::new(io::ErrorKind::UnexpectedEof, "incomplete response");
         let status =
             line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broken)?;
         let (mut length, mut retry_after, mut content_type) = (0, None, String::new());
@@ -87,7 +86,7 @@ impl Client {
         let mut body = vec![0; length];
         self.reader.read_exact(&mut body)?;
         let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Answer {
+        Ok(Response {
             status,
             retry_after,
             content_type,
@@ -97,17 +96,17 @@ impl Client {
     }
 }
 
-/// What a client that sent until the server was gone knows.
+/// The batches sent by clients until the server was gone.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
-    /// Ids with a verdict in a 200, and how often that was `accepted`.
+    /// Ids with a verdict in a 200, and the number of `accepted` among their verdicts.
     pub(crate) acknowledged: HashMap<String, usize>,
     /// Batches without a 200.
     pub(crate) unanswered: Vec<Vec<String>>,
 }
 
 impl Sent {
-    pub(crate) fn take(&mut self, answer: &Answer) {
+    pub(crate) fn take(&mut self, answer: &Response) {
         for result in answer.json["results"].as_array().unwrap() {
             let id = result["event_id"].as_str().unwrap().to_owned();
             *self.acknowledged.entry(id).or_default() +=
@@ -123,7 +122,7 @@ impl Sent {
     }
 }
 
-/// Sends batches of 50 named after `name` until one gets no 200, and tells `progress` of each that did.
+/// Sends batches of 50 events named after `name` until one gets no 200. Reports each 200 to `progress`.
 pub(crate) fn send_until_gone(
     addr: SocketAddr,
     key: &str,
@@ -139,7 +138,7 @@ pub(crate) fn send_until_gone(
         match client.batch(&ids, key) {
             Ok(answer) if answer.status == 200 => {
                 sent.take(&answer);
-                // Nobody listens any more once the server was told to go.
+                // The receiver is gone once the test stops the server.
                 progress.send(()).ok();
             }
             _ => {
@@ -151,7 +150,7 @@ pub(crate) fn send_until_gone(
     sent
 }
 
-/// Every stored id, read page by page; fails where one comes twice.
+/// Returns every stored id, read page by page. Fails if one appears twice.
 pub(crate) fn stored_ids(addr: SocketAddr, key: &str) -> HashSet<String> {
     let mut client = Client::connect(addr).unwrap();
     let (mut ids, mut cursor) = (HashSet::new(), String::new());

@@ -1,4 +1,4 @@
-//! Two tenants, and two workspaces of one of them, each trying every endpoint with what belongs to the others.
+//! Two tenants, one with two workspaces: each tries every endpoint with ids, cursors and keys of the others.
 
 use mercurio_domain::api_key::{NewApiKey, Scopes};
 use mercurio_domain::limits::LimitName;
@@ -7,10 +7,10 @@ use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::{at, provisioning};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, Client};
-use crate::server::House;
+use crate::client::{Client, Response};
+use crate::server::Deployment;
 
-/// Someone with a key, and the ids of the events that are theirs.
+/// A workspace and its key.
 struct Caller {
     name: &'static str,
     key: String,
@@ -20,8 +20,8 @@ struct Caller {
 
 impl Caller {
     fn own_ids(&self) -> [String; 3] {
-        // The first is everybody's: each tenant may have an event of that id.
-        ["everybody's".to_owned(), format!("{} 1", self.name), format!("{} 2", self.name)]
+        // The first id is shared: every tenant may have an event with it.
+        ["shared".to_owned(), format!("{} 1", self.name), format!("{} 2", self.name)]
     }
 }
 
@@ -59,7 +59,7 @@ fn escaped(id: &str) -> String {
     id.replace(' ', "%20").replace('\'', "%27")
 }
 
-fn page(client: &mut Client, query: &str, caller: &Caller) -> Answer {
+fn page(client: &mut Client, query: &str, caller: &Caller) -> Response {
     let page = client.get(&format!("/v1/events?{query}"), &caller.key).unwrap();
     assert_eq!(page.status, 200, "{}", page.json);
     page
@@ -77,15 +77,15 @@ fn ids_of(page: &Value, caller: &Caller) -> Vec<String> {
     ids
 }
 
-fn check(house: &House) {
-    let server = house.start();
+fn check(deployment: &Deployment) {
+    let server = deployment.start();
     let mut client = Client::connect(server.addr).unwrap();
-    let store = house.database.store();
+    let store = deployment.database.store();
     let first = store.tenants(None, 1).unwrap().remove(0);
     let workspace_id = store.workspaces(first.id).unwrap()[0].id.to_string();
     let first = Caller {
         name: "first",
-        key: house.key.clone(),
+        key: deployment.key.clone(),
         tenant_id: first.id.to_string(),
         workspace_id,
     };
@@ -93,14 +93,14 @@ fn check(house: &House) {
     let tenants: Vec<_> = callers.iter().map(|caller| caller.tenant_id.parse().unwrap()).collect();
     store.set_limits(tenants[0], &[(LimitName::MaxBatchEvents, Some(7))]).unwrap();
 
-    // Each writes, last the tenant whose second workspace has taken the id that is everybody's.
+    // The last one finds the shared id taken, by the other workspace of its tenant.
     for caller in &callers {
         let answer = client.batch(&caller.own_ids(), &caller.key).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.json);
         let accepted = if caller.name == "first" { 2 } else { 3 };
         assert_eq!(
             answer.json["accepted"], accepted,
-            "an id is one event of a tenant: {}",
+            "an id is unique within a tenant: {}",
             answer.json
         );
     }
@@ -112,16 +112,16 @@ fn check(house: &House) {
         let cut = page(&mut client, "limit=1", caller);
         let cursor = cut.json["next_cursor"].as_str().unwrap().to_owned();
         for other in callers.iter().filter(|other| other.name != caller.name) {
-            // Another's ids, one by one and in every filter.
+            // Ids of another workspace.
             for id in other.own_ids().iter().filter(|id| !own.contains(id)) {
                 let found =
                     client.get(&format!("/v1/events/{}", escaped(id)), &caller.key).unwrap();
                 assert_eq!(found.status, 404, "{} sees {id}: {}", caller.name, found.json);
             }
-            // Another's cursor is a place in time, and leads to one's own events alone.
+            // A cursor of another workspace is a point in time, and leads only to the reader's own events.
             let found = ids_of(&page(&mut client, &format!("cursor={cursor}"), other).json, other);
             assert!(found.iter().all(|id| other.own_ids().contains(id)), "{found:?}");
-            // The public half of one key with the secret of another.
+            // The public id of one key with the secret of another.
             let halves = |caller: &Caller| {
                 caller.key.rsplit_once('_').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
             };
@@ -130,7 +130,7 @@ fn check(house: &House) {
                 assert_eq!(client.get(path, &mixed).unwrap().status, 401, "{path}");
             }
             assert_eq!(client.batch(&["x".to_owned()], &mixed).unwrap().status, 401);
-            // Whose an event is, is never taken from what is sent.
+            // The body never decides the owner of an event.
             for member in ["tenant_id", "workspace_id"] {
                 let value =
                     if member == "tenant_id" { &other.tenant_id } else { &other.workspace_id };
@@ -155,11 +155,11 @@ fn check(house: &House) {
 }
 
 #[test]
-fn nobody_reaches_what_is_anothers_on_postgres() {
-    check(&House::postgres());
+fn tenants_and_workspaces_are_isolated_on_postgres() {
+    check(&Deployment::postgres());
 }
 
 #[test]
-fn nobody_reaches_what_is_anothers_on_sqlite() {
-    check(&House::sqlite());
+fn tenants_and_workspaces_are_isolated_on_sqlite() {
+    check(&Deployment::sqlite());
 }

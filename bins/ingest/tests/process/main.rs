@@ -1,13 +1,11 @@
-//! The real binary as a process: how it starts, how it stops, and what is left when it is killed, on both databases.
+//! The real binary as a process, on both databases: start, stop, crash, outage, upgrade, and its logs and metrics.
 
 #[cfg(test)]
-mod away;
+mod boundaries;
 #[cfg(test)]
 mod catalog;
 #[cfg(test)]
 mod client;
-#[cfg(test)]
-mod edges;
 #[cfg(test)]
 mod healthcheck;
 #[cfg(test)]
@@ -15,7 +13,13 @@ mod isolation;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod metrics;
+#[cfg(test)]
+mod monitoring;
+#[cfg(test)]
+mod outage;
 #[cfg(test)]
 #[path = "../../../../crates/storage/tests/common/server.rs"]
 mod postgres_server;
@@ -35,7 +39,3 @@ mod stop;
 mod traces;
 #[cfg(test)]
 mod upgrade;
-#[cfg(test)]
-mod watch;
-#[cfg(test)]
-mod watched;

@@ -16,19 +16,19 @@ use mercurio_storage::{DatabaseUrl, StoreOptions};
 use crate::client::{Client, send_until_gone, stored_ids};
 use crate::metrics::sum;
 use crate::postgres_server;
-use crate::server::{House, Server, command};
+use crate::server::{Deployment, Server, command};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The workspace that events are sent to.
 fn owner(store: &dyn Store) -> Owner {
     let which = TenantRef::Name(Name::parse("acme").unwrap());
-    let tenant_id = store.tenant(&which).unwrap().unwrap().0.id;
+    let tenant_id = store.tenant(&which).unwrap().unwrap().tenant.id;
     Owner { tenant_id, workspace_id: store.workspaces(tenant_id).unwrap()[0].id }
 }
 
-fn set_quota(house: &House, events: u64) {
-    let store = house.database.store();
+fn set_quota(deployment: &Deployment, events: u64) {
+    let store = deployment.database.store();
     let limits = [(LimitName::MonthlyEvents, Some(events))];
     store.set_limits(owner(&*store).tenant_id, &limits).unwrap();
 }
@@ -77,36 +77,36 @@ fn send_until_full(server: &Server, key: &str, name: &str, mut accepted: impl Fn
 #[test]
 fn one_server_and_one_connection_store_the_quota_exactly() {
     const QUOTA: u64 = 503;
-    for house in [House::postgres(), House::sqlite()] {
-        let mut command = command(&house.database.url_text());
+    for deployment in [Deployment::postgres(), Deployment::sqlite()] {
+        let mut command = command(&deployment.database.url_text());
         let server = Server::with(command.env("MERCURIO_MONTHLY_EVENTS", QUOTA.to_string()));
         let mut accepted = 0;
-        send_until_full(&server, &house.key, "a", |events| accepted += events);
-        assert_eq!((accepted, check_counts(&*house.database.store())), (QUOTA, QUOTA));
+        send_until_full(&server, &deployment.key, "a", |events| accepted += events);
+        assert_eq!((accepted, check_counts(&*deployment.database.store())), (QUOTA, QUOTA));
         // The tenant's own quota takes the place of the server's.
-        set_quota(&house, QUOTA + 2);
+        set_quota(&deployment, QUOTA + 2);
         drop(server);
         let server = Server::with(&mut command);
-        send_until_full(&server, &house.key, "b", |events| accepted += events);
-        assert_eq!((accepted, check_counts(&*house.database.store())), (QUOTA + 2, QUOTA + 2));
+        send_until_full(&server, &deployment.key, "b", |events| accepted += events);
+        assert_eq!((accepted, check_counts(&*deployment.database.store())), (QUOTA + 2, QUOTA + 2));
     }
 }
 
 #[test]
 fn one_server_and_many_connections_never_pass_the_quota() {
     const QUOTA: u64 = 1_003;
-    let house = House::postgres();
-    set_quota(&house, QUOTA);
-    let server = house.start();
+    let deployment = Deployment::postgres();
+    set_quota(&deployment, QUOTA);
+    let server = deployment.start();
     std::thread::scope(|scope| {
         for number in 0..6 {
-            let (server, key) = (&server, &house.key);
+            let (server, key) = (&server, &deployment.key);
             scope.spawn(move || send_until_full(server, key, &number.to_string(), |_| ()));
         }
     });
-    assert!(check_counts(&*house.database.store()) <= QUOTA);
-    send_until_full(&server, &house.key, "rest", |_| ());
-    assert_eq!(check_counts(&*house.database.store()), QUOTA);
+    assert!(check_counts(&*deployment.database.store()) <= QUOTA);
+    send_until_full(&server, &deployment.key, "rest", |_| ());
+    assert_eq!(check_counts(&*deployment.database.store()), QUOTA);
 }
 
 /// The events of an answer of a server.
@@ -132,13 +132,13 @@ fn most_within(time: Duration, server: usize, log: &[Accepted]) -> u64 {
 #[test]
 fn two_servers_pass_the_quota_by_a_second_of_the_other_at_most() {
     const QUOTA: u64 = 4_003;
-    let house = House::postgres();
-    set_quota(&house, QUOTA);
-    let servers = [(); 2].map(|()| house.start());
+    let deployment = Deployment::postgres();
+    set_quota(&deployment, QUOTA);
+    let servers = [(); 2].map(|()| deployment.start());
     let log = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for number in 0..8 {
-            let (servers, key, log) = (&servers, &house.key, &log);
+            let (servers, key, log) = (&servers, &deployment.key, &log);
             scope.spawn(move || {
                 let server = number % 2;
                 let mut sent_at = Instant::now();
@@ -151,7 +151,7 @@ fn two_servers_pass_the_quota_by_a_second_of_the_other_at_most() {
         }
     });
     let log = log.into_inner().unwrap();
-    let stored = check_counts(&*house.database.store());
+    let stored = check_counts(&*deployment.database.store());
     assert_eq!(stored, log.iter().map(|accepted| accepted.events).sum::<u64>());
     // What was on its way when the second began belongs to it.
     let slowest = log.iter().map(|accepted| accepted.answered_at - accepted.sent_at).max();
@@ -160,24 +160,24 @@ fn two_servers_pass_the_quota_by_a_second_of_the_other_at_most() {
     assert!(stored <= QUOTA + more, "{stored} of {QUOTA}, and at most {more} more");
     for server in &servers {
         let mut client = Client::connect(server.addr).unwrap();
-        let limits = client.get("/v1/limits", &house.key).unwrap().json;
+        let limits = client.get("/v1/limits", &deployment.key).unwrap().json;
         let quota = &limits["remaining"]["monthly_events"];
         assert_eq!(quota["used"].as_u64(), Some(stored), "{limits}");
-        assert_eq!(client.batch(&["late".to_owned()], &house.key).unwrap().status, 429);
+        assert_eq!(client.batch(&["late".to_owned()], &deployment.key).unwrap().status, 429);
     }
 }
 
 #[test]
 fn limits_and_metrics_agree_with_the_rows_under_load() {
     const QUOTA: u64 = 1_000_000;
-    for house in [House::postgres(), House::sqlite()] {
-        set_quota(&house, QUOTA);
-        let server = house.start();
-        let store = house.database.store();
+    for deployment in [Deployment::postgres(), Deployment::sqlite()] {
+        set_quota(&deployment, QUOTA);
+        let server = deployment.start();
+        let store = deployment.database.store();
         let (owner, is_over, polls) = (owner(&*store), AtomicBool::new(false), AtomicU64::new(0));
         std::thread::scope(|scope| {
             for number in 0..3 {
-                let (addr, key, is_over) = (server.addr, &house.key, &is_over);
+                let (addr, key, is_over) = (server.addr, &deployment.key, &is_over);
                 scope.spawn(move || {
                     let mut client = Client::connect(addr).unwrap();
                     for batch in 0.. {
@@ -196,7 +196,7 @@ fn limits_and_metrics_agree_with_the_rows_under_load() {
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_secs(3) {
                 let before = rows();
-                let limits = client.get("/v1/limits", &house.key).unwrap().json;
+                let limits = client.get("/v1/limits", &deployment.key).unwrap().json;
                 let used = limits["remaining"]["monthly_events"]["used"].as_u64().unwrap();
                 let between = rows();
                 assert!((before..=between).contains(&used), "{before} {used} {between}");
@@ -216,25 +216,25 @@ fn limits_and_metrics_agree_with_the_rows_under_load() {
 
 #[test]
 fn quota_goes_on_where_a_killed_server_left_it() {
-    for house in [House::postgres(), House::sqlite()] {
-        set_quota(&house, 1_000_000);
-        let store = house.database.store();
-        let server = house.start();
+    for deployment in [Deployment::postgres(), Deployment::sqlite()] {
+        set_quota(&deployment, 1_000_000);
+        let store = deployment.database.store();
+        let server = deployment.start();
         let (sender, progress) = channel();
         std::thread::scope(|scope| {
             for number in 0..3 {
-                let (addr, key, sender) = (server.addr, &house.key, sender.clone());
+                let (addr, key, sender) = (server.addr, &deployment.key, sender.clone());
                 scope.spawn(move || send_until_gone(addr, key, &number.to_string(), &sender));
             }
             progress.iter().take(20).for_each(drop);
             server.kill();
         });
         let stored = check_counts(&*store);
-        set_quota(&house, stored + 1);
-        let server = house.start();
-        assert_eq!(stored_ids(server.addr, &house.key).len() as u64, stored);
+        set_quota(&deployment, stored + 1);
+        let server = deployment.start();
+        assert_eq!(stored_ids(server.addr, &deployment.key).len() as u64, stored);
         let mut accepted = 0;
-        send_until_full(&server, &house.key, "after", |events| accepted += events);
+        send_until_full(&server, &deployment.key, "after", |events| accepted += events);
         assert_eq!((accepted, check_counts(&*store)), (1, stored + 1));
     }
 }
@@ -295,8 +295,8 @@ fn counts_equal_rows_after_postgresql_is_killed_under_load() {
 
 #[test]
 fn another_server_sums_when_the_one_that_did_is_killed() {
-    let house = House::postgres();
-    let store = house.database.store();
+    let deployment = Deployment::postgres();
+    let store = deployment.database.store();
     let summed_at = |server: &Server| {
         let page = Client::connect(server.addr).unwrap().get("/metrics", "").unwrap().body;
         sum(&page, "mercurio_counts_summed_timestamp_seconds ")
@@ -308,14 +308,14 @@ fn another_server_sums_when_the_one_that_did_is_killed() {
             std::thread::sleep(Duration::from_millis(50));
         }
     };
-    let first = house.start();
+    let first = deployment.start();
     wait_for_a_sum(&first);
-    let second = house.start();
+    let second = deployment.start();
     let mut client = Client::connect(second.addr).unwrap();
-    assert_eq!(client.batch(&["a".to_owned()], &house.key).unwrap().status, 200);
+    assert_eq!(client.batch(&["a".to_owned()], &deployment.key).unwrap().status, 200);
     assert_eq!(summed_at(&second), 0.0, "one at a time");
     first.kill();
-    assert_eq!(client.batch(&["b".to_owned()], &house.key).unwrap().status, 200);
+    assert_eq!(client.batch(&["b".to_owned()], &deployment.key).unwrap().status, 200);
     assert_eq!(check_counts(&*store), 2);
     wait_for_a_sum(&second);
     assert_eq!(check_counts(&*store), 2);

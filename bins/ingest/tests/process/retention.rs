@@ -1,4 +1,4 @@
-//! Events that are older than they are kept: gone on both databases, each tenant's after its own days, by one server.
+//! Retention on both databases: expired events are deleted by one server, after the days of each tenant.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +6,7 @@ use mercurio_domain::limits::LimitName;
 use mercurio_domain::store::{Backend, Store};
 use mercurio_domain::testing::{provisioning, submission};
 use mercurio_domain::{Clock, Owner, Timestamp};
+use mercurio_runtime::system::SystemClock;
 use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
 
@@ -16,16 +17,10 @@ use crate::server::{Server, command};
 const DAY_MICROS: i64 = 86_400_000_000;
 
 fn days_ago(days: i64) -> Timestamp {
-    struct Now;
-    impl Clock for Now {
-        fn now(&self) -> Timestamp {
-            chrono::Utc::now().into()
-        }
-    }
-    Now.now().checked_add_micros(-days * DAY_MICROS).unwrap()
+    SystemClock.now().checked_add_micros(-days * DAY_MICROS).unwrap()
 }
 
-/// A tenant with an event of each age, and with days of its own where they are given.
+/// Creates a tenant with an event of each age, and with a retention of its own if `days` is set.
 fn tenant(store: &dyn Store, seed: u8, days: Option<u64>) -> Owner {
     let owner = store
         .provision(&provisioning(&format!("tenant {seed}"), seed, days_ago(0)).0)
@@ -39,9 +34,9 @@ fn tenant(store: &dyn Store, seed: u8, days: Option<u64>) -> Owner {
     owner
 }
 
-/// The lines of the log that tell of removals.
-fn told(server: &Server) -> Vec<Value> {
-    server.lines("old events were removed")
+/// The log lines about removals.
+fn removals(server: &Server) -> Vec<Value> {
+    server.lines("old events removed")
 }
 
 fn check(database: &TestDatabase) {
@@ -61,10 +56,10 @@ fn check(database: &TestDatabase) {
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", counts());
         std::thread::yield_now();
     }
-    // The removals go on with the keys, and tell when they are done.
+    // The keys are removed after the events, and the line is logged at the end.
     let sum = |member: &str| -> u64 {
-        let told = servers.iter().flat_map(told);
-        told.map(|line| line[member].as_u64().unwrap()).sum()
+        let lines = servers.iter().flat_map(removals);
+        lines.map(|line| line[member].as_u64().unwrap()).sum()
     };
     while (sum("events"), sum("event_keys")) != (3, 2) {
         assert!(
@@ -82,14 +77,14 @@ fn check(database: &TestDatabase) {
     assert_eq!(counted("mercurio_retention_removed_events_total"), 3.0);
     assert_eq!(counted("mercurio_retention_removed_event_keys_total"), 2.0);
     if store.backend() == Backend::Postgres {
-        let has_duty = texts
-            .iter()
-            .filter(|text| metrics::sum(text, "mercurio_retention_swept_timestamp_seconds") > 0.0);
-        assert_eq!(has_duty.count(), 1);
-        let at_work = servers.iter().filter(|server| !told(server).is_empty());
-        assert_eq!(at_work.count(), 1, "of two servers one does it");
+        let with_lease = texts.iter().filter(|text| {
+            metrics::sum(text, "mercurio_retention_last_run_timestamp_seconds") > 0.0
+        });
+        assert_eq!(with_lease.count(), 1);
+        let at_work = servers.iter().filter(|server| !removals(server).is_empty());
+        assert_eq!(at_work.count(), 1, "one of two servers removes");
     }
-    // Of 100 days and kept for 10 or 30: the key has gone too, so that its id is new. Of 20 days and kept for 10: it has not.
+    // The key of an event is kept 30 days longer. After 100 days it is gone and the id is new; after 20 days it is not.
     let again = |age: i64| submission(owners[1], days_ago(0), &[&format!("of {age} days")]);
     let outcomes = format!("{:?}", store.append(&[again(100), again(20)]).unwrap());
     assert!(outcomes.find("Accepted") < outcomes.find("Duplicate"), "{outcomes}");
@@ -100,17 +95,17 @@ fn check(database: &TestDatabase) {
 }
 
 #[test]
-fn old_events_go_after_the_days_of_the_server_or_of_the_tenant_on_sqlite() {
+fn old_events_are_removed_per_tenant_on_sqlite() {
     check(&TestDatabase::sqlite());
 }
 
 #[test]
-fn old_events_go_after_the_days_of_the_server_or_of_the_tenant_on_postgres() {
+fn old_events_are_removed_per_tenant_on_postgres() {
     check(&TestDatabase::postgres());
 }
 
 #[test]
-fn whole_days_are_dropped_where_no_tenant_keeps_them() {
+fn days_that_no_tenant_keeps_are_dropped_whole() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = tenant(&*store, 1, None);
@@ -130,7 +125,7 @@ fn whole_days_are_dropped_where_no_tenant_keeps_them() {
         assert!(begun.elapsed() < Duration::from_secs(30));
         std::thread::yield_now();
     }
-    // Each day was made with a week ahead: of those of 100 and of 20 days ago all are older than ten days.
+    // Each event created the partitions of its day and the week after: the 16 of 100 and 20 days ago are past retention.
     let begun = Instant::now();
     while partitions() > before - 16 {
         assert!(begun.elapsed() < Duration::from_secs(30), "{} of {before}", partitions());

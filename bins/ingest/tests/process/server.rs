@@ -1,4 +1,4 @@
-//! A server process, and the databases that it runs on.
+//! A server process, and a database to start it on.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -12,9 +12,10 @@ use mercurio_domain::testing::{at, provisioning};
 use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
 
+/// Longer than any start or log line takes, on any machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The binary with an environment of its own.
+/// The binary, without settings from the test's environment.
 pub(crate) fn command(database_url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mercurio-ingest"));
     for (name, _) in std::env::vars() {
@@ -30,12 +31,12 @@ pub(crate) fn command(database_url: &str) -> Command {
     command
 }
 
-/// A server that listens. Dropping it kills it.
+/// A listening server. Dropping it kills it.
 pub(crate) struct Server {
     child: Child,
     pub(crate) addr: SocketAddr,
     listening: Mutex<Receiver<SocketAddr>>,
-    /// All lines of stdout so far.
+    /// Lines of stdout so far.
     stdout: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
     stderr: Option<JoinHandle<String>>,
@@ -77,41 +78,49 @@ impl Server {
         }
     }
 
-    /// The address for operators, where it has one.
+    /// Waits for the management address.
     pub(crate) fn second_addr(&self) -> SocketAddr {
         wait_for(&self.listening.lock().unwrap())
     }
 
-    /// Waits for a line of the log with that message, which must come.
+    /// Waits for a log line with this message, and returns the last one. Fails without one.
+    #[track_caller]
     pub(crate) fn line(&self, message: &str) -> Value {
+        self.line_where(|line| line["msg"] == message)
+    }
+
+    /// Waits for a log line that matches, and returns the last one. Fails without one.
+    #[track_caller]
+    pub(crate) fn line_where(&self, matches: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(line) = self.lines(message).pop() {
+            if let Some(line) = self.matching(&matches).pop() {
                 return line;
             }
-            assert!(
-                Instant::now() < deadline,
-                "no line {message:?} in {:?}",
-                self.stdout.lock().unwrap()
-            );
+            assert!(Instant::now() < deadline, "no such line in {:?}", self.stdout.lock().unwrap());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// The lines with that message so far.
+    /// Log lines with this message so far.
     pub(crate) fn lines(&self, message: &str) -> Vec<Value> {
-        let stdout = self.stdout.lock().unwrap();
-        let lines = stdout.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["msg"] == message).collect()
+        self.matching(|line| line["msg"] == message)
     }
 
-    /// Ends it as a power cut would.
+    /// Log lines that match so far.
+    pub(crate) fn matching(&self, matches: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let stdout = self.stdout.lock().unwrap();
+        let lines = stdout.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(matches).collect()
+    }
+
+    /// Ends the server like a power failure.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Sends it a signal, by the name that `kill` knows.
+    /// Sends a signal, named like for `kill`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("sh")
             .arg("-c")
@@ -121,7 +130,7 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// Waits for its end; what it left on stdout and stderr.
+    /// Waits for the end. Returns the status, the lines of stdout, and stderr.
     pub(crate) fn wait(mut self) -> (ExitStatus, Vec<String>, String) {
         let status = self.child.wait().unwrap();
         self.reader.take().unwrap().join().unwrap();
@@ -148,13 +157,13 @@ fn wait_for(listening: &Receiver<SocketAddr>) -> SocketAddr {
     listening.recv_timeout(PATIENCE).expect("the server listens")
 }
 
-/// A migrated database with a tenant, on which a server can run.
-pub(crate) struct House {
+/// A migrated database with a tenant and its key, for one or more servers.
+pub(crate) struct Deployment {
     pub(crate) database: TestDatabase,
     pub(crate) key: String,
 }
 
-impl House {
+impl Deployment {
     pub(crate) fn sqlite() -> Self {
         Self::on(TestDatabase::sqlite())
     }

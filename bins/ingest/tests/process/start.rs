@@ -1,4 +1,4 @@
-//! Starting: the first run, wrong settings, schemas, addresses that are taken, and two servers at once.
+//! Start: the first run, invalid settings, schemas, addresses in use, and two servers at once.
 
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -7,9 +7,9 @@ use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::server::{House, Server, command};
+use crate::server::{Deployment, Server, command};
 
-/// Runs the binary to its end, which must come by itself.
+/// Runs the binary until it ends by itself. Returns the exit code and stderr.
 fn end(command: &mut Command) -> (i32, String) {
     let Output { status, stderr, .. } = command.output().unwrap();
     (status.code().unwrap(), String::from_utf8(stderr).unwrap())
@@ -25,27 +25,27 @@ fn key_in(text: &str) -> Option<&str> {
 }
 
 #[test]
-fn the_first_run_on_sqlite_makes_a_tenant_and_a_line_that_works_when_pasted() {
+fn first_run_on_sqlite_greets_with_a_command_that_works() {
     let folder = tempfile::tempdir().unwrap();
-    // The folder of the file is not there yet either.
+    // The folder of the file does not exist yet.
     let url = format!("sqlite://{}", folder.path().join("new/mercurio.db").display());
     let server = Server::start(&url);
     server.signal("INT");
     let (status, stdout, stderr) = server.wait();
     assert_eq!(status.code(), Some(0));
     let key = key_in(&stderr).expect("the greeting has a key").to_owned();
-    assert!(stdout.iter().all(|line| !line.contains(&key)), "no key in the log");
+    assert!(stdout.iter().all(|line| !line.contains(&key)), "the key is not in the log");
 
     let server = Server::start(&url);
     let line = stderr
         .lines()
         .find(|line| line.trim_start().starts_with("curl "))
-        .expect("the greeting has a line");
+        .expect("the greeting has a command");
     let addr = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
     let line = line.replace(addr, &server.addr.to_string());
     let output = Command::new("sh").arg("-c").arg(&line).output().unwrap();
     let answer: Value =
-        serde_json::from_slice(&output.stdout).expect("curl is there, and the server answers");
+        serde_json::from_slice(&output.stdout).expect("curl is installed, and the server responds");
     assert_eq!(answer["accepted"], 1, "{answer}");
     server.signal("INT");
     let (_, _, stderr) = server.wait();
@@ -53,7 +53,7 @@ fn the_first_run_on_sqlite_makes_a_tenant_and_a_line_that_works_when_pasted() {
 }
 
 #[test]
-fn on_postgres_nothing_is_made_unasked() {
+fn first_run_on_postgres_creates_nothing_unasked() {
     let empty = TestDatabase::empty_postgres();
     let (code, stderr) = end(&mut command(&empty.url_text()));
     assert_eq!(code, 78, "{stderr}");
@@ -67,7 +67,7 @@ fn on_postgres_nothing_is_made_unasked() {
 }
 
 #[test]
-fn every_wrong_setting_is_told_at_once() {
+fn invalid_settings_are_all_reported_at_once() {
     let (code, stderr) = end(command("postgres://u:hunter2@db.example/m")
         .env("MERCURIO_ADDR", "nowhere")
         .env("MERCURIO_MAX_BATCH_EVENTS", "0")
@@ -85,7 +85,7 @@ fn every_wrong_setting_is_told_at_once() {
 }
 
 #[test]
-fn a_database_that_is_away_and_an_address_that_is_taken_are_told() {
+fn unavailable_database_and_used_address_are_reported() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (code, stderr) = end(&mut command(&format!("postgres://u@{free}/m?sslmode=disable")));
     assert_eq!(code, 69, "{stderr}");
@@ -98,11 +98,11 @@ fn a_database_that_is_away_and_an_address_that_is_taken_are_told() {
 }
 
 #[test]
-fn a_folder_in_which_nothing_can_be_made_is_told_by_its_name() {
-    // Not even root makes anything there.
+fn folder_without_write_access_is_reported_by_its_name() {
+    // Not even root can create anything there.
     let (code, stderr) = end(&mut command("sqlite:///proc/nowhere/mercurio.db"));
     assert_eq!(code, 69, "{stderr}");
-    assert!(stderr.contains("/proc/nowhere") && stderr.contains("can't be made"), "{stderr}");
+    assert!(stderr.contains("/proc/nowhere") && stderr.contains("can't create"), "{stderr}");
 }
 
 /// Runs a statement as the owner of the database.
@@ -116,30 +116,30 @@ fn psql(database: &TestDatabase, statement: &str) {
 }
 
 #[test]
-fn a_database_that_may_only_be_read_takes_no_event_and_answers_so() {
-    let house = House::postgres();
+fn read_only_database_serves_reads_and_refuses_events() {
+    let deployment = Deployment::postgres();
     psql(
-        &house.database,
+        &deployment.database,
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
     );
-    let server = house.start();
+    let server = deployment.start();
     let mut client = Client::connect(server.addr).unwrap();
-    let answer = client.batch(&["a".to_owned()], &house.key).unwrap();
+    let answer = client.batch(&["a".to_owned()], &deployment.key).unwrap();
     assert_eq!((answer.status, answer.json["code"].as_str()), (503, Some("storage_unavailable")));
     assert!(answer.retry_after.is_some());
     assert_eq!(client.get("/health/ready", "").unwrap().status, 503);
-    let page = client.get("/v1/events", &house.key).unwrap();
+    let page = client.get("/v1/events", &deployment.key).unwrap();
     assert_eq!(
         (page.status, page.json["events"].as_array().map(Vec::len)),
         (200, Some(0)),
-        "what can be read is"
+        "reads still work"
     );
     server.signal("INT");
     assert_eq!(server.wait().0.code(), Some(0));
 }
 
 #[test]
-fn the_command_line_helps_and_refuses_what_it_does_not_know() {
+fn command_line_helps_and_refuses_unknown_options() {
     let sqlite = TestDatabase::sqlite();
     assert_eq!(end(command(&sqlite.url_text()).arg("--help")).0, 0);
     assert_eq!(end(command(&sqlite.url_text()).arg("--version")).0, 0);
@@ -168,7 +168,7 @@ fn check_two_at_once(url: &str) -> Vec<String> {
 }
 
 #[test]
-fn two_servers_that_start_at_once_on_an_empty_database_both_serve() {
+fn two_servers_started_at_once_on_an_empty_database_both_serve() {
     let sqlite = TestDatabase::empty_sqlite();
     let greetings = check_two_at_once(&sqlite.url_text());
     assert_eq!(

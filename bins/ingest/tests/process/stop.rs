@@ -1,19 +1,19 @@
-//! Being told to stop: not ready, finish what was taken, exit 0.
+//! An orderly stop: not ready at once, requests in flight finished, exit code 0.
 
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, Sent, send_until_gone, stored_ids};
-use crate::server::House;
+use crate::server::Deployment;
 
-fn check(house: &House) {
-    let server = house.start();
+fn check(deployment: &Deployment) {
+    let server = deployment.start();
     let (addr, (progress, answered)) = (server.addr, channel());
     let (sent, status, stdout) = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..8)
             .map(|client| {
                 let (name, progress) = (format!("c{client}"), progress.clone());
-                scope.spawn(move || send_until_gone(addr, &house.key, &name, &progress))
+                scope.spawn(move || send_until_gone(addr, &deployment.key, &name, &progress))
             })
             .collect();
         answered.iter().take(20).for_each(drop);
@@ -22,41 +22,51 @@ fn check(house: &House) {
         server.signal("TERM");
         let deadline = Instant::now() + Duration::from_secs(10);
         // Within the delay in which the server still takes connections.
-        while probe.get("/health/ready", "").unwrap().status == 200 {
+        let refused = loop {
+            let ready = probe.get("/health/ready", "").unwrap();
+            if ready.status != 200 {
+                break ready;
+            }
             assert!(Instant::now() < deadline, "the server is not ready any more");
-        }
+        };
+        assert_eq!((refused.status, refused.json["code"].as_str()), (503, Some("shutting_down")));
         assert_eq!(probe.get("/health/live", "").unwrap().status, 200);
         let (status, stdout, _) = server.wait();
         let sent: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
         (sent, status, stdout)
     });
     assert_eq!(status.code(), Some(0), "{:?}", stdout.last());
-    assert!(stdout.last().is_some_and(|line| line.contains("\"stopped\"")), "the log is whole");
+    assert!(
+        stdout.last().is_some_and(|line| line.contains("\"server stopped\"")),
+        "the log is complete"
+    );
     assert!(Client::connect(addr).is_err());
     let mut known = Sent::default();
-    sent.into_iter().for_each(|sent| known.merge(sent));
-    let server = house.start();
-    let stored = stored_ids(server.addr, &house.key);
+    for sent in sent {
+        known.merge(sent);
+    }
+    let server = deployment.start();
+    let stored = stored_ids(server.addr, &deployment.key);
     assert!(
         known.acknowledged.keys().all(|id| stored.contains(id)),
-        "nothing acknowledged is lost"
+        "an acknowledged event is lost"
     );
 }
 
 #[test]
 fn sigterm_under_load_loses_nothing_on_sqlite() {
-    check(&House::sqlite());
+    check(&Deployment::sqlite());
 }
 
 #[test]
 fn sigterm_under_load_loses_nothing_on_postgres() {
-    check(&House::postgres());
+    check(&Deployment::postgres());
 }
 
 #[test]
-fn ctrl_c_stops_an_idle_server_at_once() {
-    let house = House::sqlite();
-    let server = house.start();
+fn interrupt_stops_an_idle_server_at_once() {
+    let deployment = Deployment::sqlite();
+    let server = deployment.start();
     let start = Instant::now();
     server.signal("INT");
     let (status, _, _) = server.wait();

@@ -1,4 +1,4 @@
-//! Spans of a real server, sent to a collector that the test serves, and what a collector that hangs costs: nothing.
+//! Spans of a real server, sent to a collector of the test. A collector that hangs delays nothing.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,11 +7,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
-use crate::server::{House, Server, command};
+use crate::server::{Deployment, Server, command};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A collector that takes everything: what was posted to it, with the path first.
+/// Starts a collector. The channel yields each request: the request line, then the body.
 fn collector() -> (SocketAddr, Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -47,8 +47,8 @@ fn take(connection: TcpStream, sender: &Sender<Vec<u8>>) {
     }
 }
 
-fn server_with(house: &House, collector: SocketAddr, ratio: &str) -> Server {
-    let mut command = command(&house.database.url_text());
+fn server_with(deployment: &Deployment, collector: SocketAddr, ratio: &str) -> Server {
+    let mut command = command(&deployment.database.url_text());
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));
     Server::with(command.env("OTEL_TRACES_SAMPLER_ARG", ratio))
 }
@@ -60,11 +60,11 @@ fn stop(server: Server) -> (ExitStatus, Vec<String>) {
 }
 
 #[test]
-fn a_traced_request_reaches_the_collector_and_its_trace_id_the_log() {
-    let (house, (addr, posted)) = (House::postgres(), collector());
-    let server = server_with(&house, addr, "1");
+fn traced_request_reaches_the_collector_and_the_log() {
+    let (deployment, (addr, posted)) = (Deployment::postgres(), collector());
+    let server = server_with(&deployment, addr, "1");
     let mut client = Client::connect(server.addr).unwrap();
-    assert_eq!(client.batch(&["a".to_owned()], &house.key).unwrap().status, 200);
+    assert_eq!(client.batch(&["a".to_owned()], &deployment.key).unwrap().status, 200);
     assert_eq!(client.get("/health/live", "").unwrap().status, 200);
     let (status, stdout) = stop(server);
     assert!(status.success());
@@ -92,7 +92,7 @@ fn a_traced_request_reaches_the_collector_and_its_trace_id_the_log() {
         assert!(has(name), "{name}");
     }
     assert!(!has("/health/live"), "probes are not traced");
-    assert!(!has(house.key.as_str()), "the key");
+    assert!(!has(deployment.key.as_str()), "the key");
     let line =
         stdout.iter().find(|line| line.contains("/v1/events/batch")).expect("the closing line");
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -103,14 +103,14 @@ fn a_traced_request_reaches_the_collector_and_its_trace_id_the_log() {
 }
 
 #[test]
-fn a_collector_that_hangs_holds_up_neither_requests_nor_the_end() {
-    let house = House::sqlite();
+fn hanging_collector_delays_neither_requests_nor_shutdown() {
+    let deployment = Deployment::sqlite();
     let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = server_with(&house, hanging.local_addr().unwrap(), "1");
+    let server = server_with(&deployment, hanging.local_addr().unwrap(), "1");
     let mut client = Client::connect(server.addr).unwrap();
-    // More than the queue of spans holds.
+    // More spans than the queue holds.
     for number in 0..600 {
-        let answer = client.batch(&[format!("event {number}")], &house.key).unwrap();
+        let answer = client.batch(&[format!("event {number}")], &deployment.key).unwrap();
         assert_eq!(answer.status, 200);
     }
     let start = Instant::now();

@@ -1,5 +1,5 @@
-//! A newer release has migrated the database under a server: the server goes on where the schema lets it, restarts included, and is out of
-//! the way where it does not.
+//! Schema changes under a running server: it works on with a compatible newer schema, also after a restart, and becomes not
+//! ready with an incompatible one.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use mercurio_storage::testing::TestDatabase;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::server::{House, Server, command};
+use crate::server::{Deployment, Server, command};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const SHARED: &str = "the database was migrated by a newer release, and this one can go on with it";
-const NOT_OURS: &str = "the schema of the database is not this program's";
+const ACCEPTED: &str = "newer schema accepted";
+const INCOMPATIBLE: &str = "schema incompatible";
 
 fn store(client: &mut Client, id: &str, key: &str) -> Value {
     let answer = client.batch(&[id.to_owned()], key).unwrap();
@@ -19,7 +19,7 @@ fn store(client: &mut Client, id: &str, key: &str) -> Value {
     answer.json["results"][0]["status"].clone()
 }
 
-/// Asks for readiness until the server tells of what it found. The answers on the way.
+/// Requests readiness until the server logs `message`. Returns the statuses.
 fn ready_until(server: &Server, client: &mut Client, message: &str) -> Vec<u16> {
     let deadline = Instant::now() + PATIENCE;
     let mut answers = Vec::new();
@@ -32,52 +32,77 @@ fn ready_until(server: &Server, client: &mut Client, message: &str) -> Vec<u16> 
     answers
 }
 
-fn check(house: &House) {
-    let server = house.start();
+fn check(deployment: &Deployment) {
+    let server = deployment.start();
     let mut client = Client::connect(server.addr).unwrap();
-    assert_eq!(store(&mut client, "before", &house.key), "accepted");
+    assert_eq!(store(&mut client, "before", &deployment.key), "accepted");
 
-    house.database.widen();
-    let answers = ready_until(&server, &mut client, SHARED);
+    deployment.database.apply_newer_migration();
+    let answers = ready_until(&server, &mut client, ACCEPTED);
     assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
-    let line = server.line(SHARED);
+    let line = server.line(ACCEPTED);
     assert_eq!(
         (&line["level"], &line["migrations"]),
         (&json!("warning"), &json!([TestDatabase::NEWER]))
     );
-    assert_eq!(store(&mut client, "after", &house.key), "accepted");
-    assert_eq!(store(&mut client, "before", &house.key), "duplicate");
-    assert_eq!(server.lines(SHARED).len(), 1, "it is told once");
+    assert_eq!(store(&mut client, "after", &deployment.key), "accepted");
+    assert_eq!(store(&mut client, "before", &deployment.key), "duplicate");
+    assert_eq!(server.lines(ACCEPTED).len(), 1, "it is logged once");
     server.signal("INT");
     assert_eq!(server.wait().0.code(), Some(0));
 
-    let server = house.start();
+    let server = deployment.start();
     let mut client = Client::connect(server.addr).unwrap();
-    assert_eq!(server.line(SHARED)["migrations"], json!([TestDatabase::NEWER]));
+    assert_eq!(server.line(ACCEPTED)["migrations"], json!([TestDatabase::NEWER]));
     assert_eq!(client.get("/health/ready", "").unwrap().status, 200);
-    assert_eq!(store(&mut client, "again", &house.key), "accepted");
-    let page = client.get("/v1/events", &house.key).unwrap();
+    assert_eq!(store(&mut client, "again", &deployment.key), "accepted");
+    let page = client.get("/v1/events", &deployment.key).unwrap();
     assert_eq!(page.json["events"].as_array().map(Vec::len), Some(3), "{:?}", page.json);
 
-    house.database.shut_out_older();
-    let answers = ready_until(&server, &mut client, NOT_OURS);
+    deployment.database.require_newer_program();
+    let answers = ready_until(&server, &mut client, INCOMPATIBLE);
     assert_eq!(answers.last(), Some(&503), "{answers:?}");
-    assert_eq!(server.line(NOT_OURS)["migrations"], json!([TestDatabase::NEWER]));
+    assert_eq!(server.line(INCOMPATIBLE)["migrations"], json!([TestDatabase::NEWER]));
     server.signal("INT");
     assert_eq!(server.wait().0.code(), Some(0));
 
-    let output = command(&house.database.url_text()).output().unwrap();
+    let output = command(&deployment.database.url_text()).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(78), "{stderr}");
     assert!(stderr.contains(TestDatabase::NEWER) && stderr.contains("newer release"), "{stderr}");
 }
 
 #[test]
-fn over_postgres_a_newer_schema_takes_no_server_away_until_it_says_so() {
-    check(&House::postgres());
+fn compatible_newer_schema_keeps_a_server_ready_on_postgres() {
+    check(&Deployment::postgres());
 }
 
 #[test]
-fn over_sqlite_a_newer_schema_takes_no_server_away_until_it_says_so() {
-    check(&House::sqlite());
+fn compatible_newer_schema_keeps_a_server_ready_on_sqlite() {
+    check(&Deployment::sqlite());
+}
+
+fn check_schema(database: &TestDatabase) {
+    let server = Server::start(&database.url_text());
+    let mut client = Client::connect(server.addr).unwrap();
+    let mut wait_for = |status: u16| {
+        let deadline = Instant::now() + PATIENCE;
+        while client.get("/health/ready", "").unwrap().status != status {
+            assert!(Instant::now() < deadline, "readiness is {status}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    wait_for(200);
+    database.store().revert().unwrap();
+    wait_for(503);
+    assert_eq!(server.line(INCOMPATIBLE)["level"], "error");
+    database.store().migrate().unwrap();
+    wait_for(200);
+    server.line("schema compatible again");
+}
+
+#[test]
+fn reverted_schema_makes_a_server_not_ready_until_it_is_back() {
+    check_schema(&Deployment::sqlite().database);
+    check_schema(&Deployment::postgres().database);
 }

@@ -1,18 +1,18 @@
-//! Decompression up to a limit: bytes in, at most `limit` bytes out, whatever the data says of itself.
+//! Decompression with a limit on the output, independent of any size in the data itself.
 //!
-//! Each coding is read to its very end: data that stops short, and bytes that follow, make it [`DecodeError::Broken`].
-//! Blocks for the time of decoding. Not here: which coding a request has, reading it from the network.
+//! Truncated data and trailing bytes are [`DecodeError::Invalid`]. Decoding blocks. Not here: choosing the coding, reading from
+//! the network.
 
 use brotli::enc::StandardAlloc;
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
 use flate2::{Decompress, FlushDecompress, Status, bufread::MultiGzDecoder};
 use std::io::{self, Read};
 
-/// The largest window a zstd frame may ask for, as a power of two: 8 MiB, which every decoder is to support
+/// Maximum window of a zstd frame, as a power of two: 8 MiB, the maximum in HTTP
 /// (<https://www.rfc-editor.org/rfc/rfc9659>).
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// A content coding that is decoded here.
+/// A supported content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     Gzip,
@@ -21,17 +21,17 @@ pub(super) enum Coding {
     Deflate,
 }
 
-/// Why data could not be decoded.
+/// An error of decoding.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum DecodeError {
-    /// There is more than the limit in it.
+    /// The output is over the limit.
     TooLarge,
-    /// It is not of this coding, stops short, or goes on behind its end.
-    Broken,
+    /// The data has another coding, is truncated, or has trailing bytes.
+    Invalid,
 }
 
 impl Coding {
-    /// The coding's name in `Content-Encoding`.
+    /// Returns the name in `Content-Encoding`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -41,15 +41,17 @@ impl Coding {
         }
     }
 
-    /// Decodes all of `data`. Takes memory for the result, twice `limit` at most, and for the coding's window: 32 KiB,
-    /// with brotli 16 MiB, with zstd 8 MiB at most.
+    /// Decodes all of `data`. Allocates at most twice `limit` for the result, and the window: 32 KiB, at most 16 MiB for brotli,
+    /// at most 8 MiB for zstd.
     pub(super) fn decode(self, data: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
-        // A first guess at what JSON shrinks to.
+        // JSON usually compresses to a quarter or less.
         let out = Vec::with_capacity(data.len().saturating_mul(4).min(limit.saturating_add(1)));
         match self {
-            // Reads member after member, and takes no other bytes behind the last.
+            // Reads all members, and fails on other trailing bytes.
             Self::Gzip => read_all(MultiGzDecoder::new(data), out, limit),
-            Self::Zstd => read_all(zstd_reader(data).map_err(|_| DecodeError::Broken)?, out, limit),
+            Self::Zstd => {
+                read_all(zstd_reader(data).map_err(|_| DecodeError::Invalid)?, out, limit)
+            }
             Self::Deflate => inflate(data, out, limit),
             Self::Brotli => unbrotli(data, out, limit),
         }
@@ -58,13 +60,15 @@ impl Coding {
 
 fn zstd_reader(data: &[u8]) -> io::Result<impl Read> {
     let mut reader = zstd::Decoder::with_buffer(data)?;
+    // The default is 128 MiB: a few requests could exhaust the memory.
     reader.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
     Ok(reader)
 }
 
 fn read_all(reader: impl Read, mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, DecodeError> {
+    // One byte more than allowed: reading it proves that the data is too large.
     let most = (limit as u64).saturating_add(1);
-    reader.take(most).read_to_end(&mut out).map_err(|_| DecodeError::Broken)?;
+    reader.take(most).read_to_end(&mut out).map_err(|_| DecodeError::Invalid)?;
     within(out, limit)
 }
 
@@ -72,7 +76,7 @@ fn within(out: Vec<u8>, limit: usize) -> Result<Vec<u8>, DecodeError> {
     if out.len() > limit { Err(DecodeError::TooLarge) } else { Ok(out) }
 }
 
-/// Zlib's format, which is what `deflate` means; and without its frame, as some clients send it
+/// Decodes zlib data, the format of `deflate`, or raw deflate data, as some clients send it
 /// (<https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1.2>).
 fn inflate(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, DecodeError> {
     let mut inflater = Decompress::new(has_zlib_header(data));
@@ -82,16 +86,18 @@ fn inflate(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Decod
         let before = out.len();
         match inflater
             .decompress_vec(rest, &mut out, FlushDecompress::None)
-            .map_err(|_| DecodeError::Broken)?
+            .map_err(|_| DecodeError::Invalid)?
         {
             Status::StreamEnd if inflater.total_in() as usize == data.len() => {
                 return within(out, limit);
             }
-            Status::StreamEnd => return Err(DecodeError::Broken),
+            // Trailing bytes.
+            Status::StreamEnd => return Err(DecodeError::Invalid),
             Status::Ok | Status::BufError
+                // No progress and no input left: the data is truncated.
                 if out.len() == before && inflater.total_in() as usize == data.len() =>
             {
-                return Err(DecodeError::Broken);
+                return Err(DecodeError::Invalid);
             }
             Status::Ok | Status::BufError => {}
         }
@@ -109,13 +115,14 @@ fn has_zlib_header(data: &[u8]) -> bool {
 }
 
 fn unbrotli(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, DecodeError> {
-    // Strict: without the windows of up to 1 GiB that the format of HTTP does not have.
+    // Strict: HTTP does not allow the windows of up to 1 GiB of "large window brotli".
     let alloc = StandardAlloc::default;
     let mut state = BrotliState::new_strict(alloc(), alloc(), alloc());
     let (mut unread, mut read, mut total) = (data.len(), 0, 0);
     loop {
         make_room(&mut out, limit)?;
         let start = out.len();
+        // The decoder writes into initialised memory only.
         out.resize(out.capacity().min(limit.saturating_add(1)), 0);
         let (mut free, mut end) = (out.len() - start, start);
         let result = BrotliDecompressStream(
@@ -132,12 +139,12 @@ fn unbrotli(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Deco
         match result {
             BrotliResult::ResultSuccess if unread == 0 => return within(out, limit),
             BrotliResult::NeedsMoreOutput => {}
-            _ => return Err(DecodeError::Broken),
+            _ => return Err(DecodeError::Invalid),
         }
     }
 }
 
-/// Makes room for more, and none for more than one byte above the limit.
+/// Grows `out`, to at most one byte over the limit: that byte shows that the data is too large.
 fn make_room(out: &mut Vec<u8>, limit: usize) -> Result<(), DecodeError> {
     if out.len() > limit {
         return Err(DecodeError::TooLarge);

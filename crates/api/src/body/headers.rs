@@ -1,19 +1,16 @@
-//! What a request's headers say about its body: its media type, its coding, its length.
-//!
-//! Not here: reading the body.
+//! The headers that describe a body: media type, coding and length.
 
 use super::decode::Coding;
 use crate::problem::Problem;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 
-/// What is read as JSON, as a client is told.
+/// The media types of JSON bodies, as listed in problems.
 pub(crate) const MEDIA_TYPES: &[&str] = &["application/json", "application/*+json", "text/plain"];
 
-/// What is decoded, as a client is told.
+/// The supported codings, as listed in problems.
 pub(crate) const CODINGS: &[&str] = &["gzip", "br", "zstd", "deflate", "identity"];
 
-/// Refuses a body that is not JSON by its `Content-Type`. None and `text/plain` stand for JSON: a browser's
-/// `sendBeacon` sends those.
+/// Refuses a `Content-Type` other than JSON. A missing one and `text/plain` count as JSON: a browser's `sendBeacon` sends those.
 pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(CONTENT_TYPE) {
         Some(value) if !value.to_str().is_ok_and(is_json) => {
@@ -24,6 +21,7 @@ pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn is_json(content_type: &str) -> bool {
+    // Parameters other than the charset have no meaning for JSON.
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
     let subtype = media_type.strip_prefix("application/");
@@ -41,21 +39,24 @@ fn is_utf8_or_no_charset(parameter: &str) -> bool {
         || value.eq_ignore_ascii_case("utf8")
 }
 
-/// The coding of the body; `None` where it is sent as it is. One coding at most: several would multiply what a small
-/// body can grow to, and no client needs them.
+/// Returns the coding of the body; `None` without compression. Two codings are refused: they would multiply the size to which
+/// a small body can grow, and no client needs them.
 pub(super) fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Problem> {
     let refused = || Problem::UnsupportedContentEncoding { accepted: CODINGS };
     let mut found = None;
     for value in headers.get_all(CONTENT_ENCODING) {
         for name in value.to_str().map_err(|_| refused())?.split(',').map(str::trim) {
             let coding = match name.to_ascii_lowercase().as_str() {
+                // An empty element of a list has no meaning (RFC 9110, 5.6.1).
                 "" | "identity" => continue,
+                // An old name that recipients should accept (RFC 9110, 8.4.1.3).
                 "gzip" | "x-gzip" => Coding::Gzip,
                 "br" => Coding::Brotli,
                 "zstd" => Coding::Zstd,
                 "deflate" => Coding::Deflate,
                 _ => return Err(refused()),
             };
+            // A second coding, also in a second header.
             if found.replace(coding).is_some() {
                 return Err(refused());
             }
@@ -64,7 +65,7 @@ pub(super) fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Problem> {
     Ok(found)
 }
 
-/// The bytes that are to come, where the client said so. The framework has refused values that are no number.
+/// Returns the announced length. actix has already refused values other than numbers.
 pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -82,49 +83,60 @@ mod tests {
     }
 
     #[test]
-    fn json_and_what_browsers_send_for_it_is_read_and_no_other_type() {
-        let check = |content_type: &str, read: bool| {
-            let result = check_media_type(&headers(CONTENT_TYPE, &[content_type]));
-            assert_eq!(result.is_ok(), read, "{content_type:?}");
-        };
+    fn media_type_is_json_or_what_browsers_send_for_it() {
         assert!(check_media_type(&HeaderMap::new()).is_ok(), "no Content-Type");
-        check("application/json", true);
-        check("Application/JSON; Charset=UTF-8", true);
-        check("application/json;charset=\"utf8\"", true);
-        check("application/json; profile=x;", true);
-        check("application/vnd.acme+json", true);
-        check("text/plain", true);
-        check("text/plain;charset=UTF-8", true);
-        check("", true);
-        check("application/+json", false);
-        check("application/json5", false);
-        check("text/json", false);
-        check("text/plain; charset=iso-8859-1", false);
-        check("application/json; charset=utf-16", false);
-        check("application/json; charset=", false);
-        check("application/x-www-form-urlencoded", false);
-        check("multipart/form-data; boundary=x", false);
-        check("application/jsön", false);
+        for (content_type, accepted) in [
+            ("application/json", true),
+            ("Application/JSON; Charset=UTF-8", true),
+            ("application/json;charset=\"utf8\"", true),
+            ("application/json; profile=x;", true),
+            ("application/vnd.acme+json", true),
+            ("text/plain", true),
+            ("text/plain;charset=UTF-8", true),
+            ("", true),
+            ("application/+json", false),
+            ("application/json5", false),
+            ("text/json", false),
+            ("text/plain; charset=iso-8859-1", false),
+            ("application/json; charset=utf-16", false),
+            ("application/json; charset=", false),
+            ("application/x-www-form-urlencoded", false),
+            ("multipart/form-data; boundary=x", false),
+            ("application/jsön", false),
+        ] {
+            let result = check_media_type(&headers(CONTENT_TYPE, &[content_type]));
+            assert_eq!(result.is_ok(), accepted, "{content_type:?}");
+        }
     }
 
     #[test]
-    fn one_coding_is_taken_and_unknown_or_several_ones_are_refused() {
-        let check = |values: &[&str], expected: Option<Option<Coding>>| {
-            assert_eq!(coding(&headers(CONTENT_ENCODING, values)).ok(), expected, "{values:?}");
-        };
-        check(&[], Some(None));
-        check(&[""], Some(None));
-        check(&["identity"], Some(None));
-        check(&["gzip"], Some(Some(Coding::Gzip)));
-        check(&["X-GZIP"], Some(Some(Coding::Gzip)));
-        check(&[" br "], Some(Some(Coding::Brotli)));
-        check(&["zstd"], Some(Some(Coding::Zstd)));
-        check(&["deflate, identity"], Some(Some(Coding::Deflate)));
-        check(&["gzip, gzip"], None);
-        check(&["gzip", "br"], None);
-        check(&["compress"], None);
-        check(&["dcb"], None);
-        check(&["gzip;q=1"], None);
-        check(&["gzíp"], None);
+    fn coding_is_one_of_the_supported_ones() {
+        for (values, expected) in [
+            (&[][..], None),
+            (&[""], None),
+            (&["identity"], None),
+            (&["gzip"], Some(Coding::Gzip)),
+            (&["X-GZIP"], Some(Coding::Gzip)),
+            (&[" br "], Some(Coding::Brotli)),
+            (&["zstd"], Some(Coding::Zstd)),
+            (&["deflate, identity"], Some(Coding::Deflate)),
+        ] {
+            let found = coding(&headers(CONTENT_ENCODING, values)).unwrap();
+            assert_eq!(found, expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn several_or_unknown_codings_are_refused() {
+        for values in [
+            &["gzip, gzip"][..],
+            &["gzip", "br"],
+            &["compress"],
+            &["dcb"],
+            &["gzip;q=1"],
+            &["gzíp"],
+        ] {
+            assert!(coding(&headers(CONTENT_ENCODING, values)).is_err(), "{values:?}");
+        }
     }
 }

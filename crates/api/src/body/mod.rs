@@ -1,7 +1,7 @@
-//! Reading a request's body: of the right type, decompressed, never above a limit, in time.
+//! Reading request bodies: media type, size limit, decompression and timeout.
 //!
-//! A handler takes [`actix_web::web::Payload`] and calls [`read`]. The framework's own extractors are not used: their
-//! decompression doesn't stop at a limit. Not here: what the bytes mean.
+//! A handler takes [`actix_web::web::Payload`] and calls [`read`]. actix's own extractors are not used: their decompression has
+//! no limit. Not here: parsing.
 
 mod decode;
 mod headers;
@@ -22,28 +22,28 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// How much of a body that is refused is still read, so that a client that sends first and listens later gets to hear
-/// why. Beyond it, and for bodies known to be larger, the transport's lingering close does what it can.
+/// Maximum bytes read from a refused body. A client that sends its whole body before it reads would otherwise lose the response
+/// to a connection reset. Beyond this limit, the lingering close of `transport` applies.
 const DRAIN_MAX_BYTES: u64 = 4 * 1024 * 1024;
 const DRAIN_MAX_TIME: Duration = Duration::from_secs(2);
 
-/// What a body may be.
+/// The limits of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// The most bytes, after decompression.
+    /// Maximum size in bytes, after decompression.
     pub max_bytes: usize,
-    /// The longest the whole body may take to arrive.
+    /// Maximum time until the whole body has arrived.
     pub timeout: Duration,
 }
 
-/// Reads the body of a request that takes JSON.
+/// Reads a JSON body.
 ///
-/// Holds at most `max_bytes` as sent, and twice that decompressed. A body in one piece that is not compressed is not
-/// copied. Decompression blocks: a few milliseconds for a megabyte.
+/// Holds at most `max_bytes` of the body as sent, and at most twice that of the decompressed body. An uncompressed body in one
+/// chunk is not copied. Decompression blocks for a few milliseconds per megabyte.
 ///
 /// # Errors
-/// The problem to answer with: 415 for another media type or coding, 413 above the limit, 408 too late, 400 for a
-/// body that breaks off or is not of the coding it says it is.
+/// 415 for another media type or coding, 413 over the size limit, 408 after the timeout, 400 for an incomplete body or broken
+/// compressed data.
 pub async fn read(
     request: &HttpRequest,
     payload: Payload,
@@ -55,11 +55,11 @@ pub async fn read(
         read_stream(request.headers(), &mut payload, limits).await?;
     let size = bytes.len() as u64;
     metrics.record_body(coding.map_or("identity", Coding::name), sent_bytes, size);
-    RequestFacts::tell(request, |facts| facts.body_bytes = Some(size));
+    RequestFacts::update(request, |facts| facts.body_bytes = Some(size));
     Ok(bytes)
 }
 
-/// A body after decompression, and how it was sent.
+/// A decompressed body, and its form on the wire.
 #[derive(Debug)]
 struct Body {
     bytes: Bytes,
@@ -75,74 +75,77 @@ async fn read_stream<S>(
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
+    // Both before the body: a refusal costs no transfer.
     headers::check_media_type(headers)?;
     let coding = headers::coding(headers)?;
     let length = headers::length(headers);
     let too_large = |actual| Problem::PayloadTooLarge { limit: limits.max_bytes, actual };
 
+    // Refused before the first byte is stored.
     if length.is_some_and(|length| length > limits.max_bytes as u64) {
         drain(payload, length).await;
+        // The length of a compressed body is not the size the limit applies to.
         return Err(too_large(length.filter(|_| coding.is_none())));
     }
+    // One timeout for the whole body: a limit per chunk would allow a body that never ends.
     let collected =
         tokio::time::timeout(limits.timeout, collect(payload, length, limits.max_bytes)).await;
     let sent = match collected.map_err(|_| Problem::RequestTimeout)? {
         Ok(sent) => sent,
-        Err(Interrupted::TooLarge) => {
+        Err(CollectError::TooLarge) => {
             drain(payload, length).await;
             return Err(too_large(None));
         }
-        Err(Interrupted::Broken) => {
-            return Err(Problem::BadRequest { detail: "The request body broke off." });
+        Err(CollectError::Incomplete) => {
+            return Err(Problem::BadRequest { detail: "The request body is incomplete." });
         }
     };
+    // For the metric of the compression ratio.
     let sent_bytes = sent.len() as u64;
     let bytes = match coding {
+        // An empty body is malformed JSON, whatever its coding.
         Some(coding) if !sent.is_empty() => match coding.decode(&sent, limits.max_bytes) {
             Ok(body) => body.into(),
             Err(DecodeError::TooLarge) => return Err(too_large(None)),
-            Err(DecodeError::Broken) => return Err(broken(coding)),
+            Err(DecodeError::Invalid) => {
+                return Err(Problem::MalformedEncoding { coding: coding.name() });
+            }
         },
         _ => sent,
     };
     Ok(Body { bytes, coding, sent_bytes })
 }
 
-fn broken(coding: Coding) -> Problem {
-    let detail = format!(
-        "The body is not sound {} data: it is damaged, stops short, or goes on behind its end.",
-        coding.name()
-    );
-    Problem::MalformedJson { line: 1, column: 1, detail }
-}
-
-enum Interrupted {
+enum CollectError {
     TooLarge,
-    Broken,
+    Incomplete,
 }
 
 async fn collect<S>(
     payload: &mut S,
     length: Option<u64>,
     limit: usize,
-) -> Result<Bytes, Interrupted>
+) -> Result<Bytes, CollectError>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
+    // `first` keeps a single chunk without a copy, `all` several.
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(chunk) = next(payload).await {
-        let chunk = chunk.map_err(|_| Interrupted::Broken)?;
+        let chunk = chunk.map_err(|_| CollectError::Incomplete)?;
         let read = first.len() + all.len();
+        // `read` never exceeds the limit.
         if chunk.len() > limit - read {
-            return Err(Interrupted::TooLarge);
+            return Err(CollectError::TooLarge);
         }
+        // Most bodies arrive in one chunk: no copy.
         if read == 0 {
             first = chunk;
             continue;
         }
         if all.is_empty() {
-            // The announced length is within the limit, or the framework has none to tell.
+            // The announced length is within the limit, as checked before, or missing.
             all.reserve(length.map_or(0, |length| length as usize).max(read + chunk.len()));
             all.extend_from_slice(&std::mem::take(&mut first));
         }
@@ -151,8 +154,7 @@ where
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// Reads on and throws away what it reads: to the end, up to the bounds, or not at all where the rest is known to be
-/// beyond them.
+/// Reads and discards the rest of a refused body, up to the limits above; nothing if its length is over them.
 async fn drain<S>(payload: &mut S, length: Option<u64>)
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
@@ -163,13 +165,14 @@ where
     let read = async {
         let mut drained = 0;
         while let Some(Ok(chunk)) = next(payload).await {
+            // The announced length may be missing.
             drained += chunk.len() as u64;
             if drained > DRAIN_MAX_BYTES {
                 return;
             }
         }
     };
-    // Either way the answer is next.
+    // The response follows in any case.
     let _ = tokio::time::timeout(DRAIN_MAX_TIME, read).await;
 }
 

@@ -1,8 +1,11 @@
-//! What stands around every request: its id, its logger, its closing line, and a problem where the answer is an error.
+//! The middleware around every request: request id, logger, `request` log line, metrics, and a problem for every error.
 //!
 //! [`RequestMiddleware`] is the outermost middleware of an app. Inside it, [`mercurio_observability::context`] has the request's
-//! logger and ids, and handlers tell what they learn about the request to [`RequestFacts`]. Not here: limits, keys,
-//! routes; what is refused before there is a request (`transport`).
+//! logger and ids, and handlers add [`RequestFacts`]. Not here: limits, keys, routes; connections refused before they are a
+//! request (`transport`).
+
+mod facts;
+pub use facts::{KeepBody, RequestFacts};
 
 use crate::problem::{PROBLEM_JSON, Problem};
 use actix_web::body::{BoxBody, MessageBody};
@@ -13,11 +16,11 @@ use actix_web::http::header::{
     ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     TRANSFER_ENCODING,
 };
-use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
-use mercurio_domain::ids::{ApiKeyId, IdGenerator, Owner};
-use mercurio_observability::logging::request_line::EventCounts;
+use actix_web::{Error, HttpMessage, HttpResponse};
+use facts::SharedFacts;
+use mercurio_domain::ids::{ApiKeyId, IdGenerator};
 use mercurio_observability::{
-    Metrics, RequestContext, RequestLine, RequestSpan, Stage, Stages, TraceParent, Traces, context,
+    Metrics, RequestContext, RequestLine, RequestSpan, TraceParent, Traces, context,
 };
 use mercurio_rate_limit::RateLimitState;
 use slog::{Logger, error};
@@ -30,63 +33,20 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// The header that carries a request's id both ways.
+/// The header with the request id, in requests and responses.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// (draft-ietf-httpapi-ratelimit-headers)
+/// From draft-ietf-httpapi-ratelimit-headers, like the next one.
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The longest id that is taken over from a caller, in characters.
+/// Maximum length of a client's own request id.
 const MAX_REQUEST_ID_CHARS: usize = 128;
 
-/// The status in the log of a request whose client went away before there was an answer: nginx's.
+/// The logged status of a request whose client closed the connection before the response. nginx uses the same one.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// What a handler learns about its request, for the closing line and the metrics.
-#[derive(Clone, Debug, Default)]
-pub struct RequestFacts {
-    /// Whose the request is, once it is authenticated.
-    pub owner: Option<Owner>,
-    /// The public id of its API key.
-    pub key_id: Option<ApiKeyId>,
-    /// What became of its events.
-    pub events: Option<EventCounts>,
-    /// The size of its body in bytes, after decompression.
-    pub body_bytes: Option<u64>,
-    /// What is left of its tenant's buckets, once one was asked.
-    pub rate_limit: Option<RateLimitState>,
-    /// Where its time went.
-    pub stages: Stages,
-    /// When the last stage ended; at first, when the request came.
-    since: Option<Instant>,
-}
-
-/// Put into a response's extensions: its body stays as it is, although its status is an error's.
-#[derive(Clone, Copy, Debug)]
-pub struct KeepBody;
-
-#[derive(Clone, Default)]
-struct SharedFacts(Rc<RefCell<RequestFacts>>);
-
-impl RequestFacts {
-    /// Tells something about the request. Does nothing where no [`RequestMiddleware`] stands around it.
-    pub fn tell(request: &HttpRequest, tell: impl FnOnce(&mut Self)) {
-        if let Some(SharedFacts(facts)) = request.extensions().get::<SharedFacts>() {
-            tell(&mut facts.borrow_mut());
-        }
-    }
-
-    /// Notes a stage that began where the one before it ended, and ends now.
-    pub fn end_stage(request: &HttpRequest, stage: Stage) {
-        Self::tell(request, |facts| {
-            let now = Instant::now();
-            facts.stages.note(stage, facts.since.replace(now).unwrap_or(now), now);
-        });
-    }
-}
-
-/// The middleware. Cloned into every worker.
+/// The middleware. Each HTTP thread has a clone.
 #[derive(Clone)]
 pub struct RequestMiddleware {
     logger: Logger,
@@ -97,31 +57,32 @@ pub struct RequestMiddleware {
 }
 
 impl RequestMiddleware {
-    /// An middleware that logs to children of `logger`, counts into `metrics` and takes new request ids from `ids`.
+    /// Creates a middleware without traces and without a log of slow requests.
     #[must_use]
     pub fn new(logger: Logger, metrics: Arc<Metrics>, ids: Arc<dyn IdGenerator>) -> Self {
         Self { logger, metrics, ids, traces: None, slow: None }
     }
 
-    /// The same, which also sends the spans of requests that are sampled.
+    /// Exports the spans of sampled requests.
     #[must_use]
     pub fn with_traces(self, traces: Option<Arc<Traces>>) -> Self {
         Self { traces, ..self }
     }
 
-    /// The same, which also logs where the time of a request went that took as long as `slow`; `None`: of none.
+    /// Logs the stages of requests that take at least `slow`; `None` disables it.
     #[must_use]
     pub fn with_slow(self, slow: Option<Duration>) -> Self {
         Self { slow, ..self }
     }
 
-    /// The span of a request, if it is sampled. Those of operators, such as probes, are not.
+    /// Begins the span of a sampled request. Requests of operators, such as probes, are never sampled.
     fn span(&self, request: &ServiceRequest, parent: Option<&TraceParent>) -> Option<RequestSpan> {
+        // Probes and scrapes would crowd out the traces of events.
         let traces = self.traces.as_ref().filter(|_| request.path().starts_with("/v1/"))?;
         traces.begin(parent)
     }
 
-    /// The caller's id of a request, or a new one.
+    /// Returns the client's request id if it is valid, otherwise a new UUIDv7.
     fn request_id(&self, headers: &HeaderMap) -> String {
         let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
         match given.filter(|id| is_request_id(id)) {
@@ -131,9 +92,8 @@ impl RequestMiddleware {
     }
 }
 
-/// A request under way. Dropping it writes the closing line and counts: also where the client went away and nothing
-/// was answered.
-struct Open {
+/// A request in progress. Its drop logs and counts it, so that a request whose client closed the connection is counted too.
+struct OpenRequest {
     middleware: Rc<RequestMiddleware>,
     facts: SharedFacts,
     method: Method,
@@ -143,9 +103,10 @@ struct Open {
     span: Option<RequestSpan>,
 }
 
-impl Drop for Open {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         let duration = self.start.elapsed();
+        // No handler is left to update them.
         let facts = self.facts.0.take();
         self.middleware.metrics.record_request(
             self.method.as_str(),
@@ -153,6 +114,7 @@ impl Drop for Open {
             self.status,
             duration,
         );
+        // Only here, once per request: a handler cannot count twice.
         if let Some(events) = facts.events {
             self.middleware
                 .metrics
@@ -171,7 +133,9 @@ impl Drop for Open {
             body_bytes: facts.body_bytes,
             duration,
         };
+        // Without the context's tenant and API key: the line has its own, and a name may appear only once.
         let logger = context::without_caller();
+        // Before the request line, which ends everything about a request.
         if self.middleware.slow.is_some_and(|slow| duration >= slow) {
             line.log_slow(&logger, &facts.stages);
         }
@@ -183,7 +147,7 @@ impl Drop for Open {
     }
 }
 
-/// True for an id that may go into logs and headers as it is.
+/// Only characters that need no escaping in logs and headers.
 fn is_request_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=MAX_REQUEST_ID_CHARS).contains(&id.len()) && id.bytes().all(allowed)
@@ -205,7 +169,7 @@ where
     }
 }
 
-/// [`RequestMiddleware`] around a service.
+/// A service wrapped in [`RequestMiddleware`].
 pub struct RequestService<S> {
     middleware: Rc<RequestMiddleware>,
     service: Rc<S>,
@@ -223,6 +187,7 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
+        // First: the time in this middleware counts too.
         let start = Instant::now();
         let request_id = self.middleware.request_id(request.headers());
         let trace_parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
@@ -232,19 +197,20 @@ where
             Some(span) => RequestContext::traced(request_id.clone(), span.trace_id()),
             None => RequestContext::new(request_id.clone(), trace_parent.as_ref()),
         };
-        let facts = RequestFacts { since: Some(start), ..RequestFacts::default() };
+        let facts = RequestFacts { last_stage_end: Some(start), ..RequestFacts::default() };
         let facts = SharedFacts(Rc::new(RefCell::new(facts)));
         request.extensions_mut().insert(facts.clone());
         let (middleware, service) = (Rc::clone(&self.middleware), Rc::clone(&self.service));
         let method = request.method().clone();
         Box::pin(async move {
             let logger = middleware.logger.clone();
-            let open = Open {
+            let open = OpenRequest {
                 middleware,
                 facts,
                 method,
                 start,
                 route: None,
+                // Stays if the future is dropped before its response.
                 status: CLIENT_CLOSED_REQUEST,
                 span,
             };
@@ -257,7 +223,7 @@ async fn serve<S, B>(
     service: Rc<S>,
     request: ServiceRequest,
     request_id: String,
-    mut open: Open,
+    mut open: OpenRequest,
 ) -> Result<ServiceResponse<BoxBody>, Error>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -275,21 +241,23 @@ where
         }
         Ok(Err(error)) => finish(error.error_response(), &request_id),
         Err(Panicked) => {
-            // The panic hook logs the place; this line says whose request it was.
-            error!(context::current(), "a handler panicked");
+            // The panic hook logs the location, this line the request.
+            error!(context::current(), "handler panicked");
             finish(Problem::Internal.response(&request_id), &request_id)
         }
     };
+    // No route: a failed service returns the error without its request.
     open.status = failed.status().as_u16();
-    Err(InternalError::from_response("answered at the middleware", failed).into())
+    // actix turns it into exactly this response.
+    Err(InternalError::from_response("response of the middleware", failed).into())
 }
 
 struct Panicked;
 
-/// Runs `work` to its end, or to its panic: a bug in one handler is the end of one request, not of its connection.
+/// Runs `work` and catches its panic: a defect in a handler ends one request and keeps its connection and its thread.
 ///
-/// What the handler left half done is dropped with it. Whoever shares state with other requests must leave it whole
-/// when it panics, as the locks of `std` see to by poisoning.
+/// A panic drops the handler's own state. State shared with other requests must stay consistent through a panic; the locks of
+/// `std` ensure this by poisoning.
 async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Panicked> {
     let mut work = pin!(work);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
@@ -299,8 +267,9 @@ async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Panicked> {
     .await
 }
 
-/// Tells what is left of the tenant's buckets.
+/// Adds the state of the tenant's buckets.
 fn add_rate_limit(headers: &mut HeaderMap, rate_limit: Option<RateLimitState>) {
+    // Requests without a tenant have no buckets.
     let Some(state) = rate_limit else {
         return;
     };
@@ -311,7 +280,7 @@ fn add_rate_limit(headers: &mut HeaderMap, rate_limit: Option<RateLimitState>) {
     }
 }
 
-/// The response as the client gets it: with the request's id, and with a problem as its body if it is an error.
+/// Adds the request id, and replaces the body of an error by a problem.
 fn finish<B: MessageBody + 'static>(response: HttpResponse<B>, request_id: &str) -> HttpResponse {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
@@ -322,17 +291,19 @@ fn finish<B: MessageBody + 'static>(response: HttpResponse<B>, request_id: &str)
             let headers = response.headers_mut();
             let allow = headers.get(ALLOW).and_then(|value| value.to_str().ok());
             let problem = Problem::from_framework(status, allow);
-            for of_the_old_body in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
-                headers.remove(of_the_old_body);
+            // These describe the replaced body.
+            for header in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
+                headers.remove(header);
             }
             problem.add_headers(headers);
             response.set_body(BoxBody::new(problem.to_json(request_id)))
         } else {
             response.map_into_boxed_body()
         };
-    // An id is made of characters that may stand in a header.
-    if let Ok(value) = HeaderValue::from_str(request_id) {
-        response.headers_mut().insert(X_REQUEST_ID, value);
+    let id = HeaderValue::from_str(request_id);
+    debug_assert!(id.is_ok(), "a request id has only characters of headers");
+    if let Ok(id) = id {
+        response.headers_mut().insert(X_REQUEST_ID, id);
     }
     response
 }

@@ -4,9 +4,10 @@ use super::*;
 use actix_web::body::to_bytes;
 use actix_web::http::StatusCode;
 use actix_web::test::{TestRequest, init_service};
-use actix_web::{App, error, web};
-use mercurio_domain::ids::{TenantId, WorkspaceId};
-use mercurio_observability::metrics::Reading;
+use actix_web::{App, HttpRequest, error, web};
+use mercurio_domain::ids::{Owner, TenantId, WorkspaceId};
+use mercurio_observability::logging::request_line::EventCounts;
+use mercurio_observability::metrics::ServerReading;
 use mercurio_observability::{LogFormat, LogLevel, LogOutput, LogSettings, logger};
 use mercurio_runtime::system::UuidV7Ids;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use std::io::{self, Write};
 use std::sync::Mutex;
 use uuid::Uuid;
 
-/// What the log wrote.
+/// The written log.
 #[derive(Clone, Default)]
 struct Buffer(Arc<Mutex<Vec<u8>>>);
 
@@ -29,8 +30,8 @@ impl Write for Buffer {
     }
 }
 
-/// What a client and an operator see of a request.
-struct Seen {
+/// A request as seen by its client, in the log and in the metrics.
+struct Exchange {
     status: StatusCode,
     headers: HeaderMap,
     body: String,
@@ -38,7 +39,7 @@ struct Seen {
     metrics: Arc<Metrics>,
 }
 
-impl Seen {
+impl Exchange {
     fn problem(&self) -> Value {
         assert_eq!(self.headers.get(CONTENT_TYPE), Some(&PROBLEM_JSON), "{}", self.body);
         serde_json::from_str(&self.body).unwrap()
@@ -48,10 +49,10 @@ impl Seen {
         self.headers.get(X_REQUEST_ID).expect("every response has an id").to_str().unwrap()
     }
 
-    /// The closing line; there is one, whatever happens.
+    /// Returns the `request` log line. There is exactly one.
     fn line(&self) -> &Value {
         let mut lines = self.lines.iter().filter(|line| line["msg"] == "request");
-        let line = lines.next().expect("a closing line");
+        let line = lines.next().expect("a request line");
         assert!(lines.next().is_none(), "{:?}", self.lines);
         line
     }
@@ -73,11 +74,11 @@ async fn kept() -> HttpResponse {
 }
 
 async fn event(request: HttpRequest) -> HttpResponse {
-    RequestFacts::tell(&request, |facts| {
+    RequestFacts::update(&request, |facts| {
         facts.owner = Some(Owner { tenant_id: TenantId(1), workspace_id: WorkspaceId(2) });
         facts.key_id = Some(ApiKeyId::new("k3v9"));
     });
-    RequestFacts::tell(&request, |facts| {
+    RequestFacts::update(&request, |facts| {
         facts.events = Some(EventCounts { accepted: 3, duplicates: 2, rejected: 1 });
         facts.body_bytes = Some(1234);
     });
@@ -90,15 +91,23 @@ async fn panics() -> HttpResponse {
 }
 
 async fn fails() -> Result<HttpResponse, Error> {
-    Err(error::ErrorBadRequest("what actix says"))
+    Err(error::ErrorBadRequest("text of actix"))
 }
 
 async fn refuses() -> Result<HttpResponse, Problem> {
     Err(Problem::BatchEmpty)
 }
 
-/// Sends a request; `None` if the client gives up before the answer.
-async fn send(request: TestRequest, gives_up: bool) -> Seen {
+async fn send(request: TestRequest) -> Exchange {
+    exchange(request, false).await
+}
+
+/// Sends a request and drops it before its response.
+async fn abandon(request: TestRequest) -> Exchange {
+    exchange(request, true).await
+}
+
+async fn exchange(request: TestRequest, gives_up: bool) -> Exchange {
     let buffer = Buffer::default();
     let settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
     let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(buffer.clone())));
@@ -114,18 +123,19 @@ async fn send(request: TestRequest, gives_up: bool) -> Seen {
         .route("/never", web::get().to(|| async { std::future::pending::<HttpResponse>().await }))
         .wrap_fn(|request, service| {
             let refused = request.path() == "/middleware";
-            let answer = service.call(request);
-            async move { if refused { Err(error::ErrorForbidden("no")) } else { answer.await } }
+            let response = service.call(request);
+            async move { if refused { Err(error::ErrorForbidden("no")) } else { response.await } }
         })
         .wrap(RequestMiddleware::new(log.clone(), Arc::clone(&metrics), Arc::new(UuidV7Ids)));
     let app = init_service(app).await;
     let response = {
-        let mut answer = Box::pin(app.call(request.to_request()));
+        let mut response = Box::pin(app.call(request.to_request()));
         if gives_up {
-            assert!(poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx).is_pending())).await);
+            // Polled once: the request has begun.
+            assert!(poll_fn(|cx| Poll::Ready(response.as_mut().poll(cx).is_pending())).await);
             None
         } else {
-            Some(answer.await)
+            Some(response.await)
         }
     };
     let response = match response {
@@ -138,7 +148,7 @@ async fn send(request: TestRequest, gives_up: bool) -> Seen {
     let lines = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (status, headers) = (response.status(), response.headers().clone());
     let body = String::from_utf8(to_bytes(response.into_body()).await.unwrap().to_vec()).unwrap();
-    Seen { status, headers, body, lines, metrics }
+    Exchange { status, headers, body, lines, metrics }
 }
 
 fn get(path: &str) -> TestRequest {
@@ -146,86 +156,87 @@ fn get(path: &str) -> TestRequest {
 }
 
 #[actix_web::test]
-async fn a_caller_s_id_comes_back_where_it_is_fit_for_logs_and_else_a_new_one() {
+async fn request_id_is_the_clients_if_valid_otherwise_new() {
     let longest = "x".repeat(128);
-    for (given, taken) in [
+    let too_long = "x".repeat(129);
+    for (id, is_valid) in [
         ("a", true),
         ("A-b_C.9", true),
-        (&*longest, true),
-        (&*format!("{longest}x"), false),
+        (longest.as_str(), true),
+        (too_long.as_str(), false),
         ("", false),
         ("a b", false),
         ("a\"b", false),
         ("ä", false),
     ] {
         for path in ["/ok", "/nowhere"] {
-            let seen = send(get(path).insert_header(("x-request-id", given)), false).await;
-            assert_eq!(seen.request_id() == given, taken, "{given:?}");
-            assert_eq!(seen.line()["request_id"], seen.request_id());
-            if !taken {
-                assert_eq!(Uuid::parse_str(seen.request_id()).unwrap().get_version_num(), 7);
+            let exchange = send(get(path).insert_header(("x-request-id", id))).await;
+            assert_eq!(exchange.request_id() == id, is_valid, "{id:?}");
+            assert_eq!(exchange.line()["request_id"], exchange.request_id());
+            if !is_valid {
+                let new = Uuid::parse_str(exchange.request_id()).unwrap();
+                assert_eq!(new.get_version_num(), 7);
             }
         }
     }
 }
 
 #[actix_web::test]
-async fn every_error_is_a_problem_with_the_id_of_its_request_whoever_made_it() {
-    let check = async |request: TestRequest, status: u16, code: &str| {
-        let seen = send(request.insert_header(("x-request-id", "r-1")), false).await;
-        let problem = seen.problem();
-        assert_eq!((seen.status.as_u16(), &problem["code"]), (status, &json!(code)), "{problem}");
-        assert_eq!(
-            (&problem["request_id"], seen.request_id()),
-            (&json!("r-1"), "r-1"),
-            "{problem}"
-        );
-        assert_eq!(seen.line()["status"], status);
-        assert!(!seen.headers.contains_key(CONTENT_LENGTH), "the old body's");
-    };
-    check(get("/nowhere"), 404, "not_found").await;
-    check(get("/events/a"), 405, "method_not_allowed").await;
-    check(get("/refuses"), 400, "batch_empty").await;
-    check(get("/fails"), 400, "bad_request").await;
-    check(get("/middleware"), 403, "forbidden").await;
-    check(get("/panics"), 500, "internal").await;
-    check(get("/status/x"), 404, "not_found").await;
-    for (status, code) in [
-        (400, "bad_request"),
-        (408, "request_timeout"),
-        (413, "payload_too_large"),
-        (415, "unsupported_media_type"),
-        (417, "expectation_failed"),
-        (431, "request_header_fields_too_large"),
-        (500, "internal"),
-        (503, "service_unavailable"),
+async fn error_is_a_problem_with_the_request_id() {
+    for (path, status, code) in [
+        ("/nowhere", 404, "not_found"),
+        ("/events/a", 405, "method_not_allowed"),
+        ("/refuses", 400, "batch_empty"),
+        ("/fails", 400, "bad_request"),
+        ("/middleware", 403, "forbidden"),
+        ("/panics", 500, "internal"),
+        ("/status/x", 404, "not_found"),
+        ("/status/400", 400, "bad_request"),
+        ("/status/408", 408, "request_timeout"),
+        ("/status/413", 413, "payload_too_large"),
+        ("/status/415", 415, "unsupported_media_type"),
+        ("/status/417", 417, "expectation_failed"),
+        ("/status/431", 431, "request_header_fields_too_large"),
+        ("/status/500", 500, "internal"),
+        ("/status/503", 503, "service_unavailable"),
     ] {
-        check(get(&format!("/status/{status}")), status, code).await;
+        let exchange = send(get(path).insert_header(("x-request-id", "r-1"))).await;
+        let problem = exchange.problem();
+        assert_eq!(exchange.status.as_u16(), status, "{path}: {problem}");
+        assert_eq!(problem["code"], code, "{path}: {problem}");
+        assert_eq!(problem["request_id"], "r-1", "{path}: {problem}");
+        assert_eq!(exchange.request_id(), "r-1", "{path}");
+        assert_eq!(exchange.line()["status"], status, "{path}");
+        assert!(!exchange.headers.contains_key(CONTENT_LENGTH), "{path}: of the old body");
     }
 }
 
 #[actix_web::test]
-async fn what_is_no_error_or_is_marked_keeps_its_body_and_an_error_its_other_headers() {
-    let check = async |path: &str, status: u16, body: &str| {
-        let seen = send(get(path), false).await;
-        assert_eq!((seen.status.as_u16(), &*seen.body), (status, body), "{path}");
-        assert!(!seen.request_id().is_empty());
-    };
-    check("/ok", 200, "fine").await;
-    check("/status/302", 302, "abc").await;
-    check("/kept", 503, "{}").await;
-    assert_eq!(send(get("/status/400"), false).await.headers.get("x-kept").unwrap(), "yes");
-    assert_eq!(send(get("/events/a"), false).await.headers.get(ALLOW).unwrap(), "POST");
+async fn body_of_a_success_or_a_marked_error_is_kept() {
+    for (path, status, body) in
+        [("/ok", 200, "fine"), ("/status/302", 302, "abc"), ("/kept", 503, "{}")]
+    {
+        let exchange = send(get(path)).await;
+        assert_eq!((exchange.status.as_u16(), &*exchange.body), (status, body), "{path}");
+        assert!(!exchange.request_id().is_empty());
+    }
 }
 
 #[actix_web::test]
-async fn the_closing_line_has_what_the_handler_told_and_the_counters_agree() {
+async fn error_keeps_its_other_headers() {
+    for (path, name, value) in [("/status/400", "x-kept", "yes"), ("/events/a", "allow", "POST")] {
+        assert_eq!(send(get(path)).await.headers.get(name).unwrap(), value, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn request_line_and_metrics_have_the_facts_of_the_handler() {
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let request = TestRequest::post().uri("/events/secret?auth=secret");
     let request =
         request.insert_header(("traceparent", trace)).insert_header(("x-request-id", "r-1"));
-    let seen = send(request, false).await;
-    let mut line = seen.line().as_object().unwrap().clone();
+    let exchange = send(request).await;
+    let mut line = exchange.line().as_object().unwrap().clone();
     assert!(line.remove("ts").is_some() && line.remove("duration_ms").unwrap().is_number());
     let expected = json!({
         "level": "info", "msg": "request", "request_id": "r-1", "trace_id": "0af7651916cd43dd8448eb211c80319c",
@@ -233,18 +244,17 @@ async fn the_closing_line_has_what_the_handler_told_and_the_counters_agree() {
         "status": 200, "events": 6, "accepted": 3, "duplicates": 2, "rejected": 1, "body_bytes": 1234,
     });
     assert_eq!(Value::Object(line), expected);
-    let deep = seen.lines.iter().find(|line| line["msg"] == "deep").unwrap();
-    assert_eq!(
-        (&deep["request_id"], &deep["trace_id"]),
-        (&expected["request_id"], &expected["trace_id"])
-    );
+    let deep = exchange.lines.iter().find(|line| line["msg"] == "deep").unwrap();
+    for id in ["request_id", "trace_id"] {
+        assert_eq!(deep[id], expected[id]);
+    }
 
-    let numbers = seen.metrics.snapshot();
+    let numbers = exchange.metrics.snapshot();
     assert_eq!(
         (numbers.events_accepted, numbers.events_duplicate, numbers.events_rejected),
         (3, 2, 1)
     );
-    let printed = seen.metrics.render(&Reading::default());
+    let printed = exchange.metrics.render(&ServerReading::default());
     for line in [
         "mercurio_http_requests_total{method=\"POST\",route=\"/events/{event_id}\",status=\"200\"} 1",
         "mercurio_tenant_events_total{tenant_id=\"1\",verdict=\"accepted\"} 3",
@@ -254,24 +264,26 @@ async fn the_closing_line_has_what_the_handler_told_and_the_counters_agree() {
 }
 
 #[actix_web::test]
-async fn a_malformed_traceparent_is_ignored() {
-    let seen = send(get("/ok").insert_header(("traceparent", "00-zz-zz-00")), false).await;
-    assert_eq!((seen.status, seen.line().get("trace_id")), (StatusCode::OK, None));
+async fn malformed_traceparent_is_ignored() {
+    let exchange = send(get("/ok").insert_header(("traceparent", "00-zz-zz-00"))).await;
+    assert_eq!((exchange.status, exchange.line().get("trace_id")), (StatusCode::OK, None));
 }
 
 #[actix_web::test]
-async fn a_panic_says_whose_request_it_was_and_nothing_of_its_message() {
-    let seen = send(get("/panics").insert_header(("x-request-id", "r-1")), false).await;
-    let line = seen.lines.iter().find(|line| line["msg"] == "a handler panicked").unwrap();
+async fn panic_is_logged_with_its_request_but_not_its_message() {
+    let exchange = send(get("/panics").insert_header(("x-request-id", "r-1"))).await;
+    let line = exchange.lines.iter().find(|line| line["msg"] == "handler panicked").unwrap();
     assert_eq!((&line["request_id"], &line["level"]), (&json!("r-1"), &json!("error")));
-    assert_eq!((&seen.line()["status"], &seen.line()["level"]), (&json!(500), &json!("warning")));
-    assert!(!format!("{:?} {}", seen.lines, seen.body).contains("own panic"));
+    let line = exchange.line();
+    assert_eq!((&line["status"], &line["level"]), (&json!(500), &json!("warning")));
+    assert!(!format!("{:?} {}", exchange.lines, exchange.body).contains("own panic"));
 }
 
 #[actix_web::test]
-async fn a_request_whose_client_went_away_is_closed_too() {
-    let seen = send(get("/never").insert_header(("x-request-id", "r-1")), true).await;
-    assert_eq!((&seen.line()["status"], &seen.line()["request_id"]), (&json!(499), &json!("r-1")));
-    let printed = seen.metrics.render(&Reading::default());
+async fn abandoned_request_is_logged_and_counted() {
+    let exchange = abandon(get("/never").insert_header(("x-request-id", "r-1"))).await;
+    let line = exchange.line();
+    assert_eq!((&line["status"], &line["request_id"]), (&json!(499), &json!("r-1")));
+    let printed = exchange.metrics.render(&ServerReading::default());
     assert!(printed.contains("{method=\"GET\",route=\"none\",status=\"499\"} 1"), "{printed}");
 }

@@ -1,14 +1,16 @@
-//! The HTTP API as an OpenAPI 3.1 document, made from the code: operations stand at their handlers, schemas are derived from
-//! the types that are read and written, and problems come from [`Problem::answer`](crate::problem::Problem::answer).
+//! The HTTP API as an OpenAPI 3.1 document, generated from the code.
 //!
-//! Not here: the paths that serve it (`routes::docs`).
+//! Operations come from the handlers, schemas from the types of requests and responses, problems from
+//! [`Problem::parts`](crate::problem::Problem::parts). Not here: the routes that serve it (`routes::docs`).
 
-mod event;
-pub mod examples;
+mod problem_examples;
 mod problems;
+mod schema_rules;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod transfer;
+
+use std::sync::LazyLock;
 
 use mercurio_domain::openapi::JsonValue;
 use utoipa::openapi::RefOr;
@@ -16,25 +18,24 @@ use utoipa::openapi::link::LinkBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{docs, health, limits, metrics, read, write};
+use crate::routes::{docs, health, limits, metrics, problems as problem_pages, read, write};
 
-use event::Rules;
-pub use event::SingleEvent;
 use problems::Problems;
+use schema_rules::SchemaRules;
 use transfer::{Heads, PlainText};
 
 const DESCRIPTION: &str = "\
-Takes events singly or in batches and stores each of them durably, exactly once. **A 200 means stored.** After any other \
-outcome the same events may be sent again: with the same values of `event_id` nothing is stored twice.
+Accepts single events and batches, and stores each event durably and exactly once. **A 200 means stored.** After any other \
+outcome, send the same events again: the same `event_id` is never stored twice.
 
-Times are RFC 3339 in UTC with microseconds. Ids of tenants and workspaces are strings. Every response carries \
-`X-Request-Id`: yours, if you sent one of 1 to 128 characters of `A-Z a-z 0-9 . _ -`, else a new one. A `traceparent` (W3C \
-Trace Context) is read for the log.
+Times are RFC 3339 in UTC with microseconds. Ids of tenants and workspaces are strings. Every response has an \
+`X-Request-Id`: the request's own, if it has 1 to 128 characters of `A-Z a-z 0-9 . _ -`, otherwise a new one. The log \
+contains the trace id of a valid `traceparent` (W3C Trace Context).
 
-Errors are `application/problem+json` (RFC 9457); `code` is stable. Limits are the server's defaults here; a tenant's own are \
-at `/v1/limits`.";
+Errors are `application/problem+json` (RFC 9457). Their `code` is stable, and their `type` is a page at \
+`/problems/{code}`. This document shows the server's default limits; `GET /v1/limits` returns those of a tenant.";
 
-/// The document's outline; [`document`] has all of it.
+/// The derived part of the document. [`document`] completes it.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Mercurio", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
@@ -42,20 +43,21 @@ at `/v1/limits`.";
     tags(
         (name = "Writing", description = "Needs a key with the scope `events:write`."),
         (name = "Reading", description = "Needs a key with the scope `events:read`."),
-        (name = "Limits", description = "Any key will do."),
-        (name = "Health", description = "For probes and operators. No key is needed."),
-        (name = "Documentation", description = "This document. No key is needed."),
+        (name = "Limits", description = "Works with any key."),
+        (name = "Health", description = "For probes and operators. Needs no key."),
+        (name = "Documentation", description = "This document and pages about problems. Needs no key."),
     ),
     paths(
         write::track, write::batch, read::event, read::events, limits::limits,
         health::health, health::live, health::ready, metrics::metrics, docs::openapi, docs::page, docs::file,
+        problem_pages::page,
     ),
     components(schemas(JsonValue)),
-    modifiers(&Keys, &Links, &Rules, &Problems, &PlainText, &Heads),
+    modifiers(&Keys, &Links, &SchemaRules, &Problems, &PlainText, &Heads),
 )]
 struct Outline;
 
-/// The whole document.
+/// Returns the whole document.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Outline::openapi();
@@ -64,55 +66,62 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// The ways to name an API key.
+/// Returns the document as JSON. Generated once: it does not change while the process runs.
+pub fn json() -> &'static str {
+    static JSON: LazyLock<String> = LazyLock::new(|| {
+        let json = document().to_json();
+        debug_assert!(json.is_ok(), "a document of strings and numbers serialises");
+        json.unwrap_or_default()
+    });
+    &JSON
+}
+
+/// Adds the ways to send an API key.
 struct Keys;
 
 impl Modify for Keys {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
-        let http = |scheme, text: &str| {
-            SecurityScheme::Http(HttpBuilder::new().scheme(scheme).description(Some(text)).build())
-        };
-        components.add_security_scheme(
-            "bearer",
-            http(HttpAuthScheme::Bearer, "`Authorization: Bearer mk_…`"),
+        let bearer = http_scheme(HttpAuthScheme::Bearer, "`Authorization: Bearer mk_…`");
+        components.add_security_scheme("bearer", bearer);
+        let basic = http_scheme(
+            HttpAuthScheme::Basic,
+            "The key as the user name, without a password: `curl -u mk_…:`",
         );
-        components.add_security_scheme(
-            "basic",
-            http(
-                HttpAuthScheme::Basic,
-                "The key as the user's name, without a password: `curl -u mk_…:`",
-            ),
-        );
-        let value = |name: &str, text: &str| ApiKeyValue::with_description(name, text);
-        let header = ApiKey::Header(value("X-API-Key", "The key as it is."));
-        components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
-        let query = ApiKey::Query(value(
+        components.add_security_scheme("basic", basic);
+        let header = ApiKeyValue::with_description("X-API-Key", "The key.");
+        components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
+        let query = ApiKeyValue::with_description(
             "auth",
-            "For a browser's `sendBeacon`, which can set no header. Never logged.",
-        ));
-        components.add_security_scheme("auth", SecurityScheme::ApiKey(query));
+            "For a browser's `sendBeacon`, which cannot set headers. Never logged.",
+        );
+        components.add_security_scheme("auth", SecurityScheme::ApiKey(ApiKey::Query(query)));
     }
 }
 
-/// How an event that was just stored is read back.
+fn http_scheme(scheme: HttpAuthScheme, description: &str) -> SecurityScheme {
+    SecurityScheme::Http(HttpBuilder::new().scheme(scheme).description(Some(description)).build())
+}
+
+/// Links the write operations to the read of the new event.
 struct Links;
 
 impl Modify for Links {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let places =
-            [("/v1/events/track", "/event_id"), ("/v1/events/batch", "/results/0/event_id")];
-        for (path, place) in places {
-            let operation = document.paths.paths.get_mut(path).and_then(|item| item.post.as_mut());
-            let response =
-                operation.and_then(|operation| operation.responses.responses.get_mut("200"));
-            if let Some(RefOr::T(response)) = response {
-                let link = LinkBuilder::new()
-                    .operation_id("event")
-                    .parameter("event_id", format!("$response.body#{place}"))
-                    .description("Reads the event back.");
-                response.links.insert("event".to_owned(), link.build().into());
-            }
-        }
+        link_to_event(document, "/v1/events/track", "/event_id");
+        link_to_event(document, "/v1/events/batch", "/results/0/event_id");
+    }
+}
+
+/// Links the response of `POST path` to its event, whose id is at `pointer`.
+fn link_to_event(document: &mut utoipa::openapi::OpenApi, path: &str, pointer: &str) {
+    let operation = document.paths.paths.get_mut(path).and_then(|item| item.post.as_mut());
+    let response = operation.and_then(|operation| operation.responses.responses.get_mut("200"));
+    if let Some(RefOr::T(response)) = response {
+        let link = LinkBuilder::new()
+            .operation_id("event")
+            .parameter("event_id", format!("$response.body#{pointer}"))
+            .description("Reads the event back.");
+        response.links.insert("event".to_owned(), link.build().into());
     }
 }

@@ -1,4 +1,4 @@
-//! Which problems each operation may answer with: their schemas and examples, made from the problems themselves.
+//! The problems of each operation: their schemas and examples, generated from the problems themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,36 +16,36 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{Modify, ToSchema};
 
-use crate::problem::{Answer, Member, Problem, QueryError};
-use crate::routes::write::EventResult;
+use super::problem_examples::problem_examples;
+use crate::problem::{MemberValue, Problem, QueryError, ResponseParts};
+use crate::routes::wire::write::EventResult;
 
-/// The id of a request in examples.
+/// A request id for examples.
 const REQUEST_ID: &str = "019aa8f0-3e80-7c31-9d3e-6f0d1f3b2a10";
 
-/// Adds every problem to the operations that may answer with it, and the headers that the edge sets to every response.
+/// Adds the possible problems to every operation, and the middleware's headers to every response.
 pub(super) struct Problems;
 
 impl Modify for Problems {
     fn modify(&self, document: &mut OpenApi) {
-        let catalogue = Problem::catalogue();
+        let examples = problem_examples();
         let components = document.components.get_or_insert_default();
-        add_schemas(components, &catalogue);
+        add_schemas(components, &examples);
         for (path, item) in &mut document.paths.paths {
             for operation in operations(item) {
                 let kind = Kind::of(path, operation);
                 add_responses(
                     operation,
-                    catalogue.iter().filter(|problem| kind.may_answer(problem)),
+                    examples.iter().filter(|problem| kind.may_return(problem)),
                 );
-                add_headers(operation, kind.tells_limits());
+                add_headers(operation, kind.returns_limits());
             }
         }
-        // What no operation answers by itself: a path that is none, and what the framework may still come to.
-        let elsewhere = catalogue
-            .iter()
-            .filter(|problem| matches!(problem, Problem::NotFound | Problem::Other(_)));
-        for problem in elsewhere {
-            components.responses.insert(problem.code(), response(&[problem]).into());
+        // Responses outside any operation: an unknown path, and further statuses of the framework.
+        for problem in &examples {
+            if matches!(problem, Problem::NotFound | Problem::Other(_)) {
+                components.responses.insert(problem.code(), response(&[problem]).into());
+            }
         }
     }
 }
@@ -54,7 +54,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post].into_iter().flatten()
 }
 
-/// What an operation is, as far as its problems go.
+/// The properties of an operation that decide its problems.
 struct Kind<'a> {
     path: &'a str,
     has_key: bool,
@@ -70,12 +70,12 @@ impl<'a> Kind<'a> {
         }
     }
 
-    fn tells_limits(&self) -> bool {
+    fn returns_limits(&self) -> bool {
         self.has_body || self.path == "/v1/limits"
     }
 
-    /// Whether an operation of this kind may answer with `problem`. Whoever adds a problem says so here.
-    fn may_answer(&self, problem: &Problem) -> bool {
+    /// Decides whether an operation of this kind may return `problem`. The exhaustive match makes a new problem appear here.
+    fn may_return(&self, problem: &Problem) -> bool {
         match problem {
             Problem::BadRequest { .. }
             | Problem::MethodNotAllowed { .. }
@@ -83,6 +83,7 @@ impl<'a> Kind<'a> {
             | Problem::RequestHeaderFieldsTooLarge
             | Problem::Internal => true,
             Problem::MalformedJson { .. }
+            | Problem::MalformedEncoding { .. }
             | Problem::InvalidSchemaVersion { .. }
             | Problem::PayloadTooLarge { .. }
             | Problem::UnsupportedMediaType { .. }
@@ -92,12 +93,15 @@ impl<'a> Kind<'a> {
             | Problem::QuotaExceeded { .. } => self.has_body,
             Problem::BatchEmpty | Problem::BatchTooLarge { .. } => self.path == "/v1/events/batch",
             Problem::InvalidQuery { .. } => self.path == "/v1/events",
+            // Only paths with a parameter can name something unknown.
             Problem::NotFound => self.path.contains('{'),
             Problem::Unauthorized { .. } | Problem::TenantSuspended => self.has_key,
             Problem::InsufficientScope { .. } => self.has_key && self.path != "/v1/limits",
-            Problem::Overloaded { .. } | Problem::StorageUnavailable { .. } => {
+            Problem::Overloaded { .. } => self.has_key,
+            Problem::ShuttingDown { .. } | Problem::StorageUnavailable { .. } => {
                 self.has_key || self.path == "/health/ready"
             }
+            // Described once, under `components`.
             Problem::Other(_) => false,
         }
     }
@@ -110,11 +114,12 @@ fn add_responses<'a>(operation: &mut Operation, problems: impl Iterator<Item = &
     }
     for (status, problems) in by_status {
         let responses = &mut operation.responses.responses;
+        // A handler that describes a status itself takes precedence, as `/health` does with 503.
         responses.entry(status.as_str().to_owned()).or_insert_with(|| response(&problems).into());
     }
 }
 
-/// The response for problems of one status.
+/// Returns the response for problems of one status.
 fn response(problems: &[&Problem]) -> Response {
     let codes: BTreeSet<String> = problems.iter().map(|problem| problem.code()).collect();
     let schemas: Vec<Ref> =
@@ -127,40 +132,42 @@ fn response(problems: &[&Problem]) -> Response {
     let (mut names, mut titles) = (BTreeSet::new(), Vec::new());
     let mut response = ResponseBuilder::new();
     for problem in problems {
-        let answer = problem.answer();
-        let mut name = answer.code.to_string();
+        let parts = problem.parts();
+        let mut name = parts.code.to_string();
+        // Several examples of one code need names of their own.
         for number in 2.. {
             if names.insert(name.clone()) {
                 break;
             }
-            name = format!("{}_{number}", answer.code);
+            name = format!("{}_{number}", parts.code);
         }
         let value = serde_json::from_str(&problem.to_json(REQUEST_ID)).unwrap_or(Value::Null);
-        let example =
-            ExampleBuilder::new().summary(answer.title.clone()).value(Some(value)).build();
+        let example = ExampleBuilder::new().summary(parts.title).value(Some(value)).build();
         content = content.examples_from_iter([(name, example)]);
-        for (name, value) in &answer.headers {
-            response = response.header(header_name(name.as_str()), header(value, None));
+        for header in &parts.headers {
+            let schema = header_schema(&header.value, None);
+            response = response.header(header_name(header.name.as_str()), schema);
         }
-        if !titles.contains(&answer.title) {
-            titles.push(answer.title);
+        if !titles.contains(&parts.title) {
+            titles.push(parts.title);
         }
     }
     let description = format!("{}.", titles.join(". "));
     response.description(description).content("application/problem+json", content.build()).build()
 }
 
-/// A header's name as it is usually written.
+/// Returns a header's name in its usual spelling.
 fn header_name(name: &str) -> String {
     let words = name.split('-').map(|word| match word {
+        // `WWW-Authenticate`.
         "www" => "WWW".to_owned(),
         _ => word[..1].to_uppercase() + &word[1..],
     });
     words.collect::<Vec<_>>().join("-")
 }
 
-/// A header of which `value` is an example.
-fn header(value: &str, description: Option<&str>) -> Header {
+/// Returns the schema of a header with `value` as its example.
+fn header_schema(value: &str, description: Option<&str>) -> Header {
     let number = value.parse::<u64>().ok();
     let kind = if number.is_some() { Type::Integer } else { Type::String };
     let example = number.map_or_else(|| json!(value), |number| json!(number));
@@ -168,126 +175,121 @@ fn header(value: &str, description: Option<&str>) -> Header {
     HeaderBuilder::new().schema(Some(schema)).description(description).build()
 }
 
-/// Adds what the edge gives every response: the request's id; and, once its tenant is known, what is left of its limits.
-fn add_headers(operation: &mut Operation, tells_limits: bool) {
+/// Adds the middleware's headers: the request id, and the state of the buckets to responses after authentication.
+fn add_headers(operation: &mut Operation, returns_limits: bool) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else {
             continue;
         };
-        let mut add = |name: &str, value: &str, text: &str| {
-            response.headers.insert(name.to_owned(), header(value, Some(text)).into());
-        };
-        add("X-Request-Id", REQUEST_ID, "The request's id: the client's, if it sent a sound one.");
-        if tells_limits && matches!(status.as_str(), "200" | "400" | "413" | "415" | "422" | "429")
-        {
-            let policy = "The tenant's token buckets: `q` tokens in `w` seconds. Not there where nothing is limited.";
-            add(
-                "RateLimit-Policy",
-                r#""requests";q=1000000;w=10, "events";q=10000000;w=10"#,
-                policy,
-            );
-            let level = "What is left: `r` tokens, and full again in `t` seconds.";
-            add("RateLimit", r#""requests";r=999999;t=1, "events";r=9999950;t=1"#, level);
+        let description = "The id of the request: the client's own, if it is valid.";
+        add_header(response, "X-Request-Id", REQUEST_ID, description);
+        let after_authentication =
+            matches!(status.as_str(), "200" | "400" | "413" | "415" | "422" | "429");
+        if returns_limits && after_authentication {
+            let policy = r#""requests";q=1000000;w=10, "events";q=10000000;w=10"#;
+            let description =
+                "The tenant's token buckets: `q` tokens per `w` seconds. Missing without limits.";
+            add_header(response, "RateLimit-Policy", policy, description);
+            let level = r#""requests";r=999999;t=1, "events";r=9999950;t=1"#;
+            let description = "Their state: `r` tokens remaining, full again in `t` seconds.";
+            add_header(response, "RateLimit", level, description);
         }
     }
 }
 
-/// `malformed_json` is described by `MalformedJsonProblem`.
+fn add_header(response: &mut Response, name: &str, example: &str, description: &str) {
+    let schema = header_schema(example, Some(description));
+    response.headers.insert(name.to_owned(), schema.into());
+}
+
+/// Returns the name of a code's schema: `MalformedJsonProblem` for `malformed_json`.
 fn schema_name(code: &str) -> String {
     let words = code.split('_').map(|word| word[..1].to_uppercase() + &word[1..]);
     words.collect::<String>() + "Problem"
 }
 
-fn add_schemas(components: &mut Components, catalogue: &[Problem]) {
-    let mut by_code: BTreeMap<String, Vec<Answer<'_>>> = BTreeMap::new();
-    for problem in catalogue {
-        by_code.entry(problem.code()).or_default().push(problem.answer());
+fn add_schemas(components: &mut Components, examples: &[Problem]) {
+    let mut by_code: BTreeMap<String, Vec<ResponseParts<'_>>> = BTreeMap::new();
+    for problem in examples {
+        by_code.entry(problem.code()).or_default().push(problem.parts());
     }
-    for (code, answers) in by_code {
-        components.schemas.insert(schema_name(&code), schema(&code, &answers).into());
+    for (code, responses) in by_code {
+        components.schemas.insert(schema_name(&code), schema(&code, &responses).into());
     }
+    add_schema::<FieldError>(components);
+    add_schema::<QueryError>(components);
+    add_schema::<EventResult<'_>>(components);
+}
+
+/// Adds the schema of a type and of the types inside it.
+fn add_schema<T: ToSchema>(components: &mut Components) {
     let mut used = Vec::new();
-    for (name, schema) in [
-        (FieldError::name(), FieldError::schema_and(&mut used)),
-        (QueryError::name(), QueryError::schema_and(&mut used)),
-        (EventResult::name(), EventResult::schema_and(&mut used)),
-    ] {
-        components.schemas.insert(name.into_owned(), schema);
-    }
+    T::schemas(&mut used);
+    components.schemas.insert(T::name().into_owned(), T::schema());
     components.schemas.extend(used);
 }
 
-/// A schema, and those that it refers to.
-trait SchemaAnd: ToSchema {
-    fn schema_and(used: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema> {
-        Self::schemas(used);
-        Self::schema()
-    }
-}
-
-impl<T: ToSchema> SchemaAnd for T {}
-
-/// The schema of a code, from the answers with it: what each of them has is required.
-fn schema(code: &str, answers: &[Answer<'_>]) -> Schema {
+/// Returns the schema of a code from its examples. A member of every example is required.
+fn schema(code: &str, examples: &[ResponseParts<'_>]) -> Schema {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let mut schema = ObjectBuilder::new();
-    if let Some(answer) = answers.first() {
-        let fixed = |value: Value| {
-            ObjectBuilder::new().schema_type(SchemaType::AnyValue).enum_values(Some([value]))
-        };
+    if let Some(parts) = examples.first() {
         schema = schema
-            .title(Some(answer.title.clone()))
-            .property("type", fixed(json!(answer.type_url())))
-            .property("title", fixed(json!(answer.title)))
-            .property("status", fixed(json!(answer.status.as_u16())))
-            .property("code", fixed(json!(code)))
-            .property("detail", text().description(Some("What happened, for people.")))
+            .title(Some(parts.title))
+            .property("type", constant(json!(parts.type_reference())))
+            .property("title", constant(json!(parts.title)))
+            .property("status", constant(json!(parts.status.as_u16())))
+            .property("code", constant(json!(code)))
+            .property("detail", text().description(Some("This occurrence, for people.")))
             .property(
                 "request_id",
-                text().description(Some("The id under which the request is in the server's log.")),
+                text().description(Some("The id of the request; the server's log contains it.")),
             );
     }
     for name in ["type", "title", "status", "code", "detail", "request_id"] {
         schema = schema.required(name);
     }
-    let members: BTreeSet<&str> =
-        answers.iter().flat_map(|answer| &answer.members).map(|(name, _)| *name).collect();
-    for name in members {
-        let values: Vec<&Member<'_>> = answers
-            .iter()
-            .flat_map(|answer| &answer.members)
-            .filter(|(other, _)| *other == name)
-            .map(|(_, value)| value)
-            .collect();
-        schema = schema.property(name, member(name, &values));
-        if values.len() == answers.len() {
+    let mut members: BTreeMap<&str, Vec<&MemberValue<'_>>> = BTreeMap::new();
+    for member in examples.iter().flat_map(|parts| &parts.members) {
+        members.entry(member.name).or_default().push(&member.value);
+    }
+    for (name, values) in members {
+        schema = schema.property(name, member_schema(name, &values));
+        if values.len() == examples.len() {
             schema = schema.required(name);
         }
     }
     schema.build().into()
 }
 
-/// The schema of a member, from its values in the catalogue.
-fn member(name: &str, values: &[&Member<'_>]) -> RefOr<Schema> {
-    let list = |schema: RefOr<Schema>| ArrayBuilder::new().items(schema).into();
+fn constant(value: Value) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::AnyValue).enum_values(Some([value]))
+}
+
+/// Returns the schema of a member from its values in the examples.
+fn member_schema(name: &str, values: &[&MemberValue<'_>]) -> RefOr<Schema> {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     match values.first() {
-        Some(Member::Number(_)) => {
+        Some(MemberValue::Number(_)) => {
             let number = ObjectBuilder::new().minimum(Some(0));
-            let may_be_null = values.iter().any(|value| matches!(value, Member::Number(None)));
-            if may_be_null {
+            let nullable = values.iter().any(|value| matches!(value, MemberValue::Number(None)));
+            if nullable {
                 number.schema_type(SchemaType::from_iter([Type::Integer, Type::Null])).into()
             } else {
                 number.schema_type(Type::Integer).into()
             }
         }
-        Some(Member::Texts(_)) => list(text().into()),
-        Some(Member::Query(_)) => list(Ref::from_schema_name(QueryError::name()).into()),
-        Some(Member::Json(_)) if name == "results" => {
+        Some(MemberValue::Texts(_)) => list(text().into()),
+        Some(MemberValue::Query(_)) => list(Ref::from_schema_name(QueryError::name()).into()),
+        Some(MemberValue::Json(_)) if name == "results" => {
             list(Ref::from_schema_name(EventResult::name()).into())
         }
-        Some(Member::Json(_)) => list(Ref::from_schema_name(FieldError::name()).into()),
-        Some(Member::Time(_)) => Ref::from_schema_name(Timestamp::name()).into(),
-        Some(Member::Text(_)) | None => text().into(),
+        Some(MemberValue::Json(_)) => list(Ref::from_schema_name(FieldError::name()).into()),
+        Some(MemberValue::Time(_)) => Ref::from_schema_name(Timestamp::name()).into(),
+        Some(MemberValue::Text(_)) | None => text().into(),
     }
+}
+
+fn list(items: RefOr<Schema>) -> RefOr<Schema> {
+    ArrayBuilder::new().items(items).into()
 }

@@ -1,7 +1,8 @@
-//! The document against the code: nothing that is served is missing in it, and nothing stands in it that is not served.
+//! The OpenAPI document, compared with the code.
 
 use super::*;
 use crate::problem::Problem;
+use crate::problem::tests::cases;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,56 +11,67 @@ fn whole() -> Value {
     serde_json::to_value(document()).unwrap()
 }
 
-/// Every operation, as `(method, path, operation)`.
-fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
-    let paths = document["paths"].as_object().unwrap().iter();
-    paths
-        .flat_map(|(path, item)| {
-            let methods = item.as_object().unwrap().iter();
-            methods.map(move |(method, operation)| (method.as_str(), path.as_str(), operation))
-        })
-        .collect()
+struct Operation<'a> {
+    method: &'a str,
+    path: &'a str,
+    json: &'a Value,
 }
 
-/// The schema that `reference` (`#/components/schemas/X`) names.
-fn referred<'a>(document: &'a Value, reference: &str) -> &'a Value {
+fn operations(document: &Value) -> Vec<Operation<'_>> {
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, json) in item.as_object().unwrap() {
+            operations.push(Operation { method, path, json });
+        }
+    }
+    operations
+}
+
+/// Resolves a reference such as `#/components/schemas/X`.
+fn resolve<'a>(document: &'a Value, reference: &str) -> &'a Value {
     document
         .pointer(reference.trim_start_matches('#'))
-        .unwrap_or_else(|| panic!("{reference} is not there"))
+        .unwrap_or_else(|| panic!("{reference} does not exist"))
 }
 
-fn all_references(value: &Value, found: &mut BTreeSet<String>) {
+fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
             if let Some(Value::String(reference)) = members.get("$ref") {
                 found.insert(reference.clone());
             }
-            members.values().for_each(|value| all_references(value, found));
+            for value in members.values() {
+                collect_references(value, found);
+            }
         }
-        Value::Array(items) => items.iter().for_each(|item| all_references(item, found)),
+        Value::Array(items) => {
+            for item in items {
+                collect_references(item, found);
+            }
+        }
         _ => {}
     }
 }
 
 #[test]
-fn it_is_openapi_3_1_of_which_every_reference_leads_somewhere() {
+fn document_is_openapi_3_1_and_its_references_resolve() {
     let document = whole();
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     let mut references = BTreeSet::new();
-    all_references(&document, &mut references);
+    collect_references(&document, &mut references);
     assert!(references.len() > 50);
     for reference in references {
-        referred(&document, &reference);
+        resolve(&document, &reference);
     }
 }
 
-/// The paths in the sources, from `web::resource("…")` outside tests.
-fn served(folder: &Path, paths: &mut BTreeSet<String>) {
+/// Collects the paths in the sources, from `web::resource("…")` outside tests.
+fn collect_served(folder: &Path, paths: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            served(&path, paths);
+            collect_served(&path, paths);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
@@ -71,23 +83,23 @@ fn served(folder: &Path, paths: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_path_that_is_served_is_described_and_no_other() {
+fn paths_of_the_document_are_the_served_ones() {
     let mut paths = BTreeSet::new();
-    served(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes"), &mut paths);
+    collect_served(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes"), &mut paths);
     assert!(paths.contains("/v1/events/{event_id}"), "{paths:?}");
     let document = whole();
     let described: BTreeSet<String> =
-        operations(&document).iter().map(|(_, path, _)| (*path).to_owned()).collect();
+        operations(&document).iter().map(|operation| operation.path.to_owned()).collect();
     assert_eq!(described, paths);
 }
 
 #[test]
-fn every_operation_has_a_name_of_its_own_a_summary_and_a_success() {
+fn operations_have_unique_ids_summaries_and_successes() {
     let document = whole();
     let mut names = BTreeSet::new();
-    for (method, path, operation) in operations(&document) {
+    for Operation { method, path, json: operation } in operations(&document) {
         let name = operation["operationId"].as_str().unwrap();
-        assert!(names.insert(name.to_owned()), "{name} stands twice");
+        assert!(names.insert(name.to_owned()), "{name} appears twice");
         assert!(operation["summary"].is_string(), "{method} {path}");
         assert!(operation["responses"]["200"].is_object(), "{method} {path}");
         for (status, response) in operation["responses"].as_object().unwrap() {
@@ -96,12 +108,12 @@ fn every_operation_has_a_name_of_its_own_a_summary_and_a_success() {
     }
 }
 
-/// Every example of a problem, by its code: those of operations and of the components.
+/// Returns every example of a problem by its code, from operations and components.
 fn examples(document: &Value) -> BTreeMap<String, Vec<Value>> {
     let mut responses: Vec<&Value> =
         document["components"]["responses"].as_object().unwrap().values().collect();
-    for (_, _, operation) in operations(document) {
-        responses.extend(operation["responses"].as_object().unwrap().values());
+    for operation in operations(document) {
+        responses.extend(operation.json["responses"].as_object().unwrap().values());
     }
     let mut examples: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for response in responses {
@@ -114,24 +126,30 @@ fn examples(document: &Value) -> BTreeMap<String, Vec<Value>> {
     examples
 }
 
-/// Fails unless `problem` has a schema with all its members, and an example with the same ones.
-#[track_caller]
-pub(crate) fn check_described(problem: &Problem) {
+#[test]
+fn problems_have_schemas_and_examples_with_their_members() {
     let document = whole();
-    let code = problem.code();
-    if matches!(problem, Problem::Other(_)) {
-        // One stands for all of them.
-        return;
+    let examples = examples(&document);
+    for case in cases() {
+        // One example is enough for all of these.
+        if !matches!(case.problem, Problem::Other(_)) {
+            check_described(&case.problem, &document, &examples);
+        }
     }
+}
+
+/// Asserts that `problem` has a schema with all its members, and an example with the same ones.
+fn check_described(problem: &Problem, document: &Value, examples: &BTreeMap<String, Vec<Value>>) {
+    let code = problem.code();
     let real: Value = serde_json::from_str(&problem.to_json("r-1")).unwrap();
-    let members: BTreeSet<&String> = real.as_object().unwrap().keys().collect();
+    let members = names(&real);
     let name =
         code.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect::<String>();
-    let schema = referred(&document, &format!("#/components/schemas/{name}Problem"));
-    let described: BTreeSet<&String> = schema["properties"].as_object().unwrap().keys().collect();
+    let schema = resolve(document, &format!("#/components/schemas/{name}Problem"));
+    let described = names(&schema["properties"]);
     assert!(described.is_superset(&members), "{code}: {members:?} {described:?}");
     for required in schema["required"].as_array().unwrap() {
-        assert!(members.contains(&required.as_str().unwrap().to_owned()), "{code}: {required}");
+        assert!(members.contains(required.as_str().unwrap()), "{code}: {required}");
     }
     for fixed in ["type", "title", "status", "code"] {
         assert_eq!(
@@ -140,17 +158,16 @@ pub(crate) fn check_described(problem: &Problem) {
             "{code}"
         );
     }
-    let examples = examples(&document);
-    let same =
-        |example: &&Value| example.as_object().unwrap().keys().collect::<BTreeSet<_>>() == members;
-    assert!(
-        examples.get(&code).is_some_and(|examples| examples.iter().any(|example| same(&example))),
-        "{code}"
-    );
+    let examples = examples.get(&code).unwrap_or_else(|| panic!("{code} has no example"));
+    assert!(examples.iter().any(|example| names(example) == members), "{code}");
+}
+
+fn names(object: &Value) -> BTreeSet<&str> {
+    object.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
 #[test]
-fn the_limits_of_the_document_are_those_of_the_code() {
+fn limits_of_the_document_are_those_of_the_code() {
     let document = whole();
     let events = &document["components"]["schemas"]["Batch"]["properties"]["events"];
     assert_eq!((&events["minItems"], &events["maxItems"]), (&1.into(), &50.into()));
@@ -165,7 +182,7 @@ fn the_limits_of_the_document_are_those_of_the_code() {
 }
 
 #[test]
-fn a_body_is_described_as_text_too_with_the_codings_that_are_decoded() {
+fn body_is_described_as_text_too_with_its_codings() {
     let document = whole();
     for path in ["/v1/events/track", "/v1/events/batch"] {
         let operation = &document["paths"][path]["post"];
@@ -185,7 +202,7 @@ fn a_body_is_described_as_text_too_with_the_codings_that_are_decoded() {
 }
 
 #[test]
-fn every_get_is_described_as_head_too_with_the_same_statuses_and_headers_and_no_body() {
+fn head_is_described_like_get_without_bodies() {
     let document = whole();
     let mut heads = 0;
     for item in document["paths"].as_object().unwrap().values() {

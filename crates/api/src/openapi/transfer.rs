@@ -1,16 +1,16 @@
-//! How requests and answers travel, which is the same for all operations: bodies as text, and `HEAD`.
+//! Rules of the transfer for all operations: JSON bodies as `text/plain`, and `HEAD`.
 
 use utoipa::Modify;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, RefOr};
 
-/// What a body may be sent as beside `application/json`, as far as a document can name it.
+/// A further media type of JSON bodies. The document cannot list `application/*+json` or a missing `Content-Type`.
 const PLAIN_TEXT: &str = "text/plain";
 
-const BODY: &str = "JSON in UTF-8. `text/plain`, any `application/*+json` and a missing `Content-Type` are read as JSON too: \
-                    a browser's `sendBeacon` sends those. It may be compressed; see `Content-Encoding`.";
+const BODY: &str = "JSON in UTF-8, also as `text/plain` or without a `Content-Type`, as a browser's `sendBeacon` sends it, or as \
+                    any `application/*+json`. May be compressed: see `Content-Encoding`.";
 
-/// Describes every JSON body as text too.
+/// Adds `text/plain` to every JSON body.
 pub(super) struct PlainText;
 
 impl Modify for PlainText {
@@ -26,7 +26,7 @@ impl Modify for PlainText {
     }
 }
 
-/// Describes `HEAD` wherever there is `GET`: the same answer without its body.
+/// Adds `HEAD` to every `GET`.
 pub(super) struct Heads;
 
 impl Modify for Heads {
@@ -40,10 +40,11 @@ impl Modify for Heads {
 fn head_of(get: &Operation) -> Operation {
     let mut head = get.clone();
     head.operation_id = get.operation_id.as_ref().map(|id| format!("head_{id}"));
-    head.summary = Some("Answers as GET does, without the body.".to_owned());
+    head.summary = Some("Responds like GET, without the body.".to_owned());
     head.description = None;
     for response in head.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
+            // No body, so no link into it either.
             response.content.clear();
             response.links.clear();
         }

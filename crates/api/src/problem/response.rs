@@ -1,8 +1,9 @@
 //! A problem as an HTTP response: its JSON and its headers.
 //!
-//! Not here: the table of problems; the `X-Request-Id` header, which the edge adds to every response.
+//! Not here: the header `X-Request-Id`; the middleware adds it to every response.
 
-use super::{Answer, Problem};
+use super::parts::ResponseParts;
+use super::types::Problem;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -14,23 +15,23 @@ use std::fmt;
 /// The media type of RFC 9457.
 pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// The JSON of a problem.
-struct Document<'a> {
-    answer: &'a Answer<'a>,
+/// A problem's JSON object.
+struct ProblemJson<'a> {
+    parts: &'a ResponseParts<'a>,
     request_id: &'a str,
 }
 
-impl Serialize for Document<'_> {
+impl Serialize for ProblemJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let answer = self.answer;
+        let parts = self.parts;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", &answer.type_url())?;
-        map.serialize_entry("title", &answer.title)?;
-        map.serialize_entry("status", &answer.status.as_u16())?;
-        map.serialize_entry("code", &answer.code)?;
-        map.serialize_entry("detail", &answer.detail)?;
-        for (name, value) in &answer.members {
-            map.serialize_entry(name, value)?;
+        map.serialize_entry("type", &parts.type_reference())?;
+        map.serialize_entry("title", &parts.title)?;
+        map.serialize_entry("status", &parts.status.as_u16())?;
+        map.serialize_entry("code", &parts.code)?;
+        map.serialize_entry("detail", &parts.detail)?;
+        for member in &parts.members {
+            map.serialize_entry(member.name, &member.value)?;
         }
         map.serialize_entry("request_id", self.request_id)?;
         map.end()
@@ -38,15 +39,15 @@ impl Serialize for Document<'_> {
 }
 
 impl Problem {
-    /// The JSON that a client is sent.
+    /// Returns the JSON of the response to the request with this id.
     #[must_use]
     pub fn to_json(&self, request_id: &str) -> String {
-        let answer = self.answer();
-        // Strings, numbers and JSON made before have nothing that could fail.
-        serde_json::to_string(&Document { answer: &answer, request_id }).unwrap_or_default()
+        let json = serde_json::to_string(&ProblemJson { parts: &self.parts(), request_id });
+        debug_assert!(json.is_ok(), "strings, numbers and raw JSON serialise");
+        json.unwrap_or_default()
     }
 
-    /// The response to the request of that id.
+    /// Returns the response to the request with this id.
     #[must_use]
     pub fn response(&self, request_id: &str) -> HttpResponse {
         let mut response =
@@ -55,13 +56,14 @@ impl Problem {
         response
     }
 
-    /// Sets the problem's headers, its `Content-Type` included.
+    /// Sets the problem's headers, including `Content-Type`.
     pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
-        for (name, value) in self.answer().headers {
-            // A value that can't stand in a header is none of ours; the body tells the same.
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(name, value);
+        for header in self.parts().headers {
+            let value = HeaderValue::from_str(&header.value);
+            debug_assert!(value.is_ok(), "{} has a valid value", header.name);
+            if let Ok(value) = value {
+                headers.insert(header.name, value);
             }
         }
     }
@@ -69,8 +71,8 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let answer = self.answer();
-        write!(f, "{}: {}", answer.code, answer.detail)
+        let parts = self.parts();
+        write!(f, "{}: {}", parts.code, parts.detail)
     }
 }
 
@@ -81,7 +83,7 @@ impl ResponseError for Problem {
         self.status()
     }
 
-    /// The response, with the id of the request that the running task serves.
+    /// Returns the response to the request of the current task.
     fn error_response(&self) -> HttpResponse {
         let request = context::current_request();
         self.response(request.as_ref().map_or("", |request| &request.request_id))

@@ -1,204 +1,233 @@
-//! Every problem, held against the contract's table.
+//! Every problem, compared with the table in `docs/API.md`.
 
 use super::*;
 use actix_web::ResponseError;
 use actix_web::body::to_bytes;
+use actix_web::http::StatusCode;
+use mercurio_domain::limits::Month;
+use mercurio_domain::limits::QuotaExceeded;
+use mercurio_domain::testing::at;
 use mercurio_observability::RequestContext;
 use mercurio_observability::context::with_request;
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 
-/// A problem, its status, its code, the members beside the standard ones, and its headers.
-type Row = (Problem, u16, &'static str, Value, &'static [(&'static str, &'static str)]);
+/// A problem, and its response without `detail`, `title` and `request_id`.
+pub(crate) struct Case {
+    pub(crate) problem: Problem,
+    status: u16,
+    code: &'static str,
+    /// The additional members.
+    members: Value,
+    /// The headers in addition to `Content-Type`: name and value.
+    headers: Vec<[&'static str; 2]>,
+}
 
-/// A row for every variant at least.
-fn table() -> Vec<Row> {
-    let json = |problem, status, code, members| (problem, status, code, members, &[][..]);
-    let retry: &[_] = &[("retry-after", "7")];
-    vec![
-        json(
-            Problem::MalformedJson { line: 2, column: 3, detail: "Expected a comma.".to_owned() },
+impl Case {
+    fn new(status: u16, code: &'static str, problem: Problem) -> Self {
+        Self { problem, status, code, members: json!({}), headers: Vec::new() }
+    }
+
+    fn members(self, members: Value) -> Self {
+        Self { members, ..self }
+    }
+
+    fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.push([name, value]);
+        self
+    }
+
+    fn retry_after_7(self) -> Self {
+        self.members(json!({"retry_after_seconds": 7})).header("retry-after", "7")
+    }
+}
+
+/// At least one case for each variant.
+pub(crate) fn cases() -> Vec<Case> {
+    let retry_after_seconds = 7;
+    let mut cases = vec![
+        Case::new(
             400,
             "malformed_json",
-            json!({"line": 2, "column": 3}),
-        ),
-        json(Problem::BatchEmpty, 400, "batch_empty", json!({})),
-        json(
-            Problem::BatchTooLarge { limit: 50, actual: 51 },
-            400,
-            "batch_too_large",
-            json!({"limit": 50, "actual": 51}),
-        ),
-        json(
-            Problem::InvalidSchemaVersion { actual: "é".repeat(65) },
+            Problem::MalformedJson { line: 2, column: 3, detail: "Expected a comma.".to_owned() },
+        )
+        .members(json!({"line": 2, "column": 3})),
+        Case::new(400, "malformed_encoding", Problem::MalformedEncoding { coding: "gzip" }),
+        Case::new(400, "batch_empty", Problem::BatchEmpty),
+        Case::new(400, "batch_too_large", Problem::BatchTooLarge { limit: 50, actual: 51 })
+            .members(json!({"limit": 50, "actual": 51})),
+        Case::new(
             400,
             "invalid_schema_version",
-            json!({"actual": "é".repeat(64)}),
-        ),
-        json(
+            Problem::InvalidSchemaVersion { actual: "é".repeat(65) },
+        )
+        .members(json!({"actual": "é".repeat(64)})),
+        Case::new(
+            400,
+            "invalid_query",
             Problem::InvalidQuery {
                 errors: vec![QueryError::new("limt", "unknown_parameter", "no such parameter")],
             },
-            400,
-            "invalid_query",
-            json!({"errors": [{"pointer": "/limt", "parameter": "limt", "code": "unknown_parameter", "message": "no such parameter"}]}),
-        ),
+        )
+        .members(json!({"errors": [{
+            "pointer": "/limt", "parameter": "limt", "code": "unknown_parameter", "message": "no such parameter",
+        }]})),
+        Case::new(400, "bad_request", Problem::BadRequest { detail: "Not HTTP." }),
         unauthorized(UnauthorizedReason::Missing, "missing"),
         unauthorized(UnauthorizedReason::Malformed, "malformed"),
         unauthorized(UnauthorizedReason::Invalid, "invalid"),
-        json(
-            Problem::InsufficientScope { required: "events:read" },
+        Case::new(
             403,
             "insufficient_scope",
-            json!({"required": "events:read"}),
-        ),
-        json(Problem::TenantSuspended, 403, "tenant_suspended", json!({})),
-        json(Problem::NotFound, 404, "not_found", json!({})),
-        (
-            Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned() },
+            Problem::InsufficientScope { required: "events:read" },
+        )
+        .members(json!({"required": "events:read"})),
+        Case::new(403, "tenant_suspended", Problem::TenantSuspended),
+        Case::new(404, "not_found", Problem::NotFound),
+        Case::new(
             405,
             "method_not_allowed",
-            json!({}),
-            &[("allow", "GET, HEAD")],
-        ),
-        json(Problem::RequestTimeout, 408, "request_timeout", json!({})),
-        json(
+            Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned() },
+        )
+        .header("allow", "GET, HEAD"),
+        Case::new(408, "request_timeout", Problem::RequestTimeout),
+        Case::new(
+            413,
+            "payload_too_large",
             Problem::PayloadTooLarge { limit: 262_144, actual: Some(300_123) },
+        )
+        .members(json!({"limit": 262_144, "actual": 300_123})),
+        Case::new(
             413,
             "payload_too_large",
-            json!({"limit": 262_144, "actual": 300_123}),
-        ),
-        json(
             Problem::PayloadTooLarge { limit: 10, actual: None },
-            413,
-            "payload_too_large",
-            json!({"limit": 10, "actual": null}),
-        ),
-        (
-            Problem::UnsupportedMediaType { accepted: &["application/json", "text/plain"] },
+        )
+        .members(json!({"limit": 10, "actual": null})),
+        Case::new(
             415,
             "unsupported_media_type",
-            json!({"accepted": ["application/json", "text/plain"]}),
-            &[("accept", "application/json, text/plain")],
-        ),
-        (
-            Problem::UnsupportedContentEncoding { accepted: &["gzip", "br"] },
+            Problem::UnsupportedMediaType { accepted: &["application/json", "text/plain"] },
+        )
+        .members(json!({"accepted": ["application/json", "text/plain"]}))
+        .header("accept", "application/json, text/plain"),
+        Case::new(
             415,
             "unsupported_content_encoding",
-            json!({"accepted": ["gzip", "br"]}),
-            &[("accept-encoding", "gzip, br")],
-        ),
-        json(
+            Problem::UnsupportedContentEncoding { accepted: &["gzip", "br"] },
+        )
+        .members(json!({"accepted": ["gzip", "br"]}))
+        .header("accept-encoding", "gzip, br"),
+        Case::new(
+            422,
+            "invalid_event",
             Problem::InvalidEvent(EventErrors::errors(&json!([{"pointer": "/a"}])).unwrap()),
+        )
+        .members(json!({"errors": [{"pointer": "/a"}]})),
+        Case::new(
             422,
             "invalid_event",
-            json!({"errors": [{"pointer": "/a"}]}),
-        ),
-        json(
             Problem::InvalidEvent(EventErrors::results(&json!([{"index": 0}])).unwrap()),
-            422,
-            "invalid_event",
-            json!({"results": [{"index": 0}]}),
-        ),
+        )
+        .members(json!({"results": [{"index": 0}]})),
+    ];
+    cases.extend([
         quota_exceeded(),
-        (retrying(429), 429, "rate_limited", json!({"retry_after_seconds": 7}), retry),
-        json(Problem::Internal, 500, "internal", json!({})),
-        (retrying(503), 503, "overloaded", json!({"retry_after_seconds": 7}), retry),
-        (
-            Problem::StorageUnavailable { retry_after_seconds: 7 },
-            503,
-            "storage_unavailable",
-            json!({"retry_after_seconds": 7}),
-            retry,
-        ),
-        json(Problem::BadRequest { detail: "Not HTTP." }, 400, "bad_request", json!({})),
-        json(
-            Problem::RequestHeaderFieldsTooLarge,
-            431,
-            "request_header_fields_too_large",
-            json!({}),
-        ),
-        json(Problem::Other(StatusCode::EXPECTATION_FAILED), 417, "expectation_failed", json!({})),
-        json(Problem::Other(StatusCode::IM_A_TEAPOT), 418, "im_a_teapot", json!({})),
-    ]
+        Case::new(429, "rate_limited", Problem::RateLimited { retry_after_seconds })
+            .retry_after_7(),
+        Case::new(431, "request_header_fields_too_large", Problem::RequestHeaderFieldsTooLarge),
+        Case::new(500, "internal", Problem::Internal),
+        Case::new(503, "overloaded", Problem::Overloaded { retry_after_seconds }).retry_after_7(),
+        Case::new(503, "shutting_down", Problem::ShuttingDown { retry_after_seconds })
+            .retry_after_7(),
+        Case::new(503, "storage_unavailable", Problem::StorageUnavailable { retry_after_seconds })
+            .retry_after_7(),
+        Case::new(417, "expectation_failed", Problem::Other(StatusCode::EXPECTATION_FAILED)),
+        Case::new(418, "im_a_teapot", Problem::Other(StatusCode::IM_A_TEAPOT)),
+    ]);
+    cases
 }
 
-fn unauthorized(reason: UnauthorizedReason, text: &str) -> Row {
-    let headers: &[_] = &[("www-authenticate", "Bearer realm=\"mercurio\"")];
-    (Problem::Unauthorized { reason }, 401, "unauthorized", json!({"reason": text}), headers)
+fn unauthorized(reason: UnauthorizedReason, text: &str) -> Case {
+    Case::new(401, "unauthorized", Problem::Unauthorized { reason })
+        .members(json!({"reason": text}))
+        .header("www-authenticate", "Bearer realm=\"mercurio\"")
 }
 
-fn quota_exceeded() -> Row {
-    let month =
-        mercurio_domain::limits::Month::of(mercurio_domain::testing::at("2026-11-22T10:00:00Z"));
+fn quota_exceeded() -> Case {
+    let month = Month::of(at("2026-11-22T10:00:00Z"));
     let exceeded = QuotaExceeded { limit: 1000, used: 990, month };
-    let members = json!({
-        "limit": 1000, "actual": 990, "renews_at": "2026-12-01T00:00:00.000000Z", "retry_after_seconds": 7
-    });
-    let problem = Problem::QuotaExceeded { exceeded, retry_after_seconds: 7 };
-    (problem, 429, "quota_exceeded", members, &[("retry-after", "7")])
+    Case::new(
+        429,
+        "quota_exceeded",
+        Problem::QuotaExceeded { exceeded, retry_after_seconds: 7 },
+    )
+    .members(json!({
+        "limit": 1000, "actual": 990, "renews_at": "2026-12-01T00:00:00.000000Z", "retry_after_seconds": 7,
+    }))
+    .header("retry-after", "7")
 }
 
-fn retrying(status: u16) -> Problem {
-    let retry_after_seconds = 7;
-    if status == 429 {
-        Problem::RateLimited { retry_after_seconds }
-    } else {
-        Problem::Overloaded { retry_after_seconds }
-    }
-}
-
-/// The place of a variant. Whoever adds one adds it here, and then to the table.
-fn place(problem: &Problem) -> usize {
+/// Returns the number of the variant. A new variant is added here, and then to [`cases`].
+fn number(problem: &Problem) -> usize {
     match problem {
         Problem::MalformedJson { .. } => 0,
-        Problem::BatchEmpty => 1,
-        Problem::BatchTooLarge { .. } => 2,
-        Problem::InvalidSchemaVersion { .. } => 3,
-        Problem::InvalidQuery { .. } => 4,
-        Problem::Unauthorized { .. } => 5,
-        Problem::InsufficientScope { .. } => 6,
-        Problem::TenantSuspended => 7,
-        Problem::NotFound => 8,
-        Problem::MethodNotAllowed { .. } => 9,
-        Problem::RequestTimeout => 10,
-        Problem::PayloadTooLarge { .. } => 11,
-        Problem::UnsupportedMediaType { .. } => 12,
-        Problem::UnsupportedContentEncoding { .. } => 13,
-        Problem::InvalidEvent(_) => 14,
-        Problem::QuotaExceeded { .. } => 15,
-        Problem::RateLimited { .. } => 16,
-        Problem::Internal => 17,
-        Problem::Overloaded { .. } => 18,
-        Problem::StorageUnavailable { .. } => 19,
-        Problem::BadRequest { .. } => 20,
-        Problem::RequestHeaderFieldsTooLarge => 21,
-        Problem::Other(_) => 22,
+        Problem::MalformedEncoding { .. } => 1,
+        Problem::BatchEmpty => 2,
+        Problem::BatchTooLarge { .. } => 3,
+        Problem::InvalidSchemaVersion { .. } => 4,
+        Problem::InvalidQuery { .. } => 5,
+        Problem::BadRequest { .. } => 6,
+        Problem::Unauthorized { .. } => 7,
+        Problem::InsufficientScope { .. } => 8,
+        Problem::TenantSuspended => 9,
+        Problem::NotFound => 10,
+        Problem::MethodNotAllowed { .. } => 11,
+        Problem::RequestTimeout => 12,
+        Problem::PayloadTooLarge { .. } => 13,
+        Problem::UnsupportedMediaType { .. } => 14,
+        Problem::UnsupportedContentEncoding { .. } => 15,
+        Problem::InvalidEvent(_) => 16,
+        Problem::QuotaExceeded { .. } => 17,
+        Problem::RateLimited { .. } => 18,
+        Problem::RequestHeaderFieldsTooLarge => 19,
+        Problem::Internal => 20,
+        Problem::Overloaded { .. } => 21,
+        Problem::ShuttingDown { .. } => 22,
+        Problem::StorageUnavailable { .. } => 23,
+        Problem::Other(_) => 24,
     }
 }
 
 #[test]
-fn the_table_has_every_variant() {
-    let mut places: Vec<usize> = table().iter().map(|(problem, ..)| place(problem)).collect();
-    places.dedup();
-    assert_eq!(places, (0..=22).collect::<Vec<_>>());
+fn cases_cover_every_variant() {
+    let mut numbers: Vec<usize> = cases().iter().map(|case| number(&case.problem)).collect();
+    numbers.dedup();
+    assert_eq!(numbers, (0..=24).collect::<Vec<_>>());
 }
 
 #[test]
-fn every_problem_is_described_in_the_document_of_the_api_with_an_example() {
-    for (problem, ..) in table() {
-        crate::openapi::tests::check_described(&problem);
+fn codes_are_those_of_the_variants() {
+    let mut codes: Vec<&str> = cases()
+        .iter()
+        .filter(|case| !matches!(case.problem, Problem::Other(_)))
+        .map(|case| case.code)
+        .collect();
+    codes.dedup();
+    assert_eq!(codes, ProblemCode::ALL.map(ProblemCode::as_str));
+    for code in ProblemCode::ALL {
+        assert_eq!(ProblemCode::parse(code.as_str()), Some(code));
     }
+    assert_eq!(ProblemCode::parse("expectation_failed"), None);
 }
 
 #[actix_web::test]
-async fn every_problem_is_the_json_and_the_headers_of_the_contract() {
-    for (problem, status, code, members, headers) in table() {
+async fn problem_has_the_json_and_headers_of_the_contract() {
+    for Case { problem, status, code, members, headers } in cases() {
         let response = problem.response("r-1");
         assert_eq!(response.status().as_u16(), status, "{code}");
         assert_eq!(problem.status_code().as_u16(), status, "{code}");
         assert_eq!(problem.code(), code);
-        for (name, value) in headers.iter().chain(&[("content-type", "application/problem+json")]) {
+        for [name, value] in headers.iter().chain(&[["content-type", "application/problem+json"]]) {
             let actual = response.headers().get(*name).map(|value| value.to_str().unwrap());
             assert_eq!(actual, Some(*value), "{code}: {name}");
         }
@@ -207,26 +236,35 @@ async fn every_problem_is_the_json_and_the_headers_of_the_contract() {
         let body: Value =
             serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
         let mut body = body.as_object().unwrap().clone();
-        assert_eq!(
-            body.remove("type"),
-            Some(json!(format!("https://mercurio.dev/problems/{code}")))
-        );
+        assert_eq!(body.remove("type"), Some(json!(format!("/problems/{code}"))));
         assert_eq!(body.remove("code"), Some(json!(code)));
         assert_eq!(body.remove("status"), Some(json!(status)), "{code}");
         assert_eq!(body.remove("request_id"), Some(json!("r-1")), "{code}");
-        for text in ["title", "detail"] {
-            let text = body.remove(text);
-            assert!(
-                text.as_ref().and_then(Value::as_str).is_some_and(|text| text.len() > 3),
-                "{code}: {text:?}"
-            );
+        for name in ["title", "detail"] {
+            let text = body.remove(name).unwrap();
+            assert!(text.as_str().unwrap().len() > 3, "{code}: {name}");
         }
         assert_eq!(Value::Object(body), members, "{code}");
     }
 }
 
+#[test]
+fn page_of_a_problem_shows_its_title_and_status() {
+    for Case { problem, status, code, .. } in cases() {
+        let page = problem_page(code, Some("../docs")).unwrap();
+        assert!(page.starts_with("<!doctype html>\n"), "{page}");
+        for expected in [
+            format!("<h1>{}</h1>", problem.parts().title),
+            format!("<code>{code}</code>, HTTP status {status}<"),
+            "<a href=\"../docs\">".to_owned(),
+        ] {
+            assert!(page.contains(&expected), "{expected}: {page}");
+        }
+    }
+}
+
 #[actix_web::test]
-async fn the_response_to_an_error_carries_the_id_of_the_request_around_it() {
+async fn response_has_the_id_of_the_current_request() {
     let logger = Logger::root(Discard, o!());
     let work = async { Problem::NotFound.error_response() };
     let response = with_request(RequestContext::new("r-2", None), &logger, work).await;
@@ -236,20 +274,21 @@ async fn the_response_to_an_error_carries_the_id_of_the_request_around_it() {
 }
 
 #[test]
-fn an_answer_of_the_framework_becomes_the_problem_of_its_status() {
-    let check = |status: u16, code: &str| {
+fn framework_error_becomes_the_problem_of_its_status() {
+    for (status, code) in [
+        (400, "bad_request"),
+        (404, "not_found"),
+        (405, "method_not_allowed"),
+        (408, "request_timeout"),
+        (413, "payload_too_large"),
+        (415, "unsupported_media_type"),
+        (417, "expectation_failed"),
+        (431, "request_header_fields_too_large"),
+        (500, "internal"),
+        (503, "service_unavailable"),
+    ] {
         let status = StatusCode::from_u16(status).unwrap();
         let problem = Problem::from_framework(status, Some("GET"));
         assert_eq!((problem.status(), problem.code().as_str()), (status, code));
-    };
-    check(400, "bad_request");
-    check(404, "not_found");
-    check(405, "method_not_allowed");
-    check(408, "request_timeout");
-    check(413, "payload_too_large");
-    check(415, "unsupported_media_type");
-    check(417, "expectation_failed");
-    check(431, "request_header_fields_too_large");
-    check(500, "internal");
-    check(503, "service_unavailable");
+    }
 }

@@ -1,40 +1,38 @@
-//! The documentation: `GET /openapi.json`, and a page of it at `GET /docs` that needs nothing from elsewhere.
+//! The documentation: `GET /openapi.json`, and a page at `GET /docs` without external resources.
 //!
-//! The page's viewer is in `assets/swagger-ui`, compressed: every browser takes it so, and whoever does not gets it inflated.
+//! The page's viewer is in `assets/swagger-ui`, compressed with gzip. Clients without gzip get it decompressed.
 
 use std::io::Read;
-use std::sync::LazyLock;
 
 use actix_web::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ContentType,
     HeaderMap, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::web::{self, Path, ServiceConfig};
+use actix_web::web::{self, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use flate2::read::GzDecoder;
 use utoipa::ToSchema;
 
-use crate::openapi::document;
 use crate::problem::Problem;
 
-/// Made once: it does not change while the process runs.
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_json().unwrap_or_default());
+/// Returns the OpenAPI document. The app provides it: the document describes these routes, so that they cannot import it.
+#[derive(Clone, Copy)]
+pub struct OpenApiSource(pub fn() -> &'static str);
 
 const PAGE: &str = include_str!("../../assets/docs.html");
 const SCRIPT: &str = include_str!("../../assets/docs.js");
 const VIEWER: &[u8] = include_bytes!("../../assets/swagger-ui/swagger-ui-bundle.js.gz");
 const STYLE: &[u8] = include_bytes!("../../assets/swagger-ui/swagger-ui.css.gz");
 
-/// The page takes nothing from another origin and sends nothing there, whatever its viewer may try.
+/// The page loads nothing from another origin and sends nothing there, even if its viewer tries to.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// A day: the files change with the server's version only.
-const KEEP: &str = "max-age=86400";
+/// One day: the files change only with the server's version.
+pub(super) const CACHE_ONE_DAY: &str = "max-age=86400";
 
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Adds the paths.
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
         .service(
@@ -48,15 +46,16 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         );
 }
 
-/// This document.
+/// Returns this document.
 #[utoipa::path(get, path = "/openapi.json", tag = "Documentation", responses(
     (status = 200, description = "The API in OpenAPI 3.1.", body = Object, content_type = "application/json"),
 ))]
-pub async fn openapi() -> HttpResponse {
-    HttpResponse::Ok().content_type(ContentType::json()).body(DOCUMENT.as_str())
+pub async fn openapi(source: Data<OpenApiSource>) -> HttpResponse {
+    let OpenApiSource(document) = **source;
+    HttpResponse::Ok().content_type(ContentType::json()).body(document())
 }
 
-/// This document as a page to read.
+/// Returns this document as a page to read and try.
 #[utoipa::path(get, path = "/docs", tag = "Documentation", responses(
     (status = 200, description = "The page.", body = String, content_type = "text/html"),
 ))]
@@ -68,11 +67,10 @@ pub async fn page() -> HttpResponse {
         .body(PAGE)
 }
 
-/// A file that the page needs.
+/// The names of the page's files.
 #[derive(ToSchema)]
-#[schema(as = PageFile)]
-#[expect(dead_code, reason = "the document alone reads it; a test asks for each of them")]
-pub(crate) enum File {
+#[expect(dead_code, reason = "only the OpenAPI document uses it; a test requests each file")]
+pub(crate) enum PageFile {
     #[schema(rename = "page.js")]
     Script,
     #[schema(rename = "swagger-ui-bundle.js")]
@@ -81,12 +79,12 @@ pub(crate) enum File {
     Style,
 }
 
-/// A file that the page needs.
+/// Returns a file of the page.
 #[utoipa::path(
     get,
     path = "/docs/{file}",
     tag = "Documentation",
-    params(("file" = inline(File), Path, description = "Its name.")),
+    params(("file" = inline(PageFile), Path, description = "The name of the file.")),
     responses((status = 200, description = "The file.", content(
         (String = "text/javascript"),
         (String = "text/css"),
@@ -94,39 +92,44 @@ pub(crate) enum File {
 )]
 pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
     let (content_type, compressed) = match name.as_str() {
-        "page.js" => return Ok(kept(JAVASCRIPT).body(SCRIPT)),
+        // Small, and stored uncompressed.
+        "page.js" => return Ok(cached(JAVASCRIPT).body(SCRIPT)),
         "swagger-ui-bundle.js" => (JAVASCRIPT, VIEWER),
         "swagger-ui.css" => (CSS, STYLE),
         _ => return Err(Problem::NotFound),
     };
-    if takes_gzip(request.headers()) {
-        return Ok(kept(content_type).insert_header((CONTENT_ENCODING, "gzip")).body(compressed));
+    // Nearly every client: the file is sent as stored, without any work.
+    if accepts_gzip(request.headers()) {
+        return Ok(cached(content_type).insert_header((CONTENT_ENCODING, "gzip")).body(compressed));
     }
     let mut inflated = Vec::new();
     GzDecoder::new(compressed).read_to_end(&mut inflated).map_err(|_| Problem::Internal)?;
-    Ok(kept(content_type).body(inflated))
+    Ok(cached(content_type).body(inflated))
 }
 
-fn kept(content_type: &str) -> actix_web::HttpResponseBuilder {
+fn cached(content_type: &str) -> actix_web::HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
         .content_type(content_type)
-        .insert_header((CACHE_CONTROL, KEEP))
+        .insert_header((CACHE_CONTROL, CACHE_ONE_DAY))
+        // Caches must not send gzip to a client that does not accept it.
         .insert_header((VARY, "accept-encoding"))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
     response
 }
 
-fn takes_gzip(headers: &HeaderMap) -> bool {
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT_ENCODING).filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
         let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        let refused = |weight: &str| {
-            weight.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0)
-        };
-        named && !parts.any(refused)
+        named && !parts.any(is_weight_zero)
     })
+}
+
+/// `q=0` means "not acceptable" (RFC 9110, 12.4.2).
+fn is_weight_zero(parameter: &str) -> bool {
+    parameter.strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok()) == Some(0.0)
 }
 
 #[cfg(test)]
@@ -135,18 +138,19 @@ mod tests {
     use actix_web::http::header::HeaderValue;
 
     #[test]
-    fn gzip_goes_to_whoever_takes_it() {
-        let check = |value: &'static str, takes: bool| {
+    fn gzip_is_sent_to_clients_that_accept_it() {
+        assert!(!accepts_gzip(&HeaderMap::new()));
+        for (value, accepts) in [
+            ("gzip, deflate, br", true),
+            ("br;q=1.0, GZIP;q=0.5", true),
+            ("identity", false),
+            ("gzip;q=0", false),
+            ("gzip; q=0.0", false),
+            ("x-gzip2", false),
+        ] {
             let headers =
                 [(ACCEPT_ENCODING, HeaderValue::from_static(value))].into_iter().collect();
-            assert_eq!(takes_gzip(&headers), takes, "{value}");
-        };
-        assert!(!takes_gzip(&HeaderMap::new()));
-        check("gzip, deflate, br", true);
-        check("br;q=1.0, GZIP;q=0.5", true);
-        check("identity", false);
-        check("gzip;q=0", false);
-        check("gzip; q=0.0", false);
-        check("x-gzip2", false);
+            assert_eq!(accepts_gzip(&headers), accepts, "{value}");
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! `GET /metrics`: all numbers, in the text format of Prometheus.
+//! `GET /metrics`: metrics in the text format of Prometheus.
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::header::CONTENT_TYPE};
-use mercurio_observability::metrics::{PoolReading, Reading, RedisReading, WriterReading};
+use mercurio_observability::metrics::{PoolReading, RedisReading, ServerReading, WriterReading};
 
 use super::health::readiness;
 use crate::state::AppState;
@@ -10,24 +10,25 @@ use crate::state::AppState;
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All numbers, in the text format of Prometheus.
+/// Returns metrics in the text format of Prometheus.
 ///
-/// The database is asked as for `/health/ready`, at most once a second.
+/// Checks the database like `/health/ready`, at most once a second.
 #[utoipa::path(get, path = "/metrics", tag = "Health", responses(
-    (status = 200, description = "The numbers.", body = String, content_type = "text/plain"),
+    (status = 200, description = "The metrics.", body = String, content_type = "text/plain"),
 ))]
 pub async fn metrics(state: Data<AppState>) -> HttpResponse {
     let text = state.metrics.render(&read(&state).await);
     HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT_FORMAT)).body(text)
 }
 
-/// What the parts of the server say of themselves now.
-async fn read(state: &AppState) -> Reading {
+/// Reads the current values of the server's parts.
+async fn read(state: &AppState) -> ServerReading {
+    // Cached by the probe: frequent scrapes do not load the database.
     let ready = readiness(state).await.is_ok();
     let (depth, appended) = (state.writer.depth(), state.store.append_counts());
-    let (key_cache_hits, key_cache_misses) = state.keys.lookups();
+    let key_cache = state.keys.counts();
     let pools = state.store.connections().into_iter();
-    Reading {
+    ServerReading {
         ready,
         writer: WriterReading {
             available: state.writer.is_available(),
@@ -36,7 +37,7 @@ async fn read(state: &AppState) -> Reading {
             queue_capacity_events: depth.capacity as u64,
             retries: appended.retries,
             fallbacks: appended.fallbacks,
-            suspects: appended.suspects,
+            likely_duplicates: appended.likely_duplicates,
         },
         quotas_used: state.quota_usage.used_ratios(state.clock.now()).await,
         pools: pools
@@ -47,8 +48,8 @@ async fn read(state: &AppState) -> Reading {
             })
             .collect(),
         storage_free_bytes: state.store.free_bytes(),
-        key_cache_hits,
-        key_cache_misses,
+        key_cache_hits: key_cache.hits,
+        key_cache_misses: key_cache.misses,
         retention: state.retention.read(),
         counts_summed_at_seconds: state.counts_summed_at.seconds(),
         redis: state.rate_limits.shared().map(|shared| RedisReading {

@@ -1,30 +1,34 @@
-//! The paths of the service, and which address serves them.
+//! The paths of the service and the addresses that serve them.
 
 pub mod docs;
 pub mod health;
 pub mod limits;
 pub mod metrics;
+pub mod problems;
 mod query;
 pub mod read;
+pub(crate) mod wire;
 pub mod write;
+mod write_headers;
 
 use actix_web::web::{self, ServiceConfig};
 
-/// Which paths an address serves.
+/// The paths of one address. Every address serves `/problems/{code}`, `/health/live` and `/health/ready`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
-    /// Everything.
+    /// All paths.
     Whole,
-    /// What clients need; of the paths for operators only the two that a probe needs.
+    /// The paths for clients.
     Public,
-    /// What operators need.
+    /// The paths for operators.
     Management,
 }
 
 /// Adds the paths of `surface`.
 pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
     move |config: &mut ServiceConfig| {
-        // `web::resource` and not the macros: those answer 404 where 405 is due.
+        let serves_operators = surface != Surface::Public;
+        // `web::resource` instead of the macros: those answer a wrong method with 404 in place of 405.
         config
             .service(
                 web::resource("/health/live")
@@ -36,7 +40,8 @@ pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
                     .route(web::get().to(health::ready))
                     .route(web::head().to(health::ready)),
             );
-        if surface != Surface::Public {
+        problems::configure(config, serves_operators);
+        if serves_operators {
             docs::configure(config);
             config
                 .service(

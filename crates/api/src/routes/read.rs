@@ -1,4 +1,4 @@
-//! The read side: `GET /v1/events/{event_id}` and `GET /v1/events`.
+//! Reading: `GET /v1/events/{event_id}` and `GET /v1/events`.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -7,16 +7,15 @@ use mercurio_domain::api_key::Scope;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::Position;
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::query::{self, QueryParameters};
-use crate::auth::{KeyPlaces, authenticate};
-use crate::openapi::examples;
+use super::wire::examples;
+use super::wire::read::EventPageResponse;
+use crate::auth::{KeySources, authenticate};
 use crate::problem::Problem;
 use crate::state::AppState;
 
-/// One stored event.
+/// Returns a stored event.
 ///
 /// Needs the scope `events:read`.
 #[utoipa::path(
@@ -24,52 +23,46 @@ use crate::state::AppState;
     path = "/v1/events/{event_id}",
     tag = "Reading",
     security(("bearer" = []), ("basic" = []), ("api_key" = [])),
-    params(("event_id" = EventId, Path, description = "The event's id; a `/` in it is written as `%2F`.")),
+    params(("event_id" = EventId, Path, description = "The event's id, percent-encoded: `/` is `%2F`.")),
     responses((status = 200, description = "The event.", body = StoredEvent, example = json!(examples::stored_event()))),
 )]
 pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let owner =
-        authenticate(&state, &request, Some(Scope::EventsRead), KeyPlaces::Headers).await?.owner;
-    // From the path as sent: the framework leaves some escapes in place, and an id may have any character.
+        authenticate(&state, &request, Some(Scope::EventsRead), KeySources::Headers).await?.owner;
+    // From the path as sent: actix does not decode some escapes, and an id may contain any character.
     let escaped = request.uri().path().rsplit('/').next().unwrap_or_default();
     let Ok(event_id) = percent_decode_str(escaped).decode_utf8() else {
+        // No event has such an id.
         return Err(Problem::NotFound);
     };
+    // Not validated: an id against the rules is simply not found.
     let event_id = EventId::lookup(&*event_id);
-    match state.ask(move |store| store.event(owner, &event_id)).await? {
+    // Events of other workspaces are not found either: a 403 would reveal that they exist. The
+    // database enforces the tenant as well (ADR 9).
+    match state.query(move |store| store.event(owner, &event_id)).await? {
         Some(event) => Ok(HttpResponse::Ok().json(event)),
         None => Err(Problem::NotFound),
     }
 }
 
-/// A page of stored events, the newest first by the time at which they happened.
+/// Returns a page of stored events, newest first by event time.
 ///
-/// Needs the scope `events:read`. A page begins strictly below the last event of the one before: every event that was
-/// stored when the first page was read comes exactly once, whatever arrives meanwhile.
+/// Needs the scope `events:read`. Each page starts strictly below the last event of the previous page. Every event stored
+/// before the first page was read appears exactly once, even while new events arrive.
 #[utoipa::path(
     get,
     path = "/v1/events",
     tag = "Reading",
     security(("bearer" = []), ("basic" = []), ("api_key" = [])),
     params(QueryParameters),
-    responses((status = 200, description = "The page.", body = PageAnswer, example = json!(examples::page()))),
+    responses((status = 200, description = "The page.", body = EventPageResponse, example = json!(examples::event_page()))),
 )]
 pub async fn events(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let owner =
-        authenticate(&state, &request, Some(Scope::EventsRead), KeyPlaces::Headers).await?.owner;
+        authenticate(&state, &request, Some(Scope::EventsRead), KeySources::Headers).await?.owner;
     let query =
-        query::read(request.query_string()).map_err(|errors| Problem::InvalidQuery { errors })?;
-    let page = state.ask(move |store| store.events(owner, &query)).await?;
+        query::parse(request.query_string()).map_err(|errors| Problem::InvalidQuery { errors })?;
+    let page = state.query(move |store| store.events(owner, &query)).await?;
     let next_cursor = page.next.map(Position::to_cursor);
-    Ok(HttpResponse::Ok().json(PageAnswer { events: page.events, next_cursor }))
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = EventPage)]
-struct PageAnswer {
-    /// The events, the newest first.
-    events: Vec<StoredEvent>,
-    /// What the next page is asked for with, unchanged; `null` on the last one.
-    #[schema(required)]
-    next_cursor: Option<String>,
+    Ok(HttpResponse::Ok().json(EventPageResponse { events: page.events, next_cursor }))
 }

@@ -1,11 +1,12 @@
-//! Listening: sockets, workers, timeouts, and the end of all that.
+//! Listening: sockets, HTTP threads, timeouts and shutdown.
 //!
-//! [`Servers`] runs one actix server for each address. It differs from actix's own `HttpServer` in that every connection
-//! is counted, and in that a request refused before the app sees it (not HTTP, too large a head, too slow a head) gets a
-//! problem too: see [`connection`]. HTTP/1.1 only; what terminates TLS in front speaks it to the server.
-//! Not here: signals, routes.
+//! [`Servers`] runs one actix server per address. Unlike actix's `HttpServer`, it counts connections, limits the time without a
+//! response, and sends a problem for requests refused before they reach the app (`bare_response`). HTTP/1.1 only: a proxy
+//! terminates TLS. Not here: signals, routes.
 
-pub mod connection;
+mod bare_response;
+mod connection;
+mod options;
 #[cfg(test)]
 mod tests;
 
@@ -16,55 +17,13 @@ use actix_service::{
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServerHandle, Service};
 use actix_web::rt::net::TcpStream;
-use connection::{Connection, Shared};
-use mercurio_domain::ids::IdGenerator;
+use connection::{Connection, SharedState};
 use mercurio_observability::Metrics;
-use mercurio_runtime::system::UuidV7Ids;
+pub use options::ServerOptions;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How a server treats its connections.
-#[derive(Clone)]
-pub struct Options {
-    /// Threads that serve requests, for each address; at least one.
-    pub workers: usize,
-    /// The longest the head of a connection's first request may take.
-    pub head_timeout: Duration,
-    /// How long a connection may stay open between requests. Longer than the idle timeout of the load balancers in
-    /// front (60 seconds, most often), or they send requests into connections that are just being closed.
-    pub keep_alive: Duration,
-    /// The longest a connection may go without a byte of an answer, whatever it is sent meanwhile. Longer than `keep_alive`
-    /// and than any request may take. It ends clients that send the head of a later request byte by byte, for which
-    /// `head_timeout` does not hold, and those that don't read.
-    pub answer_timeout: Duration,
-    /// How long a connection that is being closed still takes what the client is sending, so that the client gets to
-    /// read the answer.
-    pub linger: Duration,
-    /// The most connections of a worker; more wait to be accepted.
-    pub max_connections: usize,
-    /// How long requests that are under way may go on once the server is told to stop.
-    pub shutdown_timeout: Duration,
-    /// Where ids of requests come from that are refused below the app.
-    pub ids: Arc<dyn IdGenerator>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-            head_timeout: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(75),
-            answer_timeout: Duration::from_secs(150),
-            linger: Duration::from_secs(3),
-            max_connections: 25_000,
-            shutdown_timeout: Duration::from_secs(30),
-            ids: Arc::new(UuidV7Ids),
-        }
-    }
-}
 
 /// The running servers of a process.
 #[derive(Default)]
@@ -73,15 +32,15 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Binds `addr` and serves `app` on it from now on, on threads of its own; returns the address, whose port is the
-    /// system's choice where it was 0. Must be called in a Tokio runtime.
+    /// Binds `addr` and serves `app` there, on threads of its own. Returns the bound address: the system chooses the port if it
+    /// was 0. Must run inside a Tokio runtime.
     ///
     /// # Errors
-    /// Where the address can't be bound.
+    /// If the address cannot be bound.
     pub fn start<F, I, S, B>(
         &mut self,
         addr: SocketAddr,
-        options: Options,
+        options: ServerOptions,
         metrics: Arc<Metrics>,
         app: F,
     ) -> io::Result<SocketAddr>
@@ -96,17 +55,20 @@ impl Servers {
         S::Service: 'static,
         B: MessageBody + 'static,
     {
-        // Bound by std, which lets a restarted server have the port that its predecessor just left.
+        // std sets SO_REUSEADDR: a restarted server can bind the port its predecessor just left.
         let listener = TcpListener::bind(addr)?;
+        // tokio requires it of sockets it did not create.
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
         let builder = Server::build()
-            .workers(options.workers.max(1))
+            // actix panics without threads.
+            .workers(options.threads.max(1))
             .max_concurrent_connections(options.max_connections)
             .shutdown_timeout(options.shutdown_timeout.as_secs())
+            // Start-up handles signals: it drains first.
             .disable_signals();
         let stopping = builder.graceful_shutdown_signal();
-        let shared = Shared::new(metrics, &options);
+        let shared = SharedState::new(metrics, &options);
         let server = builder
             .listen(format!("http-{addr}"), listener, move || {
                 let stopping = stopping.clone();
@@ -114,19 +76,21 @@ impl Servers {
                 let app =
                     app().into_factory().map_err(|error: S::Error| error.into().error_response());
                 let http = HttpService::build()
+                    // Idle keep-alive connections close at once instead of delaying the shutdown.
                     .graceful_shutdown_signal(move || {
                         let stopping = stopping.clone();
                         async move { stopping.notified().await }
                     })
                     .keep_alive(options.keep_alive)
                     .client_request_timeout(options.head_timeout)
+                    // Also enables actix's own lingering close after a refused body.
                     .client_disconnect_timeout(options.linger)
                     .local_addr(addr)
                     .finish(map_config(app, |()| AppConfig::default()));
                 fn_service(move |io: TcpStream| {
                     let shared = shared.clone();
                     async move {
-                        // Answers are small and written at once: waiting for more to send would only delay them.
+                        // Responses are small and written at once: Nagle's algorithm would only delay them.
                         let _ = io.set_nodelay(true);
                         let peer = io.peer_addr().ok();
                         Ok((Connection::new(io, shared), Protocol::Http1, peer))
@@ -136,18 +100,18 @@ impl Servers {
             })?
             .run();
         self.handles.push(server.handle());
+        // Ends with `stop`; its handle is kept for that.
         tokio::spawn(server);
         Ok(addr)
     }
 
-    /// Takes no new connections from now on, and returns when the requests under way are answered, or their time is
-    /// over.
+    /// Stops accepting connections. Returns after the requests in progress, or after `shutdown_timeout`.
     pub async fn stop(self) {
-        // The first to be polled stops accepting, so does the last: none waits for another.
+        // Spawned together: all servers stop accepting at once.
         let stopping: Vec<_> =
             self.handles.iter().map(|handle| tokio::spawn(handle.stop(true))).collect();
         for stopped in stopping {
-            // The task does nothing that could panic, and nobody cancels it.
+            // The task cannot panic and is never cancelled.
             let _ = stopped.await;
         }
     }

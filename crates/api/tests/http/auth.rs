@@ -1,4 +1,4 @@
-//! Who may do what: every way to send a key, and every way to be refused.
+//! Authentication: every way to send a key, and every refusal.
 
 use actix_web::http::Method;
 use base64::Engine;
@@ -8,23 +8,23 @@ use mercurio_domain::store::{Catalog, KeyRequest};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::at;
 
-use mercurio_api::testing::{Answer, Ask, NOW, TestApp};
+use mercurio_api::testing::{ApiRequest, ApiResponse, NOW, TestApp};
 
 const BODY: &str = r#"{"events":[{"event_name":"n","user_id":"u"}]}"#;
 
-fn write() -> Ask {
-    Ask::new(Method::POST, "/v1/events/batch").body(BODY)
+fn write() -> ApiRequest {
+    ApiRequest::new(Method::POST, "/v1/events/batch").body(BODY)
 }
 
 #[track_caller]
-fn check(answer: &Answer, reason: &str) {
-    answer.is_problem(401, "unauthorized");
-    assert_eq!(answer.json["reason"], reason, "{answer:?}");
-    assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"mercurio\""));
+fn check(response: &ApiResponse, reason: &str) {
+    response.is_problem(401, "unauthorized");
+    assert_eq!(response.json["reason"], reason, "{response:?}");
+    assert_eq!(response.header("www-authenticate"), Some("Bearer realm=\"mercurio\""));
 }
 
 #[actix_web::test]
-async fn a_key_may_come_in_any_of_four_ways() {
+async fn key_is_accepted_from_every_source() {
     let test_app = TestApp::new();
     let key = test_app.key.expose();
     let basic = STANDARD.encode(format!("{key}:"));
@@ -33,15 +33,15 @@ async fn a_key_may_come_in_any_of_four_ways() {
         write().header("authorization", format!("bearer  {key} ")),
         write().header("authorization", format!("Basic {basic}")),
         write().header("x-api-key", key),
-        Ask::new(Method::POST, &format!("/v1/events/batch?x=1&auth={key}")).body(BODY),
+        ApiRequest::new(Method::POST, &format!("/v1/events/batch?x=1&auth={key}")).body(BODY),
     ] {
-        let answer = test_app.call(request).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
+        let response = test_app.call(request).await;
+        assert_eq!(response.status, 200, "{response:?}");
     }
 }
 
 #[actix_web::test]
-async fn the_first_way_decides() {
+async fn first_source_decides() {
     let test_app = TestApp::new();
     let request = write()
         .header("authorization", "Bearer nonsense")
@@ -50,24 +50,26 @@ async fn the_first_way_decides() {
 }
 
 #[actix_web::test]
-async fn a_read_takes_no_key_from_the_query() {
+async fn read_ignores_a_key_in_the_query() {
     let test_app = TestApp::new();
     let path = format!("/v1/events?auth={}", test_app.key.expose());
-    check(&test_app.call(Ask::new(Method::GET, &path)).await, "missing");
-    let with_header = Ask::new(Method::GET, &path).header("x-api-key", test_app.key.expose());
-    let answer = test_app.call(with_header).await;
-    answer.is_problem(400, "invalid_query");
-    assert!(!String::from_utf8_lossy(&answer.body).contains(test_app.key.expose()));
+    check(&test_app.call(ApiRequest::new(Method::GET, &path)).await, "missing");
+    let with_header =
+        ApiRequest::new(Method::GET, &path).header("x-api-key", test_app.key.expose());
+    let response = test_app.call(with_header).await;
+    response.is_problem(400, "invalid_query");
+    assert!(!String::from_utf8_lossy(&response.body).contains(test_app.key.expose()));
 }
 
 #[actix_web::test]
-async fn a_key_that_opens_nothing_is_refused_with_no_more_than_a_reason() {
+async fn unusable_key_is_refused_with_only_a_reason() {
     let test_app = TestApp::new();
     let with = |key: &str| test_app.call(write().header("authorization", format!("Bearer {key}")));
     check(&test_app.call(write()).await, "missing");
     check(&with("").await, "malformed");
     check(&with("mk_").await, "malformed");
     let key = test_app.key.expose();
+    // Another last character breaks the checksum.
     let last = if key.ends_with('a') { 'b' } else { 'a' };
     check(&with(&format!("{}{last}", &key[..key.len() - 1])).await, "malformed");
     let unknown = NewApiKey::generate(&[9; ENTROPY_BYTES]);
@@ -84,22 +86,22 @@ async fn a_key_that_opens_nothing_is_refused_with_no_more_than_a_reason() {
 }
 
 #[actix_web::test]
-async fn a_scope_that_is_missing_is_named() {
+async fn missing_scope_is_named() {
     let test_app = TestApp::new();
     let reader = test_app.key_with("events:read", 7);
-    let answer = test_app.call(write().header("x-api-key", reader.expose())).await;
-    answer.is_problem(403, "insufficient_scope");
-    assert_eq!(answer.json["required"], "events:write");
+    let response = test_app.call(write().header("x-api-key", reader.expose())).await;
+    response.is_problem(403, "insufficient_scope");
+    assert_eq!(response.json["required"], "events:write");
     let writer = test_app.key_with("events:write", 8);
-    let answer = test_app
-        .call(Ask::new(Method::GET, "/v1/events").header("x-api-key", writer.expose()))
+    let response = test_app
+        .call(ApiRequest::new(Method::GET, "/v1/events").header("x-api-key", writer.expose()))
         .await;
-    answer.is_problem(403, "insufficient_scope");
-    assert_eq!(answer.json["required"], "events:read");
+    response.is_problem(403, "insufficient_scope");
+    assert_eq!(response.json["required"], "events:read");
 }
 
 #[actix_web::test]
-async fn a_suspended_tenant_is_refused_whatever_it_asks() {
+async fn suspended_tenant_is_refused_everywhere() {
     let test_app = TestApp::new();
     test_app.store.suspend_tenant(test_app.owner.tenant_id, true).unwrap();
     test_app.batch("{}").await.is_problem(403, "tenant_suspended");
@@ -122,7 +124,7 @@ async fn several_keys_of_a_workspace_are_valid_at_once() {
     for key in [&test_app.key, &new.key] {
         assert_eq!(test_app.call(write().header("x-api-key", key.expose())).await.status, 200);
     }
-    // The clock stands still: what expires now is expired.
+    // The clock is fixed: a key expired now is unusable.
     test_app.store.expire_api_key(&new.id, at(NOW)).unwrap();
     check(&test_app.call(write().header("x-api-key", new.key.expose())).await, "invalid");
     assert_eq!(test_app.call(write().header("x-api-key", test_app.key.expose())).await.status, 200);
@@ -136,7 +138,8 @@ async fn refused_keys_are_counted() {
     let unknown = NewApiKey::generate(&[41; ENTROPY_BYTES]);
     test_app.call(write().header("x-api-key", unknown.key.expose())).await;
     let refused =
-        test_app.call(Ask::new(Method::GET, "/health")).await.json["summary"]["refused"].clone();
+        test_app.call(ApiRequest::new(Method::GET, "/health")).await.json["summary"]["refused"]
+            .clone();
     assert_eq!(
         refused,
         serde_json::json!({"keys_malformed": 2, "keys_invalid": 1, "rate_limited": 0})
@@ -144,11 +147,12 @@ async fn refused_keys_are_counted() {
 }
 
 #[actix_web::test]
-async fn nobody_reads_what_belongs_to_another_tenant() {
+async fn events_of_another_tenant_are_not_found() {
     let test_app = TestApp::new();
     test_app.batch(r#"{"event_id":"mine","event_name":"n","user_id":"u"}"#).await;
-    let other =
-        |path: &str| Ask::new(Method::GET, path).header("x-api-key", test_app.other_key.expose());
+    let other = |path: &str| {
+        ApiRequest::new(Method::GET, path).header("x-api-key", test_app.other_key.expose())
+    };
     test_app.call(other("/v1/events/mine")).await.is_problem(404, "not_found");
     assert_eq!(test_app.call(other("/v1/events")).await.json["events"], serde_json::json!([]));
 }

@@ -1,20 +1,19 @@
-//! The examples of docs/API.md: each request is made on an app, and answered as the document says.
+//! The examples of docs/API.md: each request, sent to an app, gets the documented response.
 
 use std::collections::BTreeSet;
 
 use actix_web::http::Method;
-use mercurio_api::problem::Problem;
+use mercurio_api::problem::{Problem, ProblemCode};
 use mercurio_domain::limits::Limits;
 use mercurio_domain::store::Catalog;
-use mercurio_pipeline::WriterOptions;
 use serde_json::Value;
 
-use mercurio_api::testing::{Answer, Ask, TestApp};
+use mercurio_api::testing::{ApiRequest, ApiResponse, TestApp};
 
 const DOCUMENT: &str = include_str!("../../../../docs/API.md");
 
-/// Members whose values differ between two runs, or between two servers.
-const PASSING: &[&str] = &[
+/// Members whose values differ between runs or servers.
+const VARIABLE: &[&str] = &[
     "backend",
     "cpu_count",
     "enrichment",
@@ -31,19 +30,19 @@ const PASSING: &[&str] = &[
     "uptime_seconds",
     "version",
 ];
-/// What stands in an answer for all that is left out there.
-const OPEN: &str = "…";
+/// Marks omitted parts in a documented response.
+const OMITTED: &str = "…";
 
-/// A request, where one can be made, and its answer.
+/// A request, if the document has one, and its response.
 struct Example {
     request: Option<&'static str>,
-    answer: Shown,
+    response: Documented,
 }
 
-/// An answer as the document shows it.
-enum Shown {
+/// A response in the document.
+enum Documented {
     Json(Value),
-    /// Lines that stand in the answer in this order; between those on both sides of an open one there may be others.
+    /// Lines of the response, in its order. An omitted line matches any number of lines.
     Text(&'static str),
 }
 
@@ -59,11 +58,12 @@ fn examples(title: &str) -> Vec<Example> {
         match block.split_once('\n').unwrap() {
             ("http", text) => request = Some(text),
             ("json", text) => {
-                let answer = Shown::Json(serde_json::from_str(text).unwrap());
-                examples.push(Example { request: request.take(), answer });
+                let response = Documented::Json(serde_json::from_str(text).unwrap());
+                examples.push(Example { request: request.take(), response });
             }
             ("text" | "html", text) => {
-                examples.push(Example { request: request.take(), answer: Shown::Text(text) })
+                let response = Documented::Text(text);
+                examples.push(Example { request: request.take(), response });
             }
             (kind, _) => panic!("a block of {kind}"),
         }
@@ -71,41 +71,41 @@ fn examples(title: &str) -> Vec<Example> {
     examples
 }
 
-/// Makes the request; `…` in its body stands for `filling`, and in its key for the rest of a real one.
-async fn make(test_app: &TestApp, request: &str, key: &str, filling: &str) -> Answer {
+/// Sends a documented request. `filling` replaces `…` in its body, and `key` the key.
+async fn send(test_app: &TestApp, request: &str, key: &str, filling: &str) -> ApiResponse {
     let (head, body) =
         request.split_once("\n\n").map_or((request, None), |(head, body)| (head, Some(body)));
     let mut lines = head.lines();
     let (method, path) = lines.next().and_then(|line| line.split_once(' ')).unwrap();
-    let mut ask = Ask::new(Method::from_bytes(method.as_bytes()).unwrap(), path);
+    let mut sent = ApiRequest::new(Method::from_bytes(method.as_bytes()).unwrap(), path);
     if let Some(body) = body {
-        ask = ask
+        sent = sent
             .header("content-type", "application/json")
             .body(body.trim_end().replace('…', filling));
     }
     for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
-        ask = ask.header(&name.to_ascii_lowercase(), value.replace("mk_…", key));
+        sent = sent.header(&name.to_ascii_lowercase(), value.replace("mk_…", key));
     }
-    let answer = test_app.call(ask).await;
-    if answer.status >= 400 {
-        assert_eq!(answer.json["status"], answer.status, "{answer:?}");
+    let response = test_app.call(sent).await;
+    if response.status >= 400 {
+        assert_eq!(response.json["status"], response.status, "{response:?}");
     }
-    answer
+    response
 }
 
-/// Fails unless `real` is what is shown: all of it but for what is left open there.
+/// Asserts that `real` equals the documented response, except for omitted parts.
 #[track_caller]
-fn holds(shown: Shown, real: &Answer) {
-    match shown {
-        Shown::Json(shown) => {
+fn check(documented: Documented, real: &ApiResponse) {
+    match documented {
+        Documented::Json(documented) => {
             let mut json = real.json.clone();
-            leave_open(&shown, &mut json);
-            assert_eq!(lasting(json), lasting(shown));
+            omit(&documented, &mut json);
+            assert_eq!(without_variable(json), without_variable(documented));
         }
-        Shown::Text(shown) => {
+        Documented::Text(documented) => {
             let text = String::from_utf8(real.body.clone()).unwrap();
             let mut rest = text.as_str();
-            for part in shown.split(&format!("{OPEN}\n")).filter(|part| !part.is_empty()) {
+            for part in documented.split(&format!("{OMITTED}\n")).filter(|part| !part.is_empty()) {
                 let at = rest.find(part).unwrap_or_else(|| panic!("{part} is not in {rest}"));
                 rest = &rest[at + part.len()..];
             }
@@ -113,64 +113,68 @@ fn holds(shown: Shown, real: &Answer) {
     }
 }
 
-/// Puts what is shown as open into its place in `real`. A member `…` stands for members that are not shown.
-fn leave_open(shown: &Value, real: &mut Value) {
-    match (shown, real) {
-        (Value::String(open), real) if open == OPEN => *real = Value::from(OPEN),
-        (Value::Object(shown), Value::Object(real)) => {
-            if shown.contains_key(OPEN) {
-                real.retain(|name, _| shown.contains_key(name));
-                real.insert(OPEN.to_owned(), Value::from(OPEN));
+/// Replaces the parts of `real` that the document omits by its mark. A member `…` omits further members.
+fn omit(documented: &Value, real: &mut Value) {
+    match (documented, real) {
+        (Value::String(text), real) if text == OMITTED => *real = Value::from(OMITTED),
+        (Value::Object(documented), Value::Object(real)) => {
+            if documented.contains_key(OMITTED) {
+                real.retain(|name, _| documented.contains_key(name));
+                real.insert(OMITTED.to_owned(), Value::from(OMITTED));
             }
             for (name, real) in real {
-                shown.get(name).into_iter().for_each(|shown| leave_open(shown, &mut *real));
+                if let Some(documented) = documented.get(name) {
+                    omit(documented, real);
+                }
             }
         }
         _ => {}
     }
 }
 
-/// Puts null in place of what differs between runs. That it is there is compared all the same.
-fn lasting(mut value: Value) -> Value {
+/// Replaces the values of variable members by null. Their presence is still compared.
+fn without_variable(mut value: Value) -> Value {
     match &mut value {
         Value::Object(members) => {
             for (name, member) in members {
-                *member =
-                    if PASSING.contains(&&**name) { Value::Null } else { lasting(member.take()) };
+                let is_variable = VARIABLE.contains(&name.as_str());
+                *member = if is_variable { Value::Null } else { without_variable(member.take()) };
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| *item = lasting(item.take())),
+        Value::Array(items) => {
+            for item in items {
+                *item = without_variable(item.take());
+            }
+        }
         _ => {}
     }
     value
 }
 
-fn limited(limits: Limits) -> TestApp {
-    TestApp::with(limits, WriterOptions { threads: 1, ..WriterOptions::default() })
+/// Returns the problems whose examples have no request: they need a broken connection or a special state of the server.
+fn problem_without_request(code: &str) -> Problem {
+    match code {
+        "internal" => Problem::Internal,
+        "overloaded" => Problem::Overloaded { retry_after_seconds: 1 },
+        "request_header_fields_too_large" => Problem::RequestHeaderFieldsTooLarge,
+        "request_timeout" => Problem::RequestTimeout,
+        _ => panic!("{code} has no request"),
+    }
 }
 
-/// Answers the request of the example of that code from a server in the state that the document tells.
-async fn answer_of(code: &str, request: Option<&str>) -> Value {
-    let Some(request) = request else {
-        let problem = match code {
-            "internal" => Problem::Internal,
-            "request_header_fields_too_large" => Problem::RequestHeaderFieldsTooLarge,
-            "request_timeout" => Problem::RequestTimeout,
-            _ => panic!("{code} has no request"),
-        };
-        return serde_json::from_str(&problem.to_json("")).unwrap();
+/// Sends the request of an error's example to a server in the documented state.
+async fn send_for_error(code: &str, request: &str) -> Value {
+    let limits = match code {
+        "quota_exceeded" => Limits { monthly_events: 1, ..Limits::default() },
+        "rate_limited" => Limits { requests_per_second: 1, requests_burst: 1, ..Limits::default() },
+        _ => Limits::default(),
     };
-    let test_app = match code {
-        "quota_exceeded" => limited(Limits { monthly_events: 1, ..Limits::default() }),
-        "rate_limited" => {
-            limited(Limits { requests_per_second: 1, requests_burst: 1, ..Limits::default() })
-        }
-        _ => TestApp::new(),
-    };
+    let test_app = TestApp::with_limits(limits);
     let mut key = test_app.key.expose().to_owned();
     let mut filling = String::new();
     match code {
         "batch_too_large" => filling = ["{}"; 51].join(","),
+        // Padding to the documented 300,000 bytes.
         "payload_too_large" => filling = " ".repeat(300_000 - r#"{"events":[]}"#.len()),
         "insufficient_scope" => key = test_app.key_with("events:read", 9).expose().to_owned(),
         "tenant_suspended" => {
@@ -180,45 +184,50 @@ async fn answer_of(code: &str, request: Option<&str>) -> Value {
             let first = test_app.batch(r#"{"event_name":"n","user_id":"u"}"#).await;
             assert_eq!(first.status, 200, "{first:?}");
         }
-        "overloaded" => test_app.state.lifecycle.drain(),
+        "shutting_down" => test_app.state.lifecycle.drain(),
         "storage_unavailable" => test_app.store.set_unavailable(true),
         _ => {}
     }
-    make(&test_app, request, &key, &filling).await.json
+    send(&test_app, request, &key, &filling).await.json
 }
 
 #[actix_web::test]
-async fn each_request_of_the_document_is_answered_as_it_says() {
+async fn documented_requests_get_their_responses() {
     let test_app = TestApp::new();
     let examples = examples("Examples");
     assert!(!examples.is_empty());
-    for Example { request, answer } in examples {
+    for Example { request, response } in examples {
         let request = request.unwrap();
-        let real = make(&test_app, request, test_app.key.expose(), "").await;
+        let real = send(&test_app, request, test_app.key.expose(), "").await;
         assert_eq!(real.status, 200, "{request}");
-        holds(answer, &real);
+        check(response, &real);
     }
 }
 
 #[actix_web::test]
-async fn each_error_of_the_document_has_an_example_that_is_so() {
+async fn documented_errors_have_true_examples() {
     let mut shown = BTreeSet::new();
-    for Example { request, answer } in examples("Examples of errors") {
-        let Shown::Json(answer) = answer else { panic!("{request:?} has a problem as its answer") };
-        let code = answer["code"].as_str().unwrap().to_owned();
-        let real = answer_of(&code, request).await;
-        assert_eq!(lasting(real), lasting(answer), "{code}");
+    for Example { request, response } in examples("Examples of errors") {
+        let Documented::Json(documented) = response else { panic!("{request:?} has no problem") };
+        let code = documented["code"].as_str().unwrap().to_owned();
+        let real = match request {
+            Some(request) => send_for_error(&code, request).await,
+            None => serde_json::from_str(&problem_without_request(&code).to_json("")).unwrap(),
+        };
+        assert_eq!(without_variable(real), without_variable(documented), "{code}");
         shown.insert(code);
     }
+    let of_the_server = ProblemCode::ALL.map(|code| code.as_str().to_owned());
+    assert_eq!(shown, BTreeSet::from(of_the_server));
     let rows =
         section("Errors").lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
-    let told: BTreeSet<_> =
+    let listed: BTreeSet<_> =
         rows.flat_map(|(codes, _)| codes.split(", ")).map(|code| code.replace('`', "")).collect();
-    assert_eq!(shown, told);
+    assert_eq!(shown, listed);
 }
 
 #[test]
-fn each_path_that_is_served_has_an_example() {
+fn served_paths_have_documented_examples() {
     let shown: BTreeSet<_> = examples("Examples")
         .iter()
         .filter_map(|example| {
@@ -226,7 +235,8 @@ fn each_path_that_is_served_has_an_example() {
             let path = path.split('?').next()?;
             let pattern =
                 if path.starts_with("/v1/events/order") { "/v1/events/{event_id}" } else { path };
-            Some((method.to_lowercase(), pattern.replace("page.js", "{file}")))
+            let pattern = pattern.replace("page.js", "{file}").replace("quota_exceeded", "{code}");
+            Some((method.to_lowercase(), pattern))
         })
         .collect();
     let document = serde_json::to_value(mercurio_api::openapi::document()).unwrap();

@@ -1,5 +1,7 @@
-//! The HTTP contract, case by case, over the whole app without a socket, on the store in memory.
+//! The HTTP contract, case by case, over the whole service without a socket, with the memory store.
 
+#[cfg(test)]
+mod arbitrary_requests;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
@@ -13,8 +15,10 @@ mod document;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
-mod reading;
+mod problems;
 #[cfg(test)]
-mod strangers;
+mod quota;
+#[cfg(test)]
+mod reading;
 #[cfg(test)]
 mod writing;

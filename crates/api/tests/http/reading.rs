@@ -16,14 +16,14 @@ async fn store(test_app: &TestApp, ids: impl Iterator<Item = usize>) {
 }
 
 #[actix_web::test]
-async fn a_stored_event_has_every_member_and_what_was_added() {
+async fn stored_event_has_every_member_and_enrichment() {
     let test_app = TestApp::new();
     let event = r#"{"event_id":"a b/%é","type":"page","anonymous_id":"x","session_id":"s","properties":{ "p":1 },
         "context":{"page":{"url":"https://shop.example/cart?utm_source=mail&utm_campaign=may"}}}"#;
     test_app.batch(event).await;
-    let answer = test_app.call(test_app.get("/v1/events/a%20b%2F%25%C3%A9")).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let json = &answer.json;
+    let response = test_app.call(test_app.get("/v1/events/a%20b%2F%25%C3%A9")).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    let json = &response.json;
     assert_eq!(
         (&json["event_id"], &json["event_name"], &json["type"]),
         (&"a b/%é".into(), &"page".into(), &"page".into())
@@ -35,11 +35,11 @@ async fn a_stored_event_has_every_member_and_what_was_added() {
         json["enrichment"]["campaign"],
         serde_json::json!({"source": "mail", "name": "may"})
     );
-    assert!(String::from_utf8(answer.body).unwrap().contains(r#""properties":{ "p":1 }"#));
+    assert!(String::from_utf8(response.body).unwrap().contains(r#""properties":{ "p":1 }"#));
 }
 
 #[actix_web::test]
-async fn an_event_that_is_not_there_is_not_found() {
+async fn unknown_event_is_not_found() {
     let test_app = TestApp::new();
     for path in ["/v1/events/none", "/v1/events/%FF", "/v1/events/", "/v1/events/a/b"] {
         test_app.call(test_app.get(path)).await.is_problem(404, "not_found");
@@ -58,6 +58,7 @@ async fn pages_cover_every_event_once_while_others_arrive() {
         for event in page["events"].as_array().unwrap() {
             seen.push(event["event_id"].as_str().unwrap().to_owned());
         }
+        // A new event between two pages.
         store(&test_app, 25 + seen.len()..26 + seen.len()).await;
         match page["next_cursor"].as_str() {
             Some(next) => cursor = next.to_owned(),
@@ -70,7 +71,7 @@ async fn pages_cover_every_event_once_while_others_arrive() {
 }
 
 #[actix_web::test]
-async fn the_newest_comes_first_and_filters_hold() {
+async fn page_is_newest_first_and_filtered() {
     let test_app = TestApp::new();
     store(&test_app, 0..10).await;
     let page = test_app
@@ -90,27 +91,27 @@ async fn the_newest_comes_first_and_filters_hold() {
 }
 
 #[actix_web::test]
-async fn a_query_that_cannot_be_is_told_whole() {
+async fn invalid_query_reports_every_error() {
     let test_app = TestApp::new();
-    let answer = test_app.call(test_app.get("/v1/events?limit=0&sort=asc&cursor=x")).await;
-    answer.is_problem(400, "invalid_query");
-    assert_eq!(answer.json["errors"].as_array().unwrap().len(), 3);
+    let response = test_app.call(test_app.get("/v1/events?limit=0&sort=asc&cursor=x")).await;
+    response.is_problem(400, "invalid_query");
+    assert_eq!(response.json["errors"].as_array().unwrap().len(), 3);
 }
 
 #[actix_web::test]
-async fn a_store_that_is_away_is_told_on_a_read_too() {
+async fn read_without_the_store_is_storage_unavailable() {
     let test_app = TestApp::new();
     test_app.store.set_unavailable(true);
     test_app.call(test_app.get("/v1/events")).await.is_problem(503, "storage_unavailable");
 }
 
 #[actix_web::test]
-async fn a_query_that_is_not_utf_8_finds_nothing_else_in_its_place() {
+async fn query_in_invalid_utf_8_matches_nothing() {
     let test_app = TestApp::new();
     test_app.batch(r#"{"event_name":"n","user_id":"�"}"#).await;
-    let answer = test_app.call(test_app.get("/v1/events?user_id=%FF")).await;
-    answer.is_problem(400, "invalid_query");
-    assert_eq!(answer.errors(), [("/user_id", "invalid_value")]);
-    let answer = test_app.call(test_app.get("/v1/events?user_id=%EF%BF%BD")).await;
-    assert_eq!(answer.json["events"].as_array().map(Vec::len), Some(1), "{answer:?}");
+    let response = test_app.call(test_app.get("/v1/events?user_id=%FF")).await;
+    response.is_problem(400, "invalid_query");
+    assert_eq!(response.errors(), [("/user_id", "invalid_value")]);
+    let response = test_app.call(test_app.get("/v1/events?user_id=%EF%BF%BD")).await;
+    assert_eq!(response.json["events"].as_array().map(Vec::len), Some(1), "{response:?}");
 }

@@ -1,51 +1,61 @@
-//! Settings as they are given, as they are told to be wrong, and as they are shown.
+//! Values of settings, their mistakes, and their output.
 
 use super::*;
-use crate::Source;
+use crate::setting::Source;
 
-fn reading(pairs: &[(&str, &str)]) -> Reading {
+fn read(pairs: &[(&str, &str)]) -> CheckedConfig {
     let find = |name: &str| {
         pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     };
-    Reading::of(find, pairs.iter().map(|(name, _)| (*name).to_owned()))
+    CheckedConfig::read(find, pairs.iter().map(|(name, _)| (*name).to_owned()))
 }
 
-fn sound(pairs: &[(&str, &str)]) -> Config {
-    let Reading { config, invalid } = reading(pairs);
+/// Reads settings without mistakes.
+#[track_caller]
+fn valid(pairs: &[(&str, &str)]) -> Config {
+    let CheckedConfig { config, invalid } = read(pairs);
     assert_eq!(invalid, []);
     config
 }
 
+/// Returns the messages of the invalid settings.
 fn invalid(pairs: &[(&str, &str)]) -> Vec<String> {
-    reading(pairs).invalid.into_iter().map(|mistake| mistake.name).collect()
+    read(pairs).invalid.iter().map(ToString::to_string).collect()
 }
 
 fn shown(config: &Config, name: &str) -> Setting {
     config.in_force.iter().find(|setting| setting.name == name).expect(name).clone()
 }
 
-/// A file with that text, which lives as long as what is returned.
-fn file(text: &str) -> (tempfile::NamedTempFile, String) {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), text).unwrap();
-    let path = file.path().to_str().unwrap().to_owned();
-    (file, path)
+/// A file that is deleted when this is dropped.
+struct SecretFile(tempfile::NamedTempFile);
+
+impl SecretFile {
+    fn with(text: &str) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Self(file)
+    }
+
+    fn path(&self) -> &str {
+        self.0.path().to_str().unwrap()
+    }
 }
 
 #[test]
-fn an_empty_environment_gives_the_defaults_of_the_contract() {
-    let config = sound(&[]);
+fn empty_environment_gives_the_documented_defaults() {
+    let config = valid(&[]);
     assert_eq!(config.addr.to_string(), "127.0.0.1:8080");
     assert_eq!(config.database_url.to_string(), "sqlite://data/mercurio.db");
     assert_eq!(config.settings.limits, Limits::default());
     assert!(!config.auto_migrate);
     assert_eq!(config.writer.threads, 1);
-    assert_eq!(sound(&[("DATABASE_URL", "postgres://localhost/m")]).writer.threads, 2);
+    assert_eq!(valid(&[("DATABASE_URL", "postgres://localhost/m")]).writer.threads, 2);
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
-    let told = invalid(&[
+fn all_mistakes_are_reported_at_once() {
+    let messages = invalid(&[
         ("DATABASE_URL", "mysql://localhost"),
         ("MERCURIO_ADDR", "localhost"),
         ("MERCURIO_MAX_BATCH_EVENTS", "0"),
@@ -55,29 +65,47 @@ fn all_mistakes_are_told_at_once() {
         ("MERCURIO_TRUSTED_PROXIES", "10.0.0.0/40"),
         ("MERCURIO_MAX_BATCH_EVENT", "5"),
     ]);
-    assert_eq!(told.len(), 8, "{told:?}");
+    assert_eq!(messages.len(), 8, "{messages:?}");
 }
 
 #[test]
-fn no_mistake_tells_a_password() {
-    let wrong = "postgres://u:hunter2@db.example:99999999/m";
-    let (_kept, path) = file(wrong);
-    let cases = [("DATABASE_URL", wrong), ("MERCURIO_REDIS_URL", wrong)];
-    let files = [
-        ("DATABASE_URL_FILE", &*path),
-        ("MERCURIO_REDIS_URL_FILE", &*path),
-        ("DATABASE_URL_FILE", wrong),
-    ];
-    for (name, value) in cases.into_iter().chain(files) {
-        let told = reading(&[(name, value)]).invalid;
-        assert_eq!(told.len(), 1, "{name}");
-        assert!(told[0].name == name && !told[0].to_string().contains("hunter2"), "{told:?}");
+fn message_names_setting_value_and_allowed_values() {
+    for (name, value, message) in [
+        ("MERCURIO_AUTO_MIGRATE", "yes", "\"yes\" is invalid: use true or false"),
+        (
+            "MERCURIO_MAX_BATCH_EVENTS",
+            "0",
+            "\"0\" is invalid: use a whole number from 1 to 10000 (events)",
+        ),
+        ("MERCURIO_LOG_FORMAT", "xml", "\"xml\" is invalid: use json or terminal"),
+        ("OTEL_TRACES_SAMPLER_ARG", "NaN", "\"NaN\" is invalid: use a number from 0 to 1"),
+        ("MERCURIO_ADR", "x", "unknown setting: .env.example lists all settings"),
+    ] {
+        assert_eq!(invalid(&[(name, value)]), [format!("{name}: {message}")]);
     }
 }
 
 #[test]
-fn a_setting_is_shown_with_its_value_and_where_it_came_from_and_without_a_password() {
-    let config = sound(&[
+fn messages_contain_no_password() {
+    let wrong = "postgres://u:hunter2@db.example:99999999/m";
+    let file = SecretFile::with(wrong);
+    for (name, value) in [
+        ("DATABASE_URL", wrong),
+        ("MERCURIO_REDIS_URL", wrong),
+        ("DATABASE_URL_FILE", file.path()),
+        ("MERCURIO_REDIS_URL_FILE", file.path()),
+        ("DATABASE_URL_FILE", wrong),
+    ] {
+        let messages = invalid(&[(name, value)]);
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        assert!(messages[0].starts_with(&format!("{name}: ")), "{messages:?}");
+        assert!(!messages[0].contains("hunter2"), "{messages:?}");
+    }
+}
+
+#[test]
+fn setting_is_shown_with_its_source_and_without_a_password() {
+    let config = valid(&[
         ("DATABASE_URL", "postgres://u:hunter2@localhost:5432/m"),
         ("MERCURIO_REDIS_URL", "redis://:hunter2@localhost:6379/3"),
         ("MERCURIO_QUEUE_EVENTS", " 7 "),
@@ -107,8 +135,8 @@ fn a_setting_is_shown_with_its_value_and_where_it_came_from_and_without_a_passwo
 }
 
 #[test]
-fn every_setting_is_shown_once() {
-    let mut names: Vec<_> = sound(&[]).in_force.iter().map(|setting| setting.name).collect();
+fn settings_are_each_shown_once() {
+    let mut names: Vec<_> = valid(&[]).in_force.iter().map(|setting| setting.name).collect();
     names.sort_unstable();
     let count = names.len();
     names.dedup();
@@ -117,65 +145,63 @@ fn every_setting_is_shown_once() {
 }
 
 #[test]
-fn an_empty_setting_counts_as_not_set() {
+fn empty_setting_counts_as_unset() {
     let config =
-        sound(&[("MERCURIO_ADDR", " "), ("MERCURIO_GEOIP_DB", ""), ("MERCURIO_REDIS_URL", "")]);
+        valid(&[("MERCURIO_ADDR", " "), ("MERCURIO_GEOIP_DB", ""), ("MERCURIO_REDIS_URL", "")]);
     assert!(config.geoip_db.is_none() && config.redis_url.is_none());
-    assert_eq!(invalid(&[("DATABASE_URL", "")]), ["DATABASE_URL"]);
+    let messages = invalid(&[("DATABASE_URL", "")]);
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert!(messages[0].starts_with("DATABASE_URL: the value is empty"), "{messages:?}");
 }
 
 #[test]
-fn a_secret_can_stand_in_a_file() {
-    let (_kept, path) = file("postgres://u:hunter2@localhost/m\n");
-    let (_also, redis) = file("redis://:hunter2@localhost/1");
-    let config = sound(&[("DATABASE_URL_FILE", &path), ("MERCURIO_REDIS_URL_FILE", &redis)]);
-    assert_eq!(
-        config.database_url,
-        DatabaseUrl::parse("postgres://u:hunter2@localhost/m").unwrap()
-    );
-    assert_eq!(shown(&config, "DATABASE_URL").source, Source::File(path.clone().into()));
-    assert_eq!(
-        shown(&config, "MERCURIO_REDIS_URL").value.as_deref(),
-        Some("redis://:***@localhost:6379/1")
-    );
-    assert_eq!(
-        sound(&[("DATABASE_URL", ""), ("DATABASE_URL_FILE", &path)]).database_url,
-        config.database_url
-    );
-    assert!(database_url(|name| (name == "DATABASE_URL_FILE").then(|| path.clone())).is_ok());
+fn secret_is_read_from_a_file() {
+    let database = SecretFile::with("postgres://u:hunter2@localhost/m\n");
+    let redis = SecretFile::with("redis://:hunter2@localhost/1");
+    let config =
+        valid(&[("DATABASE_URL_FILE", database.path()), ("MERCURIO_REDIS_URL_FILE", redis.path())]);
+    let url = DatabaseUrl::parse("postgres://u:hunter2@localhost/m").unwrap();
+    assert_eq!(config.database_url, url);
+    assert_eq!(shown(&config, "DATABASE_URL").source, Source::File(database.path().into()));
+    let shown_redis = shown(&config, "MERCURIO_REDIS_URL").value;
+    assert_eq!(shown_redis.as_deref(), Some("redis://:***@localhost:6379/1"));
+    let with_empty = valid(&[("DATABASE_URL", ""), ("DATABASE_URL_FILE", database.path())]);
+    assert_eq!(with_empty.database_url, url);
+    let path = database.path().to_owned();
+    let lookup = |name: &str| (name == "DATABASE_URL_FILE").then(|| path.clone());
+    assert_eq!(database_url(lookup), Ok(url));
 }
 
 #[test]
-fn a_file_of_a_secret_that_cannot_be_used_is_told_by_its_path() {
-    let check = |pairs: &[(&str, &str)], expected: &str| {
-        let told = reading(pairs).invalid;
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(
-            told[0].name == "DATABASE_URL_FILE" && told[0].message.contains(expected),
-            "{told:?}"
-        );
-    };
-    let (_kept, empty) = file(" \n");
-    let (_also, long) = file(&"x".repeat(70_000));
-    check(&[("DATABASE_URL_FILE", "nowhere/url")], "nowhere/url can't be read: No such file");
-    check(&[("DATABASE_URL_FILE", ".")], ". can't be read");
-    check(&[("DATABASE_URL_FILE", &empty)], "is empty");
-    check(&[("DATABASE_URL_FILE", &long)], "has more than 65536 bytes");
-    check(
-        &[("DATABASE_URL_FILE", &empty), ("DATABASE_URL", "sqlite://a.db")],
-        "DATABASE_URL is set too",
+fn invalid_secret_file_is_reported_with_its_path() {
+    let (empty, long) = (SecretFile::with(" \n"), SecretFile::with(&"x".repeat(70_000)));
+    for (path, expected) in [
+        ("nowhere/url", "cannot read nowhere/url: No such file"),
+        (".", "cannot read ."),
+        (empty.path(), "is empty"),
+        (long.path(), "has more than 65536 bytes"),
+    ] {
+        let messages = invalid(&[("DATABASE_URL_FILE", path)]);
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        assert!(messages[0].starts_with("DATABASE_URL_FILE: "), "{messages:?}");
+        assert!(messages[0].contains(expected), "{messages:?}");
+    }
+    let both = [("DATABASE_URL_FILE", empty.path()), ("DATABASE_URL", "sqlite://a.db")];
+    assert_eq!(
+        invalid(&both),
+        ["DATABASE_URL_FILE: DATABASE_URL is also set: unset one of the two"]
     );
 }
 
 #[test]
-fn traces_go_nowhere_unless_told_and_a_password_in_their_address_is_shown_nowhere() {
-    let config = sound(&[]);
+fn trace_settings_default_to_none_and_hide_a_password() {
+    let config = valid(&[]);
     assert_eq!((config.trace_endpoint, config.trace_sample_ratio), (None, 0.01));
     let set = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/"),
         ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
     ];
-    let config = sound(&set);
+    let config = valid(&set);
     assert_eq!(
         config.trace_endpoint.map(|endpoint| endpoint.to_string()).as_deref(),
         Some("http://localhost:4318")
@@ -185,7 +211,7 @@ fn traces_go_nowhere_unless_told_and_a_password_in_their_address_is_shown_nowher
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@localhost:4318"),
         ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
     ];
-    let reading = reading(&wrong);
-    assert_eq!(reading.invalid.len(), 2);
-    assert!(!format!("{reading:?}").contains("hunter2"), "{reading:?}");
+    let checked = read(&wrong);
+    assert_eq!(checked.invalid.len(), 2);
+    assert!(!format!("{checked:?}").contains("hunter2"), "{checked:?}");
 }

@@ -1,4 +1,4 @@
-//! Keys as they are made, shown, mistyped and ended; scopes as they are read and printed.
+//! New, mistyped, expired and revoked keys; lists of scopes.
 
 use super::*;
 
@@ -7,32 +7,33 @@ fn new_key() -> NewApiKey {
 }
 
 #[test]
-fn a_new_key_is_read_back_and_matches_what_is_stored() {
+fn new_key_is_read_back_and_matches_its_hash() {
     let new = new_key();
     let presented = PresentedKey::parse(new.key.expose()).unwrap();
     assert_eq!(presented.id(), &new.id);
     assert!(presented.matches(&new.secret_hash));
     assert_eq!(new.id.as_str().len(), ID_CHARS);
+    // `mk_`, the id, `_`, and 36 bytes in base 32.
     assert_eq!(new.key.expose().len(), 3 + ID_CHARS + 1 + 58);
 }
 
 #[test]
-fn every_changed_character_is_noticed_without_the_database() {
+fn changed_character_is_noticed_without_the_database() {
     let new = new_key();
     let key = new.key.expose();
-    for place in 0..key.len() {
+    for index in 0..key.len() {
         for other in "abz27A_-1 ".chars() {
             let mut changed = key.to_owned();
-            changed.replace_range(place..=place, &other.to_string());
+            changed.replace_range(index..=index, &other.to_string());
             if changed != key {
-                assert!(PresentedKey::parse(&changed).is_err(), "{place} {other:?}");
+                assert!(PresentedKey::parse(&changed).is_err(), "{index} {other:?}");
             }
         }
     }
 }
 
 #[test]
-fn what_is_no_key_is_malformed() {
+fn text_of_another_form_is_malformed() {
     let new = new_key();
     let upper = new.key.expose().to_uppercase();
     let long = format!("{}a", new.key.expose());
@@ -42,7 +43,7 @@ fn what_is_no_key_is_malformed() {
 }
 
 #[test]
-fn nothing_secret_is_printed() {
+fn debug_output_hides_the_secret() {
     let new = new_key();
     let secret = new.key.expose().rsplit_once('_').unwrap().1;
     let printed = format!("{new:?} {:?}", PresentedKey::parse(new.key.expose()).unwrap());
@@ -50,7 +51,7 @@ fn nothing_secret_is_printed() {
 }
 
 #[test]
-fn scopes_are_read_from_a_list_and_printed_in_one_order() {
+fn scopes_are_read_in_any_order_and_printed_in_one() {
     assert_eq!(Scopes::parse("events:read, events:write").unwrap(), Scopes::all());
     assert_eq!(Scopes::all().to_string(), "events:write,events:read");
     assert_eq!(Scopes::parse("events:admin"), Err(ScopesError::Unknown("events:admin".into())));
@@ -59,7 +60,7 @@ fn scopes_are_read_from_a_list_and_printed_in_one_order() {
 }
 
 #[test]
-fn a_key_ends_when_it_expires_or_is_revoked() {
+fn key_ends_when_it_expires_or_is_revoked() {
     let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000).unwrap();
     let new = new_key();
     let key = ApiKey {
@@ -77,5 +78,6 @@ fn a_key_ends_when_it_expires_or_is_revoked() {
     };
     assert!(key.is_usable_at(at(9)));
     assert!(!key.is_usable_at(at(10)));
+    // A revocation has no beginning: it holds even before its time.
     assert!(!ApiKey { revoked_at: Some(at(5)), ..key }.is_usable_at(at(1)));
 }

@@ -1,9 +1,10 @@
-//! An event in its stages: [`EventDraft`] as sent, [`ValidEvent`] that holds all rules, [`EnrichedEvent`] with what the
-//! service adds, [`StoredEvent`] as read back.
+//! An event in its stages: [`EventDraft`] as sent, [`ValidEvent`] checked, [`EnrichedEvent`] with facts from the service,
+//! [`StoredEvent`] as read back.
 //!
-//! Each stage is made from the one before it and from nothing else, so none can be skipped: [`EventDraft::check`] alone
-//! makes a valid event, [`EnrichedEvent::new`] takes one by value, and a store takes only enriched ones.
+//! No stage can be skipped: only [`EventDraft::check`] makes a valid event, [`EnrichedEvent::new`] consumes one, and a store
+//! takes only enriched events.
 
+mod check;
 mod draft;
 mod rules;
 mod stages;
@@ -12,26 +13,27 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use draft::{Batch, EventDraft, Reception};
+pub use check::Reception;
+pub use draft::{Batch, EventDraft};
 pub use stages::{EnrichedEvent, EnrichmentJson, EventParts, StoredEvent, ValidEvent};
 
-/// The kind of an event, by the vocabulary that Segment's specification made common.
+/// The kind of an event, in the vocabulary of Segment's specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum EventType {
-    /// Something happened.
+    /// A person did something.
     #[default]
     Track,
-    /// A page was seen.
+    /// A person saw a page.
     Page,
-    /// A screen of an app was seen.
+    /// A person saw a screen of an app.
     Screen,
-    /// Who a person is.
+    /// Traits of a person.
     Identify,
-    /// Which group a person belongs to.
+    /// A person belongs to a group.
     Group,
-    /// Two ids are one person.
+    /// Two ids belong to one person.
     Alias,
 }
 
@@ -40,7 +42,7 @@ impl EventType {
     pub const ALL: [Self; 6] =
         [Self::Track, Self::Page, Self::Screen, Self::Identify, Self::Group, Self::Alias];
 
-    /// The type as it stands in SQL and JSON.
+    /// The type in SQL and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,7 +55,7 @@ impl EventType {
         }
     }
 
-    /// The type of that text.
+    /// The reverse of [`EventType::as_str`].
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)

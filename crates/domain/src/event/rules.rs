@@ -1,132 +1,111 @@
-//! The rules of single members, as `validator` calls them, and its findings as errors.
+//! The rules of single texts in the form `validator` calls, and its errors as [`FieldError`]s.
 
 use std::borrow::Cow;
 
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use super::draft::EventDraft;
 use crate::limits::{MAX_EVENT_ID_CHARS, MAX_EVENT_NAME_CHARS, MAX_PERSON_ID_CHARS};
+use crate::text::is_unprintable;
 use crate::verdict::{FieldError, FieldErrorCode, pointer_to};
 
-/// The members that `validator` looks at, as Rust names them and as JSON does, in the order in which errors are told.
-const MEMBERS: [(&str, &str); 5] = [
-    ("event_id", "event_id"),
-    ("event_name", "event_name"),
-    ("anonymous_id", "anonymous_id"),
-    ("user_id", "user_id"),
-    ("session_id", "session_id"),
-];
-/// Where `validator` puts what concerns the whole struct.
+/// The members with a rule, in the order of their errors.
+const MEMBERS: [&str; 5] = ["event_id", "event_name", "anonymous_id", "user_id", "session_id"];
+/// The key under which `validator` reports errors of the whole struct.
 const WHOLE: &str = "__all__";
-/// The name of the rule that an event names a person; it stands for the event and not for one of the two members.
+/// A code of our own: `required`, but with a pointer to the event and not to one of the two members.
 const NO_PERSON: &str = "no_person";
 
 pub(super) fn event_id(text: &str) -> Result<(), ValidationError> {
-    name_like("event_id", text, MAX_EVENT_ID_CHARS)
+    text_of("event_id", text, MAX_EVENT_ID_CHARS, char::is_control)
 }
 
 pub(super) fn event_name(text: &str) -> Result<(), ValidationError> {
-    name_like("event_name", text, MAX_EVENT_NAME_CHARS)
+    text_of("event_name", text, MAX_EVENT_NAME_CHARS, char::is_control)
 }
 
 pub(super) fn anonymous_id(text: &str) -> Result<(), ValidationError> {
-    person_like("anonymous_id", text)
+    person("anonymous_id", text)
 }
 
 pub(super) fn user_id(text: &str) -> Result<(), ValidationError> {
-    person_like("user_id", text)
+    person("user_id", text)
 }
 
 pub(super) fn session_id(text: &str) -> Result<(), ValidationError> {
-    person_like("session_id", text)
+    person("session_id", text)
 }
 
-/// The rules that look at more than one member.
-pub(super) fn whole(draft: &EventDraft<'_>) -> Result<(), ValidationError> {
-    if draft.anonymous_id.is_none() && draft.user_id.is_none() {
-        let mut error =
-            broken(FieldErrorCode::Required, "anonymous_id or user_id is required".into());
-        error.code = NO_PERSON.into();
-        return Err(error);
-    }
-    Ok(())
+pub(super) fn no_person() -> ValidationError {
+    ValidationError::new(NO_PERSON)
+        .with_message(Cow::Borrowed("anonymous_id or user_id is required"))
 }
 
-fn name_like(member: &str, text: &str, max_chars: usize) -> Result<(), ValidationError> {
-    length(member, text, max_chars)?;
-    // Looks at all bytes, without a way out: so it is done several at once.
-    if text.bytes().fold(true, |printable, byte| printable & (b' '..0x7f).contains(&byte)) {
-        return Ok(());
-    }
-    match text.chars().find(|character| character.is_control()) {
-        Some(character) => Err(broken(
-            FieldErrorCode::ControlCharacter,
-            format!(
-                "{member} has the control character U+{:04X}; none is allowed",
-                u32::from(character)
-            ),
-        )),
-        None => Ok(()),
-    }
+/// Ids of persons are shown in consoles and logs of others. There, text that changes direction could pass as another id.
+fn person(member: &str, text: &str) -> Result<(), ValidationError> {
+    text_of(member, text, MAX_PERSON_ID_CHARS, is_unprintable)
 }
 
-fn person_like(member: &str, text: &str) -> Result<(), ValidationError> {
-    length(member, text, MAX_PERSON_ID_CHARS)?;
-    match memchr::memchr(0, text.as_bytes()) {
-        Some(_) => {
-            Err(broken(FieldErrorCode::NulCharacter, format!("{member} has the character U+0000")))
-        }
-        None => Ok(()),
-    }
-}
-
-fn length(member: &str, text: &str, max_chars: usize) -> Result<(), ValidationError> {
+fn text_of(
+    member: &str,
+    text: &str,
+    max_chars: usize,
+    is_forbidden: fn(char) -> bool,
+) -> Result<(), ValidationError> {
     if text.is_empty() {
-        return Err(broken(
-            FieldErrorCode::TooShort,
-            format!("{member} is empty; at least 1 character is required"),
-        ));
+        let message = format!("{member} is empty; at least 1 character is required");
+        return Err(error(FieldErrorCode::TooShort, message));
     }
-    // A character has at least one byte: most texts need not be counted.
+    // A character has at least one byte, so most texts need no count.
     if text.len() > max_chars {
+        // Characters, not bytes: otherwise the limit would depend on the language.
         let actual = text.chars().count();
         if actual > max_chars {
             let message = format!("{member} has {actual} characters; the limit is {max_chars}");
-            return Err(broken(FieldErrorCode::TooLong, message));
+            return Err(error(FieldErrorCode::TooLong, message));
         }
     }
     if text.chars().all(char::is_whitespace) {
-        return Err(broken(
-            FieldErrorCode::Blank,
-            format!("{member} consists of white space alone"),
-        ));
+        let message =
+            format!("{member} is only white space; at least 1 other character is required");
+        return Err(error(FieldErrorCode::Blank, message));
     }
-    Ok(())
+    // A fold without an early exit, because the compiler then checks several bytes at once.
+    if text.bytes().fold(true, |printable, byte| printable & (b' '..0x7f).contains(&byte)) {
+        return Ok(());
+    }
+    match text.chars().find(|character| is_forbidden(*character)) {
+        Some(character) => {
+            let (code, name) = (u32::from(character), kind_of(character));
+            let message = format!("{member} has the {name} U+{code:04X}; remove it");
+            Err(error(FieldErrorCode::ControlCharacter, message))
+        }
+        None => Ok(()),
+    }
 }
 
-fn broken(code: FieldErrorCode, message: String) -> ValidationError {
+fn kind_of(forbidden: char) -> &'static str {
+    if forbidden.is_control() { "control character" } else { "bidirectional formatting character" }
+}
+
+fn error(code: FieldErrorCode, message: String) -> ValidationError {
     ValidationError::new(code.as_str()).with_message(Cow::Owned(message))
 }
 
-/// What `validator` found, as errors with pointers that begin with `pointer`. Its params hold the values that were sent and
-/// are dropped.
-pub(super) fn field_errors(
-    invalid: &ValidationErrors,
-    pointer: &str,
-    errors: &mut Vec<FieldError>,
-) {
+/// Adds the errors of `validator` with pointers that begin with `pointer`. Their params, the values sent, are dropped.
+pub(super) fn add_errors(invalid: &ValidationErrors, pointer: &str, errors: &mut Vec<FieldError>) {
     let invalid = invalid.errors();
-    for (field, member) in MEMBERS {
-        for error in found(invalid.get(field)) {
+    // `validator` keeps its errors in a hash map, so the order comes from here.
+    for member in MEMBERS {
+        for error in errors_of(invalid.get(member)) {
             errors.push(field_error(pointer_to(pointer, member), error));
         }
     }
-    for error in found(invalid.get(WHOLE)) {
+    for error in errors_of(invalid.get(WHOLE)) {
         errors.push(field_error(pointer.to_owned(), error));
     }
 }
 
-fn found(kind: Option<&ValidationErrorsKind>) -> &[ValidationError] {
+fn errors_of(kind: Option<&ValidationErrorsKind>) -> &[ValidationError] {
     match kind {
         Some(ValidationErrorsKind::Field(errors)) => errors,
         _ => &[],
@@ -134,7 +113,8 @@ fn found(kind: Option<&ValidationErrorsKind>) -> &[ValidationError] {
 }
 
 fn field_error(pointer: String, error: &ValidationError) -> FieldError {
-    let code = FieldErrorCode::from_text(&error.code).unwrap_or(FieldErrorCode::Required);
+    let code = FieldErrorCode::from_text(&error.code);
+    debug_assert!(code.is_some() || error.code == NO_PERSON, "{} is a code", error.code);
     let message = error.message.clone().unwrap_or_else(|| error.code.clone());
-    FieldError::new(pointer, code, message)
+    FieldError::new(pointer, code.unwrap_or(FieldErrorCode::Required), message)
 }

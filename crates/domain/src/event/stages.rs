@@ -1,4 +1,4 @@
-//! The later stages: valid, enriched, stored.
+//! The stages after the draft: valid, enriched, stored.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,36 +15,44 @@ use crate::payload::JsonObject;
 use crate::schema_version::SchemaVersion;
 use crate::text::Text;
 
-/// The members of an event, all rules applied and all defaults filled in.
+/// The members of an event, checked and with all defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventParts {
-    /// The id, the client's or one that the server made.
+    /// The client's id or the server's.
     pub event_id: EventId,
     /// The type.
     pub kind: EventType,
-    /// The name; that of the type where none was sent.
+    /// The name; by default that of the type.
     pub event_name: Text,
-    /// When it happened, by the server's clock.
+    /// The time of the event, by the server's clock.
     pub occurred_at: Timestamp,
-    /// The time as sent, where the client's clock was corrected.
+    /// The time as sent, if the client's clock was corrected.
     pub sent_timestamp: Option<Timestamp>,
-    /// Who, before the person is known.
+    /// The person, before it is known.
     pub anonymous_id: Option<Text>,
-    /// Who, once the person is known.
+    /// The person, once it is known.
     pub user_id: Option<Text>,
-    /// In which session.
+    /// The session.
     pub session_id: Option<Text>,
-    /// The version of the schema.
+    /// The schema version: the event's, the request's or `1.0.0`.
     pub schema_version: SchemaVersion,
-    /// As sent.
+    /// Byte for byte as sent.
     pub properties: Option<JsonObject>,
-    /// As sent.
+    /// Byte for byte as sent.
     pub traits: Option<JsonObject>,
-    /// As sent.
+    /// Byte for byte as sent.
     pub context: Option<JsonObject>,
 }
 
-/// An event that holds every rule. Only [`super::EventDraft::check`] makes one.
+impl EventParts {
+    fn optional_texts(&self) -> impl Iterator<Item = &Text> {
+        let ids = [&self.anonymous_id, &self.user_id, &self.session_id].into_iter().flatten();
+        let payloads = [&self.properties, &self.traits, &self.context].into_iter().flatten();
+        ids.chain(payloads.map(JsonObject::text))
+    }
+}
+
+/// An event that passed every rule. Only [`super::EventDraft::check`] makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidEvent(EventParts);
 
@@ -65,50 +73,51 @@ impl ValidEvent {
         self.0.kind
     }
 
-    /// The name.
+    /// The name; by default that of the type.
     #[must_use]
     pub fn event_name(&self) -> &str {
         &self.0.event_name
     }
 
-    /// When it happened, by the server's clock.
+    /// The time of the event, by the server's clock.
     #[must_use]
     pub fn occurred_at(&self) -> Timestamp {
         self.0.occurred_at
     }
 
-    /// The time as sent, where the client's clock was corrected.
+    /// The time as sent, if the client's clock was corrected.
     #[must_use]
     pub fn sent_timestamp(&self) -> Option<Timestamp> {
         self.0.sent_timestamp
     }
 
-    /// The version of the schema.
+    /// The schema version: the event's, the request's or `1.0.0`.
     #[must_use]
     pub fn schema_version(&self) -> &SchemaVersion {
         &self.0.schema_version
     }
 
-    /// The context, as sent.
+    /// The context, byte for byte as sent.
     #[must_use]
     pub fn context(&self) -> Option<&JsonObject> {
         self.0.context.as_ref()
     }
 }
 
-/// The text of an [`Enrichment`], shared by the events of a request that have the same one.
+/// An [`Enrichment`] as JSON, shared by all events of a request with the same one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnrichmentJson(Arc<str>);
 
 impl EnrichmentJson {
-    /// The text of `enrichment`.
+    /// Serializes `enrichment`.
     #[must_use]
     pub fn of(enrichment: &Enrichment) -> Self {
-        // Serializing strings into a string has no way to fail.
-        Self(serde_json::to_string(enrichment).unwrap_or_else(|_| "{}".to_owned()).into())
+        let json = serde_json::to_string(enrichment);
+        debug_assert!(json.is_ok(), "strings serialize into a string");
+        Self(json.unwrap_or_else(|_| "{}".to_owned()).into())
     }
 
-    /// The text of a JSON object.
+    /// Borrows the text, a JSON object.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -122,7 +131,7 @@ impl fmt::Debug for EnrichmentJson {
     }
 }
 
-/// A valid event with what the service adds, ready to be stored.
+/// A valid event with its enrichment, ready to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnrichedEvent {
     key: EventKey,
@@ -131,13 +140,14 @@ pub struct EnrichedEvent {
 }
 
 impl EnrichedEvent {
-    /// Adds `enrichment` to a valid event.
+    /// Adds `enrichment` to a valid event, and computes its key.
     #[must_use]
     pub fn new(event: ValidEvent, enrichment: EnrichmentJson) -> Self {
+        // Computed once here: the queue, the group and the store all compare keys.
         Self { key: EventKey::of(event.event_id()), parts: event.0, enrichment }
     }
 
-    /// The key by which the store tells duplicates.
+    /// The key under which the store recognizes duplicates.
     #[must_use]
     pub fn key(&self) -> EventKey {
         self.key
@@ -149,103 +159,92 @@ impl EnrichedEvent {
         &self.parts
     }
 
-    /// What the service added.
+    /// The facts added by the service.
     #[must_use]
     pub fn enrichment(&self) -> &EnrichmentJson {
         &self.enrichment
     }
 
-    /// About how many bytes the event takes on its way to the database, and in memory if its texts are its own.
+    /// Approximate bytes of the event on its way to the database, and in memory if it owns its texts.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let text = |text: &Option<Text>| text.as_deref().map_or(0, str::len);
-        let json = |json: &Option<JsonObject>| json.as_ref().map_or(0, |json| json.as_str().len());
-        let parts = &self.parts;
+        let EventParts { event_id, event_name, .. } = &self.parts;
+        let texts: usize = self.parts.optional_texts().map(|text| text.len()).sum();
         size_of::<Self>()
-            + parts.event_id.as_str().len()
-            + parts.event_name.len()
-            + text(&parts.anonymous_id)
-            + text(&parts.user_id)
-            + text(&parts.session_id)
-            + json(&parts.properties)
-            + json(&parts.traits)
-            + json(&parts.context)
+            + event_id.as_str().len()
+            + event_name.len()
+            + texts
             + self.enrichment.as_str().len()
     }
 
-    /// The bytes of the largest text that this event keeps alive: that of the whole request where its texts are slices of it.
+    /// Bytes of the largest source this event keeps in memory: the whole body, if its texts are slices of it.
     #[must_use]
     pub fn source_bytes(&self) -> usize {
-        let parts = &self.parts;
-        let texts = [&parts.anonymous_id, &parts.user_id, &parts.session_id].into_iter().flatten();
-        let objects = [&parts.properties, &parts.traits, &parts.context].into_iter().flatten();
-        let sizes =
-            texts.map(Text::source_bytes).chain(objects.map(|object| object.text().source_bytes()));
-        sizes
-            .chain([parts.event_id.source_bytes(), parts.event_name.source_bytes()])
-            .max()
-            .unwrap_or_default()
+        let EventParts { event_id, event_name, .. } = &self.parts;
+        // The maximum, not the sum: slices of one body keep it in memory once.
+        let required = event_id.source_bytes().max(event_name.source_bytes());
+        self.parts.optional_texts().map(Text::source_bytes).fold(required, usize::max)
     }
 }
 
-/// An event as read back from the store. Serializes to what the HTTP API answers: every member, `null` where there is none.
+/// An event as read back from the store. Serializes to the JSON of the HTTP API: every member, `null` if absent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredEvent {
-    /// Whose it is.
+    /// The workspace it belongs to.
     pub owner: Owner,
-    /// When its request came.
+    /// The time of receipt.
     pub received_at: Timestamp,
     /// The members of the event.
     pub parts: EventParts,
-    /// What the service added.
+    /// The facts added by the service.
     pub enrichment: JsonObject,
 }
 
-/// An event as stored, with what the service added. Every member is there, `null` where there is none.
+/// A stored event with the facts added by the service. Every member is present, `null` if absent from the event.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct StoredEventJson<'a> {
-    /// The id: the client's, or the one that the server made.
+    /// The client's id or the server's.
     event_id: &'a EventId,
     /// The type.
     #[serde(rename = "type")]
     kind: EventType,
-    /// The name; that of the type where none was sent.
+    /// The name; by default that of the type.
     #[cfg_attr(feature = "openapi", schema(value_type = EventName))]
     event_name: &'a str,
-    /// When it happened, by the server's clock.
+    /// The time of the event, by the server's clock.
     timestamp: Timestamp,
-    /// The time as sent, where the client's clock was corrected.
+    /// The time as sent, if the client's clock was corrected.
     #[cfg_attr(feature = "openapi", schema(required))]
     sent_timestamp: Option<Timestamp>,
-    /// When its request came.
+    /// The time of receipt.
     received_at: Timestamp,
-    /// Who, before the person is known.
+    /// The person, before it is known.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, required))]
     anonymous_id: Option<&'a str>,
-    /// Who, once the person is known.
+    /// The person, once it is known.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, required))]
     user_id: Option<&'a str>,
-    /// In which session.
+    /// The session.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, required))]
     session_id: Option<&'a str>,
-    /// The version of the schema.
+    /// The schema version: the event's, the request's or `1.0.0`.
     schema_version: &'a SchemaVersion,
-    /// As sent.
+    /// Byte for byte as sent.
     #[cfg_attr(feature = "openapi", schema(required))]
     properties: Option<&'a JsonObject>,
-    /// As sent.
+    /// Byte for byte as sent.
     #[cfg_attr(feature = "openapi", schema(required))]
     traits: Option<&'a JsonObject>,
-    /// As sent.
+    /// Byte for byte as sent.
     #[cfg_attr(feature = "openapi", schema(required))]
     context: Option<&'a JsonObject>,
-    /// What the service added.
+    /// The facts added by the service.
     #[cfg_attr(feature = "openapi", schema(value_type = Enrichment))]
     enrichment: &'a JsonObject,
-    /// Whose it is.
+    /// The tenant it belongs to.
     tenant_id: TenantId,
-    /// In which workspace of the tenant.
+    /// The workspace of the tenant.
     workspace_id: WorkspaceId,
 }
 

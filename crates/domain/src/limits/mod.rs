@@ -1,4 +1,4 @@
-//! The numbers of the contract, each with its reason.
+//! The limits of the HTTP contract, each with the reason for its number.
 
 mod overrides;
 mod quota;
@@ -8,66 +8,65 @@ use serde::{Deserialize, Serialize};
 pub use overrides::{LimitError, LimitName, LimitOverrides};
 pub use quota::{Month, QuotaExceeded};
 
-/// Bytes of a request body after decompression: 50 events of 5 KiB each, and small enough that 256 requests at once take
-/// 64 MiB.
+/// Maximum bytes of a decompressed body: 50 events of 5 KiB each; 256 concurrent requests take 64 MiB.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
-/// Events of a batch: large enough that the cost of a request is shared by many, small enough to send again at no great cost.
+/// Maximum events of a batch: enough to share the cost of a request, few enough to repeat it cheaply.
 pub const MAX_BATCH_EVENTS: usize = 50;
-/// Bytes of one event as sent: above that it is a document, which belongs into a store of objects.
+/// Maximum bytes of one event as sent: anything larger is a document for an object store.
 pub const MAX_EVENT_BYTES: usize = 32 * 1024;
-/// Levels of objects and arrays in `properties`, `traits` or `context`, each of which is the first: beyond 32 no analysis
-/// reaches, and readers that recurse stay safe.
+/// Maximum levels of objects and arrays in `properties`, `traits` or `context`, itself included: no analysis reaches deeper,
+/// and recursive readers stay safe.
 pub const MAX_NESTING: usize = 32;
-/// Days that an event's time may lie in the past: offline devices and imports of a year pass, 1970 does not.
+/// Maximum age of an event in days: accepts offline devices and imports of a year, but not 1970.
 pub const MAX_EVENT_AGE_DAYS: u32 = 365;
-/// Seconds that an event's time may lie in the future: what a client's clock may be wrong by.
+/// Maximum seconds of an event's time in the future: tolerance for the client's clock.
 pub const MAX_EVENT_FUTURE_SECONDS: u32 = 5 * 60;
-/// Characters of an `event_id`: a UUID has 36, a URN 45; two of them and a prefix fit.
+/// Maximum characters of an `event_id`: two URNs of 45 characters and a prefix fit.
 pub const MAX_EVENT_ID_CHARS: usize = 100;
-/// Characters of an `event_name`: it is a name, shown in lists, and not a sentence.
+/// Maximum characters of an `event_name`: a name for lists, not a sentence.
 pub const MAX_EVENT_NAME_CHARS: usize = 100;
-/// Characters of an `anonymous_id`, a `user_id` or a `session_id`: an address of e-mail (254) fits.
+/// Maximum characters of an `anonymous_id`, `user_id` or `session_id`: an e-mail address (254) fits.
 pub const MAX_PERSON_ID_CHARS: usize = 255;
-/// Characters of an `Idempotency-Key`.
+/// Maximum characters of an `Idempotency-Key`.
 pub const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
-/// Characters of a semantic version: it is a column of every event.
+/// Maximum characters of a semantic version, a column of every event.
 pub const MAX_SCHEMA_VERSION_CHARS: usize = 64;
-/// Characters of the name of a tenant, a workspace or a key.
+/// Maximum characters of the name of a tenant, workspace or key.
 pub const MAX_NAME_CHARS: usize = 255;
-/// Events of a page that is read.
+/// Maximum events of a page.
 pub const MAX_PAGE_EVENTS: usize = 1000;
-/// Events of a page where the reader does not say.
+/// Events of a page by default.
 pub const DEFAULT_PAGE_EVENTS: usize = 100;
-/// Events of a tenant in a second: more than a server can store, so that nobody meets it who was not given a lower one.
+/// Events per second of a tenant by default: more than a server can store, so only a lower limit is noticed.
 pub const EVENTS_PER_SECOND: u32 = 1_000_000;
-/// Requests of a tenant in a second that write: more than a server can answer.
+/// Write requests per second of a tenant by default: more than a server can answer.
 pub const REQUESTS_PER_SECOND: u32 = 100_000;
 
-/// What a server, or one of its tenants, allows.
+/// The limits of a server or of one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Limits {
-    /// Bytes of a request body after decompression.
+    /// Maximum bytes of a decompressed request body.
     pub max_body_bytes: usize,
-    /// Events of a batch.
+    /// Maximum events of a batch.
     pub max_batch_events: usize,
-    /// Bytes of one event as sent, without the white space around it.
+    /// Maximum bytes of one event as sent, without the white space around it.
     pub max_event_bytes: usize,
-    /// Days that an event's time may lie in the past; 0: no limit.
+    /// Maximum age of an event in days; 0: no limit.
     pub max_event_age_days: u32,
-    /// Seconds that an event's time may lie in the future.
+    /// Maximum seconds of an event's time in the future.
     pub max_event_future_seconds: u32,
-    /// Events that a tenant may send in a second, in the long run; 0: no limit.
+    /// Average events per second of a tenant; 0: no limit.
     pub events_per_second: u32,
-    /// Events that a tenant may send at once after a pause; 0: those of ten seconds. See [`Limits::events_bucket`].
+    /// Events at once after a pause; 0: those of ten seconds. See [`Limits::events_bucket`].
     pub events_burst: u32,
-    /// Requests that write, of a tenant in a second, in the long run; 0: no limit.
+    /// Average write requests per second of a tenant; 0: no limit.
     pub requests_per_second: u32,
-    /// Requests at once after a pause; 0: those of ten seconds. See [`Limits::requests_bucket`].
+    /// Write requests at once after a pause; 0: those of ten seconds. See [`Limits::requests_bucket`].
     pub requests_burst: u32,
-    /// Events that a tenant may store in a calendar month (UTC), counted by when they were received; 0: no quota.
+    /// The monthly quota: events stored per calendar month (UTC), by time of receipt; 0: no quota.
     pub monthly_events: u64,
-    /// Days for which events are kept, by the time of receipt; 0: for ever.
+    /// Days events are kept, by time of receipt; 0: forever.
     pub retention_days: u32,
 }
 
@@ -89,35 +88,40 @@ impl Default for Limits {
     }
 }
 
-/// A token bucket: it holds `burst` tokens, and `per_second` flow in.
+/// A token bucket: it holds up to `burst` tokens and gains `per_second`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bucket {
-    /// Tokens that flow in, in a second. At least 1.
+    /// Tokens gained per second, at least 1.
     pub per_second: u32,
-    /// Tokens that it holds. At least 1.
+    /// Tokens of a full bucket, at least 1.
     pub burst: u32,
 }
 
-/// Seconds whose tokens a bucket holds where nobody said how large it is.
+/// Seconds of tokens in a bucket without a configured size.
 const BURST_SECONDS: u32 = 10;
 
 impl Bucket {
-    /// `None`: no limit. `least`: what must fit at once, or it would never pass.
-    fn new(per_second: u32, burst: u32, least: u32) -> Option<Self> {
+    /// Returns `None` for no limit. A request of `min_burst` tokens must fit, or it would never pass.
+    fn new(per_second: u32, burst: u32, min_burst: u32) -> Option<Self> {
+        if per_second == 0 {
+            return None;
+        }
+        // Saturates far beyond any rate that a server reaches.
         let burst = if burst == 0 { per_second.saturating_mul(BURST_SECONDS) } else { burst };
-        (per_second > 0).then(|| Self { per_second, burst: burst.max(least) })
+        Some(Self { per_second, burst: burst.max(min_burst) })
     }
 }
 
 impl Limits {
-    /// The bucket of a tenant's events, if they are limited. It always holds a whole batch.
+    /// The bucket for a tenant's events; `None` without a limit. A whole batch always fits.
     #[must_use]
     pub fn events_bucket(&self) -> Option<Bucket> {
+        // A valid limit has at most 10,000 events, so the conversion never saturates.
         let batch = u32::try_from(self.max_batch_events).unwrap_or(u32::MAX);
         Bucket::new(self.events_per_second, self.events_burst, batch)
     }
 
-    /// The bucket of a tenant's requests that write, if they are limited.
+    /// The bucket for a tenant's write requests; `None` without a limit.
     #[must_use]
     pub fn requests_bucket(&self) -> Option<Bucket> {
         Bucket::new(self.requests_per_second, self.requests_burst, 1)

@@ -1,4 +1,4 @@
-//! Limits by name: as a setting, on the command line, in SQL and in JSON they are called the same.
+//! Limits by name: the same one in settings, on the command line, in SQL and in JSON.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -17,10 +17,10 @@ macro_rules! limits {
         }
 
         impl LimitName {
-            /// Every name, in the order in which they are shown.
+            /// Every name, in the order of display.
             pub const ALL: [Self; COUNT] = [$(Self::$name),+];
 
-            /// The name as it stands in SQL, JSON and on the command line.
+            /// The name in SQL, JSON and on the command line.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -28,7 +28,7 @@ macro_rules! limits {
                 }
             }
 
-            /// The values that make sense.
+            /// The valid values.
             #[must_use]
             pub fn range(self) -> RangeInclusive<u64> {
                 match self {
@@ -38,7 +38,7 @@ macro_rules! limits {
         }
 
         impl Limits {
-            /// The value of that name.
+            /// Returns a limit by name.
             #[must_use]
             pub fn get(&self, name: LimitName) -> u64 {
                 match name {
@@ -46,7 +46,7 @@ macro_rules! limits {
                 }
             }
 
-            /// Sets the value of that name. One that its type can't hold becomes the largest that it can.
+            /// Sets a limit by name. A value beyond its type becomes the largest of the type.
             pub fn set(&mut self, name: LimitName, value: u64) {
                 match name {
                     $(LimitName::$name => self.$field = value.try_into().unwrap_or(!0),)+
@@ -56,7 +56,7 @@ macro_rules! limits {
     };
 }
 
-/// How many limits there are.
+/// The number of limits.
 const COUNT: usize = 11;
 
 limits! {
@@ -84,23 +84,23 @@ limits! {
     RetentionDays = retention_days in 0..=36_500;
 }
 
-/// Why a text sets no limit.
+/// The reason a text sets no limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
-    /// There is none of that name.
+    /// No limit has this name.
     #[error("there is no limit {0:?}; the limits are {names}", names = names())]
     Unknown(String),
-    /// The value is no whole number, or makes no sense.
-    #[error("{name} is {actual:?}; it must be a whole number from {least} to {most}")]
+    /// The value is not a whole number in the range.
+    #[error("{name} is {actual:?}; it must be a whole number from {min} to {max}")]
     OutOfRange {
-        /// The limit.
+        /// Name of the limit.
         name: LimitName,
-        /// What was given.
+        /// The text given, cut at 64 characters.
         actual: String,
-        /// The least that makes sense.
-        least: u64,
-        /// The most that makes sense.
-        most: u64,
+        /// Smallest valid value.
+        min: u64,
+        /// Largest valid value.
+        max: u64,
     },
 }
 
@@ -109,18 +109,18 @@ fn names() -> String {
 }
 
 impl LimitName {
-    /// Reads a value of this limit.
+    /// Reads a value for this limit.
     ///
     /// # Errors
-    /// [`LimitError::OutOfRange`].
+    /// [`LimitError::OutOfRange`] for anything but a whole number in its range.
     pub fn parse_value(self, text: &str) -> Result<u64, LimitError> {
         let range = self.range();
         text.trim().parse().ok().filter(|value| range.contains(value)).ok_or_else(|| {
             LimitError::OutOfRange {
                 name: self,
                 actual: text.chars().take(64).collect(),
-                least: *range.start(),
-                most: *range.end(),
+                min: *range.start(),
+                max: *range.end(),
             }
         })
     }
@@ -141,31 +141,33 @@ impl fmt::Display for LimitName {
     }
 }
 
-/// The limits that a tenant has in place of the server's.
+/// A tenant's own limits, each in place of the server's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LimitOverrides([Option<u64>; COUNT]);
 
 impl LimitOverrides {
-    /// The tenant's own value of that name, if it has one.
+    /// Returns the tenant's own value.
     #[must_use]
     pub fn get(&self, name: LimitName) -> Option<u64> {
         self.0[name as usize]
     }
 
-    /// Gives the tenant a value of its own, or takes it away.
+    /// Sets or removes the tenant's own value.
     pub fn set(&mut self, name: LimitName, value: Option<u64>) {
         self.0[name as usize] = value;
     }
 
-    /// The values that the tenant has, by name.
+    /// Iterates over the tenant's own values, in the order of [`LimitName::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (LimitName, u64)> + '_ {
         LimitName::ALL.into_iter().filter_map(|name| Some((name, self.get(name)?)))
     }
 
-    /// The limits of a tenant with these overrides on a server with those.
+    /// Applies the overrides to the server's `limits`.
     #[must_use]
     pub fn over(&self, mut limits: Limits) -> Limits {
-        self.iter().for_each(|(name, value)| limits.set(name, value));
+        for (name, value) in self.iter() {
+            limits.set(name, value);
+        }
         limits
     }
 }
@@ -185,8 +187,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_limit_has_its_name_in_json_and_its_default_in_range() {
+    fn limit_has_its_name_in_json_and_its_default_in_range() {
         let json = serde_json::to_value(Limits::default()).unwrap();
+        // A limit without a name could not be set.
         assert_eq!(json.as_object().unwrap().len(), LimitName::ALL.len());
         for name in LimitName::ALL {
             assert_eq!(json[name.as_str()], Limits::default().get(name), "{name}");
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenants_own_limits_go_before_the_servers() {
+    fn tenant_limits_override_those_of_the_server() {
         let mut overrides = LimitOverrides::default();
         for (value, name) in (1000..).zip(LimitName::ALL) {
             overrides.set(name, Some(value));
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_told_with_its_range() {
+    fn value_out_of_range_is_refused_with_the_range() {
         assert_eq!(LimitName::MaxBatchEvents.parse_value(" 50 "), Ok(50));
         for text in ["0", "-1", "10001", "1e3", "", "99999999999999999999999"] {
             let error = LimitName::MaxBatchEvents.parse_value(text).unwrap_err().to_string();
@@ -219,11 +222,12 @@ mod tests {
             );
         }
         let error = "max_batches".parse::<LimitName>().unwrap_err().to_string();
+        // The message lists the valid names.
         assert!(error.contains("\"max_batches\"") && error.contains("requests_burst"), "{error}");
     }
 
     #[test]
-    fn a_bucket_always_holds_a_whole_batch() {
+    fn bucket_always_holds_a_whole_batch() {
         let limits = Limits { events_per_second: 2, events_burst: 3, ..Limits::default() };
         assert_eq!(
             limits.events_bucket().map(|bucket| (bucket.per_second, bucket.burst)),

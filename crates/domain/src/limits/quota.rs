@@ -1,11 +1,11 @@
-//! The quota of a month: how it is counted, and when it begins anew.
+//! The monthly quota: its month, and the error for a request over it.
 
 use chrono::{Datelike, NaiveDate};
 use serde::{Serialize, Serializer};
 
 use crate::clock::Timestamp;
 
-/// A calendar month in UTC. A quota counts the events that were received in it.
+/// A calendar month in UTC. A quota counts the events received in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Month {
     year: i32,
@@ -14,14 +14,14 @@ pub struct Month {
 }
 
 impl Month {
-    /// The month in which `time` lies.
+    /// The month of an instant.
     #[must_use]
     pub fn of(time: Timestamp) -> Self {
         let day = time.to_datetime().date_naive();
         Self { year: day.year(), month: day.month() }
     }
 
-    /// The year and the month as one number: 202611. Later months have larger ones.
+    /// The year and month as one ascending number: 202611.
     #[must_use]
     pub fn number(self) -> i32 {
         self.year * 100 + self.month as i32
@@ -30,17 +30,20 @@ impl Month {
     /// Its first instant.
     #[must_use]
     pub fn begins_at(self) -> Timestamp {
-        // Every month of every instant exists.
-        let first = NaiveDate::from_ymd_opt(self.year, self.month, 1).unwrap_or_default();
-        first.and_time(chrono::NaiveTime::MIN).and_utc().into()
+        let first = NaiveDate::from_ymd_opt(self.year, self.month, 1);
+        debug_assert!(first.is_some(), "{self:?} is the month of an instant, or the one after it");
+        first.unwrap_or_default().and_time(chrono::NaiveTime::MIN).and_utc().into()
     }
 
-    /// The first instant of the next one.
+    /// The first instant of the next month.
     #[must_use]
     pub fn renews_at(self) -> Timestamp {
-        let (year, month) =
-            if self.month == 12 { (self.year + 1, 1) } else { (self.year, self.month + 1) };
-        Self { year, month }.begins_at()
+        let next = if self.month == 12 {
+            Self { year: self.year + 1, month: 1 }
+        } else {
+            Self { month: self.month + 1, ..self }
+        };
+        next.begins_at()
     }
 }
 
@@ -51,15 +54,15 @@ impl Serialize for Month {
     }
 }
 
-/// Why events were not stored: the tenant's quota has no room for all of them.
+/// The monthly quota has no room for all events of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{used} of the {limit} events of the month are used")]
+#[error("{used} of the month's {limit} events are used")]
 pub struct QuotaExceeded {
-    /// Events that the tenant may store in the month.
+    /// Events the tenant may store in the month.
     pub limit: u64,
-    /// Events that were stored in it.
+    /// Events the tenant has stored in it.
     pub used: u64,
-    /// The month.
+    /// The month of receipt.
     pub month: Month,
 }
 
@@ -68,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_month_begins_with_its_first_instant_and_ends_before_the_next_ones() {
+    fn month_lasts_until_the_first_instant_of_the_next() {
         for (time, number, begins, renews) in [
             (
                 "2026-11-30T23:59:59.999999Z",

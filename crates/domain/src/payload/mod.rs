@@ -1,9 +1,10 @@
-//! `properties`, `traits` and `context`: JSON objects that are checked once and then carried as text.
+//! `properties`, `traits` and `context`: JSON objects, checked once and then carried as text.
 //!
-//! A payload is never built into a tree and printed again, so that numbers, the order of members and white space stay as
-//! sent. What is checked is that both databases and every reader can hold it: see [`faults_of`].
+//! A payload is never parsed into a tree and printed again, so numbers, white space and the order of members stay as sent.
+//! [`Scanner`] decides in one pass whether both databases can hold it. Only for a payload that they cannot hold does
+//! `serde_json` read it again, to point to each error.
 
-mod scan;
+mod errors;
 mod scanner;
 
 use std::borrow::Cow;
@@ -13,37 +14,31 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::text::{Source, Text};
-use crate::verdict::{FieldError, FieldErrorCode};
+use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT};
 
-pub use scan::faults_of;
-pub use scanner::Scanner;
+use scanner::is_storable;
+pub use scanner::{JsonSlice, Scanner};
 
-/// A JSON value as it was sent: its text, known to be JSON and nothing more.
+/// A JSON value as sent: well-formed, but not yet known to be an object or storable.
 #[derive(Clone)]
 pub struct RawJson<'a> {
     text: Cow<'a, str>,
-    /// Whether it is known to have none of the errors that [`faults_of`] tells.
-    is_plain: bool,
+    is_storable: bool,
 }
 
 impl<'a> RawJson<'a> {
-    /// Reads one JSON value.
+    /// Reads one JSON value. White space around it is kept.
     ///
     /// # Errors
-    /// Where `text` is anything else.
+    /// The parser's, for any other text.
     pub fn parse(text: impl Into<Cow<'a, str>>) -> serde_json::Result<Self> {
         let text = text.into();
-        serde_json::from_str::<&RawValue>(&text)?;
-        Ok(Self { is_plain: scan::is_plain(&text), text })
-    }
-
-    /// The value at the beginning of `text`, of which a parser has said already that it is JSON; without white space.
-    ///
-    /// Any other text gives some value without a panic.
-    #[must_use]
-    pub fn first_of(text: &'a str) -> Self {
-        let (end, is_plain) = scan::value(text);
-        Self { text: Cow::Borrowed(&text[..end]), is_plain }
+        let is_storable = is_storable(&text);
+        // Storable text is JSON. Other text may still be: nested too deep, or with an error to report later.
+        if !is_storable {
+            serde_json::from_str::<&RawValue>(&text)?;
+        }
+        Ok(Self { text, is_storable })
     }
 
     /// The text of the value.
@@ -53,10 +48,16 @@ impl<'a> RawJson<'a> {
     }
 }
 
+impl<'a> From<JsonSlice<'a>> for RawJson<'a> {
+    fn from(slice: JsonSlice<'a>) -> Self {
+        Self { text: Cow::Borrowed(slice.text()), is_storable: slice.is_storable() }
+    }
+}
+
 impl From<Box<RawValue>> for RawJson<'_> {
     fn from(raw: Box<RawValue>) -> Self {
         let text = String::from(Box::<str>::from(raw));
-        Self { is_plain: scan::is_plain(&text), text: Cow::Owned(text) }
+        Self { is_storable: is_storable(&text), text: Cow::Owned(text) }
     }
 }
 
@@ -69,21 +70,22 @@ impl fmt::Debug for RawJson<'_> {
 
 impl Serialize for RawJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // `RawValue` writes the text as it is; as a string it would be quoted.
         let raw: &RawValue = serde_json::from_str(&self.text).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
     }
 }
 
-/// The text of a JSON object that a store can keep as it is.
+/// The text of a JSON object that both databases can keep as it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JsonObject(Text);
 
 impl JsonObject {
-    /// Reads a JSON object from `text`.
+    /// Reads a JSON object.
     ///
     /// # Errors
-    /// All errors, with pointers from the object's root: [`FieldErrorCode::WrongType`] where it is no object or no JSON at all,
-    /// else what [`faults_of`] tells.
+    /// All errors, with pointers from the object's root: [`FieldErrorCode::WrongType`] for any other text, otherwise one for
+    /// each value that a store cannot keep.
     pub fn parse(text: &str) -> Result<Self, Vec<FieldError>> {
         let raw = RawJson::parse(text).map_err(|error| {
             vec![FieldError::new("", FieldErrorCode::WrongType, format!("not JSON: {error}"))]
@@ -92,14 +94,16 @@ impl JsonObject {
         Self::check(&raw, &Source::default(), String::new, &mut errors).ok_or(errors)
     }
 
-    /// The object in `raw`, which shares its text with `source` where it is a part of that; its errors, with pointers that
-    /// begin with `pointer`, go to `errors`.
+    /// Returns the object in `raw`, or adds its errors to `errors`, with pointers that begin with `pointer`.
+    ///
+    /// The object shares the text of `source` if `raw` is a slice of it.
     pub fn check(
         raw: &RawJson<'_>,
         source: &Source,
         pointer: impl FnOnce() -> String,
         errors: &mut Vec<FieldError>,
     ) -> Option<Self> {
+        // Only `RawJson::parse` keeps white space around the value.
         let text = raw.get().trim_ascii();
         if !text.starts_with('{') {
             let pointer = pointer();
@@ -108,17 +112,21 @@ impl JsonObject {
             errors.push(FieldError::new(pointer, FieldErrorCode::WrongType, message));
             return None;
         }
-        if !raw.is_plain {
+        if !raw.is_storable {
             let before = errors.len();
-            faults_of(text, &pointer(), errors);
+            errors::add_errors(text, pointer(), errors);
             if errors.len() > before {
                 return None;
             }
+            debug_assert!(
+                before >= MAX_ERRORS_PER_EVENT,
+                "the scanner refuses only what the slow path refuses"
+            );
         }
         Some(Self(source.share(text)))
     }
 
-    /// An object as the store returns it.
+    /// Takes an object as the store returns it, unchecked.
     pub fn from_store(text: impl Into<Text>) -> Self {
         Self(text.into())
     }
@@ -129,7 +137,6 @@ impl JsonObject {
         &self.0
     }
 
-    /// The same, as it is held.
     pub(crate) fn text(&self) -> &Text {
         &self.0
     }
@@ -154,15 +161,14 @@ impl<'de> Deserialize<'de> for JsonObject {
         let raw = RawJson::from(Box::<RawValue>::deserialize(deserializer)?);
         let mut errors = Vec::new();
         Self::check(&raw, &Source::default(), String::new, &mut errors).ok_or_else(|| {
-            let told = errors
-                .first()
-                .map_or(Cow::Borrowed("no JSON object"), |fault| fault.message.clone());
-            serde::de::Error::custom(told)
+            let message =
+                errors.first().map_or("not a JSON object", |error| error.message.as_ref());
+            serde::de::Error::custom(message)
         })
     }
 }
 
-/// What kind of JSON value `text` is, for messages.
+/// Names the type of the JSON value `text` for a message: "an object", "null".
 #[must_use]
 pub fn type_of(text: &str) -> &'static str {
     match text.as_bytes().first() {
@@ -175,6 +181,7 @@ pub fn type_of(text: &str) -> &'static str {
     }
 }
 
+/// Returns the last token of a pointer, for a message.
 fn name_of(pointer: &str) -> &str {
     match pointer.rsplit_once('/') {
         Some((_, name)) => name,
@@ -187,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_is_kept_byte_for_byte() {
+    fn object_is_kept_byte_for_byte() {
         for text in [
             "{}",
             r#"{ "b":1, "a":-0, "n":1234567890123456789012345678901234567890, "z":null,"e":{} }"#,
@@ -200,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn text_other_than_an_object_is_refused() {
         for text in ["[]", "1", "\"{}\"", "null", "", "{", "{} x"] {
             assert_eq!(
                 JsonObject::parse(text).unwrap_err()[0].code,
@@ -211,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn debugging_shows_no_content() {
+    fn debug_output_hides_the_content() {
         assert_eq!(
             format!("{:?}", JsonObject::parse(r#"{"secret":1}"#).unwrap()),
             "JsonObject(12 bytes)"

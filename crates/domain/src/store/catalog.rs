@@ -1,4 +1,5 @@
-//! The port of the catalogue: tenants, workspaces, API keys and limits. Small data, changed by admins and read by servers.
+//! The catalog: tenants, workspaces, API keys and limits. Small data that admins change and servers
+//! read.
 
 use std::time::Duration;
 
@@ -10,65 +11,51 @@ use crate::ids::{ApiKeyId, Owner, TenantId};
 use crate::limits::{LimitName, LimitOverrides};
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 
-/// What is asked of the catalogue. Every change is one transaction, and every server that watches hears of it.
+/// Access to the catalog. Every change is one transaction and reaches every [`CatalogListener`].
+///
+/// # Errors
+/// Every method returns [`StoreError`] if the database fails; further errors are listed with it.
 pub trait Catalog: Send + Sync {
-    /// Makes a tenant with one workspace and one key, and stores `samples` for it, in one transaction.
+    /// Creates a tenant with one workspace, one key and the sample events, in one transaction.
     ///
     /// # Errors
-    /// [`CreateError::NameTaken`] where a tenant of that folded name exists; nothing is changed then.
+    /// [`CreateError::NameTaken`] if a tenant has the same folded name. Nothing is changed then.
     fn provision(&self, request: &Provisioning) -> Result<Provisioned, CreateError>;
 
-    /// Whether there is any tenant.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
+    /// Whether at least one tenant exists.
     fn has_tenants(&self) -> Result<bool, StoreError>;
 
-    /// Up to `limit` tenants, in the order of their ids, those after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
+    /// Lists up to `limit` tenants in order of id, starting after `after`.
     fn tenants(&self, after: Option<TenantId>, limit: usize) -> Result<Vec<Tenant>, StoreError>;
 
-    /// The tenant of that folded name or that id, with the limits that it has in place of the server's.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
-    fn tenant(&self, which: &TenantRef) -> Result<Option<(Tenant, LimitOverrides)>, StoreError>;
+    /// Finds a tenant by name or id, with its own limits.
+    fn tenant(&self, which: &TenantRef) -> Result<Option<TenantDetails>, StoreError>;
 
-    /// Makes a tenant without workspaces.
+    /// Creates a tenant without workspaces.
     ///
     /// # Errors
-    /// [`CreateError::NameTaken`] where a tenant of that folded name exists.
+    /// [`CreateError::NameTaken`] if a tenant has the same folded name.
     fn create_tenant(&self, name: &Name, created_at: Timestamp) -> Result<Tenant, CreateError>;
 
-    /// Suspends or resumes a tenant, and returns it as it then is. One that is being deleted stays so.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not answer.
+    /// Suspends or resumes a tenant and returns its new state. A tenant being deleted stays so.
     fn suspend_tenant(&self, id: TenantId, suspended: bool) -> Result<Option<Tenant>, StoreError>;
 
-    /// Sets limits of a tenant, or takes them away (`None`), and returns all that it then has.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not answer.
+    /// Sets limits of a tenant, or resets them to the server's default (`None`). Returns all its
+    /// limits.
     fn set_limits(
         &self,
         id: TenantId,
         changes: &[(LimitName, Option<u64>)],
     ) -> Result<Option<LimitOverrides>, StoreError>;
 
-    /// The workspaces of a tenant, in the order of their ids.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
+    /// Lists the workspaces of a tenant in order of id.
     fn workspaces(&self, tenant_id: TenantId) -> Result<Vec<Workspace>, StoreError>;
 
-    /// Makes a workspace.
+    /// Creates a workspace.
     ///
     /// # Errors
-    /// [`CreateError::NameTaken`] where the tenant has one of that folded name; [`CreateError::NoOwner`] where there is no such
-    /// tenant.
+    /// [`CreateError::NameTaken`] if the tenant has a workspace of the same folded name,
+    /// [`CreateError::NoOwner`] if the tenant does not exist.
     fn create_workspace(
         &self,
         tenant_id: TenantId,
@@ -76,94 +63,86 @@ pub trait Catalog: Send + Sync {
         created_at: Timestamp,
     ) -> Result<Workspace, CreateError>;
 
-    /// The keys of a tenant, whatever their state, in the order in which they were made.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
+    /// Lists all keys of a tenant, expired and revoked ones included, in order of creation.
     fn api_keys(&self, tenant_id: TenantId) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// The key of that id, whatever its state.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
+    /// Finds a key by id, expired and revoked ones included.
     fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
 
-    /// Makes a key.
+    /// Creates a key.
     ///
     /// # Errors
-    /// [`CreateError::NoOwner`] where the tenant has no such workspace.
+    /// [`CreateError::NoOwner`] if the tenant has no such workspace.
     fn create_api_key(&self, request: &KeyRequest) -> Result<ApiKey, CreateError>;
 
-    /// Lets a key end at `expires_at`, and returns it as it then is. A key never gets more time than it had.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not answer.
+    /// Sets the expiry of a key and returns its new state. An earlier expiry is kept.
     fn expire_api_key(
         &self,
         id: &ApiKeyId,
         expires_at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError>;
 
-    /// Ends a key, and returns it as it then is; one that was revoked before keeps its first time. `None`: no such key.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not answer.
+    /// Revokes a key and returns its new state. The first revocation time is kept. `None` if there
+    /// is no such key.
     fn revoke_api_key(
         &self,
         id: &ApiKeyId,
         revoked_at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError>;
 
-    /// Notes when keys were used last. A later time that is known stays; keys that are gone are passed over. No server hears
-    /// of it.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not answer.
+    /// Records the last use of keys. Later recorded times are kept and unknown keys ignored.
+    /// Listeners are not notified.
     fn note_key_uses(&self, uses: &[(ApiKeyId, Timestamp)]) -> Result<(), StoreError>;
 
-    /// Watches the catalogue from now on.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not answer.
-    fn watch(&self) -> Result<Box<dyn CatalogWatch>, StoreError>;
+    /// Opens a listener for all changes committed from now on.
+    fn listen(&self) -> Result<Box<dyn CatalogListener>, StoreError>;
 }
 
-/// Hears what others change in the catalogue.
-pub trait CatalogWatch: Send {
-    /// What has changed since the last call. Waits up to `timeout` for something.
+/// Receives changes of the catalog, including those made by other processes.
+pub trait CatalogListener: Send {
+    /// Returns the changes since the last call. Blocks up to `timeout` for the first one.
     ///
     /// # Errors
-    /// [`StoreError`] where the database is lost: what changed meanwhile is not known, and a new watch is needed.
+    /// [`StoreError`] if the connection is lost. Changes may have been missed: open a new listener.
     fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError>;
 }
 
-/// A change of the catalogue.
+/// A change of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CatalogChange {
-    /// A key was made or changed.
+    /// A key was created or changed.
     ApiKey(ApiKeyId),
-    /// A tenant or its limits were changed.
+    /// A tenant or its limits changed.
     Tenant(TenantId),
-    /// Something, and nobody knows what.
+    /// Something unspecified changed.
     Anything,
 }
 
-/// Names a tenant.
+/// Identifies a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TenantRef {
-    /// By its folded name.
+    /// By folded name.
     Name(Name),
-    /// By its id.
+    /// By id.
     Id(TenantId),
 }
 
-/// Why something was not made. Nothing was changed.
+/// A tenant with its own limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantDetails {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The limits set for it in place of the server's.
+    pub limits: LimitOverrides,
+}
+
+/// Why something was not created. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// The name is taken, compared without case and surrounding space.
+    /// The name is taken. Case and surrounding space are ignored.
     #[error("the name is taken")]
     NameTaken,
-    /// There is no such tenant, or it has no such workspace.
+    /// The tenant or its workspace does not exist.
     #[error("there is no such tenant or workspace")]
     NoOwner,
     /// The store failed.
@@ -171,27 +150,21 @@ pub enum CreateError {
     Store(#[from] StoreError),
 }
 
-/// A key to make.
+/// A key to create.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields are those of `ApiKey`")]
 pub struct KeyRequest {
-    /// Whose it is to be.
     pub owner: Owner,
-    /// Its id.
     pub id: ApiKeyId,
-    /// What to keep of its secret.
     pub secret_hash: SecretHash,
-    /// Its name.
     pub name: Name,
-    /// What it may do.
     pub scopes: Scopes,
-    /// The present.
     pub created_at: Timestamp,
-    /// From when on it is refused, if ever.
     pub expires_at: Option<Timestamp>,
 }
 
 impl KeyRequest {
-    /// A request for `new`, a key that does not end by itself.
+    /// A request for `new`, without an expiry.
     #[must_use]
     pub fn new(
         owner: Owner,
@@ -204,7 +177,7 @@ impl KeyRequest {
         Self { owner, id, secret_hash, name, scopes, created_at, expires_at: None }
     }
 
-    /// The key that a store made of it.
+    /// The key as a store returns it right after creation.
     #[must_use]
     pub fn made(&self, status: TenantStatus, limits: LimitOverrides) -> ApiKey {
         ApiKey {
@@ -223,29 +196,23 @@ impl KeyRequest {
     }
 }
 
-/// What to make for a new tenant.
+/// A tenant to create, with one workspace and one key.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Provisioning {
-    /// The tenant's name.
     pub tenant: Name,
-    /// The workspace's name.
     pub workspace: Name,
-    /// The key's name.
     pub key_name: Name,
-    /// The key's id.
     pub key_id: ApiKeyId,
-    /// What to keep of the key's secret.
     pub secret_hash: SecretHash,
-    /// What the key may do.
     pub scopes: Scopes,
-    /// Events to begin with.
+    /// Sample events to store. They count against no quota.
     pub samples: Vec<EnrichedEvent>,
-    /// The present.
     pub created_at: Timestamp,
 }
 
 impl Provisioning {
-    /// The request for the key alone.
+    /// The request for its key.
     #[must_use]
     pub fn key(&self, owner: Owner) -> KeyRequest {
         KeyRequest {
@@ -260,21 +227,19 @@ impl Provisioning {
     }
 }
 
-/// What was made for a new tenant.
+/// A newly created tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Provisioned {
-    /// The tenant.
     pub tenant: Tenant,
-    /// Its workspace.
     pub workspace: Workspace,
-    /// The workspace's key.
     pub api_key: ApiKey,
-    /// How many samples were stored.
+    /// Number of sample events stored.
     pub samples: usize,
 }
 
 impl Provisioned {
-    /// What a store made for `request`, of which it chose the ids alone; `samples`: how many of them it stored.
+    /// The result for `request`, with the ids chosen by the store.
     #[must_use]
     pub fn new(owner: Owner, request: &Provisioning, samples: usize) -> Self {
         let (created_at, status) = (request.created_at, TenantStatus::Active);

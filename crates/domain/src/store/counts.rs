@@ -7,26 +7,24 @@ use crate::limits::Month;
 
 /// Reads and sums the counts of stored events. A store keeps them in the transactions of the events.
 ///
-/// Every stored event is counted once, by the time of its receipt. Erasing a person and retention lower no count; deleting a
-/// tenant removes its counts.
+/// Every stored event is counted once, by its time of receipt. Erasing a person and retention lower
+/// no count; deleting a tenant removes its counts.
+///
+/// # Errors
+/// Every method returns [`StoreError`] if the database fails.
 pub trait EventCounts: Send + Sync {
-    /// Returns how many events each of `tenants` stored in `month`, in the order of `tenants`. Exact at the moment of the call.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the database does not answer.
+    /// Returns the events each of `tenants` stored in `month`, in the order of `tenants`. Exact at
+    /// the moment of the call.
     fn usage(&self, tenants: &[TenantId], month: Month) -> Result<Vec<u64>, StoreError>;
 
-    /// Returns the counts of a workspace by event name and hour, in that order. Exact at the moment of the call.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the database does not answer.
+    /// Returns the counts of a workspace, sorted by event name and hour. Exact at the moment of the
+    /// call.
     fn event_counts(&self, query: &CountQuery) -> Result<Vec<EventCount>, StoreError>;
 
-    /// Adds the log of counts to the tables of counts and empties it, in one transaction. Returns the number of groups
-    /// summed. A store without a log returns 0. Counts of deleted tenants are dropped.
+    /// Adds the log of counts to the tables of counts and empties it, in one transaction.
     ///
-    /// # Errors
-    /// [`StoreError`] if the database does not answer; the log then stays as it was.
+    /// Returns the number of groups summed, always 0 for a store without a log. Counts of deleted
+    /// tenants are dropped.
     fn sum_counts(&self) -> Result<u64, StoreError>;
 }
 
@@ -35,21 +33,21 @@ pub trait EventCounts: Send + Sync {
 pub struct CountQuery {
     /// The tenant and workspace.
     pub owner: Owner,
-    /// One event name; `None` selects all.
+    /// Exact event name; `None` selects all.
     pub event_name: Option<String>,
-    /// First hour, inclusive.
+    /// Inclusive lower bound of the hour.
     pub from: Timestamp,
-    /// Last hour, exclusive.
+    /// Exclusive upper bound of the hour.
     pub to: Timestamp,
 }
 
 /// Events of one name received in one hour.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventCount {
-    /// The event name.
+    /// The name of the events.
     pub event_name: String,
     /// Start of the hour, in UTC.
     pub hour: Timestamp,
-    /// Events stored.
+    /// Number of events stored.
     pub accepted: u64,
 }

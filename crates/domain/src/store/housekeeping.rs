@@ -1,38 +1,38 @@
-//! The port of what admins do with many events at once: counting them, and removing them in steps.
+//! The store trait for bulk work: counting events and removing them in steps.
 //!
-//! Nothing here takes a lock that a writer would wait for. A removal is many short transactions; who asks for the next step
-//! decides the pace, and a removal that was cut off is simply begun again.
+//! A removal is a series of short transactions, so writers never wait for it. The caller sets the
+//! pace, and restarts an interrupted removal from the beginning.
 
 use super::StoreError;
 use crate::clock::Timestamp;
 use crate::ids::{Owner, TenantId};
 
-/// Whose events to remove.
+/// Days an event's key outlives the event. A resent event stays a duplicate for that long.
+pub const KEY_DAYS: i64 = 30;
+
+/// Selects the events to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// All of a tenant, and the keys by which they are known: an id that comes again is new.
+    /// All events of a tenant and their keys. A resent event is accepted again.
     Tenant(TenantId),
-    /// Those of one person of a tenant. Their keys stay: an event that is sent again stays a duplicate.
+    /// All events of one person. The keys stay, so a resent event is a duplicate.
     Person {
-        /// Whose person it is.
+        /// The tenant the person belongs to.
         tenant_id: TenantId,
-        /// The person.
+        /// The person as identified in events.
         person: Person,
     },
-    /// Those that were received before a time, and the keys of those that were received [`KEY_DAYS`] days before it.
+    /// Events received before a time, and keys received [`KEY_DAYS`] days before it.
     Received {
-        /// Of one tenant; `None`: of all.
+        /// Limits the removal to one tenant; `None` covers all tenants.
         tenant_id: Option<TenantId>,
-        /// The time. Where all tenants are meant, it is the beginning of a day in UTC.
+        /// Exclusive upper bound. Must be midnight UTC if `tenant_id` is `None`.
         before: Timestamp,
     },
 }
 
-/// Days by which the key of an event outlives it at least: what is sent again within them is still a duplicate.
-pub const KEY_DAYS: i64 = 30;
-
 impl Removal {
-    /// The tenant whose events go; `None`: all tenants.
+    /// The tenant affected, or `None` for all tenants.
     #[must_use]
     pub fn tenant_id(&self) -> Option<TenantId> {
         match self {
@@ -41,7 +41,7 @@ impl Removal {
         }
     }
 
-    /// Before which keys go too; `None`: they stay, or all go.
+    /// Keys received before this time are removed too. `None` for removals without a time bound.
     #[must_use]
     pub fn keys_before(&self) -> Option<Timestamp> {
         match self {
@@ -51,102 +51,96 @@ impl Removal {
     }
 }
 
-/// Names a person as events do.
+/// Identifies a person the way events do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Person {
-    /// By `user_id`.
+    /// Matches `user_id`.
     User(String),
-    /// By `anonymous_id`.
+    /// Matches `anonymous_id`.
     Anonymous(String),
 }
 
-/// A place in a removal, whose form is the store's own.
+/// An opaque position in a removal. Each store has its own format.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(pub String);
+pub struct RemovalCursor(pub String);
 
-/// What one step removed.
+/// Result of one removal step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// Events.
+    /// Number of events removed.
     pub events: u64,
-    /// Keys by which events are known to have been stored.
+    /// Number of event keys removed.
     pub keys: u64,
-    /// Where the next step begins; `None`: the removal has come to its end.
-    pub next: Option<Place>,
+    /// Start of the next step; `None` when the removal is complete.
+    pub next: Option<RemovalCursor>,
 }
 
-/// What went with a tenant, in all steps of its deletion together.
+/// Rows removed with a tenant, summed over all steps of its deletion.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field counts the rows it is named after")]
 pub struct TenantRows {
-    /// Its events.
     pub events: u64,
-    /// The keys of its events.
     pub event_keys: u64,
-    /// Its workspaces.
     pub workspaces: u64,
-    /// Its API keys.
     pub api_keys: u64,
 }
 
-/// A duty that one server at a time performs for all servers of a database.
+/// A duty performed by one server at a time, for all servers of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LeaseKind {
-    /// Removes events that have been kept long enough.
+    /// Deletes expired events.
     Retention,
     /// Sums the log of counts, see [`EventCounts::sum_counts`](super::EventCounts::sum_counts).
     Counts,
 }
 
-/// The leader lease for a [`LeaseKind`]. Dropping it gives it up, and so does the end of the process.
+/// The leader lease for a [`LeaseKind`]. Released on drop and when the process ends.
 pub trait Lease: Send {
-    /// Makes sure that it still holds, and tells the time by the database's own clock; `None`: it has none.
+    /// Confirms the lease is still held. Returns the database's clock, if it has one of its own.
     ///
     /// # Errors
-    /// [`StoreError`]: it is lost, or nobody knows.
+    /// [`StoreError`] if the lease is lost or its state is unknown.
     fn hold(&mut self) -> Result<Option<Timestamp>, StoreError>;
 }
 
-/// What admins do with many events at once.
+/// Bulk operations on events.
+///
+/// # Errors
+/// Every method returns [`StoreError`] if the database fails. Its own transaction is then undone.
 pub trait Housekeeping: Send + Sync {
-    /// Takes the leader lease for `kind`. `None`: another server holds it. A removal on request needs none.
+    /// Tries to take the leader lease for `kind`. Returns `None` if another server holds it.
     ///
-    /// # Errors
-    /// [`StoreError`] where the database does not answer.
+    /// Removals requested by an admin need no lease.
     fn lease(&self, kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError>;
 
-    /// How many events the workspace has.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
+    /// Counts the events of a workspace.
     fn count_events(&self, owner: Owner) -> Result<u64, StoreError>;
 
-    /// From now on the tenant is being deleted: no server serves it any more, and nothing makes it active again. Returns since
-    /// when; a second call changes nothing. `None`: no such tenant.
+    /// Marks a tenant as being deleted. Servers stop accepting its keys and it cannot be resumed.
     ///
-    /// # Errors
-    /// [`StoreError`] where the database does not answer.
+    /// Returns the time of the first call; later calls change nothing. `None` if there is no such
+    /// tenant.
     fn begin_deletion(
         &self,
         tenant_id: TenantId,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Removes some events, a few thousand at most, in one transaction. Begins with `None`, goes on with the place that the
-    /// step before told.
+    /// Removes up to a few thousand events in one transaction.
     ///
-    /// # Errors
-    /// [`StoreError`]; the steps before stay.
+    /// Start with `from: None`, then pass [`Removed::next`] of the previous step.
+    /// Earlier steps stay committed if one fails.
     fn remove_events(
         &self,
         which: &Removal,
         removed_at: Timestamp,
-        from: Option<&Place>,
+        from: Option<&RemovalCursor>,
     ) -> Result<Removed, StoreError>;
 
-    /// Removes what is left of a tenant that is being deleted: workspaces, API keys, limits, itself; and tells what went in all
-    /// steps, however often they were cut off. `None`: there is no such tenant, or nobody began to delete it.
+    /// Removes the remaining rows of a tenant marked for deletion: workspaces, keys, limits,
+    /// itself.
     ///
-    /// # Errors
-    /// [`StoreError`] where the database does not answer; nothing is removed then.
+    /// Returns the totals over all steps, including interrupted runs. `None` if the tenant does not
+    /// exist or is not marked.
     fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<TenantRows>, StoreError>;
 }

@@ -1,7 +1,7 @@
-//! The ports of the store: what the rest of the house asks of a database, and nothing of how it is done.
+//! The store traits: every operation that other crates need from a database.
 //!
-//! Methods are coarse, synchronous and object-safe; they block, so that async callers run them on threads meant for that.
-//! Each implementation passes the same suite of contract tests.
+//! Methods are coarse, object-safe and blocking; async callers run them on blocking threads. One
+//! contract test suite runs against every implementation.
 
 mod catalog;
 mod counts;
@@ -21,32 +21,32 @@ use crate::ids::{EventId, Owner};
 use crate::verdict::Outcome;
 
 pub use catalog::{
-    Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning,
-    TenantRef,
+    Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned, Provisioning,
+    TenantDetails, TenantRef,
 };
 pub use counts::{CountQuery, EventCount, EventCounts};
 pub use error::StoreError;
 pub use housekeeping::{
-    Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Place, Removal, Removed, TenantRows,
+    Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Removal, RemovalCursor, Removed, TenantRows,
 };
 pub use query::{CursorError, EventPage, EventQuery, Position};
-pub use retention::due_removals;
+pub use retention::{TenantRetention, due_removals};
 
-/// Which database stands behind a store.
+/// The kind of database behind a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Backend {
-    /// The memory of the process; for tests.
+    /// In-process memory, for tests.
     Memory,
-    /// SQLite, in a file.
+    /// A SQLite file.
     Sqlite,
-    /// PostgreSQL.
+    /// A PostgreSQL server.
     Postgres,
 }
 
 impl Backend {
-    /// The backend as it stands in JSON and logs.
+    /// The name in JSON and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -63,28 +63,28 @@ impl fmt::Display for Backend {
     }
 }
 
-/// How the database's schema stands to the one that this program was built with.
+/// The database's schema compared with the one this program was built for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SchemaState {
-    /// They are the same.
+    /// Both are the same.
     Current,
-    /// The database lacks these migrations, oldest first.
+    /// The database lacks these migrations.
     Older(Vec<String>),
-    /// The database has these migrations that this program does not know, and all that this program uses is as it knows it: a newer
-    /// release has been here, and both may work.
+    /// A newer release applied these migrations, and this program may keep working: nothing it uses
+    /// has changed.
     Compatible(Vec<String>),
-    /// The database has migrations that this program does not know, and must not work with.
+    /// The database has these unknown migrations, and this program must not use it.
     Newer(Vec<String>),
 }
 
 impl SchemaState {
-    /// Whether a program may work with it.
+    /// Whether this program may use the database.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         matches!(self, Self::Current | Self::Compatible(_))
     }
 
-    /// The migrations that make the difference, oldest first.
+    /// The migrations that differ, oldest first.
     #[must_use]
     pub fn migrations(&self) -> &[String] {
         match self {
@@ -96,28 +96,37 @@ impl SchemaState {
     }
 }
 
-/// A migration needs a lock that others hold, and has given way.
+/// Progress report of a migration that waits for a table lock held by others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockWait {
-    /// How often it was tried so far.
-    pub tries: u32,
-    /// For how long it will be tried still.
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Time left before the migration gives up.
     pub left: Duration,
-    /// The transactions that have been open the longest, by their process at the database, and for how long.
-    pub open: Vec<(i32, Duration)>,
+    /// The oldest open transactions, which may hold the lock.
+    pub open: Vec<OpenTransaction>,
+}
+
+/// A transaction open at the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenTransaction {
+    /// The database's process id, as in `pg_stat_activity.pid`.
+    pub pid: i32,
+    /// Time since the transaction began.
+    pub age: Duration,
 }
 
 impl fmt::Display for LockWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tries, left, open } = self;
+        let Self { attempts, left, open } = self;
         let left = left.as_secs();
         write!(
             f,
-            "the migration needs a lock that others hold; try {tries} gave way to them, {left} s are left"
+            "the migration waits for a table lock: attempt {attempts} timed out, retrying for {left} s"
         )?;
-        for (number, (pid, age)) in open.iter().enumerate() {
-            let before = if number == 0 { "; transactions are open in the processes" } else { "," };
-            write!(f, "{before} {pid} (for {} s)", age.as_secs())?;
+        for (index, OpenTransaction { pid, age }) in open.iter().enumerate() {
+            let before = if index == 0 { "; open transactions: pid" } else { ", pid" };
+            write!(f, "{before} {pid} ({} s)", age.as_secs())?;
         }
         Ok(())
     }
@@ -126,17 +135,17 @@ impl fmt::Display for LockWait {
 /// The valid events of one request.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// Whose they are.
+    /// The tenant and workspace that sent it.
     pub owner: Owner,
-    /// When the request came.
+    /// Time of receipt of the request.
     pub received_at: Timestamp,
-    /// The events, in the order of the request.
+    /// In the order of the request.
     pub events: Vec<EnrichedEvent>,
 }
 
 impl Submission {
-    /// About how many bytes the events take, on their way to the database or in memory, whichever is more: an event that is
-    /// a slice of a large body keeps all of it.
+    /// Approximate size in bytes: the larger of what is written and what is held in memory. An
+    /// event that borrows from a large request body keeps the whole body alive.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         let sum = self.events.iter().map(EnrichedEvent::size_bytes).sum();
@@ -144,130 +153,124 @@ impl Submission {
     }
 }
 
-/// How the groups of a store were written, since the start.
+/// Counters of the write path since start-up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AppendCounts {
-    /// Groups that were committed.
+    /// Groups committed.
     pub groups: u64,
-    /// Events whose keys the store took for stored before it asked the database. They cost nothing more than others.
-    pub suspects: u64,
-    /// Groups that a store tried to write the fast way and then had to write the sure way, because the database knew of a
-    /// duplicate of which the store did not, or because another writer stood in the way.
+    /// Events whose keys the store remembered, and so claimed instead of copied.
+    pub likely_duplicates: u64,
+    /// Groups rewritten by claiming every key, after copying the keys failed on an unexpected
+    /// duplicate or a concurrent writer.
     pub fallbacks: u64,
-    /// Transactions that write and were begun again, since another stood in their way or the connection was lost before.
+    /// Write transactions retried after a conflict or on a new connection.
     pub retries: u64,
 }
 
-/// How many connections a store has for a purpose.
+/// Connection counts of one pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolLoad {
-    /// What they are for: `read` or `write`.
+    /// `read` or `write`.
     pub pool: &'static str,
-    /// Connections that wait for use.
+    /// Connections not in use.
     pub idle: u32,
     /// Connections in use.
     pub busy: u32,
 }
 
-/// The write side that the pipeline needs.
+/// The write path.
+///
+/// # Errors
+/// Every method returns [`StoreError`] if the database fails.
 pub trait EventWriter: Send + Sync {
-    /// Stores the events of a group of submissions in one transaction, each event once for each `(tenant_id, event_id)`.
+    /// Stores a group of submissions in one transaction, each `(tenant_id, event_id)` once.
     ///
-    /// Returns the outcomes by submission and event, after the commit. Within the group the first of two events with one
-    /// id, in the order given, is accepted. An event that was there before is no error. May be repeated after any failure.
+    /// Returns after the commit, with outcomes by submission and event. The first of several events
+    /// with one id, in the order given, is accepted; the others and those stored before are
+    /// duplicates. Safe to repeat after any error.
     ///
-    /// The same transaction counts the events that it stores (see [`EventCounts`]).
+    /// The same transaction counts the stored events, see [`EventCounts`].
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: nothing is known of the group, it may or may not be stored.
-    /// [`StoreError::Refused`] and [`StoreError::Internal`]: nothing of the group is stored.
+    /// After [`StoreError::Unavailable`] the group may or may not be stored. After any other error
+    /// nothing of it is stored.
     fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError>;
 
-    /// How the groups were written. A store that has one way alone counts nothing.
+    /// Counters of the write path. All zero for a store with a single way of writing.
     fn append_counts(&self) -> AppendCounts {
         AppendCounts::default()
     }
 
-    /// Whether the database answers now, within a short time, and takes what is written, as far as can be told without writing.
-    ///
-    /// # Errors
-    /// Why it does not.
+    /// Checks that the database answers and accepts writes, without writing.
     fn ping(&self) -> Result<(), StoreError>;
 
-    /// Whether the database takes what is written, found out by writing where nothing stays. For whoever has seen a write fail: it
-    /// costs more than [`Self::ping`], which alone is asked where a store has no better way.
+    /// Checks that the database accepts writes, by writing something it discards.
     ///
-    /// # Errors
-    /// Why it does not.
+    /// Costs more than [`Self::ping`]; call it after a failed write. Defaults to `ping`.
     fn probe(&self) -> Result<(), StoreError> {
         self.ping()
     }
 }
 
-/// Everything that is asked of a database.
+/// A database with all store operations.
+///
+/// # Errors
+/// Every method returns [`StoreError`] if the database fails.
 pub trait Store: EventWriter + EventCounts + Catalog + Housekeeping {
-    /// Which database it is.
+    /// The kind of database.
     fn backend(&self) -> Backend;
 
-    /// The connections it has now. A store without any has none to tell of.
+    /// Current connection counts by pool. Empty for a store without connections.
     fn connections(&self) -> Vec<PoolLoad> {
         Vec::new()
     }
 
-    /// Bytes that are free where the database's file lies; `None` where it has no file here. Asks the file system.
+    /// Free bytes on the disk of the database file; `None` for a store without a local file.
     fn free_bytes(&self) -> Option<u64> {
         None
     }
 
-    /// How the database's schema stands to this program's.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
+    /// Compares the database's schema with this program's.
     fn schema_state(&self) -> Result<SchemaState, StoreError>;
 
-    /// Brings the database's schema to this program's and returns the names of the migrations that ran, oldest first. Safe
-    /// to call from many processes at once: one works, the others wait and find nothing to do.
+    /// Applies all missing migrations and returns their names, oldest first.
     ///
-    /// Where others hold locks that a migration needs, it gives way to those who write and tries again for a while; `tell` hears of it each
-    /// time.
+    /// Safe to call from many processes at once: one migrates, the others wait and find nothing to
+    /// do. A migration that cannot get a table lock yields to writers and is retried for a while;
+    /// `report` is called before each retry.
     ///
     /// # Errors
-    /// [`StoreError`]; the migrations before the one that failed stay.
-    fn migrate_telling(&self, tell: &mut dyn FnMut(&LockWait)) -> Result<Vec<String>, StoreError>;
+    /// [`StoreError`] if a migration fails. Earlier ones stay applied.
+    fn migrate_reporting(
+        &self,
+        report: &mut dyn FnMut(&LockWait),
+    ) -> Result<Vec<String>, StoreError>;
 
-    /// [`Self::migrate_telling`], and nobody is told.
-    ///
-    /// # Errors
-    /// The same.
+    /// Like [`Self::migrate_reporting`], without reports.
     fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        self.migrate_telling(&mut |_| ())
+        self.migrate_reporting(&mut |_| ())
     }
 
-    /// Takes the newest migration back, with what only it had a place for, and returns its name. `None`: there is none left. Only
-    /// of a migration that this program knows. `tell` as with [`Self::migrate_telling`].
+    /// Reverts the newest migration, drops the data only it had room for, and returns its name.
+    ///
+    /// Returns `None` if no migration is left. Calls `report` like [`Self::migrate_reporting`].
     ///
     /// # Errors
-    /// [`StoreError`]; nothing is changed then.
-    fn revert_telling(&self, tell: &mut dyn FnMut(&LockWait))
-    -> Result<Option<String>, StoreError>;
+    /// [`StoreError`] if the migration is unknown to this program or fails. Nothing is changed
+    /// then.
+    fn revert_reporting(
+        &self,
+        report: &mut dyn FnMut(&LockWait),
+    ) -> Result<Option<String>, StoreError>;
 
-    /// [`Self::revert_telling`], and nobody is told.
-    ///
-    /// # Errors
-    /// The same.
+    /// Like [`Self::revert_reporting`], without reports.
     fn revert(&self) -> Result<Option<String>, StoreError> {
-        self.revert_telling(&mut |_| ())
+        self.revert_reporting(&mut |_| ())
     }
 
-    /// The event of that id, if the workspace has it.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
+    /// Finds an event of the workspace by id.
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError>;
 
-    /// A page of the workspace's events, newest first by `(occurred_at, key)`.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the database does not say.
+    /// Returns a page of the workspace's events, newest first by `(occurred_at, key)`.
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError>;
 }

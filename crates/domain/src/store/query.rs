@@ -1,7 +1,8 @@
-//! What a reader of events can ask for, and the cursor by which pages hang together.
+//! Queries for events, and the cursor between pages.
 //!
-//! Pages go down the total order of `(occurred_at, key)`. A page begins strictly below the last event of the one before,
-//! so that every event that was there when the first page was read is seen exactly once, whatever arrives in between.
+//! Pages descend the total order `(occurred_at, key)`, and each starts strictly below the previous
+//! one's last event. So an event stored before the first page is read appears exactly once, even if
+//! others arrive in between.
 
 use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
@@ -11,26 +12,26 @@ use crate::event::{EventType, StoredEvent};
 use crate::ids::EventKey;
 use crate::limits::DEFAULT_PAGE_EVENTS;
 
-/// Which events of a workspace to read. Every filter that is set must hold.
+/// Filters for events of a workspace. An event must match all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventQuery {
-    /// Events of exactly this name.
+    /// Exact event name.
     pub event_name: Option<String>,
-    /// Events of this type.
+    /// Event type.
     pub kind: Option<EventType>,
-    /// Events of exactly this `anonymous_id`.
+    /// Exact `anonymous_id`.
     pub anonymous_id: Option<String>,
-    /// Events of exactly this `user_id`.
+    /// Exact `user_id`.
     pub user_id: Option<String>,
-    /// Events of exactly this `session_id`.
+    /// Exact `session_id`.
     pub session_id: Option<String>,
-    /// Events that happened then or later.
+    /// Inclusive lower bound of `occurred_at`.
     pub from: Option<Timestamp>,
-    /// Events that happened before.
+    /// Exclusive upper bound of `occurred_at`.
     pub to: Option<Timestamp>,
-    /// Events strictly below this place in the order.
+    /// Returns only events strictly below this position.
     pub after: Option<Position>,
-    /// How many events at most: 1 to [`crate::limits::MAX_PAGE_EVENTS`].
+    /// Page size, 1 to [`crate::limits::MAX_PAGE_EVENTS`].
     pub limit: usize,
 }
 
@@ -50,46 +51,47 @@ impl Default for EventQuery {
     }
 }
 
-/// A place in the order of events.
+/// A position in the order of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// When the event there happened.
+    /// Primary sort key.
     pub occurred_at: Timestamp,
-    /// Its key.
+    /// Secondary sort key; makes the order total.
     pub key: EventKey,
 }
 
-/// A text is no cursor that this service gave out.
+/// The text is not a cursor issued by this service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor of this service")]
+#[error("not a cursor of this service: pass `next_cursor` of the page before, unchanged")]
 pub struct CursorError;
 
-/// The first byte of a cursor: which layout follows.
-const CURSOR_FORM: u8 = 1;
+/// First byte of a cursor: the version of its layout.
+const CURSOR_VERSION: u8 = 1;
 const CURSOR_BYTES: usize = 1 + 8 + 16;
 
 impl Position {
-    /// The place as an opaque text for clients.
+    /// Encodes the position as an opaque text for clients.
     #[must_use]
     pub fn to_cursor(self) -> String {
         let mut bytes = [0; CURSOR_BYTES];
-        bytes[0] = CURSOR_FORM;
+        bytes[0] = CURSOR_VERSION;
         bytes[1..9].copy_from_slice(&self.occurred_at.as_micros().to_be_bytes());
         bytes[9..].copy_from_slice(self.key.0.as_bytes());
         BASE64URL_NOPAD.encode(&bytes)
     }
 
-    /// The place of a cursor. It holds no tenant: a foreign cursor is only a place in one's own events.
+    /// Decodes a cursor. A cursor holds no tenant, so another tenant's cursor only selects a
+    /// position in the caller's own events.
     ///
     /// # Errors
-    /// [`CursorError`] for a text that [`Position::to_cursor`] does not make.
+    /// [`CursorError`] unless [`Position::to_cursor`] produced the text.
     pub fn from_cursor(cursor: &str) -> Result<Self, CursorError> {
         let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| CursorError)?;
-        let (form, rest) = bytes.split_first().ok_or(CursorError)?;
+        let (version, rest) = bytes.split_first().ok_or(CursorError)?;
         let (micros, key) = rest.split_first_chunk::<8>().ok_or(CursorError)?;
         let key: [u8; 16] = key.try_into().map_err(|_| CursorError)?;
         let occurred_at = Timestamp::from_micros(i64::from_be_bytes(*micros)).ok_or(CursorError)?;
-        if *form != CURSOR_FORM {
+        if *version != CURSOR_VERSION {
             return Err(CursorError);
         }
         Ok(Self { occurred_at, key: EventKey(Uuid::from_bytes(key)) })
@@ -99,14 +101,14 @@ impl Position {
 /// A page of events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventPage {
-    /// The events, newest first.
+    /// Newest first.
     pub events: Vec<StoredEvent>,
-    /// Where the next page begins; `None` on the last one.
+    /// Start of the next page; `None` on the last page.
     pub next: Option<Position>,
 }
 
 impl EventPage {
-    /// A page from up to `limit + 1` events: the one too many tells that there is a next page.
+    /// Makes a page of up to `limit + 1` events. The extra one shows there is a next page.
     #[must_use]
     pub fn from_overfull(mut events: Vec<StoredEvent>, limit: usize) -> Self {
         let more = events.len() > limit;
@@ -128,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_is_read_back(micros in -62_000_000_000_000_000_i64..253_000_000_000_000_000, key: u128) {
+        fn cursor_round_trips(micros in -62_000_000_000_000_000_i64..253_000_000_000_000_000, key: u128) {
             let position = Position {
                 occurred_at: Timestamp::from_micros(micros).unwrap(),
                 key: EventKey(Uuid::from_u128(key)),
@@ -137,13 +139,13 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_reading_a_cursor_panic(text in ".{0,60}") {
+        fn cursor_from_any_text_does_not_panic(text in ".{0,60}") {
             Position::from_cursor(&text).ok();
         }
     }
 
     #[test]
-    fn what_was_not_given_out_is_refused() {
+    fn cursor_not_issued_here_is_refused() {
         let position = Position {
             occurred_at: Timestamp::from_micros(0).unwrap(),
             key: EventKey(Uuid::nil()),
@@ -154,7 +156,7 @@ mod tests {
         {
             assert_eq!(Position::from_cursor(text), Err(CursorError), "{text}");
         }
-        // Times that no event has, beyond those that PostgreSQL knows among them.
+        // Times outside the supported range, some beyond PostgreSQL's own.
         for micros in [
             i64::MIN,
             -210_866_803_200_000_001,
@@ -163,7 +165,7 @@ mod tests {
             i64::MAX,
         ] {
             let mut bytes = [0; CURSOR_BYTES];
-            bytes[0] = CURSOR_FORM;
+            bytes[0] = CURSOR_VERSION;
             bytes[1..9].copy_from_slice(&micros.to_be_bytes());
             assert_eq!(
                 Position::from_cursor(&BASE64URL_NOPAD.encode(&bytes)),

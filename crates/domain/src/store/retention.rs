@@ -1,4 +1,4 @@
-//! How long events are kept: which removals are due, by the days of the server and of each tenant.
+//! Retention: computes the removals that are due.
 
 use super::Removal;
 use crate::clock::Timestamp;
@@ -6,24 +6,43 @@ use crate::ids::TenantId;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// The removals that are due at `now`. `tenants`: all of them, each with the days for which its events are kept (0: for
-/// ever). Counted are whole days in UTC by the time of receipt, so that an event stays for so many days at least.
+/// The retention of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantRetention {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Days its events are kept; 0 keeps them forever.
+    pub days: u32,
+}
+
+/// The removals due at `now`, given the retention of every tenant.
 ///
-/// What nobody keeps goes first, for all tenants at once; then what one tenant keeps for less time than another.
+/// Whole UTC days by time of receipt are counted, so an event stays at least that many days. The
+/// first removal covers all tenants up to the longest retention, because PostgreSQL can drop whole
+/// partitions for it. Then follow the tenants with a shorter one.
 #[must_use]
-pub fn due_removals(tenants: &[(TenantId, u32)], now: Timestamp) -> Vec<Removal> {
+pub fn due_removals(tenants: &[TenantRetention], now: Timestamp) -> Vec<Removal> {
     let midnight = now.as_micros() - now.as_micros().rem_euclid(DAY_MICROS);
-    let before = |days: u32| {
-        Timestamp::from_micros(midnight.checked_sub(i64::from(days).checked_mul(DAY_MICROS)?)?)
-    };
-    let days = || tenants.iter().map(|(_, days)| *days);
-    let longest = days().max().filter(|_| !days().any(|days| days == 0));
-    let of_all =
-        longest.and_then(before).map(|before| Removal::Received { tenant_id: None, before });
-    let of_one = tenants.iter().filter(|(_, days)| *days > 0 && Some(*days) != longest).filter_map(
-        |(id, days)| Some(Removal::Received { tenant_id: Some(*id), before: before(*days)? }),
-    );
-    of_all.into_iter().chain(of_one).collect()
+    let keeps_all = tenants.iter().any(|tenant| tenant.days == 0);
+    let longest = tenants.iter().map(|tenant| tenant.days).max().filter(|_| !keeps_all);
+    let mut removals = Vec::new();
+    if let Some(before) = longest.and_then(|days| days_before(midnight, days)) {
+        removals.push(Removal::Received { tenant_id: None, before });
+    }
+    for TenantRetention { tenant_id, days } in tenants {
+        if *days == 0 || Some(*days) == longest {
+            continue;
+        }
+        if let Some(before) = days_before(midnight, *days) {
+            removals.push(Removal::Received { tenant_id: Some(*tenant_id), before });
+        }
+    }
+    removals
+}
+
+/// `None` if the time is out of range.
+fn days_before(midnight: i64, days: u32) -> Option<Timestamp> {
+    Timestamp::from_micros(midnight.checked_sub(i64::from(days).checked_mul(DAY_MICROS)?)?)
 }
 
 #[cfg(test)]
@@ -32,20 +51,20 @@ mod tests {
 
     #[track_caller]
     fn check(days: &[u32], expected: &[(Option<i64>, &str)]) {
-        let tenants: Vec<_> = (1..).map(TenantId).zip(days.iter().copied()).collect();
-        let at = |text: &str| Timestamp::parse(text).unwrap();
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(id, before)| Removal::Received {
-                tenant_id: id.map(TenantId),
-                before: at(before),
-            })
-            .collect();
-        assert_eq!(due_removals(&tenants, at("2026-11-24T09:30:00Z")), expected, "{days:?}");
+        let tenants = (1..).map(TenantId).zip(days);
+        let tenants: Vec<_> =
+            tenants.map(|(tenant_id, days)| TenantRetention { tenant_id, days: *days }).collect();
+        let mut removals = Vec::new();
+        for (id, before) in expected {
+            let before = Timestamp::parse(before).unwrap();
+            removals.push(Removal::Received { tenant_id: id.map(TenantId), before });
+        }
+        let now = Timestamp::parse("2026-11-24T09:30:00Z").unwrap();
+        assert_eq!(due_removals(&tenants, now), removals, "{days:?}");
     }
 
     #[test]
-    fn what_nobody_keeps_goes_for_all_and_what_one_tenant_keeps_shorter_for_it_alone() {
+    fn removals_cover_all_tenants_first_then_shorter_retentions() {
         check(&[], &[]);
         check(&[0, 0], &[]);
         check(&[1], &[(None, "2026-11-23T00:00:00Z")]);

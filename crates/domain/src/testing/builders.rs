@@ -1,4 +1,4 @@
-//! Events and tenants for tests, with one line each.
+//! Events, submissions and tenants for tests, each in one call.
 
 use crate::api_key::{ENTROPY_BYTES, NewApiKey, Scopes, SecretKey};
 use crate::clock::Timestamp;
@@ -8,10 +8,10 @@ use crate::ids::{EventId, Owner};
 use crate::store::{Provisioning, Submission};
 use crate::tenant::Name;
 
-/// An enriched event `event_name` of user `u` with that id, which happened at `occurred_at`.
+/// An enriched event of user `u`.
 ///
 /// # Panics
-/// Where the id or the name breaks a rule.
+/// If the id or the name breaks a rule.
 #[must_use]
 pub fn enriched(event_id: &str, event_name: &str, occurred_at: Timestamp) -> EnrichedEvent {
     let draft = EventDraft {
@@ -33,10 +33,10 @@ pub fn submission(owner: Owner, received_at: Timestamp, event_ids: &[&str]) -> S
     Submission { owner, received_at, events }
 }
 
-/// A tenant of that name with workspace `Default`, and the key that opens it; `seed` makes keys differ.
+/// A tenant with the workspace `Default`, and the key to it. `seed` makes keys differ.
 ///
 /// # Panics
-/// Where the name breaks a rule.
+/// If the name breaks a rule.
 #[must_use]
 pub fn provisioning(tenant: &str, seed: u8, created_at: Timestamp) -> (Provisioning, SecretKey) {
     let name = |text: &str| Name::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));

@@ -1,8 +1,8 @@
-//! A gate that a test opens when it has seen enough: waiting without sleeping.
+//! A gate that holds threads until a test opens it, so that no test has to sleep.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Passes threads one at a time or all, and tells how many have come.
+/// Lets threads through one at a time or all, and counts arrivals.
 #[derive(Debug, Default)]
 pub struct Gate {
     state: Mutex<State>,
@@ -17,7 +17,7 @@ struct State {
 }
 
 impl Gate {
-    /// A gate that stands open until it is closed.
+    /// A gate that is open at first.
     #[must_use]
     pub fn opened() -> Self {
         let gate = Self::default();
@@ -25,9 +25,10 @@ impl Gate {
         gate
     }
 
-    /// Arrives, and waits to be let through.
+    /// Arrives, and blocks until let through.
     pub fn pass(&self) {
         let mut state = self.lock();
+        // Before the wait, so that a test can wait for the threads the gate holds.
         state.arrived += 1;
         self.changed.notify_all();
         while !state.open && state.permits == 0 {
@@ -38,7 +39,7 @@ impl Gate {
         }
     }
 
-    /// Waits until `count` threads have arrived since the gate was made.
+    /// Blocks until `count` threads have arrived in total.
     pub fn wait_for_arrivals(&self, count: usize) {
         let mut state = self.lock();
         while state.arrived < count {
@@ -58,13 +59,13 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// Lets everybody through from now on.
+    /// Lets all threads through from now on.
     pub fn open(&self) {
         self.lock().open = true;
         self.changed.notify_all();
     }
 
-    /// Holds everybody from now on.
+    /// Holds all threads from now on.
     pub fn close(&self) {
         self.lock().open = false;
     }

@@ -1,5 +1,4 @@
-//! What tests of this and other crates share: clocks and generators that do what they are told, builders, a gate, and the
-//! store in memory.
+//! Shared by the tests of all crates: a clock and an id generator under control, builders, a gate, and the store in memory.
 
 mod builders;
 mod gate;
@@ -23,18 +22,18 @@ pub fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// A clock that stands until it is set.
+/// A clock that moves only when set.
 #[derive(Debug)]
 pub struct FixedClock(Mutex<Timestamp>);
 
 impl FixedClock {
-    /// A clock that stands at `text` (RFC 3339).
+    /// Starts at `text` (RFC 3339).
     #[must_use]
     pub fn at(text: &str) -> Self {
         Self(Mutex::new(at(text)))
     }
 
-    /// Sets the clock.
+    /// Moves the clock, forward or back.
     pub fn set(&self, now: Timestamp) {
         *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = now;
     }

@@ -1,4 +1,4 @@
-//! Headers as proxies, and as liars, send them.
+//! Headers from honest proxies and from dishonest clients.
 
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ fn check(peer: &str, forwarded: &[&str], x_forwarded_for: &[&str], expected: &st
 }
 
 #[test]
-fn a_peer_that_is_not_trusted_is_the_client_whatever_it_says() {
+fn untrusted_peer_is_the_client_despite_its_headers() {
     check("203.0.113.7", &["for=192.0.2.1"], &["192.0.2.2"], "203.0.113.7");
     check("::ffff:203.0.113.7", &[], &["192.0.2.2"], "203.0.113.7");
     let nobody = TrustedProxies::default();
@@ -24,7 +24,7 @@ fn a_peer_that_is_not_trusted_is_the_client_whatever_it_says() {
 }
 
 #[test]
-fn the_walk_goes_from_right_to_left_to_the_first_that_is_not_trusted() {
+fn client_is_the_rightmost_untrusted_address() {
     check(PROXY, &[], &["192.0.2.1"], "192.0.2.1");
     check(PROXY, &[], &["6.6.6.6, 192.0.2.1, 10.1.2.3"], "192.0.2.1");
     check(PROXY, &[], &["6.6.6.6", "192.0.2.1, 10.1.2.3", "10.9.9.9"], "192.0.2.1");
@@ -33,21 +33,21 @@ fn the_walk_goes_from_right_to_left_to_the_first_that_is_not_trusted() {
 }
 
 #[test]
-fn where_all_are_trusted_the_leftmost_is_the_client() {
+fn leftmost_address_is_the_client_if_all_are_trusted() {
     check(PROXY, &[], &["10.0.0.3, 10.0.0.2"], "10.0.0.3");
     check(PROXY, &[], &[], PROXY);
     check(PROXY, &[], &["", " , ,"], PROXY);
 }
 
 #[test]
-fn forwarded_goes_before_x_forwarded_for() {
+fn forwarded_overrides_x_forwarded_for() {
     check(PROXY, &["for=192.0.2.1"], &["192.0.2.2"], "192.0.2.1");
     check(PROXY, &[" "], &["192.0.2.2"], "192.0.2.2");
     check(PROXY, &["for=unknown"], &["192.0.2.2"], PROXY);
 }
 
 #[test]
-fn ports_brackets_quotes_and_letters_of_any_case_are_read() {
+fn ports_brackets_quotes_and_any_case_are_read() {
     for (element, expected) in [
         ("for=\"[2001:db8::1]:4711\"", "2001:db8::1"),
         ("For=\"[2001:DB8::1]\"", "2001:db8::1"),
@@ -72,7 +72,7 @@ fn ports_brackets_quotes_and_letters_of_any_case_are_read() {
 }
 
 #[test]
-fn a_hop_without_an_address_ends_the_walk_at_the_last_known() {
+fn hop_without_an_address_ends_the_search() {
     for element in [
         "for=unknown",
         "for=_gazonk",
@@ -89,6 +89,7 @@ fn a_hop_without_an_address_ends_the_walk_at_the_last_known() {
         "for=192.0.2",
         "for=\u{1}é",
     ] {
+        // The client's own 6.6.6.6 is never reached.
         check(PROXY, &[&format!("for=6.6.6.6, {element}, for=10.0.0.2")], &[], "10.0.0.2");
         check(PROXY, &[&format!("for=6.6.6.6, {element}")], &[], PROXY);
     }
@@ -96,14 +97,14 @@ fn a_hop_without_an_address_ends_the_walk_at_the_last_known() {
 }
 
 #[test]
-fn a_quote_left_open_by_a_client_hides_no_line_of_a_proxy() {
+fn open_quote_of_a_client_hides_no_line_of_a_proxy() {
     check(PROXY, &["for=\"6.6.6.6", "for=192.0.2.1"], &[], "192.0.2.1");
     check(PROXY, &["for=\"6.6.6.6, for=192.0.2.1"], &[], PROXY);
     check(PROXY, &["for=6.6.6.6, for=\"192.0.2.1"], &[], PROXY);
 }
 
 #[test]
-fn proxies_are_read_from_a_list_of_addresses_and_networks() {
+fn trusted_proxies_are_addresses_and_networks() {
     let trusted =
         TrustedProxies::parse(" 10.1.2.3/8,::1 ,192.0.2.7, ::ffff:198.51.100.0/120,").unwrap();
     for (address, expected) in [
@@ -123,7 +124,7 @@ fn proxies_are_read_from_a_list_of_addresses_and_networks() {
 }
 
 #[test]
-fn an_entry_that_is_no_network_is_named() {
+fn invalid_entry_is_named_in_the_error() {
     for entry in ["10.0.0.0/33", "example.com", "10.0.0", "10.0.0.0/8/8", "[::1]", "10.0.0.0/8 ::1"]
     {
         let error = TrustedProxies::parse(&format!("127.0.0.1, {entry}, ::1")).unwrap_err();
@@ -133,7 +134,7 @@ fn an_entry_that_is_no_network_is_named() {
 }
 
 #[test]
-fn a_quote_left_open_makes_no_address_of_ones_own_from_a_line_that_a_proxy_goes_on_with() {
+fn open_quote_before_the_part_of_a_proxy_forges_no_address() {
     for lie in [
         "for=6.6.6.6;host=\"",
         "for=6.6.6.6;host=\"\\",
@@ -149,6 +150,7 @@ fn a_quote_left_open_makes_no_address_of_ones_own_from_a_line_that_a_proxy_goes_
             "for=192.0.2.1;host=\"a\\\"b\"",
             "for=192.0.2.1, for=10.0.0.2",
         ] {
+            // The line is not believed; the next line, from another proxy, is.
             check(PROXY, &[&format!("{lie}, {added}")], &[], PROXY);
             check(PROXY, &[&format!("{lie}, {added}"), "for=192.0.2.7"], &[], "192.0.2.7");
         }
@@ -157,7 +159,7 @@ fn a_quote_left_open_makes_no_address_of_ones_own_from_a_line_that_a_proxy_goes_
 
 proptest! {
     #[test]
-    fn no_header_makes_it_panic(lines in prop::collection::vec(".*|[for=\"\\\\,;:\\[\\]0-9a-f. _]{0,60}", 0..4)) {
+    fn arbitrary_headers_cause_no_panic(lines in prop::collection::vec(".*|[for=\"\\\\,;:\\[\\]0-9a-f. _]{0,60}", 0..4)) {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let trusted = TrustedProxies::parse("0.0.0.0/0, ::/0").unwrap();
         let peer = "10.0.0.1".parse().unwrap();
@@ -166,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn what_stands_left_of_an_untrusted_hop_changes_nothing(lie in "[ -~]{0,40}", last in any::<[u8; 4]>()) {
+    fn text_left_of_an_untrusted_hop_changes_nothing(lie in "[ -~]{0,40}", last in any::<[u8; 4]>()) {
         let trusted = TrustedProxies::parse(TRUSTED).unwrap();
         let last = IpAddr::from(last);
         prop_assume!(!trusted.contains(last));

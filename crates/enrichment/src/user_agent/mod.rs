@@ -1,8 +1,7 @@
-//! What a `User-Agent` text says of the device, the operating system and the browser.
+//! Device, operating system and browser from a `User-Agent` text.
 //!
-//! The patterns are those of uap-core (`data/regexes.yaml`, with its licence beside it), the ones that most analytics
-//! share. They are compiled once a process, when the first text is read or by [`warm_up`]. Results are kept in a bounded
-//! cache, since a service sees few different texts: what is found there costs a look-up in place of a search.
+//! The patterns are those of uap-core (`data/regexes.yaml`), shared by most analytics. They are compiled once a process, by
+//! [`warm_up`] or for the first text. A bounded cache keeps results, because a service sees few different texts.
 
 mod kind;
 mod patterns;
@@ -13,22 +12,24 @@ use mercurio_domain::enrichment::{Device, Enrichment, Software};
 use quick_cache::sync::Cache;
 use ua_parser::Extractor;
 
-/// Bytes of a text that are looked at. Real ones have 60 to 350; what is longer is cut, so that nobody pays for it.
+/// Maximum bytes of a text to search. Real texts have 60 to 350; the rest of a longer one is ignored.
 const MAX_BYTES: usize = 512;
-/// Texts that are remembered: with the longest texts about 4 MB.
+/// Maximum texts in the cache: about 4 MB of the longest ones.
 const CACHED_TEXTS: usize = 4096;
 
 static PATTERNS: LazyLock<Option<Extractor<'static>>> = LazyLock::new(|| {
-    // The data is part of the program, and a test compiles it: in a program that passed its tests this does not fail.
-    Extractor::try_from(patterns::read(patterns::UAP_CORE).ok()?).ok()
+    // The data is part of the program and a test compiles it, so this cannot fail.
+    let extractor = Extractor::try_from(patterns::read(patterns::UAP_CORE).ok()?);
+    debug_assert!(extractor.is_ok(), "the patterns compile");
+    extractor.ok()
 });
 
-/// Compiles the patterns, unless that is done: blocks for some tenths of a second, once a process.
+/// Compiles the patterns if needed. Blocks for some tenths of a second, once a process.
 pub fn warm_up() {
     LazyLock::force(&PATTERNS);
 }
 
-/// What a text says. What is unknown is left out.
+/// The facts in a `User-Agent` text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Agent {
     /// The device.
@@ -44,7 +45,7 @@ impl Agent {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let text = cut(text).trim();
-        // A NUL fits into no database, and stands in no header.
+        // No database stores a NUL. A header has none, but a context can.
         if text.is_empty() || text.contains('\0') {
             return Self::default();
         }
@@ -60,7 +61,7 @@ impl Agent {
                 .map(Option::as_deref);
             software(&found.os, version)
         });
-        let device = device.map(|found| kind::Found {
+        let device = device.map(|found| kind::MatchedDevice {
             family: found.device.into_owned(),
             brand: found.brand.map(Into::into),
             model: found.model.map(Into::into),
@@ -68,7 +69,7 @@ impl Agent {
         Self { device: kind::device(text, device, os.as_ref(), browser.as_ref()), os, browser }
     }
 
-    /// Puts what was found into an enrichment, in place of what is there.
+    /// Overwrites device, operating system and browser of an enrichment.
     pub(crate) fn describe(&self, enrichment: &mut Enrichment) {
         enrichment.device.clone_from(&self.device);
         enrichment.os.clone_from(&self.os);
@@ -76,7 +77,7 @@ impl Agent {
     }
 }
 
-/// A cache of texts and what they say. A clone shares it.
+/// A cache of parsed texts. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct UserAgents(Arc<Cache<Box<str>, Arc<Agent>>>);
 
@@ -87,8 +88,9 @@ impl Default for UserAgents {
 }
 
 impl UserAgents {
-    /// What `text` says.
+    /// Parses `text`, or returns the cached result.
     pub(crate) fn parse(&self, text: &str) -> Arc<Agent> {
+        // Cut first, so that no client can fill the cache with long keys.
         let text = cut(text);
         if let Some(known) = self.0.get(text) {
             return known;
@@ -103,7 +105,7 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_BYTES)]
 }
 
-/// A name with a version of as many parts as are known. uap-core calls what it does not know `Other`.
+/// Joins the known parts of a version. uap-core names unknown software `Other`.
 fn software(name: &str, version: [Option<&str>; 4]) -> Option<Software> {
     if name.is_empty() || name == "Other" {
         return None;

@@ -1,17 +1,16 @@
-//! Reads uap-core's `regexes.yaml`: the small part of YAML that the file is written in, and no more.
+//! Reads uap-core's `regexes.yaml`, and only the subset of YAML it uses.
 //!
-//! That is three lists of mappings, one `key: 'value'` a line, and comments. Reading just that takes no YAML library, and
-//! borrows the patterns from the program's own text. A line of any other form is an error, which a test would see after
-//! the file was replaced by a newer one.
+//! The file has three lists of mappings, one `key: 'value'` a line, and comments. Reading it needs no YAML library and
+//! borrows the patterns from the program's own data. Any other line is an error: a test notices it in a newer file.
 
 use std::borrow::Cow;
 
 use ua_parser::{Regexes, device, os, user_agent};
 
-/// The patterns, as uap-core wrote them.
+/// The file as published.
 pub(crate) const UAP_CORE: &str = include_str!("../../data/regexes.yaml");
 
-/// A line is not written as expected.
+/// A line has another form than `key: 'value'`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} is not of the form expected of regexes.yaml")]
 pub(crate) struct UnknownForm {
@@ -22,7 +21,7 @@ type Text = Cow<'static, str>;
 
 /// Reads the whole file.
 pub(crate) fn read(yaml: &'static str) -> Result<Regexes<'static>, UnknownForm> {
-    let mut found = Regexes {
+    let mut regexes = Regexes {
         user_agent_parsers: Vec::new(),
         os_parsers: Vec::new(),
         device_parsers: Vec::new(),
@@ -33,21 +32,21 @@ pub(crate) fn read(yaml: &'static str) -> Result<Regexes<'static>, UnknownForm> 
         if content.is_empty() || content.starts_with('#') {
             continue;
         }
-        let understood = if line.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        let is_known = if line.starts_with(|first: char| first.is_ascii_alphabetic()) {
             list = content;
             content.ends_with("_parsers:")
         } else {
-            entry(&mut found, list, content).is_some()
+            entry(&mut regexes, list, content).is_some()
         };
-        if !understood {
+        if !is_known {
             return Err(UnknownForm { line: index + 1 });
         }
     }
-    Ok(found)
+    Ok(regexes)
 }
 
-/// Reads `- regex: '…'`, which begins an entry of `list`, or another `key: '…'` of the entry begun last.
-fn entry(found: &mut Regexes<'static>, list: &str, content: &'static str) -> Option<()> {
+/// Reads `- regex: '…'`, the beginning of an entry of `list`, or another `key: '…'` of the last entry.
+fn entry(regexes: &mut Regexes<'static>, list: &str, content: &'static str) -> Option<()> {
     let (begins, content) = match content.strip_prefix("- ") {
         Some(rest) => (true, rest.trim_start()),
         None => (false, content),
@@ -56,21 +55,23 @@ fn entry(found: &mut Regexes<'static>, list: &str, content: &'static str) -> Opt
     let value = scalar(value.trim())?;
     if begins {
         match list {
-            "user_agent_parsers:" => found.user_agent_parsers.push(user_agent::Parser::default()),
-            "os_parsers:" => found.os_parsers.push(os::Parser::default()),
-            "device_parsers:" => found.device_parsers.push(device::Parser::default()),
+            "user_agent_parsers:" => regexes.user_agent_parsers.push(user_agent::Parser::default()),
+            "os_parsers:" => regexes.os_parsers.push(os::Parser::default()),
+            "device_parsers:" => regexes.device_parsers.push(device::Parser::default()),
             _ => return None,
         }
     }
     match list {
-        "user_agent_parsers:" => of_user_agent(found.user_agent_parsers.last_mut()?, key, value),
-        "os_parsers:" => of_os(found.os_parsers.last_mut()?, key, value),
-        "device_parsers:" => of_device(found.device_parsers.last_mut()?, key, value),
+        "user_agent_parsers:" => {
+            add_to_user_agent(regexes.user_agent_parsers.last_mut()?, key, value)
+        }
+        "os_parsers:" => add_to_os(regexes.os_parsers.last_mut()?, key, value),
+        "device_parsers:" => add_to_device(regexes.device_parsers.last_mut()?, key, value),
         _ => None,
     }
 }
 
-fn of_user_agent(
+fn add_to_user_agent(
     parser: &mut user_agent::Parser<'static>,
     key: &str,
     value: Option<Text>,
@@ -87,7 +88,7 @@ fn of_user_agent(
     Some(())
 }
 
-fn of_os(parser: &mut os::Parser<'static>, key: &str, value: Option<Text>) -> Option<()> {
+fn add_to_os(parser: &mut os::Parser<'static>, key: &str, value: Option<Text>) -> Option<()> {
     match key {
         "regex" => parser.regex = value?,
         "os_replacement" => parser.os_replacement = value,
@@ -100,7 +101,11 @@ fn of_os(parser: &mut os::Parser<'static>, key: &str, value: Option<Text>) -> Op
     Some(())
 }
 
-fn of_device(parser: &mut device::Parser<'static>, key: &str, value: Option<Text>) -> Option<()> {
+fn add_to_device(
+    parser: &mut device::Parser<'static>,
+    key: &str,
+    value: Option<Text>,
+) -> Option<()> {
     match key {
         "regex" => parser.regex = value?,
         "regex_flag" if value.as_deref() == Some("i") => {
@@ -114,12 +119,13 @@ fn of_device(parser: &mut device::Parser<'static>, key: &str, value: Option<Text
     Some(())
 }
 
-/// Reads `'text'`, in which a quote is written twice, or `null`.
+/// Reads `null` or `'text'`, with a quote inside written twice.
 fn scalar(value: &'static str) -> Option<Option<Text>> {
     if value == "null" {
         return Some(None);
     }
     let inside = value.strip_prefix('\'')?.strip_suffix('\'')?;
+    // Without the doubled quotes none may be left.
     let plain = inside.replace("''", "");
     if plain.contains('\'') {
         return None;
@@ -136,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_of_the_file_is_understood_and_every_pattern_compiles() {
+    fn file_is_read_whole_and_every_pattern_compiles() {
         let found = read(UAP_CORE).unwrap();
         let counted =
             UAP_CORE.lines().filter(|line| line.trim_start().starts_with("- regex:")).count();
@@ -161,17 +167,18 @@ mod tests {
     }
 
     #[test]
-    fn any_other_form_is_an_error_with_its_line() {
-        let check = |yaml: &'static str, line: usize| {
+    fn line_of_another_form_is_an_error_with_its_number() {
+        for (yaml, line) in [
+            ("os_parsers:\n  - regex: \"a\"\n", 2),
+            ("os_parsers:\n  - regex: 'a' # b\n", 2),
+            ("os_parsers:\n  - regex: 'a'b'\n", 2),
+            ("os_parsers:\n    os_replacement: 'a'\n", 2),
+            ("os_parsers:\n  - regex: 'a'\n    colour: 'b'\n", 3),
+            ("  - regex: 'a'\n", 1),
+            ("colours:\n", 1),
+            ("os_parsers:\n  - regex: null\n", 2),
+        ] {
             assert_eq!(read(yaml).err(), Some(UnknownForm { line }), "{yaml}");
-        };
-        check("os_parsers:\n  - regex: \"a\"\n", 2);
-        check("os_parsers:\n  - regex: 'a' # b\n", 2);
-        check("os_parsers:\n  - regex: 'a'b'\n", 2);
-        check("os_parsers:\n    os_replacement: 'a'\n", 2);
-        check("os_parsers:\n  - regex: 'a'\n    colour: 'b'\n", 3);
-        check("  - regex: 'a'\n", 1);
-        check("colours:\n", 1);
-        check("os_parsers:\n  - regex: null\n", 2);
+        }
     }
 }

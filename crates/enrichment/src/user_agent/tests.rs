@@ -1,35 +1,32 @@
-//! Texts that real programs send, and some that none does.
+//! Texts from real programs, and texts no program sends.
 
 use super::*;
 
-/// `[kind, brand, model, os, browser]`; `-` stands for what is left out.
+/// `expected` is `[kind, brand, model, os, browser]`; `-` for an unknown one.
 #[track_caller]
 fn check(text: &str, expected: [&str; 5]) {
     let agent = Agent::parse(text);
-    let software = |found: &Option<Software>| {
-        let text = |found: &Software| match &found.version {
-            Some(version) => format!("{} {version}", found.name),
-            None => found.name.clone(),
-        };
-        found.as_ref().map_or("-".to_owned(), text)
-    };
-    let device = agent
-        .device
-        .clone()
-        .unwrap_or_else(|| Device { kind: "-".to_owned(), ..Device::default() });
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let found = [
-        device.kind,
-        or_dash(device.brand),
-        or_dash(device.model),
-        software(&agent.os),
-        software(&agent.browser),
+    let kind = agent.device.as_ref().map(|device| device.kind.clone());
+    let device = agent.device.unwrap_or_default();
+    let actual = [
+        kind,
+        device.brand,
+        device.model,
+        agent.os.as_ref().map(name_and_version),
+        agent.browser.as_ref().map(name_and_version),
     ];
-    assert_eq!(found, expected, "{text}");
+    assert_eq!(actual.map(|text| text.unwrap_or_else(|| "-".to_owned())), expected, "{text}");
+}
+
+fn name_and_version(software: &Software) -> String {
+    match &software.version {
+        Some(version) => format!("{} {version}", software.name),
+        None => software.name.clone(),
+    }
 }
 
 #[test]
-fn browsers_on_desktops_are_known() {
+fn desktop_browsers_are_recognized() {
     for (text, expected) in [
         (
             "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
@@ -65,7 +62,7 @@ fn browsers_on_desktops_are_known() {
 }
 
 #[test]
-fn phones_and_tablets_are_told_apart() {
+fn phones_and_tablets_are_distinguished() {
     for (text, expected) in [
         (
             "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1",
@@ -110,7 +107,7 @@ fn phones_and_tablets_are_told_apart() {
 }
 
 #[test]
-fn bots_are_known_and_what_they_disguise_themselves_as_is_not_told() {
+fn bots_are_recognized_without_their_disguise() {
     for (text, expected) in [
         (
             "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
@@ -138,7 +135,7 @@ fn bots_are_known_and_what_they_disguise_themselves_as_is_not_told() {
 }
 
 #[test]
-fn programs_and_machines_that_nobody_carries_are_other() {
+fn programs_televisions_and_consoles_are_other() {
     for (text, expected) in [
         ("curl/8.14.1", ["other", "-", "-", "-", "curl 8.14.1"]),
         ("okhttp/4.12.0", ["other", "-", "-", "-", "okhttp 4.12.0"]),
@@ -159,7 +156,7 @@ fn programs_and_machines_that_nobody_carries_are_other() {
 }
 
 #[test]
-fn of_what_says_nothing_nothing_is_known() {
+fn meaningless_text_has_no_facts() {
     let long = "é".repeat(4000);
     for text in
         ["", "   ", "-", "zzz qqq", "Mozilla/5.0 \0 Firefox/145.0", "{}", "\u{FFFD}\u{202E}", &long]
@@ -169,7 +166,7 @@ fn of_what_says_nothing_nothing_is_known() {
 }
 
 #[test]
-fn a_text_is_cut_at_its_limit_within_no_character() {
+fn text_is_cut_at_its_limit_between_characters() {
     let firefox =
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0 ";
     let long = format!("{firefox}{}", "é".repeat(400));
@@ -179,7 +176,7 @@ fn a_text_is_cut_at_its_limit_within_no_character() {
 }
 
 #[test]
-fn a_text_is_searched_once_and_then_remembered() {
+fn text_is_parsed_once_and_then_cached() {
     let agents = UserAgents::default();
     let sharing = agents.clone();
     let first = agents.parse("curl/8.14.1");

@@ -1,14 +1,13 @@
-//! An error and its causes as one text: the place where every logged error is printed.
+//! Formats an error with its causes, for log lines: `error!(log, "cannot store"; keys::ERROR => chain(&error))`.
 //!
-//! Used as `error!(log, "cannot store"; keys::ERROR => chain(&error))`. Each error's `Display` tells its own layer; the
-//! rest of the story is put together here. Not here: what a client is told.
+//! Each error's `Display` describes its own layer only. Clients never see this text.
 
 use std::error::Error;
 use std::fmt::Write;
 
-/// Prints an error and its sources, outermost first: `a: b: c`.
+/// Returns an error and its sources, outermost first: `a: b: c`.
 ///
-/// A source whose text the error above it ends with (as some libraries' errors do) isn't repeated.
+/// Some libraries append the source to their own text; it is not repeated then.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -16,7 +15,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     while let Some(error) = source {
         let cause = error.to_string();
         if !text.ends_with(&cause) {
-            // Writing to a String does not fail.
+            // Writing to a String cannot fail.
             let _ = write!(text, ": {cause}");
         }
         source = error.source();
@@ -42,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_reads_from_the_outermost_error_to_its_cause() {
+    fn chain_reads_from_the_outermost_error_to_its_cause() {
         for (texts, expected) in [
             (&["alone"][..], "alone"),
             (&["a", "b", "c"], "a: b: c"),

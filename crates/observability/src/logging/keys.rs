@@ -1,13 +1,13 @@
-//! The keys of a log line: one name for one thing, written once.
+//! The keys of log lines: `info!(log, "listening"; keys::ADDR => addr)`.
 //!
-//! Used as `info!(log, "listening"; keys::ADDR => addr)`. The rules, which [`crate::logging::logger`] enforces:
-//! - `ts`, `level` and `msg` belong to the line itself; a value given under one of these names is left out.
-//! - No key stands twice in a line (slog-json alone would print it twice). The innermost value wins: the record's own
-//!   before its logger's, a child logger's before its parent's.
-//! - A key whose value is `None` is left out.
-//! - The order of keys after `msg` means nothing.
+//! [`crate::logging::logger`] enforces these rules:
+//! - `ts`, `level` and `msg` belong to the line itself. Values with these names are dropped.
+//! - A key appears once in a line; slog-json alone would repeat it. The innermost value wins: the record's before its
+//!   logger's, a child logger's before its parent's.
+//! - A key with the value `None` is omitted.
+//! - The order of keys after `msg` has no meaning.
 //!
-//! `docs/LOGGING.md` says the same for readers of logs; a test holds it against [`ALL`]. Not here: the values.
+//! `docs/LOGGING.md` explains every key; a test compares it with [`ALL`].
 
 macro_rules! keys {
     ($($(#[$doc:meta])+ $name:ident = $text:literal;)+) => {
@@ -18,95 +18,95 @@ macro_rules! keys {
 }
 
 keys! {
-    /// When the line was logged (not when it was written): RFC 3339, UTC, microseconds.
+    /// Time of the record, not of the write: RFC 3339, UTC, microseconds.
     TS = "ts";
     /// `trace`, `debug`, `info`, `warning`, `error` or `critical`.
     LEVEL = "level";
-    /// The message: a constant text; what varies stands in other keys.
+    /// The message: a constant text. Variable parts have their own keys.
     MSG = "msg";
-    /// The id the response carries in `X-Request-Id`.
+    /// The `X-Request-Id` of the response.
     REQUEST_ID = "request_id";
-    /// The W3C trace id from the caller's `traceparent`.
+    /// W3C trace id of the caller's `traceparent`, or of the request's own trace.
     TRACE_ID = "trace_id";
-    /// The tenant's id.
+    /// Tenant id.
     TENANT_ID = "tenant_id";
-    /// The workspace's id.
+    /// Workspace id.
     WORKSPACE_ID = "workspace_id";
-    /// The public id of the API key, never the key.
+    /// Public id of the API key, never the key.
     KEY_ID = "key_id";
-    /// The HTTP method.
+    /// HTTP method.
     METHOD = "method";
-    /// The pattern of the route, never the path.
+    /// Route pattern, never the path.
     ROUTE = "route";
-    /// The HTTP status of the response.
+    /// HTTP status of the response.
     STATUS = "status";
     /// Events in the request.
     EVENTS = "events";
     /// Events stored.
     ACCEPTED = "accepted";
-    /// Events that were stored before.
+    /// Events stored before.
     DUPLICATES = "duplicates";
-    /// Events that were refused.
+    /// Events refused.
     REJECTED = "rejected";
-    /// Size of the request's body in bytes, after decompression.
+    /// Body size after decompression, in bytes.
     BODY_BYTES = "body_bytes";
-    /// How long it took, in milliseconds, with a fraction.
+    /// Duration in milliseconds, with microsecond precision.
     DURATION_MS = "duration_ms";
-    /// How long authentication took, in milliseconds with a fraction.
+    /// Duration of authentication. This and the next five: milliseconds, with microsecond precision.
     AUTH_MS = "auth_ms";
-    /// How long the body took to arrive and to be decompressed.
+    /// Duration of receiving and decompressing the body.
     RECEIVE_MS = "receive_ms";
-    /// How long parsing and checking took.
+    /// Duration of parsing and validation.
     PARSE_MS = "parse_ms";
-    /// How long enrichment took.
+    /// Duration of enrichment.
     ENRICH_MS = "enrich_ms";
-    /// How long the events waited for their transaction.
+    /// Wait for the transaction.
     QUEUE_MS = "queue_ms";
-    /// How long their transaction took, the answer's way back included.
+    /// Duration of the transaction, until its answer arrives.
     COMMIT_MS = "commit_ms";
-    /// A stable code of what is wrong with an event.
+    /// Code of an event's first error, as in the response.
     CODE = "code";
-    /// Where in the body: a JSON pointer in which what the client named itself is `*`.
+    /// JSON pointer into the body, with `*` for every name chosen by the client.
     POINTER = "pointer";
-    /// Rejected events of the tenant that left no line, since the last that did.
+    /// Rejected events of the tenant not logged since its last line.
     NOT_LOGGED = "not_logged";
-    /// The client's address, as much of it as `MERCURIO_CLIENT_IP` keeps.
+    /// Client address, as much of it as `MERCURIO_CLIENT_IP` keeps.
     CLIENT_IP = "client_ip";
-    /// Why, in a word of a fixed list.
+    /// Why an API key was refused: a word of a fixed list.
     REASON = "reason";
-    /// The name of a signal.
+    /// Signal name.
     SIGNAL = "signal";
-    /// The level of the log.
+    /// The new log level.
     LOG_LEVEL = "log_level";
-    /// The settings in force, by name, with secrets hidden.
+    /// Settings in force by name, with secrets hidden.
     SETTINGS = "settings";
-    /// The name of a migration.
+    /// An applied migration.
     MIGRATION = "migration";
-    /// The migrations that the database has and the program lacks, or the other way round.
+    /// Migrations by which the schemas of database and program differ.
     MIGRATIONS = "migrations";
-    /// Events that wait for the writer.
+    /// Events in the queue.
     QUEUE_DEPTH = "queue_depth";
-    /// Requests whose events are written together.
+    /// Requests written in one group.
     SUBMISSIONS = "submissions";
-    /// Servers that share rate limits.
+    /// Servers that share the rate limits.
     SERVERS = "servers";
-    /// What changed in the catalogue.
+    /// The change in the catalog.
     CHANGE = "change";
     /// An error and its causes, `a: b: c`, from [`crate::chain`].
     ERROR = "error";
-    /// The library a line comes from (its module path).
+    /// Module path of the library that logged the line.
     TARGET = "target";
-    /// The thread's name.
+    /// Thread name.
     THREAD = "thread";
-    /// A place in the source, `file:line:column`.
+    /// Source position: `file:line:column`.
     LOCATION = "location";
-    /// Log lines lost since the last line that told a number.
+    /// Log lines dropped since the last such line.
     DROPPED_LINES = "dropped_lines";
-    /// Spans that could not be sent since the last such line.
+    /// Spans dropped since the last such line.
     DROPPED_SPANS = "dropped_spans";
-    /// The version of the program.
+    /// Version of the program.
     VERSION = "version";
-    /// A socket address of the server's own.
+    /// Listen address of the server.
     ADDR = "addr";
 }
 
@@ -119,7 +119,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn the_document_explains_every_key() {
+    fn document_explains_every_key() {
         let document = include_str!("../../../../docs/LOGGING.md");
         for key in ALL {
             assert!(
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_keys_share_a_name() {
+    fn keys_have_different_names() {
         assert_eq!(ALL.iter().collect::<HashSet<_>>().len(), ALL.len());
     }
 }

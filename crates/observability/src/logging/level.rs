@@ -1,29 +1,27 @@
-//! How much is logged and in what form: the two settings, read from text.
-//!
-//! Used by the configuration of a binary: `"warning".parse::<LogLevel>()`. Not here: where the text comes from.
+//! The log level, the log format, and the switch that changes the level at run time.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The least important level that is still logged.
+/// Minimum level of logged records.
 ///
-/// A release build has no `trace` lines in it: there, `Trace` gives what `Debug` gives.
+/// Release builds contain no `trace` records: there, `Trace` equals `Debug`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// Something is lost or the process ends.
+    /// Data is lost or the process ends.
     Critical,
-    /// Something failed that someone should look at.
+    /// A failure for someone to look at.
     Error,
-    /// Something is not as it should be, and was dealt with.
+    /// A problem the server handled.
     Warning,
-    /// What happens in normal operation: the default.
+    /// Normal operation. The default.
     #[default]
     Info,
-    /// Details for finding a fault.
+    /// Details for troubleshooting.
     Debug,
-    /// Everything.
+    /// All details.
     Trace,
 }
 
@@ -31,7 +29,7 @@ impl LogLevel {
     const ALL: [Self; 6] =
         [Self::Critical, Self::Error, Self::Warning, Self::Info, Self::Debug, Self::Trace];
 
-    /// The level's word in settings and in log lines.
+    /// Returns the name used in settings and log lines.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -45,25 +43,25 @@ impl LogLevel {
     }
 }
 
-/// The level of a running logger; clones move the same one.
+/// The level of a running logger. Clones share it.
 #[derive(Clone, Debug)]
 pub struct LevelSwitch(Arc<AtomicUsize>);
 
 impl LevelSwitch {
-    /// A switch at that level.
+    /// Returns a switch at `level`.
     #[must_use]
     pub fn at(level: LogLevel) -> Self {
         Self(Arc::new(AtomicUsize::new(level as usize)))
     }
 
-    /// The level of now.
+    /// Returns the current level.
     #[must_use]
     pub fn level(&self) -> LogLevel {
         let last = LogLevel::ALL.len() - 1;
         LogLevel::ALL[self.0.load(Ordering::Relaxed).min(last)]
     }
 
-    /// One level more is logged from now on, up to all; returns the level.
+    /// Makes the log one level more detailed, up to `trace`, and returns the new level.
     pub fn more(&self) -> LogLevel {
         let most = LogLevel::ALL.len() - 1;
         let step = |level: usize| Some((level + 1).min(most));
@@ -71,7 +69,7 @@ impl LevelSwitch {
         self.level()
     }
 
-    /// One level less is logged from now on, down to `critical`; returns the level.
+    /// Makes the log one level less detailed, down to `critical`, and returns the new level.
     pub fn less(&self) -> LogLevel {
         let step = |level: usize| Some(level.saturating_sub(1));
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok();
@@ -88,7 +86,7 @@ impl fmt::Display for LogLevel {
 impl FromStr for LogLevel {
     type Err = UnknownLogLevel;
 
-    /// Reads the level's word in any case; `warn` means `warning`.
+    /// Ignores case. `warn` means `warning`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.eq_ignore_ascii_case("warn") {
             return Ok(Self::Warning);
@@ -126,17 +124,17 @@ impl From<slog::Level> for LogLevel {
     }
 }
 
-/// The form of a log line.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object a line, for programs.
+    /// One JSON object per line.
     Json,
-    /// Text with colours where the output has them, for people.
+    /// Text for people, coloured if the output is a terminal.
     Terminal,
 }
 
 impl LogFormat {
-    /// The format's word in settings.
+    /// Returns the name used in settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -155,7 +153,7 @@ impl fmt::Display for LogFormat {
 impl FromStr for LogFormat {
     type Err = UnknownLogFormat;
 
-    /// Reads the format's word in any case.
+    /// Ignores case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         [Self::Json, Self::Terminal]
             .into_iter()
@@ -164,14 +162,14 @@ impl FromStr for LogFormat {
     }
 }
 
-/// The text names no [`LogLevel`].
+/// A text is not a [`LogLevel`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a log level is one of trace, debug, info, warning, error, critical")]
+#[error("not a log level: use trace, debug, info, warning, error or critical")]
 pub struct UnknownLogLevel;
 
-/// The text names no [`LogFormat`].
+/// A text is not a [`LogFormat`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a log format is one of json, terminal")]
+#[error("not a log format: use json or terminal")]
 pub struct UnknownLogFormat;
 
 #[cfg(test)]
@@ -179,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_level_reads_its_own_word() {
+    fn level_is_read_from_its_own_name() {
         for level in LogLevel::ALL {
             assert_eq!(level.to_string().parse(), Ok(level));
             assert_eq!(LogLevel::from(slog::Level::from(level)), level);
@@ -187,17 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_moves_level_by_level_and_stays_at_its_ends() {
+    fn switch_moves_level_by_level_and_stays_at_its_ends() {
         let switch = LevelSwitch::at(LogLevel::Info);
-        let told: Vec<_> = (0..3).map(|_| switch.more()).collect();
-        assert_eq!(told, [LogLevel::Debug, LogLevel::Trace, LogLevel::Trace]);
-        let told: Vec<_> = (0..6).map(|_| switch.clone().less()).collect();
-        assert_eq!(told[..3], [LogLevel::Debug, LogLevel::Info, LogLevel::Warning]);
-        assert_eq!((told[5], switch.level()), (LogLevel::Critical, LogLevel::Critical));
+        let levels: Vec<_> = (0..3).map(|_| switch.more()).collect();
+        assert_eq!(levels, [LogLevel::Debug, LogLevel::Trace, LogLevel::Trace]);
+        let levels: Vec<_> = (0..6).map(|_| switch.clone().less()).collect();
+        assert_eq!(levels[..3], [LogLevel::Debug, LogLevel::Info, LogLevel::Warning]);
+        assert_eq!((levels[5], switch.level()), (LogLevel::Critical, LogLevel::Critical));
     }
 
     #[test]
-    fn levels_are_read_in_any_case_and_nothing_else_is() {
+    fn level_is_read_in_any_case() {
         for (text, expected) in [
             ("warn", Ok(LogLevel::Warning)),
             ("WARNING", Ok(LogLevel::Warning)),
@@ -211,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_are_json_and_terminal() {
+    fn format_is_json_or_terminal() {
         for (text, expected) in [
             ("json", Ok(LogFormat::Json)),
             ("Terminal", Ok(LogFormat::Terminal)),

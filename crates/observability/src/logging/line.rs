@@ -1,11 +1,9 @@
-//! A record becomes a line: in the thread that logs it, in a buffer that the thread keeps.
-//!
-//! Not here: where lines go ([`crate::logging::queue`]); which values a line has ([`crate::logging::unique`]).
+//! Formats a record as a line, in the logging thread and in a buffer of that thread.
 
 use crate::logging::keys;
 use crate::logging::level::{LogFormat, LogLevel};
-use crate::logging::unique::Unique;
-use chrono::Utc;
+use crate::logging::unique::UniqueKeys;
+use chrono::{DateTime, Utc};
 use slog::{
     BorrowedKV, Drain, KV, Key, Level, OwnedKVList, Record, RecordStatic, Serializer, b, o,
 };
@@ -14,18 +12,18 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// A buffer that grew beyond this many bytes is not kept.
+/// Maximum capacity of a buffer kept for the next line.
 const KEPT_BUFFER: usize = 16 * 1024;
 
-/// The form of all lines of a logger.
+/// The format of all lines of a logger.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Form {
+pub(crate) enum LineFormat {
     Json,
     Terminal { colours: bool },
 }
 
-impl Form {
-    /// `on_terminal`: whether a person looks at the output.
+impl LineFormat {
+    /// Colours need a terminal that has them and a user who wants them.
     pub(crate) fn new(format: LogFormat, on_terminal: bool) -> Self {
         match format {
             LogFormat::Json => Self::Json,
@@ -41,22 +39,25 @@ impl Form {
 
 thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    static SECOND: RefCell<FormattedSecond> =
+        const { RefCell::new(FormattedSecond { second: i64::MIN, text: String::new() }) };
 }
 
-/// Hands the record's line, newline included, to `take`. A value that logs while it is printed gets a buffer of its own.
+/// Calls `take` with the record's line, newline included.
+///
+/// A value may log while it is formatted: `take` on the cell leaves an empty buffer for that inner line.
 ///
 /// # Errors
-/// Of a value that can't be printed.
+/// If a value cannot be formatted.
 pub(crate) fn with_line<T>(
-    form: Form,
+    format: LineFormat,
     record: &Record<'_>,
     logger_values: &OwnedKVList,
     take: impl FnOnce(&[u8]) -> T,
 ) -> io::Result<T> {
     let mut line = BUFFER.take();
     line.clear();
-    let printed = print(form, record, logger_values, &mut line);
+    let printed = print(format, record, logger_values, &mut line);
     let taken = printed.map(|()| take(&line));
     if line.capacity() <= KEPT_BUFFER {
         BUFFER.set(line);
@@ -64,23 +65,23 @@ pub(crate) fn with_line<T>(
     taken
 }
 
-/// The line that tells how many lines were lost.
+/// Formats the line that reports dropped lines.
 pub(crate) fn dropped_lines(
-    form: Form,
+    format: LineFormat,
     dropped: u64,
     take: impl FnOnce(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let line = RecordStatic { location: &HERE, level: Level::Warning, tag: "" };
     let values = b!(keys::DROPPED_LINES => dropped);
     with_line(
-        form,
+        format,
         &Record::new(&line, &format_args!("log lines dropped"), values),
         &o!().into(),
         take,
     )?
 }
 
-/// The place of the logger's own records.
+/// Source position of the logger's own records.
 const HERE: slog::RecordLocation = slog::RecordLocation {
     file: file!(),
     line: line!(),
@@ -90,38 +91,39 @@ const HERE: slog::RecordLocation = slog::RecordLocation {
 };
 
 fn print(
-    form: Form,
+    format: LineFormat,
     record: &Record<'_>,
     logger_values: &OwnedKVList,
     line: &mut Vec<u8>,
 ) -> io::Result<()> {
     let ts = timestamp();
     let still = RecordStatic { location: record.location(), level: record.level(), tag: &ts };
-    let unique = Unique { record, logger_values };
+    let unique = UniqueKeys { record, logger_values };
     let nothing = o!().into();
-    match form {
-        Form::Json => {
-            let whole = Whole { ts: &ts, record, unique };
+    match format {
+        LineFormat::Json => {
+            let members = JsonMembers { ts: &ts, record, unique };
             slog_json::Json::new(line)
                 .build()
-                .log(&Record::new(&still, record.msg(), BorrowedKV(&whole)), &nothing)
+                .log(&Record::new(&still, record.msg(), BorrowedKV(&members)), &nothing)
         }
-        Form::Terminal { colours } => {
-            let format = slog_term::FullFormat::new(Painter { line: RefCell::new(line), colours });
-            let format = format.use_custom_header_print(terminal_header).build();
-            format.log(&Record::new(&still, record.msg(), BorrowedKV(&unique)), &nothing)
+        LineFormat::Terminal { colours } => {
+            let decorator = AnsiDecorator { line: RefCell::new(line), colours };
+            let drain = slog_term::FullFormat::new(decorator);
+            let drain = drain.use_custom_header_print(terminal_header).build();
+            drain.log(&Record::new(&still, record.msg(), BorrowedKV(&unique)), &nothing)
         }
     }
 }
 
 /// All members of a JSON line.
-struct Whole<'a> {
+struct JsonMembers<'a> {
     ts: &'a str,
     record: &'a Record<'a>,
-    unique: Unique<'a>,
+    unique: UniqueKeys<'a>,
 }
 
-impl KV for Whole<'_> {
+impl KV for JsonMembers<'_> {
     fn serialize(&self, record: &Record<'_>, serializer: &mut dyn Serializer) -> slog::Result {
         serializer.emit_str(Key::from(keys::TS), self.ts)?;
         serializer
@@ -134,24 +136,33 @@ impl KV for Whole<'_> {
     }
 }
 
-/// The time of a line: RFC 3339, UTC, microseconds.
+/// A second as text, kept per thread: chrono takes most of the time of a line.
+struct FormattedSecond {
+    second: i64,
+    text: String,
+}
+
+impl FormattedSecond {
+    fn append_to(&mut self, ts: &mut String, now: DateTime<Utc>) {
+        if self.second != now.timestamp() {
+            self.second = now.timestamp();
+            self.text = now.format("%Y-%m-%dT%H:%M:%S").to_string();
+        }
+        ts.push_str(&self.text);
+    }
+}
+
+/// Returns the current time: RFC 3339, UTC, microseconds.
 fn timestamp() -> String {
     let now = Utc::now();
-    let second = now.timestamp();
     let mut ts = String::with_capacity(32);
-    SECOND.with_borrow_mut(|(kept, text)| {
-        if *kept != second {
-            *kept = second;
-            *text = now.format("%Y-%m-%dT%H:%M:%S").to_string();
-        }
-        ts.push_str(text);
-    });
-    // A leap second is told as a second of more than a million microseconds.
+    SECOND.with_borrow_mut(|second| second.append_to(&mut ts, now));
+    // chrono represents a leap second as more than a million microseconds.
     write!(ts, ".{:06}Z", now.timestamp_subsec_micros().min(999_999)).ok();
     ts
 }
 
-/// slog-term's own header takes the time by itself and cuts levels to four letters.
+/// slog-term's own header reads the clock again and cuts levels to four letters.
 fn terminal_header(
     _: &dyn ThreadSafeTimestampFn<Output = io::Result<()>>,
     line: &mut dyn RecordDecorator,
@@ -171,18 +182,21 @@ fn terminal_header(
     Ok(true)
 }
 
-/// Writes a line into a buffer, in colours if they are wanted. (slog-term's own writes to the terminal itself.)
-struct Painter<'a> {
+/// Writes a line into a buffer, with ANSI colours if wanted.
+///
+/// slog-term's `TermDecorator` can colour only standard output or standard error, each line with its own write. Lines of this
+/// logger go into a buffer first.
+struct AnsiDecorator<'a> {
     line: RefCell<&'a mut Vec<u8>>,
     colours: bool,
 }
 
-impl Decorator for Painter<'_> {
+impl Decorator for AnsiDecorator<'_> {
     fn with_record<F>(&self, record: &Record<'_>, _: &OwnedKVList, print: F) -> io::Result<()>
     where
         F: FnOnce(&mut dyn RecordDecorator) -> io::Result<()>,
     {
-        print(&mut Brush {
+        print(&mut AnsiRecord {
             line: &mut self.line.borrow_mut(),
             level: record.level(),
             colours: self.colours,
@@ -190,20 +204,20 @@ impl Decorator for Painter<'_> {
     }
 }
 
-struct Brush<'a> {
+struct AnsiRecord<'a> {
     line: &'a mut Vec<u8>,
     level: Level,
     colours: bool,
 }
 
-impl Brush<'_> {
+impl AnsiRecord<'_> {
     /// Select Graphic Rendition (ECMA-48, section 8.3.117).
     fn render(&mut self, parameter: u8) -> io::Result<()> {
         if self.colours { write!(self.line, "\x1b[{parameter}m") } else { Ok(()) }
     }
 }
 
-impl Write for Brush<'_> {
+impl Write for AnsiRecord<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -214,7 +228,7 @@ impl Write for Brush<'_> {
     }
 }
 
-impl RecordDecorator for Brush<'_> {
+impl RecordDecorator for AnsiRecord<'_> {
     fn reset(&mut self) -> io::Result<()> {
         self.render(0)
     }
@@ -246,10 +260,10 @@ mod tests {
     use slog::record;
 
     #[test]
-    fn a_terminal_with_colours_shows_the_level_and_the_names_by_them() {
+    fn terminal_colours_level_message_and_keys() {
         let mut line = Vec::new();
         print(
-            Form::Terminal { colours: true },
+            LineFormat::Terminal { colours: true },
             &record!(Level::Error, "", &format_args!("failed"), b!("status" => 500)),
             &o!().into(),
             &mut line,
@@ -264,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_goes_on_within_a_second_and_into_the_next() {
+    fn timestamp_advances_within_a_second_and_into_the_next() {
         let mut before = timestamp();
         let until = Utc::now() + chrono::TimeDelta::milliseconds(1_100);
         while Utc::now() < until {

@@ -1,32 +1,28 @@
-//! The lines of libraries (actix, r2d2), which use the `log` crate, brought into the slog logger.
+//! Forwards the records of libraries that use the `log` crate (actix, r2d2) to the slog logger.
 //!
-//! Installed once by a binary's start-up. A line carries `target`, and the ids of the request it was logged in. Not
-//! here: which libraries there are.
+//! Start-up installs it once. A forwarded line has a `target` and the ids of its request.
 
 use crate::logging::{context, keys};
 use log::{Log, Metadata, Record};
 use slog::{Logger, b};
 
-/// The most a library may tell. Below it, libraries print what never belongs in a log: heads of requests with keys in
-/// them, paths, query strings, rows.
-const MOST: log::LevelFilter = log::LevelFilter::Info;
+/// The most detailed level of library records. Below it, libraries print request heads with keys, paths, query strings and
+/// rows, and none of these may be logged.
+const MAX_LEVEL: log::LevelFilter = log::LevelFilter::Info;
 
-/// Sends the `log` crate's records to `logger`, for the rest of the process; the logger keeps to its level.
-///
-/// Nothing below `info` comes through, whatever that level is: at `debug`, libraries print request heads and queries.
+/// Forwards the `log` crate's records to `logger` until the process ends. Records below `info` are dropped at any log level.
 ///
 /// # Errors
-///
-/// If the process has a `log` logger already; then nothing changes.
+/// If the process already has a `log` logger. Then nothing changes.
 pub fn install(logger: Logger) -> Result<(), AlreadyInstalled> {
     log::set_boxed_logger(Box::new(Bridge { logger })).map_err(|_| AlreadyInstalled)?;
-    log::set_max_level(MOST);
+    log::set_max_level(MAX_LEVEL);
     Ok(())
 }
 
-/// The process has a `log` logger already.
+/// The process already has a `log` logger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a logger for the log crate is installed already")]
+#[error("a logger for the log crate is already installed")]
 pub struct AlreadyInstalled;
 
 struct Bridge {
@@ -35,7 +31,7 @@ struct Bridge {
 
 impl Log for Bridge {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= MOST
+        metadata.level() <= MAX_LEVEL
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -57,7 +53,7 @@ impl Log for Bridge {
     }
 
     fn flush(&self) {
-        // `log` has no way to tell a failure.
+        // `log::flush` cannot return an error.
         let _ = self.logger.flush();
     }
 }

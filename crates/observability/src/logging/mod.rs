@@ -1,4 +1,4 @@
-//! Log lines: the root logger, a request's context, and the vocabulary of keys.
+//! Logging: the root logger, the request context, and the keys of log lines.
 
 pub mod context;
 pub mod error_chain;

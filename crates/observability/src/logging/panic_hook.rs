@@ -1,16 +1,16 @@
-//! A panic leaves a line in the log before the process goes.
+//! Logs a panic and flushes the log before the process may end.
 //!
-//! Installed once by a binary's start-up, after the logger. Release builds abort on a panic: without this, the lines
-//! still queued would be lost with it. Not here: the decision to go on or to end.
+//! Start-up installs it once, after the logger. A panic in a writer thread aborts the process; without the flush, the
+//! queued lines would be lost.
 
 use crate::logging::keys;
 use slog::{Logger, crit};
 use std::panic;
 use std::thread;
 
-/// Logs the place and thread of every panic from now on, and flushes the log.
+/// Logs the source position and thread of every panic from now on, and flushes the log.
 ///
-/// The panic's message goes to stderr as before, not into the log: it may quote the data at hand.
+/// The panic's message goes to standard error only: it may quote event data, and the log must not.
 pub fn install(logger: Logger) {
     let to_stderr = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -18,7 +18,7 @@ pub fn install(logger: Logger) {
         let location = info.location().map(ToString::to_string);
         let thread = thread::current();
         crit!(logger, "panic"; keys::LOCATION => location, keys::THREAD => thread.name());
-        // Where the output is gone too, nobody is left to tell.
+        // A broken output leaves no way to report its own failure.
         let _ = logger.flush();
     }));
 }

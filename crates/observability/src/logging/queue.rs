@@ -1,64 +1,69 @@
-//! Finished lines on their way: a bounded queue, and one thread that writes what has come together.
+//! The bounded queue of formatted lines, and the thread that writes them.
 //!
-//! A thread that logs only appends to a buffer. It wakes the writer only where that one sleeps, and the writer rests a
-//! moment after each write: so under load a write carries many lines, and while all is quiet a line is out at once.
-//! Not here: what a line looks like ([`crate::logging::line`]).
+//! Logging threads append to one buffer and wake the writer only if it sleeps. The writer pauses after each write, so under
+//! load a write carries many lines, and otherwise a line is written at once.
 
-use crate::logging::line::{self, Form};
+use crate::logging::line::{self, LineFormat};
 use std::io::{self, Write};
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The name of the thread that writes.
+/// Name of the writing thread.
 pub(crate) const WRITER_THREAD: &str = "log-writer";
 
-/// A line counts as so many bytes where the queue's memory is bounded.
+/// Bytes per line in the bound on the queue's memory.
 const BYTES_A_LINE: usize = 1024;
 
-/// The rest after a write.
+/// Pause after a write.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// At most one line about lost lines in this time, so that the report does not make the flood worse.
+/// Minimum time between two reports of dropped lines, so that reports do not add to the load.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
-/// A buffer that grew beyond this many bytes in a flood is given back.
+/// Maximum capacity of the buffer kept between writes.
 const KEPT_BUFFER: usize = 256 * 1024;
 
-/// What the threads that log and the thread that writes share.
-pub(crate) struct Queue {
-    /// Lines that were not written, since the start.
+/// Shared by the logging threads and the writing thread.
+pub(crate) struct LogQueue {
+    /// Lines not written, since the start.
     dropped: AtomicU64,
     max_lines: usize,
-    pending: Mutex<Pending>,
-    /// There is something to write.
+    pending: Mutex<PendingLines>,
+    /// Signals lines, a flush or the end to the writer.
     filled: Condvar,
-    /// A flush is done, or the writer has ended.
+    /// Signals a finished flush or the end of the writer.
     flushed: Condvar,
 }
 
 #[derive(Default)]
-struct Pending {
+struct PendingLines {
     bytes: Vec<u8>,
     lines: usize,
-    flushes_asked: u64,
+    flushes_requested: u64,
     flushes_done: u64,
-    /// The writer sleeps until it is woken.
+    /// The writer sleeps and must be woken.
     is_idle: bool,
-    /// No more lines are taken.
+    /// New lines are dropped.
     is_closed: bool,
     has_ended: bool,
 }
 
-impl Pending {
-    /// Somebody waits for the writer.
+impl PendingLines {
+    /// A thread waits for the writer.
     fn is_urgent(&self) -> bool {
-        self.is_closed || self.flushes_asked > self.flushes_done
+        self.is_closed || self.flushes_requested > self.flushes_done
+    }
+
+    /// Records and returns whether the writer has nothing to do.
+    fn idles(&mut self) -> bool {
+        self.is_idle = self.lines == 0 && !self.is_urgent();
+        self.is_idle
     }
 }
 
-impl Queue {
+impl LogQueue {
     pub(crate) fn new(max_lines: usize) -> Arc<Self> {
         Arc::new(Self {
             dropped: AtomicU64::new(0),
@@ -73,12 +78,12 @@ impl Queue {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Counts lines as lost.
+    /// Counts lines as dropped.
     pub(crate) fn drop_lines(&self, lines: usize) {
         self.dropped.fetch_add(lines as u64, Ordering::Relaxed);
     }
 
-    /// Takes a line, or counts it as lost where the queue is full or closed. A line of any length fits an empty queue.
+    /// Queues a line, or drops it if the queue is full or closed. An empty queue takes a line of any length.
     pub(crate) fn push(&self, line: &[u8]) {
         let mut pending = self.pending();
         let fits = pending.lines == 0
@@ -91,21 +96,23 @@ impl Queue {
         pending.bytes.extend_from_slice(line);
         pending.lines += 1;
         if mem::take(&mut pending.is_idle) {
+            // Unlock first, or the woken writer would block on the lock.
             drop(pending);
             self.filled.notify_one();
         }
     }
 
-    /// Waits until all that was pushed before is written.
+    /// Waits until all earlier lines are written.
     ///
     /// # Errors
     /// `TimedOut` after `timeout`; `BrokenPipe` if the writer has ended.
     pub(crate) fn flush(&self, timeout: Duration) -> io::Result<()> {
         let mut pending = self.pending();
-        pending.flushes_asked += 1;
-        let ticket = pending.flushes_asked;
+        pending.flushes_requested += 1;
+        let ticket = pending.flushes_requested;
         self.filled.notify_one();
-        let waits = |pending: &mut Pending| pending.flushes_done < ticket && !pending.has_ended;
+        let waits =
+            |pending: &mut PendingLines| pending.flushes_done < ticket && !pending.has_ended;
         let waited = self.flushed.wait_timeout_while(pending, timeout, waits);
         let pending = waited.unwrap_or_else(PoisonError::into_inner).0;
         match (pending.flushes_done >= ticket, pending.has_ended) {
@@ -115,57 +122,63 @@ impl Queue {
         }
     }
 
-    /// Takes no more lines, and lets the writer end once it has written the last.
+    /// Drops later lines. The writer ends after the queued ones.
     pub(crate) fn close(&self) {
         self.pending().is_closed = true;
         self.filled.notify_one();
     }
 
-    /// Waits until the writer has ended. Whether it has.
+    /// Waits for the end of the writer. Returns false after `timeout`.
     pub(crate) fn wait_for_end(&self, timeout: Duration) -> bool {
-        let waits = |pending: &mut Pending| !pending.has_ended;
+        let waits = |pending: &mut PendingLines| !pending.has_ended;
         let waited = self.flushed.wait_timeout_while(self.pending(), timeout, waits);
         waited.unwrap_or_else(PoisonError::into_inner).0.has_ended
     }
 
-    fn pending(&self) -> MutexGuard<'_, Pending> {
+    fn pending(&self) -> MutexGuard<'_, PendingLines> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The writing end. A line that can't be written is counted as lost.
-pub(crate) struct Writer {
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) form: Form,
-    pub(crate) output: Box<dyn Write + Send>,
-    /// Lost lines that were told.
+/// Writes the queued lines. A failed write counts its lines as dropped.
+pub(crate) struct LogWriter {
+    queue: Arc<LogQueue>,
+    format: LineFormat,
+    output: Box<dyn Write + Send>,
+    /// Dropped lines already reported.
     reported: u64,
     reported_at: Option<Instant>,
 }
 
-impl Writer {
-    pub(crate) fn new(queue: Arc<Queue>, form: Form, output: Box<dyn Write + Send>) -> Self {
-        Self { queue, form, output, reported: 0, reported_at: None }
+impl LogWriter {
+    pub(crate) fn new(
+        queue: Arc<LogQueue>,
+        format: LineFormat,
+        output: Box<dyn Write + Send>,
+    ) -> Self {
+        Self { queue, format, output, reported: 0, reported_at: None }
     }
 
-    /// Writes until the queue is closed.
+    /// Writes lines until the queue is closed and empty.
     pub(crate) fn run(mut self) {
         let mut batch = Vec::new();
         let mut is_closed = false;
         while !is_closed {
             let (lines, flushes);
+            // The lock ends before the write: a slow output must not block logging threads.
             {
                 let mut pending = self.wait_for_lines();
                 mem::swap(&mut pending.bytes, &mut batch);
                 lines = mem::take(&mut pending.lines);
-                flushes =
-                    (pending.flushes_asked > pending.flushes_done).then_some(pending.flushes_asked);
+                flushes = (pending.flushes_requested > pending.flushes_done)
+                    .then_some(pending.flushes_requested);
                 is_closed = pending.is_closed;
             }
             if self.output.write_all(&batch).and_then(|()| self.output.flush()).is_err() {
                 self.queue.drop_lines(lines);
             }
             batch.clear();
+            // A burst must not keep its memory.
             batch.shrink_to(KEPT_BUFFER);
             if is_closed
                 || flushes.is_some()
@@ -177,18 +190,13 @@ impl Writer {
         }
     }
 
-    fn wait_for_lines(&self) -> MutexGuard<'_, Pending> {
-        let waits = |pending: &mut Pending| {
-            pending.is_idle = pending.lines == 0 && !pending.is_urgent();
-            pending.is_idle
-        };
-        self.queue
-            .filled
-            .wait_while(self.queue.pending(), waits)
-            .unwrap_or_else(PoisonError::into_inner)
+    fn wait_for_lines(&self) -> MutexGuard<'_, PendingLines> {
+        let waits = PendingLines::idles;
+        let waited = self.queue.filled.wait_while(self.queue.pending(), waits);
+        waited.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells who waits for `flushes`, and lets lines come together unless somebody waits already.
+    /// Reports finished flushes, then pauses unless another thread waits.
     fn rest(&self, flushes: Option<u64>) {
         let mut pending = self.queue.pending();
         if let Some(flushes) = flushes {
@@ -208,8 +216,9 @@ impl Writer {
         }
         self.reported = dropped;
         self.reported_at = Some(Instant::now());
+        // Straight to the output, since a full queue would drop the report too.
         let output = &mut self.output;
-        if line::dropped_lines(self.form, new, |line| {
+        if line::dropped_lines(self.format, new, |line| {
             output.write_all(line).and_then(|()| output.flush())
         })
         .is_err()
@@ -219,7 +228,8 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for LogWriter {
+    /// Runs after a panic too, so that no flush waits for a dead writer.
     fn drop(&mut self) {
         let mut pending = self.queue.pending();
         (pending.is_closed, pending.has_ended) = (true, true);

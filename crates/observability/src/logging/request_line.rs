@@ -1,37 +1,37 @@
-//! The closing line of a request: one for each, with the same keys every time.
+//! The line `request` that every request leaves after its response, and the line of a slow request.
 //!
-//! Filled by whoever serves the request, written once the response is known. `request_id` and `trace_id` come from the
-//! logger (see [`crate::logging::context`]). Not here: paths, query strings, addresses, payloads, keys: they are never logged.
+//! The logger adds `request_id` and `trace_id` ([`crate::logging::context`]). Paths, query strings, addresses, payloads and
+//! keys are never logged.
 
 use crate::logging::keys;
 use crate::stages::{Stage, Stages};
 use slog::{Level, Logger};
 use std::time::Duration;
 
-/// What the line says. Fields left at `None` are left out of it.
+/// The values of the line. `None` omits the key.
 #[derive(Clone, Debug, Default)]
 pub struct RequestLine<'a> {
-    /// The tenant's id, once the request is authenticated.
+    /// Tenant id, after authentication.
     pub tenant_id: Option<&'a str>,
-    /// The workspace's id.
+    /// Workspace id.
     pub workspace_id: Option<&'a str>,
-    /// The public id of the API key, never the key.
+    /// Public id of the API key, never the key.
     pub key_id: Option<&'a str>,
-    /// The HTTP method.
+    /// HTTP method.
     pub method: &'a str,
-    /// The pattern of the route, never the path; `None` where no route matched.
+    /// Route pattern, never the path; `None` if no route matched.
     pub route: Option<&'a str>,
-    /// The HTTP status of the response.
+    /// HTTP status of the response.
     pub status: u16,
-    /// What became of the request's events; `None` where it has none by nature or did not come that far.
+    /// Verdicts of the request's events; `None` before they are known.
     pub events: Option<EventCounts>,
-    /// Size of the body in bytes, after decompression.
+    /// Body size after decompression.
     pub body_bytes: Option<u64>,
-    /// From the request's head to the response's head.
+    /// Time from the request head to the response head.
     pub duration: Duration,
 }
 
-/// What became of a request's events.
+/// Number of a request's events by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventCounts {
     /// Stored.
@@ -43,7 +43,7 @@ pub struct EventCounts {
 }
 
 impl EventCounts {
-    /// All of them.
+    /// Returns the sum.
     #[must_use]
     pub fn total(self) -> u64 {
         self.accepted + self.duplicates + self.rejected
@@ -51,7 +51,7 @@ impl EventCounts {
 }
 
 impl RequestLine<'_> {
-    /// Logs the line: level `info`, for a status of 500 and above `warning` (the cause is a line of its own).
+    /// Logs at `info`, or at `warning` from status 500. The cause of such a status has its own line.
     pub fn log(&self, logger: &Logger) {
         if self.status >= 500 {
             self.log_at(logger, slog::record_static!(Level::Warning, ""));
@@ -60,22 +60,22 @@ impl RequestLine<'_> {
         }
     }
 
-    /// Logs that the request was slow, and where its time went: a `warning`.
+    /// Logs a `warning` with the duration of each stage.
     pub fn log_slow(&self, logger: &Logger, stages: &Stages) {
         let line = slog::record_static!(Level::Warning, "");
         let values = slog::b!(
-            SlowStages(stages),
+            StageDurations(stages),
             keys::DURATION_MS => millis(self.duration),
             keys::BODY_BYTES => self.body_bytes,
             keys::EVENTS => self.events.map(EventCounts::total),
-            Asked(self)
+            RequestKeys(self)
         );
         logger.log(&slog::Record::new(&line, &format_args!("slow request"), values));
     }
 
     fn log_at(&self, logger: &Logger, line: slog::RecordStatic<'static>) {
         let events = self.events;
-        // slog hands out the last first: so a reader finds the tenant before the duration.
+        // slog serializes the last key first: in the line, the tenant comes before the duration.
         let values = slog::b!(
             keys::DURATION_MS => millis(self.duration),
             keys::BODY_BYTES => self.body_bytes,
@@ -83,7 +83,7 @@ impl RequestLine<'_> {
             keys::DUPLICATES => events.map(|events| events.duplicates),
             keys::ACCEPTED => events.map(|events| events.accepted),
             keys::EVENTS => events.map(EventCounts::total),
-            Asked(self)
+            RequestKeys(self)
         );
         logger.log(&slog::Record::new(&line, &format_args!("request"), values));
     }
@@ -93,10 +93,10 @@ fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-/// Whose the request is, what it asked for and how it was answered.
-struct Asked<'a>(&'a RequestLine<'a>);
+/// The keys shared by both lines.
+struct RequestKeys<'a>(&'a RequestLine<'a>);
 
-impl slog::KV for Asked<'_> {
+impl slog::KV for RequestKeys<'_> {
     fn serialize(
         &self,
         record: &slog::Record<'_>,
@@ -115,10 +115,10 @@ impl slog::KV for Asked<'_> {
     }
 }
 
-/// The durations of the stages that the request went through.
-struct SlowStages<'a>(&'a Stages);
+/// The duration of each finished stage.
+struct StageDurations<'a>(&'a Stages);
 
-impl slog::KV for SlowStages<'_> {
+impl slog::KV for StageDurations<'_> {
     fn serialize(
         &self,
         _: &slog::Record<'_>,

@@ -1,257 +1,226 @@
-//! The numbers of the running process: one [`Metrics`], shared by `Arc`, filled from any thread.
+//! Metrics of this process: one [`Metrics`], shared by `Arc`, updated from any thread.
 //!
-//! Used by the request path and the writer to count, by `/health` to read ([`Metrics::snapshot`]) and by `/metrics` to print
-//! ([`Metrics::render`]): both look at the same numbers. What somebody else keeps already, such as the depth of a queue, is
-//! asked when the numbers are printed, and comes as a [`Reading`]. Names and meanings: `docs/metrics.md`. Labels are bounded:
-//! patterns of routes, fixed words, and the ids of so many tenants. Not here: HTTP, quantiles ([`histogram`]).
+//! `/health` reads them with [`Metrics::snapshot`], `/metrics` with [`Metrics::render`]. Values that another part already
+//! keeps, such as the queue depth, are read per scrape and passed in as a [`ServerReading`]. `docs/metrics.md` lists all
+//! names. Labels are bounded: route patterns, fixed words and a limited number of tenant ids.
 
-mod exposition;
-pub mod histogram;
 pub mod process;
+mod quantile;
 mod reading;
+mod registration;
 mod tenants;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::{Family, MetricConstructor};
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder,
+};
 
 use crate::logging::logger::DroppedLines;
 use crate::logging::request_line::EventCounts;
-use histogram::{Histogram, Measure, quantile};
-use tenants::Tenants;
+use registration::{
+    BYTES, EVENTS, SECONDS, counter, counters, counters_from_zero, histogram, histograms,
+    int_gauge, registry,
+};
+use tenants::TenantCounters;
 
-pub use reading::{PoolReading, Reading, RedisReading, RetentionReading, WriterReading};
+pub use reading::{PoolReading, RedisReading, RetentionReading, ServerReading, WriterReading};
 
-/// What a route is called where none matched.
+/// The `route` of a request that matched none.
 const NO_ROUTE: &str = "none";
-/// Methods that have a name of their own in labels.
+/// Values of `method`; all others are `other`, since clients choose them.
 const METHODS: [&str; 7] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"];
-
-/// Content codings of bodies.
 const ENCODINGS: [&str; 5] = ["identity", "gzip", "br", "zstd", "deflate"];
+const REFUSAL_REASONS: [&str; 5] = ["missing", "malformed", "unknown", "expired", "revoked"];
 
-/// One label of a fixed name, whose value is one of a few words.
-type Word = [(&'static str, &'static str); 1];
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RequestLabels {
-    method: &'static str,
-    route: String,
-    status: u32,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RouteLabel {
-    route: String,
-}
-
-/// Histograms of routes: those of the family, within reach.
-type Routes = Arc<Mutex<Vec<Histogram>>>;
-
-/// What can be set about the numbers.
+/// Settings of the metrics.
 #[derive(Clone, Debug)]
 pub struct MetricSettings {
-    /// How many tenants have numbers of their own; the rest are counted together.
+    /// Maximum tenants with their own series.
     pub max_tenants: usize,
-    /// The codes with which events are rejected, so that each has a number from the start.
+    /// Codes of rejected events; each starts with a series at zero.
     pub rejection_codes: Vec<&'static str>,
 }
 
 impl Default for MetricSettings {
-    /// A hundred tenants; no codes.
+    /// 100 tenants, no codes.
     fn default() -> Self {
         Self { max_tenants: 100, rejection_codes: Vec::new() }
     }
 }
 
-/// Counters since the start of the process, and gauges. Recording never waits for long and may be done from any thread.
+/// Counters since the start of the process, and gauges. Updates are atomic and do not wait for a scrape.
 pub struct Metrics {
     registry: Registry,
-    accepted: Counter,
-    duplicate: Counter,
-    rejected: Counter,
-    rejections: Family<Word, Counter>,
-    tenants: Tenants,
-    requests: Family<RequestLabels, Counter>,
-    request_time: Family<RouteLabel, Histogram, NewRoute>,
-    routes: Routes,
+    accepted: IntCounter,
+    duplicate: IntCounter,
+    rejected: IntCounter,
+    rejections: IntCounterVec,
+    tenants: TenantCounters,
+    requests: IntCounterVec,
+    request_time: HistogramVec,
     body_bytes: Histogram,
-    encoded_bytes: Family<Word, Counter>,
-    decoded_bytes: Family<Word, Counter>,
-    connections_open: Gauge,
+    encoded_bytes: IntCounterVec,
+    decoded_bytes: IntCounterVec,
+    connections_open: IntGauge,
     batch_events: Histogram,
     queue_wait: Histogram,
     group_events: Histogram,
     group_bytes: Histogram,
-    /// Exact, where the histogram is not.
+    /// Exact; the histogram only knows the bucket.
     group_events_max: AtomicU64,
     commit_time: Histogram,
-    splits: Counter,
-    failed_submissions: Counter,
-    keys_refused: Family<Word, Counter>,
-    rate_limited: Family<Word, Counter>,
-    quota_exceeded: Counter,
-    log: OnceLock<DroppedLines>,
-}
-
-/// Makes the histogram of a route, and keeps a hand on it.
-#[derive(Clone, Debug)]
-struct NewRoute(Routes);
-
-impl MetricConstructor<Histogram> for NewRoute {
-    fn new_metric(&self) -> Histogram {
-        let histogram = Histogram::new(Measure::Time);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(histogram.clone());
-        histogram
-    }
+    splits: IntCounter,
+    failed_submissions: IntCounter,
+    keys_refused: IntCounterVec,
+    rate_limited: IntCounterVec,
+    quota_exceeded: IntCounter,
+    dropped_lines: OnceLock<DroppedLines>,
 }
 
 impl Metrics {
-    /// All zero, with the default settings.
+    /// Returns metrics with the default settings, all zero.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Self::with(&MetricSettings::default())
     }
 
-    /// All zero.
+    /// Returns metrics that are all zero.
     #[must_use]
     pub fn with(settings: &MetricSettings) -> Arc<Self> {
-        let (events, routes) = (Family::<Word, Counter>::default(), Routes::default());
-        let of_verdict = |verdict| events.get_or_create_owned(&[("verdict", verdict)]);
-        let mut metrics = Self {
-            registry: Registry::default(),
-            accepted: of_verdict("accepted"),
-            duplicate: of_verdict("duplicate"),
-            rejected: of_verdict("rejected"),
-            rejections: words("code", &settings.rejection_codes),
-            tenants: Tenants::new(settings.max_tenants),
-            requests: Family::default(),
-            request_time: Family::new_with_constructor(NewRoute(Arc::clone(&routes))),
-            routes,
-            body_bytes: Histogram::new(Measure::Bytes),
-            encoded_bytes: words("encoding", &ENCODINGS),
-            decoded_bytes: words("encoding", &ENCODINGS),
-            connections_open: Gauge::default(),
-            batch_events: Histogram::new(Measure::Count),
-            queue_wait: Histogram::new(Measure::Time),
-            group_events: Histogram::new(Measure::Count),
-            group_bytes: Histogram::new(Measure::Bytes),
-            group_events_max: AtomicU64::new(0),
-            commit_time: Histogram::new(Measure::Time),
-            splits: Counter::default(),
-            failed_submissions: Counter::default(),
-            keys_refused: words(
-                "reason",
-                &["missing", "malformed", "unknown", "expired", "revoked"],
+        let registry = registry("mercurio");
+        let verdicts = ["accepted", "duplicate", "rejected"];
+        let events = counters_from_zero(
+            &registry,
+            "events_total",
+            "Events by verdict, counted with the response",
+            "verdict",
+            &verdicts,
+        );
+        Arc::new(Self {
+            accepted: events.with_label_values(&["accepted"]),
+            duplicate: events.with_label_values(&["duplicate"]),
+            rejected: events.with_label_values(&["rejected"]),
+            rejections: counters_from_zero(
+                &registry,
+                "event_rejections_total",
+                "Rejected events by code",
+                "code",
+                &settings.rejection_codes,
             ),
-            rate_limited: words("limit", &["requests", "events"]),
-            quota_exceeded: Counter::default(),
-            log: OnceLock::new(),
-        };
-        let mut registry = Registry::with_prefix("mercurio");
-        metrics.register(&mut registry, events);
-        metrics.registry = registry;
-        Arc::new(metrics)
+            tenants: TenantCounters::register(&registry, settings.max_tenants),
+            requests: counters(
+                &registry,
+                "http_requests_total",
+                "Finished requests",
+                &["method", "route", "status"],
+            ),
+            request_time: histograms(
+                &registry,
+                "http_request_duration_seconds",
+                "Time from the request head to the response head",
+                SECONDS,
+                "route",
+            ),
+            body_bytes: histogram(
+                &registry,
+                "http_request_body_bytes",
+                "Body size after decompression",
+                BYTES,
+            ),
+            encoded_bytes: counters_from_zero(
+                &registry,
+                "http_body_encoded_bytes_total",
+                "Body bytes as sent",
+                "encoding",
+                &ENCODINGS,
+            ),
+            decoded_bytes: counters_from_zero(
+                &registry,
+                "http_body_decoded_bytes_total",
+                "Body bytes after decompression",
+                "encoding",
+                &ENCODINGS,
+            ),
+            connections_open: int_gauge(
+                &registry,
+                "http_connections_open",
+                "Open client connections",
+            ),
+            batch_events: histogram(
+                &registry,
+                "batch_events",
+                "Events per write request, of any verdict",
+                EVENTS,
+            ),
+            queue_wait: histogram(
+                &registry,
+                "writer_queue_wait_seconds",
+                "Time of a request in the queue, up to the start of its transaction",
+                SECONDS,
+            ),
+            group_events: histogram(
+                &registry,
+                "writer_group_events",
+                "Events per transaction",
+                EVENTS,
+            ),
+            group_bytes: histogram(
+                &registry,
+                "writer_group_bytes",
+                "Bytes of events per transaction",
+                BYTES,
+            ),
+            group_events_max: AtomicU64::new(0),
+            commit_time: histogram(
+                &registry,
+                "writer_commit_duration_seconds",
+                "Duration of a transaction from start to commit",
+                SECONDS,
+            ),
+            splits: counter(
+                &registry,
+                "writer_splits_total",
+                "Groups split in half after the database refused them",
+            ),
+            failed_submissions: counter(
+                &registry,
+                "writer_failed_submissions_total",
+                "Requests answered with a database error",
+            ),
+            keys_refused: counters_from_zero(
+                &registry,
+                "api_keys_refused_total",
+                "Requests without a valid API key",
+                "reason",
+                &REFUSAL_REASONS,
+            ),
+            rate_limited: counters_from_zero(
+                &registry,
+                "rate_limited_total",
+                "Requests refused by a rate limit of their tenant",
+                "limit",
+                &["requests", "events"],
+            ),
+            quota_exceeded: counter(
+                &registry,
+                "quota_exceeded_total",
+                "Requests refused by the monthly quota of their tenant",
+            ),
+            dropped_lines: OnceLock::new(),
+            registry,
+        })
     }
 
-    fn register(&self, registry: &mut Registry, events: Family<Word, Counter>) {
-        registry.register("events", "Events, by what became of them", events);
-        registry.register(
-            "event_rejections",
-            "Rejected events, by what was wrong",
-            self.rejections.clone(),
-        );
-        registry.register(
-            "tenant_events",
-            "Events of a tenant, by what became of them",
-            self.tenants.family(),
-        );
-        registry.register("http_requests", "Finished requests", self.requests.clone());
-        registry.register(
-            "http_request_duration_seconds",
-            "From the head of a request to the head of its answer",
-            self.request_time.clone(),
-        );
-        registry.register(
-            "http_request_body_bytes",
-            "Size of a body after decompression",
-            self.body_bytes.clone(),
-        );
-        registry.register(
-            "http_body_encoded_bytes",
-            "Bytes of bodies as they were sent",
-            self.encoded_bytes.clone(),
-        );
-        registry.register(
-            "http_body_decoded_bytes",
-            "Bytes of bodies after decompression",
-            self.decoded_bytes.clone(),
-        );
-        registry.register(
-            "http_connections_open",
-            "Connections of clients",
-            self.connections_open.clone(),
-        );
-        registry.register("batch_events", "Events of a request", self.batch_events.clone());
-        registry.register(
-            "writer_queue_wait_seconds",
-            "From the queue to the beginning of the transaction",
-            self.queue_wait.clone(),
-        );
-        registry.register(
-            "writer_group_events",
-            "Events of a transaction",
-            self.group_events.clone(),
-        );
-        registry.register(
-            "writer_group_bytes",
-            "Bytes of the events of a transaction",
-            self.group_bytes.clone(),
-        );
-        registry.register(
-            "writer_commit_duration_seconds",
-            "Length of a transaction",
-            self.commit_time.clone(),
-        );
-        registry.register(
-            "writer_splits",
-            "Groups that failed and were halved",
-            self.splits.clone(),
-        );
-        registry.register(
-            "writer_failed_submissions",
-            "Requests whose events could not be written, or are not known to be",
-            self.failed_submissions.clone(),
-        );
-        registry.register(
-            "api_keys_refused",
-            "Requests whose API key opens nothing",
-            self.keys_refused.clone(),
-        );
-        registry.register(
-            "rate_limited",
-            "Requests above a limit of their tenant",
-            self.rate_limited.clone(),
-        );
-        registry.register(
-            "quota_exceeded",
-            "Requests refused by the monthly quota of their tenant",
-            self.quota_exceeded.clone(),
-        );
+    /// Exports the number of dropped log lines from now on. Calls after the first have no effect.
+    pub fn track_dropped_lines(&self, dropped: DroppedLines) {
+        self.dropped_lines.set(dropped).ok();
     }
 
-    /// Tells where lost log lines are counted. Only the first call counts.
-    pub fn watch_log(&self, dropped: DroppedLines) {
-        self.log.set(dropped).ok();
-    }
-
-    /// Counts what became of a request's events, for all and for the tenant of that id.
+    /// Counts the verdicts of a request, in total and for its tenant.
     pub fn record_events(&self, tenant_id: Option<i64>, events: EventCounts) {
         self.accepted.inc_by(events.accepted);
         self.duplicate.inc_by(events.duplicates);
@@ -261,152 +230,147 @@ impl Metrics {
         }
     }
 
-    /// Counts events that were rejected for that code, one of a bounded number of codes.
+    /// Counts events rejected with `code`.
     pub fn record_rejections(&self, code: &'static str, events: u64) {
-        self.rejections.get_or_create(&[("code", code)]).inc_by(events);
+        self.rejections.with_label_values(&[code]).inc_by(events);
     }
 
-    /// Counts the events that a request has, whatever becomes of them.
+    /// Counts the events of a write request, before their verdicts are known.
     pub fn record_batch(&self, events: usize) {
-        self.batch_events.record(events as u64);
+        self.batch_events.observe(events as f64);
     }
 
-    /// Counts a finished request and how long it took. `route` is the pattern that matched.
+    /// Counts a finished request. `route` is the matched pattern, never a path.
     pub fn record_request(&self, method: &str, route: Option<&str>, status: u16, took: Duration) {
         let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("other");
-        let route = route.unwrap_or(NO_ROUTE).to_owned();
-        let labels = RequestLabels { method, route, status: u32::from(status) };
-        self.requests.get_or_create(&labels).inc();
-        self.request_time.get_or_create(&RouteLabel { route: labels.route }).record_time(took);
+        let route = route.unwrap_or(NO_ROUTE);
+        self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
+        self.request_time.with_label_values(&[route]).observe(took.as_secs_f64());
     }
 
-    /// Counts a body that was read: its encoding's name, its bytes as sent and after decompression.
+    /// Counts a received body.
     pub fn record_body(&self, encoding: &'static str, encoded_bytes: u64, decoded_bytes: u64) {
-        self.body_bytes.record(decoded_bytes);
-        let label = [("encoding", encoding)];
-        self.encoded_bytes.get_or_create(&label).inc_by(encoded_bytes);
-        self.decoded_bytes.get_or_create(&label).inc_by(decoded_bytes);
+        self.body_bytes.observe(decoded_bytes as f64);
+        self.encoded_bytes.with_label_values(&[encoding]).inc_by(encoded_bytes);
+        self.decoded_bytes.with_label_values(&[encoding]).inc_by(decoded_bytes);
     }
 
-    /// Counts a request whose API key was refused, by one of the reasons in `docs/metrics.md`.
+    /// Counts a request without a valid API key. `docs/metrics.md` lists the reasons.
     pub fn record_refused_key(&self, reason: &'static str) {
-        self.keys_refused.get_or_create(&[("reason", reason)]).inc();
+        self.keys_refused.with_label_values(&[reason]).inc();
     }
 
-    /// Counts a request that was over a limit of its tenant: `requests` or `events`.
+    /// Counts a request over a rate limit of its tenant: `requests` or `events`.
     pub fn record_rate_limited(&self, limit: &'static str) {
-        self.rate_limited.get_or_create(&[("limit", limit)]).inc();
+        self.rate_limited.with_label_values(&[limit]).inc();
     }
 
-    /// Counts a request refused by the monthly quota of its tenant.
+    /// Counts a request over the monthly quota of its tenant.
     pub fn record_quota_exceeded(&self) {
         self.quota_exceeded.inc();
     }
 
-    /// Counts how long a request's events waited for a writer thread.
+    /// Records how long a request waited for its transaction.
     pub fn record_queue_wait(&self, waited: Duration) {
-        self.queue_wait.record_time(waited);
+        self.queue_wait.observe(waited.as_secs_f64());
     }
 
-    /// Counts a group of submissions that the writer committed together.
+    /// Records a committed group.
     pub fn record_group(&self, events: u64, bytes: u64, took: Duration) {
-        self.group_events.record(events);
+        self.group_events.observe(events as f64);
         self.group_events_max.fetch_max(events, Ordering::Relaxed);
-        self.group_bytes.record(bytes);
-        self.commit_time.record_time(took);
+        self.group_bytes.observe(bytes as f64);
+        self.commit_time.observe(took.as_secs_f64());
     }
 
-    /// Counts a group that failed and is written in halves.
+    /// Counts a group that failed and is split in half.
     pub fn record_split(&self) {
         self.splits.inc();
     }
 
-    /// Counts submissions that were answered with an error of the store.
+    /// Counts requests answered with a database error.
     pub fn record_failed_submissions(&self, submissions: usize) {
         self.failed_submissions.inc_by(submissions as u64);
     }
 
-    /// Counts a connection as open for as long as the returned value lives.
+    /// Counts a connection as open until the returned guard is dropped.
     #[must_use = "the connection counts as open while this lives"]
     pub fn open_connection(self: &Arc<Self>) -> OpenConnection {
         self.connections_open.inc();
         OpenConnection(Arc::clone(self))
     }
 
-    /// The time that the share `q` of all finished requests did not exceed, within 5 %.
+    /// Returns the duration that the share `q` of all requests did not exceed, interpolated within its bucket.
     #[must_use]
     pub fn request_quantile(&self, q: f64) -> Duration {
-        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Duration::from_nanos(quantile(&routes, q))
+        Duration::from_secs_f64(quantile::quantile(&self.request_time.collect(), q))
     }
 
-    /// The numbers of now. Each is exact; two of them may be a moment apart.
+    /// Returns the current values. Two of them may be a moment apart.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let refused = |reason| self.keys_refused.get_or_create(&[("reason", reason)]).get();
-        let limited = |limit| self.rate_limited.get_or_create(&[("limit", limit)]).get();
+        let refused = |reason| self.keys_refused.with_label_values(&[reason]).get();
+        let limited = |limit| self.rate_limited.with_label_values(&[limit]).get();
         Snapshot {
             events_accepted: self.accepted.get(),
             events_duplicate: self.duplicate.get(),
             events_rejected: self.rejected.get(),
-            groups: self.group_events.count(),
-            group_events: self.group_events.sum(),
+            groups: self.group_events.get_sample_count(),
+            // A double holds sums of whole numbers exactly up to 2^53.
+            group_events: self.group_events.get_sample_sum() as u64,
             group_events_max: self.group_events_max.load(Ordering::Relaxed),
+            // Each guard is counted once up and once down, so the gauge is never negative.
             connections_open: u64::try_from(self.connections_open.get()).unwrap_or(0),
             keys_malformed: refused("missing") + refused("malformed"),
             keys_invalid: refused("unknown") + refused("expired") + refused("revoked"),
             rate_limited: limited("requests") + limited("events"),
-            over_quota: self.quota_exceeded.get(),
+            quota_exceeded: self.quota_exceeded.get(),
         }
     }
 
-    /// All numbers in the text format of Prometheus, version 0.0.4; with them those of `reading` and of the process.
+    /// Returns all metrics in the Prometheus text format 0.0.4, including `reading` and the values of the process.
     #[must_use]
-    pub fn render(&self, reading: &Reading) -> String {
-        let mut asked = Registry::with_prefix("mercurio");
-        let dropped = self.log.get().map_or(0, DroppedLines::get);
-        reading.register(&mut asked, dropped);
-        let mut process = Registry::with_prefix("process");
-        reading::register_process(&mut process);
-        exposition::text(&[&self.registry, &asked, &process])
+    pub fn render(&self, reading: &ServerReading) -> String {
+        // Registries of this scrape: a tenant or a lease may be gone at the next one.
+        let server = registry("mercurio");
+        reading.register(&server, self.dropped_lines.get().map_or(0, DroppedLines::get));
+        let process = registry("process");
+        reading::register_process(&process);
+        let mut families = self.registry.gather();
+        families.extend(server.gather());
+        families.extend(process.gather());
+        TextEncoder::new()
+            .encode_to_string(&families)
+            .expect("each gathered family has a name and a value")
     }
 }
 
-/// A family with a number for each of these words from the start.
-fn words(label: &'static str, words: &[&'static str]) -> Family<Word, Counter> {
-    let family = Family::<Word, Counter>::default();
-    for word in words {
-        drop(family.get_or_create(&[(label, *word)]));
-    }
-    family
-}
-
-/// The numbers of a moment.
+/// Values of [`Metrics`] at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
     /// Events stored.
     pub events_accepted: u64,
-    /// Events that were stored before.
+    /// Events stored before.
     pub events_duplicate: u64,
     /// Events refused.
     pub events_rejected: u64,
-    /// Groups the writer committed.
+    /// Groups committed.
     pub groups: u64,
-    /// Events in all these groups.
+    /// Events in all groups.
     pub group_events: u64,
-    /// Events in the largest of them.
+    /// Events in the largest group.
     pub group_events_max: u64,
-    /// Connections open now.
+    /// Open client connections.
     pub connections_open: u64,
-    /// Requests without an API key, or with something else in its place.
+    /// Requests with a missing or malformed API key.
     pub keys_malformed: u64,
-    /// Requests whose API key is unknown, expired or revoked.
+    /// Requests with an unknown, expired or revoked API key.
     pub keys_invalid: u64,
-    /// Requests that were over their tenant's rate limit.
+    /// Requests over a rate limit of their tenant.
     pub rate_limited: u64,
-    /// Requests that were over their tenant's monthly quota.
-    pub over_quota: u64,
+    /// Requests over the monthly quota of their tenant.
+    pub quota_exceeded: u64,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -415,7 +379,7 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// An open connection; dropping it counts it as closed.
+/// An open connection. Dropping it counts the connection as closed.
 #[derive(Debug)]
 pub struct OpenConnection(Arc<Metrics>);
 

@@ -1,250 +1,233 @@
-//! Numbers that others keep, asked for when the metrics are printed.
+//! Values that other parts of the server keep. They are read per scrape and registered in a registry of that scrape.
 
-use std::sync::atomic::AtomicU64;
+use prometheus::Registry;
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
-
+use super::registration::{counter, counters, float_counter, gauge, gauges};
 use crate::metrics::process;
 
-/// What the parts of a server say of themselves at a moment.
+/// Values of the server's parts at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
+pub struct ServerReading {
     /// Whether the server can store events.
     pub ready: bool,
     /// The writer.
     pub writer: WriterReading,
-    /// The pools of connections to the database.
+    /// The pools of database connections.
     pub pools: Vec<PoolReading>,
-    /// Bytes that are free where the database's file lies; `None` where it has none.
+    /// Free disk space for the database file; `None` without such a file.
     pub storage_free_bytes: Option<u64>,
-    /// API keys that were found in the cache.
+    /// API key look-ups answered by the cache.
     pub key_cache_hits: u64,
-    /// API keys for which the database was asked.
+    /// API key look-ups answered by the database.
     pub key_cache_misses: u64,
-    /// The share of its monthly quota that a tenant has used, by its id.
+    /// Used share of the monthly quota, by tenant id.
     pub quotas_used: Vec<(i64, f64)>,
-    /// The Redis through which servers share rate limits, if they do.
+    /// `None` if servers do not share rate limits through Redis.
     pub redis: Option<RedisReading>,
-    /// What became of events that were kept long enough.
+    /// Deletion of expired events.
     pub retention: RetentionReading,
-    /// When this server last summed the log of counts, in seconds since 1970. `None` without the lease for it.
+    /// Time when this server last summed `count_log`, in seconds since 1970. `None` without the counts lease.
     pub counts_summed_at_seconds: Option<u64>,
 }
 
-/// What the thread that removes old events says.
+/// Work of the retention thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RetentionReading {
-    /// Events that it removed.
+    /// Events removed for their age.
     pub removed_events: u64,
-    /// Keys of events that it removed.
+    /// Event keys removed for their age.
     pub removed_event_keys: u64,
-    /// When it last removed all that was due, or before that when it took the duty over, in seconds since 1970. `None` where
-    /// another server has the duty.
-    pub swept_at_seconds: Option<u64>,
+    /// Time of the last complete run, in seconds since 1970; before the first one, the time this server took the lease. `None`
+    /// without the lease.
+    pub last_run_seconds: Option<u64>,
 }
 
-/// What the writer says.
+/// State of the writer and its queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WriterReading {
-    /// Whether it takes events.
+    /// Whether it accepts events.
     pub available: bool,
-    /// Events that wait.
+    /// Events in the queue.
     pub queue_events: u64,
-    /// Bytes that wait.
+    /// Bytes in the queue.
     pub queue_bytes: u64,
-    /// Events that may wait.
+    /// Maximum events in the queue.
     pub queue_capacity_events: u64,
-    /// Transactions that were begun again.
+    /// Transactions retried.
     pub retries: u64,
-    /// Groups that had to take the slower way.
+    /// Groups written the slower way.
     pub fallbacks: u64,
-    /// Events that were taken for duplicates beforehand.
-    pub suspects: u64,
+    /// Events recognized as likely duplicates before the write.
+    pub likely_duplicates: u64,
 }
 
-/// What a pool says.
+/// Load of a pool of database connections.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolReading {
-    /// What it is for.
+    /// `read` or `write`.
     pub pool: &'static str,
     /// Connections in use.
     pub busy: u64,
-    /// Connections that wait for use.
+    /// Connections not in use.
     pub idle: u64,
 }
 
-/// What the task that reaches Redis says.
+/// State of the shared rate limits.
 #[derive(Clone, Copy, Debug)]
 pub struct RedisReading {
-    /// Whether Redis decides.
+    /// Whether Redis decides rate limits now.
     pub up: bool,
-    /// Servers that share.
+    /// Servers that share the limits, as last reported by Redis.
     pub servers: u64,
-    /// Requests that this server decided alone.
+    /// Requests decided by this server alone.
     pub fallbacks: u64,
 }
 
-impl Reading {
-    /// Puts the numbers into a registry that is printed once.
-    pub(super) fn register(&self, registry: &mut Registry, log_lines_dropped: u64) {
-        let Reading { writer, .. } = self;
-        gauge(registry, "ready", "Whether /health/ready says yes", u64::from(self.ready));
-        gauge(
+impl ServerReading {
+    /// Registers the values in the registry of one scrape.
+    pub(super) fn register(&self, registry: &Registry, log_lines_dropped: u64) {
+        gauge(registry, "ready", "1 if /health/ready answers 200, otherwise 0")
+            .set(f64::from(self.ready));
+        self.writer.register(registry);
+        let lookups = counters(
             registry,
-            "writer_available",
-            "Whether the writer takes events",
-            u64::from(writer.available),
+            "key_cache_lookups_total",
+            "API key look-ups; a miss queries the database",
+            &["result"],
         );
-        gauge(
-            registry,
-            "writer_queue_events",
-            "Events that wait for the writer",
-            writer.queue_events,
-        );
-        gauge(
-            registry,
-            "writer_queue_bytes",
-            "Bytes of events that wait for the writer",
-            writer.queue_bytes,
-        );
-        gauge(
-            registry,
-            "writer_queue_capacity_events",
-            "Events that may wait",
-            writer.queue_capacity_events,
-        );
-        counter(registry, "writer_retries", "Transactions that were begun again", writer.retries);
+        lookups.with_label_values(&["hit"]).inc_by(self.key_cache_hits);
+        lookups.with_label_values(&["miss"]).inc_by(self.key_cache_misses);
         counter(
             registry,
-            "writer_fallbacks",
-            "Groups that had to take the slower way",
-            writer.fallbacks,
-        );
-        counter(
+            "log_lines_dropped_total",
+            "Log lines lost because standard output was slow or failed",
+        )
+        .inc_by(log_lines_dropped);
+        gauges(registry, "build_info", "Version of the program; always 1", &["version"])
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1.0);
+        self.register_storage(registry);
+        let used = gauges(
             registry,
-            "writer_suspects",
-            "Events taken for duplicates beforehand",
-            writer.suspects,
-        );
-        let lookups = Family::<[(&str, &str); 1], Counter>::default();
-        lookups.get_or_create(&[("result", "hit")]).inc_by(self.key_cache_hits);
-        lookups.get_or_create(&[("result", "miss")]).inc_by(self.key_cache_misses);
-        registry.register("key_cache_lookups", "API keys that were looked up", lookups);
-        counter(registry, "log_lines_dropped", "Log lines that were lost", log_lines_dropped);
-        let version = Family::<[(&str, &str); 1], Gauge>::default();
-        version.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
-        registry.register("build_info", "The version of the program", version);
-        self.register_pools(registry);
-        let used = Family::<[(&str, i64); 1], Gauge<f64, AtomicU64>>::default();
-        for (tenant_id, share) in &self.quotas_used {
-            used.get_or_create(&[("tenant_id", *tenant_id)]).set(*share);
-        }
-        registry.register(
             "tenant_quota_used_ratio",
-            "The share of its monthly quota that a tenant has used",
-            used,
+            "Used share of the monthly quota: 1 is all of it",
+            &["tenant_id"],
         );
-        if let Some(bytes) = self.storage_free_bytes {
-            gauge(
-                registry,
-                "storage_free_bytes",
-                "Free space where the database's file lies",
-                bytes,
-            );
+        for (tenant_id, share) in &self.quotas_used {
+            used.with_label_values(&[tenant_id.to_string()]).set(*share);
         }
-        let RetentionReading { removed_events, removed_event_keys, swept_at_seconds } =
-            self.retention;
-        counter(
-            registry,
-            "retention_removed_events",
-            "Events removed for their age",
-            removed_events,
-        );
-        counter(
-            registry,
-            "retention_removed_event_keys",
-            "Keys of events removed for their age",
-            removed_event_keys,
-        );
-        if let Some(seconds) = swept_at_seconds {
-            gauge(
-                registry,
-                "retention_swept_timestamp_seconds",
-                "When all that was due was last removed",
-                seconds,
-            );
-        }
+        self.retention.register(registry);
         if let Some(seconds) = self.counts_summed_at_seconds {
             gauge(
                 registry,
                 "counts_summed_timestamp_seconds",
-                "When the log of counts was last summed",
-                seconds,
-            );
+                "Time of the last run over count_log, in seconds since 1970",
+            )
+            .set(seconds as f64);
         }
         if let Some(redis) = self.redis {
-            gauge(registry, "redis_up", "Whether Redis decides rate limits", u64::from(redis.up));
-            gauge(registry, "redis_servers", "Servers that share rate limits", redis.servers);
-            counter(registry, "redis_fallbacks", "Requests decided without Redis", redis.fallbacks);
+            redis.register(registry);
         }
     }
 
-    fn register_pools(&self, registry: &mut Registry) {
-        let connections = Family::<[(&str, &str); 2], Gauge<u64, AtomicU64>>::default();
+    fn register_storage(&self, registry: &Registry) {
+        let connections = gauges(
+            registry,
+            "storage_pool_connections",
+            "Database connections by pool and state",
+            &["pool", "state"],
+        );
         for PoolReading { pool, busy, idle } in &self.pools {
-            connections.get_or_create(&[("pool", *pool), ("state", "busy")]).set(*busy);
-            connections.get_or_create(&[("pool", *pool), ("state", "idle")]).set(*idle);
+            connections.with_label_values(&[*pool, "busy"]).set(*busy as f64);
+            connections.with_label_values(&[*pool, "idle"]).set(*idle as f64);
         }
-        registry.register("storage_pool_connections", "Connections to the database", connections);
-    }
-}
-
-/// Puts what the operating system knows of this process into a registry that is printed once.
-pub(super) fn register_process(registry: &mut Registry) {
-    let reading = process::read();
-    let gauges = [
-        ("resident_memory_bytes", "Resident memory", reading.resident_memory_bytes),
-        ("virtual_memory_bytes", "Virtual memory", reading.virtual_memory_bytes),
-        ("open_fds", "Open file descriptors", reading.open_fds),
-        ("max_fds", "File descriptors that may be open", reading.max_fds),
-        ("threads", "Threads", reading.threads),
-    ];
-    for (name, help, value) in gauges {
-        if let Some(value) = value {
-            gauge(registry, name, help, value);
+        if let Some(bytes) = self.storage_free_bytes {
+            gauge(registry, "storage_free_bytes", "Free disk space for the database file")
+                .set(bytes as f64);
         }
     }
-    if let Some(seconds) = reading.cpu_seconds {
-        let counter = Counter::<f64, AtomicU64>::default();
-        counter.inc_by(seconds);
-        registry.register(
-            "cpu_seconds",
-            "Time of processors, in the program and in the system for it",
-            counter,
-        );
-    }
-    if let Some(seconds) = reading.start_time_seconds {
-        let gauge = Gauge::<f64, AtomicU64>::default();
-        gauge.set(seconds);
-        registry.register(
-            "start_time_seconds",
-            "When the process started, in seconds since 1970",
-            gauge,
-        );
+}
+
+impl WriterReading {
+    fn register(self, registry: &Registry) {
+        gauge(registry, "writer_available", "1 while the writer accepts events, otherwise 0")
+            .set(f64::from(self.available));
+        gauge(registry, "writer_queue_events", "Events in the queue").set(self.queue_events as f64);
+        gauge(registry, "writer_queue_bytes", "Bytes of events in the queue")
+            .set(self.queue_bytes as f64);
+        gauge(registry, "writer_queue_capacity_events", "Capacity of the queue in events")
+            .set(self.queue_capacity_events as f64);
+        counter(
+            registry,
+            "writer_retries_total",
+            "Transactions retried after a conflict or a dead idle connection",
+        )
+        .inc_by(self.retries);
+        counter(
+            registry,
+            "writer_fallbacks_total",
+            "Groups written the slower way, because of a duplicate unknown to the server",
+        )
+        .inc_by(self.fallbacks);
+        counter(
+            registry,
+            "writer_likely_duplicates_total",
+            "Events recognized as likely duplicates before the write",
+        )
+        .inc_by(self.likely_duplicates);
     }
 }
 
-fn gauge(registry: &mut Registry, name: &'static str, help: &'static str, value: u64) {
-    let gauge = Gauge::<u64, AtomicU64>::default();
-    gauge.set(value);
-    registry.register(name, help, gauge);
+impl RetentionReading {
+    fn register(self, registry: &Registry) {
+        counter(
+            registry,
+            "retention_removed_events_total",
+            "Events this server removed for their age",
+        )
+        .inc_by(self.removed_events);
+        counter(
+            registry,
+            "retention_removed_event_keys_total",
+            "Event keys this server removed, 30 days after their events",
+        )
+        .inc_by(self.removed_event_keys);
+        if let Some(seconds) = self.last_run_seconds {
+            gauge(
+                registry,
+                "retention_last_run_timestamp_seconds",
+                "Time of the last complete run, in seconds since 1970",
+            )
+            .set(seconds as f64);
+        }
+    }
 }
 
-fn counter(registry: &mut Registry, name: &'static str, help: &'static str, value: u64) {
-    let counter = Counter::<u64, AtomicU64>::default();
-    counter.inc_by(value);
-    registry.register(name, help, counter);
+impl RedisReading {
+    fn register(self, registry: &Registry) {
+        gauge(registry, "redis_up", "1 while rate limits are decided by Redis, otherwise 0")
+            .set(f64::from(self.up));
+        gauge(registry, "redis_servers", "Servers that share the rate limits")
+            .set(self.servers as f64);
+        counter(registry, "redis_fallbacks_total", "Requests decided by this server alone")
+            .inc_by(self.fallbacks);
+    }
+}
+
+/// Registers the values of this process in the registry of one scrape; none without a readable `/proc`.
+pub(super) fn register_process(registry: &Registry) {
+    let Some(reading) = process::read() else { return };
+    gauge(registry, "resident_memory_bytes", "Resident memory")
+        .set(reading.resident_memory_bytes as f64);
+    gauge(registry, "virtual_memory_bytes", "Virtual memory")
+        .set(reading.virtual_memory_bytes as f64);
+    gauge(registry, "open_fds", "Open file descriptors").set(reading.open_fds as f64);
+    if let Some(max) = reading.max_fds {
+        gauge(registry, "max_fds", "Maximum open file descriptors").set(max as f64);
+    }
+    gauge(registry, "threads", "Threads").set(reading.threads as f64);
+    gauge(registry, "start_time_seconds", "Start time of the process, in seconds since 1970")
+        .set(reading.start_time_seconds);
+    float_counter(registry, "cpu_seconds_total", "Total user and system CPU time")
+        .inc_by(reading.cpu_seconds);
 }

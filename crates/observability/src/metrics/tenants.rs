@@ -1,75 +1,64 @@
-//! Events of each tenant, for so many tenants: the rest are counted together, so that a flood of tenants makes no flood of
-//! series.
+//! Events per tenant, for a bounded number of tenants. All later tenants share one series, so that many tenants cannot
+//! create many series.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
+use prometheus::{IntCounter, IntCounterVec, Registry};
 
+use super::registration::counters;
 use crate::logging::request_line::EventCounts;
 
-/// What stands for the id of a tenant that came too late.
+/// The `tenant_id` of all tenants beyond the bound.
 const OTHER: &str = "other";
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct TenantLabels {
-    tenant_id: String,
-    verdict: &'static str,
-}
-
-/// The counters of tenants, by id.
+/// Counters by tenant id.
 #[derive(Debug)]
-pub(super) struct Tenants {
-    family: Family<TenantLabels, Counter>,
-    known: RwLock<HashMap<i64, Verdicts>>,
+pub(super) struct TenantCounters {
+    family: IntCounterVec,
+    known: RwLock<HashMap<i64, VerdictCounters>>,
     max: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Verdicts {
-    accepted: Counter,
-    duplicate: Counter,
-    rejected: Counter,
+struct VerdictCounters {
+    accepted: IntCounter,
+    duplicate: IntCounter,
+    rejected: IntCounter,
 }
 
-impl Tenants {
-    pub(super) fn new(max: usize) -> Self {
-        Self { family: Family::default(), known: RwLock::default(), max }
-    }
-
-    pub(super) fn family(&self) -> Family<TenantLabels, Counter> {
-        self.family.clone()
+impl TenantCounters {
+    pub(super) fn register(registry: &Registry, max: usize) -> Self {
+        let help = "Events by tenant and verdict";
+        let family = counters(registry, "tenant_events_total", help, &["tenant_id", "verdict"]);
+        Self { family, known: RwLock::default(), max }
     }
 
     pub(super) fn record(&self, tenant_id: i64, events: EventCounts) {
+        // Only the first request of a tenant needs the write lock.
         let known =
             self.known.read().unwrap_or_else(PoisonError::into_inner).get(&tenant_id).cloned();
-        let verdicts = known.unwrap_or_else(|| self.meet(tenant_id));
-        verdicts.accepted.inc_by(events.accepted);
-        verdicts.duplicate.inc_by(events.duplicates);
-        verdicts.rejected.inc_by(events.rejected);
+        let counters = known.unwrap_or_else(|| self.add(tenant_id));
+        counters.accepted.inc_by(events.accepted);
+        counters.duplicate.inc_by(events.duplicates);
+        counters.rejected.inc_by(events.rejected);
     }
 
-    fn meet(&self, tenant_id: i64) -> Verdicts {
+    fn add(&self, tenant_id: i64) -> VerdictCounters {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have added the tenant between the two locks.
         if known.len() >= self.max && !known.contains_key(&tenant_id) {
             drop(known);
-            return self.verdicts(OTHER);
+            return self.counters(OTHER);
         }
-        known.entry(tenant_id).or_insert_with(|| self.verdicts(&tenant_id.to_string())).clone()
+        known.entry(tenant_id).or_insert_with(|| self.counters(&tenant_id.to_string())).clone()
     }
 
-    fn verdicts(&self, tenant_id: &str) -> Verdicts {
-        let counter = |verdict| {
-            self.family
-                .get_or_create_owned(&TenantLabels { tenant_id: tenant_id.to_owned(), verdict })
-        };
-        Verdicts {
-            accepted: counter("accepted"),
-            duplicate: counter("duplicate"),
-            rejected: counter("rejected"),
+    fn counters(&self, tenant_id: &str) -> VerdictCounters {
+        VerdictCounters {
+            accepted: self.family.with_label_values(&[tenant_id, "accepted"]),
+            duplicate: self.family.with_label_values(&[tenant_id, "duplicate"]),
+            rejected: self.family.with_label_values(&[tenant_id, "rejected"]),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted is told, to Prometheus and to health alike.
+//! Values as `/health` and Prometheus read them.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn events(accepted: u64, duplicates: u64, rejected: u64) -> EventCounts {
 
 /// Fails unless each of `lines` is a line of the text.
 #[track_caller]
-fn has(metrics: &Metrics, reading: &Reading, lines: &[&str]) {
+fn has(metrics: &Metrics, reading: &ServerReading, lines: &[&str]) {
     let text = metrics.render(reading);
     for line in lines {
         assert!(text.lines().any(|found| found == *line), "{line} in\n{text}");
@@ -16,16 +16,16 @@ fn has(metrics: &Metrics, reading: &Reading, lines: &[&str]) {
 }
 
 #[test]
-fn health_and_prometheus_see_the_same_numbers() {
+fn snapshot_and_text_have_the_same_values() {
     let metrics = Metrics::new();
     metrics.record_events(Some(7), events(3, 2, 1));
     metrics.record_events(None, events(10, 0, 0));
     for (size, bytes) in [(5, 500), (50, 5_000), (7, 700)] {
-        metrics.record_group(size, bytes, Duration::from_millis(3));
+        metrics.record_group(size, bytes, Duration::from_millis(4));
     }
     let kept = metrics.open_connection();
     drop(metrics.open_connection());
-    for reason in ["unknown", "missing", "malformed", "expired", "revoked"] {
+    for reason in REFUSAL_REASONS {
         metrics.record_refused_key(reason);
     }
     metrics.record_rate_limited("events");
@@ -41,26 +41,28 @@ fn health_and_prometheus_see_the_same_numbers() {
         keys_malformed: 2,
         keys_invalid: 3,
         rate_limited: 1,
-        over_quota: 1,
+        quota_exceeded: 1,
     };
     assert_eq!(metrics.snapshot(), expected);
     has(
         &metrics,
-        &Reading::default(),
+        &ServerReading::default(),
         &[
             "# TYPE mercurio_events_total counter",
             "mercurio_events_total{verdict=\"accepted\"} 13",
             "mercurio_tenant_events_total{tenant_id=\"7\",verdict=\"duplicate\"} 2",
-            "mercurio_writer_group_events_bucket{le=\"5.0\"} 1",
-            "mercurio_writer_group_events_bucket{le=\"10.0\"} 2",
+            "mercurio_writer_group_events_bucket{le=\"5\"} 1",
+            "mercurio_writer_group_events_bucket{le=\"10\"} 2",
             "mercurio_writer_group_events_bucket{le=\"+Inf\"} 3",
             "mercurio_writer_group_events_count 3",
-            "mercurio_writer_group_bytes_sum 6200.0",
+            "mercurio_writer_group_bytes_sum 6200",
             "mercurio_writer_commit_duration_seconds_bucket{le=\"0.0025\"} 0",
             "mercurio_writer_commit_duration_seconds_bucket{le=\"0.005\"} 3",
-            "mercurio_writer_commit_duration_seconds_sum 0.009",
+            "mercurio_writer_commit_duration_seconds_sum 0.012",
             "mercurio_http_connections_open 1",
             "mercurio_rate_limited_total{limit=\"requests\"} 0",
+            "mercurio_rate_limited_total{limit=\"events\"} 1",
+            "mercurio_quota_exceeded_total 1",
             "mercurio_api_keys_refused_total{reason=\"expired\"} 1",
         ],
     );
@@ -69,7 +71,7 @@ fn health_and_prometheus_see_the_same_numbers() {
 }
 
 #[test]
-fn requests_are_told_by_route_and_a_strange_method_has_no_label_of_its_own() {
+fn requests_have_a_route_and_unusual_methods_share_a_label() {
     let metrics = Metrics::new();
     metrics.record_request("POST", Some("/v1/events/batch"), 200, Duration::from_millis(1));
     metrics.record_request("POST", Some("/v1/events/batch"), 503, Duration::from_millis(30));
@@ -78,26 +80,26 @@ fn requests_are_told_by_route_and_a_strange_method_has_no_label_of_its_own() {
     }
     has(
         &metrics,
-        &Reading::default(),
+        &ServerReading::default(),
         &[
             "mercurio_http_requests_total{method=\"POST\",route=\"/v1/events/batch\",status=\"503\"} 1",
             "mercurio_http_requests_total{method=\"other\",route=\"none\",status=\"404\"} 4",
-            "mercurio_http_request_duration_seconds_bucket{le=\"0.001\",route=\"/v1/events/batch\"} 1",
+            "mercurio_http_request_duration_seconds_bucket{route=\"/v1/events/batch\",le=\"0.001\"} 1",
             "mercurio_http_request_duration_seconds_count{route=\"/v1/events/batch\"} 2",
         ],
     );
-    let slowest = metrics.request_quantile(1.0);
-    assert!((29..=31).contains(&slowest.as_millis()), "{slowest:?}");
-    assert_eq!(metrics.request_quantile(0.5), Duration::ZERO, "of all routes together");
+    assert_eq!(metrics.request_quantile(1.0), Duration::from_millis(50), "the bucket of 30 ms");
+    let median = metrics.request_quantile(0.5);
+    assert!(median <= Duration::from_micros(100), "all routes count: {median:?}");
 }
 
 #[test]
-fn tenants_beyond_the_bound_are_counted_together() {
+fn tenants_beyond_the_bound_share_a_series() {
     let metrics = Metrics::with(&MetricSettings { max_tenants: 2, ..MetricSettings::default() });
     for tenant in [1, 2, 3, 4, 1, 3] {
         metrics.record_events(Some(tenant), events(1, 0, 0));
     }
-    let text = metrics.render(&Reading::default());
+    let text = metrics.render(&ServerReading::default());
     let lines: Vec<_> = text
         .lines()
         .filter(|line| line.contains("tenant_id") && line.contains("accepted"))
@@ -112,30 +114,64 @@ fn tenants_beyond_the_bound_are_counted_together() {
 }
 
 #[test]
-fn what_others_keep_is_told_where_it_is() {
+fn observations_of_many_threads_are_all_counted() {
+    let metrics = Metrics::new();
+    std::thread::scope(|scope| {
+        for thread in 1..=4 {
+            let metrics = &metrics;
+            scope.spawn(move || {
+                for _ in 0..10_000 {
+                    metrics.record_group(thread, thread, Duration::ZERO);
+                }
+            });
+        }
+        for _ in 0..100 {
+            drop(metrics.render(&ServerReading::default()));
+        }
+    });
+    let snapshot = metrics.snapshot();
+    assert_eq!((snapshot.groups, snapshot.group_events), (40_000, 100_000));
+    assert_eq!(snapshot.group_events_max, 4);
+}
+
+#[test]
+fn readings_of_absent_parts_are_missing() {
+    let text = Metrics::new().render(&ServerReading::default());
+    for absent in [
+        "redis",
+        "storage_free",
+        "storage_pool",
+        "retention_last_run",
+        "counts_summed",
+        "quota_used",
+    ] {
+        assert!(!text.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn readings_of_other_parts_are_rendered() {
     let metrics = Metrics::with(&MetricSettings {
         rejection_codes: vec!["required"],
         ..MetricSettings::default()
     });
-    let text = metrics.render(&Reading::default());
-    for absent in ["redis", "storage_free", "storage_pool", "retention_swept"] {
-        assert!(!text.contains(absent), "{absent}");
-    }
     metrics.record_rejections("too_long", 2);
     metrics.record_body("gzip", 100, 1000);
-    let reading = Reading {
+    let reading = ServerReading {
         ready: true,
         pools: vec![PoolReading { pool: "read", busy: 3, idle: 5 }],
         storage_free_bytes: Some(1 << 40),
         key_cache_misses: 4,
+        quotas_used: vec![(7, 0.25)],
         redis: Some(RedisReading { up: false, servers: 2, fallbacks: 9 }),
-        writer: WriterReading { queue_bytes: 17, suspects: 6, ..WriterReading::default() },
+        writer: WriterReading { queue_bytes: 17, likely_duplicates: 6, ..WriterReading::default() },
         retention: RetentionReading {
             removed_events: 8,
             removed_event_keys: 7,
-            swept_at_seconds: Some(1_795_000_000),
+            last_run_seconds: Some(1_795_000_000),
         },
-        ..Reading::default()
+        counts_summed_at_seconds: Some(1_795_000_001),
+        ..ServerReading::default()
     };
     has(
         &metrics,
@@ -143,13 +179,15 @@ fn what_others_keep_is_told_where_it_is() {
         &[
             "mercurio_ready 1",
             "mercurio_writer_queue_bytes 17",
-            "mercurio_writer_suspects_total 6",
+            "mercurio_writer_likely_duplicates_total 6",
             "mercurio_storage_pool_connections{pool=\"read\",state=\"busy\"} 3",
             "mercurio_storage_free_bytes 1099511627776",
             "mercurio_key_cache_lookups_total{result=\"miss\"} 4",
+            "mercurio_tenant_quota_used_ratio{tenant_id=\"7\"} 0.25",
             "mercurio_retention_removed_events_total 8",
             "mercurio_retention_removed_event_keys_total 7",
-            "mercurio_retention_swept_timestamp_seconds 1795000000",
+            "mercurio_retention_last_run_timestamp_seconds 1795000000",
+            "mercurio_counts_summed_timestamp_seconds 1795000001",
             "mercurio_redis_up 0",
             "mercurio_redis_fallbacks_total 9",
             "mercurio_event_rejections_total{code=\"required\"} 0",

@@ -1,4 +1,4 @@
-//! Traces: the caller's trace context, a request's spans, and their export over OTLP.
+//! Traces: the caller's trace context, the spans of a request, and their export over OTLP.
 
 mod otlp_endpoint;
 pub mod trace_parent;

@@ -1,29 +1,28 @@
-//! The address of a collector of traces.
+//! The address of a trace collector.
 
 use std::fmt;
 use std::str::FromStr;
 
 use url::Url;
 
-/// The base URL of a collector that takes OTLP over HTTP. It names no user: what is sent with each request for the collector to
-/// know us by stands in `OTEL_EXPORTER_OTLP_HEADERS`, which the exporter reads.
+/// Base URL of a collector that accepts OTLP over HTTP.
+///
+/// It contains no credentials, so it may be logged. The exporter sends those in `OTEL_EXPORTER_OTLP_HEADERS`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtlpEndpoint(Url);
 
-/// A text is no [`OtlpEndpoint`]. Does not tell the text, which may hold a password.
+/// Why a text is not an [`OtlpEndpoint`]. Does not quote the text, because it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OtlpEndpointError {
-    /// It is no URL with a host.
-    #[error("this is no URL of a collector, such as http://localhost:4318")]
+    /// Not a URL with a host, or one with a query or fragment.
+    #[error("not a collector URL: use one such as http://localhost:4318, without a query")]
     NoUrl,
-    /// It is spoken to in another way.
-    #[error(
-        "only http:// is spoken: a collector on this machine, or a proxy beside the server, sends traces on over TLS"
-    )]
+    /// The exporter is built without TLS.
+    #[error("only http:// is supported: send traces to a local collector or proxy that adds TLS")]
     OtherScheme,
-    /// It names a user.
-    #[error("a user and a password belong into OTEL_EXPORTER_OTLP_HEADERS, and not into the URL")]
-    NamesUser,
+    /// The URL contains credentials.
+    #[error("the URL contains a user or password: set OTEL_EXPORTER_OTLP_HEADERS instead")]
+    HasCredentials,
 }
 
 impl FromStr for OtlpEndpoint {
@@ -33,7 +32,7 @@ impl FromStr for OtlpEndpoint {
         let url = Url::parse(text).map_err(|_| OtlpEndpointError::NoUrl)?;
         match url.scheme() {
             "http" if !url.username().is_empty() || url.password().is_some() => {
-                Err(OtlpEndpointError::NamesUser)
+                Err(OtlpEndpointError::HasCredentials)
             }
             "http" if url.query().is_none() && url.fragment().is_none() => Ok(Self(url)),
             "http" => Err(OtlpEndpointError::NoUrl),
@@ -53,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_an_http_url_without_a_user() {
+    fn endpoint_is_an_http_url_without_credentials() {
         let check = |text: &str, expected: Result<&str, OtlpEndpointError>| {
             let read = text.parse::<OtlpEndpoint>().map(|endpoint| endpoint.to_string());
             assert_eq!(read.as_deref(), expected.as_ref().copied(), "{text}");
@@ -63,7 +62,7 @@ mod tests {
         check("http://collector.example/otlp/", Ok("http://collector.example/otlp"));
         check("https://collector.example", Err(OtlpEndpointError::OtherScheme));
         check("grpc://localhost:4317", Err(OtlpEndpointError::OtherScheme));
-        check("http://me:hunter2@localhost:4318", Err(OtlpEndpointError::NamesUser));
+        check("http://me:hunter2@localhost:4318", Err(OtlpEndpointError::HasCredentials));
         check("http://localhost:4318?token=hunter2", Err(OtlpEndpointError::NoUrl));
         check("localhost", Err(OtlpEndpointError::NoUrl));
         check("", Err(OtlpEndpointError::NoUrl));

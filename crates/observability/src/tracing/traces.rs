@@ -1,21 +1,19 @@
-//! Traces of requests, sent to a collector over OTLP (HTTP with protobuf).
+//! Traces of requests, exported to a collector over OTLP (HTTP with protobuf).
 //!
-//! [`Traces::begin`] decides whether a request is sampled: the caller's `traceparent` does, where it has one
-//! (<https://www.w3.org/TR/trace-context-2/#sampled-flag>), else a share of all. A sampled request has a [`RequestSpan`], which is told
-//! of each stage once that is over, so that a request which is not sampled pays for nothing. Spans wait in a bounded queue for a
-//! thread that sends them: a collector that is slow or away costs spans, never time.
+//! [`Traces::begin`] samples by the caller's `traceparent` if there is one
+//! (<https://www.w3.org/TR/trace-context-2/#sampled-flag>), otherwise by a fixed share. Spans of stages are created after the
+//! request, so an unsampled request costs nothing. Finished spans wait in a bounded queue for the export thread: a slow or
+//! absent collector loses spans and delays no request.
 //!
-//! The exporter itself reads `OTEL_EXPORTER_OTLP_HEADERS`
-//! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>). Not here: `tracestate`, which stages there are.
+//! The exporter reads `OTEL_EXPORTER_OTLP_HEADERS` itself (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>).
 
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{
-    Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
-    TraceState, Tracer as _, TracerProvider as _,
+    Span as _, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
@@ -30,31 +28,30 @@ use crate::logging::request_line::EventCounts;
 use crate::stages::{Stage, Stages};
 use crate::tracing::trace_parent::TraceParent;
 
-/// The path of traces below the endpoint of a collector.
-/// (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>)
+/// Path below the collector's base URL (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>).
 const PATH: &str = "/v1/traces";
-/// How often a failure to send is told.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+/// Minimum time between two warnings about lost spans.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Where traces go, and how many.
+/// Settings of the export.
 #[derive(Clone, Debug)]
 pub struct TraceSettings {
     /// The collector's base URL, such as `http://localhost:4318`.
     pub endpoint: String,
-    /// The share of requests without a `traceparent` that are sampled: 0.0 to 1.0.
+    /// Share of requests to sample if the caller sends no `traceparent`: 0.0 to 1.0.
     pub sample_ratio: f64,
-    /// What calls itself so in the collector.
+    /// `service.name` in the collector.
     pub service_name: &'static str,
-    /// Its version.
+    /// `service.version` in the collector.
     pub service_version: &'static str,
 }
 
-/// Traces can't be sent to where they should.
+/// The exporter cannot be created.
 #[derive(Debug, thiserror::Error)]
-#[error("the exporter of traces can't be made")]
+#[error("cannot create the trace exporter")]
 pub struct TraceError(#[from] ExporterBuildError);
 
-/// The way to the collector. Shared by all threads.
+/// Creates and exports spans. Shared by all threads.
 #[derive(Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
@@ -62,10 +59,10 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Starts the thread that sends. Nothing is sent yet; a collector that is away is told in `log`.
+    /// Starts the export thread. Nothing is sent yet; lost spans are logged to `log`.
     ///
     /// # Errors
-    /// Where the endpoint is no URL.
+    /// If the endpoint is not a URL.
     pub fn start(settings: &TraceSettings, log: Logger) -> Result<Self, TraceError> {
         let endpoint = format!("{}{PATH}", settings.endpoint.trim_end_matches('/'));
         let inner = SpanExporter::builder()
@@ -82,19 +79,22 @@ impl Traces {
                 settings.sample_ratio,
             ))))
             .with_resource(resource)
-            .with_batch_exporter(Watched { inner, complaints: Complaints::new(log) })
+            .with_batch_exporter(LoggingExporter { inner, warning: ThrottledWarning::new(log) })
             .build();
         let tracer = provider.tracer(settings.service_name);
         Ok(Self { provider, tracer })
     }
 
-    /// The span of a request that begins now, if it is sampled.
+    /// Begins the span of a request; `None` if the request is not sampled.
     #[must_use]
     pub fn begin(&self, parent: Option<&TraceParent>) -> Option<RequestSpan> {
+        // Spans need the wall clock. Durations need a monotonic one, which no clock adjustment changes.
         let (started_at, started) = (SystemTime::now(), Instant::now());
-        let parent = parent
-            .and_then(remote_context)
-            .map_or_else(Context::new, |remote| Context::new().with_remote_span_context(remote));
+        let root = Context::new();
+        let parent = match parent {
+            Some(parent) => root.with_remote_span_context(parent.span_context().clone()),
+            None => root,
+        };
         let builder = self
             .tracer
             .span_builder("request")
@@ -105,18 +105,11 @@ impl Traces {
         is_sampled.then(|| RequestSpan { span, tracer: self.tracer.clone(), started_at, started })
     }
 
-    /// Sends what waits, for at most `grace`, and nothing after it. Blocks.
+    /// Exports the finished spans for at most `grace`, then stops. Blocks.
     pub fn close(&self, grace: Duration) {
-        // What could not be sent was told.
+        // The exporter has logged every failure.
         self.provider.shutdown_with_timeout(grace).ok();
     }
-}
-
-fn remote_context(parent: &TraceParent) -> Option<SpanContext> {
-    let trace_id = TraceId::from_hex(parent.trace_id()).ok()?;
-    let span_id = SpanId::from_hex(parent.parent_id()).ok()?;
-    let flags = if parent.sampled() { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
-    Some(SpanContext::new(trace_id, span_id, flags, true, TraceState::NONE))
 }
 
 /// The span of a sampled request.
@@ -128,31 +121,32 @@ pub struct RequestSpan {
 }
 
 impl RequestSpan {
-    /// The id of the trace: 32 lower-case hex digits.
+    /// Returns the trace id: 32 lower-case hex digits.
     #[must_use]
     pub fn trace_id(&self) -> String {
         self.span.span_context().trace_id().to_string()
     }
 
-    /// A stage of the request that began at `began` and took so long.
+    /// Records a finished stage of the request.
     pub fn stage(&self, name: &'static str, began: Instant, took: Duration) {
         let began_at = self.started_at + began.saturating_duration_since(self.started);
+        // The parent span is still open and owned here; a child needs only its ids.
         let parent = Context::new().with_remote_span_context(self.span.span_context().clone());
         let builder =
             self.tracer.span_builder(name).with_kind(SpanKind::Internal).with_start_time(began_at);
         builder.start_with_context(&self.tracer, &parent).end_with_timestamp(began_at + took);
     }
 
-    /// The stages that the request went through.
+    /// Records all finished stages.
     pub fn stages(&self, stages: &Stages) {
         for stage in Stage::ALL {
-            if let Some((began, ended)) = stages.get(stage) {
-                self.stage(stage.as_str(), began, ended.saturating_duration_since(began));
+            if let Some(time) = stages.get(stage) {
+                self.stage(stage.as_str(), time.started, time.duration());
             }
         }
     }
 
-    /// The request is answered. `None` where no route matched: the pattern of a route names the span, never a path.
+    /// Ends the span. `route` is the matched pattern, never a path, because it names the span.
     pub fn end(
         mut self,
         method: &str,
@@ -162,7 +156,7 @@ impl RequestSpan {
     ) {
         let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
         self.span.update_name(name);
-        // (https://opentelemetry.io/docs/specs/semconv/http/http-spans/)
+        // Names: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
         let mut attributes = vec![
             KeyValue::new("http.request.method", method.to_owned()),
             KeyValue::new("http.response.status_code", i64::from(status)),
@@ -188,19 +182,19 @@ impl fmt::Debug for RequestSpan {
     }
 }
 
-/// An exporter whose failures are told.
+/// Logs the failures of an exporter: the SDK itself drops the spans silently.
 #[derive(Debug)]
-struct Watched {
+struct LoggingExporter {
     inner: SpanExporter,
-    complaints: Complaints,
+    warning: ThrottledWarning,
 }
 
-impl sdk::SpanExporter for Watched {
+impl sdk::SpanExporter for LoggingExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len() as u64;
         let result = self.inner.export(batch).await;
         if let Err(error) = &result {
-            self.complaints.note(spans, error);
+            self.warning.record(spans, error);
         }
         result
     }
@@ -218,31 +212,31 @@ impl sdk::SpanExporter for Watched {
     }
 }
 
-/// Tells of lost spans, now and then.
-struct Complaints {
+/// Logs the number of lost spans, at most once per [`WARNING_INTERVAL`].
+struct ThrottledWarning {
     log: Logger,
     lost: AtomicU64,
-    told: Mutex<Option<Instant>>,
+    logged_at: Mutex<Option<Instant>>,
 }
 
-impl Complaints {
+impl ThrottledWarning {
     fn new(log: Logger) -> Self {
-        Self { log, lost: AtomicU64::new(0), told: Mutex::new(None) }
+        Self { log, lost: AtomicU64::new(0), logged_at: Mutex::new(None) }
     }
 
-    fn note(&self, spans: u64, error: &(dyn std::error::Error + 'static)) {
+    fn record(&self, spans: u64, error: &(dyn std::error::Error + 'static)) {
         self.lost.fetch_add(spans, Ordering::Relaxed);
-        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if told.is_none_or(|at| at.elapsed() >= COMPLAINT_INTERVAL) {
-            *told = Some(Instant::now());
+        let mut logged_at = self.logged_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged_at.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
+            *logged_at = Some(Instant::now());
             let lost = self.lost.swap(0, Ordering::Relaxed);
-            warn!(self.log, "spans could not be sent"; keys::DROPPED_SPANS => lost, keys::ERROR => chain(error));
+            warn!(self.log, "spans dropped"; keys::DROPPED_SPANS => lost, keys::ERROR => chain(error));
         }
     }
 }
 
-impl fmt::Debug for Complaints {
+impl fmt::Debug for ThrottledWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Complaints").field("lost", &self.lost).finish_non_exhaustive()
+        f.debug_struct("ThrottledWarning").field("lost", &self.lost).finish_non_exhaustive()
     }
 }

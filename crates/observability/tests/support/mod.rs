@@ -1,6 +1,6 @@
-//! An output that tests read back, and lines read as JSON. Shared by this crate's integration tests.
+//! A log output that tests read back as JSON lines.
 
-// Each test binary uses its own part of this.
+// Each test binary uses a part of this module.
 #![allow(dead_code, unreachable_pub)]
 
 use mercurio_observability::{LogFormat, LogGuard, LogLevel, LogOutput, LogSettings, logger};
@@ -11,7 +11,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What was written, one entry for each write.
+/// The bytes of each write.
 #[derive(Clone, Default)]
 pub struct Output(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -36,14 +36,16 @@ impl Output {
     }
 
     pub fn each_write(&self, check: impl Fn(&[u8])) {
-        self.written().iter().for_each(|bytes| check(bytes));
+        for bytes in self.written().iter() {
+            check(bytes);
+        }
     }
 
     pub fn text(&self) -> String {
         String::from_utf8(self.written().concat()).expect("the log is UTF-8")
     }
 
-    /// The lines as key-values in the order written; a repeated key stands twice.
+    /// The lines with their keys in order, repeated ones included.
     pub fn lines(&self) -> Vec<Line> {
         self.text()
             .lines()
@@ -52,7 +54,7 @@ impl Output {
     }
 }
 
-/// A logger and the output it writes to.
+/// Builds a logger and returns the output it writes to.
 pub fn logger_to_output(format: LogFormat, level: LogLevel) -> (Logger, LogGuard, Output) {
     let output = Output::default();
     let (log, guard) =
@@ -60,7 +62,7 @@ pub fn logger_to_output(format: LogFormat, level: LogLevel) -> (Logger, LogGuard
     (log, guard, output)
 }
 
-/// What `work` logs, as JSON lines of level info and above.
+/// Returns the JSON lines of `work`, from level info.
 pub fn lines_of(work: impl FnOnce(&Logger)) -> Vec<Line> {
     let (log, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
     work(&log);
@@ -68,7 +70,7 @@ pub fn lines_of(work: impl FnOnce(&Logger)) -> Vec<Line> {
     output.lines()
 }
 
-/// A line of JSON that keeps what a map would hide: order and repetition.
+/// A JSON line with the order and repetition of its keys, which a map would hide.
 #[derive(Debug, PartialEq)]
 pub struct Line(pub Vec<(String, Value)>);
 
@@ -76,7 +78,7 @@ impl Line {
     pub fn get(&self, key: &str) -> Option<&Value> {
         let mut found = self.0.iter().filter(|(name, _)| name == key).map(|(_, value)| value);
         let value = found.next();
-        assert!(found.next().is_none(), "{key} stands twice in {self:?}");
+        assert!(found.next().is_none(), "{key} is repeated in {self:?}");
         value
     }
 

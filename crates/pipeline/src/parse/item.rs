@@ -1,107 +1,87 @@
-//! One event: its members told apart, each text borrowed or unescaped, each payload a slice.
+//! One event: its members, each string borrowed or unescaped, each payload a slice.
 //!
-//! Twice the same: [`scan`] reads a sound event at one look a byte, the one that also tells whether a payload needs a second;
-//! [`read`] reads one of which a parser has said already that it is JSON.
+//! [`scan`] reads a valid event with one look at each byte. It also learns whether a payload needs a second look. [`read`]
+//! uses `serde_json` and reports every mistake.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventDraft;
-use mercurio_domain::payload::{RawJson, Scanner, type_of};
+use mercurio_domain::payload::{JsonSlice, Scanner, type_of};
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
-use super::{Item, Pointer, sent_at, string};
+use super::envelope::Name;
+use super::strings::{sent_at, string};
+use super::types::{Item, Pointer};
 
-/// The event at `index` of a batch.
+/// Reads the event at `index` of a batch. `text` is one valid JSON value.
 pub(super) fn read(text: &str, index: usize) -> Item<'_> {
-    read_at(text, index, Pointer::Event(index), None)
+    let mut members = EventMembers::new(Pointer::Event(index), SentAt::NotAllowed);
+    members.read(text);
+    members.finish(index, text)
 }
 
-/// An event that is a whole body, and the `sent_at` beside its members.
+/// Reads an event that is a whole body, and its `sent_at`.
 pub(super) fn read_single(text: &str) -> (Item<'_>, Option<Timestamp>) {
-    let mut sent = None;
-    let mut item = read_at(text, 0, Pointer::Body, Some(&mut sent));
-    let sent_at = match sent.map(sent_at) {
+    let mut members = EventMembers::new(Pointer::Body, SentAt::Missing);
+    members.read(text);
+    let sent_at = match members.sent_at.text().map(sent_at) {
         None => None,
         Some(Ok(sent_at)) => sent_at,
-        Some(Err(fault)) => {
-            item.errors.push(fault);
+        Some(Err(error)) => {
+            members.errors.push(error);
             None
         }
     };
-    (item, sent_at)
+    (members.finish(0, text), sent_at)
 }
 
-fn read_at<'a>(
-    text: &'a str,
-    index: usize,
-    pointer: Pointer,
-    sent_at: Option<&mut Option<&'a str>>,
-) -> Item<'a> {
-    let mut members =
-        Members { pointer, draft: EventDraft::default(), errors: Vec::new(), seen: 0, sent_at };
-    if text.starts_with('{') {
-        members.read(text);
-    } else {
-        let message = format!("the event is {}; an object is expected", type_of(text));
-        members.errors.push(FieldError::new(
-            pointer.to_string(),
-            FieldErrorCode::WrongType,
-            message,
-        ));
-    }
-    let Members { draft, errors, .. } = members;
-    Item { index, pointer, text, draft, errors }
-}
-
-/// The object that `scanner` stands before, with the place at which its text begins and ends. `None`: ask a parser.
-fn scan_at<'a>(
-    body: &'a str,
-    scanner: &mut Scanner<'a>,
-    (index, pointer): (usize, Pointer),
-    sent_at: Option<&mut Option<&'a str>>,
-) -> Option<Item<'a>> {
-    let mut members =
-        Members { pointer, draft: EventDraft::default(), errors: Vec::new(), seen: 0, sent_at };
-    scanner.take(b'{')?;
-    let start = scanner.position() - 1;
-    let mut goes_on = scanner.peek()? != b'}' || scanner.goes_on(b'}')?;
-    while goes_on {
-        let name = scanner.plain_string()?;
-        scanner.take(b':')?;
-        let (raw, value) = scanner.value()?;
-        members.take(name, raw, value);
-        goes_on = scanner.goes_on(b'}')?;
-    }
-    let text = body.get(start..scanner.position())?;
-    let Members { draft, errors, .. } = members;
-    Some(Item { index, pointer, text, draft, errors })
-}
-
-/// The event at `index` of a batch, in one pass. `None`: ask a parser.
+/// Reads the event at `index` of a batch in one pass. `None`: use the slow path.
 pub(super) fn scan<'a>(body: &'a str, scanner: &mut Scanner<'a>, index: usize) -> Option<Item<'a>> {
-    scan_at(body, scanner, (index, Pointer::Event(index)), None)
+    let mut members = EventMembers::new(Pointer::Event(index), SentAt::NotAllowed);
+    let text = members.scan(body, scanner)?;
+    Some(members.finish(index, text))
 }
 
-/// An event that is a whole body, in one pass. `None`: ask a parser.
+/// Reads an event that is a whole body in one pass. `None`: use the slow path.
 pub(super) fn scan_single(body: &str) -> Option<(Item<'_>, Option<Timestamp>)> {
-    let (mut scanner, mut sent) = (Scanner::new(body), None);
-    let item = scan_at(body, &mut scanner, (0, Pointer::Body), Some(&mut sent))?;
-    let sent_at = sent.map(sent_at).transpose().ok()?.flatten();
-    scanner.is_at_end().then_some((item, sent_at))
+    let mut scanner = Scanner::new(body);
+    let mut members = EventMembers::new(Pointer::Body, SentAt::Missing);
+    let text = members.scan(body, &mut scanner)?;
+    let sent_at = members.sent_at.text().map(sent_at).transpose().ok()?.flatten();
+    scanner.is_at_end().then(|| (members.finish(0, text), sent_at))
 }
 
-struct Members<'m, 'a> {
+struct EventMembers<'a> {
     pointer: Pointer,
     draft: EventDraft<'a>,
     errors: Vec<FieldError>,
-    /// A bit for each known member that was seen.
+    /// One bit per known member.
     seen: u16,
-    /// Where a `sent_at` goes; none inside a batch, where it stands beside the events.
-    sent_at: Option<&'m mut Option<&'a str>>,
+    sent_at: SentAt<'a>,
 }
 
-/// The members that an event may have.
+/// The `sent_at` of a single event. In a batch it belongs to the outer object.
+#[derive(Clone, Copy)]
+enum SentAt<'a> {
+    NotAllowed,
+    Missing,
+    Text(&'a str),
+}
+
+impl<'a> SentAt<'a> {
+    fn text(self) -> Option<&'a str> {
+        match self {
+            Self::NotAllowed | Self::Missing => None,
+            Self::Text(text) => Some(text),
+        }
+    }
+}
+
+/// The members of an event.
 #[derive(Clone, Copy)]
 enum Member {
     EventId,
@@ -118,33 +98,42 @@ enum Member {
     SentAt,
 }
 
-impl<'a> Members<'_, 'a> {
-    /// Reads an object, of whose syntax nothing is left to doubt.
+impl<'a> EventMembers<'a> {
+    fn new(pointer: Pointer, sent_at: SentAt<'a>) -> Self {
+        Self { pointer, draft: EventDraft::default(), errors: Vec::new(), seen: 0, sent_at }
+    }
+
+    fn finish(self, index: usize, text: &'a str) -> Item<'a> {
+        Item { index, pointer: self.pointer, text, draft: self.draft, errors: self.errors }
+    }
+
+    /// Reads the object at the scanner and returns its text.
+    fn scan(&mut self, body: &'a str, scanner: &mut Scanner<'a>) -> Option<&'a str> {
+        scanner.take(b'{')?;
+        let start = scanner.position() - 1;
+        let mut has_more = scanner.peek()? != b'}' || scanner.has_next(b'}')?;
+        while has_more {
+            let name = scanner.plain_string()?;
+            scanner.take(b':')?;
+            self.add(name, scanner.value()?);
+            has_more = scanner.has_next(b'}')?;
+        }
+        body.get(start..scanner.position())
+    }
+
     fn read(&mut self, text: &'a str) {
-        let mut rest = after(&text[1..], b',');
-        while rest.starts_with('"') {
-            let name = &rest[..RawJson::first_of(rest).get().len()];
-            rest = after(&rest[name.len()..], b':');
-            let value = RawJson::first_of(rest);
-            let raw = &rest[..value.get().len()];
-            rest = after(&rest[raw.len()..], b',');
-            match unescaped(name) {
-                Ok(name) => self.take(&name, raw, value),
-                Err(_) => {
-                    let message =
-                        "a member's name has half a surrogate pair, which is not a character";
-                    self.errors.push(FieldError::new(
-                        self.pointer.to_string(),
-                        FieldErrorCode::LoneSurrogate,
-                        message,
-                    ));
-                    return;
-                }
-            }
+        if !text.starts_with('{') {
+            let message = format!("the event is {}; an object is expected", type_of(text));
+            return self.add_event_error(FieldErrorCode::WrongType, message);
+        }
+        // The text is valid JSON, and `serde_json` passes over values without decoding them: only a name can fail.
+        if serde_json::Deserializer::from_str(text).deserialize_map(&mut *self).is_err() {
+            let message = "a field name contains a lone surrogate, which is not a character";
+            self.add_event_error(FieldErrorCode::LoneSurrogate, message.to_owned());
         }
     }
 
-    fn take(&mut self, name: &str, raw: &'a str, value: RawJson<'a>) {
+    fn add(&mut self, name: &str, value: JsonSlice<'a>) {
         let member = match name {
             "event_id" => Member::EventId,
             "type" => Member::Type,
@@ -157,27 +146,23 @@ impl<'a> Members<'_, 'a> {
             "properties" => Member::Properties,
             "traits" => Member::Traits,
             "context" => Member::Context,
-            "sent_at" if self.sent_at.is_some() => Member::SentAt,
+            "sent_at" if !matches!(self.sent_at, SentAt::NotAllowed) => Member::SentAt,
             _ => {
                 let shown: String = name.chars().take(64).collect();
-                return self.fault(
-                    name,
-                    FieldErrorCode::UnknownField,
-                    format!("{shown:?} is no member of an event"),
-                );
+                let message = format!("{shown:?} is not a field of an event");
+                return self.add_error(name, FieldErrorCode::UnknownField, message);
             }
         };
+        // Only here: names repeated inside a payload stay, because the stores keep its text as sent (ADR 5).
         let bit = 1 << member as u16;
         if self.seen & bit != 0 {
-            return self.fault(
-                name,
-                FieldErrorCode::DuplicateField,
-                format!("{name} stands twice"),
-            );
+            let message = format!("{name} appears twice");
+            return self.add_error(name, FieldErrorCode::DuplicateField, message);
         }
         self.seen |= bit;
-        // Null is as good as left out.
-        let payload = (raw != "null").then_some(value);
+        // `null` equals a missing member.
+        let raw = value.text();
+        let payload = (raw != "null").then(|| value.into());
         match member {
             Member::EventId => self.draft.event_id = self.string(name, raw),
             Member::Type => self.draft.kind = self.string(name, raw),
@@ -190,48 +175,42 @@ impl<'a> Members<'_, 'a> {
             Member::Properties => self.draft.properties = payload,
             Member::Traits => self.draft.traits = payload,
             Member::Context => self.draft.context = payload,
-            Member::SentAt => {
-                if let Some(place) = &mut self.sent_at {
-                    **place = Some(raw);
-                }
-            }
+            Member::SentAt => self.sent_at = SentAt::Text(raw),
         }
     }
 
     fn string(&mut self, name: &str, raw: &'a str) -> Option<Cow<'a, str>> {
         let pointer = self.pointer;
-        string(raw, name, || pointer_to(&pointer.to_string(), name)).unwrap_or_else(|fault| {
-            self.errors.push(fault);
+        string(raw, name, || pointer_to(&pointer.to_string(), name)).unwrap_or_else(|error| {
+            self.errors.push(error);
             None
         })
     }
 
-    fn fault(&mut self, name: &str, code: FieldErrorCode, message: String) {
+    fn add_error(&mut self, name: &str, code: FieldErrorCode, message: String) {
         if self.errors.len() < MAX_ERRORS_PER_EVENT {
-            self.errors.push(FieldError::new(
-                pointer_to(&self.pointer.to_string(), name),
-                code,
-                message,
-            ));
+            let pointer = pointer_to(&self.pointer.to_string(), name);
+            self.errors.push(FieldError::new(pointer, code, message));
         }
     }
-}
 
-/// What follows white space, one `separator` at most, and white space.
-fn after(text: &str, separator: u8) -> &str {
-    let text = text.trim_ascii_start();
-    match text.as_bytes().first() {
-        Some(byte) if *byte == separator => text[1..].trim_ascii_start(),
-        _ => text,
+    fn add_event_error(&mut self, code: FieldErrorCode, message: String) {
+        self.errors.push(FieldError::new(self.pointer.to_string(), code, message));
     }
 }
 
-/// A name without its quotes and escapes.
-fn unescaped(name: &str) -> serde_json::Result<Cow<'_, str>> {
-    let inner = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or_default();
-    if inner.contains('\\') {
-        serde_json::from_str(name).map(Cow::Owned)
-    } else {
-        Ok(Cow::Borrowed(inner))
+impl<'de> Visitor<'de> for &mut EventMembers<'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Name(name)) = map.next_key()? {
+            let value: &RawValue = map.next_value()?;
+            self.add(&name, value.into());
+        }
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
-//! Drafts to valid events, or rejections that name every fault; and the places that keep the order of the request.
+//! Validation: event drafts to valid events, or to rejections with every mistake.
 //!
-//! The rules themselves are the domain's ([`EventDraft::check`](mercurio_domain::event::EventDraft::check)). Added here
-//! is what depends on the tenant's limits and on the request: the size of an event, and the ids of events without one.
+//! The domain holds the rules ([`EventDraft::check`](mercurio_domain::event::EventDraft::check)). This stage adds the size
+//! limit and the ids of events without one, and keeps the order of the request.
 
 use mercurio_domain::event::{Reception, ValidEvent};
 use mercurio_domain::ids::IdGenerator;
@@ -10,54 +10,65 @@ use mercurio_domain::verdict::{
 };
 use mercurio_domain::{EventId, TenantId};
 
-use crate::parse::{Item, sound_event_id};
+use crate::parse::{Item, valid_event_id};
 
-/// Where the ids of events without one come from.
+/// The source of ids for events without one.
 #[derive(Clone, Copy)]
 pub enum IdSource<'a> {
     /// A new id each time.
     Generated(&'a dyn IdGenerator),
-    /// From the tenant, the client's `Idempotency-Key`, the event's place and its bytes: the same each time.
+    /// The same id for the same tenant, `Idempotency-Key`, index and event, so that a retry stores nothing twice.
     Derived {
-        /// Whose events.
+        /// Owner of the events.
         tenant_id: TenantId,
-        /// The key.
+        /// The client's key.
         idempotency_key: &'a str,
     },
 }
 
-/// The events of a request, the valid ones divided from the others, each with its place.
+impl IdSource<'_> {
+    fn id_of(self, index: usize, text: &str) -> EventId {
+        match self {
+            Self::Generated(generator) => EventId::generated(generator.next_uuid()),
+            Self::Derived { tenant_id, idempotency_key } => {
+                EventId::derived(tenant_id, idempotency_key, index, text.as_bytes())
+            }
+        }
+    }
+}
+
+/// The events of a request after validation.
 #[derive(Debug)]
 pub struct ValidatedBatch {
     /// The valid events, in the order of the request.
     pub events: Vec<ValidEvent>,
-    places: Vec<Place>,
+    results: Vec<ValidationResult>,
 }
 
 #[derive(Debug)]
-enum Place {
-    /// The next of the valid events.
+enum ValidationResult {
+    /// Belongs to the next of the valid events.
     Valid(EventId),
     Rejected(Rejection),
 }
 
-/// Checks every item on its own.
+/// Validates each event on its own.
 #[must_use]
 pub fn validate(items: Vec<Item<'_>>, reception: &Reception, ids: IdSource<'_>) -> ValidatedBatch {
-    let mut validated = ValidatedBatch {
+    let mut batch = ValidatedBatch {
         events: Vec::with_capacity(items.len()),
-        places: Vec::with_capacity(items.len()),
+        results: Vec::with_capacity(items.len()),
     };
     for item in items {
         match validate_item(item, reception, ids) {
             Ok(event) => {
-                validated.places.push(Place::Valid(event.event_id().clone()));
-                validated.events.push(event);
+                batch.results.push(ValidationResult::Valid(event.event_id().clone()));
+                batch.events.push(event);
             }
-            Err(rejection) => validated.places.push(Place::Rejected(rejection)),
+            Err(rejection) => batch.results.push(ValidationResult::Rejected(rejection)),
         }
     }
-    validated
+    batch
 }
 
 fn validate_item(
@@ -66,52 +77,52 @@ fn validate_item(
     ids: IdSource<'_>,
 ) -> Result<ValidEvent, Rejection> {
     let Item { index, pointer, text, draft, mut errors } = item;
-    let unread: Vec<String> = errors.iter().map(|fault| fault.pointer.clone()).collect();
+    let unread: Vec<String> = errors.iter().map(|error| error.pointer.clone()).collect();
+    // Checked here, not while parsing: an event over the limit rejects itself alone.
     let limit = reception.limits.max_event_bytes;
     if text.len() > limit {
         let message = format!("the event has {} bytes; the limit is {limit}", text.len());
-        errors.insert(
-            0,
-            FieldError::new(pointer.to_string(), FieldErrorCode::EventTooLarge, message),
-        );
+        let error = FieldError::new(pointer.to_string(), FieldErrorCode::EventTooLarge, message);
+        errors.insert(0, error);
     }
-    let new_id = || match ids {
-        IdSource::Generated(generator) => EventId::generated(generator.next_uuid()),
-        IdSource::Derived { tenant_id, idempotency_key } => {
-            EventId::derived(tenant_id, idempotency_key, index, text.as_bytes())
-        }
-    };
-    let told = errors.len();
+    let parse_errors = errors.len();
+    let new_id = || ids.id_of(index, text);
     draft.check(pointer, reception, new_id, &mut errors).ok_or_else(|| {
-        forget_echoes(&unread, told, &pointer.to_string(), &mut errors);
-        // Read again: an id that only a rejection needs is not worth a copy for each valid event.
-        Rejection::new(sound_event_id(text), errors)
+        let rule_errors = errors.split_off(parse_errors);
+        let unread = UnreadMembers { event: pointer.to_string(), pointers: unread };
+        errors.extend(rule_errors.into_iter().filter(|error| !unread.explain(error)));
+        // Parsed again: only a rejection needs the id, and a copy for each valid event would cost more.
+        Rejection::new(valid_event_id(text), errors)
     })
 }
 
-/// A member that could not be read counts as missing for the rules after it. What they then say of it is only an echo of
-/// the fault that is told already. `told`: how many errors there were before those rules.
-fn forget_echoes(unread: &[String], told: usize, pointer: &str, errors: &mut Vec<FieldError>) {
-    let is_unread = |member: &str| unread.contains(&pointer_to(pointer, member));
-    let no_object = unread.iter().any(|place| place == pointer);
-    let no_person = is_unread("anonymous_id") || is_unread("user_id");
-    let mut at = 0;
-    errors.retain(|fault| {
-        let echo = at >= told
-            && fault.code == FieldErrorCode::Required
-            && (no_object
-                || unread.contains(&fault.pointer)
-                || (no_person && fault.pointer == pointer));
-        at += 1;
-        !echo
-    });
+/// The members that parsing could not read. The rules see them as missing and would report them a second time.
+struct UnreadMembers {
+    /// Pointer of the event.
+    event: String,
+    pointers: Vec<String>,
+}
+
+impl UnreadMembers {
+    /// Returns whether `error` only reports an unread member as missing.
+    fn explain(&self, error: &FieldError) -> bool {
+        let is_person = error.pointer == self.event;
+        error.code == FieldErrorCode::Required
+            && (self.pointers.contains(&self.event)
+                || self.pointers.contains(&error.pointer)
+                || (is_person && (self.has("anonymous_id") || self.has("user_id"))))
+    }
+
+    fn has(&self, member: &str) -> bool {
+        self.pointers.contains(&pointer_to(&self.event, member))
+    }
 }
 
 impl ValidatedBatch {
-    /// Whether every event was rejected.
+    /// Returns whether every event was rejected.
     #[must_use]
     pub fn is_all_rejected(&self) -> bool {
-        self.places.iter().all(|place| matches!(place, Place::Rejected(_)))
+        self.results.iter().all(|result| matches!(result, ValidationResult::Rejected(_)))
     }
 
     /// Takes the valid events out, for the next stage.
@@ -119,19 +130,24 @@ impl ValidatedBatch {
         std::mem::take(&mut self.events)
     }
 
-    /// Puts what the store said of the valid events, in their order, back into the order of the request.
+    /// Merges the store's outcomes of the valid events with the rejections, in the order of the request.
+    ///
+    /// # Panics
+    /// If `outcomes` has fewer outcomes than valid events.
     #[must_use]
     pub fn verdicts(self, outcomes: &[Outcome]) -> Vec<Verdict> {
         let mut outcomes = outcomes.iter();
-        let verdict = |place| match place {
-            Place::Rejected(rejection) => Some(Verdict::Rejected(rejection)),
-            Place::Valid(event_id) => {
-                outcomes.next().map(|outcome| Verdict::Stored(event_id, *outcome))
-            }
-        };
-        let count = self.places.len();
-        let verdicts: Vec<_> = self.places.into_iter().filter_map(verdict).collect();
-        assert_eq!(verdicts.len(), count, "the store answers for every event");
+        let mut verdicts = Vec::with_capacity(self.results.len());
+        for result in self.results {
+            verdicts.push(match result {
+                ValidationResult::Rejected(rejection) => Verdict::Rejected(rejection),
+                ValidationResult::Valid(event_id) => {
+                    let outcome = outcomes.next().expect("the store returns one outcome per event");
+                    Verdict::Stored(event_id, *outcome)
+                }
+            });
+        }
+        debug_assert!(outcomes.next().is_none(), "the store returns one outcome per event");
         verdicts
     }
 }

@@ -1,4 +1,4 @@
-//! Sifting: each event on its own, verdicts in the order of the request.
+//! Each event is validated on its own; verdicts keep the order of the request.
 
 use mercurio_domain::limits::Limits;
 use mercurio_domain::testing::{CountingIds, at};
@@ -7,7 +7,7 @@ use super::*;
 use crate::parse;
 
 fn validated(body: &str, ids: IdSource<'_>) -> ValidatedBatch {
-    let envelope = parse::batch(body.as_bytes(), &Limits::default()).unwrap();
+    let envelope = parse::batch(body, &Limits::default()).unwrap();
     let mut reception = Reception::at(at("2026-11-22T10:00:00Z"));
     reception.sent_at = envelope.sent_at;
     validate(envelope.items, &reception, ids)
@@ -16,12 +16,14 @@ fn validated(body: &str, ids: IdSource<'_>) -> ValidatedBatch {
 fn errors(verdict: &Verdict) -> Vec<(&str, FieldErrorCode)> {
     match verdict {
         Verdict::Rejected(rejection) => {
-            rejection.errors.iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect()
+            rejection.errors.iter().map(|error| (&*error.pointer, error.code)).collect()
         }
         Verdict::Stored(..) => Vec::new(),
     }
 }
 
+/// Passes when an event has exactly these errors.
+#[track_caller]
 fn check(event: &str, expected: &[(&str, FieldErrorCode)]) {
     let ids = CountingIds::default();
     let mut validated = validated(&format!("{{\"events\":[{event}]}}"), IdSource::Generated(&ids));
@@ -31,7 +33,7 @@ fn check(event: &str, expected: &[(&str, FieldErrorCode)]) {
 }
 
 #[test]
-fn verdicts_come_back_in_the_order_of_the_request() {
+fn verdicts_keep_the_order_of_the_request() {
     let ids = CountingIds::default();
     let body = r#"{"events":[
         {"event_id":"a","event_name":"n","user_id":"u"},
@@ -43,40 +45,32 @@ fn verdicts_come_back_in_the_order_of_the_request() {
     assert!(!validated.is_all_rejected());
     let verdicts = validated.verdicts(&[Outcome::Duplicate, Outcome::Accepted]);
     assert_eq!(verdicts[0], Verdict::Stored(EventId::lookup("a"), Outcome::Duplicate));
-    assert!(
-        matches!(&verdicts[1], Verdict::Rejected(rejection) if rejection.event_id == Some(EventId::lookup("b")))
-    );
-    let made = EventId::lookup("00000000-0000-0000-0000-000000000001");
-    assert_eq!(verdicts[2], Verdict::Stored(made, Outcome::Accepted));
+    let Verdict::Rejected(rejection) = &verdicts[1] else { panic!("{verdicts:?}") };
+    assert_eq!(rejection.event_id, Some(EventId::lookup("b")));
+    let generated = EventId::lookup("00000000-0000-0000-0000-000000000001");
+    assert_eq!(verdicts[2], Verdict::Stored(generated, Outcome::Accepted));
     assert_eq!(errors(&verdicts[3]), [("/events/3", FieldErrorCode::WrongType)]);
 }
 
 #[test]
-fn a_member_that_could_not_be_read_is_told_once() {
-    check(
-        r#"{"event_name":5,"user_id":"u"}"#,
-        &[("/events/0/event_name", FieldErrorCode::WrongType)],
-    );
-    check(r#"{"event_name":"n","user_id":5}"#, &[("/events/0/user_id", FieldErrorCode::WrongType)]);
-    check(r#""event""#, &[("/events/0", FieldErrorCode::WrongType)]);
-    check(
-        r#"{"event_name":null}"#,
-        &[
-            ("/events/0", FieldErrorCode::Required),
-            ("/events/0/event_name", FieldErrorCode::Required),
-        ],
-    );
-    check(
-        r#"{"event_nam":"n","user_id":"u"}"#,
-        &[
-            ("/events/0/event_nam", FieldErrorCode::UnknownField),
-            ("/events/0/event_name", FieldErrorCode::Required),
-        ],
-    );
+fn unread_member_is_reported_once() {
+    use FieldErrorCode::{Required, UnknownField, WrongType};
+    for (event, expected) in [
+        (r#"{"event_name":5,"user_id":"u"}"#, &[("/events/0/event_name", WrongType)][..]),
+        (r#"{"event_name":"n","user_id":5}"#, &[("/events/0/user_id", WrongType)]),
+        (r#""event""#, &[("/events/0", WrongType)]),
+        (r#"{"event_name":null}"#, &[("/events/0", Required), ("/events/0/event_name", Required)]),
+        (
+            r#"{"event_nam":"n","user_id":"u"}"#,
+            &[("/events/0/event_nam", UnknownField), ("/events/0/event_name", Required)],
+        ),
+    ] {
+        check(event, expected);
+    }
 }
 
 #[test]
-fn an_event_above_the_limit_of_bytes_is_rejected() {
+fn event_over_the_size_limit_is_rejected() {
     let of = |bytes: usize| {
         let frame = r#"{"event_name":"n","user_id":"u","properties":{"p":""}}"#;
         frame.replace(r#""p":"""#, &format!(r#""p":"{}""#, "x".repeat(bytes - frame.len())))
@@ -86,7 +80,7 @@ fn an_event_above_the_limit_of_bytes_is_rejected() {
 }
 
 #[test]
-fn no_more_than_twenty_faults_are_told() {
+fn rejection_has_at_most_twenty_errors() {
     let many: Vec<_> = (0..100).map(|index| format!("\"x{index}\":1")).collect();
     let ids = CountingIds::default();
     let verdicts =
@@ -96,7 +90,7 @@ fn no_more_than_twenty_faults_are_told() {
 }
 
 #[test]
-fn an_idempotency_key_gives_the_same_ids_again_and_only_where_there_are_none() {
+fn idempotency_key_derives_the_same_ids_for_events_without_one() {
     let derived = IdSource::Derived { tenant_id: TenantId(1), idempotency_key: "k" };
     let body = r#"{"events":[{"event_name":"n","user_id":"u"},{"event_name":"n","user_id":"u"},{"event_id":"mine","event_name":"n","user_id":"u"}]}"#;
     let ids = |body: &str| -> Vec<String> {

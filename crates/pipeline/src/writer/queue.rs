@@ -1,40 +1,70 @@
-//! What waits for a writer thread: bounded in events and bytes, shared fairly between tenants.
+//! The queue of submissions: bounded in events and bytes, and fair between tenants.
 //!
-//! Each tenant has a line of its own, and the tenants take turns: a group takes one submission of each in the ring, then a
-//! second of each, until it is full. So a tenant that floods the queue fills the groups only as far as the others leave
-//! them empty, and what it may keep waiting is a share of the whole.
+//! Each tenant has its own line, and the tenants take turns: a group takes one submission of each tenant, then a second of
+//! each, until it is full. A tenant that floods the queue gets only the room in the groups that the others leave, and can
+//! fill only its share of the queue.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mercurio_domain::TenantId;
 use mercurio_domain::store::Submission;
-use mercurio_domain::verdict::Outcome;
 use tokio::sync::oneshot;
 
-use super::{QueueDepth, QueueTime, SubmitError, WriterOptions};
+use super::answer::{Answer, SubmitError};
+use super::options::WriterOptions;
 
-/// A submission that waits, and where its answer goes.
-pub(super) struct Pending {
+/// Time of a submission in the queue. Clones share the value.
+#[derive(Debug, Clone, Default)]
+pub struct QueueTime(Arc<AtomicU64>);
+
+impl QueueTime {
+    fn set(&self, waited: Duration) {
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        // Zero means unset.
+        self.0.store(nanos.max(1), Ordering::Relaxed);
+    }
+
+    /// Returns `None` while the submission is queued, and if it was refused.
+    #[must_use]
+    pub fn get(&self) -> Option<Duration> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|nanos| *nanos > 0).map(Duration::from_nanos)
+    }
+}
+
+/// Load of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Events in the queue.
+    pub events: usize,
+    /// Bytes in the queue.
+    pub bytes: usize,
+    /// Maximum events in the queue.
+    pub capacity: usize,
+}
+
+/// A queued submission and the channel of its answer.
+pub(super) struct PendingSubmission {
     pub(super) submission: Submission,
-    pub(super) answer: oneshot::Sender<Result<Vec<Outcome>, SubmitError>>,
+    pub(super) answer: oneshot::Sender<Answer>,
     bytes: usize,
     since: Instant,
     queued: QueueTime,
 }
 
-impl Pending {
+impl PendingSubmission {
     pub(super) fn new(
         submission: Submission,
-        answer: oneshot::Sender<Result<Vec<Outcome>, SubmitError>>,
+        answer: oneshot::Sender<Answer>,
         queued: QueueTime,
     ) -> Self {
         let bytes = submission.size_bytes();
         Self { submission, answer, bytes, since: Instant::now(), queued }
     }
 
-    /// Its wait is over. How long it was.
+    /// Records and returns the time in the queue.
     pub(super) fn end_wait(&self) -> Duration {
         let waited = self.since.elapsed();
         self.queued.set(waited);
@@ -46,70 +76,77 @@ impl Pending {
     }
 }
 
-/// What a writer thread finds when it comes.
+/// The next task of a writer thread.
 pub(super) enum NextWork {
-    /// Submissions to write as one group.
-    Group(Vec<Pending>),
-    /// The store was away: ask it again.
+    /// Write these submissions as one group.
+    Group(Vec<PendingSubmission>),
+    /// Probe the unavailable store.
     Probe,
-    /// Nothing will ever come again.
+    /// End: the queue is closed and empty.
     Closed,
 }
 
 pub(super) struct SubmissionQueue {
-    state: Mutex<State>,
-    /// Something was pushed, the queue was closed, or the store is back.
+    state: Mutex<QueueState>,
+    /// Signals a submission, the end, or a change of the store's availability.
     work: Condvar,
-    /// A writer thread has finished.
+    /// Signals an answered group.
     idle: Condvar,
-    queue: Load,
-    tenant: Load,
-    group: Load,
-    /// Events from which on another writer thread joins in.
+    queue_bound: QueueLoad,
+    tenant_bound: QueueLoad,
+    group_bound: QueueLoad,
     join_events: usize,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Load {
+struct QueueLoad {
     events: usize,
     bytes: usize,
 }
 
-impl Load {
-    fn add(&mut self, pending: &Pending) {
+impl QueueLoad {
+    fn add(&mut self, pending: &PendingSubmission) {
         self.events += pending.events();
         self.bytes += pending.bytes;
     }
 
-    fn remove(&mut self, pending: &Pending) {
+    fn remove(&mut self, pending: &PendingSubmission) {
         self.events -= pending.events();
         self.bytes -= pending.bytes;
     }
 
-    fn has_room_for(self, pending: &Pending, bound: Self) -> bool {
+    fn has_room_for(self, pending: &PendingSubmission, bound: Self) -> bool {
         self.events + pending.events() <= bound.events && self.bytes + pending.bytes <= bound.bytes
     }
 }
 
 #[derive(Default)]
-struct State {
-    lines: HashMap<TenantId, Line>,
-    /// The tenants with something in their line, in the order of their turns.
+struct QueueState {
+    lines: HashMap<TenantId, TenantLine>,
+    /// The tenants with a non-empty line, in the order of their turns.
     ring: VecDeque<TenantId>,
-    load: Load,
-    /// Groups that threads have taken and not yet answered.
+    load: QueueLoad,
+    /// Groups taken and not yet answered.
     in_flight: usize,
     closed: bool,
-    /// The store was away when it was last asked.
+    /// The last write or probe found the store unavailable.
     unavailable: bool,
-    /// A writer thread is asking it again.
+    /// A writer thread probes the store. One is enough.
     probing: bool,
 }
 
 #[derive(Default)]
-struct Line {
-    pending: VecDeque<Pending>,
-    load: Load,
+struct TenantLine {
+    pending: VecDeque<PendingSubmission>,
+    load: QueueLoad,
+}
+
+/// The effect of [`SubmissionQueue::set_unavailable`].
+pub(super) struct Outage {
+    /// The store was available before.
+    pub(super) is_new: bool,
+    /// All queued submissions, to be refused.
+    pub(super) pending: Vec<PendingSubmission>,
 }
 
 impl SubmissionQueue {
@@ -120,27 +157,31 @@ impl SubmissionQueue {
             state: Mutex::default(),
             work: Condvar::new(),
             idle: Condvar::new(),
-            queue: Load { events: options.queue_events, bytes: options.queue_bytes },
-            tenant: Load { events: share(options.queue_events), bytes: share(options.queue_bytes) },
-            group: Load { events: options.group_events, bytes: options.group_bytes },
+            queue_bound: QueueLoad { events: options.queue_events, bytes: options.queue_bytes },
+            tenant_bound: QueueLoad {
+                events: share(options.queue_events),
+                bytes: share(options.queue_bytes),
+            },
+            group_bound: QueueLoad { events: options.group_events, bytes: options.group_bytes },
             join_events: options.join_events,
         }
     }
 
-    /// Takes a submission in, or says at once why not.
-    pub(super) fn push(&self, pending: Pending) -> Result<(), SubmitError> {
+    /// Queues a submission, or refuses it at once.
+    pub(super) fn push(&self, pending: PendingSubmission) -> Result<(), SubmitError> {
         let mut state = self.lock();
         if state.closed {
-            return Err(SubmitError::Closing);
+            return Err(SubmitError::ShuttingDown);
         }
         if state.unavailable {
             return Err(SubmitError::Unavailable);
         }
         let tenant_id = pending.submission.owner.tenant_id;
         let waiting = state.lines.get(&tenant_id).map(|line| line.load).unwrap_or_default();
-        // An empty line takes anything that the queue has room for, or a small queue could never take a large batch.
-        let in_share = waiting.events == 0 || waiting.has_room_for(&pending, self.tenant);
-        let in_queue = state.load.events == 0 || state.load.has_room_for(&pending, self.queue);
+        // An empty line takes a submission beyond its share, or a small queue could never take a large batch.
+        let in_share = waiting.events == 0 || waiting.has_room_for(&pending, self.tenant_bound);
+        let in_queue =
+            state.load.events == 0 || state.load.has_room_for(&pending, self.queue_bound);
         if !in_share || !in_queue {
             return Err(SubmitError::Overloaded);
         }
@@ -148,10 +189,12 @@ impl SubmissionQueue {
         let line = state.lines.entry(tenant_id).or_default();
         line.load.add(&pending);
         line.pending.push_back(pending);
+        // A tenant takes its place in the ring with its first submission.
         if line.pending.len() == 1 {
             state.ring.push_back(tenant_id);
         }
         let wake = self.needs_another_worker(&state);
+        // Unlock first, or the woken thread would block on the lock.
         drop(state);
         if wake {
             self.work.notify_one();
@@ -159,14 +202,14 @@ impl SubmissionQueue {
         Ok(())
     }
 
-    /// Whether what waits should be written now: always where no writer thread is at work, and else once it makes a group that pays
-    /// for a transaction of its own. What is left waits for the writer thread that is at work, which comes back for it.
-    fn needs_another_worker(&self, state: &State) -> bool {
+    /// Returns whether an idle writer thread should start a group now: if no other thread is busy, or if the queue holds enough
+    /// events to pay for a second transaction. Otherwise the busy thread takes them after its commit.
+    fn needs_another_worker(&self, state: &QueueState) -> bool {
         !state.ring.is_empty()
             && (state.in_flight == 0 || state.load.events >= self.join_events || state.closed)
     }
 
-    /// Waits for work. Whoever gets a group must call [`SubmissionQueue::done`] after it has answered.
+    /// Waits for the next task. After a group, the caller must answer it and then call [`SubmissionQueue::done`].
     pub(super) fn next(&self) -> NextWork {
         let mut state = self.lock();
         loop {
@@ -185,16 +228,18 @@ impl SubmissionQueue {
         }
     }
 
-    fn take_group(&self, state: &mut State) -> Vec<Pending> {
+    /// Takes submissions in turns until the next one does not fit. The first always fits.
+    fn take_group(&self, state: &mut QueueState) -> Vec<PendingSubmission> {
         let mut group = Vec::new();
-        let mut taken = Load::default();
+        let mut taken = QueueLoad::default();
         while let Some(tenant_id) = state.ring.pop_front() {
             let Some(line) = state.lines.get_mut(&tenant_id) else { continue };
             let fits = line
                 .pending
                 .front()
-                .is_some_and(|next| group.is_empty() || taken.has_room_for(next, self.group));
+                .is_some_and(|next| group.is_empty() || taken.has_room_for(next, self.group_bound));
             if !fits {
+                // The tenant keeps its turn for the next group.
                 state.ring.push_front(tenant_id);
                 break;
             }
@@ -213,29 +258,27 @@ impl SubmissionQueue {
         group
     }
 
-    /// A writer thread has answered a group.
+    /// Reports that a group is answered.
     pub(super) fn done(&self) {
         self.lock().in_flight -= 1;
         self.idle.notify_all();
     }
 
-    /// The store is away. Whatever waits is handed back, to be answered so; what comes is refused until it is back. Whether
-    /// that is news.
-    pub(super) fn set_unavailable(&self) -> (bool, Vec<Pending>) {
+    /// Empties the queue and refuses submissions until [`SubmissionQueue::set_available`].
+    pub(super) fn set_unavailable(&self) -> Outage {
         let mut state = self.lock();
-        let news = !state.unavailable;
+        let is_new = !state.unavailable;
         state.unavailable = true;
         state.ring.clear();
-        state.load = Load::default();
-        let waiting =
-            std::mem::take(&mut state.lines).into_values().flat_map(|line| line.pending).collect();
+        state.load = QueueLoad::default();
+        let lines = std::mem::take(&mut state.lines);
         drop(state);
-        // Another writer thread may be waiting: one of them must ask the store again.
+        // An idle writer thread must probe the store.
         self.work.notify_all();
-        (news, waiting)
+        Outage { is_new, pending: lines.into_values().flat_map(|line| line.pending).collect() }
     }
 
-    /// The store is back.
+    /// Accepts submissions again.
     pub(super) fn set_available(&self) {
         let mut state = self.lock();
         state.unavailable = false;
@@ -244,7 +287,7 @@ impl SubmissionQueue {
         self.work.notify_all();
     }
 
-    /// Waits before the store is asked again; `false` where the queue was closed meanwhile, and asking is moot.
+    /// Waits between two probes. Returns false if the queue is closed, because no probe is needed then.
     pub(super) fn pause(&self, interval: Duration) -> bool {
         let until = Instant::now() + interval;
         let mut state = self.lock();
@@ -258,15 +301,16 @@ impl SubmissionQueue {
         false
     }
 
-    /// Takes nothing more. What waits is still written.
+    /// Refuses new submissions. Queued ones are still written.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.work.notify_all();
     }
 
-    /// Waits until nothing waits and nothing is in flight; `false` where that takes beyond `deadline`.
+    /// Waits until the queue is empty and every group is answered. Returns false at `deadline`.
     pub(super) fn wait_until_idle(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
+        // The last group in flight may be answered after the queue is empty.
         while state.in_flight > 0 || !state.ring.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -279,7 +323,7 @@ impl SubmissionQueue {
 
     pub(super) fn depth(&self) -> QueueDepth {
         let load = self.lock().load;
-        QueueDepth { events: load.events, bytes: load.bytes, capacity: self.queue.events }
+        QueueDepth { events: load.events, bytes: load.bytes, capacity: self.queue_bound.events }
     }
 
     pub(super) fn is_available(&self) -> bool {
@@ -287,8 +331,8 @@ impl SubmissionQueue {
         !state.unavailable && !state.closed
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No code panics while it holds the lock.
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        // A panic of a writer thread aborts the process, so the lock is never left poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

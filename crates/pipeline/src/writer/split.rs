@@ -1,42 +1,46 @@
-//! A group that fails is halved until only the submissions fail that are to blame.
+//! Splits a failed group in half until only the submissions at fault fail.
 //!
-//! Each part is a transaction of its own, so that the innocent are stored. `n` guilty ones of a group of `m` cost at most
-//! about `2 n log2 m` further transactions.
+//! Each half is a transaction of its own, so all other submissions are stored. `n` submissions at fault in a group of `m`
+//! cost at most about `2 n log2 m` extra transactions.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mercurio_domain::store::{EventWriter, StoreError, Submission};
-use mercurio_domain::verdict::Outcome;
 
-use super::worker::timed;
-use super::{Committed, SubmitError, WriterObserver};
+use super::answer::{Answer, SubmitError};
+use super::observer::{CommittedGroup, WriterObserver};
 
-/// Writes a group and calls `answer` once for each submission, in order.
+/// Writes a group and calls `answer` once per submission, in order.
 ///
 /// # Errors
-/// The store became unavailable: the submissions that have had no answer yet get none here.
+/// If the store becomes unavailable. The remaining submissions then have no answer yet.
 pub(super) fn append(
     store: &dyn EventWriter,
     observer: &dyn WriterObserver,
     group: &[Submission],
-    answer: &mut dyn FnMut(Result<Vec<Outcome>, SubmitError>),
+    answer: &mut dyn FnMut(Answer),
 ) -> Result<(), StoreError> {
-    let (result, took) = timed(|| store.append(group));
+    let start = Instant::now();
+    let result = store.append(group);
+    let took = start.elapsed();
     match result {
         Ok(outcomes) => {
-            assert_eq!(outcomes.len(), group.len(), "the store answers for every submission");
+            assert_eq!(outcomes.len(), group.len(), "the store returns one result per submission");
             observer.committed(committed(group, took));
-            for of_submission in outcomes {
-                answer(Ok(of_submission));
+            for outcomes_of_one in outcomes {
+                answer(Ok(outcomes_of_one));
             }
             Ok(())
         }
+        // Halves would fail too, and the whole queue is refused instead.
         Err(error) if error.is_unavailable() => Err(error),
         Err(error) => {
             observer.failed(group.len(), &error);
             if group.len() <= 1 {
                 observer.refused(group.len());
-                group.iter().for_each(|_| answer(Err(SubmitError::Failed)));
+                for _ in group {
+                    answer(Err(SubmitError::Failed));
+                }
                 return Ok(());
             }
             observer.split();
@@ -47,8 +51,8 @@ pub(super) fn append(
     }
 }
 
-fn committed(group: &[Submission], took: Duration) -> Committed {
-    Committed {
+fn committed(group: &[Submission], took: Duration) -> CommittedGroup {
+    CommittedGroup {
         submissions: group.len(),
         events: group.iter().map(|submission| submission.events.len()).sum(),
         bytes: group.iter().map(Submission::size_bytes).sum(),

@@ -1,17 +1,17 @@
-//! The writer against the memory store, whose gate tells and holds the moment of each commit.
+//! The writer over the memory store. Its gate holds each commit until the test releases it.
 
 use std::collections::HashMap;
 
 use mercurio_domain::event::EnrichedEvent;
 use mercurio_domain::ids::{Owner, TenantId, WorkspaceId};
+use mercurio_domain::store::StoreError;
 use mercurio_domain::testing::{MemoryStore, at, enriched, submission};
 use proptest::prelude::*;
 
 use std::sync::atomic::Ordering;
 
+use super::answer::Answer;
 use super::*;
-
-type Answer = oneshot::Receiver<Result<Vec<Outcome>, SubmitError>>;
 
 const NOW: &str = "2026-11-22T10:00:00Z";
 
@@ -39,16 +39,20 @@ fn start(options: &WriterOptions) -> (Arc<MemoryStore>, GroupWriter, GroupWriter
     (store, writer, handle)
 }
 
-fn send(handle: &GroupWriterHandle, tenant: i64, ids: &[&str]) -> Result<Answer, SubmitError> {
+fn send(
+    handle: &GroupWriterHandle,
+    tenant: i64,
+    ids: &[&str],
+) -> Result<AnswerReceiver, SubmitError> {
     handle.enqueue(submission(owner(tenant), at(NOW), ids))
 }
 
-fn result(answer: Answer) -> Result<Vec<Outcome>, SubmitError> {
+fn result(answer: AnswerReceiver) -> Answer {
     answer.blocking_recv().expect("every submission gets an answer")
 }
 
 #[test]
-fn a_lone_submission_is_answered_after_its_commit() {
+fn lone_submission_is_answered_after_its_commit() {
     let (store, _writer, handle) = start(&one_thread());
     store.gate.close();
     let mut answer = send(&handle, 1, &["a", "a", "b"]).unwrap();
@@ -59,7 +63,7 @@ fn a_lone_submission_is_answered_after_its_commit() {
 }
 
 #[test]
-fn what_comes_during_a_commit_makes_the_next_group() {
+fn submissions_during_a_commit_form_the_next_group() {
     let (store, _writer, handle) = start(&one_thread());
     store.gate.close();
     let mut answers = vec![send(&handle, 1, &["0"]).unwrap()];
@@ -73,7 +77,7 @@ fn what_comes_during_a_commit_makes_the_next_group() {
 }
 
 #[test]
-fn a_group_ends_at_its_bound_of_events() {
+fn group_ends_at_its_bound_of_events() {
     let (store, writer, handle) = start(&WriterOptions { group_events: 5, ..one_thread() });
     store.gate.close();
     send(&handle, 1, &["first"]).unwrap();
@@ -89,7 +93,7 @@ fn a_group_ends_at_its_bound_of_events() {
 }
 
 #[test]
-fn a_full_queue_answers_at_once_and_takes_again_when_it_has_room() {
+fn full_queue_refuses_at_once_until_it_has_room() {
     let options = WriterOptions { queue_events: 4, tenant_share_percent: 50, ..one_thread() };
     let (store, _writer, handle) = start(&options);
     store.gate.close();
@@ -117,7 +121,7 @@ fn a_full_queue_answers_at_once_and_takes_again_when_it_has_room() {
 }
 
 #[test]
-fn the_bytes_that_wait_are_bounded_too() {
+fn queued_bytes_are_bounded() {
     let (store, _writer, handle) = start(&WriterOptions { queue_bytes: 1, ..one_thread() });
     store.gate.close();
     send(&handle, 1, &["in flight"]).unwrap();
@@ -138,14 +142,14 @@ fn tenants_take_turns_in_the_groups() {
         send(&handle, 1, &[&format!("flood {id}")]).unwrap();
     }
     let quiet = send(&handle, 2, &["quiet"]).unwrap();
-    // The group in flight, then one more: the quiet tenant is in it, for all the flood before it.
+    // The group in flight and one more: the quiet tenant is in the second, ahead of the flood.
     store.gate.let_through(2);
     assert_eq!(result(quiet), Ok(vec![Outcome::Accepted]));
     store.gate.open();
 }
 
 #[test]
-fn a_submission_that_the_store_refuses_fails_alone() {
+fn submission_the_store_refuses_fails_alone() {
     let (store, writer, handle) = start(&one_thread());
     store.refuse_event_name("guilty");
     store.gate.close();
@@ -169,23 +173,23 @@ fn a_submission_that_the_store_refuses_fails_alone() {
     assert_eq!(store.event_count(), 1 + 31);
 }
 
-/// Keeps what it is told.
+/// Counts the calls.
 #[derive(Default)]
-struct Notes {
-    committed: std::sync::Mutex<Vec<(usize, usize)>>,
+struct CountingObserver {
+    committed: std::sync::Mutex<Vec<CommittedGroup>>,
     waited: std::sync::atomic::AtomicUsize,
     splits: std::sync::atomic::AtomicUsize,
     refused: std::sync::atomic::AtomicUsize,
 }
 
-impl WriterObserver for Notes {
+impl WriterObserver for CountingObserver {
     fn waited(&self, _: Duration) {
         self.waited.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn committed(&self, group: Committed) {
+    fn committed(&self, group: CommittedGroup) {
         assert!(group.bytes > 0);
-        self.committed.lock().unwrap().push((group.submissions, group.events));
+        self.committed.lock().unwrap().push(group);
     }
 
     fn failed(&self, _: usize, _: &StoreError) {}
@@ -202,9 +206,9 @@ impl WriterObserver for Notes {
 }
 
 #[test]
-fn the_observer_hears_of_waits_commits_splits_and_refusals() {
-    let (store, notes) = (Arc::new(MemoryStore::default()), Arc::new(Notes::default()));
-    let observer = Arc::clone(&notes) as Arc<dyn WriterObserver>;
+fn observer_sees_waits_commits_splits_and_refusals() {
+    let (store, counts) = (Arc::new(MemoryStore::default()), Arc::new(CountingObserver::default()));
+    let observer = Arc::clone(&counts) as Arc<dyn WriterObserver>;
     let writer =
         GroupWriter::start(Arc::clone(&store) as Arc<dyn EventWriter>, &one_thread(), observer)
             .unwrap();
@@ -221,13 +225,20 @@ fn the_observer_hears_of_waits_commits_splits_and_refusals() {
     store.gate.open();
     assert_eq!(result(refused), Err(SubmitError::Failed));
     assert!(writer.close(Duration::from_secs(60)));
-    assert_eq!(*notes.committed.lock().unwrap(), [(1, 1), (1, 2)]);
+    let committed: Vec<_> = counts
+        .committed
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|group| (group.submissions, group.events))
+        .collect();
+    assert_eq!(committed, [(1, 1), (1, 2)]);
     let read = |number: &std::sync::atomic::AtomicUsize| number.load(Ordering::SeqCst);
-    assert_eq!((read(&notes.waited), read(&notes.splits), read(&notes.refused)), (3, 1, 1));
+    assert_eq!((read(&counts.waited), read(&counts.splits), read(&counts.refused)), (3, 1, 1));
 }
 
 #[test]
-fn an_unavailable_store_is_told_at_once_and_found_again() {
+fn unavailable_store_is_reported_at_once_and_probed() {
     let (store, _writer, handle) = start(&one_thread());
     store.gate.close();
     let in_flight = send(&handle, 1, &["a"]).unwrap();
@@ -248,14 +259,14 @@ fn an_unavailable_store_is_told_at_once_and_found_again() {
 }
 
 #[test]
-fn a_closing_writer_finishes_what_it_took_and_takes_no_more() {
+fn closing_writer_finishes_its_queue_and_takes_no_more() {
     let (store, writer, handle) = start(&one_thread());
     store.gate.close();
     let answers: Vec<_> =
         (0..10).map(|id| send(&handle, id, &[&id.to_string()]).unwrap()).collect();
     store.gate.wait_for_arrivals(1);
     assert!(!writer.close(Duration::ZERO), "the grace is over before the commit");
-    assert_eq!(send(&handle, 1, &["late"]).err(), Some(SubmitError::Closing));
+    assert_eq!(send(&handle, 1, &["late"]).err(), Some(SubmitError::ShuttingDown));
     store.gate.open();
     assert!(writer.close(Duration::from_secs(60)));
     for answer in answers {
@@ -264,7 +275,7 @@ fn a_closing_writer_finishes_what_it_took_and_takes_no_more() {
 }
 
 #[test]
-fn a_writer_whose_store_is_away_still_closes() {
+fn writer_closes_while_its_store_is_unavailable() {
     let (store, writer, handle) = start(&WriterOptions { threads: 3, ..one_thread() });
     store.set_unavailable(true);
     assert_eq!(result(send(&handle, 1, &["a"]).unwrap()), Err(SubmitError::Unavailable));
@@ -273,20 +284,20 @@ fn a_writer_whose_store_is_away_still_closes() {
 }
 
 #[test]
-fn a_caller_that_is_gone_does_not_undo_its_events() {
+fn disconnected_client_does_not_undo_its_events() {
     let (store, writer, handle) = start(&one_thread());
     drop(send(&handle, 1, &["a"]).unwrap());
     assert!(writer.close(Duration::from_secs(60)));
     assert_eq!(store.event_count(), 1);
 }
 
-/// A store that answers and has no room, until it is probed for the fifth time.
+/// A store with a full disk until its fifth probe.
 #[derive(Default)]
-struct Full {
+struct FullStore {
     probes: std::sync::atomic::AtomicU32,
 }
 
-impl EventWriter for Full {
+impl EventWriter for FullStore {
     fn append(&self, _: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         Err(StoreError::Unavailable("the disk is full".into()))
     }
@@ -305,8 +316,8 @@ impl EventWriter for Full {
 }
 
 #[test]
-fn a_store_that_answers_and_takes_nothing_stays_unavailable_until_a_write_succeeds() {
-    let store = Arc::new(Full::default());
+fn full_store_stays_unavailable_until_a_probe_writes() {
+    let store = Arc::new(FullStore::default());
     let writer = GroupWriter::start(
         Arc::clone(&store) as Arc<dyn EventWriter>,
         &one_thread(),
@@ -321,10 +332,10 @@ fn a_store_that_answers_and_takes_nothing_stays_unavailable_until_a_write_succee
     assert_eq!(store.probes.load(Ordering::SeqCst), 5);
 }
 
-/// A store that has a bug.
-struct Panicking;
+/// A store with a bug.
+struct PanickingStore;
 
-impl EventWriter for Panicking {
+impl EventWriter for PanickingStore {
     fn append(&self, _: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         panic!("a bug in the store");
     }
@@ -335,15 +346,16 @@ impl EventWriter for Panicking {
 }
 
 #[test]
-fn a_panic_in_a_lane_ends_the_process() {
-    const CHILD: &str = "MERCURIO_TEST_PANIC_IN_A_LANE";
+fn panic_in_a_writer_thread_aborts_the_process() {
+    const CHILD: &str = "MERCURIO_TEST_PANIC_IN_A_WRITER_THREAD";
     if std::env::var_os(CHILD).is_some() {
         let writer =
-            GroupWriter::start(Arc::new(Panicking), &one_thread(), Arc::new(NoopObserver)).unwrap();
+            GroupWriter::start(Arc::new(PanickingStore), &one_thread(), Arc::new(NoopObserver))
+                .unwrap();
         let answer = send(&writer.handle(), 1, &["a"]).unwrap();
-        panic!("nobody is left to answer: {:?}", answer.blocking_recv());
+        panic!("an aborted process cannot answer: {:?}", answer.blocking_recv());
     }
-    let name = concat!(module_path!(), "::a_panic_in_a_lane_ends_the_process");
+    let name = concat!(module_path!(), "::panic_in_a_writer_thread_aborts_the_process");
     let name = name.split_once("::").expect("a module of this crate").1;
     let child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
@@ -355,15 +367,15 @@ fn a_panic_in_a_lane_ends_the_process() {
 }
 
 #[derive(Debug, Clone)]
-struct Case {
+struct SubmissionCase {
     tenant: i64,
     ids: Vec<u8>,
     guilty: bool,
 }
 
-fn cases() -> impl Strategy<Value = Vec<Case>> {
+fn cases() -> impl Strategy<Value = Vec<SubmissionCase>> {
     let case = (0..3_i64, prop::collection::vec(0..30_u8, 1..8), prop::bool::weighted(0.1));
-    let case = case.prop_map(|(tenant, ids, guilty)| Case { tenant, ids, guilty });
+    let case = case.prop_map(|(tenant, ids, guilty)| SubmissionCase { tenant, ids, guilty });
     prop::collection::vec(case, 1..60)
 }
 
@@ -371,7 +383,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_submission_gets_one_answer_and_what_is_stored_is_what_was_accepted(cases in cases(), threads in 1..4_usize) {
+    fn submissions_get_one_answer_and_accepted_ones_are_stored(cases in cases(), threads in 1..4_usize) {
         let (store, writer, handle) = start(&WriterOptions { threads, group_events: 40, ..one_thread() });
         store.refuse_event_name("guilty");
         let mut accepted: HashMap<(i64, u8), usize> = HashMap::new();
@@ -401,7 +413,7 @@ proptest! {
     }
 }
 
-fn of(case: &Case) -> Submission {
+fn of(case: &SubmissionCase) -> Submission {
     let name = if case.guilty { "guilty" } else { "innocent" };
     let event = |id: &u8| -> EnrichedEvent { enriched(&id.to_string(), name, at(NOW)) };
     Submission {

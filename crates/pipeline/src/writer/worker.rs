@@ -1,18 +1,30 @@
-//! A writer thread: a thread that takes groups, has them written, and answers.
+//! A writer thread: takes groups, writes and answers them, and probes an unavailable store.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use mercurio_domain::store::StoreError;
+use mercurio_domain::store::{EventWriter, StoreError};
+use tokio::sync::oneshot;
 
-use super::queue::{NextWork, Pending};
-use super::{Shared, SubmitError, split};
+use super::answer::{Answer, SubmitError};
+use super::observer::WriterObserver;
+use super::queue::{NextWork, PendingSubmission, SubmissionQueue};
+use super::split;
 
-/// How much longer than at first a writer thread waits between two questions to a store that is away.
-const LONGEST_PAUSE: u32 = 10;
+/// Longest pause between two probes, as a multiple of the first.
+const MAX_PAUSE_FACTOR: u32 = 10;
 
-/// Works until the queue is closed and empty. A panic in here ends the process.
-pub(super) fn run(shared: &Shared) {
-    let _ends_the_process = AbortOnPanic;
+/// Used by the threads and the handles.
+pub(super) struct SharedWriter {
+    pub(super) queue: SubmissionQueue,
+    pub(super) store: Arc<dyn EventWriter>,
+    pub(super) observer: Arc<dyn WriterObserver>,
+    pub(super) probe_interval: Duration,
+}
+
+/// Works until the queue is closed and empty.
+pub(super) fn run(shared: &SharedWriter) {
+    let _abort_on_panic = AbortOnPanic;
     loop {
         match shared.queue.next() {
             NextWork::Group(group) => {
@@ -25,53 +37,44 @@ pub(super) fn run(shared: &Shared) {
     }
 }
 
-fn write(shared: &Shared, group: Vec<Pending>) {
-    let (mut submissions, mut answers) =
-        (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+fn write(shared: &SharedWriter, group: Vec<PendingSubmission>) {
+    let mut submissions = Vec::with_capacity(group.len());
+    let mut answers = Vec::with_capacity(group.len());
     for pending in group {
         shared.observer.waited(pending.end_wait());
         submissions.push(pending.submission);
         answers.push(pending.answer);
     }
     let mut answers = answers.into_iter();
-    let unavailable = split::append(
-        shared.store.as_ref(),
-        shared.observer.as_ref(),
-        &submissions,
-        &mut |result| {
-            if let Some(answer) = answers.next() {
-                // A caller that is gone does not undo what was stored.
-                answer.send(result).ok();
-            }
-        },
-    );
-    if let Err(error) = unavailable {
+    let mut answer = |result| {
+        // A disconnected client does not undo its events.
+        if let Some(sender) = answers.next() {
+            sender.send(result).ok();
+        }
+    };
+    let (store, observer) = (shared.store.as_ref(), shared.observer.as_ref());
+    if let Err(error) = split::append(store, observer, &submissions, &mut answer) {
         refuse_all(shared, &error, answers.collect());
     }
 }
 
-/// The store is away: everybody is told, those of this group first.
-fn refuse_all(
-    shared: &Shared,
-    error: &StoreError,
-    answers: Vec<
-        tokio::sync::oneshot::Sender<Result<Vec<mercurio_domain::verdict::Outcome>, SubmitError>>,
-    >,
-) {
-    let (news, waiting) = shared.queue.set_unavailable();
+/// Refuses the rest of a group, then everything in the queue.
+fn refuse_all(shared: &SharedWriter, error: &StoreError, answers: Vec<oneshot::Sender<Answer>>) {
+    let outage = shared.queue.set_unavailable();
     shared.observer.failed(answers.len(), error);
-    if news {
+    if outage.is_new {
         shared.observer.availability(false);
     }
-    shared.observer.refused(answers.len() + waiting.len());
-    for answer in answers.into_iter().chain(waiting.into_iter().map(|pending| pending.answer)) {
+    shared.observer.refused(answers.len() + outage.pending.len());
+    let queued = outage.pending.into_iter().map(|pending| pending.answer);
+    for answer in answers.into_iter().chain(queued) {
         answer.send(Err(SubmitError::Unavailable)).ok();
     }
 }
 
-/// Asks the store until it takes what is written, with longer and longer pauses, or the queue is closed.
-fn probe(shared: &Shared) {
-    let longest = shared.probe_interval * LONGEST_PAUSE;
+/// Probes the store until it accepts a write again or the queue is closed. The pauses double up to a maximum.
+fn probe(shared: &SharedWriter) {
+    let longest = shared.probe_interval * MAX_PAUSE_FACTOR;
     let mut pause = Duration::ZERO;
     while shared.queue.pause(pause) {
         if shared.store.probe().is_ok() {
@@ -83,19 +86,15 @@ fn probe(shared: &Shared) {
     shared.queue.set_available();
 }
 
-/// Times a call.
-pub(super) fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
-    let start = Instant::now();
-    let result = call();
-    (result, start.elapsed())
-}
-
+/// Aborts the process when its thread panics.
 struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // The panic hook has told what there is to tell.
+            // The group in flight may be committed or not, its clients would wait for an answer, and the queue has one thread
+            // less to drain it. A restart resolves all three: clients retry, and event ids prevent duplicates. The panic hook
+            // has already logged the panic.
             std::process::abort();
         }
     }

@@ -1,8 +1,10 @@
-//! Counts of stored events in PostgreSQL: writers append to a log, and once a second it is summed into tables.
+//! Counts of stored events in PostgreSQL: writers append to a log, and one server sums it into
+//! tables once a second.
 //!
-//! Each group inserts a row into `count_log` in its own transaction. Rows are never updated there: no writer waits for another,
-//! and a rollback or a crash leaves counts and events the same. Readers add the unsummed rest of the log in the same statement:
-//! one snapshot shows each group once, in the log or in the tables.
+//! Each group inserts a row into `count_log` in its own transaction and updates none. So writers
+//! never wait for each other, and a rollback or a crash leaves counts and events consistent.
+//! Readers add the unsummed log in the statement that reads the tables: its snapshot has each group
+//! once, in the log or in the tables.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -13,13 +15,13 @@ use mercurio_domain::store::{CountQuery, EventCount};
 use uuid::Uuid;
 
 use super::statement::statement;
-use crate::counts::{self, CountRow, HourlyCounts};
-use crate::error::Failure;
+use crate::counts::{self, CountRow, HourlyCounts, UsageRow};
+use crate::error::Error;
 use crate::rows::Micros;
 use crate::verdicts::Candidate;
 
-/// The advisory lock of summing and of the end of a tenant's deletion: `merccnts` in ASCII. Without it, a sum that still saw
-/// the tenant could add counts behind the deletion.
+/// Advisory lock of summing and of finishing a tenant's deletion: `merccnts` in ASCII. Without it,
+/// a sum that still saw the tenant could add its counts after the deletion.
 const LOCK: i64 = 0x6d65_7263_636e_7473;
 
 statement! {
@@ -82,7 +84,8 @@ statement! {
      GROUP BY event_name, hour ORDER BY event_name COLLATE \"C\", hour",
 }
 
-/// Moves the log into the tables. Rows are written in the order of their keys, against deadlocks.
+/// Moves the log into the tables. Like all statements that write several rows, it locks them in the
+/// order of their keys.
 const SUM: &str = "
     WITH taken AS (
         DELETE FROM count_log RETURNING hour, tenant_ids, workspace_ids, event_names, counts
@@ -148,21 +151,21 @@ pub(super) fn usage(
     connection: &mut PgConnection,
     tenants: &[TenantId],
     month: Month,
-) -> Result<Vec<u64>, Failure> {
+) -> Result<Vec<u64>, Error> {
     let query = Usage {
         month: month.number().into(),
         from: month.begins_at().into(),
         to: month.renews_at().into(),
         tenants: tenants.iter().map(|tenant_id| tenant_id.0).collect(),
     };
-    let counted: Vec<(i64, i64)> = query.load(connection)?;
-    Ok(counts::in_order(tenants, &counted))
+    let rows: Vec<UsageRow> = query.load(connection)?;
+    Ok(counts::in_order(tenants, &rows))
 }
 
 pub(super) fn event_counts(
     connection: &mut PgConnection,
     query: &CountQuery,
-) -> Result<Vec<EventCount>, Failure> {
+) -> Result<Vec<EventCount>, Error> {
     let query = ByHour {
         tenant_id: query.owner.tenant_id.0,
         workspace_id: query.owner.workspace_id.0,
@@ -174,18 +177,19 @@ pub(super) fn event_counts(
     Ok(rows.into_iter().map(CountRow::into_count).collect())
 }
 
-/// Waits until no sum runs, and keeps others from starting until the transaction ends.
-pub(super) fn lock(connection: &mut PgConnection) -> QueryResult<()> {
-    connection.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"))
+/// Waits for a running sum to end, and blocks others until the transaction ends.
+pub(super) fn lock_sums(connection: &mut PgConnection) -> Result<(), Error> {
+    Ok(connection.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"))?)
 }
 
-pub(super) fn sum(connection: &mut PgConnection) -> Result<u64, Failure> {
+pub(super) fn sum(connection: &mut PgConnection) -> Result<u64, Error> {
     #[derive(QueryableByName)]
-    struct Summed {
+    struct SumRow {
         #[diesel(sql_type = BigInt)]
         groups: i64,
     }
-    lock(connection)?;
-    let summed: Summed = diesel::sql_query(SUM).get_result(connection)?;
-    Ok(summed.groups.unsigned_abs())
+    // Taken before the statement, whose snapshot then shows a finished deletion.
+    lock_sums(connection)?;
+    let row: SumRow = diesel::sql_query(SUM).get_result(connection)?;
+    Ok(row.groups.unsigned_abs())
 }

@@ -1,308 +1,199 @@
-//! The store in PostgreSQL: its connections, and what its errors mean.
+//! The PostgreSQL store.
 
-mod catalog;
 mod counts;
+mod diagnostics;
+mod driver;
 mod events;
-mod examine;
-mod group;
 mod lease;
+mod listener;
 mod recent;
 mod removal;
+mod row_security;
 mod schema;
+// Also compiled by `sqlite`, with other types under the names it imports from here.
+#[path = "../shared/mod.rs"]
+#[allow(clippy::duplicate_mod)]
+mod shared;
 mod statement;
+mod values;
 mod versions;
-mod wall;
-mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use diesel::pg::{Pg as Db, PgConnection as DbConnection};
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error};
-use mercurio_domain::api_key::ApiKey;
 use mercurio_domain::event::StoredEvent;
-use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
-    AppendCounts, Backend, CatalogWatch, CountQuery, CreateError, EventCount, EventPage,
-    EventQuery, EventWriter, KeyRequest, Lease, LeaseKind, LockWait, Place, PoolLoad, Provisioned,
-    Provisioning, Removal, Removed, SchemaState, Store, StoreError, Submission, TenantRef,
-    TenantRows,
+    AppendCounts, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind, LockWait,
+    PoolLoad, Provisioned, Provisioning, SchemaState, Store, StoreError, Submission,
 };
-use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::verdict::Outcome;
-use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
+use mercurio_domain::{EventId, Owner, Timestamp};
 
-use crate::error::{Failed, Failure, Fault};
-use crate::pool::{Driver, Pool, StoreOptions, failed};
+use crate::error::{Error, ErrorKind};
+use crate::pool::{Pool, StoreOptions};
 use crate::transaction;
 use crate::verdicts::{Candidate, Candidates};
 
-pub(crate) use examine::examine;
+use events::AppendMode;
+use shared::{catalog, schema_state::schema_state};
 
-/// The store in PostgreSQL.
-pub(crate) struct PostgresStore {
-    readers: Pool<PgConnection>,
-    writers: Pool<PgConnection>,
-    days: events::Days,
-    recent: recent::RecentKeys,
-    wall: wall::Wall,
-    counts: Counts,
-    conninfo: String,
-    lock_patience: Duration,
-}
+pub(crate) use PostgresStore as DbStore;
+pub(crate) use diagnostics::diagnose;
 
-/// See [`AppendCounts`].
-#[derive(Debug, Default)]
-struct Counts {
-    groups: AtomicU64,
-    suspects: AtomicU64,
-    fallbacks: AtomicU64,
-}
-
-impl Driver for PgConnection {
-    const BEGIN: &'static str = "BEGIN";
-
-    fn fault(error: &Error) -> Fault {
-        match error {
-            Error::DatabaseError(kind, information) => database_fault(kind, &**information),
-            Error::RollbackErrorOnCommit { .. } | Error::BrokenTransactionManager => {
-                Fault::Unavailable
-            }
-            Error::SerializationError(_) => Fault::Refused,
-            _ => Fault::Internal,
-        }
-    }
-
-    fn prepare_migration(&mut self, in_transaction: bool) -> QueryResult<()> {
-        versions::prepare(self, in_transaction)
-    }
-
-    fn fault_of_text(text: &str) -> Fault {
-        let fault = MESSAGES.iter().find(|(part, _)| text.contains(part));
-        fault.map_or(Fault::Internal, |(_, fault)| *fault)
-    }
-}
-
-/// diesel keeps PostgreSQL's five-digit codes to itself and tells most of them as `Unknown`; what is left is the message.
-/// Sessions ask for English ones (see [`set_up`]).
-fn database_fault(
-    kind: &DatabaseErrorKind,
-    error: &dyn diesel::result::DatabaseErrorInformation,
-) -> Fault {
-    use DatabaseErrorKind as Kind;
-    match kind {
-        Kind::SerializationFailure => Fault::Conflict,
-        Kind::ClosedConnection | Kind::ReadOnlyTransaction => Fault::Unavailable,
-        // Only a row that no partition takes breaks a check of `events` that has no name.
-        Kind::CheckViolation
-            if error.table_name() == Some("events") && error.constraint_name().is_none() =>
-        {
-            Fault::NoPartition
-        }
-        Kind::UniqueViolation
-        | Kind::ForeignKeyViolation
-        | Kind::NotNullViolation
-        | Kind::CheckViolation
-        | Kind::RestrictViolation
-        | Kind::ExclusionViolation
-        | Kind::UnableToSendCommand => Fault::Refused,
-        _ => PgConnection::fault_of_text(error.message()),
-    }
-}
-
-/// Parts of messages, and what they mean. (PostgreSQL's manual, appendix A; the texts are those of its sources.)
-const MESSAGES: [(&str, Fault); 25] = [
-    // 40P01, 40001, 55P03
-    ("deadlock detected", Fault::Conflict),
-    ("could not serialize access", Fault::Conflict),
-    ("due to lock timeout", Fault::Conflict),
-    // 57P01 to 57P05, 57014, 08
-    ("terminating connection", Fault::Unavailable),
-    ("the database system is", Fault::Unavailable),
-    ("canceling statement", Fault::Unavailable),
-    ("server closed the connection", Fault::Unavailable),
-    ("no connection to the server", Fault::Unavailable),
-    ("could not receive data", Fault::Unavailable),
-    ("could not send data", Fault::Unavailable),
-    ("SSL connection has been closed", Fault::Unavailable),
-    ("SSL SYSCALL error", Fault::Unavailable),
-    // 53100, 53200, 53300
-    ("No space left on device", Fault::Unavailable),
-    // Of a page, the part for which there was room: a full disk, too.
-    ("wrote only", Fault::Unavailable),
-    ("out of memory", Fault::Unavailable),
-    ("out of shared memory", Fault::Unavailable),
-    ("too many clients already", Fault::Unavailable),
-    ("remaining connection slots", Fault::Unavailable),
-    // 22021, 22P02, 22P03, 22P05, 22008, 54000
-    ("invalid byte sequence", Fault::Refused),
-    ("invalid input syntax", Fault::Refused),
-    ("incorrect binary data format", Fault::Refused),
-    ("unsupported Unicode escape sequence", Fault::Refused),
-    ("out of range", Fault::Refused),
-    ("value too long", Fault::Refused),
-    ("index row", Fault::Refused),
-];
-
-/// For connections that read. With the default, made for turning disks, the planner would rather read all of a small
-/// workspace's events and sort them than go down the index (docs/adr/0002-keys-first-tables.md, "Pages").
-pub(super) const READER: &str = "SET random_page_cost = 1.1";
-
-/// For connections that write.
-/// - Their statements have one good plan whatever the parameters, and making one anew costs as much as carrying it out: PostgreSQL would
-///   for those with arrays.
-/// - A statement that waited for a lock sees what was committed before it. Summing counts and the end of a tenant's deletion
-///   depend on it.
-/// - Summing counts is not worth compiling.
-/// - A server that is cut off holds its locks until PostgreSQL notices, which else takes hours. Nobody thinks for so long within a
-///   transaction.
-const WRITER: &str =
-    "SET plan_cache_mode = force_generic_plan; SET default_transaction_isolation = 'read committed'; SET jit = off;
-    SET idle_in_transaction_session_timeout = 10000";
-
-/// Takes about 1 MiB on the database's disk, and a commit, and leaves nothing: a disk that is full still has room in pages that were
-/// begun, and answers whatever is only asked.
+/// Fills about 1 MiB of disk, commits, and leaves nothing behind. On a full disk smaller writes may
+/// still succeed, because pages already allocated have room.
 const PROBE: &str = "SET LOCAL statement_timeout = 5000;
     SET LOCAL temp_tablespaces = '';
     CREATE TEMPORARY TABLE mercurio_probe ON COMMIT DROP AS SELECT number FROM generate_series(1, 30000) AS number";
 
-/// Readies a new connection.
-fn set_up(
-    connection: &mut PgConnection,
-    statement_timeout: Duration,
-    settings: &str,
-) -> QueryResult<()> {
-    connection.batch_execute(&format!(
-        "SET statement_timeout = {}; {settings}",
-        statement_timeout.as_millis()
-    ))?;
-    // Only a superuser may, or one whom it was granted to. For others the server's language stays, and where that is not
-    // English, an error whose meaning stands in its text alone counts as internal.
-    connection.batch_execute("SET lc_messages = 'C'").ok();
-    Ok(())
+/// The PostgreSQL store.
+pub(crate) struct PostgresStore {
+    readers: Pool<PgConnection>,
+    writers: Pool<PgConnection>,
+    partitions: events::DailyPartitions,
+    recent: recent::RecentKeys,
+    row_security: row_security::RowSecurity,
+    counters: AppendCounters,
+    conninfo: String,
+    migration_lock_timeout: Duration,
+}
+
+/// The counters behind [`AppendCounts`].
+#[derive(Debug, Default)]
+struct AppendCounters {
+    groups: AtomicU64,
+    likely_duplicates: AtomicU64,
+    fallbacks: AtomicU64,
 }
 
 impl PostgresStore {
-    /// A store at the server that `conninfo` names. Nothing is sent yet.
+    /// A store for the server that `conninfo` names. Does not connect yet.
     pub(crate) fn open(conninfo: &str, options: &StoreOptions) -> Self {
-        let pool = |size, timeout: Duration, settings: &'static str| {
-            Pool::new(
-                conninfo,
-                size,
-                options.connect_timeout,
-                move |connection: &mut PgConnection| set_up(connection, timeout, settings),
-            )
-        };
         Self {
-            readers: pool(options.max_read_connections, options.read_timeout, READER),
-            writers: pool(options.max_write_connections, options.write_timeout, WRITER),
-            days: events::Days::default(),
+            readers: Pool::new(
+                conninfo,
+                options.max_read_connections,
+                options.connect_timeout,
+                driver::set_up_with(options.read_timeout, driver::READER_SETTINGS),
+            ),
+            writers: Pool::new(
+                conninfo,
+                options.max_write_connections,
+                options.connect_timeout,
+                driver::set_up_with(options.write_timeout, driver::WRITER_SETTINGS),
+            ),
+            partitions: events::DailyPartitions::default(),
             recent: recent::RecentKeys::default(),
-            wall: wall::Wall::default(),
-            counts: Counts::default(),
+            row_security: row_security::RowSecurity::default(),
+            counters: AppendCounters::default(),
             conninfo: conninfo.to_owned(),
-            lock_patience: options.lock_patience,
+            migration_lock_timeout: options.migration_lock_timeout,
         }
     }
 
-    /// A connection of its own, whose end ends its locks. It waits as long as it must.
-    fn dedicated(&self) -> Result<PgConnection, Failed> {
-        let connect = || {
-            let mut connection = PgConnection::establish(&self.conninfo)
-                .map_err(|error| Failure::NoConnection(error.to_string()))?;
-            set_up(&mut connection, Duration::ZERO, "")?;
-            Ok(connection)
-        };
-        connect().map_err(failed::<PgConnection>)
+    /// Opens a connection outside the pools, without a statement timeout. Closing it releases its
+    /// session locks.
+    fn dedicated_connection(&self) -> Result<PgConnection, Error> {
+        let mut connection = PgConnection::establish(&self.conninfo)?;
+        driver::set_up(&mut connection, Duration::ZERO, "")?;
+        Ok(connection)
     }
 
-    /// Does the work, which appends events that were received at `received_at`, once the partitions for them are there.
+    /// Runs a write transaction that appends events received at `received_at`, after creating the
+    /// partitions they need.
     fn append_at<T>(
         &self,
         received_at: impl Iterator<Item = Timestamp> + Clone,
-        mut work: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
-    ) -> Result<T, Failed> {
-        self.days.prepare(&self.writers, received_at.clone())?;
-        match transaction::write(&self.writers, &mut work) {
-            // Somebody took a partition away that was there before, such as by restoring an old copy.
-            Err(Failed { fault: Fault::NoPartition, .. }) => {
-                self.days.forget();
-                self.days.prepare(&self.writers, received_at)?;
-                transaction::write(&self.writers, &mut work)
+        mut body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        // In its own transaction before that of the events, so that it holds no lock on keys.
+        self.partitions.prepare(&self.writers, received_at.clone())?;
+        match self.write(&mut body) {
+            // A partition seen before was dropped, for example by restoring a backup.
+            Err(Error { kind: ErrorKind::NoPartition, .. }) => {
+                self.partitions.forget();
+                self.partitions.prepare(&self.writers, received_at)?;
+                self.write(&mut body)
             }
-            done => done,
+            result => result,
         }
     }
-}
 
-impl PostgresStore {
-    fn reading<T>(
-        &self,
-        body: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
-    ) -> Result<T, Failed> {
+    fn read<T>(&self, body: impl FnMut(&mut PgConnection) -> Result<T, Error>) -> Result<T, Error> {
         transaction::read(&self.readers, body)
     }
 
-    fn changing<T>(
+    fn write<T>(
         &self,
-        body: impl FnMut(&mut PgConnection) -> Result<T, Failure>,
-    ) -> Result<T, Failed> {
+        body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         transaction::write(&self.writers, body)
     }
 
-    fn provisioning(&self, request: &Provisioning) -> Result<Provisioned, Failed> {
+    fn provision_tenant(&self, request: &Provisioning) -> Result<Provisioned, Error> {
         let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
         self.append_at(received_at, |connection| catalog::provision(connection, request))
     }
 
-    fn leasing(&self, kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
-        lease::take(self.dedicated()?, kind)
+    fn try_lease(&self, kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
+        Ok(lease::try_take(self.dedicated_connection()?, kind)?)
     }
 
-    fn watching(&self) -> Result<watch::Watch, Failed> {
-        watch::Watch::on(self.dedicated()?).map_err(failed::<PgConnection>)
+    fn open_listener(&self) -> Result<listener::NotificationListener, Error> {
+        listener::NotificationListener::start(self.dedicated_connection()?)
     }
 }
-
-crate::port::catalog_port!(PostgresStore);
 
 impl EventWriter for PostgresStore {
     fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         let candidates = Candidates::of(group);
         if candidates.rows().is_empty() {
-            return Ok(candidates.answers(&[]));
+            return Ok(candidates.outcomes(&[]));
         }
+        let likely_stored = self.recent.contains_each(candidates.rows().iter().map(Candidate::key));
+        let likely_duplicates = likely_stored.iter().filter(|likely| **likely).count();
+        self.counters.likely_duplicates.fetch_add(likely_duplicates as u64, Ordering::Relaxed);
         let received_at = group.iter().map(|submission| submission.received_at);
-        let mut writing = group::Writing::of(self, &candidates);
-        let fresh = self.append_at(received_at, |connection| writing.store(connection))?;
-        self.counts.groups.fetch_add(1, Ordering::Relaxed);
+        let mut is_first = true;
+        let fresh = self.append_at(received_at, |connection| {
+            // Only the first attempt copies keys. Whatever made it fail, claiming always works.
+            let mode = if std::mem::take(&mut is_first) {
+                AppendMode::Copy { likely_stored: &likely_stored }
+            } else {
+                self.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
+                AppendMode::Claim
+            };
+            events::append(connection, &candidates, mode)
+        })?;
+        self.counters.groups.fetch_add(1, Ordering::Relaxed);
+        // After the commit: a key that is rolled back later must not be in the cache.
         self.recent.remember(candidates.rows().iter().map(Candidate::key));
-        Ok(candidates.answers(&fresh))
+        Ok(candidates.outcomes(&fresh))
     }
 
     fn append_counts(&self) -> AppendCounts {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let Counts { groups, suspects, fallbacks } = &self.counts;
-        let retries = self.writers.repeats();
+        let AppendCounters { groups, likely_duplicates, fallbacks } = &self.counters;
         AppendCounts {
-            groups: read(groups),
-            suspects: read(suspects),
-            fallbacks: read(fallbacks),
-            retries,
+            groups: groups.load(Ordering::Relaxed),
+            likely_duplicates: likely_duplicates.load(Ordering::Relaxed),
+            fallbacks: fallbacks.load(Ordering::Relaxed),
+            retries: self.writers.retries(),
         }
     }
 
     fn ping(&self) -> Result<(), StoreError> {
-        Ok(transaction::read(&self.readers, is_writable)?)
+        Ok(self.read(check_writable)?)
     }
 
     fn probe(&self) -> Result<(), StoreError> {
         self.ping()?;
-        match transaction::write(&self.writers, |connection| Ok(connection.batch_execute(PROBE)?)) {
-            // A role that may make no such table learns it from its next group.
-            Err(Failed { fault: Fault::Internal, .. }) | Ok(()) => Ok(()),
-            Err(failed) => Err(failed.into()),
+        match self.write(|connection| Ok(connection.batch_execute(PROBE)?)) {
+            // Without the `TEMPORARY` privilege the probe is skipped.
+            Err(Error { kind: ErrorKind::Internal, .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -317,43 +208,49 @@ impl Store for PostgresStore {
     }
 
     fn schema_state(&self) -> Result<SchemaState, StoreError> {
-        Ok(transaction::read(&self.readers, versions::state)?)
+        Ok(self.read(schema_state)?)
     }
 
-    fn migrate_telling(&self, tell: &mut dyn FnMut(&LockWait)) -> Result<Vec<String>, StoreError> {
-        let mut connection = self.dedicated()?;
-        let names = versions::migrate(&mut connection, self.lock_patience, tell)?;
-        self.days.prepare_ahead(&mut connection).map_err(failed::<PgConnection>)?;
+    fn migrate_reporting(
+        &self,
+        report: &mut dyn FnMut(&LockWait),
+    ) -> Result<Vec<String>, StoreError> {
+        let mut connection = self.dedicated_connection()?;
+        // Outside the pools: a migration may run longer than the statement timeout.
+        let names = versions::migrate(&mut connection, self.migration_lock_timeout, report)?;
+        // The role that migrates may create tables. The servers' role may not.
+        events::create_ahead(&mut connection)?;
         Ok(names)
     }
 
-    fn revert_telling(
+    fn revert_reporting(
         &self,
-        tell: &mut dyn FnMut(&LockWait),
+        report: &mut dyn FnMut(&LockWait),
     ) -> Result<Option<String>, StoreError> {
-        Ok(versions::revert(&mut self.dedicated()?, self.lock_patience, tell)?)
+        let mut connection = self.dedicated_connection()?;
+        Ok(versions::revert(&mut connection, self.migration_lock_timeout, report)?)
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
-        Ok(self.wall.read(&self.readers, owner.tenant_id, |connection| {
+        Ok(self.row_security.read(&self.readers, owner.tenant_id, |connection| {
             events::event(connection, owner, event_id)
         })?)
     }
 
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
-        Ok(self.wall.read(&self.readers, owner.tenant_id, |connection| {
+        Ok(self.row_security.read(&self.readers, owner.tenant_id, |connection| {
             events::events(connection, owner, query)
         })?)
     }
 }
 
-/// Fails where the server is a standby, or takes nothing that is written.
-fn is_writable(connection: &mut PgConnection) -> Result<(), Failure> {
-    let writable =
-        "NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'";
-    let writable = diesel::dsl::sql::<diesel::sql_types::Bool>(writable);
-    if diesel::select(writable).get_result(connection)? {
+/// Fails if the server is a standby or read-only.
+fn check_writable(connection: &mut PgConnection) -> Result<(), Error> {
+    let is_writable = diesel::dsl::sql::<diesel::sql_types::Bool>(
+        "NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'",
+    );
+    if diesel::select(is_writable).get_result(connection)? {
         return Ok(());
     }
-    Err(Failure::Sorted(Fault::Unavailable, "the database can only be read".to_owned()))
+    Err(Error::new(ErrorKind::Unavailable, "the database is read-only"))
 }

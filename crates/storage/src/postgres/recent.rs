@@ -1,64 +1,77 @@
-//! A memory of the keys that were stored lately. It only guesses: what it remembers is *likely* to be in the database, what
-//! it does not remember likely not. The database's constraint decides either way; the guess chooses the cheaper way there.
+//! A cache of recently stored keys, to predict duplicates.
 //!
-//! A key is remembered by 32 bits of a hash, in one of two generations. When the younger one is full it becomes the older
-//! one, and what that held is forgotten: between half a million and a million keys, in 8 MiB.
+//! A wrong prediction costs time but no correctness: the database's unique constraint decides. Keys
+//! predicted new are copied, which costs about half of claiming them but fails as a whole on a
+//! duplicate; keys predicted stored are claimed.
+//!
+//! A key is kept as 32 bits of a keyed hash, in one of two generations. When the younger is full it
+//! becomes the older, whose keys are dropped. So it holds half a million to a million keys in 8
+//! MiB.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
-use mercurio_domain::{EventKey, TenantId};
+use crate::verdicts::TenantKey;
 
-/// Slots of a generation, a power of two. Half of them are filled at most, so that a search is short.
+/// Slots of a generation, a power of two. At most half are filled, to keep probing short.
 const SLOTS: usize = 1 << 20;
 
-/// Keys that were stored lately, by any lane of this process. They must be remembered after their commit and never before:
-/// else a lane would take for stored what is still to be rolled back, which costs it a detour.
+/// Keys stored recently by any writer thread of this process.
+///
+/// Add keys only after their commit. A key whose transaction rolls back later would be predicted
+/// wrong.
 pub(super) struct RecentKeys {
-    /// With a seed of its own, so that nobody can send keys that meet in one place.
+    /// Randomly seeded, so that clients can't choose colliding keys.
     hasher: RandomState,
-    generations: Mutex<[Generation; 2]>,
+    generations: Mutex<Generations>,
+}
+
+struct Generations {
+    young: Generation,
+    old: Generation,
 }
 
 impl Default for RecentKeys {
     fn default() -> Self {
         Self {
             hasher: RandomState::new(),
-            generations: Mutex::new([Generation::new(SLOTS), Generation::new(SLOTS)]),
+            generations: Mutex::new(Generations {
+                young: Generation::new(SLOTS),
+                old: Generation::new(SLOTS),
+            }),
         }
     }
 }
 
 impl RecentKeys {
-    /// Which of `keys` are likely to be stored: as many answers as keys, in their order.
-    pub(super) fn seen(&self, keys: impl Iterator<Item = (TenantId, EventKey)>) -> Vec<bool> {
+    /// For each key, in order, whether it is likely stored.
+    pub(super) fn contains_each(&self, keys: impl Iterator<Item = TenantKey>) -> Vec<bool> {
+        // Hashed before the lock, which all writer threads share.
         let hashes: Vec<u64> = keys.map(|key| self.hash(key)).collect();
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        hashes
-            .into_iter()
-            .map(|hash| generations.iter().any(|generation| generation.contains(hash)))
-            .collect()
+        let Generations { young, old } = &*generations;
+        hashes.into_iter().map(|hash| young.contains(hash) || old.contains(hash)).collect()
     }
 
-    /// Remembers keys that are stored.
-    pub(super) fn remember(&self, keys: impl Iterator<Item = (TenantId, EventKey)>) {
+    /// Adds stored keys.
+    pub(super) fn remember(&self, keys: impl Iterator<Item = TenantKey>) {
         let hashes: Vec<u64> = keys.map(|key| self.hash(key)).collect();
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         for hash in hashes {
-            if generations[0].is_full() {
-                generations.swap(0, 1);
-                generations[0] = Generation::new(SLOTS);
+            if generations.young.is_full() {
+                generations.old = std::mem::replace(&mut generations.young, Generation::new(SLOTS));
             }
-            generations[0].insert(hash);
+            generations.young.insert(hash);
         }
     }
 
-    fn hash(&self, (tenant_id, EventKey(key)): (TenantId, EventKey)) -> u64 {
-        self.hasher.hash_one((tenant_id.0, key.as_u128()))
+    fn hash(&self, key: TenantKey) -> u64 {
+        self.hasher.hash_one((key.tenant_id.0, key.key.0.as_u128()))
     }
 }
 
-/// A set of hashes with open addressing and linear probing. The low bits of a hash name the slot, the high ones are kept.
+/// A set of hashes with open addressing and linear probing. The low bits of a hash select the slot,
+/// the high bits are stored.
 struct Generation {
     slots: Box<[u32]>,
     used: usize,
@@ -73,55 +86,65 @@ impl Generation {
         self.used * 2 >= self.slots.len()
     }
 
-    /// Where the hash stands, or the empty slot where it would.
-    fn place(&self, hash: u64) -> (usize, u32) {
+    /// Finds the slot of the hash, or the empty slot for it.
+    fn slot(&self, hash: u64) -> Slot {
         let mask = self.slots.len() - 1;
-        // Zero is an empty slot.
-        let kept = ((hash >> 32) as u32).max(1);
-        let mut place = hash as usize & mask;
-        while self.slots[place] != 0 && self.slots[place] != kept {
-            place = (place + 1) & mask;
+        // Zero marks an empty slot.
+        let value = ((hash >> 32) as u32).max(1);
+        let mut index = hash as usize & mask;
+        while self.slots[index] != 0 && self.slots[index] != value {
+            index = (index + 1) & mask;
         }
-        (place, kept)
+        Slot { index, value }
     }
 
     fn contains(&self, hash: u64) -> bool {
-        let (place, kept) = self.place(hash);
-        self.slots[place] == kept
+        let Slot { index, value } = self.slot(hash);
+        self.slots[index] == value
     }
 
     fn insert(&mut self, hash: u64) {
-        let (place, kept) = self.place(hash);
-        self.used += usize::from(self.slots[place] == 0);
-        self.slots[place] = kept;
+        debug_assert!(!self.is_full(), "probing needs empty slots");
+        let Slot { index, value } = self.slot(hash);
+        self.used += usize::from(self.slots[index] == 0);
+        self.slots[index] = value;
     }
+}
+
+/// The slot of a hash, and the value to store in it.
+struct Slot {
+    index: usize,
+    value: u32,
 }
 
 #[cfg(test)]
 mod tests {
+    use mercurio_domain::{EventKey, TenantId};
     use uuid::Uuid;
 
     use super::*;
 
-    fn key(number: u128) -> (TenantId, EventKey) {
-        (TenantId(1), EventKey(Uuid::from_u128(number)))
+    fn key(number: u128) -> TenantKey {
+        TenantKey { tenant_id: TenantId(1), key: EventKey(Uuid::from_u128(number)) }
     }
 
     fn seen(recent: &RecentKeys, numbers: impl Iterator<Item = u128>) -> usize {
-        recent.seen(numbers.map(key)).into_iter().filter(|seen| *seen).count()
+        recent.contains_each(numbers.map(key)).into_iter().filter(|seen| *seen).count()
     }
 
     #[test]
-    fn what_was_stored_is_seen_and_of_its_tenant_alone() {
+    fn stored_key_is_found_for_its_tenant_only() {
         let recent = RecentKeys::default();
         recent.remember((0..1_000).map(key));
         assert_eq!(seen(&recent, 0..1_000), 1_000);
         assert_eq!(seen(&recent, 1_000..100_000), 0);
-        assert_eq!(recent.seen([(TenantId(2), key(1).1), key(1)].into_iter()), [false, true]);
+        let of_other_tenant = TenantKey { tenant_id: TenantId(2), ..key(1) };
+        let found = recent.contains_each([of_other_tenant, key(1)].into_iter());
+        assert_eq!(found, [false, true]);
     }
 
     #[test]
-    fn the_last_half_million_is_remembered_and_the_memory_does_not_grow() {
+    fn cache_keeps_half_a_million_keys_in_bounded_memory() {
         let recent = RecentKeys::default();
         let (half, sent) = (SLOTS as u128 / 2, SLOTS as u128 * 2);
         for start in (0..sent).step_by(1_000) {
@@ -130,10 +153,9 @@ mod tests {
         assert_eq!(seen(&recent, sent - half..sent), SLOTS / 2);
         assert!(seen(&recent, 0..half) < 1_000, "the oldest are forgotten");
         let generations = recent.generations.lock().unwrap();
-        assert!(
-            generations
-                .iter()
-                .all(|generation| generation.slots.len() == SLOTS && generation.used <= SLOTS / 2)
-        );
+        for generation in [&generations.young, &generations.old] {
+            assert_eq!(generation.slots.len(), SLOTS);
+            assert!(generation.used <= SLOTS / 2);
+        }
     }
 }

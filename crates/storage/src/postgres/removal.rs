@@ -1,77 +1,102 @@
-//! Many events at once in PostgreSQL: counted, and removed partition by partition, then key by key.
+//! Bulk removal in PostgreSQL: first the events, partition by partition, then the keys.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{self, BigInt, Bool, Text, Timestamptz};
-use mercurio_domain::store::{Person, Place, Removal, Removed, TenantRows};
+use mercurio_domain::store::{Person, Removal, RemovalCursor, Removed};
 use mercurio_domain::{Owner, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::counts;
-use super::schema::{
-    api_keys, event_counts, events, tenant_deletions, tenant_limits, tenant_usage, tenants,
-    workspaces,
-};
-use crate::error::Failure;
-use crate::rows::{self, Micros};
+use super::schema::events;
+use crate::error::Error;
+use crate::rows::Micros;
 
-/// Rows that a step removes at most: some milliseconds of work, and little that a crash would repeat.
+/// Maximum rows removed in a step: some milliseconds of work, and little to repeat after a crash.
 const STEP: i64 = 5_000;
-
-/// How [`Position::Counts`] is written.
+/// Maximum keys examined in a step that keeps most of them.
+const KEY_SCAN: i64 = 20_000;
+/// The cursor of [`RemovalPosition::Counts`].
 const COUNTS: &str = "counts";
+/// The earliest time in PostgreSQL, in 4713 BC, in microseconds since 1970.
+const EARLIEST_MICROS: i64 = -210_866_803_200_000_000;
 
-/// Where a step begins. Behind what the step before removed: the rows that went lie about as dead ones until a vacuum, and
-/// whoever begins at the front again passes over all of them.
+/// The start of a step.
+///
+/// A step starts after the rows removed before it. Those stay as dead rows until a vacuum, and a
+/// scan from the beginning would pass over all of them again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Position {
-    /// In a partition, at a workspace and a time of event.
-    Partition(String, i64, i64),
-    /// In the keys, behind that of a tenant.
-    Keys(i64, Uuid),
-    /// In the counts of a tenant that is being deleted.
+enum RemovalPosition {
+    /// An index entry of a partition.
+    Partition { name: String, entry: IndexEntry },
+    /// A key.
+    Key(KeyEntry),
+    /// The counts of a tenant.
     Counts,
 }
 
-impl Position {
-    /// The beginning: no partition's name is less.
-    fn first() -> Self {
-        Self::in_partition(String::new())
+/// An entry of the index on time, within a tenant. Times are in microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct IndexEntry {
+    workspace_id: i64,
+    occurred_at: i64,
+}
+
+/// An entry of the primary key of `event_keys`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct KeyEntry {
+    tenant_id: i64,
+    key: Uuid,
+}
+
+impl IndexEntry {
+    const FIRST: Self = Self { workspace_id: i64::MIN, occurred_at: i64::MIN };
+}
+
+impl KeyEntry {
+    const FIRST: Self = Self { tenant_id: i64::MIN, key: Uuid::nil() };
+}
+
+impl RemovalPosition {
+    fn start_of(partition: String) -> Self {
+        Self::Partition { name: partition, entry: IndexEntry::FIRST }
     }
 
-    fn in_partition(name: String) -> Self {
-        Self::Partition(name, i64::MIN, i64::MIN)
+    /// Reads a cursor. One that it can't read restarts the removal.
+    ///
+    /// A cursor is [`COUNTS`], or a partition's name (empty for keys) and two values, separated by
+    /// spaces.
+    fn decode(cursor: Option<&RemovalCursor>) -> Self {
+        // No partition's name sorts before the empty one.
+        cursor.and_then(Self::parse).unwrap_or_else(|| Self::start_of(String::new()))
     }
 
-    fn read(place: Option<&Place>) -> Self {
-        let parse = |text: &str| {
-            if text == COUNTS {
-                return Some(Self::Counts);
-            }
-            let mut words = text.rsplitn(3, ' ');
-            let (last, middle, first) = (words.next()?, words.next()?, words.next()?);
-            match first {
-                "" => Some(Self::Keys(middle.parse().ok()?, last.parse().ok()?)),
-                name => {
-                    Some(Self::Partition(name.to_owned(), middle.parse().ok()?, last.parse().ok()?))
-                }
-            }
-        };
-        place.and_then(|place| parse(&place.0)).unwrap_or_else(Self::first)
+    fn parse(cursor: &RemovalCursor) -> Option<Self> {
+        if cursor.0 == COUNTS {
+            return Some(Self::Counts);
+        }
+        let mut words = cursor.0.rsplitn(3, ' ');
+        let (last, middle, first) = (words.next()?, words.next()?, words.next()?);
+        if first.is_empty() {
+            let (tenant_id, key) = (middle.parse().ok()?, last.parse().ok()?);
+            return Some(Self::Key(KeyEntry { tenant_id, key }));
+        }
+        let (workspace_id, occurred_at) = (middle.parse().ok()?, last.parse().ok()?);
+        let entry = IndexEntry { workspace_id, occurred_at };
+        Some(Self::Partition { name: first.to_owned(), entry })
     }
 
-    fn place(&self) -> Place {
-        Place(match self {
-            Self::Partition(name, workspace_id, occurred_at) => {
+    fn encode(&self) -> RemovalCursor {
+        RemovalCursor(match self {
+            Self::Partition { name, entry: IndexEntry { workspace_id, occurred_at } } => {
                 format!("{name} {workspace_id} {occurred_at}")
             }
-            Self::Keys(tenant_id, key) => format!(" {tenant_id} {key}"),
+            Self::Key(KeyEntry { tenant_id, key }) => format!(" {tenant_id} {key}"),
             Self::Counts => COUNTS.to_owned(),
         })
     }
 }
 
-pub(super) fn count_events(connection: &mut PgConnection, owner: Owner) -> Result<u64, Failure> {
+pub(super) fn count_events(connection: &mut PgConnection, owner: Owner) -> Result<u64, Error> {
     let count: i64 = events::table
         .filter(events::tenant_id.eq(owner.tenant_id.0))
         .filter(events::workspace_id.eq(owner.workspace_id.0))
@@ -80,141 +105,166 @@ pub(super) fn count_events(connection: &mut PgConnection, owner: Owner) -> Resul
     Ok(count.unsigned_abs())
 }
 
-/// Removes up to [`STEP`] rows of the partition at `from`, or of the keys.
+/// Removes up to [`STEP`] events of one partition, keys, or counts.
 pub(super) fn remove_events(
     connection: &mut PgConnection,
     which: &Removal,
     _removed_at: Timestamp,
-    from: Option<&Place>,
-) -> Result<Removed, Failure> {
-    let (name, workspace_id, occurred_at) = match Position::read(from) {
-        Position::Keys(tenant_id, key) => return keys(connection, which, (tenant_id, key)),
-        Position::Counts => return remove_counts(connection, which),
-        Position::Partition(name, workspace_id, occurred_at) => (name, workspace_id, occurred_at),
+    from: Option<&RemovalCursor>,
+) -> Result<Removed, Error> {
+    let (name, entry) = match RemovalPosition::decode(from) {
+        RemovalPosition::Key(entry) => return remove_keys(connection, which, entry),
+        RemovalPosition::Counts => return remove_counts(connection, which),
+        RemovalPosition::Partition { name, entry } => (name, entry),
     };
     let newest = match which {
-        Removal::Received { before, .. } => newest_with_old(*before),
+        Removal::Received { before, .. } => last_partition_before(*before),
         Removal::Tenant(_) | Removal::Person { .. } => None,
     };
-    let is_in_range =
-        |partition: &String| newest.as_ref().is_none_or(|newest| !is_newer(partition, newest));
-    let mut partitions = partitions(connection, &name)?.into_iter().filter(is_in_range);
-    let after_all = || {
-        (!matches!(which, Removal::Person { .. })).then(|| Position::Keys(i64::MIN, Uuid::nil()))
-    };
+    let mut partitions = partitions_from(connection, &name)?.into_iter().filter(|partition| {
+        newest.as_ref().is_none_or(|newest| !is_known_to_be_newer(partition, newest))
+    });
+    // A person's keys stay, so that a resent event is a duplicate.
+    let keys =
+        (!matches!(which, Removal::Person { .. })).then_some(RemovalPosition::Key(KeyEntry::FIRST));
     let Some(partition) = partitions.next() else {
-        return Ok(Removed {
-            next: after_all().map(|position| position.place()),
-            ..Removed::default()
-        });
+        let next = keys.map(|position| position.encode());
+        return Ok(Removed { next, ..Removed::default() });
     };
-    // Another partition than the one that was meant begins at its own beginning.
-    let start = if partition == name { (workspace_id, occurred_at) } else { (i64::MIN, i64::MIN) };
-    let (events, last) = match which {
-        Removal::Tenant(tenant_id) => {
-            remove(connection, &partition, *tenant_id, ("$4 = ''", ""), start)?
+    // The partition of the cursor may be gone. The next one starts at its beginning.
+    let start = if partition == name { entry } else { IndexEntry::FIRST };
+    let removed = remove_from_partition(connection, which, &partition, start)?;
+    let next = match removed.last {
+        Some(entry) if removed.events == STEP => {
+            Some(RemovalPosition::Partition { name: partition, entry })
         }
-        Removal::Person { tenant_id, person: Person::User(id) } => {
-            remove(connection, &partition, *tenant_id, ("user_id = $4", id), start)?
-        }
-        Removal::Person { tenant_id, person: Person::Anonymous(id) } => {
-            remove(connection, &partition, *tenant_id, ("anonymous_id = $4", id), start)?
-        }
-        Removal::Received { tenant_id: Some(tenant_id), before } => {
-            let condition = ("received_at < $4::timestamptz", &*before.to_string());
-            remove(connection, &partition, *tenant_id, condition, start)?
-        }
-        Removal::Received { tenant_id: None, before } => {
-            (drop_old(connection, &partition, *before)?, None)
-        }
-    };
-    let next = match last {
-        Some((workspace_id, occurred_at)) if events == STEP => {
-            Some(Position::Partition(partition, workspace_id, occurred_at))
-        }
-        _ => partitions.next().map(Position::in_partition).or_else(after_all),
+        _ => partitions.next().map(RemovalPosition::start_of).or(keys),
     };
     Ok(Removed {
-        events: events.unsigned_abs(),
+        events: removed.events.unsigned_abs(),
         keys: 0,
-        next: next.map(|position| position.place()),
+        next: next.map(|position| position.encode()),
     })
 }
 
-/// The name of the last partition that can hold events that were received before `before`.
-fn newest_with_old(before: Timestamp) -> Option<String> {
+/// The events that a step removed from a partition.
+struct RemovedEvents {
+    events: i64,
+    /// The last index entry removed.
+    last: Option<IndexEntry>,
+}
+
+fn remove_from_partition(
+    connection: &mut PgConnection,
+    which: &Removal,
+    partition: &str,
+    start: IndexEntry,
+) -> Result<RemovedEvents, Error> {
+    let (tenant_id, condition, value) = match which {
+        Removal::Tenant(tenant_id) => (tenant_id, "$4 = ''", String::new()),
+        Removal::Person { tenant_id, person: Person::User(id) } => {
+            (tenant_id, "user_id = $4", id.clone())
+        }
+        Removal::Person { tenant_id, person: Person::Anonymous(id) } => {
+            (tenant_id, "anonymous_id = $4", id.clone())
+        }
+        Removal::Received { tenant_id: Some(tenant_id), before } => {
+            (tenant_id, "received_at < $4::timestamptz", before.to_string())
+        }
+        Removal::Received { tenant_id: None, before } => {
+            let events = drop_if_old(connection, partition, *before)?;
+            return Ok(RemovedEvents { events, last: None });
+        }
+    };
+    remove_rows(connection, partition, *tenant_id, start, Condition { sql: condition, value })
+}
+
+/// The name of the last partition that can hold events received before `before`.
+fn last_partition_before(before: Timestamp) -> Option<String> {
+    // `before` is exclusive.
     let last = before.checked_add_micros(-1)?;
     Some(format!("events_{}", last.to_datetime().format("%Y%m%d")))
 }
 
-/// Whether a partition is of a later day. Of one with a name of another form nobody knows.
-fn is_newer(partition: &str, newest: &str) -> bool {
-    let is_day = |name: &str| name.strip_prefix("events_").is_some_and(|day| day.len() == 8);
-    is_day(partition) && is_day(newest) && partition > newest
+/// Whether `partition` is of a later day than `newest`. Names of another form have no day.
+fn is_known_to_be_newer(partition: &str, newest: &str) -> bool {
+    let has_day = |name: &str| name.strip_prefix("events_").is_some_and(|day| day.len() == 8);
+    has_day(partition) && has_day(newest) && partition > newest
 }
 
-/// Drops a partition all of whose events were received before `before`. That takes a lock for which everybody waits, and so
-/// waits itself no longer than a moment: the step is then tried again.
-fn drop_old(
+/// Drops a partition if all its events were received before `before`. Returns how many it had.
+///
+/// Detaching takes a lock on `events` that everyone else waits for, so it gives up after 200 ms and
+/// the caller repeats the step.
+fn drop_if_old(
     connection: &mut PgConnection,
     partition: &str,
     before: Timestamp,
-) -> Result<i64, Failure> {
+) -> Result<i64, Error> {
     #[derive(QueryableByName)]
-    struct Old {
+    struct PartitionRow {
         #[diesel(sql_type = Bool)]
         is_old: bool,
         #[diesel(sql_type = BigInt)]
         events: i64,
     }
-    // The bound is read from the catalogue, where it stands as FOR VALUES FROM ('…') TO ('…').
-    let bound = format!(
+    // The catalog has the bound as text: FOR VALUES FROM ('…') TO ('…').
+    let is_old = format!(
         "(SELECT substring(pg_get_expr(relpartbound, oid) FROM 'TO \\(''(.*)''\\)')::timestamptz <= $1
           FROM pg_catalog.pg_class WHERE oid = '{partition}'::regclass)"
     );
     let statement = format!(
-        "SELECT COALESCE({bound}, false) AS is_old,
-                CASE WHEN {bound} THEN (SELECT count(*) FROM {partition}) ELSE 0 END AS events"
+        "SELECT COALESCE({is_old}, false) AS is_old,
+                CASE WHEN {is_old} THEN (SELECT count(*) FROM {partition}) ELSE 0 END AS events"
     );
-    let old: Old = diesel::sql_query(statement)
+    let row: PartitionRow = diesel::sql_query(statement)
         .bind::<Timestamptz, _>(Micros::from(before))
         .get_result(connection)?;
-    if old.is_old {
+    if row.is_old {
         connection.batch_execute(&format!(
-            "SET LOCAL lock_timeout = '200ms'; ALTER TABLE events DETACH PARTITION {partition}; DROP TABLE {partition}"
+            "SET LOCAL lock_timeout = '200ms';
+             ALTER TABLE events DETACH PARTITION {partition}; DROP TABLE {partition}"
         ))?;
     }
-    Ok(old.events)
+    Ok(row.events)
 }
 
-/// The partitions of `events` from `from` on, in the order of their names, ready to stand in a statement.
-fn partitions(connection: &mut PgConnection, from: &str) -> Result<Vec<String>, Failure> {
+/// The partitions of `events` from `from` on, sorted by name.
+fn partitions_from(connection: &mut PgConnection, from: &str) -> Result<Vec<String>, Error> {
     #[derive(QueryableByName)]
-    struct Partition {
+    struct PartitionRow {
         #[diesel(sql_type = Text)]
         name: String,
     }
-    let names: Vec<Partition> = diesel::sql_query(
-        "SELECT inhrelid::regclass::text AS name FROM pg_catalog.pg_inherits WHERE inhparent = 'events'::regclass",
+    // `regclass::text` quotes the names where SQL needs it.
+    let rows: Vec<PartitionRow> = diesel::sql_query(
+        "SELECT inhrelid::regclass::text AS name FROM pg_catalog.pg_inherits
+         WHERE inhparent = 'events'::regclass",
     )
     .load(connection)?;
     let mut names: Vec<_> =
-        names.into_iter().map(|partition| partition.name).filter(|name| &**name >= from).collect();
+        rows.into_iter().map(|row| row.name).filter(|name| name.as_str() >= from).collect();
     names.sort_unstable();
     Ok(names)
 }
 
-/// Removes rows in the order of the index on time, named by where they lie so that each is looked for once. Returns how many,
-/// and where the last of them was.
-fn remove(
+/// A condition on events with the parameter `$4`.
+struct Condition {
+    sql: &'static str,
+    value: String,
+}
+
+/// Removes up to [`STEP`] rows in the order of the index on time. Deleting by `ctid` avoids a
+/// second index search.
+fn remove_rows(
     connection: &mut PgConnection,
     partition: &str,
     tenant_id: TenantId,
-    (condition, value): (&str, &str),
-    (workspace_id, occurred_at): (i64, i64),
-) -> Result<(i64, Option<(i64, i64)>), Failure> {
+    start: IndexEntry,
+    condition: Condition,
+) -> Result<RemovedEvents, Error> {
     #[derive(QueryableByName)]
-    struct Last {
+    struct LastRow {
         #[diesel(sql_type = BigInt)]
         removed: i64,
         #[diesel(sql_type = BigInt)]
@@ -222,40 +272,39 @@ fn remove(
         #[diesel(sql_type = Timestamptz)]
         occurred_at: Micros,
     }
+    let Condition { sql: condition, value } = condition;
     let statement = format!(
-        "WITH gone AS (
+        "WITH removed AS (
              DELETE FROM {partition} WHERE ctid = ANY (ARRAY(
                  SELECT ctid FROM {partition}
                  WHERE tenant_id = $1 AND (workspace_id, occurred_at) >= ($2, $3) AND {condition}
                  ORDER BY workspace_id, occurred_at LIMIT {STEP}))
              RETURNING workspace_id, occurred_at)
-         SELECT count(*) OVER () AS removed, workspace_id, occurred_at FROM gone
+         SELECT count(*) OVER () AS removed, workspace_id, occurred_at FROM removed
          ORDER BY workspace_id DESC, occurred_at DESC LIMIT 1"
     );
-    let last: Option<Last> = diesel::sql_query(statement)
+    let last: Option<LastRow> = diesel::sql_query(statement)
         .bind::<BigInt, _>(tenant_id.0)
-        .bind::<BigInt, _>(workspace_id)
-        .bind::<Timestamptz, _>(Micros(occurred_at.max(EARLIEST)))
+        .bind::<BigInt, _>(start.workspace_id)
+        // `IndexEntry::FIRST` lies before any time PostgreSQL can represent.
+        .bind::<Timestamptz, _>(Micros(start.occurred_at.max(EARLIEST_MICROS)))
         .bind::<Text, _>(value)
         .get_result(connection)
         .optional()?;
-    Ok(last.map_or((0, None), |last| (last.removed, Some((last.workspace_id, last.occurred_at.0)))))
+    let Some(LastRow { removed, workspace_id, occurred_at: Micros(occurred_at) }) = last else {
+        return Ok(RemovedEvents { events: 0, last: None });
+    };
+    Ok(RemovedEvents { events: removed, last: Some(IndexEntry { workspace_id, occurred_at }) })
 }
 
-/// The first time that PostgreSQL can name, in 4713 BC, in microseconds since 1970.
-const EARLIEST: i64 = -210_866_803_200_000_000;
-
-/// Keys that a step looks at where most of them stay.
-const SCAN: i64 = 20_000;
-
-/// Removes keys behind `from`: all of a tenant, or those that are old enough.
-fn keys(
+/// Removes keys from `from` on: all keys of a tenant, or the old ones.
+fn remove_keys(
     connection: &mut PgConnection,
     which: &Removal,
-    from: (i64, Uuid),
-) -> Result<Removed, Failure> {
+    from: KeyEntry,
+) -> Result<Removed, Error> {
     #[derive(QueryableByName)]
-    struct Last {
+    struct LastRow {
         #[diesel(sql_type = BigInt)]
         removed: i64,
         #[diesel(sql_type = BigInt)]
@@ -265,7 +314,8 @@ fn keys(
         #[diesel(sql_type = sql_types::Uuid)]
         key: Uuid,
     }
-    let limit = if matches!(which, Removal::Tenant(_)) { STEP } else { SCAN };
+    // A tenant's keys are all removed. Of old keys most stay, so more are examined.
+    let limit = if matches!(which, Removal::Tenant(_)) { STEP } else { KEY_SCAN };
     let of_tenant = match which.tenant_id() {
         Some(tenant_id) => format!("AND tenant_id = {}", tenant_id.0),
         None => String::new(),
@@ -275,29 +325,33 @@ fn keys(
         "WITH page AS MATERIALIZED (
              SELECT ctid, tenant_id, key, received_at FROM event_keys
              WHERE (tenant_id, key) >= ($1, $2) {of_tenant} ORDER BY tenant_id, key LIMIT {limit}),
-         gone AS (
-             DELETE FROM event_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM page WHERE {is_old})) RETURNING 1)
-         SELECT (SELECT count(*) FROM gone) AS removed, count(*) OVER () AS seen, tenant_id, key FROM page
-         ORDER BY tenant_id DESC, key DESC LIMIT 1"
+         removed AS (
+             DELETE FROM event_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM page WHERE {is_old}))
+             RETURNING 1)
+         SELECT (SELECT count(*) FROM removed) AS removed, count(*) OVER () AS seen, tenant_id, key
+         FROM page ORDER BY tenant_id DESC, key DESC LIMIT 1"
     );
-    let before = which.keys_before().map_or(Micros(EARLIEST), Micros::from);
-    let last: Option<Last> = diesel::sql_query(statement)
-        .bind::<BigInt, _>(from.0)
-        .bind::<sql_types::Uuid, _>(from.1)
+    // Unused without a bound, but the statement needs a value.
+    let before = which.keys_before().map_or(Micros(EARLIEST_MICROS), Micros::from);
+    let last: Option<LastRow> = diesel::sql_query(statement)
+        .bind::<BigInt, _>(from.tenant_id)
+        .bind::<sql_types::Uuid, _>(from.key)
         .bind::<Timestamptz, _>(before)
         .get_result(connection)
         .optional()?;
-    let keys = last.as_ref().map_or(0, |last| last.removed);
-    let next = match last.filter(|last| last.seen == limit) {
-        Some(last) => Some(Position::Keys(last.tenant_id, last.key)),
-        None => matches!(which, Removal::Tenant(_)).then_some(Position::Counts),
+    let keys = last.as_ref().map_or(0, |last| last.removed.unsigned_abs());
+    let next = match last {
+        Some(LastRow { seen, tenant_id, key, .. }) if seen == limit => {
+            Some(RemovalPosition::Key(KeyEntry { tenant_id, key }))
+        }
+        _ => matches!(which, Removal::Tenant(_)).then_some(RemovalPosition::Counts),
     };
-    let next = next.map(|position| position.place());
-    Ok(Removed { events: 0, keys: keys.unsigned_abs(), next })
+    Ok(Removed { events: 0, keys, next: next.map(|position| position.encode()) })
 }
 
-/// Removes up to [`STEP`] counts of a tenant that is being deleted. Years of them may be too many for the last transaction.
-fn remove_counts(connection: &mut PgConnection, which: &Removal) -> Result<Removed, Failure> {
+/// Removes up to [`STEP`] counts of a tenant. Years of counts are too many for the transaction that
+/// finishes the deletion.
+fn remove_counts(connection: &mut PgConnection, which: &Removal) -> Result<Removed, Error> {
     let Removal::Tenant(tenant_id) = which else { return Ok(Removed::default()) };
     let statement = format!(
         "DELETE FROM event_counts WHERE ctid = ANY (ARRAY(
@@ -305,78 +359,6 @@ fn remove_counts(connection: &mut PgConnection, which: &Removal) -> Result<Remov
     );
     let removed =
         diesel::sql_query(statement).bind::<BigInt, _>(tenant_id.0).execute(connection)?;
-    let next = (removed == STEP as usize).then(|| Position::Counts.place());
+    let next = (removed == STEP as usize).then(|| RemovalPosition::Counts.encode());
     Ok(Removed { next, ..Removed::default() })
-}
-
-/// Since when the tenant is being deleted, which is now unless somebody was before.
-pub(super) fn begin_deletion(
-    connection: &mut PgConnection,
-    tenant_id: TenantId,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, Failure> {
-    diesel::update(
-        tenants::table.filter(tenants::id.eq(tenant_id.0)).filter(tenants::deleted_at.is_null()),
-    )
-    .set(tenants::deleted_at.eq(Micros::from(now)))
-    .execute(connection)?;
-    let since = tenants::table.filter(tenants::id.eq(tenant_id.0)).select(tenants::deleted_at);
-    let since = since.first::<Option<Micros>>(connection).optional()?.flatten();
-    Ok(rows::instant_if_any(since))
-}
-
-/// Adds what a step removed to what the deletion of the tenant has removed before.
-pub(super) fn count_deleted(
-    connection: &mut PgConnection,
-    tenant_id: TenantId,
-    removed: &Removed,
-) -> Result<(), Failure> {
-    use tenant_deletions::{event_keys, events, table, tenant_id as id};
-    if (removed.events, removed.keys) == (0, 0) {
-        return Ok(());
-    }
-    let (more, more_keys) = (removed.events as i64, removed.keys as i64);
-    diesel::insert_into(table)
-        .values((id.eq(tenant_id.0), events.eq(more), event_keys.eq(more_keys)))
-        .on_conflict(id)
-        .do_update()
-        .set((events.eq(events + more), event_keys.eq(event_keys + more_keys)))
-        .execute(connection)?;
-    Ok(())
-}
-
-/// Removes the rows of the catalogue, the tenant's own last.
-pub(super) fn finish_deletion(
-    connection: &mut PgConnection,
-    tenant_id: TenantId,
-) -> Result<Option<TenantRows>, Failure> {
-    let id = tenant_id.0;
-    let deleted =
-        tenants::table.filter(tenants::id.eq(id)).filter(tenants::deleted_at.is_not_null());
-    if deleted.select(tenants::id).first::<i64>(connection).optional()?.is_none() {
-        return Ok(None);
-    }
-    counts::lock(connection)?;
-    diesel::delete(event_counts::table.filter(event_counts::tenant_id.eq(id)))
-        .execute(connection)?;
-    diesel::delete(tenant_usage::table.filter(tenant_usage::tenant_id.eq(id)))
-        .execute(connection)?;
-    diesel::delete(tenant_limits::table.filter(tenant_limits::tenant_id.eq(id)))
-        .execute(connection)?;
-    let removed = tenant_deletions::table.filter(tenant_deletions::tenant_id.eq(id));
-    let counts = removed.select((tenant_deletions::events, tenant_deletions::event_keys));
-    let (events, event_keys) =
-        counts.first::<(i64, i64)>(connection).optional()?.unwrap_or_default();
-    diesel::delete(removed).execute(connection)?;
-    let api_keys =
-        diesel::delete(api_keys::table.filter(api_keys::tenant_id.eq(id))).execute(connection)?;
-    let workspaces = diesel::delete(workspaces::table.filter(workspaces::tenant_id.eq(id)))
-        .execute(connection)?;
-    diesel::delete(tenants::table.filter(tenants::id.eq(id))).execute(connection)?;
-    Ok(Some(TenantRows {
-        events: events as u64,
-        event_keys: event_keys as u64,
-        workspaces: workspaces as u64,
-        api_keys: api_keys as u64,
-    }))
 }

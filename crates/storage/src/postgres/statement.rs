@@ -1,7 +1,8 @@
-//! Statements whose text never changes, and which diesel therefore prepares once a connection: PostgreSQL plans them once, too. (diesel
-//! keeps what has a static [`QueryId`](diesel::query_builder::QueryId); what is built by `sql_query` it prepares each time.)
+//! Statements of constant text. diesel prepares a query with a static
+//! [`QueryId`](diesel::query_builder::QueryId) once per connection, so PostgreSQL also plans it
+//! once. A `sql_query` would be prepared on each call.
 
-/// Makes a type of a statement: its text, and between the parts of that its parameters.
+/// Defines a type for a statement: its text, with the parameters in between.
 macro_rules! statement {
     (
         $(#[$meta:meta])*

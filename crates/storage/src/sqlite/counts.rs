@@ -1,4 +1,5 @@
-//! Counts of stored events in SQLite, updated in the transaction of the events: there is one writer, so nobody waits.
+//! Counts of stored events in SQLite, updated in the transaction that stores them. With one writer,
+//! nobody waits for the rows.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +8,20 @@ use mercurio_domain::TenantId;
 use mercurio_domain::limits::Month;
 use mercurio_domain::store::{CountQuery, EventCount};
 
-use super::schema::{event_counts, tenant_usage};
-use crate::counts::{self, CountRow};
-use crate::error::Failure;
+use super::shared::schema::{event_counts, tenant_usage};
+use crate::counts::{self, CountRow, UsageRow};
+use crate::error::Error;
 use crate::rows::Micros;
 use crate::verdicts::Candidate;
 
-/// Tenants per statement. SQLite allows 32,766 parameters.
+/// Maximum tenants per statement. SQLite allows 32,766 parameters.
 const MAX_PARAMETERS: usize = 10_000;
 
-/// Adds the counts of the stored events of a group.
+/// Adds the counts of a group.
 pub(super) fn add(
     connection: &mut SqliteConnection,
     stored: &[Candidate<'_>],
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let mut monthly = BTreeMap::new();
     for (received, counts) in counts::of_stored(stored) {
         for (key, count) in counts {
@@ -61,22 +62,22 @@ pub(super) fn usage(
     connection: &mut SqliteConnection,
     tenants: &[TenantId],
     month: Month,
-) -> Result<Vec<u64>, Failure> {
-    let mut counted: Vec<(i64, i64)> = Vec::new();
-    for some in tenants.chunks(MAX_PARAMETERS) {
+) -> Result<Vec<u64>, Error> {
+    let mut rows: Vec<UsageRow> = Vec::new();
+    for chunk in tenants.chunks(MAX_PARAMETERS) {
         let query = tenant_usage::table
             .filter(tenant_usage::month.eq(i64::from(month.number())))
-            .filter(tenant_usage::tenant_id.eq_any(some.iter().map(|tenant_id| tenant_id.0)))
+            .filter(tenant_usage::tenant_id.eq_any(chunk.iter().map(|tenant_id| tenant_id.0)))
             .select((tenant_usage::tenant_id, tenant_usage::used));
-        counted.extend(query.load::<(i64, i64)>(connection)?);
+        rows.extend(query.load::<UsageRow>(connection)?);
     }
-    Ok(counts::in_order(tenants, &counted))
+    Ok(counts::in_order(tenants, &rows))
 }
 
 pub(super) fn event_counts(
     connection: &mut SqliteConnection,
     query: &CountQuery,
-) -> Result<Vec<EventCount>, Failure> {
+) -> Result<Vec<EventCount>, Error> {
     use event_counts::{accepted, event_name, hour, table, tenant_id, workspace_id};
     let mut rows = table
         .filter(tenant_id.eq(query.owner.tenant_id.0))
@@ -92,7 +93,12 @@ pub(super) fn event_counts(
     Ok(rows.load::<CountRow>(connection)?.into_iter().map(CountRow::into_count).collect())
 }
 
-/// There is no log to sum.
-pub(super) fn sum(_: &mut SqliteConnection) -> Result<u64, Failure> {
+/// SQLite keeps no log.
+pub(super) fn sum(_: &mut SqliteConnection) -> Result<u64, Error> {
     Ok(0)
+}
+
+/// The write transaction of the caller excludes all others.
+pub(super) fn lock_sums(_: &mut SqliteConnection) -> Result<(), Error> {
+    Ok(())
 }

@@ -1,17 +1,18 @@
-//! Leader leases. Everybody has them: a file is served by one process, and two that do the same work do no harm.
+//! Leader leases. One process serves a file, and two that do the same work do no harm, so everyone
+//! gets them.
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::store::{Lease, StoreError};
 
-struct Everybodys;
+struct UnsharedLease;
 
 pub(super) fn take() -> Box<dyn Lease> {
-    Box::new(Everybodys)
+    Box::new(UnsharedLease)
 }
 
-impl Lease for Everybodys {
+impl Lease for UnsharedLease {
     fn hold(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        // The machine's clock is the caller's too.
+        // SQLite has no clock but the machine's.
         Ok(None)
     }
 }

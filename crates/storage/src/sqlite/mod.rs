@@ -1,240 +1,208 @@
-//! The store in SQLite: its connections, and what its errors mean.
+//! The SQLite store.
 
-mod catalog;
 mod counts;
+mod diagnostics;
 mod events;
-mod examine;
 mod lease;
+mod listener;
 mod removal;
 mod schema;
+// Also compiled by `postgres`, with other types under the names it imports from here.
+#[path = "../shared/mod.rs"]
+#[allow(clippy::duplicate_mod)]
+mod shared;
+mod values;
 mod versions;
-mod watch;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error};
-use mercurio_domain::api_key::ApiKey;
+use diesel::sqlite::{Sqlite as Db, SqliteConnection as DbConnection};
 use mercurio_domain::event::StoredEvent;
-use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
 use mercurio_domain::store::{
-    AppendCounts, Backend, CatalogWatch, CountQuery, CreateError, EventCount, EventPage,
-    EventQuery, EventWriter, KeyRequest, Lease, LeaseKind, LockWait, Place, PoolLoad, Provisioned,
-    Provisioning, Removal, Removed, SchemaState, Store, StoreError, Submission, TenantRef,
-    TenantRows,
+    AppendCounts, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind, LockWait,
+    PoolLoad, Provisioned, Provisioning, SchemaState, Store, StoreError, Submission,
 };
-use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::verdict::Outcome;
-use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp};
+use mercurio_domain::{EventId, Owner};
 
-use crate::error::{Failed, Failure, Fault};
-use crate::pool::{Driver, Pool, StoreOptions, failed};
+use crate::error::{Error, ErrorKind};
+use crate::pool::{Driver, Pool, StoreOptions};
 use crate::transaction;
 use crate::verdicts::Candidates;
 
-pub(crate) use examine::examine;
+use shared::{catalog, schema_state::schema_state};
 
-/// After how many pages (of 4 KiB) of the write-ahead log a commit carries them over into the database. The log then
-/// begins anew, unless a reader still looks at it.
-const CHECKPOINT_PAGES: u32 = 4_000;
-/// How many bytes the log may have. Where reads follow each other without a gap, it never begins anew by itself, and grows.
-const LOG_BYTES: u64 = 32 * 1024 * 1024;
-/// How long a writer waits for readers to let go of a log that has become too long; then it tries again after its next
-/// group.
+pub(crate) use SqliteStore as DbStore;
+pub(crate) use diagnostics::diagnose;
+
+/// Settings of the write connection. `synchronous = FULL` syncs the disk before a commit returns.
+///
+/// A log of 4,000 pages (of 4 KiB) is copied into the database by the commit that reaches that
+/// size, and then restarts unless a reader still uses it. The size limit is [`MAX_LOG_BYTES`].
+const WRITER_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 33554432;";
+const READER_PRAGMAS: &str = "PRAGMA query_only = ON;";
+/// Maximum size of the write-ahead log in bytes. Under continuous reads it never restarts by
+/// itself.
+const MAX_LOG_BYTES: u64 = 32 * 1024 * 1024;
+/// Maximum wait for readers when the log is too long. The next group tries again.
 const LOG_WAIT_MS: u32 = 100;
 
-/// Bytes that must be free for a group to be written: what the largest takes in the log, about.
-const LEAST_FREE_BYTES: u64 = 1024 * 1024;
+/// Free disk space required for writes: about what the largest group adds to the log.
+const MIN_FREE_BYTES: u64 = 1024 * 1024;
 
-/// The store in SQLite. Readers never wait for the writer, nor it for them.
+/// The SQLite store. Readers and the writer never wait for each other.
 pub(crate) struct SqliteStore {
     readers: Pool<SqliteConnection>,
-    /// One connection: SQLite has one writer at a time, and waiting here is fairer than in its own loop.
+    /// One connection. SQLite allows one writer at a time, and the pool queues more fairly than
+    /// SQLite's busy loop.
     writer: Pool<SqliteConnection>,
     file: PathBuf,
-    /// The file of the write-ahead log.
-    log: PathBuf,
+    /// The write-ahead log.
+    log_file: PathBuf,
     timeout_ms: u128,
 }
 
 impl Driver for SqliteConnection {
-    /// The write lock is taken at once. A transaction that begins by reading and then writes can fail half-way.
+    /// Takes the write lock at once. A transaction that reads before it writes can fail half-way.
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
-
-    fn fault(error: &Error) -> Fault {
-        match error {
-            Error::DatabaseError(kind, information) => database_fault(kind, information.message()),
-            Error::RollbackErrorOnCommit { .. } | Error::BrokenTransactionManager => {
-                Fault::Unavailable
-            }
-            Error::SerializationError(_) => Fault::Refused,
-            _ => Fault::Internal,
-        }
-    }
-
-    fn fault_of_text(text: &str) -> Fault {
-        let fault = MESSAGES.iter().find(|(part, _)| text.contains(part));
-        fault.map_or(Fault::Internal, |(_, fault)| *fault)
-    }
 }
 
-/// diesel tells SQLite's codes only for broken constraints; what is left is the message.
-fn database_fault(kind: &DatabaseErrorKind, message: &str) -> Fault {
-    use DatabaseErrorKind as Kind;
-    match kind {
-        Kind::UniqueViolation
-        | Kind::ForeignKeyViolation
-        | Kind::NotNullViolation
-        | Kind::CheckViolation => Fault::Refused,
-        _ => SqliteConnection::fault_of_text(message),
-    }
+/// Returns the set-up of a pool's connections.
+fn set_up_with(
+    timeout_ms: u128,
+    pragmas: &'static str,
+) -> impl Fn(&mut SqliteConnection) -> QueryResult<()> {
+    // The timeout comes first, because changing the journal mode needs a lock.
+    let pragmas =
+        format!("PRAGMA busy_timeout = {timeout_ms}; PRAGMA foreign_keys = ON; {pragmas}");
+    move |connection| connection.batch_execute(&pragmas)
 }
 
-/// Parts of messages, and what they mean. (<https://sqlite.org/rescode.html>; the texts are those of `sqlite3_errstr`.)
-const MESSAGES: [(&str, Fault); 9] = [
-    ("database is locked", Fault::Conflict),
-    ("database table is locked", Fault::Conflict),
-    ("database or disk is full", Fault::Unavailable),
-    ("disk I/O error", Fault::Unavailable),
-    ("unable to open database file", Fault::Unavailable),
-    ("out of memory", Fault::Unavailable),
-    ("locking protocol", Fault::Unavailable),
-    ("string or blob too big", Fault::Refused),
-    // A value of another type than the column's, in a STRICT table.
-    ("cannot store", Fault::Refused),
-];
+fn unavailable(message: String) -> Error {
+    Error::new(ErrorKind::Unavailable, message)
+}
 
 impl SqliteStore {
-    /// A store in the file at `path`, which is made where it is missing, with the folder it lies in.
-    pub(crate) fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
-        let unusable =
-            |reason: String| StoreError::from(Failed { fault: Fault::Unavailable, reason });
+    /// A store for the file at `path`. Creates the file and its folders if missing.
+    pub(crate) fn open(path: &Path, options: &StoreOptions) -> Result<Self, Error> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| {
-                unusable(format!("the folder {} can't be made: {error}", folder.display()))
+                unavailable(format!("can't create the folder {}: {error}", folder.display()))
             })?;
         }
-        let address = path.to_str().ok_or_else(|| unusable("the path is not UTF-8".to_owned()))?;
+        let address = path.to_str().ok_or_else(|| {
+            unavailable(format!("the path {} is not UTF-8: rename it", path.display()))
+        })?;
         let timeout_ms = options.connect_timeout.as_millis();
-        let pool = |size, pragmas: String| {
-            // The waiting time comes first: changing the journal's mode needs a lock too.
-            let pragmas =
-                format!("PRAGMA busy_timeout = {timeout_ms}; PRAGMA foreign_keys = ON; {pragmas}");
-            Pool::new(
-                address,
-                size,
-                options.connect_timeout,
-                move |connection: &mut SqliteConnection| connection.batch_execute(&pragmas),
-            )
-        };
         let store = Self {
-            writer: pool(
+            writer: Pool::new(
+                address,
                 NonZeroU32::MIN,
-                format!(
-                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                     PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = {LOG_BYTES};"
-                ),
+                options.connect_timeout,
+                set_up_with(timeout_ms, WRITER_PRAGMAS),
             ),
-            readers: pool(options.max_read_connections, "PRAGMA query_only = ON;".to_owned()),
+            readers: Pool::new(
+                address,
+                options.max_read_connections,
+                options.connect_timeout,
+                set_up_with(timeout_ms, READER_PRAGMAS),
+            ),
             file: path.to_owned(),
-            log: PathBuf::from(format!("{address}-wal")),
+            log_file: PathBuf::from(format!("{address}-wal")),
             timeout_ms,
         };
-        // The writer makes the file; a reader must not come before it.
-        store.writer.take().map_err(|failure| {
-            let failed = failed::<SqliteConnection>(failure);
-            unusable(format!("{} can't be opened: {}", path.display(), failed.reason))
+        // The writer creates the file, so it must connect before any reader.
+        store.writer.get().map_err(|error| {
+            unavailable(format!("can't open {}: {}", path.display(), error.message))
         })?;
         Ok(store)
     }
 
-    /// Makes the log begin anew where it has become too long: waits until all that is in it was carried over and no reader
-    /// looks at it. New readers don't stand in the way.
-    fn bound_log(&self) {
-        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
-            let pragmas = format!(
-                "PRAGMA busy_timeout = {LOG_WAIT_MS}; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = {}",
-                self.timeout_ms
-            );
-            // What was stored is stored. Where this fails, the log stays long until the next group.
-            self.writer.take().map(|mut connection| connection.batch_execute(&pragmas)).ok();
+    /// Restarts the log if it is too long: waits until its pages are in the database and no reader
+    /// uses it. New readers don't prolong the wait.
+    fn limit_log(&self) {
+        let is_too_long =
+            std::fs::metadata(&self.log_file).is_ok_and(|log| log.len() > MAX_LOG_BYTES);
+        if !is_too_long {
+            return;
         }
+        let pragmas = format!(
+            "PRAGMA busy_timeout = {LOG_WAIT_MS}; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = {}",
+            self.timeout_ms
+        );
+        // The group is committed already. On failure the log stays long until the next group.
+        self.writer.get().map(|mut connection| connection.batch_execute(&pragmas)).ok();
     }
-}
 
-impl SqliteStore {
-    fn reading<T>(
+    fn read<T>(
         &self,
-        body: impl FnMut(&mut SqliteConnection) -> Result<T, Failure>,
-    ) -> Result<T, Failed> {
+        body: impl FnMut(&mut SqliteConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         transaction::read(&self.readers, body)
     }
 
-    fn changing<T>(
+    fn write<T>(
         &self,
-        body: impl FnMut(&mut SqliteConnection) -> Result<T, Failure>,
-    ) -> Result<T, Failed> {
+        body: impl FnMut(&mut SqliteConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         transaction::write(&self.writer, body)
     }
 
-    fn provisioning(&self, request: &Provisioning) -> Result<Provisioned, Failed> {
-        self.changing(|connection| catalog::provision(connection, request))
+    fn provision_tenant(&self, request: &Provisioning) -> Result<Provisioned, Error> {
+        self.write(|connection| catalog::provision(connection, request))
     }
 
-    fn leasing(&self, _kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
+    fn try_lease(&self, _kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
         Ok(Some(lease::take()))
     }
 
-    fn watching(&self) -> Result<watch::Watch, Failed> {
-        watch::Watch::on(self.readers.clone())
+    fn open_listener(&self) -> Result<listener::PollingListener, Error> {
+        listener::PollingListener::start(self.readers.clone())
+    }
+
+    /// Fails if the disk of the file is full or read-only.
+    fn check_disk(&self) -> Result<(), Error> {
+        // If the file system does not answer, the next write will show.
+        let Ok(space) = rustix::fs::statvfs(&self.file) else { return Ok(()) };
+        if space.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+            return Err(unavailable("the disk is read-only".to_owned()));
+        }
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        if free < MIN_FREE_BYTES {
+            return Err(unavailable(format!(
+                "the disk is full: {free} bytes are free, at least {MIN_FREE_BYTES} are needed"
+            )));
+        }
+        Ok(())
     }
 }
-
-crate::port::catalog_port!(SqliteStore);
 
 impl EventWriter for SqliteStore {
     fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         let candidates = Candidates::of(group);
         if candidates.rows().is_empty() {
-            return Ok(candidates.answers(&[]));
+            return Ok(candidates.outcomes(&[]));
         }
-        let fresh = self.changing(|connection| events::append(connection, &candidates))?;
-        self.bound_log();
-        Ok(candidates.answers(&fresh))
+        let fresh = self.write(|connection| events::append(connection, &candidates))?;
+        self.limit_log();
+        Ok(candidates.outcomes(&fresh))
     }
 
     fn append_counts(&self) -> AppendCounts {
-        AppendCounts { retries: self.writer.repeats(), ..AppendCounts::default() }
+        AppendCounts { retries: self.writer.retries(), ..AppendCounts::default() }
     }
 
     fn ping(&self) -> Result<(), StoreError> {
-        // A statement that opens the file; `SELECT 1` would not.
+        // Unlike `SELECT 1`, this opens the file.
         let open = "SELECT count(*) FROM sqlite_schema";
-        Ok(transaction::read(&self.readers, |connection| {
+        Ok(self.read(|connection| {
             connection.batch_execute(open)?;
-            self.has_room()
+            self.check_disk()
         })?)
-    }
-}
-
-impl SqliteStore {
-    /// Fails where the file's disk is full, or takes nothing that is written.
-    fn has_room(&self) -> Result<(), Failure> {
-        // What can't be asked is met by the next write.
-        let Ok(space) = rustix::fs::statvfs(&self.file) else { return Ok(()) };
-        let free = space.f_bavail.saturating_mul(space.f_frsize);
-        let fault = |reason| Err(Failure::Sorted(Fault::Unavailable, reason));
-        if space.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
-            return fault("the disk can only be read".to_owned());
-        }
-        if free < LEAST_FREE_BYTES {
-            return fault(format!(
-                "the disk is full: {free} bytes are free, and at least {LEAST_FREE_BYTES} are needed"
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -253,60 +221,62 @@ impl Store for SqliteStore {
     }
 
     fn schema_state(&self) -> Result<SchemaState, StoreError> {
-        Ok(transaction::read(&self.readers, versions::state)?)
+        Ok(self.read(schema_state)?)
     }
 
-    fn migrate_telling(&self, _tell: &mut dyn FnMut(&LockWait)) -> Result<Vec<String>, StoreError> {
+    fn migrate_reporting(
+        &self,
+        _report: &mut dyn FnMut(&LockWait),
+    ) -> Result<Vec<String>, StoreError> {
         let mut names = Vec::new();
-        // Each migration in a transaction that takes the write lock before it looks: another process may be at it too.
-        while let Some(name) = transaction::write(&self.writer, versions::run_next)? {
+        // Each transaction takes the write lock before it looks for the next migration, so
+        // processes can migrate concurrently.
+        while let Some(name) = self.write(versions::run_next)? {
             names.push(name);
         }
         Ok(names)
     }
 
-    fn revert_telling(
+    fn revert_reporting(
         &self,
-        _tell: &mut dyn FnMut(&LockWait),
+        _report: &mut dyn FnMut(&LockWait),
     ) -> Result<Option<String>, StoreError> {
-        Ok(transaction::write(&self.writer, versions::revert_last)?)
+        Ok(self.write(versions::revert_last)?)
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
-        Ok(transaction::read(&self.readers, |connection| {
-            events::event(connection, owner, event_id)
-        })?)
+        Ok(self.read(|connection| events::event(connection, owner, event_id))?)
     }
 
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
-        Ok(transaction::read(&self.readers, |connection| events::events(connection, owner, query))?)
+        Ok(self.read(|connection| events::events(connection, owner, query))?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use diesel::sql_types::BigInt;
+    use diesel::sql_types::{BigInt, Text};
 
     use super::*;
 
+    fn setting(pool: &Pool<SqliteConnection>, name: &str) -> i64 {
+        let mut connection = pool.get().unwrap();
+        let sql = format!("(SELECT {name} FROM pragma_{name})");
+        diesel::select(diesel::dsl::sql::<BigInt>(&sql)).get_result(&mut **connection).unwrap()
+    }
+
     #[test]
-    fn a_commit_reaches_the_disk_before_it_is_told() {
+    fn writer_syncs_the_disk_before_a_commit_returns() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("mercurio.db"), &StoreOptions::default())
             .unwrap();
-        let setting = |pool: &Pool<SqliteConnection>, name: &str| -> i64 {
-            let mut connection = pool.take().unwrap();
-            let sql = format!("(SELECT {name} FROM pragma_{name})");
-            diesel::select(diesel::dsl::sql::<BigInt>(&sql)).get_result(&mut **connection).unwrap()
-        };
         assert_eq!(setting(&store.writer, "synchronous"), 2, "FULL");
         assert_eq!(setting(&store.writer, "foreign_keys"), 1);
         assert_eq!(setting(&store.readers, "query_only"), 1);
-        let mode = diesel::dsl::sql::<diesel::sql_types::Text>(
-            "(SELECT journal_mode FROM pragma_journal_mode)",
-        );
+        assert_eq!(setting(&store.writer, "journal_size_limit"), MAX_LOG_BYTES as i64);
+        let mode = diesel::dsl::sql::<Text>("(SELECT journal_mode FROM pragma_journal_mode)");
         let mode: String =
-            diesel::select(mode).get_result(&mut **store.writer.take().unwrap()).unwrap();
+            diesel::select(mode).get_result(&mut **store.writer.get().unwrap()).unwrap();
         assert_eq!(mode, "wal");
     }
 }

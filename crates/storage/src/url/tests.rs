@@ -1,4 +1,4 @@
-//! URLs that are read, refused, shown and handed on.
+//! Parsing, rejecting and printing URLs.
 
 use super::*;
 
@@ -7,11 +7,11 @@ fn parse(text: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
 }
 
 fn parameters(text: &str) -> Parameters {
-    Parameters::read(text.strip_prefix("postgres://").unwrap()).unwrap()
+    Parameters::parse(text.strip_prefix("postgres://").unwrap()).unwrap()
 }
 
 #[test]
-fn a_path_of_sqlite_may_be_relative_or_absolute() {
+fn sqlite_path_may_be_relative_or_absolute() {
     for (text, path) in [
         ("sqlite://data/mercurio.db", "data/mercurio.db"),
         ("sqlite:///var/lib/mercurio.db", "/var/lib/mercurio.db"),
@@ -29,7 +29,7 @@ fn a_path_of_sqlite_may_be_relative_or_absolute() {
 }
 
 #[test]
-fn what_is_no_file_is_refused() {
+fn sqlite_url_without_a_file_is_refused() {
     for text in [
         "sqlite::memory:",
         "sqlite://:memory:",
@@ -51,17 +51,19 @@ fn what_is_no_file_is_refused() {
     }
 }
 
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    let conninfo = parameters(text).to_conninfo();
+    let (given, defaults) =
+        conninfo.split_at(conninfo.find(" application_name='mercurio'").unwrap());
+    assert_eq!(given, expected, "{text}");
+    for name in ["connect_timeout", "keepalives_idle", "tcp_user_timeout"] {
+        assert!(defaults.contains(&format!(" {name}='")), "{defaults}");
+    }
+}
+
 #[test]
-fn a_url_of_postgresql_becomes_what_libpq_reads() {
-    let check = |text: &str, expected: &str| {
-        let conninfo = parameters(text).to_conninfo();
-        let (given, defaults) =
-            conninfo.split_at(conninfo.find(" application_name='mercurio'").unwrap());
-        assert_eq!(given, expected, "{text}");
-        for name in ["connect_timeout", "keepalives_idle", "tcp_user_timeout"] {
-            assert!(defaults.contains(&format!(" {name}='")), "{defaults}");
-        }
-    };
+fn postgres_url_is_converted_to_conninfo() {
     check("postgres://localhost", "host='localhost'");
     check(
         "postgres://me:se%3Acret@127.0.0.1:5433/db",
@@ -89,7 +91,7 @@ fn a_url_of_postgresql_becomes_what_libpq_reads() {
 }
 
 #[test]
-fn a_url_that_can_not_be_read_is_refused_without_showing_its_password() {
+fn malformed_url_is_refused_without_its_password() {
     for text in [
         "postgres://me:se/cret@localhost/db",
         "postgres://me:se?cret@localhost/db",
@@ -102,14 +104,14 @@ fn a_url_that_can_not_be_read_is_refused_without_showing_its_password() {
         "postgres://me:secret@localhost/db?secret",
     ] {
         let error = parse(text).unwrap_err();
-        let told = format!("{error} {error:?}");
-        assert!(matches!(error, DatabaseUrlError::Malformed(_)), "{text}: {told}");
-        assert!(!told.contains("cret"), "{text}: {told}");
+        let message = format!("{error} {error:?}");
+        assert!(matches!(error, DatabaseUrlError::Malformed(_)), "{text}: {message}");
+        assert!(!message.contains("cret"), "{text}: {message}");
     }
 }
 
 #[test]
-fn a_password_is_never_shown() {
+fn password_is_never_shown() {
     for (text, shown) in [
         ("postgres://me:secret@localhost:5433/db", "postgres://me:***@localhost:5433/db"),
         ("postgres://me@localhost/db?password=secret", "postgres://me:***@localhost/db"),
@@ -132,7 +134,7 @@ fn a_password_is_never_shown() {
 }
 
 #[test]
-fn a_build_without_tls_sends_nothing_across_a_network_unless_told() {
+fn build_without_tls_refuses_unencrypted_network_urls() {
     let check = |text: &str| parameters(text).check_encryption(false);
     for text in [
         "postgres://localhost/db",
@@ -176,7 +178,7 @@ fn a_build_without_tls_sends_nothing_across_a_network_unless_told() {
 }
 
 #[test]
-fn a_url_without_a_host_is_refused_since_libpq_would_look_for_one_elsewhere() {
+fn url_without_host_is_refused() {
     for text in [
         "postgres:///db",
         "postgres://",

@@ -1,6 +1,6 @@
-//! A PostgreSQL server of a test's own, to be stopped and started.
+//! A PostgreSQL server for one test, to stop and start.
 
-#![allow(dead_code, reason = "each of the test programs that share this uses a part of it")]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// A server in a folder of its own. It ends with this value.
+/// A server with its own data folder, stopped on drop.
 pub(crate) struct Server {
     folder: TempDir,
     programs: PathBuf,
@@ -18,9 +18,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Makes a cluster that trusts everybody on loopback, with `settings` added to `postgresql.conf`, and starts it.
+    /// Creates a cluster that trusts all loopback clients, adds `settings` to `postgresql.conf`,
+    /// and starts it.
     pub(crate) fn start(settings: &str) -> Self {
-        // Below /tmp and not TMPDIR: the server's user must be able to enter, and a socket's path is short.
+        // In /tmp, not TMPDIR: the server's user needs access, and socket paths are limited in
+        // length.
         let folder = TempDir::with_prefix_in("mercurio-server-", "/tmp").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { folder, programs: programs(), port };
@@ -39,18 +41,18 @@ impl Server {
         server
     }
 
-    /// Adds lines to `postgresql.conf`, for the next start.
+    /// Adds lines to `postgresql.conf`. They apply at the next start.
     pub(crate) fn add_settings(&self, settings: &str) {
         let file = Path::new(&self.data()).join("postgresql.conf");
         fs::write(&file, format!("{}\n{settings}\n", fs::read_to_string(&file).unwrap())).unwrap();
     }
 
-    /// Replaces `pg_hba.conf`, for the next start.
+    /// Replaces `pg_hba.conf`. It applies at the next start.
     pub(crate) fn replace_access(&self, lines: &str) {
         fs::write(Path::new(&self.data()).join("pg_hba.conf"), lines).unwrap();
     }
 
-    /// Puts a file into the data folder that nobody but the server may read.
+    /// Copies a file into the data folder, readable only by the server.
     pub(crate) fn install(&self, name: &str, content: &Path) {
         let file = Path::new(&self.data()).join(name);
         fs::copy(content, &file).unwrap();
@@ -60,18 +62,18 @@ impl Server {
         }
     }
 
-    /// Starts the server again.
+    /// Starts the server.
     pub(crate) fn resume(&self) {
         let log = self.folder.path().join("log");
         self.run("pg_ctl", &["start", "-w", "-D", &self.data(), "-l", log.to_str().unwrap()]);
     }
 
-    /// Stops the server as a crash would.
+    /// Stops the server without a shutdown checkpoint, like a crash.
     pub(crate) fn crash(&self) {
         self.run("pg_ctl", &["stop", "-w", "-m", "immediate", "-D", &self.data()]);
     }
 
-    /// Where it is, without TLS.
+    /// The URL, without TLS.
     pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
@@ -112,7 +114,7 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?}\n{}{}", text(stdout), text(stderr));
 }
 
-/// Where the server's programs are: Debian keeps them out of PATH, one folder a version.
+/// The folder of the server's programs. Debian keeps it out of PATH, one per version.
 fn programs() -> PathBuf {
     let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -120,6 +122,6 @@ fn programs() -> PathBuf {
         debian.map(|version| version.path().join("bin")).chain(std::env::split_paths(&path));
     let found = candidates.filter(|folder| folder.join("initdb").exists()).max();
     found.unwrap_or_else(|| {
-        panic!("no PostgreSQL server found. On Debian and Ubuntu: apt-get install postgresql")
+        panic!("no PostgreSQL server found. On Debian or Ubuntu, run apt-get install postgresql")
     })
 }

@@ -1,32 +1,32 @@
-//! Each event once, whatever comes together, and every byte of it.
+//! Appending: each event is stored once, and byte for byte.
 
-use mercurio_domain::event::{EventDraft, StoredEvent};
+use mercurio_domain::event::{EnrichedEvent, EventDraft, StoredEvent};
 use mercurio_domain::payload::{JsonObject, RawJson};
 use mercurio_domain::store::Submission;
 use mercurio_domain::testing::{at, submission};
-use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
-use mercurio_domain::{EventId, EventKey, Text};
+use mercurio_domain::verdict::Outcome::{self, Accepted, Duplicate};
+use mercurio_domain::{EventId, EventKey, Text, Timestamp};
 
 use crate::setup::{Subject, after, at_once, draft, event, now, other_workspace};
 
 on_every_store! {
-    a_new_event_is_accepted_and_read_back,
-    of_two_events_with_one_id_in_a_batch_the_first_is_kept,
-    of_two_events_with_one_id_in_a_group_the_first_is_kept,
-    an_event_of_an_earlier_group_is_a_duplicate_and_stays_as_it_was,
-    an_id_is_taken_for_every_workspace_of_its_tenant,
-    two_tenants_may_use_the_same_id,
-    ids_that_differ_in_case_blanks_or_form_are_different,
-    outcomes_come_in_the_order_of_the_group,
-    an_empty_group_is_stored_as_nothing,
-    a_group_of_thousands_is_stored_whole,
-    of_many_who_send_the_same_ids_at_once_exactly_one_is_told_accepted,
+    new_event_is_accepted_and_read_back,
+    first_event_of_an_id_in_a_batch_is_kept,
+    first_event_of_an_id_in_a_group_is_kept,
+    event_of_an_earlier_group_is_a_duplicate_and_unchanged,
+    event_id_is_unique_across_workspaces_of_a_tenant,
+    tenants_may_use_the_same_event_id,
+    ids_differing_in_case_blanks_or_form_are_distinct,
+    outcomes_are_in_the_order_of_the_group,
+    empty_group_stores_nothing,
+    group_of_thousands_is_stored_whole,
+    ids_sent_concurrently_are_accepted_exactly_once,
     payloads_are_kept_byte_for_byte,
     texts_are_kept_character_for_character,
     times_are_kept_to_the_microsecond,
-    an_event_without_the_optional_members_has_none,
-    events_received_on_different_days_go_together,
-    an_event_is_found_only_by_its_owner,
+    event_without_optional_members_has_none,
+    events_of_different_days_are_stored_in_one_group,
+    event_is_found_only_by_its_owner,
 }
 
 fn stored(subject: &Subject, owner: mercurio_domain::Owner, event_id: &str) -> StoredEvent {
@@ -34,10 +34,10 @@ fn stored(subject: &Subject, owner: mercurio_domain::Owner, event_id: &str) -> S
         .store
         .event(owner, &EventId::lookup(event_id))
         .unwrap()
-        .unwrap_or_else(|| panic!("{event_id} is not there"))
+        .unwrap_or_else(|| panic!("{event_id} is missing"))
 }
 
-fn a_new_event_is_accepted_and_read_back(subject: &Subject) {
+fn new_event_is_accepted_and_read_back(subject: &Subject) {
     let owner = subject.owner();
     let draft = EventDraft {
         event_id: Some("quake-1".into()),
@@ -66,12 +66,14 @@ fn raw(text: &str) -> RawJson<'_> {
     RawJson::parse(text).unwrap()
 }
 
-fn of_two_events_with_one_id_in_a_batch_the_first_is_kept(subject: &Subject) {
+/// An event with the id `a`.
+fn named(event_name: &str, received_at: Timestamp) -> EnrichedEvent {
+    event(EventDraft { event_name: Some(event_name.into()), ..draft("a") }, received_at)
+}
+
+fn first_event_of_an_id_in_a_batch_is_kept(subject: &Subject) {
     let owner = subject.owner();
-    let named = |name: &'static str| {
-        event(EventDraft { event_name: Some(name.into()), ..draft("a") }, now())
-    };
-    let events = vec![named("first"), named("second"), named("third")];
+    let events = ["first", "second", "third"].map(|name| named(name, now())).into();
     assert_eq!(
         subject.append(Submission { owner, received_at: now(), events }),
         [Accepted, Duplicate, Duplicate]
@@ -80,21 +82,18 @@ fn of_two_events_with_one_id_in_a_batch_the_first_is_kept(subject: &Subject) {
     assert_eq!(subject.count(owner), 1);
 }
 
-fn of_two_events_with_one_id_in_a_group_the_first_is_kept(subject: &Subject) {
+fn first_event_of_an_id_in_a_group_is_kept(subject: &Subject) {
     let owner = subject.owner();
-    let named = |name: &'static str, seconds| {
-        let event =
-            event(EventDraft { event_name: Some(name.into()), ..draft("a") }, after(seconds));
-        Submission { owner, received_at: after(seconds), events: vec![event] }
-    };
-    // The order of the group counts, and not the times.
-    let outcomes = subject.store.append(&[named("first", 5), named("second", 0)]).unwrap();
+    let late = Submission { owner, received_at: after(5), events: vec![named("first", after(5))] };
+    let early = Submission { owner, received_at: now(), events: vec![named("second", now())] };
+    // The order of the group decides, not the times.
+    let outcomes = subject.store.append(&[late, early]).unwrap();
     assert_eq!(outcomes, [[Accepted], [Duplicate]]);
     assert_eq!(&*stored(subject, owner, "a").parts.event_name, "first");
     assert_eq!(subject.count(owner), 1);
 }
 
-fn an_event_of_an_earlier_group_is_a_duplicate_and_stays_as_it_was(subject: &Subject) {
+fn event_of_an_earlier_group_is_a_duplicate_and_unchanged(subject: &Subject) {
     let owner = subject.owner();
     assert_eq!(subject.append(submission(owner, now(), &["a", "b"])), [Accepted, Accepted]);
     let again = event(EventDraft { event_name: Some("another".into()), ..draft("a") }, after(9));
@@ -107,7 +106,7 @@ fn an_event_of_an_earlier_group_is_a_duplicate_and_stays_as_it_was(subject: &Sub
     assert_eq!(subject.count(owner), 3);
 }
 
-fn an_id_is_taken_for_every_workspace_of_its_tenant(subject: &Subject) {
+fn event_id_is_unique_across_workspaces_of_a_tenant(subject: &Subject) {
     let owner = subject.owner();
     let neighbour = other_workspace(owner);
     assert_eq!(subject.append(submission(owner, now(), &["a"])), [Accepted]);
@@ -115,34 +114,28 @@ fn an_id_is_taken_for_every_workspace_of_its_tenant(subject: &Subject) {
     assert_eq!((subject.count(owner), subject.count(neighbour)), (1, 1));
 }
 
-fn two_tenants_may_use_the_same_id(subject: &Subject) {
+fn tenants_may_use_the_same_event_id(subject: &Subject) {
     let (one, other) = (subject.owner(), subject.owner());
     let group = [submission(one, now(), &["a", "b"]), submission(other, now(), &["b", "a"])];
     assert_eq!(subject.store.append(&group).unwrap(), [[Accepted, Accepted], [Accepted, Accepted]]);
     assert_eq!((subject.count(one), subject.count(other)), (2, 2));
 }
 
-fn ids_that_differ_in_case_blanks_or_form_are_different(subject: &Subject) {
+fn ids_differing_in_case_blanks_or_form_are_distinct(subject: &Subject) {
     let owner = subject.owner();
-    let ids = [
-        "0193a5a0-7c5c-7e3b-9f6d-0123456789ab",
-        "0193A5A0-7C5C-7E3B-9F6D-0123456789AB",
-        "0193a5a07c5c7e3b9f6d0123456789ab",
-        "{0193a5a0-7c5c-7e3b-9f6d-0123456789ab}",
-        "urn:uuid:0193a5a0-7c5c-7e3b-9f6d-0123456789ab",
-        " 0193a5a0-7c5c-7e3b-9f6d-0123456789ab",
-        "0193a5a0-7c5c-7e3b-9f6d-0123456789ab ",
-        "a",
-        "A",
-        "a ",
-        " a",
-        "á",
-        "a\u{301}",
-        "ﬀ",
-        "ff",
-        "'; DROP TABLE events; --",
-        "\\N",
+    let uuid = "0193a5a0-7c5c-7e3b-9f6d-0123456789ab";
+    let forms = [
+        uuid.to_owned(),
+        uuid.to_uppercase(),
+        uuid.replace('-', ""),
+        format!("{{{uuid}}}"),
+        format!("urn:uuid:{uuid}"),
+        format!(" {uuid}"),
+        format!("{uuid} "),
     ];
+    let mut ids: Vec<&str> = forms.iter().map(String::as_str).collect();
+    ids.extend(["a", "A", "a ", " a", "á", "a\u{301}", "ﬀ", "ff"]);
+    ids.extend(["'; DROP TABLE events; --", "\\N"]);
     assert_eq!(subject.append(submission(owner, now(), &ids)), [Accepted; 17]);
     assert_eq!(subject.append(submission(owner, now(), &ids)), [Duplicate; 17]);
     for id in ids {
@@ -151,7 +144,7 @@ fn ids_that_differ_in_case_blanks_or_form_are_different(subject: &Subject) {
     assert_eq!(subject.store.event(owner, &EventId::lookup("b")).unwrap(), None);
 }
 
-fn outcomes_come_in_the_order_of_the_group(subject: &Subject) {
+fn outcomes_are_in_the_order_of_the_group(subject: &Subject) {
     let (one, other) = (subject.owner(), subject.owner());
     subject.append(submission(other, now(), &["z", "b"]));
     let group = [
@@ -169,7 +162,7 @@ fn outcomes_come_in_the_order_of_the_group(subject: &Subject) {
     assert_eq!(subject.store.append(&group).unwrap(), expected);
 }
 
-fn an_empty_group_is_stored_as_nothing(subject: &Subject) {
+fn empty_group_stores_nothing(subject: &Subject) {
     let owner = subject.owner();
     assert_eq!(subject.store.append(&[]).unwrap(), Vec::<Vec<_>>::new());
     let group = [submission(owner, now(), &[]), submission(owner, now(), &[])];
@@ -177,25 +170,26 @@ fn an_empty_group_is_stored_as_nothing(subject: &Subject) {
     assert_eq!(subject.count(owner), 0);
 }
 
-fn a_group_of_thousands_is_stored_whole(subject: &Subject) {
+fn accepted(outcomes: &[Vec<Outcome>]) -> usize {
+    outcomes.iter().flatten().filter(|outcome| **outcome == Accepted).count()
+}
+
+fn group_of_thousands_is_stored_whole(subject: &Subject) {
     let owner = subject.owner();
     let ids: Vec<String> = (0..5_000).map(|number| format!("id-{number}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let group: Vec<_> = ids.chunks(50).map(|ids| submission(owner, now(), ids)).collect();
-    let accepted = |outcomes: Vec<Vec<_>>| {
-        outcomes.into_iter().flatten().filter(|one| *one == Accepted).count()
-    };
-    assert_eq!(accepted(subject.store.append(&group).unwrap()), 5_000);
-    assert_eq!(accepted(subject.store.append(&group).unwrap()), 0);
+    assert_eq!(accepted(&subject.store.append(&group).unwrap()), 5_000);
+    assert_eq!(accepted(&subject.store.append(&group).unwrap()), 0);
     assert_eq!(subject.count(owner), 5_000);
 }
 
-fn of_many_who_send_the_same_ids_at_once_exactly_one_is_told_accepted(subject: &Subject) {
+fn ids_sent_concurrently_are_accepted_exactly_once(subject: &Subject) {
     const THREADS: usize = 64;
     let owner = subject.owner();
     let ids: Vec<String> = (0..40).map(|number| format!("id-{number}")).collect();
     let outcomes = at_once(THREADS, |thread| {
-        // Each in another order, in which naive writers would wait for one another in a circle.
+        // Each in another order, so that writers without sorting would deadlock.
         let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         ids.rotate_left(thread % 40);
         if thread % 2 == 0 {
@@ -224,27 +218,25 @@ fn payloads_are_kept_byte_for_byte(subject: &Subject) {
     );
     let payloads = [
         "{}",
-        "{ \"b\" : 1 ,\n\t\"a\":-0, \"a\":2, \"z\":null, \"e\":{} , \"l\":[ ] }",
+        // Control characters reach a store only in payloads.
+        "{ \"b\" : 1 ,\r\n\t\"a\":-0, \"a\":2, \"z\":null, \"e\":{} , \"l\":[ ] }",
         r#"{"n":1234567890123456789012345678901234567890,"f":1.10,"x":1E+2,"s":0.1e-7}"#,
         r#"{"u":"\ud83d\ude00 \u00e9 \/ \\u0000 😀 e\u0301","":{"":null}}"#,
         r#"{"copy":"\\. \\N \t","sql":"'; DROP TABLE events; --"}"#,
-        "{\"u\":\"\u{FFFF}\u{10FFFF}\u{2028}\u{FEFF}\"}",
+        "{\"u\":\"\u{7f}\u{80}\u{85}\u{9f}\u{202E}\u{FFFF}\u{10FFFF}\u{2028}\u{FEFF}\"}",
         &long,
     ];
-    fn object(text: &str) -> Option<RawJson<'_>> {
-        Some(raw(text))
-    }
-    let with = |(number, text): (usize, &&str)| {
-        let id = number.to_string();
+    let mut events = Vec::new();
+    for (index, text) in payloads.iter().enumerate() {
+        let id = index.to_string();
         let draft = EventDraft {
-            properties: object(text),
-            traits: object(payloads[(number + 1) % payloads.len()]),
-            context: object(payloads[(number + 2) % payloads.len()]),
+            properties: Some(raw(text)),
+            traits: Some(raw(payloads[(index + 1) % payloads.len()])),
+            context: Some(raw(payloads[(index + 2) % payloads.len()])),
             ..draft(&id)
         };
-        event(draft, now())
-    };
-    let events: Vec<_> = payloads.iter().enumerate().map(with).collect();
+        events.push(event(draft, now()));
+    }
     subject.append(Submission { owner, received_at: now(), events });
     for (number, text) in payloads.iter().enumerate() {
         let parts = stored(subject, owner, &number.to_string()).parts;
@@ -264,15 +256,14 @@ fn texts_are_kept_character_for_character(subject: &Subject) {
     let owner = subject.owner();
     let texts = [
         "a'b\"c\\d",
-        "tab\there",
-        "line\nfeed\r\n",
+        "\\t\\n\\r",
         "\\N",
         "\\.",
         "\u{FFFF}\u{FFFE}\u{10FFFF}",
         "😀👨‍👩‍👧 שלום",
         " blanks ",
         "NULL",
-        "\u{1}\u{7f}",
+        "\u{2028}\u{2029}\u{a0}\u{FEFF}x",
     ];
     for (number, text) in texts.into_iter().enumerate() {
         let id = number.to_string();
@@ -310,7 +301,7 @@ fn times_are_kept_to_the_microsecond(subject: &Subject) {
         assert_eq!(corrected.parts().sent_timestamp, None);
         subject.append(Submission { owner, received_at: now(), events: vec![corrected.clone()] });
         assert_eq!(stored(subject, owner, time).parts.occurred_at, at(time));
-        // The same with a time that was corrected.
+        // The same with a corrected time.
         let mut parts = Vec::new();
         let mut reception = mercurio_domain::event::Reception::at(now());
         reception.sent_at = Some(after(0));
@@ -327,7 +318,7 @@ fn times_are_kept_to_the_microsecond(subject: &Subject) {
     assert_eq!(subject.count(owner), 2 * times.len());
 }
 
-fn an_event_without_the_optional_members_has_none(subject: &Subject) {
+fn event_without_optional_members_has_none(subject: &Subject) {
     let owner = subject.owner();
     subject.append(submission(owner, now(), &["a"]));
     let parts = stored(subject, owner, "a").parts;
@@ -336,7 +327,7 @@ fn an_event_without_the_optional_members_has_none(subject: &Subject) {
     assert_eq!(parts.schema_version.to_string(), "1.0.0");
 }
 
-fn events_received_on_different_days_go_together(subject: &Subject) {
+fn events_of_different_days_are_stored_in_one_group(subject: &Subject) {
     let owner = subject.owner();
     let days = [
         "2026-11-22T23:59:59.999999Z",
@@ -355,14 +346,14 @@ fn events_received_on_different_days_go_together(subject: &Subject) {
     assert_eq!(subject.count(owner), days.len());
 }
 
-fn an_event_is_found_only_by_its_owner(subject: &Subject) {
+fn event_is_found_only_by_its_owner(subject: &Subject) {
     let (owner, stranger) = (subject.owner(), subject.owner());
     subject.append(submission(owner, now(), &["a"]));
     let id = EventId::lookup("a");
     assert!(subject.store.event(owner, &id).unwrap().is_some());
     assert_eq!(subject.store.event(stranger, &id).unwrap(), None);
     assert_eq!(subject.store.event(other_workspace(owner), &id).unwrap(), None);
-    // Another text with the same key can't be made; one that is its key's text is another id.
+    // The text of the event's key is the id of another event.
     let imitation = EventId::lookup(EventKey::of(&id).0.to_string());
     assert_eq!(subject.store.event(owner, &imitation).unwrap(), None);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes};
 use mercurio_domain::limits::{LimitName, LimitOverrides};
-use mercurio_domain::store::{CatalogChange, CreateError, KeyRequest, TenantRef};
+use mercurio_domain::store::{CatalogChange, CreateError, KeyRequest, TenantDetails, TenantRef};
 use mercurio_domain::tenant::{Name, TenantStatus};
 use mercurio_domain::testing::{enriched, provisioning};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
@@ -12,30 +12,30 @@ use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
 use crate::setup::{Subject, after, at_once, now};
 
 on_every_store! {
-    a_fresh_store_is_ready_and_has_no_tenant,
-    a_tenant_is_made_with_its_workspace_and_key,
+    fresh_store_is_ready_and_has_no_tenant,
+    tenant_is_created_with_its_workspace_and_key,
     samples_are_stored_with_the_tenant,
-    a_name_is_taken_without_regard_to_case_and_surrounding_space,
-    of_two_who_want_a_name_at_once_one_gets_it,
-    a_name_that_was_taken_leaves_nothing_behind,
-    a_tenant_is_found_by_its_name_or_its_id,
-    tenants_are_listed_in_pages_in_the_order_of_their_ids,
-    a_suspended_tenant_says_so_on_each_of_its_keys_until_it_is_resumed,
-    limits_are_set_and_taken_away_one_by_one,
-    workspaces_have_names_of_their_own_within_their_tenant,
-    keys_are_made_for_workspaces_that_exist,
-    a_key_never_gets_more_time_than_it_had,
-    the_latest_use_of_a_key_stays,
-    who_watches_hears_of_every_change_and_of_no_use,
-    a_key_is_found_by_its_id_alone,
-    a_revoked_key_keeps_its_first_time,
+    tenant_name_ignores_case_and_surrounding_space,
+    tenant_name_requested_concurrently_is_taken_once,
+    provisioning_with_a_taken_name_leaves_nothing,
+    tenant_is_found_by_name_or_id,
+    tenants_are_listed_by_id_in_pages,
+    suspension_shows_on_all_keys_of_the_tenant,
+    limits_are_set_and_reset_one_by_one,
+    workspace_names_are_unique_within_a_tenant,
+    key_needs_an_existing_workspace,
+    key_expiry_is_never_extended,
+    key_keeps_its_latest_use,
+    listener_receives_every_change_but_no_key_uses,
+    key_is_found_by_its_exact_id_only,
+    revoked_key_keeps_its_first_time,
 }
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-fn a_fresh_store_is_ready_and_has_no_tenant(subject: &Subject) {
+fn fresh_store_is_ready_and_has_no_tenant(subject: &Subject) {
     subject.store.ping().unwrap();
     assert!(subject.store.schema_state().unwrap().is_usable());
     assert_eq!(subject.store.migrate().unwrap(), Vec::<String>::new());
@@ -44,7 +44,7 @@ fn a_fresh_store_is_ready_and_has_no_tenant(subject: &Subject) {
     assert!(subject.store.has_tenants().unwrap());
 }
 
-fn a_tenant_is_made_with_its_workspace_and_key(subject: &Subject) {
+fn tenant_is_created_with_its_workspace_and_key(subject: &Subject) {
     let (request, secret) = provisioning("Quake Watch É", 1, now());
     let made = subject.store.provision(&request).unwrap();
     assert_eq!((&made.tenant.name, made.tenant.status), (&request.tenant, TenantStatus::Active));
@@ -78,7 +78,7 @@ fn samples_are_stored_with_the_tenant(subject: &Subject) {
     assert_eq!(subject.count(made.api_key.owner), 2);
 }
 
-fn a_name_is_taken_without_regard_to_case_and_surrounding_space(subject: &Subject) {
+fn tenant_name_ignores_case_and_surrounding_space(subject: &Subject) {
     let provision = |name: &str, seed| subject.store.provision(&provisioning(name, seed, now()).0);
     provision("Éclair Acme", 1).unwrap();
     for (seed, taken) in (2..).zip(["Éclair Acme", "éCLAIR aCME", "  Éclair Acme\t"]) {
@@ -89,7 +89,7 @@ fn a_name_is_taken_without_regard_to_case_and_surrounding_space(subject: &Subjec
     }
 }
 
-fn of_two_who_want_a_name_at_once_one_gets_it(subject: &Subject) {
+fn tenant_name_requested_concurrently_is_taken_once(subject: &Subject) {
     for round in 0..10_u8 {
         let made = at_once(2, |thread| {
             let seed = 2 * round + u8::try_from(thread).unwrap();
@@ -103,21 +103,22 @@ fn of_two_who_want_a_name_at_once_one_gets_it(subject: &Subject) {
     }
 }
 
-fn a_name_that_was_taken_leaves_nothing_behind(subject: &Subject) {
+fn provisioning_with_a_taken_name_leaves_nothing(subject: &Subject) {
     subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap();
     let (request, _) = provisioning("acme", 2, now());
     assert!(subject.store.provision(&request).is_err());
     assert_eq!(subject.store.find_api_key(&request.key_id).unwrap(), None);
-    // The same request goes through under another name.
+    // The same request succeeds with another name.
     let (mut request, _) = provisioning("Acme 2", 2, now());
     request.samples = vec![enriched("a", "e", now())];
     assert_eq!(subject.store.provision(&request).unwrap().samples, 1);
 }
 
-fn a_tenant_is_found_by_its_name_or_its_id(subject: &Subject) {
+fn tenant_is_found_by_name_or_id(subject: &Subject) {
     let made = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap();
     subject.owner();
-    let found = Some((made.tenant.clone(), LimitOverrides::default()));
+    let found =
+        Some(TenantDetails { tenant: made.tenant.clone(), limits: LimitOverrides::default() });
     for which in [TenantRef::Name(name("aCME")), TenantRef::Id(made.tenant.id)] {
         assert_eq!(subject.store.tenant(&which).unwrap(), found, "{which:?}");
     }
@@ -131,7 +132,7 @@ fn a_tenant_is_found_by_its_name_or_its_id(subject: &Subject) {
     assert_eq!(subject.store.workspaces(made.tenant.id).unwrap(), [made.workspace]);
 }
 
-fn tenants_are_listed_in_pages_in_the_order_of_their_ids(subject: &Subject) {
+fn tenants_are_listed_by_id_in_pages(subject: &Subject) {
     let made: Vec<_> = (0..7)
         .map(|number| subject.store.create_tenant(&name(&format!("T{number}")), now()).unwrap())
         .collect();
@@ -147,7 +148,7 @@ fn tenants_are_listed_in_pages_in_the_order_of_their_ids(subject: &Subject) {
     assert!(matches!(subject.store.create_tenant(&name("t3"), now()), Err(CreateError::NameTaken)));
 }
 
-fn a_suspended_tenant_says_so_on_each_of_its_keys_until_it_is_resumed(subject: &Subject) {
+fn suspension_shows_on_all_keys_of_the_tenant(subject: &Subject) {
     let (request, _) = provisioning("Acme", 1, now());
     let made = subject.store.provision(&request).unwrap();
     let (other, _) = provisioning("Other", 2, now());
@@ -165,7 +166,7 @@ fn a_suspended_tenant_says_so_on_each_of_its_keys_until_it_is_resumed(subject: &
     assert_eq!(subject.store.suspend_tenant(TenantId(4711), true).unwrap(), None);
 }
 
-fn limits_are_set_and_taken_away_one_by_one(subject: &Subject) {
+fn limits_are_set_and_reset_one_by_one(subject: &Subject) {
     let (request, _) = provisioning("Acme", 1, now());
     let id = subject.store.provision(&request).unwrap().tenant.id;
     let mut expected = LimitOverrides::default();
@@ -179,9 +180,11 @@ fn limits_are_set_and_taken_away_one_by_one(subject: &Subject) {
         Vec::new(),
     ];
     for changes in steps {
-        changes.iter().for_each(|(name, value)| expected.set(*name, *value));
+        for (name, value) in &changes {
+            expected.set(*name, *value);
+        }
         assert_eq!(subject.store.set_limits(id, &changes).unwrap(), Some(expected));
-        assert_eq!(subject.store.tenant(&TenantRef::Id(id)).unwrap().unwrap().1, expected);
+        assert_eq!(subject.store.tenant(&TenantRef::Id(id)).unwrap().unwrap().limits, expected);
         assert_eq!(
             subject.store.find_api_key(&request.key_id).unwrap().unwrap().tenant_limits,
             expected
@@ -194,7 +197,7 @@ fn limits_are_set_and_taken_away_one_by_one(subject: &Subject) {
     );
 }
 
-fn workspaces_have_names_of_their_own_within_their_tenant(subject: &Subject) {
+fn workspace_names_are_unique_within_a_tenant(subject: &Subject) {
     let [first, second] =
         ["A", "B"].map(|text| subject.store.create_tenant(&name(text), now()).unwrap().id);
     let create = |tenant, text: &str| subject.store.create_workspace(tenant, &name(text), after(1));
@@ -212,7 +215,6 @@ fn workspaces_have_names_of_their_own_within_their_tenant(subject: &Subject) {
     assert_eq!(subject.store.workspaces(TenantId(4711)).unwrap(), []);
 }
 
-/// A key of that owner.
 fn key_of(owner: Owner, seed: u8, expires_at: Option<Timestamp>) -> KeyRequest {
     let new = NewApiKey::generate(&[seed; ENTROPY_BYTES]);
     KeyRequest {
@@ -221,7 +223,7 @@ fn key_of(owner: Owner, seed: u8, expires_at: Option<Timestamp>) -> KeyRequest {
     }
 }
 
-fn keys_are_made_for_workspaces_that_exist(subject: &Subject) {
+fn key_needs_an_existing_workspace(subject: &Subject) {
     let first = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap().api_key;
     let other = subject.store.provision(&provisioning("Other", 2, now()).0).unwrap().api_key;
     let made = subject.store.create_api_key(&key_of(first.owner, 3, Some(after(60)))).unwrap();
@@ -247,17 +249,17 @@ fn keys_are_made_for_workspaces_that_exist(subject: &Subject) {
     assert_eq!(subject.store.api_keys(other.owner.tenant_id).unwrap(), [other]);
 }
 
-fn a_key_never_gets_more_time_than_it_had(subject: &Subject) {
+fn key_expiry_is_never_extended(subject: &Subject) {
     let key = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap().api_key;
     for (asked, expected) in [(60, 60), (90, 60), (30, 30), (-5, -5)] {
         let changed = subject.store.expire_api_key(&key.id, after(asked)).unwrap().unwrap();
         assert_eq!(changed.expires_at, Some(after(expected)));
         assert_eq!(subject.store.find_api_key(&key.id).unwrap(), Some(changed));
     }
-    assert_eq!(subject.store.expire_api_key(&ApiKeyId::new("nobody"), now()).unwrap(), None);
+    assert_eq!(subject.store.expire_api_key(&ApiKeyId::new("unknown"), now()).unwrap(), None);
 }
 
-fn the_latest_use_of_a_key_stays(subject: &Subject) {
+fn key_keeps_its_latest_use(subject: &Subject) {
     let [first, second] = [("Acme", 1), ("Other", 2)].map(|(tenant, seed)| {
         subject.store.provision(&provisioning(tenant, seed, now()).0).unwrap().api_key.id
     });
@@ -267,7 +269,7 @@ fn the_latest_use_of_a_key_stays(subject: &Subject) {
     for (at, expected) in [(5, 5), (3, 5), (9, 9)] {
         let uses = [
             (second.clone(), after(1)),
-            (ApiKeyId::new("nobody"), now()),
+            (ApiKeyId::new("unknown"), now()),
             (first.clone(), after(at)),
         ];
         subject.store.note_key_uses(&uses).unwrap();
@@ -275,11 +277,11 @@ fn the_latest_use_of_a_key_stays(subject: &Subject) {
     }
 }
 
-fn who_watches_hears_of_every_change_and_of_no_use(subject: &Subject) {
+fn listener_receives_every_change_but_no_key_uses(subject: &Subject) {
     let made = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap();
     let (tenant, key) =
         (CatalogChange::Tenant(made.tenant.id), CatalogChange::ApiKey(made.api_key.id.clone()));
-    let mut watch = subject.store.watch().unwrap();
+    let mut listener = subject.store.listen().unwrap();
     let store = &subject.store;
     let changes: [(&dyn Fn(), Option<&CatalogChange>); 6] = [
         (&|| drop(store.suspend_tenant(made.tenant.id, true).unwrap()), Some(&tenant)),
@@ -303,23 +305,24 @@ fn who_watches_hears_of_every_change_and_of_no_use(subject: &Subject) {
         change();
         let wait =
             if expected.is_some() { Duration::from_secs(20) } else { Duration::from_millis(300) };
-        let heard = watch.next(wait).unwrap();
+        let received = listener.next(wait).unwrap();
         match expected {
             Some(expected) => {
-                let names_it =
-                    |heard: &CatalogChange| heard == expected || *heard == CatalogChange::Anything;
-                assert!(!heard.is_empty() && heard.iter().all(names_it), "{number}: {heard:?}");
+                assert!(!received.is_empty(), "{number}");
+                for change in &received {
+                    assert!(change == expected || *change == CatalogChange::Anything, "{number}");
+                }
             }
-            None => assert_eq!(heard, [], "{number}"),
+            None => assert_eq!(received, [], "{number}"),
         }
     }
-    // Another key of the tenant is news too: it may have been asked for before it was there.
+    // A new key is a change too: a server may have cached its absence.
     let new = key_of(made.api_key.owner, 3, None);
     store.create_api_key(&new).unwrap();
-    assert!(!watch.next(Duration::from_secs(20)).unwrap().is_empty());
+    assert!(!listener.next(Duration::from_secs(20)).unwrap().is_empty());
 }
 
-fn a_key_is_found_by_its_id_alone(subject: &Subject) {
+fn key_is_found_by_its_exact_id_only(subject: &Subject) {
     let (request, _) = provisioning("Acme", 1, now());
     subject.store.provision(&request).unwrap();
     let id = request.key_id.as_str();
@@ -329,7 +332,7 @@ fn a_key_is_found_by_its_id_alone(subject: &Subject) {
     assert!(subject.store.find_api_key(&request.key_id).unwrap().is_some());
 }
 
-fn a_revoked_key_keeps_its_first_time(subject: &Subject) {
+fn revoked_key_keeps_its_first_time(subject: &Subject) {
     let (request, _) = provisioning("Acme", 1, now());
     subject.store.provision(&request).unwrap();
     let (other, _) = provisioning("Other", 2, now());
@@ -341,5 +344,5 @@ fn a_revoked_key_keeps_its_first_time(subject: &Subject) {
         assert_eq!(subject.store.find_api_key(&request.key_id).unwrap(), Some(revoked));
     }
     assert_eq!(subject.store.find_api_key(&other.key_id).unwrap().unwrap().revoked_at, None);
-    assert_eq!(subject.store.revoke_api_key(&ApiKeyId::new("nobody"), now()).unwrap(), None);
+    assert_eq!(subject.store.revoke_api_key(&ApiKeyId::new("unknown"), now()).unwrap(), None);
 }

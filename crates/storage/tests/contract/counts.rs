@@ -1,4 +1,5 @@
-//! Counts of stored events: they equal the rows at every moment, before and after the log is summed.
+//! Counts of stored events. They equal the rows at every moment, before and after the log is
+//! summed.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +28,7 @@ on_every_store!(
     leases_of_two_kinds_are_independent,
 );
 
-/// The first and the last time that a [`CountQuery`] can name.
+/// Selects all counts of a workspace.
 fn always(owner: Owner) -> CountQuery {
     let (from, to) = (at("0000-01-01T00:00:00Z"), at("9999-12-31T23:00:00Z"));
     CountQuery { owner, event_name: None, from, to }
@@ -37,7 +38,7 @@ fn usage(subject: &Subject, owner: Owner, time: Timestamp) -> u64 {
     subject.store.usage(&[owner.tenant_id], Month::of(time)).unwrap()[0]
 }
 
-/// The counts that the stored events of a workspace amount to.
+/// The counts computed from the stored events of a workspace.
 fn counted_by_hand(subject: &Subject, owner: Owner) -> Vec<EventCount> {
     let mut counts = BTreeMap::new();
     let mut query = EventQuery { limit: 1_000, ..EventQuery::default() };
@@ -56,7 +57,7 @@ fn counted_by_hand(subject: &Subject, owner: Owner) -> Vec<EventCount> {
     counts.into_iter().map(count).collect()
 }
 
-/// Checks the counts of the workspaces of one tenant, of which no event was erased.
+/// Checks the counts of the workspaces of a tenant without erased events.
 #[track_caller]
 pub(crate) fn check(subject: &Subject, owners: &[Owner]) {
     let mut by_month: BTreeMap<Month, u64> = BTreeMap::new();
@@ -101,6 +102,20 @@ fn counts_equal_stored_events_before_and_after_summing(subject: &Subject) {
     assert_eq!(usage(subject, owner, at("2027-01-01T00:00:00Z")), 0);
 }
 
+/// The names and hours of the counts between two times, in seconds after [`now`].
+fn select(
+    subject: &Subject,
+    owner: Owner,
+    event_name: Option<&str>,
+    from: i64,
+    to: i64,
+) -> Vec<(String, Timestamp)> {
+    let event_name = event_name.map(str::to_owned);
+    let query = CountQuery { owner, event_name, from: after(from), to: after(to) };
+    let counts = subject.store.event_counts(&query).unwrap();
+    counts.into_iter().map(|count| (count.event_name, count.hour)).collect()
+}
+
 fn counts_are_selected_by_workspace_name_and_hours(subject: &Subject) {
     let owner = subject.owner();
     for (number, hours) in [0, 1, 2].into_iter().enumerate() {
@@ -112,18 +127,22 @@ fn counts_are_selected_by_workspace_name_and_hours(subject: &Subject) {
             subject.store.sum_counts().unwrap();
         }
     }
-    let select = |event_name: Option<&str>, from, to| {
-        let event_name = event_name.map(str::to_owned);
-        let query = CountQuery { owner, event_name, from: after(from), to: after(to) };
-        let counts = subject.store.event_counts(&query).unwrap();
-        counts.iter().map(|count| (count.event_name.clone(), count.hour)).collect::<Vec<_>>()
-    };
     let hour = |hours: i64| after(hours * 3_600).start_of_hour();
     let x = "x".to_owned();
-    assert_eq!(select(Some("x"), -3_600, 9_000), [0, 1, 2].map(|hours| (x.clone(), hour(hours))));
-    assert_eq!(select(Some("x"), 0, 3_600), [(x.clone(), hour(1))], "by the start of the hour");
-    assert_eq!(select(None, 3_601, 7_201), [("e".to_owned(), hour(2)), (x, hour(2))]);
-    assert_eq!(select(Some("y"), -3_600, 9_000), []);
+    assert_eq!(
+        select(subject, owner, Some("x"), -3_600, 9_000),
+        [0, 1, 2].map(|hours| (x.clone(), hour(hours)))
+    );
+    assert_eq!(
+        select(subject, owner, Some("x"), 0, 3_600),
+        [(x.clone(), hour(1))],
+        "by the start of the hour"
+    );
+    assert_eq!(
+        select(subject, owner, None, 3_601, 7_201),
+        [("e".to_owned(), hour(2)), (x, hour(2))]
+    );
+    assert_eq!(select(subject, owner, Some("y"), -3_600, 9_000), []);
     assert_eq!(subject.store.event_counts(&always(other_workspace(owner))).unwrap(), []);
 }
 
@@ -241,45 +260,50 @@ fn counts_of_a_large_group_are_exact(subject: &Subject) {
     assert_eq!(usage(subject, owner, now()), 2_000);
 }
 
-/// Writers send batches of several sizes, some of them twice, while one thread sums without a pause and another reads.
+/// Writers send batches of several sizes, some of them twice, while one thread sums without a pause
+/// and another reads.
+fn sum_until(subject: &Subject, is_over: &AtomicBool) {
+    while !is_over.load(Ordering::SeqCst) {
+        subject.store.sum_counts().unwrap();
+    }
+}
+
+/// Checks that usage never falls. A reader must not miss a group while it moves into the tables.
+fn check_growing(subject: &Subject, tenants: [TenantId; 2], month: Month, is_over: &AtomicBool) {
+    let mut last = vec![0, 0];
+    while !is_over.load(Ordering::SeqCst) {
+        let usage = subject.store.usage(&tenants, month).unwrap();
+        assert!(usage[0] >= last[0] && usage[1] >= last[1], "{usage:?} after {last:?}");
+        last = usage;
+    }
+}
+
+/// Appends batches of both tenants, and returns the events accepted of the first.
+fn write_batches(subject: &Subject, owners: [Owner; 2], thread: usize) -> u64 {
+    let mut accepted = 0;
+    for round in 0..40 {
+        // Every third batch has ids that all threads send.
+        let number = if round % 3 == 0 { 0 } else { thread };
+        let ids: Vec<String> =
+            (0..1 + round % 5).map(|event| format!("{number}-{round}-{event}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let group = owners.map(|owner| submission(owner, now(), &ids));
+        let outcomes = subject.store.append(&group).unwrap();
+        accepted += outcomes[0].iter().filter(|outcome| **outcome == Accepted).count() as u64;
+    }
+    accepted
+}
+
 fn many_writers_and_a_summing_server_count_exactly(subject: &Subject) {
     const WRITERS: usize = 5;
     let (owner, other) = (subject.owner(), subject.owner());
     let (is_over, month) = (AtomicBool::new(false), Month::of(now()));
-    let summing = || {
-        while !is_over.load(Ordering::SeqCst) {
-            subject.store.sum_counts().unwrap();
-        }
-    };
-    let reading = || {
-        let mut last = vec![0, 0];
-        while !is_over.load(Ordering::SeqCst) {
-            let usage = subject.store.usage(&[owner.tenant_id, other.tenant_id], month).unwrap();
-            assert!(usage[0] >= last[0] && usage[1] >= last[1], "{usage:?} after {last:?}");
-            last = usage;
-        }
-    };
-    let write = |thread: usize| {
-        let mut accepted = 0;
-        for round in 0..40 {
-            // Every third batch is another thread's too.
-            let number = if round % 3 == 0 { 0 } else { thread };
-            let ids: Vec<String> =
-                (0..1 + round % 5).map(|event| format!("{number}-{round}-{event}")).collect();
-            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            let group = [submission(owner, now(), &ids), submission(other, now(), &ids)];
-            let outcomes = subject.store.append(&group).unwrap();
-            let is_accepted = |outcome: &&_| **outcome == Accepted;
-            accepted += outcomes[0].iter().filter(is_accepted).count() as u64;
-        }
-        accepted
-    };
     let accepted: u64 = std::thread::scope(|scope| {
-        scope.spawn(summing);
-        scope.spawn(reading);
-        let accepted = at_once(WRITERS, write).iter().sum();
+        scope.spawn(|| sum_until(subject, &is_over));
+        scope.spawn(|| check_growing(subject, [owner.tenant_id, other.tenant_id], month, &is_over));
+        let writers = at_once(WRITERS, |thread| write_batches(subject, [owner, other], thread));
         is_over.store(true, Ordering::SeqCst);
-        accepted
+        writers.iter().sum()
     });
     assert_eq!(usage(subject, owner, now()), accepted);
     check(subject, &[owner]);

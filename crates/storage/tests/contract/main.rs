@@ -1,11 +1,12 @@
-//! What every store promises, run on each of them: in memory, in SQLite, in PostgreSQL, and in both with the schema of a newer release,
-//! whose tables have columns of which this one does not know.
+//! The contract of every store, tested on memory, SQLite and PostgreSQL, and on both databases with
+//! the schema of a newer release, whose tables have unknown columns.
 //!
-//! A case is a function that takes a [`setup::Subject`]; `on_every_store!` makes a test of it for each store.
+//! A case is a function of a [`setup::Subject`]; `on_every_store!` makes a test of it for each
+//! store.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
-/// Makes a test for each case and store, such as `append::postgres::an_empty_group_is_stored_as_nothing`.
+/// Makes a test for each case and store, such as `append::postgres::empty_group_stores_nothing`.
 macro_rules! on_every_store {
     ($($case:ident),* $(,)?) => {
         on_every_store!(@store memory, $($case),*);

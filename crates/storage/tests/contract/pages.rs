@@ -1,21 +1,21 @@
-//! Pages of events: their order, their filters, and how they hang together.
+//! Pages of events: order, filters and cursors.
 
 use mercurio_domain::event::{EventDraft, EventType};
-use mercurio_domain::store::{EventQuery, Position, Submission};
+use mercurio_domain::store::{EventPage, EventQuery, Position, Submission};
 use mercurio_domain::testing::submission;
-use mercurio_domain::{EventId, EventKey, Owner};
+use mercurio_domain::{EventId, EventKey, Owner, Timestamp};
 use uuid::Uuid;
 
 use crate::setup::{Subject, after, draft, event, now, other_workspace};
 
 on_every_store! {
     events_come_newest_first,
-    equal_times_come_in_the_order_of_keys_and_pages_cut_them_anywhere,
-    keys_are_ordered_as_uuids_are,
-    a_page_tells_whether_there_is_another,
-    each_filter_holds_and_all_hold_together,
-    the_bounds_of_time_include_the_first_and_exclude_the_last,
-    a_page_shows_one_workspace_alone,
+    equal_times_are_ordered_by_key_across_pages,
+    keys_are_ordered_like_uuids,
+    page_has_a_cursor_if_more_follow,
+    filters_apply_alone_and_combined,
+    time_bounds_include_from_and_exclude_to,
+    page_shows_one_workspace_only,
 }
 
 fn events_come_newest_first(subject: &Subject) {
@@ -23,10 +23,10 @@ fn events_come_newest_first(subject: &Subject) {
     for (id, seconds) in [("b", 2), ("d", 4), ("a", 1), ("c", 3)] {
         subject.append(submission(owner, after(seconds), &[id]));
     }
-    assert_eq!(subject.walk(owner, &EventQuery::default()), ["d", "c", "b", "a"]);
+    assert_eq!(subject.event_ids(owner, &EventQuery::default()), ["d", "c", "b", "a"]);
 }
 
-/// Ids that are UUIDs, and so their own keys, spread over the whole range.
+/// UUIDs spread over the whole range. As event ids they are their own keys.
 fn uuids(count: u128) -> Vec<Uuid> {
     (0..count)
         .map(|number| {
@@ -36,35 +36,34 @@ fn uuids(count: u128) -> Vec<Uuid> {
         .collect()
 }
 
-fn equal_times_come_in_the_order_of_keys_and_pages_cut_them_anywhere(subject: &Subject) {
+fn equal_times_are_ordered_by_key_across_pages(subject: &Subject) {
     let owner = subject.owner();
     let mut uuids = uuids(12);
     let ids: Vec<String> = uuids.iter().map(Uuid::to_string).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    // Six at one time, six at another, sent in an order of no meaning.
+    // Six at one time and six at another, in no particular order.
     subject.append(submission(owner, after(1), &[ids[3], ids[0], ids[11], ids[7], ids[5], ids[2]]));
     subject.append(submission(owner, after(0), &[ids[10], ids[1], ids[9], ids[4], ids[8], ids[6]]));
     uuids.sort();
     uuids.reverse();
-    let late = |uuid: &&Uuid| {
-        [3, 0, 11, 7, 5, 2].map(|index| ids[index]).contains(&uuid.to_string().as_str())
-    };
+    let late_ids = [3, 0, 11, 7, 5, 2].map(|index| ids[index]);
+    let late = |uuid: &&Uuid| late_ids.contains(&uuid.to_string().as_str());
     let (late, early): (Vec<_>, Vec<_>) = uuids.iter().partition(late);
     let expected: Vec<String> = late.into_iter().chain(early).map(Uuid::to_string).collect();
     for limit in 1..=13 {
         assert_eq!(
-            subject.walk(owner, &EventQuery { limit, ..EventQuery::default() }),
+            subject.event_ids(owner, &EventQuery { limit, ..EventQuery::default() }),
             expected,
             "{limit}"
         );
     }
 }
 
-fn keys_are_ordered_as_uuids_are(subject: &Subject) {
+fn keys_are_ordered_like_uuids(subject: &Subject) {
     let owner = subject.owner();
     let mut uuids: Vec<Uuid> = uuids(40);
     for byte in 0..16 {
-        // Neighbours that differ in one byte, around the sign of that byte.
+        // UUIDs that differ in one byte, around its sign bit.
         for value in [0x00, 0x7f, 0x80, 0xff] {
             let mut bytes = [0x55; 16];
             bytes[byte] = value;
@@ -76,30 +75,42 @@ fn keys_are_ordered_as_uuids_are(subject: &Subject) {
     let ids: Vec<String> = uuids.iter().map(Uuid::to_string).collect();
     subject.append(submission(owner, now(), &ids.iter().map(String::as_str).collect::<Vec<_>>()));
     let page = EventQuery { limit: 1000, ..EventQuery::default() };
-    assert_eq!(subject.walk(owner, &page), ids.iter().rev().cloned().collect::<Vec<_>>());
+    assert_eq!(subject.event_ids(owner, &page), ids.iter().rev().cloned().collect::<Vec<_>>());
     for uuid in uuids {
-        let place = Position { occurred_at: now(), key: EventKey(uuid) };
-        let below = subject.walk(owner, &EventQuery { after: Some(place), ..page.clone() });
+        let position = Position { occurred_at: now(), key: EventKey(uuid) };
+        let below = subject.event_ids(owner, &EventQuery { after: Some(position), ..page.clone() });
         assert_eq!(below.len(), ids.iter().filter(|id| **id < uuid.to_string()).count());
     }
 }
 
-fn a_page_tells_whether_there_is_another(subject: &Subject) {
+fn page(subject: &Subject, owner: Owner, limit: usize) -> EventPage {
+    subject.store.events(owner, &EventQuery { limit, ..EventQuery::default() }).unwrap()
+}
+
+fn page_has_a_cursor_if_more_follow(subject: &Subject) {
     let owner = subject.owner();
-    let page = |limit| {
-        subject.store.events(owner, &EventQuery { limit, ..EventQuery::default() }).unwrap()
-    };
-    assert_eq!((page(3).events.len(), page(3).next), (0, None));
+    assert_eq!((page(subject, owner, 3).events.len(), page(subject, owner, 3).next), (0, None));
     for seconds in 0..3 {
         subject.append(submission(owner, after(seconds), &[&seconds.to_string()]));
     }
     let last = Position { occurred_at: after(1), key: EventKey::of(&EventId::lookup("1")) };
-    assert_eq!((page(2).events.len(), page(2).next), (2, Some(last)));
-    assert_eq!((page(3).events.len(), page(3).next), (3, None));
-    assert_eq!((page(1000).events.len(), page(1000).next), (3, None));
+    assert_eq!(
+        (page(subject, owner, 2).events.len(), page(subject, owner, 2).next),
+        (2, Some(last))
+    );
+    assert_eq!((page(subject, owner, 3).events.len(), page(subject, owner, 3).next), (3, None));
+    assert_eq!(
+        (page(subject, owner, 1000).events.len(), page(subject, owner, 1000).next),
+        (3, None)
+    );
 }
 
-fn each_filter_holds_and_all_hold_together(subject: &Subject) {
+#[track_caller]
+fn check(subject: &Subject, owner: Owner, query: EventQuery, expected: &[&str]) {
+    assert_eq!(subject.event_ids(owner, &query), expected, "{query:?}")
+}
+
+fn filters_apply_alone_and_combined(subject: &Subject) {
     let owner = subject.owner();
     let drafts = [
         EventDraft { anonymous_id: Some("x".into()), session_id: Some("s".into()), ..draft("1") },
@@ -121,24 +132,26 @@ fn each_filter_holds_and_all_hold_together(subject: &Subject) {
         let events = vec![event(draft, after(seconds))];
         subject.append(Submission { owner, received_at: after(seconds), events });
     }
-    let check = |query: EventQuery, expected: &[&str]| {
-        assert_eq!(subject.walk(owner, &query), expected, "{query:?}")
-    };
     let query = EventQuery { limit: 2, ..EventQuery::default() };
     let text = |text: &str| Some(text.to_owned());
-    check(query.clone(), &["5", "4", "3", "2", "1"]);
-    check(EventQuery { event_name: text("e"), ..query.clone() }, &["4", "3", "1"]);
-    check(EventQuery { event_name: text("E"), ..query.clone() }, &["2"]);
-    check(EventQuery { event_name: text("é'\\%_"), ..query.clone() }, &["5"]);
-    check(EventQuery { event_name: text("%"), ..query.clone() }, &[]);
-    check(EventQuery { kind: Some(EventType::Page), ..query.clone() }, &["4", "2"]);
-    check(EventQuery { kind: Some(EventType::Alias), ..query.clone() }, &[]);
-    check(EventQuery { anonymous_id: text("x"), ..query.clone() }, &["1"]);
-    check(EventQuery { anonymous_id: text("x "), ..query.clone() }, &["3"]);
-    check(EventQuery { user_id: text("u"), ..query.clone() }, &["5", "2", "1"]);
-    check(EventQuery { user_id: text("U"), ..query.clone() }, &["4"]);
-    check(EventQuery { session_id: text("s"), ..query.clone() }, &["5", "1"]);
-    check(EventQuery { user_id: text("u"), session_id: text("s"), ..query }, &["5", "1"]);
+    check(subject, owner, query.clone(), &["5", "4", "3", "2", "1"]);
+    check(subject, owner, EventQuery { event_name: text("e"), ..query.clone() }, &["4", "3", "1"]);
+    check(subject, owner, EventQuery { event_name: text("E"), ..query.clone() }, &["2"]);
+    check(subject, owner, EventQuery { event_name: text("é'\\%_"), ..query.clone() }, &["5"]);
+    check(subject, owner, EventQuery { event_name: text("%"), ..query.clone() }, &[]);
+    check(subject, owner, EventQuery { kind: Some(EventType::Page), ..query.clone() }, &["4", "2"]);
+    check(subject, owner, EventQuery { kind: Some(EventType::Alias), ..query.clone() }, &[]);
+    check(subject, owner, EventQuery { anonymous_id: text("x"), ..query.clone() }, &["1"]);
+    check(subject, owner, EventQuery { anonymous_id: text("x "), ..query.clone() }, &["3"]);
+    check(subject, owner, EventQuery { user_id: text("u"), ..query.clone() }, &["5", "2", "1"]);
+    check(subject, owner, EventQuery { user_id: text("U"), ..query.clone() }, &["4"]);
+    check(subject, owner, EventQuery { session_id: text("s"), ..query.clone() }, &["5", "1"]);
+    check(
+        subject,
+        owner,
+        EventQuery { user_id: text("u"), session_id: text("s"), ..query },
+        &["5", "1"],
+    );
     let all = EventQuery {
         event_name: text("e"),
         kind: Some(EventType::Track),
@@ -150,41 +163,39 @@ fn each_filter_holds_and_all_hold_together(subject: &Subject) {
         after: Some(Position { occurred_at: after(1), key: EventKey(Uuid::nil()) }),
         limit: 1,
     };
-    check(all.clone(), &["1"]);
-    check(EventQuery { user_id: text("nobody"), ..all }, &[]);
+    check(subject, owner, all.clone(), &["1"]);
+    check(subject, owner, EventQuery { user_id: text("nobody"), ..all }, &[]);
 }
 
-fn the_bounds_of_time_include_the_first_and_exclude_the_last(subject: &Subject) {
+fn time_bounds_include_from_and_exclude_to(subject: &Subject) {
     let owner = subject.owner();
     for seconds in 0..4 {
         subject.append(submission(owner, after(seconds), &[&seconds.to_string()]));
     }
-    let check = |from, to, expected: &[&str]| {
-        let query = EventQuery { from, to, limit: 1, ..EventQuery::default() };
-        assert_eq!(subject.walk(owner, &query), expected);
-    };
-    check(Some(after(1)), None, &["3", "2", "1"]);
-    check(None, Some(after(2)), &["1", "0"]);
-    check(Some(after(1)), Some(after(3)), &["2", "1"]);
-    check(Some(after(2)), Some(after(2)), &[]);
-    check(
-        Some(after(1).checked_add_micros(1).unwrap()),
-        Some(after(3).checked_add_micros(1).unwrap()),
-        &["3", "2"],
-    );
+    let cases: [(Option<Timestamp>, Option<Timestamp>, &[&str]); 5] = [
+        (Some(after(1)), None, &["3", "2", "1"]),
+        (None, Some(after(2)), &["1", "0"]),
+        (Some(after(1)), Some(after(3)), &["2", "1"]),
+        (Some(after(2)), Some(after(2)), &[]),
+        // One microsecond later.
+        (after(1).checked_add_micros(1), after(3).checked_add_micros(1), &["3", "2"]),
+    ];
+    for (from, to, expected) in cases {
+        check(subject, owner, EventQuery { from, to, limit: 1, ..EventQuery::default() }, expected);
+    }
 }
 
-fn a_page_shows_one_workspace_alone(subject: &Subject) {
+fn page_shows_one_workspace_only(subject: &Subject) {
     let (owner, stranger) = (subject.owner(), subject.owner());
     let neighbour = other_workspace(owner);
-    // A workspace's number alone opens nothing.
+    // A workspace of another tenant has no events.
     let crossed = Owner { tenant_id: owner.tenant_id, workspace_id: stranger.workspace_id };
     subject.append(submission(owner, now(), &["mine"]));
-    subject.append(submission(neighbour, now(), &["beside"]));
+    subject.append(submission(neighbour, now(), &["other"]));
     subject.append(submission(stranger, now(), &["foreign"]));
     for (owner, expected) in
-        [(owner, &["mine"][..]), (neighbour, &["beside"]), (stranger, &["foreign"]), (crossed, &[])]
+        [(owner, &["mine"][..]), (neighbour, &["other"]), (stranger, &["foreign"]), (crossed, &[])]
     {
-        assert_eq!(subject.walk(owner, &EventQuery::default()), expected);
+        assert_eq!(subject.event_ids(owner, &EventQuery::default()), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! A store to be tested, and the short words that cases use.
+//! The store under test, and shorthands for the cases.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,11 +11,11 @@ use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, Timestamp, WorkspaceId};
 use mercurio_storage::testing::TestDatabase;
 
-/// A store, and the database that lives as long as it does.
+/// A store and its database.
 pub(crate) struct Subject {
     pub(crate) store: Arc<dyn Store>,
     tenants: AtomicU8,
-    _database: Option<TestDatabase>,
+    database: Option<TestDatabase>,
 }
 
 impl Subject {
@@ -33,22 +33,25 @@ impl Subject {
         Self::of(database.store(), Some(database))
     }
 
-    /// With a schema of a newer release that this one can share.
+    /// With the schema of a newer compatible release.
     pub(crate) fn newer_sqlite() -> Self {
-        let subject = Self::sqlite();
-        subject._database.iter().for_each(TestDatabase::widen);
-        subject
+        Self::sqlite().with_newer_migration()
     }
 
-    /// The same.
+    /// With the schema of a newer compatible release.
     pub(crate) fn newer_postgres() -> Self {
-        let subject = Self::postgres();
-        subject._database.iter().for_each(TestDatabase::widen);
-        subject
+        Self::postgres().with_newer_migration()
+    }
+
+    fn with_newer_migration(self) -> Self {
+        if let Some(database) = &self.database {
+            database.apply_newer_migration();
+        }
+        self
     }
 
     fn of(store: Arc<dyn Store>, database: Option<TestDatabase>) -> Self {
-        Self { store, tenants: AtomicU8::new(0), _database: database }
+        Self { store, tenants: AtomicU8::new(0), database }
     }
 
     /// The workspace of a new tenant.
@@ -63,13 +66,13 @@ impl Subject {
         self.store.append(&[submission]).unwrap().remove(0)
     }
 
-    /// How many events a workspace has, told by its pages.
+    /// Counts the events of a workspace in its pages.
     pub(crate) fn count(&self, owner: Owner) -> usize {
-        self.walk(owner, &EventQuery { limit: 1000, ..EventQuery::default() }).len()
+        self.event_ids(owner, &EventQuery { limit: 1000, ..EventQuery::default() }).len()
     }
 
-    /// The ids of a workspace's events that match, page after page.
-    pub(crate) fn walk(&self, owner: Owner, query: &EventQuery) -> Vec<String> {
+    /// The ids of the matching events of a workspace, from all pages.
+    pub(crate) fn event_ids(&self, owner: Owner, query: &EventQuery) -> Vec<String> {
         let mut query = query.clone();
         let mut ids = Vec::new();
         loop {
@@ -84,22 +87,22 @@ impl Subject {
     }
 }
 
-/// Another workspace of the same tenant. Events need no row in `workspaces`.
+/// Another workspace of the tenant. Events need no row in `workspaces`.
 pub(crate) fn other_workspace(owner: Owner) -> Owner {
     Owner { workspace_id: WorkspaceId(owner.workspace_id.0 + 1000), ..owner }
 }
 
-/// The present of all cases.
+/// The current time of all cases.
 pub(crate) fn now() -> Timestamp {
     at("2026-11-22T10:00:00.123456Z")
 }
 
-/// `now()` and some seconds.
+/// The time `seconds` after [`now`].
 pub(crate) fn after(seconds: i64) -> Timestamp {
     now().checked_add_micros(seconds * 1_000_000).unwrap()
 }
 
-/// The event of a draft that holds every rule, received at `received_at`.
+/// The event of a valid draft.
 pub(crate) fn event(draft: EventDraft<'_>, received_at: Timestamp) -> EnrichedEvent {
     let mut reception = Reception::at(received_at);
     reception.limits.max_event_age_days = 0;
@@ -113,7 +116,7 @@ pub(crate) fn event(draft: EventDraft<'_>, received_at: Timestamp) -> EnrichedEv
     )
 }
 
-/// A draft with the members that are required.
+/// A draft with the required members.
 pub(crate) fn draft(event_id: &str) -> EventDraft<'_> {
     EventDraft {
         event_id: Some(event_id.into()),
@@ -123,16 +126,18 @@ pub(crate) fn draft(event_id: &str) -> EventDraft<'_> {
     }
 }
 
-/// Runs `work` in `count` threads that begin together, and returns what each made, in order.
+/// Runs `work` in `count` threads that start together, and returns their results in order.
 pub(crate) fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = std::sync::Barrier::new(count);
-    let run = |index| {
-        barrier.wait();
-        work(index)
-    };
-    let run = &run;
+    let (barrier, work) = (&barrier, &work);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..count).map(|index| scope.spawn(move || run(index))).collect();
+        let mut threads = Vec::new();
+        for index in 0..count {
+            threads.push(scope.spawn(move || {
+                barrier.wait();
+                work(index)
+            }));
+        }
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
 }

@@ -1,4 +1,4 @@
-//! Counts in PostgreSQL when transactions fail, meet, and come too late.
+//! Counts in PostgreSQL after rollbacks, between concurrent transactions, and for deleted tenants.
 
 use diesel::connection::SimpleConnection;
 use mercurio_domain::limits::Month;
@@ -9,7 +9,7 @@ use mercurio_domain::{Owner, TenantId};
 use mercurio_storage::testing::TestDatabase;
 
 use super::owner;
-use super::postgres::{beside, claim, count, now, wait_for_waiter};
+use super::postgres::{claim, count, now, other_connection, wait_for_waiter};
 
 fn usage(store: &dyn Store, owner: Owner) -> u64 {
     store.usage(&[owner.tenant_id], Month::of(now())).unwrap()[0]
@@ -30,14 +30,14 @@ fn delete_tenant(store: &dyn Store, tenant_id: TenantId) {
 #[test]
 fn rolled_back_group_is_not_counted() {
     let database = TestDatabase::postgres();
-    let (store, mut other) = (database.store(), beside(&database));
+    let (store, mut other) = (database.store(), other_connection(&database));
     let owner = owner(&*store);
     let refuse_b = "ALTER TABLE events ADD CONSTRAINT no_b CHECK (event_id <> 'b') NOT VALID";
     other.batch_execute(refuse_b).unwrap();
     let group = ["a", "b"].map(|id| submission(owner, now(), &[id]));
     store.append(&group).unwrap_err();
     assert_eq!(usage(&*store, owner), 0);
-    // As a writer goes on with a group that was refused.
+    // Like a writer that splits a refused group.
     store.append(&group[..1]).unwrap();
     store.append(&group[1..]).unwrap_err();
     assert_eq!(usage(&*store, owner), 1);
@@ -52,7 +52,7 @@ fn fallback_counts_only_the_events_it_stores() {
     let (first, second) = (database.store(), database.another_store());
     let owner = owner(&*first);
     first.append(&[submission(owner, now(), &["a", "b"])]).unwrap();
-    // The second store has never seen these keys, and copies them first.
+    // The second store has no cached keys, and copies them first.
     let group = [submission(owner, now(), &["c", "a"]), submission(owner, now(), &["b", "d"])];
     let outcomes = [[Accepted, Duplicate], [Duplicate, Accepted]];
     assert_eq!(second.append(&group).unwrap(), outcomes);
@@ -64,7 +64,7 @@ fn count_of_a_group_that_waits_appears_with_its_events() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    let (mut other, mut watcher) = (beside(&database), beside(&database));
+    let (mut other, mut watcher) = (other_connection(&database), other_connection(&database));
     other.batch_execute("BEGIN").unwrap();
     claim(&mut other, owner, "a");
     std::thread::scope(|scope| {
@@ -88,7 +88,7 @@ fn late_counts_of_a_deleted_tenant_vanish_when_summed() {
     assert_eq!(usage(&*store, owner), 1);
     assert_eq!(store.sum_counts().unwrap(), 1);
     assert_eq!(usage(&*store, owner), 0);
-    let mut connection = beside(&database);
+    let mut connection = other_connection(&database);
     for table in ["count_log", "event_counts", "tenant_usage"] {
         assert_eq!(count(&mut connection, &format!("FROM {table}")), 0, "{table}");
     }
@@ -99,8 +99,8 @@ fn deletion_of_a_tenant_waits_for_a_sum_that_still_saw_it() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    let (mut other, mut watcher) = (beside(&database), beside(&database));
-    // A sum: it has the lock, and has read the tenants.
+    let (mut other, mut watcher) = (other_connection(&database), other_connection(&database));
+    // Acts as a sum that holds the lock and has read the tenants.
     let lock = i64::from_be_bytes(*b"merccnts");
     other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).unwrap();
     std::thread::scope(|scope| {
@@ -151,7 +151,7 @@ fn counts_of_a_large_tenant_are_deleted_in_steps() {
     ));
     let removal = Removal::Tenant(tenant_id);
     let (mut from, mut left) = (None, Vec::new());
-    let mut connection = beside(&database);
+    let mut connection = other_connection(&database);
     loop {
         from = store.remove_events(&removal, now(), from.as_ref()).unwrap().next;
         left.push(count(&mut connection, "FROM event_counts"));

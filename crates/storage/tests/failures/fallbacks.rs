@@ -1,4 +1,5 @@
-//! PostgreSQL's fast way, and everything that makes it fall back to the sure one: each time the verdicts are exact.
+//! Copying keys in PostgreSQL, and every cause for falling back to claiming. Outcomes are exact in
+//! all.
 
 use diesel::connection::SimpleConnection;
 use mercurio_domain::store::Store;
@@ -7,18 +8,18 @@ use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
 use mercurio_storage::testing::TestDatabase;
 
 use super::owner;
-use super::postgres::{beside, claim, count, now, wait_for_waiter};
+use super::postgres::{claim, count, now, other_connection, wait_for_waiter};
 
 fn fallbacks(store: &dyn Store) -> u64 {
     store.append_counts().fallbacks
 }
 
-fn suspects(store: &dyn Store) -> u64 {
-    store.append_counts().suspects
+fn likely_duplicates(store: &dyn Store) -> u64 {
+    store.append_counts().likely_duplicates
 }
 
 #[test]
-fn fresh_keys_and_duplicates_that_the_store_remembers_need_no_fallback() {
+fn new_keys_and_cached_duplicates_need_no_fallback() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
@@ -26,40 +27,43 @@ fn fresh_keys_and_duplicates_that_the_store_remembers_need_no_fallback() {
         store.append(&[submission(owner, now(), &["a", "b", "a"])]).unwrap(),
         [[Accepted, Accepted, Duplicate]]
     );
-    assert_eq!(suspects(&*store), 0);
+    assert_eq!(likely_duplicates(&*store), 0);
     let again = [submission(owner, now(), &["b", "c"]), submission(owner, now(), &["a", "c"])];
     assert_eq!(store.append(&again).unwrap(), [[Duplicate, Accepted], [Duplicate, Duplicate]]);
     assert_eq!(
         store.append(&[submission(owner, now(), &["a", "b", "c"])]).unwrap(),
         [[Duplicate; 3]]
     );
-    assert_eq!((suspects(&*store), fallbacks(&*store), store.append_counts().groups), (5, 0, 3));
+    assert_eq!(
+        (likely_duplicates(&*store), fallbacks(&*store), store.append_counts().groups),
+        (5, 0, 3)
+    );
 }
 
 #[test]
-fn a_duplicate_that_only_the_database_knows_of_is_found() {
+fn duplicate_of_another_server_falls_back_to_claiming() {
     let database = TestDatabase::postgres();
     let (first, second) = (database.store(), database.another_store());
     let owner = owner(&*first);
     first.append(&[submission(owner, now(), &["a", "b"])]).unwrap();
-    // The second store is another server: it has never seen these keys.
+    // The second store acts as another server, without these keys in its cache.
     let group = [submission(owner, now(), &["c", "a"]), submission(owner, now(), &["d"])];
     assert_eq!(second.append(&group).unwrap(), [vec![Accepted, Duplicate], vec![Accepted]]);
-    assert_eq!((fallbacks(&*second), suspects(&*second)), (1, 0));
-    // It has now, also the one that it met in the database.
+    assert_eq!((fallbacks(&*second), likely_duplicates(&*second)), (1, 0));
+    // Now it has, including the one found in the database.
     assert_eq!(
         second.append(&[submission(owner, now(), &["a", "e"])]).unwrap(),
         [[Duplicate, Accepted]]
     );
-    assert_eq!((fallbacks(&*second), suspects(&*second)), (1, 1));
+    assert_eq!((fallbacks(&*second), likely_duplicates(&*second)), (1, 1));
 }
 
 #[test]
-fn a_key_that_another_server_writes_at_the_same_time_is_waited_for() {
+fn copied_key_waits_for_another_server_writing_it() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    let (mut other, mut watcher) = (beside(&database), beside(&database));
+    let (mut other, mut watcher) = (other_connection(&database), other_connection(&database));
     for (id, end, expected, fallen_back) in
         [("a", "ROLLBACK", Accepted, 0), ("b", "COMMIT", Duplicate, 1)]
     {
@@ -78,26 +82,26 @@ fn a_key_that_another_server_writes_at_the_same_time_is_waited_for() {
 }
 
 #[test]
-fn a_key_that_is_remembered_and_gone_from_the_database_is_stored_again() {
+fn cached_key_missing_in_the_database_is_stored_again() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
     store.append(&[submission(owner, now(), &["a", "b"])]).unwrap();
-    beside(&database).batch_execute("DELETE FROM event_keys").unwrap();
+    other_connection(&database).batch_execute("DELETE FROM event_keys").unwrap();
     assert_eq!(
         store.append(&[submission(owner, now(), &["a", "c"])]).unwrap(),
         [[Accepted, Accepted]]
     );
-    assert_eq!((suspects(&*store), fallbacks(&*store)), (1, 0));
+    assert_eq!((likely_duplicates(&*store), fallbacks(&*store)), (1, 0));
 }
 
 #[test]
-fn what_was_rolled_back_is_not_remembered() {
+fn keys_rolled_back_are_not_cached() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    let mut other = beside(&database);
-    // The keys go in, the events don't: the whole group is undone.
+    let mut other = other_connection(&database);
+    // The keys are written, the events fail, and the group is rolled back.
     other
         .batch_execute(
             "ALTER TABLE events ADD CONSTRAINT nothing CHECK (event_name = '') NOT VALID",
@@ -109,22 +113,23 @@ fn what_was_rolled_back_is_not_remembered() {
         store.append(&[submission(owner, now(), &["a", "b"])]).unwrap(),
         [[Accepted, Accepted]]
     );
-    assert_eq!(suspects(&*store), 0);
+    assert_eq!(likely_duplicates(&*store), 0);
 }
 
 #[test]
-fn servers_that_send_the_same_events_at_once_store_each_one_once() {
+fn servers_sending_the_same_events_store_each_once() {
     let database = TestDatabase::postgres();
     let owner = owner(&*database.store());
     let ids: Vec<String> = (0..400).map(|number| format!("event {number}")).collect();
     let writers = 4;
     let stores: Vec<_> = (0..writers).map(|_| database.another_store()).collect();
     let accepted: usize = std::thread::scope(|scope| {
-        let write = |(number, store): (usize, &std::sync::Arc<dyn Store>)| {
-            let (ids, store) = (&ids, std::sync::Arc::clone(store));
-            scope.spawn(move || {
+        let mut threads = Vec::new();
+        for (number, store) in stores.iter().enumerate() {
+            let ids = &ids;
+            threads.push(scope.spawn(move || {
                 let mut accepted = 0;
-                // Each begins elsewhere and takes steps of its own length, so that groups overlap in part.
+                // Different starts and strides make the groups overlap in part.
                 for step in 0..40 {
                     let group: Vec<&str> = (0..20)
                         .map(|index| {
@@ -135,13 +140,12 @@ fn servers_that_send_the_same_events_at_once_store_each_one_once() {
                     accepted += outcomes[0].iter().filter(|outcome| **outcome == Accepted).count();
                 }
                 accepted
-            })
-        };
-        let threads: Vec<_> = stores.iter().enumerate().map(write).collect();
+            }));
+        }
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert_eq!(accepted, ids.len());
-    let mut connection = beside(&database);
+    let mut connection = other_connection(&database);
     for table in ["event_keys", "events"] {
         assert_eq!(count(&mut connection, &format!("FROM {table}")), ids.len() as i64, "{table}");
     }

@@ -1,6 +1,6 @@
-//! Databases that are away, come back, are locked, or refuse: what the caller is told, and that the store then goes on.
+//! Unreachable, restarted, locked and rejecting databases: the caller's error, and the recovery.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod counts;
 mod fallbacks;
@@ -19,8 +19,8 @@ fn owner(store: &dyn Store) -> Owner {
     store.provision(&provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0).unwrap().api_key.owner
 }
 
-/// The error with its causes, as a log would show it.
-fn told(error: &StoreError) -> String {
+/// The error with its causes, as in the log.
+fn full_message(error: &StoreError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! PostgreSQL: connections that die, servers that restart, locks, and data that is refused.
+//! PostgreSQL: broken connections, restarts, locks, and rejected data.
 
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,16 @@ use mercurio_storage::testing::TestDatabase;
 use mercurio_storage::{DatabaseUrl, StoreOptions, open};
 
 use super::server::Server;
-use super::{owner, told};
+use super::{full_message, owner};
 
 pub(super) fn now() -> Timestamp {
     at("2026-11-22T10:00:00Z")
 }
 
-/// A connection beside the store, under a name by which it is told from the store's.
-pub(super) fn beside(database: &TestDatabase) -> PgConnection {
+/// A connection that is not the store's, with another application name.
+pub(super) fn other_connection(database: &TestDatabase) -> PgConnection {
     let mut connection = PgConnection::establish(&database.url_text()).unwrap();
-    connection.batch_execute("SET application_name = 'beside'").unwrap();
+    connection.batch_execute("SET application_name = 'test'").unwrap();
     connection
 }
 
@@ -39,7 +39,7 @@ pub(super) fn count(connection: &mut PgConnection, sql: &str) -> i64 {
 }
 
 fn terminate_all(connection: &mut PgConnection) {
-    // Again and again, for the pool may be about to open one more.
+    // In a loop, because the pool may be opening another one.
     while count(connection, STORES) > 0 {
         connection
             .batch_execute(&format!("SELECT pg_terminate_backend(pid, 10000) {STORES}"))
@@ -54,7 +54,7 @@ pub(super) fn wait_for_waiter(connection: &mut PgConnection) {
     }
 }
 
-/// Claims a key as another server would, in a transaction of its own that stays open.
+/// Claims a key like another server, in a transaction that stays open.
 pub(super) fn claim(connection: &mut PgConnection, owner: Owner, event_id: &str) {
     let (tenant, workspace) = (owner.tenant_id, owner.workspace_id);
     let key = EventKey::of(&EventId::lookup(event_id)).0;
@@ -66,11 +66,11 @@ pub(super) fn claim(connection: &mut PgConnection, owner: Owner, event_id: &str)
 }
 
 #[test]
-fn connections_that_died_while_idle_cost_no_call() {
+fn idle_connections_that_broke_fail_no_call() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    // Several connections of each kind.
+    // Several connections of each pool.
     std::thread::scope(|scope| {
         for number in 0..8 {
             let store = &store;
@@ -80,9 +80,9 @@ fn connections_that_died_while_idle_cost_no_call() {
             });
         }
     });
-    let mut beside = beside(&database);
+    let mut other = other_connection(&database);
     for id in ["a", "b"] {
-        terminate_all(&mut beside);
+        terminate_all(&mut other);
         store.ping().unwrap();
         assert_eq!(store.append(&[submission(owner, now(), &[id])]).unwrap(), [[Accepted]]);
         assert!(store.event(owner, &EventId::lookup(id)).unwrap().is_some());
@@ -90,12 +90,12 @@ fn connections_that_died_while_idle_cost_no_call() {
 }
 
 #[test]
-fn a_connection_that_dies_at_work_makes_the_group_unavailable_and_the_next_call_works() {
+fn broken_connection_fails_its_group_and_the_next_call_works() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    let mut other = beside(&database);
-    let mut watcher = beside(&database);
+    let mut other = other_connection(&database);
+    let mut watcher = other_connection(&database);
     other.batch_execute("BEGIN").unwrap();
     claim(&mut other, owner, "b");
     let group = [submission(owner, now(), &["a", "b"])];
@@ -104,18 +104,18 @@ fn a_connection_that_dies_at_work_makes_the_group_unavailable_and_the_next_call_
         wait_for_waiter(&mut watcher);
         terminate_all(&mut watcher);
         let error = appending.join().unwrap().unwrap_err();
-        assert!(error.is_unavailable(), "{}", told(&error));
+        assert!(error.is_unavailable(), "{}", full_message(&error));
     });
     other.batch_execute("ROLLBACK").unwrap();
     assert_eq!(store.append(&group).unwrap(), [[Accepted, Accepted]]);
 }
 
 #[test]
-fn a_group_that_waits_for_another_writer_sees_what_became_of_its_key() {
+fn group_waits_for_a_concurrent_writer_of_its_key() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    let (mut other, mut watcher) = (beside(&database), beside(&database));
+    let (mut other, mut watcher) = (other_connection(&database), other_connection(&database));
     for (id, end, expected) in [("a", "ROLLBACK", Accepted), ("b", "COMMIT", Duplicate)] {
         other.batch_execute("BEGIN").unwrap();
         claim(&mut other, owner, id);
@@ -129,10 +129,10 @@ fn a_group_that_waits_for_another_writer_sees_what_became_of_its_key() {
 }
 
 #[test]
-fn a_group_that_a_deadlock_pushed_aside_is_tried_again() {
+fn group_that_loses_a_deadlock_is_retried() {
     let database = TestDatabase::postgres();
-    let (mut other, mut watcher) = (beside(&database), beside(&database));
-    // The store's connections look for a deadlock first, and so are the ones that give way.
+    let (mut other, mut watcher) = (other_connection(&database), other_connection(&database));
+    // The store's connections detect the deadlock first, so they lose.
     watcher
         .batch_execute(
             "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = 2000', current_database()); END $$",
@@ -156,32 +156,32 @@ fn a_group_that_a_deadlock_pushed_aside_is_tried_again() {
 }
 
 #[test]
-fn data_that_the_database_can_not_keep_is_refused_and_nothing_of_its_group_is_stored() {
+fn unstorable_data_is_refused_with_its_whole_group() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    // An id that was never checked, with the one character that PostgreSQL has no place for.
+    // An unvalidated id with U+0000, which PostgreSQL can't store.
     let draft = EventDraft {
         event_name: Some("e".into()),
         user_id: Some("u".into()),
         ..EventDraft::default()
     };
-    let guilty = draft
+    let invalid = draft
         .check("", &Reception::at(now()), || EventId::lookup("a\0b"), &mut Vec::new())
         .unwrap();
-    let guilty = EnrichedEvent::new(guilty, EnrichmentJson::of(&Enrichment::default()));
-    let innocent = submission(owner, now(), &["x", "y"]);
-    let group = [innocent.clone(), Submission { owner, received_at: now(), events: vec![guilty] }];
+    let invalid = EnrichedEvent::new(invalid, EnrichmentJson::of(&Enrichment::default()));
+    let valid = submission(owner, now(), &["x", "y"]);
+    let group = [valid.clone(), Submission { owner, received_at: now(), events: vec![invalid] }];
     for _ in 0..2 {
         let error = store.append(&group).unwrap_err();
-        assert!(matches!(error, StoreError::Refused(_)), "{}", told(&error));
+        assert!(matches!(error, StoreError::Refused(_)), "{}", full_message(&error));
     }
-    assert_eq!(store.append(&[innocent]).unwrap(), [[Accepted, Accepted]]);
+    assert_eq!(store.append(&[valid]).unwrap(), [[Accepted, Accepted]]);
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_soon_and_without_its_password() {
-    // A port that was free a moment ago.
+fn unreachable_server_fails_soon_without_the_password() {
+    // A port that was just free.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = DatabaseUrl::parse(&format!("postgres://me:secret@127.0.0.1:{port}/db")).unwrap();
     let options =
@@ -194,9 +194,13 @@ fn a_server_that_is_not_there_is_told_soon_and_without_its_password() {
         store.schema_state().unwrap_err(),
         store.find_api_key(&mercurio_domain::ApiKeyId::new("x")).unwrap_err(),
     ] {
-        assert!(error.is_unavailable() && told(&error).contains("refused"), "{}", told(&error));
         assert!(
-            !told(&error).contains("secret") && !format!("{error:?}").contains("secret"),
+            error.is_unavailable() && full_message(&error).contains("refused"),
+            "{}",
+            full_message(&error)
+        );
+        assert!(
+            !full_message(&error).contains("secret") && !format!("{error:?}").contains("secret"),
             "{error:?}"
         );
     }
@@ -204,70 +208,67 @@ fn a_server_that_is_not_there_is_told_soon_and_without_its_password() {
 }
 
 #[test]
-fn a_read_that_takes_too_long_is_ended() {
+fn slow_read_times_out() {
     let database = TestDatabase::postgres();
     let options =
         StoreOptions { read_timeout: Duration::from_millis(100), ..StoreOptions::default() };
     let store = open(database.url(), &options).unwrap();
     let owner = owner(&*store);
-    let mut other = beside(&database);
+    let mut other = other_connection(&database);
     other.batch_execute("BEGIN; LOCK TABLE events").unwrap();
     let error = store.events(owner, &EventQuery::default()).unwrap_err();
     assert!(
-        error.is_unavailable() && told(&error).contains("statement timeout"),
+        error.is_unavailable() && full_message(&error).contains("statement timeout"),
         "{}",
-        told(&error)
+        full_message(&error)
     );
     other.batch_execute("ROLLBACK").unwrap();
     assert!(store.events(owner, &EventQuery::default()).is_ok());
 }
 
 #[test]
-fn a_probe_leaves_nothing_and_asks_no_right_that_a_server_may_lack() {
+fn probe_leaves_nothing_and_needs_no_extra_privilege() {
     let database = TestDatabase::postgres();
     let store = database.store();
-    let mut beside = beside(&database);
+    let mut other = other_connection(&database);
     let tables = "FROM pg_class WHERE relname = 'mercurio_probe'";
     for sql in [
         "SELECT 1",
         "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $$",
     ] {
-        beside.batch_execute(sql).unwrap();
+        other.batch_execute(sql).unwrap();
         for _ in 0..2 {
             store.probe().unwrap();
-            assert_eq!(count(&mut beside, tables), 0);
+            assert_eq!(count(&mut other, tables), 0);
         }
     }
 }
 
 #[test]
-fn a_database_that_takes_no_writes_for_now_is_unavailable() {
+fn read_only_database_is_unavailable() {
     let database = TestDatabase::postgres();
     let owner = owner(&*database.store());
-    let set = |value| {
-        beside(&database)
-            .batch_execute(&format!(
-                "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {value}', current_database()); END $$"
-            ))
-    };
-    set("on").unwrap();
+    let set_read_only = "DO $$ BEGIN EXECUTE format(
+        'ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$";
+    other_connection(&database).batch_execute(set_read_only).unwrap();
+    // The setting applies to new connections.
     let store = database.another_store();
     let error = store.append(&[submission(owner, now(), &["a"])]).unwrap_err();
-    assert!(error.is_unavailable(), "{}", told(&error));
+    assert!(error.is_unavailable(), "{}", full_message(&error));
     assert!(store.probe().unwrap_err().is_unavailable());
     assert!(store.event(owner, &EventId::lookup("a")).unwrap().is_none());
 }
 
 #[test]
-fn a_table_that_is_missing_is_an_internal_error() {
+fn missing_table_is_an_internal_error() {
     let database = TestDatabase::empty_postgres();
     let error = database.store().has_tenants().unwrap_err();
-    assert!(matches!(error, StoreError::Internal(_)), "{}", told(&error));
-    assert!(told(&error).contains("does not exist"), "{}", told(&error));
+    assert!(matches!(error, StoreError::Internal(_)), "{}", full_message(&error));
+    assert!(full_message(&error).contains("does not exist"), "{}", full_message(&error));
 }
 
 #[test]
-fn a_server_that_crashes_and_comes_back_is_found_again() {
+fn store_reconnects_after_a_server_crash() {
     let server = Server::start("");
     let options =
         StoreOptions { connect_timeout: Duration::from_secs(1), ..StoreOptions::default() };
@@ -279,7 +280,7 @@ fn a_server_that_crashes_and_comes_back_is_found_again() {
     server.crash();
     for _ in 0..2 {
         let error = store.append(&[submission(owner, now(), &["b"])]).unwrap_err();
-        assert!(error.is_unavailable(), "{}", told(&error));
+        assert!(error.is_unavailable(), "{}", full_message(&error));
     }
     assert!(store.ping().unwrap_err().is_unavailable());
     server.resume();
@@ -291,18 +292,18 @@ fn a_server_that_crashes_and_comes_back_is_found_again() {
 }
 
 #[test]
-fn one_store_at_a_time_may_remove_old_events_and_the_next_when_it_is_gone() {
+fn lease_is_held_by_one_store_and_freed_with_its_connection() {
     let database = TestDatabase::postgres();
     let (first, second) = (database.store(), database.another_store());
-    let mut lease = first.lease(LeaseKind::Retention).unwrap().expect("nobody has it");
+    let mut lease = first.lease(LeaseKind::Retention).unwrap().expect("the lease is free");
     assert!(second.lease(LeaseKind::Retention).unwrap().is_none());
-    assert!(lease.hold().unwrap().is_some(), "and it tells the time");
-    terminate_all(&mut beside(&database));
-    assert!(lease.hold().is_err(), "it is lost with its connection");
+    assert!(lease.hold().unwrap().is_some(), "returns the clock");
+    terminate_all(&mut other_connection(&database));
+    assert!(lease.hold().is_err(), "lost with its connection");
     let next = second.lease(LeaseKind::Retention).unwrap();
     assert!(next.is_some() && first.lease(LeaseKind::Retention).unwrap().is_none());
     drop(next);
-    // A session ends a moment after its connection.
+    // The server ends a session some time after its connection closes.
     let begun = Instant::now();
     while first.lease(LeaseKind::Retention).unwrap().is_none() {
         assert!(begun.elapsed() < Duration::from_secs(10));

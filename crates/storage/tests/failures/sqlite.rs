@@ -1,4 +1,4 @@
-//! SQLite: files that can't be made, locks of other processes, and the size of the log.
+//! SQLite: unusable files, locks of other processes, and the size of the log.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use mercurio_domain::{EventId, Timestamp};
 use mercurio_storage::testing::TestDatabase;
 use mercurio_storage::{DatabaseUrl, StoreOptions, open};
 
-use super::{owner, told};
+use super::{full_message, owner};
 
 fn now() -> Timestamp {
     at("2026-11-22T10:00:00Z")
@@ -32,7 +32,7 @@ fn url(path: &std::path::Path) -> DatabaseUrl {
 }
 
 #[test]
-fn the_file_is_made_with_the_folders_it_lies_in() {
+fn file_is_created_with_its_folders() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("one/two/mercurio.db");
     let store = open(&url(&path), &StoreOptions::default()).unwrap();
@@ -44,41 +44,42 @@ fn the_file_is_made_with_the_folders_it_lies_in() {
 }
 
 #[test]
-fn a_file_that_can_not_be_made_is_told_with_its_path() {
+fn uncreatable_file_is_reported_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
     fs::create_dir(folder.path().join("folder")).unwrap();
     let options =
         StoreOptions { connect_timeout: Duration::from_millis(200), ..StoreOptions::default() };
-    for place in ["file/mercurio.db", "folder"] {
-        let Err(error) = open(&url(&folder.path().join(place)), &options) else {
-            panic!("{place} was opened")
+    for name in ["file/mercurio.db", "folder"] {
+        let Err(error) = open(&url(&folder.path().join(name)), &options) else {
+            panic!("{name} was opened")
         };
         assert!(
-            error.is_unavailable() && told(&error).contains(place.split('/').next().unwrap()),
+            error.is_unavailable()
+                && full_message(&error).contains(name.split('/').next().unwrap()),
             "{}",
-            told(&error)
+            full_message(&error)
         );
     }
 }
 
 #[test]
-fn a_file_that_is_no_database_is_told() {
+fn file_of_another_format_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mercurio.db");
     fs::write(
         &path,
-        "this is a letter and not a database, and it is long enough to be looked at".repeat(20),
+        "this is not a database, and long enough for SQLite to read its header".repeat(20),
     )
     .unwrap();
     let options =
         StoreOptions { connect_timeout: Duration::from_millis(200), ..StoreOptions::default() };
     let Err(error) = open(&url(&path), &options) else { panic!("it was opened") };
-    assert!(told(&error).contains("not a database"), "{}", told(&error));
+    assert!(full_message(&error).contains("not a database"), "{}", full_message(&error));
 }
 
 #[test]
-fn a_lock_that_another_process_holds_makes_writes_unavailable_while_reads_go_on() {
+fn locked_file_makes_writes_unavailable_but_not_reads() {
     let database = TestDatabase::sqlite();
     let options =
         StoreOptions { connect_timeout: Duration::from_millis(20), ..StoreOptions::default() };
@@ -88,9 +89,9 @@ fn a_lock_that_another_process_holds_makes_writes_unavailable_while_reads_go_on(
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let error = store.append(&[submission(owner, now(), &["a"])]).unwrap_err();
     assert!(
-        error.is_unavailable() && told(&error).contains("database is locked"),
+        error.is_unavailable() && full_message(&error).contains("database is locked"),
         "{}",
-        told(&error)
+        full_message(&error)
     );
     assert!(store.event(owner, &EventId::lookup("a")).unwrap().is_none());
     store.ping().unwrap();
@@ -99,7 +100,7 @@ fn a_lock_that_another_process_holds_makes_writes_unavailable_while_reads_go_on(
 }
 
 #[test]
-fn two_processes_may_write_at_once() {
+fn processes_may_write_concurrently() {
     let database = TestDatabase::sqlite();
     let stores = [database.store(), database.another_store()];
     let owner = owner(&*stores[0]);
@@ -123,12 +124,12 @@ fn two_processes_may_write_at_once() {
 }
 
 #[test]
-fn a_disk_that_is_full_is_unavailable_and_the_group_is_not_stored() {
+fn full_disk_is_unavailable_and_stores_nothing() {
     let database = TestDatabase::sqlite();
     let store = database.store();
     let owner = owner(&*store);
     let mut other = SqliteConnection::establish(path(&database).to_str().unwrap()).unwrap();
-    // A trigger says what SQLite says when a page can't be had; filling a disk is not for tests.
+    // A trigger raises SQLite's own message, instead of filling a disk.
     other
         .batch_execute(
             "CREATE TRIGGER full BEFORE INSERT ON events WHEN NEW.event_id = 'b'
@@ -136,42 +137,44 @@ fn a_disk_that_is_full_is_unavailable_and_the_group_is_not_stored() {
         )
         .unwrap();
     let error = store.append(&[submission(owner, now(), &["a", "b", "c"])]).unwrap_err();
-    assert!(error.is_unavailable(), "{}", told(&error));
+    assert!(error.is_unavailable(), "{}", full_message(&error));
     assert_eq!(store.events(owner, &EventQuery::default()).unwrap().events, []);
 }
 
 #[test]
-fn a_missing_table_is_an_internal_error() {
+fn missing_table_is_an_internal_error() {
     let error = TestDatabase::empty_sqlite().store().has_tenants().unwrap_err();
-    assert!(matches!(error, StoreError::Internal(_)), "{}", told(&error));
+    assert!(matches!(error, StoreError::Internal(_)), "{}", full_message(&error));
+}
+
+/// An event of 4 kB.
+fn large_event(number: usize) -> EnrichedEvent {
+    let id = number.to_string();
+    let payload = format!(r#"{{"x":"{}"}}"#, "x".repeat(4000));
+    // Distinct times, so that pages are read quickly by the index.
+    let occurred_at =
+        now().checked_add_micros(-i64::try_from(number).unwrap()).unwrap().to_string();
+    let draft = EventDraft {
+        event_id: Some(id.as_str().into()),
+        event_name: Some("e".into()),
+        user_id: Some("u".into()),
+        properties: Some(RawJson::parse(payload).unwrap()),
+        timestamp: Some(occurred_at.as_str().into()),
+        ..EventDraft::default()
+    };
+    let valid =
+        draft.check("", &Reception::at(now()), || EventId::lookup(""), &mut Vec::new()).unwrap();
+    EnrichedEvent::new(valid, EnrichmentJson::of(&Enrichment::default()))
 }
 
 #[test]
-fn the_log_stays_bounded_while_events_are_written_and_read() {
+fn log_stays_bounded_under_writes_and_reads() {
     const GROUPS: usize = 40;
     let database = TestDatabase::sqlite();
     let store = database.store();
     let owner = owner(&*store);
     let log = path(&database).with_extension("db-wal");
-    let (done, payload) = (AtomicBool::new(false), format!(r#"{{"x":"{}"}}"#, "x".repeat(4000)));
-    let event = |number: usize| -> EnrichedEvent {
-        let id = number.to_string();
-        // Each at a time of its own, so that pages are read by the index and soon done.
-        let happened_at =
-            now().checked_add_micros(-i64::try_from(number).unwrap()).unwrap().to_string();
-        let draft = EventDraft {
-            event_id: Some(id.as_str().into()),
-            event_name: Some("e".into()),
-            user_id: Some("u".into()),
-            properties: Some(RawJson::parse(payload.clone()).unwrap()),
-            timestamp: Some(happened_at.as_str().into()),
-            ..EventDraft::default()
-        };
-        let valid = draft
-            .check("", &Reception::at(now()), || EventId::lookup(""), &mut Vec::new())
-            .unwrap();
-        EnrichedEvent::new(valid, EnrichmentJson::of(&Enrichment::default()))
-    };
+    let done = AtomicBool::new(false);
     let largest = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -180,7 +183,7 @@ fn the_log_stays_bounded_while_events_are_written_and_read() {
         });
         let mut largest = 0;
         for group in 0..GROUPS {
-            let events = (0..300).map(|number| event(300 * group + number)).collect();
+            let events = (0..300).map(|number| large_event(300 * group + number)).collect();
             store.append(&[Submission { owner, received_at: now(), events }]).unwrap();
             largest = largest.max(fs::metadata(&log).unwrap().len());
         }

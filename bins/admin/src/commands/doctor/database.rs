@@ -1,4 +1,6 @@
-//! The database: whether it answers, and whether a server could store events in it for long.
+//! Checks the database: latency, schema, free space, and on PostgreSQL clock, durability, privileges and partitions.
+//!
+//! The storage crate reads the facts; this file judges them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,222 +9,211 @@ use mercurio_config::Config;
 use mercurio_domain::Clock;
 use mercurio_domain::store::{Backend, SchemaState};
 use mercurio_observability::chain;
-use mercurio_storage::{Examination, ServerFacts, examine};
+use mercurio_storage::{Diagnostics, ServerDiagnostics, ServerSetting, diagnose};
 
-use super::Check;
+use super::check::Check;
 
-/// By how much two clocks may differ.
+/// Tolerated difference between the clocks, in microseconds.
 const CLOCK_MICROS: i64 = 1_000_000;
-/// Above this a statement takes so long that groups of events are few and large.
-const SLOW: Duration = Duration::from_millis(20);
-/// Room below which a disk is full soon, and below which it is full.
-const LITTLE_ROOM: u64 = 1 << 30;
-const NO_ROOM: u64 = 64 << 20;
+/// With more latency, groups of events become few and large.
+const MAX_LATENCY: Duration = Duration::from_millis(20);
+/// Less free space is a warning.
+const LOW_SPACE: u64 = 1 << 30;
+/// Less free space is a failure.
+const NO_SPACE: u64 = 64 << 20;
 
-/// Adds what was found. Returns whether the database is away.
-pub(super) fn look(config: &Config, clock: &dyn Clock, checks: &mut Vec<Check>) -> bool {
+pub(super) struct DatabaseChecks {
+    pub(super) checks: Vec<Check>,
+    /// Decides the exit code.
+    pub(super) unavailable: bool,
+}
+
+pub(super) fn check(config: &Config, clock: &dyn Clock) -> DatabaseChecks {
     const CHECK: &str = "database";
     let url = &config.database_url;
-    let found = match examine(url, clock) {
+    let found = match diagnose(url, clock) {
         Ok(Some(found)) => found,
         Ok(None) => {
-            let found = format!("{url} is not there yet");
-            checks.push(Check::warning(
-                CHECK,
-                found,
-                "the server makes it at its start; `migrate` does so now",
-            ));
-            return false;
+            let text = format!("{url} does not exist yet");
+            let advice = "the server creates it at start; `mercurio-admin migrate` creates it now";
+            let checks = vec![Check::warning(CHECK, text, advice)];
+            return DatabaseChecks { checks, unavailable: false };
         }
         Err(error) => {
-            let advice =
-                "start the database, or correct DATABASE_URL; if it is a file, look at its rights";
-            checks.push(Check::failed(CHECK, format!("{url}: {}", chain(&error)), advice));
-            return true;
+            let text = format!("{url}: {}", chain(&error));
+            let advice = "start the database, or correct DATABASE_URL; check the permissions of \
+                          the role or the file";
+            let checks = vec![Check::failed(CHECK, text, advice)];
+            return DatabaseChecks { checks, unavailable: true };
         }
     };
-    let milliseconds = found.latency.as_secs_f64() * 1e3;
-    let text =
-        format!("{url}: {} {}, {milliseconds:.1} ms an answer", found.backend, found.version);
-    checks.push(if found.latency > SLOW {
-        Check::warning(CHECK, text, "bring the servers nearer to the database")
-    } else {
-        Check::ok(CHECK, text)
-    });
-    checks.push(schema(&found, config.auto_migrate));
-    checks.push(room(&found));
+    let mut checks = vec![
+        latency(&found, &url.to_string()),
+        schema(&found, config.auto_migrate),
+        free_space(&found),
+    ];
     if let Some(folder) = &found.folder {
         checks.push(folder_rights(folder));
     }
     if let Some(server) = &found.server {
-        of_server(server, &found.schema, checks);
+        checks.push(server_clock(server));
+        checks.push(durability(server));
+        // Without the tables, there are no privileges and no partitions to check.
+        if found.schema.is_usable() {
+            checks.push(privileges(server));
+            checks.push(partitions(server));
+        }
     }
-    false
+    DatabaseChecks { checks, unavailable: false }
 }
 
-fn schema(found: &Examination, auto_migrate: bool) -> Check {
+fn latency(found: &Diagnostics, url: &str) -> Check {
+    const CHECK: &str = "database";
+    let milliseconds = found.latency.as_secs_f64() * 1e3;
+    let text = format!("{url}: {} {}, {milliseconds:.1} ms latency", found.backend, found.version);
+    if found.latency > MAX_LATENCY {
+        return Check::warning(CHECK, text, "move the servers closer to the database");
+    }
+    Check::ok(CHECK, text)
+}
+
+fn schema(found: &Diagnostics, auto_migrate: bool) -> Check {
     const CHECK: &str = "schema";
     match &found.schema {
         SchemaState::Current => Check::ok(CHECK, "current"),
         SchemaState::Older(missing) => {
             let text = format!("lacks {}", missing.join(", "));
+            // A server always migrates SQLite, and PostgreSQL only with MERCURIO_AUTO_MIGRATE.
             if found.backend == Backend::Sqlite || auto_migrate {
-                Check::warning(CHECK, text, "the server runs it at its start")
-            } else {
-                Check::failed(CHECK, text, "run `mercurio-admin migrate`")
+                return Check::warning(CHECK, text, "nothing to do: the server migrates at start");
             }
+            Check::failed(CHECK, text, "run `mercurio-admin migrate`")
         }
-        SchemaState::Compatible(unknown) => Check::warning(
-            CHECK,
-            format!(
-                "has {}, of a newer release with which this one can share it",
-                unknown.join(", ")
-            ),
-            "finish the upgrade: replace the servers, or take it back with the newer release's `migrate down`",
-        ),
-        SchemaState::Newer(unknown) => Check::failed(
-            CHECK,
-            format!("has {}, of a newer release", unknown.join(", ")),
-            "use the newer release",
-        ),
+        SchemaState::Compatible(unknown) => {
+            let unknown = unknown.join(", ");
+            Check::warning(
+                CHECK,
+                format!("has {unknown} of a newer release, compatible with this one"),
+                "finish the upgrade, or revert it with `migrate down` of the newer release",
+            )
+        }
+        SchemaState::Newer(unknown) => {
+            let text = format!("has {} of a newer release", unknown.join(", "));
+            Check::failed(CHECK, text, "use the newer release")
+        }
     }
 }
 
-fn room(found: &Examination) -> Check {
+fn free_space(found: &Diagnostics) -> Check {
     const CHECK: &str = "free space";
-    let size = bytes(found.size_bytes);
+    let size = format!("database size {}", binary_bytes(found.size_bytes));
     let Some(folder) = &found.folder else {
-        let text = format!(
-            "the database takes {size}; a server of PostgreSQL tells nobody how much room is left"
-        );
-        return Check::ok(CHECK, text);
+        return Check::ok(CHECK, format!("{size}; PostgreSQL does not report free disk space"));
     };
-    match free(folder) {
-        Ok(free) => {
-            let text =
-                format!("{} free at {}; the database takes {size}", bytes(free), folder.display());
-            let advice = "make room, or remove old events: `events purge`";
-            match free {
-                _ if free < NO_ROOM => Check::failed(CHECK, text, advice),
-                _ if free < LITTLE_ROOM => Check::warning(CHECK, text, advice),
-                _ => Check::ok(CHECK, text),
-            }
-        }
+    let free = match free_bytes(folder) {
+        Ok(free) => free,
         Err(error) => {
-            let text = format!("not known: {error}; the database takes {size}");
-            Check::warning(CHECK, text, format!("look at the disk of {}", folder.display()))
+            let text = format!("{size}; free space unknown: {error}");
+            return Check::warning(CHECK, text, format!("check the disk of {}", folder.display()));
         }
+    };
+    let text = format!("{size}; {} free in {}", binary_bytes(free), folder.display());
+    let advice = "free disk space, or delete old events with `events purge`";
+    match free {
+        _ if free < NO_SPACE => Check::failed(CHECK, text, advice),
+        _ if free < LOW_SPACE => Check::warning(CHECK, text, advice),
+        _ => Check::ok(CHECK, text),
     }
 }
 
-/// Bytes that somebody without privileges can still write.
-fn free(folder: &Path) -> std::io::Result<u64> {
+/// Excludes the blocks reserved for root.
+fn free_bytes(folder: &Path) -> std::io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Of a file: SQLite makes others beside it.
+fn binary_bytes(count: u64) -> String {
+    indicatif::BinaryBytes(count).to_string()
+}
+
+/// SQLite creates its journal next to the database, so write access to the file is not enough.
 fn folder_rights(folder: &Path) -> Check {
     use rustix::fs::{Access, access};
     const CHECK: &str = "rights";
     match access(folder, Access::WRITE_OK | Access::EXEC_OK) {
-        Ok(()) => Check::ok(CHECK, format!("{} can be written to", folder.display())),
+        Ok(()) => Check::ok(CHECK, format!("{} is writable", folder.display())),
         Err(error) => Check::failed(
             CHECK,
-            format!("{} can't be written to: {error}", folder.display()),
-            "give the folder to the user that runs the server: SQLite makes files beside the database",
+            format!("{} is not writable: {error}", folder.display()),
+            "give the folder to the user of the server: SQLite creates files next to the database",
         ),
     }
 }
 
-fn bytes(count: u64) -> String {
-    indicatif::BinaryBytes(count).to_string()
-}
-
-fn of_server(server: &ServerFacts, schema: &SchemaState, checks: &mut Vec<Check>) {
+fn server_clock(server: &ServerDiagnostics) -> Check {
+    const CHECK: &str = "clock";
     let ahead = server.clock_ahead_micros;
-    let which = if ahead < 0 { "behind" } else { "ahead of" };
-    let text = format!(
-        "the database's is {:.1} ms {which} this machine's",
-        ahead.unsigned_abs() as f64 / 1e3
-    );
-    checks.push(if ahead.abs() > CLOCK_MICROS {
-        Check::warning(
-            "clock",
-            text,
-            "let NTP set both clocks: times of events are checked by this machine's",
-        )
-    } else {
-        Check::ok("clock", text)
-    });
-    checks.push(durability(server));
-    // Without the tables there is nothing to have rights on.
-    if schema.is_usable() {
-        checks.push(rights(server));
-        checks.push(partitions(server));
+    let relation = if ahead < 0 { "behind" } else { "ahead of" };
+    let milliseconds = ahead.unsigned_abs() as f64 / 1e3;
+    let text = format!("the database's clock is {milliseconds:.1} ms {relation} this machine's");
+    if ahead.abs() > CLOCK_MICROS {
+        let advice = "synchronize both clocks with NTP: servers check the times of events against \
+                      their own clock";
+        return Check::warning(CHECK, text, advice);
     }
+    Check::ok(CHECK, text)
 }
 
-fn durability(server: &ServerFacts) -> Check {
+fn durability(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "durability";
-    let text: Vec<String> =
-        server.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
-    let text = text.join(", ");
-    if server.is_standby {
-        return Check::failed(
-            CHECK,
-            format!("a standby, which takes no writes; {text}"),
-            "name the primary",
-        );
+    let mut settings = Vec::new();
+    let mut off = Vec::new();
+    for ServerSetting { name, value } in &server.settings {
+        settings.push(format!("{name} {value}"));
+        if value == "off" {
+            off.push(name.as_str());
+        }
     }
-    let off: Vec<&str> = server
-        .settings
-        .iter()
-        .filter(|(_, value)| value == "off")
-        .map(|(name, _)| &**name)
-        .collect();
+    let settings = settings.join(", ");
+    if server.is_standby {
+        let text = format!("a standby, which accepts no writes; {settings}");
+        return Check::failed(CHECK, text, "set DATABASE_URL to the primary");
+    }
     if off.is_empty() {
-        return Check::ok(CHECK, text);
+        return Check::ok(CHECK, settings);
     }
     let advice = format!(
-        "set {} to on in postgresql.conf: a crash of the machine may lose events that were acknowledged",
-        off.join(" and ")
+        "set to on in postgresql.conf: {}; otherwise a crash of its machine can lose acknowledged \
+         events",
+        off.join(", ")
     );
-    Check::failed(CHECK, text, advice)
+    Check::failed(CHECK, settings, advice)
 }
 
-fn rights(server: &ServerFacts) -> Check {
+fn privileges(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "rights";
     if server.missing_rights.is_empty() {
-        return Check::ok(CHECK, "the role may do all that a server does");
+        return Check::ok(CHECK, "the role has every privilege a server needs");
     }
-    let advice = "grant them to the role, or name another in DATABASE_URL";
-    Check::failed(CHECK, format!("the role lacks {}", server.missing_rights.join(", ")), advice)
+    let text = format!("the role lacks {}", server.missing_rights.join(", "));
+    Check::failed(CHECK, text, "grant them to the role, or use another role in DATABASE_URL")
 }
 
-fn partitions(server: &ServerFacts) -> Check {
+fn partitions(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "partitions";
+    const ADVICE: &str = "run `mercurio-admin migrate` once a day as the owner of the tables";
+    /// With fewer days ahead, one missed run of `migrate` stops the writes.
+    const MIN_DAYS: u32 = 2;
     let text = match server.days_ahead {
-        None => "there is none for today".to_owned(),
-        Some(days) => format!("made for today and {days} days ahead"),
+        None => "none for today".to_owned(),
+        Some(days) => format!("present for today and {days} days ahead"),
     };
+    if server.may_make_partitions {
+        return Check::ok(CHECK, format!("{text}; servers create them"));
+    }
+    let text = format!("{text}; the role may not create them");
     match server.days_ahead {
-        Some(_) | None if server.may_make_partitions => {
-            Check::ok(CHECK, format!("{text}; a server makes them"))
-        }
-        None => Check::failed(
-            CHECK,
-            format!("{text}, and the role may not make it"),
-            "run `mercurio-admin migrate` as the owner of the tables, once a day",
-        ),
-        Some(days) => {
-            let text = format!("{text}; the role may not make more");
-            let advice = "run `mercurio-admin migrate` as the owner of the tables, once a day";
-            if days < 2 {
-                Check::failed(CHECK, text, advice)
-            } else {
-                Check::warning(CHECK, text, advice)
-            }
-        }
+        Some(days) if days >= MIN_DAYS => Check::warning(CHECK, text, ADVICE),
+        _ => Check::failed(CHECK, text, ADVICE),
     }
 }

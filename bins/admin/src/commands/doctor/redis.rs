@@ -1,66 +1,75 @@
-//! Redis: whether it answers, how fast, and whether it can do what servers ask of it.
+//! Checks that Redis answers in time and runs scripts. The rate limits need both.
 
 use std::time::{Duration, Instant};
 
 use mercurio_config::Config;
+use mercurio_observability::chain;
 use mercurio_rate_limit::RedisUrl;
-use redis::{RedisError, RedisResult};
+use redis::{Connection, RedisError, RedisResult};
 
-use super::Check;
+use super::check::Check;
 
 const CHECK: &str = "redis";
-/// How long to wait for a connection or an answer.
+/// For connecting and for each answer. Longer than a server waits, so that a slow Redis is reported as slow.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-pub(super) fn look(config: &Config) -> Check {
-    let Some(url) = &config.redis_url else {
-        return Check::ok(CHECK, "not set: each server has rate limits of its own");
-    };
-    match ask(url) {
-        Ok((version, latency)) => {
-            let found = format!(
-                "{url}: version {version}, {:.1} ms an answer",
-                latency.as_secs_f64() * 1e3
-            );
-            if latency * 2 > config.redis_timeout {
-                let limit = config.redis_timeout.as_millis();
-                let advice = format!(
-                    "servers wait {limit} ms at most, and decide alone where that is not enough: bring Redis nearer, or \
-                     raise MERCURIO_REDIS_TIMEOUT_MS"
-                );
-                return Check::warning(CHECK, found, advice);
-            }
-            Check::ok(CHECK, found)
-        }
-        Err(error) => Check::failed(
-            CHECK,
-            format!("{url} does not answer: {}", mercurio_observability::chain(&error)),
-            "start Redis, or correct MERCURIO_REDIS_URL; without it each server goes on with its share of the limits",
-        ),
-    }
+struct RedisFacts {
+    version: String,
+    /// Minimum of three.
+    latency: Duration,
 }
 
-/// Its version, and the least time of three answers.
-fn ask(url: &RedisUrl) -> RedisResult<(String, Duration)> {
+pub(super) fn check(config: &Config) -> Check {
+    let Some(url) = &config.redis_url else {
+        return Check::ok(CHECK, "not set: each server limits on its own");
+    };
+    let facts = match probe(url) {
+        Ok(facts) => facts,
+        Err(error) => {
+            return Check::failed(
+                CHECK,
+                format!("{url} does not answer: {}", chain(&error)),
+                "start Redis, or correct MERCURIO_REDIS_URL; without Redis each server applies its \
+                 share of the limits",
+            );
+        }
+    };
+    let RedisFacts { version, latency } = facts;
+    let found = format!("{url}: version {version}, {:.1} ms latency", latency.as_secs_f64() * 1e3);
+    // Half of the timeout leaves room for slower answers under load.
+    if latency * 2 > config.redis_timeout {
+        let timeout = config.redis_timeout.as_millis();
+        let advice = format!(
+            "move Redis closer to the servers, or raise MERCURIO_REDIS_TIMEOUT_MS ({timeout} ms): \
+             after that time a server falls back to its share of the limits"
+        );
+        return Check::warning(CHECK, found, advice);
+    }
+    Check::ok(CHECK, found)
+}
+
+fn probe(url: &RedisUrl) -> RedisResult<RedisFacts> {
     let mut connection = url.client().get_connection_with_timeout(TIMEOUT)?;
     connection.set_read_timeout(Some(TIMEOUT))?;
     connection.set_write_timeout(Some(TIMEOUT))?;
     let mut latency = Duration::MAX;
     for _ in 0..3 {
-        let asked = Instant::now();
-        // What a server does: a script, which a role may be forbidden.
+        let start = Instant::now();
+        // Servers run scripts. Redis can forbid a user to do so.
         let answer: u32 = redis::cmd("EVAL").arg("return 1").arg(0).query(&mut connection)?;
         if answer != 1 {
-            return Err(RedisError::from(std::io::Error::other(
-                "a script has another answer than it should",
-            )));
+            let error = format!("the script `return 1` returned {answer}");
+            return Err(RedisError::from(std::io::Error::other(error)));
         }
-        latency = latency.min(asked.elapsed());
+        latency = latency.min(start.elapsed());
     }
-    let info: RedisResult<String> = redis::cmd("INFO").arg("server").query(&mut connection);
-    let version = info.ok().and_then(|info| {
-        let line = info.lines().find_map(|line| line.strip_prefix("redis_version:"))?;
-        Some(line.trim().to_owned())
-    });
-    Ok((version.unwrap_or_else(|| "unknown".to_owned()), latency))
+    let version = version(&mut connection).unwrap_or_else(|| "unknown".to_owned());
+    Ok(RedisFacts { version, latency })
+}
+
+/// `None` if the user may not run `INFO`: servers do not need it.
+fn version(connection: &mut Connection) -> Option<String> {
+    let info: String = redis::cmd("INFO").arg("server").query(connection).ok()?;
+    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"))?;
+    Some(version.trim().to_owned())
 }

@@ -10,15 +10,15 @@ use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
 use crate::limits::{LimitName, LimitOverrides};
 use crate::store::{
-    Catalog, CatalogChange, CatalogWatch, CreateError, KeyRequest, Provisioned, Provisioning,
-    StoreError, Submission, TenantRef,
+    Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned, Provisioning,
+    StoreError, Submission, TenantDetails, TenantRef,
 };
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 use crate::verdict::Outcome;
 
 impl State {
     pub(super) fn tell(&mut self, change: &CatalogChange) {
-        self.watches.retain(|watch| watch.send(change.clone()).is_ok());
+        self.listeners.retain(|watch| watch.send(change.clone()).is_ok());
     }
 
     fn limits_of(&self, id: TenantId) -> LimitOverrides {
@@ -128,13 +128,16 @@ impl Catalog for MemoryStore {
             .collect())
     }
 
-    fn tenant(&self, which: &TenantRef) -> Result<Option<(Tenant, LimitOverrides)>, StoreError> {
+    fn tenant(&self, which: &TenantRef) -> Result<Option<TenantDetails>, StoreError> {
         let state = self.available()?;
         let found = state.tenants.iter().find(|tenant| match which {
             TenantRef::Name(name) => tenant.name.folded() == name.folded(),
             TenantRef::Id(id) => tenant.id == *id,
         });
-        Ok(found.map(|tenant| (tenant.clone(), state.limits_of(tenant.id))))
+        Ok(found.map(|tenant| TenantDetails {
+            tenant: tenant.clone(),
+            limits: state.limits_of(tenant.id),
+        }))
     }
 
     fn create_tenant(&self, name: &Name, created_at: Timestamp) -> Result<Tenant, CreateError> {
@@ -241,16 +244,16 @@ impl Catalog for MemoryStore {
         Ok(())
     }
 
-    fn watch(&self) -> Result<Box<dyn CatalogWatch>, StoreError> {
+    fn listen(&self) -> Result<Box<dyn CatalogListener>, StoreError> {
         let (sender, receiver) = channel();
-        self.available()?.watches.push(sender);
-        Ok(Box::new(Watch(receiver)))
+        self.available()?.listeners.push(sender);
+        Ok(Box::new(ChannelListener(receiver)))
     }
 }
 
-struct Watch(Receiver<CatalogChange>);
+struct ChannelListener(Receiver<CatalogChange>);
 
-impl CatalogWatch for Watch {
+impl CatalogListener for ChannelListener {
     fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError> {
         match self.0.recv_timeout(timeout) {
             Ok(first) => Ok([first].into_iter().chain(self.0.try_iter()).collect()),

@@ -5,8 +5,8 @@ use crate::clock::Timestamp;
 use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
 use crate::store::{
-    CatalogChange, Housekeeping, Lease, LeaseKind, Person, Place, Position, Removal, Removed,
-    StoreError, TenantRows,
+    CatalogChange, Housekeeping, Lease, LeaseKind, Person, Position, Removal, RemovalCursor,
+    Removed, StoreError, TenantRows,
 };
 use crate::tenant::TenantStatus;
 
@@ -35,7 +35,7 @@ impl State {
                 self.forget(event.owner, event.parts.occurred_at, key.1);
             }
         }
-        removed.next = (keys.len() == STEP).then(|| Place(String::new()));
+        removed.next = (keys.len() == STEP).then(|| RemovalCursor(String::new()));
         removed
     }
 
@@ -87,7 +87,7 @@ impl State {
         Removed {
             events: gone.len() as u64,
             keys: 0,
-            next: (gone.len() == STEP).then(|| Place(String::new())),
+            next: (gone.len() == STEP).then(|| RemovalCursor(String::new())),
         }
     }
 }
@@ -131,7 +131,7 @@ impl Housekeeping for MemoryStore {
         &self,
         which: &Removal,
         _removed_at: Timestamp,
-        _from: Option<&Place>,
+        _from: Option<&RemovalCursor>,
     ) -> Result<Removed, StoreError> {
         let mut state = self.available()?;
         Ok(match which {

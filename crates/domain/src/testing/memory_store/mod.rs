@@ -53,7 +53,7 @@ struct State {
     keys: Vec<ApiKey>,
     limits: HashMap<TenantId, LimitOverrides>,
     counts: BTreeMap<counts::Counted, u64>,
-    watches: Vec<Sender<CatalogChange>>,
+    listeners: Vec<Sender<CatalogChange>>,
 }
 
 impl Default for MemoryStore {
@@ -170,13 +170,16 @@ impl Store for MemoryStore {
         self.available().map(|_| SchemaState::Current)
     }
 
-    fn migrate_telling(&self, _tell: &mut dyn FnMut(&LockWait)) -> Result<Vec<String>, StoreError> {
+    fn migrate_reporting(
+        &self,
+        _report: &mut dyn FnMut(&LockWait),
+    ) -> Result<Vec<String>, StoreError> {
         self.available().map(|_| Vec::new())
     }
 
-    fn revert_telling(
+    fn revert_reporting(
         &self,
-        _tell: &mut dyn FnMut(&LockWait),
+        _report: &mut dyn FnMut(&LockWait),
     ) -> Result<Option<String>, StoreError> {
         self.available().map(|_| None)
     }

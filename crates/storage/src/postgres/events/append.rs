@@ -1,70 +1,72 @@
-//! Two ways to store the events of a group, and one to choose between them.
+//! The two ways to store the events of a group.
 //!
-//! Both write a narrow row into `event_keys`, whose primary key decides, and copy the wide rows of the new events into
-//! `events`, in one transaction:
-//! - [`Way::Claim`] inserts the keys `ON CONFLICT DO NOTHING` and hears which were free. Right whatever is in the table.
-//! - [`Way::Copy`] copies the keys too, which costs about half, and fails as a whole where one is taken. Those that are
-//!   suspected of being taken are claimed first, so that a known duplicate costs its group nothing. Few keys are inserted
-//!   in place of copied, which saves a round trip, and their counts with them, which saves another.
+//! Both write a narrow row into `event_keys`, whose primary key decides, and copy the wide rows of
+//! the new events into `events`, in one transaction:
+//! - [`AppendMode::Claim`] inserts the keys with `ON CONFLICT DO NOTHING` and learns which were
+//!   new. It always works.
+//! - [`AppendMode::Copy`] copies the keys too, which costs about half, and fails as a whole on a
+//!   duplicate. Likely duplicates are claimed first, so that they don't cause a fallback. A few keys
+//!   are inserted together with their counts instead, which saves two round trips.
 
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::super::counts;
 use super::{claim, copy};
 use crate::counts::of_stored;
-use crate::error::{Failure, Fault};
-use crate::verdicts::{self, Candidate, Candidates};
+use crate::error::{Error, ErrorKind};
+use crate::verdicts::{self, Candidate, Candidates, SplitCandidates};
 
 /// Keys up to which an insert takes no more CPU time than a copy and a statement for the counts.
 const FEW: usize = 64;
 
 /// How a group is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::postgres) enum Way<'s> {
+pub(in crate::postgres) enum AppendMode<'a> {
     /// All keys are claimed.
     Claim,
-    /// Only those keys are claimed whose place in `suspects` says so; the others are copied.
+    /// Likely stored keys are claimed, the others copied.
     Copy {
-        /// For each candidate whether its key is likely to be taken.
-        suspects: &'s [bool],
+        /// For each candidate, in order, whether its key is likely stored.
+        likely_stored: &'a [bool],
     },
 }
 
-/// Stores the candidates whose keys are free, logs their counts, and returns them. Their partitions must exist. Every event
-/// that this store ever stores passes here, so that counts and events agree.
+/// Stores and counts the candidates with new keys, and returns those. Their partitions must exist.
+/// All events pass here, so that counts and events agree.
 ///
-/// # Errors
-/// [`Fault::KeyTaken`] if a key was copied that is taken: the transaction has failed.
+/// Fails with [`ErrorKind::KeyTaken`] if a copied key exists.
 pub(in crate::postgres) fn append<'a>(
     connection: &mut PgConnection,
     candidates: &Candidates<'a>,
-    way: Way<'_>,
-) -> Result<Vec<Candidate<'a>>, Failure> {
-    let (suspects, others) = match way {
-        Way::Claim => (candidates.rows().to_vec(), Vec::new()),
-        Way::Copy { suspects } => candidates.split(suspects),
+    mode: AppendMode<'_>,
+) -> Result<Vec<Candidate<'a>>, Error> {
+    let SplitCandidates { likely_stored: to_claim, likely_new: to_copy } = match mode {
+        AppendMode::Copy { likely_stored } => candidates.split(likely_stored),
+        AppendMode::Claim => {
+            SplitCandidates { likely_stored: candidates.rows().to_vec(), likely_new: Vec::new() }
+        }
     };
-    let mut fresh = others;
-    // The claim goes first: a suspect is nearly always a committed row, for which no lock is taken. So the locks are those of
-    // the copy, taken in the order of the keys, and two writers cannot deadlock.
-    let claimed = if suspects.is_empty() {
-        Vec::new()
-    } else {
-        claim::Claim::of(&suspects).get_results(connection)?
-    };
-    let is_few = suspects.is_empty() && fresh.len() <= FEW;
+    // The claim comes first. A likely duplicate is nearly always a committed row, which a claim
+    // does not lock. So all locks are taken by the copy, in the order of keys, and writers cannot
+    // deadlock.
+    let claimed =
+        if to_claim.is_empty() { Vec::new() } else { claim::claim(connection, &to_claim)? };
+    let is_few = to_claim.is_empty() && to_copy.len() <= FEW;
+    // One duplicate fails the whole statement and its transaction. The next attempt claims.
     if is_few {
-        counts::insert_keys_and_log(connection, &fresh).map_err(taken)?;
-    } else if !fresh.is_empty() {
-        copy::keys(connection, &fresh).map_err(taken)?;
+        counts::insert_keys_and_log(connection, &to_copy).map_err(key_taken)?;
+    } else if !to_copy.is_empty() {
+        copy::keys(connection, &to_copy).map_err(key_taken)?;
     }
-    fresh.extend(verdicts::fresh(suspects, claimed));
+    let mut fresh = to_copy;
+    fresh.extend(verdicts::fresh(to_claim, claimed));
     if !fresh.is_empty() {
-        // In the order of the index on time, so that each of its pages is found once and not for every row.
+        // In the order of the index on time, so that each of its pages is found once for many rows.
         fresh.sort_by_cached_key(|row| {
             (row.owner.tenant_id, row.owner.workspace_id, row.event.parts().occurred_at)
         });
+        // Without ON CONFLICT: the keys above have decided, so no row of `events` can be taken.
         copy::events(connection, &fresh)?;
         if !is_few {
             counts::log(connection, of_stored(&fresh))?;
@@ -73,10 +75,10 @@ pub(in crate::postgres) fn append<'a>(
     Ok(fresh)
 }
 
-fn taken(error: Error) -> Failure {
+fn key_taken(error: DieselError) -> Error {
     match error {
-        Error::DatabaseError(DatabaseErrorKind::UniqueViolation, information) => {
-            Failure::Sorted(Fault::KeyTaken, information.message().to_owned())
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, information) => {
+            Error::new(ErrorKind::KeyTaken, information.message())
         }
         other => other.into(),
     }

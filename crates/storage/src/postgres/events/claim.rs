@@ -1,18 +1,21 @@
-//! The statement that claims keys: one for any number of them.
+//! The statement that claims any number of keys.
 //!
-//! Each column travels as one array, so that the statement's text never changes; `VALUES` would have a text for every
-//! number of rows, and end at 65,535 parameters.
+//! Each column is one array parameter, so the text is constant. `VALUES` would need a text for each
+//! number of rows and allow 65,535 parameters.
 
+use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Timestamptz, Uuid as SqlUuid};
+use mercurio_domain::{EventKey, TenantId};
 use uuid::Uuid;
 
 use super::super::statement::statement;
+use crate::error::Error;
 use crate::rows::Micros;
-use crate::verdicts::Candidate;
+use crate::verdicts::{Candidate, TenantKey};
 
 statement! {
-    /// Inserts keys that are free, in the order given, and returns them. A key that another transaction is inserting is waited
-    /// for: it is free if that one rolls back.
+    /// Inserts new keys in the order given, and returns those. Waits for a concurrent transaction
+    /// that inserts the same key, which is new if that one rolls back.
     pub(super) Claim -> (BigInt, SqlUuid) =
     "INSERT INTO event_keys (tenant_id, key, workspace_id, occurred_at, received_at) SELECT * FROM unnest(",
     tenant_ids: Vec<i64> => Array<BigInt>, ", ",
@@ -20,6 +23,12 @@ statement! {
     workspace_ids: Vec<i64> => Array<BigInt>, ", ",
     occurred_at: Vec<Micros> => Array<Timestamptz>, ", ",
     received_at: Vec<Micros> => Array<Timestamptz>, ") ON CONFLICT DO NOTHING RETURNING tenant_id, key",
+}
+
+#[derive(Queryable)]
+struct ClaimedRow {
+    tenant_id: i64,
+    key: Uuid,
 }
 
 impl Claim {
@@ -32,4 +41,16 @@ impl Claim {
             received_at: rows.iter().map(|row| row.received_at.into()).collect(),
         }
     }
+}
+
+/// Claims the keys of `rows` and returns the new ones.
+pub(super) fn claim(
+    connection: &mut PgConnection,
+    rows: &[Candidate<'_>],
+) -> Result<Vec<TenantKey>, Error> {
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in Claim::of(rows).get_results::<ClaimedRow>(connection)? {
+        keys.push(TenantKey { tenant_id: TenantId(row.tenant_id), key: EventKey(row.key) });
+    }
+    Ok(keys)
 }

@@ -1,115 +1,129 @@
-//! Rows for `COPY … WITH (FORMAT binary)`, written as they go over the wire: from an event's members straight into a
-//! buffer, without a row in between. (PostgreSQL's manual, COPY, "Binary Format".)
+//! `COPY … WITH (FORMAT binary)`: encodes events straight into the wire format, without
+//! intermediate rows. See PostgreSQL's manual, COPY, "Binary Format".
 
 use std::io::Write;
 
 use diesel::pg::{CopyFormat, CopyTarget};
 use diesel::prelude::*;
-use diesel::result::Error;
-
-use super::super::schema::{EPOCH_MICROS, event_keys, events};
-use crate::verdicts::Candidate;
+use diesel::result::Error as DieselError;
 use mercurio_domain::Timestamp;
 
-/// Signature, flags, and the length of a header extension that there is not.
+use super::super::schema::{event_keys, events};
+use super::super::values::EPOCH_MICROS;
+use crate::verdicts::Candidate;
+
+/// The signature, no flags, and an empty header extension.
 const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// In place of a row's number of columns: the end.
+/// Ends the data, in place of a row's number of columns.
 const TRAILER: i16 = -1;
-/// In place of a field's length: no value.
+/// A NULL, in place of a field's length.
 const NULL: i32 = -1;
-/// How much is gathered before it is handed on: what the socket takes at once, and small enough to stay in a cache.
+/// Buffer size in bytes: about what the socket takes at once, and small enough for the CPU cache.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Copies the keys of `rows` into `event_keys`, in their order. One that is taken fails them all.
+/// Copies the keys of `rows` into `event_keys`, in their order. One duplicate fails the statement.
 pub(super) fn keys(connection: &mut PgConnection, rows: &[Candidate<'_>]) -> QueryResult<usize> {
     use event_keys::*;
     let columns = (tenant_id, key, workspace_id, occurred_at, received_at);
-    copy(connection, (table, columns), rows, |row, out| {
-        out.row(5);
-        out.bigint(row.owner.tenant_id.0);
-        out.field(row.event.key().0.as_bytes());
-        out.bigint(row.owner.workspace_id.0);
-        out.timestamptz(row.event.parts().occurred_at);
-        out.timestamptz(row.received_at);
-    })
+    copy(connection, table, columns, rows, write_key)
 }
 
-/// Copies the events of `rows` into `events`, in their order.
+/// Copies `rows` into `events`, in their order.
 pub(super) fn events(connection: &mut PgConnection, rows: &[Candidate<'_>]) -> QueryResult<usize> {
-    copy(connection, (events::table, events::all_columns), rows, |row, out| {
-        let parts = row.event.parts();
-        out.row(17);
-        out.bigint(row.owner.tenant_id.0);
-        out.bigint(row.owner.workspace_id.0);
-        out.field(row.event.key().0.as_bytes());
-        out.field(parts.event_id.as_str().as_bytes());
-        out.field(parts.kind.as_str().as_bytes());
-        out.field(parts.event_name.as_bytes());
-        out.timestamptz(parts.occurred_at);
-        out.timestamptz(row.received_at);
-        match parts.sent_timestamp {
-            Some(sent) => out.timestamptz(sent),
-            None => out.null(),
-        }
-        out.text_if_any(parts.anonymous_id.as_deref());
-        out.text_if_any(parts.user_id.as_deref());
-        out.text_if_any(parts.session_id.as_deref());
-        out.field(parts.schema_version.as_str().as_bytes());
-        for object in [&parts.properties, &parts.traits, &parts.context] {
-            out.text_if_any(object.as_ref().map(|object| object.as_str()));
-        }
-        out.field(row.event.enrichment().as_str().as_bytes());
-    })
+    copy(connection, events::table, events::all_columns, rows, write_event)
+}
+
+fn write_key(row: &Candidate<'_>, out: &mut CopyBuffer) {
+    out.begin_row(5);
+    out.bigint(row.owner.tenant_id.0);
+    out.field(row.event.key().0.as_bytes());
+    out.bigint(row.owner.workspace_id.0);
+    out.timestamptz(row.event.parts().occurred_at);
+    out.timestamptz(row.received_at);
+}
+
+/// The fields in the order of `schema.rs`.
+fn write_event(row: &Candidate<'_>, out: &mut CopyBuffer) {
+    let parts = row.event.parts();
+    out.begin_row(17);
+    out.bigint(row.owner.tenant_id.0);
+    out.bigint(row.owner.workspace_id.0);
+    out.field(row.event.key().0.as_bytes());
+    out.field(parts.event_id.as_str().as_bytes());
+    out.field(parts.kind.as_str().as_bytes());
+    out.field(parts.event_name.as_bytes());
+    out.timestamptz(parts.occurred_at);
+    out.timestamptz(row.received_at);
+    match parts.sent_timestamp {
+        Some(sent) => out.timestamptz(sent),
+        None => out.null(),
+    }
+    out.optional_text(parts.anonymous_id.as_deref());
+    out.optional_text(parts.user_id.as_deref());
+    out.optional_text(parts.session_id.as_deref());
+    out.field(parts.schema_version.as_str().as_bytes());
+    for object in [&parts.properties, &parts.traits, &parts.context] {
+        out.optional_text(object.as_ref().map(|object| object.as_str()));
+    }
+    out.field(row.event.enrichment().as_str().as_bytes());
 }
 
 fn copy<T: Table, C: CopyTarget<Table = T>>(
     connection: &mut PgConnection,
-    (table, columns): (T, C),
+    table: T,
+    columns: C,
     rows: &[Candidate<'_>],
-    write: impl Fn(&Candidate<'_>, &mut Rows),
+    write: fn(&Candidate<'_>, &mut CopyBuffer),
 ) -> QueryResult<usize> {
-    let send = |sink: &mut dyn Write| -> Result<(), Error> {
-        let failed = |error| Error::SerializationError(Box::new(error));
-        let mut out = Rows { buffer: Vec::with_capacity(BUFFER_BYTES) };
-        out.buffer.extend_from_slice(HEADER);
-        for row in rows {
-            write(row, &mut out);
-            if out.buffer.len() >= BUFFER_BYTES / 2 {
-                sink.write_all(&out.buffer).map_err(failed)?;
-                out.buffer.clear();
-            }
-        }
-        out.row(TRAILER);
-        sink.write_all(&out.buffer).map_err(failed)
-    };
     diesel::copy_from(table)
-        .from_raw_data(columns, send)
+        .from_raw_data(columns, |sink: &mut dyn Write| {
+            send(sink, rows, write)
+                .map_err(|error| DieselError::SerializationError(Box::new(error)))
+        })
         .with_format(CopyFormat::Binary)
         .execute(connection)
 }
 
-/// Rows on their way to the socket.
-struct Rows {
-    buffer: Vec<u8>,
+fn send(
+    sink: &mut dyn Write,
+    rows: &[Candidate<'_>],
+    write: fn(&Candidate<'_>, &mut CopyBuffer),
+) -> std::io::Result<()> {
+    let mut out = CopyBuffer { bytes: Vec::with_capacity(BUFFER_BYTES) };
+    out.bytes.extend_from_slice(HEADER);
+    for row in rows {
+        write(row, &mut out);
+        if out.bytes.len() >= BUFFER_BYTES / 2 {
+            sink.write_all(&out.bytes)?;
+            out.bytes.clear();
+        }
+    }
+    out.begin_row(TRAILER);
+    sink.write_all(&out.bytes)
 }
 
-impl Rows {
-    /// Begins a row of so many columns.
-    fn row(&mut self, columns: i16) {
-        self.buffer.extend_from_slice(&columns.to_be_bytes());
+/// Encoded rows not yet sent.
+struct CopyBuffer {
+    bytes: Vec<u8>,
+}
+
+impl CopyBuffer {
+    fn begin_row(&mut self, columns: i16) {
+        self.bytes.extend_from_slice(&columns.to_be_bytes());
     }
 
     fn field(&mut self, bytes: &[u8]) {
-        // The limits of requests keep every field far below 2 GiB.
-        self.buffer.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
-        self.buffer.extend_from_slice(bytes);
+        // Request limits keep every field far below 2 GiB.
+        debug_assert!(i32::try_from(bytes.len()).is_ok(), "a field is shorter than 2 GiB");
+        self.bytes.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
+        self.bytes.extend_from_slice(bytes);
     }
 
     fn null(&mut self) {
-        self.buffer.extend_from_slice(&NULL.to_be_bytes());
+        self.bytes.extend_from_slice(&NULL.to_be_bytes());
     }
 
-    fn text_if_any(&mut self, text: Option<&str>) {
+    fn optional_text(&mut self, text: Option<&str>) {
         match text {
             Some(text) => self.field(text.as_bytes()),
             None => self.null(),
@@ -121,7 +135,7 @@ impl Rows {
     }
 
     fn timestamptz(&mut self, time: Timestamp) {
-        // Every time of the domain is far from the ends of i64.
+        // Saturates only for times far outside the domain's range.
         self.bigint(time.as_micros().saturating_sub(EPOCH_MICROS));
     }
 }

@@ -1,96 +1,101 @@
-//! The partitions of `events`, one for each day in UTC, made when the first event of a day comes and some days ahead.
+//! The partitions of `events`: one per UTC day, created with the first event of a day and some days
+//! ahead.
 //!
-//! A partition is made as a table of its own and then attached: that takes a lock on `events` which lets others go on
-//! reading and writing, where `CREATE TABLE … PARTITION OF` would shut them out. It happens in a transaction before the
-//! events' own, so that it holds no other lock, and under a lock of its own, so that two servers at midnight take turns.
+//! A partition is created as a separate table and then attached. `ATTACH PARTITION` lets others
+//! read and write `events`; `CREATE TABLE … PARTITION OF` would block them. It runs in its own
+//! transaction before that of the events, so it holds no other lock, and under an advisory lock, so
+//! that servers take turns at midnight.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
-use chrono::{Days as Count, NaiveDate};
+use chrono::{Days, NaiveDate};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Date};
 use mercurio_domain::Timestamp;
 
-use crate::error::{Failed, Failure};
+use crate::error::Error;
 use crate::pool::Pool;
 use crate::transaction;
 
-/// How many days after a new one are made with it: a week in which a server whose user may not make tables goes on.
+/// Partitions created after a new one. They keep a server whose role can't create tables running
+/// for a week.
 const DAYS_AHEAD: u64 = 7;
-/// The number of the lock under which partitions are made: `mercpart` in ASCII.
+/// Advisory lock for creating partitions: `mercpart` in ASCII.
 const LOCK: i64 = 0x6d65_7263_7061_7274;
 
-/// The days whose partitions this process has seen. They hold for all of its connections.
+/// The days whose partitions exist, as far as this process knows.
 #[derive(Debug, Default)]
-pub(in crate::postgres) struct Days {
+pub(in crate::postgres) struct DailyPartitions {
     known: RwLock<BTreeSet<NaiveDate>>,
 }
 
-impl Days {
-    /// Makes sure that every event received at one of `received_at` has a partition to go to. Costs nothing where the days
-    /// are known.
+impl DailyPartitions {
+    /// Creates the missing partitions for events received at `received_at`. Queries nothing for
+    /// known days.
     pub(in crate::postgres) fn prepare(
         &self,
         pool: &Pool<PgConnection>,
         received_at: impl Iterator<Item = Timestamp>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), Error> {
         let days: BTreeSet<NaiveDate> =
             received_at.map(|time| time.to_datetime().date_naive()).collect();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let new: BTreeSet<NaiveDate> = days.difference(&known).copied().collect();
+        // Released before the database is queried: other threads need it for each group.
         drop(known);
         if new.is_empty() {
             return Ok(());
         }
-        let made = transaction::write(pool, |connection| make(connection, &with_days_ahead(&new)));
-        if let Err(failed) = made {
-            // The days ahead are for another time; what counts now may have been there all along.
-            let there = transaction::read(pool, |connection| missing(connection, &new))?;
-            if !there.is_empty() {
-                return Err(failed);
+        let created =
+            transaction::write(pool, |connection| create(connection, &with_days_ahead(&new)));
+        if let Err(error) = created {
+            // The days ahead can wait. The events need only `new`, which may exist already.
+            let missing = transaction::read(pool, |connection| missing(connection, &new))?;
+            if !missing.is_empty() {
+                return Err(error);
             }
         }
+        // Only what the events needed. The days ahead are checked when they come.
         self.known.write().unwrap_or_else(PoisonError::into_inner).extend(new);
         Ok(())
     }
 
-    /// Makes the partitions of today, by the server's clock, and of the days ahead.
-    pub(in crate::postgres) fn prepare_ahead(
-        &self,
-        connection: &mut PgConnection,
-    ) -> Result<(), Failure> {
-        connection.transaction(|connection| {
-            let today = diesel::dsl::sql::<Date>("(now() AT TIME ZONE 'UTC')::date");
-            let today: NaiveDate = diesel::select(today).get_result(connection)?;
-            make(connection, &with_days_ahead(&BTreeSet::from([today])))
-        })
-    }
-
-    /// Forgets every day: partitions were taken away.
+    /// Forgets all known days, after a partition turned out to be missing.
     pub(in crate::postgres) fn forget(&self) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
+/// Creates the partitions of today, by the database's clock, and of the days ahead.
+pub(in crate::postgres) fn create_ahead(connection: &mut PgConnection) -> Result<(), Error> {
+    connection.transaction(|connection| {
+        let today = diesel::dsl::sql::<Date>("(now() AT TIME ZONE 'UTC')::date");
+        let today: NaiveDate = diesel::select(today).get_result(connection)?;
+        create(connection, &with_days_ahead(&BTreeSet::from([today])))
+    })
+}
+
 fn with_days_ahead(days: &BTreeSet<NaiveDate>) -> BTreeSet<NaiveDate> {
-    days.iter()
-        .flat_map(|day| {
-            (0..=DAYS_AHEAD).filter_map(|ahead| day.checked_add_days(Count::new(ahead)))
-        })
-        .collect()
+    let mut all = BTreeSet::new();
+    for day in days {
+        for ahead in 0..=DAYS_AHEAD {
+            all.extend(day.checked_add_days(Days::new(ahead)));
+        }
+    }
+    all
 }
 
 fn name_of(day: NaiveDate) -> String {
     format!("events_{}", day.format("%Y%m%d"))
 }
 
-/// Those of `days` that have no partition.
+/// The days without a partition.
 fn missing(
     connection: &mut PgConnection,
     days: &BTreeSet<NaiveDate>,
-) -> Result<Vec<NaiveDate>, Failure> {
+) -> Result<Vec<NaiveDate>, Error> {
     diesel::table! {
         pg_catalog.pg_class (oid) {
             oid -> Oid,
@@ -101,24 +106,27 @@ fn missing(
     let is_partition = diesel::dsl::sql::<Bool>(
         "EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = oid AND inhparent = 'events'::regclass)",
     );
-    let there: Vec<String> = pg_class::table
+    let existing: Vec<String> = pg_class::table
         .filter(pg_class::relname.eq_any(&names))
         .filter(is_partition)
         .select(pg_class::relname)
         .load(connection)?;
-    Ok(days.iter().copied().filter(|day| !there.contains(&name_of(*day))).collect())
+    Ok(days.iter().copied().filter(|day| !existing.contains(&name_of(*day))).collect())
 }
 
-/// Makes the partitions that are missing. Runs in a transaction.
-fn make(connection: &mut PgConnection, days: &BTreeSet<NaiveDate>) -> Result<(), Failure> {
+/// Creates the missing partitions. Runs in a transaction.
+fn create(connection: &mut PgConnection, days: &BTreeSet<NaiveDate>) -> Result<(), Error> {
+    // Without the advisory lock: nearly always nothing is missing.
     if missing(connection, days)?.is_empty() {
         return Ok(());
     }
     connection.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"))?;
-    // Asked again: whoever had the lock before may have made them.
+    // The previous holder of the lock may have created them.
     for day in missing(connection, days)? {
         let Some(next) = day.succ_opt() else { continue };
         let name = name_of(day);
+        // With all indexes and constraints, so that attaching builds none. The bounds carry an
+        // offset: the session may have another time zone.
         connection.batch_execute(&format!(
             "CREATE TABLE {name} (LIKE events INCLUDING ALL);
              ALTER TABLE events ATTACH PARTITION {name}

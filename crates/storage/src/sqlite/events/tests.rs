@@ -1,38 +1,16 @@
-//! The plans of the queries that are asked often.
+//! Plans of the frequent queries.
 
 use diesel::connection::SimpleConnection;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Integer, Text};
+use diesel::query_builder::QueryFragment;
+use diesel::sqlite::Sqlite;
 use mercurio_domain::event::EventType;
 use mercurio_domain::store::Position;
 use mercurio_domain::testing::at;
 use mercurio_domain::{TenantId, WorkspaceId};
 
+use super::super::shared::explain::Explain;
 use super::*;
 use crate::testing::TestDatabase;
-
-/// `EXPLAIN QUERY PLAN` of a query, with its parameters.
-struct Explain<Q>(Q);
-
-impl<Q: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Explain<Q> {
-    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        pass.unsafe_to_cache_prepared();
-        pass.push_sql("EXPLAIN QUERY PLAN ");
-        self.0.walk_ast(pass.reborrow())
-    }
-}
-
-impl<Q> QueryId for Explain<Q> {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl<Q> Query for Explain<Q> {
-    type SqlType = (Integer, Integer, Integer, Text);
-}
-
-impl<Q> RunQueryDsl<SqliteConnection> for Explain<Q> {}
 
 fn plan(connection: &mut SqliteConnection, query: impl QueryFragment<Sqlite>) -> String {
     let rows = Explain(query).load::<(i32, i32, i32, String)>(connection).unwrap();
@@ -43,7 +21,7 @@ fn owner() -> Owner {
     Owner { tenant_id: TenantId(1), workspace_id: WorkspaceId(1) }
 }
 
-/// Without statistics, as in a database that nobody ever analysed, and with those of many small workspaces.
+/// Runs `check` without statistics and with those of many small workspaces.
 fn with_and_without_statistics(check: impl Fn(&mut SqliteConnection)) {
     let database = TestDatabase::sqlite();
     let path = database.url_text();
@@ -63,7 +41,7 @@ fn with_and_without_statistics(check: impl Fn(&mut SqliteConnection)) {
 }
 
 #[test]
-fn a_page_goes_down_the_index_of_time_and_sorts_equal_times_alone() {
+fn page_scans_the_time_index_and_sorts_only_equal_times() {
     let after = Some(Position {
         occurred_at: at("2026-01-08T00:00:00Z"),
         key: EventKey::of(&EventId::lookup("x")),
@@ -103,9 +81,9 @@ fn a_page_goes_down_the_index_of_time_and_sorts_equal_times_alone() {
 }
 
 #[test]
-fn an_event_is_looked_up_by_its_key() {
+fn event_lookup_uses_its_key() {
     with_and_without_statistics(|connection| {
-        let key = Key::of(EventKey::of(&EventId::lookup("x")));
+        let key = key_value(EventKey::of(&EventId::lookup("x")));
         let plan = plan(connection, event_query(owner(), key));
         assert!(plan.contains("(tenant_id=? AND key=?)"), "{plan}");
     });

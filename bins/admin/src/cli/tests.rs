@@ -1,0 +1,135 @@
+//! The command line as text: defaults, errors and help.
+
+use mercurio_domain::api_key::Scopes;
+
+use super::*;
+
+fn words(line: &[&str]) -> Vec<String> {
+    line.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn provision_command(line: &[&str]) -> ProvisionCommand {
+    match parse(&words(line)) {
+        Ok(Request::Run { command: Command::Provision(command), .. }) => command,
+        other => panic!("{line:?}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn check_usage_errors(line: &[&str], expected: &[&str]) {
+    match parse(&words(line)) {
+        Err(AdminError::Usage(invalid)) => {
+            for expected in expected {
+                assert!(
+                    invalid.iter().any(|error| error.contains(expected)),
+                    "{expected}: {invalid:?}"
+                );
+            }
+        }
+        other => panic!("{line:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn missing_option_has_its_default() {
+    let command = provision_command(&["provision", "--tenant", " Acme "]);
+    assert_eq!(command.tenant.as_str(), "Acme");
+    assert_eq!(command.workspace.as_str(), "Default");
+    assert_eq!(command.key_name.as_str(), "Default API key");
+    assert_eq!(command.scopes, Scopes::all());
+    assert!(!command.samples);
+}
+
+#[test]
+fn option_value_follows_a_space_or_an_equals_sign() {
+    let command = provision_command(&[
+        "provision",
+        "--tenant=A=B",
+        "--workspace",
+        "Production",
+        "--scopes=events:read",
+        "--key-name",
+        "CI",
+        "--samples",
+    ]);
+    assert_eq!(command.tenant.as_str(), "A=B");
+    assert_eq!(command.workspace.as_str(), "Production");
+    assert_eq!(command.key_name.as_str(), "CI");
+    assert_eq!(command.scopes.to_string(), "events:read");
+    assert!(command.samples);
+    assert_eq!(
+        provision_command(&["provision", "--tenant", "a", "--workspace", "W"]).key_name.as_str(),
+        "W API key"
+    );
+}
+
+#[test]
+fn every_error_is_told_at_once() {
+    check_usage_errors(
+        &["provision", "--workspace", "", "--key-name", "a\u{7}", "--scopes", "all"],
+        &[
+            "--tenant is required",
+            "--workspace: ",
+            "--key-name: ",
+            "--scopes: there is no scope \"all\"",
+        ],
+    );
+    check_usage_errors(
+        &["provision", "--tenant", "a", "--workspace", &"w".repeat(250)],
+        &["the key's name: "],
+    );
+    check_usage_errors(&["provision", "--tenant", "a", "--scopes", ","], &["--scopes: "]);
+}
+
+#[test]
+fn invalid_command_is_a_usage_error() {
+    check_usage_errors(&[], &["no command is given", "--help"]);
+    check_usage_errors(&["destroy"], &["destroy", "--help"]);
+    check_usage_errors(&["provision", "--colour", "red"], &["--colour"]);
+    check_usage_errors(&["provision", "--tenant"], &["--tenant"]);
+    check_usage_errors(&["provision", "--tenant", "a", "--tenant", "b"], &["tenant"]);
+    check_usage_errors(&["migrate", "now"], &["now"]);
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    for line in [
+        &["--help"][..],
+        &["-h"],
+        &["help"],
+        &["provision", "--help"],
+        &["migrate", "-h"],
+        &["seed", "--help"],
+    ] {
+        let Ok(Request::Print(text)) = parse(&words(line)) else { panic!("{line:?}") };
+        assert!(text.contains("Usage: mercurio-admin"), "{text}");
+    }
+    let Ok(Request::Print(text)) = parse(&words(&["--help"])) else { panic!("no help") };
+    for part in ["migrate", "provision", "seed", "DATABASE_URL", "69", "--version"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for flag in ["--version", "-V"] {
+        let Ok(Request::Print(text)) = parse(&words(&[flag])) else { panic!("no version") };
+        assert_eq!(text, format!("mercurio-admin {}", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn invalid_optional_value_is_reported_with_the_rest() {
+    check_usage_errors(
+        &["events", "list", "--tenant", "id:x", "--workspace", "", "--limit", "0"],
+        &["\"id:x\" is not an id", "--workspace: ", "--limit: \"0\""],
+    );
+    check_usage_errors(
+        &["events", "export", "--tenant", "a", "--from", "today", "--to", "now"],
+        &["--from: \"today\"", "--to: \"now\""],
+    );
+    check_usage_errors(
+        &["events", "purge", "--tenant", "", "--older-than", "5"],
+        &["--tenant: ", "--older-than: \"5\" is not a duration"],
+    );
+    check_usage_errors(
+        &["key", "rotate", "--key", "mk_a_b", "--overlap", "1w"],
+        &["--key looks like a whole key", "--overlap: \"1w\""],
+    );
+}

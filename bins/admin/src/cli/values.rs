@@ -1,0 +1,123 @@
+//! Readers of single values on the command line, shared by the commands.
+//!
+//! Each reader adds its error to `invalid` and returns `None`, so that all errors are reported at once.
+
+use std::time::Duration;
+
+use mercurio_domain::Timestamp;
+use mercurio_domain::api_key::Scopes;
+use mercurio_domain::store::TenantRef;
+use mercurio_domain::tenant::Name;
+
+/// Workspace name of `provision`, `seed` and `key create` if none is given.
+pub(crate) const DEFAULT_WORKSPACE: &str = "Default";
+
+const DAY_SECONDS: u64 = 86_400;
+
+/// Reads a name from `source`, an option or a setting.
+pub(crate) fn name(source: &str, text: &str, invalid: &mut Vec<String>) -> Option<Name> {
+    Name::parse(text).map_err(|error| invalid.push(format!("{source}: {error}"))).ok()
+}
+
+/// Derives a key's name from its workspace. A long workspace name can make it too long.
+pub(crate) fn default_key_name(workspace: &Name, invalid: &mut Vec<String>) -> Option<Name> {
+    name("the key's name", &format!("{workspace} API key"), invalid)
+}
+
+/// Returns the value of a mandatory option. argh could check this too, but stops at the first error.
+pub(super) fn required<'a>(
+    option: &str,
+    text: Option<&'a str>,
+    meaning: &str,
+    invalid: &mut Vec<String>,
+) -> Option<&'a str> {
+    if text.is_none() {
+        invalid.push(format!("{option} is required: {meaning}"));
+    }
+    text
+}
+
+/// Reads an optional value with `read`: `Some(None)` if it is absent, `None` if it is invalid.
+pub(super) fn optional<T>(
+    text: Option<&str>,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Option<Option<T>> {
+    match text {
+        None => Some(None),
+        Some(text) => read(text).map(Some),
+    }
+}
+
+/// Reads `--tenant`: a name, or an id such as `id:42`.
+pub(super) fn tenant_ref(text: Option<&str>, invalid: &mut Vec<String>) -> Option<TenantRef> {
+    let text = required("--tenant", text, "the tenant's name, or its id as id:42", invalid)?;
+    let Some(id) = text.strip_prefix("id:") else {
+        return name("--tenant", text, invalid).map(TenantRef::Name);
+    };
+    match id.parse() {
+        Ok(id) => Some(TenantRef::Id(id)),
+        Err(_) => {
+            invalid.push(format!("--tenant: {text:?} is not an id: use a number, as in id:42"));
+            None
+        }
+    }
+}
+
+pub(super) fn workspace_name(text: Option<&str>, invalid: &mut Vec<String>) -> Option<Name> {
+    name("--workspace", text.unwrap_or(DEFAULT_WORKSPACE), invalid)
+}
+
+pub(super) fn scopes(text: Option<&str>, invalid: &mut Vec<String>) -> Option<Scopes> {
+    let scopes = text.map_or(Ok(Scopes::all()), Scopes::parse);
+    scopes.map_err(|error| invalid.push(format!("--scopes: {error}"))).ok()
+}
+
+pub(super) fn time(option: &str, text: &str, invalid: &mut Vec<String>) -> Option<Timestamp> {
+    Timestamp::parse(text)
+        .map_err(|error| invalid.push(format!("{option}: {text:?}: {error}")))
+        .ok()
+}
+
+/// Reads a duration such as `90d`, up to 100 years.
+pub(super) fn duration(option: &str, text: &str, invalid: &mut Vec<String>) -> Option<Duration> {
+    let duration = parse_duration(text.trim());
+    if duration.is_none() {
+        invalid.push(format!(
+            "{option}: {text:?} is not a duration: use a number followed by s, m, h or d, \
+             up to 100 years"
+        ));
+    }
+    duration
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    const MAX_SECONDS: u64 = 100 * 366 * DAY_SECONDS;
+    let (unit_at, unit) = text.char_indices().next_back()?;
+    let unit_seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => DAY_SECONDS,
+        _ => return None,
+    };
+    let number: u64 = text[..unit_at].parse().ok()?;
+    let seconds = number.checked_mul(unit_seconds)?;
+    (seconds <= MAX_SECONDS).then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duration_needs_a_unit_and_has_a_limit() {
+        let read = |text| duration("--overlap", text, &mut Vec::new());
+        assert_eq!(read("0s"), Some(Duration::ZERO));
+        assert_eq!(read(" 90d "), Some(Duration::from_secs(90 * 86_400)));
+        assert_eq!(read("36h"), Some(Duration::from_secs(36 * 3_600)));
+        for text in ["", "d", "5", "-1d", "1.5h", "1w", "99999999999999999999d", "1000000d", "5é"]
+        {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `events export`: writes events to stdout page by page, so memory does not grow with their number.
+
+use std::collections::HashMap;
+use std::io::{self, BufWriter, Write};
+
+use mercurio_domain::event::StoredEvent;
+use mercurio_domain::store::{EventQuery, Store};
+use mercurio_domain::tenant::Workspace;
+use serde_json::value::RawValue;
+
+use super::report::Report;
+use super::{lookup, progress};
+use crate::cli::ExportFormat;
+use crate::error::AdminError;
+
+/// Columns of CSV: the members of an event, in their order.
+const COLUMNS: [&str; 16] = [
+    "event_id",
+    "type",
+    "event_name",
+    "timestamp",
+    "sent_timestamp",
+    "received_at",
+    "anonymous_id",
+    "user_id",
+    "session_id",
+    "schema_version",
+    "properties",
+    "traits",
+    "context",
+    "enrichment",
+    "tenant_id",
+    "workspace_id",
+];
+
+/// Writes the events that match `query` to `out`, one workspace after the other.
+///
+/// # Errors
+/// [`AdminError::Export`] if `out` fails, [`AdminError::Store`] if the database does. Events already written stay written.
+pub(super) fn export(
+    store: &dyn Store,
+    workspaces: &[Workspace],
+    query: &EventQuery,
+    format: ExportFormat,
+    out: &mut dyn Write,
+) -> Result<Report, AdminError> {
+    let mut writer =
+        EventWriter { out: BufWriter::with_capacity(1 << 16, out), format, written: 0 };
+    writer.write_header()?;
+    let progress = progress::counter("events written");
+    for workspace in workspaces {
+        let mut query = query.clone();
+        loop {
+            let page = store.events(lookup::owner(workspace), &query)?;
+            for event in &page.events {
+                writer.write(event)?;
+            }
+            progress.set_position(writer.written);
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => break,
+            }
+        }
+    }
+    progress.finish_and_clear();
+    writer.flush()?;
+    Ok(Report::without_result().with_note(format!("{} events were exported", writer.written)))
+}
+
+struct EventWriter<'a> {
+    out: BufWriter<&'a mut dyn Write>,
+    format: ExportFormat,
+    written: u64,
+}
+
+impl EventWriter<'_> {
+    fn write_header(&mut self) -> Result<(), AdminError> {
+        match self.format {
+            ExportFormat::Ndjson => Ok(()),
+            ExportFormat::Csv => self.write_record(COLUMNS),
+        }
+    }
+
+    fn write(&mut self, event: &StoredEvent) -> Result<(), AdminError> {
+        let mut line = serde_json::to_vec(event)?;
+        match self.format {
+            ExportFormat::Ndjson => {
+                line.push(b'\n');
+                self.write_bytes(&line)?;
+            }
+            ExportFormat::Csv => {
+                // Raw values, so that numbers in payloads keep all their digits.
+                let members: HashMap<&str, &RawValue> = serde_json::from_slice(&line)?;
+                debug_assert_eq!(members.len(), COLUMNS.len(), "an event has other members");
+                self.write_record(COLUMNS.map(|column| match members.get(column) {
+                    Some(value) => csv_cell(value.get()),
+                    None => String::new(),
+                }))?;
+            }
+        }
+        self.written += 1;
+        Ok(())
+    }
+
+    fn write_record<T: AsRef<[u8]>>(
+        &mut self,
+        cells: impl IntoIterator<Item = T>,
+    ) -> Result<(), AdminError> {
+        // RFC 4180 ends lines with CRLF.
+        let mut record =
+            csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+        let bytes = match record.write_record(cells) {
+            Ok(()) => record.into_inner().map_err(csv::IntoInnerError::into_error),
+            Err(error) => Err(error.into()),
+        };
+        let bytes = bytes.map_err(|source| self.stopped(source))?;
+        self.write_bytes(&bytes)
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), AdminError> {
+        self.out.write_all(bytes).map_err(|source| self.stopped(source))
+    }
+
+    fn flush(&mut self) -> Result<(), AdminError> {
+        self.out.flush().map_err(|source| self.stopped(source))
+    }
+
+    fn stopped(&self, source: io::Error) -> AdminError {
+        AdminError::Export { written: self.written, source }
+    }
+}
+
+/// Converts JSON to a CSV cell: strings without quotes and escapes, an empty cell for `null`, anything more complex as JSON.
+fn csv_cell(json: &str) -> String {
+    match json.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()),
+        Some(b'n') => String::new(),
+        _ => json.to_owned(),
+    }
+}

@@ -1,0 +1,246 @@
+//! Tenants, workspaces, API keys and limits.
+
+use mercurio_admin::{AdminError, Exit};
+use mercurio_domain::api_key::PresentedKey;
+use mercurio_domain::store::Catalog;
+use mercurio_domain::tenant::Name;
+use mercurio_domain::testing::at;
+use mercurio_storage::testing::TestDatabase;
+use serde_json::{Value, json};
+
+use crate::test_machine::TestMachine;
+
+#[test]
+fn tenant_is_created_suspended_and_resumed() {
+    let machine = TestMachine::default();
+    let created = machine.perform_words(&["tenant", "create", "--tenant", " Acme "]).unwrap();
+    let expected = json!({
+        "id": "1",
+        "name": "Acme",
+        "status": "active",
+        "created_at": "2026-11-22T10:00:00.123456Z",
+        "limits": {},
+    });
+    assert_eq!(created, expected);
+    let taken = machine.perform("tenant create --tenant aCME").unwrap_err();
+    assert_eq!(taken.exit(), Exit::NameTaken);
+    // Suspending twice is no error.
+    for (command, status) in
+        [("suspend", "suspended"), ("suspend", "suspended"), ("resume", "active")]
+    {
+        for tenant in ["acme", "id:1"] {
+            let changed = machine.perform(&format!("tenant {command} --tenant {tenant}")).unwrap();
+            assert_eq!(changed["status"], status, "{command}");
+            let mut shown = machine.perform(&format!("tenant show --tenant {tenant}")).unwrap();
+            let usage = shown.as_object_mut().unwrap().remove("usage");
+            assert_eq!(usage, Some(json!({"month": "2026-11", "events": 0})));
+            assert_eq!(shown, changed);
+        }
+    }
+    machine.perform("tenant create --tenant Other").unwrap();
+    let listed = machine.perform("tenant list").unwrap();
+    let names: Vec<_> =
+        listed["tenants"].as_array().unwrap().iter().map(|tenant| &tenant["name"]).collect();
+    assert_eq!(names, ["Acme", "Other"]);
+}
+
+#[test]
+fn tenant_list_reads_every_page() {
+    let machine = TestMachine::default();
+    // Two pages of 1,000 and a rest.
+    for number in 0..2_001 {
+        let name = Name::from_store(format!("T{number}"));
+        machine.store.create_tenant(&name, at("2026-11-22T10:00:00Z")).unwrap();
+    }
+    let listed = machine.perform("tenant list").unwrap();
+    assert_eq!(listed["tenants"].as_array().unwrap().len(), 2_001);
+}
+
+#[test]
+fn unknown_name_has_its_own_exit_code() {
+    let machine = TestMachine::default();
+    machine.perform("tenant create --tenant Acme").unwrap();
+    for (line, named) in [
+        ("tenant show --tenant Nobody", "no tenant \"Nobody\": `tenant list`"),
+        ("tenant suspend --tenant id:7", "no tenant \"id:7\""),
+        ("tenant limits --tenant id:-1 --set max_batch_events=5", "no tenant \"id:-1\""),
+        ("workspace list --tenant Nobody", "no tenant \"Nobody\""),
+        ("workspace create --tenant Nobody --workspace W", "no tenant \"Nobody\""),
+        ("key list --tenant Nobody", "no tenant \"Nobody\""),
+        (
+            "key create --tenant Acme --workspace Staging",
+            "no workspace \"Staging\": `workspace list`",
+        ),
+        ("key revoke --key abc", "no API key \"abc\": `key list`"),
+        ("key rotate --key abc", "no API key \"abc\""),
+    ] {
+        let error = machine.perform(line).unwrap_err();
+        assert_eq!(error.exit(), Exit::NotFound, "{line}");
+        assert!(error.to_string().contains(named), "{line}: {error}");
+    }
+}
+
+#[test]
+fn limits_are_set_shown_and_unset() {
+    let machine = TestMachine::default();
+    machine.perform("tenant create --tenant Acme").unwrap();
+    let limits = |options| limits_of_acme(&machine, options);
+    let set = limits("--set events_per_second=500 --set=max_batch_events=100").unwrap();
+    assert_eq!(set, json!({"max_batch_events": 100, "events_per_second": 500}));
+    let changed = limits("--unset max_batch_events --set requests_burst=0").unwrap();
+    let expected = json!({"events_per_second": 500, "requests_burst": 0});
+    assert_eq!(changed, expected);
+    assert_eq!(limits("").unwrap(), expected);
+    for (options, message) in [
+        (
+            "--set max_batch_events=0",
+            "max_batch_events is \"0\"; it must be a whole number from 1 to 10000",
+        ),
+        ("--set max_batch_events=-1", "from 1 to 10000"),
+        ("--set max_batch_events=99999999999999999999", "from 1 to 10000"),
+        ("--set max_batch_events", "limit=value"),
+        ("--set colour=5", "there is no limit \"colour\""),
+        ("--unset colour", "there is no limit \"colour\""),
+        ("--set events_burst=1 --unset events_burst", "events_burst is given twice"),
+    ] {
+        let error = limits(options).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage, "{options}");
+        assert!(error.to_string().contains(message), "{options}: {error}");
+    }
+    assert_eq!(limits("").unwrap(), expected, "nothing was changed");
+}
+
+fn limits_of_acme(machine: &TestMachine, options: &str) -> Result<Value, AdminError> {
+    let shown = machine.perform(&format!("tenant limits --tenant Acme {options}"))?;
+    Ok(shown["limits"].clone())
+}
+
+#[test]
+fn tenant_show_includes_usage_of_this_month() {
+    let machine = TestMachine::default();
+    let created = machine.perform("provision --tenant Acme --samples").unwrap();
+    let samples = created["samples"]["events"].as_u64().unwrap();
+    let changed = machine.perform("tenant limits --tenant Acme --set monthly_events=1000").unwrap();
+    assert_eq!(changed["limits"], json!({"monthly_events": 1000}));
+    let usage = || machine.perform("tenant show --tenant Acme").unwrap()["usage"].clone();
+    assert!(samples > 0);
+    assert_eq!(usage(), json!({"month": "2026-11", "events": samples}));
+    machine.clock.set(at("2026-12-01T00:00:00Z"));
+    assert_eq!(usage(), json!({"month": "2026-12", "events": 0}));
+}
+
+#[test]
+fn workspace_name_is_unique_within_its_tenant() {
+    let machine = TestMachine::default();
+    machine.perform("tenant create --tenant Acme").unwrap();
+    let created = machine.perform("workspace create --tenant acme --workspace Staging").unwrap();
+    assert_eq!((&created["name"], &created["tenant_id"]), (&json!("Staging"), &json!("1")));
+    let taken = machine
+        .perform_words(&["workspace", "create", "--tenant", "acme", "--workspace", " staging"])
+        .unwrap_err();
+    assert_eq!(taken.exit(), Exit::NameTaken);
+    assert!(taken.to_string().contains("workspace \"staging\" exists"), "{taken}");
+    let listed = machine.perform("workspace list --tenant acme").unwrap();
+    assert_eq!(listed, json!({"workspaces": [created]}));
+    machine.perform("tenant create --tenant Other").unwrap();
+    machine.perform("workspace create --tenant Other --workspace Staging").unwrap();
+}
+
+#[test]
+fn unprintable_name_is_a_usage_error() {
+    let machine = TestMachine::default();
+    let long = "n".repeat(256);
+    for name in ["", " \u{3000}", "a\u{7}", "a\u{202E}b", "\u{200F}", &long] {
+        for line in [
+            ["tenant", "create", "--tenant", name, "--json"].as_slice(),
+            &["tenant", "show", "--tenant", name],
+            &["workspace", "create", "--tenant", "Acme", "--workspace", name],
+            &["key", "create", "--tenant", "Acme", "--name", name],
+        ] {
+            assert_eq!(machine.perform_words(line).unwrap_err().exit(), Exit::Usage, "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn key_is_created_and_listed_without_its_secret() {
+    let machine = TestMachine::default();
+    machine.perform("provision --tenant Acme").unwrap();
+    let line = "key create --tenant Acme --name CI --scopes events:write --expires-in 90d";
+    let created = machine.perform(line).unwrap();
+    let presented = PresentedKey::parse(created["key"].as_str().unwrap()).unwrap();
+    assert_eq!(created["id"].as_str(), Some(presented.id().as_str()));
+    assert_eq!(created["status"], "active");
+    assert_eq!(created["expires_at"], "2027-02-20T10:00:00.123456Z");
+    assert_eq!((&created["name"], &created["scopes"]), (&json!("CI"), &json!(["events:write"])));
+    let listed = machine.perform("key list --tenant Acme").unwrap();
+    let keys = listed["api_keys"].as_array().unwrap();
+    assert_eq!(keys.len(), 2);
+    for key in keys {
+        assert!(key.get("key").is_none() && key["last_used_at"].is_null(), "{key}");
+    }
+}
+
+#[test]
+fn rotated_key_stays_valid_until_revoked() {
+    let machine = TestMachine::default();
+    machine.perform("provision --tenant Acme").unwrap();
+    let created = machine.perform("key create --tenant Acme --name CI").unwrap();
+    let id = created["id"].as_str().unwrap();
+
+    let rotated = machine.perform(&format!("key rotate --key {id} --overlap 7d")).unwrap();
+    let (new, old) = (&rotated["new"], &rotated["old"]);
+    assert_eq!(old["expires_at"], "2026-11-29T10:00:00.123456Z");
+    assert_eq!((&old["status"], &new["status"]), (&json!("active"), &json!("active")));
+    assert_eq!((&new["name"], &new["scopes"]), (&created["name"], &created["scopes"]));
+    assert!(old.get("key").is_none());
+    let presented = PresentedKey::parse(new["key"].as_str().unwrap()).unwrap();
+    let stored = machine.store.find_api_key(presented.id()).unwrap().unwrap();
+    assert!(presented.matches(&stored.secret_hash));
+
+    let revoke = format!("key revoke --key {id}");
+    let revoked = machine.perform(&revoke).unwrap();
+    assert_eq!(revoked["status"], "revoked");
+    assert_eq!(revoked["revoked_at"], "2026-11-22T10:00:00.123456Z");
+    assert_eq!(machine.perform(&revoke).unwrap(), revoked, "revoking twice changes nothing");
+    let error = machine.perform(&format!("key rotate --key {id}")).unwrap_err();
+    assert_eq!(error.exit(), Exit::Failed);
+    assert!(error.to_string().contains("was revoked: create another"), "{error}");
+}
+
+#[test]
+fn key_with_invalid_expiry_or_id_is_refused() {
+    let machine = TestMachine::default();
+    let printed = machine.perform("provision --tenant Acme").unwrap();
+    let whole = printed["api_key"]["key"].as_str().unwrap();
+    for line in [
+        "key create --tenant Acme --expires-at 2026-11-22T10:00:00Z",
+        "key create --tenant Acme --expires-at tomorrow",
+        "key create --tenant Acme --expires-in soon",
+        "key create --tenant Acme --expires-in 1d --expires-at 2027-11-22T10:00:00Z",
+        &format!("key revoke --key {whole}"),
+        &format!("key rotate --key {whole}"),
+        "key revoke",
+    ] {
+        let error = machine.perform(line).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage, "{line}");
+        assert!(!error.to_string().contains(whole), "{error}");
+    }
+    let listed = machine.perform("key list --tenant Acme").unwrap();
+    assert_eq!(listed["api_keys"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn output_is_a_table_on_a_terminal_and_json_otherwise() {
+    let database = TestDatabase::sqlite();
+    let machine = TestMachine { is_terminal: true, ..TestMachine::on(&database) };
+    assert_eq!(machine.run("provision --tenant Acme").code, 0);
+    let listed = machine.run("tenant list");
+    assert_eq!(listed.code, 0);
+    let lines: Vec<Vec<_>> =
+        listed.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["id", "name", "status", "created_at"]);
+    assert_eq!(lines[1][..3], ["1", "Acme", "active"]);
+    let listed = machine.run("tenant --json list");
+    assert_eq!(serde_json::from_str::<Value>(&listed.out).unwrap()["tenants"][0]["id"], "1");
+}

@@ -1,0 +1,168 @@
+//! A [`Machine`] with the clock, ids, random bytes, settings and answers of the test.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use mercurio_admin::cli::{self, Request};
+use mercurio_admin::commands::perform;
+use mercurio_admin::{AdminError, Machine, run};
+use mercurio_domain::api_key::PresentedKey;
+use mercurio_domain::store::Store;
+use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore};
+use mercurio_domain::{ApiKeyId, Owner};
+use mercurio_storage::testing::TestDatabase;
+use serde_json::Value;
+
+pub(crate) struct TestMachine {
+    /// Used by [`TestMachine::perform`]; [`TestMachine::run`] opens the database in `settings`.
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) clock: FixedClock,
+    pub(crate) ids: CountingIds,
+    pub(crate) settings: Vec<(&'static str, String)>,
+    /// Value of all bytes of the last random sequence.
+    pub(crate) entropy: Cell<u8>,
+    pub(crate) is_terminal: bool,
+    /// Answer to every question; `None`: no terminal.
+    pub(crate) answer: Option<&'static str>,
+    /// Steps before SIGINT arrives; `None`: never.
+    pub(crate) steps_left: Cell<Option<u32>>,
+}
+
+impl Default for TestMachine {
+    fn default() -> Self {
+        Self {
+            store: Arc::default(),
+            clock: FixedClock::at("2026-11-22T10:00:00.123456Z"),
+            ids: CountingIds::default(),
+            settings: Vec::new(),
+            entropy: Cell::new(0),
+            is_terminal: false,
+            answer: None,
+            steps_left: Cell::new(None),
+        }
+    }
+}
+
+/// Output of a run.
+pub(crate) struct RunOutput {
+    pub(crate) code: u8,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl RunOutput {
+    /// Parses stdout after a successful run.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{}", self.err);
+        serde_json::from_str(&self.out).expect("JSON")
+    }
+}
+
+impl TestMachine {
+    pub(crate) fn with(settings: &[(&'static str, &str)]) -> Self {
+        let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Self { settings, ..Self::default() }
+    }
+
+    /// Connected to `database`, which must outlive the machine.
+    pub(crate) fn on(database: &TestDatabase) -> Self {
+        Self::with(&[("DATABASE_URL", &database.url_text())])
+    }
+
+    pub(crate) fn with_machine<T>(&self, work: impl FnOnce(&Machine<'_>) -> T) -> T {
+        work(&Machine {
+            clock: &self.clock,
+            ids: &self.ids,
+            entropy: &|bytes| {
+                self.entropy.set(self.entropy.get() + 1);
+                bytes.fill(self.entropy.get());
+                Ok(())
+            },
+            setting: &|name| self.setting(name),
+            setting_names: &|| self.settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            sleep: &|_| (),
+            notify: &|_| (),
+            interrupted: &|| self.take_step(),
+            ask: &|_| self.answer.map(str::to_owned),
+            stdout_is_terminal: self.is_terminal,
+        })
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        let setting = self.settings.iter().find(|(known, _)| *known == name);
+        setting.map(|(_, value)| value.clone())
+    }
+
+    /// Counts one step, and returns whether SIGINT has arrived.
+    fn take_step(&self) -> bool {
+        let Some(left) = self.steps_left.get() else { return false };
+        self.steps_left.set(Some(left.saturating_sub(1)));
+        left == 0
+    }
+
+    /// Runs a command, split at spaces, over the store in memory. Returns its result.
+    pub(crate) fn perform(&self, line: &str) -> Result<Value, AdminError> {
+        self.perform_words(&split(line))
+    }
+
+    pub(crate) fn perform_words(&self, words: &[&str]) -> Result<Value, AdminError> {
+        let arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let Request::Run { command, .. } = cli::parse(&arguments)? else {
+            panic!("{words:?} is no command")
+        };
+        let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
+        let mut out = Vec::new();
+        let report =
+            self.with_machine(|machine| perform(&command, machine, |_| Ok(store), &mut out))?;
+        Ok(report.result.expect("a result"))
+    }
+
+    /// Runs a command, split at spaces, over the database in the settings.
+    pub(crate) fn run(&self, line: &str) -> RunOutput {
+        self.run_words(&split(line))
+    }
+
+    pub(crate) fn run_words(&self, words: &[&str]) -> RunOutput {
+        let arguments = words.iter().map(OsString::from).collect();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = self.with_machine(|machine| run(arguments, machine, &mut out, &mut err));
+        RunOutput {
+            code: exit.code(),
+            out: String::from_utf8(out).expect("UTF-8"),
+            err: String::from_utf8(err).expect("UTF-8"),
+        }
+    }
+
+    /// Runs a command that succeeds, and returns its result.
+    #[track_caller]
+    pub(crate) fn json(&self, line: &str) -> Value {
+        self.run(line).json()
+    }
+}
+
+fn split(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+/// Owner of a provisioned workspace.
+pub(crate) fn owner_of(printed: &Value) -> Owner {
+    let id = |member: &str| printed[member]["id"].as_str().expect("an id").to_owned();
+    Owner {
+        tenant_id: id("tenant").parse().expect("a number"),
+        workspace_id: id("workspace").parse().expect("a number"),
+    }
+}
+
+/// Asserts that the printed key authenticates for the printed workspace.
+#[track_caller]
+pub(crate) fn check_key(store: &dyn Store, printed: &Value) {
+    let key = printed["api_key"]["key"].as_str().expect("a key");
+    let presented = PresentedKey::parse(key).expect("a well-formed key");
+    let id = printed["api_key"]["id"].as_str().expect("an id");
+    assert_eq!(presented.id().as_str(), id);
+    let stored = store.find_api_key(&ApiKeyId::new(id)).expect("an answer").expect("the key");
+    assert!(presented.matches(&stored.secret_hash));
+    assert_eq!(stored.owner, owner_of(printed));
+}

@@ -1,0 +1,56 @@
+//! The database at start: open, migrate if allowed, and check the schema. The only file that names a concrete store.
+
+use std::sync::Arc;
+
+use mercurio_config::Config;
+use mercurio_domain::store::{Backend, LockWait, SchemaState, Store};
+use mercurio_observability::keys;
+use mercurio_runtime::database_probe::log_newer_schema;
+use mercurio_storage::StoreOptions;
+use slog::{Logger, info, warn};
+
+use super::error::StartError;
+
+/// An open database with a compatible schema.
+pub(super) struct Database {
+    pub(super) store: Arc<dyn Store>,
+    /// `Current` or `Compatible`.
+    pub(super) schema: SchemaState,
+}
+
+/// Opens the database of the settings.
+///
+/// # Errors
+/// The database is unavailable, or its schema is older than the program, or newer and incompatible.
+pub(super) fn open(config: &Config, log: &Logger) -> Result<Database, StartError> {
+    let store = mercurio_storage::open(&config.database_url, &StoreOptions::default())?;
+    // A SQLite file belongs to this process. A PostgreSQL may serve other programs, so migrations need permission.
+    if store.backend() == Backend::Sqlite || config.auto_migrate {
+        let mut log_wait =
+            |wait: &LockWait| warn!(log, "migration waiting"; keys::ERROR => wait.to_string());
+        for migration in store.migrate_reporting(&mut log_wait)? {
+            info!(log, "migration applied"; keys::MIGRATION => migration);
+        }
+    }
+    let schema = store.schema_state()?;
+    match &schema {
+        SchemaState::Current => {}
+        SchemaState::Compatible(_) => log_newer_schema(log, &schema),
+        SchemaState::Older(missing) => {
+            return Err(StartError::Schema(format!(
+                "the database lacks {} migration(s), starting with {}: run `mercurio-admin migrate`, or set \
+                 MERCURIO_AUTO_MIGRATE=true",
+                missing.len(),
+                missing.first().map_or("?", String::as_str),
+            )));
+        }
+        SchemaState::Newer(unknown) => {
+            return Err(StartError::Schema(format!(
+                "a newer release migrated the database, and its schema is not compatible with this release (unknown \
+                 migrations: {}): use the newer release",
+                unknown.join(", ")
+            )));
+        }
+    }
+    Ok(Database { store, schema })
+}

@@ -1,0 +1,188 @@
+//! The log of a running server: sampled rejections, slow requests, settings, levels changed by signals, and lost lines.
+
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::server::{Deployment, Server, command};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn rejected_events_are_sampled_without_their_content() {
+    let deployment = Deployment::sqlite();
+    let server = Server::with(
+        command(&deployment.database.url_text()).env("MERCURIO_LOG_REJECTIONS_PER_SECOND", "3"),
+    );
+    let event =
+        r#"{"event_name":"n","user_id":"u","someone@example.com":"secret words","properties":{}}"#;
+    let body = format!("{{\"events\":[{}]}}", vec![event; 20].join(","));
+    assert_eq!(
+        Client::connect(server.addr)
+            .unwrap()
+            .post("/v1/events/batch", &deployment.key, &body)
+            .unwrap()
+            .status,
+        422
+    );
+    let closing = server.line("request");
+    let lines = server.lines("event rejected");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for key in ["request_id", "tenant_id", "workspace_id", "key_id"] {
+        assert!(
+            lines[0][key].is_string() && lines[0][key] == closing[key],
+            "{key}: {lines:?} {closing}"
+        );
+    }
+    assert_eq!(
+        (&lines[1]["code"], &lines[1]["pointer"]),
+        (&json!("unknown_field"), &json!("/events/1/*"))
+    );
+    server.signal("INT");
+    let (_, stdout, _) = server.wait();
+    assert!(stdout.iter().all(|line| !line.contains("someone@") && !line.contains("secret words")));
+}
+
+#[test]
+fn slow_request_is_logged_with_the_time_of_each_stage() {
+    let deployment = Deployment::sqlite();
+    let server =
+        Server::with(command(&deployment.database.url_text()).env("MERCURIO_SLOW_REQUEST_MS", "1"));
+    // One of them takes a millisecond, at the latest when the disk is slow.
+    let mut client = Client::connect(server.addr).unwrap();
+    for number in 0..500 {
+        client.batch(&[format!("e{number}")], &deployment.key).unwrap();
+        if !server.lines("slow request").is_empty() {
+            break;
+        }
+    }
+    let slow = server.line("slow request");
+    let parts = ["auth_ms", "receive_ms", "parse_ms", "enrich_ms", "queue_ms", "commit_ms"]
+        .map(|key| slow[key].as_f64());
+    let sum: f64 = parts.iter().map(|part| part.expect("a stored request has every stage")).sum();
+    let whole = slow["duration_ms"].as_f64().unwrap();
+    assert!(whole >= 1.0 && sum <= whole + 0.1, "{slow}");
+    assert_eq!((&slow["level"], &slow["route"]), (&json!("warning"), &json!("/v1/events/batch")));
+}
+
+#[test]
+fn settings_are_logged_without_their_secrets() {
+    let deployment = Deployment::sqlite();
+    let mut command = command(&deployment.database.url_text());
+    let server = Server::with(
+        command
+            .env("MERCURIO_REDIS_URL", "redis://:hunter2@127.0.0.1:1/0")
+            .env("MERCURIO_MAX_BATCH_EVENTS", "7"),
+    );
+    let settings = &server.line("settings loaded")["settings"];
+    assert_eq!(settings["MERCURIO_MAX_BATCH_EVENTS"], "7");
+    assert_eq!(
+        (&settings["MERCURIO_SLOW_REQUEST_MS"], &settings["MERCURIO_GEOIP_DB"]),
+        (&json!("1000"), &Value::Null)
+    );
+    assert!(settings["MERCURIO_REDIS_URL"].is_string());
+    server.signal("INT");
+    let (_, stdout, stderr) = server.wait();
+    assert!(stdout.iter().all(|line| !line.contains("hunter2")) && !stderr.contains("hunter2"));
+}
+
+#[test]
+fn signals_change_the_log_level_and_hang_up_is_ignored() {
+    let deployment = Deployment::sqlite();
+    let server = deployment.start();
+    let mut client = Client::connect(server.addr).unwrap();
+    client.batch(&["a".to_owned()], &deployment.key).unwrap();
+    server.signal("HUP");
+    assert_eq!(server.line("signal ignored")["signal"], "SIGHUP");
+    assert_eq!(server.lines("group committed").len(), 0);
+    server.signal("USR1");
+    assert_eq!(server.line("log level changed")["log_level"], "debug");
+    client.batch(&["b".to_owned()], &deployment.key).unwrap();
+    server.line("group committed");
+    for expected in ["info", "warning"] {
+        server.signal("USR2");
+        let deadline = Instant::now() + PATIENCE;
+        while server.line("log level changed")["log_level"] != expected {
+            assert!(Instant::now() < deadline, "{expected}");
+        }
+    }
+    let before = server.lines("request").len();
+    client.batch(&["c".to_owned()], &deployment.key).unwrap();
+    server.signal("USR1");
+    let deadline = Instant::now() + PATIENCE;
+    while server.lines("log level changed").len() < 4 {
+        assert!(Instant::now() < deadline);
+    }
+    assert_eq!(server.lines("request").len(), before, "no line of level info at level warning");
+}
+
+#[test]
+fn second_stop_signal_skips_the_shutdown_delay() {
+    let deployment = Deployment::sqlite();
+    let server = Server::with(
+        command(&deployment.database.url_text()).env("MERCURIO_SHUTDOWN_DELAY_SECONDS", "300"),
+    );
+    server.signal("TERM");
+    server.line("shutdown started");
+    server.signal("TERM");
+    let (status, stdout, _) = server.wait();
+    assert_eq!(status.code(), Some(0), "{stdout:?}");
+}
+
+fn free_addr() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Connects to a server once it listens, without reading its log.
+fn connect(child: &mut Child, addr: SocketAddr) -> Client {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Ok(client) = Client::connect(addr) {
+            return client;
+        }
+        assert!(
+            Instant::now() < deadline && child.try_wait().unwrap().is_none(),
+            "the server listens"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn unread_log_delays_neither_requests_nor_shutdown() {
+    let (deployment, addr) = (Deployment::sqlite(), free_addr());
+    let mut child = command(&deployment.database.url_text())
+        .env("MERCURIO_ADDR", addr.to_string())
+        .spawn()
+        .unwrap();
+    let mut client = connect(&mut child, addr);
+    // More lines than the pipe and the queue hold.
+    for _ in 0..6_000 {
+        assert_eq!(client.get("/health/live", "").unwrap().status, 200);
+    }
+    let metrics = client.get("/metrics", "").unwrap().body;
+    let dropped = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("mercurio_log_lines_dropped_total "))
+        .unwrap();
+    assert!(dropped.parse::<u64>().unwrap() > 0, "{dropped}");
+    assert_eq!(client.batch(&["a".to_owned()], &deployment.key).unwrap().status, 200);
+    let start = Instant::now();
+    assert!(
+        Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -INT {}", child.id()))
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(stderr, "");
+}

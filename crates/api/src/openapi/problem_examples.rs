@@ -1,0 +1,66 @@
+//! Examples of problems for the OpenAPI document.
+
+use crate::body::{CODINGS, MEDIA_TYPES};
+use crate::problem::{EventErrors, Problem, QueryError, UnauthorizedReason};
+use actix_web::http::StatusCode;
+use mercurio_domain::Timestamp;
+use mercurio_domain::limits::{Month, QuotaExceeded};
+use mercurio_domain::verdict::{FieldError, FieldErrorCode};
+use serde_json::json;
+
+/// Returns an example of each variant, and of each set of members of a variant.
+pub(super) fn problem_examples() -> Vec<Problem> {
+    let query_error = QueryError::new("limt", "unknown_parameter", "no such parameter");
+    let mut problems = vec![
+        Problem::MalformedJson { line: 1, column: 15, detail: "expected `,` or `}`".to_owned() },
+        Problem::MalformedEncoding { coding: "gzip" },
+        Problem::BatchEmpty,
+        Problem::BatchTooLarge { limit: 50, actual: 51 },
+        Problem::InvalidSchemaVersion { actual: "v2".to_owned() },
+        Problem::InvalidQuery { errors: vec![query_error] },
+        Problem::InsufficientScope { required: "events:read" },
+        Problem::TenantSuspended,
+        Problem::NotFound,
+        Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned() },
+        Problem::RequestTimeout,
+        Problem::PayloadTooLarge { limit: 262_144, actual: Some(300_123) },
+        Problem::PayloadTooLarge { limit: 262_144, actual: None },
+        Problem::UnsupportedMediaType { accepted: MEDIA_TYPES },
+        Problem::UnsupportedContentEncoding { accepted: CODINGS },
+        Problem::RateLimited { retry_after_seconds: 3 },
+        Problem::Internal,
+        Problem::Overloaded { retry_after_seconds: 1 },
+        Problem::ShuttingDown { retry_after_seconds: 1 },
+        Problem::StorageUnavailable { retry_after_seconds: 2 },
+        Problem::BadRequest { detail: "The request is not valid HTTP/1.1." },
+        Problem::RequestHeaderFieldsTooLarge,
+        Problem::Other(StatusCode::EXPECTATION_FAILED),
+    ];
+    let reasons =
+        [UnauthorizedReason::Missing, UnauthorizedReason::Malformed, UnauthorizedReason::Invalid];
+    problems.extend(reasons.map(|reason| Problem::Unauthorized { reason }));
+    // The 22nd of November 2026, 10:00.
+    let month = Timestamp::from_micros(1_795_341_600_000_000).map(Month::of);
+    problems.extend(month.map(|month| Problem::QuotaExceeded {
+        exceeded: QuotaExceeded { limit: 1_000_000, used: 999_990, month },
+        retry_after_seconds: 741_600,
+    }));
+    problems.extend(event_errors().map(Problem::InvalidEvent));
+    problems
+}
+
+/// Returns the errors of a single event and the results of a batch.
+fn event_errors() -> impl Iterator<Item = EventErrors> {
+    let single = EventErrors::errors(&[missing_name("/event_name")]);
+    let result = json!({
+        "index": 0, "event_id": "a", "status": "rejected", "errors": [missing_name("/events/0/event_name")],
+    });
+    let batch = EventErrors::results(&[result]);
+    debug_assert!(single.is_ok() && batch.is_ok(), "texts serialise");
+    single.into_iter().chain(batch)
+}
+
+fn missing_name(pointer: &str) -> FieldError {
+    let message = "event_name is required for an event of type track";
+    FieldError::new(pointer, FieldErrorCode::Required, message)
+}

@@ -1,0 +1,284 @@
+//! The `detail`, the members and the headers of each problem.
+//!
+//! Not here: status and title (`code`), JSON and HTTP (`response`).
+
+use super::code::{ProblemCode, code_of_status, reason_phrase};
+use super::types::{EventErrors, Problem, QueryError, excerpt};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName};
+use mercurio_domain::Timestamp;
+use mercurio_domain::limits::QuotaExceeded;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// A `type` is relative: it resolves on whichever server answered, and no domain has to exist for it.
+const TYPE_BASE: &str = "/problems/";
+
+/// The parts of the response to a problem.
+#[derive(Debug)]
+pub struct ResponseParts<'a> {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The stable code; `type` ends in it.
+    pub code: Cow<'static, str>,
+    /// The code in words, the same in every occurrence.
+    pub title: &'static str,
+    /// This occurrence, for people.
+    pub detail: Cow<'a, str>,
+    /// Members of the JSON in addition to the standard ones.
+    pub members: Vec<Member<'a>>,
+    /// Headers in addition to `Content-Type`.
+    pub headers: Vec<Header<'a>>,
+}
+
+/// An additional member of a problem's JSON.
+#[derive(Debug)]
+pub struct Member<'a> {
+    /// The name in the JSON.
+    pub name: &'static str,
+    /// The value.
+    pub value: MemberValue<'a>,
+}
+
+/// The value of an additional member.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum MemberValue<'a> {
+    /// A number; null if it is unknown.
+    Number(Option<u64>),
+    /// A text.
+    Text(&'a str),
+    /// An instant.
+    Time(Timestamp),
+    /// A list of texts.
+    Texts(&'a [&'static str]),
+    /// The errors of a query string.
+    Query(&'a [QueryError]),
+    /// Serialised JSON.
+    Json(&'a RawValue),
+}
+
+/// A header of the response to a problem.
+#[derive(Debug)]
+pub struct Header<'a> {
+    /// The name.
+    pub name: HeaderName,
+    /// The value.
+    pub value: Cow<'a, str>,
+}
+
+impl<'a> ResponseParts<'a> {
+    fn new(code: ProblemCode, detail: impl Into<Cow<'a, str>>) -> Self {
+        let description = code.description();
+        Self {
+            status: description.status,
+            code: Cow::Borrowed(description.code),
+            title: description.title,
+            detail: detail.into(),
+            members: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Returns the parts for a status without a code of its own: title and code are its reason phrase.
+    fn of_status(status: StatusCode) -> Self {
+        Self {
+            status,
+            code: Cow::Owned(code_of_status(status)),
+            title: reason_phrase(status),
+            detail: Cow::Borrowed("The server cannot answer this request."),
+            members: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Returns the relative reference that identifies the code.
+    pub(crate) fn type_reference(&self) -> String {
+        format!("{TYPE_BASE}{}", self.code)
+    }
+
+    fn with(mut self, name: &'static str, value: MemberValue<'a>) -> Self {
+        self.members.push(Member { name, value });
+        self
+    }
+
+    fn number(self, name: &'static str, value: usize) -> Self {
+        self.with(name, MemberValue::Number(Some(value as u64)))
+    }
+
+    fn header(mut self, name: HeaderName, value: impl Into<Cow<'a, str>>) -> Self {
+        self.headers.push(Header { name, value: value.into() });
+        self
+    }
+
+    fn retry_after(self, seconds: u64) -> Self {
+        self.with("retry_after_seconds", MemberValue::Number(Some(seconds)))
+            .header(header::RETRY_AFTER, seconds.to_string())
+    }
+}
+
+impl Problem {
+    /// Returns the HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.parts().status
+    }
+
+    /// Returns the stable code.
+    #[must_use]
+    pub fn code(&self) -> String {
+        self.parts().code.into_owned()
+    }
+
+    /// Returns the parts of the response. The one place that decides them, by an exhaustive match.
+    #[must_use]
+    pub fn parts(&self) -> ResponseParts<'_> {
+        match self {
+            Self::MalformedJson { line, column, detail } => {
+                ResponseParts::new(ProblemCode::MalformedJson, detail.as_str())
+                    .number("line", *line)
+                    .number("column", *column)
+            }
+            Self::MalformedEncoding { coding } => {
+                let detail = format!(
+                    "The body is not valid {coding} data: it is damaged, truncated, or has trailing bytes."
+                );
+                ResponseParts::new(ProblemCode::MalformedEncoding, detail)
+            }
+            Self::BatchEmpty => {
+                ResponseParts::new(ProblemCode::BatchEmpty, "The batch has no events.")
+            }
+            Self::BatchTooLarge { limit, actual } => {
+                let detail = format!("The batch has {actual} events; the limit is {limit}.");
+                ResponseParts::new(ProblemCode::BatchTooLarge, detail)
+                    .number("limit", *limit)
+                    .number("actual", *actual)
+            }
+            Self::InvalidSchemaVersion { actual } => {
+                let detail = "X-Event-Schema-Version is not a semantic version, such as 2.1.0.";
+                ResponseParts::new(ProblemCode::InvalidSchemaVersion, detail)
+                    // Cut: a header may have kilobytes.
+                    .with("actual", MemberValue::Text(excerpt(actual)))
+            }
+            Self::InvalidQuery { errors } => {
+                let detail = "The query has unknown or invalid parameters; see errors.";
+                ResponseParts::new(ProblemCode::InvalidQuery, detail)
+                    .with("errors", MemberValue::Query(errors))
+            }
+            Self::Unauthorized { reason } => {
+                let detail = "This request needs a valid API key, for example in the header \
+                              Authorization: Bearer <key>.";
+                ResponseParts::new(ProblemCode::Unauthorized, detail)
+                    .with("reason", MemberValue::Text(reason.as_str()))
+                    .header(header::WWW_AUTHENTICATE, "Bearer realm=\"mercurio\"")
+            }
+            Self::InsufficientScope { required } => {
+                let detail = format!("The API key does not have the scope {required}.");
+                ResponseParts::new(ProblemCode::InsufficientScope, detail)
+                    .with("required", MemberValue::Text(required))
+            }
+            Self::TenantSuspended => {
+                let detail = "The tenant of this API key is suspended.";
+                ResponseParts::new(ProblemCode::TenantSuspended, detail)
+            }
+            Self::NotFound => {
+                ResponseParts::new(ProblemCode::NotFound, "There is no resource at this path.")
+            }
+            Self::MethodNotAllowed { allow } => {
+                let detail = format!("This path supports only {allow}.");
+                ResponseParts::new(ProblemCode::MethodNotAllowed, detail)
+                    .header(header::ALLOW, allow.as_str())
+            }
+            Self::RequestTimeout => {
+                let detail = "The request did not arrive in time.";
+                ResponseParts::new(ProblemCode::RequestTimeout, detail)
+            }
+            Self::PayloadTooLarge { limit, actual } => payload_too_large(*limit, *actual),
+            Self::UnsupportedMediaType { accepted } => {
+                let detail = "The Content-Type of the body is not supported; send application/json in UTF-8.";
+                ResponseParts::new(ProblemCode::UnsupportedMediaType, detail)
+                    .with("accepted", MemberValue::Texts(accepted))
+                    .header(header::ACCEPT, accepted.join(", "))
+            }
+            Self::UnsupportedContentEncoding { accepted } => {
+                let detail = "The Content-Encoding of the body is not supported; see accepted.";
+                ResponseParts::new(ProblemCode::UnsupportedContentEncoding, detail)
+                    .with("accepted", MemberValue::Texts(accepted))
+                    .header(header::ACCEPT_ENCODING, accepted.join(", "))
+            }
+            Self::InvalidEvent(errors) => invalid_event(errors),
+            Self::RateLimited { retry_after_seconds } => {
+                let detail = "The tenant is over its rate limit; nothing was stored.";
+                ResponseParts::new(ProblemCode::RateLimited, detail)
+                    .retry_after(*retry_after_seconds)
+            }
+            Self::QuotaExceeded { exceeded, retry_after_seconds } => {
+                quota_exceeded(*exceeded, *retry_after_seconds)
+            }
+            Self::Internal => {
+                let detail = "The server failed. Report the request_id to its operators: \
+                              the log has the cause under it.";
+                ResponseParts::new(ProblemCode::Internal, detail)
+            }
+            Self::Overloaded { retry_after_seconds } => {
+                let detail = "The server cannot store more events in time; nothing was stored.";
+                ResponseParts::new(ProblemCode::Overloaded, detail)
+                    .retry_after(*retry_after_seconds)
+            }
+            Self::ShuttingDown { retry_after_seconds } => {
+                let detail = "The server is shutting down; nothing was stored.";
+                ResponseParts::new(ProblemCode::ShuttingDown, detail)
+                    .retry_after(*retry_after_seconds)
+            }
+            Self::StorageUnavailable { retry_after_seconds } => {
+                let detail = "The database does not answer. Send the request again, with the same event ids.";
+                ResponseParts::new(ProblemCode::StorageUnavailable, detail)
+                    .retry_after(*retry_after_seconds)
+            }
+            Self::BadRequest { detail } => ResponseParts::new(ProblemCode::BadRequest, *detail),
+            Self::RequestHeaderFieldsTooLarge => {
+                let detail = "The request line and headers are larger than the server accepts.";
+                ResponseParts::new(ProblemCode::RequestHeaderFieldsTooLarge, detail)
+            }
+            Self::Other(status) => ResponseParts::of_status(*status),
+        }
+    }
+}
+
+fn payload_too_large(limit: usize, actual: Option<u64>) -> ResponseParts<'static> {
+    let detail = match actual {
+        Some(actual) => format!("The request body is {actual} bytes; the limit is {limit} bytes."),
+        None => format!("The request body is larger than the limit of {limit} bytes."),
+    };
+    ResponseParts::new(ProblemCode::PayloadTooLarge, detail)
+        .number("limit", limit)
+        .with("actual", MemberValue::Number(actual))
+}
+
+fn quota_exceeded(exceeded: QuotaExceeded, retry_after_seconds: u64) -> ResponseParts<'static> {
+    let QuotaExceeded { limit, used, month } = exceeded;
+    let detail = format!(
+        "The tenant has used {used} of the {limit} events of its monthly quota. The events of this request do not \
+         fit; nothing was stored."
+    );
+    ResponseParts::new(ProblemCode::QuotaExceeded, detail)
+        .with("limit", MemberValue::Number(Some(limit)))
+        .with("actual", MemberValue::Number(Some(used)))
+        .with("renews_at", MemberValue::Time(month.renews_at()))
+        .retry_after(retry_after_seconds)
+}
+
+fn invalid_event(errors: &EventErrors) -> ResponseParts<'_> {
+    match errors {
+        EventErrors::Errors(json) => {
+            ResponseParts::new(ProblemCode::InvalidEvent, "The event is invalid; see errors.")
+                .with("errors", MemberValue::Json(json))
+        }
+        EventErrors::Results(json) => {
+            let detail = "Every event of the batch is invalid; see results.";
+            ResponseParts::new(ProblemCode::InvalidEvent, detail)
+                .with("results", MemberValue::Json(json))
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! [`Problem`] and its data.
+
+use actix_web::http::StatusCode;
+use mercurio_domain::limits::QuotaExceeded;
+use mercurio_domain::verdict::pointer_to;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+/// Maximum length of client text repeated in a problem, in characters.
+const MAX_EXCERPT_CHARS: usize = 64;
+
+/// An error response: one variant for each [`ProblemCode`], and [`Problem::Other`] for further statuses of the framework.
+#[derive(Debug)]
+pub enum Problem {
+    /// The body is not well-formed JSON.
+    MalformedJson {
+        /// Line of the error, from 1.
+        line: usize,
+        /// Column of the error, from 1; 0 for an empty body.
+        column: usize,
+        /// The parser's message.
+        detail: String,
+    },
+    /// The compressed body is damaged, truncated, or followed by other bytes.
+    MalformedEncoding {
+        /// Its `Content-Encoding`.
+        coding: &'static str,
+    },
+    /// A batch without events.
+    BatchEmpty,
+    /// A batch over the tenant's limit.
+    BatchTooLarge {
+        /// Maximum number of events.
+        limit: usize,
+        /// Number of events in the batch.
+        actual: usize,
+    },
+    /// `X-Event-Schema-Version` is not a semantic version.
+    InvalidSchemaVersion {
+        /// The header's value; the response repeats its first 64 characters.
+        actual: String,
+    },
+    /// Unknown, repeated or invalid parameters in the query string.
+    InvalidQuery {
+        /// All of its errors.
+        errors: Vec<QueryError>,
+    },
+    /// No valid API key.
+    Unauthorized {
+        /// The reason given to the client.
+        reason: UnauthorizedReason,
+    },
+    /// The key lacks a scope.
+    InsufficientScope {
+        /// The missing scope.
+        required: &'static str,
+    },
+    /// The key's tenant is suspended.
+    TenantSuspended,
+    /// No such path, event or file.
+    NotFound,
+    /// The path does not support the method.
+    MethodNotAllowed {
+        /// The supported methods, as in the `Allow` header.
+        allow: String,
+    },
+    /// The request did not arrive in time.
+    RequestTimeout,
+    /// The body is over the limit.
+    PayloadTooLarge {
+        /// Maximum size in bytes, after decompression.
+        limit: usize,
+        /// Size of the body in bytes; `None` if reading stopped before its end.
+        actual: Option<u64>,
+    },
+    /// The body's `Content-Type` is not supported.
+    UnsupportedMediaType {
+        /// The supported ones.
+        accepted: &'static [&'static str],
+    },
+    /// The body's `Content-Encoding` is not supported.
+    UnsupportedContentEncoding {
+        /// The supported ones.
+        accepted: &'static [&'static str],
+    },
+    /// An invalid single event, or a batch of invalid events only.
+    InvalidEvent(EventErrors),
+    /// The tenant is over its rate limit.
+    RateLimited {
+        /// Seconds until the bucket has enough tokens.
+        retry_after_seconds: u64,
+    },
+    /// The events do not fit into the tenant's monthly quota.
+    QuotaExceeded {
+        /// The quota and its usage.
+        exceeded: QuotaExceeded,
+        /// Seconds until the quota renews.
+        retry_after_seconds: u64,
+    },
+    /// The server failed. The response has no cause: the log has it under the request id.
+    Internal,
+    /// A queue of the server is full.
+    Overloaded {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
+    /// The server is shutting down.
+    ShuttingDown {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
+    /// The database does not answer.
+    StorageUnavailable {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
+    /// Malformed HTTP.
+    BadRequest {
+        /// The error, for people.
+        detail: &'static str,
+    },
+    /// The request line and headers are over the limit.
+    RequestHeaderFieldsTooLarge,
+    /// A further error status of the framework. Its code is its reason phrase.
+    Other(StatusCode),
+}
+
+/// The errors of a request's events.
+#[derive(Debug)]
+pub enum EventErrors {
+    /// Of a single event or of the body itself: a JSON array.
+    Errors(Box<RawValue>),
+    /// The results of a batch, in the order of its events: a JSON array.
+    Results(Box<RawValue>),
+}
+
+impl EventErrors {
+    /// Serialises the errors of a single event.
+    ///
+    /// # Errors
+    /// If `errors` does not serialise.
+    pub fn errors(errors: &impl Serialize) -> serde_json::Result<Self> {
+        serde_json::value::to_raw_value(errors).map(Self::Errors)
+    }
+
+    /// Serialises the results of a batch.
+    ///
+    /// # Errors
+    /// If `results` does not serialise.
+    pub fn results(results: &impl Serialize) -> serde_json::Result<Self> {
+        serde_json::value::to_raw_value(results).map(Self::Results)
+    }
+}
+
+/// The reason for a refused API key, as the client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnauthorizedReason {
+    /// The request has no key.
+    Missing,
+    /// The text is not a well-formed key.
+    Malformed,
+    /// Unknown, expired or revoked. Clients do not learn which one, so that nobody can probe for keys.
+    Invalid,
+}
+
+impl UnauthorizedReason {
+    /// Returns the reason as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Malformed => "malformed",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// An unknown, repeated or invalid parameter of the query string.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct QueryError {
+    /// JSON pointer to the parameter, as if the query string were an object.
+    pub pointer: String,
+    /// The parameter's name, cut at 64 characters.
+    pub parameter: String,
+    /// A stable code, such as `unknown_parameter`.
+    pub code: &'static str,
+    /// The error, for people.
+    pub message: String,
+}
+
+impl QueryError {
+    /// Creates an error of this parameter. Its name may be any text of a client: it is cut at 64 characters.
+    #[must_use]
+    pub fn new(parameter: &str, code: &'static str, message: impl Into<String>) -> Self {
+        let parameter = excerpt(parameter);
+        Self {
+            pointer: pointer_to("", parameter),
+            parameter: parameter.to_owned(),
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+/// Returns the first 64 characters.
+pub(super) fn excerpt(text: &str) -> &str {
+    text.char_indices().nth(MAX_EXCERPT_CHARS).map_or(text, |(end, _)| &text[..end])
+}
+
+impl Problem {
+    /// Returns the problem for an error status of the framework; `allow` is the `Allow` header of its response.
+    #[must_use]
+    pub fn from_framework(status: StatusCode, allow: Option<&str>) -> Self {
+        match status {
+            StatusCode::BAD_REQUEST => Self::BadRequest { detail: "The request is malformed." },
+            StatusCode::NOT_FOUND => Self::NotFound,
+            // actix lists the methods of a path only in this header.
+            StatusCode::METHOD_NOT_ALLOWED => {
+                Self::MethodNotAllowed { allow: allow.unwrap_or_default().to_owned() }
+            }
+            StatusCode::REQUEST_TIMEOUT => Self::RequestTimeout,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::RequestHeaderFieldsTooLarge,
+            StatusCode::INTERNAL_SERVER_ERROR => Self::Internal,
+            status => Self::Other(status),
+        }
+    }
+}

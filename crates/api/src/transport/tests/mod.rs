@@ -1,0 +1,224 @@
+//! Whole servers over real sockets.
+
+mod client;
+
+use super::*;
+use crate::body::{BodyLimits, read};
+use crate::middleware::RequestMiddleware;
+use crate::problem::Problem;
+use actix_web::{App, HttpRequest, HttpResponse, web};
+use client::{get, head, last_get, post, send_in_turn, send_then_read, statuses};
+use mercurio_observability::metrics::ServerReading;
+use mercurio_runtime::system::UuidV7Ids;
+use serde_json::Value;
+use slog::{Discard, Logger, o};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream as Client};
+use std::time::Duration;
+
+const LARGE_BYTES: usize = 8 * 1024 * 1024;
+
+async fn large() -> HttpResponse {
+    // Ends like a bare response, except for the id in the head.
+    let mut body = vec![b'x'; LARGE_BYTES];
+    body.extend_from_slice(b"\r\n\r\n");
+    HttpResponse::Ok().body(body)
+}
+
+async fn count(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    let limits = BodyLimits { max_bytes: 1000, timeout: Duration::from_secs(10) };
+    let body = read(&request, payload, limits, &Metrics::new()).await?;
+    Ok(HttpResponse::Ok().body(body.len().to_string()))
+}
+
+async fn panics() -> HttpResponse {
+    std::hint::black_box(None::<HttpResponse>).expect("the test's own panic")
+}
+
+struct Running {
+    addr: SocketAddr,
+    servers: Servers,
+    metrics: Arc<Metrics>,
+}
+
+fn start(options: ServerOptions) -> Running {
+    let metrics = Metrics::new();
+    let counted = Arc::clone(&metrics);
+    let mut servers = Servers::default();
+    let addr = servers
+        .start("127.0.0.1:0".parse().unwrap(), options, Arc::clone(&metrics), move || {
+            let middleware = RequestMiddleware::new(
+                Logger::root(Discard, o!()),
+                Arc::clone(&counted),
+                Arc::new(UuidV7Ids),
+            );
+            let ok = || async { HttpResponse::Ok().body("fine") };
+            App::new()
+                .service(web::resource("/ok").route(web::get().to(ok)).route(web::head().to(ok)))
+                .route("/large", web::get().to(large))
+                .route("/count", web::post().to(count))
+                .route("/empty", web::get().to(|| async { HttpResponse::NoContent().finish() }))
+                .route("/panics", web::get().to(panics))
+                .wrap(middleware)
+        })
+        .unwrap();
+    Running { addr, servers, metrics }
+}
+
+fn one_thread() -> ServerOptions {
+    ServerOptions { threads: 1, linger: Duration::from_secs(5), ..ServerOptions::default() }
+}
+
+#[tokio::test]
+async fn request_refused_before_the_app_gets_a_problem() {
+    let server = start(one_thread());
+    let oversized = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(400_000));
+    for (request, status, code) in [
+        ("not http\r\n\r\n", 400, "bad_request"),
+        ("GET / HTTP/9.9\r\n\r\n", 400, "bad_request"),
+        ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400, "bad_request"),
+        ("GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n", 400, "bad_request"),
+        (oversized.as_str(), 431, "request_header_fields_too_large"),
+    ] {
+        let responses = send_then_read(server.addr, request).await;
+        assert_eq!(statuses(&responses), [status], "{request:.60?}");
+        assert_eq!(responses[0].problem()["code"], code, "{request:.60?}");
+        assert_eq!(responses[0].headers["connection"], "close");
+        assert!(responses[0].headers.contains_key("date"));
+    }
+    assert_eq!(refusals_counted(&server.metrics), 5);
+    server.servers.stop().await;
+}
+
+/// Returns the number of requests without a method and a route that got a 4xx.
+fn refusals_counted(metrics: &Metrics) -> u64 {
+    let series = "mercurio_http_requests_total{method=\"other\",route=\"none\",status=\"4";
+    let printed = metrics.render(&ServerReading::default());
+    let lines = printed.lines().filter(|line| line.starts_with(series));
+    lines.filter_map(|line| line.split(' ').nth(1)?.parse::<u64>().ok()).sum()
+}
+
+#[tokio::test]
+async fn slow_first_head_gets_a_problem() {
+    let server = start(ServerOptions { head_timeout: Duration::from_millis(50), ..one_thread() });
+    let responses = send_then_read(server.addr, "GET / HTTP/1.1\r\nHost:").await;
+    assert_eq!(statuses(&responses), [408]);
+    assert_eq!(responses[0].problem()["code"], "request_timeout");
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn endless_later_head_does_not_hold_its_connection() {
+    let timeout = Duration::from_millis(500);
+    let server = start(ServerOptions {
+        // Short enough for a test; the head timeout must not be what closes the connection.
+        answer_timeout: timeout,
+        keep_alive: timeout,
+        head_timeout: Duration::from_secs(60),
+        ..one_thread()
+    });
+    let requests = [get("/ok"), "GET / HTTP/1.1\r\nHost:".to_owned()].concat();
+    assert_eq!(statuses(&send_then_read(server.addr, requests).await), [200]);
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn responses_before_a_refusal_in_a_pipeline_are_untouched() {
+    let server = start(one_thread());
+    let requests =
+        [get("/ok"), get("/nowhere"), get("/empty"), get("/ok"), "garbage\r\n\r\n".to_owned()];
+    let responses = send_then_read(server.addr, requests.concat()).await;
+    assert_eq!(statuses(&responses), [200, 404, 204, 200, 400]);
+    assert_eq!((&*responses[0].body, &*responses[3].body), (&b"fine"[..], &b"fine"[..]));
+    assert_eq!(responses[1].problem()["code"], "not_found");
+    assert_eq!(responses[4].problem()["code"], "bad_request");
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn connection_survives_large_responses_head_and_panics() {
+    let server = start(one_thread());
+    let requests = vec![
+        get("/large"),
+        head("/ok"),
+        get("/panics"),
+        head("/nowhere"),
+        get("/large"),
+        get("/ok"),
+    ];
+    let responses = send_in_turn(server.addr, requests).await;
+    assert_eq!(statuses(&responses), [200, 200, 500, 404, 200, 200]);
+    for large in [&responses[0].body, &responses[4].body] {
+        assert!(large.len() == LARGE_BYTES + 4 && large.ends_with(b"x\r\n\r\n"), "{}", large.len());
+    }
+    assert_eq!(responses[1].headers["content-length"], "4");
+    assert_eq!(responses[2].problem()["code"], "internal");
+    assert!(responses.iter().all(|response| response.headers.contains_key("x-request-id")));
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn drained_body_keeps_its_connection_open() {
+    const MEBIBYTE: usize = 1024 * 1024;
+    let server = start(one_thread());
+    let body = "x".repeat(MEBIBYTE);
+    let chunked = format!(
+        "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100000\r\n{body}\r\n0\r\n\r\n"
+    );
+    for (request, actual) in [
+        (post("/count", "", &body), Value::from(MEBIBYTE)),
+        (post("/count", "Expect: 100-continue\r\n", &body), Value::from(MEBIBYTE)),
+        (chunked, Value::Null),
+    ] {
+        let responses = send_then_read(server.addr, [request, last_get("/ok")].concat()).await;
+        assert_eq!(statuses(&responses), [413, 200], "{actual}");
+        let problem = responses[0].problem();
+        assert_eq!((&problem["limit"], &problem["actual"]), (&1000.into(), &actual));
+    }
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn refusal_of_a_huge_body_is_not_lost_to_a_reset() {
+    let server = start(one_thread());
+    let huge = "x".repeat(16 * 1024 * 1024);
+    for (path, status, code) in
+        [("/count", 413, "payload_too_large"), ("/nowhere", 404, "not_found")]
+    {
+        let responses = send_in_turn(server.addr, vec![post(path, "", &huge)]).await;
+        assert_eq!(statuses(&responses), [status]);
+        assert_eq!(responses[0].problem()["code"], code);
+    }
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn damaged_chunks_get_a_problem() {
+    let server = start(one_thread());
+    let request =
+        "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n";
+    let responses = send_then_read(server.addr, request).await;
+    assert!(!responses.is_empty());
+    for response in responses {
+        assert_eq!(response.problem()["code"], "bad_request");
+    }
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn connection_is_counted_while_it_is_open() {
+    let server = start(one_thread());
+    let (addr, metrics) = (server.addr, Arc::clone(&server.metrics));
+    let open = tokio::task::spawn_blocking(move || {
+        let mut client = Client::connect(addr).unwrap();
+        client.write_all(get("/ok").as_bytes()).unwrap();
+        client.read_exact(&mut [0]).unwrap();
+        let open = metrics.snapshot().connections_open;
+        client.shutdown(Shutdown::Write).unwrap();
+        client.read_to_end(&mut Vec::new()).unwrap();
+        open
+    });
+    assert_eq!(open.await.unwrap(), 1);
+    server.servers.stop().await;
+    assert_eq!(server.metrics.snapshot().connections_open, 0);
+}

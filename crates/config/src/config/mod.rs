@@ -1,0 +1,315 @@
+//! The settings of a server: name, unit, range and default of each, in the order of output.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mercurio_domain::limits::{LimitName, Limits};
+use mercurio_enrichment::{ClientIpPolicy, TrustedProxies};
+use mercurio_observability::{LogFormat, LogLevel, OtlpEndpoint};
+use mercurio_pipeline::WriterOptions;
+use mercurio_rate_limit::RedisUrl;
+use mercurio_runtime::RequestSettings;
+use mercurio_storage::DatabaseUrl;
+
+use crate::origins::check_origins;
+use crate::reader::{Range, Reader, Secret, SettingSpec};
+use crate::setting::{ConfigError, InvalidSetting, Setting};
+
+/// All settings of a server.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address of the database.
+    pub database_url: DatabaseUrl,
+    /// Listen address.
+    pub addr: SocketAddr,
+    /// Separate listen address for health, metrics and documentation.
+    pub management_addr: Option<SocketAddr>,
+    /// Run missing migrations on PostgreSQL at start.
+    pub auto_migrate: bool,
+    /// Settings of the HTTP handlers.
+    pub settings: RequestSettings,
+    /// How much of the client address to store.
+    pub client_ip: ClientIpPolicy,
+    /// Path of a MaxMind database.
+    pub geoip_db: Option<PathBuf>,
+    /// How long a looked-up API key is used without another look-up. Zero disables the cache.
+    pub key_cache: Duration,
+    /// Redis for shared rate limits; `None`: each server limits on its own.
+    pub redis_url: Option<RedisUrl>,
+    /// Maximum wait for Redis before the server applies its share of the limits.
+    pub redis_timeout: Duration,
+    /// Threads and bounds of the writer.
+    pub writer: WriterOptions,
+    /// Threads that serve HTTP; `None`: one per CPU.
+    pub http_threads: Option<usize>,
+    /// How long the server still accepts connections after SIGTERM.
+    pub shutdown_delay: Duration,
+    /// Maximum wait for requests in flight at shutdown.
+    pub shutdown_grace: Duration,
+    /// Maximum log lines per second and tenant about rejected events.
+    pub log_rejections_per_second: u32,
+    /// Maximum tenants with their own metric series.
+    pub metrics_tenants: usize,
+    /// Minimum log level.
+    pub log_level: LogLevel,
+    /// Log format; `None`: `terminal` if standard output is a terminal, otherwise `json`.
+    pub log_format: Option<LogFormat>,
+    /// Trace collector; `None`: no traces.
+    pub trace_endpoint: Option<OtlpEndpoint>,
+    /// Share of requests to trace if the caller sends no `traceparent`: 0 to 1.
+    pub trace_sample_ratio: f64,
+    /// Every setting for output, with secrets hidden.
+    pub in_force: Vec<Setting>,
+}
+
+/// The settings of an environment together with its mistakes, for a program that reports both.
+#[derive(Debug, Clone)]
+pub struct CheckedConfig {
+    /// The settings, with the default in place of each invalid one.
+    pub config: Config,
+    /// The invalid settings. A server starts only if there are none.
+    pub invalid: Vec<InvalidSetting>,
+}
+
+/// Prefix of the settings of this project.
+const PREFIX: &str = "MERCURIO_";
+/// Names with the prefix that the tests and the example clients read.
+const NOT_SERVER_SETTINGS: [&str; 2] = ["MERCURIO_TEST_", "MERCURIO_API_KEY"];
+
+/// The setting that holds the default of a limit. A tenant may override it.
+struct LimitSetting {
+    name: &'static str,
+    limit: LimitName,
+    unit: &'static str,
+}
+
+const fn limit(name: &'static str, limit: LimitName, unit: &'static str) -> LimitSetting {
+    LimitSetting { name, limit, unit }
+}
+
+const LIMITS: [LimitSetting; 11] = [
+    limit("MERCURIO_MAX_BODY_BYTES", LimitName::MaxBodyBytes, "bytes"),
+    limit("MERCURIO_MAX_BATCH_EVENTS", LimitName::MaxBatchEvents, "events"),
+    limit("MERCURIO_MAX_EVENT_BYTES", LimitName::MaxEventBytes, "bytes"),
+    limit("MERCURIO_MAX_EVENT_AGE_DAYS", LimitName::MaxEventAgeDays, "days"),
+    limit("MERCURIO_MAX_EVENT_FUTURE_SECONDS", LimitName::MaxEventFutureSeconds, "seconds"),
+    limit("MERCURIO_EVENTS_PER_SECOND", LimitName::EventsPerSecond, "events per second"),
+    limit("MERCURIO_EVENTS_BURST", LimitName::EventsBurst, "events"),
+    limit("MERCURIO_REQUESTS_PER_SECOND", LimitName::RequestsPerSecond, "requests per second"),
+    limit("MERCURIO_REQUESTS_BURST", LimitName::RequestsBurst, "requests"),
+    limit("MERCURIO_MONTHLY_EVENTS", LimitName::MonthlyEvents, "events"),
+    limit("MERCURIO_RETENTION_DAYS", LimitName::RetentionDays, "days"),
+];
+
+/// An empty value is an error here: a lost PostgreSQL address must not silently send events to a new SQLite file.
+const DATABASE_URL: Secret = Secret {
+    name: "DATABASE_URL",
+    file: "DATABASE_URL_FILE",
+    range: "postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite://PATH",
+    if_empty: Some("the value is empty: unset it to use SQLite at data/mercurio.db"),
+};
+
+const REDIS_URL: Secret = Secret {
+    name: "MERCURIO_REDIS_URL",
+    file: "MERCURIO_REDIS_URL_FILE",
+    range: "redis://USER:PASSWORD@HOST:PORT/NUMBER",
+    if_empty: None,
+};
+
+/// Reads the database address alone, for a program without other settings.
+///
+/// # Errors
+/// [`ConfigError`] with every mistake in it.
+pub fn database_url(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseUrl, ConfigError> {
+    let mut reader = Reader::new(&lookup);
+    let url = read_database_url(&mut reader);
+    if reader.invalid.is_empty() { Ok(url) } else { Err(ConfigError(reader.invalid)) }
+}
+
+fn read_database_url(reader: &mut Reader<'_>) -> DatabaseUrl {
+    reader
+        .secret(&DATABASE_URL, Some(DatabaseUrl::default()), DatabaseUrl::parse)
+        .unwrap_or_default()
+}
+
+impl CheckedConfig {
+    /// Reads all settings. `names` are the names of the whole environment: an unknown one with our prefix is a mistake, most
+    /// likely a misspelled setting.
+    pub fn read(
+        lookup: impl Fn(&str) -> Option<String>,
+        names: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let mut reader = Reader::new(&lookup);
+        let mut config = Config::read_all(&mut reader);
+        let Reader { known, settings, mut invalid, .. } = reader;
+        config.in_force = settings;
+        for name in names {
+            if is_server_setting(&name) && !known.contains(&name.as_str()) {
+                let message = "unknown setting: .env.example lists all settings".to_owned();
+                invalid.push(InvalidSetting { name, message });
+            }
+        }
+        Self { config, invalid }
+    }
+}
+
+fn is_server_setting(name: &str) -> bool {
+    name.starts_with(PREFIX) && !NOT_SERVER_SETTINGS.iter().any(|other| name.starts_with(other))
+}
+
+impl Config {
+    /// Reads all settings, like [`CheckedConfig::read`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every mistake.
+    pub fn read(
+        lookup: impl Fn(&str) -> Option<String>,
+        names: impl IntoIterator<Item = String>,
+    ) -> Result<Self, ConfigError> {
+        let CheckedConfig { config, invalid } = CheckedConfig::read(lookup, names);
+        if invalid.is_empty() { Ok(config) } else { Err(ConfigError(invalid)) }
+    }
+
+    fn read_all(reader: &mut Reader<'_>) -> Self {
+        const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8080";
+        let database_url = read_database_url(reader);
+        let trace_endpoint =
+            SettingSpec::new("OTEL_EXPORTER_OTLP_ENDPOINT", "a URL such as http://localhost:4318");
+        Self {
+            addr: reader.value("MERCURIO_ADDR", ADDRESS, SocketAddr::from(([127, 0, 0, 1], 8080))),
+            management_addr: reader.optional("MERCURIO_MANAGEMENT_ADDR", ADDRESS),
+            auto_migrate: reader.value("MERCURIO_AUTO_MIGRATE", "true or false", false),
+            settings: request_settings(reader),
+            client_ip: reader.value(
+                "MERCURIO_CLIENT_IP",
+                "full, truncated or none",
+                ClientIpPolicy::default(),
+            ),
+            geoip_db: reader.path("MERCURIO_GEOIP_DB", "the path of a .mmdb file"),
+            key_cache: reader.seconds("MERCURIO_KEY_CACHE_SECONDS", 5, Range { min: 0, max: 3600 }),
+            redis_url: reader.secret(&REDIS_URL, None, RedisUrl::parse),
+            redis_timeout: Duration::from_millis(reader.number(
+                "MERCURIO_REDIS_TIMEOUT_MS",
+                "milliseconds",
+                100,
+                Range { min: 1, max: 10_000 },
+            )),
+            writer: writer_options(reader, &database_url),
+            http_threads: http_threads(reader),
+            shutdown_delay: reader.seconds(
+                "MERCURIO_SHUTDOWN_DELAY_SECONDS",
+                1,
+                Range { min: 0, max: 300 },
+            ),
+            shutdown_grace: reader.seconds(
+                "MERCURIO_SHUTDOWN_GRACE_SECONDS",
+                30,
+                Range { min: 1, max: 3600 },
+            ),
+            log_rejections_per_second: reader.number(
+                "MERCURIO_LOG_REJECTIONS_PER_SECOND",
+                "lines per second",
+                5,
+                Range { min: 0, max: 1_000 },
+            ),
+            metrics_tenants: reader.number(
+                "MERCURIO_METRICS_TENANTS",
+                "tenants",
+                100,
+                Range { min: 0, max: 100_000 },
+            ),
+            log_level: reader.value(
+                "MERCURIO_LOG_LEVEL",
+                "trace, debug, info, warning, error or critical",
+                LogLevel::Info,
+            ),
+            log_format: reader.optional("MERCURIO_LOG_FORMAT", "json or terminal"),
+            trace_endpoint: reader
+                .parsed(trace_endpoint, None, None, |text| text.parse::<OtlpEndpoint>().map(Some)),
+            trace_sample_ratio: reader.ratio("OTEL_TRACES_SAMPLER_ARG", 0.01),
+            database_url,
+            // Filled by the caller when every setting is read.
+            in_force: Vec::new(),
+        }
+    }
+}
+
+fn http_threads(reader: &mut Reader<'_>) -> Option<usize> {
+    let range = Range { min: 0, max: 1024 };
+    Some(reader.number("MERCURIO_HTTP_THREADS", "threads", 0, range)).filter(|threads| *threads > 0)
+}
+
+fn writer_options(reader: &mut Reader<'_>, database_url: &DatabaseUrl) -> WriterOptions {
+    // SQLite has one writer at a time: a second thread would only wait for the lock.
+    let threads = if database_url.to_string().starts_with("sqlite") { 1 } else { 2 };
+    let defaults = WriterOptions::default();
+    WriterOptions {
+        threads: reader.number(
+            "MERCURIO_WRITER_THREADS",
+            "threads",
+            threads,
+            Range { min: 1, max: 4 },
+        ),
+        queue_events: reader.number(
+            "MERCURIO_QUEUE_EVENTS",
+            "events",
+            defaults.queue_events,
+            Range { min: 1, max: 10_000_000 },
+        ),
+        queue_bytes: reader.number(
+            "MERCURIO_QUEUE_BYTES",
+            "bytes",
+            defaults.queue_bytes,
+            Range { min: 1 << 20, max: 1 << 34 },
+        ),
+        ..defaults
+    }
+}
+
+fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
+    let mut limits = Limits::default();
+    for LimitSetting { name, limit, unit } in LIMITS {
+        let range = Range { min: *limit.range().start(), max: *limit.range().end() };
+        limits.set(limit, reader.number(name, unit, limits.get(limit), range));
+    }
+    let proxies =
+        SettingSpec::new("MERCURIO_TRUSTED_PROXIES", "networks (CIDR), separated by commas");
+    let origins = SettingSpec::new("MERCURIO_CORS_ORIGINS", "* or origins, separated by commas");
+    RequestSettings {
+        limits,
+        request_timeout: reader.seconds(
+            "MERCURIO_REQUEST_TIMEOUT_SECONDS",
+            30,
+            Range { min: 1, max: 3600 },
+        ),
+        commit_timeout: reader.seconds(
+            "MERCURIO_COMMIT_TIMEOUT_SECONDS",
+            10,
+            Range { min: 1, max: 3600 },
+        ),
+        slow_request: slow_request(reader),
+        trusted_proxies: reader.parsed(
+            proxies,
+            TrustedProxies::default(),
+            None,
+            TrustedProxies::parse,
+        ),
+        cors_origins: reader.parsed(origins, vec!["*".to_owned()], Some("*".to_owned()), |text| {
+            check_origins(comma_separated(text))
+        }),
+    }
+}
+
+fn slow_request(reader: &mut Reader<'_>) -> Option<Duration> {
+    let range = Range { min: 0, max: 3_600_000 };
+    let millis = reader.number("MERCURIO_SLOW_REQUEST_MS", "milliseconds", 1_000, range);
+    (millis > 0).then(|| Duration::from_millis(millis))
+}
+
+fn comma_separated(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! How PostgreSQL connections are opened and configured.
+
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+
+use super::versions;
+use crate::pool::Driver;
+
+/// Settings of read connections.
+///
+/// The default cost of a random page is meant for spinning disks. With it, the planner reads and
+/// sorts all events of a small workspace instead of walking the index on time.
+pub(super) const READER_SETTINGS: &str = "SET random_page_cost = 1.1";
+
+/// Settings of write connections.
+/// - `force_generic_plan`: the statements with array parameters have one good plan, and planning
+///   each call would cost as much as executing it.
+/// - `read committed`: a statement that waited for a lock must see what was committed before it.
+///   Summing counts and finishing a tenant's deletion depend on it.
+/// - `jit = off`: summing counts is not worth compiling.
+/// - `idle_in_transaction_session_timeout`: releases the locks of a server that lost its
+///   connection. TCP alone may take hours to notice. No transaction here is idle for long.
+pub(super) const WRITER_SETTINGS: &str = "
+    SET plan_cache_mode = force_generic_plan;
+    SET default_transaction_isolation = 'read committed';
+    SET jit = off;
+    SET idle_in_transaction_session_timeout = 10000";
+
+impl Driver for PgConnection {
+    const BEGIN: &'static str = "BEGIN";
+
+    fn prepare_migration(&mut self, in_transaction: bool) -> QueryResult<()> {
+        versions::prepare(self, in_transaction)
+    }
+}
+
+/// Configures a new connection.
+pub(super) fn set_up(
+    connection: &mut PgConnection,
+    statement_timeout: Duration,
+    settings: &str,
+) -> QueryResult<()> {
+    connection.batch_execute(&format!(
+        "SET statement_timeout = {}; {settings}",
+        statement_timeout.as_millis()
+    ))?;
+    // Errors are classified by their English message. Only superusers may set this. For other roles
+    // on a server with another language, an error without a code diesel exposes counts as internal.
+    connection.batch_execute("SET lc_messages = 'C'").ok();
+    Ok(())
+}
+
+/// Returns the set-up of a pool's connections.
+pub(super) fn set_up_with(
+    statement_timeout: Duration,
+    settings: &'static str,
+) -> impl Fn(&mut PgConnection) -> QueryResult<()> {
+    move |connection| set_up(connection, statement_timeout, settings)
+}

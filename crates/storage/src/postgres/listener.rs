@@ -1,0 +1,86 @@
+//! Changes of the catalog in PostgreSQL: triggers call `NOTIFY`, a dedicated connection runs
+//! `LISTEN`.
+//!
+//! A trigger sends its notification with the commit, so a change made by hand in SQL is received
+//! too.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use mercurio_domain::store::{CatalogChange, CatalogListener, StoreError};
+use mercurio_domain::{ApiKeyId, TenantId};
+
+use crate::error::Error;
+
+/// Interval for reading the socket. diesel can't wait for it; a read costs a microsecond and sends
+/// nothing.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Interval for a round trip that detects a dead connection. A cut cable sends no signal.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A connection that listens.
+pub(super) struct NotificationListener {
+    connection: PgConnection,
+    checked_at: Instant,
+}
+
+impl NotificationListener {
+    /// Receives all changes committed from now on.
+    pub(super) fn start(mut connection: PgConnection) -> Result<Self, Error> {
+        connection.batch_execute("LISTEN mercurio_catalog")?;
+        Ok(Self { connection, checked_at: Instant::now() })
+    }
+
+    fn poll(&mut self) -> Result<Vec<CatalogChange>, Error> {
+        if self.checked_at.elapsed() > KEEPALIVE_INTERVAL {
+            self.connection.batch_execute("SELECT 1")?;
+            self.checked_at = Instant::now();
+        }
+        let mut changes = Vec::new();
+        for notification in self.connection.notifications_iter() {
+            changes.push(parse_change(&notification?.payload));
+        }
+        Ok(changes)
+    }
+}
+
+/// Parses a trigger's payload: the kind, a colon, the id.
+fn parse_change(payload: &str) -> CatalogChange {
+    match payload.split_once(':') {
+        Some(("key", id)) => CatalogChange::ApiKey(ApiKeyId::new(id)),
+        Some(("tenant", id)) => {
+            id.parse().map_or(CatalogChange::Anything, |id| CatalogChange::Tenant(TenantId(id)))
+        }
+        _ => CatalogChange::Anything,
+    }
+}
+
+impl CatalogListener for NotificationListener {
+    fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError> {
+        let end = Instant::now() + timeout;
+        loop {
+            // After any error the connection may have lost notifications.
+            let changes = self.poll().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            let left = end.saturating_duration_since(Instant::now());
+            if !changes.is_empty() || left.is_zero() {
+                return Ok(changes);
+            }
+            std::thread::sleep(POLL_INTERVAL.min(left));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payload_names_a_key_a_tenant_or_nothing_known() {
+        assert_eq!(parse_change("key:k3v9"), CatalogChange::ApiKey(ApiKeyId::new("k3v9")));
+        assert_eq!(parse_change("tenant:42"), CatalogChange::Tenant(TenantId(42)));
+        for other in ["", "tenant:", "tenant:x", "event:1", "key"] {
+            assert_eq!(parse_change(other), CatalogChange::Anything, "{other}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Row security: a second barrier between tenants, behind the `WHERE tenant_id` of every query.
+//!
+//! A transaction that reads events switches to the role `mercurio_reader` and names its tenant. The
+//! policies of the tables then hide the rows of other tenants, even from a query that forgets to.
+//! Writes can't use it: PostgreSQL refuses `COPY` to a role under policies, and a group holds
+//! events of many tenants.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use mercurio_domain::TenantId;
+
+use crate::error::{Error, ErrorKind};
+use crate::pool::Pool;
+use crate::transaction;
+
+/// Interval between attempts to use the reader role while that fails.
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Whether the server's role can read as `mercurio_reader`.
+#[derive(Debug, Default)]
+pub(super) struct RowSecurity {
+    /// Set once it worked. Policies are not removed while servers run.
+    is_active: OnceLock<()>,
+    /// The last failed attempt.
+    failed_at: Mutex<Option<Instant>>,
+}
+
+/// Begins a transaction that sees only one tenant's rows, in one round trip. Role and setting end
+/// with the transaction, so a pooled connection carries nothing over.
+fn begin(tenant_id: TenantId) -> String {
+    format!(
+        "BEGIN READ ONLY; SET LOCAL ROLE mercurio_reader; SET LOCAL mercurio.tenant_id = '{}'",
+        tenant_id.0
+    )
+}
+
+impl RowSecurity {
+    /// Runs `body`, which reads events of `tenant_id`, under row security if available.
+    ///
+    /// Without the role, which needs a privilege to create, reads go on: an upgrade must not stop a
+    /// service.
+    pub(super) fn read<T>(
+        &self,
+        readers: &Pool<PgConnection>,
+        tenant_id: TenantId,
+        body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if self.is_available(readers)? {
+            transaction::read_in(readers, &begin(tenant_id), body)
+        } else {
+            transaction::read(readers, body)
+        }
+    }
+
+    /// Tries a read as the role until one succeeds, at most once per [`RETRY_INTERVAL`].
+    fn is_available(&self, readers: &Pool<PgConnection>) -> Result<bool, Error> {
+        if self.is_active.get().is_some() {
+            return Ok(true);
+        }
+        let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        // An attempt costs a round trip, and a failed one a line in the server's log.
+        if failed_at.is_some_and(|at| at.elapsed() < RETRY_INTERVAL) {
+            return Ok(false);
+        }
+        match transaction::read_in(readers, &begin(TenantId(0)), check_privileges) {
+            Ok(()) => {
+                self.is_active.get_or_init(|| ());
+                Ok(true)
+            }
+            // The attempt says nothing about the role.
+            Err(error) if matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Conflict) => {
+                Err(error)
+            }
+            Err(_) => {
+                *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(Instant::now());
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Fails unless the role may read both tables.
+fn check_privileges(connection: &mut PgConnection) -> Result<(), Error> {
+    Ok(connection.batch_execute("SELECT FROM events, event_keys LIMIT 0")?)
+}
+
+#[cfg(test)]
+mod tests;

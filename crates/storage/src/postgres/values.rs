@@ -1,0 +1,58 @@
+//! PostgreSQL's encoding of times, JSON and keys.
+
+use std::io::Write;
+
+use diesel::deserialize::{self, FromSql};
+use diesel::pg::{Pg, PgValue};
+use diesel::serialize::{self, IsNull, Output, ToSql};
+use diesel::sql_types::{Json, Timestamptz};
+use mercurio_domain::EventKey;
+use uuid::Uuid;
+
+use crate::rows::{JsonStr, JsonText, Micros};
+
+/// The SQL type of [`Micros`].
+pub(super) use diesel::sql_types::Timestamptz as Time;
+
+/// Microseconds from 1970 to 2000, PostgreSQL's epoch.
+pub(super) const EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// The form of an event's key in a query.
+pub(super) fn key_value(key: EventKey) -> Uuid {
+    key.0
+}
+
+impl ToSql<Timestamptz, Pg> for Micros {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        // Saturates only for times far outside the domain's range.
+        out.write_all(&self.0.saturating_sub(EPOCH_MICROS).to_be_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<Timestamptz, Pg> for Micros {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let since_2000 = i64::from_be_bytes(value.as_bytes().try_into()?);
+        Ok(Self(since_2000.checked_add(EPOCH_MICROS).ok_or("a time out of range")?))
+    }
+}
+
+impl ToSql<Json, Pg> for JsonStr<'_> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(self.0.as_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<Json, Pg> for JsonText {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(std::str::from_utf8(value.as_bytes())?.to_owned()))
+    }
+}
+
+#[cfg(test)]
+pub(super) const EXPLAIN: &str = "EXPLAIN (COSTS OFF) ";
+
+/// The columns of a query plan.
+#[cfg(test)]
+pub(super) type PlanColumns = diesel::sql_types::Text;

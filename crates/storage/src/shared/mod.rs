@@ -1,0 +1,22 @@
+//! Everything both databases do alike, written once and compiled by each backend.
+//!
+//! Each backend includes this module by `#[path]`, and gives it these names:
+//! - `Db`, `DbConnection`, `DbStore`: its diesel backend, connection and store types
+//! - `counts`, `events`, `removal`, `schema`, `values`, `versions`: its modules
+//!
+//! diesel's `MultiConnection` cannot do this: it lacks `ON CONFLICT`, multi-row inserts with
+//! SQLite, `timestamptz`, `uuid` and `json`. Generic functions would repeat their bounds in every
+//! signature.
+
+use super::{
+    Db, DbConnection, DbStore, counts, events, removal, schema as backend_schema, values, versions,
+};
+
+pub(crate) mod catalog;
+mod deletion;
+#[cfg(test)]
+pub(crate) mod explain;
+mod impl_traits;
+pub(crate) mod pages;
+pub(crate) mod schema;
+pub(crate) mod schema_state;

@@ -1,0 +1,94 @@
+//! The tables that both databases have alike, for diesel. A test compares them with a fresh
+//! database.
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use super::super::values::Time;
+
+    tenants (id) {
+        id -> BigInt,
+        name -> Text,
+        name_key -> Text,
+        status -> Text,
+        created_at -> Time,
+        deleted_at -> Nullable<Time>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Text};
+    use super::super::values::Time;
+
+    workspaces (id) {
+        id -> BigInt,
+        tenant_id -> BigInt,
+        name -> Text,
+        name_key -> Text,
+        created_at -> Time,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+    use super::super::values::Time;
+
+    api_keys (id) {
+        id -> Text,
+        tenant_id -> BigInt,
+        workspace_id -> BigInt,
+        name -> Text,
+        scopes -> Text,
+        secret_sha256 -> Binary,
+        created_at -> Time,
+        expires_at -> Nullable<Time>,
+        revoked_at -> Nullable<Time>,
+        last_used_at -> Nullable<Time>,
+    }
+}
+
+diesel::table! {
+    tenant_limits (tenant_id, name) {
+        tenant_id -> BigInt,
+        name -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    schema_compatibility (id) {
+        id -> BigInt,
+        minimum_version -> Text,
+    }
+}
+
+diesel::table! {
+    tenant_deletions (tenant_id) {
+        tenant_id -> BigInt,
+        events -> BigInt,
+        event_keys -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Text};
+    use super::super::values::Time;
+
+    event_counts (tenant_id, workspace_id, event_name, hour) {
+        tenant_id -> BigInt,
+        workspace_id -> BigInt,
+        event_name -> Text,
+        hour -> Time,
+        accepted -> BigInt,
+    }
+}
+
+diesel::table! {
+    tenant_usage (tenant_id, month) {
+        tenant_id -> BigInt,
+        month -> BigInt,
+        used -> BigInt,
+    }
+}
+
+diesel::joinable!(api_keys -> tenants (tenant_id));
+diesel::allow_tables_to_appear_in_same_query!(api_keys, tenants);

@@ -1,0 +1,52 @@
+//! Changes of the catalog in SQLite: triggers increment a counter, and the listener polls it.
+
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use mercurio_domain::store::{CatalogChange, CatalogListener, StoreError};
+
+use super::schema::catalog_changes;
+use crate::error::Error;
+use crate::pool::Pool;
+use crate::transaction;
+
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+pub(super) struct PollingListener {
+    readers: Pool<SqliteConnection>,
+    /// The counter at the last poll.
+    counter: i64,
+}
+
+impl PollingListener {
+    /// Receives all changes committed from now on.
+    pub(super) fn start(readers: Pool<SqliteConnection>) -> Result<Self, Error> {
+        let counter = read_counter(&readers)?;
+        Ok(Self { readers, counter })
+    }
+}
+
+fn read_counter(readers: &Pool<SqliteConnection>) -> Result<i64, Error> {
+    transaction::read(readers, |connection| {
+        Ok(catalog_changes::table.select(catalog_changes::number).first::<i64>(connection)?)
+    })
+}
+
+impl CatalogListener for PollingListener {
+    fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError> {
+        let end = Instant::now() + timeout;
+        loop {
+            let counter = read_counter(&self.readers)?;
+            if counter != self.counter {
+                self.counter = counter;
+                // The counter does not say what changed. The catalog of a file is small to reload.
+                return Ok(vec![CatalogChange::Anything]);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Vec::new());
+            }
+            std::thread::sleep(POLL_INTERVAL.min(left));
+        }
+    }
+}

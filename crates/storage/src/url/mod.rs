@@ -1,0 +1,393 @@
+//! The URL of a database: parsed, checked, and never printed with its password.
+//!
+//! PostgreSQL URLs are parsed here, by the rules of libpq (manual, "Connection URIs"), and passed
+//! on as a list of parameters. libpq's own error message for a malformed URL could contain the
+//! password.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+const HIDDEN: &str = "***";
+/// Parameters with a secret value.
+const SECRETS: [&str; 2] = ["password", "sslpassword"];
+/// Parameters written before the `?` of a URL.
+const BEFORE_QUERY: [&str; 5] = ["user", "password", "host", "port", "dbname"];
+/// Default parameters. With them a dead server is detected within half a minute; the system's
+/// default takes two hours.
+const DEFAULTS: [(&str, &str); 6] = [
+    ("application_name", "mercurio"),
+    ("connect_timeout", "3"),
+    ("keepalives_idle", "10"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "15000"),
+];
+
+const IN_MEMORY: &str = "an in-memory database would be lost with the process";
+
+/// The URL of a database. Prints without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(Target);
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    Postgres(Parameters),
+    Sqlite(PathBuf),
+}
+
+/// Why a text is not a valid [`DatabaseUrl`]. No message contains a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseUrlError {
+    /// The scheme is none of `postgres`, `postgresql` and `sqlite`.
+    #[error("not a database URL: it must begin with postgres://, postgresql:// or sqlite://")]
+    UnknownScheme,
+    /// `sqlite://` without a usable file path.
+    #[error("sqlite:// needs a file path, such as sqlite://data/mercurio.db: {0}")]
+    NoFile(&'static str),
+    /// A malformed `postgres://` URL.
+    #[error("malformed PostgreSQL URL: {0}")]
+    Malformed(&'static str),
+    /// `postgres://` without a host.
+    #[error(
+        "the PostgreSQL URL has no host: add one, as in postgres://user@localhost/mercurio, or the \
+         socket folder, as in postgres:///mercurio?host=/var/run/postgresql"
+    )]
+    NoHost,
+    /// Passwords and events would cross a network unencrypted.
+    #[error(
+        "{host} is another machine and this build has no TLS: use a build with the feature `tls`, or \
+         add sslmode=disable to the URL if you trust the network"
+    )]
+    Unencrypted {
+        /// The remote host.
+        host: String,
+    },
+    /// The URL requires TLS and this build has none.
+    #[error(
+        "the URL requires TLS (sslmode={sslmode}) and this build has none: use a build with the \
+         feature `tls`"
+    )]
+    NoTls {
+        /// The mode in the URL.
+        sslmode: String,
+    },
+}
+
+impl DatabaseUrl {
+    /// Parses `postgres://…`, `postgresql://…` or `sqlite://PATH`. The path is relative as in
+    /// `sqlite://data/mercurio.db` or absolute as in `sqlite:///var/lib/mercurio.db`. Opens
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`DatabaseUrlError`] if the URL is malformed or needs TLS that this build lacks.
+    pub fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
+        // Everything after the scheme is the path, percent signs included.
+        if let Some(path) = text.strip_prefix("sqlite://") {
+            return sqlite_file(path).map(|path| Self(Target::Sqlite(path)));
+        }
+        if text.starts_with("sqlite:") {
+            return Err(DatabaseUrlError::NoFile(IN_MEMORY));
+        }
+        let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
+        let parameters = Parameters::parse(rest.ok_or(DatabaseUrlError::UnknownScheme)?)?;
+        parameters.check_encryption(cfg!(feature = "tls"))?;
+        Ok(Self(Target::Postgres(parameters)))
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.0
+    }
+
+    /// The URL as text, with the password.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn to_text(&self) -> String {
+        match &self.0 {
+            Target::Postgres(parameters) => parameters.to_url(false),
+            Target::Sqlite(_) => self.to_string(),
+        }
+    }
+
+    /// The URL of another database on the same server. SQLite URLs stay the same.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_database(&self, name: &str) -> Self {
+        let mut url = self.clone();
+        if let Target::Postgres(parameters) = &mut url.0 {
+            parameters.set("dbname", name);
+        }
+        url
+    }
+}
+
+impl Default for DatabaseUrl {
+    /// `sqlite://data/mercurio.db`.
+    fn default() -> Self {
+        Self(Target::Sqlite(Path::new("data").join("mercurio.db")))
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    /// For PostgreSQL `postgres://user:***@host:port/name?…`, without the default parameters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Target::Postgres(parameters) => f.write_str(&parameters.to_url(true)),
+            Target::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn sqlite_file(path: &str) -> Result<PathBuf, DatabaseUrlError> {
+    let problem = match path {
+        "" => "the path is empty",
+        _ if path.ends_with('/') => "the path is a folder",
+        // SQLite gives these two a special meaning.
+        _ if path.starts_with(":memory:") => IN_MEMORY,
+        _ if path.starts_with("file:") => "file: is another kind of URL",
+        _ if path.contains('?') => "parameters are not supported",
+        _ if path.contains('\0') => "the path contains U+0000",
+        _ => return Ok(PathBuf::from(path)),
+    };
+    Err(DatabaseUrlError::NoFile(problem))
+}
+
+/// The decoded parts of a URL by libpq's parameter names, each once.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Parameters(Vec<Parameter>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Parameter {
+    name: String,
+    value: String,
+}
+
+impl Parameters {
+    /// Parses the part after `postgres://`.
+    fn parse(rest: &str) -> Result<Self, DatabaseUrlError> {
+        let mut parameters = Self(Vec::new());
+        let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = location.split_once('/').unwrap_or((location, ""));
+        // The last @ separates: libpq accepts one in a password.
+        let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (user, password) = user.split_once(':').unwrap_or((user, ""));
+        let HostList { hosts, ports } = HostList::parse(hosts)?;
+        for (name, value) in [
+            ("user", user),
+            ("password", password),
+            ("host", &hosts),
+            ("port", &ports),
+            ("dbname", database),
+        ] {
+            if !value.is_empty() {
+                parameters.set(name, &decoded(value)?);
+            }
+        }
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair
+                .split_once('=')
+                .ok_or(DatabaseUrlError::Malformed("a parameter has no value: write name=value"))?;
+            // JDBC's form, which libpq accepts too.
+            let (name, value) = if (name, value) == ("ssl", "true") {
+                ("sslmode", "require")
+            } else {
+                (name, value)
+            };
+            parameters.set(&decoded(name)?, &decoded(value)?);
+        }
+        Ok(parameters)
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|parameter| parameter.name == name);
+        found.map(|parameter| parameter.value.as_str())
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        // A later value replaces an earlier one, as in libpq.
+        self.0.retain(|parameter| parameter.name != name);
+        self.0.push(Parameter { name: name.to_owned(), value: value.to_owned() });
+    }
+
+    /// Rejects a URL that would connect to another machine without encryption, unless it says so.
+    ///
+    /// libpq's default `sslmode=prefer` silently sends plain text in a build without TLS.
+    fn check_encryption(&self, has_tls: bool) -> Result<(), DatabaseUrlError> {
+        let hosts: Vec<&str> = ["host", "hostaddr"]
+            .into_iter()
+            .filter_map(|name| self.get(name))
+            .flat_map(|list| list.split(','))
+            .collect();
+        // Without a host libpq uses PGHOST or a compiled-in socket folder.
+        if hosts.iter().all(|host| host.is_empty()) {
+            return Err(DatabaseUrlError::NoHost);
+        }
+        if has_tls {
+            return Ok(());
+        }
+        match self.get("sslmode") {
+            Some("disable") => Ok(()),
+            Some(sslmode @ ("require" | "verify-ca" | "verify-full")) => {
+                Err(DatabaseUrlError::NoTls { sslmode: sslmode.to_owned() })
+            }
+            _ => match hosts.iter().find(|host| !is_this_machine(host)) {
+                Some(host) => Err(DatabaseUrlError::Unencrypted { host: (*host).to_owned() }),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// The parameters and the defaults in libpq's form `name='value' …`.
+    pub(crate) fn to_conninfo(&self) -> String {
+        let mut words = Vec::with_capacity(self.0.len() + DEFAULTS.len());
+        for Parameter { name, value } in &self.0 {
+            // libpq's quoting escapes backslashes and quotes.
+            let value = value.replace('\\', "\\\\").replace('\'', "\\'");
+            words.push(format!("{name}='{value}'"));
+        }
+        for (name, value) in DEFAULTS {
+            if self.get(name).is_none() {
+                words.push(format!("{name}='{value}'"));
+            }
+        }
+        words.join(" ")
+    }
+
+    /// The parameters as a URL. `hide_secrets` replaces secret values with `***`.
+    fn to_url(&self, hide_secrets: bool) -> String {
+        let secret = |text: &str| if hide_secrets { HIDDEN.to_owned() } else { encoded(text) };
+        let mut url = "postgres://".to_owned();
+        if let Some(user) = self.get("user") {
+            url += &encoded(user);
+        }
+        if let Some(password) = self.get("password") {
+            url += &format!(":{}", secret(password));
+        }
+        if self.get("user").or(self.get("password")).is_some() {
+            url.push('@');
+        }
+        url += &self.host_list();
+        url += &format!("/{}", encoded(self.get("dbname").unwrap_or_default()));
+        let mut separator = '?';
+        for Parameter { name, value } in &self.0 {
+            if BEFORE_QUERY.contains(&name.as_str()) {
+                continue;
+            }
+            let value =
+                if SECRETS.contains(&name.as_str()) { secret(value) } else { encoded(value) };
+            url += &format!("{separator}{}={value}", encoded(name));
+            separator = '&';
+        }
+        url
+    }
+
+    /// The hosts with their ports, as in a URL.
+    fn host_list(&self) -> String {
+        let ports: Vec<&str> = self.get("port").unwrap_or_default().split(',').collect();
+        let mut hosts = Vec::new();
+        for (index, host) in self.get("host").unwrap_or_default().split(',').enumerate() {
+            let host = if host.contains(':') { format!("[{host}]") } else { encoded(host) };
+            // libpq takes one port for all hosts, or one each.
+            let port = match ports.as_slice() {
+                [port] => port,
+                ports => ports.get(index).copied().unwrap_or_default(),
+            };
+            hosts.push(if port.is_empty() { host } else { format!("{host}:{port}") });
+        }
+        hosts.join(",")
+    }
+}
+
+/// Hosts and ports, each a list with commas as libpq expects.
+struct HostList {
+    hosts: String,
+    ports: String,
+}
+
+impl HostList {
+    /// Parses `host:port,[::1]:port,…`.
+    fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
+        let (mut hosts, mut ports) = (Vec::new(), Vec::new());
+        for entry in text.split(',') {
+            let (host, port) = match entry.strip_prefix('[') {
+                Some(rest) => {
+                    let (host, after) = rest.split_once(']').ok_or(DatabaseUrlError::Malformed(
+                        "an IPv6 address has a [ without a ]",
+                    ))?;
+                    (host, after.strip_prefix(':').unwrap_or(after))
+                }
+                None => entry.split_once(':').unwrap_or((entry, "")),
+            };
+            if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(DatabaseUrlError::Malformed(
+                    "a port is not a number; percent-encode : / ? # [ ] @ % in a password",
+                ));
+            }
+            hosts.push(host);
+            ports.push(port);
+        }
+        let has_ports = ports.iter().any(|port| !port.is_empty());
+        let ports = if has_ports { ports.join(",") } else { String::new() };
+        Ok(Self { hosts: hosts.join(","), ports })
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    // libpq uses a local socket for an empty host in a list.
+    host.is_empty()
+        || host.starts_with(['/', '@'])
+        || host.eq_ignore_ascii_case("localhost")
+        || host.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
+        || host.parse().is_ok_and(|address: Ipv6Addr| address.is_loopback())
+}
+
+/// Decodes percent-encoding. `+` is not a space, as in libpq.
+fn decoded(text: &str) -> Result<String, DatabaseUrlError> {
+    const MALFORMED: DatabaseUrlError =
+        DatabaseUrlError::Malformed("a % is not followed by two hexadecimal digits");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        if byte == b'%' {
+            let (digits, after) = after.split_first_chunk::<2>().ok_or(MALFORMED)?;
+            let digits = std::str::from_utf8(digits).map_err(|_| MALFORMED)?;
+            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| MALFORMED)?);
+            rest = after;
+        } else {
+            bytes.push(byte);
+            rest = after;
+        }
+    }
+    if bytes.contains(&0) {
+        return Err(DatabaseUrlError::Malformed("it contains U+0000"));
+    }
+    String::from_utf8(bytes).map_err(|_| DatabaseUrlError::Malformed("it is not UTF-8"))
+}
+
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-//! Checks of the workspace's structure. See `tests/tidy`.

@@ -1,0 +1,422 @@
+//! The layers of the workspace: the crates each member may use, and the libraries it must not use.
+//!
+//! A crate depends on lower layers only, never on its own. `docs/ARCHITECTURE.md` describes the same layers.
+
+use super::finding::Finding;
+use super::manifests;
+use super::syntax::{Path, Source};
+use super::workspace::Package;
+
+/// A member of the workspace.
+pub(crate) struct Member {
+    pub(crate) folder: &'static str,
+    /// Our crates it may use, in manifests and sources, in tests as well.
+    ours: &'static [&'static str],
+    /// Other crates it must not use. A `*` matches any ending.
+    banned: &'static [&'static str],
+}
+
+/// Our crates, lowest layer first.
+const LAYERS: &[&[&str]] = &[
+    &["domain"],
+    &["observability"],
+    &["enrichment", "pipeline", "storage", "rate-limit"],
+    &["runtime"],
+    &["api", "config"],
+    &["ingest", "admin"],
+    &["bench", "xtask"],
+];
+
+/// Members with pure code: it reads no clock, environment, file or random number, and starts nothing.
+const PURE: &[&str] = &["crates/domain", "crates/enrichment"];
+
+/// Parts of paths that a pure crate must not use.
+const IMPURE: &[&[&str]] = &[
+    &["std", "env"],
+    &["std", "fs"],
+    &["std", "process"],
+    &["std", "thread"],
+    &["Instant", "now"],
+    &["SystemTime", "now"],
+    &["Local", "now"],
+    &["Utc", "now"],
+    &["Uuid", "new_v4"],
+    &["Uuid", "now_v7"],
+    &["getrandom"],
+    &["rand"],
+];
+
+/// Crates that only start-up code of the server may name: the concrete store and the HTTP framework.
+const START_UP_CRATES: &[&str] = &["mercurio_storage", "actix_web"];
+/// Start-up code of the server.
+const START_UP: &[&str] = &["bins/ingest/src/main.rs", "bins/ingest/src/startup/"];
+
+pub(crate) const MEMBERS: &[Member] = &[
+    Member {
+        folder: "crates/domain",
+        ours: &[],
+        banned: &["tokio*", "actix*", "diesel*", "slog*"],
+    },
+    Member { folder: "crates/observability", ours: &[], banned: &["actix*", "diesel*"] },
+    Member {
+        folder: "crates/enrichment",
+        ours: &["domain"],
+        banned: &["tokio*", "actix*", "diesel*", "slog*"],
+    },
+    Member { folder: "crates/pipeline", ours: &["domain"], banned: &["actix*", "diesel*"] },
+    Member { folder: "crates/storage", ours: &["domain"], banned: &["tokio*", "actix*"] },
+    Member {
+        folder: "crates/rate-limit",
+        ours: &["domain", "observability"],
+        banned: &["actix*", "diesel*"],
+    },
+    Member {
+        folder: "crates/runtime",
+        ours: &["domain", "enrichment", "observability", "pipeline"],
+        banned: &["actix*", "diesel*"],
+    },
+    Member {
+        folder: "crates/api",
+        ours: &["domain", "enrichment", "observability", "pipeline", "rate-limit", "runtime"],
+        banned: &["diesel*"],
+    },
+    Member {
+        folder: "crates/config",
+        ours: &[
+            "domain",
+            "enrichment",
+            "observability",
+            "pipeline",
+            "rate-limit",
+            "runtime",
+            "storage",
+        ],
+        banned: &["actix*", "diesel*", "slog*"],
+    },
+    Member {
+        folder: "bins/ingest",
+        ours: &[
+            "api",
+            "config",
+            "domain",
+            "enrichment",
+            "observability",
+            "pipeline",
+            "rate-limit",
+            "runtime",
+            "storage",
+        ],
+        banned: &["diesel*"],
+    },
+    Member {
+        folder: "bins/admin",
+        ours: &["config", "domain", "observability", "rate-limit", "runtime", "storage"],
+        banned: &["actix*", "diesel*"],
+    },
+    Member {
+        folder: "tools/bench",
+        ours: &["config", "domain", "observability", "runtime", "storage"],
+        banned: &["actix*"],
+    },
+    Member { folder: "tools/xtask", ours: &[], banned: &["actix*", "diesel*", "tokio*"] },
+];
+
+/// Returns the member in a folder.
+pub(crate) fn member(folder: &str) -> Option<&'static Member> {
+    MEMBERS.iter().find(|member| member.folder == folder)
+}
+
+impl Member {
+    fn name(&self) -> &'static str {
+        self.folder.rsplit('/').next().unwrap_or(self.folder)
+    }
+
+    /// Returns the reason if this member must not use the crate `used`.
+    fn objection(&self, used: &str) -> Option<String> {
+        let used = used.replace('_', "-");
+        let Some(ours) = used.strip_prefix("mercurio-") else {
+            let is_banned = self.banned.iter().any(|banned| match banned.strip_suffix('*') {
+                Some(start) => used.starts_with(start),
+                None => used == *banned,
+            });
+            return is_banned
+                .then(|| format!("uses {used}; it must not use {}", self.banned.join(", ")));
+        };
+        if ours == self.name() {
+            return None;
+        }
+        match (layer(ours), layer(self.name())) {
+            (None, _) => Some(format!("uses {used}, which is not in the table of layers")),
+            (Some(other), Some(own)) if other >= own => {
+                Some(format!("uses {used}, which is not in a lower layer"))
+            }
+            _ if self.ours.contains(&ours) => None,
+            _ if self.ours.is_empty() => {
+                Some(format!("uses {used}; it must use none of our crates"))
+            }
+            _ => Some(format!("uses {used}; of our crates it may use {}", self.ours.join(", "))),
+        }
+    }
+}
+
+fn layer(name: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&name))
+}
+
+/// Checks the dependencies of a member, of all kinds. `manifest` gives the lines.
+pub(crate) fn dependency_findings(
+    member: &Member,
+    package: &Package,
+    manifest: &str,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for dependency in &package.dependencies {
+        let line = manifests::line_of(manifest, &dependency.name);
+        if let Some(message) = member.objection(&dependency.name) {
+            findings.push(Finding { line, message });
+        }
+        if dependency.kind.is_none() && dependency.features.iter().any(|name| name == "testing") {
+            let message = format!(
+                "enables `testing` of {}; only a dev-dependency may do so",
+                dependency.name
+            );
+            findings.push(Finding { line, message });
+        }
+    }
+    findings
+}
+
+/// Checks the paths in a source of a member. `file` is relative to the root of the workspace.
+pub(crate) fn source_findings(member: &Member, file: &str, source: &Source) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let twin = twin(file);
+    for path in source.all_modules.all_paths() {
+        if path.is_qualified()
+            && let Some(message) = member.objection(path.root())
+        {
+            findings.push(Finding::at(path.line, message));
+        }
+        if let Some(twin) = twin.filter(|twin| path.contains(&[*twin])) {
+            let message = format!("names {twin}; what both databases need belongs into shared/");
+            findings.push(Finding::at(path.line, message));
+        }
+    }
+    for path in source.modules.all_paths() {
+        if PURE.contains(&member.folder) && is_source(member, file) {
+            findings.extend(impure_finding(path));
+        }
+        if member.folder == "bins/ingest" && is_source(member, file) && !is_start_up(file) {
+            findings.extend(start_up_finding(path));
+        }
+    }
+    findings
+}
+
+fn is_source(member: &Member, file: &str) -> bool {
+    file.strip_prefix(member.folder).is_some_and(|rest| rest.starts_with("/src/"))
+}
+
+fn is_start_up(file: &str) -> bool {
+    START_UP
+        .iter()
+        .any(|allowed| file == *allowed || (allowed.ends_with('/') && file.starts_with(allowed)))
+}
+
+/// Returns the other database's module for a file of storage.
+fn twin(file: &str) -> Option<&'static str> {
+    let module = file.strip_prefix("crates/storage/src/")?.split(['/', '.']).next()?;
+    match module {
+        "postgres" => Some("sqlite"),
+        "sqlite" => Some("postgres"),
+        _ => None,
+    }
+}
+
+fn impure_finding(path: &Path) -> Option<Finding> {
+    let part = IMPURE.iter().find(|part| path.is_qualified() && path.contains(part))?;
+    let message =
+        format!("uses {}; clock, environment and randomness are arguments here", part.join("::"));
+    Some(Finding::at(path.line, message))
+}
+
+fn start_up_finding(path: &Path) -> Option<Finding> {
+    let named = START_UP_CRATES.iter().find(|name| path.is_qualified() && path.root() == **name)?;
+    Some(Finding::at(
+        path.line,
+        format!("names {named}; only start-up code may: {}", START_UP.join(", ")),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::workspace::Dependency;
+    use super::*;
+
+    fn of(folder: &str) -> &'static Member {
+        member(folder).unwrap_or_else(|| panic!("{folder} is no member"))
+    }
+
+    #[track_caller]
+    fn check(findings: &[Finding], expected: &[&str]) {
+        assert_eq!(findings.len(), expected.len(), "{findings:?}");
+        for (finding, expected) in findings.iter().zip(expected) {
+            assert!(finding.message.contains(expected), "{findings:?}");
+        }
+    }
+
+    #[track_caller]
+    fn check_source(folder: &str, file: &str, text: &str, expected: &[&str]) {
+        let source = Source::read(text).expect("Rust");
+        check(&source_findings(of(folder), &format!("{folder}/{file}"), &source), expected);
+    }
+
+    #[test]
+    fn table_of_members_points_down_the_layers() {
+        for member in MEMBERS {
+            let own =
+                layer(member.name()).unwrap_or_else(|| panic!("{} has no layer", member.folder));
+            for used in member.ours {
+                assert!(
+                    layer(used).is_some_and(|layer| layer < own),
+                    "{} -> {used}",
+                    member.folder
+                );
+            }
+        }
+        let members = MEMBERS.iter().filter(|member| layer(member.name()).is_some());
+        assert_eq!(members.count(), LAYERS.iter().map(|layer| layer.len()).sum::<usize>());
+    }
+
+    #[test]
+    fn objection_is_raised_against_every_other_arrow() {
+        let check = |folder: &str, used: &str, allowed: bool| {
+            let objection = of(folder).objection(used);
+            assert_eq!(objection.is_none(), allowed, "{folder} -> {used}: {objection:?}");
+        };
+        check("crates/domain", "mercurio-domain", true);
+        check("crates/domain", "mercurio_storage", false);
+        check("crates/domain", "serde", true);
+        check("crates/domain", "tokio", false);
+        check("crates/domain", "tokio-util", false);
+        check("crates/domain", "slog-json", false);
+        check("crates/enrichment", "mercurio-domain", true);
+        check("crates/enrichment", "mercurio-pipeline", false);
+        check("crates/enrichment", "diesel", false);
+        check("crates/storage", "mercurio-domain", true);
+        check("crates/storage", "mercurio-enrichment", false);
+        check("crates/storage", "diesel_migrations", true);
+        check("crates/storage", "tokio", false);
+        check("crates/storage", "slog", true);
+        check("crates/pipeline", "mercurio-enrichment", false);
+        check("crates/pipeline", "mercurio-storage", false);
+        check("crates/pipeline", "mercurio-observability", false);
+        check("crates/pipeline", "tokio", true);
+        check("crates/pipeline", "actix-web", false);
+        check("crates/observability", "mercurio-domain", false);
+        check("crates/observability", "diesel", false);
+        check("crates/rate-limit", "mercurio_rate_limit", true);
+        check("crates/runtime", "mercurio-pipeline", true);
+        check("crates/runtime", "mercurio-storage", false);
+        check("crates/runtime", "mercurio-api", false);
+        check("crates/api", "mercurio-runtime", true);
+        check("crates/api", "mercurio-config", false);
+        check("crates/api", "mercurio-storage", false);
+        check("crates/api", "actix-web", true);
+        check("crates/config", "mercurio-api", false);
+        check("crates/config", "mercurio_rate_limit", true);
+        check("bins/ingest", "mercurio-storage", true);
+        check("bins/ingest", "mercurio-admin", false);
+        check("bins/ingest", "actix_web", true);
+        check("bins/ingest", "diesel", false);
+        check("bins/admin", "mercurio-storage", true);
+        check("bins/admin", "mercurio-ingest", false);
+        check("bins/admin", "mercurio-api", false);
+        check("bins/admin", "actix-web", false);
+        check("bins/admin", "mercurio-bogus", false);
+        check("tools/bench", "mercurio-ingest", false);
+        check("tools/xtask", "mercurio-domain", false);
+    }
+
+    #[test]
+    fn dependencies_of_every_kind_keep_the_layers() {
+        let dependency = |name: &str, kind: Option<&str>, features: &[&str]| Dependency {
+            name: name.to_owned(),
+            kind: kind.map(str::to_owned),
+            features: features.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let package = |dependency| Package {
+            folder: "crates/pipeline".to_owned(),
+            dependencies: vec![dependency],
+            crate_roots: Vec::new(),
+        };
+        let manifest =
+            "[package]\n[dependencies]\nserde = \"1\"\nmercurio-storage.workspace = true\n";
+        let findings =
+            |dependency| dependency_findings(of("crates/pipeline"), &package(dependency), manifest);
+        check(&findings(dependency("serde", None, &[])), &[]);
+        let upward = findings(dependency("mercurio-storage", None, &[]));
+        check(&upward, &["mercurio-storage, which is not in a lower layer"]);
+        assert_eq!(upward[0].line, Some(4));
+        check(&findings(dependency("diesel", Some("dev"), &[])), &["uses diesel"]);
+        check(&findings(dependency("actix-web", Some("build"), &[])), &["uses actix-web"]);
+        check(&findings(dependency("mercurio-domain", Some("dev"), &["testing"])), &[]);
+        check(&findings(dependency("mercurio-domain", None, &["testing"])), &["`testing`"]);
+    }
+
+    #[test]
+    fn sources_use_allowed_crates_but_may_mention_any() {
+        let check = |text: &str, expected: &[&str]| {
+            check_source("crates/domain", "src/a.rs", text, expected);
+        };
+        check("use serde::Serialize;\nuse std::fmt;", &[]);
+        check("\nuse tokio::sync::mpsc;", &["uses tokio"]);
+        check("use {serde::Serialize, diesel_migrations as m};", &["uses diesel-migrations"]);
+        check("fn f() { mercurio_pipeline::parse() }", &["uses mercurio-pipeline"]);
+        check("#[cfg(test)] mod tests { #[tokio::test] fn f() {} }", &["uses tokio"]);
+        check("/// Unlike tokio::spawn\nconst A: &str = \"use tokio::spawn\";", &[]);
+        check("use crate::tokio::x;", &[]);
+    }
+
+    #[test]
+    fn pure_crates_read_no_clock_and_no_environment() {
+        let check = |file: &str, text: &str, expected: &[&str]| {
+            check_source("crates/domain", file, text, expected);
+        };
+        check("src/a.rs", "use std::time::Instant; fn f() { Instant::now() }", &["Instant::now"]);
+        check("src/a.rs", "fn f() { chrono::Utc::now() }", &["Utc::now"]);
+        check("src/a.rs", "use std::{env, fmt};", &["std::env"]);
+        check("src/a.rs", "use getrandom::fill;", &["getrandom"]);
+        check("src/a.rs", "fn f(now: Timestamp) { env!(\"A\"); clock.now() }", &[]);
+        check("src/a.rs", "#[cfg(test)] mod tests { use std::env; }", &[]);
+        check("tests/a.rs", "use std::process::Command;", &[]);
+        check_source("crates/storage", "src/a.rs", "use std::{env, fs};", &[]);
+    }
+
+    #[test]
+    fn databases_of_storage_never_name_each_other() {
+        let check = |file: &str, text: &str, expected: &[&str]| {
+            check_source("crates/storage", file, text, expected);
+        };
+        check("src/postgres/events.rs", "use crate::sqlite::events;", &["names sqlite"]);
+        check("src/postgres/events.rs", "use super::super::{error, sqlite};", &["names sqlite"]);
+        check("src/sqlite.rs", "fn f() { crate::postgres::f() }", &["names postgres"]);
+        check("src/sqlite/mod.rs", "use diesel::sqlite::Sqlite; // not postgres::x", &[]);
+        check("src/pool.rs", "use crate::{postgres, sqlite};", &[]);
+    }
+
+    #[test]
+    fn store_is_named_by_start_up_code_and_tests_alone() {
+        let check = |file: &str, text: &str, expected: &[&str]| {
+            check_source("bins/ingest", file, text, expected);
+        };
+        let naming = "use mercurio_storage::Pool;";
+        check("src/routes/track.rs", naming, &["names mercurio_storage"]);
+        check("src/lib.rs", naming, &["names mercurio_storage"]);
+        check("src/lib.rs", "use actix_web::rt;", &["names actix_web"]);
+        check("src/main.rs", naming, &[]);
+        check("src/startup/store.rs", naming, &[]);
+        check("src/routes/startup.rs", naming, &["names mercurio_storage"]);
+        check("src/lib.rs", "#[cfg(test)] mod tests { use mercurio_storage::Pool; }", &[]);
+        check("tests/process/main.rs", naming, &[]);
+    }
+}

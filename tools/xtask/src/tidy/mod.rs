@@ -1,0 +1,138 @@
+//! Reads the workspace once, runs every check, and returns all violations.
+//!
+//! The rules are functions from text or syntax to findings, with unit tests next to them. This file applies them to the files.
+
+use std::collections::BTreeSet;
+
+mod cycles;
+mod deploy;
+mod docs;
+mod domain;
+mod files;
+mod finding;
+mod layering;
+mod manifests;
+mod modules;
+mod settings;
+mod syntax;
+mod test_names;
+mod workspace;
+
+use finding::{Finding, Violation};
+use layering::{MEMBERS, Member};
+use modules::Crate;
+use workspace::{Error, Package, Workspace};
+
+/// Collects the findings of all rules.
+#[derive(Default)]
+struct Report {
+    violations: Vec<Violation>,
+}
+
+impl Report {
+    fn add(&mut self, file: &str, findings: Vec<Finding>) {
+        for Finding { line, message } in findings {
+            self.violations.push(Violation { file: file.to_owned(), line, message });
+        }
+    }
+}
+
+/// Checks the workspace and returns the violations in the order of files and lines.
+pub(crate) fn run() -> Result<Vec<Violation>, Error> {
+    let workspace = Workspace::read()?;
+    let mut report = Report::default();
+    check_members(&workspace, &mut report);
+    for package in &workspace.packages {
+        if let Some(member) = layering::member(&package.folder) {
+            check_package(&workspace, package, member, &mut report);
+        }
+    }
+    check_documents(&workspace, &mut report);
+    check_deploy(&workspace, &mut report);
+    report.violations.sort();
+    report.violations.dedup();
+    Ok(report.violations)
+}
+
+fn check_members(workspace: &Workspace, report: &mut Report) {
+    let folders: BTreeSet<&str> =
+        workspace.packages.iter().map(|package| package.folder.as_str()).collect();
+    for folder in &folders {
+        if layering::member(folder).is_none() {
+            let message =
+                "is not in the table of layers: add it to tools/xtask/src/tidy/layering.rs";
+            report.add(&format!("{folder}/Cargo.toml"), vec![Finding::whole(message)]);
+        }
+    }
+    for member in MEMBERS.iter().filter(|member| !folders.contains(member.folder)) {
+        let message = format!("lists {}, which is not a member of the workspace", member.folder);
+        report.add("tools/xtask/src/tidy/layering.rs", vec![Finding::whole(message)]);
+    }
+}
+
+fn check_package(workspace: &Workspace, package: &Package, member: &Member, report: &mut Report) {
+    let manifest_file = format!("{}/Cargo.toml", package.folder);
+    let manifest = workspace.text(&manifest_file);
+    report.add(&manifest_file, manifests::findings(manifest));
+    report.add(&manifest_file, layering::dependency_findings(member, package, manifest));
+
+    for (file, source) in workspace.sources_below(&package.folder) {
+        report.add(file, files::source_findings(file, source));
+        report.add(file, test_names::findings(source));
+        report.add(file, layering::source_findings(member, file, source));
+    }
+    for root in &package.crate_roots {
+        let krate = Crate::read(root, &workspace.sources);
+        for cycle in cycles::find(&krate.imports) {
+            report.add(&cycle.file, vec![Finding::at(cycle.line, cycle.message)]);
+        }
+        if root == "crates/domain/src/lib.rs" {
+            report.violations.extend(domain::violations(&krate, root, workspace.text(root)));
+        }
+    }
+}
+
+fn check_documents(workspace: &Workspace, report: &mut Report) {
+    let names: Vec<&str> = workspace.names_below("migrations/").collect();
+    report.add("migrations", files::migration_findings(&names));
+
+    let files: BTreeSet<&str> = workspace.texts.keys().map(String::as_str).collect();
+    for (file, text) in &workspace.texts {
+        report.add(file, files::machine_path_findings(text));
+        if file.ends_with(".md") {
+            report.add(file, docs::link_findings(file, text, &files));
+        }
+    }
+    report.add(docs::INDEX, docs::index_findings(workspace.text(docs::INDEX), &files));
+
+    let example = ".env.example";
+    let findings = settings::example_findings(&settings_read(workspace), workspace.text(example));
+    report.add(example, findings);
+}
+
+fn check_deploy(workspace: &Workspace, report: &mut Report) {
+    let settings = settings_read(workspace);
+    for file in workspace.names_below("deploy/") {
+        report.add(file, deploy::setting_findings(workspace.text(file), &settings));
+    }
+    let pages: BTreeSet<&str> = workspace
+        .names_below("docs/runbooks/")
+        .filter_map(|file| file.strip_prefix("docs/runbooks/")?.strip_suffix(".md"))
+        .filter(|page| *page != "README")
+        .collect();
+    let alerts = "deploy/prometheus/alerts.yml";
+    report.add(alerts, deploy::alert_findings(workspace.text(alerts), &pages));
+}
+
+/// Returns the settings read by the crates and the programs. Tools only set some.
+fn settings_read(workspace: &Workspace) -> BTreeSet<String> {
+    let mut read = BTreeSet::new();
+    for (file, source) in &workspace.sources {
+        let is_product = file.starts_with("crates/") || file.starts_with("bins/");
+        // A file tests.rs is a test module.
+        if is_product && file.contains("/src/") && !file.ends_with("tests.rs") {
+            read.extend(settings::settings_of(source));
+        }
+    }
+    read
+}
