@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mercurio_admin::SystemClock;
 use mercurio_domain::Clock;
 use mercurio_domain::api_key::PresentedKey;
 use mercurio_domain::testing::{provisioning, submission};
+use mercurio_runtime::system::SystemClock;
 use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
 
@@ -218,14 +218,14 @@ fn unreachable_database_is_reported_without_its_password() {
 
 #[test]
 fn usage_in_tenant_show_agrees_with_the_rows_under_load() {
-    for database in both() {
+    for database in both_databases() {
         let url = database.url_text();
         let store = database.store();
         let (request, _) = provisioning("Acme", 1, SystemClock.now());
         let owner = store.provision(&request).expect("a tenant").api_key.owner;
         let show = || {
             let line = ["tenant", "show", "--tenant", "Acme", "--json"];
-            let printed = done(&run(&line, &[("DATABASE_URL", &url)]));
+            let printed = json_of(&run(&line, &[("DATABASE_URL", &url)]));
             printed["usage"]["events"].as_u64().expect("a number")
         };
         let rows = || store.count_events(owner).expect("a number");
