@@ -1,7 +1,7 @@
 //! The result for each event: accepted, duplicate, or rejected with its errors.
 //!
-//! A rejection is a value to count and return, never an error of the program. Codes are stable; messages are for people.
-//! A message may quote the event, so it never goes into a log.
+//! A rejection is a value to count and return, never an error of the program. Codes are stable;
+//! messages are for people. A message may quote the event, so it never goes into a log.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,7 +26,8 @@ pub enum FieldErrorCode {
     TooLong,
     /// A text is only white space.
     Blank,
-    /// A text has a control character (Unicode category Cc) or, in the id of a person, a bidirectional formatting character.
+    /// A text has a control character (Unicode category Cc) or, in the id of a person, a
+    /// bidirectional formatting character.
     ControlCharacter,
     /// A JSON value of the wrong type.
     WrongType,
@@ -143,6 +144,7 @@ impl FieldError {
 /// Returns `pointer` with one more reference token.
 #[must_use]
 pub fn pointer_to(pointer: &str, token: &str) -> String {
+    // Exact unless the token has characters to escape.
     let mut longer = String::with_capacity(pointer.len() + token.len() + 1);
     longer.push_str(pointer);
     push_token(&mut longer, token);
@@ -216,6 +218,7 @@ mod tests {
     #[test]
     fn pointer_escapes_tilde_and_slash() {
         assert_eq!(pointer_to("/events/0", "a/b~c"), "/events/0/a~1b~0c");
+        // A member with an empty name is valid JSON.
         assert_eq!(pointer_to("", ""), "/");
     }
 }

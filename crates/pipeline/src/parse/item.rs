@@ -1,7 +1,7 @@
 //! One event: its members, each string borrowed or unescaped, each payload a slice.
 //!
-//! [`scan`] reads a valid event with one look at each byte. It also learns whether a payload needs a second look. [`read`]
-//! uses `serde_json` and reports every mistake.
+//! [`scan`] reads a valid event with one look at each byte. It also learns whether a payload needs
+//! a second look. [`read`] uses `serde_json` and reports every mistake.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -113,6 +113,7 @@ impl<'a> EventMembers<'a> {
         let start = scanner.position() - 1;
         let mut has_more = scanner.peek()? != b'}' || scanner.has_next(b'}')?;
         while has_more {
+            // A name with an escape may still be a known member, so the slow path decodes it.
             let name = scanner.plain_string()?;
             scanner.take(b':')?;
             self.add(name, scanner.value()?);
@@ -126,7 +127,8 @@ impl<'a> EventMembers<'a> {
             let message = format!("the event is {}; an object is expected", type_of(text));
             return self.add_event_error(FieldErrorCode::WrongType, message);
         }
-        // The text is valid JSON, and `serde_json` passes over values without decoding them: only a name can fail.
+        // The text is valid JSON, and `serde_json` passes over values without decoding them: only a
+        // name can fail.
         if serde_json::Deserializer::from_str(text).deserialize_map(&mut *self).is_err() {
             let message = "a field name contains a lone surrogate, which is not a character";
             self.add_event_error(FieldErrorCode::LoneSurrogate, message.to_owned());
@@ -146,6 +148,7 @@ impl<'a> EventMembers<'a> {
             "properties" => Member::Properties,
             "traits" => Member::Traits,
             "context" => Member::Context,
+            // In a batch, the outer object has `sent_at`; in one of its events the name is unknown.
             "sent_at" if !matches!(self.sent_at, SentAt::NotAllowed) => Member::SentAt,
             _ => {
                 let shown: String = name.chars().take(64).collect();
@@ -153,7 +156,8 @@ impl<'a> EventMembers<'a> {
                 return self.add_error(name, FieldErrorCode::UnknownField, message);
             }
         };
-        // Only here: names repeated inside a payload stay, because the stores keep its text as sent (ADR 5).
+        // Only here: names repeated inside a payload stay, because the stores keep its text as sent
+        // (ADR 5).
         let bit = 1 << member as u16;
         if self.seen & bit != 0 {
             let message = format!("{name} appears twice");
