@@ -60,6 +60,7 @@ pub(super) fn counters_from_zero(
     values: &[&str],
 ) -> IntCounterVec {
     let family = counters(registry, name, help, &[label]);
+    // Looking up a label creates its series.
     for value in values {
         family.with_label_values(&[value]);
     }
@@ -100,6 +101,7 @@ fn register<C: Collector + Clone + 'static>(
     metric: prometheus::Result<C>,
 ) -> C {
     let metric = metric.expect("names, labels and buckets are valid");
+    // Clones share their values with the registered collector.
     registry.register(Box::new(metric.clone())).expect("each name is registered once");
     metric
 }
