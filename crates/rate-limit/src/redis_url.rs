@@ -4,7 +4,7 @@ use std::fmt;
 
 use redis::{Client, ConnectionAddr};
 
-/// The URL of the Redis server that holds the shared buckets.
+/// The URL of the Redis server with the shared buckets.
 #[derive(Clone)]
 pub struct RedisUrl(Client);
 
@@ -14,12 +14,13 @@ impl RedisUrl {
     /// # Errors
     /// A message without the URL, because the URL may contain a password.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // The client's own error may quote the URL.
         Client::open(text).map(Self).map_err(|_| {
             "not the URL of a Redis server: use redis://:PASSWORD@HOST:6379/0".to_owned()
         })
     }
 
-    /// Returns a client that can connect to it.
+    /// Returns a client for it.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.0
@@ -44,6 +45,7 @@ impl fmt::Display for RedisUrl {
         }
         match info.addr() {
             ConnectionAddr::Unix(path) => write!(f, "{}?db={}", path.display(), redis.db()),
+            // An IPv6 address needs brackets before a port (RFC 3986, section 3.2.2).
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }
                 if host.contains(':') =>
             {
