@@ -96,16 +96,9 @@ mod tests {
 
     #[test]
     fn address_without_a_location_has_none() {
+        // Unknown addresses, and the records of another form in make_places.py.
         for address in
-            // Unknown addresses, and the records of another form in make_places.py.
-            [
-                "192.0.2.1",
-                "127.0.0.1",
-                "::1",
-                "2001:db8:2::1",
-                "198.51.100.1",
-                "198.51.100.129",
-            ]
+            ["192.0.2.1", "127.0.0.1", "::1", "2001:db8:2::1", "198.51.100.1", "198.51.100.129"]
         {
             check(address, None);
         }

@@ -181,8 +181,8 @@ fn span_without_a_route_is_named_by_its_method() {
 #[test]
 fn hanging_or_absent_collector_delays_no_request() {
     // Accepts connections and never answers.
-    // The listener is dropped at once, so its port refuses connections.
     let hanging = TcpListener::bind("127.0.0.1:0").expect("a port");
+    // The listener is dropped at once, so its port refuses connections.
     let absent =
         TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     for addr in [hanging.local_addr().expect("an address"), absent] {

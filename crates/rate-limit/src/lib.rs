@@ -102,7 +102,6 @@ impl<C: Clock + Clone> RateLimits<C> {
 }
 
 fn limited(limits: &Limits) -> bool {
-    // A rate of 0 means no limit.
     limits.requests_per_second > 0 || limits.events_per_second > 0
 }
 

@@ -64,7 +64,6 @@ impl<C: Clock + Clone> LocalBuckets<C> {
         // Most tenants have buckets already, so requests share the read lock.
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
         let known = tenants.buckets.get(&tenant_id).filter(|known| known.sizes == sizes).cloned();
-        // `insert` needs the write lock.
         drop(tenants);
         known.or_else(|| Some(self.insert(tenant_id, sizes)))
     }

@@ -14,7 +14,6 @@ impl RedisUrl {
     /// # Errors
     /// A message without the URL, because the URL may contain a password.
     pub fn parse(text: &str) -> Result<Self, String> {
-        // The client's own error may quote the URL.
         Client::open(text).map(Self).map_err(|_| {
             "not the URL of a Redis server: use redis://:PASSWORD@HOST:6379/0".to_owned()
         })

@@ -71,7 +71,6 @@ fn refused_tokens_are_not_taken() {
     assert!(fixture.accepts(&limits, 6));
     for _ in 0..5 {
         let decision = fixture.take(&limits, 10);
-        // 6 tokens are missing at 1 per second.
         assert_eq!((remaining(decision.state), decision.result), (Some(4), refused(6)));
     }
     assert!(fixture.accepts(&limits, 4));

@@ -46,8 +46,8 @@ impl DatabaseProbe {
         Self { store, last: Mutex::new(last) }
     }
 
-    /// Asks the database, unless an answer is less than a second old. Returns within 2 seconds, or within 4 if it first waits for
-    /// another probe.
+    /// Asks the database, unless an answer is less than a second old. Returns within 2 seconds, or
+    /// within 4 if it first waits for another probe.
     pub async fn ping(&self) -> Ping {
         let timed_out = Ping { available: false, latency: PING_TIMEOUT };
         // A probe under way answers for this one too, unless its request ends early.

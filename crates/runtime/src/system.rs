@@ -21,9 +21,8 @@ impl Clock for SystemClock {
 pub struct UuidV7Ids;
 
 impl IdGenerator for UuidV7Ids {
-    // Version 7 begins with the time (RFC 9562, section 5.7), so new keys are neighbours in an
-    // index.
     fn next_uuid(&self) -> Uuid {
+        // Version 7 begins with the time (RFC 9562, section 5.7), so an index grows at its end.
         Uuid::now_v7()
     }
 }

@@ -81,8 +81,7 @@ impl Traces {
                 settings.sample_ratio,
             ))))
             .with_resource(resource)
-            // The batch exporter has its own thread and a bounded queue, so no request waits for
-            // it.
+            // The batch exporter has a thread and a bounded queue, so no request waits for it.
             .with_batch_exporter(LoggingExporter { inner, warning: ThrottledWarning::new(log) })
             .build();
         let tracer = provider.tracer(settings.service_name);
