@@ -41,6 +41,7 @@ fn judge(envelope: Envelope<'_>) {
     let mut validated =
         validate(envelope.items, &reception, IdSource::Generated(&CountingIds::default()));
     let events = validated.take_events();
+    // The limit of ids in characters.
     for event in &events {
         assert!((1..=100).contains(&event.event_id().as_str().chars().count()));
     }
@@ -49,6 +50,7 @@ fn judge(envelope: Envelope<'_>) {
     for verdict in verdicts {
         if let Verdict::Rejected(rejection) = verdict {
             assert!(
+                // `MAX_ERRORS_PER_EVENT` of the domain.
                 (1..=20).contains(&rejection.errors.len()),
                 "a rejection has reasons, but a limited number"
             );
