@@ -23,8 +23,8 @@ impl fmt::Display for InvalidOrigin {
 
 impl std::error::Error for InvalidOrigin {}
 
-/// Checks that each text is `*` or an origin as browsers write it: scheme, host, and a port unless it is the default. Another
-/// spelling would never match a request.
+/// Checks that each text is `*` or an origin as browsers write it: scheme, host, and a port unless
+/// it is the default. Another spelling would never match a request.
 ///
 /// # Errors
 /// The first other text, for example one with a path or capitals, or without a scheme.

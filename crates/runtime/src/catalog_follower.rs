@@ -1,7 +1,8 @@
 //! A thread that follows changes of the catalog, so that [`KeyCache`] removes changed keys, and writes the uses of keys.
 //!
-//! The store reports each change. Changes during a disconnection are unknown, so the cache is cleared once the listener is
-//! connected again. Until then the lifetime of cached keys bounds their age.
+//! The store reports each change. Changes during a disconnection are unknown, so the cache is
+//! cleared once the listener is connected again. Until then the lifetime of cached keys bounds
+//! their age.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

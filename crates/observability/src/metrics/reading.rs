@@ -1,4 +1,5 @@
-//! Values kept by other parts of the server. Each scrape reads them and registers them in a registry of its own.
+//! Values kept by other parts of the server. Each scrape reads them and registers them in a
+//! registry of its own.
 
 use prometheus::Registry;
 
