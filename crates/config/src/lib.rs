@@ -16,8 +16,8 @@ pub use config::{CheckedConfig, Config, database_url};
 pub use origins::{InvalidOrigin, check_origins};
 pub use setting::{ConfigError, InvalidSetting, Setting, Source};
 
-/// Returns a variable of this process's environment. Bytes that are not UTF-8 are replaced, so that the setting fails its own
-/// check instead of looking unset.
+/// Returns a variable of this process's environment. Bytes outside UTF-8 are replaced, so the
+/// setting fails its own check instead of looking unset.
 #[must_use]
 pub fn process_env(name: &str) -> Option<String> {
     std::env::var_os(name).map(|text| text.to_string_lossy().into_owned())
@@ -25,5 +25,6 @@ pub fn process_env(name: &str) -> Option<String> {
 
 /// Returns the names of all variables of this process's environment.
 pub fn process_env_names() -> impl Iterator<Item = String> {
+    // Our names are ASCII, so a name with other bytes is not one of them.
     std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())
 }

@@ -32,6 +32,7 @@ pub(crate) struct Report {
 /// Returns the median; of an even count, the upper of the middle two. NaN without values.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
+    // NaN, a missing figure, sorts last.
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -72,6 +72,7 @@ impl QueryFragment<Sqlite> for Insert<'_> {
 }
 
 impl QueryId for Insert<'_> {
+    // All inserts have one text, so they share an entry of the statement cache.
     type QueryId = Insert<'static>;
 
     const HAS_STATIC_QUERY_ID: bool = true;
@@ -89,8 +90,11 @@ pub(crate) fn measure(folder: &Path, length: Duration) -> Result<f64, Error> {
     let start = Instant::now();
     while start.elapsed() < length {
         let mut group: Vec<Row> = (0..ROWS * STATEMENTS).map(|_| row(&mut random)).collect();
+        // The order of the primary key, as in the PostgreSQL baseline.
         group.sort_unstable_by(|a, b| (a.tenant_id, &a.event_id).cmp(&(b.tenant_id, &b.event_id)));
+        // IMMEDIATE takes the write lock at the start (SQLite manual, Transaction).
         rows += connection.immediate_transaction::<_, diesel::result::Error, _>(|connection| {
+            // The group has a multiple of `ROWS` rows, so no remainder is lost.
             group
                 .as_chunks::<ROWS>()
                 .0
@@ -127,6 +131,7 @@ impl PeakSize {
         let path = path.to_owned();
         std::thread::spawn(move || {
             while !is_done.load(Ordering::Relaxed) {
+                // The file does not exist before the first write.
                 let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
                 peak_bytes.fetch_max(bytes, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(50));

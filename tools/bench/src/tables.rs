@@ -93,6 +93,7 @@ pub(crate) fn render(report: &Report) -> String {
     );
     for batch in [1, 50] {
         let rate = median(report.insert_rates(batch));
+        // NaN means the case was not run.
         if !rate.is_nan() {
             text += &format!("One INSERT per event, {batch} a request: {rate:.0} events/s\n");
         }
@@ -150,6 +151,7 @@ mod tests {
 
     #[test]
     fn ratio_of_a_row_is_the_median_of_its_rounds() {
+        // The ratios are 2, 1 and 3; the rates are 100, 10 and 900.
         let samples = vec![sample(100.0, 50.0), sample(10.0, 10.0), sample(900.0, 300.0)];
         let row = Row { name: "a case".to_owned(), part: Part::Closed, samples };
         assert!((row.of(Sample::ratio) - 2.0).abs() < f64::EPSILON);

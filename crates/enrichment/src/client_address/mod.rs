@@ -141,6 +141,7 @@ fn is_token_or_quoted(value: &str) -> bool {
         quotes.follow(character);
         !quotes.open
     });
+    // The closing quote must be the last byte.
     end.is_some_and(|end| end + 1 == inside.len())
 }
 
@@ -193,6 +194,7 @@ fn is_port(text: &str) -> bool {
             !name.is_empty()
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         }
+        // Values above 65535 pass, because the port is not used.
         None => (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()),
     }
 }

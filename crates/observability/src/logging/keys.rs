@@ -9,6 +9,7 @@
 //!
 //! `docs/LOGGING.md` explains every key; a test compares it with [`ALL`].
 
+// One list makes the constants and `ALL`, so neither misses a key.
 macro_rules! keys {
     ($($(#[$doc:meta])+ $name:ident = $text:literal;)+) => {
         $($(#[$doc])+ pub const $name: &str = $text;)+

@@ -133,6 +133,7 @@ impl Member {
 
     /// Returns the reason if this member must not use the crate `used`.
     fn objection(&self, used: &str) -> Option<String> {
+        // Manifests have dashes, and paths in code have underscores.
         let used = used.replace('_', "-");
         let Some(ours) = used.strip_prefix("mercurio-") else {
             let is_banned = self.banned.iter().any(|banned| match banned.strip_suffix('*') {
@@ -142,11 +143,13 @@ impl Member {
             return is_banned
                 .then(|| format!("uses {used}; it must not use {}", self.banned.join(", ")));
         };
+        // Tests and programs of a package name their own library.
         if ours == self.name() {
             return None;
         }
         match (layer(ours), layer(self.name())) {
             (None, _) => Some(format!("uses {used}, which is not in the table of layers")),
+            // The same layer is not lower: its crates stay independent of each other.
             (Some(other), Some(own)) if other >= own => {
                 Some(format!("uses {used}, which is not in a lower layer"))
             }
@@ -175,6 +178,7 @@ pub(crate) fn dependency_findings(
         if let Some(message) = member.objection(&dependency.name) {
             findings.push(Finding { line, message });
         }
+        // Fakes serve the tests of other crates and never reach a program.
         if dependency.kind.is_none() && dependency.features.iter().any(|name| name == "testing") {
             let message = format!(
                 "enables `testing` of {}; only a dev-dependency may do so",
@@ -190,6 +194,7 @@ pub(crate) fn dependency_findings(
 pub(crate) fn source_findings(member: &Member, file: &str, source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     let twin = twin(file);
+    // Tests keep the layers too.
     for path in source.all_modules.all_paths() {
         if path.is_qualified()
             && let Some(message) = member.objection(path.root())
@@ -201,6 +206,7 @@ pub(crate) fn source_findings(member: &Member, file: &str, source: &Source) -> V
             findings.push(Finding::at(path.line, message));
         }
     }
+    // Only code outside of tests: a test may read the clock.
     for path in source.modules.all_paths() {
         if PURE.contains(&member.folder) && is_source(member, file) {
             findings.extend(impure_finding(path));
@@ -224,6 +230,7 @@ fn is_start_up(file: &str) -> bool {
 
 /// Returns the other database's module for a file of storage.
 fn twin(file: &str) -> Option<&'static str> {
+    // `postgres/…` and `postgres.rs` alike.
     let module = file.strip_prefix("crates/storage/src/")?.split(['/', '.']).next()?;
     match module {
         "postgres" => Some("sqlite"),
@@ -284,6 +291,7 @@ mod tests {
             }
         }
         let members = MEMBERS.iter().filter(|member| layer(member.name()).is_some());
+        // Each name in a layer has a member.
         assert_eq!(members.count(), LAYERS.iter().map(|layer| layer.len()).sum::<usize>());
     }
 
@@ -374,6 +382,7 @@ mod tests {
         check("fn f() { mercurio_pipeline::parse() }", &["uses mercurio-pipeline"]);
         check("#[cfg(test)] mod tests { #[tokio::test] fn f() {} }", &["uses tokio"]);
         check("/// Unlike tokio::spawn\nconst A: &str = \"use tokio::spawn\";", &[]);
+        // A module of ours may share the name of a crate.
         check("use crate::tokio::x;", &[]);
     }
 
@@ -386,6 +395,7 @@ mod tests {
         check("src/a.rs", "fn f() { chrono::Utc::now() }", &["Utc::now"]);
         check("src/a.rs", "use std::{env, fmt};", &["std::env"]);
         check("src/a.rs", "use getrandom::fill;", &["getrandom"]);
+        // A clock as an argument, and a variable of the compiler.
         check("src/a.rs", "fn f(now: Timestamp) { env!(\"A\"); clock.now() }", &[]);
         check("src/a.rs", "#[cfg(test)] mod tests { use std::env; }", &[]);
         check("tests/a.rs", "use std::process::Command;", &[]);
@@ -415,6 +425,7 @@ mod tests {
         check("src/lib.rs", "use actix_web::rt;", &["names actix_web"]);
         check("src/main.rs", naming, &[]);
         check("src/startup/store.rs", naming, &[]);
+        // Start-up code is in the folder `src/startup` only.
         check("src/routes/startup.rs", naming, &["names mercurio_storage"]);
         check("src/lib.rs", "#[cfg(test)] mod tests { use mercurio_storage::Pool; }", &[]);
         check("tests/process/main.rs", naming, &[]);
