@@ -88,6 +88,10 @@ keys! {
     QUEUE_DEPTH = "queue_depth";
     /// Requests written in one group.
     SUBMISSIONS = "submissions";
+    /// Event keys removed by retention.
+    EVENT_KEYS = "event_keys";
+    /// Retention removed the events received before this time.
+    RECEIVED_BEFORE = "received_before";
     /// Servers that share the rate limits.
     SERVERS = "servers";
     /// The change in the catalog.
