@@ -46,7 +46,7 @@ struct Span {
 
 /// The responses to a load.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct LoadOutcome {
     /// Events of requests with a 200.
     pub(crate) events: u64,
     /// Requests with a 200.
@@ -61,7 +61,7 @@ pub(crate) struct Outcome {
 /// Due times of an open loop, shared by its connections.
 type DueTimes = Arc<Mutex<UnboundedReceiver<Instant>>>;
 
-impl Outcome {
+impl LoadOutcome {
     /// Returns events per second.
     pub(crate) fn rate(&self) -> f64 {
         self.events as f64 / self.seconds
@@ -88,7 +88,7 @@ pub(crate) fn run(
     loads: &[Load],
     window: Window,
     warmed_up: impl FnOnce(),
-) -> Result<Vec<Outcome>, Error> {
+) -> Result<Vec<LoadOutcome>, Error> {
     // One thread: the other cores belong to the server and the database.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -100,7 +100,7 @@ pub(crate) fn run(
         warmed_up();
         let mut outcomes = Vec::new();
         for clients in clients {
-            let mut total = Outcome::default();
+            let mut total = LoadOutcome::default();
             for client in clients {
                 total.add(client.await??);
             }
@@ -116,7 +116,7 @@ fn spawn_clients(
     load: &Load,
     start: Instant,
     span: Span,
-) -> Vec<JoinHandle<Result<Outcome, Error>>> {
+) -> Vec<JoinHandle<Result<LoadOutcome, Error>>> {
     let due = load.rate.map(|rate| Arc::new(Mutex::new(paced(rate, start, span.end))));
     let mut clients = Vec::new();
     for number in 0..load.connections {
@@ -145,7 +145,7 @@ async fn client(
     number: usize,
     due: Option<DueTimes>,
     span: Span,
-) -> Result<Outcome, Error> {
+) -> Result<LoadOutcome, Error> {
     let mut stream = TcpStream::connect(load.addr).await?;
     stream.set_nodelay(true)?;
     let mut bodies = Bodies::new(load.shape, number as u64 + 1);
@@ -153,7 +153,7 @@ async fn client(
     let mut body = Vec::new();
     let mut request = Vec::new();
     let mut response = Vec::new();
-    let mut outcome = Outcome::default();
+    let mut outcome = LoadOutcome::default();
     for round in 0_usize.. {
         let due = match &due {
             None => None,
@@ -244,11 +244,13 @@ mod tests {
 
     #[test]
     fn quantiles_come_from_the_sorted_latencies() {
-        let outcome =
-            Outcome { micros: (1..=100).map(|ms| ms * 1000).collect(), ..Outcome::default() };
+        let outcome = LoadOutcome {
+            micros: (1..=100).map(|ms| ms * 1000).collect(),
+            ..LoadOutcome::default()
+        };
         assert!((outcome.quantile_ms(0.5) - 50.0).abs() < 1e-9);
         assert!((outcome.quantile_ms(1.0) - 100.0).abs() < 1e-9);
-        assert!(Outcome::default().quantile_ms(0.5).abs() < 1e-9);
+        assert!(LoadOutcome::default().quantile_ms(0.5).abs() < 1e-9);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use super::{MemoryStore, State};
+use super::{MemoryState, MemoryStore};
 use crate::api_key::ApiKey;
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
@@ -16,9 +16,9 @@ use crate::store::{
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 use crate::verdict::Outcome;
 
-impl State {
-    pub(super) fn tell(&mut self, change: &CatalogChange) {
-        self.listeners.retain(|watch| watch.send(change.clone()).is_ok());
+impl MemoryState {
+    pub(super) fn notify(&mut self, change: &CatalogChange) {
+        self.listeners.retain(|listener| listener.send(change.clone()).is_ok());
     }
 
     fn limits_of(&self, id: TenantId) -> LimitOverrides {
@@ -66,17 +66,17 @@ impl State {
         };
         let key = request.made(tenant.status, self.limits_of(tenant_id));
         self.keys.push(key.clone());
-        self.tell(&CatalogChange::ApiKey(key.id.clone()));
+        self.notify(&CatalogChange::ApiKey(key.id.clone()));
         Ok(key)
     }
 
     /// The key as it is now.
     fn key(&self, id: &ApiKeyId) -> Option<ApiKey> {
-        self.keys.iter().find(|key| key.id == *id).map(|key| self.told(key))
+        self.keys.iter().find(|key| key.id == *id).map(|key| self.with_tenant(key))
     }
 
-    /// With what its tenant says of it.
-    fn told(&self, key: &ApiKey) -> ApiKey {
+    /// The key with the status and limits of its tenant.
+    fn with_tenant(&self, key: &ApiKey) -> ApiKey {
         let tenant_id = key.owner.tenant_id;
         let status =
             self.tenants.iter().find(|tenant| tenant.id == tenant_id).map(|tenant| tenant.status);
@@ -89,7 +89,7 @@ impl State {
 
     fn change_key(&mut self, id: &ApiKeyId, change: impl FnOnce(&mut ApiKey)) -> Option<ApiKey> {
         change(self.keys.iter_mut().find(|key| key.id == *id)?);
-        self.tell(&CatalogChange::ApiKey(id.clone()));
+        self.notify(&CatalogChange::ApiKey(id.clone()));
         self.key(id)
     }
 }
@@ -153,7 +153,7 @@ impl Catalog for MemoryStore {
             }
             tenant.clone()
         });
-        state.tell(&CatalogChange::Tenant(id));
+        state.notify(&CatalogChange::Tenant(id));
         Ok(found)
     }
 
@@ -169,7 +169,7 @@ impl Catalog for MemoryStore {
         let limits = state.limits.entry(id).or_default();
         changes.iter().for_each(|(name, value)| limits.set(*name, *value));
         let limits = *limits;
-        state.tell(&CatalogChange::Tenant(id));
+        state.notify(&CatalogChange::Tenant(id));
         Ok(Some(limits))
     }
 
@@ -198,7 +198,7 @@ impl Catalog for MemoryStore {
             .keys
             .iter()
             .filter(|key| key.owner.tenant_id == tenant_id)
-            .map(|key| state.told(key))
+            .map(|key| state.with_tenant(key))
             .collect())
     }
 

@@ -1,6 +1,6 @@
 //! Many events at once, in memory. A step takes two, so that callers meet several.
 
-use super::{MemoryStore, State};
+use super::{MemoryState, MemoryStore};
 use crate::clock::Timestamp;
 use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
@@ -19,7 +19,7 @@ fn is_of(event: &StoredEvent, person: &Person) -> bool {
     }
 }
 
-impl State {
+impl MemoryState {
     fn forget(&mut self, owner: Owner, occurred_at: Timestamp, key: EventKey) {
         self.order.remove(&(owner, Position { occurred_at, key }));
     }
@@ -123,7 +123,7 @@ impl Housekeeping for MemoryStore {
         };
         tenant.status = TenantStatus::Deleting;
         let since = *state.deleting.entry(tenant_id).or_insert(now);
-        state.tell(&CatalogChange::Tenant(tenant_id));
+        state.notify(&CatalogChange::Tenant(tenant_id));
         Ok(Some(since))
     }
 
@@ -160,7 +160,7 @@ impl Housekeeping for MemoryStore {
         state.tenants.retain(|tenant| tenant.id != tenant_id);
         state.limits.remove(&tenant_id);
         state.counts.retain(|counted, _| counted.owner.tenant_id != tenant_id);
-        state.tell(&CatalogChange::Tenant(tenant_id));
+        state.notify(&CatalogChange::Tenant(tenant_id));
         let (workspaces, api_keys) =
             (count(workspaces, state.workspaces.len()), count(keys, state.keys.len()));
         let (events, event_keys) = state.deletions.remove(&tenant_id).unwrap_or_default();
