@@ -85,7 +85,7 @@ pub struct TenantRows {
     pub api_keys: u64,
 }
 
-/// A duty performed by one server at a time, for all servers of a database.
+/// A job of one server at a time, for all servers of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LeaseKind {
     /// Deletes expired events.
