@@ -33,7 +33,7 @@ pub struct Config {
     pub client_ip: ClientIpPolicy,
     /// Path of a MaxMind database.
     pub geoip_db: Option<PathBuf>,
-    /// How long a looked-up API key is used without another look-up. Zero disables the cache.
+    /// How long an API key stays in the cache. Zero disables the cache.
     pub key_cache: Duration,
     /// Redis for shared rate limits; `None`: each server limits on its own.
     pub redis_url: Option<RedisUrl>,
