@@ -56,7 +56,7 @@ keys! {
     AUTH_MS = "auth_ms";
     /// Duration of receiving and decompressing the body.
     RECEIVE_MS = "receive_ms";
-    /// Duration of parsing and validation.
+    /// Duration of rate limits, parsing and validation.
     PARSE_MS = "parse_ms";
     /// Duration of enrichment.
     ENRICH_MS = "enrich_ms";
