@@ -37,7 +37,7 @@ MIGRATIONS = {
         f"UPDATE schema_compatibility SET minimum_version = '{VERSION[BREAKING]}';\n"
         "ALTER TABLE events RENAME COLUMN session_id TO visit_id;\n",
         "ALTER TABLE events RENAME COLUMN visit_id TO session_id;\n"
-        "UPDATE schema_compatibility SET minimum_version = '20261127100000';\n",
+        "UPDATE schema_compatibility SET minimum_version = '20261128000000';\n",
     ),
 }
 SHARED = "newer schema accepted"
@@ -201,6 +201,9 @@ def forth_and_back(site, key):
     stored = site.admin("present", "events", "count", "--tenant", "Acme")["events"]
     say(f"events accepted: {load.events}; in the database: {stored}")
     assert stored == load.events == 10 * requests, (stored, load.events, requests)
+    counted = site.admin("present", "tenant", "show", "--tenant", "Acme")["usage"]["events"]
+    say(f"counted for the month: {counted}")
+    assert counted == stored, (counted, stored)
 
 
 def shut_out(site, key):

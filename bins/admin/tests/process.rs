@@ -2,8 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use mercurio_domain::Clock;
 use mercurio_domain::api_key::PresentedKey;
+use mercurio_domain::testing::{provisioning, submission};
+use mercurio_runtime::system::SystemClock;
 use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
 
@@ -209,6 +213,45 @@ fn unreachable_database_is_reported_without_its_password() {
             assert!(!err.contains("hunter2"), "{err}");
             assert_eq!(err.lines().count(), 1, "{err}");
         }
+    }
+}
+
+#[test]
+fn usage_in_tenant_show_agrees_with_the_rows_under_load() {
+    for database in both_databases() {
+        let url = database.url_text();
+        let store = database.store();
+        let (request, _) = provisioning("Acme", 1, SystemClock.now());
+        let owner = store.provision(&request).expect("a tenant").api_key.owner;
+        let show = || {
+            let line = ["tenant", "show", "--tenant", "Acme", "--json"];
+            let printed = json_of(&run(&line, &[("DATABASE_URL", &url)]));
+            printed["usage"]["events"].as_u64().expect("a number")
+        };
+        let rows = || store.count_events(owner).expect("a number");
+        assert_eq!(show(), 0);
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0.. {
+                    if is_over.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let ids = [format!("{number} a"), format!("{number} b")];
+                    let group = [submission(owner, SystemClock.now(), &[&ids[0], &ids[1]])];
+                    store.append(&group).expect("stored");
+                    if number % 7 == 0 {
+                        store.sum_counts().expect("summed");
+                    }
+                }
+            });
+            for _ in 0..10 {
+                let (before, shown, after) = (rows(), show(), rows());
+                assert!((before..=after).contains(&shown), "{before} {shown} {after}");
+            }
+            is_over.store(true, Ordering::SeqCst);
+        });
+        assert_eq!(show(), rows());
     }
 }
 

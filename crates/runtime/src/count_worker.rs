@@ -1,4 +1,4 @@
-//! Sums the log of counts once a second, on the one server that holds the lease for it.
+//! Sums the log of counts once a second, on the server with the lease for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +32,7 @@ impl SummedAt {
     }
 }
 
-/// The thread. Dropping it tells the thread to end, and does not wait: a sum is one transaction.
+/// The thread. Dropping it ends the thread without waiting: a sum is one transaction.
 pub struct CountWorker {
     #[expect(dead_code, reason = "the thread notices when this is dropped")]
     stop: Sender<()>,

@@ -1,4 +1,4 @@
-//! The counts of a group: its stored events by workspace, event name and hour of receipt.
+//! The counts of a group: its stored events by hour of receipt, workspace and event name.
 
 use std::collections::BTreeMap;
 
@@ -8,26 +8,25 @@ use mercurio_domain::{Owner, TenantId, Timestamp};
 use crate::rows::{Micros, timestamp};
 use crate::verdicts::Candidate;
 
-/// A group's count for one row of `event_counts`. Sorted like its primary key.
+/// Workspace and event name of a count. Sorted like the primary key of `event_counts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CountKey<'a> {
     pub(crate) owner: Owner,
     pub(crate) event_name: &'a str,
-    pub(crate) hour: Timestamp,
 }
 
-/// Counts the events stored by a group.
-pub(crate) fn of_stored<'a>(stored: &[Candidate<'a>]) -> BTreeMap<CountKey<'a>, i64> {
-    let mut counts = BTreeMap::new();
+/// Stored events by hour, then by workspace and name. Nearly always of one hour.
+pub(crate) type HourlyCounts<'a> = BTreeMap<Timestamp, BTreeMap<CountKey<'a>, i64>>;
+
+/// Counts the stored events of a group.
+pub(crate) fn of_stored<'a>(stored: &[Candidate<'a>]) -> HourlyCounts<'a> {
+    let mut hourly = HourlyCounts::new();
     for row in stored {
-        let key = CountKey {
-            owner: row.owner,
-            event_name: &row.event.parts().event_name,
-            hour: row.received_at.start_of_hour(),
-        };
+        let key = CountKey { owner: row.owner, event_name: &row.event.parts().event_name };
+        let counts = hourly.entry(row.received_at.start_of_hour()).or_default();
         *counts.entry(key).or_default() += 1;
     }
-    counts
+    hourly
 }
 
 /// A row of a tenant and a number of events.
@@ -82,10 +81,14 @@ mod tests {
             submission(owner(1), late, &["a"]),
         ];
         let candidates = Candidates::of(&group);
-        let counts = of_stored(candidates.rows());
-        let found: Vec<_> =
-            counts.iter().map(|(key, count)| (key.owner.tenant_id.0, key.hour, *count)).collect();
-        assert_eq!(found, [(1, late, 1), (2, early.start_of_hour(), 2), (2, late, 1)]);
-        assert!(counts.keys().all(|key| key.event_name == "e"));
+        let hourly = of_stored(candidates.rows());
+        let mut found = Vec::new();
+        for (hour, counts) in hourly {
+            for (key, count) in counts {
+                assert_eq!(key.event_name, "e");
+                found.push((hour, key.owner.tenant_id.0, count));
+            }
+        }
+        assert_eq!(found, [(early.start_of_hour(), 2, 2), (late, 1, 1), (late, 2, 1)]);
     }
 }

@@ -29,8 +29,7 @@ const POSTGRES_COLUMNS: &str = "
     LATERAL (SELECT CASE a.atttypid::regtype::text
         WHEN 'bigint' THEN 'BigInt' WHEN 'text' THEN 'Text' WHEN 'timestamp with time zone' THEN 'Timestamptz'
         WHEN 'uuid' THEN 'Uuid' WHEN 'json' THEN 'Json' WHEN 'bytea' THEN 'Binary'
-        WHEN 'bigint[]' THEN 'Array<BigInt>' WHEN 'text[]' THEN 'Array<Text>'
-        WHEN 'timestamp with time zone[]' THEN 'Array<Timestamptz>' ELSE a.atttypid::regtype::text END) x(t)
+        WHEN 'bigint[]' THEN 'Array<BigInt>' WHEN 'text[]' THEN 'Array<Text>' ELSE a.atttypid::regtype::text END) x(t)
     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
         AND c.relname NOT LIKE E'\\\\_\\\\_%'
     ORDER BY c.relname, a.attnum";

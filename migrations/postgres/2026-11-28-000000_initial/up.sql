@@ -1,11 +1,11 @@
--- The first schema: tenants and their keys, events, counts of events, row security, and the compatible versions.
+-- The first schema: tenants and their keys, events, counts of events, row security, compatible versions.
 
--- 1. Tenants, workspaces and API keys: small tables, read on every request that no cache answers.
+-- 1. Tenants, workspaces and API keys: small tables, read by every request without a cached answer.
 
 CREATE TABLE tenants (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL,
-    -- The name in folded case. The service folds it, so that both databases fold alike. Collation C compares bytes: a change
+    -- The name in folded case. The service folds it: both databases fold alike. Collation C compares bytes: a change
     -- of the operating system's locale cannot corrupt the index.
     name_key text COLLATE "C" NOT NULL,
     status text NOT NULL,
@@ -23,7 +23,7 @@ CREATE TABLE workspaces (
     name_key text COLLATE "C" NOT NULL,
     created_at timestamptz NOT NULL,
     CONSTRAINT workspaces_name_key_unique UNIQUE (tenant_id, name_key),
-    -- Referenced by api_keys, so that no key opens a workspace of another tenant.
+    -- Referenced by api_keys: no key opens a workspace of another tenant.
     CONSTRAINT workspaces_owner_unique UNIQUE (tenant_id, id)
 );
 
@@ -57,8 +57,8 @@ CREATE TABLE tenant_limits (
     CONSTRAINT tenant_limits_value_not_negative CHECK (value >= 0)
 );
 
--- Rows that the deletion of a tenant has removed so far. Counted step by step, so that the receipt of a deletion that was
--- interrupted and repeated is complete.
+-- Rows removed so far by the deletion of a tenant. Counted step by step, so that the receipt is complete even if the
+-- deletion was interrupted and repeated.
 CREATE TABLE tenant_deletions (
     tenant_id bigint PRIMARY KEY,
     events bigint NOT NULL,
@@ -81,17 +81,17 @@ CREATE TRIGGER tenants_notify_change AFTER UPDATE OR DELETE ON tenants
     FOR EACH ROW EXECUTE FUNCTION mercurio_notify_change('tenant', 'id');
 CREATE TRIGGER tenant_limits_notify_change AFTER INSERT OR UPDATE OR DELETE ON tenant_limits
     FOR EACH ROW EXECUTE FUNCTION mercurio_notify_change('tenant', 'tenant_id');
--- Not for last_used_at, which the servers themselves write.
+-- Not for last_used_at: the servers themselves write it.
 CREATE TRIGGER api_keys_notify_change
     AFTER INSERT OR DELETE OR UPDATE OF name, scopes, secret_sha256, expires_at, revoked_at ON api_keys
     FOR EACH ROW EXECUTE FUNCTION mercurio_notify_change('key', 'id');
 
 -- 2. Events, in two tables. event_keys is narrow, and its primary key decides whether an event is new. events is wide, has no
--- unique index, and is partitioned by day of receipt, so that old events are removed by dropping a table. A writer inserts
--- into both in one transaction.
+-- unique index, and is partitioned by day of receipt: old events are removed by dropping a table. A writer inserts into both in
+-- one transaction.
 --
 -- Neither table has foreign keys to tenants or workspaces: each row would pay for a lookup and a lock on the tenant's row. The
--- service writes only for workspaces that a key has opened.
+-- service writes only for the workspace of a valid key.
 
 CREATE TABLE event_keys (
     tenant_id bigint NOT NULL,
@@ -105,7 +105,7 @@ CREATE TABLE event_keys (
 );
 
 -- Partitions are named events_YYYYMMDD, one per day in UTC. The service creates them, some days ahead. There is no DEFAULT
--- partition: its rows would prevent the creation of the partition that they belong to.
+-- partition: its rows would prevent the creation of the right one.
 CREATE TABLE events (
     tenant_id bigint NOT NULL,
     workspace_id bigint NOT NULL,
@@ -115,7 +115,7 @@ CREATE TABLE events (
     event_name text NOT NULL,
     occurred_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL,
-    -- The time that the client sent, if its clock was corrected.
+    -- The time as sent by the client, if its clock was corrected.
     sent_timestamp timestamptz,
     anonymous_id text,
     user_id text,
@@ -131,19 +131,20 @@ CREATE TABLE events (
 -- The order in which events are read. Each partition gets its own index.
 CREATE INDEX events_by_time ON events (tenant_id, workspace_id, occurred_at);
 
--- 3. Counts of stored events. The transaction that stores a group of events inserts one row into count_log. Once a second, one
--- server sums the log into event_counts and tenant_usage and deletes the rows it summed (docs/adr/0014-counts-in-a-log.md).
+-- 3. Counts of stored events. A group's transaction inserts a row into count_log with its events. Once a second, one server
+-- sums the log into event_counts and tenant_usage and deletes the summed rows (docs/adr/0014-counts-in-a-log.md).
 
 CREATE TABLE count_log (
-    -- Five arrays of one length. Each position counts the events of a workspace with one name, received in one hour.
+    -- Start of the hour of receipt, in UTC. A group whose events were received in two hours has two rows.
+    hour timestamptz NOT NULL,
+    -- Four arrays of one length. Each position counts the events of a workspace with one name.
     tenant_ids bigint[] NOT NULL,
     workspace_ids bigint[] NOT NULL,
     event_names text[] COLLATE "C" NOT NULL,
-    hours timestamptz[] NOT NULL,
     counts bigint[] NOT NULL
 ) WITH (
-    -- The table is filled and emptied every second. Vacuuming it whenever possible keeps it at a few pages. Truncating it
-    -- would need a lock that stops writers.
+    -- The table is filled and emptied every second. Vacuuming it whenever possible keeps it small. Truncating it would stop
+    -- writers.
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 100, autovacuum_vacuum_cost_delay = 0,
     toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 100, toast.autovacuum_vacuum_cost_delay = 0,
     vacuum_truncate = false, toast.vacuum_truncate = false
@@ -161,10 +162,10 @@ CREATE TABLE event_counts (
     accepted bigint NOT NULL,
     PRIMARY KEY (tenant_id, workspace_id, event_name, hour),
     CONSTRAINT event_counts_positive CHECK (accepted > 0)
-    -- Room for new versions of rows that are updated every second for an hour.
+    -- Room for new versions of rows: each is updated every second for an hour.
 ) WITH (fillfactor = 70);
 
--- Summed counts by month of receipt, in UTC: what monthly quotas limit.
+-- Summed counts by month of receipt, in UTC. Monthly quotas limit them.
 CREATE TABLE tenant_usage (
     tenant_id bigint NOT NULL,
     -- Year and month: 202611.
@@ -174,10 +175,10 @@ CREATE TABLE tenant_usage (
     CONSTRAINT tenant_usage_positive CHECK (used > 0)
 ) WITH (fillfactor = 50);
 
--- 4. Row security, behind the conditions in the code: a transaction that reads as mercurio_reader sees the rows of the tenant
--- that it names in mercurio.tenant_id, and none otherwise (docs/adr/0009-row-security-for-readers.md).
+-- 4. Row security, behind the conditions in the code: a transaction of mercurio_reader sees only the rows of the tenant named
+-- by its setting mercurio.tenant_id (docs/adr/0009-row-security-for-readers.md).
 --
--- The tables' owner and roles with BYPASSRLS are exempt. Only they can COPY into these tables, which writers do.
+-- The tables' owner and roles with BYPASSRLS are exempt. Writers must be among them: COPY works for nobody else.
 
 ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
 ALTER TABLE workspaces ENABLE ROW LEVEL SECURITY;
@@ -191,7 +192,7 @@ ALTER TABLE tenant_usage ENABLE ROW LEVEL SECURITY;
 -- Its rows belong to several tenants each, so it has no policy: nobody under row security reads it.
 ALTER TABLE count_log ENABLE ROW LEVEL SECURITY;
 
--- A setting that was never made is NULL. One whose transaction has ended is an empty text. Both match no tenant.
+-- Without the setting, the value is NULL; after the end of the transaction with it, an empty text. Both match no tenant.
 CREATE POLICY one_tenant ON tenants
     USING (id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
 CREATE POLICY one_tenant ON workspaces
@@ -223,7 +224,7 @@ EXCEPTION
 END
 $$;
 
--- The role may read events and nothing else. It has no rights on partitions: a query of a partition itself passes no policy.
+-- The role may read only events. It has no rights on partitions: a query of a partition itself passes no policy.
 DO $$
 BEGIN
     IF to_regrole('mercurio_reader') IS NULL THEN
@@ -239,16 +240,16 @@ EXCEPTION
 END
 $$;
 
--- 5. The programs that may work with this schema, so that servers of the previous release keep running over the next one's
--- migrations (docs/adr/0010-older-servers-over-a-newer-schema.md).
+-- 5. Compatible versions: servers of the previous release keep running over the next one's migrations
+-- (docs/adr/0010-older-servers-over-a-newer-schema.md).
 --
--- A migration that older programs can share leaves this table alone. One that they cannot share sets minimum_version to its own
+-- A migration leaves this table alone if older programs can share its schema. Otherwise it sets minimum_version to its own
 -- version in up.sql, and back to the previous one in down.sql.
 
 CREATE TABLE schema_compatibility (
     -- There is one row.
     id bigint PRIMARY KEY,
-    -- Version of the oldest migration that a program must know. A program whose newest migration is older must not run.
+    -- Version of a migration. A program must not run if its newest migration is older.
     minimum_version text COLLATE "C" NOT NULL,
     CONSTRAINT schema_compatibility_one_row CHECK (id = 1),
     CONSTRAINT schema_compatibility_version CHECK (minimum_version ~ '^[0-9]{14}$')

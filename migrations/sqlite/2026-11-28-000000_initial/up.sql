@@ -3,13 +3,13 @@
 --
 -- SQLite has neither roles nor row security: anyone who can open the file reads all of it.
 
--- 1. Tenants, workspaces and API keys: small tables, read on every request that no cache answers.
+-- 1. Tenants, workspaces and API keys: small tables, read by every request without a cached answer.
 
 CREATE TABLE tenants (
     -- AUTOINCREMENT: the id of a deleted tenant is never given to another.
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     name TEXT NOT NULL,
-    -- The name in folded case. The service folds it, so that both databases fold alike.
+    -- The name in folded case. The service folds it: both databases fold alike.
     name_key TEXT NOT NULL,
     status TEXT NOT NULL,
     created_at INTEGER NOT NULL,
@@ -26,7 +26,7 @@ CREATE TABLE workspaces (
     name_key TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     CONSTRAINT workspaces_name_key_unique UNIQUE (tenant_id, name_key),
-    -- Referenced by api_keys, so that no key opens a workspace of another tenant.
+    -- Referenced by api_keys: no key opens a workspace of another tenant.
     CONSTRAINT workspaces_owner_unique UNIQUE (tenant_id, id)
 ) STRICT;
 
@@ -60,8 +60,8 @@ CREATE TABLE tenant_limits (
     CONSTRAINT tenant_limits_value_not_negative CHECK (value >= 0)
 ) STRICT;
 
--- Rows that the deletion of a tenant has removed so far. Counted step by step, so that the receipt of a deletion that was
--- interrupted and repeated is complete.
+-- Rows removed so far by the deletion of a tenant. Counted step by step, so that the receipt is complete even if the
+-- deletion was interrupted and repeated.
 CREATE TABLE tenant_deletions (
     tenant_id INTEGER NOT NULL PRIMARY KEY,
     events INTEGER NOT NULL,
@@ -88,7 +88,7 @@ CREATE TRIGGER tenant_limits_notify_delete AFTER DELETE ON tenant_limits
 BEGIN UPDATE catalog_changes SET number = number + 1; END;
 CREATE TRIGGER api_keys_notify_insert AFTER INSERT ON api_keys
 BEGIN UPDATE catalog_changes SET number = number + 1; END;
--- Not for last_used_at, which the server itself writes.
+-- Not for last_used_at: the server itself writes it.
 CREATE TRIGGER api_keys_notify_update AFTER UPDATE OF name, scopes, secret_sha256, expires_at, revoked_at ON api_keys
 BEGIN UPDATE catalog_changes SET number = number + 1; END;
 CREATE TRIGGER api_keys_notify_delete AFTER DELETE ON api_keys
@@ -109,7 +109,7 @@ CREATE TABLE events (
     event_name TEXT NOT NULL,
     occurred_at INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
-    -- The time that the client sent, if its clock was corrected.
+    -- The time as sent by the client, if its clock was corrected.
     sent_timestamp INTEGER,
     anonymous_id TEXT,
     user_id TEXT,
@@ -120,7 +120,7 @@ CREATE TABLE events (
     traits TEXT,
     context TEXT,
     enrichment TEXT NOT NULL,
-    -- Time of erasure. Only the key is left then, so that the event stays a duplicate.
+    -- Time of erasure. Only the key is left then: the event stays a duplicate.
     removed_at INTEGER,
     -- Decides whether an event is new.
     UNIQUE (tenant_id, key)
@@ -129,8 +129,8 @@ CREATE TABLE events (
 -- The order in which events are read.
 CREATE INDEX events_by_time ON events (tenant_id, workspace_id, occurred_at);
 
--- 3. Counts of stored events, updated in the transaction that stores the events. PostgreSQL has a log in front of these tables,
--- because its writers would wait for each other. SQLite has one writer.
+-- 3. Counts of stored events, updated in the transaction of the events. PostgreSQL has a log in front of these tables, because
+-- its writers would wait for each other. SQLite has one writer.
 
 -- Counts by hour of receipt. Erasing a person and retention do not lower them.
 CREATE TABLE event_counts (
@@ -144,7 +144,7 @@ CREATE TABLE event_counts (
     CONSTRAINT event_counts_positive CHECK (accepted > 0)
 ) STRICT;
 
--- Counts by month of receipt, in UTC: what monthly quotas limit.
+-- Counts by month of receipt, in UTC. Monthly quotas limit them.
 CREATE TABLE tenant_usage (
     tenant_id INTEGER NOT NULL,
     -- Year and month: 202611.
@@ -154,16 +154,16 @@ CREATE TABLE tenant_usage (
     CONSTRAINT tenant_usage_positive CHECK (used > 0)
 ) STRICT;
 
--- 4. The programs that may work with this file, so that the previous release can open it again after the next one
+-- 4. Compatible versions: the previous release can open the file again after the next one
 -- (docs/adr/0010-older-servers-over-a-newer-schema.md).
 --
--- A migration that older programs can share leaves this table alone. One that they cannot share sets minimum_version to its own
+-- A migration leaves this table alone if older programs can share its schema. Otherwise it sets minimum_version to its own
 -- version in up.sql, and back to the previous one in down.sql.
 
 CREATE TABLE schema_compatibility (
     -- There is one row.
     id INTEGER NOT NULL PRIMARY KEY,
-    -- Version of the oldest migration that a program must know. A program whose newest migration is older must not run.
+    -- Version of a migration. A program must not run if its newest migration is older.
     minimum_version TEXT NOT NULL,
     CONSTRAINT schema_compatibility_one_row CHECK (id = 1),
     CONSTRAINT schema_compatibility_version CHECK (length(minimum_version) = 14 AND minimum_version NOT GLOB '*[^0-9]*')

@@ -1,10 +1,10 @@
-//! Monthly quotas at the door: what each tenant with a quota has used, as last read, and what this server has admitted since.
+//! Monthly quotas at the door: the usage of each tenant with a quota, as last read, plus the events admitted since.
 //!
-//! One thread reads the usage of all tenants that sent lately, in one statement, about twice a second. A request whose tenant
-//! was not read within the last second waits for a read, and so does one that is to be refused on numbers that are not certain.
-//! So a tenant passes its quota only by what other servers store for it between two reads.
+//! One thread reads the usage of all active tenants in one statement, about twice a second. A request waits for a read if the
+//! last one of its tenant is more than a second old, or if it is about to be refused on uncertain numbers. So a tenant passes
+//! its quota only by the events of other servers between two reads.
 //!
-//! Not here: the quotas, which are limits of the tenant, and the counts, which the store keeps.
+//! Not here: the quotas themselves (limits of the tenant) and the counts (kept by the store).
 
 mod month;
 mod ratios;
@@ -24,18 +24,18 @@ use tokio::sync::oneshot;
 use month::{Admitted, Fit, MonthUsage};
 use ratios::Ratios;
 
-/// Reads that a request waits for at most before it is refused on uncertain numbers. The first settles all requests of one
-/// connection; the second those that were answered during the first.
+/// Maximum number of reads before a request is refused on uncertain numbers. The first read shows all earlier requests of the
+/// same connection; the second, those answered during the first.
 const MAX_READS: usize = 2;
 
 /// How usage is read.
 #[derive(Debug, Clone)]
 pub struct QuotaUsageOptions {
-    /// Time from one read of the tenants that sent to the next.
+    /// Time from one read of the active tenants to the next.
     pub read_every: Duration,
-    /// Maximum age of a read on which a request is admitted.
+    /// Maximum age of a read for a decision.
     pub max_age: Duration,
-    /// Time after which a tenant that sends nothing is forgotten.
+    /// Time after which a silent tenant is forgotten.
     pub forget_after: Duration,
     /// Maximum number of tenants in [`QuotaUsage::used_ratios`].
     pub max_ratios: usize,
@@ -66,7 +66,7 @@ pub enum AdmitError {
 type Key = (TenantId, Month);
 type ReadResult = Result<(), Arc<StoreError>>;
 
-/// The usage of the tenants with a quota that send to this server. Dropping it ends its thread.
+/// The usage of this server's tenants with a quota. Dropping it ends its thread.
 pub struct QuotaUsage {
     shared: Arc<Shared>,
     ratios: Ratios,
@@ -76,14 +76,14 @@ struct Shared {
     store: Arc<dyn EventCounts>,
     options: QuotaUsageOptions,
     state: Mutex<State>,
-    /// A tenant sent, a request waits for a read, or the thread is to end.
+    /// A tenant became active, a request waits for a read, or the thread must end.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     tenants: HashMap<Key, Entry>,
-    /// Keys that sent since the last read started.
+    /// Keys with requests since the start of the last read.
     active: HashSet<Key>,
     /// A request waits for a read of an active key.
     is_urgent: bool,
@@ -94,7 +94,7 @@ struct State {
 
 struct Entry {
     usage: MonthUsage,
-    /// Start of the last read that succeeded.
+    /// Start of the last successful read.
     read_at: Option<Instant>,
     sent_at: Instant,
     waiting: Vec<oneshot::Sender<ReadResult>>,
@@ -110,8 +110,8 @@ impl Entry {
     }
 }
 
-/// A submission on its way to the store. [`Self::settle`] it with the number of events that were stored. Dropped without,
-/// its events count as stored until the next read.
+/// A submission on its way to the store. End it by [`Self::settle`]. Dropped instead, its events count as stored until the
+/// next read.
 #[must_use = "the events count as stored when this is dropped"]
 pub struct Admission {
     shared: Arc<Shared>,
@@ -121,7 +121,7 @@ pub struct Admission {
 }
 
 impl QuotaUsage {
-    /// Starts the thread that reads.
+    /// Starts the reading thread.
     ///
     /// # Errors
     /// If the operating system refuses a thread.
@@ -134,8 +134,8 @@ impl QuotaUsage {
         Ok(Self { shared, ratios })
     }
 
-    /// Admits a submission of `events` events if they fit into a quota of `limit` events in `month`. Waits for a read of the
-    /// usage if the last one is too old, or too uncertain to refuse.
+    /// Admits a submission of `events` events if they fit into a quota of `limit` events in `month`. Waits for a read if the
+    /// last one is too old, or too uncertain for a refusal.
     ///
     /// # Errors
     /// [`AdmitError`]; nothing is admitted then.
@@ -162,7 +162,7 @@ impl QuotaUsage {
         }
     }
 
-    /// Decides on what is known now, after the request has waited for `reads` reads.
+    /// Decides by the present numbers, after the request has waited for `reads` reads.
     fn try_admit(
         &self,
         key: Key,
@@ -199,7 +199,7 @@ impl QuotaUsage {
         decision
     }
 
-    /// Notes the quota of a tenant that sends, for [`Self::used_ratios`]; 0: it has none.
+    /// Notes the quota of an active tenant for [`Self::used_ratios`]; 0: it has none.
     pub fn note(&self, tenant_id: TenantId, monthly_events: u64) {
         self.ratios.note(tenant_id, monthly_events);
     }
@@ -224,7 +224,7 @@ impl Drop for QuotaUsage {
 }
 
 impl Admission {
-    /// Ends the submission: `stored` of its events were stored, the others were not.
+    /// Ends the submission: `stored` of its events were stored, and no others.
     pub fn settle(mut self, stored: u64) {
         self.is_settled = true;
         self.end(|usage, admitted| usage.settle(admitted, stored));
@@ -248,7 +248,7 @@ impl Drop for Admission {
     }
 }
 
-/// The tenants of one month that are read at once, and the requests that wait for it.
+/// The tenants of one read, and the requests waiting for it.
 #[derive(Default)]
 struct Batch {
     tenants: Vec<TenantId>,
@@ -265,7 +265,7 @@ impl Shared {
         }
     }
 
-    /// Waits until a read is due, and starts it for all active tenants. `None`: the thread is to end.
+    /// Waits until a read is due, and starts it for all active tenants. `None`: the thread must end.
     fn next_batches(&self) -> Option<BTreeMap<Month, Batch>> {
         let mut state = self.lock();
         loop {
@@ -315,12 +315,12 @@ impl Shared {
             Err(error) => Err(Arc::new(error)),
         };
         for request in waiting {
-            // One that waits no longer is gone.
+            // The client may be gone.
             request.send(result.clone()).ok();
         }
     }
 
-    /// Forgets tenants that have not sent for a while.
+    /// Forgets silent tenants.
     fn forget(&self) {
         let mut state = self.lock();
         let forget_after = self.options.forget_after;

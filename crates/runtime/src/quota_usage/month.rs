@@ -1,14 +1,14 @@
 //! The usage of one tenant in one month, as one server knows it. Pure arithmetic: no clock, no lock, no store.
 //!
-//! A read of the store contains every submission that was settled before the read started, and none that was admitted after
-//! it finished. Whether it contains the others, nobody can say: they are counted apart, as `around` the read.
+//! A read of the store contains every submission settled before its start, and none admitted after its end. It may or may not
+//! contain the others: they are counted apart, as `around` the read.
 
-/// Events of submissions that this server has admitted.
+/// Events admitted by this server.
 #[derive(Debug, Default, Clone, Copy)]
 struct Tally {
-    /// Events of submissions that wait for their outcome.
+    /// Events of unsettled submissions.
     in_flight: u64,
-    /// Events that were stored.
+    /// Events stored.
     stored: u64,
 }
 
@@ -18,39 +18,39 @@ impl Tally {
     }
 }
 
-/// Usage by the last read, and what this server has admitted since.
+/// Usage by the last read, and the events admitted since.
 #[derive(Debug, Default)]
 pub(super) struct MonthUsage {
     /// Events by the last read.
     read: u64,
     /// Number of finished reads.
     reads: u64,
-    /// Submissions that the last read cannot contain.
+    /// Submissions outside the last read: admitted after its end.
     since: Tally,
-    /// Submissions that the last read may contain.
+    /// Submissions perhaps in the last read.
     around: Tally,
-    /// Events stored since the read that is running now started.
+    /// Events stored since the start of the running read.
     stored_during_read: u64,
 }
 
 /// Whether events fit into a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// They fit, whatever the last read contains.
+    /// They fit in any case.
     Fits,
-    /// They do not fit, whatever the last read contains.
+    /// They do not fit in any case.
     Exceeds {
         /// Events used.
         used: u64,
     },
-    /// It depends on submissions that the last read may contain.
+    /// It depends on the submissions around the last read.
     Unclear {
         /// Events used at most.
         used: u64,
     },
 }
 
-/// The submissions of [`MonthUsage::admit`] and where they are counted.
+/// A submission in flight, by its size and the number of reads before it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Admitted {
     events: u64,
@@ -76,7 +76,7 @@ impl MonthUsage {
         Admitted { events, reads: self.reads }
     }
 
-    /// Ends a submission of which `stored` events were stored, in a transaction that has ended.
+    /// Ends a submission. Its transaction has ended, and stored `stored` of its events.
     pub(super) fn settle(&mut self, admitted: Admitted, stored: u64) {
         debug_assert!(stored <= admitted.events, "{stored} of {admitted:?}");
         let tally = self.take_from_flight(admitted);
@@ -84,7 +84,7 @@ impl MonthUsage {
         self.stored_during_read += stored;
     }
 
-    /// Ends a submission whose outcome is unknown. Its events count as stored until a read that starts after now.
+    /// Ends a submission with an unknown outcome. Its events count as stored until the end of a read started after now.
     pub(super) fn settle_unknown(&mut self, admitted: Admitted) {
         self.take_from_flight(admitted);
         self.around.stored += admitted.events;
@@ -104,7 +104,7 @@ impl MonthUsage {
         self.stored_during_read = 0;
     }
 
-    /// The read that started last has finished.
+    /// The running read has finished.
     pub(super) fn finish_read(&mut self, used: u64) {
         self.read = used;
         self.reads += 1;
@@ -115,7 +115,7 @@ impl MonthUsage {
         self.since = Tally::default();
     }
 
-    /// Whether a submission waits for its outcome.
+    /// Whether a submission is unsettled.
     pub(super) fn is_in_flight(&self) -> bool {
         self.since.in_flight + self.around.in_flight > 0
     }

@@ -1,4 +1,4 @@
-//! The used share of quotas, for the metrics: of the first tenants with a quota that send.
+//! The used share of quotas, for the metrics: of the first active tenants with a quota.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,7 +8,7 @@ use mercurio_domain::TenantId;
 use mercurio_domain::limits::Month;
 use mercurio_domain::store::EventCounts;
 
-/// Maximum time that a scrape waits for the store.
+/// Maximum wait of a scrape for the store.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Tenants and their quotas.
@@ -25,7 +25,7 @@ impl Ratios {
     pub(super) fn note(&self, tenant_id: TenantId, monthly_events: u64) {
         let quotas = self.quotas.read().unwrap_or_else(PoisonError::into_inner);
         let known = quotas.get(&tenant_id).copied();
-        // Every request comes here. Only those that change something take the lock for themselves.
+        // Every request comes here. Only changes take the exclusive lock.
         if known.unwrap_or(0) == monthly_events
             || (known.is_none() && quotas.len() >= self.max_tenants)
         {

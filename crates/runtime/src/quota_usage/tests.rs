@@ -1,4 +1,4 @@
-//! Admission over the memory store, whose reads a test holds up at a gate.
+//! Admission over the memory store. A gate holds up its reads.
 
 use mercurio_domain::Owner;
 use mercurio_domain::store::{Catalog, EventWriter};
@@ -9,7 +9,7 @@ use super::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Reads only for requests that need it, and trusts a read for an hour.
+/// Reads only on demand, and trusts a read for an hour.
 fn on_demand() -> QuotaUsageOptions {
     QuotaUsageOptions { read_every: HOUR, max_age: HOUR, ..QuotaUsageOptions::default() }
 }
@@ -173,7 +173,7 @@ async fn settlement_during_a_read_takes_a_further_read() {
     let fixture = Arc::new(Fixture::new());
     let server = fixture.server(on_demand());
     let admission = fixture.admit(&server, 6, 100).await.unwrap();
-    // An unknown outcome makes the next request wait for a read, over which the first one is in flight.
+    // An unknown outcome makes the next request wait for a read. The first submission is in flight over it.
     drop(fixture.admit(&server, 90, 100).await.unwrap());
     fixture.admit(&server, 5, 100).await.unwrap().settle(0);
     assert_eq!(fixture.reads(), 2);
@@ -313,7 +313,7 @@ async fn silent_tenants_are_forgotten_unless_events_are_in_flight() {
     for other in 2..50 {
         server.admit(TenantId(other), month, 1, 10).await.unwrap().settle(0);
     }
-    // One that is read has just sent, the one before it may not be forgotten yet.
+    // The last ones may not be forgotten yet.
     assert!((1..=3).contains(&known()), "{}", known());
     assert!(server.shared.lock().tenants.contains_key(&(TenantId(1), month)));
     admission.settle(1);

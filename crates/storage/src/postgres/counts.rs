@@ -1,20 +1,21 @@
 //! Counts of stored events in PostgreSQL: writers append to a log, and one server sums it into
 //! tables once a second.
 //!
-//! Each group inserts one row into `count_log` in its own transaction and updates none. So writers
+//! Each group inserts a row into `count_log` in its own transaction and updates none. So writers
 //! never wait for each other, and a rollback or a crash leaves counts and events consistent.
 //! Readers add the unsummed log in the statement that reads the tables: its snapshot has each group
 //! once, in the log or in the tables.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use mercurio_domain::TenantId;
 use mercurio_domain::limits::Month;
 use mercurio_domain::store::{CountQuery, EventCount};
+use uuid::Uuid;
 
 use super::statement::statement;
-use crate::counts::{self, CountRow, UsageRow};
+use crate::counts::{self, CountRow, HourlyCounts, UsageRow};
 use crate::error::Error;
 use crate::rows::Micros;
 use crate::verdicts::Candidate;
@@ -24,18 +25,36 @@ use crate::verdicts::Candidate;
 const LOCK: i64 = 0x6d65_7263_636e_7473;
 
 statement! {
-    /// Appends the counts of one group to the log.
-    LogGroup =
-    "INSERT INTO count_log (tenant_ids, workspace_ids, event_names, hours, counts) VALUES (",
+    /// Appends the counts of one group and hour to the log.
+    LogHour =
+    "INSERT INTO count_log (hour, tenant_ids, workspace_ids, event_names, counts) VALUES (",
+    hour: Micros => Timestamptz, ", ",
     tenant_ids: Vec<i64> => Array<BigInt>, ", ",
     workspace_ids: Vec<i64> => Array<BigInt>, ", ",
     event_names: Vec<String> => Array<Text>, ", ",
-    hours: Vec<Micros> => Array<Timestamptz>, ", ",
     counts: Vec<i64> => Array<BigInt>, ")",
 }
 
 statement! {
-    /// Selects the events that tenants stored in a month.
+    /// Inserts keys, all of them free, and a row like [`LogHour`]: one round trip in place of three.
+    InsertKeysAndLogHour =
+    "WITH keys AS (
+         INSERT INTO event_keys (tenant_id, key, workspace_id, occurred_at, received_at) SELECT * FROM unnest(",
+    key_tenant_ids: Vec<i64> => Array<BigInt>, ", ",
+    keys: Vec<Uuid> => Array<SqlUuid>, ", ",
+    key_workspace_ids: Vec<i64> => Array<BigInt>, ", ",
+    occurred_at: Vec<Micros> => Array<Timestamptz>, ", ",
+    received_at: Vec<Micros> => Array<Timestamptz>, "))
+     INSERT INTO count_log (hour, tenant_ids, workspace_ids, event_names, counts) VALUES (",
+    hour: Micros => Timestamptz, ", ",
+    tenant_ids: Vec<i64> => Array<BigInt>, ", ",
+    workspace_ids: Vec<i64> => Array<BigInt>, ", ",
+    event_names: Vec<String> => Array<Text>, ", ",
+    counts: Vec<i64> => Array<BigInt>, ")",
+}
+
+statement! {
+    /// Selects the usage of tenants in a month.
     Usage -> (BigInt, BigInt) =
     "WITH wanted AS (SELECT DISTINCT unnest(", tenants: Vec<i64> => Array<BigInt>, ") AS tenant_id)
      SELECT tenant_id, sum(events)::bigint FROM (
@@ -43,7 +62,7 @@ statement! {
          FROM wanted JOIN tenant_usage USING (tenant_id) WHERE month = ", month: i64 => BigInt, "
          UNION ALL
          SELECT tenant_id, events
-         FROM count_log, unnest(tenant_ids, hours, counts) AS logged (tenant_id, hour, events)
+         FROM count_log, unnest(tenant_ids, counts) AS logged (tenant_id, events)
              JOIN wanted USING (tenant_id)
          WHERE hour >= ", from: Micros => Timestamptz, " AND hour < ", to: Micros => Timestamptz, "
      ) AS counted GROUP BY tenant_id",
@@ -55,7 +74,9 @@ statement! {
     "SELECT event_name, hour, sum(accepted)::bigint FROM (
          SELECT tenant_id, workspace_id, event_name, hour, accepted FROM event_counts
          UNION ALL
-         SELECT logged.* FROM count_log, unnest(tenant_ids, workspace_ids, event_names, hours, counts) AS logged
+         SELECT logged.tenant_id, workspace_id, event_name, hour, events
+         FROM count_log, unnest(tenant_ids, workspace_ids, event_names, counts)
+             AS logged (tenant_id, workspace_id, event_name, events)
      ) AS counted (tenant_id, workspace_id, event_name, hour, accepted)
      WHERE tenant_id = ", tenant_id: i64 => BigInt, " AND workspace_id = ", workspace_id: i64 => BigInt, "
          AND hour >= ", from: Micros => Timestamptz, " AND hour < ", to: Micros => Timestamptz, "
@@ -67,11 +88,11 @@ statement! {
 /// order of their keys.
 const SUM: &str = "
     WITH taken AS (
-        DELETE FROM count_log RETURNING tenant_ids, workspace_ids, event_names, hours, counts
+        DELETE FROM count_log RETURNING hour, tenant_ids, workspace_ids, event_names, counts
     ), counted AS MATERIALIZED (
         SELECT tenant_id, workspace_id, event_name, hour, sum(events)::bigint AS accepted
-        FROM taken, unnest(tenant_ids, workspace_ids, event_names, hours, counts)
-            AS logged (tenant_id, workspace_id, event_name, hour, events)
+        FROM taken, unnest(tenant_ids, workspace_ids, event_names, counts)
+            AS logged (tenant_id, workspace_id, event_name, events)
         WHERE EXISTS (SELECT FROM tenants WHERE id = tenant_id)
         GROUP BY tenant_id, workspace_id, event_name, hour
     ), monthly AS (
@@ -88,17 +109,42 @@ const SUM: &str = "
     )
     SELECT count(*) AS groups FROM taken";
 
-/// Logs the counts of a group. `stored` is not empty.
-pub(super) fn log(connection: &mut PgConnection, stored: &[Candidate<'_>]) -> QueryResult<usize> {
-    let counts = counts::of_stored(stored);
-    LogGroup {
-        tenant_ids: counts.keys().map(|key| key.owner.tenant_id.0).collect(),
-        workspace_ids: counts.keys().map(|key| key.owner.workspace_id.0).collect(),
-        event_names: counts.keys().map(|key| key.event_name.to_owned()).collect(),
-        hours: counts.keys().map(|key| key.hour.into()).collect(),
-        counts: counts.values().copied().collect(),
+/// Logs the counts of a group.
+pub(super) fn log(connection: &mut PgConnection, hourly: HourlyCounts<'_>) -> QueryResult<()> {
+    for (hour, of_hour) in hourly {
+        LogHour {
+            hour: hour.into(),
+            tenant_ids: of_hour.keys().map(|key| key.owner.tenant_id.0).collect(),
+            workspace_ids: of_hour.keys().map(|key| key.owner.workspace_id.0).collect(),
+            event_names: of_hour.keys().map(|key| key.event_name.to_owned()).collect(),
+            counts: of_hour.into_values().collect(),
+        }
+        .execute(connection)?;
     }
-    .execute(connection)
+    Ok(())
+}
+
+/// Inserts the keys of `rows`, in their order, and logs the counts. One taken key fails them all.
+pub(super) fn insert_keys_and_log(
+    connection: &mut PgConnection,
+    rows: &[Candidate<'_>],
+) -> QueryResult<()> {
+    let mut hourly = counts::of_stored(rows);
+    let Some((hour, of_hour)) = hourly.pop_first() else { return Ok(()) };
+    InsertKeysAndLogHour {
+        key_tenant_ids: rows.iter().map(|row| row.owner.tenant_id.0).collect(),
+        keys: rows.iter().map(|row| row.event.key().0).collect(),
+        key_workspace_ids: rows.iter().map(|row| row.owner.workspace_id.0).collect(),
+        occurred_at: rows.iter().map(|row| row.event.parts().occurred_at.into()).collect(),
+        received_at: rows.iter().map(|row| row.received_at.into()).collect(),
+        hour: hour.into(),
+        tenant_ids: of_hour.keys().map(|key| key.owner.tenant_id.0).collect(),
+        workspace_ids: of_hour.keys().map(|key| key.owner.workspace_id.0).collect(),
+        event_names: of_hour.keys().map(|key| key.event_name.to_owned()).collect(),
+        counts: of_hour.into_values().collect(),
+    }
+    .execute(connection)?;
+    log(connection, hourly)
 }
 
 pub(super) fn usage(

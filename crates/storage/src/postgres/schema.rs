@@ -1,11 +1,11 @@
 //! The tables that only PostgreSQL has, for diesel. A test compares them with a fresh database.
 
 diesel::table! {
-    count_log (tenant_ids) {
+    count_log (hour) {
+        hour -> Timestamptz,
         tenant_ids -> Array<BigInt>,
         workspace_ids -> Array<BigInt>,
         event_names -> Array<Text>,
-        hours -> Array<Timestamptz>,
         counts -> Array<BigInt>,
     }
 }

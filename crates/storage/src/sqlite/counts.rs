@@ -23,22 +23,24 @@ pub(super) fn add(
     stored: &[Candidate<'_>],
 ) -> Result<(), Error> {
     let mut monthly = BTreeMap::new();
-    for (key, count) in counts::of_stored(stored) {
-        let tenant_id = key.owner.tenant_id.0;
-        *monthly.entry((tenant_id, Month::of(key.hour))).or_insert(0) += count;
-        use event_counts::{accepted, event_name, hour, workspace_id};
-        diesel::insert_into(event_counts::table)
-            .values((
-                event_counts::tenant_id.eq(tenant_id),
-                workspace_id.eq(key.owner.workspace_id.0),
-                event_name.eq(key.event_name),
-                hour.eq(Micros::from(key.hour)),
-                accepted.eq(count),
-            ))
-            .on_conflict((event_counts::tenant_id, workspace_id, event_name, hour))
-            .do_update()
-            .set(accepted.eq(accepted + count))
-            .execute(connection)?;
+    for (received, counts) in counts::of_stored(stored) {
+        for (key, count) in counts {
+            let tenant_id = key.owner.tenant_id.0;
+            *monthly.entry((tenant_id, Month::of(received))).or_insert(0) += count;
+            use event_counts::{accepted, event_name, hour, workspace_id};
+            diesel::insert_into(event_counts::table)
+                .values((
+                    event_counts::tenant_id.eq(tenant_id),
+                    workspace_id.eq(key.owner.workspace_id.0),
+                    event_name.eq(key.event_name),
+                    hour.eq(Micros::from(received)),
+                    accepted.eq(count),
+                ))
+                .on_conflict((event_counts::tenant_id, workspace_id, event_name, hour))
+                .do_update()
+                .set(accepted.eq(accepted + count))
+                .execute(connection)?;
+        }
     }
     for ((tenant_id, month), count) in monthly {
         use tenant_usage::used;
