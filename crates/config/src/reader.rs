@@ -1,4 +1,4 @@
-//! Reads settings one by one. Collects the value and the mistakes of each.
+//! Reads settings one by one. Collects the value and the errors of each.
 
 use std::fmt::Display;
 use std::fs::File;

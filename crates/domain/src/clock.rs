@@ -325,10 +325,9 @@ mod tests {
         let (first, last) = (first.unwrap(), last.unwrap());
         assert_eq!(Timestamp::from_micros(first.as_micros()), Some(first));
         assert_eq!(Timestamp::from_micros(last.as_micros()), Some(last));
-        // One microsecond beyond either end.
-        for (edge, delta) in [(first, -1), (last, 1)] {
-            assert_eq!(Timestamp::from_micros(edge.as_micros() + delta), None);
-            assert_eq!(edge.checked_add_micros(delta), None);
+        for (bound, delta) in [(first, -1), (last, 1)] {
+            assert_eq!(Timestamp::from_micros(bound.as_micros() + delta), None);
+            assert_eq!(bound.checked_add_micros(delta), None);
         }
         assert_eq!(
             (Timestamp::from(DateTime::<Utc>::MIN_UTC), Timestamp::from(DateTime::<Utc>::MAX_UTC)),

@@ -13,7 +13,7 @@ use crate::ids::EventId;
 /// Maximum errors reported for one event. It bounds the response to a hostile body.
 pub const MAX_ERRORS_PER_EVENT: usize = 20;
 
-/// The kind of one mistake in an event. Its text is stable and part of the HTTP contract.
+/// The kind of an error in an event. Its text is stable and part of the HTTP contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -118,20 +118,20 @@ impl fmt::Display for FieldErrorCode {
     }
 }
 
-/// One mistake in a client's event.
+/// An error in a client's event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {
     /// JSON pointer (RFC 6901) into the body as sent; empty for the whole body.
     pub pointer: String,
-    /// The kind of mistake, for programs.
+    /// The kind of error, for programs.
     pub code: FieldErrorCode,
-    /// The mistake, for people: names the member, the value and the limit.
+    /// The error, for people: names the member, the value and the limit.
     pub message: Cow<'static, str>,
 }
 
 impl FieldError {
-    /// A mistake at `pointer`.
+    /// An error at `pointer`.
     pub fn new(
         pointer: impl Into<String>,
         code: FieldErrorCode,

@@ -15,7 +15,7 @@ fn check_values(lines: &[support::Line], expected: Value) {
     assert_eq!(lines.len(), 1);
     // The first three are `ts`, `level` and `msg`.
     let values: serde_json::Map<_, _> = lines[0].0.iter().skip(3).cloned().collect();
-    assert_eq!(values.len(), lines[0].0.len() - 3, "a key is repeated in {:?}", lines[0]);
+    assert_eq!(values.len(), lines[0].0.len() - 3, "a key appears twice in {:?}", lines[0]);
     assert_eq!(Value::Object(values), expected);
 }
 

@@ -201,8 +201,8 @@ impl RetentionWorker {
             && let Removal::Received { tenant_id, before } = removal
         {
             info!(self.log, "old events removed";
-                keys::TENANT_ID => tenant_id.map(|id| id.0), keys::EVENTS => total.events, "event_keys" => total.keys,
-                "received_before" => before.to_string(), keys::DURATION_MS => start.elapsed().as_secs_f64() * 1e3);
+                keys::TENANT_ID => tenant_id.map(|id| id.0), keys::EVENTS => total.events, keys::EVENT_KEYS => total.keys,
+                keys::RECEIVED_BEFORE => before.to_string(), keys::DURATION_MS => start.elapsed().as_secs_f64() * 1e3);
         }
         result
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::events::{Ids, Shape};
-use crate::load::{self, Load, Outcome, Window};
+use crate::load::{self, Load, LoadOutcome, Window};
 use crate::process;
 use crate::server::{Groups, Server};
 
@@ -237,7 +237,7 @@ pub(crate) fn measure_all(
     Ok(outcomes.iter().map(|outcome| with_outcome(&shared, outcome)).collect())
 }
 
-fn with_outcome(shared: &Sample, outcome: &Outcome) -> Sample {
+fn with_outcome(shared: &Sample, outcome: &LoadOutcome) -> Sample {
     Sample {
         events_per_second: outcome.rate(),
         requests_per_second: outcome.requests as f64 / outcome.seconds,

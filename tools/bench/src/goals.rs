@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::cases::{Sample, plain_name};
-use crate::report::{Report, Row, median};
+use crate::report::{Report, ReportRow, median};
 
 /// A goal and its measurement.
 #[derive(Debug, Clone, PartialEq)]
@@ -206,7 +206,7 @@ impl Figures<'_> {
     /// Compares the ratios to the baseline round by round, so that the drift of the machine cancels out.
     fn against_plain(&self, special: &str) -> Option<f64> {
         let plain = self.report.row(&plain_name(50, 64))?;
-        let special: &Row = self.report.row(&format!("{}, {special}", plain.name))?;
+        let special: &ReportRow = self.report.row(&format!("{}, {special}", plain.name))?;
         let pairs = special.samples.iter().zip(&plain.samples);
         Some(median(pairs.map(|pair| pair.0.ratio() / pair.1.ratio())))
     }
@@ -222,8 +222,8 @@ mod tests {
     use crate::cases::Part;
     use crate::report::InsertRate;
 
-    fn row(name: &str, sample: Sample) -> Row {
-        Row { name: name.to_owned(), part: Part::Closed, samples: vec![sample] }
+    fn row(name: &str, sample: Sample) -> ReportRow {
+        ReportRow { name: name.to_owned(), part: Part::Closed, samples: vec![sample] }
     }
 
     #[test]

@@ -46,7 +46,7 @@ struct Span {
 
 /// The responses to a load.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct LoadOutcome {
     /// Events of requests with a 200.
     pub(crate) events: u64,
     /// Requests with a 200.
@@ -61,7 +61,7 @@ pub(crate) struct Outcome {
 /// Due times of an open loop, shared by its connections.
 type DueTimes = Arc<Mutex<UnboundedReceiver<Instant>>>;
 
-impl Outcome {
+impl LoadOutcome {
     /// Returns events per second.
     pub(crate) fn rate(&self) -> f64 {
         self.events as f64 / self.seconds
@@ -89,7 +89,7 @@ pub(crate) fn run(
     loads: &[Load],
     window: Window,
     warmed_up: impl FnOnce(),
-) -> Result<Vec<Outcome>, Error> {
+) -> Result<Vec<LoadOutcome>, Error> {
     // One thread: the other cores belong to the server and the database.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -101,7 +101,7 @@ pub(crate) fn run(
         warmed_up();
         let mut outcomes = Vec::new();
         for clients in clients {
-            let mut total = Outcome::default();
+            let mut total = LoadOutcome::default();
             for client in clients {
                 total.add(client.await??);
             }
@@ -118,8 +118,7 @@ fn spawn_clients(
     load: &Load,
     start: Instant,
     span: Span,
-) -> Vec<JoinHandle<Result<Outcome, Error>>> {
-    // One queue for all connections: the first free one sends the next request.
+) -> Vec<JoinHandle<Result<LoadOutcome, Error>>> {
     let due = load.rate.map(|rate| Arc::new(Mutex::new(paced(rate, start, span.end))));
     let mut clients = Vec::new();
     for number in 0..load.connections {
@@ -149,7 +148,7 @@ async fn client(
     number: usize,
     due: Option<DueTimes>,
     span: Span,
-) -> Result<Outcome, Error> {
+) -> Result<LoadOutcome, Error> {
     let mut stream = TcpStream::connect(load.addr).await?;
     // Nagle's algorithm would hold back the end of a request.
     stream.set_nodelay(true)?;
@@ -158,7 +157,7 @@ async fn client(
     let mut body = Vec::new();
     let mut request = Vec::new();
     let mut response = Vec::new();
-    let mut outcome = Outcome::default();
+    let mut outcome = LoadOutcome::default();
     for round in 0_usize.. {
         let due = match &due {
             None => None,
@@ -255,12 +254,13 @@ mod tests {
 
     #[test]
     fn quantiles_come_from_the_sorted_latencies() {
-        // 1 to 100 ms.
-        let outcome =
-            Outcome { micros: (1..=100).map(|ms| ms * 1000).collect(), ..Outcome::default() };
+        let outcome = LoadOutcome {
+            micros: (1..=100).map(|ms| ms * 1000).collect(),
+            ..LoadOutcome::default()
+        };
         assert!((outcome.quantile_ms(0.5) - 50.0).abs() < 1e-9);
         assert!((outcome.quantile_ms(1.0) - 100.0).abs() < 1e-9);
-        assert!(Outcome::default().quantile_ms(0.5).abs() < 1e-9);
+        assert!(LoadOutcome::default().quantile_ms(0.5).abs() < 1e-9);
     }
 
     #[test]

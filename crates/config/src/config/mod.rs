@@ -33,7 +33,7 @@ pub struct Config {
     pub client_ip: ClientIpPolicy,
     /// Path of a MaxMind database.
     pub geoip_db: Option<PathBuf>,
-    /// How long a looked-up API key is used without another look-up. Zero disables the cache.
+    /// How long an API key stays in the cache. Zero disables the cache.
     pub key_cache: Duration,
     /// Redis for shared rate limits; `None`: each server limits on its own.
     pub redis_url: Option<RedisUrl>,
@@ -63,7 +63,7 @@ pub struct Config {
     pub in_force: Vec<Setting>,
 }
 
-/// The settings of an environment together with its mistakes, for a program that reports both.
+/// The settings of an environment and the invalid ones among them, for a program that reports both.
 #[derive(Debug, Clone)]
 pub struct CheckedConfig {
     /// The settings, with the default in place of each invalid one.
@@ -120,7 +120,7 @@ const REDIS_URL: Secret = Secret {
 /// Reads the database address alone, for a program without other settings.
 ///
 /// # Errors
-/// [`ConfigError`] with every mistake in it.
+/// [`ConfigError`] with every invalid setting.
 pub fn database_url(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseUrl, ConfigError> {
     let mut reader = Reader::new(&lookup);
     let url = read_database_url(&mut reader);
@@ -135,7 +135,7 @@ fn read_database_url(reader: &mut Reader<'_>) -> DatabaseUrl {
 }
 
 impl CheckedConfig {
-    /// Reads all settings. `names` are the names of the whole environment: an unknown one with our prefix is a mistake, most
+    /// Reads all settings. `names` are the names of the whole environment: an unknown one with our prefix is invalid, most
     /// likely a misspelled setting.
     pub fn read(
         lookup: impl Fn(&str) -> Option<String>,
@@ -164,7 +164,7 @@ impl Config {
     /// Reads all settings, like [`CheckedConfig::read`].
     ///
     /// # Errors
-    /// [`ConfigError`] with every mistake.
+    /// [`ConfigError`] with every invalid setting.
     pub fn read(
         lookup: impl Fn(&str) -> Option<String>,
         names: impl IntoIterator<Item = String>,

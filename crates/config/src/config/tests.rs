@@ -1,4 +1,4 @@
-//! Values of settings, their mistakes, and their output.
+//! Values of settings, their errors, and their output.
 
 use super::*;
 use crate::setting::Source;
@@ -10,7 +10,7 @@ fn read(pairs: &[(&str, &str)]) -> CheckedConfig {
     CheckedConfig::read(find, pairs.iter().map(|(name, _)| (*name).to_owned()))
 }
 
-/// Reads settings without mistakes.
+/// Reads valid settings.
 #[track_caller]
 fn valid(pairs: &[(&str, &str)]) -> Config {
     let CheckedConfig { config, invalid } = read(pairs);
@@ -54,7 +54,7 @@ fn empty_environment_gives_the_documented_defaults() {
 }
 
 #[test]
-fn all_mistakes_are_reported_at_once() {
+fn all_invalid_settings_are_reported_at_once() {
     let messages = invalid(&[
         ("DATABASE_URL", "mysql://localhost"),
         ("MERCURIO_ADDR", "localhost"),

@@ -86,7 +86,7 @@ pub struct TenantRows {
     pub api_keys: u64,
 }
 
-/// A job that one server at a time does for all servers of a database.
+/// A job of one server at a time, for all servers of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LeaseKind {
     /// Deletes expired events.

@@ -5,12 +5,12 @@ use std::sync::{Condvar, Mutex, PoisonError};
 /// Lets threads through one at a time or all, and counts arrivals.
 #[derive(Debug, Default)]
 pub struct Gate {
-    state: Mutex<State>,
+    state: Mutex<GateState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct GateState {
     arrived: usize,
     permits: usize,
     open: bool,
@@ -71,7 +71,7 @@ impl Gate {
         self.lock().open = false;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, GateState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -91,7 +91,7 @@ fn last_untrusted(
 ) -> IpAddr {
     let mut known = peer;
     for hop in hops {
-        // Addresses further left came through a hop without an address, so nobody vouches for them.
+        // Addresses further left came through a hop without an address: they are unverified.
         let Some(address) = hop else { break };
         known = address;
         if !trusted.contains(address) {

@@ -57,7 +57,7 @@ keys! {
     AUTH_MS = "auth_ms";
     /// Duration of receiving and decompressing the body.
     RECEIVE_MS = "receive_ms";
-    /// Duration of parsing and validation.
+    /// Duration of rate limits, parsing and validation.
     PARSE_MS = "parse_ms";
     /// Duration of enrichment.
     ENRICH_MS = "enrich_ms";
@@ -89,6 +89,10 @@ keys! {
     QUEUE_DEPTH = "queue_depth";
     /// Requests written in one group.
     SUBMISSIONS = "submissions";
+    /// Event keys removed by retention.
+    EVENT_KEYS = "event_keys";
+    /// Retention removed the events received before this time.
+    RECEIVED_BEFORE = "received_before";
     /// Servers that share the rate limits.
     SERVERS = "servers";
     /// The change in the catalog.

@@ -14,10 +14,10 @@ pub(super) fn quantile(families: &[MetricFamily], q: f64) -> f64 {
     let Some(first) = histograms.first().filter(|_| total > 0) else { return 0.0 };
     let q = if q.is_nan() { 0.0 } else { q.clamp(0.0, 1.0) };
     let rank = total as f64 * q;
-    let mut lower = BucketEdge::default();
+    let mut lower = BucketBound::default();
     for (index, bucket) in first.get_bucket().iter().enumerate() {
         let counts = histograms.iter().map(|histogram| &histogram.get_bucket()[index]);
-        let upper = BucketEdge {
+        let upper = BucketBound {
             bound: bucket.upper_bound(),
             count: counts.map(|bucket| bucket.cumulative_count()).sum(),
         };
@@ -33,12 +33,12 @@ pub(super) fn quantile(families: &[MetricFamily], q: f64) -> f64 {
 
 /// A bucket's bound and the number of observations up to it.
 #[derive(Clone, Copy, Default)]
-struct BucketEdge {
+struct BucketBound {
     bound: f64,
     count: u64,
 }
 
-impl BucketEdge {
+impl BucketBound {
     fn interpolate(self, upper: Self, rank: f64) -> f64 {
         let share = (rank - self.count as f64).max(0.0) / (upper.count - self.count) as f64;
         self.bound + (upper.bound - self.bound) * share

@@ -1,4 +1,4 @@
-//! The outer object of a batch, read by `serde_json`: the path for a batch with any mistake.
+//! The outer object of a batch, read by `serde_json`: the path for a batch with any error.
 
 use std::borrow::Cow;
 use std::fmt;

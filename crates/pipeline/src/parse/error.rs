@@ -1,4 +1,4 @@
-//! Mistakes that make a whole request unusable.
+//! Errors that make a whole request unusable.
 
 use mercurio_domain::verdict::FieldError;
 

@@ -1,7 +1,7 @@
 //! One event: its members, each string borrowed or unescaped, each payload a slice.
 //!
-//! [`scan`] reads a valid event with one look at each byte. It also learns whether a payload needs
-//! a second look. [`read`] uses `serde_json` and reports every mistake.
+//! [`scan`] reads a valid event with one look at each byte. It also learns whether a payload needs a second look. [`read`]
+//! uses `serde_json` and reports every error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -83,7 +83,7 @@ impl<'a> SentAt<'a> {
 
 /// The members of an event.
 #[derive(Clone, Copy)]
-enum Member {
+enum EventMember {
     EventId,
     Type,
     EventName,
@@ -137,19 +137,18 @@ impl<'a> EventMembers<'a> {
 
     fn add(&mut self, name: &str, value: JsonSlice<'a>) {
         let member = match name {
-            "event_id" => Member::EventId,
-            "type" => Member::Type,
-            "event_name" => Member::EventName,
-            "timestamp" => Member::Timestamp,
-            "anonymous_id" => Member::AnonymousId,
-            "user_id" => Member::UserId,
-            "session_id" => Member::SessionId,
-            "schema_version" => Member::SchemaVersion,
-            "properties" => Member::Properties,
-            "traits" => Member::Traits,
-            "context" => Member::Context,
-            // In a batch, the outer object has `sent_at`; in one of its events the name is unknown.
-            "sent_at" if !matches!(self.sent_at, SentAt::NotAllowed) => Member::SentAt,
+            "event_id" => EventMember::EventId,
+            "type" => EventMember::Type,
+            "event_name" => EventMember::EventName,
+            "timestamp" => EventMember::Timestamp,
+            "anonymous_id" => EventMember::AnonymousId,
+            "user_id" => EventMember::UserId,
+            "session_id" => EventMember::SessionId,
+            "schema_version" => EventMember::SchemaVersion,
+            "properties" => EventMember::Properties,
+            "traits" => EventMember::Traits,
+            "context" => EventMember::Context,
+            "sent_at" if !matches!(self.sent_at, SentAt::NotAllowed) => EventMember::SentAt,
             _ => {
                 let shown: String = name.chars().take(64).collect();
                 let message = format!("{shown:?} is not a field of an event");
@@ -168,18 +167,18 @@ impl<'a> EventMembers<'a> {
         let raw = value.text();
         let payload = (raw != "null").then(|| value.into());
         match member {
-            Member::EventId => self.draft.event_id = self.string(name, raw),
-            Member::Type => self.draft.kind = self.string(name, raw),
-            Member::EventName => self.draft.event_name = self.string(name, raw),
-            Member::Timestamp => self.draft.timestamp = self.string(name, raw),
-            Member::AnonymousId => self.draft.anonymous_id = self.string(name, raw),
-            Member::UserId => self.draft.user_id = self.string(name, raw),
-            Member::SessionId => self.draft.session_id = self.string(name, raw),
-            Member::SchemaVersion => self.draft.schema_version = self.string(name, raw),
-            Member::Properties => self.draft.properties = payload,
-            Member::Traits => self.draft.traits = payload,
-            Member::Context => self.draft.context = payload,
-            Member::SentAt => self.sent_at = SentAt::Text(raw),
+            EventMember::EventId => self.draft.event_id = self.string(name, raw),
+            EventMember::Type => self.draft.kind = self.string(name, raw),
+            EventMember::EventName => self.draft.event_name = self.string(name, raw),
+            EventMember::Timestamp => self.draft.timestamp = self.string(name, raw),
+            EventMember::AnonymousId => self.draft.anonymous_id = self.string(name, raw),
+            EventMember::UserId => self.draft.user_id = self.string(name, raw),
+            EventMember::SessionId => self.draft.session_id = self.string(name, raw),
+            EventMember::SchemaVersion => self.draft.schema_version = self.string(name, raw),
+            EventMember::Properties => self.draft.properties = payload,
+            EventMember::Traits => self.draft.traits = payload,
+            EventMember::Context => self.draft.context = payload,
+            EventMember::SentAt => self.sent_at = SentAt::Text(raw),
         }
     }
 

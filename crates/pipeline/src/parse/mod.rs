@@ -1,9 +1,8 @@
 //! Parsing: request bytes to event drafts.
 //!
-//! A batch without mistakes is read in one pass over its bytes. Any other body goes to
-//! `serde_json`, which finds every mistake and its position. Strings without escapes and all
-//! payloads stay slices of the body. A mistake in the request is a [`ParseError`]; a mistake in one
-//! event goes into its [`Item::errors`] and rejects no other event.
+//! A valid batch is read in one pass over its bytes. Any other body goes to `serde_json`, which finds every
+//! error and its position. Strings without escapes and all payloads stay slices of the body. An error in the request is a
+//! [`ParseError`]; an error in one event goes into its [`Item::errors`] and rejects no other event.
 
 mod envelope;
 mod error;
@@ -43,7 +42,7 @@ pub fn source(body: &[u8]) -> Result<Source, ParseError> {
 /// Reads the body of a batch: `{"events": [ … ], "sent_at": "…"?}`.
 ///
 /// # Errors
-/// [`ParseError`]. Mistakes in single events are no error.
+/// [`ParseError`]. Errors in single events are not among them.
 pub fn batch<'a>(text: &'a str, limits: &Limits) -> Result<Envelope<'a>, ParseError> {
     match scan_batch(text, limits.max_batch_events) {
         Some(envelope) => Ok(envelope),
@@ -61,7 +60,7 @@ fn read_batch(text: &str, max_events: usize) -> Result<Envelope<'_>, ParseError>
 /// Size of a typical event: the list of a typical batch need not grow.
 const TYPICAL_EVENT_BYTES: usize = 400;
 
-/// Reads a batch without mistakes in one pass. `None`: use [`read_batch`].
+/// Reads a valid batch in one pass. `None`: use [`read_batch`].
 fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
     let mut scanner = Scanner::new(text);
     let (mut items, mut sent) = (Vec::new(), None);
@@ -104,7 +103,7 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
 /// `sent_at`.
 ///
 /// # Errors
-/// [`ParseError`]. Mistakes in the event are no error.
+/// [`ParseError`]. Errors in the event are not among them.
 pub fn single(text: &str) -> Result<Envelope<'_>, ParseError> {
     if let Some((item, sent_at)) = item::scan_single(text) {
         return Ok(Envelope { items: vec![item], sent_at });

@@ -1,4 +1,4 @@
-//! Validation: event drafts to valid events, or to rejections with every mistake.
+//! Validation: event drafts to valid events, or to rejections with every error.
 //!
 //! The domain holds the rules ([`EventDraft::check`](mercurio_domain::event::EventDraft::check)).
 //! This stage adds the size limit and the ids of events without one, and keeps the order of the

@@ -33,10 +33,10 @@ const UNAVAILABLE_PAUSE: Duration = Duration::from_secs(1);
 /// A cache of API keys. Clones share their entries.
 #[derive(Clone)]
 pub struct KeyCache {
-    shared: Arc<Shared>,
+    shared: Arc<SharedCache>,
 }
 
-struct Shared {
+struct SharedCache {
     store: Arc<dyn Store>,
     known: Cache<ApiKeyId, Arc<CachedKey>>,
     unknown: Cache<ApiKeyId, Instant>,
@@ -81,7 +81,7 @@ impl KeyCache {
     /// Returns an empty cache. Entries live for `lifetime`; with zero, every request reads the database.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, lifetime: Duration) -> Self {
-        let shared = Shared {
+        let shared = SharedCache {
             store,
             known: Cache::new(KNOWN_KEYS),
             unknown: Cache::new(UNKNOWN_KEYS),
@@ -144,7 +144,7 @@ impl KeyCache {
     /// Removes changed keys. The next request for one of them reads the database.
     pub fn forget(&self, change: &CatalogChange) {
         let shared = &self.shared;
-        // Counted before the removal: see `Shared::read`.
+        // Counted before the removal: see `SharedCache::read`.
         shared.forgotten.fetch_add(1, Ordering::SeqCst);
         match change {
             CatalogChange::ApiKey(id) => shared.remove(id),
@@ -207,7 +207,7 @@ impl KeyCache {
     }
 }
 
-impl Shared {
+impl SharedCache {
     fn is_fresh(&self, read_at: Instant) -> bool {
         read_at.elapsed() < self.lifetime
     }

@@ -18,7 +18,7 @@ use crate::rows::Micros;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Settings that must be on for a commit to survive a crash.
 const SETTINGS: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
-/// The privileges that a server needs on a table.
+/// The privileges on a table that servers and `mercurio-admin` need.
 struct RequiredRights {
     table: &'static str,
     rights: &'static [&'static str],

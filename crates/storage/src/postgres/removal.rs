@@ -13,7 +13,7 @@ use crate::rows::Micros;
 
 /// Maximum rows removed in a step: some milliseconds of work, and little to repeat after a crash.
 const STEP: i64 = 5_000;
-/// Maximum keys examined in a step that keeps most of them.
+/// Maximum keys scanned in a step that keeps most of them.
 const KEY_SCAN: i64 = 20_000;
 /// The cursor of [`RemovalPosition::Counts`].
 const COUNTS: &str = "counts";
@@ -320,7 +320,7 @@ fn remove_keys(
         #[diesel(sql_type = sql_types::Uuid)]
         key: Uuid,
     }
-    // A tenant's keys are all removed. Of old keys most stay, so more are examined.
+    // A tenant's keys are all removed. Of old keys most stay, so more are scanned.
     let limit = if matches!(which, Removal::Tenant(_)) { STEP } else { KEY_SCAN };
     let of_tenant = match which.tenant_id() {
         Some(tenant_id) => format!("AND tenant_id = {}", tenant_id.0),

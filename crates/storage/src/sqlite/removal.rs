@@ -15,7 +15,7 @@ use crate::rows::Micros;
 /// Maximum rows removed in a step.
 // A step holds the only write lock, so a larger one would delay groups.
 const STEP: i64 = 5_000;
-/// Maximum rows examined in a step.
+/// Maximum rows scanned in a step.
 const SCAN: i64 = 20_000;
 
 pub(super) fn count_events(connection: &mut SqliteConnection, owner: Owner) -> Result<u64, Error> {

@@ -64,7 +64,7 @@ fn copy(connection: &mut PgConnection, group: &[u8]) -> QueryResult<usize> {
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
+struct BaselineKey {
     tenant_id: i64,
     event_id: String,
 }
@@ -76,15 +76,14 @@ fn group(random: &mut Random) -> Vec<u8> {
     let mut keys = Vec::with_capacity(GROUP);
     for _ in 0..GROUP {
         let event_id = random.uuid(Ids::Random).to_string();
-        keys.push(Key { tenant_id: random.below(100) as i64, event_id });
+        keys.push(BaselineKey { tenant_id: random.below(100) as i64, event_id });
     }
     // Sorted keys visit each page of the index once.
     keys.sort_unstable();
     let mut out = Vec::with_capacity(GROUP * 500);
     // Signature, flags, and the length of the header's extension.
     out.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
-    for Key { tenant_id, event_id } in keys {
-        // Each row begins with the number of its fields.
+    for BaselineKey { tenant_id, event_id } in keys {
         out.extend_from_slice(&10_i16.to_be_bytes());
         field(&mut out, &tenant_id.to_be_bytes());
         field(&mut out, event_id.as_bytes());

@@ -8,7 +8,7 @@ use super::syntax::{Path, Source};
 use super::workspace::Package;
 
 /// A member of the workspace.
-pub(crate) struct Member {
+pub(crate) struct WorkspaceMember {
     pub(crate) folder: &'static str,
     /// Our crates it may use, in manifests and sources, in tests as well.
     ours: &'static [&'static str],
@@ -51,36 +51,40 @@ const START_UP_CRATES: &[&str] = &["mercurio_storage", "actix_web"];
 /// Start-up code of the server.
 const START_UP: &[&str] = &["bins/ingest/src/main.rs", "bins/ingest/src/startup/"];
 
-pub(crate) const MEMBERS: &[Member] = &[
-    Member {
+pub(crate) const MEMBERS: &[WorkspaceMember] = &[
+    WorkspaceMember {
         folder: "crates/domain",
         ours: &[],
         banned: &["tokio*", "actix*", "diesel*", "slog*"],
     },
-    Member { folder: "crates/observability", ours: &[], banned: &["actix*", "diesel*"] },
-    Member {
+    WorkspaceMember { folder: "crates/observability", ours: &[], banned: &["actix*", "diesel*"] },
+    WorkspaceMember {
         folder: "crates/enrichment",
         ours: &["domain"],
         banned: &["tokio*", "actix*", "diesel*", "slog*"],
     },
-    Member { folder: "crates/pipeline", ours: &["domain"], banned: &["actix*", "diesel*"] },
-    Member { folder: "crates/storage", ours: &["domain"], banned: &["tokio*", "actix*"] },
-    Member {
+    WorkspaceMember {
+        folder: "crates/pipeline",
+        ours: &["domain"],
+        banned: &["actix*", "diesel*"],
+    },
+    WorkspaceMember { folder: "crates/storage", ours: &["domain"], banned: &["tokio*", "actix*"] },
+    WorkspaceMember {
         folder: "crates/rate-limit",
         ours: &["domain", "observability"],
         banned: &["actix*", "diesel*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "crates/runtime",
         ours: &["domain", "enrichment", "observability", "pipeline"],
         banned: &["actix*", "diesel*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "crates/api",
         ours: &["domain", "enrichment", "observability", "pipeline", "rate-limit", "runtime"],
         banned: &["diesel*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "crates/config",
         ours: &[
             "domain",
@@ -93,7 +97,7 @@ pub(crate) const MEMBERS: &[Member] = &[
         ],
         banned: &["actix*", "diesel*", "slog*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "bins/ingest",
         ours: &[
             "api",
@@ -108,25 +112,25 @@ pub(crate) const MEMBERS: &[Member] = &[
         ],
         banned: &["diesel*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "bins/admin",
         ours: &["config", "domain", "observability", "rate-limit", "runtime", "storage"],
         banned: &["actix*", "diesel*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "tools/bench",
         ours: &["config", "domain", "observability", "runtime", "storage"],
         banned: &["actix*"],
     },
-    Member { folder: "tools/xtask", ours: &[], banned: &["actix*", "diesel*", "tokio*"] },
+    WorkspaceMember { folder: "tools/xtask", ours: &[], banned: &["actix*", "diesel*", "tokio*"] },
 ];
 
 /// Returns the member in a folder.
-pub(crate) fn member(folder: &str) -> Option<&'static Member> {
+pub(crate) fn member(folder: &str) -> Option<&'static WorkspaceMember> {
     MEMBERS.iter().find(|member| member.folder == folder)
 }
 
-impl Member {
+impl WorkspaceMember {
     fn name(&self) -> &'static str {
         self.folder.rsplit('/').next().unwrap_or(self.folder)
     }
@@ -168,7 +172,7 @@ fn layer(name: &str) -> Option<usize> {
 
 /// Checks the dependencies of a member, of all kinds. `manifest` gives the lines.
 pub(crate) fn dependency_findings(
-    member: &Member,
+    member: &WorkspaceMember,
     package: &Package,
     manifest: &str,
 ) -> Vec<Finding> {
@@ -191,7 +195,11 @@ pub(crate) fn dependency_findings(
 }
 
 /// Checks the paths in a source of a member. `file` is relative to the root of the workspace.
-pub(crate) fn source_findings(member: &Member, file: &str, source: &Source) -> Vec<Finding> {
+pub(crate) fn source_findings(
+    member: &WorkspaceMember,
+    file: &str,
+    source: &Source,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let twin = twin(file);
     // Tests keep the layers too.
@@ -218,7 +226,7 @@ pub(crate) fn source_findings(member: &Member, file: &str, source: &Source) -> V
     findings
 }
 
-fn is_source(member: &Member, file: &str) -> bool {
+fn is_source(member: &WorkspaceMember, file: &str) -> bool {
     file.strip_prefix(member.folder).is_some_and(|rest| rest.starts_with("/src/"))
 }
 
@@ -259,7 +267,7 @@ mod tests {
     use super::super::workspace::Dependency;
     use super::*;
 
-    fn of(folder: &str) -> &'static Member {
+    fn of(folder: &str) -> &'static WorkspaceMember {
         member(folder).unwrap_or_else(|| panic!("{folder} is no member"))
     }
 

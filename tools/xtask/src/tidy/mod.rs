@@ -19,7 +19,7 @@ mod test_names;
 mod workspace;
 
 use finding::{Finding, Violation};
-use layering::{MEMBERS, Member};
+use layering::{MEMBERS, WorkspaceMember};
 use modules::Crate;
 use workspace::{Error, Package, Workspace};
 
@@ -71,7 +71,12 @@ fn check_members(workspace: &Workspace, report: &mut Report) {
     }
 }
 
-fn check_package(workspace: &Workspace, package: &Package, member: &Member, report: &mut Report) {
+fn check_package(
+    workspace: &Workspace,
+    package: &Package,
+    member: &WorkspaceMember,
+    report: &mut Report,
+) {
     let manifest_file = format!("{}/Cargo.toml", package.folder);
     let manifest = workspace.text(&manifest_file);
     report.add(&manifest_file, manifests::findings(manifest));

@@ -20,7 +20,7 @@ use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, push_toke
 /// nesting beyond [`MAX_NESTING`] levels, U+0000, lone surrogates, numbers beyond a double.
 /// Pointers begin with `pointer`.
 ///
-/// Text other than JSON is read up to the mistake, without a panic.
+/// Text other than JSON is read up to the error, without a panic.
 pub(super) fn add_errors(text: &str, pointer: String, errors: &mut Vec<FieldError>) {
     ErrorFinder { pointer, depth: 0, errors }.value(text.trim_ascii());
 }

@@ -1,10 +1,9 @@
 //! The only JSON scanner of the write path: one look at each byte, and any doubt is left to
 //! `serde_json`.
 //!
-//! A [`Scanner`] answers only if it is sure that the text is JSON (RFC 8259). On an error, nesting
-//! beyond the limit or a name with an escape it gives up. `serde_json` then reports the mistake and
-//! its position, or reads the text after all. So the two have to agree in one direction only, and a
-//! property test compares them.
+//! A [`Scanner`] answers only if it is sure that the text is JSON (RFC 8259). On an error, nesting beyond the limit or a name
+//! with an escape it gives up. `serde_json` then reports the error and its position, or reads the text after all. So the two
+//! have to agree in one direction only, and a property test compares them.
 
 use serde_json::value::RawValue;
 
@@ -150,8 +149,7 @@ fn scan_value(text: &str, mut at: usize) -> Option<Scanned> {
             }
             opening @ (b'{' | b'[') => {
                 let is_object = opening == b'{';
-                // An error for a payload, but any depth is JSON: the slow path knows which one this
-                // is.
+                // An error for a payload, but any depth is JSON: the slow path decides.
                 if depth == MAX_NESTING {
                     return None;
                 }

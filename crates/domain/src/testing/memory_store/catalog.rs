@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use super::{MemoryStore, State};
+use super::{MemoryState, MemoryStore};
 use crate::api_key::ApiKey;
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
@@ -16,9 +16,8 @@ use crate::store::{
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 use crate::verdict::Outcome;
 
-impl State {
+impl MemoryState {
     pub(super) fn notify(&mut self, change: &CatalogChange) {
-        // A dropped listener has closed its channel and is removed here.
         self.listeners.retain(|listener| listener.send(change.clone()).is_ok());
     }
 

@@ -1,6 +1,6 @@
 //! Bulk work in memory. A step removes two events, so that tests need several steps.
 
-use super::{MemoryStore, State};
+use super::{MemoryState, MemoryStore};
 use crate::clock::Timestamp;
 use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
@@ -19,7 +19,7 @@ fn is_of(event: &StoredEvent, person: &Person) -> bool {
     }
 }
 
-impl State {
+impl MemoryState {
     fn forget(&mut self, owner: Owner, occurred_at: Timestamp, key: EventKey) {
         self.order.remove(&(owner, Position { occurred_at, key }));
     }

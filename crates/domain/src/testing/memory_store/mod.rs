@@ -27,7 +27,7 @@ use crate::verdict::Outcome;
 /// A store in memory. Everything is lost with it.
 #[derive(Debug)]
 pub struct MemoryStore {
-    state: Mutex<State>,
+    state: Mutex<MemoryState>,
     /// Every call of `append` passes here; open unless a test closes it.
     pub gate: Gate,
     /// Every call of `usage` and `sum_counts` passes here; open unless a test closes it.
@@ -39,7 +39,7 @@ pub struct MemoryStore {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct MemoryState {
     /// `None`: the event was erased, and only its key is left.
     events: HashMap<(TenantId, EventKey), Option<StoredEvent>>,
     deleting: HashMap<TenantId, Timestamp>,
@@ -99,7 +99,7 @@ impl MemoryStore {
         lock(&self.state).events.values().flatten().count()
     }
 
-    fn available(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+    fn available(&self) -> Result<MutexGuard<'_, MemoryState>, StoreError> {
         if self.unavailable.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the test took the database away".into()));
         }
@@ -120,7 +120,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl State {
+impl MemoryState {
     fn store(&mut self, submission: &Submission, event: &EnrichedEvent) -> Outcome {
         let Submission { owner, received_at, .. } = *submission;
         let key = (owner.tenant_id, event.key());

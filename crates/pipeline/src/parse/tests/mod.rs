@@ -44,7 +44,7 @@ fn members_of_events_are_slices_of_the_body() {
 }
 
 #[test]
-fn payloads_stay_slices_of_a_body_with_mistakes() {
+fn payloads_stay_slices_of_a_body_with_errors() {
     let body = r#"{"events":[{"x":1,"properties":{ "a": 1.0 },"event_id":"a"}]}"#;
     let envelope = batch(body, &Limits::default()).unwrap();
     let draft = &envelope.items[0].draft;
