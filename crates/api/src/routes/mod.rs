@@ -33,6 +33,7 @@ pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
             .service(
                 web::resource("/health/live")
                     .route(web::get().to(health::live))
+                    // actix does not route HEAD to a GET handler.
                     .route(web::head().to(health::live)),
             )
             .service(
@@ -41,6 +42,7 @@ pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
                     .route(web::head().to(health::ready)),
             );
         problems::configure(config, serves_operators);
+        // These reveal load, versions and tenant ids; a management address hides them from clients.
         if serves_operators {
             docs::configure(config);
             config
