@@ -197,6 +197,7 @@ impl AdminError {
             Self::NameTaken(_) | Self::SeedWorkspaceMissing { .. } => Exit::NameTaken,
             Self::NotFound(_) => Exit::NotFound,
             Self::Incomplete { .. } => Exit::Incomplete,
+            // Only an unavailable database gets 69: a script may wait and try again.
             Self::Store(error) if error.is_unavailable() => Exit::Unavailable,
             Self::OlderSchema { .. } | Self::NewerSchema { .. } | Self::KeyEnded { .. } => {
                 Exit::Failed

@@ -77,6 +77,7 @@ fn utf8(arguments: Vec<OsString>) -> Result<Vec<String>, AdminError> {
 /// A closed stdout is an error here: the result may contain a new key, and would be lost.
 fn print_result(result: &Value, json: bool, out: &mut dyn Write) -> Result<(), AdminError> {
     let text = if json { serde_json::to_string_pretty(result)? } else { table::render(result) };
+    // Flushed here: an error during the exit of the process would go unnoticed.
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(AdminError::Output)
 }
 

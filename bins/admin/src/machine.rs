@@ -50,6 +50,7 @@ pub fn system_entropy(bytes: &mut [u8]) -> Result<(), EntropyError> {
 #[must_use]
 pub fn interrupted() -> bool {
     static SIGNALLED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    // Relaxed: the flag guards no other data.
     SIGNALLED.get_or_init(signal_flag).load(Ordering::Relaxed)
 }
 

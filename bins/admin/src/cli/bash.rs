@@ -20,6 +20,7 @@ pub(super) fn script(program: &str, root: &CommandInfoWithArgs) -> String {
     collect(String::new(), root, &mut commands);
     let paths: Vec<_> = commands
         .iter()
+        // The program itself is not a word to match.
         .filter(|command| !command.path.is_empty())
         .map(|command| format!("'{}'", command.path))
         .collect();
@@ -39,6 +40,7 @@ pub(super) fn script(program: &str, root: &CommandInfoWithArgs) -> String {
     for CompletedCommand { path, words } in &commands {
         writeln!(text, "        '{path}') words='{}' ;;", words.join(" ")).ok();
     }
+    // Without a match, bash completes file names.
     writeln!(
         text,
         "    esac\n    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n}}\n\

@@ -57,6 +57,7 @@ fn up(store: &dyn Store, machine: &Machine<'_>) -> Result<Report, AdminError> {
         let note = "the schema is of a newer, compatible release: nothing to do";
         return Ok(Report::new(&output)?.with_note(note));
     }
+    // Waits up to a minute for table locks on PostgreSQL, and reports each wait.
     let applied = store.migrate_reporting(&mut |wait| (machine.notify)(&wait.to_string()))?;
     let note = match applied.len() {
         0 => "the schema was already current: nothing to do".to_owned(),
@@ -95,6 +96,7 @@ fn status(store: &dyn Store) -> Result<Report, AdminError> {
 }
 
 fn down(store: &dyn Store, yes: bool, machine: &Machine<'_>) -> Result<Report, AdminError> {
+    // This program has no script to revert a migration of a newer release.
     database::refuse_unknown_migrations(store)?;
     let question = "This reverts the newest migration and deletes the data that only it had room \
                     for. Servers that need the migration become not ready. Type yes to continue: ";

@@ -36,6 +36,7 @@ pub(super) fn run(machine: &Machine<'_>) -> Result<Report, AdminError> {
         checks.push(redis::check(&reading.config));
     }
     let state = checks.iter().map(|check| check.state).max().unwrap_or(State::Ok);
+    // 69 goes before 1: a script may wait for a database and try again.
     let exit = match state {
         _ if database_unavailable => Exit::Unavailable,
         State::Failed => Exit::Failed,
@@ -66,6 +67,7 @@ fn check_settings(reading: &CheckedConfig) -> Vec<Check> {
 
 fn check_geoip_database(reading: &CheckedConfig) -> Option<Check> {
     let path = reading.config.geoip_db.as_ref()?;
+    // Only opened: the server parses the file at start.
     let error = std::fs::File::open(path).err()?;
     let found = format!("MERCURIO_GEOIP_DB: {} is not readable: {error}", path.display());
     Some(Check::failed("settings", found, "put the file there, or unset MERCURIO_GEOIP_DB"))
