@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err((message, code)) => {
+            // On stderr too: invalid settings end the program before it has a log.
             eprintln!("mercurio-ingest: {message}");
             ExitCode::from(code)
         }

@@ -41,6 +41,7 @@ pub(super) fn open(config: &Config, log: &Logger) -> Result<Database, StartError
                 "the database lacks {} migration(s), starting with {}: run `mercurio-admin migrate`, or set \
                  MERCURIO_AUTO_MIGRATE=true",
                 missing.len(),
+                // Never empty: an older schema lacks at least one.
                 missing.first().map_or("?", String::as_str),
             )));
         }

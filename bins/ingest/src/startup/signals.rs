@@ -61,7 +61,7 @@ pub(super) fn handle_others(level: LevelSwitch, log: Logger) -> Result<(), Start
     Ok(())
 }
 
-/// Logs the new level. The line has at least that level itself, so that it is never suppressed.
+/// Logs the new level, in a line of at least that level: it is never suppressed.
 fn log_level_change(log: &Logger, level: LogLevel) {
     let line = slog::RecordStatic {
         location: slog::record_static!(slog::Level::Info, "").location,
