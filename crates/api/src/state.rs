@@ -95,7 +95,8 @@ impl AppState {
             // Before the queue: a refused request takes no place in it.
             let admission = self.admit(&submission, monthly_events).await?;
             let (writer, queued) = (self.writer.clone(), queued.clone());
-            // A task of its own: it settles the admission even if the client is gone, or has waited too long.
+            // A task of its own: it settles the admission even if the client is gone, or has waited
+            // too long.
             let storing = actix_web::rt::spawn(async move {
                 let stored = writer.submit_timed(submission, &queued).await;
                 settle(admission, &stored);

@@ -134,7 +134,8 @@ impl Drop for OpenRequest {
             body_bytes: facts.body_bytes,
             duration,
         };
-        // Without the context's tenant and API key: the line has its own, and a name may appear only once.
+        // Without the context's tenant and API key: the line has its own, and a name may appear
+        // only once.
         let logger = context::without_caller();
         // Before the request line, which ends everything about a request.
         if self.middleware.slow.is_some_and(|slow| duration >= slow) {

@@ -28,7 +28,8 @@ pub enum Surface {
 pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
     move |config: &mut ServiceConfig| {
         let serves_operators = surface != Surface::Public;
-        // `web::resource` instead of the macros: those answer a wrong method with 404 in place of 405.
+        // `web::resource` instead of the macros: those answer a wrong method with 404 in place of
+        // 405.
         config
             .service(
                 web::resource("/health/live")

@@ -90,7 +90,8 @@ impl Servers {
                 fn_service(move |io: TcpStream| {
                     let shared = shared.clone();
                     async move {
-                        // Responses are small and written at once: Nagle's algorithm would only delay them.
+                        // Responses are small and written at once: Nagle's algorithm would only
+                        // delay them.
                         let _ = io.set_nodelay(true);
                         // Fails if the client has gone already.
                         let peer = io.peer_addr().ok();

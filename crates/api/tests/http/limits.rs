@@ -50,7 +50,8 @@ async fn rate_limit_headers_are_missing_without_limits() {
 
 #[actix_web::test]
 async fn batch_over_the_rate_limit_is_refused_whole() {
-    // One token per second: none arrives while the test runs. A bucket holds at least a batch, here 60 events.
+    // One token per second: none arrives while the test runs. A bucket holds at least a batch, here
+    // 60 events.
     let test_app = TestApp::with_limits(Limits {
         events_per_second: 1,
         events_burst: 1,
