@@ -194,6 +194,7 @@ impl AdminError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
+            // For a script both mean the same: the name of the tenant is in use.
             Self::NameTaken(_) | Self::SeedWorkspaceMissing { .. } => Exit::NameTaken,
             Self::NotFound(_) => Exit::NotFound,
             Self::Incomplete { .. } => Exit::Incomplete,

@@ -54,8 +54,10 @@ fn try_run(
     };
     let report = commands::perform(&command, machine, database::open, out)?;
     if let Some(result) = &report.result {
+        // A pipe or a file gets JSON, so scripts need no option.
         print_result(result, json || !machine.stdout_is_terminal, out)?;
     }
+    // After the result: without a printed key, "store it now" would be wrong.
     for note in &report.notes {
         write_message(err, note);
     }

@@ -73,6 +73,7 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(" "),
         Value::Object(members) if members.is_empty() => "–".to_owned(),
+        // Payloads stay JSON, with their control characters escaped.
         other => other.to_string(),
     }
 }

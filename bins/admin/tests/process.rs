@@ -10,6 +10,7 @@ use serde_json::Value;
 /// The program with these arguments and settings, without the environment of the test.
 fn program(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mercurio-admin"));
+    // Settings of a developer's shell must not change a test.
     command.args(arguments).env_clear().envs(settings.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -152,6 +153,7 @@ fn blocked_migration_reports_the_wait_and_then_finishes() {
         program(&["migrate", "down", "--yes"], &settings).spawn().expect("the program starts");
     let mut err = BufReader::new(migrating.stderr.take().expect("its stderr"));
     let mut line = String::new();
+    // Printed during the wait: psql still holds the lock.
     err.read_line(&mut line).expect("a line");
     assert!(
         line.starts_with("mercurio-admin: ") && line.contains("table lock: attempt 1 timed out"),
@@ -215,6 +217,7 @@ fn unreachable_database_is_reported_without_its_password() {
         for line in [&["migrate"][..], &["provision", "--tenant", "Acme"]] {
             let err = stderr_of(&run(line, &[("DATABASE_URL", &url)]), 69);
             assert!(!err.contains("hunter2"), "{err}");
+            // The error with its causes, and no backtrace.
             assert_eq!(err.lines().count(), 1, "{err}");
         }
     }

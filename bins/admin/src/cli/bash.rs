@@ -25,7 +25,8 @@ pub(super) fn script(program: &str, root: &CommandInfoWithArgs) -> String {
         .map(|command| format!("'{}'", command.path))
         .collect();
     let function = format!("_{}", program.replace('-', "_"));
-    // The script first walks the words before the cursor to find the command, then offers that command's words.
+    // The script first walks the words before the cursor to find the command, then offers that
+    // command's words.
     let mut text = format!(
         "{function}() {{\n    local current=${{COMP_WORDS[COMP_CWORD]}} command= word words=\n    \
          for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n        case \"$command $word\" in\n"

@@ -176,7 +176,8 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
         None => return Err(usage("no command is given")),
     };
     match command {
-        // A reader may return a command although it reported an error, such as two values for one limit.
+        // A reader may return a command although it reported an error, such as two values for one
+        // limit.
         Some(command) if invalid.is_empty() => Ok(Request::Run { command, json }),
         _ => Err(AdminError::Usage(invalid)),
     }

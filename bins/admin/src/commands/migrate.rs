@@ -51,7 +51,8 @@ pub(super) fn run(
 
 fn up(store: &dyn Store, machine: &Machine<'_>) -> Result<Report, AdminError> {
     let backend = store.backend();
-    // Not an error: after a rollback, deployments of this release run `migrate` before their servers.
+    // Not an error: after a rollback, deployments of this release run `migrate` before their
+    // servers.
     if let SchemaState::Compatible(_) = database::usable_schema(store)? {
         let output = UpOutput { backend, applied: Vec::new(), state: "compatible" };
         let note = "the schema is of a newer, compatible release: nothing to do";

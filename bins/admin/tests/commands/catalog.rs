@@ -63,6 +63,7 @@ fn unknown_name_has_its_own_exit_code() {
     for (line, named) in [
         ("tenant show --tenant Nobody", "no tenant \"Nobody\": `tenant list`"),
         ("tenant suspend --tenant id:7", "no tenant \"id:7\""),
+        // Parses as an id, but no tenant has it.
         ("tenant limits --tenant id:-1 --set max_batch_events=5", "no tenant \"id:-1\""),
         ("workspace list --tenant Nobody", "no tenant \"Nobody\""),
         ("workspace create --tenant Nobody --workspace W", "no tenant \"Nobody\""),

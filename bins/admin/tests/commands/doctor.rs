@@ -45,6 +45,7 @@ fn diagnose(machine: &TestMachine) -> Diagnosis {
     let printed: Value = serde_json::from_str(&doctor.out).expect("JSON");
     let mut states = Vec::new();
     for check in printed["checks"].as_array().expect("checks") {
+        // Every finding has advice, and only a finding has.
         assert_eq!(check["advice"].is_null(), check["state"] == "ok", "{check}");
         let name = check["check"].as_str().expect("a string");
         states.push(CheckState::new(name, check["state"].as_str().expect("a string")));
@@ -101,6 +102,7 @@ fn missing_sqlite_file_is_a_warning_and_is_not_created() {
     let path = folder.path().join("mercurio.db");
     let machine = machine(&[("DATABASE_URL", &format!("sqlite://{}", path.display()))]);
     check(&machine, 0, &[("settings", "ok"), ("database", "warning"), ("redis", "ok")]);
+    // `doctor` changes nothing.
     assert!(!path.exists());
 }
 

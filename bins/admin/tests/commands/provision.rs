@@ -51,6 +51,7 @@ fn provision_with_a_taken_name_changes_nothing() {
         assert_eq!(error.exit(), Exit::NameTaken);
         assert!(error.to_string().contains("choose another name"), "{error}");
     }
+    // The samples belong to the failed transaction.
     assert_eq!(machine.store.event_count(), 0);
 }
 

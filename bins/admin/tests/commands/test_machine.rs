@@ -130,6 +130,7 @@ impl TestMachine {
     pub(crate) fn run_words(&self, words: &[&str]) -> RunOutput {
         let arguments = words.iter().map(OsString::from).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
+        // Like `main`, with buffers in place of stdout and stderr.
         let exit = self.with_machine(|machine| run(arguments, machine, &mut out, &mut err));
         RunOutput {
             code: exit.code(),

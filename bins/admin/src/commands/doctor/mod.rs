@@ -40,6 +40,7 @@ pub(super) fn run(machine: &Machine<'_>) -> Result<Report, AdminError> {
     let exit = match state {
         _ if database_unavailable => Exit::Unavailable,
         State::Failed => Exit::Failed,
+        // A warning must not stop a deployment that runs `doctor` first.
         State::Ok | State::Warning => Exit::Done,
     };
     Ok(Report::new(&DoctorOutput { state, checks })?.with_exit(exit))
