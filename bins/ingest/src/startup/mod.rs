@@ -165,7 +165,8 @@ async fn serve(
         info!(log, "listening"; keys::ADDR => addr.to_string(), keys::VERSION => VERSION);
     }
     if let (Some(key), Some(addr)) = (first_key, addrs.first()) {
-        // Without a stderr the key is lost, but the server works: `mercurio-admin key create` makes another one.
+        // Without a stderr the key is lost, but the server works: `mercurio-admin key create` makes
+        // another one.
         first_run::greet(&mut std::io::stderr().lock(), &key, *addr, is_terminal).ok();
     }
 

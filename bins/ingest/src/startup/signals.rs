@@ -46,7 +46,8 @@ impl StopSignals {
 pub(super) fn handle_others(level: LevelSwitch, log: Logger) -> Result<(), StartError> {
     let mut more = listen(SignalKind::user_defined1())?;
     let mut less = listen(SignalKind::user_defined2())?;
-    // A closed terminal sends SIGHUP, and so do supervisors that expect a program to read its settings again.
+    // A closed terminal sends SIGHUP, and so do supervisors that expect a program to read its
+    // settings again.
     let mut hang_up = listen(SignalKind::hangup())?;
     actix_web::rt::spawn(async move {
         loop {

@@ -121,7 +121,8 @@ fn check(deployment: &Deployment) {
                     client.get(&format!("/v1/events/{}", escaped(id)), &principal.key).unwrap();
                 assert_eq!(found.status, 404, "{} sees {id}: {}", principal.name, found.json);
             }
-            // A cursor of another workspace is a point in time, and leads only to the reader's own events.
+            // A cursor of another workspace is a point in time, and leads only to the reader's own
+            // events.
             let found = ids_of(&page(&mut client, &format!("cursor={cursor}"), other).json, other);
             assert!(found.iter().all(|id| other.own_ids().contains(id)), "{found:?}");
             // The public id of one key with the secret of another.

@@ -158,6 +158,7 @@ fn connect(child: &mut Child, addr: SocketAddr) -> Client {
 #[test]
 fn unread_log_delays_neither_requests_nor_shutdown() {
     let (deployment, addr) = (Deployment::sqlite(), free_addr());
+    // Nobody reads its stdout, so the pipe fills up.
     let mut child = command(&deployment.database.url_text())
         .env("MERCURIO_ADDR", addr.to_string())
         .spawn()

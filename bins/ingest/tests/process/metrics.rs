@@ -80,7 +80,8 @@ fn check(deployment: &Deployment, missing: &str) {
     assert_eq!(client.get("/secret/path", "").unwrap().status, 404);
 
     let mut answer = client.get("/metrics", "").unwrap();
-    // The server is still closing the connection of the unauthorized request, and its background threads have just started.
+    // The server is still closing the connection of the unauthorized request, and its background
+    // threads have just started.
     let start = Instant::now();
     let mut documented = documented();
     documented.remove(missing);

@@ -87,7 +87,8 @@ fn check(database: &TestDatabase) {
         let at_work = servers.iter().filter(|server| !removals(server).is_empty());
         assert_eq!(at_work.count(), 1, "one of two servers removes");
     }
-    // The key of an event is kept 30 days longer. After 100 days it is gone and the id is new; after 20 days it is not.
+    // The key of an event is kept 30 days longer. After 100 days it is gone and the id is new;
+    // after 20 days it is not.
     let again = |age: i64| submission(owners[1], days_ago(0), &[&format!("of {age} days")]);
     let outcomes = format!("{:?}", store.append(&[again(100), again(20)]).unwrap());
     assert!(outcomes.find("Accepted") < outcomes.find("Duplicate"), "{outcomes}");
@@ -129,7 +130,8 @@ fn days_that_no_tenant_keeps_are_dropped_whole() {
         assert!(begun.elapsed() < Duration::from_secs(30));
         std::thread::yield_now();
     }
-    // Each event created the partitions of its day and the week after: the 16 of 100 and 20 days ago are past retention.
+    // Each event created the partitions of its day and the week after: the 16 of 100 and 20 days
+    // ago are past retention.
     let begun = Instant::now();
     while partitions() > before - 16 {
         assert!(begun.elapsed() < Duration::from_secs(30), "{} of {before}", partitions());

@@ -168,6 +168,7 @@ fn servers_fall_back_to_their_shares_and_return_by_themselves() {
 
 #[test]
 fn hanging_redis_delays_one_request_by_its_timeout() {
+    // Limits far above the 60 events: only the hanging Redis can slow them down.
     let pair = Pair::start(100_000, 100_000, "1000");
     // Stopped by a signal: connections stay open, and no answer comes.
     pair.redis.hang();

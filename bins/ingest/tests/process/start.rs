@@ -171,6 +171,7 @@ fn check_two_at_once(url: &str) -> Vec<String> {
 
 #[test]
 fn two_servers_started_at_once_on_an_empty_database_both_serve() {
+    // Both servers find the database empty; only one may create the tenant.
     let sqlite = TestDatabase::empty_sqlite();
     let greetings = check_two_at_once(&sqlite.url_text());
     assert_eq!(

@@ -66,6 +66,7 @@ fn traced_request_reaches_the_collector_and_the_log() {
     let server = server_with(&deployment, addr, "1");
     let mut client = Client::connect(server.addr).unwrap();
     assert_eq!(client.batch(&["a".to_owned()], &deployment.key).unwrap().status, 200);
+    // A probe, to be missing in the traces below.
     assert_eq!(client.get("/health/live", "").unwrap().status, 200);
     let (status, stdout) = stop(server);
     assert!(status.success());
