@@ -29,6 +29,7 @@ pub(crate) fn url(
 /// [`StoreError::Unavailable`] if the SQLite file cannot be opened. PostgreSQL connects on first use.
 pub fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>, StoreError> {
     let options = StoreOptions {
+        // A command works alone, and servers need the other connections.
         max_read_connections: NonZeroU32::MIN,
         max_write_connections: NonZeroU32::MIN,
         // Counting or exporting a large tenant takes long, and delays no other request.
@@ -42,6 +43,7 @@ pub fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>, StoreError> {
 /// share it, so its schema changes only with `migrate`.
 pub(crate) fn prepare_schema(store: &dyn Store) -> Result<(), AdminError> {
     if store.backend() == Backend::Sqlite {
+        // First: a schema of a newer release must not be migrated.
         usable_schema(store)?;
         store.migrate()?;
     }

@@ -194,9 +194,11 @@ impl AdminError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
+            // For a script both mean the same: the name of the tenant is in use.
             Self::NameTaken(_) | Self::SeedWorkspaceMissing { .. } => Exit::NameTaken,
             Self::NotFound(_) => Exit::NotFound,
             Self::Incomplete { .. } => Exit::Incomplete,
+            // Only an unavailable database gets 69: a script may wait and try again.
             Self::Store(error) if error.is_unavailable() => Exit::Unavailable,
             Self::OlderSchema { .. } | Self::NewerSchema { .. } | Self::KeyEnded { .. } => {
                 Exit::Failed

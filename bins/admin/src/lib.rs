@@ -54,8 +54,10 @@ fn try_run(
     };
     let report = commands::perform(&command, machine, database::open, out)?;
     if let Some(result) = &report.result {
+        // A pipe or a file gets JSON, so scripts need no option.
         print_result(result, json || !machine.stdout_is_terminal, out)?;
     }
+    // After the result: without a printed key, "store it now" would be wrong.
     for note in &report.notes {
         write_message(err, note);
     }
@@ -77,6 +79,7 @@ fn utf8(arguments: Vec<OsString>) -> Result<Vec<String>, AdminError> {
 /// A closed stdout is an error here: the result may contain a new key, and would be lost.
 fn print_result(result: &Value, json: bool, out: &mut dyn Write) -> Result<(), AdminError> {
     let text = if json { serde_json::to_string_pretty(result)? } else { table::render(result) };
+    // Flushed here: an error during the exit of the process would go unnoticed.
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(AdminError::Output)
 }
 

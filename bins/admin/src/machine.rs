@@ -50,14 +50,15 @@ pub fn system_entropy(bytes: &mut [u8]) -> Result<(), EntropyError> {
 #[must_use]
 pub fn interrupted() -> bool {
     static SIGNALLED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    // Relaxed: the flag guards no other data.
     SIGNALLED.get_or_init(signal_flag).load(Ordering::Relaxed)
 }
 
 fn signal_flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // The order matters: the first action ends the program if the second has already set the flag. If registering
-        // fails, the signal keeps its default and ends the program.
+        // The order matters: the first action ends the program if the second has already set the
+        // flag. If registering fails, the signal keeps its default and ends the program.
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag)).ok();
         signal_hook::flag::register(signal, Arc::clone(&flag)).ok();
     }

@@ -16,8 +16,10 @@ struct Sample {
 
 /// Returns one visit (a page, a sign-up and an order) within the last minutes before `now`.
 pub(crate) fn samples(ids: &dyn IdGenerator, now: Timestamp) -> Vec<EnrichedEvent> {
+    // Samples have no client address and no user agent to enrich them from.
     let enrichment = EnrichmentJson::of(&Enrichment::default());
     let mut events = Vec::new();
+    // Oldest first, as a visitor would send them.
     for Sample { minutes_ago, draft } in [page_view(), sign_up(), order()] {
         let timestamp = now.checked_add_micros(-minutes_ago * MICROS_PER_MINUTE);
         let draft =
@@ -59,6 +61,7 @@ fn order() -> Sample {
     let properties = json!({
         "order_id": "sample-1001",
         "currency": "EUR",
+        // Two mugs and a T-shirt: 2 × 14.90 + 59.90.
         "total": 89.7,
         "products": [
             {"sku": "MUG-01", "name": "Mug", "price": 14.9, "quantity": 2},

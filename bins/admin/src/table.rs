@@ -18,6 +18,7 @@ fn object(members: &Map<String, Value>) -> String {
     let mut values = new_table();
     for (name, value) in members {
         match value {
+            // A list of texts, such as scopes, fits into one cell.
             Value::Array(rows) if rows.iter().all(Value::is_object) => parts.push(list(name, rows)),
             Value::Object(inner) if !inner.is_empty() => {
                 for (inner_name, value) in inner {
@@ -42,6 +43,7 @@ fn list(name: &str, rows: &[Value]) -> String {
         return format!("no {}", name.replace('_', " "));
     };
     let mut table = new_table();
+    // Every row of a list has the members of the first.
     table.set_header(first.keys());
     for row in rows {
         table.add_row(first.keys().map(|column| row.get(column).map(cell).unwrap_or_default()));
@@ -51,6 +53,7 @@ fn list(name: &str, rows: &[Value]) -> String {
 
 fn new_table() -> Table {
     let mut table = Table::new();
+    // No wrapping: one row is one line.
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
 }
@@ -70,6 +73,7 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(" "),
         Value::Object(members) if members.is_empty() => "–".to_owned(),
+        // Payloads stay JSON, with their control characters escaped.
         other => other.to_string(),
     }
 }

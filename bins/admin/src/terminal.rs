@@ -19,6 +19,7 @@ pub fn notify(message: &str) {
 #[must_use]
 pub fn ask(question: &str) -> Option<String> {
     let stdin = io::stdin();
+    // A pipe could confirm a deletion by accident.
     if !stdin.is_terminal() {
         return None;
     }

@@ -14,6 +14,7 @@ use serde_json::Value;
 /// The program with these arguments and settings, without the environment of the test.
 fn program(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mercurio-admin"));
+    // Settings of a developer's shell must not change a test.
     command.args(arguments).env_clear().envs(settings.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -62,6 +63,7 @@ fn provisioned_key_authenticates_and_stays_out_of_stderr() {
             database.another_store().find_api_key(presented.id()).unwrap().expect("the key's row");
         assert!(presented.matches(&stored.secret_hash));
         assert_eq!(printed["samples"]["events"], 3);
+        // A key is `mk_`, the public id, `_` and the secret.
         let (_, secret) = key.rsplit_once('_').unwrap();
         let err = String::from_utf8_lossy(&output.stderr);
         assert!(err.contains("printed only once") && !err.contains(secret), "{err}");
@@ -80,6 +82,7 @@ fn secret_is_not_in_the_sqlite_file() {
         bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
     }
     let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    // The file has the public id, and only a hash of the secret.
     assert!(holds(id) && !holds(secret));
 }
 
@@ -87,7 +90,9 @@ fn secret_is_not_in_the_sqlite_file() {
 fn concurrent_provisions_of_one_name_create_one_tenant() {
     for database in both_databases() {
         let url = database.url_text();
+        // One name after trimming and folding.
         let names = ["Acme", " aCME "];
+        // Both at once: the unique index decides.
         let children = names.map(|name| start(&["provision", "--tenant", name], &url));
         let outputs = children.map(|child| child.wait_with_output().expect("the program ends"));
         let mut codes = outputs.each_ref().map(|output| output.status.code());
@@ -103,6 +108,7 @@ fn concurrent_provisions_of_one_name_create_one_tenant() {
 fn seed_can_run_at_every_start() {
     for database in both_databases() {
         let url = database.url_text();
+        // As in a deployment that seeds before each start.
         let settings = [("DATABASE_URL", url.as_str()), ("SEED_TENANT_NAME", "Acme")];
         let first = json_of(&run(&["seed"], &settings));
         let again = run(&["seed"], &settings);
@@ -142,6 +148,7 @@ fn blocked_migration_reports_the_wait_and_then_finishes() {
         .spawn()
         .expect("psql runs");
     let mut statements = reader.stdin.take().expect("its stdin");
+    // An open transaction keeps its table locks (PostgreSQL manual, 13.3).
     writeln!(statements, "begin; select count(*) from events;").expect("psql reads");
     let mut answer = BufReader::new(reader.stdout.take().expect("its stdout"));
     answer.read_line(&mut String::new()).expect("the lock is held");
@@ -150,11 +157,13 @@ fn blocked_migration_reports_the_wait_and_then_finishes() {
         program(&["migrate", "down", "--yes"], &settings).spawn().expect("the program starts");
     let mut err = BufReader::new(migrating.stderr.take().expect("its stderr"));
     let mut line = String::new();
+    // Printed during the wait: psql still holds the lock.
     err.read_line(&mut line).expect("a line");
     assert!(
         line.starts_with("mercurio-admin: ") && line.contains("table lock: attempt 1 timed out"),
         "{line}"
     );
+    // The end of its input ends psql, its transaction and its lock.
     drop(statements);
     assert!(reader.wait().expect("psql ends").success());
     let output = migrating.wait_with_output().expect("the program ends");
@@ -175,6 +184,7 @@ fn provision_on_postgres_requires_migrate() {
 
 #[test]
 fn usage_errors_go_to_stderr() {
+    // A usage error must be found before the database is opened.
     let settings = [("DATABASE_URL", "sqlite://never/opened.db")];
     for line in [
         &[][..],
@@ -211,6 +221,7 @@ fn unreachable_database_is_reported_without_its_password() {
         for line in [&["migrate"][..], &["provision", "--tenant", "Acme"]] {
             let err = stderr_of(&run(line, &[("DATABASE_URL", &url)]), 69);
             assert!(!err.contains("hunter2"), "{err}");
+            // The error with its causes, and no backtrace.
             assert_eq!(err.lines().count(), 1, "{err}");
         }
     }
@@ -269,6 +280,7 @@ fn help_and_version_go_to_stdout() {
 fn closed_stdout_causes_no_panic() {
     let database = TestDatabase::sqlite();
     let url = database.url_text();
+    // Help may be cut off; the key of a new tenant may not.
     for (line, code) in [(&["--help"][..], 0), (&["provision", "--tenant", "Acme"], 1)] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

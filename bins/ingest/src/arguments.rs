@@ -13,6 +13,7 @@ const WRONG_USAGE: u8 = 64;
 /// # Errors
 /// The exit code: success after `--help`, [`WRONG_USAGE`] after an error message.
 pub(crate) fn read<T: argh::TopLevelCommand>() -> Result<T, ExitCode> {
+    // No option takes a value, so a replaced byte can only make an unknown option.
     let mut arguments = std::env::args_os().map(|text| text.to_string_lossy().into_owned());
     let program = arguments.next().unwrap_or_default();
     let program = Path::new(&program).file_name().and_then(OsStr::to_str);

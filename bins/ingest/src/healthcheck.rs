@@ -55,6 +55,7 @@ fn status_line(addr: SocketAddr) -> std::io::Result<String> {
         }
         stream.set_read_timeout(Some(left))?;
         match stream.read(&mut line[filled..])? {
+            // Closed early: the error shows the short line.
             0 => break,
             read => filled += read,
         }

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     let config = Config::read(mercurio_config::process_env, mercurio_config::process_env_names());
     let result = match config.map_err(StartError::from) {
         Ok(config) if arguments.healthcheck => {
+            // Docker knows two codes: 0 is healthy, 1 is not.
             healthcheck::check(config.addr).map_err(|error| (chain(&error), 1))
         }
         config => config.and_then(startup::run).map_err(|error| (chain(&error), error.exit_code())),
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err((message, code)) => {
+            // On stderr too: invalid settings end the program before it has a log.
             eprintln!("mercurio-ingest: {message}");
             ExitCode::from(code)
         }

@@ -37,6 +37,7 @@ pub fn app(
     // The last one is the outermost: it also handles responses of CORS.
     App::new()
         .app_data(state)
+        // Passed in: the document describes the routes, so they cannot import it.
         .app_data(Data::new(OpenApiSource(openapi::json)))
         .configure(configure(surface))
         .wrap(cors)

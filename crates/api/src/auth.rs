@@ -68,6 +68,7 @@ pub async fn authenticate(
     // (ADR 7).
     let key = match state.keys.get(presented.id()).await {
         Ok(key) => key,
+        // Lookups have few slots, so that unknown keys cannot occupy every database reader.
         Err(KeyLookupError::Overloaded) => return Err(state.overloaded()),
         Err(KeyLookupError::Store(error)) => return Err(store_problem(&error)),
     };
@@ -100,6 +101,7 @@ pub async fn authenticate(
     }
     // Last: refused requests are not uses. Written at most once a minute per key.
     state.key_uses.record(key, now);
+    // A tenant's own limit replaces the server's, even if it is higher.
     Ok(Principal { owner: key.owner, limits: key.tenant_limits.over(state.settings.limits) })
 }
 
@@ -160,6 +162,7 @@ fn key_of_authorization(value: &str) -> Option<Cow<'_, str>> {
     let (scheme, credentials) = value.trim().split_once(' ')?;
     // Copied keys often carry spaces.
     let credentials = credentials.trim();
+    // Schemes ignore case (RFC 9110, 11.1).
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(credentials.into());
     }
@@ -169,6 +172,7 @@ fn key_of_authorization(value: &str) -> Option<Cow<'_, str>> {
     }
     let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
     // Clients without a password send an empty one, or a placeholder.
+    // A user name has no colon (RFC 7617, 2), so the first one ends it.
     let (user, _) = decoded.split_once(':')?;
     Some(user.to_owned().into())
 }

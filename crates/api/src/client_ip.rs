@@ -14,6 +14,7 @@ pub(crate) fn client_ip(state: &AppState, request: &HttpRequest) -> Option<IpAdd
     let peer = request.peer_addr()?.ip();
     let forwarded = header_values(request, FORWARDED);
     let x_forwarded_for = header_values(request, X_FORWARDED_FOR);
+    // A forwarding header counts only from a trusted proxy: any client can send one.
     Some(client_address(peer, &forwarded, &x_forwarded_for, &state.settings.trusted_proxies))
 }
 

@@ -88,6 +88,7 @@ mod tests {
 
     #[actix_web::test]
     async fn preflight_returns_the_allowed_headers_on_any_path() {
+        // A path without a route passes too: CORS answers preflights before routing.
         for path in ["/v1/events/track", "/v1/nowhere"] {
             let headers = "authorization,content-type,content-encoding,x-api-key,x-request-id,idempotency-key,\
                            x-event-schema-version,traceparent";
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn preflight_over_what_is_allowed_is_a_problem() {
+    async fn preflight_for_anything_not_allowed_is_a_problem() {
         for (origin, method, headers) in [
             ("https://b.example", "POST", "content-type"),
             ("https://a.example", "DELETE", "content-type"),
@@ -137,6 +138,7 @@ mod tests {
                 headers.lines().find_map(|line| line.strip_prefix("access-control-allow-origin: "));
             assert_eq!(allowed, expected, "{origins:?}: {headers}");
             assert!(
+                // Browsers enforce the origin; the server lists the exposed headers in every case.
                 headers.contains("retry-after") && headers.contains("ratelimit-policy"),
                 "{origins:?}: {headers}"
             );

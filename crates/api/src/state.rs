@@ -87,18 +87,22 @@ impl AppState {
             return Ok(Vec::new());
         }
         let store = async {
+            // 0 means no quota: such a tenant needs no admission and no task.
             if monthly_events == 0 {
                 let stored = self.writer.submit_timed(submission, queued).await;
                 return stored.map_err(|error| self.submit_problem(error));
             }
+            // Before the queue: a refused request takes no place in it.
             let admission = self.admit(&submission, monthly_events).await?;
             let (writer, queued) = (self.writer.clone(), queued.clone());
-            // A task of its own: it settles the admission even if the client is gone, or has waited too long.
+            // A task of its own: it settles the admission even if the client is gone, or has waited
+            // too long.
             let storing = actix_web::rt::spawn(async move {
                 let stored = writer.submit_timed(submission, &queued).await;
                 settle(admission, &stored);
                 stored
             });
+            // A panicked task leaves the outcome unknown, like a lost database.
             let stored = storing.await.unwrap_or(Err(SubmitError::Unavailable));
             stored.map_err(|error| self.submit_problem(error))
         };
@@ -119,6 +123,8 @@ impl AppState {
         let admitted = self.quota_usage.admit(tenant_id, month, events, monthly_events).await;
         admitted.map_err(|refused| match refused {
             AdmitError::Exceeded(exceeded) => {
+                // Quotas have a counter of their own: they renew monthly, rate limits within
+                // seconds.
                 self.metrics.record_quota_exceeded();
                 let seconds = seconds_until(exceeded.month.renews_at(), self.clock.now());
                 Problem::QuotaExceeded { exceeded, retry_after_seconds: seconds }
@@ -140,8 +146,8 @@ impl AppState {
         }
     }
 
-    /// Returns the problem of a full queue. A server that is shutting down gives that as the reason instead: the client
-    /// should try another server.
+    /// Returns the problem of a full queue. During shutdown it is [`Problem::ShuttingDown`]: the client should try another
+    /// server.
     pub(crate) fn overloaded(&self) -> Problem {
         let retry_after_seconds = BUSY_RETRY_AFTER_SECONDS;
         if self.lifecycle.is_draining() {
@@ -182,9 +188,11 @@ const UNAVAILABLE: Problem =
 fn settle(admission: Admission, stored: &Result<Vec<Outcome>, SubmitError>) {
     match stored {
         Ok(outcomes) => {
+            // A duplicate uses no quota: it was counted when its event was stored.
             let is_new = |outcome: &&Outcome| **outcome == Outcome::Accepted;
             admission.settle(outcomes.iter().filter(is_new).count() as u64);
         }
+        // With these errors nothing was stored, so the whole admission returns to the quota.
         Err(SubmitError::Overloaded | SubmitError::ShuttingDown | SubmitError::Failed) => {
             admission.settle(0);
         }
@@ -197,6 +205,7 @@ fn settle(admission: Admission, stored: &Result<Vec<Outcome>, SubmitError>) {
 pub(crate) fn seconds_until(time: Timestamp, now: Timestamp) -> u64 {
     // Negative after the time has passed.
     let micros = u64::try_from(time.micros_since(now)).unwrap_or(0);
+    // Rounded up: a client that waits less would be refused again.
     micros.div_ceil(1_000_000).max(1)
 }
 

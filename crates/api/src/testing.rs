@@ -86,8 +86,10 @@ impl TestApp {
         let state = Data::new(AppState {
             store: store.clone(),
             writer: writer.handle(),
+            // No caching: a test sees each change to the catalog at once.
             keys: KeyCache::new(store.clone(), Duration::ZERO),
             key_uses: Arc::default(),
+            // Without Redis: this server's buckets decide.
             rate_limits: RateLimits::new(None),
             database: DatabaseProbe::new(store.clone(), SchemaState::Current),
             lifecycle: Lifecycle::default(),

@@ -20,11 +20,13 @@ pub(super) fn script(program: &str, root: &CommandInfoWithArgs) -> String {
     collect(String::new(), root, &mut commands);
     let paths: Vec<_> = commands
         .iter()
+        // The program itself is not a word to match.
         .filter(|command| !command.path.is_empty())
         .map(|command| format!("'{}'", command.path))
         .collect();
     let function = format!("_{}", program.replace('-', "_"));
-    // The script first walks the words before the cursor to find the command, then offers that command's words.
+    // The script first walks the words before the cursor to find the command, then offers that
+    // command's words.
     let mut text = format!(
         "{function}() {{\n    local current=${{COMP_WORDS[COMP_CWORD]}} command= word words=\n    \
          for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n        case \"$command $word\" in\n"
@@ -39,6 +41,7 @@ pub(super) fn script(program: &str, root: &CommandInfoWithArgs) -> String {
     for CompletedCommand { path, words } in &commands {
         writeln!(text, "        '{path}') words='{}' ;;", words.join(" ")).ok();
     }
+    // Without a match, bash completes file names.
     writeln!(
         text,
         "    esac\n    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n}}\n\

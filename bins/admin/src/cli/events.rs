@@ -234,6 +234,7 @@ impl EventsExportArgs {
                 anonymous_id: self.anonymous_id,
                 from,
                 to,
+                // The largest page: fewest queries for an export of everything.
                 limit: MAX_PAGE_EVENTS,
                 ..EventQuery::default()
             }),
@@ -250,6 +251,7 @@ impl EventsEraseArgs {
         let person = match (self.user_id, self.anonymous_id) {
             (Some(id), None) => person_id("--user-id", id, invalid).map(Person::User),
             (None, Some(id)) => person_id("--anonymous-id", id, invalid).map(Person::Anonymous),
+            // Both at once are refused too: erasing by either would be a guess.
             _ => {
                 let message = "one of --user-id and --anonymous-id is required: the person whose \
                                events are erased";

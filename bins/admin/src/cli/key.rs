@@ -152,6 +152,7 @@ impl KeyCreateArgs {
         let name = optional(self.name.as_deref(), |text| name("--name", text, invalid));
         let scopes = scopes(self.scopes.as_deref(), invalid);
         let expiry = match (self.expires_at.as_deref(), self.expires_in.as_deref()) {
+            // No expiry is valid; the outer `Some` means "no error".
             (None, None) => Some(None),
             (Some(text), None) => {
                 time("--expires-at", text, invalid).map(|time| Some(Expiry::At(time)))
@@ -195,5 +196,6 @@ fn key_id(text: Option<&str>, invalid: &mut Vec<String>) -> Option<ApiKeyId> {
         invalid.push(message.to_owned());
         return None;
     }
+    // Not checked further: the look-up reports an unknown id.
     Some(ApiKeyId::new(text))
 }

@@ -134,6 +134,7 @@ impl CompletionsArgs {
     fn script(&self) -> Result<String, AdminError> {
         let info = AdminArgs::get_args_info();
         match &*self.shell {
+            // argh_complete's own script for bash is wrong: see `bash`.
             "bash" => Ok(bash::script(PROGRAM, &info)),
             "zsh" => Ok(Zsh::generate(PROGRAM, &info)),
             "fish" => Ok(Fish::generate(PROGRAM, &info)),
@@ -149,9 +150,11 @@ impl CompletionsArgs {
 /// # Errors
 /// [`AdminError::Usage`] with every error.
 pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
+    // argh knows an option of the program only before the command, so it never sees `--json`.
     let json = arguments.iter().any(|argument| argument == JSON);
     let args = match AdminArgs::from_args(&[PROGRAM], &split_options(arguments)) {
         Ok(args) => args,
+        // argh ends parsing early for `--help`, without an error.
         Err(EarlyExit { output, status: Ok(()) }) => return Ok(Request::Print(output)),
         Err(EarlyExit { output, status: Err(()) }) => return Err(usage(output.trim_end())),
     };
@@ -173,7 +176,8 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
         None => return Err(usage("no command is given")),
     };
     match command {
-        // A reader may return a command although it reported an error, such as two values for one limit.
+        // A reader may return a command although it reported an error, such as two values for one
+        // limit.
         Some(command) if invalid.is_empty() => Ok(Request::Run { command, json }),
         _ => Err(AdminError::Usage(invalid)),
     }
@@ -187,6 +191,7 @@ fn split_options(arguments: &[String]) -> Vec<&str> {
     let mut words = Vec::with_capacity(arguments.len());
     for argument in arguments.iter().filter(|argument| *argument != JSON) {
         match argument.split_once('=') {
+            // Only the first `=` separates: a value may contain more of them.
             Some((option, value)) if is_option(option) => words.extend([option, value]),
             _ => words.push(argument),
         }

@@ -174,6 +174,7 @@ impl TenantLimitsArgs {
         }
         // The order of `--set` and `--unset` is lost, so a repeated limit is ambiguous.
         let mut names: Vec<_> = changes.iter().map(|change| change.0).collect();
+        // Sorted: equal names are adjacent.
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             invalid.push(format!("the limit {} is given twice: set or unset it once", pair[0]));

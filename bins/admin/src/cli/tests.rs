@@ -64,7 +64,7 @@ fn option_value_follows_a_space_or_an_equals_sign() {
 }
 
 #[test]
-fn every_error_is_reported_at_once() {
+fn errors_of_all_options_are_reported_at_once() {
     check_usage_errors(
         &["provision", "--workspace", "", "--key-name", "a\u{7}", "--scopes", "all"],
         &[
@@ -75,6 +75,7 @@ fn every_error_is_reported_at_once() {
         ],
     );
     check_usage_errors(
+        // With " API key", the derived name exceeds 255 characters.
         &["provision", "--tenant", "a", "--workspace", &"w".repeat(250)],
         &["the key's name: "],
     );

@@ -51,6 +51,7 @@ pub(super) fn optional<T>(
 /// Reads `--tenant`: a name, or an id such as `id:42`.
 pub(super) fn tenant_ref(text: Option<&str>, invalid: &mut Vec<String>) -> Option<TenantRef> {
     let text = required("--tenant", text, "the tenant's name, or its id as id:42", invalid)?;
+    // A tenant with a name such as `id:42` is found only by its id.
     let Some(id) = text.strip_prefix("id:") else {
         return name("--tenant", text, invalid).map(TenantRef::Name);
     };
@@ -91,7 +92,9 @@ pub(super) fn duration(option: &str, text: &str, invalid: &mut Vec<String>) -> O
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {
+    // Leap days rounded up: every hundred years fit.
     const MAX_SECONDS: u64 = 100 * 366 * DAY_SECONDS;
+    // By characters: the last one of `5é` has two bytes.
     let (unit_at, unit) = text.char_indices().next_back()?;
     let unit_seconds = match unit {
         's' => 1,
@@ -102,6 +105,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
     };
     let number: u64 = text[..unit_at].parse().ok()?;
     let seconds = number.checked_mul(unit_seconds)?;
+    // Bounded, so that adding it to a time stays before the year 10000.
     (seconds <= MAX_SECONDS).then(|| Duration::from_secs(seconds))
 }
 

@@ -21,6 +21,7 @@ pub(super) fn confirm(
         let message = "this needs a confirmation, and stdin is not a terminal: give --yes";
         return Err(AdminError::Usage(vec![message.to_owned()]));
     };
+    // Case is ignored, as everywhere in names.
     if answer.trim().to_lowercase() == expected.trim().to_lowercase() {
         Ok(())
     } else {

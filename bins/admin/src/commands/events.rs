@@ -72,7 +72,7 @@ struct PurgeOutput {
 #[derive(Serialize)]
 struct PurgedRows {
     events: u64,
-    /// Keys of events removed at least 30 days ago.
+    /// Keys received at least 30 days before `received_before`.
     event_keys: u64,
 }
 
@@ -92,6 +92,7 @@ pub(super) fn run(
         }
         EventsCommand::Erase { tenant, person, yes } => {
             database::refuse_unknown_migrations(store)?;
+            // An unknown table of a newer release may hold data of the person.
             erase(store, &lookup::tenant(store, tenant)?, person, *yes, machine)
         }
         EventsCommand::Purge { tenant, older_than, yes } => {
@@ -141,6 +142,7 @@ fn count(store: &dyn Store, selection: &Selection) -> Result<Report, AdminError>
 
 fn list(store: &dyn Store, selection: &Selection) -> Result<Report, AdminError> {
     let mut events = Vec::new();
+    // A query covers one workspace, so the limit applies to each.
     for workspace in &selected_workspaces(store, selection)?.workspaces {
         events.extend(store.events(lookup::owner(workspace), &selection.query)?.events);
     }
@@ -185,6 +187,8 @@ fn purge(
     machine: &Machine<'_>,
 ) -> Result<Report, AdminError> {
     let started_at = machine.clock.now();
+    // Before the question: it names the boundary.
+    // Whole days for all tenants only: a partition holds the events of every tenant.
     let Some(before) = purge_boundary(started_at, older_than, tenant.is_none()) else {
         let message = "--older-than reaches back before the first valid time: use a shorter age";
         return Err(AdminError::Usage(vec![message.to_owned()]));
@@ -214,6 +218,7 @@ fn purge(
 fn purge_boundary(now: Timestamp, age: Duration, whole_days: bool) -> Option<Timestamp> {
     let age = i64::try_from(age.as_micros()).ok()?;
     let boundary = now.as_micros().checked_sub(age)?;
+    // `rem_euclid` rounds down before 1970 as well.
     let rest = if whole_days { boundary.rem_euclid(DAY_MICROS) } else { 0 };
     Timestamp::from_micros(boundary - rest)
 }

@@ -45,12 +45,15 @@ pub(super) fn export(
     out: &mut dyn Write,
 ) -> Result<Report, AdminError> {
     let mut writer =
+        // 64 KiB: one system call for many events.
         EventWriter { out: BufWriter::with_capacity(1 << 16, out), format, written: 0 };
     writer.write_header()?;
     let progress = progress::counter("events written");
     for workspace in workspaces {
+        // The cursor of one workspace must not carry over to the next.
         let mut query = query.clone();
         loop {
+            // One query a page, without a long transaction: writers and vacuum are not held up.
             let page = store.events(lookup::owner(workspace), &query)?;
             for event in &page.events {
                 writer.write(event)?;
@@ -63,6 +66,7 @@ pub(super) fn export(
         }
     }
     progress.finish_and_clear();
+    // The drop of a `BufWriter` ignores errors.
     writer.flush()?;
     Ok(Report::without_result().with_note(format!("{} events were exported", writer.written)))
 }
@@ -134,6 +138,7 @@ impl EventWriter<'_> {
 fn csv_cell(json: &str) -> String {
     match json.as_bytes().first() {
         Some(b'"') => serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()),
+        // Only `null` begins with n.
         Some(b'n') => String::new(),
         _ => json.to_owned(),
     }

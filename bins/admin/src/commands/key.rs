@@ -58,6 +58,7 @@ struct RotationOutput {
 
 impl KeyOutput {
     fn new(key: ApiKey, now: Timestamp, secret: Option<&NewApiKey>) -> Self {
+        // Revocation comes first: a revoked key may also have expired.
         let status = if key.revoked_at.is_some() {
             KeyStatus::Revoked
         } else if key.is_usable_at(now) {
@@ -149,8 +150,10 @@ fn rotate(
     }
     // Create before expire: if the program dies in between, a valid key remains.
     let secret = new_key::generate(machine)?;
+    // The new key does not expire, even if the old one does.
     let request = KeyRequest::new(old.owner, &secret, old.name, old.scopes, now);
     let new = create_key(store, &request)?;
+    // The overlap only shortens a life: the store keeps an earlier expiry.
     let old = store.expire_api_key(id, later(now, overlap))?.ok_or_else(|| key_not_found(id))?;
     let valid_until = old.expires_at.map(|time| format!("the old key is valid until {time}"));
     let report = Report::new(&RotationOutput {
@@ -167,6 +170,7 @@ fn rotate(
 fn revoke(store: &dyn Store, id: &ApiKeyId, now: Timestamp) -> Result<Report, AdminError> {
     let key = store.revoke_api_key(id, now)?.ok_or_else(|| key_not_found(id))?;
     let note = match key.revoked_at {
+        // The store keeps the time of the first revocation.
         Some(before) if before < now => format!("the key was already revoked at {before}"),
         _ => "every server refuses the key within a second".to_owned(),
     };
@@ -174,6 +178,7 @@ fn revoke(store: &dyn Store, id: &ApiKeyId, now: Timestamp) -> Result<Report, Ad
 }
 
 fn create_key(store: &dyn Store, request: &KeyRequest) -> Result<ApiKey, AdminError> {
+    // Another command may delete the tenant between the look-up and the insert.
     store.create_api_key(request).map_err(|error| {
         let key = CatalogItem::new(ItemKind::ApiKey, &request.id);
         let workspace_id = format_args!("id:{}", request.owner.workspace_id).to_string();

@@ -56,6 +56,7 @@ pub(super) fn workspace(
     name: &Name,
 ) -> Result<Option<Workspace>, AdminError> {
     let workspaces = store.workspaces(tenant.id)?;
+    // Folded like the unique index, so at most one matches.
     Ok(workspaces.into_iter().find(|workspace| workspace.name.folded() == name.folded()))
 }
 

@@ -51,12 +51,14 @@ pub(super) fn run(
 
 fn up(store: &dyn Store, machine: &Machine<'_>) -> Result<Report, AdminError> {
     let backend = store.backend();
-    // Not an error: after a rollback, deployments of this release run `migrate` before their servers.
+    // Not an error: after a rollback, deployments of this release run `migrate` before their
+    // servers.
     if let SchemaState::Compatible(_) = database::usable_schema(store)? {
         let output = UpOutput { backend, applied: Vec::new(), state: "compatible" };
         let note = "the schema is of a newer, compatible release: nothing to do";
         return Ok(Report::new(&output)?.with_note(note));
     }
+    // Waits up to a minute for table locks on PostgreSQL, and reports each wait.
     let applied = store.migrate_reporting(&mut |wait| (machine.notify)(&wait.to_string()))?;
     let note = match applied.len() {
         0 => "the schema was already current: nothing to do".to_owned(),
@@ -95,6 +97,7 @@ fn status(store: &dyn Store) -> Result<Report, AdminError> {
 }
 
 fn down(store: &dyn Store, yes: bool, machine: &Machine<'_>) -> Result<Report, AdminError> {
+    // This program has no script to revert a migration of a newer release.
     database::refuse_unknown_migrations(store)?;
     let question = "This reverts the newest migration and deletes the data that only it had room \
                     for. Servers that need the migration become not ready. Type yes to continue: ";

@@ -44,6 +44,7 @@ pub fn perform(
         // These two work without a database.
         Command::Config => config::run(machine),
         Command::Doctor => doctor::run(machine),
+        // Reports errors of DATABASE_URL together with those of its own settings.
         Command::Seed => {
             let settings = seed::read_settings(machine.setting)?;
             seed::run(&*open(&settings.database_url)?, &settings.command, machine)

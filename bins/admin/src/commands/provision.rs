@@ -59,6 +59,7 @@ pub(super) fn run(
     machine: &Machine<'_>,
 ) -> Result<Report, AdminError> {
     database::prepare_schema(store)?;
+    // Before the transaction: without random bytes no tenant is created.
     let new = new_key::generate(machine)?;
     let created_at = machine.clock.now();
     let request = Provisioning {
@@ -71,6 +72,7 @@ pub(super) fn run(
         samples: if command.samples { samples(machine.ids, created_at) } else { Vec::new() },
         created_at,
     };
+    // One transaction: a failure leaves neither a tenant nor a key.
     let created = store.provision(&request).map_err(|error| {
         let tenant = CatalogItem::new(ItemKind::Tenant, &command.tenant);
         AdminError::not_created(error, tenant.clone(), tenant)

@@ -22,6 +22,7 @@ pub(super) fn remove_all(
     let progress = progress::counter("events removed");
     let mut sum = Removed::default();
     loop {
+        // Only between steps: each step is a transaction of its own.
         check_interrupted(machine, sum.events)?;
         let step = match store.remove_events(removal, removed_at, sum.next.as_ref()) {
             Ok(step) => step,
@@ -49,6 +50,7 @@ pub(super) fn remove_all(
 /// # Errors
 /// [`AdminError::Incomplete`] with `events` after an interruption.
 pub(super) fn wait(machine: &Machine<'_>, length: Duration, events: u64) -> Result<(), AdminError> {
+    // Short enough for a person at Ctrl-C.
     const PART: Duration = Duration::from_millis(200);
     let mut left = length;
     while !left.is_zero() {

@@ -114,6 +114,7 @@ fn list(store: &dyn Store) -> Result<Report, AdminError> {
     loop {
         let page = store.tenants(after, PAGE)?;
         after = page.last().map(|tenant| tenant.id);
+        // A full page may have a successor, even an empty one.
         let is_last = page.len() < PAGE;
         tenants.extend(page.into_iter().map(|tenant| TenantOutput::new(tenant, None)));
         if is_last {
@@ -138,6 +139,7 @@ fn set_suspended(
 ) -> Result<Report, AdminError> {
     let TenantDetails { tenant: before, limits } = lookup::tenant_details(store, tenant)?;
     let changed = store.suspend_tenant(before.id, suspended)?;
+    // Another command may have deleted the tenant since the look-up.
     let changed = changed.ok_or_else(|| tenant_not_found(tenant))?;
     let note = match changed.status {
         TenantStatus::Deleting => "the tenant is being deleted: nothing was changed".to_owned(),
@@ -163,6 +165,7 @@ fn change_limits(
 
 /// Time for requests in flight when a deletion starts. A server without its listening connection needs 5 seconds to look the
 /// key up again, and a request then waits up to 10 seconds for its commit.
+// Both are defaults of settings: longer settings and slow uploads are not covered.
 const GRACE: Duration = Duration::from_secs(15);
 
 fn delete(
@@ -171,6 +174,7 @@ fn delete(
     yes: bool,
     machine: &Machine<'_>,
 ) -> Result<Report, AdminError> {
+    // The question shows the extent of the deletion.
     let workspaces = match store.workspaces(tenant.id)?.len() {
         1 => "1 workspace".to_owned(),
         count => format!("{count} workspaces"),
@@ -184,9 +188,11 @@ fn delete(
     confirm(machine, yes, &question, tenant.name.as_str())?;
     let started_at = machine.clock.now();
     let not_found = || tenant_not_found(&TenantRef::Id(tenant.id));
+    // Servers refuse the tenant from now on, and the mark survives an interruption.
     let deleted_at = store.begin_deletion(tenant.id, started_at)?.ok_or_else(not_found)?;
     let removal = Removal::Tenant(tenant.id);
     let removed = removal::remove_all(store, &removal, started_at, machine)?;
+    // Counted from the first run: a later run need not wait again.
     let left = GRACE.saturating_sub(elapsed(deleted_at, machine.clock.now()));
     if !left.is_zero() {
         let seconds = left.as_secs_f64().ceil();
@@ -199,6 +205,7 @@ fn delete(
     let report = Report::new(&DeletionOutput {
         tenant: tenant.into(),
         removed: RemovedRows {
+            // The store adds up all runs.
             events: rows.events,
             event_keys: rows.event_keys,
             workspaces: rows.workspaces,

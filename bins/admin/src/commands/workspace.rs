@@ -56,6 +56,7 @@ fn create(
     let tenant = lookup::tenant(store, tenant_ref)?;
     let workspace = store.create_workspace(tenant.id, name, now).map_err(|error| {
         let workspace = CatalogItem::new(ItemKind::Workspace, name);
+        // Another command may delete the tenant between the look-up and the insert.
         AdminError::not_created(error, workspace, lookup::tenant_item(tenant_ref))
     })?;
     let note = "the workspace has no key yet: create one with `key create`";

@@ -63,6 +63,7 @@ fn unknown_name_has_its_own_exit_code() {
     for (line, named) in [
         ("tenant show --tenant Nobody", "no tenant \"Nobody\": `tenant list`"),
         ("tenant suspend --tenant id:7", "no tenant \"id:7\""),
+        // Parses as an id, but no tenant has it.
         ("tenant limits --tenant id:-1 --set max_batch_events=5", "no tenant \"id:-1\""),
         ("workspace list --tenant Nobody", "no tenant \"Nobody\""),
         ("workspace create --tenant Nobody --workspace W", "no tenant \"Nobody\""),
@@ -125,6 +126,7 @@ fn tenant_show_includes_usage_of_this_month() {
     let usage = || machine.perform("tenant show --tenant Acme").unwrap()["usage"].clone();
     assert!(samples > 0);
     assert_eq!(usage(), json!({"month": "2026-11", "events": samples}));
+    // A month begins at midnight UTC, and its usage at zero.
     machine.clock.set(at("2026-12-01T00:00:00Z"));
     assert_eq!(usage(), json!({"month": "2026-12", "events": 0}));
 }
@@ -150,6 +152,7 @@ fn workspace_name_is_unique_within_its_tenant() {
 fn unprintable_name_is_a_usage_error() {
     let machine = TestMachine::default();
     let long = "n".repeat(256);
+    // Control and bidirectional characters could disguise a name in a terminal.
     for name in ["", " \u{3000}", "a\u{7}", "a\u{202E}b", "\u{200F}", &long] {
         for line in [
             ["tenant", "create", "--tenant", name, "--json"].as_slice(),
@@ -171,6 +174,7 @@ fn key_is_created_and_listed_without_its_secret() {
     let presented = PresentedKey::parse(created["key"].as_str().unwrap()).unwrap();
     assert_eq!(created["id"].as_str(), Some(presented.id().as_str()));
     assert_eq!(created["status"], "active");
+    // 90 days after the time of the clock.
     assert_eq!(created["expires_at"], "2027-02-20T10:00:00.123456Z");
     assert_eq!((&created["name"], &created["scopes"]), (&json!("CI"), &json!(["events:write"])));
     let listed = machine.perform("key list --tenant Acme").unwrap();
@@ -233,6 +237,7 @@ fn key_with_invalid_expiry_or_id_is_refused() {
 #[test]
 fn output_is_a_table_on_a_terminal_and_json_otherwise() {
     let database = TestDatabase::sqlite();
+    // Only a run over a real database prints; `perform` returns the result.
     let machine = TestMachine { is_terminal: true, ..TestMachine::on(&database) };
     assert_eq!(machine.run("provision --tenant Acme").code, 0);
     let listed = machine.run("tenant list");

@@ -24,6 +24,7 @@ fn bash_completes_commands_that_share_a_name() {
     assert_eq!((script.code, &*script.err), (0, ""));
     let complete = |line: &[&str]| complete(&script.out, line);
     assert_eq!(complete(&["ev"]), ["events"]);
+    // Options follow the subcommands.
     assert_eq!(complete(&["key", ""])[..4], ["create", "list", "rotate", "revoke"]);
     assert_eq!(complete(&["tenant", "li"]), ["list", "limits"]);
     assert_eq!(complete(&["events", "export", "--f"]), ["--format", "--from"]);

@@ -45,6 +45,7 @@ fn diagnose(machine: &TestMachine) -> Diagnosis {
     let printed: Value = serde_json::from_str(&doctor.out).expect("JSON");
     let mut states = Vec::new();
     for check in printed["checks"].as_array().expect("checks") {
+        // Every finding has advice, and only a finding has.
         assert_eq!(check["advice"].is_null(), check["state"] == "ok", "{check}");
         let name = check["check"].as_str().expect("a string");
         states.push(CheckState::new(name, check["state"].as_str().expect("a string")));
@@ -101,6 +102,7 @@ fn missing_sqlite_file_is_a_warning_and_is_not_created() {
     let path = folder.path().join("mercurio.db");
     let machine = machine(&[("DATABASE_URL", &format!("sqlite://{}", path.display()))]);
     check(&machine, 0, &[("settings", "ok"), ("database", "warning"), ("redis", "ok")]);
+    // `doctor` changes nothing.
     assert!(!path.exists());
 }
 
@@ -121,6 +123,7 @@ fn postgres_with_fsync_off_fails_the_durability_check() {
     ];
     let machine = machine(&[("DATABASE_URL", &database.url_text())]);
     let printed = check(&machine, 1, &expected);
+    // The sixth check, as listed above.
     let durability = &printed["checks"][5];
     assert!(durability["advice"].as_str().unwrap().contains("fsync"), "{durability}");
 }
@@ -153,6 +156,7 @@ fn unavailable_database_has_its_own_exit_code() {
     let machine = machine(&[("DATABASE_URL", &url), ("MERCURIO_REDIS_URL", &redis)]);
     check(&machine, 69, &[("settings", "ok"), ("database", "failed"), ("redis", "failed")]);
     let file = tempfile::NamedTempFile::new().unwrap();
+    // Longer than the header of a SQLite file, 100 bytes: an empty file would be a database.
     std::fs::write(file.path(), "not a database, but longer than the header of one".repeat(100))
         .unwrap();
     let machine =
@@ -166,6 +170,7 @@ fn invalid_settings_do_not_stop_the_other_checks() {
     let machine = machine(&[
         ("DATABASE_URL", &database.url_text()),
         ("MERCURIO_ADDR", "nowhere"),
+        // Misspelled: there is no such setting.
         ("MERCURIO_QUEUE_EVENT", "1"),
         ("MERCURIO_GEOIP_DB", "nowhere/places.mmdb"),
         ("MERCURIO_REDIS_URL", "http://:hunter2@localhost"),
@@ -173,6 +178,7 @@ fn invalid_settings_do_not_stop_the_other_checks() {
     let Diagnosis { code, states, .. } = diagnose(&machine);
     let invalid = CheckState::new("settings", "failed");
     assert_eq!(code, 1);
+    // The address, the misspelled name, the GeoIP file and the Redis URL.
     assert_eq!(states.iter().filter(|check| **check == invalid).count(), 4, "{states:?}");
     assert!(states.contains(&CheckState::new("database", "ok")), "{states:?}");
 }
@@ -189,6 +195,7 @@ impl Redis {
         let port = free_port();
         let folder = tempfile::tempdir().expect("a folder");
         let process = Command::new("redis-server")
+            // No snapshots: the test needs nothing on disk.
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .args(["--requirepass", "hunter2", "--dir"])
             .arg(folder.path())
@@ -220,6 +227,7 @@ impl Drop for Redis {
 
 /// A port without a listener.
 fn free_port() -> u16 {
+    // Closed again at the end, so a connection is refused at once.
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     address.expect("a free port").port()
 }

@@ -54,6 +54,7 @@ fn export_as_ndjson_and_csv_holds_every_event() {
     assert_eq!(events[..2], listed["events"].as_array().unwrap()[..]);
 
     let csv = machine.run("events export --tenant acme --format csv");
+    // The crate that quoted the cells reads them back: only their content is compared.
     let mut reader = csv::Reader::from_reader(csv.out.as_bytes());
     let columns: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
     let members: Vec<String> = events[0].as_object().unwrap().keys().cloned().collect();
@@ -96,6 +97,7 @@ fn export_into_a_closed_pipe_fails_with_one_line() {
     let Fixture { machine, database: _database, .. } = fixture();
     let mut err = Vec::new();
     let arguments = ["events", "export", "--tenant", "acme"].map(OsString::from).into();
+    // The export is longer, so the pipe closes within it.
     let mut out = ClosedPipe(100);
     let exit = machine.with_machine(|machine| run(arguments, machine, &mut out, &mut err));
     assert_eq!(exit, Exit::Failed);
@@ -109,6 +111,7 @@ fn erasure_of_a_person_needs_a_confirmation() {
     let listed = machine.json("events list --tenant acme --limit 1000");
     let events = listed["events"].as_array().unwrap();
     let user = events.iter().find_map(|event| event["user_id"].as_str()).unwrap();
+    // Only some of the samples have a user: the visitor signs up later.
     let of_user = events.iter().filter(|event| event["user_id"] == user).count() as u64;
     let erase = format!("events erase --tenant acme --user-id {user}");
     let refused = machine.run(&erase);
@@ -122,6 +125,7 @@ fn erasure_of_a_person_needs_a_confirmation() {
     let receipt = machine.json(&erase);
     assert_eq!(receipt["removed"]["events"], json!(of_user));
     assert_eq!(receipt["erased_by"], "user_id");
+    // The receipt may be kept; the id of the erased person may not.
     assert!(!receipt.to_string().contains(user), "{receipt}");
     assert_eq!(machine.json("events count --tenant acme")["events"], json!(samples - of_user));
     let again = machine.json(&format!("{erase} --yes"));
@@ -142,8 +146,10 @@ fn erasure_needs_exactly_one_person() {
 fn deleted_tenant_leaves_nothing_and_frees_its_name() {
     let Fixture { mut machine, database, samples } = fixture();
     machine.json("provision --tenant Other --samples");
+    // Close to the tenant's name, but not equal.
     machine.answer = Some("Acne\n");
     assert_eq!(machine.run("tenant delete --tenant acme").code, 1);
+    // Case is ignored in the answer too.
     machine.answer = Some("acme\n");
     // An earlier run stopped after its first step. The receipt includes the events it removed.
     let shown = machine.json("tenant show --tenant acme");
@@ -157,8 +163,10 @@ fn deleted_tenant_leaves_nothing_and_frees_its_name() {
     let receipt = deleted.json();
     let removed = json!({"events": samples, "event_keys": samples, "workspaces": 1, "api_keys": 1});
     assert_eq!(receipt["removed"], removed);
+    // From the first run, an hour before the clock of this one.
     assert_eq!(receipt["deleted_at"], "2026-11-22T09:00:00.000000Z");
     assert!(deleted.err.contains("began in an earlier run"), "{}", deleted.err);
+    // Deleted, so there is no such tenant any more.
     assert_eq!(machine.run("tenant delete --tenant acme --yes").code, 4);
     machine.json("provision --tenant ACME");
     assert_eq!(machine.json("events count --tenant other")["events"], json!(samples));
@@ -169,12 +177,14 @@ fn deleted_tenant_leaves_nothing_and_frees_its_name() {
 fn purge_deletes_old_events_of_one_tenant_or_all() {
     let Fixture { mut machine, samples, database: _database } = fixture();
     machine.json("provision --tenant Other --samples");
+    // 71 days after the samples: older than 60 days, younger than 90.
     machine.clock = FixedClock::at("2027-02-01T12:00:00Z");
     machine.json("events purge --older-than 90d --yes");
     let kept = machine.json("events count --tenant acme");
     assert_eq!(kept["events"], json!(samples), "the events are younger");
     assert_eq!(machine.run("events purge --older-than 30d").code, 64, "no terminal, no --yes");
     let purged = machine.json("events purge --tenant acme --older-than 60d --yes");
+    // Keys go 30 days after their events: the samples are only 11 days past the boundary.
     assert_eq!(purged["removed"], json!({"events": samples, "event_keys": 0}));
     assert_eq!(machine.json("events count --tenant other")["events"], json!(samples));
     let purged = machine.json("events purge --older-than 1d --yes");
@@ -190,6 +200,7 @@ fn purge_deletes_old_events_of_one_tenant_or_all() {
 fn interrupted_deletion_is_finished_by_the_same_command() {
     const DELETE: &str = "tenant delete --tenant acme --yes";
     // The store in memory removes two events per step.
+    // Before and between the steps of the first pass, and in the wait after it.
     for steps in 0..5 {
         let machine = TestMachine::default();
         let created = machine.perform("provision --tenant Acme --samples").unwrap();

@@ -44,6 +44,7 @@ const COMMANDS: &[&[&str]] = &[
 #[test]
 fn help_texts_equal_their_files() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help");
+    // A change of a doc comment changes a help text: the diff shows it for review.
     let write = std::env::var_os("MERCURIO_TEST_WRITE_HELP").is_some();
     let mut files = Vec::new();
     for command in COMMANDS {

@@ -37,6 +37,7 @@ fn newer_schema_is_used_if_compatible_and_never_reverted() {
             assert!(refused.err.contains(TestDatabase::NEWER), "{}", refused.err);
             assert!(refused.err.contains("use that release's program"), "{}", refused.err);
         }
+        // The newest migration now declares itself incompatible with this release (ADR 10).
         database.require_newer_program();
         assert_eq!(machine.json("migrate status")["state"], "newer");
         for line in ["migrate", "tenant list"] {

@@ -44,12 +44,14 @@ fn provision_applies_key_name_scopes_and_samples() {
 fn provision_with_a_taken_name_changes_nothing() {
     let machine = TestMachine::default();
     machine.perform("provision --tenant Acme").unwrap();
+    // Compared after trimming and folding.
     for taken in ["Acme", " aCME\t"] {
         let line = ["provision", "--tenant", taken, "--samples"];
         let error = machine.perform_args(&line).unwrap_err();
         assert_eq!(error.exit(), Exit::NameTaken);
         assert!(error.to_string().contains("choose another name"), "{error}");
     }
+    // The samples belong to the failed transaction.
     assert_eq!(machine.store.event_count(), 0);
 }
 
@@ -77,6 +79,7 @@ fn second_seed_prints_the_same_ids_and_no_key() {
 
 #[test]
 fn seed_adds_no_workspace_to_an_existing_tenant() {
+    // `provision` below creates the tenant with the workspace `Default` only.
     let settings = [("SEED_TENANT_NAME", "Acme"), ("SEED_WORKSPACE_NAME", "Staging")];
     let machine = TestMachine::with(&settings);
     machine.perform("provision --tenant Acme").unwrap();

@@ -77,11 +77,13 @@ impl TestMachine {
             ids: &self.ids,
             entropy: &|bytes| {
                 self.entropy.set(self.entropy.get() + 1);
+                // Keys differ within a test, and are the same in every run.
                 bytes.fill(self.entropy.get());
                 Ok(())
             },
             setting: &|name| self.setting(name),
             setting_names: &|| self.settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            // The grace period of a deletion passes at once.
             sleep: &|_| (),
             notify: &|_| (),
             interrupted: &|| self.take_step(),
@@ -112,6 +114,7 @@ impl TestMachine {
         let Request::Run { command, .. } = cli::parse(&arguments)? else {
             panic!("{args:?} is no command")
         };
+        // In place of the database in the settings.
         let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
         let mut out = Vec::new();
         let report =
@@ -127,6 +130,7 @@ impl TestMachine {
     pub(crate) fn run_args(&self, args: &[&str]) -> RunOutput {
         let arguments = args.iter().map(OsString::from).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
+        // Like `main`, with buffers in place of stdout and stderr.
         let exit = self.with_machine(|machine| run(arguments, machine, &mut out, &mut err));
         RunOutput {
             code: exit.code(),

@@ -24,7 +24,8 @@ pub(super) struct Database {
 /// The database is unavailable, or its schema is older than the program, or newer and incompatible.
 pub(super) fn open(config: &Config, log: &Logger) -> Result<Database, StartError> {
     let store = mercurio_storage::open(&config.database_url, &StoreOptions::default())?;
-    // A SQLite file belongs to this process. A PostgreSQL may serve other programs, so migrations need permission.
+    // A SQLite file belongs to this process. A PostgreSQL may serve other programs, so migrations
+    // need permission.
     if store.backend() == Backend::Sqlite || config.auto_migrate {
         let mut log_wait =
             |wait: &LockWait| warn!(log, "migration waiting"; keys::ERROR => wait.to_string());
@@ -41,6 +42,7 @@ pub(super) fn open(config: &Config, log: &Logger) -> Result<Database, StartError
                 "the database lacks {} migration(s), starting with {}: run `mercurio-admin migrate`, or set \
                  MERCURIO_AUTO_MIGRATE=true",
                 missing.len(),
+                // Never empty: an older schema lacks at least one.
                 missing.first().map_or("?", String::as_str),
             )));
         }

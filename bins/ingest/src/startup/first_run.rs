@@ -28,6 +28,7 @@ pub(super) fn provision_if_empty(
     getrandom::fill(&mut entropy).map_err(|error| StartError::Entropy(error.to_string()))?;
     let new = NewApiKey::generate(&entropy);
     let request = Provisioning {
+        // Constants, valid without a check.
         tenant: Name::from_store("default"),
         workspace: Name::from_store("Default"),
         key_name: Name::from_store("Default API key"),
@@ -64,6 +65,7 @@ pub(super) fn greet(
          curl -sS {base}/v1/events/batch -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \
          -d '{{\"events\":[{{\"event_id\":\"first\",\"event_name\":\"hello\",\"user_id\":\"me\"}}]}}'\n"
     )?;
+    // A person reads on; a script gets the key and one command.
     if is_terminal {
         writeln!(
             out,

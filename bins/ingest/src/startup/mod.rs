@@ -1,7 +1,8 @@
 //! The life of a server process, from its settings to its end.
 //!
 //! Start: log, signals, settings, database, first run, writer, background threads, Redis, sockets. A step comes after
-//! everything it uses, and the sockets come last, so the first request finds a complete server. The end is the reverse order.
+//! everything it uses, and the sockets come last, so the first request finds a complete server. End: retention and counts,
+//! sockets, writer, Redis, uses of keys, traces.
 
 mod database;
 mod error;
@@ -64,6 +65,7 @@ pub(crate) fn run(config: Config) -> Result<(), StartError> {
     let default = if is_terminal { LogFormat::Terminal } else { LogFormat::Json };
     let format = config.log_format.unwrap_or(default);
     let (log, guard) = logger::build(LogSettings::new(format, config.log_level), LogOutput::Stdout);
+    // For threads and tasks without a request.
     context::set_root(log.clone());
     // Fails only if another logger is installed, which a process does once.
     log_bridge::install(log.clone()).ok();
@@ -96,6 +98,7 @@ async fn serve(
 
     let metrics = Metrics::with(&MetricSettings {
         max_tenants: config.metrics_tenants,
+        // Every code starts at zero, so that `rate()` sees its first increase.
         rejection_codes: FieldErrorCode::ALL.iter().map(|code| code.as_str()).collect(),
     });
     metrics.track_dropped_lines(guard.dropped_lines());
@@ -162,17 +165,20 @@ async fn serve(
         info!(log, "listening"; keys::ADDR => addr.to_string(), keys::VERSION => VERSION);
     }
     if let (Some(key), Some(addr)) = (first_key, addrs.first()) {
-        // Without a stderr the key is lost, but the server works: `mercurio-admin key create` makes another one.
+        // Without a stderr the key is lost, but the server works: `mercurio-admin key create` makes
+        // another one.
         first_run::greet(&mut std::io::stderr().lock(), &key, *addr, is_terminal).ok();
     }
 
     let signal = stop_signals.next().await;
+    // First: neither starts new work, and another server can take their leases.
     drop(retention);
     drop(count_worker);
     let result =
         shutdown::shut_down(&config, &state, &log, servers, &writer, &mut stop_signals, signal)
             .await;
     if let Some(redis) = redis {
+        // Before leaving: its heartbeat would announce this server again.
         redis.task.abort();
         redis.buckets.leave().await;
     }
@@ -208,6 +214,7 @@ struct Redis {
 /// its own.
 fn connect_redis(config: &Config, log: &Logger) -> Option<Redis> {
     let url = config.redis_url.clone()?;
+    // A new one at each start: the old entry expires by itself.
     let server_id = UuidV7Ids.next_uuid().to_string();
     let buckets = Arc::new(SharedBuckets::new(server_id, config.redis_timeout, log.clone()));
     let task = actix_web::rt::spawn(Arc::clone(&buckets).run(url));
@@ -249,6 +256,7 @@ struct Listening {
 /// Listens on the public address and, if set, on the management address.
 fn listen(config: &Config, state: &Data<AppState>, log: &Logger) -> Result<Listening, StartError> {
     let surfaces = match config.management_addr {
+        // Without a management address, clients and operators share one.
         None => vec![(config.addr, Surface::Whole)],
         Some(management) => {
             vec![(config.addr, Surface::Public), (management, Surface::Management)]

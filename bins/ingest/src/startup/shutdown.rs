@@ -33,7 +33,8 @@ pub(super) async fn shut_down(
     state.lifecycle.drain();
     info!(log, "shutdown started"; keys::QUEUE_DEPTH => state.writer.depth().events);
     if signal == StopSignal::Terminate {
-        // A load balancer keeps sending requests until its next readiness check. A second signal skips the wait.
+        // A load balancer keeps sending requests until its next readiness check. A second signal
+        // skips the wait.
         tokio::time::timeout(config.shutdown_delay, signals.next()).await.ok();
     }
     let deadline = Instant::now() + config.shutdown_grace;

@@ -46,7 +46,8 @@ impl StopSignals {
 pub(super) fn handle_others(level: LevelSwitch, log: Logger) -> Result<(), StartError> {
     let mut more = listen(SignalKind::user_defined1())?;
     let mut less = listen(SignalKind::user_defined2())?;
-    // A closed terminal sends SIGHUP, and so do supervisors that expect a program to read its settings again.
+    // A closed terminal sends SIGHUP, and so do supervisors that expect a program to read its
+    // settings again.
     let mut hang_up = listen(SignalKind::hangup())?;
     actix_web::rt::spawn(async move {
         loop {
@@ -61,7 +62,7 @@ pub(super) fn handle_others(level: LevelSwitch, log: Logger) -> Result<(), Start
     Ok(())
 }
 
-/// Logs the new level. The line has at least that level itself, so that it is never suppressed.
+/// Logs the new level, in a line of at least that level: it is never suppressed.
 fn log_level_change(log: &Logger, level: LogLevel) {
     let line = slog::RecordStatic {
         location: slog::record_static!(slog::Level::Info, "").location,

@@ -30,7 +30,8 @@ fn readme_runs_with_the_output_it_shows() {
         panic!("README.md has four blocks of shell: {:#?}", page.blocks);
     };
 
-    // The first server holds the terminal and prints a key. The reader uses it in a second terminal.
+    // The first server holds the terminal and prints a key. The reader uses it in a second
+    // terminal.
     let shell = Shell::new();
     let mut server = shell.start(start, &[]);
     let key = server.greeted_key();

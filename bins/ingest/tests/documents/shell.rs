@@ -46,6 +46,7 @@ fn admin() -> PathBuf {
 
 /// Finds a free port below the system's range for outgoing connections.
 fn free_addr() -> SocketAddr {
+    // Processes that run at once start at different ports.
     let first = 10_000 + u16::try_from(std::process::id() % 5_000).expect("below 5,000");
     let addrs = (0..5_000).map(|step| SocketAddr::from(([127, 0, 0, 1], first + step)));
     addrs.into_iter().find(|addr| TcpListener::bind(addr).is_ok()).expect("a free port")
@@ -78,6 +79,7 @@ impl Shell {
         let path = std::env::var("PATH").expect("PATH");
         let mut command = Command::new("bash");
         command
+            // The first failing command of a page fails the test.
             .arg("-euo")
             .arg("pipefail")
             .arg("-c")
@@ -104,6 +106,7 @@ impl Shell {
         blocks: &'a [Block],
         settings: &[(&str, &str)],
     ) -> Vec<(&'a Block, String)> {
+        // Background servers of the blocks end with the shell.
         let mut script = "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n".to_owned();
         for block in blocks {
             script.extend([block.text.as_str(), "printf '", MARK, "'\n"]);

@@ -10,6 +10,7 @@ use crate::client::{Client, Response};
 use crate::server::{Deployment, Server, command};
 
 /// The first and the last possible time of an event, in microseconds.
+// 0000-01-01 and the last microsecond of 9999, as in RFC 3339.
 const FIRST: i64 = -62_167_219_200_000_000;
 const LAST: i64 = 253_402_300_799_999_999;
 
@@ -26,6 +27,7 @@ fn on_both(check: impl Fn(&Deployment, &mut Client)) {
 
 /// Encodes a cursor like the server.
 fn cursor(micros: i64) -> String {
+    // The version of the format, the time, and a key of 16 bytes.
     let mut bytes = vec![1];
     bytes.extend_from_slice(&micros.to_be_bytes());
     bytes.extend_from_slice(&[0x77; 16]);
@@ -91,6 +93,7 @@ fn forged_cursor_is_refused_or_stays_within_the_tenant() {
 
         for micros in [
             i64::MIN,
+            // Around PostgreSQL's own limits: MIN_TIMESTAMP and END_TIMESTAMP in its timestamp.h.
             -211_813_488_000_000_001,
             FIRST - 1,
             LAST + 1,
@@ -130,6 +133,7 @@ fn forged_cursor_is_refused_or_stays_within_the_tenant() {
             );
         }
         assert_invalid(
+            // Base64 without padding: `=` is not part of a cursor.
             &client.get(&format!("/v1/events?cursor={given}%3D"), key).unwrap(),
             "cursor",
         );
@@ -159,8 +163,10 @@ fn query_bounds_are_accepted_at_the_limit_and_refused_beyond() {
             (200, &"0000-01-01T00:00:00.000000Z".into())
         );
         for (query, parameter) in [
+            // Out of range only after conversion to UTC.
             ("from=0000-01-01T00:00:00%2B00:01", "from"),
             ("to=9999-12-31T23:59:59-00:01", "to"),
+            // The leap second counts as the first second of the year 10000.
             ("to=9999-12-31T23:59:60Z", "to"),
             ("from=10000-01-01T00:00:00Z", "from"),
             ("from=-0001-01-01T00:00:00Z", "from"),

@@ -95,11 +95,13 @@ fn revocation_reaches_two_servers_within_a_second_on_sqlite() {
 fn revocation_without_notification_waits_for_the_cache_lifetime() {
     let deployment = Deployment::postgres();
     let mut pair = Pair::on(deployment, &[("MERCURIO_KEY_CACHE_SECONDS", "2")]);
+    // Only the lifetime of the cached key is left (ADR 7).
     let silence = ["-qc", "ALTER TABLE api_keys DISABLE TRIGGER api_keys_notify_change"];
     let psql = Command::new("psql").args(silence).arg(pair.deployment.database.url_text()).status();
     assert!(psql.expect("psql is installed").success());
     pair.revoke();
     let took = pair.until(401);
+    // Twice the lifetime, for slow machines.
     assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
@@ -135,6 +137,7 @@ fn limit_reaches_two_servers_within_a_second() {
     let id = pair.tenant_id();
     pair.store().set_limits(id, &[(LimitName::MaxBodyBytes, Some(1024))]).unwrap();
     let start = Instant::now();
+    // Together over 1,024 bytes.
     let ids: Vec<_> = (0..40).map(|number| format!("a long batch {number}")).collect();
     loop {
         let key = pair.deployment.key.clone();
@@ -164,6 +167,7 @@ fn last_use_of_a_key_is_written_before_the_server_stops() {
         assert!(server.wait().0.success());
     }
     assert!(store.find_api_key(&id).unwrap().unwrap().last_used_at.is_some());
+    // Until here the servers need its database.
     drop(deployment);
 }
 
@@ -183,23 +187,25 @@ fn tenant_deleted_under_load_leaves_nothing_behind() {
             })
         });
         let sending: Vec<_> = sending.collect();
+        // 40 acknowledged batches: the deletion begins under load.
         for _ in 0..40 {
             sent.recv().unwrap();
         }
         let deletion = Removal::Tenant(id);
         store.begin_deletion(id, at("2026-11-24T10:00:00Z")).unwrap();
-        sweep(&*store, &deletion);
+        remove_all(&*store, &deletion);
         // The clients stop when they are refused, which takes at most a second.
         let start = Instant::now();
         let acknowledged = sending.into_iter().map(|sending| sending.join().unwrap()).sum();
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-        sweep(&*store, &deletion);
+        remove_all(&*store, &deletion);
         acknowledged
     });
     assert!(acknowledged >= 40 * 50, "{acknowledged}");
     let rows = store.finish_deletion(id).unwrap().unwrap();
     assert_eq!((rows.workspaces, rows.api_keys), (1, 1));
     assert!(
+        // Batches without a response may be stored as well.
         rows.events >= acknowledged as u64 && rows.events == rows.event_keys,
         "{rows:?} of {acknowledged}"
     );
@@ -212,7 +218,7 @@ fn tenant_deleted_under_load_leaves_nothing_behind() {
 }
 
 /// Removes everything, step by step.
-fn sweep(store: &dyn Store, which: &Removal) {
+fn remove_all(store: &dyn Store, which: &Removal) {
     let mut from = None;
     while let Some(next) =
         store.remove_events(which, at("2026-11-24T10:00:00Z"), from.as_ref()).unwrap().next

@@ -28,6 +28,7 @@ pub(crate) struct Response {
 impl Client {
     pub(crate) fn connect(addr: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(addr)?;
+        // Longer than any request: a hanging server fails its test.
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         stream.set_nodelay(true)?;
         Ok(Self { addr, reader: BufReader::new(stream), closed: false })

@@ -48,6 +48,7 @@ fn server_is_healthy_until_it_stops() {
 fn answer_other_than_200_is_shown_and_unhealthy() {
     for (answer, expected) in [
         ("HTTP/1.1 503 Service Unavailable\r\n\r\n", "answers `HTTP/1.1 503`"),
+        // Another service on the port.
         ("SSH-2.0-a\r\n", "answers `SSH-2.0-a"),
         ("", "answers ``"),
     ] {

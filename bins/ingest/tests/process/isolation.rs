@@ -11,28 +11,28 @@ use crate::client::{Client, Response};
 use crate::server::Deployment;
 
 /// A workspace and its key.
-struct KeyHolder {
+struct Principal {
     name: &'static str,
     key: String,
     tenant_id: String,
     workspace_id: String,
 }
 
-impl KeyHolder {
+impl Principal {
     fn own_ids(&self) -> [String; 3] {
         // The first id is shared: every tenant may have an event with it.
         ["shared".to_owned(), format!("{} 1", self.name), format!("{} 2", self.name)]
     }
 }
 
-fn second_tenant(store: &dyn Store) -> KeyHolder {
+fn second_tenant(store: &dyn Store) -> Principal {
     let (request, key) = provisioning("Other", 2, at("2026-11-22T10:00:00Z"));
     let owner = store.provision(&request).unwrap().api_key.owner;
     let (tenant_id, workspace_id) = (owner.tenant_id.to_string(), owner.workspace_id.to_string());
-    KeyHolder { name: "other", key: key.expose().to_owned(), tenant_id, workspace_id }
+    Principal { name: "other", key: key.expose().to_owned(), tenant_id, workspace_id }
 }
 
-fn second_workspace(store: &dyn Store, tenant_id: &str) -> KeyHolder {
+fn second_workspace(store: &dyn Store, tenant_id: &str) -> Principal {
     let now = at("2026-11-22T10:00:00Z");
     let tenant = tenant_id.parse().unwrap();
     let workspace = store.create_workspace(tenant, &Name::parse("Second").unwrap(), now).unwrap();
@@ -47,7 +47,7 @@ fn second_workspace(store: &dyn Store, tenant_id: &str) -> KeyHolder {
             now,
         ))
         .unwrap();
-    KeyHolder {
+    Principal {
         name: "second",
         key: new.key.expose().to_owned(),
         tenant_id: tenant_id.to_owned(),
@@ -59,17 +59,17 @@ fn escaped(id: &str) -> String {
     id.replace(' ', "%20").replace('\'', "%27")
 }
 
-fn page(client: &mut Client, query: &str, holder: &KeyHolder) -> Response {
-    let page = client.get(&format!("/v1/events?{query}"), &holder.key).unwrap();
+fn page(client: &mut Client, query: &str, principal: &Principal) -> Response {
+    let page = client.get(&format!("/v1/events?{query}"), &principal.key).unwrap();
     assert_eq!(page.status, 200, "{}", page.json);
     page
 }
 
-fn ids_of(page: &Value, holder: &KeyHolder) -> Vec<String> {
+fn ids_of(page: &Value, principal: &Principal) -> Vec<String> {
     let events = page["events"].as_array().unwrap();
     for event in events {
-        assert_eq!(event["tenant_id"], holder.tenant_id, "{}: {event}", holder.name);
-        assert_eq!(event["workspace_id"], holder.workspace_id, "{}: {event}", holder.name);
+        assert_eq!(event["tenant_id"], principal.tenant_id, "{}: {event}", principal.name);
+        assert_eq!(event["workspace_id"], principal.workspace_id, "{}: {event}", principal.name);
     }
     let mut ids: Vec<_> =
         events.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect();
@@ -83,49 +83,56 @@ fn check(deployment: &Deployment) {
     let store = deployment.database.store();
     let first = store.tenants(None, 1).unwrap().remove(0);
     let workspace_id = store.workspaces(first.id).unwrap()[0].id.to_string();
-    let first = KeyHolder {
+    let first = Principal {
         name: "first",
         key: deployment.key.clone(),
         tenant_id: first.id.to_string(),
         workspace_id,
     };
-    let holders = [second_tenant(&*store), second_workspace(&*store, &first.tenant_id), first];
-    let tenants: Vec<_> = holders.iter().map(|holder| holder.tenant_id.parse().unwrap()).collect();
+    let principals = [second_tenant(&*store), second_workspace(&*store, &first.tenant_id), first];
+    let tenants: Vec<_> =
+        principals.iter().map(|principal| principal.tenant_id.parse().unwrap()).collect();
+    // Limits must differ, or a mix-up of tenants would not show.
     store.set_limits(tenants[0], &[(LimitName::MaxBatchEvents, Some(7))]).unwrap();
 
     // The last one finds the shared id taken, by the other workspace of its tenant.
-    for holder in &holders {
-        let answer = client.batch(&holder.own_ids(), &holder.key).unwrap();
+    for principal in &principals {
+        let answer = client.batch(&principal.own_ids(), &principal.key).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.json);
-        let accepted = if holder.name == "first" { 2 } else { 3 };
+        let accepted = if principal.name == "first" { 2 } else { 3 };
         assert_eq!(
             answer.json["accepted"], accepted,
             "an id is unique within a tenant: {}",
             answer.json
         );
     }
-    for holder in &holders {
-        let own: Vec<String> = holder.own_ids()[usize::from(holder.name == "first")..].to_vec();
+    for principal in &principals {
+        let own: Vec<String> =
+            principal.own_ids()[usize::from(principal.name == "first")..].to_vec();
         let mut sorted = own.clone();
         sorted.sort();
-        assert_eq!(ids_of(&page(&mut client, "", holder).json, holder), sorted);
-        let cut = page(&mut client, "limit=1", holder);
+        assert_eq!(ids_of(&page(&mut client, "", principal).json, principal), sorted);
+        let cut = page(&mut client, "limit=1", principal);
         let cursor = cut.json["next_cursor"].as_str().unwrap().to_owned();
-        for other in holders.iter().filter(|other| other.name != holder.name) {
+        for other in principals.iter().filter(|other| other.name != principal.name) {
             // Ids of another workspace.
             for id in other.own_ids().iter().filter(|id| !own.contains(id)) {
                 let found =
-                    client.get(&format!("/v1/events/{}", escaped(id)), &holder.key).unwrap();
-                assert_eq!(found.status, 404, "{} sees {id}: {}", holder.name, found.json);
+                    client.get(&format!("/v1/events/{}", escaped(id)), &principal.key).unwrap();
+                assert_eq!(found.status, 404, "{} sees {id}: {}", principal.name, found.json);
             }
-            // A cursor of another workspace is a point in time, and leads only to the reader's own events.
+            // A cursor of another workspace is a point in time, and leads only to the reader's own
+            // events.
             let found = ids_of(&page(&mut client, &format!("cursor={cursor}"), other).json, other);
             assert!(found.iter().all(|id| other.own_ids().contains(id)), "{found:?}");
             // The public id of one key with the secret of another.
-            let halves = |holder: &KeyHolder| {
-                holder.key.rsplit_once('_').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
+            let halves = |principal: &Principal| {
+                principal
+                    .key
+                    .rsplit_once('_')
+                    .map(|(id, secret)| (id.to_owned(), secret.to_owned()))
             };
-            let mixed = format!("{}_{}", halves(holder).unwrap().0, halves(other).unwrap().1);
+            let mixed = format!("{}_{}", halves(principal).unwrap().0, halves(other).unwrap().1);
             for path in ["/v1/events", "/v1/limits", "/v1/events/x"] {
                 assert_eq!(client.get(path, &mixed).unwrap().status, 401, "{path}");
             }
@@ -140,17 +147,20 @@ fn check(deployment: &Deployment) {
                     ("/v1/events/track", event.to_string()),
                     ("/v1/events/batch", json!({"events": [event]}).to_string()),
                 ] {
-                    let answer = client.post(path, &holder.key, &body).unwrap();
+                    let answer = client.post(path, &principal.key, &body).unwrap();
                     assert_eq!(answer.status, 422, "{}", answer.json);
                     assert!(answer.json.to_string().contains("unknown_field"), "{}", answer.json);
                 }
                 let query = format!("/v1/events?{member}={value}");
-                assert_eq!(client.get(&query, &holder.key).unwrap().json["code"], "invalid_query");
+                assert_eq!(
+                    client.get(&query, &principal.key).unwrap().json["code"],
+                    "invalid_query"
+                );
             }
         }
-        let limits = client.get("/v1/limits", &holder.key).unwrap().json;
-        let expected = if holder.name == "other" { 7 } else { 50 };
-        assert_eq!(limits["limits"]["max_batch_events"], expected, "{}", holder.name);
+        let limits = client.get("/v1/limits", &principal.key).unwrap().json;
+        let expected = if principal.name == "other" { 7 } else { 50 };
+        assert_eq!(limits["limits"]["max_batch_events"], expected, "{}", principal.name);
     }
 }
 

@@ -40,6 +40,7 @@ fn rejected_events_are_sampled_without_their_content() {
     }
     assert_eq!(
         (&lines[1]["code"], &lines[1]["pointer"]),
+        // The name of an unknown member is the client's own text, so `*` replaces it.
         (&json!("unknown_field"), &json!("/events/1/*"))
     );
     server.signal("INT");
@@ -52,7 +53,7 @@ fn slow_request_is_logged_with_the_time_of_each_stage() {
     let deployment = Deployment::sqlite();
     let server =
         Server::with(command(&deployment.database.url_text()).env("MERCURIO_SLOW_REQUEST_MS", "1"));
-    // One of them takes a millisecond, at the latest when the disk is slow.
+    // One of 500 commits should take a millisecond, even on a fast disk.
     let mut client = Client::connect(server.addr).unwrap();
     for number in 0..500 {
         client.batch(&[format!("e{number}")], &deployment.key).unwrap();
@@ -98,6 +99,7 @@ fn signals_change_the_log_level_and_hang_up_is_ignored() {
     client.batch(&["a".to_owned()], &deployment.key).unwrap();
     server.signal("HUP");
     assert_eq!(server.line("signal ignored")["signal"], "SIGHUP");
+    // Groups are logged at level debug.
     assert_eq!(server.lines("group committed").len(), 0);
     server.signal("USR1");
     assert_eq!(server.line("log level changed")["log_level"], "debug");
@@ -124,6 +126,7 @@ fn signals_change_the_log_level_and_hang_up_is_ignored() {
 fn second_stop_signal_skips_the_shutdown_delay() {
     let deployment = Deployment::sqlite();
     let server = Server::with(
+        // Five minutes: without the second signal, the test would hang.
         command(&deployment.database.url_text()).env("MERCURIO_SHUTDOWN_DELAY_SECONDS", "300"),
     );
     server.signal("TERM");
@@ -155,6 +158,7 @@ fn connect(child: &mut Child, addr: SocketAddr) -> Client {
 #[test]
 fn unread_log_delays_neither_requests_nor_shutdown() {
     let (deployment, addr) = (Deployment::sqlite(), free_addr());
+    // Nobody reads its stdout, so the pipe fills up.
     let mut child = command(&deployment.database.url_text())
         .env("MERCURIO_ADDR", addr.to_string())
         .spawn()

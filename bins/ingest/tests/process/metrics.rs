@@ -80,7 +80,8 @@ fn check(deployment: &Deployment, missing: &str) {
     assert_eq!(client.get("/secret/path", "").unwrap().status, 404);
 
     let mut answer = client.get("/metrics", "").unwrap();
-    // The server is still closing the connection of the unauthorized request, and its background threads have just started.
+    // The server is still closing the connection of the unauthorized request, and its background
+    // threads have just started.
     let start = Instant::now();
     let mut documented = documented();
     documented.remove(missing);
@@ -107,10 +108,14 @@ fn check(deployment: &Deployment, missing: &str) {
             1.0,
         ),
         ("mercurio_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"}", 1.0),
+        // Three of 1,000 events.
         ("mercurio_tenant_quota_used_ratio{tenant_id=\"1\"}", 0.003),
+        // Three and two: the request without a key was refused before its body.
         ("mercurio_batch_events_sum", 5.0),
+        // A rejected event reaches no group.
         ("mercurio_writer_group_events_sum", 4.0),
         ("mercurio_writer_queue_wait_seconds_count", 2.0),
+        // `Bearer` with an empty key is malformed, not missing.
         ("mercurio_api_keys_refused_total{reason=\"malformed\"}", 1.0),
         ("mercurio_http_connections_open", 1.0),
         ("mercurio_ready", 1.0),

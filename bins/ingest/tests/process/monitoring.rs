@@ -102,26 +102,26 @@ fn series_used_by_rules_alerts_and_dashboards_exist() {
         .collect();
     assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
     let used: BTreeSet<&str> = files.values().flat_map(|text| series(text)).collect();
-    let idle: Vec<&str> = OF_EXPORTERS
+    let unused: Vec<&str> = OF_EXPORTERS
         .map(|(name, _)| name)
         .into_iter()
         .filter(|name| !used.contains(name))
         .collect();
-    assert!(idle.is_empty(), "unused: {idle:?}");
+    assert!(unused.is_empty(), "{unused:?}");
 }
 
 #[test]
 fn recorded_rules_are_all_used() {
     let files = files();
-    let asked: BTreeSet<&str> = files
+    let used: BTreeSet<&str> = files
         .iter()
         .filter(|(file, _)| *file != "rules.yml")
         .flat_map(|(_, text)| series(text))
         .collect();
     let recorded = recorded(&files["rules.yml"]);
-    let idle: Vec<&String> =
-        recorded.iter().filter(|name| !asked.contains(name.as_str())).collect();
-    assert!(idle.is_empty(), "{idle:?}");
+    let unused: Vec<&String> =
+        recorded.iter().filter(|name| !used.contains(name.as_str())).collect();
+    assert!(unused.is_empty(), "{unused:?}");
 }
 
 #[test]

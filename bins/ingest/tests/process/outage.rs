@@ -9,6 +9,7 @@ use crate::server::Deployment;
 /// Runs SQL from another database of the same PostgreSQL server.
 fn psql(deployment: &Deployment, sql: &str) {
     let url = deployment.database.url_text();
+    // `postgres` accepts connections while the database of the test refuses them.
     let (server, name) = url.rsplit_once('/').unwrap();
     let sql = sql.replace("$NAME", name.split('?').next().unwrap());
     let output = Command::new("psql")
@@ -33,6 +34,7 @@ fn database_outage_is_reported_and_recovered_from() {
     psql(&deployment, r#"ALTER DATABASE "$NAME" WITH ALLOW_CONNECTIONS false"#);
     psql(
         &deployment,
+        // ALLOW_CONNECTIONS does not end open connections.
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '$NAME'",
     );
     let unavailable = client.batch(&ids("during"), &deployment.key).unwrap();

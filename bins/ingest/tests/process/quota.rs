@@ -20,7 +20,7 @@ use crate::server::{Deployment, Server, command};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The workspace that events are sent to.
+/// Returns the workspace of the clients' key.
 fn owner(store: &dyn Store) -> Owner {
     let which = TenantRef::Name(Name::parse("acme").unwrap());
     let tenant_id = store.tenant(&which).unwrap().unwrap().tenant.id;
@@ -37,7 +37,7 @@ fn usage(store: &dyn Store) -> u64 {
     store.usage(&[owner(store).tenant_id], Month::of(SystemClock.now())).unwrap()[0]
 }
 
-/// Checks that the counts are those of the stored events, and returns how many there are.
+/// Asserts that the counts equal the stored events, and returns their number.
 #[track_caller]
 pub(crate) fn check_counts(store: &dyn Store) -> u64 {
     let owner = owner(store);
@@ -76,6 +76,7 @@ fn send_until_full(server: &Server, key: &str, name: &str, mut accepted: impl Fn
 
 #[test]
 fn one_server_and_one_connection_store_the_quota_exactly() {
+    // Not a multiple of 7: the last batches must shrink to fit.
     const QUOTA: u64 = 503;
     for deployment in [Deployment::postgres(), Deployment::sqlite()] {
         let mut command = command(&deployment.database.url_text());
@@ -109,7 +110,7 @@ fn one_server_and_many_connections_never_pass_the_quota() {
     assert_eq!(check_counts(&*deployment.database.store()), QUOTA);
 }
 
-/// The events of an answer of a server.
+/// A batch accepted by a server.
 struct Accepted {
     server: usize,
     sent_at: Instant,
@@ -117,8 +118,8 @@ struct Accepted {
     events: u64,
 }
 
-/// The most that a server accepted within `time`.
-fn most_within(time: Duration, server: usize, log: &[Accepted]) -> u64 {
+/// Returns the maximum number of events that one server accepted within `time`.
+fn max_accepted_within(time: Duration, server: usize, log: &[Accepted]) -> u64 {
     let of_server = || log.iter().filter(|accepted| accepted.server == server);
     let within = |start: Instant| {
         let is_within = |accepted: &&Accepted| {
@@ -130,7 +131,7 @@ fn most_within(time: Duration, server: usize, log: &[Accepted]) -> u64 {
 }
 
 #[test]
-fn two_servers_pass_the_quota_by_a_second_of_the_other_at_most() {
+fn two_servers_exceed_the_quota_by_at_most_one_second() {
     const QUOTA: u64 = 4_003;
     let deployment = Deployment::postgres();
     set_quota(&deployment, QUOTA);
@@ -153,10 +154,10 @@ fn two_servers_pass_the_quota_by_a_second_of_the_other_at_most() {
     let log = log.into_inner().unwrap();
     let stored = check_counts(&*deployment.database.store());
     assert_eq!(stored, log.iter().map(|accepted| accepted.events).sum::<u64>());
-    // What was on its way when the second began belongs to it.
+    // Requests in flight at the start of the second count too, so the slowest one extends it.
     let slowest = log.iter().map(|accepted| accepted.answered_at - accepted.sent_at).max();
     let second = Duration::from_secs(1) + slowest.unwrap();
-    let more = (0..2).map(|server| most_within(second, server, &log)).max().unwrap();
+    let more = (0..2).map(|server| max_accepted_within(second, server, &log)).max().unwrap();
     assert!(stored <= QUOTA + more, "{stored} of {QUOTA}, and at most {more} more");
     for server in &servers {
         let mut client = Client::connect(server.addr).unwrap();
@@ -169,6 +170,7 @@ fn two_servers_pass_the_quota_by_a_second_of_the_other_at_most() {
 
 #[test]
 fn limits_and_metrics_agree_with_the_rows_under_load() {
+    // Never reached: only the counts are tested.
     const QUOTA: u64 = 1_000_000;
     for deployment in [Deployment::postgres(), Deployment::sqlite()] {
         set_quota(&deployment, QUOTA);
@@ -192,7 +194,7 @@ fn limits_and_metrics_agree_with_the_rows_under_load() {
             }
             let mut client = Client::connect(server.addr).unwrap();
             let rows = || store.count_events(owner).unwrap();
-            // Over several sums.
+            // Long enough for several sums of `count_log`, one a second.
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_secs(3) {
                 let before = rows();
@@ -215,7 +217,7 @@ fn limits_and_metrics_agree_with_the_rows_under_load() {
 }
 
 #[test]
-fn quota_goes_on_where_a_killed_server_left_it() {
+fn quota_continues_after_its_server_is_killed() {
     for deployment in [Deployment::postgres(), Deployment::sqlite()] {
         set_quota(&deployment, 1_000_000);
         let store = deployment.database.store();
@@ -230,6 +232,7 @@ fn quota_goes_on_where_a_killed_server_left_it() {
             server.kill();
         });
         let stored = check_counts(&*store);
+        // Room for one event more.
         set_quota(&deployment, stored + 1);
         let server = deployment.start();
         assert_eq!(stored_ids(server.addr, &deployment.key).len() as u64, stored);
@@ -264,7 +267,7 @@ fn counts_equal_rows_after_postgresql_is_killed_under_load() {
                 for batch in 0.. {
                     let ids: Vec<_> =
                         (0..20).map(|event| format!("{number}-{batch}-{event}")).collect();
-                    // Until it is known to be stored.
+                    // A 503 leaves the outcome open: the same ids are safe to send again.
                     loop {
                         if is_over.load(Ordering::SeqCst) {
                             return;
@@ -280,6 +283,7 @@ fn counts_equal_rows_after_postgresql_is_killed_under_load() {
                 }
             });
         }
+        // Each crash comes at another moment, always under load.
         for round in 1..=3 {
             wait_for(accepted.load(Ordering::SeqCst) + 300 * round);
             database.crash();
@@ -289,12 +293,13 @@ fn counts_equal_rows_after_postgresql_is_killed_under_load() {
         is_over.store(true, Ordering::SeqCst);
     });
     assert!(check_counts(&*store) >= accepted.into_inner());
+    // The counts are the same before and after a sum.
     store.sum_counts().unwrap();
     check_counts(&*store);
 }
 
 #[test]
-fn another_server_sums_when_the_one_that_did_is_killed() {
+fn counts_are_summed_by_another_server_after_a_kill() {
     let deployment = Deployment::postgres();
     let store = deployment.database.store();
     let summed_at = |server: &Server| {

@@ -41,6 +41,7 @@ fn removals(server: &Server) -> Vec<Value> {
 
 fn check(database: &TestDatabase) {
     let store = database.store();
+    // The server's 30 days, 10 days, and for ever.
     let owners = [None, Some(10), Some(0)]
         .into_iter()
         .zip(1..)
@@ -61,6 +62,8 @@ fn check(database: &TestDatabase) {
         let lines = servers.iter().flat_map(removals);
         lines.map(|line| line[member].as_u64().unwrap()).sum()
     };
+    // Past their days: 100 for the first tenant, 20 and 100 for the second. Keys stay 30 days
+    // longer, so only the two of 100 days go.
     while (sum("events"), sum("event_keys")) != (3, 2) {
         assert!(
             begun.elapsed() < Duration::from_secs(30),
@@ -84,7 +87,8 @@ fn check(database: &TestDatabase) {
         let at_work = servers.iter().filter(|server| !removals(server).is_empty());
         assert_eq!(at_work.count(), 1, "one of two servers removes");
     }
-    // The key of an event is kept 30 days longer. After 100 days it is gone and the id is new; after 20 days it is not.
+    // The key of an event is kept 30 days longer. After 100 days it is gone and the id is new;
+    // after 20 days it is not.
     let again = |age: i64| submission(owners[1], days_ago(0), &[&format!("of {age} days")]);
     let outcomes = format!("{:?}", store.append(&[again(100), again(20)]).unwrap());
     assert!(outcomes.find("Accepted") < outcomes.find("Duplicate"), "{outcomes}");
@@ -121,11 +125,13 @@ fn days_that_no_tenant_keeps_are_dropped_whole() {
     let before = partitions();
     let server = Server::with(command(&database.url_text()).env("MERCURIO_RETENTION_DAYS", "10"));
     let begun = Instant::now();
+    // Of 0, 5, 20 and 100 days, two are past the limit of 10.
     while store.count_events(owner).unwrap() != 2 {
         assert!(begun.elapsed() < Duration::from_secs(30));
         std::thread::yield_now();
     }
-    // Each event created the partitions of its day and the week after: the 16 of 100 and 20 days ago are past retention.
+    // Each event created the partitions of its day and the week after: the 16 of 100 and 20 days
+    // ago are past retention.
     let begun = Instant::now();
     while partitions() > before - 16 {
         assert!(begun.elapsed() < Duration::from_secs(30), "{} of {before}", partitions());

@@ -19,12 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn command(database_url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mercurio-ingest"));
     for (name, _) in std::env::vars() {
+        // A developer's own settings must not change a test.
         if name.starts_with("MERCURIO_") {
             command.env_remove(name);
         }
     }
     command
         .env("DATABASE_URL", database_url)
+        // Port 0: the system chooses a free one, and the log shows it.
         .env("MERCURIO_ADDR", "127.0.0.1:0")
         .env("MERCURIO_LOG_FORMAT", "json");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -122,6 +124,7 @@ impl Server {
 
     /// Sends a signal, named like for `kill`.
     pub(crate) fn signal(&self, name: &str) {
+        // `std` can send only SIGKILL.
         let sent = Command::new("sh")
             .arg("-c")
             .arg(format!("kill -{name} {}", self.child.id()))

@@ -118,6 +118,7 @@ fn two_servers_share_one_bucket() {
 fn batch_over_the_shared_limit_is_refused_whole() {
     let pair = Pair::start(1, 10_000, LONG_TIMEOUT_MS);
     let (mut first, mut second) = (pair.connect(0), pair.connect(1));
+    // 200 batches of 50 use exactly the burst.
     for number in 0..200 {
         assert_eq!(pair.send(&mut first, &format!("first {number}"), 50).status, 200);
     }
@@ -125,6 +126,7 @@ fn batch_over_the_shared_limit_is_refused_whole() {
     let refused = pair.send(&mut second, "second", 50);
     assert_eq!((refused.status, &refused.json["code"]), (429, &Value::from("rate_limited")));
     let retry_after: u64 = refused.retry_after.unwrap().parse().unwrap();
+    // At most 50 tokens are missing, and one comes each second.
     assert!((1..=50).contains(&retry_after), "{retry_after}");
     let limits = second.get("/v1/limits", &pair.deployment.key).unwrap().json;
     let level = &limits["remaining"]["events"];
@@ -158,6 +160,7 @@ fn servers_fall_back_to_their_shares_and_return_by_themselves() {
         assert!(status.success());
         let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
         assert_eq!(count("\"redis unavailable\""), 1, "{lines:#?}");
+        // At the start, and after the restart.
         assert_eq!(count("\"redis available\""), 2, "{lines:#?}");
         assert_eq!(count(PASSWORD), 0);
     }
@@ -165,7 +168,9 @@ fn servers_fall_back_to_their_shares_and_return_by_themselves() {
 
 #[test]
 fn hanging_redis_delays_one_request_by_its_timeout() {
+    // Limits far above the 60 events: only the hanging Redis can slow them down.
     let pair = Pair::start(100_000, 100_000, "1000");
+    // Stopped by a signal: connections stay open, and no answer comes.
     pair.redis.hang();
     let mut client = pair.connect(0);
     let start = Instant::now();

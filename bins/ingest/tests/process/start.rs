@@ -56,6 +56,7 @@ fn first_run_on_sqlite_greets_with_a_command_that_works() {
 fn first_run_on_postgres_creates_nothing_unasked() {
     let empty = TestDatabase::empty_postgres();
     let (code, stderr) = end(&mut command(&empty.url_text()));
+    // `EX_CONFIG` of sysexits.h.
     assert_eq!(code, 78, "{stderr}");
     assert!(stderr.contains("mercurio-admin migrate"), "{stderr}");
     let server = Server::with(command(&empty.url_text()).env("MERCURIO_AUTO_MIGRATE", "true"));
@@ -86,6 +87,7 @@ fn invalid_settings_are_all_reported_at_once() {
 
 #[test]
 fn unavailable_database_and_used_address_are_reported() {
+    // Closed at once: nothing listens on this port.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (code, stderr) = end(&mut command(&format!("postgres://u@{free}/m?sslmode=disable")));
     assert_eq!(code, 69, "{stderr}");
@@ -169,6 +171,7 @@ fn check_two_at_once(url: &str) -> Vec<String> {
 
 #[test]
 fn two_servers_started_at_once_on_an_empty_database_both_serve() {
+    // Both servers find the database empty; only one may create the tenant.
     let sqlite = TestDatabase::empty_sqlite();
     let greetings = check_two_at_once(&sqlite.url_text());
     assert_eq!(
@@ -177,5 +180,6 @@ fn two_servers_started_at_once_on_an_empty_database_both_serve() {
         "{greetings:?}"
     );
     let postgres = TestDatabase::empty_postgres();
+    // On PostgreSQL the first run creates no tenant, so nothing is printed.
     assert_eq!(check_two_at_once(&postgres.url_text()), ["", ""]);
 }

@@ -16,12 +16,13 @@ fn check(deployment: &Deployment) {
                 scope.spawn(move || send_until_gone(addr, &deployment.key, &name, &progress))
             })
             .collect();
+        // 20 acknowledged batches: the signal arrives under load.
         answered.iter().take(20).for_each(drop);
         let mut probe = Client::connect(addr).unwrap();
         assert_eq!(probe.get("/health/ready", "").unwrap().status, 200);
         server.signal("TERM");
         let deadline = Instant::now() + Duration::from_secs(10);
-        // Within the delay in which the server still takes connections.
+        // During the shutdown delay the server still accepts connections.
         let refused = loop {
             let ready = probe.get("/health/ready", "").unwrap();
             if ready.status != 200 {

@@ -29,6 +29,7 @@ fn take(connection: TcpStream, sender: &Sender<Vec<u8>>) {
     let mut reader = BufReader::new(connection);
     loop {
         let (mut line, mut posted, mut length) = (String::new(), Vec::new(), 0);
+        // An empty line, CR LF, ends the head.
         while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
             match line.to_ascii_lowercase().split_once(':') {
                 Some(("content-length", value)) => length = value.trim().parse().unwrap(),
@@ -65,6 +66,7 @@ fn traced_request_reaches_the_collector_and_the_log() {
     let server = server_with(&deployment, addr, "1");
     let mut client = Client::connect(server.addr).unwrap();
     assert_eq!(client.batch(&["a".to_owned()], &deployment.key).unwrap().status, 200);
+    // A probe, to be missing in the traces below.
     assert_eq!(client.get("/health/live", "").unwrap().status, 200);
     let (status, stdout) = stop(server);
     assert!(status.success());
@@ -105,6 +107,7 @@ fn traced_request_reaches_the_collector_and_the_log() {
 #[test]
 fn hanging_collector_delays_neither_requests_nor_shutdown() {
     let deployment = Deployment::sqlite();
+    // Accepts connections in the kernel and never reads from them.
     let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = server_with(&deployment, hanging.local_addr().unwrap(), "1");
     let mut client = Client::connect(server.addr).unwrap();

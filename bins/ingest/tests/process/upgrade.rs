@@ -68,6 +68,7 @@ fn check(deployment: &Deployment) {
 
     let output = command(&deployment.database.url_text()).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
+    // `EX_CONFIG`: a new server does not start on this schema.
     assert_eq!(output.status.code(), Some(78), "{stderr}");
     assert!(stderr.contains(TestDatabase::NEWER) && stderr.contains("newer release"), "{stderr}");
 }
@@ -93,6 +94,7 @@ fn check_schema(database: &TestDatabase) {
         }
     };
     wait_for(200);
+    // As `mercurio-admin migrate down` does under a running server.
     database.store().revert().unwrap();
     wait_for(503);
     assert_eq!(server.line(INCOMPATIBLE)["level"], "error");

@@ -108,6 +108,8 @@ fn inflate(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Decod
 fn has_zlib_header(data: &[u8]) -> bool {
     match data {
         [method, flags, ..] => {
+            // Method 8 is deflate, and the check bits make the pair a multiple of 31. Raw deflate
+            // begins so only with non-zero padding before a stored block; encoders pad with zeros.
             method & 0x0f == 8 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0
         }
         _ => false,
@@ -139,18 +141,20 @@ fn unbrotli(data: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, Deco
         match result {
             BrotliResult::ResultSuccess if unread == 0 => return within(out, limit),
             BrotliResult::NeedsMoreOutput => {}
+            // The data failed, ended early, or continues after its end.
             _ => return Err(DecodeError::Invalid),
         }
     }
 }
 
-/// Grows `out`, to at most one byte over the limit: that byte shows that the data is too large.
+/// Grows `out`, to at most one byte over the limit: the extra byte proves the data too large.
 fn make_room(out: &mut Vec<u8>, limit: usize) -> Result<(), DecodeError> {
     if out.len() > limit {
         return Err(DecodeError::TooLarge);
     }
     if out.len() == out.capacity() {
         let most = limit.saturating_add(1) - out.len();
+        // Doubling keeps copies few; the cap bounds the memory.
         out.reserve_exact(out.len().max(4096).min(most));
     }
     Ok(())

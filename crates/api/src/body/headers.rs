@@ -25,8 +25,10 @@ fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
     let subtype = media_type.strip_prefix("application/");
+    // An empty value counts as a missing header.
     let known = matches!(media_type.as_str(), "" | "application/json" | "text/plain")
         || subtype
+            // A suffix needs a name in front of it (RFC 6838, 4.2.8).
             .is_some_and(|subtype| subtype.len() > "+json".len() && subtype.ends_with("+json"));
     known && parts.all(is_utf8_or_no_charset)
 }
@@ -36,6 +38,7 @@ fn is_utf8_or_no_charset(parameter: &str) -> bool {
     let value = value.trim().trim_matches('"');
     !name.trim().eq_ignore_ascii_case("charset")
         || value.eq_ignore_ascii_case("utf-8")
+        // Not a registered name, but some clients send it.
         || value.eq_ignore_ascii_case("utf8")
 }
 
@@ -83,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn media_type_is_json_or_what_browsers_send_for_it() {
+    fn media_type_is_json_or_sent_for_it_by_browsers() {
         assert!(check_media_type(&HeaderMap::new()).is_ok(), "no Content-Type");
         for (content_type, accepted) in [
             ("application/json", true),
@@ -132,6 +135,7 @@ mod tests {
             &["gzip, gzip"][..],
             &["gzip", "br"],
             &["compress"],
+            // Needs a shared dictionary (RFC 9842).
             &["dcb"],
             &["gzip;q=1"],
             &["gzíp"],

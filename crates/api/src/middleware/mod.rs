@@ -92,7 +92,7 @@ impl RequestMiddleware {
     }
 }
 
-/// A request in progress. Its drop logs and counts it, so that a request whose client closed the connection is counted too.
+/// A request in progress. Its drop logs and counts it, even after the client closed the connection.
 struct OpenRequest {
     middleware: Rc<RequestMiddleware>,
     facts: SharedFacts,
@@ -108,6 +108,7 @@ impl Drop for OpenRequest {
         let duration = self.start.elapsed();
         // No handler is left to update them.
         let facts = self.facts.0.take();
+        // The matched pattern, never the path: each id would create a series.
         self.middleware.metrics.record_request(
             self.method.as_str(),
             self.route.as_deref(),
@@ -133,7 +134,8 @@ impl Drop for OpenRequest {
             body_bytes: facts.body_bytes,
             duration,
         };
-        // Without the context's tenant and API key: the line has its own, and a name may appear only once.
+        // Without the context's tenant and API key: the line has its own, and a name may appear
+        // only once.
         let logger = context::without_caller();
         // Before the request line, which ends everything about a request.
         if self.middleware.slow.is_some_and(|slow| duration >= slow) {
@@ -191,6 +193,7 @@ where
         let start = Instant::now();
         let request_id = self.middleware.request_id(request.headers());
         let trace_parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+        // A malformed `traceparent` is ignored, as W3C Trace Context requires.
         let trace_parent = trace_parent.and_then(TraceParent::parse);
         let span = self.middleware.span(&request, trace_parent.as_ref());
         let scope = match &span {
@@ -199,6 +202,7 @@ where
         };
         let facts = RequestFacts { last_stage_end: Some(start), ..RequestFacts::default() };
         let facts = SharedFacts(Rc::new(RefCell::new(facts)));
+        // The handler and this middleware share the facts through the clone.
         request.extensions_mut().insert(facts.clone());
         let (middleware, service) = (Rc::clone(&self.middleware), Rc::clone(&self.service));
         let method = request.method().clone();
@@ -235,6 +239,7 @@ where
             let mut response = finish(response, &request_id);
             let rate_limit = open.facts.0.borrow().rate_limit;
             add_rate_limit(response.headers_mut(), rate_limit);
+            // Read after the call: the service inside matches the route.
             open.route = request.match_pattern();
             open.status = response.status().as_u16();
             return Ok(ServiceResponse::new(request, response));
@@ -260,6 +265,7 @@ struct Panicked;
 /// `std` ensure this by poisoning.
 async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Panicked> {
     let mut work = pin!(work);
+    // `AssertUnwindSafe` holds: after a panic, `work` is dropped and never polled again.
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Ok),
         Err(_) => Poll::Ready(Err(Panicked)),
@@ -286,6 +292,7 @@ fn finish<B: MessageBody + 'static>(response: HttpResponse<B>, request_id: &str)
     let is_error = status.is_client_error() || status.is_server_error();
     let keeps_body = response.extensions().contains::<KeepBody>();
     let mut response =
+        // A problem of a handler is complete already.
         if is_error && !keeps_body && response.headers().get(CONTENT_TYPE) != Some(&PROBLEM_JSON) {
             let mut response = response.map_into_boxed_body();
             let headers = response.headers_mut();
@@ -295,6 +302,7 @@ fn finish<B: MessageBody + 'static>(response: HttpResponse<B>, request_id: &str)
             for header in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
                 headers.remove(header);
             }
+            // All other headers stay: CORS headers let a page read the problem.
             problem.add_headers(headers);
             response.set_body(BoxBody::new(problem.to_json(request_id)))
         } else {

@@ -64,6 +64,7 @@ async fn ok() -> HttpResponse {
 
 async fn status(code: web::Path<u16>) -> HttpResponse {
     let mut response = HttpResponse::build(StatusCode::from_u16(code.into_inner()).unwrap());
+    // A header of the replaced body, and an unrelated one.
     response.insert_header(("content-length", "3")).insert_header(("x-kept", "yes")).body("abc")
 }
 
@@ -121,6 +122,7 @@ async fn exchange(request: TestRequest, gives_up: bool) -> Exchange {
         .route("/fails", web::get().to(fails))
         .route("/refuses", web::get().to(refuses))
         .route("/never", web::get().to(|| async { std::future::pending::<HttpResponse>().await }))
+        // A middleware inside ours that fails before a route is matched.
         .wrap_fn(|request, service| {
             let refused = request.path() == "/middleware";
             let response = service.call(request);
@@ -141,8 +143,10 @@ async fn exchange(request: TestRequest, gives_up: bool) -> Exchange {
     let response = match response {
         Some(Ok(response)) => response.into_parts().1,
         Some(Err(error)) => error.error_response(),
+        // Never compared: an abandoned request has no response.
         None => HttpResponse::new(StatusCode::IM_A_TEAPOT),
     };
+    // Flushes the log: all lines are in the buffer afterwards.
     drop(guard);
     let log = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
     let lines = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -185,11 +189,13 @@ async fn request_id_is_the_clients_if_valid_otherwise_new() {
 async fn error_is_a_problem_with_the_request_id() {
     for (path, status, code) in [
         ("/nowhere", 404, "not_found"),
+        // The route exists for POST only.
         ("/events/a", 405, "method_not_allowed"),
         ("/refuses", 400, "batch_empty"),
         ("/fails", 400, "bad_request"),
         ("/middleware", 403, "forbidden"),
         ("/panics", 500, "internal"),
+        // `x` is not a number: the path extractor of actix refuses it.
         ("/status/x", 404, "not_found"),
         ("/status/400", 400, "bad_request"),
         ("/status/408", 408, "request_timeout"),
@@ -232,11 +238,13 @@ async fn error_keeps_its_other_headers() {
 #[actix_web::test]
 async fn request_line_and_metrics_have_the_facts_of_the_handler() {
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    // Neither the id in the path nor the query may appear in the log.
     let request = TestRequest::post().uri("/events/secret?auth=secret");
     let request =
         request.insert_header(("traceparent", trace)).insert_header(("x-request-id", "r-1"));
     let exchange = send(request).await;
     let mut line = exchange.line().as_object().unwrap().clone();
+    // These two differ in every run.
     assert!(line.remove("ts").is_some() && line.remove("duration_ms").unwrap().is_number());
     let expected = json!({
         "level": "info", "msg": "request", "request_id": "r-1", "trace_id": "0af7651916cd43dd8448eb211c80319c",
@@ -276,6 +284,7 @@ async fn panic_is_logged_with_its_request_but_not_its_message() {
     assert_eq!((&line["request_id"], &line["level"]), (&json!("r-1"), &json!("error")));
     let line = exchange.line();
     assert_eq!((&line["status"], &line["level"]), (&json!(500), &json!("warning")));
+    // A panic message may contain a client's data.
     assert!(!format!("{:?} {}", exchange.lines, exchange.body).contains("own panic"));
 }
 

@@ -53,6 +53,7 @@ Errors are `application/problem+json` (RFC 9457). Their `code` is stable, and th
         problem_pages::page,
     ),
     components(schemas(JsonValue)),
+    // In this order: `Heads` copies the finished `GET` operations.
     modifiers(&Keys, &Links, &SchemaRules, &Problems, &PlainText, &Heads),
 )]
 struct Outline;
@@ -109,6 +110,7 @@ struct Links;
 impl Modify for Links {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         link_to_event(document, "/v1/events/track", "/event_id");
+        // A link names one event: the first of the batch.
         link_to_event(document, "/v1/events/batch", "/results/0/event_id");
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn problem_examples() -> Vec<Problem> {
         Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned() },
         Problem::RequestTimeout,
         Problem::PayloadTooLarge { limit: 262_144, actual: Some(300_123) },
+        // A chunked body has no known size: the member is null.
         Problem::PayloadTooLarge { limit: 262_144, actual: None },
         Problem::UnsupportedMediaType { accepted: MEDIA_TYPES },
         Problem::UnsupportedContentEncoding { accepted: CODINGS },
@@ -43,6 +44,7 @@ pub(super) fn problem_examples() -> Vec<Problem> {
     let month = Timestamp::from_micros(1_795_341_600_000_000).map(Month::of);
     problems.extend(month.map(|month| Problem::QuotaExceeded {
         exceeded: QuotaExceeded { limit: 1_000_000, used: 999_990, month },
+        // 8 days and 14 hours, to the end of that month.
         retry_after_seconds: 741_600,
     }));
     problems.extend(event_errors().map(Problem::InvalidEvent));

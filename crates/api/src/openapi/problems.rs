@@ -51,6 +51,7 @@ impl Modify for Problems {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    // The API has no other methods; `Heads` derives HEAD from GET later.
     [&mut item.get, &mut item.post].into_iter().flatten()
 }
 
@@ -97,6 +98,7 @@ impl<'a> Kind<'a> {
             Problem::NotFound => self.path.contains('{'),
             Problem::Unauthorized { .. } | Problem::TenantSuspended => self.has_key,
             Problem::InsufficientScope { .. } => self.has_key && self.path != "/v1/limits",
+            // A key lookup can be overloaded too, so reads may return it.
             Problem::Overloaded { .. } => self.has_key,
             Problem::ShuttingDown { .. } | Problem::StorageUnavailable { .. } => {
                 self.has_key || self.path == "/health/ready"
@@ -148,6 +150,7 @@ fn response(problems: &[&Problem]) -> Response {
             let schema = header_schema(&header.value, None);
             response = response.header(header_name(header.name.as_str()), schema);
         }
+        // Several examples of one code share a title.
         if !titles.contains(&parts.title) {
             titles.push(parts.title);
         }
@@ -281,6 +284,7 @@ fn member_schema(name: &str, values: &[&MemberValue<'_>]) -> RefOr<Schema> {
         }
         Some(MemberValue::Texts(_)) => list(text().into()),
         Some(MemberValue::Query(_)) => list(Ref::from_schema_name(QueryError::name()).into()),
+        // Serialised JSON has lost its type, so the member's name decides.
         Some(MemberValue::Json(_)) if name == "results" => {
             list(Ref::from_schema_name(EventResult::name()).into())
         }

@@ -42,6 +42,7 @@ fn close(object: &mut Object) {
 /// Requires a person, and an `event_name` for `track`.
 fn with_rules(mut event: Object) -> Schema {
     close(&mut event);
+    // Moves from the first part to the whole `allOf`.
     let description = event.description.take();
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let person = AnyOfBuilder::new()

@@ -60,6 +60,7 @@ fn document_is_openapi_3_1_and_its_references_resolve() {
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     let mut references = BTreeSet::new();
     collect_references(&document, &mut references);
+    // Guards against a walk that finds nothing.
     assert!(references.len() > 50);
     for reference in references {
         resolve(&document, &reference);
@@ -74,6 +75,7 @@ fn collect_served(folder: &Path, paths: &mut BTreeSet<String>) {
             collect_served(&path, paths);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
+            // Unit tests may define resources of their own.
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             let found =
                 code.split("web::resource(\"").skip(1).filter_map(|rest| rest.split('"').next());
@@ -175,6 +177,7 @@ fn limits_of_the_document_are_those_of_the_code() {
     assert_eq!(event["additionalProperties"], false);
     let single = &document["components"]["schemas"]["SingleEvent"]["allOf"][0];
     let mut members: Vec<&String> = single["properties"].as_object().unwrap().keys().collect();
+    // In a batch, `sent_at` belongs to the batch.
     members.retain(|member| *member != "sent_at");
     assert_eq!(members, event["properties"].as_object().unwrap().keys().collect::<Vec<_>>());
     assert_eq!(document["components"]["schemas"]["EventId"]["maxLength"], 100);

@@ -279,11 +279,13 @@ impl ProblemCode {
 pub(super) fn code_of_status(status: StatusCode) -> String {
     reason_phrase(status)
         .chars()
+        // `I'm a teapot` becomes `im_a_teapot`.
         .filter(|char| *char != '\'')
         .map(|char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '_' })
         .collect()
 }
 
 pub(super) fn reason_phrase(status: StatusCode) -> &'static str {
+    // A status outside the IANA registry has no phrase.
     status.canonical_reason().unwrap_or("Error")
 }

@@ -38,6 +38,7 @@ fn page(
         Some(link) => format!("<p><a href=\"{link}\">Documentation of the API</a></p>\n"),
         None => String::new(),
     };
+    // The empty icon keeps browsers from requesting `/favicon.ico`.
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\

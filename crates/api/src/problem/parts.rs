@@ -171,6 +171,7 @@ impl Problem {
                               Authorization: Bearer <key>.";
                 ResponseParts::new(ProblemCode::Unauthorized, detail)
                     .with("reason", MemberValue::Text(reason.as_str()))
+                    // Required with a 401 (RFC 9110, 15.5.2).
                     .header(header::WWW_AUTHENTICATE, "Bearer realm=\"mercurio\"")
             }
             Self::InsufficientScope { required } => {
@@ -188,6 +189,7 @@ impl Problem {
             Self::MethodNotAllowed { allow } => {
                 let detail = format!("This path supports only {allow}.");
                 ResponseParts::new(ProblemCode::MethodNotAllowed, detail)
+                    // Required with a 405 (RFC 9110, 15.5.6).
                     .header(header::ALLOW, allow.as_str())
             }
             Self::RequestTimeout => {
@@ -199,12 +201,14 @@ impl Problem {
                 let detail = "The Content-Type of the body is not supported; send application/json in UTF-8.";
                 ResponseParts::new(ProblemCode::UnsupportedMediaType, detail)
                     .with("accepted", MemberValue::Texts(accepted))
+                    // Lists the supported types after a 415 (RFC 9110, 15.5.16).
                     .header(header::ACCEPT, accepted.join(", "))
             }
             Self::UnsupportedContentEncoding { accepted } => {
                 let detail = "The Content-Encoding of the body is not supported; see accepted.";
                 ResponseParts::new(ProblemCode::UnsupportedContentEncoding, detail)
                     .with("accepted", MemberValue::Texts(accepted))
+                    // Expected with a 415 for a content coding (RFC 9110, 12.5.3).
                     .header(header::ACCEPT_ENCODING, accepted.join(", "))
             }
             Self::InvalidEvent(errors) => invalid_event(errors),

@@ -86,6 +86,7 @@ impl ResponseError for Problem {
     /// Returns the response to the request of the current task.
     fn error_response(&self) -> HttpResponse {
         let request = context::current_request();
+        // Without the middleware, as in a unit test, the id is empty.
         self.response(request.as_ref().map_or("", |request| &request.request_id))
     }
 }

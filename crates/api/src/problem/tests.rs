@@ -59,6 +59,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new(
             400,
             "invalid_schema_version",
+            // Two bytes each: the cut counts characters.
             Problem::InvalidSchemaVersion { actual: "é".repeat(65) },
         )
         .members(json!({"actual": "é".repeat(64)})),
@@ -201,6 +202,7 @@ fn number(problem: &Problem) -> usize {
 #[test]
 fn cases_cover_every_variant() {
     let mut numbers: Vec<usize> = cases().iter().map(|case| number(&case.problem)).collect();
+    // Cases of one variant are adjacent.
     numbers.dedup();
     assert_eq!(numbers, (0..=24).collect::<Vec<_>>());
 }

@@ -205,6 +205,7 @@ impl QueryError {
 
 /// Returns the first 64 characters.
 pub(super) fn excerpt(text: &str) -> &str {
+    // By characters: slicing inside one would panic.
     text.char_indices().nth(MAX_EXCERPT_CHARS).map_or(text, |(end, _)| &text[..end])
 }
 
@@ -222,6 +223,7 @@ impl Problem {
             StatusCode::REQUEST_TIMEOUT => Self::RequestTimeout,
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::RequestHeaderFieldsTooLarge,
             StatusCode::INTERNAL_SERVER_ERROR => Self::Internal,
+            // 413 and 415 too: the framework gives no limit and no list for their members.
             status => Self::Other(status),
         }
     }

@@ -102,6 +102,7 @@ pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpRespon
     if accepts_gzip(request.headers()) {
         return Ok(cached(content_type).insert_header((CONTENT_ENCODING, "gzip")).body(compressed));
     }
+    // Too rare for a cache of the decompressed file.
     let mut inflated = Vec::new();
     GzDecoder::new(compressed).read_to_end(&mut inflated).map_err(|_| Problem::Internal)?;
     Ok(cached(content_type).body(inflated))

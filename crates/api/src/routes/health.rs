@@ -111,6 +111,7 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
                 committed: snapshot.groups,
                 events: snapshot.group_events,
                 largest: snapshot.group_events_max,
+                // Counted by the store: it decides between copying and claiming (ADR 6).
                 fallbacks: state.store.append_counts().fallbacks,
             },
             refused: RefusedTotals {

@@ -46,6 +46,7 @@ async fn quota(state: &AppState, principal: &Principal) -> Result<Option<Quota>,
     let now = state.clock.now();
     let month = Month::of(now);
     let usage = state.query(move |store| store.usage(&[tenant_id], month)).await?;
+    // The list has one number, for the one tenant.
     let used: u64 = usage.iter().sum();
     let renews_at = month.renews_at();
     let reset_seconds = seconds_until(renews_at, now);

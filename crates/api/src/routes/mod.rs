@@ -28,11 +28,13 @@ pub enum Surface {
 pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
     move |config: &mut ServiceConfig| {
         let serves_operators = surface != Surface::Public;
-        // `web::resource` instead of the macros: those answer a wrong method with 404 in place of 405.
+        // `web::resource` instead of the macros: those answer a wrong method with 404 in place of
+        // 405.
         config
             .service(
                 web::resource("/health/live")
                     .route(web::get().to(health::live))
+                    // actix does not route HEAD to a GET handler.
                     .route(web::head().to(health::live)),
             )
             .service(
@@ -41,6 +43,7 @@ pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
                     .route(web::head().to(health::ready)),
             );
         problems::configure(config, serves_operators);
+        // These reveal load, versions and tenant ids; a management address hides them from clients.
         if serves_operators {
             docs::configure(config);
             config

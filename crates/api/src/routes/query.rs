@@ -89,6 +89,7 @@ pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
         seen.push(name);
     }
     // Only if both are valid: each parameter gets one error.
+    // Equal bounds are allowed: the page is empty.
     if let (Some(from), Some(to)) = (query.from, query.to)
         && from > to
     {
@@ -132,6 +133,7 @@ fn text(name: &str, value: &str) -> Result<String, ParameterError> {
         let message = format!("{name} is empty; omit it to match any value");
         return Err(ParameterError::new("too_short", message));
     }
+    // PostgreSQL stores no NUL in `text` (manual, 8.3), and comparing with it fails.
     if value.contains('\0') {
         let message = format!("{name} contains U+0000, and no event does");
         return Err(ParameterError::new("nul_character", message));
@@ -204,11 +206,13 @@ mod tests {
             ("limit=-1&type=Track", &[("limit", "invalid_value"), ("type", "invalid_value")]),
             ("from=2026-01-01&to=x", &[("from", "invalid_timestamp"), ("to", "invalid_timestamp")]),
             ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", &[("from", "invalid_value")]),
+            // Reads accept a key only in a header.
             ("auth=mk_a_b", &[("auth", "unknown_parameter")]),
             ("cursor=abc&user_id=", &[("cursor", "invalid_value"), ("user_id", "too_short")]),
             ("user_id=%00", &[("user_id", "nul_character")]),
             ("&user_id=%ff&&limit=0", &[("user_id", "invalid_value"), ("limit", "invalid_value")]),
             (
+                // Two halves of one character, invalid in each value.
                 "user_id=%C3&session_id=%A9",
                 &[("user_id", "invalid_value"), ("session_id", "invalid_value")],
             ),

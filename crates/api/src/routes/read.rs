@@ -29,7 +29,9 @@ use crate::state::AppState;
 pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let owner =
         authenticate(&state, &request, Some(Scope::EventsRead), KeySources::Headers).await?.owner;
-    // From the path as sent: actix does not decode some escapes, and an id may contain any character.
+    // From the path as sent: actix does not decode some escapes, and an id may contain any
+    // character.
+    // A slash inside an id arrives as `%2F`, so the last segment is the whole id.
     let escaped = request.uri().path().rsplit('/').next().unwrap_or_default();
     let Ok(event_id) = percent_decode_str(escaped).decode_utf8() else {
         // No event has such an id.

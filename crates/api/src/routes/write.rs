@@ -127,6 +127,7 @@ pub async fn batch(
 async fn admit(state: &AppState, request: &HttpRequest) -> Result<Principal, Problem> {
     let principal =
         authenticate(state, request, Some(Scope::EventsWrite), KeySources::HeadersAndQuery).await?;
+    // Puts the tenant into the metric of used quotas.
     state.quota_usage.note(principal.owner.tenant_id, principal.limits.monthly_events);
     // Only the local bucket. Redis is asked once per write, together with the event tokens.
     let decision = state.rate_limits.take_request(principal.owner.tenant_id, &principal.limits);
@@ -180,6 +181,7 @@ async fn store(
         None => IdSource::Generated(state.ids.as_ref()),
     };
     let mut validated = validate(envelope.items, &reception, ids);
+    // The stage includes the round trip to Redis, if there is one.
     RequestFacts::end_stage(request, Stage::Parse);
     // Absent or not ASCII: then the event has no device.
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
@@ -193,6 +195,7 @@ async fn store(
     // The only wait after the body, except for Redis. It ends after the commit: a 200 means stored.
     let outcomes = submit(state, request, submission, limits.monthly_events).await?;
     let verdicts = validated.verdicts(&outcomes);
+    // After the commit: a failed request has no verdicts.
     count_rejections(state, owner.tenant_id, &verdicts);
     RequestFacts::update(request, |facts| facts.events = Some(counts_of(&verdicts)));
     Ok(verdicts)

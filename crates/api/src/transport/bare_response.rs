@@ -1,4 +1,4 @@
-//! Error responses that actix-http writes without the app: the one place that depends on the bytes it writes.
+//! Error responses written by actix-http without the app. Only this file depends on their exact bytes.
 //!
 //! The contract promises `application/problem+json` for every error, also for requests that never reach the app: malformed
 //! HTTP, oversized or slow heads. actix-http answers those itself with an empty 400, 408 or 431 and has no hook for them, only
@@ -26,10 +26,12 @@ pub(super) struct BareResponse<'a> {
 impl<'a> BareResponse<'a> {
     /// Finds a bare response at the end of a write. For nearly every other write this compares only four bytes.
     pub(super) fn find(written: &'a [u8]) -> Option<Self> {
+        // A JSON body never ends so: its last byte is a brace.
         if !written.ends_with(b"\r\n\r\n") {
             return None;
         }
         let tail_start = written.len().saturating_sub(MAX_HEAD_BYTES);
+        // From the end: earlier responses of a pipeline may share the write.
         let in_tail = written[tail_start..].windows(7).rposition(|window| window == b"HTTP/1.")?;
         let start = tail_start + in_tail;
         let mut lines =
@@ -42,6 +44,7 @@ impl<'a> BareResponse<'a> {
                 ("content-length", "0") => empty = true,
                 ("connection", _) => {}
                 ("date", value) => date = Some(value),
+                // Any other header, such as `x-request-id`, comes from the app.
                 _ => return None,
             }
         }

@@ -105,6 +105,7 @@ impl Connection {
 
     /// Ready if nothing was written for `answer_timeout`.
     fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // A loop: only the next poll registers the waker after `reset`.
         while self.alarm.as_mut().poll(cx).is_ready() {
             let due = self.answered + self.shared.answer_timeout;
             if due <= Instant::now() {
@@ -138,7 +139,7 @@ impl Connection {
                     }
                 }
                 WriteState::Refusing { .. } => {
-                    // Signals the end of the response to the client.
+                    // The half-close marks the end of the response.
                     ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
                     self.state = WriteState::Lingering {
                         until: Box::pin(sleep(self.shared.linger)),
@@ -148,6 +149,7 @@ impl Connection {
                 WriteState::Lingering { until, read } => {
                     let mut buffer = [0; 4096];
                     let mut buffer = ReadBuf::new(&mut buffer);
+                    // Both bounds: a client that keeps sending must not hold the connection.
                     if until.as_mut().poll(cx).is_ready() || *read > LINGER_MAX_BYTES {
                         self.state = WriteState::Done;
                         continue;

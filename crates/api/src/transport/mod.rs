@@ -90,8 +90,10 @@ impl Servers {
                 fn_service(move |io: TcpStream| {
                     let shared = shared.clone();
                     async move {
-                        // Responses are small and written at once: Nagle's algorithm would only delay them.
+                        // Responses are small and written at once: Nagle's algorithm would only
+                        // delay them.
                         let _ = io.set_nodelay(true);
+                        // Fails if the client has gone already.
                         let peer = io.peer_addr().ok();
                         Ok((Connection::new(io, shared), Protocol::Http1, peer))
                     }
@@ -109,6 +111,7 @@ impl Servers {
     pub async fn stop(self) {
         // Spawned together: all servers stop accepting at once.
         let stopping: Vec<_> =
+            // `true` waits for requests in progress.
             self.handles.iter().map(|handle| tokio::spawn(handle.stop(true))).collect();
         for stopped in stopping {
             // The task cannot panic and is never cancelled.

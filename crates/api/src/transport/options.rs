@@ -16,8 +16,8 @@ pub struct ServerOptions {
     /// would otherwise send requests into connections that are just closing.
     pub keep_alive: Duration,
     /// Maximum time without a byte of a response, independent of what the client sends. Longer than `keep_alive` and than any
-    /// request. It ends clients that do not read, and those that send a later head byte by byte: `head_timeout` covers only
-    /// the first head.
+    /// request. It ends clients that do not read or send a later head byte by byte: `head_timeout` covers only the first
+    /// head.
     pub answer_timeout: Duration,
     /// Maximum time to read on before a close, so that the client can read the response.
     pub linger: Duration,
@@ -35,6 +35,7 @@ impl Default for ServerOptions {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             head_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
+            // Twice `keep_alive`, so idle connections end in order; start-up raises it if needed.
             answer_timeout: Duration::from_secs(150),
             linger: Duration::from_secs(3),
             max_connections: 25_000,

@@ -21,6 +21,7 @@ const PIECES: &[&str] = &[
     "0",
     "1",
     "-1",
+    // Over 64 bits.
     "99999999999999999999",
     ".",
     "..",
@@ -51,9 +52,11 @@ const PIECES: &[&str] = &[
     "auth=",
     "2026-11-22T10:00:00Z",
     "0000-01-01T00:00:00Z",
+    // A valid cursor.
     "AQAGRBzuHmAAAZqo8D6AfDGdPm8NHzsqEA",
     "Bearer ",
     "Basic ",
+    // `mk_:` in Base64.
     "bWtfOg==",
     "mk_",
     "mk_a_b",
@@ -131,6 +134,7 @@ fn requests() -> impl Strategy<Value = Request> {
         format!("{{\"events\":[{{\"event_name\":\"n\",\"user_id\":\"u\"}},{piece}]}}")
     });
     let body = prop_oneof![batch, text()];
+    // Most requests have a key, to get past authentication.
     (routes, tail, text(), headers, prop::bool::weighted(0.8), body).prop_map(
         |((method, path), tail, query, headers, with_key, body)| {
             let target = target(&format!("{path}{tail}?{query}"));
@@ -185,6 +189,7 @@ fn any_request_gets_a_response_of_the_contract() {
     let test_app = TestApp::new();
     let system = actix_web::rt::System::new();
     let mut runner =
+        // No file with failed cases: the panic shows the smallest one.
         TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
     let statuses = RefCell::new(BTreeMap::<u16, usize>::new());
     let result = runner.run(&requests(), |request| {
@@ -195,6 +200,7 @@ fn any_request_gets_a_response_of_the_contract() {
     });
     result.unwrap_or_else(|error| panic!("{error}"));
     let statuses = statuses.into_inner();
+    // Without these, the generator would miss whole layers.
     for status in [200, 400, 401, 404, 405] {
         assert!(statuses.contains_key(&status), "too few kinds of requests: {statuses:?}");
     }

@@ -30,6 +30,7 @@ async fn key_is_accepted_from_every_source() {
     let basic = STANDARD.encode(format!("{key}:"));
     for request in [
         write().header("authorization", format!("Bearer {key}")),
+        // Case and additional spaces do not matter.
         write().header("authorization", format!("bearer  {key} ")),
         write().header("authorization", format!("Basic {basic}")),
         write().header("x-api-key", key),
@@ -72,6 +73,7 @@ async fn unusable_key_is_refused_with_only_a_reason() {
     // Another last character breaks the checksum.
     let last = if key.ends_with('a') { 'b' } else { 'a' };
     check(&with(&format!("{}{last}", &key[..key.len() - 1])).await, "malformed");
+    // Well-formed, but never stored.
     let unknown = NewApiKey::generate(&[9; ENTROPY_BYTES]);
     let unknown = with(unknown.key.expose()).await;
     check(&unknown, "invalid");
@@ -79,6 +81,7 @@ async fn unusable_key_is_refused_with_only_a_reason() {
     test_app.store.revoke_api_key(&id, at(NOW)).unwrap();
     let revoked = with(key).await;
     check(&revoked, "invalid");
+    // The client cannot distinguish a revoked key from an unknown one.
     assert_eq!(
         (&unknown.json["detail"], &unknown.json["title"]),
         (&revoked.json["detail"], &revoked.json["title"])
@@ -142,6 +145,7 @@ async fn refused_keys_are_counted() {
             .clone();
     assert_eq!(
         refused,
+        // A missing key counts as malformed here.
         serde_json::json!({"keys_malformed": 2, "keys_invalid": 1, "rate_limited": 0})
     );
 }

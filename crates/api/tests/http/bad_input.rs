@@ -88,6 +88,7 @@ async fn compressed_body_over_the_limit_is_refused() {
     // A body far below the limit on the wire.
     assert!(small.len() < 1024, "{}", small.len());
     test_app.call(post_gzip(&test_app, small)).await.is_problem(413, "payload_too_large");
+    // 200 MiB of spaces compress to about 200 KiB, below the limit on the wire.
     let bomb = test_app.call(post_gzip(&test_app, gzip(&vec![b' '; 200 << 20]))).await;
     bomb.is_problem(413, "payload_too_large");
     assert!(bomb.json["actual"].is_null());
@@ -98,6 +99,7 @@ async fn broken_gzip_is_a_malformed_encoding() {
     let whole = gzip(&body_of(1000));
     let mut damaged = whole.clone();
     damaged[whole.len() / 2] ^= 0xff;
+    // The first one lacks the trailer of 8 bytes (RFC 1952, 2.3) and one byte of data.
     for broken in
         [whole[..whole.len() - 9].to_vec(), damaged, [&whole[..], b"tail"].concat(), body_of(1000)]
     {
@@ -216,6 +218,7 @@ async fn nesting_over_the_limit_rejects_its_event() {
     check_accepted(&event_with(&deepest), "properties", deepest.split_once(':').unwrap().1).await;
     let pointer = format!("/events/1/properties{}", "/a".repeat(32));
     check(&event_with(&nested(33)), &[(pointer.as_str(), "too_deep")]).await;
+    // Deep enough to overflow the stack of a recursive parser.
     let arrays = format!(r#""properties":{{"a":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     let pointer = format!("/events/1/properties/a{}", "/0".repeat(31));
     check(
@@ -263,7 +266,9 @@ async fn invalid_timestamps_are_rejected() {
         ("2026-11-22", "invalid_timestamp"),
         ("2026-11-22T09:59:60Z", "invalid_timestamp"),
         ("9999-12-31T23:59:59Z", "timestamp_in_future"),
+        // Six minutes ahead of the clock; five are allowed.
         ("2026-11-22T10:06:00Z", "timestamp_in_future"),
+        // One second older than 365 days.
         ("2025-11-22T09:59:59Z", "timestamp_too_old"),
     ] {
         check(
@@ -272,6 +277,7 @@ async fn invalid_timestamps_are_rejected() {
         )
         .await;
     }
+    // A leap second comes only at the end of a month (RFC 3339, 5.7).
     let leap = event_with(r#""timestamp":"2026-06-30T23:59:60Z""#);
     check_accepted(&leap, "timestamp", "\"2026-07-01T00:00:00.000000Z\"").await;
 }

@@ -50,7 +50,8 @@ async fn rate_limit_headers_are_missing_without_limits() {
 
 #[actix_web::test]
 async fn batch_over_the_rate_limit_is_refused_whole() {
-    // One token per second: none arrives while the test runs. A bucket holds at least a batch, here 60 events.
+    // One token per second: none arrives while the test runs. A bucket holds at least a batch, here
+    // 60 events.
     let test_app = TestApp::with_limits(Limits {
         events_per_second: 1,
         events_burst: 1,
@@ -61,6 +62,7 @@ async fn batch_over_the_rate_limit_is_refused_whole() {
     let response = send(&test_app, 30).await;
     response.is_problem(429, "rate_limited");
     let seconds = response.json["retry_after_seconds"].as_u64().unwrap();
+    // 20 tokens remain, and 30 are needed: 10 seconds, less the time the test took.
     assert!((8..=10).contains(&seconds), "{seconds}");
     assert_eq!(response.header("retry-after"), Some(&*seconds.to_string()));
     assert!(response.header("ratelimit").unwrap().contains("\"events\";r=2"), "{response:?}");
@@ -96,6 +98,7 @@ async fn tenants_own_batch_limit_replaces_the_servers() {
 async fn tenants_own_event_limit_applies_to_it_alone() {
     let test_app = TestApp::new();
     set(&test_app, LimitName::MaxEventBytes, 256);
+    // 250 characters and the other members exceed 256 bytes.
     let long = format!(r#"{{"event_name":"n","user_id":"{}"}}"#, "u".repeat(250));
     let response = test_app.batch(&format!("{EVENT},{long}")).await;
     assert_eq!(response.json["rejected"], 1, "{response:?}");

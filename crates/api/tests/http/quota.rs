@@ -81,11 +81,13 @@ async fn abandoned_request_keeps_its_room_until_it_ends() {
         let test_app = Rc::clone(&test_app);
         actix_web::rt::spawn(async move { batch(&test_app, &["a", "c"]).await.status })
     };
+    // The set-up arrived first; the second arrival is the request below to be aborted.
     while test_app.store.gate.arrivals() < 2 {
         tokio::task::yield_now().await;
     }
     abandoned.abort();
     assert!(abandoned.await.is_err());
+    // Two events are used, and two are in flight: the duplicate is not known as one yet.
     batch(&test_app, &["d"]).await.is_problem(429, "quota_exceeded");
     test_app.store.gate.open();
     // The room of its duplicate is free after its commit.

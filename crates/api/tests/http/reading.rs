@@ -6,6 +6,7 @@ use mercurio_api::testing::TestApp;
 
 async fn store(test_app: &TestApp, ids: impl Iterator<Item = usize>) {
     for id in ids {
+        // Several events share a second, so pages must break ties.
         let second = id % 10;
         let event = format!(
             r#"{{"event_id":"e{id}","event_name":"n{}","user_id":"u","timestamp":"2026-11-22T09:00:0{second}Z"}}"#,

@@ -108,6 +108,7 @@ async fn idempotency_key_makes_a_repeat_safe() {
     let again = send_with_key(&test_app, "\"k\"", body).await;
     assert_eq!(again.statuses(), ["duplicate", "duplicate"]);
     assert_eq!(again.json["results"][0]["event_id"], first.json["results"][0]["event_id"]);
+    // The version digit of a UUID is its 15th character (RFC 9562, 4.2).
     let version = first.json["results"][0]["event_id"].as_str().unwrap().chars().nth(14);
     assert_eq!(version, Some('8'), "a UUIDv8");
     // The same key by mistake, for another first event: nothing is lost.
@@ -119,6 +120,7 @@ async fn idempotency_key_makes_a_repeat_safe() {
 #[actix_web::test]
 async fn clock_skew_is_corrected_by_sent_at() {
     let test_app = TestApp::new();
+    // The client's clock is years ahead; only the distance to `sent_at` counts (ADR 4).
     let body = r#"{"sent_at":"2030-01-01T00:00:10Z","events":[
         {"event_id":"a","event_name":"n","user_id":"u","timestamp":"2030-01-01T00:00:00Z"}]}"#;
     assert_eq!(

@@ -14,12 +14,15 @@ use mercurio_storage::{Diagnostics, ServerDiagnostics, ServerSetting, diagnose};
 use super::check::Check;
 
 /// Tolerated difference between the clocks, in microseconds.
+// One second. Events may be 5 minutes ahead by default, so this difference rejects none.
 const CLOCK_MICROS: i64 = 1_000_000;
 /// With more latency, groups of events become few and large.
 const MAX_LATENCY: Duration = Duration::from_millis(20);
 /// Less free space is a warning.
+// 1 GiB.
 const LOW_SPACE: u64 = 1 << 30;
 /// Less free space is a failure.
+// 64 MiB.
 const NO_SPACE: u64 = 64 << 20;
 
 pub(super) struct DatabaseChecks {
@@ -33,6 +36,7 @@ pub(super) fn check(config: &Config, clock: &dyn Clock) -> DatabaseChecks {
     let url = &config.database_url;
     let found = match diagnose(url, clock) {
         Ok(Some(found)) => found,
+        // SQLite only: opening would create the file, and `doctor` changes nothing.
         Ok(None) => {
             let text = format!("{url} does not exist yet");
             let advice = "the server creates it at start; `mercurio-admin migrate` creates it now";
@@ -140,6 +144,7 @@ fn binary_bytes(count: u64) -> String {
 fn folder_rights(folder: &Path) -> Check {
     use rustix::fs::{Access, access};
     const CHECK: &str = "rights";
+    // Opening a file in a folder needs the execute bit of the folder.
     match access(folder, Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) => Check::ok(CHECK, format!("{} is writable", folder.display())),
         Err(error) => Check::failed(
@@ -170,11 +175,13 @@ fn durability(server: &ServerDiagnostics) -> Check {
     let mut off = Vec::new();
     for ServerSetting { name, value } in &server.settings {
         settings.push(format!("{name} {value}"));
+        // Any other value of `synchronous_commit` flushes the local disk (PostgreSQL manual, 20.5).
         if value == "off" {
             off.push(name.as_str());
         }
     }
     let settings = settings.join(", ");
+    // First: a standby refuses writes whatever its settings are.
     if server.is_standby {
         let text = format!("a standby, which accepts no writes; {settings}");
         return Check::failed(CHECK, text, "set DATABASE_URL to the primary");

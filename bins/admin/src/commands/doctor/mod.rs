@@ -36,9 +36,11 @@ pub(super) fn run(machine: &Machine<'_>) -> Result<Report, AdminError> {
         checks.push(redis::check(&reading.config));
     }
     let state = checks.iter().map(|check| check.state).max().unwrap_or(CheckState::Ok);
+    // 69 goes before 1: a script may wait for a database and try again.
     let exit = match state {
         _ if database_unavailable => Exit::Unavailable,
         CheckState::Failed => Exit::Failed,
+        // A warning must not stop a deployment that runs `doctor` first.
         CheckState::Ok | CheckState::Warning => Exit::Done,
     };
     Ok(Report::new(&DoctorOutput { state, checks })?.with_exit(exit))
@@ -66,6 +68,7 @@ fn check_settings(reading: &CheckedConfig) -> Vec<Check> {
 
 fn check_geoip_database(reading: &CheckedConfig) -> Option<Check> {
     let path = reading.config.geoip_db.as_ref()?;
+    // Only opened: the server parses the file at start.
     let error = std::fs::File::open(path).err()?;
     let found = format!("MERCURIO_GEOIP_DB: {} is not readable: {error}", path.display());
     Some(Check::failed("settings", found, "put the file there, or unset MERCURIO_GEOIP_DB"))

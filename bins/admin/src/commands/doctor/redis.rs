@@ -50,9 +50,11 @@ pub(super) fn check(config: &Config) -> Check {
 
 fn probe(url: &RedisUrl) -> RedisResult<RedisFacts> {
     let mut connection = url.client().get_connection_with_timeout(TIMEOUT)?;
+    // Without these, a hanging Redis would block `doctor` for ever.
     connection.set_read_timeout(Some(TIMEOUT))?;
     connection.set_write_timeout(Some(TIMEOUT))?;
     let mut latency = Duration::MAX;
+    // The first round trip may include start-up costs; the minimum excludes them.
     for _ in 0..3 {
         let start = Instant::now();
         // Servers run scripts. Redis can forbid a user to do so.

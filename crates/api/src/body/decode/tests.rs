@@ -25,6 +25,7 @@ fn raw_deflate(data: &[u8]) -> Vec<u8> {
 
 fn brotli(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
+    // Buffer size, quality, and the window as a power of two.
     brotli::CompressorWriter::new(&mut out, 4096, 5, 22).write_all(data).unwrap();
     out
 }
@@ -50,6 +51,7 @@ const ENCODERS: [Encoder; 5] = [
 /// JSON that compresses like real events.
 fn sample(bytes: usize) -> Vec<u8> {
     let numbers =
+        // 2^64 over the golden ratio: its multiples spread like random ids.
         (0_u64..).map(|n| format!("{{\"n\":{}}},", n.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
     numbers.flat_map(String::into_bytes).take(bytes).collect()
 }
@@ -57,6 +59,7 @@ fn sample(bytes: usize) -> Vec<u8> {
 #[test]
 fn encoded_data_is_decoded_up_to_the_limit() {
     for Encoder { coding, encode } in ENCODERS {
+        // Around the first buffer size of 4096, and far above it.
         for bytes in [0, 1, 2, 100, 4095, 4096, 4097, 70_000] {
             let data = sample(bytes);
             let encoded = encode(&data);
@@ -82,6 +85,7 @@ fn bomb_is_too_large() {
     let zeros = vec![0; 8 * 1024 * 1024];
     for Encoder { coding, encode } in ENCODERS {
         let bomb = encode(&zeros);
+        // Compressed by a factor of more than 500.
         assert!(bomb.len() < 16 * 1024, "{coding:?}: {}", bomb.len());
         assert_eq!(coding.decode(&bomb, 262_144), Err(DecodeError::TooLarge), "{coding:?}");
     }
@@ -156,6 +160,7 @@ fn trailing_bytes_are_invalid() {
 #[test]
 fn consecutive_members_and_frames_are_one_body() {
     for Encoder { coding, encode } in ENCODERS {
+        // Only gzip (RFC 1952, 2.2) and zstd (RFC 8878, 3) define concatenation.
         if !matches!(coding, Coding::Gzip | Coding::Zstd) {
             continue;
         }
@@ -184,6 +189,7 @@ fn data_of_another_coding_is_invalid() {
 
 #[test]
 fn zstd_frame_with_a_larger_window_is_refused() {
+    // 2^23 is the limit of RFC 9659.
     for (window_log, decoded) in [(20, true), (23, true), (24, false), (27, false)] {
         let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
         encoder.window_log(window_log).unwrap();

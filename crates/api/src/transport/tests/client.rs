@@ -88,6 +88,7 @@ fn blocking_send_in_turn(addr: SocketAddr, requests: &[String]) -> Vec<Response>
 
 fn connect(addr: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(addr).unwrap();
+    // A hanging server fails the test instead of blocking it.
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream
 }

@@ -16,6 +16,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream as Client};
 use std::time::Duration;
 
+// Too large for one write to a socket.
 const LARGE_BYTES: usize = 8 * 1024 * 1024;
 
 async fn large() -> HttpResponse {
@@ -72,6 +73,7 @@ fn one_thread() -> ServerOptions {
 #[tokio::test]
 async fn request_refused_before_the_app_gets_a_problem() {
     let server = start(one_thread());
+    // actix-http refuses heads over 128 KiB.
     let oversized = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(400_000));
     for (request, status, code) in [
         ("not http\r\n\r\n", 400, "bad_request"),
@@ -161,6 +163,7 @@ async fn connection_survives_large_responses_head_and_panics() {
 async fn drained_body_keeps_its_connection_open() {
     const MEBIBYTE: usize = 1024 * 1024;
     let server = start(one_thread());
+    // Below the drain limit of 4 MiB: the rest is read, and the connection stays open.
     let body = "x".repeat(MEBIBYTE);
     let chunked = format!(
         "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100000\r\n{body}\r\n0\r\n\r\n"
@@ -181,6 +184,7 @@ async fn drained_body_keeps_its_connection_open() {
 #[tokio::test]
 async fn refusal_of_a_huge_body_is_not_lost_to_a_reset() {
     let server = start(one_thread());
+    // Over the drain limit of 4 MiB: only the lingering close saves the response.
     let huge = "x".repeat(16 * 1024 * 1024);
     for (path, status, code) in
         [("/count", 413, "payload_too_large"), ("/nowhere", 404, "not_found")]
@@ -198,6 +202,7 @@ async fn damaged_chunks_get_a_problem() {
     let request =
         "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n";
     let responses = send_then_read(server.addr, request).await;
+    // One from the handler, and possibly one from the decoder of actix-http.
     assert!(!responses.is_empty());
     for response in responses {
         assert_eq!(response.problem()["code"], "bad_request");
@@ -212,6 +217,7 @@ async fn connection_is_counted_while_it_is_open() {
     let open = tokio::task::spawn_blocking(move || {
         let mut client = Client::connect(addr).unwrap();
         client.write_all(get("/ok").as_bytes()).unwrap();
+        // The first byte of the response proves that the connection is counted.
         client.read_exact(&mut [0]).unwrap();
         let open = metrics.snapshot().connections_open;
         client.shutdown(Shutdown::Write).unwrap();
