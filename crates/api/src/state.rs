@@ -71,15 +71,15 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Stores the events of a request if they fit into a quota of `monthly_events` (0: no quota). Waits for the commit, at
-    /// most `commit_timeout`. `queued` receives their time in the queue.
+    /// Stores the events of an admitted request. Waits for the commit, at most `commit_timeout`. `queued` receives their time
+    /// in the queue.
     ///
     /// # Errors
     /// The response. After [`Problem::StorageUnavailable`] the events may or may not be stored; otherwise nothing was stored.
     pub async fn submit(
         &self,
         submission: Submission,
-        monthly_events: u64,
+        admission: Option<Admission>,
         queued: &QueueTime,
     ) -> Result<Vec<Outcome>, Problem> {
         // Every event was rejected: there is nothing to commit.
@@ -87,13 +87,11 @@ impl AppState {
             return Ok(Vec::new());
         }
         let store = async {
-            // 0 means no quota: such a tenant needs no admission and no task.
-            if monthly_events == 0 {
+            // Without a quota there is nothing to settle, and no task is needed.
+            let Some(admission) = admission else {
                 let stored = self.writer.submit_timed(submission, queued).await;
                 return stored.map_err(|error| self.submit_problem(error));
-            }
-            // Before the queue: a refused request takes no place in it.
-            let admission = self.admit(&submission, monthly_events).await?;
+            };
             let (writer, queued) = (self.writer.clone(), queued.clone());
             // A task of its own: it settles the admission even if the client is gone, or has waited
             // too long.
@@ -112,16 +110,25 @@ impl AppState {
         stored.unwrap_or(Err(UNAVAILABLE))
     }
 
-    /// Admits a submission to its tenant's quota.
-    async fn admit(
+    /// Admits a submission to a quota of `monthly_events`, before it takes room in the queue. `None`: there is nothing to
+    /// admit, because the tenant has no quota (0) or the submission no events.
+    ///
+    /// # Errors
+    /// The response: the events do not fit, or the usage cannot be read. Nothing was stored.
+    pub async fn admit(
         &self,
         submission: &Submission,
         monthly_events: u64,
-    ) -> Result<Admission, Problem> {
+    ) -> Result<Option<Admission>, Problem> {
+        if monthly_events == 0 || submission.events.is_empty() {
+            return Ok(None);
+        }
         let (tenant_id, month) = (submission.owner.tenant_id, Month::of(submission.received_at));
         let events = submission.events.len() as u64;
-        let admitted = self.quota_usage.admit(tenant_id, month, events, monthly_events).await;
-        admitted.map_err(|refused| match refused {
+        let admitted = self.quota_usage.admit(tenant_id, month, events, monthly_events);
+        // A database that hangs must not hold the request longer than a commit may.
+        let admitted = tokio::time::timeout(self.settings.commit_timeout, admitted).await;
+        admitted.map_err(|_| UNAVAILABLE)?.map(Some).map_err(|refused| match refused {
             AdmitError::Exceeded(exceeded) => {
                 // Quotas have a counter of their own: they renew monthly, rate limits within
                 // seconds.

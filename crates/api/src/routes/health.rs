@@ -118,6 +118,7 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
                 keys_malformed: snapshot.keys_malformed,
                 keys_invalid: snapshot.keys_invalid,
                 rate_limited: snapshot.rate_limited,
+                quota_exceeded: snapshot.quota_exceeded,
             },
             request_ms: Quantiles { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99) },
         },

@@ -29,6 +29,7 @@ use crate::middleware::RequestFacts;
 use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
 use mercurio_rate_limit::{RateLimitDecision, RateLimitExceeded};
+use mercurio_runtime::quota_usage::Admission;
 
 /// Stores one event.
 ///
@@ -192,8 +193,10 @@ async fn store(
         validated.take_events().into_iter().map(|event| enrichment.enrich(event)).collect();
     RequestFacts::end_stage(request, Stage::Enrich);
     let submission = Submission { owner, received_at, events };
-    // The only wait after the body, except for Redis. It ends after the commit: a 200 means stored.
-    let outcomes = submit(state, request, submission, limits.monthly_events).await?;
+    // A cold tenant waits here for a read of its usage.
+    let admission = state.admit(&submission, limits.monthly_events).await?;
+    // The last wait. It ends after the commit: a 200 means stored.
+    let outcomes = submit(state, request, submission, admission).await?;
     let verdicts = validated.verdicts(&outcomes);
     // After the commit: a failed request has no verdicts.
     count_rejections(state, owner.tenant_id, &verdicts);
@@ -222,10 +225,10 @@ async fn submit(
     state: &AppState,
     request: &HttpRequest,
     submission: Submission,
-    monthly_events: u64,
+    admission: Option<Admission>,
 ) -> Result<Vec<Outcome>, Problem> {
     let (start, queued) = (Instant::now(), QueueTime::default());
-    let outcomes = state.submit(submission, monthly_events, &queued).await;
+    let outcomes = state.submit(submission, admission, &queued).await;
     let end = Instant::now();
     RequestFacts::update(request, |facts| {
         // Without a time in the queue no transaction has begun: all of the wait was in the queue.

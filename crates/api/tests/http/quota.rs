@@ -5,9 +5,11 @@ use std::rc::Rc;
 use actix_web::http::Method;
 use mercurio_domain::limits::LimitName;
 use mercurio_domain::store::Catalog;
+use mercurio_domain::testing::{at, submission};
 use serde_json::json;
 
-use mercurio_api::testing::{ApiRequest, ApiResponse, TestApp};
+use mercurio_api::problem::Problem;
+use mercurio_api::testing::{ApiRequest, ApiResponse, NOW, TestApp};
 
 /// From the 22nd of November, 10:00, to the end of the month.
 const SECONDS_LEFT: u64 = (8 * 24 + 14) * 3600;
@@ -100,11 +102,14 @@ async fn abandoned_request_keeps_its_room_until_it_ends() {
 #[actix_web::test]
 async fn unreadable_usage_is_a_storage_problem() {
     let test_app = TestApp::new();
-    let limits = [(LimitName::MonthlyEvents, Some(3))];
-    test_app.store.set_limits(test_app.owner.tenant_id, &limits).unwrap();
-    assert_eq!(test_app.call(test_app.get("/v1/limits")).await.status, 200);
+    // Not over HTTP: there, the lookup of the key would fail first.
+    let events = submission(test_app.owner, at(NOW), &["a"]);
+    assert!(test_app.state.admit(&events, 3).await.unwrap().is_some());
     test_app.store.set_unavailable(true);
-    batch(&test_app, &["a"]).await.is_problem(503, "storage_unavailable");
+    // A month that was never read.
+    let events = submission(test_app.owner, at("2026-12-01T00:00:00Z"), &["b"]);
+    let refused = test_app.state.admit(&events, 3).await.map(|_| ()).unwrap_err();
+    assert!(matches!(refused, Problem::StorageUnavailable { .. }), "{refused:?}");
 }
 
 #[actix_web::test]

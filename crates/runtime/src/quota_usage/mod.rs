@@ -63,28 +63,28 @@ pub enum AdmitError {
 }
 
 /// A tenant's month.
-type Key = (TenantId, Month);
+type TenantMonth = (TenantId, Month);
 type ReadResult = Result<(), Arc<StoreError>>;
 
 /// The usage of this server's tenants with a quota. Dropping it ends its thread.
 pub struct QuotaUsage {
-    shared: Arc<Shared>,
+    shared: Arc<SharedUsage>,
     ratios: Ratios,
 }
 
-struct Shared {
+struct SharedUsage {
     store: Arc<dyn EventCounts>,
     options: QuotaUsageOptions,
-    state: Mutex<State>,
+    state: Mutex<UsageState>,
     /// A tenant became active, a request waits for a read, or the thread must end.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    tenants: HashMap<Key, Entry>,
+struct UsageState {
+    tenants: HashMap<TenantMonth, TenantEntry>,
     /// Keys with requests since the start of the last read.
-    active: HashSet<Key>,
+    active: HashSet<TenantMonth>,
     /// A request waits for a read of an active key.
     is_urgent: bool,
     read_at: Option<Instant>,
@@ -92,7 +92,7 @@ struct State {
     is_stopped: bool,
 }
 
-struct Entry {
+struct TenantEntry {
     usage: MonthUsage,
     /// Start of the last successful read.
     read_at: Option<Instant>,
@@ -100,7 +100,7 @@ struct Entry {
     waiting: Vec<oneshot::Sender<ReadResult>>,
 }
 
-impl Entry {
+impl TenantEntry {
     fn new(now: Instant) -> Self {
         Self { usage: MonthUsage::default(), read_at: None, sent_at: now, waiting: Vec::new() }
     }
@@ -114,8 +114,8 @@ impl Entry {
 /// next read.
 #[must_use = "the events count as stored when this is dropped"]
 pub struct Admission {
-    shared: Arc<Shared>,
-    key: Key,
+    shared: Arc<SharedUsage>,
+    key: TenantMonth,
     admitted: Admitted,
     is_settled: bool,
 }
@@ -128,7 +128,7 @@ impl QuotaUsage {
     pub fn start(store: Arc<dyn EventCounts>, options: QuotaUsageOptions) -> std::io::Result<Self> {
         let ratios = Ratios::new(options.max_ratios);
         let (state, changed) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { store, options, state, changed });
+        let shared = Arc::new(SharedUsage { store, options, state, changed });
         let reader = Arc::clone(&shared);
         std::thread::Builder::new().name("quota-usage".to_owned()).spawn(move || reader.run())?;
         Ok(Self { shared, ratios })
@@ -165,15 +165,15 @@ impl QuotaUsage {
     /// Decides by the present numbers, after the request has waited for `reads` reads.
     fn try_admit(
         &self,
-        key: Key,
+        key: TenantMonth,
         events: u64,
         limit: u64,
         reads: usize,
     ) -> Result<Admission, Refusal> {
         let now = Instant::now();
         let mut state = self.shared.lock();
-        let State { tenants, active, is_urgent, .. } = &mut *state;
-        let entry = tenants.entry(key).or_insert_with(|| Entry::new(now));
+        let UsageState { tenants, active, is_urgent, .. } = &mut *state;
+        let entry = tenants.entry(key).or_insert_with(|| TenantEntry::new(now));
         entry.sent_at = now;
         let is_news = active.insert(key) && active.len() == 1;
         let is_recent = reads > 0 || entry.is_read_within(self.shared.options.max_age, now);
@@ -250,12 +250,12 @@ impl Drop for Admission {
 
 /// The tenants of one read, and the requests waiting for it.
 #[derive(Default)]
-struct Batch {
+struct ReadBatch {
     tenants: Vec<TenantId>,
     waiting: Vec<oneshot::Sender<ReadResult>>,
 }
 
-impl Shared {
+impl SharedUsage {
     fn run(&self) {
         while let Some(batches) = self.next_batches() {
             for (month, batch) in batches {
@@ -266,7 +266,7 @@ impl Shared {
     }
 
     /// Waits until a read is due, and starts it for all active tenants. `None`: the thread must end.
-    fn next_batches(&self) -> Option<BTreeMap<Month, Batch>> {
+    fn next_batches(&self) -> Option<BTreeMap<Month, ReadBatch>> {
         let mut state = self.lock();
         loop {
             if state.is_stopped {
@@ -285,8 +285,8 @@ impl Shared {
         }
         state.is_urgent = false;
         state.read_at = Some(Instant::now());
-        let mut batches: BTreeMap<Month, Batch> = BTreeMap::new();
-        let State { tenants, active, .. } = &mut *state;
+        let mut batches: BTreeMap<Month, ReadBatch> = BTreeMap::new();
+        let UsageState { tenants, active, .. } = &mut *state;
         for key in active.drain() {
             let Some(entry) = tenants.get_mut(&key) else { continue };
             entry.usage.start_read();
@@ -297,7 +297,7 @@ impl Shared {
         Some(batches)
     }
 
-    fn read(&self, month: Month, Batch { tenants, waiting }: Batch) {
+    fn read(&self, month: Month, ReadBatch { tenants, waiting }: ReadBatch) {
         let started = self.lock().read_at;
         let panicked = |_| Err(StoreError::Internal("the store panicked".into()));
         let used = catch_unwind(AssertUnwindSafe(|| self.store.usage(&tenants, month)));
@@ -335,7 +335,7 @@ impl Shared {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, UsageState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

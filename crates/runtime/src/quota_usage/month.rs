@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn submission_in_flight_counts_whole_and_settled_by_what_it_stored() {
+    fn submission_counts_whole_in_flight_and_settled_as_stored() {
         let mut usage = read(0);
         let admitted = usage.admit(6);
         assert_eq!(usage.fit(4, 10), Fit::Fits);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn submission_in_flight_over_a_read_leaves_it_unclear_until_a_later_read() {
+    fn submission_in_flight_over_a_read_is_unclear_until_the_next() {
         let mut usage = read(0);
         let admitted = usage.admit(6);
         usage.start_read();

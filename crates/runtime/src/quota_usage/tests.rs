@@ -233,7 +233,7 @@ async fn concurrent_requests_never_pass_the_quota() {
 }
 
 #[tokio::test]
-async fn two_servers_pass_the_quota_by_what_the_other_stored_since_the_read() {
+async fn two_servers_pass_the_quota_by_events_since_the_last_read() {
     let fixture = Fixture::new();
     let [first, second] = [on_demand(), on_demand()].map(|options| fixture.server(options));
     for server in [&first, &second] {
@@ -262,7 +262,7 @@ async fn stale_read_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn tenants_that_send_are_read_again_without_a_request_that_waits() {
+async fn active_tenants_are_read_without_a_waiting_request() {
     let fixture = Fixture::new();
     let options = QuotaUsageOptions { read_every: Duration::ZERO, ..on_demand() };
     let server = fixture.server(options);

@@ -36,6 +36,11 @@ impl Driver for PgConnection {
     }
 }
 
+/// Settings of connections that hold a lease or a lock for long. If the machine of the holder
+/// vanishes, PostgreSQL would keep them for the two hours of Linux' default keepalive.
+pub(super) const DEDICATED_SETTINGS: &str = "SET tcp_keepalives_idle = 30;
+    SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+
 /// Configures a new connection.
 pub(super) fn set_up(
     connection: &mut PgConnection,

@@ -99,7 +99,7 @@ impl PostgresStore {
     fn dedicated_connection(&self) -> Result<PgConnection, Error> {
         let mut connection = PgConnection::establish(&self.conninfo)?;
         // 0 disables the timeout: migrations may run long.
-        driver::set_up(&mut connection, Duration::ZERO, "")?;
+        driver::set_up(&mut connection, Duration::ZERO, driver::DEDICATED_SETTINGS)?;
         Ok(connection)
     }
 

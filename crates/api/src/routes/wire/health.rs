@@ -103,7 +103,7 @@ pub(crate) struct Summary {
     pub(crate) events: EventTotals,
     /// Transactions of the writer.
     pub(crate) groups: GroupTotals,
-    /// Requests refused for their key or their tenant's rate limit.
+    /// Requests refused for their key, or for their tenant's rate limit or quota.
     pub(crate) refused: RefusedTotals,
     /// Request durations in milliseconds.
     pub(crate) request_ms: Quantiles,
@@ -139,6 +139,8 @@ pub(crate) struct RefusedTotals {
     pub(crate) keys_invalid: u64,
     /// Tenant over its rate limit.
     pub(crate) rate_limited: u64,
+    /// Tenant over its monthly quota.
+    pub(crate) quota_exceeded: u64,
 }
 
 #[derive(Serialize, ToSchema)]

@@ -1,18 +1,9 @@
 //! Counts in memory, added as events are stored: there is no log to sum.
 
-use super::MemoryStore;
-use crate::clock::Timestamp;
-use crate::ids::{Owner, TenantId};
+use super::{CountKey, MemoryStore};
+use crate::ids::TenantId;
 use crate::limits::Month;
 use crate::store::{CountQuery, EventCount, EventCounts, StoreError};
-
-/// The key of a count.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Counted {
-    pub(super) owner: Owner,
-    pub(super) event_name: String,
-    pub(super) hour: Timestamp,
-}
 
 impl EventCounts for MemoryStore {
     fn usage(&self, tenants: &[TenantId], month: Month) -> Result<Vec<u64>, StoreError> {
@@ -35,7 +26,7 @@ impl EventCounts for MemoryStore {
                 && query.event_name.as_ref().is_none_or(|name| *name == counted.event_name)
                 && (query.from..query.to).contains(&counted.hour)
         });
-        let count = |(counted, accepted): (&Counted, &u64)| EventCount {
+        let count = |(counted, accepted): (&CountKey, &u64)| EventCount {
             event_name: counted.event_name.clone(),
             hour: counted.hour,
             accepted: *accepted,

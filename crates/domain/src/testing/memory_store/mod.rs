@@ -38,6 +38,14 @@ pub struct MemoryStore {
     reads: AtomicUsize,
 }
 
+/// The key of a count.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct CountKey {
+    owner: Owner,
+    event_name: String,
+    hour: Timestamp,
+}
+
 #[derive(Debug, Default)]
 struct MemoryState {
     /// `None`: the event was erased, and only its key is left.
@@ -52,7 +60,7 @@ struct MemoryState {
     workspaces: Vec<Workspace>,
     keys: Vec<ApiKey>,
     limits: HashMap<TenantId, LimitOverrides>,
-    counts: BTreeMap<counts::Counted, u64>,
+    counts: BTreeMap<CountKey, u64>,
     listeners: Vec<Sender<CatalogChange>>,
 }
 
@@ -132,7 +140,7 @@ impl MemoryState {
         let enrichment = JsonObject::from_store(event.enrichment().as_str());
         self.events.insert(key, Some(StoredEvent { owner, received_at, parts, enrichment }));
         self.order.insert((owner, position), event.key());
-        let counted = counts::Counted {
+        let counted = CountKey {
             owner,
             event_name: event.parts().event_name.to_string(),
             hour: received_at.start_of_hour(),
