@@ -1,4 +1,5 @@
-//! Opens the database, and checks its schema before a command uses it. Only this file names the concrete store.
+//! Opens the database, and checks its schema before a command uses it. Only this file names the
+//! concrete store.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use mercurio_storage::{DatabaseUrl, StoreOptions};
 
 use crate::error::AdminError;
 
-/// Reads `DATABASE_URL`; the default is a file in `data/`. Errors go to `invalid` and never contain a password.
+/// Reads `DATABASE_URL`; the default is a file in `data/`. Errors go to `invalid` and never contain
+/// a password.
 pub(crate) fn url(
     setting: &dyn Fn(&str) -> Option<String>,
     invalid: &mut Vec<String>,
@@ -39,8 +41,8 @@ pub fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>, StoreError> {
     mercurio_storage::open(url, &options)
 }
 
-/// Makes the schema usable, or fails. SQLite is migrated, as the server does at start. PostgreSQL is not: running servers may
-/// share it, so its schema changes only with `migrate`.
+/// Makes the schema usable, or fails. SQLite is migrated, as the server does at start. PostgreSQL
+/// is not: running servers may share it, so its schema changes only with `migrate`.
 pub(crate) fn prepare_schema(store: &dyn Store) -> Result<(), AdminError> {
     if store.backend() == Backend::Sqlite {
         // First: a schema of a newer release must not be migrated.
@@ -64,8 +66,8 @@ pub(crate) fn usable_schema(store: &dyn Store) -> Result<SchemaState, AdminError
     }
 }
 
-/// Fails after any migration of a newer release, even a compatible one. This program cannot revert such a migration, and
-/// cannot delete a tenant's or a person's data from tables it does not know.
+/// Fails after any migration of a newer release, even a compatible one. This program cannot revert
+/// such a migration, and cannot delete a tenant's or a person's data from tables it does not know.
 pub(crate) fn refuse_unknown_migrations(store: &dyn Store) -> Result<(), AdminError> {
     match usable_schema(store)? {
         SchemaState::Compatible(unknown) => Err(newer_schema(store, unknown)),

@@ -1,4 +1,5 @@
-//! Errors of the commands and their exit codes. Scripts rely on the codes; `--help` and docs/OPERATIONS.md list them.
+//! Errors of the commands and their exit codes. Scripts rely on the codes; `--help` and
+//! docs/OPERATIONS.md list them.
 
 use std::process::ExitCode;
 use std::{fmt, io};
@@ -208,7 +209,8 @@ impl AdminError {
         }
     }
 
-    /// Returns the lines for stderr: one per usage error, otherwise one with the error and its causes.
+    /// Returns the lines for stderr: one per usage error, otherwise one with the error and its
+    /// causes.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {

@@ -1,9 +1,11 @@
 //! Administers Mercurio's database from the command line. `main.rs` and the tests call [`run`].
 //!
-//! [`cli`] parses the arguments, [`commands`] does the work, and [`database`] opens the store. Stdout gets only the result:
-//! a table on a terminal, JSON otherwise. Messages for people go to stderr. [`error`] defines the exit codes.
+//! [`cli`] parses the arguments, [`commands`] does the work, and [`database`] opens the store.
+//! Stdout gets only the result: a table on a terminal, JSON otherwise. Messages for people go to
+//! stderr. [`error`] defines the exit codes.
 //!
-//! SQL belongs to the storage crate; the rules for names, keys and events belong to the domain crate.
+//! SQL belongs to the storage crate; the rules for names, keys and events belong to the domain
+//! crate.
 
 pub mod cli;
 pub mod commands;
@@ -24,7 +26,8 @@ pub use error::{AdminError, Exit};
 pub use machine::Machine;
 use terminal::write_message;
 
-/// Runs the command in `arguments`, which exclude the program's name. Errors go to `err`, one per line.
+/// Runs the command in `arguments`, which exclude the program's name. Errors go to `err`, one per
+/// line.
 pub fn run(
     arguments: Vec<OsString>,
     machine: &Machine<'_>,

@@ -1,4 +1,5 @@
-//! The program's environment as one argument: time, ids, random bytes, settings and the terminal. Tests pass their own.
+//! The program's environment as one argument: time, ids, random bytes, settings and the terminal.
+//! Tests pass their own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -45,8 +46,8 @@ pub fn system_entropy(bytes: &mut [u8]) -> Result<(), EntropyError> {
     getrandom::fill(bytes).map_err(EntropyError)
 }
 
-/// Whether SIGINT or SIGTERM arrived since the first call. Before that call a signal ends the program at once, and a second
-/// signal always does.
+/// Whether SIGINT or SIGTERM arrived since the first call. Before that call a signal ends the
+/// program at once, and a second signal always does.
 #[must_use]
 pub fn interrupted() -> bool {
     static SIGNALLED: OnceLock<Arc<AtomicBool>> = OnceLock::new();

@@ -1,4 +1,5 @@
-//! Renders a JSON result for a terminal: each list as a table, and every other member as a line with name and value.
+//! Renders a JSON result for a terminal: each list as a table, and every other member as a line
+//! with name and value.
 //!
 //! The output is for people only. Scripts use JSON.
 

@@ -1,4 +1,5 @@
-//! Messages and questions for the person at the terminal. They use stderr, because stdout carries the result.
+//! Messages and questions for the person at the terminal. They use stderr, because stdout carries
+//! the result.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 

@@ -1,5 +1,5 @@
-//! The client of `--healthcheck`: asks a running server whether it is ready. A container image without a shell or an HTTP
-//! client uses it as its health check.
+//! The client of `--healthcheck`: asks a running server whether it is ready. A container image
+//! without a shell or an HTTP client uses it as its health check.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::reachable::reachable;
 
-/// Maximum time for the whole check. The server answers within 2 seconds, even if the database hangs.
+/// Maximum time for the whole check. The server answers within 2 seconds, even if the database
+/// hangs.
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// Length of `HTTP/1.1 200`. The rest of the response is not read.
 const STATUS_LINE_BYTES: usize = 12;
@@ -25,7 +26,8 @@ pub(crate) enum NotReady {
     WrongAnswer { addr: SocketAddr, line: String },
 }
 
-/// Asks `GET /health/ready` at `addr`, the public address, which always serves readiness. Blocks for at most 4 seconds.
+/// Asks `GET /health/ready` at `addr`, the public address, which always serves readiness. Blocks
+/// for at most 4 seconds.
 ///
 /// # Errors
 /// [`NotReady`] unless the status is 200.

@@ -1,7 +1,7 @@
 //! Authentication: from the API key of a request to its tenant, workspace and limits.
 //!
-//! The first source with a key decides. The response is the same for unknown, expired and revoked keys. Not here: the format
-//! of a key (`domain`), the cache (`runtime`).
+//! The first source with a key decides. The response is the same for unknown, expired and revoked
+//! keys. Not here: the format of a key (`domain`), the cache (`runtime`).
 
 use std::borrow::Cow;
 
@@ -43,7 +43,8 @@ pub struct Principal {
     pub limits: Limits,
 }
 
-/// Authenticates a request and checks its scope; `None` accepts any scope. Reads the database if the key is not cached.
+/// Authenticates a request and checks its scope; `None` accepts any scope. Reads the database if
+/// the key is not cached.
 ///
 /// # Errors
 /// [`Problem::Unauthorized`], [`Problem::InsufficientScope`], [`Problem::TenantSuspended`], or the problem of a failed query.
@@ -105,8 +106,8 @@ pub async fn authenticate(
     Ok(Principal { owner: key.owner, limits: key.tenant_limits.over(state.settings.limits) })
 }
 
-/// Returns the stored key, or the reason for operators. A wrong secret counts as an unknown key, so that the id alone does
-/// not reveal a key's state.
+/// Returns the stored key, or the reason for operators. A wrong secret counts as an unknown key, so
+/// that the id alone does not reveal a key's state.
 fn usable<'a>(
     presented: &PresentedKey,
     key: Option<&'a ApiKey>,
@@ -157,7 +158,8 @@ fn presented_key(
     Err(UnauthorizedReason::Missing)
 }
 
-/// Returns the key of an `Authorization` header: `Bearer KEY`, or `Basic` with the key as the user and any password.
+/// Returns the key of an `Authorization` header: `Bearer KEY`, or `Basic` with the key as the user
+/// and any password.
 fn key_of_authorization(value: &str) -> Option<Cow<'_, str>> {
     let (scheme, credentials) = value.trim().split_once(' ')?;
     // Copied keys often carry spaces.

@@ -8,8 +8,8 @@ use mercurio_enrichment::client_address;
 
 use crate::state::AppState;
 
-/// Returns the client's full address. `MERCURIO_CLIENT_IP` limits what is stored and logged of it. `None` without a peer, as in
-/// a test.
+/// Returns the client's full address. `MERCURIO_CLIENT_IP` limits what is stored and logged of it.
+/// `None` without a peer, as in a test.
 pub(crate) fn client_ip(state: &AppState, request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
     let forwarded = header_values(request, FORWARDED);

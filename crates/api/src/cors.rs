@@ -1,7 +1,7 @@
 //! Cross-origin requests: the origins whose pages may send events and read responses.
 //!
-//! Wraps the routes, inside the request middleware: a refused preflight becomes a problem there. Browser credentials are never
-//! allowed: the page itself sends the key. Not here: authentication.
+//! Wraps the routes, inside the request middleware: a refused preflight becomes a problem there.
+//! Browser credentials are never allowed: the page itself sends the key. Not here: authentication.
 
 use actix_cors::Cors;
 use actix_web::http::Method;
@@ -27,7 +27,8 @@ const EXPOSED_HEADERS: [&str; 4] = ["X-Request-Id", "Retry-After", "RateLimit", 
 /// Lifetime of a preflight response: one day. Browsers apply a lower maximum of their own.
 const MAX_AGE_SECONDS: usize = 86_400;
 
-/// Returns the middleware for `origins`, in the form of the `Origin` header. `*` allows every origin, an empty list none.
+/// Returns the middleware for `origins`, in the form of the `Origin` header. `*` allows every
+/// origin, an empty list none.
 pub fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         // HEAD needs no entry: browsers always allow it.

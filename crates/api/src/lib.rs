@@ -1,7 +1,8 @@
 //! The HTTP API.
 //!
-//! [`transport`] accepts connections, [`middleware`] wraps every request, [`auth`] identifies its tenant, [`body`] reads its
-//! body, [`routes`] respond, [`problem`] describes errors, [`openapi`] documents all of it. [`app`] assembles them.
+//! [`transport`] accepts connections, [`middleware`] wraps every request, [`auth`] identifies its
+//! tenant, [`body`] reads its body, [`routes`] respond, [`problem`] describes errors, [`openapi`]
+//! documents all of it. [`app`] assembles them.
 //!
 //! Not here: start-up, settings, SQL.
 

@@ -71,8 +71,8 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Stores the events of an admitted request. Waits for the commit, at most `commit_timeout`. `queued` receives their time
-    /// in the queue.
+    /// Stores the events of an admitted request. Waits for the commit, at most `commit_timeout`.
+    /// `queued` receives their time in the queue.
     ///
     /// # Errors
     /// The response. After [`Problem::StorageUnavailable`] the events may or may not be stored; otherwise nothing was stored.
@@ -110,8 +110,9 @@ impl AppState {
         stored.unwrap_or(Err(UNAVAILABLE))
     }
 
-    /// Admits a submission to a quota of `monthly_events`, before it takes room in the queue. `None`: there is nothing to
-    /// admit, because the tenant has no quota (0) or the submission no events.
+    /// Admits a submission to a quota of `monthly_events`, before it takes room in the queue.
+    /// `None`: there is nothing to admit, because the tenant has no quota (0) or the submission no
+    /// events.
     ///
     /// # Errors
     /// The response: the events do not fit, or the usage cannot be read. Nothing was stored.
@@ -153,8 +154,8 @@ impl AppState {
         }
     }
 
-    /// Returns the problem of a full queue. During shutdown it is [`Problem::ShuttingDown`]: the client should try another
-    /// server.
+    /// Returns the problem of a full queue. During shutdown it is [`Problem::ShuttingDown`]: the
+    /// client should try another server.
     pub(crate) fn overloaded(&self) -> Problem {
         let retry_after_seconds = BUSY_RETRY_AFTER_SECONDS;
         if self.lifecycle.is_draining() {
@@ -208,7 +209,8 @@ fn settle(admission: Admission, stored: &Result<Vec<Outcome>, SubmitError>) {
     }
 }
 
-/// Returns whole seconds until `time`, at least 1 even if it has passed: a client must not retry at once.
+/// Returns whole seconds until `time`, at least 1 even if it has passed: a client must not retry at
+/// once.
 pub(crate) fn seconds_until(time: Timestamp, now: Timestamp) -> u64 {
     // Negative after the time has passed.
     let micros = u64::try_from(time.micros_since(now)).unwrap_or(0);

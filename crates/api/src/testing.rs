@@ -115,7 +115,8 @@ impl TestApp {
         Self { store, state, key, owner, other_key, writer }
     }
 
-    /// Closes the writer, as at the end of a shutdown. Returns false if it did not finish within 30 seconds.
+    /// Closes the writer, as at the end of a shutdown. Returns false if it did not finish within 30
+    /// seconds.
     #[must_use]
     pub fn close_writer(&self) -> bool {
         self.writer.close(Duration::from_secs(30))

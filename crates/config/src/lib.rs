@@ -1,11 +1,12 @@
 //! Every setting of a server: its name, unit, range and default, and the value in force.
 //!
-//! [`Config::read`] reads them from the environment, and secrets also from files. It reports all invalid settings at once.
-//! [`Config::in_force`] lists the settings with secrets hidden: the server logs it, `mercurio-admin config` prints it.
-//! `.env.example` describes every name; a test compares the two.
+//! [`Config::read`] reads them from the environment, and secrets also from files. It reports all
+//! invalid settings at once. [`Config::in_force`] lists the settings with secrets hidden: the
+//! server logs it, `mercurio-admin config` prints it. `.env.example` describes every name; a test
+//! compares the two.
 //!
-//! Each library owns the types of its options and URLs. Settings of a single command, such as `mercurio-admin seed`, are
-//! read by that command.
+//! Each library owns the types of its options and URLs. Settings of a single command, such as
+//! `mercurio-admin seed`, are read by that command.
 
 mod config;
 mod origins;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::setting::{InvalidSetting, Setting, Source};
 
-/// Maximum size of a file with a secret. Larger files are a wrong path, possibly of an endless device.
+/// Maximum size of a file with a secret. Larger files are a wrong path, possibly of an endless
+/// device.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 /// Maximum characters of an invalid value in a message.
 const MAX_SHOWN_CHARS: usize = 64;
@@ -65,7 +66,8 @@ impl<'a> Reader<'a> {
         Self { lookup, known: Vec::new(), settings: Vec::new(), invalid: Vec::new() }
     }
 
-    /// Returns the trimmed value. Empty means unset, because env files write unset values as empty lines.
+    /// Returns the trimmed value. Empty means unset, because env files write unset values as empty
+    /// lines.
     fn text(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
         (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
@@ -89,7 +91,8 @@ impl<'a> Reader<'a> {
         let (value, shown) = match text.as_deref().map(parse) {
             None => (default, default_shown.clone()),
             Some(Ok(value)) => (value, text),
-            // The list of settings shows the default: an invalid value may be a secret in the wrong variable.
+            // The list of settings shows the default: an invalid value may be a secret in the wrong
+            // variable.
             Some(Err(error)) => {
                 self.add_invalid(name, error.to_string());
                 (default, default_shown.clone())

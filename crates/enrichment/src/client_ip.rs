@@ -35,7 +35,8 @@ impl ClientIpPolicy {
         }
     }
 
-    /// Returns the part of `address` to keep. An IPv4-mapped address (`::ffff:203.0.113.77`) counts as IPv4.
+    /// Returns the part of `address` to keep. An IPv4-mapped address (`::ffff:203.0.113.77`) counts
+    /// as IPv4.
     #[must_use]
     pub fn text_of(self, address: IpAddr) -> Option<String> {
         // Truncated as IPv6, a mapped address would lose all of its IPv4 part.

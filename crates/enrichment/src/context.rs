@@ -1,7 +1,7 @@
 //! Reads the members of an event's `context` that enrichment uses, without building a tree.
 //!
-//! A member of another type than expected counts as absent. The last of repeated names counts, as in PostgreSQL's `jsonb`
-//! and in every browser.
+//! A member of another type than expected counts as absent. The last of repeated names counts, as
+//! in PostgreSQL's `jsonb` and in every browser.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -52,7 +52,8 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Returns whether the text can have a member to read. Most contexts from servers have none and need no parsing.
+/// Returns whether the text can have a member to read. Most contexts from servers have none and
+/// need no parsing.
 fn may_have_members(json: &str) -> bool {
     // Not "campaign": alone it adds nothing, and with a page it is read.
     static NEEDLES: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {

@@ -1,4 +1,5 @@
-//! Locations of addresses, from a database in MaxMind's format (GeoIP2, GeoLite2, DB-IP and others with the same members).
+//! Locations of addresses, from a database in MaxMind's format (GeoIP2, GeoLite2, DB-IP and others
+//! with the same members).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -29,7 +30,8 @@ impl GeoDatabase {
         &self.0.metadata().database_type
     }
 
-    /// Time of the file's creation in seconds since 1970, for the log: an old file has outdated locations.
+    /// Time of the file's creation in seconds since 1970, for the log: an old file has outdated
+    /// locations.
     #[must_use]
     pub fn built_at_seconds(&self) -> u64 {
         self.0.metadata().build_epoch

@@ -1,7 +1,8 @@
-//! Enriches valid events: location, device and campaign, from the request and from the event's own context.
+//! Enriches valid events: location, device and campaign, from the request and from the event's own
+//! context.
 //!
-//! Call [`Enricher::new`] once a process, [`Enricher::request`] once a request and [`RequestEnrichment::enrich`] once an
-//! event. [`client_address()`] finds the address to pass in.
+//! Call [`Enricher::new`] once a process, [`Enricher::request`] once a request and
+//! [`RequestEnrichment::enrich`] once an event. [`client_address()`] finds the address to pass in.
 //!
 //! The steps in order. The first three need only the request and run once for all of its events:
 //!
@@ -11,8 +12,9 @@
 //! 4. [`user_agent`] again if `context.user_agent` is a string, in place of the header;
 //! 5. `page`: path and campaign from `context.page.url`, unless the client sent them itself.
 //!
-//! The client's own members never change: the result is a member of its own. A client's clock is corrected earlier, by the
-//! check of the event (ADR 4). The crate does no I/O and knows no clock, SQL or HTTP types: the caller reads the GeoIP file.
+//! The client's own members never change: the result is a member of its own. A client's clock is
+//! corrected earlier, by the check of the event (ADR 4). The crate does no I/O and knows no clock,
+//! SQL or HTTP types: the caller reads the GeoIP file.
 
 mod client_address;
 mod client_ip;
@@ -72,8 +74,8 @@ impl Enricher {
         self.client_ip
     }
 
-    /// Compiles the patterns of user agents, so that no request has to. Blocks for some tenths of a second; call it on a
-    /// thread of its own during start-up.
+    /// Compiles the patterns of user agents, so that no request has to. Blocks for some tenths of a
+    /// second; call it on a thread of its own during start-up.
     pub fn warm_up(&self) {
         user_agent::warm_up();
     }

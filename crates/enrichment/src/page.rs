@@ -14,7 +14,8 @@ const MAX_URL_BYTES: usize = 8192;
 pub(crate) struct PageUrl(Url);
 
 impl PageUrl {
-    /// Reads an absolute URL; `None` for other text, a URL that is too long or one without a path (`about:blank`, `data:…`).
+    /// Reads an absolute URL; `None` for other text, a URL that is too long or one without a path
+    /// (`about:blank`, `data:…`).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_URL_BYTES {
             return None;
@@ -27,7 +28,8 @@ impl PageUrl {
         Page { path: self.0.path().to_owned() }
     }
 
-    /// Returns the decoded UTM parameters; `None` without any. The first text of a repeated parameter counts.
+    /// Returns the decoded UTM parameters; `None` without any. The first text of a repeated
+    /// parameter counts.
     pub(crate) fn campaign(&self) -> Option<Campaign> {
         // Most URLs have no campaign, and decoding their queries would be a waste.
         if !self.0.query()?.contains("utm_") {
@@ -52,7 +54,8 @@ impl PageUrl {
     }
 }
 
-/// Removes control characters (no database stores a NUL) and the white space around `value`, and cuts it to its limit.
+/// Removes control characters (no database stores a NUL) and the white space around `value`, and
+/// cuts it to its limit.
 fn label(value: &str) -> Option<String> {
     let value = if value.contains(char::is_control) {
         Cow::Owned(value.replace(char::is_control, ""))

@@ -1,10 +1,14 @@
 //! Logs, metrics and traces.
 //!
-//! - [`logger`] builds the root logger, [`keys`] lists the keys of its lines. [`log_bridge`] forwards the records of
-//!   libraries, [`panic_hook`] logs panics, [`chain`] formats an error with its causes.
-//! - [`context`] holds the logger and ids of the current request. [`RequestLine`] is the line after its response.
-//! - [`metrics`] counts and renders for Prometheus, [`process`] reads memory, CPU time and files of this process.
-//! - [`TraceParent`] reads the caller's trace context, [`Stages`] times the request, [`Traces`] exports its spans.
+//! - [`logger`] builds the root logger, [`keys`] lists the keys of its lines. [`log_bridge`]
+//!   forwards the records of libraries, [`panic_hook`] logs panics, [`chain`] formats an error with
+//!   its causes.
+//! - [`context`] holds the logger and ids of the current request. [`RequestLine`] is the line after
+//!   its response.
+//! - [`metrics`] counts and renders for Prometheus, [`process`] reads memory, CPU time and files of
+//!   this process.
+//! - [`TraceParent`] reads the caller's trace context, [`Stages`] times the request, [`Traces`]
+//!   exports its spans.
 //!
 //! This is the lowest layer after `domain`: it uses no other Mercurio crate and no HTTP types.
 

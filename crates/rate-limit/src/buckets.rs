@@ -101,7 +101,8 @@ impl<C: Clock + Clone> TokenBucket<C> {
             }
             Ok(Err(not_until)) => {
                 let wait = not_until.wait_time_from(clock.now());
-                // `governor` reports the wait, not the level: the missing tokens are those that flow in during the wait.
+                // `governor` reports the wait, not the level: the missing tokens are those that
+                // flow in during the wait.
                 let missing =
                     (wait.as_nanos() * u128::from(self.bucket.per_second)).div_ceil(1_000_000_000);
                 let missing = u32::try_from(missing).unwrap_or(u32::MAX);
@@ -110,12 +111,14 @@ impl<C: Clock + Clone> TokenBucket<C> {
                 let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                 Err(seconds.max(1))
             }
-            // More than the bucket holds. A bucket holds at least a batch, so the limits are changing at this moment.
+            // More than the bucket holds. A bucket holds at least a batch, so the limits are
+            // changing at this moment.
             Err(_) => Err(1),
         }
     }
 
-    /// Whether the bucket is full. `governor` reports a level only for a taken token, so this takes one.
+    /// Whether the bucket is full. `governor` reports a level only for a taken token, so this takes
+    /// one.
     fn is_full(&self) -> bool {
         let left = self.limiter.check();
         // The token just taken belongs to a full bucket.

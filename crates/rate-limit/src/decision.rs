@@ -1,4 +1,5 @@
-//! The result of taking tokens, and the response headers made from it (draft-ietf-httpapi-ratelimit-headers).
+//! The result of taking tokens, and the response headers made from it
+//! (draft-ietf-httpapi-ratelimit-headers).
 
 use mercurio_domain::limits::Bucket;
 
@@ -105,8 +106,8 @@ impl RateLimitState {
     }
 }
 
-/// A list of strings with parameters (RFC 9651, sections 3.1 and 3.1.2). Every response to a write has two of them, so they
-/// are built without `format!`.
+/// A list of strings with parameters (RFC 9651, sections 3.1 and 3.1.2). Every response to a write
+/// has two of them, so they are built without `format!`.
 #[derive(Default)]
 struct HeaderList {
     text: String,

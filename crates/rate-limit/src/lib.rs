@@ -1,9 +1,11 @@
 //! Rate limits: two token buckets per tenant, one of requests and one of events.
 //!
-//! Tokens are taken before the work: one for a request before its body is read, one per event before validation. The buckets
-//! of this process come first, because they cost nothing. With Redis, servers share a second pair of buckets, and both pairs
-//! must agree. Without an answer from Redis, each server falls back to its share, `limit / servers`. One extra burst may pass
-//! at each change between the two: nothing is carried over (ADR 15). The limits themselves are the tenant's [`Limits`].
+//! Tokens are taken before the work: one for a request before its body is read, one per event
+//! before validation. The buckets of this process come first, because they cost nothing. With
+//! Redis, servers share a second pair of buckets, and both pairs must agree. Without an answer from
+//! Redis, each server falls back to its share, `limit / servers`. One extra burst may pass at each
+//! change between the two: nothing is carried over (ADR 15). The limits themselves are the tenant's
+//! [`Limits`].
 
 mod buckets;
 mod decision;
@@ -54,8 +56,8 @@ impl<C: Clock + Clone> RateLimits<C> {
         self.shared.as_deref()
     }
 
-    /// Takes one token from this server's bucket of requests. Redis is asked later, together with the events, so that a
-    /// request costs one round trip.
+    /// Takes one token from this server's bucket of requests. Redis is asked later, together with
+    /// the events, so that a request costs one round trip.
     pub fn take_request(&self, tenant_id: TenantId, limits: &Limits) -> RateLimitDecision {
         self.whole.take(tenant_id, limits, BucketName::Requests, 1)
     }

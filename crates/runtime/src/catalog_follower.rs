@@ -1,4 +1,5 @@
-//! A thread that follows changes of the catalog, so that [`KeyCache`] removes changed keys, and writes the uses of keys.
+//! A thread that follows changes of the catalog, so that [`KeyCache`] removes changed keys, and
+//! writes the uses of keys.
 //!
 //! The store reports each change. Changes during a disconnection are unknown, so the cache is
 //! cleared once the listener is connected again. Until then the lifetime of cached keys bounds

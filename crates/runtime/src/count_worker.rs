@@ -12,7 +12,8 @@ use slog::{Logger, info, warn};
 
 /// Pause between two sums.
 const SUM_EVERY: Duration = Duration::from_secs(1);
-/// Pause before a server without the lease, or after a failure, asks for it. Asking opens a connection.
+/// Pause before a server without the lease, or after a failure, asks for it. Asking opens a
+/// connection.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// Time of the last sum, for the metrics.
@@ -38,7 +39,7 @@ pub struct CountWorker {
     stop: Sender<()>,
 }
 
-struct Worker {
+struct SummingThread {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     summed_at: Arc<SummedAt>,
@@ -59,13 +60,13 @@ impl CountWorker {
         log: Logger,
     ) -> std::io::Result<Self> {
         let (sender, stop) = channel();
-        let mut worker = Worker { store, clock, summed_at, log, stop, lease: None };
+        let mut worker = SummingThread { store, clock, summed_at, log, stop, lease: None };
         std::thread::Builder::new().name("counts".to_owned()).spawn(move || worker.run())?;
         Ok(Self { stop: sender })
     }
 }
 
-impl Worker {
+impl SummingThread {
     fn run(&mut self) {
         let mut is_failing = false;
         loop {

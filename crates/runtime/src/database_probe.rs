@@ -1,4 +1,5 @@
-//! A probe of the database: whether it answers, and whether its schema is compatible with this program.
+//! A probe of the database: whether it answers, and whether its schema is compatible with this
+//! program.
 //!
 //! However often readiness is queried, the database is asked at most once a second.
 
@@ -39,7 +40,8 @@ pub struct Ping {
 }
 
 impl DatabaseProbe {
-    /// Returns a probe that has not asked yet. `schema` is the state found, and logged, at start-up.
+    /// Returns a probe that has not asked yet. `schema` is the state found, and logged, at
+    /// start-up.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, schema: SchemaState) -> Self {
         let last = LastProbe { asked_at: Instant::now(), ping: None, schema: Ok(schema) };
@@ -79,7 +81,8 @@ impl DatabaseProbe {
 }
 
 impl LastProbe {
-    /// Records the state of the schema, and logs a change. Returns whether this program can use the schema.
+    /// Records the state of the schema, and logs a change. Returns whether this program can use the
+    /// schema.
     fn record_schema(&mut self, schema: Result<SchemaState, StoreError>) -> bool {
         let schema = schema.map_err(|error| chain(&error));
         if schema != self.schema {

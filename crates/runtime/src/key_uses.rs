@@ -1,7 +1,8 @@
-//! The last use of each API key: collected here, written in the background, at most once a minute per key.
+//! The last use of each API key: collected here, written in the background, at most once a minute
+//! per key.
 //!
-//! A request compares two times; once a minute per key it takes a lock. A crash loses at most the last minute.
-//! [`crate::catalog_follower`] writes.
+//! A request compares two times; once a minute per key it takes a lock. A crash loses at most the
+//! last minute. [`crate::catalog_follower`] writes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

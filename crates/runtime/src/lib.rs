@@ -1,5 +1,6 @@
-//! The work of a server besides responses: it caches API keys and follows the catalog, deletes expired events, reads quotas,
-//! probes the database, logs rejections and the writer's groups, and reads the clock.
+//! The work of a server besides responses: it caches API keys and follows the catalog, deletes
+//! expired events, reads quotas, probes the database, logs rejections and the writer's groups, and
+//! reads the clock.
 //!
 //! Not here: HTTP, SQL, settings.
 

@@ -1,7 +1,8 @@
 //! Log lines about rejected events: the error and its position, never the event.
 //!
-//! The number of lines per second and tenant is limited; the next line reports the number of omitted ones. Names chosen by a
-//! client, such as members of payloads, are content: a pointer shows `*` in their place.
+//! The number of lines per second and tenant is limited; the next line reports the number of
+//! omitted ones. Names chosen by a client, such as members of payloads, are content: a pointer
+//! shows `*` in their place.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -63,7 +64,8 @@ impl RejectionLog {
         }
     }
 
-    /// Returns the number of rejections not logged before this one, or `None` if this one is not logged either.
+    /// Returns the number of rejections not logged before this one, or `None` if this one is not
+    /// logged either.
     fn admit(&self, tenant_id: TenantId, now: Instant) -> Option<u64> {
         if self.per_second == 0 {
             return None;
@@ -88,7 +90,8 @@ impl RejectionLog {
     }
 }
 
-/// Masks the names chosen by the client. Names of the API stay at their places, and so do the indexes of events.
+/// Masks the names chosen by the client. Names of the API stay at their places, and so do the
+/// indexes of events.
 fn masked(pointer: &str) -> String {
     let mut shown = String::with_capacity(pointer.len());
     // A pointer begins with a slash (RFC 6901), so its first token is empty.

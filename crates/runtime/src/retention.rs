@@ -1,8 +1,10 @@
-//! A thread that deletes events older than their retention: at start, and once a day after midnight (UTC).
+//! A thread that deletes events older than their retention: at start, and once a day after midnight
+//! (UTC).
 //!
-//! Of several servers on one database, the holder of the retention lease deletes. A removal is many short transactions with
-//! pauses as long as the steps, so it takes at most half of one connection. After an interruption, the next server or the next
-//! start continues. The limits define the retention; the domain derives the removals from it.
+//! Of several servers on one database, the holder of the retention lease deletes. A removal is many
+//! short transactions with pauses as long as the steps, so it takes at most half of one connection.
+//! After an interruption, the next server or the next start continues. The limits define the
+//! retention; the domain derives the removals from it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,8 +59,9 @@ impl RetentionCounts {
         self.last_run_seconds.store(seconds, Ordering::Relaxed);
     }
 
-    /// Before the first run, the time of the lease counts. A server that loses the lease in a failed run and gets it again
-    /// keeps the time of its last complete run, so that the alert for a stalled retention still fires.
+    /// Before the first run, the time of the lease counts. A server that loses the lease in a
+    /// failed run and gets it again keeps the time of its last complete run, so that the alert for
+    /// a stalled retention still fires.
     fn lease_acquired(&self, at: Timestamp) {
         if self.last_run_seconds.load(Ordering::Relaxed) == 0 {
             self.set_last_run(at);
@@ -70,7 +73,8 @@ impl RetentionCounts {
     }
 }
 
-/// A handle of the thread. Dropping it stops the thread and does not wait: each step is one transaction.
+/// A handle of the thread. Dropping it stops the thread and does not wait: each step is one
+/// transaction.
 pub struct RetentionHandle {
     #[expect(dead_code, reason = "the thread sees the channel close")]
     stop: Sender<()>,
@@ -160,7 +164,8 @@ impl RetentionWorker {
             self.counts.lease_held_elsewhere();
             return Ok(false);
         };
-        // A removal is final, so the earlier one of both clocks counts: a fast clock removes nothing too early.
+        // A removal is final, so the earlier one of both clocks counts: a fast clock removes
+        // nothing too early.
         let now = self.clock.now();
         let now = lease.hold()?.map_or(now, |theirs| theirs.min(now));
         for removal in due_removals(&self.retention_days()?, now) {
@@ -170,7 +175,8 @@ impl RetentionWorker {
         Ok(true)
     }
 
-    /// Returns each tenant's retention in days. Tenants under deletion have none: their events go anyway.
+    /// Returns each tenant's retention in days. Tenants under deletion have none: their events go
+    /// anyway.
     fn retention_days(&self) -> Result<Vec<TenantRetention>, Interrupted> {
         let (mut days, mut after) = (Vec::new(), None);
         // Pages bound the memory and the time of each query.

@@ -1,6 +1,7 @@
 //! The system's clock and id generator, behind the domain's traits.
 //!
-//! Start-up code passes them to everything that needs them. Tests pass `mercurio_domain::testing` instead.
+//! Start-up code passes them to everything that needs them. Tests pass `mercurio_domain::testing`
+//! instead.
 
 use mercurio_domain::clock::{Clock, Timestamp};
 use mercurio_domain::ids::IdGenerator;

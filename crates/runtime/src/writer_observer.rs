@@ -38,7 +38,8 @@ impl WriterObserver for LogObserver {
     }
 
     fn failed(&self, submissions: usize, error: &StoreError) {
-        // An unavailable database is expected to come back. A refused group needs someone to look at it.
+        // An unavailable database is expected to come back. A refused group needs someone to look
+        // at it.
         if error.is_unavailable() {
             warn!(self.log, "group write failed"; keys::SUBMISSIONS => submissions, keys::ERROR => chain(error));
         } else {

@@ -206,7 +206,8 @@ pub(crate) fn measure(
     samples.into_iter().next().ok_or_else(|| "no load".into())
 }
 
-/// Measures several loads at once. CPU, WAL and groups of each sample are those of all loads together.
+/// Measures several loads at once. CPU, WAL and groups of each sample are those of all loads
+/// together.
 pub(crate) fn measure_all(
     loads: &[Load],
     server: &Server,
@@ -250,7 +251,8 @@ fn with_outcome(shared: &Sample, outcome: &LoadOutcome) -> Sample {
     }
 }
 
-/// A PostgreSQL process that ends takes its CPU time along, so the later figure can be the smaller one.
+/// A PostgreSQL process that ends takes its CPU time along, so the later figure can be the smaller
+/// one.
 fn micros_between(before: Duration, after: Duration) -> f64 {
     after.saturating_sub(before).as_secs_f64() * 1e6
 }

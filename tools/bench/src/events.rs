@@ -144,7 +144,8 @@ impl Bodies {
         self.plain = plain;
     }
 
-    /// Concatenates prepared pieces. Formatting each event would cost as much as the server's own work on it.
+    /// Concatenates prepared pieces. Formatting each event would cost as much as the server's own
+    /// work on it.
     fn write_plain(&mut self, body: &mut Vec<u8>) {
         let now = SystemClock.now().to_string();
         let prefix: &[u8] = if self.shape.ids == Ids::Text { b"order/" } else { b"" };

@@ -203,7 +203,8 @@ impl Figures<'_> {
         Some(ratio).filter(|ratio| ratio.is_finite())
     }
 
-    /// Compares the ratios to the baseline round by round, so that the drift of the machine cancels out.
+    /// Compares the ratios to the baseline round by round, so that the drift of the machine cancels
+    /// out.
     fn against_plain(&self, special: &str) -> Option<f64> {
         let plain = self.report.row(&plain_name(50, 64))?;
         let special: &ReportRow = self.report.row(&format!("{}, {special}", plain.name))?;

@@ -1,5 +1,5 @@
-//! One `INSERT` per event: one transaction per request, from as many connections as there are clients, into the table of the
-//! baseline. This is how a service without groups writes.
+//! One `INSERT` per event: one transaction per request, from as many connections as there are
+//! clients, into the table of the baseline. This is how a service without groups writes.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use crate::baseline::{CONTEXT, prepare, properties};
 use crate::error::Error;
 use crate::events::{Ids, Random};
 
-/// Inserts from `connections` threads, `batch` events a transaction, and returns the events per second.
+/// Inserts from `connections` threads, `batch` events a transaction, and returns the events per
+/// second.
 pub(crate) fn measure(
     url: &str,
     connections: usize,

@@ -1,8 +1,9 @@
 //! Clients that send again after each response (closed loop), or at a steady rate (open loop).
 //!
-//! In the open loop, latency counts from the time a request is due, not from the time a connection is free for it. Otherwise a
-//! stalled server would hide its stall ("coordinated omission", Gil Tene). A dedicated thread paces the requests: tokio's timers
-//! have a resolution of a millisecond, and their error would count as the server's.
+//! In the open loop, latency counts from the time a request is due, not from the time a connection
+//! is free for it. Otherwise a stalled server would hide its stall ("coordinated omission", Gil
+//! Tene). A dedicated thread paces the requests: tokio's timers have a resolution of a millisecond,
+//! and their error would count as the server's.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -186,7 +187,8 @@ async fn client(
             request.extend_from_slice(part.as_bytes());
         }
         request.extend_from_slice(&body);
-        // In the closed loop, making the body is the client's time. In the open loop, a request that is due waits for it.
+        // In the closed loop, making the body is the client's time. In the open loop, a request
+        // that is due waits for it.
         let since = due.unwrap_or_else(Instant::now);
         stream.write_all(&request).await?;
         let stored = read_response(&mut stream, &mut response).await?;

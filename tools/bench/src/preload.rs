@@ -1,8 +1,9 @@
 //! Fills Mercurio's own tables, to measure the write path with many events stored. The counts of
 //! stored events stay empty.
 //!
-//! The database makes the rows itself, the fastest way. Keys are MD5 hashes of a number, as random as UUIDs. The primary key is
-//! dropped first, and rebuilt 70 % full, as an index of random keys is.
+//! The database makes the rows itself, the fastest way. Keys are MD5 hashes of a number, as random
+//! as UUIDs. The primary key is dropped first, and rebuilt 70 % full, as an index of random keys
+//! is.
 
 use std::ops::Range;
 use std::time::Instant;

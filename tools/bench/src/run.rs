@@ -22,7 +22,8 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     /// Duration of each case in a round.
     pub(crate) length: Duration,
-    /// Measure only cases whose name contains one of these texts, or equals the text after `=`. Empty means all.
+    /// Measure only cases whose name contains one of these texts, or equals the text after `=`.
+    /// Empty means all.
     pub(crate) only: Vec<String>,
     /// Skip the open loops.
     pub(crate) closed: bool,
@@ -43,7 +44,8 @@ struct Run<'p> {
     baseline: f64,
 }
 
-/// Measures everything in `plan` on the PostgreSQL server of `url`. The baseline uses the database in `url`.
+/// Measures everything in `plan` on the PostgreSQL server of `url`. The baseline uses the database
+/// in `url`.
 pub(crate) fn run(plan: &Plan, url: &str) -> Result<Report, Error> {
     // The cases replace the database in the URL by their own.
     let (server_url, _) = url.rsplit_once('/').ok_or("the URL names no database")?;
@@ -176,7 +178,8 @@ impl Run<'_> {
         sqlite::measure(tempfile::tempdir()?.path(), self.plan.length / 2)
     }
 
-    /// One tenant makes the whole load. Then a second tenant makes all of it except for one connection, left to the first.
+    /// One tenant makes the whole load. Then a second tenant makes all of it except for one
+    /// connection, left to the first.
     fn fairness(&mut self) -> Result<(), Error> {
         for connections in [64, 256] {
             let name = format!("fairness, next to a tenant with {} connections", connections - 1);

@@ -39,7 +39,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Migrates the database, creates tenants with one key each, and starts a server. Returns when the server listens.
+    /// Migrates the database, creates tenants with one key each, and starts a server. Returns when
+    /// the server listens.
     pub(crate) fn start(database_url: &str, tenants: usize) -> Result<Self, Error> {
         Self::with_quota(database_url, tenants, 0)
     }

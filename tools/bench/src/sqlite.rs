@@ -1,5 +1,6 @@
-//! The SQLite baseline: the same rows by prepared multi-row inserts from one connection, in transactions of about 2,000, into one
-//! table with the constraints that exclude duplicates. WAL and `synchronous = FULL`, as in the server.
+//! The SQLite baseline: the same rows by prepared multi-row inserts from one connection, in
+//! transactions of about 2,000, into one table with the constraints that exclude duplicates. WAL
+//! and `synchronous = FULL`, as in the server.
 
 use std::path::Path;
 use std::sync::Arc;

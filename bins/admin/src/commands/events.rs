@@ -213,8 +213,8 @@ fn purge(
     })
 }
 
-/// Events received before the returned time are purged. `whole_days` rounds down to midnight (UTC), so that the store can
-/// drop whole partitions.
+/// Events received before the returned time are purged. `whole_days` rounds down to midnight (UTC),
+/// so that the store can drop whole partitions.
 fn purge_boundary(now: Timestamp, age: Duration, whole_days: bool) -> Option<Timestamp> {
     let age = i64::try_from(age.as_micros()).ok()?;
     let boundary = now.as_micros().checked_sub(age)?;

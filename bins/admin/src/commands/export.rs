@@ -1,4 +1,5 @@
-//! `events export`: writes events to stdout page by page, so memory does not grow with their number.
+//! `events export`: writes events to stdout page by page, so memory does not grow with their
+//! number.
 
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
@@ -134,7 +135,8 @@ impl EventWriter<'_> {
     }
 }
 
-/// Converts JSON to a CSV cell: strings without quotes and escapes, an empty cell for `null`, anything more complex as JSON.
+/// Converts JSON to a CSV cell: strings without quotes and escapes, an empty cell for `null`,
+/// anything more complex as JSON.
 fn csv_cell(json: &str) -> String {
     match json.as_bytes().first() {
         Some(b'"') => serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()),

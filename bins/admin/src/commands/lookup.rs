@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::error::{AdminError, CatalogItem, ItemKind};
 
-/// A tenant or workspace in a result. Ids are strings in JSON, because 64-bit numbers lose digits in JavaScript.
+/// A tenant or workspace in a result. Ids are strings in JSON, because 64-bit numbers lose digits
+/// in JavaScript.
 #[derive(Debug, Serialize)]
 pub(super) struct IdAndName {
     id: String,

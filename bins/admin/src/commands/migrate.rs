@@ -22,7 +22,8 @@ struct UpOutput {
 #[derive(Serialize)]
 struct StatusOutput {
     backend: Backend,
-    /// `current`, `older`, `compatible` (newer, and usable by this program) or `newer` (not usable).
+    /// `current`, `older`, `compatible` (newer, and usable by this program) or `newer` (not
+    /// usable).
     state: &'static str,
     /// Migrations the database lacks, oldest first.
     missing: Vec<String>,

@@ -30,7 +30,8 @@ use crate::machine::Machine;
 
 pub use report::Report;
 
-/// Runs `command` on the database in the settings. An export writes to `out`; every other command returns its result.
+/// Runs `command` on the database in the settings. An export writes to `out`; every other command
+/// returns its result.
 ///
 /// # Errors
 /// [`AdminError::Usage`] for invalid settings, before `open` is called; otherwise the error of the command.

@@ -1,4 +1,5 @@
-//! `provision`: creates a tenant with a workspace and an API key in one transaction, and prints the key once.
+//! `provision`: creates a tenant with a workspace and an API key in one transaction, and prints the
+//! key once.
 
 use mercurio_domain::api_key::Scopes;
 use mercurio_domain::store::{self, Provisioning, Store};

@@ -1,4 +1,5 @@
-//! `seed`: creates the tenant named in the settings, unless it exists. Deployments may run it at every start.
+//! `seed`: creates the tenant named in the settings, unless it exists. Deployments may run it at
+//! every start.
 
 use mercurio_domain::api_key::Scopes;
 use mercurio_domain::store::{Store, TenantDetails, TenantRef};

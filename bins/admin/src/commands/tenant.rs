@@ -163,8 +163,9 @@ fn change_limits(
     Ok(Report::new(&TenantOutput::new(tenant, Some(limits)))?.with_note(APPLIED))
 }
 
-/// Time for requests in flight when a deletion starts. A server without its listening connection needs 5 seconds to look the
-/// key up again, and a request then waits up to 10 seconds for its commit.
+/// Time for requests in flight when a deletion starts. A server without its listening connection
+/// needs 5 seconds to look the key up again, and a request then waits up to 10 seconds for its
+/// commit.
 // Both are defaults of settings: longer settings and slow uploads are not covered.
 const GRACE: Duration = Duration::from_secs(15);
 

@@ -1,4 +1,5 @@
-//! The database at start: open, migrate if allowed, and check the schema. The only file that names a concrete store.
+//! The database at start: open, migrate if allowed, and check the schema. The only file that names
+//! a concrete store.
 
 use std::sync::Arc;
 

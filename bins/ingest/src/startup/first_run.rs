@@ -1,4 +1,5 @@
-//! The first run on an empty SQLite database: creates a tenant and a key, and greets with a command to paste.
+//! The first run on an empty SQLite database: creates a tenant and a key, and greets with a command
+//! to paste.
 //!
 //! On PostgreSQL nothing is created unasked: `mercurio-admin provision` does that.
 
@@ -13,7 +14,8 @@ use mercurio_domain::tenant::Name;
 use super::error::StartError;
 use crate::reachable::reachable;
 
-/// Creates the tenant `default` if the database is SQLite and empty. Returns the new key, to be shown once.
+/// Creates the tenant `default` if the database is SQLite and empty. Returns the new key, to be
+/// shown once.
 ///
 /// # Errors
 /// The database or the random generator fails.

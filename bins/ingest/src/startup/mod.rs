@@ -1,8 +1,8 @@
 //! The life of a server process, from its settings to its end.
 //!
-//! Start: log, signals, settings, database, first run, writer, background threads, Redis, sockets. A step comes after
-//! everything it uses, and the sockets come last, so the first request finds a complete server. End: retention and counts,
-//! sockets, writer, Redis, uses of keys, traces.
+//! Start: log, signals, settings, database, first run, writer, background threads, Redis, sockets.
+//! A step comes after everything it uses, and the sockets come last, so the first request finds a
+//! complete server. End: retention and counts, sockets, writer, Redis, uses of keys, traces.
 
 mod database;
 mod error;
@@ -210,8 +210,8 @@ struct Redis {
     task: JoinHandle<()>,
 }
 
-/// Starts the task that connects to Redis, if it is set. The start does not wait for Redis: without it, the server limits on
-/// its own.
+/// Starts the task that connects to Redis, if it is set. The start does not wait for Redis: without
+/// it, the server limits on its own.
 fn connect_redis(config: &Config, log: &Logger) -> Option<Redis> {
     let url = config.redis_url.clone()?;
     // A new one at each start: the old entry expires by itself.

@@ -16,8 +16,9 @@ use super::signals::{StopSignal, StopSignals};
 /// Minimum time for the group writer to finish, even if the requests used up the grace.
 const MIN_WRITER_TIME: Duration = Duration::from_millis(100);
 
-/// Stops in this order: readiness, new connections, requests in flight, group writer. Each step relies on the one before: a
-/// load balancer sends no more requests, no request submits events, no event is left in the queue.
+/// Stops in this order: readiness, new connections, requests in flight, group writer. Each step
+/// relies on the one before: a load balancer sends no more requests, no request submits events, no
+/// event is left in the queue.
 ///
 /// # Errors
 /// [`StartError::GraceExpired`] if something did not finish in time.

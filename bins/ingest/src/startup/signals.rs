@@ -1,4 +1,5 @@
-//! Signals: SIGTERM and SIGINT stop the server, SIGUSR1 and SIGUSR2 change the log level, SIGHUP is ignored.
+//! Signals: SIGTERM and SIGINT stop the server, SIGUSR1 and SIGUSR2 change the log level, SIGHUP is
+//! ignored.
 
 use mercurio_observability::{LevelSwitch, LogLevel, keys};
 use slog::{Logger, info};

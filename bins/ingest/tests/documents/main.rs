@@ -1,8 +1,10 @@
-//! Runs the shell blocks of README.md and docs/quickstart.md, and compares the output with the pages.
+//! Runs the shell blocks of README.md and docs/quickstart.md, and compares the output with the
+//! pages.
 //!
-//! Each page gets an empty folder. Bash runs its blocks with real programs, real HTTP and a real database. Two things are
-//! replaced. `cargo` on PATH is a script: it links the programs of this build in place of a release build, which takes
-//! minutes, and refuses any command line not in the pages. A `.curlrc` redirects port 8080, possibly in use, to a free port.
+//! Each page gets an empty folder. Bash runs its blocks with real programs, real HTTP and a real
+//! database. Two things are replaced. `cargo` on PATH is a script: it links the programs of this
+//! build in place of a release build, which takes minutes, and refuses any command line not in the
+//! pages. A `.curlrc` redirects port 8080, possibly in use, to a free port.
 
 #[cfg(test)]
 mod page;

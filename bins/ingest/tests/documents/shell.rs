@@ -35,8 +35,8 @@ pub(crate) struct Shell {
     addr: SocketAddr,
 }
 
-/// Returns the path of `mercurio-admin`. Cargo passes a test only the programs of its own package, but a build of the
-/// workspace puts both programs into one folder.
+/// Returns the path of `mercurio-admin`. Cargo passes a test only the programs of its own package,
+/// but a build of the workspace puts both programs into one folder.
 fn admin() -> PathBuf {
     let admin = Path::new(INGEST).with_file_name("mercurio-admin");
     let advice = "build it first: cargo build --bin mercurio-admin";

@@ -1,5 +1,5 @@
-//! Queries and events with extreme values, sent to a real server on both databases: each gets a clear response, and none
-//! makes the server fail.
+//! Queries and events with extreme values, sent to a real server on both databases: each gets a
+//! clear response, and none makes the server fail.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

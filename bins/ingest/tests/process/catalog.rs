@@ -1,4 +1,5 @@
-//! Changes by an admin, on two servers at once: each applies them within a second, with and without a notification.
+//! Changes by an admin, on two servers at once: each applies them within a second, with and without
+//! a notification.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! A small blocking HTTP client on one connection, and clients that send batches until the server is gone.
+//! A small blocking HTTP client on one connection, and clients that send batches until the server
+//! is gone.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -123,7 +124,8 @@ impl Sent {
     }
 }
 
-/// Sends batches of 50 events named after `name` until one gets no 200. Reports each 200 to `progress`.
+/// Sends batches of 50 events named after `name` until one gets no 200. Reports each 200 to
+/// `progress`.
 pub(crate) fn send_until_gone(
     addr: SocketAddr,
     key: &str,

@@ -1,4 +1,5 @@
-//! Two tenants, one with two workspaces: each tries every endpoint with ids, cursors and keys of the others.
+//! Two tenants, one with two workspaces: each tries every endpoint with ids, cursors and keys of
+//! the others.
 
 use mercurio_domain::api_key::{NewApiKey, Scopes};
 use mercurio_domain::limits::LimitName;

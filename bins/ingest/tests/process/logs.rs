@@ -1,4 +1,5 @@
-//! The log of a running server: sampled rejections, slow requests, settings, levels changed by signals, and lost lines.
+//! The log of a running server: sampled rejections, slow requests, settings, levels changed by
+//! signals, and lost lines.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};

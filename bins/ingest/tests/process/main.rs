@@ -1,4 +1,5 @@
-//! The real binary as a process, on both databases: start, stop, crash, outage, upgrade, and its logs and metrics.
+//! The real binary as a process, on both databases: start, stop, crash, outage, upgrade, and its
+//! logs and metrics.
 
 #[cfg(test)]
 mod boundaries;

@@ -1,4 +1,5 @@
-//! `GET /metrics`: correct values after known traffic, a format accepted by promtool, and the names of docs/metrics.md.
+//! `GET /metrics`: correct values after known traffic, a format accepted by promtool, and the names
+//! of docs/metrics.md.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -60,7 +61,8 @@ fn promtool_accepts(text: &str) {
     assert!(output.status.success() && printed.is_empty(), "{printed}\n{text}");
 }
 
-/// Sends traffic of every kind, and checks the values. `missing` is the metric of the other database.
+/// Sends traffic of every kind, and checks the values. `missing` is the metric of the other
+/// database.
 fn check(deployment: &Deployment, missing: &str) {
     let mut redis = command(&deployment.database.url_text());
     // Nothing listens there: the metrics report it, and the server works.

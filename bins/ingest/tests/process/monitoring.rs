@@ -1,5 +1,5 @@
-//! Every series used by rules, alerts and dashboards in deploy/ and by docs/runbooks/ exists: in this server, or in a named
-//! exporter.
+//! Every series used by rules, alerts and dashboards in deploy/ and by docs/runbooks/ exists: in
+//! this server, or in a named exporter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! A database outage under a running server: reported at once, over without a restart, without losing an acknowledged event.
+//! A database outage under a running server: reported at once, over without a restart, without
+//! losing an acknowledged event.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

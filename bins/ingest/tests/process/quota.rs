@@ -1,4 +1,5 @@
-//! Counts and monthly quotas over real servers: they equal the stored rows, under load and after crashes.
+//! Counts and monthly quotas over real servers: they equal the stored rows, under load and after
+//! crashes.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,7 +50,8 @@ pub(crate) fn check_counts(store: &dyn Store) -> u64 {
     rows
 }
 
-/// Sends batches of 1 to 7 until the quota is used up to the last event. Calls `accepted` with the events of each answer.
+/// Sends batches of 1 to 7 until the quota is used up to the last event. Calls `accepted` with the
+/// events of each answer.
 fn send_until_full(server: &Server, key: &str, name: &str, mut accepted: impl FnMut(u64)) {
     let mut client = Client::connect(server.addr).unwrap();
     let mut batch = 7;

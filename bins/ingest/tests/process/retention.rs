@@ -1,4 +1,5 @@
-//! Retention on both databases: expired events are deleted by one server, after the days of each tenant.
+//! Retention on both databases: expired events are deleted by one server, after the days of each
+//! tenant.
 
 use std::time::{Duration, Instant};
 

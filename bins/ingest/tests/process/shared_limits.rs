@@ -1,7 +1,8 @@
-//! Rate limits that two servers share through a real Redis: one bucket for both, and each server's share without Redis.
+//! Rate limits that two servers share through a real Redis: one bucket for both, and each server's
+//! share without Redis.
 //!
-//! No assertion here depends on the speed of the machine: upper bounds use the measured time. The exact numbers are tested in
-//! mercurio-rate-limit, by clocks of the test.
+//! No assertion here depends on the speed of the machine: upper bounds use the measured time. The
+//! exact numbers are tested in mercurio-rate-limit, by clocks of the test.
 
 use std::time::{Duration, Instant};
 
@@ -79,7 +80,8 @@ impl Pair {
         client.batch(&ids, &self.deployment.key).unwrap()
     }
 
-    /// Sends 100 batches of 10 events to both servers in turn. Returns the number of accepted events.
+    /// Sends 100 batches of 10 events to both servers in turn. Returns the number of accepted
+    /// events.
     fn send_all(&self, name: &str) -> u64 {
         let mut clients = [self.connect(0), self.connect(1)];
         let mut accepted = 0;

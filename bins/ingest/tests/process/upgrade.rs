@@ -1,5 +1,5 @@
-//! Schema changes under a running server: it works on with a compatible newer schema, also after a restart, and becomes not
-//! ready with an incompatible one.
+//! Schema changes under a running server: it works on with a compatible newer schema, also after a
+//! restart, and becomes not ready with an incompatible one.
 
 use std::time::{Duration, Instant};
 

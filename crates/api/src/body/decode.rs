@@ -1,7 +1,7 @@
 //! Decompression with a limit on the output, independent of any size in the data itself.
 //!
-//! Truncated data and trailing bytes are [`DecodeError::Invalid`]. Decoding blocks. Not here: choosing the coding, reading from
-//! the network.
+//! Truncated data and trailing bytes are [`DecodeError::Invalid`]. Decoding blocks. Not here:
+//! choosing the coding, reading from the network.
 
 use brotli::enc::StandardAlloc;
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
@@ -41,8 +41,8 @@ impl Coding {
         }
     }
 
-    /// Decodes all of `data`. Allocates at most twice `limit` for the result, and the window: 32 KiB, at most 16 MiB for brotli,
-    /// at most 8 MiB for zstd.
+    /// Decodes all of `data`. Allocates at most twice `limit` for the result, and the window: 32
+    /// KiB, at most 16 MiB for brotli, at most 8 MiB for zstd.
     pub(super) fn decode(self, data: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
         // JSON usually compresses to a quarter or less.
         let out = Vec::with_capacity(data.len().saturating_mul(4).min(limit.saturating_add(1)));

@@ -10,7 +10,8 @@ pub(crate) const MEDIA_TYPES: &[&str] = &["application/json", "application/*+jso
 /// The supported codings, as listed in problems.
 pub(crate) const CODINGS: &[&str] = &["gzip", "br", "zstd", "deflate", "identity"];
 
-/// Refuses a `Content-Type` other than JSON. A missing one and `text/plain` count as JSON: a browser's `sendBeacon` sends those.
+/// Refuses a `Content-Type` other than JSON. A missing one and `text/plain` count as JSON: a
+/// browser's `sendBeacon` sends those.
 pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(CONTENT_TYPE) {
         Some(value) if !value.to_str().is_ok_and(is_json) => {
@@ -42,8 +43,8 @@ fn is_utf8_or_no_charset(parameter: &str) -> bool {
         || value.eq_ignore_ascii_case("utf8")
 }
 
-/// Returns the coding of the body; `None` without compression. Two codings are refused: they would multiply the size to which
-/// a small body can grow, and no client needs them.
+/// Returns the coding of the body; `None` without compression. Two codings are refused: they would
+/// multiply the size to which a small body can grow, and no client needs them.
 pub(super) fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Problem> {
     let refused = || Problem::UnsupportedContentEncoding { accepted: CODINGS };
     let mut found = None;

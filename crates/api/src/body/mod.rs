@@ -1,7 +1,7 @@
 //! Reading request bodies: media type, size limit, decompression and timeout.
 //!
-//! A handler takes [`actix_web::web::Payload`] and calls [`read`]. actix's own extractors are not used: their decompression has
-//! no limit. Not here: parsing.
+//! A handler takes [`actix_web::web::Payload`] and calls [`read`]. actix's own extractors are not
+//! used: their decompression has no limit. Not here: parsing.
 
 mod decode;
 mod headers;
@@ -22,8 +22,9 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// Maximum bytes read from a refused body. A client that sends its whole body before it reads would otherwise lose the response
-/// to a connection reset. Beyond this limit, the lingering close of `transport` applies.
+/// Maximum bytes read from a refused body. A client that sends its whole body before it reads would
+/// otherwise lose the response to a connection reset. Beyond this limit, the lingering close of
+/// `transport` applies.
 const DRAIN_MAX_BYTES: u64 = 4 * 1024 * 1024;
 // Enough for 4 MiB at 17 Mbit/s.
 const DRAIN_MAX_TIME: Duration = Duration::from_secs(2);
@@ -39,8 +40,9 @@ pub struct BodyLimits {
 
 /// Reads a JSON body.
 ///
-/// Holds at most `max_bytes` of the body as sent, and at most twice that of the decompressed body. An uncompressed body in one
-/// chunk is not copied. Decompression blocks for a few milliseconds per megabyte.
+/// Holds at most `max_bytes` of the body as sent, and at most twice that of the decompressed body.
+/// An uncompressed body in one chunk is not copied. Decompression blocks for a few milliseconds per
+/// megabyte.
 ///
 /// # Errors
 /// 415 for another media type or coding, 413 over the size limit, 408 after the timeout, 400 for an incomplete body or broken
@@ -158,7 +160,8 @@ where
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// Reads and discards the rest of a refused body, up to the limits above; nothing if its length is over them.
+/// Reads and discards the rest of a refused body, up to the limits above; nothing if its length is
+/// over them.
 async fn drain<S>(payload: &mut S, length: Option<u64>)
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,

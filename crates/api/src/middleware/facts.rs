@@ -1,4 +1,5 @@
-//! Facts about a request that its handler learns, for the `request` log line, the metrics and the response headers.
+//! Facts about a request that its handler learns, for the `request` log line, the metrics and the
+//! response headers.
 
 use std::cell::RefCell;
 use std::rc::Rc;

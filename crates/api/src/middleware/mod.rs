@@ -1,8 +1,10 @@
-//! The middleware around every request: request id, logger, `request` log line, metrics, and a problem for every error.
+//! The middleware around every request: request id, logger, `request` log line, metrics, and a
+//! problem for every error.
 //!
-//! [`RequestMiddleware`] is the outermost middleware of an app. Inside it, [`mercurio_observability::context`] has the request's
-//! logger and ids, and handlers add [`RequestFacts`]. Not here: limits, keys, routes; connections refused before they are a
-//! request (`transport`).
+//! [`RequestMiddleware`] is the outermost middleware of an app. Inside it,
+//! [`mercurio_observability::context`] has the request's logger and ids, and handlers add
+//! [`RequestFacts`]. Not here: limits, keys, routes; connections refused before they are a request
+//! (`transport`).
 
 mod facts;
 pub use facts::{KeepBody, RequestFacts};
@@ -43,7 +45,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Maximum length of a client's own request id.
 const MAX_REQUEST_ID_CHARS: usize = 128;
 
-/// The logged status of a request whose client closed the connection before the response. nginx uses the same one.
+/// The logged status of a request whose client closed the connection before the response. nginx
+/// uses the same one.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// The middleware. Each HTTP thread has a clone.
@@ -75,7 +78,8 @@ impl RequestMiddleware {
         Self { slow, ..self }
     }
 
-    /// Begins the span of a sampled request. Requests of operators, such as probes, are never sampled.
+    /// Begins the span of a sampled request. Requests of operators, such as probes, are never
+    /// sampled.
     fn span(&self, request: &ServiceRequest, parent: Option<&TraceParent>) -> Option<RequestSpan> {
         // Probes and scrapes would crowd out the traces of events.
         let traces = self.traces.as_ref().filter(|_| request.path().starts_with("/v1/"))?;
@@ -259,10 +263,11 @@ where
 
 struct Panicked;
 
-/// Runs `work` and catches its panic: a defect in a handler ends one request and keeps its connection and its thread.
+/// Runs `work` and catches its panic: a defect in a handler ends one request and keeps its
+/// connection and its thread.
 ///
-/// A panic drops the handler's own state. State shared with other requests must stay consistent through a panic; the locks of
-/// `std` ensure this by poisoning.
+/// A panic drops the handler's own state. State shared with other requests must stay consistent
+/// through a panic; the locks of `std` ensure this by poisoning.
 async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Panicked> {
     let mut work = pin!(work);
     // `AssertUnwindSafe` holds: after a panic, `work` is dropped and never polled again.

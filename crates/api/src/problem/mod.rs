@@ -1,8 +1,9 @@
-//! Errors as clients see them: `application/problem+json` (RFC 9457), one [`Problem`] for each code.
+//! Errors as clients see them: `application/problem+json` (RFC 9457), one [`Problem`] for each
+//! code.
 //!
-//! Handlers return `Result<_, Problem>`. The middleware turns an error of the framework into a problem with
-//! [`Problem::from_framework`]. [`Problem::parts`] decides the response of each. Not here: causes (the code that knows a cause
-//! logs it), the rules for events.
+//! Handlers return `Result<_, Problem>`. The middleware turns an error of the framework into a
+//! problem with [`Problem::from_framework`]. [`Problem::parts`] decides the response of each. Not
+//! here: causes (the code that knows a cause logs it), the rules for events.
 
 mod code;
 mod page;

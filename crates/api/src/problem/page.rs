@@ -7,8 +7,8 @@ use actix_web::http::StatusCode;
 
 const STYLE: &str = "body{max-width:40rem;margin:3rem auto;padding:0 1rem;font:1rem/1.5 system-ui,sans-serif}code{font-size:1em}";
 
-/// Returns the HTML page about the problem with this code; `None` for an unknown code. `docs` is a relative link to the
-/// documentation, if this address serves it.
+/// Returns the HTML page about the problem with this code; `None` for an unknown code. `docs` is a
+/// relative link to the documentation, if this address serves it.
 #[must_use]
 pub fn problem_page(code: &str, docs: Option<&str>) -> Option<String> {
     if let Some(code) = ProblemCode::parse(code) {

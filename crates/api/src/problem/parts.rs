@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// A `type` is relative: it resolves on whichever server answered, and no domain has to exist for it.
+/// A `type` is relative: it resolves on whichever server answered, and no domain has to exist for
+/// it.
 const TYPE_BASE: &str = "/problems/";
 
 /// The parts of the response to a problem.
@@ -81,7 +82,8 @@ impl<'a> ResponseParts<'a> {
         }
     }
 
-    /// Returns the parts for a status without a code of its own: title and code are its reason phrase.
+    /// Returns the parts for a status without a code of its own: title and code are its reason
+    /// phrase.
     fn of_status(status: StatusCode) -> Self {
         Self {
             status,

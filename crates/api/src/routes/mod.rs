@@ -13,7 +13,8 @@ mod write_headers;
 
 use actix_web::web::{self, ServiceConfig};
 
-/// The paths of one address. Every address serves `/problems/{code}`, `/health/live` and `/health/ready`.
+/// The paths of one address. Every address serves `/problems/{code}`, `/health/live` and
+/// `/health/ready`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
     /// All paths.

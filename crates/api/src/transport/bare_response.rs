@@ -1,13 +1,17 @@
-//! Error responses written by actix-http without the app. Only this file depends on their exact bytes.
+//! Error responses written by actix-http without the app. Only this file depends on their exact
+//! bytes.
 //!
-//! The contract promises `application/problem+json` for every error, also for requests that never reach the app: malformed
-//! HTTP, oversized or slow heads. actix-http answers those itself with an empty 400, 408 or 431 and has no hook for them, only
-//! `send_error_response` in <https://docs.rs/crate/actix-http/3.20.0/source/src/h1/dispatcher.rs>. Such a response
+//! The contract promises `application/problem+json` for every error, also for requests that never
+//! reach the app: malformed HTTP, oversized or slow heads. actix-http answers those itself with an
+//! empty 400, 408 or 431 and has no hook for them, only `send_error_response` in
+//! <https://docs.rs/crate/actix-http/3.20.0/source/src/h1/dispatcher.rs>. Such a response
 //!
 //! - is the last one of its connection and ends a write,
-//! - has no headers except `content-length`, `connection` and `date`. Every response of the app has `x-request-id`.
+//! - has no headers except `content-length`, `connection` and `date`. Every response of the app has
+//!   `x-request-id`.
 //!
-//! A test fails if the version of actix-http changes: read `send_error_response` again before raising it.
+//! A test fails if the version of actix-http changes: read `send_error_response` again before
+//! raising it.
 
 use actix_web::http::StatusCode;
 
@@ -24,7 +28,8 @@ pub(super) struct BareResponse<'a> {
 }
 
 impl<'a> BareResponse<'a> {
-    /// Finds a bare response at the end of a write. For nearly every other write this compares only four bytes.
+    /// Finds a bare response at the end of a write. For nearly every other write this compares only
+    /// four bytes.
     pub(super) fn find(written: &'a [u8]) -> Option<Self> {
         // A JSON body never ends so: its last byte is a brace.
         if !written.ends_with(b"\r\n\r\n") {

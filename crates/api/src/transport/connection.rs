@@ -1,4 +1,5 @@
-//! A client connection: counted, limited in time, and with a problem in place of a [`BareResponse`].
+//! A client connection: counted, limited in time, and with a problem in place of a
+//! [`BareResponse`].
 //!
 //! Not here: responses of the app and their problems (`middleware`).
 
@@ -70,8 +71,8 @@ enum WriteState {
     Passing,
     /// Writing a problem in place of a bare response.
     Refusing { response: Vec<u8>, written: usize },
-    /// The problem is written. Reading and discarding: a close with unread input resets the connection, and the client could
-    /// lose the problem.
+    /// The problem is written. Reading and discarding: a close with unread input resets the
+    /// connection, and the client could lose the problem.
     Lingering { until: Pin<Box<Sleep>>, read: usize },
     /// Closed for reads and writes.
     Done,
@@ -84,7 +85,8 @@ pub(super) struct Connection {
     state: WriteState,
     /// Time of the last write; at first, of the connect.
     answered: Instant,
-    /// Fires between `answered` and the end of its timeout. Moved only when it fires: cheaper than at every write.
+    /// Fires between `answered` and the end of its timeout. Moved only when it fires: cheaper than
+    /// at every write.
     alarm: Pin<Box<Sleep>>,
     _open: OpenConnection,
 }

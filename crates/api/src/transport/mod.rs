@@ -1,8 +1,9 @@
 //! Listening: sockets, HTTP threads, timeouts and shutdown.
 //!
-//! [`Servers`] runs one actix server per address. Unlike actix's `HttpServer`, it counts connections, limits the time without a
-//! response, and sends a problem for requests refused before they reach the app (`bare_response`). HTTP/1.1 only: a proxy
-//! terminates TLS. Not here: signals, routes.
+//! [`Servers`] runs one actix server per address. Unlike actix's `HttpServer`, it counts
+//! connections, limits the time without a response, and sends a problem for requests refused before
+//! they reach the app (`bare_response`). HTTP/1.1 only: a proxy terminates TLS. Not here: signals,
+//! routes.
 
 mod bare_response;
 mod connection;
@@ -32,8 +33,8 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Binds `addr` and serves `app` there, on threads of its own. Returns the bound address: the system chooses the port if it
-    /// was 0. Must run inside a Tokio runtime.
+    /// Binds `addr` and serves `app` there, on threads of its own. Returns the bound address: the
+    /// system chooses the port if it was 0. Must run inside a Tokio runtime.
     ///
     /// # Errors
     /// If the address cannot be bound.
@@ -107,7 +108,8 @@ impl Servers {
         Ok(addr)
     }
 
-    /// Stops accepting connections. Returns after the requests in progress, or after `shutdown_timeout`.
+    /// Stops accepting connections. Returns after the requests in progress, or after
+    /// `shutdown_timeout`.
     pub async fn stop(self) {
         // Spawned together: all servers stop accepting at once.
         let stopping: Vec<_> =

@@ -12,12 +12,13 @@ pub struct ServerOptions {
     pub threads: usize,
     /// Maximum time until the head of a connection's first request has arrived.
     pub head_timeout: Duration,
-    /// Idle time after which a connection is closed. Longer than the idle timeout of load balancers, usually 60 seconds: they
-    /// would otherwise send requests into connections that are just closing.
+    /// Idle time after which a connection is closed. Longer than the idle timeout of load
+    /// balancers, usually 60 seconds: they would otherwise send requests into connections that are
+    /// just closing.
     pub keep_alive: Duration,
-    /// Maximum time without a byte of a response, independent of what the client sends. Longer than `keep_alive` and than any
-    /// request. It ends clients that do not read or send a later head byte by byte: `head_timeout` covers only the first
-    /// head.
+    /// Maximum time without a byte of a response, independent of what the client sends. Longer than
+    /// `keep_alive` and than any request. It ends clients that do not read or send a later head
+    /// byte by byte: `head_timeout` covers only the first head.
     pub answer_timeout: Duration,
     /// Maximum time to read on before a close, so that the client can read the response.
     pub linger: Duration,

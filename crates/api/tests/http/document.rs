@@ -113,7 +113,8 @@ fn check(documented: Documented, real: &ApiResponse) {
     }
 }
 
-/// Replaces the parts of `real` that the document omits by its mark. A member `…` omits further members.
+/// Replaces the parts of `real` that the document omits by its mark. A member `…` omits further
+/// members.
 fn omit(documented: &Value, real: &mut Value) {
     match (documented, real) {
         (Value::String(text), real) if text == OMITTED => *real = Value::from(OMITTED),
@@ -151,7 +152,8 @@ fn without_variable(mut value: Value) -> Value {
     value
 }
 
-/// Returns the problems whose examples have no request: they need a broken connection or a special state of the server.
+/// Returns the problems whose examples have no request: they need a broken connection or a special
+/// state of the server.
 fn problem_without_request(code: &str) -> Problem {
     match code {
         "internal" => Problem::Internal,

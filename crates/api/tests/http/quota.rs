@@ -18,7 +18,8 @@ fn event(id: &str) -> String {
     format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#)
 }
 
-/// Starts an app whose first tenant has a quota of `limit` events and has stored the events `a` and `b`.
+/// Starts an app whose first tenant has a quota of `limit` events and has stored the events `a` and
+/// `b`.
 async fn with_two_used(limit: u64) -> TestApp {
     let test_app = TestApp::new();
     let limits = [(LimitName::MonthlyEvents, Some(limit))];

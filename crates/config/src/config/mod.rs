@@ -102,7 +102,8 @@ const LIMITS: [LimitSetting; 11] = [
     limit("MERCURIO_RETENTION_DAYS", LimitName::RetentionDays, "days"),
 ];
 
-/// An empty value is an error here: a lost PostgreSQL address must not silently send events to a new SQLite file.
+/// An empty value is an error here: a lost PostgreSQL address must not silently send events to a
+/// new SQLite file.
 const DATABASE_URL: Secret = Secret {
     name: "DATABASE_URL",
     file: "DATABASE_URL_FILE",
@@ -135,8 +136,8 @@ fn read_database_url(reader: &mut Reader<'_>) -> DatabaseUrl {
 }
 
 impl CheckedConfig {
-    /// Reads all settings. `names` are the names of the whole environment: an unknown one with our prefix is invalid, most
-    /// likely a misspelled setting.
+    /// Reads all settings. `names` are the names of the whole environment: an unknown one with our
+    /// prefix is invalid, most likely a misspelled setting.
     pub fn read(
         lookup: impl Fn(&str) -> Option<String>,
         names: impl IntoIterator<Item = String>,

@@ -5,7 +5,8 @@ use crate::clock::Timestamp;
 use crate::ids::{Owner, TenantId};
 use crate::limits::Month;
 
-/// Reads and sums the counts of stored events. A store keeps them in the transactions of the events.
+/// Reads and sums the counts of stored events. A store keeps them in the transactions of the
+/// events.
 ///
 /// Every stored event is counted once, by its time of receipt. Erasing a person and retention lower
 /// no count; deleting a tenant removes its counts.

@@ -1,10 +1,10 @@
 //! The address of the client behind proxies.
 //!
-//! Every proxy appends the address of its caller. A client can write anything to the left of that. So the search goes from
-//! right to left and ends at the first address outside the trusted proxies.
+//! Every proxy appends the address of its caller. A client can write anything to the left of that.
+//! So the search goes from right to left and ends at the first address outside the trusted proxies.
 //!
-//! `Forwarded` (RFC 7239) overrides `X-Forwarded-For`. A trusted proxy that writes one of them must remove the other,
-//! otherwise a client can send it.
+//! `Forwarded` (RFC 7239) overrides `X-Forwarded-For`. A trusted proxy that writes one of them must
+//! remove the other, otherwise a client can send it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -23,7 +23,8 @@ pub struct TrustedProxiesError {
 }
 
 impl TrustedProxies {
-    /// Reads addresses and networks separated by commas: `10.0.0.0/8, ::1`. An empty text trusts no proxy.
+    /// Reads addresses and networks separated by commas: `10.0.0.0/8, ::1`. An empty text trusts no
+    /// proxy.
     ///
     /// # Errors
     /// [`TrustedProxiesError`] with the first invalid entry.
@@ -47,7 +48,8 @@ fn network(entry: &str) -> Result<IpNet, TrustedProxiesError> {
         .map_err(|_| TrustedProxiesError { entry: entry.chars().take(64).collect() })
 }
 
-/// Converts a network of IPv4-mapped IPv6 addresses to IPv4, the form in which addresses are compared.
+/// Converts a network of IPv4-mapped IPv6 addresses to IPv4, the form in which addresses are
+/// compared.
 fn canonical(network: IpNet) -> IpNet {
     // 96 bits of an IPv4-mapped address are the fixed prefix `::ffff:0:0`.
     match (network.addr().to_canonical(), network.prefix_len().checked_sub(96)) {
@@ -60,8 +62,9 @@ fn canonical(network: IpNet) -> IpNet {
 
 /// Returns the address of the client: `peer`, or the address that trusted proxies report.
 ///
-/// `forwarded` and `x_forwarded_for` are the lines of these headers in the order of the request. A hop without an address
-/// (`unknown`, `_hidden`, garbage) ends the search with the last known address.
+/// `forwarded` and `x_forwarded_for` are the lines of these headers in the order of the request. A
+/// hop without an address (`unknown`, `_hidden`, garbage) ends the search with the last known
+/// address.
 #[must_use]
 pub fn client_address(
     peer: IpAddr,
@@ -145,8 +148,9 @@ fn is_token_or_quoted(value: &str) -> bool {
     end.is_some_and(|end| end + 1 == inside.len())
 }
 
-/// Returns the address of the only `for=` in an element of `Forwarded`. An element with a misplaced quote has none: a client
-/// could invent an address and open a quote to hide the rest of the line, which a proxy added.
+/// Returns the address of the only `for=` in an element of `Forwarded`. An element with a misplaced
+/// quote has none: a client could invent an address and open a quote to hide the rest of the line,
+/// which a proxy added.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut found = None;
     for pair in elements_of(element, ';') {

@@ -1,4 +1,5 @@
-//! The kind of a device (desktop, mobile, tablet, bot or other), which uap-core leaves to its users.
+//! The kind of a device (desktop, mobile, tablet, bot or other), which uap-core leaves to its
+//! users.
 
 use mercurio_domain::enrichment::{Device, Software};
 
@@ -82,7 +83,8 @@ fn kind(text: &str, family: &str, os: &str) -> &'static str {
         return "mobile";
     }
     match os {
-        // A browser on a phone has the word "Mobile", one on a tablet does not; other programs have neither.
+        // A browser on a phone has the word "Mobile", one on a tablet does not; other programs have
+        // neither.
         "Android" if text.starts_with("Mozilla/") => "tablet",
         "Android" | "iOS" => "mobile",
         "Windows" | "Mac OS X" | "Chrome OS" => "desktop",

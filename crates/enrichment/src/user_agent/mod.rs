@@ -1,7 +1,8 @@
 //! Device, operating system and browser from a `User-Agent` text.
 //!
-//! The patterns are those of uap-core (`data/regexes.yaml`), shared by most analytics. They are compiled once a process, by
-//! [`warm_up`] or for the first text. A bounded cache keeps results, because a service sees few different texts.
+//! The patterns are those of uap-core (`data/regexes.yaml`), shared by most analytics. They are
+//! compiled once a process, by [`warm_up`] or for the first text. A bounded cache keeps results,
+//! because a service sees few different texts.
 
 mod kind;
 mod patterns;
@@ -12,7 +13,8 @@ use mercurio_domain::enrichment::{Device, Enrichment, Software};
 use quick_cache::sync::Cache;
 use ua_parser::Extractor;
 
-/// Maximum bytes of a text to search. Real texts have 60 to 350; the rest of a longer one is ignored.
+/// Maximum bytes of a text to search. Real texts have 60 to 350; the rest of a longer one is
+/// ignored.
 const MAX_BYTES: usize = 512;
 /// Maximum texts in the cache: about 4 MB of the longest ones.
 const CACHED_TEXTS: usize = 4096;

@@ -1,7 +1,8 @@
 //! Reads uap-core's `regexes.yaml`, and only the subset of YAML it uses.
 //!
-//! The file has three lists of mappings, one `key: 'value'` a line, and comments. Reading it needs no YAML library and
-//! borrows the patterns from the program's own data. Any other line is an error: a test notices it in a newer file.
+//! The file has three lists of mappings, one `key: 'value'` a line, and comments. Reading it needs
+//! no YAML library and borrows the patterns from the program's own data. Any other line is an
+//! error: a test notices it in a newer file.
 
 use std::borrow::Cow;
 
@@ -46,7 +47,8 @@ pub(crate) fn read(yaml: &'static str) -> Result<Regexes<'static>, UnknownForm> 
     Ok(regexes)
 }
 
-/// Reads `- regex: '…'`, the beginning of an entry of `list`, or another `key: '…'` of the last entry.
+/// Reads `- regex: '…'`, the beginning of an entry of `list`, or another `key: '…'` of the last
+/// entry.
 fn entry(regexes: &mut Regexes<'static>, list: &str, content: &'static str) -> Option<()> {
     let (begins, content) = match content.strip_prefix("- ") {
         Some(rest) => (true, rest.trim_start()),

@@ -1,7 +1,8 @@
 //! The request's logger and ids, available to code that does not receive them as arguments.
 //!
-//! The task that serves a request runs inside [`with_request`]. Everything it awaits logs through [`current`] with
-//! `request_id` and `trace_id`. A spawned task or thread is outside: pass it a logger, or wrap it in [`with_logger`].
+//! The task that serves a request runs inside [`with_request`]. Everything it awaits logs through
+//! [`current`] with `request_id` and `trace_id`. A spawned task or thread is outside: pass it a
+//! logger, or wrap it in [`with_logger`].
 
 use crate::logging::keys;
 use crate::tracing::trace_parent::TraceParent;
@@ -64,12 +65,14 @@ impl RequestContext {
     }
 }
 
-/// Sets the logger for code outside of requests. Only the first call in a process has an effect and returns true.
+/// Sets the logger for code outside of requests. Only the first call in a process has an effect and
+/// returns true.
 pub fn set_root(logger: Logger) -> bool {
     ROOT.set(logger).is_ok()
 }
 
-/// Runs `future` as the work of a request: inside it, [`current`] returns `parent` with the request's ids.
+/// Runs `future` as the work of a request: inside it, [`current`] returns `parent` with the
+/// request's ids.
 pub async fn with_request<F: Future>(
     request: RequestContext,
     parent: &Logger,
@@ -88,12 +91,14 @@ pub async fn with_logger<F: Future>(logger: Logger, future: F) -> F::Output {
     CURRENT.scope(Scope { logger, request: current_request(), caller }, future).await
 }
 
-/// Returns the logger of the current request, otherwise the root logger, otherwise one that discards.
+/// Returns the logger of the current request, otherwise the root logger, otherwise one that
+/// discards.
 pub fn current() -> Logger {
     scoped().or_else(|| ROOT.get().cloned()).unwrap_or_else(|| Logger::root(Discard, o!()))
 }
 
-/// Adds the sender to the current request. [`current`] builds a logger from it on demand, so this is cheap.
+/// Adds the sender to the current request. [`current`] builds a logger from it on demand, so this
+/// is cheap.
 pub fn identify(caller: Caller) {
     // Outside a request there is no scope, and the call has no effect.
     CURRENT.try_with(|scope| scope.caller.replace(Some(caller))).ok();

@@ -1,4 +1,5 @@
-//! Formats an error with its causes, for log lines: `error!(log, "cannot store"; keys::ERROR => chain(&error))`.
+//! Formats an error with its causes, for log lines:
+//! `error!(log, "cannot store"; keys::ERROR => chain(&error))`.
 //!
 //! Each error's `Display` describes its own layer only. Clients never see this text.
 

@@ -2,8 +2,8 @@
 //!
 //! [`crate::logging::logger`] enforces these rules:
 //! - `ts`, `level` and `msg` belong to the line itself. Values with these names are dropped.
-//! - A key appears once in a line; slog-json alone would repeat it. The innermost value wins: the record's before its
-//!   logger's, a child logger's before its parent's.
+//! - A key appears once in a line; slog-json alone would repeat it. The innermost value wins: the
+//!   record's before its logger's, a child logger's before its parent's.
 //! - A key with the value `None` is omitted.
 //! - The order of keys after `msg` has no meaning.
 //!
@@ -53,7 +53,8 @@ keys! {
     BODY_BYTES = "body_bytes";
     /// Duration in milliseconds, with microsecond precision.
     DURATION_MS = "duration_ms";
-    /// Duration of authentication. This and the next five: milliseconds, with microsecond precision.
+    /// Duration of authentication. This and the next five: milliseconds, with microsecond
+    /// precision.
     AUTH_MS = "auth_ms";
     /// Duration of receiving and decompressing the body.
     RECEIVE_MS = "receive_ms";

@@ -46,7 +46,8 @@ thread_local! {
 
 /// Calls `take` with the record's line, newline included.
 ///
-/// A value may log while it is formatted: `take` on the cell leaves an empty buffer for that inner line.
+/// A value may log while it is formatted: `take` on the cell leaves an empty buffer for that inner
+/// line.
 ///
 /// # Errors
 /// If a value cannot be formatted.
@@ -191,8 +192,8 @@ fn terminal_header(
 
 /// Writes a line into a buffer, with ANSI colours if wanted.
 ///
-/// slog-term's `TermDecorator` can colour only standard output or standard error, each line with its own write. Lines of this
-/// logger go into a buffer first.
+/// slog-term's `TermDecorator` can colour only standard output or standard error, each line with
+/// its own write. Lines of this logger go into a buffer first.
 struct AnsiDecorator<'a> {
     line: RefCell<&'a mut Vec<u8>>,
     colours: bool,

@@ -6,11 +6,12 @@ use crate::logging::{context, keys};
 use log::{Log, Metadata, Record};
 use slog::{Logger, b};
 
-/// The most detailed level of library records. Below it, libraries print request heads with keys, paths, query strings and
-/// rows, and none of these may be logged.
+/// The most detailed level of library records. Below it, libraries print request heads with keys,
+/// paths, query strings and rows, and none of these may be logged.
 const MAX_LEVEL: log::LevelFilter = log::LevelFilter::Info;
 
-/// Forwards the `log` crate's records to `logger` until the process ends. Records below `info` are dropped at any log level.
+/// Forwards the `log` crate's records to `logger` until the process ends. Records below `info` are
+/// dropped at any log level.
 ///
 /// # Errors
 /// If the process already has a `log` logger. Then nothing changes.

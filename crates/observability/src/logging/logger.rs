@@ -59,8 +59,9 @@ pub enum LogOutput {
 
 /// Keeps the logger running. Hold it to the end of `main`.
 ///
-/// Dropping it writes all earlier lines, for at most 5 seconds, and ends the writing thread. A blocked pipe must not keep the
-/// process alive. Later lines are lost. `process::exit` and `abort` skip the drop: call [`Logger::flush`] before them.
+/// Dropping it writes all earlier lines, for at most 5 seconds, and ends the writing thread. A
+/// blocked pipe must not keep the process alive. Later lines are lost. `process::exit` and `abort`
+/// skip the drop: call [`Logger::flush`] before them.
 #[must_use = "dropping the guard ends the logger"]
 pub struct LogGuard {
     queue: Arc<LogQueue>,
@@ -109,7 +110,8 @@ impl DroppedLines {
 
 /// Builds the root logger and starts its writing thread.
 ///
-/// [`Logger::flush`] on it or a child waits, for at most 2 seconds, until all earlier lines of this thread are written.
+/// [`Logger::flush`] on it or a child waits, for at most 2 seconds, until all earlier lines of this
+/// thread are written.
 ///
 /// # Panics
 /// If the operating system refuses a thread.

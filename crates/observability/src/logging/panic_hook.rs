@@ -1,7 +1,7 @@
 //! Logs a panic and flushes the log before the process may end.
 //!
-//! Start-up installs it once, after the logger. A panic in a writer thread aborts the process; without the flush, the
-//! queued lines would be lost.
+//! Start-up installs it once, after the logger. A panic in a writer thread aborts the process;
+//! without the flush, the queued lines would be lost.
 
 use crate::logging::keys;
 use slog::{Logger, crit};

@@ -1,7 +1,8 @@
 //! The bounded queue of formatted lines, and the thread that writes them.
 //!
-//! Logging threads append to one buffer and wake the writer only if it sleeps. The writer pauses after each write, so under
-//! load a write carries many lines, and otherwise a line is written at once.
+//! Logging threads append to one buffer and wake the writer only if it sleeps. The writer pauses
+//! after each write, so under load a write carries many lines, and otherwise a line is written at
+//! once.
 
 use crate::logging::line::{self, LineFormat};
 use std::io::{self, Write};
@@ -84,7 +85,8 @@ impl LogQueue {
         self.dropped.fetch_add(lines as u64, Ordering::Relaxed);
     }
 
-    /// Queues a line, or drops it if the queue is full or closed. An empty queue takes a line of any length.
+    /// Queues a line, or drops it if the queue is full or closed. An empty queue takes a line of
+    /// any length.
     pub(crate) fn push(&self, line: &[u8]) {
         let mut pending = self.pending();
         // One line always fits, so a single long line is never lost.

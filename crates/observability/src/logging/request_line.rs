@@ -1,7 +1,7 @@
 //! The line `request` that every request leaves after its response, and the line of a slow request.
 //!
-//! The logger adds `request_id` and `trace_id` ([`crate::logging::context`]). Paths, query strings, addresses, payloads and
-//! keys are never logged.
+//! The logger adds `request_id` and `trace_id` ([`crate::logging::context`]). Paths, query strings,
+//! addresses, payloads and keys are never logged.
 
 use crate::logging::keys;
 use crate::stages::{Stage, Stages};
@@ -51,7 +51,8 @@ impl EventCounts {
 }
 
 impl RequestLine<'_> {
-    /// Logs at `info`, or at `warning` from status 500. The cause of such a status has its own line.
+    /// Logs at `info`, or at `warning` from status 500. The cause of such a status has its own
+    /// line.
     pub fn log(&self, logger: &Logger) {
         // The level is part of a static, so each level has its own call.
         if self.status >= 500 {

@@ -1,4 +1,5 @@
-//! Enforces the rules of [`crate::logging::keys`] between a record and its formatter: each key once, none reserved.
+//! Enforces the rules of [`crate::logging::keys`] between a record and its formatter: each key
+//! once, none reserved.
 
 use crate::logging::keys;
 use slog::{KV, Key, OwnedKVList, Record, SerdeValue, Serializer};
@@ -64,7 +65,8 @@ impl Serializer for FirstOnly<'_> {
         emit_str: &str, emit_serde: &dyn SerdeValue,
     }
 
-    /// Formats before passing on: slog-json formats into a shared buffer, and a value may log while it is formatted.
+    /// Formats before passing on: slog-json formats into a shared buffer, and a value may log while
+    /// it is formatted.
     fn emit_arguments(&mut self, key: Key, value: &fmt::Arguments<'_>) -> slog::Result {
         if self.is_first(key) { self.inner.emit_str(key, &value.to_string()) } else { Ok(()) }
     }

@@ -1,8 +1,9 @@
 //! Metrics of this process: one [`Metrics`], shared by `Arc`, updated from any thread.
 //!
-//! `/health` reads them with [`Metrics::snapshot`], `/metrics` with [`Metrics::render`]. Values that another part already
-//! keeps, such as the queue depth, are read per scrape and passed in as a [`ServerReading`]. `docs/metrics.md` lists all
-//! names. Labels are bounded: route patterns, fixed words and a limited number of tenant ids.
+//! `/health` reads them with [`Metrics::snapshot`], `/metrics` with [`Metrics::render`]. Values
+//! that another part already keeps, such as the queue depth, are read per scrape and passed in as a
+//! [`ServerReading`]. `docs/metrics.md` lists all names. Labels are bounded: route patterns, fixed
+//! words and a limited number of tenant ids.
 
 pub mod process;
 mod quantile;
@@ -52,7 +53,8 @@ impl Default for MetricSettings {
     }
 }
 
-/// Counters since the start of the process, and gauges. Updates are atomic and do not wait for a scrape.
+/// Counters since the start of the process, and gauges. Updates are atomic and do not wait for a
+/// scrape.
 pub struct Metrics {
     registry: Registry,
     accepted: IntCounter,
@@ -302,7 +304,8 @@ impl Metrics {
         OpenConnection(Arc::clone(self))
     }
 
-    /// Returns the duration that the share `q` of all requests did not exceed, interpolated within its bucket.
+    /// Returns the duration that the share `q` of all requests did not exceed, interpolated within
+    /// its bucket.
     #[must_use]
     pub fn request_quantile(&self, q: f64) -> Duration {
         Duration::from_secs_f64(quantile::quantile(&self.request_time.collect(), q))
@@ -331,7 +334,8 @@ impl Metrics {
         }
     }
 
-    /// Returns all metrics in the Prometheus text format 0.0.4, including `reading` and the values of the process.
+    /// Returns all metrics in the Prometheus text format 0.0.4, including `reading` and the values
+    /// of the process.
     #[must_use]
     pub fn render(&self, reading: &ServerReading) -> String {
         // Registries of this scrape: a tenant or a lease may be gone at the next one.

@@ -1,4 +1,5 @@
-//! Memory, CPU time, files and threads of this process, from `/proc`. On other systems than Linux nothing is known.
+//! Memory, CPU time, files and threads of this process, from `/proc`. On other systems than Linux
+//! nothing is known.
 //!
 //! Each call reads a few small files: call it per scrape, not per request.
 

@@ -1,11 +1,14 @@
-//! Quantiles for `/health`, interpolated from exported histogram buckets like PromQL's `histogram_quantile`.
+//! Quantiles for `/health`, interpolated from exported histogram buckets like PromQL's
+//! `histogram_quantile`.
 
 use prometheus::proto::{Histogram, MetricFamily};
 
-/// Returns the value that the share `q` (clamped to 0.0 to 1.0, NaN is 0) of all observations does not exceed.
+/// Returns the value that the share `q` (clamped to 0.0 to 1.0, NaN is 0) of all observations does
+/// not exceed.
 ///
-/// Observations of all histograms in `families` count together; they must share their bucket bounds. Within a bucket the
-/// estimate is linear. Observations above the last bound count as that bound. Zero without observations.
+/// Observations of all histograms in `families` count together; they must share their bucket
+/// bounds. Within a bucket the estimate is linear. Observations above the last bound count as that
+/// bound. Zero without observations.
 pub(super) fn quantile(families: &[MetricFamily], q: f64) -> f64 {
     let metrics = families.iter().flat_map(MetricFamily::get_metric);
     let histograms: Vec<&Histogram> = metrics.map(|metric| metric.get_histogram()).collect();

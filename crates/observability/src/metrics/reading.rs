@@ -27,7 +27,8 @@ pub struct ServerReading {
     pub redis: Option<RedisReading>,
     /// Deletion of expired events.
     pub retention: RetentionReading,
-    /// Time when this server last summed `count_log`, in seconds since 1970. `None` without the counts lease.
+    /// Time when this server last summed `count_log`, in seconds since 1970. `None` without the
+    /// counts lease.
     pub counts_summed_at_seconds: Option<u64>,
 }
 
@@ -38,8 +39,8 @@ pub struct RetentionReading {
     pub removed_events: u64,
     /// Event keys removed for their age.
     pub removed_event_keys: u64,
-    /// Time of the last complete run, in seconds since 1970; before the first one, the time this server took the lease. `None`
-    /// without the lease.
+    /// Time of the last complete run, in seconds since 1970; before the first one, the time this
+    /// server took the lease. `None` without the lease.
     pub last_run_seconds: Option<u64>,
 }
 
@@ -221,7 +222,8 @@ impl RedisReading {
     }
 }
 
-/// Registers the values of this process in the registry of one scrape; none without a readable `/proc`.
+/// Registers the values of this process in the registry of one scrape; none without a readable
+/// `/proc`.
 pub(super) fn register_process(registry: &Registry) {
     let Some(reading) = process::read() else { return };
     gauge(registry, "resident_memory_bytes", "Resident memory")

@@ -1,5 +1,5 @@
-//! Events per tenant, for a bounded number of tenants. All later tenants share one series, so that many tenants cannot
-//! create many series.
+//! Events per tenant, for a bounded number of tenants. All later tenants share one series, so that
+//! many tenants cannot create many series.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};

@@ -7,11 +7,13 @@ use url::Url;
 
 /// Base URL of a collector that accepts OTLP over HTTP.
 ///
-/// It contains no credentials, so it may be logged. The exporter sends those in `OTEL_EXPORTER_OTLP_HEADERS`.
+/// It contains no credentials, so it may be logged. The exporter sends those in
+/// `OTEL_EXPORTER_OTLP_HEADERS`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtlpEndpoint(Url);
 
-/// Why a text is not an [`OtlpEndpoint`]. Does not quote the text, because it may contain a password.
+/// Why a text is not an [`OtlpEndpoint`]. Does not quote the text, because it may contain a
+/// password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OtlpEndpointError {
     /// Not a URL with a host, or one with a query or fragment.

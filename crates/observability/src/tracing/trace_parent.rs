@@ -15,7 +15,8 @@ const LENGTH: usize = 55;
 pub struct TraceParent(SpanContext);
 
 impl TraceParent {
-    /// Reads the header's value. Returns `None` for an invalid value; the standard then ignores the header.
+    /// Reads the header's value. Returns `None` for an invalid value; the standard then ignores the
+    /// header.
     ///
     /// A version above `00` may continue after the flags with `-`; the rest is ignored.
     #[must_use]
@@ -48,15 +49,16 @@ impl TraceParent {
         self.0.is_sampled()
     }
 
-    /// The caller's span, as the parent of a span of ours. (The fuzz targets include this file without its users.)
+    /// The caller's span, as the parent of a span of ours. (The fuzz targets include this file
+    /// without its users.)
     #[allow(dead_code)]
     pub(crate) fn span_context(&self) -> &SpanContext {
         &self.0
     }
 }
 
-/// The SDK is lenient: it takes ids of fewer digits, signs, capitals in the version, blanks around the value and a trailing
-/// `-`. The standard calls all of them invalid.
+/// The SDK is lenient: it takes ids of fewer digits, signs, capitals in the version, blanks around
+/// the value and a trailing `-`. The standard calls all of them invalid.
 fn is_well_formed(value: &str) -> bool {
     // Bytes, because a position in a `str` may lie within a character.
     let Some((head, tail)) = value.as_bytes().split_at_checked(LENGTH) else { return false };

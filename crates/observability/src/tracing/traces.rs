@@ -1,11 +1,13 @@
 //! Traces of requests, exported to a collector over OTLP (HTTP with protobuf).
 //!
 //! [`Traces::begin`] samples by the caller's `traceparent` if there is one
-//! (<https://www.w3.org/TR/trace-context-2/#sampled-flag>), otherwise by a fixed share. Spans of stages are created after the
-//! request, so an unsampled request costs nothing. Finished spans wait in a bounded queue for the export thread: a slow or
-//! absent collector loses spans and delays no request.
+//! (<https://www.w3.org/TR/trace-context-2/#sampled-flag>), otherwise by a fixed share. Spans of
+//! stages are created after the request, so an unsampled request costs nothing. Finished spans wait
+//! in a bounded queue for the export thread: a slow or absent collector loses spans and delays no
+//! request.
 //!
-//! The exporter reads `OTEL_EXPORTER_OTLP_HEADERS` itself (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>).
+//! The exporter reads `OTEL_EXPORTER_OTLP_HEADERS` itself
+//! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>).
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +30,8 @@ use crate::logging::request_line::EventCounts;
 use crate::stages::{Stage, Stages};
 use crate::tracing::trace_parent::TraceParent;
 
-/// Path below the collector's base URL (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>).
+/// Path below the collector's base URL
+/// (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>).
 const PATH: &str = "/v1/traces";
 /// Minimum time between two warnings about lost spans.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
@@ -91,7 +94,8 @@ impl Traces {
     /// Begins the span of a request; `None` if the request is not sampled.
     #[must_use]
     pub fn begin(&self, parent: Option<&TraceParent>) -> Option<RequestSpan> {
-        // Spans need the wall clock. Durations need a monotonic one, which no clock adjustment changes.
+        // Spans need the wall clock. Durations need a monotonic one, which no clock adjustment
+        // changes.
         let (started_at, started) = (SystemTime::now(), Instant::now());
         // A new context: an ambient span of the thread is not the parent.
         let root = Context::new();

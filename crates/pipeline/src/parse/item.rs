@@ -1,7 +1,7 @@
 //! One event: its members, each string borrowed or unescaped, each payload a slice.
 //!
-//! [`scan`] reads a valid event with one look at each byte. It also learns whether a payload needs a second look. [`read`]
-//! uses `serde_json` and reports every error.
+//! [`scan`] reads a valid event with one look at each byte. It also learns whether a payload needs
+//! a second look. [`read`] uses `serde_json` and reports every error.
 
 use std::borrow::Cow;
 use std::fmt;

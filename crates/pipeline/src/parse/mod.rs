@@ -1,8 +1,9 @@
 //! Parsing: request bytes to event drafts.
 //!
-//! A valid batch is read in one pass over its bytes. Any other body goes to `serde_json`, which finds every
-//! error and its position. Strings without escapes and all payloads stay slices of the body. An error in the request is a
-//! [`ParseError`]; an error in one event goes into its [`Item::errors`] and rejects no other event.
+//! A valid batch is read in one pass over its bytes. Any other body goes to `serde_json`, which
+//! finds every error and its position. Strings without escapes and all payloads stay slices of the
+//! body. An error in the request is a [`ParseError`]; an error in one event goes into its
+//! [`Item::errors`] and rejects no other event.
 
 mod envelope;
 mod error;
@@ -72,7 +73,8 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
             // A repeated member leaves this path, and the slow path reports it.
             "events" if items.is_empty() => {
                 scanner.take(b'[')?;
-                // The bound keeps a large body from reserving room for more events than a batch may have.
+                // The bound keeps a large body from reserving room for more events than a batch may
+                // have.
                 items.reserve((text.len() / TYPICAL_EVENT_BYTES + 1).min(max_events));
                 loop {
                     // The slow path counts all events for the error.

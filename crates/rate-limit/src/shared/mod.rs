@@ -1,8 +1,9 @@
 //! The buckets that servers share through Redis.
 //!
-//! A request takes all its tokens in one round trip. If Redis fails or exceeds the timeout, the connection is dropped at once,
-//! and every request falls back without waiting until a new connection has answered. [`SharedBuckets::run`] keeps the
-//! connection and counts the servers: each one sends a heartbeat every second.
+//! A request takes all its tokens in one round trip. If Redis fails or exceeds the timeout, the
+//! connection is dropped at once, and every request falls back without waiting until a new
+//! connection has answered. [`SharedBuckets::run`] keeps the connection and counts the servers:
+//! each one sends a heartbeat every second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -49,15 +50,16 @@ pub struct SharedBuckets {
     clock: Option<Arc<dyn Clock>>,
     take: Script,
     register: Script,
-    /// Number of servers in the last answer of Redis. A Redis that comes back empty reports fewer for a second, until every
-    /// server has sent a heartbeat.
+    /// Number of servers in the last answer of Redis. A Redis that comes back empty reports fewer
+    /// for a second, until every server has sent a heartbeat.
     servers: AtomicU32,
     fallbacks: AtomicU64,
     log: Logger,
 }
 
 impl SharedBuckets {
-    /// Returns buckets without a connection yet. `timeout` is the maximum time for an answer of Redis.
+    /// Returns buckets without a connection yet. `timeout` is the maximum time for an answer of
+    /// Redis.
     #[must_use]
     pub fn new(server_id: String, timeout: Duration, log: Logger) -> Self {
         Self {
@@ -79,7 +81,8 @@ impl SharedBuckets {
         self.connection.borrow().is_some()
     }
 
-    /// Returns the number of servers that share the limits, as Redis last reported it; 1 before the first report.
+    /// Returns the number of servers that share the limits, as Redis last reported it; 1 before the
+    /// first report.
     #[must_use]
     pub fn servers(&self) -> u32 {
         self.servers.load(Ordering::Relaxed)
@@ -162,7 +165,8 @@ impl SharedBuckets {
         loop {
             match self.connect(&url, &config).await {
                 Ok(connection) => self.send_heartbeats(connection).await,
-                // A lost connection is logged by `disconnect`; further attempts are not worth a line.
+                // A lost connection is logged by `disconnect`; further attempts are not worth a
+                // line.
                 Err(error) if !logged => {
                     warn!(self.log, "redis unavailable"; keys::ERROR => chain(&error), keys::SERVERS => self.servers());
                 }
@@ -207,8 +211,8 @@ impl SharedBuckets {
         Ok(())
     }
 
-    /// Removes this server from the count, so that the others need not wait for its heartbeat to expire. Call it after
-    /// [`Self::run`] was aborted.
+    /// Removes this server from the count, so that the others need not wait for its heartbeat to
+    /// expire. Call it after [`Self::run`] was aborted.
     pub async fn leave(&self) {
         // Requests that still run decide alone from now on.
         let Some(mut connection) = self.connection.send_replace(None) else { return };

@@ -1,5 +1,6 @@
-//! A real Redis, and clocks that the test moves: no result depends on the speed of the machine. Redis expires a key by its
-//! own clock when the bucket is full, so each bucket here needs a minute or more to fill up.
+//! A real Redis, and clocks that the test moves: no result depends on the speed of the machine.
+//! Redis expires a key by its own clock when the bucket is full, so each bucket here needs a minute
+//! or more to fill up.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

@@ -1,9 +1,10 @@
 //! A cache of API keys, so that authentication does not wait for the database.
 //!
-//! [`crate::catalog_follower`] removes changed keys. Without its notice, the lifetime of an entry bounds the age of a
-//! revocation. A key in use is refreshed in the background after half its lifetime, so its requests never wait. Ids of
-//! unknown keys have a bounded cache of their own: guessing neither reaches the database each time, nor fills the memory, nor
-//! evicts real keys. Concurrent requests for one missing key wait for a single lookup.
+//! [`crate::catalog_follower`] removes changed keys. Without its notice, the lifetime of an entry
+//! bounds the age of a revocation. A key in use is refreshed in the background after half its
+//! lifetime, so its requests never wait. Ids of unknown keys have a bounded cache of their own:
+//! guessing neither reaches the database each time, nor fills the memory, nor evicts real keys.
+//! Concurrent requests for one missing key wait for a single lookup.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,8 +23,8 @@ use tokio::time::{Instant, timeout_at};
 const KNOWN_KEYS: usize = 20_000;
 /// Maximum number of cached ids of unknown keys. One takes about 100 bytes.
 const UNKNOWN_KEYS: usize = 20_000;
-/// Maximum number of concurrent lookups of missing keys, and of concurrent refreshes. The rest of the database's readers
-/// stays free for requests.
+/// Maximum number of concurrent lookups of missing keys, and of concurrent refreshes. The rest of
+/// the database's readers stays free for requests.
 const LOOKUPS: usize = 4;
 /// Maximum time a request waits before its lookup starts.
 const LOOKUP_WAIT: Duration = Duration::from_secs(2);
@@ -44,7 +45,8 @@ struct SharedCache {
     lookups: Semaphore,
     refreshes: Arc<Semaphore>,
     unavailable_at: Mutex<Option<Instant>>,
-    /// Number of calls of [`KeyCache::forget`]. A lookup that overlaps with one may have read the old state.
+    /// Number of calls of [`KeyCache::forget`]. A lookup that overlaps with one may have read the
+    /// old state.
     forgotten: AtomicU64,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -78,7 +80,8 @@ pub enum KeyLookupError {
 }
 
 impl KeyCache {
-    /// Returns an empty cache. Entries live for `lifetime`; with zero, every request reads the database.
+    /// Returns an empty cache. Entries live for `lifetime`; with zero, every request reads the
+    /// database.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, lifetime: Duration) -> Self {
         let shared = SharedCache {
@@ -110,15 +113,17 @@ impl KeyCache {
         if self.shared.lifetime.is_zero() {
             return self.look_up(id, deadline).await;
         }
-        // By hand, because `get_or_insert_async` has two gaps: a request after `forget` could get the value of a lookup from
-        // before it, and the wait for another request's lookup could not be bounded apart from the lookup itself. So a value
-        // loaded by another request is read from the cache, from where `forget` removes it.
+        // By hand, because `get_or_insert_async` has two gaps: a request after `forget` could get
+        // the value of a lookup from before it, and the wait for another request's lookup could not
+        // be bounded apart from the lookup itself. So a value loaded by another request is read
+        // from the cache, from where `forget` removes it.
         loop {
             // An expired entry would be returned as a value, without a guard.
             self.shared.known.remove_if(id, |known| !self.shared.is_fresh(known.read_at));
             match timeout_at(deadline, self.shared.known.get_value_or_guard_async(id)).await {
                 Err(_) => return Err(KeyLookupError::Overloaded),
-                // The guard makes other requests for this key wait. Dropped without a value, it wakes the next one.
+                // The guard makes other requests for this key wait. Dropped without a value, it
+                // wakes the next one.
                 Ok(Err(_guard)) => match self.cached(id) {
                     Some(cached) => return Ok(cached),
                     None => return self.look_up(id, deadline).await,
@@ -185,7 +190,8 @@ impl KeyCache {
             // The permit is held until the read ends.
             let _permit = permit;
             if let Err(error) = shared.read(&id) {
-                // The entry stays until its lifetime is over. Then requests wait for the database, and fail with it.
+                // The entry stays until its lifetime is over. Then requests wait for the database,
+                // and fail with it.
                 warn!(context::current(), "API key refresh failed"; keys::KEY_ID => id.as_str(), keys::ERROR => chain(&error));
             }
         });
@@ -234,8 +240,9 @@ impl SharedCache {
 
     /// Reads a key from the database and caches the answer. Blocks.
     ///
-    /// If [`KeyCache::forget`] ran since the read began, the answer may be old, and is removed. `forget` counts before it
-    /// removes, and this caches before it compares the count, so one of the two sees the other.
+    /// If [`KeyCache::forget`] ran since the read began, the answer may be old, and is removed.
+    /// `forget` counts before it removes, and this caches before it compares the count, so one of
+    /// the two sees the other.
     fn read(&self, id: &ApiKeyId) -> Result<Lookup, StoreError> {
         let forgotten = self.forgotten.load(Ordering::SeqCst);
         let read = self.read_and_cache(id)?;

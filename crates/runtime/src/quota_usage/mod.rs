@@ -1,8 +1,10 @@
-//! Monthly quotas at the door: the usage of each tenant with a quota, as last read, plus the events admitted since.
+//! Monthly quotas at the door: the usage of each tenant with a quota, as last read, plus the events
+//! admitted since.
 //!
-//! One thread reads the usage of all active tenants in one statement, about twice a second. A request waits for a read if the
-//! last one of its tenant is more than a second old, or if it is about to be refused on uncertain numbers. So a tenant passes
-//! its quota only by the events of other servers between two reads.
+//! One thread reads the usage of all active tenants in one statement, about twice a second. A
+//! request waits for a read if the last one of its tenant is more than a second old, or if it is
+//! about to be refused on uncertain numbers. So a tenant passes its quota only by the events of
+//! other servers between two reads.
 //!
 //! Not here: the quotas themselves (limits of the tenant) and the counts (kept by the store).
 
@@ -24,8 +26,8 @@ use tokio::sync::oneshot;
 use month::{Admitted, Fit, MonthUsage};
 use ratios::Ratios;
 
-/// Maximum number of reads before a request is refused on uncertain numbers. The first read shows all earlier requests of the
-/// same connection; the second, those answered during the first.
+/// Maximum number of reads before a request is refused on uncertain numbers. The first read shows
+/// all earlier requests of the same connection; the second, those answered during the first.
 const MAX_READS: usize = 2;
 
 /// How usage is read.
@@ -110,8 +112,8 @@ impl TenantEntry {
     }
 }
 
-/// A submission on its way to the store. End it by [`Self::settle`]. Dropped instead, its events count as stored until the
-/// next read.
+/// A submission on its way to the store. End it by [`Self::settle`]. Dropped instead, its events
+/// count as stored until the next read.
 #[must_use = "the events count as stored when this is dropped"]
 pub struct Admission {
     shared: Arc<SharedUsage>,
@@ -134,8 +136,8 @@ impl QuotaUsage {
         Ok(Self { shared, ratios })
     }
 
-    /// Admits a submission of `events` events if they fit into a quota of `limit` events in `month`. Waits for a read if the
-    /// last one is too old, or too uncertain for a refusal.
+    /// Admits a submission of `events` events if they fit into a quota of `limit` events in
+    /// `month`. Waits for a read if the last one is too old, or too uncertain for a refusal.
     ///
     /// # Errors
     /// [`AdmitError`]; nothing is admitted then.
@@ -204,8 +206,9 @@ impl QuotaUsage {
         self.ratios.note(tenant_id, monthly_events);
     }
 
-    /// Returns the used share of the quotas of the noted tenants in the month of `now`, by tenant id, read from the store.
-    /// More than 1 is possible. Empty if the store does not answer in time.
+    /// Returns the used share of the quotas of the noted tenants in the month of `now`, by tenant
+    /// id, read from the store. More than 1 is possible. Empty if the store does not answer in
+    /// time.
     pub async fn used_ratios(&self, now: Timestamp) -> Vec<(i64, f64)> {
         self.ratios.read(&self.shared.store, Month::of(now)).await
     }
@@ -265,7 +268,8 @@ impl SharedUsage {
         }
     }
 
-    /// Waits until a read is due, and starts it for all active tenants. `None`: the thread must end.
+    /// Waits until a read is due, and starts it for all active tenants. `None`: the thread must
+    /// end.
     fn next_batches(&self) -> Option<BTreeMap<Month, ReadBatch>> {
         let mut state = self.lock();
         loop {

@@ -1,7 +1,8 @@
-//! The usage of one tenant in one month, as one server knows it. Pure arithmetic: no clock, no lock, no store.
+//! The usage of one tenant in one month, as one server knows it. Pure arithmetic: no clock, no
+//! lock, no store.
 //!
-//! A read of the store contains every submission settled before its start, and none admitted after its end. It may or may not
-//! contain the others: they are counted apart, as `around` the read.
+//! A read of the store contains every submission settled before its start, and none admitted after
+//! its end. It may or may not contain the others: they are counted apart, as `around` the read.
 
 /// Events admitted by this server.
 #[derive(Debug, Default, Clone, Copy)]
@@ -84,7 +85,8 @@ impl MonthUsage {
         self.stored_during_read += stored;
     }
 
-    /// Ends a submission with an unknown outcome. Its events count as stored until the end of a read started after now.
+    /// Ends a submission with an unknown outcome. Its events count as stored until the end of a
+    /// read started after now.
     pub(super) fn settle_unknown(&mut self, admitted: Admitted) {
         self.take_from_flight(admitted);
         self.around.stored += admitted.events;

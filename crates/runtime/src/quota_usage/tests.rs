@@ -58,7 +58,8 @@ impl Fixture {
         server.admit(self.owner.tenant_id, Month::of(now()), events, limit).await
     }
 
-    /// A request as a server handles it: admits, stores, settles. Returns the number of events stored.
+    /// A request as a server handles it: admits, stores, settles. Returns the number of events
+    /// stored.
     async fn send(&self, server: &QuotaUsage, ids: &[String], limit: u64) -> Option<u64> {
         let admission = self.admit(server, ids.len() as u64, limit).await.ok()?;
         let stored = self.store(ids);
@@ -173,7 +174,8 @@ async fn settlement_during_a_read_takes_a_further_read() {
     let fixture = Arc::new(Fixture::new());
     let server = fixture.server(on_demand());
     let admission = fixture.admit(&server, 6, 100).await.unwrap();
-    // An unknown outcome makes the next request wait for a read. The first submission is in flight over it.
+    // An unknown outcome makes the next request wait for a read. The first submission is in flight
+    // over it.
     drop(fixture.admit(&server, 90, 100).await.unwrap());
     fixture.admit(&server, 5, 100).await.unwrap().settle(0);
     assert_eq!(fixture.reads(), 2);

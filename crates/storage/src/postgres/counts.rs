@@ -36,7 +36,8 @@ statement! {
 }
 
 statement! {
-    /// Inserts keys, all of them free, and a row like [`LogHour`]: one round trip in place of three.
+    /// Inserts keys, all of them free, and a row like [`LogHour`]: one round trip in place of
+    /// three.
     InsertKeysAndLogHour =
     "WITH keys AS (
          INSERT INTO event_keys (tenant_id, key, workspace_id, occurred_at, received_at) SELECT * FROM unnest(",

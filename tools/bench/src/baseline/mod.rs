@@ -1,5 +1,5 @@
-//! The PostgreSQL baseline: the same rows by `COPY BINARY` from one connection, in groups, into one table with the constraints
-//! that exclude duplicates.
+//! The PostgreSQL baseline: the same rows by `COPY BINARY` from one connection, in groups, into one
+//! table with the constraints that exclude duplicates.
 //!
 //! Every ratio refers to it, so it stays as it is when Mercurio's own tables change.
 
@@ -69,7 +69,8 @@ struct BaselineKey {
     event_id: String,
 }
 
-/// Returns a group of rows in the format of `COPY BINARY`, sorted by key. See "Binary Format" at `COPY` in the PostgreSQL manual.
+/// Returns a group of rows in the format of `COPY BINARY`, sorted by key. See "Binary Format" at
+/// `COPY` in the PostgreSQL manual.
 fn group(random: &mut Random) -> Vec<u8> {
     // One reading of the clock serves the whole group.
     let now = (SystemClock.now().as_micros() - EPOCH_OFFSET).to_be_bytes();

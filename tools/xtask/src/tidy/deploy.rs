@@ -1,4 +1,5 @@
-//! Rules for `deploy/`: it names known settings only, every alert has a runbook, and every runbook an alert.
+//! Rules for `deploy/`: it names known settings only, every alert has a runbook, and every runbook
+//! an alert.
 
 use std::collections::BTreeSet;
 

@@ -14,7 +14,8 @@ struct Link<'t> {
     target: &'t str,
 }
 
-/// Checks that the relative links of a page lead to files or folders. All names are relative to the root.
+/// Checks that the relative links of a page lead to files or folders. All names are relative to the
+/// root.
 pub(crate) fn link_findings(page: &str, text: &str, files: &BTreeSet<&str>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for Link { line, target } in relative_links(text) {
@@ -38,7 +39,8 @@ pub(crate) fn index_findings(index: &str, files: &BTreeSet<&str>) -> Vec<Finding
     findings
 }
 
-/// Returns the links without a scheme, outside code, without their anchors. A link within the page has no target.
+/// Returns the links without a scheme, outside code, without their anchors. A link within the page
+/// has no target.
 fn relative_links(text: &str) -> Vec<Link<'_>> {
     let mut links = Vec::new();
     let mut in_fence = false;

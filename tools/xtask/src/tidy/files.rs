@@ -1,4 +1,5 @@
-//! Rules for single files: how a source opens, its length, paths of one machine, and pairs of migrations.
+//! Rules for single files: how a source opens, its length, paths of one machine, and pairs of
+//! migrations.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +45,8 @@ pub(crate) fn machine_path_findings(text: &str) -> Vec<Finding> {
     findings
 }
 
-/// Whether a folder found in `line` (index and text) begins a path. In a URL, or below another folder, it does not.
+/// Whether a folder found in `line` (index and text) begins a path. In a URL, or below another
+/// folder, it does not.
 fn is_machine_path(line: &str, found: (usize, &str)) -> bool {
     let before = line[..found.0].chars().next_back();
     let after = line[found.0 + found.1.len()..].chars().next();

@@ -1,6 +1,7 @@
 //! The layers of the workspace: the crates each member may use, and the libraries it must not use.
 //!
-//! A crate depends on lower layers only, never on its own. `docs/ARCHITECTURE.md` describes the same layers.
+//! A crate depends on lower layers only, never on its own. `docs/ARCHITECTURE.md` describes the
+//! same layers.
 
 use super::finding::Finding;
 use super::manifests;
@@ -27,7 +28,8 @@ const LAYERS: &[&[&str]] = &[
     &["bench", "xtask"],
 ];
 
-/// Members with pure code: it reads no clock, environment, file or random number, and starts nothing.
+/// Members with pure code: it reads no clock, environment, file or random number, and starts
+/// nothing.
 const PURE: &[&str] = &["crates/domain", "crates/enrichment"];
 
 /// Parts of paths that a pure crate must not use.
@@ -46,7 +48,8 @@ const IMPURE: &[&[&str]] = &[
     &["rand"],
 ];
 
-/// Crates that only start-up code of the server may name: the concrete store and the HTTP framework.
+/// Crates that only start-up code of the server may name: the concrete store and the HTTP
+/// framework.
 const START_UP_CRATES: &[&str] = &["mercurio_storage", "actix_web"];
 /// Start-up code of the server.
 const START_UP: &[&str] = &["bins/ingest/src/main.rs", "bins/ingest/src/startup/"];

@@ -1,6 +1,7 @@
 //! Reads the workspace once, runs every check, and returns all violations.
 //!
-//! The rules are functions from text or syntax to findings, with unit tests next to them. This file applies them to the files.
+//! The rules are functions from text or syntax to findings, with unit tests next to them. This file
+//! applies them to the files.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,9 @@
 //! The modules of one crate over all its files, and the imports between them.
 //!
-//! An import is a path to an item of another module. Re-exports are followed to the defining module, so importing through a
-//! parent counts as importing the child. These are no imports:
-//! - `mod child;`, and the re-export of one's own child by `pub use`, unless the parent uses the name itself;
+//! An import is a path to an item of another module. Re-exports are followed to the defining
+//! module, so importing through a parent counts as importing the child. These are no imports:
+//! - `mod child;`, and the re-export of one's own child by `pub use`, unless the parent uses the
+//!   name itself;
 //! - tests: everything under `#[cfg(test)]`;
 //! - methods called on a value, without naming its type.
 //!
@@ -182,7 +183,8 @@ impl ModuleTree<'_> {
         })
     }
 
-    /// Returns the target of a path in the module `from`. `None` outside the crate, or for a local name.
+    /// Returns the target of a path in the module `from`. `None` outside the crate, or for a local
+    /// name.
     fn resolve(&self, from: usize, path: &[String], hops: usize) -> Option<Target> {
         let (first, rest) = path.split_first()?;
         let module = &self.modules[from];
@@ -208,7 +210,8 @@ impl ModuleTree<'_> {
         let mut at = module;
         for (index, segment) in path.iter().enumerate() {
             let here = &self.modules[at];
-            // A function can share the name of a module: `mod diagnose; pub use diagnose::diagnose;`.
+            // A function can share the name of a module:
+            // `mod diagnose; pub use diagnose::diagnose;`.
             let is_last = index + 1 == path.len();
             let is_item = here.syntax.items.contains(segment) || self.has_use(at, segment);
             if let Some(child) = here.children.get(segment).filter(|_| !(is_last && is_item)) {
@@ -218,7 +221,8 @@ impl ModuleTree<'_> {
             } else {
                 let known = self.has_use(at, segment);
                 let found = self.through_use(at, &path[index..], hops);
-                // A name made by a macro belongs to the module; a re-export from another crate belongs to none.
+                // A name made by a macro belongs to the module; a re-export from another crate
+                // belongs to none.
                 return if known {
                     found
                 } else {
@@ -256,7 +260,8 @@ impl ModuleTree<'_> {
             }
         }
         for import in paths {
-            // Another crate's names are unknown, and looking for its own name among them would not end.
+            // Another crate's names are unknown, and looking for its own name among them would not
+            // end.
             if !matches!(import.kind, PathKind::Glob { .. }) || !self.is_ours(module, import.root())
             {
                 continue;
@@ -311,7 +316,8 @@ pub(crate) mod tests {
         Crate::read(files[0].0, &sources)
     }
 
-    /// Compares the imports, each as "module -> module", with marks for namespaces (`n`) and re-exports (`r`).
+    /// Compares the imports, each as "module -> module", with marks for namespaces (`n`) and
+    /// re-exports (`r`).
     #[track_caller]
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let mut imports: Vec<String> = read(files)

@@ -1,4 +1,5 @@
-//! Rules for settings: the code reads exactly those in `.env.example`, and each has a comment there.
+//! Rules for settings: the code reads exactly those in `.env.example`, and each has a comment
+//! there.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,8 @@ use proc_macro2::{TokenStream, TokenTree};
 use super::finding::Finding;
 use super::syntax::Source;
 
-/// Returns the names of settings in the code of a source, in literals as well, without comments and tests.
+/// Returns the names of settings in the code of a source, in literals as well, without comments and
+/// tests.
 pub(crate) fn settings_of(source: &Source) -> BTreeSet<String> {
     let mut settings = BTreeSet::new();
     add_settings(source.code.clone(), &mut settings);
@@ -36,7 +38,8 @@ fn names_in(text: &str) -> impl Iterator<Item = &str> {
     words.filter(|word| is_setting(word))
 }
 
-/// Whether a word is the name of a setting. A prefix alone is none, and `MERCURIO_TEST_…` is for tests.
+/// Whether a word is the name of a setting. A prefix alone is none, and `MERCURIO_TEST_…` is for
+/// tests.
 fn is_setting(word: &str) -> bool {
     let is_ours = word.strip_prefix("MERCURIO_").is_some_and(|rest| {
         !rest.is_empty()

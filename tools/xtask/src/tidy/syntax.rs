@@ -97,7 +97,8 @@ impl Path {
         &self.segments[0]
     }
 
-    /// Whether the path names something outside its own scope: any `use`, and any path of two segments or more.
+    /// Whether the path names something outside its own scope: any `use`, and any path of two
+    /// segments or more.
     pub(crate) fn is_qualified(&self) -> bool {
         self.kind != PathKind::Plain || self.segments.len() > 1
     }
@@ -142,7 +143,8 @@ fn filter(tokens: TokenStream, keep: Keep) -> TokenStream {
     kept.into_iter().collect()
 }
 
-/// Returns the number of tokens of a doc comment at the beginning: `#[doc = "…"]` or `#![doc = "…"]`.
+/// Returns the number of tokens of a doc comment at the beginning: `#[doc = "…"]` or
+/// `#![doc = "…"]`.
 fn doc_comment(trees: &[TokenTree]) -> Option<usize> {
     // An inner attribute has a `!` after the hash.
     let length = if is_punct(trees.get(1), '!') { 3 } else { 2 };
@@ -199,7 +201,8 @@ fn drop_attributes(kept: &mut Vec<TokenTree>) {
     }
 }
 
-/// Returns the index after the item (or field, or variant) that begins at `start` with its attributes.
+/// Returns the index after the item (or field, or variant) that begins at `start` with its
+/// attributes.
 fn item_end(trees: &[TokenTree], start: usize) -> usize {
     let mut at = start;
     // An attribute has two tokens: the hash and the brackets.
@@ -308,7 +311,8 @@ impl Reader {
         self.push(leaf.span().start().line, segments, PathKind::Use { name, is_public });
     }
 
-    /// Collects the paths in tokens that syn does not parse: the input of a macro or of an attribute.
+    /// Collects the paths in tokens that syn does not parse: the input of a macro or of an
+    /// attribute.
     fn paths_in_tokens(&mut self, tokens: TokenStream) {
         let trees: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;

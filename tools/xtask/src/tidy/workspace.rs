@@ -1,4 +1,5 @@
-//! The input of all checks: the packages from `cargo metadata`, and every text file of the repository.
+//! The input of all checks: the packages from `cargo metadata`, and every text file of the
+//! repository.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +10,8 @@ use serde::Deserialize;
 
 use super::syntax::Source;
 
-/// Folders and files at the root that are no part of the repository. Other hidden folders are skipped too.
+/// Folders and files at the root that are no part of the repository. Other hidden folders are
+/// skipped too.
 const SKIPPED: &[&str] = &["target", "data", ".git", ".env"];
 /// Hidden folders of the repository.
 const HIDDEN: &[&str] = &[".ci", ".config", ".github"];
@@ -93,7 +95,8 @@ impl Workspace {
         Ok(Self { packages, texts, sources })
     }
 
-    /// Returns the text of a file, or an empty text without the file: its rules then report what is missing.
+    /// Returns the text of a file, or an empty text without the file: its rules then report what is
+    /// missing.
     pub(crate) fn text(&self, file: &str) -> &str {
         self.texts.get(file).map_or("", String::as_str)
     }
@@ -149,7 +152,8 @@ fn metadata() -> Result<Metadata, Error> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Adds all text files below `folder`, a name relative to `root` that is empty or ends with `/`. Binary files are left out.
+/// Adds all text files below `folder`, a name relative to `root` that is empty or ends with `/`.
+/// Binary files are left out.
 fn read_folder(
     root: &Path,
     folder: &str,

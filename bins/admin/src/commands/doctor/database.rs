@@ -1,4 +1,5 @@
-//! Checks the database: latency, schema, free space, and on PostgreSQL clock, durability, privileges and partitions.
+//! Checks the database: latency, schema, free space, and on PostgreSQL clock, durability,
+//! privileges and partitions.
 //!
 //! The storage crate reads the facts; this file judges them.
 

@@ -1,6 +1,8 @@
-//! `doctor`: checks the settings, the database and Redis before a server starts, with advice for each finding.
+//! `doctor`: checks the settings, the database and Redis before a server starts, with advice for
+//! each finding.
 //!
-//! It changes nothing: it creates no file and runs no migration. A check is skipped if its input is missing.
+//! It changes nothing: it creates no file and runs no migration. A check is skipped if its input is
+//! missing.
 
 mod check;
 mod database;

@@ -10,7 +10,8 @@ use redis::{Connection, RedisError, RedisResult};
 use super::check::Check;
 
 const CHECK: &str = "redis";
-/// For connecting and for each answer. Longer than a server waits, so that a slow Redis is reported as slow.
+/// For connecting and for each answer. Longer than a server waits, so that a slow Redis is reported
+/// as slow.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 struct RedisFacts {

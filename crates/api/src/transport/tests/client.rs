@@ -93,7 +93,8 @@ fn connect(addr: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Takes the first response off `bytes`; `None` if it is incomplete. `to_head`: it has no body, as a response to HEAD.
+/// Takes the first response off `bytes`; `None` if it is incomplete. `to_head`: it has no body, as
+/// a response to HEAD.
 fn take_response(bytes: &mut Vec<u8>, to_head: bool) -> Option<Response> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..end]).unwrap();

@@ -53,7 +53,8 @@ struct EventTime {
 }
 
 impl EventDraft<'_> {
-    /// Checks every rule that needs no database. Returns the valid event, or adds every error to `errors`.
+    /// Checks every rule that needs no database. Returns the valid event, or adds every error to
+    /// `errors`.
     ///
     /// `pointer` is the position of the event in the body. `new_id` is called only for a valid
     /// event without an `event_id`. An event is also refused if `errors` has entries already, those

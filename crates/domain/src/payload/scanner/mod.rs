@@ -1,9 +1,10 @@
 //! The only JSON scanner of the write path: one look at each byte, and any doubt is left to
 //! `serde_json`.
 //!
-//! A [`Scanner`] answers only if it is sure that the text is JSON (RFC 8259). On an error, nesting beyond the limit or a name
-//! with an escape it gives up. `serde_json` then reports the error and its position, or reads the text after all. So the two
-//! have to agree in one direction only, and a property test compares them.
+//! A [`Scanner`] answers only if it is sure that the text is JSON (RFC 8259). On an error, nesting
+//! beyond the limit or a name with an escape it gives up. `serde_json` then reports the error and
+//! its position, or reads the text after all. So the two have to agree in one direction only, and a
+//! property test compares them.
 
 use serde_json::value::RawValue;
 

@@ -5,8 +5,8 @@
 //! - [`AppendMode::Claim`] inserts the keys with `ON CONFLICT DO NOTHING` and learns which were
 //!   new. It always works.
 //! - [`AppendMode::Copy`] copies the keys too, which costs about half, and fails as a whole on a
-//!   duplicate. Likely duplicates are claimed first, so that they don't cause a fallback. A few keys
-//!   are inserted together with their counts instead, which saves two round trips.
+//!   duplicate. Likely duplicates are claimed first, so that they don't cause a fallback. A few
+//!   keys are inserted together with their counts instead, which saves two round trips.
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
