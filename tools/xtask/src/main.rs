@@ -27,7 +27,10 @@ struct Tidy {}
 fn main() -> ExitCode {
     let Arguments { task: Task::Tidy(Tidy {}) } = argh::from_env();
     match tidy::run() {
-        Ok(violations) if violations.is_empty() => ExitCode::SUCCESS,
+        Ok(violations) if violations.is_empty() => {
+            eprintln!("tidy: no violations");
+            ExitCode::SUCCESS
+        }
         Ok(violations) => {
             for violation in &violations {
                 eprintln!("{violation}");

@@ -260,8 +260,6 @@ fn counts_of_a_large_group_are_exact(subject: &Subject) {
     assert_eq!(usage(subject, owner, now()), 2_000);
 }
 
-/// Writers send batches of several sizes, some of them twice, while one thread sums without a pause
-/// and another reads.
 fn sum_until(subject: &Subject, is_over: &AtomicBool) {
     while !is_over.load(Ordering::SeqCst) {
         subject.store.sum_counts().unwrap();
@@ -294,6 +292,8 @@ fn write_batches(subject: &Subject, owners: [Owner; 2], thread: usize) -> u64 {
     accepted
 }
 
+/// Writers send batches of several sizes, some of them twice, while one thread sums without a pause
+/// and another reads.
 fn many_writers_and_a_summing_server_count_exactly(subject: &Subject) {
     const WRITERS: usize = 5;
     let (owner, other) = (subject.owner(), subject.owner());
