@@ -64,5 +64,5 @@ def trial(root, programs, scratch):
     say("done")
 
 
-with tempfile.TemporaryDirectory(prefix="mercurio-full-disk.") as place:
-    trial(sys.argv[1], sys.argv[2], place)
+with tempfile.TemporaryDirectory(prefix="mercurio-full-disk.") as scratch:
+    trial(sys.argv[1], sys.argv[2], scratch)

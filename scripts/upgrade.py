@@ -2,7 +2,7 @@
 
     python3 -m scripts.upgrade next FOLDER          writes the migration of the next release into a copy of the tree
     python3 -m scripts.upgrade breaking FOLDER      writes a migration that excludes older releases
-    python3 -m scripts.upgrade walk ROOT PROGRAMS   runs the steps, in a network namespace, with a PostgreSQL server
+    python3 -m scripts.upgrade run ROOT PROGRAMS    runs the steps, in a network namespace, with a PostgreSQL server
 """
 
 import json
@@ -67,20 +67,20 @@ def own_network():
 class Site:
     """A database, a log folder, and the programs of each release."""
 
-    def __init__(self, root, programs, scratch, place=""):
+    def __init__(self, root, programs, scratch, tablespace=""):
         self.root, self.programs, self.scratch = Path(root), Path(programs), Path(scratch)
         server = os.environ["MERCURIO_TEST_POSTGRES_URL"]
-        subprocess.run(["psql", "-qX", server, "-c", f"CREATE DATABASE upgrade {place}"], check=True)
+        subprocess.run(["psql", "-qX", server, "-c", f"CREATE DATABASE upgrade {tablespace}"], check=True)
         self.url = urllib.parse.urlsplit(server)._replace(path="/upgrade").geturl()
         self.servers = {}
 
     def environment(self, **more):
         return {"PATH": os.environ["PATH"], "DATABASE_URL": self.url, "MERCURIO_LOG_FORMAT": "json", **more}
 
-    def admin(self, release, *words):
+    def admin(self, release, *arguments):
         """Runs a release's mercurio-admin and returns its JSON output."""
         program = self.programs / release / "mercurio-admin"
-        ended = subprocess.run([program, *words, "--json"], env=self.environment(), stdout=subprocess.PIPE, check=True)
+        ended = subprocess.run([program, *arguments, "--json"], env=self.environment(), stdout=subprocess.PIPE, check=True)
         return json.loads(ended.stdout)
 
     def start(self, name, release):
@@ -129,15 +129,15 @@ class Server:
         return self.process.wait(60)
 
 
-class Watch:
+class ReadinessMonitor:
     """Checks the readiness of both addresses ten times a second, and counts the times neither was ready."""
 
     def __init__(self):
-        self.looks, self.none_ready, self.stop = 0, 0, False
-        self.thread = threading.Thread(target=self.look)
+        self.checks, self.none_ready, self.stop = 0, 0, False
+        self.thread = threading.Thread(target=self.check)
         self.thread.start()
 
-    def look(self):
+    def check(self):
         while not self.stop:
             ready = 0
             for address in ADDRESSES.values():
@@ -145,7 +145,7 @@ class Watch:
                     ready += ask(address, "GET", "/health/ready")[0] == 200
                 except OSError:
                     pass
-            self.looks += 1
+            self.checks += 1
             self.none_ready += ready == 0
             time.sleep(0.1)
 
@@ -171,7 +171,7 @@ def long_reader(site, seconds):
 
 def forth_and_back(site, key):
     """Migrates, upgrades, rolls back and reverts, under load."""
-    load, watch = Load(BALANCER, key, CLIENTS), Watch()
+    load, monitor = Load(BALANCER, key, CLIENTS), ReadinessMonitor()
     time.sleep(3)
     reader = long_reader(site, LONG_SECONDS)
     migrate = lambda: site.admin("next", "migrate")["applied"]  # noqa: E731
@@ -192,12 +192,12 @@ def forth_and_back(site, key):
     assert reverted["reverted"] == NEXT, reverted
     time.sleep(3)
     load.end()
-    watch.end()
+    monitor.end()
     requests = sum(load.answers.values())
     say(f"{requests} requests, by status: {load.answers}; broken connections: {len(load.broken)}; the slowest took {load.slowest:.2f} s")
-    say(f"readiness: {watch.looks} checks, {watch.none_ready} without a ready server")
+    say(f"readiness: {monitor.checks} checks, {monitor.none_ready} without a ready server")
     assert set(load.answers) == {200} and not load.broken, load.broken[:3]
-    assert watch.none_ready == 0
+    assert monitor.none_ready == 0
     stored = site.admin("present", "events", "count", "--tenant", "Acme")["events"]
     say(f"events accepted: {load.events}; in the database: {stored}")
     assert stored == load.events == 10 * requests, (stored, load.events, requests)
@@ -229,7 +229,7 @@ def shut_out(site, key):
     say("after its revert both servers are ready and store events")
 
 
-def walk(root, programs):
+def run(root, programs):
     own_network()
     with tempfile.TemporaryDirectory(prefix="mercurio-upgrade.") as scratch:
         site = Site(root, programs, scratch)
@@ -261,8 +261,8 @@ def main():
             write(NEXT, tree)
         case ["breaking", tree]:
             write(BREAKING, tree)
-        case ["walk", root, programs]:
-            walk(root, programs)
+        case ["run", root, programs]:
+            run(root, programs)
         case _:
             sys.exit(__doc__)
 

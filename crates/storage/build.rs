@@ -14,6 +14,7 @@ fn main() -> io::Result<()> {
         println!("cargo::rerun-if-changed={}", folder.display());
         for file in files_below(&folder)? {
             println!("cargo::rerun-if-changed={}", file.display());
+            // Relative, so that two checkouts share a template database.
             file.strip_prefix(&migrations).unwrap_or(&file).hash(&mut hasher);
             fs::read(&file)?.hash(&mut hasher);
         }
@@ -26,6 +27,7 @@ fn main() -> io::Result<()> {
 fn files_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut entries =
         fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    // The order of `read_dir` differs between machines, and the hash must not.
     entries.sort();
     let mut files = Vec::new();
     for path in entries {

@@ -47,6 +47,7 @@ struct Encoder {
 
 const ENCODERS: [Encoder; 5] = [
     Encoder { coding: Coding::Gzip, encode: gzip },
+    // "deflate" is zlib (RFC 9110, section 8.4.1.2), but some clients send it raw.
     Encoder { coding: Coding::Deflate, encode: zlib },
     Encoder { coding: Coding::Deflate, encode: deflate },
     Encoder { coding: Coding::Brotli, encode: brotli },
@@ -66,6 +67,7 @@ fuzz_target!(|input: &[u8]| {
     let encoded = encode(data);
     assert_eq!(coding.decode(&encoded, data.len()).as_deref(), Ok(data), "{coding:?}");
     // Truncated data and data with a tail reach deeper code than random bytes.
+    // Every encoder returns at least one byte, so the remainder exists.
     let (head, tail) = encoded.split_at(limit % encoded.len());
     // Empty input is valid Zstandard.
     if !(head.is_empty() && coding == Coding::Zstd) {
@@ -128,6 +130,7 @@ fn deflate(data: &[u8]) -> Vec<u8> {
 }
 
 fn brotli(data: &[u8]) -> Vec<u8> {
+    // A quality of 5 and a window of 64 KiB keep the fuzzer fast.
     let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 16);
     encoder.write_all(data).expect("writes to memory succeed");
     encoder.into_inner()

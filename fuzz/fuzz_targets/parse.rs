@@ -20,7 +20,7 @@ fuzz_target!(|body: &[u8]| {
     let limits = Limits::default();
     let Ok(source) = parse::source(body) else { return };
     if let Ok(envelope) = parse::batch(&source, &limits) {
-        let wire: Batch<'_> = serde_json::from_str(&source).expect("what is taken as a batch is one");
+        let wire: Batch<'_> = serde_json::from_str(&source).expect("serde_json accepts the batch");
         assert!(envelope.items.len() <= limits.max_batch_events);
         let events: Vec<&str> = wire.events.iter().map(|event| event.get()).collect();
         let items: Vec<&str> = envelope.items.iter().map(|item| item.text).collect();
@@ -28,7 +28,7 @@ fuzz_target!(|body: &[u8]| {
         judge(envelope);
     }
     if let Ok(envelope) = parse::single(&source) {
-        serde_json::from_str::<&RawValue>(&source).expect("what is taken as an event is JSON");
+        serde_json::from_str::<&RawValue>(&source).expect("serde_json accepts the event");
         assert_eq!(envelope.items.len(), 1);
         judge(envelope);
     }
@@ -41,6 +41,7 @@ fn judge(envelope: Envelope<'_>) {
     let mut validated =
         validate(envelope.items, &reception, IdSource::Generated(&CountingIds::default()));
     let events = validated.take_events();
+    // The limit of ids in characters.
     for event in &events {
         assert!((1..=100).contains(&event.event_id().as_str().chars().count()));
     }
@@ -49,6 +50,7 @@ fn judge(envelope: Envelope<'_>) {
     for verdict in verdicts {
         if let Verdict::Rejected(rejection) = verdict {
             assert!(
+                // `MAX_ERRORS_PER_EVENT` of the domain.
                 (1..=20).contains(&rejection.errors.len()),
                 "a rejection has reasons, but a limited number"
             );

@@ -44,6 +44,7 @@ fn made_key(input: &[u8]) {
     let presented = PresentedKey::parse(key).expect("a new key");
     assert_eq!(presented.id(), &new.id);
     assert!(presented.matches(&new.secret_hash));
+    // Any single changed byte must be noticed.
     let mut changed = key.as_bytes().to_vec();
     let index = usize::from(*index) % changed.len();
     changed[index] = *byte;
@@ -101,6 +102,7 @@ fn parent(text: &str) {
                 id.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit))
             );
         }
+        // The id and parent id follow the version of two digits.
         assert!(text[2..].starts_with(&format!("-{trace}-{span}-")));
         let sent_on = format!("00-{trace}-{span}-0{}", u8::from(parent.sampled()));
         let read = TraceParent::parse(&sent_on).expect("a forwarded header is valid");
@@ -128,6 +130,7 @@ fn addresses(text: &str) {
         assert_eq!(claimed, claimed.to_canonical());
     }
     let own_line = format!("for={client}");
+    // The proxy's own line comes last, so it decides.
     assert_eq!(client_address(proxy, &[text, &own_line], &[text], &trusted), client);
     assert_eq!(client_address(proxy, &[], &[text, &client.to_string()], &trusted), client);
     assert_eq!(client_address(proxy, &[], &[&format!("{text}, {client}")], &trusted), client);

@@ -28,8 +28,8 @@ class Image:
     ports: list = field(default_factory=list)
 
 
-def mount(*words):
-    subprocess.run(["mount", *map(str, words)], check=True)
+def mount(*arguments):
+    subprocess.run(["mount", *map(str, arguments)], check=True)
 
 
 def overlay(lower, base):
@@ -76,12 +76,12 @@ class Build:
 
     def on_from(self, rest):
         base, *alias = re.split(r"\s+as\s+", rest, flags=re.IGNORECASE)
-        place = self.scratch / f"stage-{len(self.stages)}"
+        folder = self.scratch / f"stage-{len(self.stages)}"
         if base == "scratch":
-            place.mkdir()
-            self.current = Image(place)
+            folder.mkdir()
+            self.current = Image(folder)
         else:
-            self.current = Image(overlay("/", place))
+            self.current = Image(overlay("/", folder))
             self.same_release(base)
         self.stages[alias[0] if alias else str(len(self.stages))] = self.current
 
@@ -168,6 +168,6 @@ def weigh(root):
     return sum(size for size, _ in sizes), sizes
 
 
-def remove(place):
+def remove(folder):
     """Deletes a folder of stages."""
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -54,8 +54,8 @@ class Machine:
     def root_of(self, name, service):
         """Builds a container's root with its volumes; read-only if the file says so."""
         own = service["image"].startswith("mercurio:")
-        place = self.scratch / f"{name}-{time.monotonic_ns()}"
-        root = overlay(self.image.root if own else "/", place)
+        folder = self.scratch / f"{name}-{time.monotonic_ns()}"
+        root = overlay(self.image.root if own else "/", folder)
         (root / "etc").mkdir(exist_ok=True)
         for file in ("hosts", "resolv.conf"):
             (root / "etc" / file).unlink(missing_ok=True)
@@ -92,10 +92,10 @@ class Machine:
         base = dict(self.image.env) if own else {"PATH": os.environ["PATH"]}
         return {**base, **{name: str(value) for name, value in service.get("environment", {}).items()}}
 
-    def command(self, service, words):
+    def command(self, service, arguments):
         """Returns the program and its arguments."""
         if service["image"].startswith("mercurio:"):
-            return service.get("entrypoint", self.image.entrypoint) + (words or service.get("command", []))
+            return service.get("entrypoint", self.image.entrypoint) + (arguments or service.get("command", []))
         return STAND_INS[service["image"].split(":")[0]] + service["command"]
 
     def user(self, service):
@@ -106,15 +106,15 @@ class Machine:
         entry = pwd.getpwnam(USERS[name])
         return entry.pw_uid, entry.pw_gid
 
-    def start(self, name, words=()):
-        """Starts a service, or its program with the arguments `words`, and returns the container."""
+    def start(self, name, arguments=()):
+        """Starts a service, or its program with `arguments`, and returns the container."""
         service = self.compose.services[name]
         if service["image"].split(":")[0] not in (*STAND_INS, "mercurio"):
             self.say(f"{name}: skipped, no local replacement for {service['image']}")
             return None
         root = self.root_of(name, service)
-        container = Container(self, name, service, root, words)
-        if not words:
+        container = Container(self, name, service, root, arguments)
+        if not arguments:
             self.containers[name] = container
         return container
 
@@ -122,17 +122,17 @@ class Machine:
 class Container:
     """A process with its own root and network."""
 
-    def __init__(self, machine, name, service, root, words):
+    def __init__(self, machine, name, service, root, arguments):
         self.machine, self.name, self.service, self.root = machine, name, service, root
         self.environment = machine.environment(service)
         self.holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
-        address = machine.addresses[name] if not words else "172.31.250.250"
+        address = machine.addresses[name] if not arguments else "172.31.250.250"
         self.wire(address)
         self.log = machine.scratch / f"{name}.log"
         if service["image"].startswith("postgres:"):
             self.new_database()
-        out = subprocess.PIPE if words else self.log.open("ab")
-        self.process = self.spawn(machine.command(service, list(words)), stdout=out, stderr=None if words else out)
+        out = subprocess.PIPE if arguments else self.log.open("ab")
+        self.process = self.spawn(machine.command(service, list(arguments)), stdout=out, stderr=None if arguments else out)
 
     def wire(self, address):
         pid = self.holder.pid
@@ -141,7 +141,7 @@ class Container:
         while os.readlink(namespace) == here:
             time.sleep(0.01)
         outer = f"v{pid}"
-        run = lambda *words: subprocess.run(words, check=True)  # noqa: E731
+        run = lambda *arguments: subprocess.run(arguments, check=True)  # noqa: E731
         run("ip", "link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
         run("ip", "link", "set", outer, "master", "bridge", "up")
         inside = ("nsenter", "-t", str(pid), "-n", "ip")

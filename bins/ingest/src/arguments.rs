@@ -11,7 +11,7 @@ const WRONG_USAGE: u8 = 64;
 /// Reads the arguments of the process.
 ///
 /// # Errors
-/// The exit code: success after `--help`, [`WRONG_USAGE`] after a message about the mistake.
+/// The exit code: success after `--help`, [`WRONG_USAGE`] after an error message.
 pub(crate) fn read<T: argh::TopLevelCommand>() -> Result<T, ExitCode> {
     let mut arguments = std::env::args_os().map(|text| text.to_string_lossy().into_owned());
     let program = arguments.next().unwrap_or_default();

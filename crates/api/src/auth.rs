@@ -135,7 +135,7 @@ fn presented_key(
     sources: KeySources,
 ) -> Result<PresentedKey, UnauthorizedReason> {
     let malformed = UnauthorizedReason::Malformed;
-    // A malformed key does not fall through to the next source: that would hide a mistake.
+    // A malformed key does not fall through to the next source: that would hide the error.
     if let Some(value) = request.headers().get(AUTHORIZATION) {
         let key = value.to_str().ok().and_then(key_of_authorization).ok_or(malformed)?;
         return PresentedKey::parse(&key).map_err(|_| malformed);

@@ -23,8 +23,8 @@ impl fmt::Display for InvalidOrigin {
 
 impl std::error::Error for InvalidOrigin {}
 
-/// Checks that each text is `*` or exactly what a browser sends: scheme, host, and a port unless it is the default. Any other
-/// spelling would never match a request.
+/// Checks that each text is `*` or an origin as browsers write it: scheme, host, and a port unless
+/// it is the default. Another spelling would never match a request.
 ///
 /// # Errors
 /// The first other text, for example one with a path or capitals, or without a scheme.
@@ -38,7 +38,9 @@ pub fn check_origins<I: IntoIterator<Item = String>>(
 }
 
 fn is_origin(text: &str) -> bool {
+    // `ftp:` URLs have origins too, but no browser sends them.
     let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
+    // A serialized origin has no path, no default port and no capitals (RFC 6454, section 6.2).
     let is_exact = |url: &Url| url.origin().ascii_serialization() == text;
     text == ANY || Url::parse(text).is_ok_and(|url| is_web(&url) && is_exact(&url))
 }
@@ -48,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origin_is_exactly_what_a_browser_sends() {
+    fn origin_has_exactly_the_spelling_of_browsers() {
         for (text, is_origin) in [
             ("*", true),
             ("https://app.example.com", true),
@@ -57,6 +59,7 @@ mod tests {
             ("https://app.example.com/", false),
             ("https://app.example.com:443", false),
             ("https://App.example.com", false),
+            // `url` accepts a `*` in a host, but no browser sends this origin.
             ("https://*.example.com", true),
             ("app.example.com", false),
             ("null", false),

@@ -1,4 +1,4 @@
-//! Reads settings one by one. Collects the value and the mistakes of each.
+//! Reads settings one by one. Collects the value and the errors of each.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -120,6 +120,7 @@ impl<'a> Reader<'a> {
             Some(SecretText { text, source }) => match parse(&text) {
                 Ok(value) => (Some(value), source),
                 Err(error) => {
+                    // The mistake is in the file, so the message names the variable of the file.
                     let is_variable = source == Source::Environment;
                     let name = if is_variable { secret.name } else { secret.file };
                     self.add_invalid(name, error.to_string());
@@ -141,6 +142,7 @@ impl<'a> Reader<'a> {
 
     fn secret_text(&mut self, secret: &Secret) -> Option<SecretText> {
         let text = self.text(secret.name);
+        // Both are read in any case, so both are known names.
         match (text, self.text(secret.file)) {
             (Some(_), Some(_)) => {
                 let message = format!("{} is also set: unset one of the two", secret.name);
@@ -156,6 +158,7 @@ impl<'a> Reader<'a> {
                 }
             },
             (None, None) => {
+                // Trimming hides an empty value; the lookup still shows it.
                 let is_set = (self.lookup)(secret.name).is_some();
                 if let Some(message) = secret.if_empty.filter(|_| is_set) {
                     self.add_invalid(secret.name, message);
@@ -207,6 +210,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn ratio(&mut self, name: &'static str, default: f64) -> f64 {
         let spec = SettingSpec::new(name, "0 to 1");
         self.parsed(spec, default, Some(default.to_string()), |text| {
+            // NaN lies in no range, so it is refused too.
             let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
             ratio.ok_or_else(|| invalid_value(text, "a number from 0 to 1"))
         })
@@ -223,6 +227,7 @@ impl<'a> Reader<'a> {
 }
 
 fn invalid_value(text: &str, allowed: &str) -> String {
+    // A value in the wrong variable can be long.
     let shown: String = text.chars().take(MAX_SHOWN_CHARS).collect();
     format!("{shown:?} is invalid: use {allowed}")
 }
@@ -235,12 +240,14 @@ fn read_secret(path: &str) -> Result<String, String> {
     }
     let mut bytes = Vec::new();
     File::open(path)
+        // One byte more than the limit shows a longer file.
         .and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| format!("cannot read {path}: {error}"))?;
     if bytes.len() as u64 > MAX_SECRET_BYTES {
         return Err(format!("{path} has more than {MAX_SECRET_BYTES} bytes: is the path right?"));
     }
     let text = String::from_utf8(bytes).map_err(|_| format!("{path} is not UTF-8"))?;
+    // Editors end a file with a newline.
     match text.trim() {
         "" => Err(format!("{path} is empty: write the address into it")),
         text => Ok(text.to_owned()),

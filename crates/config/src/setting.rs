@@ -56,7 +56,7 @@ impl Serialize for Source {
 pub struct InvalidSetting {
     /// Name of the setting.
     pub name: String,
-    /// The mistake and the allowed values. Contains no secret.
+    /// The error and the allowed values. Contains no secret.
     pub message: String,
 }
 

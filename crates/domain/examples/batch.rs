@@ -1,4 +1,5 @@
-//! Builds, checks and serializes a batch with this crate alone, like another service before sending it.
+//! Builds, checks and serializes a batch with this crate alone, like another service before sending
+//! it.
 //!
 //! Run it with `cargo run -p mercurio-domain --example batch`.
 

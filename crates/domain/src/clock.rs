@@ -1,6 +1,7 @@
 //! Time: [`Timestamp`], the only type for instants, and [`Clock`], the port to the present.
 //!
-//! Whole microseconds in UTC, because both databases store exactly these. Only start-up code knows the system's clock.
+//! Whole microseconds in UTC, because both databases store exactly these. Only start-up code knows
+//! the system's clock.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -35,11 +36,13 @@ impl Timestamp {
         DateTime::from_timestamp_micros(micros).filter(|_| MICROS.contains(&micros)).map(Self)
     }
 
-    /// Converts microseconds since 1970-01-01T00:00:00Z; out of range, to the first or last instant.
+    /// Converts microseconds since 1970-01-01T00:00:00Z; out of range, to the first or last
+    /// instant.
     #[must_use]
     pub fn from_micros_clamped(micros: i64) -> Self {
         let micros = micros.clamp(*MICROS.start(), *MICROS.end());
         let instant = DateTime::from_timestamp_micros(micros);
+        // chrono covers about 262,000 years each way.
         debug_assert!(instant.is_some(), "chrono has more years than RFC 3339");
         Self(instant.unwrap_or_default())
     }
@@ -56,10 +59,11 @@ impl Timestamp {
         self.0
     }
 
-    /// Reads a date and time by RFC 3339, section 5.6: `T` and an offset are required, in either case.
+    /// Reads a date and time by RFC 3339, section 5.6: `T` and an offset are required, in either
+    /// case.
     ///
-    /// Digits after the microseconds are cut off. A leap second (`:60`) is accepted at 23:59 UTC only and becomes the first
-    /// instant of the next day, as in PostgreSQL and POSIX time.
+    /// Digits after the microseconds are cut off. A leap second (`:60`) is accepted at 23:59 UTC
+    /// only and becomes the first instant of the next day, as in PostgreSQL and POSIX time.
     ///
     /// # Errors
     /// [`TimestampError`] for another form, or a day, time or offset that does not exist.
@@ -83,6 +87,7 @@ impl Timestamp {
     pub fn start_of_hour(self) -> Self {
         const HOUR: i64 = 3_600_000_000;
         let micros = self.as_micros();
+        // `rem_euclid` rounds down before 1970 too; `%` would round towards it.
         Self::from_micros_clamped(micros - micros.rem_euclid(HOUR))
     }
 
@@ -107,6 +112,7 @@ struct DateTimeFields {
 impl DateTimeFields {
     /// Reads 19 bytes: `2026-11-22T10:00:00`.
     fn read(head: &[u8]) -> Option<Self> {
+        // By byte positions: a multi-byte character fails one of these tests or `digits`.
         let separated = head[4] == b'-'
             && head[7] == b'-'
             && matches!(head[10], b'T' | b't')
@@ -132,7 +138,9 @@ impl DateTimeFields {
         let local = NaiveDate::from_ymd_opt(self.year, self.month, self.day)?
             .and_hms_micro_opt(self.hour, self.minute, second, micros)?
             .and_utc();
+        // East of Greenwich the local time is ahead of UTC.
         let utc = local.checked_sub_signed(Duration::minutes(i64::from(offset_minutes)))?;
+        // `from_micros` also refuses a year moved out of range by the offset.
         if !leap {
             return Timestamp::from_micros(utc.timestamp_micros());
         }
@@ -164,6 +172,7 @@ impl Fraction {
             return Some(Self { micros: 0, length: 0 });
         };
         let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        // RFC 3339 requires a digit after the point.
         if length == 0 {
             return None;
         }
@@ -202,6 +211,7 @@ impl fmt::Display for Timestamp {
         // Not by chrono, which parses its pattern at each call: every response has a time.
         let (seconds, micros) =
             (self.0.num_seconds_from_midnight(), self.0.timestamp_subsec_micros());
+        // The separators stay; only the digits are written.
         let mut text = *b"0000-00-00T00:00:00.000000Z";
         write_digits(&mut text[0..4], self.0.year().unsigned_abs());
         write_digits(&mut text[5..7], self.0.month());
@@ -249,8 +259,9 @@ pub trait Clock: Send + Sync {
 
 /// Converts a client's time to the server's clock: `received_at - (sent_at - timestamp)`.
 ///
-/// One clock, the client's, measures the delay between event and sending, so the delay is right even if that clock is wrong
-/// (the rule of Segment's `sentAt`). `None` if the result is out of range.
+/// One clock, the client's, measures the delay between event and sending, so the delay is right
+/// even if that clock is wrong (the rule of Segment's `sentAt`). `None` if the result is out of
+/// range.
 #[must_use]
 pub fn corrected(
     timestamp: Timestamp,
@@ -275,6 +286,7 @@ mod tests {
             ("2026-11-22T10:59:59.999999Z", "2026-11-22T10:00:00Z"),
             ("2026-11-22T10:00:00Z", "2026-11-22T10:00:00Z"),
             ("1969-12-31T23:30:00Z", "1969-12-31T23:00:00Z"),
+            // The offset moves the instant into another hour and month.
             ("2026-12-01T00:15:00+01:30", "2026-11-30T22:00:00Z"),
         ] {
             let at = |text| Timestamp::parse(text).unwrap();
@@ -285,6 +297,7 @@ mod tests {
     #[test]
     fn time_with_an_offset_is_read_to_the_microsecond() {
         check("2026-11-22T10:00:00Z", Ok("2026-11-22T10:00:00.000000Z"));
+        // RFC 3339 allows lower-case letters.
         check("2026-11-22t10:00:00.5z", Ok("2026-11-22T10:00:00.500000Z"));
         check("2026-11-22T10:00:00.1234567891+02:00", Ok("2026-11-22T08:00:00.123456Z"));
         check("2026-11-22T10:00:00-00:30", Ok("2026-11-22T10:30:00.000000Z"));
@@ -296,8 +309,10 @@ mod tests {
     #[test]
     fn instant_outside_the_years_0000_to_9999_is_refused() {
         for text in [
+            // The offset moves a valid local time out of range.
             "0000-01-01T00:00:00+00:01",
             "9999-12-31T23:59:59-00:01",
+            // A leap second becomes the next day, of the year 10000.
             "9999-12-31T23:59:60Z",
             "9999-12-31T23:59:59.999999-23:59",
         ] {
@@ -310,9 +325,9 @@ mod tests {
         let (first, last) = (first.unwrap(), last.unwrap());
         assert_eq!(Timestamp::from_micros(first.as_micros()), Some(first));
         assert_eq!(Timestamp::from_micros(last.as_micros()), Some(last));
-        for (edge, delta) in [(first, -1), (last, 1)] {
-            assert_eq!(Timestamp::from_micros(edge.as_micros() + delta), None);
-            assert_eq!(edge.checked_add_micros(delta), None);
+        for (bound, delta) in [(first, -1), (last, 1)] {
+            assert_eq!(Timestamp::from_micros(bound.as_micros() + delta), None);
+            assert_eq!(bound.checked_add_micros(delta), None);
         }
         assert_eq!(
             (Timestamp::from(DateTime::<Utc>::MIN_UTC), Timestamp::from(DateTime::<Utc>::MAX_UTC)),
@@ -375,6 +390,7 @@ mod tests {
     fn wrong_client_clock_cancels_out() {
         let at = |text| Timestamp::parse(text).unwrap();
         let corrected = corrected(
+            // The client's clock is years ahead, but its 10 seconds are right.
             at("2030-01-01T00:00:00Z"),
             at("2030-01-01T00:00:10Z"),
             at("2026-11-22T10:00:00Z"),

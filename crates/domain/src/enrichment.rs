@@ -1,4 +1,5 @@
-//! The member `enrichment` of an event: facts added by the service. The crate `mercurio-enrichment` computes them.
+//! The member `enrichment` of an event: facts added by the service. The crate `mercurio-enrichment`
+//! computes them.
 //!
 //! The client's own values are never overwritten. Readers prefer them to these.
 

@@ -1,4 +1,5 @@
-//! Typed ids. Those of tenants and workspaces are strings in JSON, so that no client rounds them to a float.
+//! Typed ids. Those of tenants and workspaces are strings in JSON, so that no client rounds them to
+//! a float.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,6 +32,7 @@ macro_rules! numbered_id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                // JavaScript and many JSON readers round integers beyond 2^53.
                 serializer.collect_str(&self.0)
             }
         }
@@ -85,7 +87,8 @@ impl fmt::Display for ApiKeyId {
     }
 }
 
-/// The id of an event, unique within its tenant. Compared byte for byte: nothing is trimmed or folded.
+/// The id of an event, unique within its tenant. Compared byte for byte: nothing is trimmed or
+/// folded.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Text);
 
@@ -95,7 +98,8 @@ impl EventId {
         Self(text.into())
     }
 
-    /// Takes an id to look for, or from the store, unchecked: one that breaks the rules finds nothing.
+    /// Takes an id to look for, or from the store, unchecked: one that breaks the rules finds
+    /// nothing.
     pub fn lookup(text: impl Into<Text>) -> Self {
         Self(text.into())
     }
@@ -106,21 +110,23 @@ impl EventId {
         Self(uuid.hyphenated().to_string().into())
     }
 
-    /// Derives the id of an event without one from an `Idempotency-Key`. The same request sent again gets the same ids;
-    /// another request under the same key gets others.
+    /// Derives the id of an event without one from an `Idempotency-Key`. The same request sent
+    /// again gets the same ids; another request under the same key gets others.
     ///
-    /// The id is a UUIDv8 (RFC 9562, section 5.8) from SHA-256 over the tenant, the key, the event's index in the request and
-    /// its bytes as sent.
+    /// The id is a UUIDv8 (RFC 9562, section 5.8) from SHA-256 over the tenant, the key, the
+    /// event's index in the request and its bytes as sent.
     #[must_use]
     pub fn derived(tenant_id: TenantId, idempotency_key: &str, index: usize, event: &[u8]) -> Self {
         let mut hasher = Sha256::new();
         // The prefix separates these hashes from those of event ids, and numbers the scheme.
         hasher.update(b"mercurio/idempotency-key/1\0");
+        // Two tenants with the same key and event must not share an id.
         hasher.update(tenant_id.0.to_be_bytes());
         // The length separates the key from the index, so that no two inputs hash the same bytes.
         hasher.update((idempotency_key.len() as u64).to_be_bytes());
         hasher.update(idempotency_key.as_bytes());
         hasher.update((index as u64).to_be_bytes());
+        // Last, so it needs no length: the hash ends here.
         hasher.update(event);
         Self::generated(uuid_v8(&hasher.finalize()))
     }
@@ -156,9 +162,9 @@ impl Serialize for EventId {
 
 /// The 16 bytes of an [`EventId`] in the database's unique key.
 ///
-/// A UUID in canonical form (RFC 9562, section 4: lower case, hyphens) of any version but 8 is its own key, so that ids
-/// ordered in time stay ordered in the index. Any other text becomes a UUIDv8 from SHA-256. The two sets cannot meet: every
-/// hashed key has version 8.
+/// A UUID in canonical form (RFC 9562, section 4: lower case, hyphens) of any version but 8 is its
+/// own key, so that ids ordered in time stay ordered in the index. Any other text becomes a UUIDv8
+/// from SHA-256. The two sets cannot meet: every hashed key has version 8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey(pub Uuid);
 
@@ -167,10 +173,12 @@ impl EventKey {
     #[must_use]
     pub fn of(event_id: &EventId) -> Self {
         let text = event_id.as_str();
+        // Without hashing: a UUIDv7 keeps its order in time, so inserts hit few index pages.
         if let Some(uuid) = canonical_uuid(text) {
             return Self(uuid);
         }
         let mut hasher = Sha256::new();
+        // Stored keys depend on this prefix; changing it would make every old event new.
         hasher.update(b"mercurio/event-id/1\0");
         hasher.update(text.as_bytes());
         Self(uuid_v8(&hasher.finalize()))
@@ -179,7 +187,8 @@ impl EventKey {
 
 fn canonical_uuid(text: &str) -> Option<Uuid> {
     let bytes = text.as_bytes();
-    // The parser also accepts braces, URNs, upper case and no hyphens. Those are other ids and need other keys.
+    // The parser also accepts braces, URNs, upper case and no hyphens. Those are other ids and need
+    // other keys.
     if bytes.len() != 36 || bytes.iter().any(u8::is_ascii_uppercase) {
         return None;
     }
@@ -190,6 +199,7 @@ fn canonical_uuid(text: &str) -> Option<Uuid> {
 
 fn uuid_v8(digest: &[u8]) -> Uuid {
     let mut bytes = [0; 16];
+    // `from_custom_bytes` overwrites 6 bits with version and variant; 122 bits of the hash remain.
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
@@ -213,6 +223,7 @@ mod tests {
 
     #[test]
     fn canonical_uuid_is_its_own_key() {
+        // The canonical form of a UUID; other spellings of it follow.
         for id in ["0193a5a0-7c5c-7e3b-9f6d-0123456789ab", "00000000-0000-0000-0000-000000000000"] {
             assert_eq!(EventKey::of(&EventId::checked(id)).0.to_string(), id);
         }
@@ -246,6 +257,7 @@ mod tests {
     fn id_that_imitates_a_hashed_key_has_another_key() {
         let hashed = EventKey::of(&EventId::checked("quake-1"));
         assert_eq!(hashed.0.get_version_num(), 8);
+        // The text of a hashed key is a canonical UUID of version 8, which is hashed again.
         let imitation = EventId::checked(hashed.0.to_string());
         assert_ne!(EventKey::of(&imitation), hashed);
     }

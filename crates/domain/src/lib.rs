@@ -1,11 +1,13 @@
-//! The domain of Mercurio: events in their stages, verdicts, tenants, API keys, limits, and the traits of the store.
+//! The domain of Mercurio: events in their stages, verdicts, tenants, API keys, limits, and the
+//! traits of the store.
 //!
-//! Any Rust service can embed this crate: it makes events, checks them by the server's rules, and writes the server's JSON.
-//! It does no I/O, reads no clock or environment, and starts no thread; time and randomness are arguments.
+//! Any Rust service can embed this crate: it makes events, checks them by the server's rules, and
+//! writes the server's JSON. It does no I/O, reads no clock or environment, and starts no thread;
+//! time and randomness are arguments.
 //!
-//! Modules, lowest first; each may use only those before it:
-//! [`text`], [`clock`], [`ids`], [`verdict`], [`limits`], [`schema_version`], [`payload`], `openapi` (behind the feature of
-//! that name), [`tenant`], [`api_key`], [`enrichment`], [`event`], [`store`], and `testing` (likewise).
+//! Modules, lowest first; each may use only those before it: [`text`], [`clock`], [`ids`],
+//! [`verdict`], [`limits`], [`schema_version`], [`payload`], `openapi` (behind the feature of that
+//! name), [`tenant`], [`api_key`], [`enrichment`], [`event`], [`store`], and `testing` (likewise).
 
 pub mod api_key;
 pub mod clock;

@@ -1,6 +1,8 @@
-//! OpenAPI schemas of ids, texts, times and payloads, for the types that derive theirs. Behind the feature `openapi`.
+//! OpenAPI schemas of ids, texts, times and payloads, for the types that derive theirs. Behind the
+//! feature `openapi`.
 //!
-//! A schema states the rules of a value as far as JSON Schema can. Events and other structs derive their schemas.
+//! A schema states the rules of a value as far as JSON Schema can. Events and other structs derive
+//! their schemas.
 
 use std::borrow::Cow;
 
@@ -20,6 +22,7 @@ use crate::payload::JsonObject;
 use crate::schema_version::SchemaVersion;
 
 /// No control character, and at least one that is not white space.
+// Three parts: any text, one visible character, any text.
 const NAME_LIKE: &str = concat!(
     r"^[^\u0000-\u001f\u007f-\u009f]*",
     r"[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
@@ -31,6 +34,7 @@ const PERSON_LIKE: &str = concat!(
     r"[^\u0000-\u0020\u007f-\u00a0\u061c\u1680\u2000-\u200a\u200e\u200f\u2028-\u202f\u205f\u2066-\u2069\u3000]",
     r"[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
 );
+// PostgreSQL cannot store U+0000.
 const NO_NUL: &str = r"^[^\u0000]*$";
 /// By semver.org, with at most 19 digits a number: all of those fit into 64 bits.
 const SEMANTIC_VERSION: &str = concat!(
@@ -81,6 +85,7 @@ schemas! {
         .description(Some(
             "RFC 3339 with an offset, such as `2026-11-22T10:00:00.123456Z`. Responses use UTC with microseconds.",
         ));
+    // 20 characters hold any `i64`.
     TenantId = text("^[0-9]+$", 20).description(Some("A number as a string."));
     WorkspaceId = text("^[0-9]+$", 20).description(Some("A number as a string."));
     JsonObject = object()
@@ -136,6 +141,7 @@ mod tests {
             schema["properties"].as_object().unwrap().keys().cloned().collect();
         assert_eq!(described, members, "{}", T::name());
         for (name, property) in schema["properties"].as_object().unwrap() {
+            // A nullable member is a `oneOf`, and its description is inside.
             let described =
                 if property["oneOf"].is_array() { &property["oneOf"][0] } else { property };
             assert!(

@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 use crate::limits::MAX_SCHEMA_VERSION_CHARS;
 use crate::text::Text;
 
-/// A semantic version (semver.org 2.0.0) of at most [`MAX_SCHEMA_VERSION_CHARS`] characters. Default: `1.0.0`.
+/// A semantic version (semver.org 2.0.0) of at most [`MAX_SCHEMA_VERSION_CHARS`] characters.
+/// Default: `1.0.0`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SchemaVersion(Text);
 

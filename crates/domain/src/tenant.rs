@@ -9,9 +9,11 @@ use crate::ids::{TenantId, WorkspaceId};
 use crate::limits::MAX_NAME_CHARS;
 use crate::text::is_unprintable;
 
-/// The name of a tenant, a workspace or a key: 1 to [`MAX_NAME_CHARS`] characters without the white space around them.
+/// The name of a tenant, a workspace or a key: 1 to [`MAX_NAME_CHARS`] characters without the white
+/// space around them.
 ///
-/// Control and bidirectional formatting characters are refused, because a name in a list must not look like another one.
+/// Control and bidirectional formatting characters are refused, because a name in a list must not
+/// look like another one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Name(Box<str>);
 
@@ -67,9 +69,11 @@ impl Name {
         &self.0
     }
 
-    /// The form in which names are compared. Not computed in SQL, because the two databases fold letters differently.
+    /// The form in which names are compared. Not computed in SQL, because the two databases fold
+    /// letters differently.
     #[must_use]
     pub fn folded(&self) -> String {
+        // By Unicode's default mapping, without regard to the server's locale.
         self.0.to_lowercase()
     }
 }
@@ -112,6 +116,7 @@ impl TenantStatus {
     /// The reverse of [`TenantStatus::as_str`].
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
+        // Databases store `deleting` as a time in another column, never as a text.
         [Self::Active, Self::Suspended, Self::Deleting]
             .into_iter()
             .find(|status| status.as_str() == text)

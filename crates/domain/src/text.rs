@@ -1,6 +1,7 @@
-//! Texts that share their bytes, and the characters that no shown text may have.
+//! Texts sharing their bytes, and the characters forbidden in a shown text.
 //!
-//! A body is copied once into a [`Source`]. Its events keep slices of it: a reference count and two offsets.
+//! A body is copied once into a [`Source`]. Its events keep slices of it: a reference count and two
+//! offsets.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -16,7 +17,9 @@ impl Source {
     /// Returns `part` as a slice of this source, or as a copy if `part` lies elsewhere in memory.
     #[must_use]
     pub fn share(&self, part: &str) -> Text {
-        // `serde_json` and the scanner return plain slices, so their address is the only link to the source.
+        // `serde_json` and the scanner return plain slices, so their address is the only link to
+        // the source.
+        // A part in front of the source wraps to a huge offset, and the next line refuses it.
         let offset = (part.as_ptr() as usize).wrapping_sub(self.0.as_ptr() as usize);
         let is_inside = offset.checked_add(part.len()).is_some_and(|end| end <= self.0.len());
         // Both are borrowed now, so equal addresses mean equal bytes.
@@ -126,8 +129,9 @@ impl Hash for Text {
     }
 }
 
-/// Returns whether a character must not appear in a text shown to people: a control character (C0, DEL, C1) or a
-/// bidirectional formatting character (Unicode Standard Annex #9). The latter can make one text look like another.
+/// Returns whether a character must not appear in a text shown to people: a control character (C0,
+/// DEL, C1) or a bidirectional formatting character (Unicode Standard Annex #9). The latter can
+/// make one text look like another.
 pub(crate) fn is_unprintable(character: char) -> bool {
     let changes_direction = matches!(
         character,
@@ -144,6 +148,7 @@ mod tests {
     fn part_of_a_source_is_shared_and_other_text_copied() {
         let source = Source::from("größe und mehr");
         let part = source.share(&source[0..7]);
+        // ö and ß have two bytes each.
         assert_eq!((part.as_str(), part.source_bytes()), ("größe", source.len()));
         assert_eq!(source.share(&source), Text::from("größe und mehr"));
         let elsewhere = String::from("größe");

@@ -1,7 +1,7 @@
 //! The result for each event: accepted, duplicate, or rejected with its errors.
 //!
-//! A rejection is a value to count and return, never an error of the program. Codes are stable; messages are for people.
-//! A message may quote the event, so it never goes into a log.
+//! A rejection is a value to count and return, never an error of the program. Codes are stable;
+//! messages are for people. A message may quote the event, so it never goes into a log.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::ids::EventId;
 /// Maximum errors reported for one event. It bounds the response to a hostile body.
 pub const MAX_ERRORS_PER_EVENT: usize = 20;
 
-/// The kind of one mistake in an event. Its text is stable and part of the HTTP contract.
+/// The kind of an error in an event. Its text is stable and part of the HTTP contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -26,7 +26,8 @@ pub enum FieldErrorCode {
     TooLong,
     /// A text is only white space.
     Blank,
-    /// A text has a control character (Unicode category Cc) or, in the id of a person, a bidirectional formatting character.
+    /// A text has a control character (Unicode category Cc) or, in the id of a person, a
+    /// bidirectional formatting character.
     ControlCharacter,
     /// A JSON value of the wrong type.
     WrongType,
@@ -117,20 +118,20 @@ impl fmt::Display for FieldErrorCode {
     }
 }
 
-/// One mistake in a client's event.
+/// An error in a client's event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {
     /// JSON pointer (RFC 6901) into the body as sent; empty for the whole body.
     pub pointer: String,
-    /// The kind of mistake, for programs.
+    /// The kind of error, for programs.
     pub code: FieldErrorCode,
-    /// The mistake, for people: names the member, the value and the limit.
+    /// The error, for people: names the member, the value and the limit.
     pub message: Cow<'static, str>,
 }
 
 impl FieldError {
-    /// A mistake at `pointer`.
+    /// An error at `pointer`.
     pub fn new(
         pointer: impl Into<String>,
         code: FieldErrorCode,
@@ -143,6 +144,7 @@ impl FieldError {
 /// Returns `pointer` with one more reference token.
 #[must_use]
 pub fn pointer_to(pointer: &str, token: &str) -> String {
+    // Exact unless the token has characters to escape.
     let mut longer = String::with_capacity(pointer.len() + token.len() + 1);
     longer.push_str(pointer);
     push_token(&mut longer, token);
@@ -216,6 +218,7 @@ mod tests {
     #[test]
     fn pointer_escapes_tilde_and_slash() {
         assert_eq!(pointer_to("/events/0", "a/b~c"), "/events/0/a~1b~0c");
+        // A member with an empty name is valid JSON.
         assert_eq!(pointer_to("", ""), "/");
     }
 }

@@ -9,6 +9,7 @@ fn cargo(arguments: &[&str]) -> Output {
         .args(arguments)
         .arg("--manifest-path")
         .arg(manifest)
+        // The test must not change the lock file or depend on a network.
         .args(["--locked", "--offline"])
         .output()
         .expect("cargo runs");
@@ -23,12 +24,14 @@ fn dependencies_have_no_runtime_server_database_or_logger() {
         "--package",
         "mercurio-domain",
         "--edges",
+        // Without dev-dependencies, which do not reach an embedding service.
         "normal,build",
         "--prefix",
         "none",
     ]);
     let tree = String::from_utf8(tree.stdout).expect("cargo writes UTF-8");
     let names: Vec<_> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    // Two known dependencies show that the tree was read.
     assert!(names.contains(&"serde") && names.contains(&"validator"), "{names:?}");
     let heavy: Vec<_> = names.iter().filter(|name| is_heavy(name)).collect();
     assert!(heavy.is_empty(), "{heavy:?}");

@@ -47,6 +47,7 @@ impl ClientIpPolicy {
                 Ipv4Addr::new(a, b, c, 0).into()
             }
             (Self::Truncated, IpAddr::V6(address)) => {
+                // A /48 is the usual prefix of one site (RFC 6177).
                 let [a, b, c, ..] = address.segments();
                 Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
             }

@@ -54,6 +54,7 @@ impl<'a> Context<'a> {
 
 /// Returns whether the text can have a member to read. Most contexts from servers have none and need no parsing.
 fn may_have_members(json: &str) -> bool {
+    // Not "campaign": alone it adds nothing, and with a page it is read.
     static NEEDLES: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
         // A name can be written with escapes; those of letters begin with `\u`.
         ["\"page\"", "\"user_agent\"", "\\u"].map(Finder::new)
@@ -69,6 +70,7 @@ fn text(json: &str) -> Option<Cow<'_, str>> {
 }
 
 fn has_members(json: &str) -> bool {
+    // `RawValue` has no white space around it.
     json.strip_prefix('{').is_some_and(|rest| !rest.trim_start().starts_with('}'))
 }
 
@@ -98,6 +100,7 @@ fn members<'a, const N: usize>(json: &'a str, names: [&str; N]) -> [Option<&'a s
     #[derive(Deserialize)]
     struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
+    // A context is valid JSON, and another value than an object has no members.
     let mut deserializer = serde_json::Deserializer::from_str(json);
     deserializer.deserialize_map(Members(names)).unwrap_or([None; N])
 }
@@ -137,6 +140,7 @@ mod tests {
         );
         check(r#"{"page":[],"campaign":{ }}"#, Context::default());
         check(r#"["page"]"#, Context::default());
+        // Not JSON: the domain refuses it earlier.
         check(r#"{"page":"#, Context::default());
     }
 

@@ -47,10 +47,12 @@ impl GeoDatabase {
         let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let geo = Geo {
             country: text(city.country.iso_code),
+            // Names exist in several languages; one of them keeps values comparable.
             region: text(city.subdivisions.first().and_then(|region| region.names.english)),
             city: text(city.city.names.english),
             time_zone: text(city.location.time_zone),
         };
+        // A record without our members adds nothing, not even an empty object.
         (geo != Geo::default()).then_some(geo)
     }
 }
@@ -94,6 +96,7 @@ mod tests {
 
     #[test]
     fn address_without_a_location_has_none() {
+        // Unknown addresses, and the records of another form in make_places.py.
         for address in
             ["192.0.2.1", "127.0.0.1", "::1", "2001:db8:2::1", "198.51.100.1", "198.51.100.129"]
         {
@@ -103,6 +106,7 @@ mod tests {
 
     #[test]
     fn bytes_of_another_format_are_refused() {
+        // Half a file has lost the metadata at its end.
         for bytes in [Vec::new(), b"not a database".to_vec(), PLACES[..PLACES.len() / 2].to_vec()] {
             assert!(GeoDatabase::from_bytes(bytes).is_err());
         }

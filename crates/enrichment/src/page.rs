@@ -43,6 +43,7 @@ impl PageUrl {
                 "utm_content" => &mut campaign.content,
                 _ => continue,
             };
+            // The first one counts, as in `URLSearchParams.get`.
             if field.is_none() {
                 *field = label(&value);
             }
@@ -80,6 +81,7 @@ mod tests {
     fn path_is_that_of_the_url() {
         for (url, expected) in [
             ("https://shop.example/a/b?c=d#e", Some("/a/b")),
+            // The parser encodes and normalizes like a browser.
             ("https://shop.example", Some("/")),
             ("https://shop.example/über uns", Some("/%C3%BCber%20uns")),
             ("https://shop.example/a/../b", Some("/b")),
@@ -115,6 +117,7 @@ mod tests {
             "https://a.example/",
             "https://a.example/?q=1",
             "https://a.example/?utm_source=&utm_medium=%20&utm_term=%00",
+            // Other parameters are not kept, and names are case-sensitive.
             "https://a.example/?utm_id=1&UTM_SOURCE=a",
             "https://a.example/#utm_source=a",
         ] {
@@ -128,6 +131,7 @@ mod tests {
     #[test]
     fn utm_value_is_cut_and_has_no_control_characters() {
         let url =
+            // The NUL is removed, and the invalid byte becomes U+FFFD.
             format!("https://a.example/?utm_source={}&utm_term=a%00b%ffc", "%C3%A9".repeat(300));
         let campaign = campaign_of(&url).unwrap();
         assert_eq!(campaign.source.unwrap(), "é".repeat(MAX_UTM_CHARS));

@@ -73,6 +73,7 @@ impl RequestEnrichment {
                 agent.describe(&mut own);
             }
         }
+        // Without a missing member, the cost of parsing the URL is saved.
         let url =
             context.page_url.as_deref().filter(|_| !(context.has_path && context.has_campaign));
         if let Some(url) = url.and_then(PageUrl::parse) {

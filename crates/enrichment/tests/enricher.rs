@@ -29,6 +29,7 @@ fn valid(context: Option<&str>) -> ValidEvent {
         ..EventDraft::default()
     };
     let mut errors = Vec::new();
+    // The event has an id, so the generator is never called.
     let event = draft.check("", &Reception::at(now()), || EventId::lookup(""), &mut errors);
     event.unwrap_or_else(|| panic!("{errors:?}"))
 }
@@ -78,6 +79,7 @@ fn check_added(context: Value, added: Value) {
 fn everything_known_of_the_client_is_added() {
     let enricher = enricher(ClientIpPolicy::Truncated);
     let request = enricher.request(&ClientInfo {
+        // A socket for both families reports an IPv4 client like this.
         client_ip: address("::ffff:203.0.113.77"),
         user_agent: Some(FIREFOX),
     });
@@ -118,6 +120,7 @@ fn missing_path_and_campaign_come_from_the_url() {
     let (page, campaign) =
         (json!({"path": "/pricing"}), json!({"source": "news", "name": "spring sale"}));
     check_added(json!({"page": {"url": url}}), json!({"page": page, "campaign": campaign}));
+    // An empty campaign of the client hides nothing.
     check_added(
         json!({"page": {"url": url}, "campaign": {}}),
         json!({"page": page, "campaign": campaign}),
@@ -128,6 +131,7 @@ fn missing_path_and_campaign_come_from_the_url() {
         json!({"page": {"url": url, "path": "/mine"}, "campaign": {"name": "mine"}}),
         json!({}),
     );
+    // A value of another type counts as absent.
     check_added(
         json!({"page": {"url": url, "path": 7}, "campaign": "x"}),
         json!({"page": page, "campaign": campaign}),
@@ -149,6 +153,7 @@ fn user_agent_of_the_context_overrides_the_header() {
     ] {
         assert_eq!(json_of(&request.enrich(valid(Some(other)))), firefox(), "{other}");
     }
+    // An empty text overrides the header too.
     assert_eq!(json_of(&request.enrich(valid(Some(r#"{"user_agent":""}"#)))), json!({}));
 }
 

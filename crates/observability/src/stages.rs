@@ -68,6 +68,7 @@ impl StageTime {
     /// Returns the duration of the stage.
     #[must_use]
     pub fn duration(self) -> Duration {
+        // `note` asserts the order in debug builds; in release a wrong order counts as zero.
         self.ended.saturating_duration_since(self.started)
     }
 }
@@ -76,6 +77,7 @@ impl Stages {
     /// Records a finished stage.
     pub fn note(&mut self, stage: Stage, started: Instant, ended: Instant) {
         debug_assert!(started <= ended, "{stage:?} ends before it starts");
+        // The discriminants index the array, because `Stage::ALL` keeps the order of declaration.
         self.0[stage as usize] = Some(StageTime { started, ended });
     }
 

@@ -9,6 +9,7 @@ use support::{lines_of, logger_to_output};
 use tokio::sync::oneshot;
 
 fn runtime() -> tokio::runtime::Runtime {
+    // One thread, shared by requests like an HTTP thread of the server.
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts")
 }
 
@@ -37,6 +38,7 @@ fn deep_code_logs_with_the_ids_of_its_request() {
 #[test]
 fn requests_on_one_thread_keep_their_own_loggers() {
     let lines = lines_of(|log| {
+        // The channels force the order a, b, c.
         let (first_ran, second_may_run) = oneshot::channel();
         let (second_ran, first_may_go_on) = oneshot::channel();
         let first = context::with_request(RequestContext::new("r1", None), log, async {
@@ -88,6 +90,7 @@ fn logger_with_more_keys_is_current_in_its_future_only() {
 /// The only test here that touches the process-wide root.
 #[test]
 fn root_logger_is_used_outside_of_requests_once_set() {
+    // Without a root logger, the line is discarded.
     info!(context::current(), "goes nowhere");
     assert_eq!(context::current_request(), None);
     let (log, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);

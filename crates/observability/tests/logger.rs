@@ -13,8 +13,9 @@ use support::{Output, lines_of, logger_to_output};
 
 fn check_values(lines: &[support::Line], expected: Value) {
     assert_eq!(lines.len(), 1);
+    // The first three are `ts`, `level` and `msg`.
     let values: serde_json::Map<_, _> = lines[0].0.iter().skip(3).cloned().collect();
-    assert_eq!(values.len(), lines[0].0.len() - 3, "a key stands twice in {:?}", lines[0]);
+    assert_eq!(values.len(), lines[0].0.len() - 3, "a key appears twice in {:?}", lines[0]);
     assert_eq!(Value::Object(values), expected);
 }
 
@@ -29,6 +30,7 @@ fn json_line_begins_with_time_level_and_message() {
     let ts = line.get("ts").and_then(Value::as_str).unwrap();
     assert_eq!((ts.len(), ts.ends_with('Z')), ("2026-11-22T10:00:00.123456Z".len(), true), "{ts}");
     let logged: chrono::DateTime<chrono::Utc> = ts.parse().unwrap();
+    // The line has microseconds, the clock nanoseconds.
     assert!(logged >= before - chrono::TimeDelta::milliseconds(1) && logged <= chrono::Utc::now());
 }
 
@@ -61,6 +63,7 @@ fn records_below_the_level_are_dropped() {
 fn values_keep_their_json_types() {
     let lines = lines_of(|log| {
         let text = String::from("a \"quoted\"\nline");
+        // Quotes and newlines must not break the line.
         info!(log, "m"; "text" => text, "count" => u64::MAX, "below" => -1_i64, "share" => 0.5, "yes" => true,
             "shown" => %1, "debugged" => ?Some("x"), "nested" => slog::Serde(json!({"a": [1, null]})));
     });
@@ -76,6 +79,7 @@ fn repeated_key_appears_once_with_its_innermost_value() {
     let lines = lines_of(|log| {
         let outer = log.new(o!("a" => "outer", "b" => "outer", "c" => "outer"));
         let inner = outer.new(o!("b" => "inner", "c" => "inner"));
+        // The last value of a record is the innermost.
         info!(inner, "m"; "c" => "first", "c" => "last");
     });
     check_values(&lines, json!({"a": "outer", "b": "inner", "c": "last"}));
@@ -114,6 +118,7 @@ fn lines_are_written_whole() {
     for format in [LogFormat::Json, LogFormat::Terminal] {
         let (log, guard, output) = logger_to_output(format, LogLevel::Info);
         for index in 0..2_000 {
+            // Lengths from 0 to 899 put line ends at many positions of a write.
             info!(log, "one"; "a" => "x".repeat(index % 900), "index" => index);
         }
         drop(guard);
@@ -128,6 +133,7 @@ fn line_without_a_flush_is_written_soon() {
     let (log, _guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
     for round in 1..=3 {
         info!(log, "alone");
+        // A deadline bounds the test without a sleep.
         let deadline = std::time::Instant::now() + Duration::from_secs(5);
         while output.lines().len() < round {
             assert!(std::time::Instant::now() < deadline, "line {round} is not written");
@@ -172,6 +178,7 @@ fn value_may_log_while_it_is_formatted() {
         info!(log, "outer {}", Talkative(log.clone()); "value" => %Talkative(log.clone()), "last" => true);
         drop(guard);
         let text = output.text();
+        // The message and the key log one inner line each.
         assert_eq!((text.lines().count(), text.matches("inner 1").count()), (3, 2), "{text}");
         assert_eq!(text.matches("shown value").count(), 2, "{text}");
     }
@@ -184,8 +191,10 @@ fn queued_bytes_are_bounded() {
     let output = Output::default();
     let gate = Gate { output: output.clone(), entered, open };
     let mut settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
+    // 100 lines bound the queue to 100 KiB.
     settings.queue_lines = 100;
     let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(gate)));
+    // The writer blocks in its first write, so the queue is never drained.
     info!(log, "held at the gate");
     is_writing.recv().unwrap();
     for _ in 0..100 {
@@ -195,6 +204,7 @@ fn queued_bytes_are_bounded() {
     let dropped = guard.dropped_lines().get();
     drop(guard);
     assert!((90..100).contains(&dropped), "{dropped} of 100 lines of 10 kB did not fit 100 KiB");
+    // The held line, the queued lines, and the report.
     assert_eq!(output.lines().len() as u64, 1 + 100 - dropped + 1);
 }
 
@@ -233,6 +243,7 @@ fn full_queue_drops_lines_and_reports_how_many() {
     let output = Output::default();
     let gate = Gate { output: output.clone(), entered, open };
     let mut settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
+    // While the writer is blocked, 2 of 10 lines fit.
     settings.queue_lines = 2;
     let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(gate)));
 
@@ -248,6 +259,7 @@ fn full_queue_drops_lines_and_reports_how_many() {
     drop(guard);
 
     let lines = output.lines();
+    // More than one line may report the 8.
     let reported: u64 = lines.iter().filter_map(|line| line.get("dropped_lines")?.as_u64()).sum();
     assert_eq!(
         (reported, lines.iter().filter(|line| line.get("msg") == Some(&json!("flood"))).count()),
@@ -262,6 +274,7 @@ fn full_queue_drops_lines_and_reports_how_many() {
     assert_eq!(report.get("level"), Some(&json!("warning")));
 
     info!(log, "after the end");
+    // The late line counts as dropped.
     assert_eq!((dropped.get(), output.lines().len()), (9, lines.len()));
 }
 
@@ -302,6 +315,7 @@ fn failed_output_loses_lines_and_counts_them() {
     info!(log, "one");
     info!(log, "two");
     log.flush().unwrap();
+    // The report of the losses is lost as well.
     assert!(guard.dropped_lines().get() >= 2);
 }
 
@@ -315,6 +329,7 @@ fn flush_waits_until_all_earlier_lines_are_written() {
                 for round in 0..50 {
                     crit!(log, "m"; "round" => round);
                     log.flush().unwrap();
+                    // Keys come innermost first, so the line ends with the thread.
                     let mine = format!("\"round\":{round},\"thread\":{thread}}}");
                     assert!(output.text().contains(&mine), "{mine}");
                 }

@@ -10,12 +10,14 @@ use support::logger_to_output;
 
 #[test]
 fn log_crate_records_have_their_target_and_request() {
+    // Our most detailed level still hides the debug lines of libraries.
     let (logger, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Trace);
     log_bridge::install(logger.clone()).unwrap();
     assert_eq!(log_bridge::install(logger.clone()), Err(log_bridge::AlreadyInstalled));
 
     log::error!(target: "r2d2", "no connection");
     log::info!("starting {} workers", 2);
+    // Libraries print requests with their API keys at debug.
     log::debug!("GET /v1/events?auth=mk_k3v9_secret");
     log::trace!("GET /v1/events?auth=mk_k3v9_secret");
     let request = RequestContext::new("r1", None);
@@ -48,6 +50,7 @@ fn panic_is_logged_without_its_message() {
     let (logger, _guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
     panic_hook::install(logger);
     let thread = std::thread::Builder::new().name("worker-0".to_owned());
+    // The message of a panic can quote an event.
     let panicked = thread.spawn(|| panic!("a payload")).unwrap().join();
     assert!(panicked.is_err());
     let lines = output.lines();

@@ -40,8 +40,10 @@ fn collector() -> (SocketAddr, Receiver<Sent>) {
 
 fn take(connection: TcpStream, sender: &Sender<Sent>) {
     let mut reader = BufReader::new(connection);
+    // The exporter sends several batches over one connection.
     loop {
         let (mut line, mut path, mut length) = (String::new(), String::new(), 0);
+        // A line of two bytes is empty and ends the head.
         while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
             let lower = line.to_ascii_lowercase();
             if let Some(request) = line.strip_prefix("POST ") {
@@ -52,6 +54,7 @@ fn take(connection: TcpStream, sender: &Sender<Sent>) {
             line.clear();
         }
         let mut body = vec![0; length];
+        // The exporter closed the connection.
         if path.is_empty() || reader.read_exact(&mut body).is_err() {
             return;
         }
@@ -109,6 +112,7 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn request_and_stages_reach_the_collector_in_the_callers_trace() {
     let (addr, sent) = collector();
+    // With a share of 0, only the caller's flag can sample the request.
     let traces = traces(addr, 0.0);
     let span = traces.begin(Some(&caller(true))).expect("sampled by the caller");
     assert_eq!(span.trace_id(), TRACE);
@@ -158,6 +162,7 @@ fn sampling_follows_the_caller_or_the_share() {
     }
     let traces = traces(addr, 0.25);
     let sampled = (0..4_000).filter(|_| traces.begin(None).is_some()).count();
+    // The mean is 1,000 and the deviation 27, so 300 are more than ten deviations.
     assert!((700..1_300).contains(&sampled), "{sampled}");
 }
 
@@ -169,6 +174,7 @@ fn span_without_a_route_is_named_by_its_method() {
     traces.close(GRACE);
     let Sent { spans, .. } = sent.recv_timeout(GRACE).expect("spans");
     assert_eq!((spans[0].name.as_str(), spans[0].parent_span_id.len()), ("GET", 0));
+    // STATUS_CODE_ERROR of OTLP is 2.
     assert_eq!(spans[0].status.as_ref().map(|status| status.code), Some(2), "an error");
 }
 
@@ -176,11 +182,13 @@ fn span_without_a_route_is_named_by_its_method() {
 fn hanging_or_absent_collector_delays_no_request() {
     // Accepts connections and never answers.
     let hanging = TcpListener::bind("127.0.0.1:0").expect("a port");
+    // The listener is dropped at once, so its port refuses connections.
     let absent =
         TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     for addr in [hanging.local_addr().expect("an address"), absent] {
         let traces = traces(addr, 1.0);
         let start = Instant::now();
+        // 20,000 spans exceed the queue of the exporter, so most are lost.
         for _ in 0..10_000 {
             let span = traces.begin(None).expect("sampled");
             span.stage("parse", Instant::now(), Duration::ZERO);

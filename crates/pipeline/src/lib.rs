@@ -1,5 +1,6 @@
-//! The path of an event: [`parse`] bytes to drafts, [`validate`] drafts to valid events or rejections, enrich them (crate
-//! `mercurio-enrichment`), and submit them to the [`writer`], which commits many requests in one transaction.
+//! The path of an event: [`parse`] bytes to drafts, [`validate`] drafts to valid events or
+//! rejections, enrich them (crate `mercurio-enrichment`), and submit them to the [`writer`], which
+//! commits many requests in one transaction.
 //!
 //! The pipeline uses the store traits of the domain. It contains no HTTP, SQL or clock.
 

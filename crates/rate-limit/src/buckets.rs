@@ -76,6 +76,7 @@ struct TokenBucket<C: Clock + Clone> {
 impl<C: Clock + Clone> TokenBucket<C> {
     fn full(bucket: Bucket, clock: &C) -> Self {
         debug_assert!(bucket.per_second > 0 && bucket.burst > 0, "{bucket:?}");
+        // A valid bucket has at least 1 of both; the fallback avoids a panic in release builds.
         let rate = NonZeroU32::new(bucket.per_second).unwrap_or(NonZeroU32::MIN);
         let burst = NonZeroU32::new(bucket.burst).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(rate).allow_burst(burst);
@@ -88,11 +89,13 @@ impl<C: Clock + Clone> TokenBucket<C> {
     }
 
     fn take(&self, tokens: u32, clock: &C) -> Result<(), u64> {
+        // `governor` cannot take 0 tokens, and the level stays.
         let Some(tokens) = NonZeroU32::new(tokens) else {
             return Ok(());
         };
         match self.limiter.check_n(tokens) {
             Ok(Ok(left)) => {
+                // Relaxed: headers show the level, and no decision uses it.
                 self.remaining.store(left.remaining_burst_capacity(), Ordering::Relaxed);
                 Ok(())
             }
@@ -103,6 +106,7 @@ impl<C: Clock + Clone> TokenBucket<C> {
                     (wait.as_nanos() * u128::from(self.bucket.per_second)).div_ceil(1_000_000_000);
                 let missing = u32::try_from(missing).unwrap_or(u32::MAX);
                 self.remaining.store(tokens.get().saturating_sub(missing), Ordering::Relaxed);
+                // Rounded up, so a client that obeys `Retry-After` is not too early.
                 let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                 Err(seconds.max(1))
             }
@@ -114,6 +118,7 @@ impl<C: Clock + Clone> TokenBucket<C> {
     /// Whether the bucket is full. `governor` reports a level only for a taken token, so this takes one.
     fn is_full(&self) -> bool {
         let left = self.limiter.check();
+        // The token just taken belongs to a full bucket.
         left.is_ok_and(|left| left.remaining_burst_capacity() + 1 >= self.bucket.burst)
     }
 }

@@ -115,10 +115,12 @@ struct HeaderList {
 impl HeaderList {
     fn item(&mut self, name: &str) {
         if self.text.is_empty() {
+            // Most lists of both buckets fit 64 bytes, so they allocate once.
             self.text.reserve(64);
         } else {
             self.text.push_str(", ");
         }
+        // The names are constants without quotes and backslashes, so nothing is escaped.
         self.text.push('"');
         self.text.push_str(name);
         self.text.push('"');

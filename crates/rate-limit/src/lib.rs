@@ -69,14 +69,17 @@ impl<C: Clock + Clone> RateLimits<C> {
     ) -> RateLimitDecision {
         let events = u32::try_from(events).unwrap_or(u32::MAX);
         let local = self.whole.take(tenant_id, limits, BucketName::Events, events);
+        // A refusal by this server alone needs no round trip.
         let Some(shared) = self.shared.as_ref().filter(|_| local.result.is_ok() && limited(limits))
         else {
             return local;
         };
+        // The request's token is taken now, with the events, in one round trip.
         let tokens = Tokens { requests: 1, events };
         if let Some(decision) = shared.take(tenant_id, limits, tokens).await {
             return decision;
         }
+        // Without Redis, the server's share decides at once (ADR 15).
         let share = share(limits, shared.servers());
         let request = self.share.take(tenant_id, &share, BucketName::Requests, tokens.requests);
         if request.result.is_err() {
@@ -90,6 +93,7 @@ impl<C: Clock + Clone> RateLimits<C> {
         let Some(shared) = self.shared.as_ref().filter(|_| limited(limits)) else {
             return self.whole.state(tenant_id, limits);
         };
+        // Taking no tokens returns the levels.
         match shared.take(tenant_id, limits, Tokens::default()).await {
             Some(decision) => decision.state,
             None => self.share.state(tenant_id, &share(limits, shared.servers())),
@@ -103,6 +107,7 @@ fn limited(limits: &Limits) -> bool {
 
 /// Returns one server's share of the limits. Shares are rounded up, because 0 would mean no limit.
 fn share(limits: &Limits, servers: u32) -> Limits {
+    // The burst in force is shared, because a burst of 0 in the settings means the default.
     let burst = |bucket: Option<Bucket>| bucket.map_or(0, |bucket| bucket.burst.div_ceil(servers));
     Limits {
         events_per_second: limits.events_per_second.div_ceil(servers),

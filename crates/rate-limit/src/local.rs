@@ -61,6 +61,7 @@ impl<C: Clock + Clone> LocalBuckets<C> {
         if sizes.is_unlimited() {
             return None;
         }
+        // Most tenants have buckets already, so requests share the read lock.
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
         let known = tenants.buckets.get(&tenant_id).filter(|known| known.sizes == sizes).cloned();
         drop(tenants);
@@ -74,7 +75,9 @@ impl<C: Clock + Clone> LocalBuckets<C> {
             return Arc::clone(known);
         }
         if tenants.buckets.len() >= tenants.sweep_at {
+            // A full bucket equals a new one, so dropping it loses nothing.
             tenants.buckets.retain(|_, buckets| !buckets.are_full());
+            // Doubling keeps sweeps rare if most tenants are active.
             tenants.sweep_at = SWEEP_ABOVE.max(2 * tenants.buckets.len());
         }
         let buckets = Arc::new(TenantBuckets::full(sizes, &self.clock));

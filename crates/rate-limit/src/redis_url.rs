@@ -4,7 +4,7 @@ use std::fmt;
 
 use redis::{Client, ConnectionAddr};
 
-/// The URL of the Redis server that holds the shared buckets.
+/// The URL of the Redis server with the shared buckets.
 #[derive(Clone)]
 pub struct RedisUrl(Client);
 
@@ -19,7 +19,7 @@ impl RedisUrl {
         })
     }
 
-    /// Returns a client that can connect to it.
+    /// Returns a client for it.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.0
@@ -44,6 +44,7 @@ impl fmt::Display for RedisUrl {
         }
         match info.addr() {
             ConnectionAddr::Unix(path) => write!(f, "{}?db={}", path.display(), redis.db()),
+            // An IPv6 address needs brackets before a port (RFC 3986, section 3.2.2).
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }
                 if host.contains(':') =>
             {

@@ -77,6 +77,7 @@ impl TestRedis {
 
     fn signal(&self, name: &str) {
         let pid = self.server.id();
+        // `Child` can send SIGKILL only.
         let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status();
         assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {pid}");
     }
@@ -90,6 +91,7 @@ impl Drop for TestRedis {
 
 fn spawn(folder: &TempDir) -> Child {
     let mut command = Command::new("redis-server");
+    // Without a TCP port, tests run in parallel; without snapshots, a restart is empty.
     command.args(["--port", "0", "--save", "", "--appendonly", "no", "--requirepass", PASSWORD]);
     command.arg("--dir").arg(folder.path());
     command.arg("--unixsocket").arg(folder.path().join("redis.sock"));

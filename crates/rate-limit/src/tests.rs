@@ -54,6 +54,7 @@ fn bucket_gives_its_burst_and_then_its_rate() {
         assert_eq!((remaining(decision.state), decision.result), (Some(left), Ok(())));
     }
     assert_eq!(fixture.take(&limits, 10).result, refused(1));
+    // 10 tokens need a second at 10 per second.
     fixture.clock.advance(Duration::from_millis(990));
     assert!(!fixture.accepts(&limits, 10));
     fixture.clock.advance(Duration::from_millis(10));
@@ -115,6 +116,7 @@ fn headers_are_lists_of_structured_fields() {
     let limits = Limits { requests_per_second: 5, requests_burst: 12, ..limits(100, 1_000) };
     fixture.buckets.take(TENANT, &limits, BucketName::Requests, 1).result.unwrap();
     let state = fixture.take(&limits, 10).state;
+    // The windows are 12 / 5 and 1,000 / 100 seconds, rounded up.
     assert_eq!(state.policy().as_deref(), Some("\"requests\";q=12;w=3, \"events\";q=1000;w=10"));
     assert_eq!(state.level().as_deref(), Some("\"requests\";r=11;t=1, \"events\";r=990;t=1"));
 }
@@ -124,12 +126,15 @@ fn sweep_drops_tenants_with_full_buckets_only() {
     let fixture = Fixture::new();
     let limits = limits(1, 10);
     assert!(fixture.take_for(TenantId(0), &limits, 10).result.is_ok());
+    // Tenant 0 still lacks one token after 9 seconds.
     fixture.clock.advance(Duration::from_secs(9));
     for id in 1..=i64::try_from(SWEEP_ABOVE).unwrap() {
+        // Taking 0 leaves a bucket full; tenant 7 empties its own.
         let events = if id == 7 { 10 } else { 0 };
         assert!(fixture.take_for(TenantId(id), &limits, events).result.is_ok());
     }
     assert!(fixture.buckets.tenants() < 10, "{}", fixture.buckets.tenants());
+    // After a wrong sweep, a new bucket of 10 tokens would accept them.
     assert!(fixture.take_for(TenantId(0), &limits, 10).result.is_err());
     assert!(fixture.take_for(TenantId(7), &limits, 1).result.is_err());
 }
@@ -137,6 +142,7 @@ fn sweep_drops_tenants_with_full_buckets_only() {
 #[test]
 fn shares_of_all_servers_add_up_and_hold_a_batch() {
     let limits = limits(100, 1_000);
+    // Shares are rounded up, and the last burst is a whole batch.
     for (servers, per_second, burst) in
         [(1, 100, 1_000), (2, 50, 500), (3, 34, 334), (1_000, 1, 10)]
     {

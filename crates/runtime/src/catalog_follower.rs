@@ -1,7 +1,8 @@
 //! A thread that follows changes of the catalog, so that [`KeyCache`] removes changed keys, and writes the uses of keys.
 //!
-//! The store reports each change. Changes made while the listener was disconnected are unknown, so the cache is cleared once
-//! it is connected again. Until then the lifetime of cached keys bounds their age.
+//! The store reports each change. Changes during a disconnection are unknown, so the cache is
+//! cleared once the listener is connected again. Until then the lifetime of cached keys bounds
+//! their age.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,6 +97,7 @@ impl FollowerThread {
                     warn!(self.log, "catalog listener disconnected"; keys::ERROR => chain(&error));
                 }
                 is_disconnected = true;
+                // The pause bounds the attempts on an unavailable database.
                 std::thread::sleep(RETRY);
             }
         }
@@ -105,6 +107,7 @@ impl FollowerThread {
     /// Listens until the thread is stopped.
     fn listen(&mut self, listener: &mut dyn store::CatalogListener) -> Result<(), StoreError> {
         while !self.is_stopped() {
+            // The wait also bounds the time until a stop is noticed.
             for change in listener.next(LISTEN)? {
                 debug!(self.log, "catalog changed"; keys::CHANGE => ?change);
                 self.keys.forget(&change);
@@ -122,6 +125,7 @@ impl FollowerThread {
         if uses.is_empty() {
             return;
         }
+        // The uses are written later, and requests report the outage.
         if let Err(error) = self.store.note_key_uses(&uses) {
             debug!(self.log, "key uses not written"; keys::ERROR => chain(&error));
             self.uses.give_back(uses);

@@ -1,6 +1,6 @@
 //! A probe of the database: whether it answers, and whether its schema is compatible with this program.
 //!
-//! The database is asked at most once a second, however often readiness is.
+//! However often readiness is queried, the database is asked at most once a second.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,10 +46,11 @@ impl DatabaseProbe {
         Self { store, last: Mutex::new(last) }
     }
 
-    /// Asks the database, unless an answer is less than a second old. Returns within 2 seconds.
+    /// Asks the database, unless an answer is less than a second old. Returns within 2 seconds, or
+    /// within 4 if it first waits for another probe.
     pub async fn ping(&self) -> Ping {
         let timed_out = Ping { available: false, latency: PING_TIMEOUT };
-        // A probe that waits for another one waits no longer than its own would take.
+        // A probe under way answers for this one too, unless its request ends early.
         let Ok(mut last) = tokio::time::timeout(PING_TIMEOUT, self.last.lock()).await else {
             return timed_out;
         };
@@ -57,6 +58,7 @@ impl DatabaseProbe {
             return ping;
         }
         let (store, start) = (Arc::clone(&self.store), Instant::now());
+        // The store blocks, so the call must not run on an HTTP thread.
         let asked = tokio::task::spawn_blocking(move || {
             let latency = store.ping().map(|()| start.elapsed());
             // Another release may have migrated the database, or someone restored a backup.
@@ -66,7 +68,9 @@ impl DatabaseProbe {
             Ok(Ok(Some((latency, schema)))) => {
                 Ping { available: last.record_schema(schema), latency }
             }
+            // The database refused, or the blocking task panicked.
             Ok(_) => Ping { available: false, latency: start.elapsed() },
+            // The blocking call continues, and its answer is ignored.
             Err(_) => timed_out,
         };
         (last.asked_at, last.ping) = (Instant::now(), Some(ping));

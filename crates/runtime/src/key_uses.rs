@@ -29,6 +29,7 @@ impl KeyUses {
     /// Records that `key` is used at `now`.
     pub fn record(&self, key: &ApiKey, now: Timestamp) {
         let is_old = |used_at: Timestamp| now.micros_since(used_at) >= MINUTE_MICROS;
+        // The cached key has a recent use, so no lock is needed.
         if key.last_used_at.is_some_and(|used_at| !is_old(used_at)) {
             return;
         }
@@ -37,6 +38,7 @@ impl KeyUses {
             return;
         }
         if uses.waiting.len() < MAX_KEYS {
+            // The first use of a minute counts.
             uses.waiting.entry(key.id.clone()).or_insert(now);
         }
     }
@@ -46,6 +48,7 @@ impl KeyUses {
     pub fn take(&self) -> Vec<(ApiKeyId, Timestamp)> {
         let mut uses = self.lock();
         let taken: Vec<_> = std::mem::take(&mut uses.waiting).into_iter().collect();
+        // A cleared memory costs one extra write per key in use.
         if uses.written.len() + taken.len() > MAX_KEYS {
             uses.written.clear();
         }
@@ -58,6 +61,7 @@ impl KeyUses {
         let mut uses = self.lock();
         for (id, used_at) in not_written {
             uses.written.remove(&id);
+            // A newer use may wait already.
             uses.waiting.entry(id).or_insert(used_at);
         }
     }
@@ -84,6 +88,7 @@ mod tests {
         let mut written = 0;
         // The cached copy of the key is up to five seconds old.
         let mut known = store.find_api_key(&request.key_id).unwrap().unwrap();
+        // Three minutes of requests, ten per second, written every second.
         for tenths in 0..1_800 {
             let now = Timestamp::from_micros(start.as_micros() + tenths * 100_000).unwrap();
             uses.record(&known, now);

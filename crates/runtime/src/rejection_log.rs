@@ -69,12 +69,14 @@ impl RejectionLog {
             return None;
         }
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        // Few tenants need no sweep.
         if windows.len() >= SWEEP_ABOVE {
             windows.retain(|_, window| now.duration_since(window.start) < WINDOW);
         }
         let window =
             windows.entry(tenant_id).or_insert(Window { start: now, logged: 0, not_logged: 0 });
         if now.duration_since(window.start) >= WINDOW {
+            // The omitted rejections stay for the first line of the new window.
             (window.start, window.logged) = (now, 0);
         }
         if window.logged >= self.per_second {
@@ -89,7 +91,9 @@ impl RejectionLog {
 /// Masks the names chosen by the client. Names of the API stay at their places, and so do the indexes of events.
 fn masked(pointer: &str) -> String {
     let mut shown = String::with_capacity(pointer.len());
+    // A pointer begins with a slash (RFC 6901), so its first token is empty.
     for (depth, token) in pointer.split('/').skip(1).enumerate() {
+        // A number is an index below `/events` only; in a payload it is a name.
         let in_batch = shown.starts_with("/events");
         let is_number = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit());
         let is_ours = match depth {
@@ -114,11 +118,13 @@ mod tests {
             ("", ""),
             ("/event_name", "/event_name"),
             ("/events/3/event_name", "/events/3/event_name"),
+            // A card number as a name, with an index below it.
             ("/events/3/properties/4111111111111111/0", "/events/3/properties/*/*"),
             ("/properties/user_id", "/properties/*"),
             ("/properties/12", "/properties/*"),
             ("/events/3/someone@example.com", "/events/3/*"),
             ("/events/12a", "/events/*"),
+            // `~1` is an escaped slash (RFC 6901).
             ("/someone~1else", "/*"),
             ("/events/", "/events/*"),
         ] {
@@ -137,6 +143,7 @@ mod tests {
             (1, 999, None),
             // Another tenant has lines of its own.
             (2, 3, Some(0)),
+            // The next window reports the two omitted ones.
             (1, 1_000, Some(2)),
             (1, 1_001, Some(0)),
         ] {
@@ -151,6 +158,7 @@ mod tests {
         let log = RejectionLog::new(1);
         let start = Instant::now();
         for tenant in 0..3 * SWEEP_ABOVE as i64 {
+            // One tenant every 2 ms, so 500 windows are recent at any time.
             log.admit(TenantId(tenant), start + Duration::from_millis(tenant as u64 * 2));
         }
         assert!(log.windows.lock().unwrap().len() <= SWEEP_ABOVE);

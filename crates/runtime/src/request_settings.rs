@@ -5,7 +5,7 @@ use std::time::Duration;
 use mercurio_domain::limits::Limits;
 use mercurio_enrichment::TrustedProxies;
 
-/// Settings that request handlers read.
+/// Settings of the request handlers.
 #[derive(Debug, Clone)]
 pub struct RequestSettings {
     /// Limits of tenants without overrides.
@@ -16,7 +16,7 @@ pub struct RequestSettings {
     pub commit_timeout: Duration,
     /// Requests slower than this are logged as slow; `None` disables it.
     pub slow_request: Option<Duration>,
-    /// Proxies whose forwarding headers are trusted.
+    /// Proxies with trusted forwarding headers.
     pub trusted_proxies: TrustedProxies,
     /// Origins allowed by CORS; `*` allows all.
     pub cors_origins: Vec<String>,

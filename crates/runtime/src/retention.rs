@@ -126,12 +126,15 @@ impl RetentionWorker {
             let today = self.clock.now().to_datetime().date_naive();
             if completed_on != Some(today) {
                 match self.run() {
+                    // Done for the day; the lease stays with this server.
                     Ok(true) => (completed_on, is_logged) = (Some(today), false),
+                    // Another server holds the lease: ask again after the interval.
                     Ok(false) => {}
                     Err(Interrupted::Stopped) => return,
                     Err(Interrupted::Failed(error)) => {
                         // The connection that held the lease may be gone.
                         self.lease = None;
+                        // One line per outage, not one per minute.
                         if !is_logged {
                             warn!(self.log, "retention failed"; keys::ERROR => chain(&error));
                         }
@@ -170,6 +173,7 @@ impl RetentionWorker {
     /// Returns each tenant's retention in days. Tenants under deletion have none: their events go anyway.
     fn retention_days(&self) -> Result<Vec<TenantRetention>, Interrupted> {
         let (mut days, mut after) = (Vec::new(), None);
+        // Pages bound the memory and the time of each query.
         loop {
             let page = self.store.tenants(after, PAGE)?;
             for tenant in page.iter().filter(|tenant| tenant.status != TenantStatus::Deleting) {
@@ -197,8 +201,8 @@ impl RetentionWorker {
             && let Removal::Received { tenant_id, before } = removal
         {
             info!(self.log, "old events removed";
-                keys::TENANT_ID => tenant_id.map(|id| id.0), keys::EVENTS => total.events, "event_keys" => total.keys,
-                "received_before" => before.to_string(), keys::DURATION_MS => start.elapsed().as_secs_f64() * 1e3);
+                keys::TENANT_ID => tenant_id.map(|id| id.0), keys::EVENTS => total.events, keys::EVENT_KEYS => total.keys,
+                keys::RECEIVED_BEFORE => before.to_string(), keys::DURATION_MS => start.elapsed().as_secs_f64() * 1e3);
         }
         result
     }
@@ -221,6 +225,7 @@ impl RetentionWorker {
             if total.next.is_none() {
                 return Ok(());
             }
+            // A pause as long as the step leaves half of a connection to requests.
             if self.is_stopped_within(start.elapsed().min(MAX_PAUSE)) {
                 return Err(Interrupted::Stopped);
             }
@@ -229,6 +234,7 @@ impl RetentionWorker {
 
     /// Waits up to `time`. Returns whether the handle was dropped.
     fn is_stopped_within(&self, time: Duration) -> bool {
+        // A dropped handle closes the channel, and `recv_timeout` returns at once.
         !matches!(self.stop.recv_timeout(time), Err(RecvTimeoutError::Timeout))
     }
 }

@@ -22,6 +22,7 @@ pub struct UuidV7Ids;
 
 impl IdGenerator for UuidV7Ids {
     fn next_uuid(&self) -> Uuid {
+        // Version 7 begins with the time (RFC 9562, section 5.7), so an index grows at its end.
         Uuid::now_v7()
     }
 }

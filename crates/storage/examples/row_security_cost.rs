@@ -42,9 +42,11 @@ fn main() {
     let databases = [TestDatabase::postgres(), TestDatabase::postgres()];
     let without = &databases[0];
     let mut connection = PgConnection::establish(&without.url_text()).unwrap();
+    // The store then reads without row security, as on a server without the role.
     connection.batch_execute("REVOKE SELECT ON events FROM mercurio_reader").unwrap();
     for database in &databases {
         let ids: Vec<String> = (0..1_000).map(|number| format!("event {number}")).collect();
+        // Several tenants, so that the policy and the index have rows to leave out.
         for tenant in 1..=20 {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             database
@@ -69,6 +71,7 @@ fn main() {
     for (name, read) in reads {
         let (mut ratios, mut plain, mut secured) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..=rounds {
+            // Alternating, so that neither database always profits from a warm cache.
             let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
             let mut times = order.map(|index| time(&*databases[index].store(), read));
             if round % 2 == 1 {

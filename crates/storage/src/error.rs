@@ -27,7 +27,7 @@ pub(crate) enum ErrorKind {
     NameTaken,
     /// The tenant or workspace does not exist.
     NoOwner,
-    /// Anything else.
+    /// Any other failure: a bug here or in the database.
     Internal,
 }
 
@@ -70,9 +70,11 @@ impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         let kind = match &error {
             DieselError::DatabaseError(kind, information) => database_error(kind, &**information),
+            // The connection is unusable, and its transaction ends with it.
             DieselError::RollbackErrorOnCommit { .. } | DieselError::BrokenTransactionManager => {
                 ErrorKind::Unavailable
             }
+            // The database has no encoding for the value.
             DieselError::SerializationError(_) => ErrorKind::Refused,
             _ => ErrorKind::Internal,
         };
@@ -95,8 +97,10 @@ impl From<ConnectionError> for Error {
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match error.kind {
+            // A conflict left after all retries means overload, and the client may try again.
             ErrorKind::Unavailable | ErrorKind::Conflict => Self::Unavailable(Box::new(error)),
             ErrorKind::Refused => Self::Refused(Box::new(error)),
+            // Callers handle the first four; one of them here is a bug.
             ErrorKind::NoPartition
             | ErrorKind::KeyTaken
             | ErrorKind::NameTaken
@@ -127,6 +131,7 @@ fn database_error(kind: &DatabaseErrorKind, error: &dyn DatabaseErrorInformation
         {
             ErrorKind::NoPartition
         }
+        // Taken names and keys are handled elsewhere, so these are bad data.
         Kind::UniqueViolation
         | Kind::ForeignKeyViolation
         | Kind::NotNullViolation
@@ -140,6 +145,7 @@ fn database_error(kind: &DatabaseErrorKind, error: &dyn DatabaseErrorInformation
 
 /// Classifies the message. diesel hides most error codes of both databases and reports `Unknown`.
 fn kind_of_message(message: &str) -> ErrorKind {
+    // The first match wins, so a specific part precedes a general one.
     let known = MESSAGES.iter().find(|known| message.contains(known.part));
     known.map_or(ErrorKind::Internal, |known| known.kind)
 }
@@ -161,9 +167,11 @@ const MESSAGES: [KnownMessage; 33] = [
     // PostgreSQL 40P01, 40001, 55P03
     known("deadlock detected", ErrorKind::Conflict),
     known("could not serialize access", ErrorKind::Conflict),
+    // Before "canceling statement", which this message contains too.
     known("due to lock timeout", ErrorKind::Conflict),
     // PostgreSQL 57P01 to 57P05, 57014, 08
     known("terminating connection", ErrorKind::Unavailable),
+    // "… is starting up", "… is shutting down", "… is in recovery mode".
     known("the database system is", ErrorKind::Unavailable),
     known("canceling statement", ErrorKind::Unavailable),
     known("server closed the connection", ErrorKind::Unavailable),
@@ -186,6 +194,7 @@ const MESSAGES: [KnownMessage; 33] = [
     known("unsupported Unicode escape sequence", ErrorKind::Refused),
     known("out of range", ErrorKind::Refused),
     known("value too long", ErrorKind::Refused),
+    // "index row size … exceeds …": a value too long for an index.
     known("index row", ErrorKind::Refused),
     // SQLite <https://sqlite.org/rescode.html>
     known("database is locked", ErrorKind::Conflict),

@@ -24,6 +24,7 @@ fn embedded<DB: Backend>(
     let mut migrations = source.migrations().map_err(|error| {
         Error::new(ErrorKind::Internal, format_args!("can't read the migrations: {error}"))
     })?;
+    // `MigrationSource` promises no order.
     migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
     Ok(migrations)
 }
@@ -57,6 +58,7 @@ pub(crate) fn state<DB: Backend>(
             SchemaState::Older(missing)
         });
     }
+    // Versions are dates of equal length, so their order as text is their order in time.
     let newest = embedded.last().map(|migration| migration.name().version());
     // Only the release that wrote a migration knows whether older programs can work with it, so it
     // leaves the minimum version in the database. A schema that has unknown migrations and lacks
@@ -75,6 +77,7 @@ pub(crate) fn run_next<DB: Backend, C: MigrationHarness<DB> + Driver>(
     connection: &mut C,
     source: &dyn MigrationSource<DB>,
 ) -> Result<Option<String>, Error> {
+    // Read again for each migration: each call has its own transaction or lock.
     let applied = connection.applied_migrations().map_err(migration_error)?;
     let next = embedded(source)?
         .into_iter()
@@ -96,6 +99,7 @@ pub(crate) fn revert_last<DB: Backend, C: MigrationHarness<DB> + Driver>(
     source: &dyn MigrationSource<DB>,
 ) -> Result<Option<String>, Error> {
     let mut applied = connection.applied_migrations().map_err(migration_error)?;
+    // Sorted here: diesel's trait promises no order.
     applied.sort();
     let Some(newest) = applied.pop() else {
         return Ok(None);

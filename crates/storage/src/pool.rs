@@ -43,10 +43,13 @@ impl Default for StoreOptions {
     /// lock.
     fn default() -> Self {
         Self {
+            // 8 and 4 are not 0, so the fallbacks never apply.
             max_read_connections: NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),
             max_write_connections: NonZeroU32::new(4).unwrap_or(NonZeroU32::MIN),
+            // Short, so that an HTTP client gets a 503 before it gives up.
             connect_timeout: Duration::from_secs(3),
             read_timeout: Duration::from_secs(10),
+            // Generous: a checkpoint on a slow disk can stall a group for seconds.
             write_timeout: Duration::from_secs(60),
             migration_lock_timeout: Duration::from_secs(60),
         }
@@ -119,6 +122,7 @@ impl<C: Driver> ManageConnection for GenerationManager<C> {
     fn is_valid(&self, connection: &mut GenerationConnection<C>) -> Result<(), Self::Error> {
         if self.is_outdated(connection) {
             return Err(diesel::r2d2::Error::QueryError(
+                // r2d2 only drops the connection; the kind of the error is not shown.
                 diesel::result::Error::BrokenTransactionManager,
             ));
         }
@@ -126,6 +130,7 @@ impl<C: Driver> ManageConnection for GenerationManager<C> {
     }
 
     fn has_broken(&self, connection: &mut GenerationConnection<C>) -> bool {
+        // Called on return, so an outdated connection does not wait for its next checkout.
         self.is_outdated(connection) || self.inner.has_broken(&mut connection.connection)
     }
 }
@@ -166,6 +171,7 @@ impl<C: Driver> Pool<C> {
             // No connection is opened before it is needed, so a store opens without its database.
             .min_idle(Some(0))
             .connection_timeout(connect_timeout)
+            // Calls `is_valid`, a comparison of two numbers.
             .test_on_check_out(true)
             // The call that waits for the connection returns the error; r2d2 need not log it.
             .error_handler(Box::new(NopErrorHandler))
@@ -180,6 +186,7 @@ impl<C: Driver> Pool<C> {
 
     /// Counts a retried transaction.
     pub(crate) fn count_retry(&self) {
+        // Relaxed: a counter for metrics orders nothing.
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -198,6 +205,7 @@ impl<C: Driver> Pool<C> {
 
     /// Invalidates all open connections. They are dropped instead of reused.
     pub(crate) fn invalidate_all(&self) {
+        // Under races several breaks of one outage count twice, which only drops more connections.
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 }

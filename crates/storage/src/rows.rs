@@ -79,6 +79,7 @@ impl EventRow {
     pub(crate) fn into_event(self, owner: Owner) -> Result<StoredEvent, Error> {
         let object = |text: JsonText| JsonObject::from_store(text.0);
         let parts = EventParts {
+            // Unchecked: the rules were applied before the event was stored.
             event_id: EventId::lookup(self.event_id),
             kind: EventType::from_text(&self.kind)
                 .ok_or_else(|| Error::unreadable("an event's type"))?,
@@ -194,6 +195,7 @@ impl ApiKeyRow {
     }
 
     pub(crate) fn into_api_key(self, tenant_limits: LimitOverrides) -> Result<ApiKey, Error> {
+        // A constraint fixes the length; a wrong one means another program wrote the row.
         let secret = self
             .secret_sha256
             .try_into()

@@ -16,6 +16,7 @@ use crate::{DatabaseUrl, StoreOptions, open};
 /// The environment variable with the URL of a PostgreSQL test server, as a superuser.
 const SERVER: &str = "MERCURIO_TEST_POSTGRES_URL";
 /// Advisory lock for creating the template: `merctest` in ASCII.
+// Test programs run in parallel, and only one may create the template.
 const TEMPLATE_LOCK: i64 = 0x6d65_7263_7465_7374;
 
 /// A database for one test. Dropping it closes all connections and removes it.
@@ -102,9 +103,11 @@ impl TestDatabase {
     pub fn execute(&self, sql: &str) {
         let done = match self.url.target() {
             Target::Sqlite(path) => {
+                // Not the store's connection: it may hold a transaction of the test.
                 let mut connection = SqliteConnection::establish(&path.display().to_string())
                     .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                 connection
+                    // A minute, because the store may be writing at the same time.
                     .batch_execute("PRAGMA busy_timeout = 60000")
                     .and_then(|()| connection.batch_execute(sql))
             }
@@ -119,6 +122,7 @@ impl TestDatabase {
     /// Applies a migration [`Self::NEWER`] that an older program can work with: adds a column to
     /// every table, and a table.
     pub fn apply_newer_migration(&self) {
+        // The declarations list all tables, so a new table is covered without a change here.
         let shared = include_str!("shared/schema.rs");
         let own = match self.url.target() {
             Target::Sqlite(_) => include_str!("sqlite/schema.rs"),
@@ -130,6 +134,7 @@ impl TestDatabase {
             let declaration = block.lines().map(str::trim).find(|line| line.ends_with(") {"));
             let table = declaration.and_then(|line| line.split_whitespace().next());
             let table = table.unwrap_or_else(|| panic!("no table in {block}"));
+            // NOT NULL with a default: the strictest change that ADR 10 allows.
             sql.push_str(&format!(
                 "ALTER TABLE {table} ADD COLUMN later text NOT NULL DEFAULT 'x';\n"
             ));
@@ -162,6 +167,7 @@ impl TestDatabase {
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
+        // `template1` is PostgreSQL's default and has no tables of ours.
         let template = template.unwrap_or("template1");
         // An earlier process with the same id may have been killed before it cleaned up.
         admin(&format!("DROP DATABASE IF EXISTS {name}"));
@@ -173,11 +179,13 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Location::Server(name) = &self.location {
+            // FORCE ends the connections of stores the test still holds (PostgreSQL 13 and later).
             let drop = format!("DROP DATABASE {name} WITH (FORCE)");
             connect(&server())
                 .and_then(|mut connection| {
                     connection.batch_execute(&drop).map_err(|error| error.to_string())
                 })
+                // A failed clean-up must not hide the test's own failure.
                 .ok();
         }
     }

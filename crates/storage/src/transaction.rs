@@ -12,6 +12,7 @@ use crate::pool::{Driver, Pool};
 
 /// Maximum attempts for a transaction that loses to concurrent ones. Each attempt has already
 /// waited for its locks in the database.
+// After seven losses the caller gets `Unavailable`, and its clients retry with pauses.
 const MAX_ATTEMPTS: u32 = 7;
 
 /// How far an attempt got before it failed.
@@ -54,10 +55,12 @@ pub(crate) fn write<C: Driver, T>(
     mut body: impl FnMut(&mut C) -> Result<T, Error>,
 ) -> Result<T, Error> {
     retry(pool, |connection| {
+        // A failed BEGIN executed nothing, so a new connection may try again.
         begin(connection, C::BEGIN).map_err(FailedAttempt::at(Stage::Begin))?;
         match body(connection) {
             Ok(value) => AnsiTransactionManager::commit_transaction(connection)
                 .map(|()| value)
+                // The server may have committed before the error.
                 .map_err(|error| FailedAttempt { stage: Stage::Commit, error: error.into() }),
             Err(error) => {
                 // If this fails too, the connection is marked broken and dropped.
@@ -86,6 +89,7 @@ pub(crate) fn read_in<C: Driver, T>(
         begin(connection, sql).map_err(FailedAttempt::at(Stage::Begin))?;
         let read = body(connection);
         let end = match read {
+            // PostgreSQL counts rollbacks in `pg_stat_database`; a successful read is none.
             Ok(_) => AnsiTransactionManager::commit_transaction(connection),
             Err(_) => AnsiTransactionManager::rollback_transaction(connection),
         };
@@ -108,11 +112,13 @@ fn retry<C: Driver, T>(
             Ok(value) => return Ok(value),
             Err(failed) => failed,
         };
+        // Asked before the error's kind: a message of a dead connection can look like any error.
         let broken = R2D2Connection::is_broken(&mut **connection);
         // Returned to the pool, which drops it if it is broken or outdated.
         drop(connection);
         if broken {
             pool.invalidate_all();
+            // Whatever the message says, the database may recover.
             error.kind = ErrorKind::Unavailable;
             // It broke while idle, as after a server restart: one new connection is tried.
             if stage == Stage::Begin && !reconnected {

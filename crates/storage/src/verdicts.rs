@@ -78,6 +78,7 @@ impl<'a> Candidates<'a> {
         debug_assert_eq!(likely_stored.len(), self.rows.len(), "one flag per row");
         let mut split = SplitCandidates {
             likely_stored: Vec::new(),
+            // Nearly all keys are new, so the other list starts empty.
             likely_new: Vec::with_capacity(self.rows.len()),
         };
         for (row, likely_stored) in self.rows.iter().zip(likely_stored) {
@@ -94,6 +95,8 @@ impl<'a> Candidates<'a> {
     pub(crate) fn outcomes(&self, fresh: &[Candidate<'_>]) -> Vec<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(self.group.len());
         for submission in self.group {
+            // Duplicates need no entry: repeated keys were removed from the rows, stored ones are
+            // not fresh.
             outcomes.push(vec![Outcome::Duplicate; submission.events.len()]);
         }
         for row in fresh {
@@ -111,6 +114,7 @@ pub(crate) fn fresh<'a>(
 ) -> Vec<Candidate<'a>> {
     // All keys new is the common case.
     if claimed.len() < rows.len() {
+        // PostgreSQL returns claimed keys in no promised order.
         claimed.sort_unstable();
         rows.retain(|row| claimed.binary_search(&row.key()).is_ok());
     }
@@ -132,6 +136,7 @@ mod tests {
     fn candidates_are_sorted_by_key_and_keep_the_first_event() {
         let now = at("2026-11-22T10:00:00Z");
         let group =
+            // Tenant 2 comes first in the group, but last in the order of keys.
             [submission(owner(2), now, &["b", "a", "b"]), submission(owner(1), now, &["b", "c"])];
         let candidates = Candidates::of(&group);
         assert_eq!(candidates.rows().len(), 4);
@@ -151,6 +156,7 @@ mod tests {
     fn unclaimed_candidates_are_duplicates() {
         let group = [submission(owner(1), at("2026-11-22T10:00:00Z"), &["a", "b", "c"])];
         let candidates = Candidates::of(&group);
+        // Reversed, as a database may return them.
         let claimed = candidates.rows().iter().rev().filter(|row| row.position.event != 1);
         let claimed = claimed.map(Candidate::key).collect();
         let fresh = fresh(candidates.rows().to_vec(), claimed);

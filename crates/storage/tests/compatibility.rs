@@ -53,11 +53,14 @@ fn schema_with_missing_and_unknown_migrations_is_newer() {
 fn minimum_version_is_one_valid_version() {
     for database in both() {
         let store = database.store();
+        // The row is the only guard of older programs, so constraints protect it from typing
+        // errors.
         for wrong in [
             "UPDATE schema_compatibility SET minimum_version = 'newest'",
             "INSERT INTO schema_compatibility VALUES (2, '20261128000000')",
         ] {
             let refused =
+                // `execute` panics on a failed statement.
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| database.execute(wrong)));
             assert!(refused.is_err(), "{wrong}");
         }

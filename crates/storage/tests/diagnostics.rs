@@ -38,6 +38,7 @@ fn server_diagnostics_have_clock_partitions_and_rights() {
     let found = diagnostics(&database.url_text());
     assert_eq!((found.backend, &found.schema), (Backend::Postgres, &SchemaState::Current));
     let server = found.server.unwrap();
+    // Both programs run on one machine, so a second is generous.
     assert!(server.clock_ahead_micros.abs() < 1_000_000, "{server:?}");
     assert!(
         !server.is_standby && server.may_make_partitions && server.missing_rights.is_empty(),
@@ -47,6 +48,7 @@ fn server_diagnostics_have_clock_partitions_and_rights() {
     assert_eq!(names, ["fsync", "full_page_writes", "synchronous_commit"]);
 
     let mut owner = PgConnection::establish(&database.url_text()).unwrap();
+    // Without any partition, today has none.
     let drop_all = "DO $$ DECLARE part regclass; BEGIN
         FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'events'::regclass LOOP
             EXECUTE format('DROP TABLE %s', part);

@@ -33,6 +33,7 @@ fn openssl(folder: &Path, arguments: &str) {
 /// Creates a certificate authority `{name}.crt`, and a certificate for `host` signed by it with its
 /// key: `{name}-server.*`.
 fn authority(folder: &Path, name: &str, host: &str) {
+    // Elliptic curves, because RSA keys take long to generate.
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(
         folder,
@@ -62,13 +63,16 @@ impl TlsServer {
     fn start() -> Self {
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         authority(folder.path(), "trusted", "localhost");
+        // An authority that signed nothing the server uses.
         authority(folder.path(), "stranger", "localhost");
         let server = Server::start("");
         server.install("server.crt", &folder.path().join("trusted-server.crt"));
         server.install("server.key", &folder.path().join("trusted-server.key"));
         server.add_settings("ssl = on");
         server
+            // No line for plain connections, so the server refuses them.
             .replace_access("hostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n");
+        // The lines apply at the next start.
         server.crash();
         server.resume();
         Self { server, folder }
@@ -122,6 +126,7 @@ fn server_certificate_is_verified_if_the_url_says_so() {
     // The authority is trusted, but the certificate is for another name.
     let elsewhere = tls.refusal("127.0.0.1", &tls.trusting("trusted.crt"));
     assert!(elsewhere.contains("does not match host name"), "{elsewhere}");
+    // `verify-ca` checks the signature and ignores the name.
     tls.ping("127.0.0.1", &tls.trusting("trusted.crt").replace("verify-full", "verify-ca"))
         .unwrap();
     let plain = tls.refusal("127.0.0.1", "sslmode=disable");

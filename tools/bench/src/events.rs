@@ -1,4 +1,4 @@
-//! Bodies of requests with fresh events: new ids, the present time, about 450 bytes each.
+//! Bodies of requests with fresh events: new ids, the present time, about 410 bytes each.
 
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,6 +28,8 @@ pub(crate) struct Random(u64);
 impl Random {
     /// The same numbers for the same seed.
     fn seeded(seed: u64) -> Self {
+        // The golden ratio spreads small seeds; the lowest bit excludes zero, a fixed point of
+        // xorshift.
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
@@ -36,6 +38,7 @@ impl Random {
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
         let mut random = Self::seeded(seed ^ now);
+        // The first number still resembles the seed.
         random.number();
         random
     }
@@ -49,6 +52,7 @@ impl Random {
 
     /// Returns a number below `bound`, which is positive.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        // The bias of the remainder is negligible for bounds far below 2^64.
         self.number() % bound
     }
 
@@ -105,6 +109,7 @@ impl Bodies {
     }
 
     fn id(&mut self) -> Uuid {
+        // Only ids of this connection: no two connections race for one id.
         if !self.recent.is_empty() && self.random.below(100) < self.shape.duplicates_percent {
             let index = self.random.below(self.recent.len() as u64) as usize;
             return self.recent[index];
@@ -114,6 +119,7 @@ impl Bodies {
             if self.recent.len() < RECENT {
                 self.recent.push(id);
             } else {
+                // A random slot gives repeated ids of every age.
                 let index = self.random.below(RECENT as u64) as usize;
                 self.recent[index] = id;
             }
@@ -130,6 +136,7 @@ impl Bodies {
         let mut plain = std::mem::take(&mut self.plain);
         plain.clear();
         self.write_plain(&mut plain);
+        // The fastest level keeps the client's CPU time low.
         let mut encoder = GzEncoder::new(std::mem::take(body), Compression::fast());
         // Writing into memory cannot fail.
         encoder.write_all(&plain).ok();
@@ -177,6 +184,7 @@ impl Bodies {
 }
 
 fn digits(body: &mut Vec<u8>, mut number: u64) {
+    // `u64::MAX` has 20 digits.
     let mut buffer = [0; 20];
     let mut at = buffer.len();
     loop {
@@ -210,6 +218,7 @@ mod tests {
             let distinct: std::collections::HashSet<_> =
                 events.iter().map(|event| &event["event_id"]).collect();
             assert_eq!((events.len(), distinct.len()), (50, 50));
+            // An event has about 410 bytes.
             assert!((350..500).contains(&(body.len() / 50)), "{}", body.len() / 50);
         }
     }
@@ -230,6 +239,7 @@ mod tests {
         let mut bodies = Bodies::new(shape(50), 1);
         let ids: Vec<_> = (0..10_000).map(|_| bodies.id()).collect();
         let distinct: std::collections::HashSet<_> = ids.iter().collect();
+        // 5,000 expected; the deviation is 50.
         assert!((4_500..5_500).contains(&distinct.len()), "{}", distinct.len());
     }
 

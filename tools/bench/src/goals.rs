@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::cases::{Sample, plain_name};
-use crate::report::{Report, Row, median};
+use crate::report::{Report, ReportRow, median};
 
 /// A goal and its measurement.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,6 +183,7 @@ impl Figures<'_> {
     /// Returns the largest peak memory of the cases with 256 connections.
     fn server_mebibytes(&self) -> Option<f64> {
         let peaks = [1, 10, 50]
+            // A case may be absent, because `--only` selects some.
             .into_iter()
             .filter_map(|batch| self.plain(batch, 256, |sample| sample.server_memory_bytes as f64));
         peaks.reduce(f64::max).map(to_mebibytes)
@@ -195,15 +196,17 @@ impl Figures<'_> {
 
     fn against_inserts(&self, batch: usize) -> Option<f64> {
         let row = self.report.row(&plain_name(batch, 64))?;
+        // Each pair is from one round, so the drift of the machine cancels out.
         let pairs = row.samples.iter().zip(self.report.insert_rates(batch));
         let ratio = median(pairs.map(|pair| pair.0.events_per_second / pair.1));
+        // The median of no pairs is NaN.
         Some(ratio).filter(|ratio| ratio.is_finite())
     }
 
     /// Compares the ratios to the baseline round by round, so that the drift of the machine cancels out.
     fn against_plain(&self, special: &str) -> Option<f64> {
         let plain = self.report.row(&plain_name(50, 64))?;
-        let special: &Row = self.report.row(&format!("{}, {special}", plain.name))?;
+        let special: &ReportRow = self.report.row(&format!("{}, {special}", plain.name))?;
         let pairs = special.samples.iter().zip(&plain.samples);
         Some(median(pairs.map(|pair| pair.0.ratio() / pair.1.ratio())))
     }
@@ -219,12 +222,13 @@ mod tests {
     use crate::cases::Part;
     use crate::report::InsertRate;
 
-    fn row(name: &str, sample: Sample) -> Row {
-        Row { name: name.to_owned(), part: Part::Closed, samples: vec![sample] }
+    fn row(name: &str, sample: Sample) -> ReportRow {
+        ReportRow { name: name.to_owned(), part: Part::Closed, samples: vec![sample] }
     }
 
     #[test]
     fn goal_is_met_missed_or_not_run() {
+        // A reference of 100 rows per second makes 200 events per second a ratio of 2.
         let sample = |rate| Sample {
             events_per_second: rate,
             reference: 100.0,
@@ -247,6 +251,7 @@ mod tests {
         ] {
             assert!(goals.iter().any(|goal| goal == line), "{line}\n{goals:#?}");
         }
+        // 9 for throughput, 7 for latency and cost.
         assert_eq!(goals.len(), 16);
     }
 }

@@ -19,11 +19,13 @@ pub(crate) fn measure(
     length: Duration,
 ) -> Result<f64, Error> {
     prepare(&mut PgConnection::establish(url)?)?;
+    // The time includes the connects of all threads, so the rate is slightly too low.
     let start = Instant::now();
     let end = start + length;
     let mut stored = 0;
     thread::scope(|scope| -> Result<(), Error> {
         let mut clients = Vec::new();
+        // diesel blocks, so each connection has a thread.
         for seed in 0..connections as u64 {
             clients.push(scope.spawn(move || insert_until(url, seed, batch, end)));
         }

@@ -46,7 +46,7 @@ struct Span {
 
 /// The responses to a load.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct LoadOutcome {
     /// Events of requests with a 200.
     pub(crate) events: u64,
     /// Requests with a 200.
@@ -61,7 +61,7 @@ pub(crate) struct Outcome {
 /// Due times of an open loop, shared by its connections.
 type DueTimes = Arc<Mutex<UnboundedReceiver<Instant>>>;
 
-impl Outcome {
+impl LoadOutcome {
     /// Returns events per second.
     pub(crate) fn rate(&self) -> f64 {
         self.events as f64 / self.seconds
@@ -72,6 +72,7 @@ impl Outcome {
         let Some(last) = self.micros.len().checked_sub(1) else {
             return 0.0;
         };
+        // The nearest rank, rounded down: no interpolation between latencies.
         f64::from(self.micros[(last as f64 * quantile) as usize]) / 1e3
     }
 
@@ -88,7 +89,7 @@ pub(crate) fn run(
     loads: &[Load],
     window: Window,
     warmed_up: impl FnOnce(),
-) -> Result<Vec<Outcome>, Error> {
+) -> Result<Vec<LoadOutcome>, Error> {
     // One thread: the other cores belong to the server and the database.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -100,10 +101,11 @@ pub(crate) fn run(
         warmed_up();
         let mut outcomes = Vec::new();
         for clients in clients {
-            let mut total = Outcome::default();
+            let mut total = LoadOutcome::default();
             for client in clients {
                 total.add(client.await??);
             }
+            // Requests in flight at the end count, so the time includes their responses.
             total.seconds = begin.elapsed().as_secs_f64();
             total.micros.sort_unstable();
             outcomes.push(total);
@@ -116,7 +118,7 @@ fn spawn_clients(
     load: &Load,
     start: Instant,
     span: Span,
-) -> Vec<JoinHandle<Result<Outcome, Error>>> {
+) -> Vec<JoinHandle<Result<LoadOutcome, Error>>> {
     let due = load.rate.map(|rate| Arc::new(Mutex::new(paced(rate, start, span.end))));
     let mut clients = Vec::new();
     for number in 0..load.connections {
@@ -130,6 +132,7 @@ fn paced(rate: f64, start: Instant, end: Instant) -> UnboundedReceiver<Instant> 
     let (sender, receiver) = unbounded_channel();
     std::thread::spawn(move || {
         for number in 0_u64.. {
+            // Each due time follows from its number, so delays do not add up.
             let due = start + Duration::from_secs_f64(number as f64 / rate);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             if due >= end || sender.send(due).is_err() {
@@ -145,18 +148,20 @@ async fn client(
     number: usize,
     due: Option<DueTimes>,
     span: Span,
-) -> Result<Outcome, Error> {
+) -> Result<LoadOutcome, Error> {
     let mut stream = TcpStream::connect(load.addr).await?;
+    // Nagle's algorithm would hold back the end of a request.
     stream.set_nodelay(true)?;
     let mut bodies = Bodies::new(load.shape, number as u64 + 1);
     let coding = if load.shape.gzip { "content-encoding: gzip\r\n" } else { "" };
     let mut body = Vec::new();
     let mut request = Vec::new();
     let mut response = Vec::new();
-    let mut outcome = Outcome::default();
+    let mut outcome = LoadOutcome::default();
     for round in 0_usize.. {
         let due = match &due {
             None => None,
+            // The connection holds the lock while it waits, and the others queue behind it.
             Some(due) => match due.lock().await.recv().await {
                 Some(due) => Some(due),
                 None => break,
@@ -166,6 +171,7 @@ async fn client(
             break;
         }
         bodies.write(&mut body);
+        // Each connection begins with another key, so all tenants send at any time.
         let key = &load.keys[(number + round * load.connections) % load.keys.len()];
         request.clear();
         for part in [
@@ -184,9 +190,11 @@ async fn client(
         let since = due.unwrap_or_else(Instant::now);
         stream.write_all(&request).await?;
         let stored = read_response(&mut stream, &mut response).await?;
+        // The warm-up does not count.
         if since < span.begin {
             continue;
         }
+        // 32 bits hold 71 minutes in microseconds.
         outcome.micros.push(since.elapsed().as_micros().min(u128::from(u32::MAX)) as u32);
         if stored {
             outcome.requests += 1;
@@ -227,10 +235,12 @@ struct Head {
 impl Head {
     /// Parses the head at the beginning of `response`. `None` until it is complete.
     fn of(response: &[u8]) -> Result<Option<Self>, Error> {
+        // An empty line ends the head (RFC 9112, section 2.1).
         let Some(end) = response.windows(4).position(|window| window == b"\r\n\r\n") else {
             return Ok(None);
         };
         let text = std::str::from_utf8(&response[..end])?;
+        // The server writes header names in lower case, so no parser is needed.
         let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.ok_or("a response has no content-length")?.trim().parse()?;
         let is_ok = text.starts_with("HTTP/1.1 200");
@@ -244,11 +254,13 @@ mod tests {
 
     #[test]
     fn quantiles_come_from_the_sorted_latencies() {
-        let outcome =
-            Outcome { micros: (1..=100).map(|ms| ms * 1000).collect(), ..Outcome::default() };
+        let outcome = LoadOutcome {
+            micros: (1..=100).map(|ms| ms * 1000).collect(),
+            ..LoadOutcome::default()
+        };
         assert!((outcome.quantile_ms(0.5) - 50.0).abs() < 1e-9);
         assert!((outcome.quantile_ms(1.0) - 100.0).abs() < 1e-9);
-        assert!(Outcome::default().quantile_ms(0.5).abs() < 1e-9);
+        assert!(LoadOutcome::default().quantile_ms(0.5).abs() < 1e-9);
     }
 
     #[test]
@@ -272,6 +284,7 @@ mod tests {
         let start = Instant::now();
         let mut receiver = paced(1000.0, start, start + Duration::from_millis(50));
         let due: Vec<_> = std::iter::from_fn(|| receiver.blocking_recv()).collect();
+        // 50 ms at one request per millisecond.
         assert_eq!(due.len(), 50);
         assert_eq!(due[10].duration_since(start), Duration::from_millis(10));
     }

@@ -11,6 +11,7 @@ pub(crate) fn cpu(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name can contain blanks and parentheses; the numbers follow its last parenthesis.
     let numbers = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+    // Fields 14 and 15 of proc(5), utime and stime; the rest begins with field 3.
     let ticks: u64 = numbers
         .split_whitespace()
         .skip(11)
@@ -31,6 +32,7 @@ pub(crate) fn cpu_of_all(name: &str) -> Duration {
 }
 
 fn is_named(pid: u32, name: &str) -> bool {
+    // The kernel cuts names at 15 characters.
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
 }
 
@@ -38,5 +40,6 @@ fn is_named(pid: u32, name: &str) -> bool {
 pub(crate) fn peak_memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    // VmHWM is in kibibytes.
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
 }

@@ -6,7 +6,7 @@ use crate::cases::{Part, Sample};
 
 /// The samples of a case, in the order of the rounds.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Row {
+pub(crate) struct ReportRow {
     pub(crate) name: String,
     pub(crate) part: Part,
     pub(crate) samples: Vec<Sample>,
@@ -26,18 +26,19 @@ pub(crate) struct Report {
     /// Rows per second of each measurement of the PostgreSQL baseline.
     pub(crate) baseline: Vec<f64>,
     pub(crate) inserts: Vec<InsertRate>,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<ReportRow>,
 }
 
 /// Returns the median; of an even count, the upper of the middle two. NaN without values.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
+    // NaN, a missing figure, sorts last.
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 impl Report {
-    pub(crate) fn row(&self, name: &str) -> Option<&Row> {
+    pub(crate) fn row(&self, name: &str) -> Option<&ReportRow> {
         self.rows.iter().find(|row| row.name == name)
     }
 
@@ -57,12 +58,14 @@ impl Report {
         );
         match self.rows.iter_mut().find(|row| row.name == name) {
             Some(row) => row.samples.push(sample),
-            None => self.rows.push(Row { name: name.to_owned(), part, samples: vec![sample] }),
+            None => {
+                self.rows.push(ReportRow { name: name.to_owned(), part, samples: vec![sample] })
+            }
         }
     }
 }
 
-impl Row {
+impl ReportRow {
     /// Returns the median of a figure.
     pub(crate) fn of(&self, figure: fn(&Sample) -> f64) -> f64 {
         median(self.samples.iter().map(figure))

@@ -45,6 +45,7 @@ struct Run<'p> {
 
 /// Measures everything in `plan` on the PostgreSQL server of `url`. The baseline uses the database in `url`.
 pub(crate) fn run(plan: &Plan, url: &str) -> Result<Report, Error> {
+    // The cases replace the database in the URL by their own.
     let (server_url, _) = url.rsplit_once('/').ok_or("the URL names no database")?;
     let admin = PgConnection::establish(url)?;
     let mut run = Run {
@@ -62,6 +63,7 @@ pub(crate) fn run(plan: &Plan, url: &str) -> Result<Report, Error> {
         run.sqlite()?;
         run.fairness()?;
     }
+    // Once, because filling takes much longer than a round.
     run.preload()?;
     Ok(run.report)
 }
@@ -77,6 +79,7 @@ impl Run<'_> {
     }
 
     fn measure_baseline(&mut self) -> Result<f64, Error> {
+        // Half of a case's time, because it runs before and after each case.
         let rate = baseline::measure(&mut self.admin, self.plan.length / 2)?;
         self.report.baseline.push(rate);
         Ok(rate)
@@ -84,8 +87,10 @@ impl Run<'_> {
 
     /// Creates an empty database, so that no case pays for an earlier one.
     fn new_database(&mut self, name: &str) -> Result<String, Error> {
+        // FORCE ends the connections of a killed server (PostgreSQL 13 and later).
         self.admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))?;
         self.admin.batch_execute(&format!("CREATE DATABASE {name}"))?;
+        // The dirty pages of the last case must not be written during the next one.
         self.admin.batch_execute("CHECKPOINT")?;
         Ok(format!("{}/{name}", self.server_url))
     }
@@ -114,6 +119,7 @@ impl Run<'_> {
             let server = Server::with_quota(&url, case.tenants, case.monthly_events)?;
             let mut sample = self.measure(&case, &server, None)?;
             let reached = sample.requests_per_second;
+            // Open loops continue on the same server and database.
             for percent in case.open_loop.iter().filter(|_| !self.plan.closed) {
                 let name = format!("{}, {percent} %", case.name);
                 let sample =
@@ -151,9 +157,12 @@ impl Run<'_> {
             let folder = tempfile::tempdir()?;
             let path = folder.path().join("bench.db");
             let server = Server::start(&format!("sqlite://{}", path.display()), case.tenants)?;
+            // SQLite appends `-wal` to the name of the file.
             let wal = PeakSize::start(Path::new(&format!("{}-wal", path.display())));
+            // SQLite has no position in its WAL; the size of the file is measured instead.
             let mut sample = cases::measure(&case, &server, &mut || Ok(0.0), self.window(), None)?;
             sample.largest_wal_bytes = wal.bytes();
+            // The baseline must not share the machine with the server.
             drop((wal, server));
             let after = self.sqlite_baseline()?;
             sample.reference = (before + after) / 2.0;
@@ -212,6 +221,7 @@ impl Run<'_> {
                 let reference = self.measure(&case, &server, None)?.events_per_second;
                 drop(server);
                 let server = Server::start(&url, 1)?;
+                // The empty database begins after a checkpoint too.
                 self.admin.batch_execute("CHECKPOINT")?;
                 let sample = self.measure(&case, &server, None)?;
                 self.report.add(
@@ -248,6 +258,7 @@ struct Position {
 }
 
 fn wal_position(connection: &mut PgConnection) -> Result<f64, Error> {
+    // The difference of two positions is a number of bytes.
     let query = diesel::sql_query("SELECT (pg_current_wal_lsn() - '0/0')::bigint AS bytes");
     Ok(query.get_result::<Position>(connection)?.bytes as f64)
 }

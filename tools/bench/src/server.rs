@@ -56,6 +56,7 @@ impl Server {
         let mut random = Random::fresh(1);
         let mut keys = Vec::new();
         for _ in 0..tenants {
+            // Random numbers are good enough: the keys exist for one run.
             let entropy: [u8; ENTROPY_BYTES] = std::array::from_fn(|_| random.number() as u8);
             let new = NewApiKey::generate(&entropy);
             let name = format!("bench {}", new.id);
@@ -71,16 +72,20 @@ impl Server {
             })?;
             keys.push(new.key);
         }
+        // SQLite's file is closed before the server opens it.
         drop(store);
         let folder = tempfile::tempdir()?;
         let log = folder.path().join("log");
         let child = Command::new(binary()?)
             .env("DATABASE_URL", database_url)
+            // The system chooses a free port, and the log has it.
             .env("MERCURIO_ADDR", "127.0.0.1:0")
             .env("MERCURIO_LOG_FORMAT", "json")
+            // No load balancer needs time to notice the end.
             .env("MERCURIO_SHUTDOWN_DELAY_SECONDS", "0")
             .env("MERCURIO_MONTHLY_EVENTS", monthly_events.to_string())
             .stdin(Stdio::null())
+            // A file, because a full pipe would drop log lines.
             .stdout(File::create(&log)?)
             .spawn()?;
         let mut server = Self { child, addr: ([127, 0, 0, 1], 0).into(), keys, _folder: folder };
@@ -91,6 +96,7 @@ impl Server {
     fn wait_until_listening(&mut self, log: &PathBuf) -> Result<SocketAddr, Error> {
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
+            // The last line may be incomplete: it fails to parse and is read again.
             let text = fs::read_to_string(log)?;
             let lines = text
                 .lines()
@@ -114,6 +120,7 @@ impl Server {
 
     pub(crate) fn groups(&self) -> Result<Groups, Error> {
         let mut stream = TcpStream::connect(self.addr)?;
+        // The server closes the connection, so the response ends with the stream.
         stream.write_all(b"GET /health HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -129,6 +136,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // SIGKILL, because an orderly stop would delay the next case.
         self.child.kill().ok();
         self.child.wait().ok();
     }

@@ -31,7 +31,7 @@ const ROWS: usize = 32;
 /// Statements per transaction.
 const STATEMENTS: usize = 63;
 
-struct Row {
+struct InsertRow {
     tenant_id: i64,
     event_id: String,
     now: i64,
@@ -41,7 +41,7 @@ struct Row {
 }
 
 /// One statement. Its text never changes, so diesel prepares it once.
-struct Insert<'a>(&'a [Row; ROWS]);
+struct Insert<'a>(&'a [InsertRow; ROWS]);
 
 impl QueryFragment<Sqlite> for Insert<'_> {
     fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
@@ -72,6 +72,7 @@ impl QueryFragment<Sqlite> for Insert<'_> {
 }
 
 impl QueryId for Insert<'_> {
+    // All inserts have one text, so they share an entry of the statement cache.
     type QueryId = Insert<'static>;
 
     const HAS_STATIC_QUERY_ID: bool = true;
@@ -88,9 +89,11 @@ pub(crate) fn measure(folder: &Path, length: Duration) -> Result<f64, Error> {
     let mut rows = 0;
     let start = Instant::now();
     while start.elapsed() < length {
-        let mut group: Vec<Row> = (0..ROWS * STATEMENTS).map(|_| row(&mut random)).collect();
+        let mut group: Vec<InsertRow> = (0..ROWS * STATEMENTS).map(|_| row(&mut random)).collect();
         group.sort_unstable_by(|a, b| (a.tenant_id, &a.event_id).cmp(&(b.tenant_id, &b.event_id)));
+        // IMMEDIATE takes the write lock at the start (SQLite manual, Transaction).
         rows += connection.immediate_transaction::<_, diesel::result::Error, _>(|connection| {
+            // The group has a multiple of `ROWS` rows, so no remainder is lost.
             group
                 .as_chunks::<ROWS>()
                 .0
@@ -102,8 +105,8 @@ pub(crate) fn measure(folder: &Path, length: Duration) -> Result<f64, Error> {
     Ok(rows as f64 / start.elapsed().as_secs_f64())
 }
 
-fn row(random: &mut Random) -> Row {
-    Row {
+fn row(random: &mut Random) -> InsertRow {
+    InsertRow {
         tenant_id: random.below(100) as i64,
         event_id: random.uuid(Ids::Random).to_string(),
         now: SystemClock.now().as_micros(),
@@ -127,6 +130,7 @@ impl PeakSize {
         let path = path.to_owned();
         std::thread::spawn(move || {
             while !is_done.load(Ordering::Relaxed) {
+                // The file does not exist before the first write.
                 let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
                 peak_bytes.fetch_max(bytes, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(50));

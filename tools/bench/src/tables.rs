@@ -2,7 +2,7 @@
 
 use crate::cases::{Part, Sample};
 use crate::goals;
-use crate::report::{Report, Row, median};
+use crate::report::{Report, ReportRow, median};
 
 /// A column of figures.
 struct Column {
@@ -93,6 +93,7 @@ pub(crate) fn render(report: &Report) -> String {
     );
     for batch in [1, 50] {
         let rate = median(report.insert_rates(batch));
+        // NaN means the case was not run.
         if !rate.is_nan() {
             text += &format!("One INSERT per event, {batch} a request: {rate:.0} events/s\n");
         }
@@ -119,7 +120,7 @@ pub(crate) fn render(report: &Report) -> String {
 
 /// Renders one part, or nothing if no case of it was measured.
 fn table(report: &Report, part: Part, title: &str, columns: &[Column]) -> String {
-    let rows: Vec<&Row> = report.rows.iter().filter(|row| row.part == part).collect();
+    let rows: Vec<&ReportRow> = report.rows.iter().filter(|row| row.part == part).collect();
     if rows.is_empty() {
         return String::new();
     }
@@ -150,8 +151,9 @@ mod tests {
 
     #[test]
     fn ratio_of_a_row_is_the_median_of_its_rounds() {
+        // The ratios are 2, 1 and 3; the rates are 100, 10 and 900.
         let samples = vec![sample(100.0, 50.0), sample(10.0, 10.0), sample(900.0, 300.0)];
-        let row = Row { name: "a case".to_owned(), part: Part::Closed, samples };
+        let row = ReportRow { name: "a case".to_owned(), part: Part::Closed, samples };
         assert!((row.of(Sample::ratio) - 2.0).abs() < f64::EPSILON);
         let report = Report { rows: vec![row], ..Report::default() };
         let text = render(&report);

@@ -4,12 +4,12 @@ use mercurio_domain::api_key::Scopes;
 
 use super::*;
 
-fn words(line: &[&str]) -> Vec<String> {
+fn arguments(line: &[&str]) -> Vec<String> {
     line.iter().map(|word| (*word).to_owned()).collect()
 }
 
 fn provision_command(line: &[&str]) -> ProvisionCommand {
-    match parse(&words(line)) {
+    match parse(&arguments(line)) {
         Ok(Request::Run { command: Command::Provision(command), .. }) => command,
         other => panic!("{line:?}: {other:?}"),
     }
@@ -17,7 +17,7 @@ fn provision_command(line: &[&str]) -> ProvisionCommand {
 
 #[track_caller]
 fn check_usage_errors(line: &[&str], expected: &[&str]) {
-    match parse(&words(line)) {
+    match parse(&arguments(line)) {
         Err(AdminError::Usage(invalid)) => {
             for expected in expected {
                 assert!(
@@ -64,7 +64,7 @@ fn option_value_follows_a_space_or_an_equals_sign() {
 }
 
 #[test]
-fn every_error_is_told_at_once() {
+fn every_error_is_reported_at_once() {
     check_usage_errors(
         &["provision", "--workspace", "", "--key-name", "a\u{7}", "--scopes", "all"],
         &[
@@ -101,15 +101,15 @@ fn help_and_version_are_printed() {
         &["migrate", "-h"],
         &["seed", "--help"],
     ] {
-        let Ok(Request::Print(text)) = parse(&words(line)) else { panic!("{line:?}") };
+        let Ok(Request::Print(text)) = parse(&arguments(line)) else { panic!("{line:?}") };
         assert!(text.contains("Usage: mercurio-admin"), "{text}");
     }
-    let Ok(Request::Print(text)) = parse(&words(&["--help"])) else { panic!("no help") };
+    let Ok(Request::Print(text)) = parse(&arguments(&["--help"])) else { panic!("no help") };
     for part in ["migrate", "provision", "seed", "DATABASE_URL", "69", "--version"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     for flag in ["--version", "-V"] {
-        let Ok(Request::Print(text)) = parse(&words(&[flag])) else { panic!("no version") };
+        let Ok(Request::Print(text)) = parse(&arguments(&[flag])) else { panic!("no version") };
         assert_eq!(text, format!("mercurio-admin {}", env!("CARGO_PKG_VERSION")));
     }
 }

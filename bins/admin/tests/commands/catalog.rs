@@ -13,7 +13,7 @@ use crate::test_machine::TestMachine;
 #[test]
 fn tenant_is_created_suspended_and_resumed() {
     let machine = TestMachine::default();
-    let created = machine.perform_words(&["tenant", "create", "--tenant", " Acme "]).unwrap();
+    let created = machine.perform_args(&["tenant", "create", "--tenant", " Acme "]).unwrap();
     let expected = json!({
         "id": "1",
         "name": "Acme",
@@ -136,7 +136,7 @@ fn workspace_name_is_unique_within_its_tenant() {
     let created = machine.perform("workspace create --tenant acme --workspace Staging").unwrap();
     assert_eq!((&created["name"], &created["tenant_id"]), (&json!("Staging"), &json!("1")));
     let taken = machine
-        .perform_words(&["workspace", "create", "--tenant", "acme", "--workspace", " staging"])
+        .perform_args(&["workspace", "create", "--tenant", "acme", "--workspace", " staging"])
         .unwrap_err();
     assert_eq!(taken.exit(), Exit::NameTaken);
     assert!(taken.to_string().contains("workspace \"staging\" exists"), "{taken}");
@@ -157,7 +157,7 @@ fn unprintable_name_is_a_usage_error() {
             &["workspace", "create", "--tenant", "Acme", "--workspace", name],
             &["key", "create", "--tenant", "Acme", "--name", name],
         ] {
-            assert_eq!(machine.perform_words(line).unwrap_err().exit(), Exit::Usage, "{line:?}");
+            assert_eq!(machine.perform_args(line).unwrap_err().exit(), Exit::Usage, "{line:?}");
         }
     }
 }

@@ -47,7 +47,7 @@ fn help_texts_equal_their_files() {
     let write = std::env::var_os("MERCURIO_TEST_WRITE_HELP").is_some();
     let mut files = Vec::new();
     for command in COMMANDS {
-        let help = TestMachine::default().run_words(&[command, &["--help"][..]].concat());
+        let help = TestMachine::default().run_args(&[command, &["--help"][..]].concat());
         assert_eq!((help.code, &*help.err), (0, ""), "{command:?}");
         let name = format!("{}.txt", [&["mercurio-admin"], *command].concat().join(" "));
         if write {

@@ -46,7 +46,7 @@ fn provision_with_a_taken_name_changes_nothing() {
     machine.perform("provision --tenant Acme").unwrap();
     for taken in ["Acme", " aCME\t"] {
         let line = ["provision", "--tenant", taken, "--samples"];
-        let error = machine.perform_words(&line).unwrap_err();
+        let error = machine.perform_args(&line).unwrap_err();
         assert_eq!(error.exit(), Exit::NameTaken);
         assert!(error.to_string().contains("choose another name"), "{error}");
     }

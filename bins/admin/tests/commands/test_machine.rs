@@ -104,13 +104,13 @@ impl TestMachine {
 
     /// Runs a command, split at spaces, over the store in memory. Returns its result.
     pub(crate) fn perform(&self, line: &str) -> Result<Value, AdminError> {
-        self.perform_words(&split(line))
+        self.perform_args(&split(line))
     }
 
-    pub(crate) fn perform_words(&self, words: &[&str]) -> Result<Value, AdminError> {
-        let arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    pub(crate) fn perform_args(&self, args: &[&str]) -> Result<Value, AdminError> {
+        let arguments: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let Request::Run { command, .. } = cli::parse(&arguments)? else {
-            panic!("{words:?} is no command")
+            panic!("{args:?} is no command")
         };
         let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
         let mut out = Vec::new();
@@ -121,11 +121,11 @@ impl TestMachine {
 
     /// Runs a command, split at spaces, over the database in the settings.
     pub(crate) fn run(&self, line: &str) -> RunOutput {
-        self.run_words(&split(line))
+        self.run_args(&split(line))
     }
 
-    pub(crate) fn run_words(&self, words: &[&str]) -> RunOutput {
-        let arguments = words.iter().map(OsString::from).collect();
+    pub(crate) fn run_args(&self, args: &[&str]) -> RunOutput {
+        let arguments = args.iter().map(OsString::from).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let exit = self.with_machine(|machine| run(arguments, machine, &mut out, &mut err));
         RunOutput {

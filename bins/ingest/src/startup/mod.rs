@@ -112,7 +112,7 @@ async fn serve(
         Arc::clone(&key_uses),
         log.clone(),
     )
-    .map_err(|source| StartError::io("cannot start the thread of the catalog", source))?;
+    .map_err(|source| StartError::io("cannot start the catalog thread", source))?;
     let retention_counts = Arc::new(RetentionCounts::default());
     let retention = RetentionWorker::start(
         Arc::clone(&store),
@@ -121,14 +121,14 @@ async fn serve(
         Arc::clone(&retention_counts),
         log.clone(),
     )
-    .map_err(|source| StartError::io("cannot start the thread of the retention", source))?;
+    .map_err(|source| StartError::io("cannot start the retention thread", source))?;
     let counts_summed_at = Arc::new(SummedAt::default());
     let count_worker = start_count_worker(&store, Arc::clone(&counts_summed_at), &log)?;
     let quota_usage = QuotaUsage::start(
         Arc::clone(&store) as Arc<_>,
         QuotaUsageOptions { max_ratios: config.metrics_tenants, ..QuotaUsageOptions::default() },
     )
-    .map_err(|source| StartError::io("cannot start the thread of the quota usage", source))?;
+    .map_err(|source| StartError::io("cannot start the quota thread", source))?;
     let redis = connect_redis(&config, &log);
 
     let state = Data::new(AppState {
@@ -195,7 +195,7 @@ fn start_count_worker(
     }
     CountWorker::start(Arc::clone(store), Arc::new(SystemClock), summed_at, log.clone())
         .map(Some)
-        .map_err(|source| StartError::io("cannot start the thread of the counts", source))
+        .map_err(|source| StartError::io("cannot start the count thread", source))
 }
 
 /// The connection to Redis.

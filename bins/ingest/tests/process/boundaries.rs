@@ -137,7 +137,7 @@ fn forged_cursor_is_refused_or_stays_within_the_tenant() {
 }
 
 #[test]
-fn query_bounds_are_accepted_at_the_edge_and_refused_beyond() {
+fn query_bounds_are_accepted_at_the_limit_and_refused_beyond() {
     on_both(|Deployment { key, .. }, client| {
         let old = r#"{"events":[{"event_id":"first","event_name":"n","user_id":"u","timestamp":"0000-01-01T00:00:00Z"}]}"#;
         assert_eq!(client.post("/v1/events/batch", key, old).unwrap().status, 200);

@@ -11,28 +11,28 @@ use crate::client::{Client, Response};
 use crate::server::Deployment;
 
 /// A workspace and its key.
-struct Caller {
+struct KeyHolder {
     name: &'static str,
     key: String,
     tenant_id: String,
     workspace_id: String,
 }
 
-impl Caller {
+impl KeyHolder {
     fn own_ids(&self) -> [String; 3] {
         // The first id is shared: every tenant may have an event with it.
         ["shared".to_owned(), format!("{} 1", self.name), format!("{} 2", self.name)]
     }
 }
 
-fn second_tenant(store: &dyn Store) -> Caller {
+fn second_tenant(store: &dyn Store) -> KeyHolder {
     let (request, key) = provisioning("Other", 2, at("2026-11-22T10:00:00Z"));
     let owner = store.provision(&request).unwrap().api_key.owner;
     let (tenant_id, workspace_id) = (owner.tenant_id.to_string(), owner.workspace_id.to_string());
-    Caller { name: "other", key: key.expose().to_owned(), tenant_id, workspace_id }
+    KeyHolder { name: "other", key: key.expose().to_owned(), tenant_id, workspace_id }
 }
 
-fn second_workspace(store: &dyn Store, tenant_id: &str) -> Caller {
+fn second_workspace(store: &dyn Store, tenant_id: &str) -> KeyHolder {
     let now = at("2026-11-22T10:00:00Z");
     let tenant = tenant_id.parse().unwrap();
     let workspace = store.create_workspace(tenant, &Name::parse("Second").unwrap(), now).unwrap();
@@ -47,7 +47,7 @@ fn second_workspace(store: &dyn Store, tenant_id: &str) -> Caller {
             now,
         ))
         .unwrap();
-    Caller {
+    KeyHolder {
         name: "second",
         key: new.key.expose().to_owned(),
         tenant_id: tenant_id.to_owned(),
@@ -59,17 +59,17 @@ fn escaped(id: &str) -> String {
     id.replace(' ', "%20").replace('\'', "%27")
 }
 
-fn page(client: &mut Client, query: &str, caller: &Caller) -> Response {
-    let page = client.get(&format!("/v1/events?{query}"), &caller.key).unwrap();
+fn page(client: &mut Client, query: &str, holder: &KeyHolder) -> Response {
+    let page = client.get(&format!("/v1/events?{query}"), &holder.key).unwrap();
     assert_eq!(page.status, 200, "{}", page.json);
     page
 }
 
-fn ids_of(page: &Value, caller: &Caller) -> Vec<String> {
+fn ids_of(page: &Value, holder: &KeyHolder) -> Vec<String> {
     let events = page["events"].as_array().unwrap();
     for event in events {
-        assert_eq!(event["tenant_id"], caller.tenant_id, "{}: {event}", caller.name);
-        assert_eq!(event["workspace_id"], caller.workspace_id, "{}: {event}", caller.name);
+        assert_eq!(event["tenant_id"], holder.tenant_id, "{}: {event}", holder.name);
+        assert_eq!(event["workspace_id"], holder.workspace_id, "{}: {event}", holder.name);
     }
     let mut ids: Vec<_> =
         events.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect();
@@ -83,49 +83,49 @@ fn check(deployment: &Deployment) {
     let store = deployment.database.store();
     let first = store.tenants(None, 1).unwrap().remove(0);
     let workspace_id = store.workspaces(first.id).unwrap()[0].id.to_string();
-    let first = Caller {
+    let first = KeyHolder {
         name: "first",
         key: deployment.key.clone(),
         tenant_id: first.id.to_string(),
         workspace_id,
     };
-    let callers = [second_tenant(&*store), second_workspace(&*store, &first.tenant_id), first];
-    let tenants: Vec<_> = callers.iter().map(|caller| caller.tenant_id.parse().unwrap()).collect();
+    let holders = [second_tenant(&*store), second_workspace(&*store, &first.tenant_id), first];
+    let tenants: Vec<_> = holders.iter().map(|holder| holder.tenant_id.parse().unwrap()).collect();
     store.set_limits(tenants[0], &[(LimitName::MaxBatchEvents, Some(7))]).unwrap();
 
     // The last one finds the shared id taken, by the other workspace of its tenant.
-    for caller in &callers {
-        let answer = client.batch(&caller.own_ids(), &caller.key).unwrap();
+    for holder in &holders {
+        let answer = client.batch(&holder.own_ids(), &holder.key).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.json);
-        let accepted = if caller.name == "first" { 2 } else { 3 };
+        let accepted = if holder.name == "first" { 2 } else { 3 };
         assert_eq!(
             answer.json["accepted"], accepted,
             "an id is unique within a tenant: {}",
             answer.json
         );
     }
-    for caller in &callers {
-        let own: Vec<String> = caller.own_ids()[usize::from(caller.name == "first")..].to_vec();
+    for holder in &holders {
+        let own: Vec<String> = holder.own_ids()[usize::from(holder.name == "first")..].to_vec();
         let mut sorted = own.clone();
         sorted.sort();
-        assert_eq!(ids_of(&page(&mut client, "", caller).json, caller), sorted);
-        let cut = page(&mut client, "limit=1", caller);
+        assert_eq!(ids_of(&page(&mut client, "", holder).json, holder), sorted);
+        let cut = page(&mut client, "limit=1", holder);
         let cursor = cut.json["next_cursor"].as_str().unwrap().to_owned();
-        for other in callers.iter().filter(|other| other.name != caller.name) {
+        for other in holders.iter().filter(|other| other.name != holder.name) {
             // Ids of another workspace.
             for id in other.own_ids().iter().filter(|id| !own.contains(id)) {
                 let found =
-                    client.get(&format!("/v1/events/{}", escaped(id)), &caller.key).unwrap();
-                assert_eq!(found.status, 404, "{} sees {id}: {}", caller.name, found.json);
+                    client.get(&format!("/v1/events/{}", escaped(id)), &holder.key).unwrap();
+                assert_eq!(found.status, 404, "{} sees {id}: {}", holder.name, found.json);
             }
             // A cursor of another workspace is a point in time, and leads only to the reader's own events.
             let found = ids_of(&page(&mut client, &format!("cursor={cursor}"), other).json, other);
             assert!(found.iter().all(|id| other.own_ids().contains(id)), "{found:?}");
             // The public id of one key with the secret of another.
-            let halves = |caller: &Caller| {
-                caller.key.rsplit_once('_').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
+            let halves = |holder: &KeyHolder| {
+                holder.key.rsplit_once('_').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
             };
-            let mixed = format!("{}_{}", halves(caller).unwrap().0, halves(other).unwrap().1);
+            let mixed = format!("{}_{}", halves(holder).unwrap().0, halves(other).unwrap().1);
             for path in ["/v1/events", "/v1/limits", "/v1/events/x"] {
                 assert_eq!(client.get(path, &mixed).unwrap().status, 401, "{path}");
             }
@@ -140,17 +140,17 @@ fn check(deployment: &Deployment) {
                     ("/v1/events/track", event.to_string()),
                     ("/v1/events/batch", json!({"events": [event]}).to_string()),
                 ] {
-                    let answer = client.post(path, &caller.key, &body).unwrap();
+                    let answer = client.post(path, &holder.key, &body).unwrap();
                     assert_eq!(answer.status, 422, "{}", answer.json);
                     assert!(answer.json.to_string().contains("unknown_field"), "{}", answer.json);
                 }
                 let query = format!("/v1/events?{member}={value}");
-                assert_eq!(client.get(&query, &caller.key).unwrap().json["code"], "invalid_query");
+                assert_eq!(client.get(&query, &holder.key).unwrap().json["code"], "invalid_query");
             }
         }
-        let limits = client.get("/v1/limits", &caller.key).unwrap().json;
-        let expected = if caller.name == "other" { 7 } else { 50 };
-        assert_eq!(limits["limits"]["max_batch_events"], expected, "{}", caller.name);
+        let limits = client.get("/v1/limits", &holder.key).unwrap().json;
+        let expected = if holder.name == "other" { 7 } else { 50 };
+        assert_eq!(limits["limits"]["max_batch_events"], expected, "{}", holder.name);
     }
 }
 

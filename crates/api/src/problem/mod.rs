@@ -14,6 +14,6 @@ mod types;
 
 pub use code::{Description, ProblemCode};
 pub use page::problem_page;
-pub use parts::{Header, Member, MemberValue, ResponseParts};
+pub use parts::{Header, MemberValue, ProblemMember, ResponseParts};
 pub(crate) use response::PROBLEM_JSON;
 pub use types::{EventErrors, Problem, QueryError, UnauthorizedReason};

@@ -27,14 +27,14 @@ pub struct ResponseParts<'a> {
     /// This occurrence, for people.
     pub detail: Cow<'a, str>,
     /// Members of the JSON in addition to the standard ones.
-    pub members: Vec<Member<'a>>,
+    pub members: Vec<ProblemMember<'a>>,
     /// Headers in addition to `Content-Type`.
     pub headers: Vec<Header<'a>>,
 }
 
 /// An additional member of a problem's JSON.
 #[derive(Debug)]
-pub struct Member<'a> {
+pub struct ProblemMember<'a> {
     /// The name in the JSON.
     pub name: &'static str,
     /// The value.
@@ -99,7 +99,7 @@ impl<'a> ResponseParts<'a> {
     }
 
     fn with(mut self, name: &'static str, value: MemberValue<'a>) -> Self {
-        self.members.push(Member { name, value });
+        self.members.push(ProblemMember { name, value });
         self
     }
 

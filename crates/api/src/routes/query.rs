@@ -88,7 +88,7 @@ pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
         // Also invalid names: a repeated one is reported twice.
         seen.push(name);
     }
-    // Only if both are valid: one mistake gets one error.
+    // Only if both are valid: each parameter gets one error.
     if let (Some(from), Some(to)) = (query.from, query.to)
         && from > to
     {

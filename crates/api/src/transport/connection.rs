@@ -138,7 +138,7 @@ impl Connection {
                     }
                 }
                 WriteState::Refusing { .. } => {
-                    // Tells the client that the response is complete.
+                    // Signals the end of the response to the client.
                     ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
                     self.state = WriteState::Lingering {
                         until: Box::pin(sleep(self.shared.linger)),

@@ -33,7 +33,7 @@ pub struct Config {
     pub client_ip: ClientIpPolicy,
     /// Path of a MaxMind database.
     pub geoip_db: Option<PathBuf>,
-    /// How long a looked-up API key is used without another look-up. Zero disables the cache.
+    /// How long an API key stays in the cache. Zero disables the cache.
     pub key_cache: Duration,
     /// Redis for shared rate limits; `None`: each server limits on its own.
     pub redis_url: Option<RedisUrl>,
@@ -63,7 +63,7 @@ pub struct Config {
     pub in_force: Vec<Setting>,
 }
 
-/// The settings of an environment together with its mistakes, for a program that reports both.
+/// The settings of an environment and the invalid ones among them, for a program that reports both.
 #[derive(Debug, Clone)]
 pub struct CheckedConfig {
     /// The settings, with the default in place of each invalid one.
@@ -120,7 +120,7 @@ const REDIS_URL: Secret = Secret {
 /// Reads the database address alone, for a program without other settings.
 ///
 /// # Errors
-/// [`ConfigError`] with every mistake in it.
+/// [`ConfigError`] with every invalid setting.
 pub fn database_url(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseUrl, ConfigError> {
     let mut reader = Reader::new(&lookup);
     let url = read_database_url(&mut reader);
@@ -130,11 +130,12 @@ pub fn database_url(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseU
 fn read_database_url(reader: &mut Reader<'_>) -> DatabaseUrl {
     reader
         .secret(&DATABASE_URL, Some(DatabaseUrl::default()), DatabaseUrl::parse)
+        // `secret` returns the default for a missing or invalid value.
         .unwrap_or_default()
 }
 
 impl CheckedConfig {
-    /// Reads all settings. `names` are the names of the whole environment: an unknown one with our prefix is a mistake, most
+    /// Reads all settings. `names` are the names of the whole environment: an unknown one with our prefix is invalid, most
     /// likely a misspelled setting.
     pub fn read(
         lookup: impl Fn(&str) -> Option<String>,
@@ -144,6 +145,7 @@ impl CheckedConfig {
         let mut config = Config::read_all(&mut reader);
         let Reader { known, settings, mut invalid, .. } = reader;
         config.in_force = settings;
+        // After all settings are read, because only then every known name is listed.
         for name in names {
             if is_server_setting(&name) && !known.contains(&name.as_str()) {
                 let message = "unknown setting: .env.example lists all settings".to_owned();
@@ -162,7 +164,7 @@ impl Config {
     /// Reads all settings, like [`CheckedConfig::read`].
     ///
     /// # Errors
-    /// [`ConfigError`] with every mistake.
+    /// [`ConfigError`] with every invalid setting.
     pub fn read(
         lookup: impl Fn(&str) -> Option<String>,
         names: impl IntoIterator<Item = String>,
@@ -176,7 +178,9 @@ impl Config {
         let database_url = read_database_url(reader);
         let trace_endpoint =
             SettingSpec::new("OTEL_EXPORTER_OTLP_ENDPOINT", "a URL such as http://localhost:4318");
+        // The order of these fields is the order of the output.
         Self {
+            // Loopback, so a server without a proxy is not reachable by accident.
             addr: reader.value("MERCURIO_ADDR", ADDRESS, SocketAddr::from(([127, 0, 0, 1], 8080))),
             management_addr: reader.optional("MERCURIO_MANAGEMENT_ADDR", ADDRESS),
             auto_migrate: reader.value("MERCURIO_AUTO_MIGRATE", "true or false", false),
@@ -187,6 +191,7 @@ impl Config {
                 ClientIpPolicy::default(),
             ),
             geoip_db: reader.path("MERCURIO_GEOIP_DB", "the path of a .mmdb file"),
+            // Five seconds bound the use of a revoked key if its notice is lost (ADR 7).
             key_cache: reader.seconds("MERCURIO_KEY_CACHE_SECONDS", 5, Range { min: 0, max: 3600 }),
             redis_url: reader.secret(&REDIS_URL, None, RedisUrl::parse),
             redis_timeout: Duration::from_millis(reader.number(
@@ -197,11 +202,13 @@ impl Config {
             )),
             writer: writer_options(reader, &database_url),
             http_threads: http_threads(reader),
+            // Load balancers need some time to notice a server that is not ready.
             shutdown_delay: reader.seconds(
                 "MERCURIO_SHUTDOWN_DELAY_SECONDS",
                 1,
                 Range { min: 0, max: 300 },
             ),
+            // By default longer than the commit timeout, so requests in flight can finish.
             shutdown_grace: reader.seconds(
                 "MERCURIO_SHUTDOWN_GRACE_SECONDS",
                 30,
@@ -224,6 +231,7 @@ impl Config {
                 "trace, debug, info, warning, error or critical",
                 LogLevel::Info,
             ),
+            // The default depends on standard output, so the server decides it.
             log_format: reader.optional("MERCURIO_LOG_FORMAT", "json or terminal"),
             trace_endpoint: reader
                 .parsed(trace_endpoint, None, None, |text| text.parse::<OtlpEndpoint>().map(Some)),
@@ -237,11 +245,13 @@ impl Config {
 
 fn http_threads(reader: &mut Reader<'_>) -> Option<usize> {
     let range = Range { min: 0, max: 1024 };
+    // 0 selects one thread per CPU.
     Some(reader.number("MERCURIO_HTTP_THREADS", "threads", 0, range)).filter(|threads| *threads > 0)
 }
 
 fn writer_options(reader: &mut Reader<'_>, database_url: &DatabaseUrl) -> WriterOptions {
     // SQLite has one writer at a time: a second thread would only wait for the lock.
+    // On 2 cores, two threads were best for PostgreSQL (docs/benchmarks.md).
     let threads = if database_url.to_string().starts_with("sqlite") { 1 } else { 2 };
     let defaults = WriterOptions::default();
     WriterOptions {
@@ -261,6 +271,7 @@ fn writer_options(reader: &mut Reader<'_>, database_url: &DatabaseUrl) -> Writer
             "MERCURIO_QUEUE_BYTES",
             "bytes",
             defaults.queue_bytes,
+            // 1 MiB to 16 GiB.
             Range { min: 1 << 20, max: 1 << 34 },
         ),
         ..defaults
@@ -270,6 +281,7 @@ fn writer_options(reader: &mut Reader<'_>, database_url: &DatabaseUrl) -> Writer
 fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
     let mut limits = Limits::default();
     for LimitSetting { name, limit, unit } in LIMITS {
+        // A tenant's override of the limit has the same range.
         let range = Range { min: *limit.range().start(), max: *limit.range().end() };
         limits.set(limit, reader.number(name, unit, limits.get(limit), range));
     }
@@ -295,6 +307,7 @@ fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
             None,
             TrustedProxies::parse,
         ),
+        // Events come from any site, and each request needs an API key.
         cors_origins: reader.parsed(origins, vec!["*".to_owned()], Some("*".to_owned()), |text| {
             check_origins(comma_separated(text))
         }),

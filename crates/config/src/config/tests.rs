@@ -1,4 +1,4 @@
-//! Values of settings, their mistakes, and their output.
+//! Values of settings, their errors, and their output.
 
 use super::*;
 use crate::setting::Source;
@@ -10,7 +10,7 @@ fn read(pairs: &[(&str, &str)]) -> CheckedConfig {
     CheckedConfig::read(find, pairs.iter().map(|(name, _)| (*name).to_owned()))
 }
 
-/// Reads settings without mistakes.
+/// Reads valid settings.
 #[track_caller]
 fn valid(pairs: &[(&str, &str)]) -> Config {
     let CheckedConfig { config, invalid } = read(pairs);
@@ -54,7 +54,7 @@ fn empty_environment_gives_the_documented_defaults() {
 }
 
 #[test]
-fn all_mistakes_are_reported_at_once() {
+fn all_invalid_settings_are_reported_at_once() {
     let messages = invalid(&[
         ("DATABASE_URL", "mysql://localhost"),
         ("MERCURIO_ADDR", "localhost"),
@@ -63,6 +63,7 @@ fn all_mistakes_are_reported_at_once() {
         ("MERCURIO_AUTO_MIGRATE", "yes"),
         ("MERCURIO_CLIENT_IP", "half"),
         ("MERCURIO_TRUSTED_PROXIES", "10.0.0.0/40"),
+        // A misspelled name, without its last letter.
         ("MERCURIO_MAX_BATCH_EVENT", "5"),
     ]);
     assert_eq!(messages.len(), 8, "{messages:?}");
@@ -87,6 +88,7 @@ fn message_names_setting_value_and_allowed_values() {
 
 #[test]
 fn messages_contain_no_password() {
+    // The port is too large, so the URL does not parse.
     let wrong = "postgres://u:hunter2@db.example:99999999/m";
     let file = SecretFile::with(wrong);
     for (name, value) in [
@@ -94,6 +96,7 @@ fn messages_contain_no_password() {
         ("MERCURIO_REDIS_URL", wrong),
         ("DATABASE_URL_FILE", file.path()),
         ("MERCURIO_REDIS_URL_FILE", file.path()),
+        // The address itself in place of a path.
         ("DATABASE_URL_FILE", wrong),
     ] {
         let messages = invalid(&[(name, value)]);
@@ -108,6 +111,7 @@ fn setting_is_shown_with_its_source_and_without_a_password() {
     let config = valid(&[
         ("DATABASE_URL", "postgres://u:hunter2@localhost:5432/m"),
         ("MERCURIO_REDIS_URL", "redis://:hunter2@localhost:6379/3"),
+        // Blanks around a value do not count.
         ("MERCURIO_QUEUE_EVENTS", " 7 "),
     ]);
     assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
@@ -156,6 +160,7 @@ fn empty_setting_counts_as_unset() {
 
 #[test]
 fn secret_is_read_from_a_file() {
+    // The newline is no part of the address.
     let database = SecretFile::with("postgres://u:hunter2@localhost/m\n");
     let redis = SecretFile::with("redis://:hunter2@localhost/1");
     let config =
@@ -165,6 +170,7 @@ fn secret_is_read_from_a_file() {
     assert_eq!(shown(&config, "DATABASE_URL").source, Source::File(database.path().into()));
     let shown_redis = shown(&config, "MERCURIO_REDIS_URL").value;
     assert_eq!(shown_redis.as_deref(), Some("redis://:***@localhost:6379/1"));
+    // An empty variable is unset, so the file decides.
     let with_empty = valid(&[("DATABASE_URL", ""), ("DATABASE_URL_FILE", database.path())]);
     assert_eq!(with_empty.database_url, url);
     let path = database.path().to_owned();
@@ -174,9 +180,11 @@ fn secret_is_read_from_a_file() {
 
 #[test]
 fn invalid_secret_file_is_reported_with_its_path() {
+    // 70,000 bytes are more than the limit of 64 KiB.
     let (empty, long) = (SecretFile::with(" \n"), SecretFile::with(&"x".repeat(70_000)));
     for (path, expected) in [
         ("nowhere/url", "cannot read nowhere/url: No such file"),
+        // A folder opens but cannot be read.
         (".", "cannot read ."),
         (empty.path(), "is empty"),
         (long.path(), "has more than 65536 bytes"),

@@ -1,8 +1,9 @@
 //! API keys: text, scopes and validity.
 //!
-//! A key has the form `mk_<id>_<secret>`. The id finds its row and may be logged. The secret has 32 random bytes and a
-//! CRC-32 over id and bytes, in lower-case base 32: the checksum reveals a mistyped key without the database. Only the
-//! SHA-256 of the secret is stored. Randomness is an argument.
+//! A key has the form `mk_<id>_<secret>`. The id finds its row and may be logged. The secret has 32
+//! random bytes and a CRC-32 over id and bytes, in lower-case base 32: the checksum reveals a
+//! mistyped key without the database. Only the SHA-256 of the secret is stored. Randomness is an
+//! argument.
 
 use std::fmt;
 
@@ -16,6 +17,7 @@ use crate::ids::{ApiKeyId, Owner};
 use crate::limits::LimitOverrides;
 use crate::tenant::{Name, TenantStatus};
 
+// A fixed prefix lets secret scanners find leaked keys.
 const PREFIX: &str = "mk_";
 /// 80 random bits make a collision of ids improbable.
 const ID_BYTES: usize = 10;
@@ -91,6 +93,7 @@ impl Scopes {
         // A scope given twice counts once.
         for word in text.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty()) {
             let scope = Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
+            // A word can be as long as the header or argument, so the error quotes its beginning.
             match scope.ok_or_else(|| ScopesError::Unknown(word.chars().take(64).collect()))? {
                 Scope::EventsWrite => scopes.write = true,
                 Scope::EventsRead => scopes.read = true,
@@ -148,7 +151,8 @@ impl SecretHash {
     }
 
     fn of(secret: &str) -> Self {
-        // A plain hash is enough: nobody can guess 256 random bits, so salt and iterations would add only cost.
+        // A plain hash is enough: 256 random bits cannot be guessed, so salt and iterations would
+        // add only cost.
         Self(Sha256::digest(secret.as_bytes()).into())
     }
 }
@@ -201,6 +205,8 @@ impl NewApiKey {
     /// Makes a key. `entropy` must come from the operating system's random generator.
     #[must_use]
     pub fn generate(entropy: &[u8; ENTROPY_BYTES]) -> Self {
+        // One block of entropy: a caller cannot pass the id's bytes and the secret's in the wrong
+        // order.
         let (id, random) = entropy.split_at(ID_BYTES);
         let id = base32().encode(id);
         // The checksum covers the id too: a typo in either part is found.
@@ -234,17 +240,20 @@ impl PresentedKey {
     /// [`MalformedKey`] for a wrong form or checksum, so for any mistyped character.
     pub fn parse(text: &str) -> Result<Self, MalformedKey> {
         let (id, secret) =
+            // The base 32 alphabet has no `_`, so the first one ends the id.
             text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(MalformedKey)?;
         // The exact length keeps junk out of logs and out of the cache of keys.
         if id.len() != ID_CHARS {
             return Err(MalformedKey);
         }
+        // Only the alphabet is checked; the id stays text, as in the database.
         base32().decode(id.as_bytes()).map_err(|_| MalformedKey)?;
         let bytes = base32().decode(secret.as_bytes()).map_err(|_| MalformedKey)?;
         if bytes.len() != SECRET_BYTES + CHECKSUM_BYTES {
             return Err(MalformedKey);
         }
         let (random, sum) = bytes.split_at(SECRET_BYTES);
+        // Not in constant time: anyone can compute the checksum.
         if checksum(id, random) != sum {
             return Err(MalformedKey);
         }
@@ -274,6 +283,7 @@ fn checksum(id: &str, random: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(id.as_bytes());
     hasher.update(random);
+    // Big-endian, fixed here because keys outlive the machine that made them.
     hasher.finalize().to_be_bytes()
 }
 
@@ -282,6 +292,7 @@ fn base32() -> &'static Encoding {
     static BASE32: std::sync::OnceLock<Encoding> = std::sync::OnceLock::new();
     BASE32.get_or_init(|| {
         let mut specification = Specification::new();
+        // Lower case only: with one spelling per key, the hash needs no normalization.
         specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
         let encoding = specification.encoding();
         debug_assert!(encoding.is_ok(), "32 different symbols make an encoding");

@@ -3,6 +3,7 @@
 use super::*;
 
 fn new_key() -> NewApiKey {
+    // Distinct bytes: 37 is odd, so multiples of it modulo 256 repeat only after 256.
     NewApiKey::generate(&std::array::from_fn(|index| (index * 37 + 11) as u8))
 }
 
@@ -22,6 +23,7 @@ fn changed_character_is_noticed_without_the_database() {
     let new = new_key();
     let key = new.key.expose();
     for index in 0..key.len() {
+        // Characters inside and outside the alphabet, the separator, and an upper-case letter.
         for other in "abz27A_-1 ".chars() {
             let mut changed = key.to_owned();
             changed.replace_range(index..=index, &other.to_string());
@@ -76,6 +78,7 @@ fn key_ends_when_it_expires_or_is_revoked() {
         tenant_status: TenantStatus::Active,
         tenant_limits: LimitOverrides::default(),
     };
+    // The expiry is exclusive: second 9 is the last valid one.
     assert!(key.is_usable_at(at(9)));
     assert!(!key.is_usable_at(at(10)));
     // A revocation has no beginning: it holds even before its time.

@@ -20,8 +20,10 @@ use crate::schema_version::SchemaVersion;
 
 /// An event as sent: any member may be missing. Serializes to the JSON that the server takes.
 ///
-/// `validate()` of the crate `validator` checks the texts alone; [`EventDraft::check`] checks every rule.
+/// `validate()` of the crate `validator` checks the texts alone; [`EventDraft::check`] checks every
+/// rule.
 #[derive(Debug, Clone, Default, Serialize, Validate)]
+// `skip_on_field_errors = false`: a bad id must not hide the missing person.
 #[validate(schema(function = "names_a_person", skip_on_field_errors = false))]
 #[cfg_attr(
     feature = "openapi",

@@ -1,8 +1,8 @@
-//! An event in its stages: [`EventDraft`] as sent, [`ValidEvent`] checked, [`EnrichedEvent`] with facts from the service,
-//! [`StoredEvent`] as read back.
+//! An event in its stages: [`EventDraft`] as sent, [`ValidEvent`] checked, [`EnrichedEvent`] with
+//! facts from the service, [`StoredEvent`] as read back.
 //!
-//! No stage can be skipped: only [`EventDraft::check`] makes a valid event, [`EnrichedEvent::new`] consumes one, and a store
-//! takes only enriched events.
+//! No stage can be skipped: only [`EventDraft::check`] makes a valid event, [`EnrichedEvent::new`]
+//! consumes one, and a store takes only enriched events.
 
 mod check;
 mod draft;

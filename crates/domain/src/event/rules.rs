@@ -12,7 +12,8 @@ use crate::verdict::{FieldError, FieldErrorCode, pointer_to};
 const MEMBERS: [&str; 5] = ["event_id", "event_name", "anonymous_id", "user_id", "session_id"];
 /// The key under which `validator` reports errors of the whole struct.
 const WHOLE: &str = "__all__";
-/// A code of our own: `required`, but with a pointer to the event and not to one of the two members.
+/// A code of our own: `required`, but with a pointer to the event and not to one of the two
+/// members.
 const NO_PERSON: &str = "no_person";
 
 pub(super) fn event_id(text: &str) -> Result<(), ValidationError> {
@@ -40,7 +41,8 @@ pub(super) fn no_person() -> ValidationError {
         .with_message(Cow::Borrowed("anonymous_id or user_id is required"))
 }
 
-/// Ids of persons are shown in consoles and logs of others. There, text that changes direction could pass as another id.
+/// Ids of persons are shown in consoles and logs of others. There, text that changes direction
+/// could pass as another id.
 fn person(member: &str, text: &str) -> Result<(), ValidationError> {
     text_of(member, text, MAX_PERSON_ID_CHARS, is_unprintable)
 }
@@ -51,6 +53,7 @@ fn text_of(
     max_chars: usize,
     is_forbidden: fn(char) -> bool,
 ) -> Result<(), ValidationError> {
+    // The order of the tests decides the code: an empty text is also blank.
     if text.is_empty() {
         let message = format!("{member} is empty; at least 1 character is required");
         return Err(error(FieldErrorCode::TooShort, message));
@@ -70,11 +73,13 @@ fn text_of(
         return Err(error(FieldErrorCode::Blank, message));
     }
     // A fold without an early exit, because the compiler then checks several bytes at once.
+    // Printable ASCII breaks no rule, and most ids are just that.
     if text.bytes().fold(true, |printable, byte| printable & (b' '..0x7f).contains(&byte)) {
         return Ok(());
     }
     match text.chars().find(|character| is_forbidden(*character)) {
         Some(character) => {
+            // The code point, because the character itself cannot be seen in a message.
             let (code, name) = (u32::from(character), kind_of(character));
             let message = format!("{member} has the {name} U+{code:04X}; remove it");
             Err(error(FieldErrorCode::ControlCharacter, message))
@@ -91,7 +96,8 @@ fn error(code: FieldErrorCode, message: String) -> ValidationError {
     ValidationError::new(code.as_str()).with_message(Cow::Owned(message))
 }
 
-/// Adds the errors of `validator` with pointers that begin with `pointer`. Their params, the values sent, are dropped.
+/// Adds the errors of `validator` with pointers that begin with `pointer`. Their params, the values
+/// sent, are dropped.
 pub(super) fn add_errors(invalid: &ValidationErrors, pointer: &str, errors: &mut Vec<FieldError>) {
     let invalid = invalid.errors();
     // `validator` keeps its errors in a hash map, so the order comes from here.
@@ -100,6 +106,7 @@ pub(super) fn add_errors(invalid: &ValidationErrors, pointer: &str, errors: &mut
             errors.push(field_error(pointer_to(pointer, member), error));
         }
     }
+    // Last, and with the pointer of the event: no single member is at fault.
     for error in errors_of(invalid.get(WHOLE)) {
         errors.push(field_error(pointer.to_owned(), error));
     }
@@ -116,5 +123,6 @@ fn field_error(pointer: String, error: &ValidationError) -> FieldError {
     let code = FieldErrorCode::from_text(&error.code);
     debug_assert!(code.is_some() || error.code == NO_PERSON, "{} is a code", error.code);
     let message = error.message.clone().unwrap_or_else(|| error.code.clone());
+    // `NO_PERSON` is the only code without a counterpart.
     FieldError::new(pointer, code.unwrap_or(FieldErrorCode::Required), message)
 }

@@ -165,11 +165,13 @@ impl EnrichedEvent {
         &self.enrichment
     }
 
-    /// Approximate bytes of the event on its way to the database, and in memory if it owns its texts.
+    /// Approximate bytes of the event on its way to the database, and in memory if it owns its
+    /// texts.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         let EventParts { event_id, event_name, .. } = &self.parts;
         let texts: usize = self.parts.optional_texts().map(|text| text.len()).sum();
+        // Counts the fields too: for tiny events they outweigh the texts.
         size_of::<Self>()
             + event_id.as_str().len()
             + event_name.len()
@@ -177,7 +179,8 @@ impl EnrichedEvent {
             + self.enrichment.as_str().len()
     }
 
-    /// Bytes of the largest source this event keeps in memory: the whole body, if its texts are slices of it.
+    /// Bytes of the largest source this event keeps in memory: the whole body, if its texts are
+    /// slices of it.
     #[must_use]
     pub fn source_bytes(&self) -> usize {
         let EventParts { event_id, event_name, .. } = &self.parts;
@@ -187,7 +190,8 @@ impl EnrichedEvent {
     }
 }
 
-/// An event as read back from the store. Serializes to the JSON of the HTTP API: every member, `null` if absent.
+/// An event as read back from the store. Serializes to the JSON of the HTTP API: every member,
+/// `null` if absent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredEvent {
     /// The workspace it belongs to.
@@ -200,7 +204,8 @@ pub struct StoredEvent {
     pub enrichment: JsonObject,
 }
 
-/// A stored event with the facts added by the service. Every member is present, `null` if absent from the event.
+/// A stored event with the facts added by the service. Every member is present, `null` if absent
+/// from the event.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct StoredEventJson<'a> {

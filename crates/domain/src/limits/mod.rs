@@ -8,14 +8,16 @@ use serde::{Deserialize, Serialize};
 pub use overrides::{LimitError, LimitName, LimitOverrides};
 pub use quota::{Month, QuotaExceeded};
 
-/// Maximum bytes of a decompressed body: 50 events of 5 KiB each; 256 concurrent requests take 64 MiB.
+/// Maximum bytes of a decompressed body: 50 events of 5 KiB each; 256 concurrent requests take 64
+/// MiB.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
-/// Maximum events of a batch: enough to share the cost of a request, few enough to repeat it cheaply.
+/// Maximum events of a batch: enough to share the cost of a request, few enough to repeat it
+/// cheaply.
 pub const MAX_BATCH_EVENTS: usize = 50;
 /// Maximum bytes of one event as sent: anything larger is a document for an object store.
 pub const MAX_EVENT_BYTES: usize = 32 * 1024;
-/// Maximum levels of objects and arrays in `properties`, `traits` or `context`, itself included: no analysis reaches deeper,
-/// and recursive readers stay safe.
+/// Maximum levels of objects and arrays in `properties`, `traits` or `context`, itself included: no
+/// analysis reaches deeper, and recursive readers stay safe.
 pub const MAX_NESTING: usize = 32;
 /// Maximum age of an event in days: accepts offline devices and imports of a year, but not 1970.
 pub const MAX_EVENT_AGE_DAYS: u32 = 365;
@@ -25,7 +27,8 @@ pub const MAX_EVENT_FUTURE_SECONDS: u32 = 5 * 60;
 pub const MAX_EVENT_ID_CHARS: usize = 100;
 /// Maximum characters of an `event_name`: a name for lists, not a sentence.
 pub const MAX_EVENT_NAME_CHARS: usize = 100;
-/// Maximum characters of an `anonymous_id`, `user_id` or `session_id`: an e-mail address (254) fits.
+/// Maximum characters of an `anonymous_id`, `user_id` or `session_id`: an e-mail address (254)
+/// fits.
 pub const MAX_PERSON_ID_CHARS: usize = 255;
 /// Maximum characters of an `Idempotency-Key`.
 pub const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
@@ -37,7 +40,8 @@ pub const MAX_NAME_CHARS: usize = 255;
 pub const MAX_PAGE_EVENTS: usize = 1000;
 /// Events of a page by default.
 pub const DEFAULT_PAGE_EVENTS: usize = 100;
-/// Events per second of a tenant by default: more than a server can store, so only a lower limit is noticed.
+/// Events per second of a tenant by default: more than a server can store, so only a lower limit is
+/// noticed.
 pub const EVENTS_PER_SECOND: u32 = 1_000_000;
 /// Write requests per second of a tenant by default: more than a server can answer.
 pub const REQUESTS_PER_SECOND: u32 = 100_000;
@@ -62,7 +66,8 @@ pub struct Limits {
     pub events_burst: u32,
     /// Average write requests per second of a tenant; 0: no limit.
     pub requests_per_second: u32,
-    /// Write requests at once after a pause; 0: those of ten seconds. See [`Limits::requests_bucket`].
+    /// Write requests at once after a pause; 0: those of ten seconds. See
+    /// [`Limits::requests_bucket`].
     pub requests_burst: u32,
     /// The monthly quota: events stored per calendar month (UTC), by time of receipt; 0: no quota.
     pub monthly_events: u64,
@@ -79,6 +84,7 @@ impl Default for Limits {
             max_event_age_days: MAX_EVENT_AGE_DAYS,
             max_event_future_seconds: MAX_EVENT_FUTURE_SECONDS,
             events_per_second: EVENTS_PER_SECOND,
+            // 0 derives the burst from the rate, so that one setting suffices.
             events_burst: 0,
             requests_per_second: REQUESTS_PER_SECOND,
             requests_burst: 0,
@@ -101,8 +107,10 @@ pub struct Bucket {
 const BURST_SECONDS: u32 = 10;
 
 impl Bucket {
-    /// Returns `None` for no limit. A request of `min_burst` tokens must fit, or it would never pass.
+    /// Returns `None` for no limit. A request of `min_burst` tokens must fit, or it would never
+    /// pass.
     fn new(per_second: u32, burst: u32, min_burst: u32) -> Option<Self> {
+        // A bucket without refill would block a tenant forever, so 0 is free for "no limit".
         if per_second == 0 {
             return None;
         }

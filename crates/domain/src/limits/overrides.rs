@@ -49,6 +49,7 @@ macro_rules! limits {
             /// Sets a limit by name. A value beyond its type becomes the largest of the type.
             pub fn set(&mut self, name: LimitName, value: u64) {
                 match name {
+                    // All limits are unsigned, so `!0` is the maximum of each type.
                     $(LimitName::$name => self.$field = value.try_into().unwrap_or(!0),)+
                 }
             }
@@ -61,14 +62,17 @@ const COUNT: usize = 11;
 
 limits! {
     /// [`Limits::max_body_bytes`]
+    // 64 MiB.
     MaxBodyBytes = max_body_bytes in 1024..=1 << 26;
     /// [`Limits::max_batch_events`]
     MaxBatchEvents = max_batch_events in 1..=10_000;
     /// [`Limits::max_event_bytes`]
     MaxEventBytes = max_event_bytes in 256..=1 << 26;
     /// [`Limits::max_event_age_days`]
+    // A hundred years.
     MaxEventAgeDays = max_event_age_days in 0..=36_500;
     /// [`Limits::max_event_future_seconds`]
+    // A year.
     MaxEventFutureSeconds = max_event_future_seconds in 0..=31_536_000;
     /// [`Limits::events_per_second`]
     EventsPerSecond = events_per_second in 0..=10_000_000;
@@ -115,6 +119,7 @@ impl LimitName {
     /// [`LimitError::OutOfRange`] for anything but a whole number in its range.
     pub fn parse_value(self, text: &str) -> Result<u64, LimitError> {
         let range = self.range();
+        // White space is common in environment files.
         text.trim().parse().ok().filter(|value| range.contains(value)).ok_or_else(|| {
             LimitError::OutOfRange {
                 name: self,
@@ -201,6 +206,7 @@ mod tests {
     #[test]
     fn tenant_limits_override_those_of_the_server() {
         let mut overrides = LimitOverrides::default();
+        // A distinct value for each limit finds two names mapped to one field.
         for (value, name) in (1000..).zip(LimitName::ALL) {
             overrides.set(name, Some(value));
             assert_eq!(overrides.over(Limits::default()).get(name), value);
@@ -214,6 +220,7 @@ mod tests {
     #[test]
     fn value_out_of_range_is_refused_with_the_range() {
         assert_eq!(LimitName::MaxBatchEvents.parse_value(" 50 "), Ok(50));
+        // Below, above, no whole number, empty, and beyond 64 bits.
         for text in ["0", "-1", "10001", "1e3", "", "99999999999999999999999"] {
             let error = LimitName::MaxBatchEvents.parse_value(text).unwrap_err().to_string();
             assert_eq!(
@@ -228,6 +235,7 @@ mod tests {
 
     #[test]
     fn bucket_always_holds_a_whole_batch() {
+        // A batch has up to 50 events, more than the burst of 3.
         let limits = Limits { events_per_second: 2, events_burst: 3, ..Limits::default() };
         assert_eq!(
             limits.events_bucket().map(|bucket| (bucket.per_second, bucket.burst)),

@@ -24,6 +24,7 @@ impl Month {
     /// The year and month as one ascending number: 202611.
     #[must_use]
     pub fn number(self) -> i32 {
+        // Sorts like time, and SQL computes it by `to_char(…, 'YYYYMM')`.
         self.year * 100 + self.month as i32
     }
 
@@ -32,6 +33,7 @@ impl Month {
     pub fn begins_at(self) -> Timestamp {
         let first = NaiveDate::from_ymd_opt(self.year, self.month, 1);
         debug_assert!(first.is_some(), "{self:?} is the month of an instant, or the one after it");
+        // The month after December 9999 is out of range and becomes its last instant.
         first.unwrap_or_default().and_time(chrono::NaiveTime::MIN).and_utc().into()
     }
 
@@ -80,6 +82,7 @@ mod tests {
                 "2026-12-01T00:00:00Z",
             ),
             ("2026-12-01T00:00:00Z", 202_612, "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"),
+            // By UTC it is still December.
             ("2027-01-01T00:30:00+01:00", 202_612, "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"),
         ] {
             let at = |text| Timestamp::parse(text).unwrap();

@@ -1,8 +1,9 @@
 //! `properties`, `traits` and `context`: JSON objects, checked once and then carried as text.
 //!
-//! A payload is never parsed into a tree and printed again, so numbers, white space and the order of members stay as sent.
-//! [`Scanner`] decides in one pass whether both databases can hold it. Only for a payload that they cannot hold does
-//! `serde_json` read it again, to point to each error.
+//! A payload is never parsed into a tree and printed again, so numbers, white space and the order
+//! of members stay as sent. [`Scanner`] decides in one pass whether both databases can hold it.
+//! Only for a payload that they cannot hold does `serde_json` read it again, to point to each
+//! error.
 
 mod errors;
 mod scanner;
@@ -34,8 +35,10 @@ impl<'a> RawJson<'a> {
     pub fn parse(text: impl Into<Cow<'a, str>>) -> serde_json::Result<Self> {
         let text = text.into();
         let is_storable = is_storable(&text);
-        // Storable text is JSON. Other text may still be: nested too deep, or with an error to report later.
+        // Storable text is JSON. Other text may still be: nested too deep, or with an error to
+        // report later.
         if !is_storable {
+            // Checks the syntax only, without recursion and without a tree.
             serde_json::from_str::<&RawValue>(&text)?;
         }
         Ok(Self { text, is_storable })
@@ -84,8 +87,8 @@ impl JsonObject {
     /// Reads a JSON object.
     ///
     /// # Errors
-    /// All errors, with pointers from the object's root: [`FieldErrorCode::WrongType`] for any other text, otherwise one for
-    /// each value that a store cannot keep.
+    /// All errors, with pointers from the object's root: [`FieldErrorCode::WrongType`] for any
+    /// other text, otherwise one for each value that a store cannot keep.
     pub fn parse(text: &str) -> Result<Self, Vec<FieldError>> {
         let raw = RawJson::parse(text).map_err(|error| {
             vec![FieldError::new("", FieldErrorCode::WrongType, format!("not JSON: {error}"))]
@@ -94,7 +97,8 @@ impl JsonObject {
         Self::check(&raw, &Source::default(), String::new, &mut errors).ok_or(errors)
     }
 
-    /// Returns the object in `raw`, or adds its errors to `errors`, with pointers that begin with `pointer`.
+    /// Returns the object in `raw`, or adds its errors to `errors`, with pointers that begin with
+    /// `pointer`.
     ///
     /// The object shares the text of `source` if `raw` is a slice of it.
     pub fn check(
@@ -113,6 +117,7 @@ impl JsonObject {
             return None;
         }
         if !raw.is_storable {
+            // The list may hold errors of other members.
             let before = errors.len();
             errors::add_errors(text, pointer(), errors);
             if errors.len() > before {

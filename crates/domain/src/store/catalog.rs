@@ -206,7 +206,7 @@ pub struct Provisioning {
     pub key_id: ApiKeyId,
     pub secret_hash: SecretHash,
     pub scopes: Scopes,
-    /// Sample events to store. They count against no quota.
+    /// Sample events to store. They count towards usage; no quota refuses them.
     pub samples: Vec<EnrichedEvent>,
     pub created_at: Timestamp,
 }

@@ -45,6 +45,7 @@ impl Removal {
     #[must_use]
     pub fn keys_before(&self) -> Option<Timestamp> {
         match self {
+            // Microseconds of a day. Out of range, no key is that old, and `None` keeps them all.
             Self::Received { before, .. } => before.checked_add_micros(-KEY_DAYS * 86_400_000_000),
             Self::Tenant(_) | Self::Person { .. } => None,
         }
@@ -85,7 +86,7 @@ pub struct TenantRows {
     pub api_keys: u64,
 }
 
-/// A duty performed by one server at a time, for all servers of a database.
+/// A job of one server at a time, for all servers of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LeaseKind {
     /// Deletes expired events.

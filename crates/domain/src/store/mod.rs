@@ -149,6 +149,7 @@ impl Submission {
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         let sum = self.events.iter().map(EnrichedEvent::size_bytes).sum();
+        // The maximum: all events of a request share one body.
         self.events.iter().map(EnrichedEvent::source_bytes).fold(sum, usize::max)
     }
 }

@@ -67,6 +67,7 @@ pub struct CursorError;
 
 /// First byte of a cursor: the version of its layout.
 const CURSOR_VERSION: u8 = 1;
+// Version, microseconds, key.
 const CURSOR_BYTES: usize = 1 + 8 + 16;
 
 impl Position {
@@ -75,6 +76,7 @@ impl Position {
     pub fn to_cursor(self) -> String {
         let mut bytes = [0; CURSOR_BYTES];
         bytes[0] = CURSOR_VERSION;
+        // Big-endian on every machine: another server may read the cursor.
         bytes[1..9].copy_from_slice(&self.occurred_at.as_micros().to_be_bytes());
         bytes[9..].copy_from_slice(self.key.0.as_bytes());
         BASE64URL_NOPAD.encode(&bytes)
@@ -86,6 +88,8 @@ impl Position {
     /// # Errors
     /// [`CursorError`] unless [`Position::to_cursor`] produced the text.
     pub fn from_cursor(cursor: &str) -> Result<Self, CursorError> {
+        // Strict: it also refuses bits left over in the last character, so a cursor has one
+        // spelling.
         let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| CursorError)?;
         let (version, rest) = bytes.split_first().ok_or(CursorError)?;
         let (micros, key) = rest.split_first_chunk::<8>().ok_or(CursorError)?;
@@ -113,6 +117,7 @@ impl EventPage {
     pub fn from_overfull(mut events: Vec<StoredEvent>, limit: usize) -> Self {
         let more = events.len() > limit;
         events.truncate(limit);
+        // The last event shown, not the extra one: the next page starts strictly below it.
         let last = events.last().filter(|_| more);
         let next = last.map(|event| Position {
             occurred_at: event.parts.occurred_at,
@@ -130,6 +135,7 @@ mod tests {
 
     proptest! {
         #[test]
+        // Within the years 0000 to 9999, the range of a timestamp.
         fn cursor_round_trips(micros in -62_000_000_000_000_000_i64..253_000_000_000_000_000, key: u128) {
             let position = Position {
                 occurred_at: Timestamp::from_micros(micros).unwrap(),
@@ -152,7 +158,15 @@ mod tests {
         };
         let cursor = position.to_cursor();
         for text in
-            ["", "x", "AAAA", &cursor[1..], &format!("{cursor}A"), &cursor.replacen('A', "C", 1)]
+            // Empty, not base 64, too short, cut at the front, too long, and of another version.
+            [
+                "",
+                "x",
+                "AAAA",
+                &cursor[1..],
+                &format!("{cursor}A"),
+                &cursor.replacen('A', "C", 1),
+            ]
         {
             assert_eq!(Position::from_cursor(text), Err(CursorError), "{text}");
         }

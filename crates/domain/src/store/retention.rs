@@ -22,7 +22,9 @@ pub struct TenantRetention {
 /// partitions for it. Then follow the tenants with a shorter one.
 #[must_use]
 pub fn due_removals(tenants: &[TenantRetention], now: Timestamp) -> Vec<Removal> {
+    // Rounds down, so an event of today never counts as a day old.
     let midnight = now.as_micros() - now.as_micros().rem_euclid(DAY_MICROS);
+    // One tenant keeping its events forever forbids dropping partitions.
     let keeps_all = tenants.iter().any(|tenant| tenant.days == 0);
     let longest = tenants.iter().map(|tenant| tenant.days).max().filter(|_| !keeps_all);
     let mut removals = Vec::new();
@@ -30,6 +32,7 @@ pub fn due_removals(tenants: &[TenantRetention], now: Timestamp) -> Vec<Removal>
         removals.push(Removal::Received { tenant_id: None, before });
     }
     for TenantRetention { tenant_id, days } in tenants {
+        // The removal for all tenants covers those with the longest retention.
         if *days == 0 || Some(*days) == longest {
             continue;
         }
@@ -59,6 +62,7 @@ mod tests {
             let before = Timestamp::parse(before).unwrap();
             removals.push(Removal::Received { tenant_id: id.map(TenantId), before });
         }
+        // Not midnight, so that the rounding shows.
         let now = Timestamp::parse("2026-11-24T09:30:00Z").unwrap();
         assert_eq!(due_removals(&tenants, now), removals, "{days:?}");
     }
@@ -71,7 +75,9 @@ mod tests {
         check(&[30, 30], &[(None, "2026-10-25T00:00:00Z")]);
         check(&[30, 10], &[(None, "2026-10-25T00:00:00Z"), (Some(2), "2026-11-14T00:00:00Z")]);
         check(&[0, 10], &[(Some(2), "2026-11-14T00:00:00Z")]);
+        // A hundred years of 365 days, the maximum of the setting.
         check(&[36_500], &[(None, "1926-12-19T00:00:00Z")]);
+        // Beyond the range of a timestamp: nothing is that old.
         check(&[u32::MAX], &[]);
     }
 }

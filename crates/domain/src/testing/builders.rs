@@ -21,6 +21,7 @@ pub fn enriched(event_id: &str, event_name: &str, occurred_at: Timestamp) -> Enr
         ..EventDraft::default()
     };
     let mut errors = Vec::new();
+    // The source of ids is never called: the draft has one.
     let valid = draft.check("", &Reception::at(occurred_at), || EventId::lookup(""), &mut errors);
     let valid = valid.unwrap_or_else(|| panic!("{errors:?}"));
     EnrichedEvent::new(valid, EnrichmentJson::of(&Enrichment::default()))

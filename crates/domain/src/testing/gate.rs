@@ -1,23 +1,23 @@
-//! A gate that holds threads until a test opens it, so that no test has to sleep.
+//! A gate holding threads until a test opens it. No test has to sleep.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Lets threads through one at a time or all, and counts arrivals.
 #[derive(Debug, Default)]
 pub struct Gate {
-    state: Mutex<State>,
+    state: Mutex<GateState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct GateState {
     arrived: usize,
     permits: usize,
     open: bool,
 }
 
 impl Gate {
-    /// A gate that is open at first.
+    /// An open gate.
     #[must_use]
     pub fn opened() -> Self {
         let gate = Self::default();
@@ -34,6 +34,7 @@ impl Gate {
         while !state.open && state.permits == 0 {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        // An open gate consumes no permit, or closing it again would find too few.
         if !state.open {
             state.permits -= 1;
         }
@@ -47,7 +48,7 @@ impl Gate {
         }
     }
 
-    /// Returns how many threads have arrived since the gate was made.
+    /// Number of threads that have arrived since the gate was made.
     #[must_use]
     pub fn arrivals(&self) -> usize {
         self.lock().arrived
@@ -70,7 +71,7 @@ impl Gate {
         self.lock().open = false;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, GateState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,5 @@
-//! Shared by the tests of all crates: a clock and an id generator under control, builders, a gate, and the store in memory.
+//! Shared by the tests of all crates: a clock and an id generator under control, builders, a gate,
+//! and the store in memory.
 
 mod builders;
 mod gate;
@@ -16,7 +17,7 @@ pub use builders::{enriched, provisioning, submission};
 pub use gate::Gate;
 pub use memory_store::MemoryStore;
 
-/// Reads an RFC 3339 time; panics on anything else.
+/// Reads an RFC 3339 time; panics on any other text.
 #[must_use]
 pub fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -51,6 +52,7 @@ pub struct CountingIds(AtomicU64);
 
 impl IdGenerator for CountingIds {
     fn next_uuid(&self) -> Uuid {
+        // Version 0, so that no generated id looks like a hashed key.
         Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed) + 1))
     }
 }

@@ -91,7 +91,7 @@ fn last_untrusted(
 ) -> IpAddr {
     let mut known = peer;
     for hop in hops {
-        // Addresses further left came through a hop without an address, so nobody vouches for them.
+        // Addresses further left came through a hop without an address: they are unverified.
         let Some(address) = hop else { break };
         known = address;
         if !trusted.contains(address) {
@@ -141,6 +141,7 @@ fn is_token_or_quoted(value: &str) -> bool {
         quotes.follow(character);
         !quotes.open
     });
+    // The closing quote must be the last byte.
     end.is_some_and(|end| end + 1 == inside.len())
 }
 
@@ -193,6 +194,7 @@ fn is_port(text: &str) -> bool {
             !name.is_empty()
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         }
+        // Values above 65535 pass, because the port is not used.
         None => (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()),
     }
 }

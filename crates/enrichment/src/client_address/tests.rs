@@ -43,6 +43,7 @@ fn leftmost_address_is_the_client_if_all_are_trusted() {
 fn forwarded_overrides_x_forwarded_for() {
     check(PROXY, &["for=192.0.2.1"], &["192.0.2.2"], "192.0.2.1");
     check(PROXY, &[" "], &["192.0.2.2"], "192.0.2.2");
+    // `X-Forwarded-For` is no substitute for a `Forwarded` without an address.
     check(PROXY, &["for=unknown"], &["192.0.2.2"], PROXY);
 }
 
@@ -54,6 +55,7 @@ fn ports_brackets_quotes_and_any_case_are_read() {
         ("FOR=\"192.0.2.1:4711\"", "192.0.2.1"),
         ("by=10.0.0.1;for=192.0.2.1:4711;host=\"a,b;c\"", "192.0.2.1"),
         ("host=\"for=6.6.6.6, for=6.6.6.7\";for=192.0.2.1", "192.0.2.1"),
+        // A quoted pair may escape any character (RFC 9110, section 5.6.4).
         ("for=\"\\1\\9\\2.0.2.1\"", "192.0.2.1"),
         ("for=\"[::ffff:192.0.2.1]:_hidden\"", "192.0.2.1"),
         (" ,for=192.0.2.1 , ", "192.0.2.1"),
@@ -81,9 +83,12 @@ fn hop_without_an_address_ends_the_search() {
         "for",
         "by=192.0.2.9",
         "for=192.0.2.9;for=192.0.2.8",
+        // A port has at most five digits (RFC 7239, section 6).
         "for=192.0.2.9:99999999",
         "for=\"[2001:db8::1]x\"",
+        // Brackets are for IPv6 only.
         "for=\"[192.0.2.9]\"",
+        // A zone has a meaning on one machine only.
         "for=\"[2001:db8::1%eth0]\"",
         "for=2001:db8::1:zz",
         "for=192.0.2",
@@ -105,6 +110,7 @@ fn open_quote_of_a_client_hides_no_line_of_a_proxy() {
 
 #[test]
 fn trusted_proxies_are_addresses_and_networks() {
+    // The bits of a network after its prefix do not count.
     let trusted =
         TrustedProxies::parse(" 10.1.2.3/8,::1 ,192.0.2.7, ::ffff:198.51.100.0/120,").unwrap();
     for (address, expected) in [
@@ -161,6 +167,7 @@ proptest! {
     #[test]
     fn arbitrary_headers_cause_no_panic(lines in prop::collection::vec(".*|[for=\"\\\\,;:\\[\\]0-9a-f. _]{0,60}", 0..4)) {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        // All addresses are trusted, so every hop is read.
         let trusted = TrustedProxies::parse("0.0.0.0/0, ::/0").unwrap();
         let peer = "10.0.0.1".parse().unwrap();
         let _ = client_address(peer, &lines, &[], &trusted);

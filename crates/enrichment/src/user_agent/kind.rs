@@ -17,6 +17,7 @@ pub(crate) fn device(
     os: Option<&Software>,
     browser: Option<&Software>,
 ) -> Option<Device> {
+    // uap-core names an unknown device `Other`.
     let matched = matched.filter(|matched| matched.family != "Other");
     if matched.is_none() && os.is_none() && browser.is_none() {
         return None;
@@ -31,6 +32,7 @@ pub(crate) fn device(
     let MatchedDevice { brand, model, .. } = matched.unwrap_or_default();
     Some(Device {
         kind: kind.to_owned(),
+        // uap-core's fallbacks have brands such as `Generic_Android`.
         brand: brand.filter(|brand| !brand.trim().is_empty() && !brand.starts_with("Generic")),
         model: model
             .filter(|model| !model.trim().is_empty() && !NO_MODELS.contains(&model.as_str())),
@@ -55,6 +57,7 @@ fn names_a_bot(text: &str) -> bool {
 
 fn begins_a_word(text: &str, word: &str) -> bool {
     text.match_indices(word)
+        // After a letter or digit, the match is part of another word.
         .any(|(at, _)| !text[..at].ends_with(|before: char| before.is_ascii_alphanumeric()))
 }
 

@@ -95,6 +95,7 @@ impl UserAgents {
         if let Some(known) = self.0.get(text) {
             return known;
         }
+        // Two threads may parse one text at once, with equal results.
         let agent = Arc::new(Agent::parse(text));
         self.0.insert(text.into(), Arc::clone(&agent));
         agent
@@ -110,6 +111,7 @@ fn software(name: &str, version: [Option<&str>; 4]) -> Option<Software> {
     if name.is_empty() || name == "Other" {
         return None;
     }
+    // A missing part ends the version: a patch without a minor has no meaning.
     let parts: Vec<&str> =
         version.into_iter().map_while(|part| part.filter(|part| !part.is_empty())).collect();
     Some(Software { name: name.to_owned(), version: (!parts.is_empty()).then(|| parts.join(".")) })

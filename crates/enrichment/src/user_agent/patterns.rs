@@ -32,6 +32,7 @@ pub(crate) fn read(yaml: &'static str) -> Result<Regexes<'static>, UnknownForm> 
         if content.is_empty() || content.starts_with('#') {
             continue;
         }
+        // A list begins at the left margin, and its entries are indented.
         let is_known = if line.starts_with(|first: char| first.is_ascii_alphabetic()) {
             list = content;
             content.ends_with("_parsers:")
@@ -108,6 +109,7 @@ fn add_to_device(
 ) -> Option<()> {
     match key {
         "regex" => parser.regex = value?,
+        // uap-core uses no other flag.
         "regex_flag" if value.as_deref() == Some("i") => {
             parser.regex_flag = Some(device::Flag::IgnoreCase)
         }
@@ -130,6 +132,7 @@ fn scalar(value: &'static str) -> Option<Option<Text>> {
     if plain.contains('\'') {
         return None;
     }
+    // Few patterns contain a quote, so most are borrowed.
     Some(Some(if plain.len() == inside.len() {
         inside.into()
     } else {

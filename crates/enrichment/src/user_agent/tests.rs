@@ -80,10 +80,12 @@ fn phones_and_tablets_are_distinguished() {
             "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.7444.102 Mobile Safari/537.36",
             ["mobile", "Google", "Pixel 8", "Android 14", "Chrome Mobile 142.0.7444.102"],
         ),
+        // Chrome hides the model behind a K, and the version of Android behind 10.
         (
             "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
             ["mobile", "-", "-", "Android 10", "Chrome Mobile 142.0.0.0"],
         ),
+        // Chrome on a tablet omits "Mobile".
         (
             "Mozilla/5.0 (Linux; Android 13; SM-X906C) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
             ["tablet", "Samsung", "SM-X906C", "Android 13", "Chrome 142.0.0.0"],
@@ -100,6 +102,7 @@ fn phones_and_tablets_are_distinguished() {
             "Dalvik/2.1.0 (Linux; U; Android 14; Pixel 8 Build/AP2A.240805.005)",
             ["mobile", "Google", "Pixel 8", "Android 14", "Android 14"],
         ),
+        // CFNetwork is Apple's network library for apps.
         ("MyApp/7 CFNetwork/1568.200.51 Darwin/24.1.0", ["mobile", "Apple", "-", "iOS", "MyApp 7"]),
     ] {
         check(text, expected);
@@ -113,6 +116,7 @@ fn bots_are_recognized_without_their_disguise() {
             "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
             ["bot", "-", "-", "-", "Googlebot 2.1"],
         ),
+        // Google's crawler for phones sends the text of a phone.
         (
             "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X Build/MMB29P) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
             ["bot", "-", "-", "Android 6.0.1", "Googlebot 2.1"],
@@ -128,6 +132,7 @@ fn bots_are_recognized_without_their_disguise() {
     ] {
         check(text, expected);
     }
+    // Cubot is a brand of phones.
     check(
         "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/100.0.0.0 Mobile Safari/537.36",
         ["mobile", "-", "CUBOT_X19", "Android 9", "Chrome Mobile 100.0.0.0"],
@@ -169,8 +174,10 @@ fn meaningless_text_has_no_facts() {
 fn text_is_cut_at_its_limit_between_characters() {
     let firefox =
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0 ";
+    // 400 characters of two bytes exceed the limit of 512 bytes.
     let long = format!("{firefox}{}", "é".repeat(400));
     assert_eq!(Agent::parse(&long), Agent::parse(firefox));
+    // The name begins after the limit.
     let late = format!("{}Firefox/145.0", "x ".repeat(300));
     assert_eq!(Agent::parse(&late), Agent::default());
 }

@@ -95,6 +95,7 @@ pub fn current() -> Logger {
 
 /// Adds the sender to the current request. [`current`] builds a logger from it on demand, so this is cheap.
 pub fn identify(caller: Caller) {
+    // Outside a request there is no scope, and the call has no effect.
     CURRENT.try_with(|scope| scope.caller.replace(Some(caller))).ok();
 }
 
@@ -118,7 +119,9 @@ impl Scope {
     fn caller_logger(&self) -> Logger {
         match &*self.caller.borrow() {
             None => self.logger.clone(),
+            // Built on demand, because most requests log a single line.
             Some(Caller { tenant_id, workspace_id, key_id }) => self.logger.new(o!(
+                // slog serializes the last key first, so the tenant leads.
                 keys::KEY_ID => key_id.clone(),
                 keys::WORKSPACE_ID => workspace_id.to_string(),
                 keys::TENANT_ID => tenant_id.to_string()

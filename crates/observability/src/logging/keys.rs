@@ -9,6 +9,7 @@
 //!
 //! `docs/LOGGING.md` explains every key; a test compares it with [`ALL`].
 
+// One list makes the constants and `ALL`, so neither misses a key.
 macro_rules! keys {
     ($($(#[$doc:meta])+ $name:ident = $text:literal;)+) => {
         $($(#[$doc])+ pub const $name: &str = $text;)+
@@ -56,7 +57,7 @@ keys! {
     AUTH_MS = "auth_ms";
     /// Duration of receiving and decompressing the body.
     RECEIVE_MS = "receive_ms";
-    /// Duration of parsing and validation.
+    /// Duration of rate limits, parsing and validation.
     PARSE_MS = "parse_ms";
     /// Duration of enrichment.
     ENRICH_MS = "enrich_ms";
@@ -88,6 +89,10 @@ keys! {
     QUEUE_DEPTH = "queue_depth";
     /// Requests written in one group.
     SUBMISSIONS = "submissions";
+    /// Event keys removed by retention.
+    EVENT_KEYS = "event_keys";
+    /// Retention removed the events received before this time.
+    RECEIVED_BEFORE = "received_before";
     /// Servers that share the rate limits.
     SERVERS = "servers";
     /// The change in the catalog.

@@ -51,12 +51,14 @@ impl LevelSwitch {
     /// Returns a switch at `level`.
     #[must_use]
     pub fn at(level: LogLevel) -> Self {
+        // The discriminants are positions in `ALL`.
         Self(Arc::new(AtomicUsize::new(level as usize)))
     }
 
     /// Returns the current level.
     #[must_use]
     pub fn level(&self) -> LogLevel {
+        // The bound keeps the index valid in any case.
         let last = LogLevel::ALL.len() - 1;
         LogLevel::ALL[self.0.load(Ordering::Relaxed).min(last)]
     }
@@ -65,6 +67,7 @@ impl LevelSwitch {
     pub fn more(&self) -> LogLevel {
         let most = LogLevel::ALL.len() - 1;
         let step = |level: usize| Some((level + 1).min(most));
+        // One atomic step, so two signals at once move the level twice.
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok();
         self.level()
     }
@@ -79,6 +82,7 @@ impl LevelSwitch {
 
 impl fmt::Display for LogLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `pad` honours the width in the header of the terminal format.
         f.pad(self.as_str())
     }
 }
@@ -189,6 +193,7 @@ mod tests {
         let switch = LevelSwitch::at(LogLevel::Info);
         let levels: Vec<_> = (0..3).map(|_| switch.more()).collect();
         assert_eq!(levels, [LogLevel::Debug, LogLevel::Trace, LogLevel::Trace]);
+        // Five steps lead from trace to critical, and the sixth stays.
         let levels: Vec<_> = (0..6).map(|_| switch.clone().less()).collect();
         assert_eq!(levels[..3], [LogLevel::Debug, LogLevel::Info, LogLevel::Warning]);
         assert_eq!((levels[5], switch.level()), (LogLevel::Critical, LogLevel::Critical));
@@ -201,7 +206,9 @@ mod tests {
             ("WARNING", Ok(LogLevel::Warning)),
             ("Info", Ok(LogLevel::Info)),
             ("", Err(UnknownLogLevel)),
+            // The short name of slog is not accepted.
             ("crit", Err(UnknownLogLevel)),
+            // The settings are trimmed before.
             (" info", Err(UnknownLogLevel)),
         ] {
             assert_eq!(text.parse(), expected, "{text:?}");

@@ -28,6 +28,7 @@ impl LineFormat {
         match format {
             LogFormat::Json => Self::Json,
             LogFormat::Terminal => {
+                // A terminal without a type counts as one without colours.
                 let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
                 // https://no-color.org
                 let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -59,6 +60,7 @@ pub(crate) fn with_line<T>(
     line.clear();
     let printed = print(format, record, logger_values, &mut line);
     let taken = printed.map(|()| take(&line));
+    // One long line must not keep its memory in every thread.
     if line.capacity() <= KEPT_BUFFER {
         BUFFER.set(line);
     }
@@ -97,8 +99,10 @@ fn print(
     line: &mut Vec<u8>,
 ) -> io::Result<()> {
     let ts = timestamp();
+    // The tag carries the time to `terminal_header`, so the clock is read once.
     let still = RecordStatic { location: record.location(), level: record.level(), tag: &ts };
     let unique = UniqueKeys { record, logger_values };
+    // The record has all values, so its logger adds none.
     let nothing = o!().into();
     match format {
         LineFormat::Json => {
@@ -128,6 +132,7 @@ impl KV for JsonMembers<'_> {
         serializer.emit_str(Key::from(keys::TS), self.ts)?;
         serializer
             .emit_str(Key::from(keys::LEVEL), LogLevel::from(self.record.level()).as_str())?;
+        // A constant message needs no allocation.
         match self.record.msg().as_str() {
             Some(constant) => serializer.emit_str(Key::from(keys::MSG), constant)?,
             None => serializer.emit_str(Key::from(keys::MSG), &self.record.msg().to_string())?,
@@ -174,11 +179,13 @@ fn terminal_header(
     line.start_whitespace()?;
     write!(line, " ")?;
     line.start_level()?;
+    // Eight characters fit the longest level, so messages align.
     write!(line, "{:8}", LogLevel::from(record.level()))?;
     line.start_whitespace()?;
     write!(line, " ")?;
     line.start_msg()?;
     write!(line, "{}", record.msg())?;
+    // True makes slog-term write a comma between message and values.
     Ok(true)
 }
 
@@ -234,6 +241,7 @@ impl RecordDecorator for AnsiRecord<'_> {
     }
 
     fn start_level(&mut self) -> io::Result<()> {
+        // 31 is red and 36 is cyan: foreground colours of ECMA-48, section 8.3.117.
         let colour = match self.level {
             Level::Critical => 35,
             Level::Error => 31,
@@ -270,6 +278,7 @@ mod tests {
         )
         .unwrap();
         let text = String::from_utf8(line).unwrap();
+        // The time before `Z` differs in each run.
         let (_, rest) = text.split_once("Z").unwrap();
         assert_eq!(
             rest,
@@ -280,6 +289,7 @@ mod tests {
     #[test]
     fn timestamp_advances_within_a_second_and_into_the_next() {
         let mut before = timestamp();
+        // Longer than a second, so the cached second changes.
         let until = Utc::now() + chrono::TimeDelta::milliseconds(1_100);
         while Utc::now() < until {
             let ts = timestamp();

@@ -16,6 +16,7 @@ const MAX_LEVEL: log::LevelFilter = log::LevelFilter::Info;
 /// If the process already has a `log` logger. Then nothing changes.
 pub fn install(logger: Logger) -> Result<(), AlreadyInstalled> {
     log::set_boxed_logger(Box::new(Bridge { logger })).map_err(|_| AlreadyInstalled)?;
+    // The macros of `log` compare with this level first, so dropped records cost nothing.
     log::set_max_level(MAX_LEVEL);
     Ok(())
 }
@@ -35,18 +36,21 @@ impl Log for Bridge {
     }
 
     fn log(&self, record: &Record<'_>) {
+        // A library may call the logger without the macros.
         if !self.enabled(record.metadata()) {
             return;
         }
         let location = slog::RecordLocation {
             file: record.file_static().unwrap_or(""),
             line: record.line().unwrap_or(0),
+            // Records of the `log` crate have neither column nor function.
             column: 0,
             function: "",
             module: record.module_path_static().unwrap_or(""),
         };
         let line =
             slog::RecordStatic { location: &location, level: slog_level(record.level()), tag: "" };
+        // On a request's task, the line has the ids of the request.
         let logger = context::scoped();
         let logger = logger.as_ref().unwrap_or(&self.logger);
         logger.log(&slog::Record::new(&line, record.args(), b!(keys::TARGET => record.target())));

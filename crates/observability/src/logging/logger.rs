@@ -84,6 +84,7 @@ impl LogGuard {
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
+        // New lines are dropped from now on, so the writer reaches its end.
         self.queue.close();
         if let Some(writer) = self.writer.take()
             && self.queue.wait_for_end(END_TIMEOUT)
@@ -116,10 +117,12 @@ pub fn build(settings: LogSettings, output: LogOutput) -> (Logger, LogGuard) {
     let queue = LogQueue::new(settings.queue_lines);
     let (output, on_terminal): (Box<dyn Write + Send>, _) = match output {
         LogOutput::Stdout => (Box::new(io::stdout()), io::stdout().is_terminal()),
+        // Another output is no terminal and gets no colours.
         LogOutput::Writer(writer) => (writer, false),
     };
     let format = LineFormat::new(settings.format, on_terminal);
     let writer = LogWriter::new(Arc::clone(&queue), format, output);
+    // `flush` recognizes the thread by its name.
     let thread = thread::Builder::new().name(WRITER_THREAD.to_owned()).spawn(|| writer.run());
     let thread = thread.expect("the operating system gives a thread");
     let level = LevelSwitch::at(settings.level);

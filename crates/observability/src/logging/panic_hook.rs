@@ -14,6 +14,7 @@ use std::thread;
 pub fn install(logger: Logger) {
     let to_stderr = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
+        // The default hook comes first: standard error has the message even if the log hangs.
         to_stderr(info);
         let location = info.location().map(ToString::to_string);
         let thread = thread::current();

@@ -75,6 +75,7 @@ impl LogQueue {
     }
 
     pub(crate) fn dropped(&self) -> u64 {
+        // Relaxed: no other memory depends on the count.
         self.dropped.load(Ordering::Relaxed)
     }
 
@@ -86,6 +87,7 @@ impl LogQueue {
     /// Queues a line, or drops it if the queue is full or closed. An empty queue takes a line of any length.
     pub(crate) fn push(&self, line: &[u8]) {
         let mut pending = self.pending();
+        // One line always fits, so a single long line is never lost.
         let fits = pending.lines == 0
             || pending.lines < self.max_lines
                 && pending.bytes.len() + line.len() <= self.max_lines.saturating_mul(BYTES_A_LINE);
@@ -95,6 +97,7 @@ impl LogQueue {
         }
         pending.bytes.extend_from_slice(line);
         pending.lines += 1;
+        // A wake-up is a system call, so only a sleeping writer gets one.
         if mem::take(&mut pending.is_idle) {
             // Unlock first, or the woken writer would block on the lock.
             drop(pending);
@@ -108,13 +111,16 @@ impl LogQueue {
     /// `TimedOut` after `timeout`; `BrokenPipe` if the writer has ended.
     pub(crate) fn flush(&self, timeout: Duration) -> io::Result<()> {
         let mut pending = self.pending();
+        // The ticket separates this flush from earlier ones that finish during the wait.
         pending.flushes_requested += 1;
         let ticket = pending.flushes_requested;
+        // Wakes the writer from its pause as well.
         self.filled.notify_one();
         let waits =
             |pending: &mut PendingLines| pending.flushes_done < ticket && !pending.has_ended;
         let waited = self.flushed.wait_timeout_while(pending, timeout, waits);
         let pending = waited.unwrap_or_else(PoisonError::into_inner).0;
+        // A flush finished just before the writer's end counts as done.
         match (pending.flushes_done >= ticket, pending.has_ended) {
             (true, _) => Ok(()),
             (false, true) => Err(io::ErrorKind::BrokenPipe.into()),
@@ -170,16 +176,19 @@ impl LogWriter {
                 let mut pending = self.wait_for_lines();
                 mem::swap(&mut pending.bytes, &mut batch);
                 lines = mem::take(&mut pending.lines);
+                // The lines of these flushes are in this batch or already written.
                 flushes = (pending.flushes_requested > pending.flushes_done)
                     .then_some(pending.flushes_requested);
                 is_closed = pending.is_closed;
             }
+            // Standard output is buffered, so each batch is flushed.
             if self.output.write_all(&batch).and_then(|()| self.output.flush()).is_err() {
                 self.queue.drop_lines(lines);
             }
             batch.clear();
             // A burst must not keep its memory.
             batch.shrink_to(KEPT_BUFFER);
+            // Reports are throttled, except at a flush and at the end.
             if is_closed
                 || flushes.is_some()
                 || self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY)
@@ -203,6 +212,7 @@ impl LogWriter {
             pending.flushes_done = flushes;
             self.queue.flushed.notify_all();
         }
+        // Lines gather during the pause, so under load a write carries many.
         let rested =
             self.queue.filled.wait_timeout_while(pending, PAUSE, |pending| !pending.is_urgent());
         drop(rested.unwrap_or_else(PoisonError::into_inner));
@@ -232,6 +242,7 @@ impl Drop for LogWriter {
     /// Runs after a panic too, so that no flush waits for a dead writer.
     fn drop(&mut self) {
         let mut pending = self.queue.pending();
+        // Closed, so later lines count as dropped.
         (pending.is_closed, pending.has_ended) = (true, true);
         self.queue.flushed.notify_all();
     }

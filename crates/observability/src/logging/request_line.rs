@@ -53,6 +53,7 @@ impl EventCounts {
 impl RequestLine<'_> {
     /// Logs at `info`, or at `warning` from status 500. The cause of such a status has its own line.
     pub fn log(&self, logger: &Logger) {
+        // The level is part of a static, so each level has its own call.
         if self.status >= 500 {
             self.log_at(logger, slog::record_static!(Level::Warning, ""));
         } else {
@@ -90,6 +91,7 @@ impl RequestLine<'_> {
 }
 
 fn millis(duration: Duration) -> f64 {
+    // One division of whole microseconds leaves at most three decimals.
     duration.as_micros() as f64 / 1000.0
 }
 

@@ -47,6 +47,7 @@ impl FirstOnly<'_> {
     }
 }
 
+// slog has one method per type; each forwards the first value of a key.
 macro_rules! forward_first {
     ($($method:ident: $value:ty),+ $(,)?) => {
         $(fn $method(&mut self, key: Key, value: $value) -> slog::Result {

@@ -112,12 +112,14 @@ impl Metrics {
                 &settings.rejection_codes,
             ),
             tenants: TenantCounters::register(&registry, settings.max_tenants),
+            // Not from zero: every method, route and status together would make many idle series.
             requests: counters(
                 &registry,
                 "http_requests_total",
                 "Finished requests",
                 &["method", "route", "status"],
             ),
+            // By route alone: a histogram has 19 series for each set of labels.
             request_time: histograms(
                 &registry,
                 "http_request_duration_seconds",
@@ -321,6 +323,7 @@ impl Metrics {
             group_events_max: self.group_events_max.load(Ordering::Relaxed),
             // Each guard is counted once up and once down, so the gauge is never negative.
             connections_open: u64::try_from(self.connections_open.get()).unwrap_or(0),
+            // `/health` has two groups: no readable key, and a readable key without access.
             keys_malformed: refused("missing") + refused("malformed"),
             keys_invalid: refused("unknown") + refused("expired") + refused("revoked"),
             rate_limited: limited("requests") + limited("events"),
@@ -336,6 +339,7 @@ impl Metrics {
         reading.register(&server, self.dropped_lines.get().map_or(0, DroppedLines::get));
         let process = registry("process");
         reading::register_process(&process);
+        // The text format allows a family once; the registries have disjoint names.
         let mut families = self.registry.gather();
         families.extend(server.gather());
         families.extend(process.gather());

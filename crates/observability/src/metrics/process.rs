@@ -31,18 +31,22 @@ pub fn read() -> Option<ProcessReading> {
     use procfs::WithCurrentSystemInfo;
     use procfs::process::{LimitValue, Process};
 
+    // A hardened container may hide `/proc`.
     let process = Process::myself().ok()?;
     let stat = process.stat().ok()?;
+    // CPU times are in clock ticks (proc(5), utime and stime).
     let ticks_per_second = procfs::ticks_per_second() as f64;
     Some(ProcessReading {
         resident_memory_bytes: stat.rss_bytes().get(),
         virtual_memory_bytes: stat.vsize,
         cpu_seconds: (stat.utime + stat.stime) as f64 / ticks_per_second,
         open_fds: process.fd_count().ok()? as u64,
+        // The kernel enforces the soft limit (getrlimit(2)).
         max_fds: match process.limits().ok()?.max_open_files.soft_limit {
             LimitValue::Value(files) => Some(files),
             LimitValue::Unlimited => None,
         },
+        // The start is in ticks since the boot (proc(5), starttime).
         start_time_seconds: procfs::boot_time_secs().ok()? as f64
             + stat.starttime as f64 / ticks_per_second,
         threads: u64::try_from(stat.num_threads).ok()?,
@@ -86,6 +90,7 @@ mod tests {
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap()
             .as_secs_f64();
+        // The kernel reports the time of the boot in whole seconds.
         assert!((now - 3600.0..=now + 2.0).contains(&reading.start_time_seconds), "{reading:?}");
         assert!(cpu_count().is_some_and(|count| count > 0));
     }

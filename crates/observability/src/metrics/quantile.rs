@@ -10,32 +10,35 @@ pub(super) fn quantile(families: &[MetricFamily], q: f64) -> f64 {
     let metrics = families.iter().flat_map(MetricFamily::get_metric);
     let histograms: Vec<&Histogram> = metrics.map(|metric| metric.get_histogram()).collect();
     let total: u64 = histograms.iter().map(|histogram| histogram.get_sample_count()).sum();
+    // All histograms of a family share their bounds, so the first one has them.
     let Some(first) = histograms.first().filter(|_| total > 0) else { return 0.0 };
     let q = if q.is_nan() { 0.0 } else { q.clamp(0.0, 1.0) };
     let rank = total as f64 * q;
-    let mut lower = BucketEdge::default();
+    let mut lower = BucketBound::default();
     for (index, bucket) in first.get_bucket().iter().enumerate() {
         let counts = histograms.iter().map(|histogram| &histogram.get_bucket()[index]);
-        let upper = BucketEdge {
+        let upper = BucketBound {
             bound: bucket.upper_bound(),
             count: counts.map(|bucket| bucket.cumulative_count()).sum(),
         };
+        // An empty bucket holds no rank, and interpolation would divide by zero.
         if upper.count > lower.count && upper.count as f64 >= rank {
             return lower.interpolate(upper, rank);
         }
         lower = upper;
     }
+    // The rank lies above the last bound, in the bucket up to infinity.
     lower.bound
 }
 
 /// A bucket's bound and the number of observations up to it.
 #[derive(Clone, Copy, Default)]
-struct BucketEdge {
+struct BucketBound {
     bound: f64,
     count: u64,
 }
 
-impl BucketEdge {
+impl BucketBound {
     fn interpolate(self, upper: Self, rank: f64) -> f64 {
         let share = (rank - self.count as f64).max(0.0) / (upper.count - self.count) as f64;
         self.bound + (upper.bound - self.bound) * share
@@ -54,6 +57,7 @@ mod tests {
         let options = HistogramOpts::new("h", "Help.").buckets(vec![1.0, 2.0, 4.0]);
         let histogram = HistogramVec::new(options, &["route"]).unwrap();
         for (index, value) in values.iter().enumerate() {
+            // Two label sets, because `/health` reports one quantile over all routes.
             histogram.with_label_values(&[["a", "b"][index % 2]]).observe(*value);
         }
         histogram.collect()
@@ -61,6 +65,7 @@ mod tests {
 
     #[test]
     fn quantile_interpolates_within_a_bucket() {
+        // Two in (0, 1], two in (1, 2], four in (2, 4].
         let families = histogram(&[0.5, 0.5, 1.5, 1.5, 3.0, 3.0, 3.0, 3.0]);
         for (q, expected) in
             [(0.0, 0.0), (0.125, 0.5), (0.25, 1.0), (0.5, 2.0), (0.75, 3.0), (1.0, 4.0)]
@@ -80,6 +85,7 @@ mod tests {
 
     #[test]
     fn quantile_skips_empty_buckets_and_stops_at_the_last_bound() {
+        // The bucket of 3.0 begins at 2.
         assert_eq!(quantile(&histogram(&[3.0]), 0.0), 2.0);
         assert_eq!(quantile(&histogram(&[100.0]), 0.5), 4.0);
         assert_eq!(quantile(&histogram(&[0.5, 100.0]), 1.0), 4.0);
@@ -93,6 +99,7 @@ mod tests {
         ) {
             let estimate = quantile(&histogram(&values), q);
             values.sort_by(f64::total_cmp);
+            // The nearest rank, without interpolation.
             let exact = values[(q * values.len() as f64).ceil() as usize - 1];
             let bounds = [0.0, 1.0, 2.0, 4.0];
             let upper = bounds.partition_point(|bound| *bound < exact);

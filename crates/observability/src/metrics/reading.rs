@@ -1,4 +1,5 @@
-//! Values that other parts of the server keep. They are read per scrape and registered in a registry of that scrape.
+//! Values kept by other parts of the server. Each scrape reads them and registers them in a
+//! registry of its own.
 
 use prometheus::Registry;
 
@@ -95,6 +96,7 @@ impl ServerReading {
             "API key look-ups; a miss queries the database",
             &["result"],
         );
+        // The parts count themselves, so a counter of this scrape starts at their total.
         lookups.with_label_values(&["hit"]).inc_by(self.key_cache_hits);
         lookups.with_label_values(&["miss"]).inc_by(self.key_cache_misses);
         counter(
@@ -113,10 +115,12 @@ impl ServerReading {
             "Used share of the monthly quota: 1 is all of it",
             &["tenant_id"],
         );
+        // The caller bounds the tenants by `MERCURIO_METRICS_TENANTS`.
         for (tenant_id, share) in &self.quotas_used {
             used.with_label_values(&[tenant_id.to_string()]).set(*share);
         }
         self.retention.register(registry);
+        // A server without the lease has no series, so it does not look stalled.
         if let Some(seconds) = self.counts_summed_at_seconds {
             gauge(
                 registry,
@@ -125,6 +129,7 @@ impl ServerReading {
             )
             .set(seconds as f64);
         }
+        // A server without Redis has no `redis_up`, so no alert fires for it.
         if let Some(redis) = self.redis {
             redis.register(registry);
         }
@@ -141,6 +146,7 @@ impl ServerReading {
             connections.with_label_values(&[*pool, "busy"]).set(*busy as f64);
             connections.with_label_values(&[*pool, "idle"]).set(*idle as f64);
         }
+        // Only SQLite has a file of its own; PostgreSQL does not report free disk space.
         if let Some(bytes) = self.storage_free_bytes {
             gauge(registry, "storage_free_bytes", "Free disk space for the database file")
                 .set(bytes as f64);
@@ -192,6 +198,7 @@ impl RetentionReading {
             "Event keys this server removed, 30 days after their events",
         )
         .inc_by(self.removed_event_keys);
+        // Missing without the lease, like the time of the last sum.
         if let Some(seconds) = self.last_run_seconds {
             gauge(
                 registry,

@@ -29,7 +29,7 @@ pub(super) const BYTES: &[f64] = &[
 pub(super) const EVENTS: &[f64] =
     &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0];
 
-/// Returns a registry whose metrics all begin with `prefix`.
+/// Returns a registry for metrics with the prefix `prefix`.
 pub(super) fn registry(prefix: &str) -> Registry {
     Registry::new_custom(Some(prefix.to_owned()), None).expect("without labels, none is invalid")
 }
@@ -51,7 +51,7 @@ pub(super) fn counters(
     register(registry, IntCounterVec::new(Opts::new(name, help), labels))
 }
 
-/// Returns counters that each start at zero, so that a rate sees the first increment.
+/// Returns counters at zero for all `values`, so `rate()` sees the first increment of each.
 pub(super) fn counters_from_zero(
     registry: &Registry,
     name: &str,
@@ -60,6 +60,7 @@ pub(super) fn counters_from_zero(
     values: &[&str],
 ) -> IntCounterVec {
     let family = counters(registry, name, help, &[label]);
+    // Looking up a label creates its series.
     for value in values {
         family.with_label_values(&[value]);
     }
@@ -100,6 +101,7 @@ fn register<C: Collector + Clone + 'static>(
     metric: prometheus::Result<C>,
 ) -> C {
     let metric = metric.expect("names, labels and buckets are valid");
+    // Clones share their values with the registered collector.
     registry.register(Box::new(metric.clone())).expect("each name is registered once");
     metric
 }

@@ -23,6 +23,7 @@ fn snapshot_and_text_have_the_same_values() {
     for (size, bytes) in [(5, 500), (50, 5_000), (7, 700)] {
         metrics.record_group(size, bytes, Duration::from_millis(4));
     }
+    // One connection stays open, the other closes at once.
     let kept = metrics.open_connection();
     drop(metrics.open_connection());
     for reason in REFUSAL_REASONS {
@@ -39,6 +40,7 @@ fn snapshot_and_text_have_the_same_values() {
         group_events_max: 50,
         connections_open: 1,
         keys_malformed: 2,
+        // Each of the five reasons occurs once.
         keys_invalid: 3,
         rate_limited: 1,
         quota_exceeded: 1,
@@ -51,11 +53,13 @@ fn snapshot_and_text_have_the_same_values() {
             "# TYPE mercurio_events_total counter",
             "mercurio_events_total{verdict=\"accepted\"} 13",
             "mercurio_tenant_events_total{tenant_id=\"7\",verdict=\"duplicate\"} 2",
+            // Buckets are cumulative: 5, then 5 and 7, then also 50.
             "mercurio_writer_group_events_bucket{le=\"5\"} 1",
             "mercurio_writer_group_events_bucket{le=\"10\"} 2",
             "mercurio_writer_group_events_bucket{le=\"+Inf\"} 3",
             "mercurio_writer_group_events_count 3",
             "mercurio_writer_group_bytes_sum 6200",
+            // The duration of 4 ms lies between these two bounds.
             "mercurio_writer_commit_duration_seconds_bucket{le=\"0.0025\"} 0",
             "mercurio_writer_commit_duration_seconds_bucket{le=\"0.005\"} 3",
             "mercurio_writer_commit_duration_seconds_sum 0.012",
@@ -75,6 +79,7 @@ fn requests_have_a_route_and_unusual_methods_share_a_label() {
     let metrics = Metrics::new();
     metrics.record_request("POST", Some("/v1/events/batch"), 200, Duration::from_millis(1));
     metrics.record_request("POST", Some("/v1/events/batch"), 503, Duration::from_millis(30));
+    // Clients choose the method; the last one tries to break out of its label.
     for method in ["BREW", "post", "?", "\"} 1\n"] {
         metrics.record_request(method, None, 404, Duration::ZERO);
     }
@@ -90,12 +95,14 @@ fn requests_have_a_route_and_unusual_methods_share_a_label() {
     );
     assert_eq!(metrics.request_quantile(1.0), Duration::from_millis(50), "the bucket of 30 ms");
     let median = metrics.request_quantile(0.5);
+    // Four of six requests took no time.
     assert!(median <= Duration::from_micros(100), "all routes count: {median:?}");
 }
 
 #[test]
 fn tenants_beyond_the_bound_share_a_series() {
     let metrics = Metrics::with(&MetricSettings { max_tenants: 2, ..MetricSettings::default() });
+    // Tenants 1 and 2 come first, so 3 and 4 share a series.
     for tenant in [1, 2, 3, 4, 1, 3] {
         metrics.record_events(Some(tenant), events(1, 0, 0));
     }
@@ -125,11 +132,13 @@ fn observations_of_many_threads_are_all_counted() {
                 }
             });
         }
+        // Scrapes run during the updates.
         for _ in 0..100 {
             drop(metrics.render(&ServerReading::default()));
         }
     });
     let snapshot = metrics.snapshot();
+    // The events are 10,000 times 1 + 2 + 3 + 4.
     assert_eq!((snapshot.groups, snapshot.group_events), (40_000, 100_000));
     assert_eq!(snapshot.group_events_max, 4);
 }
@@ -190,6 +199,7 @@ fn readings_of_other_parts_are_rendered() {
             "mercurio_counts_summed_timestamp_seconds 1795000001",
             "mercurio_redis_up 0",
             "mercurio_redis_fallbacks_total 9",
+            // A code from the settings has a series before its first event.
             "mercurio_event_rejections_total{code=\"required\"} 0",
             "mercurio_event_rejections_total{code=\"too_long\"} 2",
             "mercurio_http_body_encoded_bytes_total{encoding=\"gzip\"} 100",

@@ -31,9 +31,11 @@ impl FromStr for OtlpEndpoint {
     fn from_str(text: &str) -> Result<Self, OtlpEndpointError> {
         let url = Url::parse(text).map_err(|_| OtlpEndpointError::NoUrl)?;
         match url.scheme() {
+            // Credentials are refused, so the endpoint can appear in logs.
             "http" if !url.username().is_empty() || url.password().is_some() => {
                 Err(OtlpEndpointError::HasCredentials)
             }
+            // The exporter appends `/v1/traces`, and a query would end up in the middle.
             "http" if url.query().is_none() && url.fragment().is_none() => Ok(Self(url)),
             "http" => Err(OtlpEndpointError::NoUrl),
             _ => Err(OtlpEndpointError::OtherScheme),
@@ -43,6 +45,7 @@ impl FromStr for OtlpEndpoint {
 
 impl fmt::Display for OtlpEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `Url` adds a slash to an empty path.
         f.write_str(self.0.as_str().trim_end_matches('/'))
     }
 }
@@ -59,11 +62,14 @@ mod tests {
         };
         check("http://localhost:4318", Ok("http://localhost:4318"));
         check("http://[::1]:4318/", Ok("http://[::1]:4318"));
+        // A collector behind a path of a proxy.
         check("http://collector.example/otlp/", Ok("http://collector.example/otlp"));
         check("https://collector.example", Err(OtlpEndpointError::OtherScheme));
+        // OTLP over gRPC needs another exporter.
         check("grpc://localhost:4317", Err(OtlpEndpointError::OtherScheme));
         check("http://me:hunter2@localhost:4318", Err(OtlpEndpointError::HasCredentials));
         check("http://localhost:4318?token=hunter2", Err(OtlpEndpointError::NoUrl));
+        // A host without a scheme is no URL.
         check("localhost", Err(OtlpEndpointError::NoUrl));
         check("", Err(OtlpEndpointError::NoUrl));
     }

@@ -26,6 +26,7 @@ impl TraceParent {
         let context = TraceContextPropagator::new()
             .extract_with_context(&Context::new(), &TraceParentHeader(value));
         let span = context.span().span_context().clone();
+        // Ids of zeros are invalid (W3C Trace Context, trace-id and parent-id).
         span.is_valid().then_some(Self(span))
     }
 
@@ -57,11 +58,14 @@ impl TraceParent {
 /// The SDK is lenient: it takes ids of fewer digits, signs, capitals in the version, blanks around the value and a trailing
 /// `-`. The standard calls all of them invalid.
 fn is_well_formed(value: &str) -> bool {
+    // Bytes, because a position in a `str` may lie within a character.
     let Some((head, tail)) = value.as_bytes().split_at_checked(LENGTH) else { return false };
     let is_head = head.iter().enumerate().all(|(index, byte)| match index {
+        // The dashes after version, trace id and parent id.
         2 | 35 | 52 => *byte == b'-',
         _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
     });
+    // Version 00 ends after the flags; later versions may append fields after a dash.
     is_head
         && if head.starts_with(b"00") { tail.is_empty() } else { matches!(tail, [] | [b'-', ..]) }
 }
@@ -91,11 +95,13 @@ mod tests {
         for (head, flags, tail, sampled) in [
             ("00", "01", "", true),
             ("00", "00", "", false),
+            // Only the lowest bit means sampled; 02 is the random-trace-id flag of level 2.
             ("00", "03", "", true),
             ("00", "02", "", false),
             ("00", "ff", "", true),
             ("01", "01", "", true),
             ("01", "01", "-", true),
+            // A later version may append any text after a dash.
             ("cc", "01", "-what-the-future-brings é", true),
             ("fe", "00", "-00", false),
         ] {
@@ -117,25 +123,34 @@ mod tests {
             "00".to_owned(),
             format!("00-{TRACE}-{PARENT}"),
             format!("00-{TRACE}-{PARENT}-0"),
+            // Version 00 has nothing after the flags.
             format!("00-{TRACE}-{PARENT}-01-"),
             format!("00-{TRACE}-{PARENT}-01-00"),
             format!("00-{TRACE}-{PARENT}-011"),
+            // A later version separates new fields with a dash.
             format!("01-{TRACE}-{PARENT}-011"),
             format!("01-{TRACE}-{PARENT}-01.what"),
+            // Version ff is forbidden.
             format!("ff-{TRACE}-{PARENT}-01"),
+            // Hex digits are lower-case.
             format!("0G-{TRACE}-{PARENT}-01"),
             format!("FE-{TRACE}-{PARENT}-01"),
+            // An id of zeros means "no id".
             format!("00-{zeros}-{PARENT}-01"),
             format!("00-{TRACE}-{}-01", &zeros[..16]),
             format!("00-{}-{PARENT}-01", TRACE.to_uppercase()),
             format!("00-{TRACE}-{}-01", PARENT.to_uppercase()),
             format!("00-{TRACE}-{PARENT}-0A"),
+            // Separators are dashes.
             format!("00_{TRACE}-{PARENT}-01"),
             format!("00-{TRACE}_{PARENT}-01"),
             format!("00-{TRACE}-{PARENT}_01"),
+            // Blanks are not trimmed.
             format!(" 00-{TRACE}-{PARENT}-01"),
             format!("00-{TRACE}-{PARENT}-01 "),
+            // A character of two bytes keeps the length in bytes.
             format!("00-{}é-{PARENT}-01", &TRACE[..30]),
+            // Parsers of numbers accept a sign.
             format!("00-+{}-{PARENT}-01", &TRACE[1..]),
             format!("+0-{TRACE}-{PARENT}-01"),
             format!("00-{TRACE}-{PARENT}-+1"),

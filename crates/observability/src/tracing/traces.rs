@@ -64,6 +64,7 @@ impl Traces {
     /// # Errors
     /// If the endpoint is not a URL.
     pub fn start(settings: &TraceSettings, log: Logger) -> Result<Self, TraceError> {
+        // A base URL may end with a slash, and the path begins with one.
         let endpoint = format!("{}{PATH}", settings.endpoint.trim_end_matches('/'));
         let inner = SpanExporter::builder()
             .with_http()
@@ -75,10 +76,12 @@ impl Traces {
             .with_attribute(KeyValue::new("service.version", settings.service_version))
             .build();
         let provider = SdkTracerProvider::builder()
+            // The caller's decision overrides our share, so a trace is whole or absent.
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
                 settings.sample_ratio,
             ))))
             .with_resource(resource)
+            // The batch exporter has a thread and a bounded queue, so no request waits for it.
             .with_batch_exporter(LoggingExporter { inner, warning: ThrottledWarning::new(log) })
             .build();
         let tracer = provider.tracer(settings.service_name);
@@ -90,6 +93,7 @@ impl Traces {
     pub fn begin(&self, parent: Option<&TraceParent>) -> Option<RequestSpan> {
         // Spans need the wall clock. Durations need a monotonic one, which no clock adjustment changes.
         let (started_at, started) = (SystemTime::now(), Instant::now());
+        // A new context: an ambient span of the thread is not the parent.
         let root = Context::new();
         let parent = match parent {
             Some(parent) => root.with_remote_span_context(parent.span_context().clone()),
@@ -101,6 +105,7 @@ impl Traces {
             .with_kind(SpanKind::Server)
             .with_start_time(started_at);
         let span = builder.start_with_context(&self.tracer, &parent);
+        // An unsampled request keeps no span, so its stages cost nothing.
         let is_sampled = span.span_context().is_sampled();
         is_sampled.then(|| RequestSpan { span, tracer: self.tracer.clone(), started_at, started })
     }
@@ -154,6 +159,7 @@ impl RequestSpan {
         status: u16,
         events: Option<EventCounts>,
     ) {
+        // The semantic conventions name a server span `{method} {route}`, or by the method alone.
         let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
         self.span.update_name(name);
         // Names: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
@@ -163,15 +169,18 @@ impl RequestSpan {
         ];
         attributes.extend(route.map(|route| KeyValue::new("http.route", route.to_owned())));
         if let Some(events) = events {
+            // OpenTelemetry has no unsigned integers.
             let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
             attributes.push(KeyValue::new("mercurio.events.accepted", number(events.accepted)));
             attributes.push(KeyValue::new("mercurio.events.duplicates", number(events.duplicates)));
             attributes.push(KeyValue::new("mercurio.events.rejected", number(events.rejected)));
         }
         self.span.set_attributes(attributes);
+        // A status of 4xx is no error of the server (semantic conventions, HTTP spans, Status).
         if status >= 500 {
             self.span.set_status(Status::error(""));
         }
+        // Not the wall clock: someone may have adjusted it since the start.
         self.span.end_with_timestamp(self.started_at + self.started.elapsed());
     }
 }
@@ -191,6 +200,7 @@ struct LoggingExporter {
 
 impl sdk::SpanExporter for LoggingExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        // Counted first, because the exporter consumes the batch.
         let spans = batch.len() as u64;
         let result = self.inner.export(batch).await;
         if let Err(error) = &result {
@@ -226,6 +236,7 @@ impl ThrottledWarning {
 
     fn record(&self, spans: u64, error: &(dyn std::error::Error + 'static)) {
         self.lost.fetch_add(spans, Ordering::Relaxed);
+        // The lock makes concurrent failures share one line.
         let mut logged_at = self.logged_at.lock().unwrap_or_else(PoisonError::into_inner);
         if logged_at.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
             *logged_at = Some(Instant::now());

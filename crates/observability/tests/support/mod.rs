@@ -66,6 +66,7 @@ pub fn logger_to_output(format: LogFormat, level: LogLevel) -> (Logger, LogGuard
 pub fn lines_of(work: impl FnOnce(&Logger)) -> Vec<Line> {
     let (log, guard, output) = logger_to_output(LogFormat::Json, LogLevel::Info);
     work(&log);
+    // Dropping the guard writes every line.
     drop(guard);
     output.lines()
 }

@@ -1,4 +1,4 @@
-//! The outer object of a batch, read by `serde_json`: the path for a batch with any mistake.
+//! The outer object of a batch, read by `serde_json`: the path for a batch with any error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,6 +23,7 @@ pub(super) struct RawEnvelope<'a> {
 pub(super) fn read(text: &str, max_events: usize) -> Result<RawEnvelope<'_>, ParseError> {
     let mut members = EnvelopeMembers { max_events, ..EnvelopeMembers::default() };
     let mut deserializer = serde_json::Deserializer::from_str(text);
+    // `deserialize_map` on another type would count as malformed JSON; this is `wrong_type`.
     if text.trim_start().starts_with('{') {
         deserializer.deserialize_map(&mut members).map_err(malformed)?;
     } else {
@@ -60,6 +61,8 @@ impl<'a> EnvelopeMembers<'a> {
             Some(events) if !events.get().starts_with('[') => {
                 self.errors.push(wrong_type("/events", "events", events, "an array"));
             }
+            // A body that is no object has one error already; a missing member would be its
+            // consequence.
             None if !self.errors.iter().any(|error| error.pointer.is_empty()) => {
                 let message = "events is required";
                 self.errors.push(FieldError::new("/events", FieldErrorCode::Required, message));
@@ -67,6 +70,8 @@ impl<'a> EnvelopeMembers<'a> {
             _ => {}
         }
         match self.events {
+            // The array is read last: an error in the outer object rejects the request whatever it
+            // holds.
             Some(events) if self.errors.is_empty() => {
                 let events = read_events(events, self.max_events)?;
                 Ok(RawEnvelope { events, sent_at })
@@ -96,12 +101,15 @@ impl<'de> Visitor<'de> for &mut EnvelopeMembers<'de> {
                 "events" => &mut self.events,
                 "sent_at" => &mut self.sent_at,
                 _ => {
+                    // A name can be as long as the body, so the message quotes its beginning.
                     let shown: String = name.chars().take(64).collect();
                     let message = format!("{shown:?} is not a field of a batch");
                     self.add_error(&name, FieldErrorCode::UnknownField, message);
                     continue;
                 }
             };
+            // The first value stays. Taking the last one, as many parsers do, would hide the
+            // mistake.
             if member.is_none() {
                 *member = Some(raw);
             } else {
@@ -149,6 +157,7 @@ impl<'de> Visitor<'de> for &mut EventList<'de> {
             self.events.push(event);
             self.count += 1;
         }
+        // The error reports the actual count; the loop above bounds the memory.
         while sequence.next_element::<IgnoredAny>()?.is_some() {
             self.count += 1;
         }

@@ -1,4 +1,4 @@
-//! Mistakes that make a whole request unusable.
+//! Errors that make a whole request unusable.
 
 use mercurio_domain::verdict::FieldError;
 
@@ -34,6 +34,7 @@ pub enum ParseError {
 pub(super) fn malformed(error: serde_json::Error) -> ParseError {
     let (line, column) = (error.line(), error.column());
     let message = error.to_string();
+    // serde_json appends the position to its text; here it has its own fields.
     let position = format!(" at line {line} column {column}");
     ParseError::Malformed {
         line,

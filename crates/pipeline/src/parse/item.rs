@@ -1,7 +1,7 @@
 //! One event: its members, each string borrowed or unescaped, each payload a slice.
 //!
 //! [`scan`] reads a valid event with one look at each byte. It also learns whether a payload needs a second look. [`read`]
-//! uses `serde_json` and reports every mistake.
+//! uses `serde_json` and reports every error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -83,7 +83,7 @@ impl<'a> SentAt<'a> {
 
 /// The members of an event.
 #[derive(Clone, Copy)]
-enum Member {
+enum EventMember {
     EventId,
     Type,
     EventName,
@@ -113,6 +113,7 @@ impl<'a> EventMembers<'a> {
         let start = scanner.position() - 1;
         let mut has_more = scanner.peek()? != b'}' || scanner.has_next(b'}')?;
         while has_more {
+            // A name with an escape may still be a known member, so the slow path decodes it.
             let name = scanner.plain_string()?;
             scanner.take(b':')?;
             self.add(name, scanner.value()?);
@@ -126,7 +127,8 @@ impl<'a> EventMembers<'a> {
             let message = format!("the event is {}; an object is expected", type_of(text));
             return self.add_event_error(FieldErrorCode::WrongType, message);
         }
-        // The text is valid JSON, and `serde_json` passes over values without decoding them: only a name can fail.
+        // The text is valid JSON, and `serde_json` passes over values without decoding them: only a
+        // name can fail.
         if serde_json::Deserializer::from_str(text).deserialize_map(&mut *self).is_err() {
             let message = "a field name contains a lone surrogate, which is not a character";
             self.add_event_error(FieldErrorCode::LoneSurrogate, message.to_owned());
@@ -135,25 +137,26 @@ impl<'a> EventMembers<'a> {
 
     fn add(&mut self, name: &str, value: JsonSlice<'a>) {
         let member = match name {
-            "event_id" => Member::EventId,
-            "type" => Member::Type,
-            "event_name" => Member::EventName,
-            "timestamp" => Member::Timestamp,
-            "anonymous_id" => Member::AnonymousId,
-            "user_id" => Member::UserId,
-            "session_id" => Member::SessionId,
-            "schema_version" => Member::SchemaVersion,
-            "properties" => Member::Properties,
-            "traits" => Member::Traits,
-            "context" => Member::Context,
-            "sent_at" if !matches!(self.sent_at, SentAt::NotAllowed) => Member::SentAt,
+            "event_id" => EventMember::EventId,
+            "type" => EventMember::Type,
+            "event_name" => EventMember::EventName,
+            "timestamp" => EventMember::Timestamp,
+            "anonymous_id" => EventMember::AnonymousId,
+            "user_id" => EventMember::UserId,
+            "session_id" => EventMember::SessionId,
+            "schema_version" => EventMember::SchemaVersion,
+            "properties" => EventMember::Properties,
+            "traits" => EventMember::Traits,
+            "context" => EventMember::Context,
+            "sent_at" if !matches!(self.sent_at, SentAt::NotAllowed) => EventMember::SentAt,
             _ => {
                 let shown: String = name.chars().take(64).collect();
                 let message = format!("{shown:?} is not a field of an event");
                 return self.add_error(name, FieldErrorCode::UnknownField, message);
             }
         };
-        // Only here: names repeated inside a payload stay, because the stores keep its text as sent (ADR 5).
+        // Only here: names repeated inside a payload stay, because the stores keep its text as sent
+        // (ADR 5).
         let bit = 1 << member as u16;
         if self.seen & bit != 0 {
             let message = format!("{name} appears twice");
@@ -164,18 +167,18 @@ impl<'a> EventMembers<'a> {
         let raw = value.text();
         let payload = (raw != "null").then(|| value.into());
         match member {
-            Member::EventId => self.draft.event_id = self.string(name, raw),
-            Member::Type => self.draft.kind = self.string(name, raw),
-            Member::EventName => self.draft.event_name = self.string(name, raw),
-            Member::Timestamp => self.draft.timestamp = self.string(name, raw),
-            Member::AnonymousId => self.draft.anonymous_id = self.string(name, raw),
-            Member::UserId => self.draft.user_id = self.string(name, raw),
-            Member::SessionId => self.draft.session_id = self.string(name, raw),
-            Member::SchemaVersion => self.draft.schema_version = self.string(name, raw),
-            Member::Properties => self.draft.properties = payload,
-            Member::Traits => self.draft.traits = payload,
-            Member::Context => self.draft.context = payload,
-            Member::SentAt => self.sent_at = SentAt::Text(raw),
+            EventMember::EventId => self.draft.event_id = self.string(name, raw),
+            EventMember::Type => self.draft.kind = self.string(name, raw),
+            EventMember::EventName => self.draft.event_name = self.string(name, raw),
+            EventMember::Timestamp => self.draft.timestamp = self.string(name, raw),
+            EventMember::AnonymousId => self.draft.anonymous_id = self.string(name, raw),
+            EventMember::UserId => self.draft.user_id = self.string(name, raw),
+            EventMember::SessionId => self.draft.session_id = self.string(name, raw),
+            EventMember::SchemaVersion => self.draft.schema_version = self.string(name, raw),
+            EventMember::Properties => self.draft.properties = payload,
+            EventMember::Traits => self.draft.traits = payload,
+            EventMember::Context => self.draft.context = payload,
+            EventMember::SentAt => self.sent_at = SentAt::Text(raw),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Parsing: request bytes to event drafts.
 //!
-//! A batch without mistakes is read in one pass over its bytes. Any other body goes to `serde_json`, which finds every
-//! mistake and its position. Strings without escapes and all payloads stay slices of the body. A mistake in the request is a
-//! [`ParseError`]; a mistake in one event goes into its [`Item::errors`] and rejects no other event.
+//! A valid batch is read in one pass over its bytes. Any other body goes to `serde_json`, which finds every
+//! error and its position. Strings without escapes and all payloads stay slices of the body. An error in the request is a
+//! [`ParseError`]; an error in one event goes into its [`Item::errors`] and rejects no other event.
 
 mod envelope;
 mod error;
@@ -21,14 +21,17 @@ use strings::sent_at;
 pub use error::ParseError;
 pub use types::{Envelope, Item, Pointer};
 
-/// Checks that a body is UTF-8 and copies it for the events to share. [`batch`] and [`single`] take the result.
+/// Checks that a body is UTF-8 and copies it for the events to share. [`batch`] and [`single`] take
+/// the result.
 ///
 /// # Errors
 /// [`ParseError::Malformed`] with the position of the first other byte.
 pub fn source(body: &[u8]) -> Result<Source, ParseError> {
     let text = std::str::from_utf8(body).map_err(|error| {
+        // `str::from_utf8` gives an offset; clients get line and column like those of serde_json.
         let before = &body[..error.valid_up_to()];
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        // Bytes, not characters: serde_json counts bytes too.
         let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
         ParseError::Malformed { line, column, message: "the body is not UTF-8".to_owned() }
     })?;
@@ -39,7 +42,7 @@ pub fn source(body: &[u8]) -> Result<Source, ParseError> {
 /// Reads the body of a batch: `{"events": [ … ], "sent_at": "…"?}`.
 ///
 /// # Errors
-/// [`ParseError`]. Mistakes in single events are no error.
+/// [`ParseError`]. Errors in single events are not among them.
 pub fn batch<'a>(text: &'a str, limits: &Limits) -> Result<Envelope<'a>, ParseError> {
     match scan_batch(text, limits.max_batch_events) {
         Some(envelope) => Ok(envelope),
@@ -57,7 +60,7 @@ fn read_batch(text: &str, max_events: usize) -> Result<Envelope<'_>, ParseError>
 /// Size of a typical event: the list of a typical batch need not grow.
 const TYPICAL_EVENT_BYTES: usize = 400;
 
-/// Reads a batch without mistakes in one pass. `None`: use [`read_batch`].
+/// Reads a valid batch in one pass. `None`: use [`read_batch`].
 fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
     let mut scanner = Scanner::new(text);
     let (mut items, mut sent) = (Vec::new(), None);
@@ -66,8 +69,10 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
         let name = scanner.plain_string()?;
         scanner.take(b':')?;
         match name {
+            // A repeated member leaves this path, and the slow path reports it.
             "events" if items.is_empty() => {
                 scanner.take(b'[')?;
+                // The bound keeps a large body from reserving room for more events than a batch may have.
                 items.reserve((text.len() / TYPICAL_EVENT_BYTES + 1).min(max_events));
                 loop {
                     // The slow path counts all events for the error.
@@ -81,20 +86,24 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
                 }
             }
             "sent_at" if sent.is_none() => sent = Some(scanner.value()?.text()),
+            // An unknown member: the slow path reports it with its pointer.
             _ => return None,
         }
         if !scanner.has_next(b'}')? {
             break;
         }
     }
+    // An invalid time is an error of the whole request, which the slow path reports.
     let sent_at = sent.map(sent_at).transpose().ok()?.flatten();
+    // A body without `events` ends here too, and the slow path names the missing member.
     (!items.is_empty() && scanner.is_at_end()).then_some(Envelope { items, sent_at })
 }
 
-/// Reads the body of a single event: an object with the members of an event and an optional `sent_at`.
+/// Reads the body of a single event: an object with the members of an event and an optional
+/// `sent_at`.
 ///
 /// # Errors
-/// [`ParseError`]. Mistakes in the event are no error.
+/// [`ParseError`]. Errors in the event are not among them.
 pub fn single(text: &str) -> Result<Envelope<'_>, ParseError> {
     if let Some((item, sent_at)) = item::scan_single(text) {
         return Ok(Envelope { items: vec![item], sent_at });

@@ -30,7 +30,8 @@ pub struct Item<'a> {
     pub errors: Vec<FieldError>,
 }
 
-/// Position of an event in the body. `Display` writes it as a JSON pointer, so that a valid event needs no string.
+/// Position of an event in the body. `Display` writes it as a JSON pointer, so that a valid event
+/// needs no string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pointer {
     /// The event is the body.

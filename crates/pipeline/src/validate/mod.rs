@@ -1,7 +1,8 @@
-//! Validation: event drafts to valid events, or to rejections with every mistake.
+//! Validation: event drafts to valid events, or to rejections with every error.
 //!
-//! The domain holds the rules ([`EventDraft::check`](mercurio_domain::event::EventDraft::check)). This stage adds the size
-//! limit and the ids of events without one, and keeps the order of the request.
+//! The domain holds the rules ([`EventDraft::check`](mercurio_domain::event::EventDraft::check)).
+//! This stage adds the size limit and the ids of events without one, and keeps the order of the
+//! request.
 
 use mercurio_domain::event::{Reception, ValidEvent};
 use mercurio_domain::ids::IdGenerator;
@@ -17,7 +18,8 @@ use crate::parse::{Item, valid_event_id};
 pub enum IdSource<'a> {
     /// A new id each time.
     Generated(&'a dyn IdGenerator),
-    /// The same id for the same tenant, `Idempotency-Key`, index and event, so that a retry stores nothing twice.
+    /// The same id for the same tenant, `Idempotency-Key`, index and event, so that a retry stores
+    /// nothing twice.
     Derived {
         /// Owner of the events.
         tenant_id: TenantId,
@@ -77,26 +79,33 @@ fn validate_item(
     ids: IdSource<'_>,
 ) -> Result<ValidEvent, Rejection> {
     let Item { index, pointer, text, draft, mut errors } = item;
+    // Before the size error below, whose pointer is the event: it would explain away missing
+    // members.
     let unread: Vec<String> = errors.iter().map(|error| error.pointer.clone()).collect();
     // Checked here, not while parsing: an event over the limit rejects itself alone.
     let limit = reception.limits.max_event_bytes;
     if text.len() > limit {
         let message = format!("the event has {} bytes; the limit is {limit}", text.len());
         let error = FieldError::new(pointer.to_string(), FieldErrorCode::EventTooLarge, message);
+        // First, because at most 20 errors are returned and this one explains the rejection.
         errors.insert(0, error);
     }
+    // Only errors of the rules are filtered; those of the parser are the causes.
     let parse_errors = errors.len();
+    // Called for a valid event only, so a rejected one consumes no id.
     let new_id = || ids.id_of(index, text);
     draft.check(pointer, reception, new_id, &mut errors).ok_or_else(|| {
         let rule_errors = errors.split_off(parse_errors);
         let unread = UnreadMembers { event: pointer.to_string(), pointers: unread };
         errors.extend(rule_errors.into_iter().filter(|error| !unread.explain(error)));
-        // Parsed again: only a rejection needs the id, and a copy for each valid event would cost more.
+        // Parsed again: only a rejection needs the id, and a copy for each valid event would cost
+        // more.
         Rejection::new(valid_event_id(text), errors)
     })
 }
 
-/// The members that parsing could not read. The rules see them as missing and would report them a second time.
+/// The members that parsing could not read. The rules see them as missing and would report them a
+/// second time.
 struct UnreadMembers {
     /// Pointer of the event.
     event: String,
@@ -106,6 +115,7 @@ struct UnreadMembers {
 impl UnreadMembers {
     /// Returns whether `error` only reports an unread member as missing.
     fn explain(&self, error: &FieldError) -> bool {
+        // The rule of persons points to the event, because either of two members satisfies it.
         let is_person = error.pointer == self.event;
         error.code == FieldErrorCode::Required
             && (self.pointers.contains(&self.event)
@@ -130,7 +140,8 @@ impl ValidatedBatch {
         std::mem::take(&mut self.events)
     }
 
-    /// Merges the store's outcomes of the valid events with the rejections, in the order of the request.
+    /// Merges the store's outcomes of the valid events with the rejections, in the order of the
+    /// request.
     ///
     /// # Panics
     /// If `outcomes` has fewer outcomes than valid events.

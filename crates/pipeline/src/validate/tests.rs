@@ -75,6 +75,7 @@ fn event_over_the_size_limit_is_rejected() {
         let frame = r#"{"event_name":"n","user_id":"u","properties":{"p":""}}"#;
         frame.replace(r#""p":"""#, &format!(r#""p":"{}""#, "x".repeat(bytes - frame.len())))
     };
+    // The default of `max_event_bytes`, which is inclusive.
     check(&of(32 * 1024), &[]);
     check(&of(32 * 1024 + 1), &[("/events/0", FieldErrorCode::EventTooLarge)]);
 }
@@ -98,7 +99,9 @@ fn idempotency_key_derives_the_same_ids_for_events_without_one() {
     };
     let first = ids(body);
     assert_eq!(first, ids(body));
+    // The index is part of the hash, or two equal events of a batch would be duplicates.
     assert_ne!(first[0], first[1]);
     assert_eq!(first[2], "mine");
+    // Another event under the same key is new.
     assert_ne!(first[0], ids(&body.replace("\"u\"", "\"v\""))[0]);
 }

@@ -1,14 +1,17 @@
-//! The group-commit writer: many requests in one transaction, and an answer to each after the commit.
+//! The group-commit writer: many requests in one transaction, and an answer to each after the
+//! commit.
 //!
-//! A [`GroupWriter`] owns a few threads. Each takes the waiting submissions, up to a bound, writes them as one group, answers
-//! them and starts again. There is no timer: while one group commits, the next one gathers. A lone request never waits, and
-//! load makes groups larger.
+//! A [`GroupWriter`] owns a few threads. Each takes the waiting submissions, up to a bound, writes
+//! them as one group, answers them and starts again. There is no timer: while one group commits,
+//! the next one gathers. A lone request never waits, and load makes groups larger.
 //!
 //! Guarantees:
-//! - Every submission gets exactly one answer, after its commit or failure. It is stored even if its client disconnects.
+//! - Every submission gets exactly one answer, after its commit or failure. It is stored even if
+//!   its client disconnects.
 //! - A full queue, an unavailable store and a shutdown are answered at once.
 //! - A submission the store refuses fails alone: see `split`.
-//! - A tenant can fill only a share of the queue, and tenants take turns in the groups: see `queue`.
+//! - A tenant can fill only a share of the queue, and tenants take turns in the groups: see
+//!   `queue`.
 //! - A panic in a writer thread aborts the process: see `worker`.
 
 mod answer;
@@ -59,8 +62,10 @@ impl GroupWriter {
             probe_interval: options.probe_interval,
         });
         let mut writer = Self { shared, threads: Vec::new() };
+        // Without a thread, every submission would wait forever.
         for number in 0..options.threads.max(1) {
             let shared = Arc::clone(&writer.shared);
+            // If a spawn fails, `writer` is dropped and ends the threads started before.
             let worker = std::thread::Builder::new()
                 .name(format!("writer-{number}"))
                 .spawn(move || worker::run(&shared))?;
@@ -69,15 +74,18 @@ impl GroupWriter {
         Ok(writer)
     }
 
-    /// Returns a handle. Handles may outlive the writer and then return [`SubmitError::ShuttingDown`].
+    /// Returns a handle. Handles may outlive the writer and then return
+    /// [`SubmitError::ShuttingDown`].
     #[must_use]
     pub fn handle(&self) -> GroupWriterHandle {
         GroupWriterHandle { shared: Arc::clone(&self.shared) }
     }
 
-    /// Refuses new submissions and waits for the queued ones. Returns false if some are left after `grace`. Blocks.
+    /// Refuses new submissions and waits for the queued ones. Returns false if some are left after
+    /// `grace`. Blocks.
     pub fn close(&self, grace: Duration) -> bool {
         self.shared.queue.close();
+        // After the close: a submission accepted later could extend the wait.
         self.shared.queue.wait_until_idle(Instant::now() + grace)
     }
 }
@@ -118,6 +126,7 @@ impl GroupWriterHandle {
         submission: Submission,
         queued: &QueueTime,
     ) -> Result<Vec<Outcome>, SubmitError> {
+        // Nothing is awaited before, so the first poll queues the submission.
         let answer = self.enqueue_timed(submission, queued)?;
         // A writer thread that drops its answer has panicked, and the process aborts.
         answer.await.unwrap_or(Err(SubmitError::Unavailable))

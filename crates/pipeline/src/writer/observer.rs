@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use mercurio_domain::store::StoreError;
 
-/// Receives events of the writer, for logs and metrics. The writer threads call it, so it must not block.
+/// Receives events of the writer, for logs and metrics. The writer threads call it, so it must not
+/// block.
 pub trait WriterObserver: Send + Sync {
     /// A submission left the queue after `wait`.
     fn waited(&self, wait: Duration);
@@ -27,7 +28,8 @@ pub struct CommittedGroup {
     pub submissions: usize,
     /// Events in the group.
     pub events: usize,
-    /// Bytes in the group, counted by [`Submission::size_bytes`](mercurio_domain::store::Submission::size_bytes).
+    /// Bytes in the group, counted by
+    /// [`Submission::size_bytes`](mercurio_domain::store::Submission::size_bytes).
     pub bytes: usize,
     /// Duration of the store's call.
     pub took: Duration,

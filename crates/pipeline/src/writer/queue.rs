@@ -1,8 +1,8 @@
 //! The queue of submissions: bounded in events and bytes, and fair between tenants.
 //!
-//! Each tenant has its own line, and the tenants take turns: a group takes one submission of each tenant, then a second of
-//! each, until it is full. A tenant that floods the queue gets only the room in the groups that the others leave, and can
-//! fill only its share of the queue.
+//! Each tenant has its own line, and the tenants take turns: a group takes one submission of each
+//! tenant, then a second of each, until it is full. A tenant flooding the queue gets only the room
+//! in the groups left by the others, and can fill only its share of the queue.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -152,6 +152,7 @@ pub(super) struct Outage {
 impl SubmissionQueue {
     pub(super) fn new(options: &WriterOptions) -> Self {
         let share =
+            // Saturating: a configured bound near `usize::MAX` must not overflow.
             |whole: usize| whole.saturating_mul(options.tenant_share_percent.clamp(1, 100)) / 100;
         Self {
             state: Mutex::default(),
@@ -173,12 +174,14 @@ impl SubmissionQueue {
         if state.closed {
             return Err(SubmitError::ShuttingDown);
         }
+        // Refused at once: a queue in front of a dead store would only delay the client's retry.
         if state.unavailable {
             return Err(SubmitError::Unavailable);
         }
         let tenant_id = pending.submission.owner.tenant_id;
         let waiting = state.lines.get(&tenant_id).map(|line| line.load).unwrap_or_default();
-        // An empty line takes a submission beyond its share, or a small queue could never take a large batch.
+        // An empty line takes a submission beyond its share, or a small queue could never take a
+        // large batch.
         let in_share = waiting.events == 0 || waiting.has_room_for(&pending, self.tenant_bound);
         let in_queue =
             state.load.events == 0 || state.load.has_room_for(&pending, self.queue_bound);
@@ -202,14 +205,16 @@ impl SubmissionQueue {
         Ok(())
     }
 
-    /// Returns whether an idle writer thread should start a group now: if no other thread is busy, or if the queue holds enough
-    /// events to pay for a second transaction. Otherwise the busy thread takes them after its commit.
+    /// Returns whether an idle writer thread should start a group now: if no other thread is busy,
+    /// or if the queue holds enough events to pay for a second transaction. Otherwise the busy
+    /// thread takes them after its commit.
     fn needs_another_worker(&self, state: &QueueState) -> bool {
         !state.ring.is_empty()
             && (state.in_flight == 0 || state.load.events >= self.join_events || state.closed)
     }
 
-    /// Waits for the next task. After a group, the caller must answer it and then call [`SubmissionQueue::done`].
+    /// Waits for the next task. After a group, the caller must answer it and then call
+    /// [`SubmissionQueue::done`].
     pub(super) fn next(&self) -> NextWork {
         let mut state = self.lock();
         loop {
@@ -218,9 +223,11 @@ impl SubmissionQueue {
                 return NextWork::Probe;
             }
             if self.needs_another_worker(&state) {
+                // Under the lock of the removal below, so `wait_until_idle` sees one or the other.
                 state.in_flight += 1;
                 return NextWork::Group(self.take_group(&mut state));
             }
+            // After the queue is empty: a closed queue still drains.
             if state.closed {
                 return NextWork::Closed;
             }
@@ -234,6 +241,7 @@ impl SubmissionQueue {
         let mut taken = QueueLoad::default();
         while let Some(tenant_id) = state.ring.pop_front() {
             let Some(line) = state.lines.get_mut(&tenant_id) else { continue };
+            // Oversized submissions fit alone, or they would block their tenant's line.
             let fits = line
                 .pending
                 .front()
@@ -250,6 +258,7 @@ impl SubmissionQueue {
                 group.push(pending);
             }
             if line.pending.is_empty() {
+                // Removed, or the map would grow with every tenant seen since start-up.
                 state.lines.remove(&tenant_id);
             } else {
                 state.ring.push_back(tenant_id);
@@ -261,6 +270,8 @@ impl SubmissionQueue {
     /// Reports that a group is answered.
     pub(super) fn done(&self) {
         self.lock().in_flight -= 1;
+        // Only `wait_until_idle` listens. This thread itself takes the next group, so no other is
+        // woken.
         self.idle.notify_all();
     }
 
@@ -269,6 +280,7 @@ impl SubmissionQueue {
         let mut state = self.lock();
         let is_new = !state.unavailable;
         state.unavailable = true;
+        // Ring, load and lines change together: each submission counts in all three.
         state.ring.clear();
         state.load = QueueLoad::default();
         let lines = std::mem::take(&mut state.lines);
@@ -287,8 +299,10 @@ impl SubmissionQueue {
         self.work.notify_all();
     }
 
-    /// Waits between two probes. Returns false if the queue is closed, because no probe is needed then.
+    /// Waits between two probes. Returns false if the queue is closed, because no probe is needed
+    /// then.
     pub(super) fn pause(&self, interval: Duration) -> bool {
+        // A fixed end: wake-ups meant for other threads must not prolong the pause.
         let until = Instant::now() + interval;
         let mut state = self.lock();
         while !state.closed {

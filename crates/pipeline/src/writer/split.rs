@@ -1,7 +1,7 @@
 //! Splits a failed group in half until only the submissions at fault fail.
 //!
-//! Each half is a transaction of its own, so all other submissions are stored. `n` submissions at fault in a group of `m`
-//! cost at most about `2 n log2 m` extra transactions.
+//! Each half is a transaction of its own, so all other submissions are stored. `n` submissions at
+//! fault in a group of `m` cost at most about `2 n log2 m` extra transactions.
 
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub(super) fn append(
     let took = start.elapsed();
     match result {
         Ok(outcomes) => {
+            // A mismatch would answer a client with another's outcomes; the panic aborts the
+            // process instead.
             assert_eq!(outcomes.len(), group.len(), "the store returns one result per submission");
             observer.committed(committed(group, took));
             for outcomes_of_one in outcomes {
@@ -44,6 +46,7 @@ pub(super) fn append(
                 return Ok(());
             }
             observer.split();
+            // In order: `answer` is called once per submission, and the caller matches by position.
             let (first, second) = group.split_at(group.len() / 2);
             append(store, observer, first, answer)?;
             append(store, observer, second, answer)

@@ -56,6 +56,7 @@ fn lone_submission_is_answered_after_its_commit() {
     let (store, _writer, handle) = start(&one_thread());
     store.gate.close();
     let mut answer = send(&handle, 1, &["a", "a", "b"]).unwrap();
+    // From here on the thread is inside the commit, and the queue is empty.
     store.gate.wait_for_arrivals(1);
     assert!(answer.try_recv().is_err(), "no answer before the commit");
     store.gate.open();
@@ -85,9 +86,11 @@ fn group_ends_at_its_bound_of_events() {
     for ids in [&["a", "b"], &["c", "d"], &["e", "f"]] {
         send(&handle, 1, ids).unwrap();
     }
+    // Seven events exceed the bound of five, so they form a group of their own.
     send(&handle, 1, &["1", "2", "3", "4", "5", "6", "7"]).unwrap();
     store.gate.open();
     assert!(writer.close(Duration::from_secs(60)));
+    // In flight; two with four events, since a third makes six; that third; the large one.
     assert_eq!(store.group_sizes(), [1, 2, 1, 1]);
     assert_eq!(store.event_count(), 14);
 }
@@ -157,6 +160,7 @@ fn submission_the_store_refuses_fails_alone() {
     store.gate.wait_for_arrivals(1);
     let answers: Vec<_> = (0..33)
         .map(|id| {
+            // Ids 7 and 23 lie in different halves, so both recursions find one.
             let name = if id % 16 == 7 { "guilty" } else { "innocent" };
             let events = vec![enriched(&id.to_string(), name, at(NOW))];
             handle.enqueue(Submission { owner: owner(1), received_at: at(NOW), events }).unwrap()
@@ -232,6 +236,7 @@ fn observer_sees_waits_commits_splits_and_refusals() {
         .iter()
         .map(|group| (group.submissions, group.events))
         .collect();
+    // The group of two failed and was split: each half is a group of one.
     assert_eq!(committed, [(1, 1), (1, 2)]);
     let read = |number: &std::sync::atomic::AtomicUsize| number.load(Ordering::SeqCst);
     assert_eq!((read(&counts.waited), read(&counts.splits), read(&counts.refused)), (3, 1, 1));
@@ -241,6 +246,7 @@ fn observer_sees_waits_commits_splits_and_refusals() {
 fn unavailable_store_is_reported_at_once_and_probed() {
     let (store, _writer, handle) = start(&one_thread());
     store.gate.close();
+    // One submission inside the store and one in the queue: both must be answered.
     let in_flight = send(&handle, 1, &["a"]).unwrap();
     store.gate.wait_for_arrivals(1);
     let waiting = send(&handle, 1, &["b"]).unwrap();
@@ -307,6 +313,7 @@ impl EventWriter for FullStore {
     }
 
     fn probe(&self) -> Result<(), StoreError> {
+        // Four failures: the pause has doubled several times before the fifth probe succeeds.
         if self.probes.fetch_add(1, Ordering::SeqCst) < 4 {
             self.append(&[]).map(|_| ())
         } else {
@@ -348,6 +355,7 @@ impl EventWriter for PanickingStore {
 #[test]
 fn panic_in_a_writer_thread_aborts_the_process() {
     const CHILD: &str = "MERCURIO_TEST_PANIC_IN_A_WRITER_THREAD";
+    // The test runs itself as a child process, because the abort would end the test runner.
     if std::env::var_os(CHILD).is_some() {
         let writer =
             GroupWriter::start(Arc::new(PanickingStore), &one_thread(), Arc::new(NoopObserver))
@@ -374,6 +382,7 @@ struct SubmissionCase {
 }
 
 fn cases() -> impl Strategy<Value = Vec<SubmissionCase>> {
+    // Few tenants and few ids, so that duplicates across submissions are frequent.
     let case = (0..3_i64, prop::collection::vec(0..30_u8, 1..8), prop::bool::weighted(0.1));
     let case = case.prop_map(|(tenant, ids, guilty)| SubmissionCase { tenant, ids, guilty });
     prop::collection::vec(case, 1..60)

@@ -24,11 +24,13 @@ pub(super) struct SharedWriter {
 
 /// Works until the queue is closed and empty.
 pub(super) fn run(shared: &SharedWriter) {
+    // Bound to a name: `_` alone would drop the guard here.
     let _abort_on_panic = AbortOnPanic;
     loop {
         match shared.queue.next() {
             NextWork::Group(group) => {
                 write(shared, group);
+                // After the answers: a shutdown that sees the queue idle may end the process.
                 shared.queue.done();
             }
             NextWork::Probe => probe(shared),
@@ -60,8 +62,10 @@ fn write(shared: &SharedWriter, group: Vec<PendingSubmission>) {
 
 /// Refuses the rest of a group, then everything in the queue.
 fn refuse_all(shared: &SharedWriter, error: &StoreError, answers: Vec<oneshot::Sender<Answer>>) {
+    // Before the answers, so that the queue refuses an immediate retry.
     let outage = shared.queue.set_unavailable();
     shared.observer.failed(answers.len(), error);
+    // Several threads may meet the same outage; it is reported once.
     if outage.is_new {
         shared.observer.availability(false);
     }
@@ -72,17 +76,22 @@ fn refuse_all(shared: &SharedWriter, error: &StoreError, answers: Vec<oneshot::S
     }
 }
 
-/// Probes the store until it accepts a write again or the queue is closed. The pauses double up to a maximum.
+/// Probes the store until it accepts a write again or the queue is closed. The pauses double up to
+/// a maximum.
 fn probe(shared: &SharedWriter) {
     let longest = shared.probe_interval * MAX_PAUSE_FACTOR;
+    // The first probe is immediate: many outages are one broken connection.
     let mut pause = Duration::ZERO;
     while shared.queue.pause(pause) {
         if shared.store.probe().is_ok() {
             shared.observer.availability(true);
             break;
         }
+        // The lower bound makes the pause after the first probe, the upper one keeps recovery
+        // quick.
         pause = (pause * 2).clamp(shared.probe_interval, longest);
     }
+    // Also when the queue was closed, so that no other thread starts a probe.
     shared.queue.set_available();
 }
 
@@ -92,9 +101,9 @@ struct AbortOnPanic;
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // The group in flight may be committed or not, its clients would wait for an answer, and the queue has one thread
-            // less to drain it. A restart resolves all three: clients retry, and event ids prevent duplicates. The panic hook
-            // has already logged the panic.
+            // The group in flight may be committed or not, its clients would wait for an answer,
+            // and the queue has one thread less to drain it. A restart resolves all three: clients
+            // retry, and event ids prevent duplicates. The panic hook has already logged the panic.
             std::process::abort();
         }
     }

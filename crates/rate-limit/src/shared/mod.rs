@@ -111,6 +111,7 @@ impl SharedBuckets {
         limits: &Limits,
         tokens: Tokens,
     ) -> Option<RateLimitDecision> {
+        // A multiplexed connection serves many requests at once, and clones share it.
         let mut connection = self.connection.borrow().clone()?;
         let sizes = BucketSizes::of(limits);
         let mut script = self.take.prepare_invoke();
@@ -154,6 +155,7 @@ impl SharedBuckets {
     /// Connects to Redis, again after each loss, and sends heartbeats. Never returns.
     pub async fn run(self: Arc<Self>, url: RedisUrl) {
         let config = AsyncConnectionConfig::new()
+            // A connection takes several round trips, so it may take longer than one answer.
             .set_connection_timeout(Some(self.timeout.max(RETRY)))
             .set_response_timeout(Some(self.timeout));
         let mut logged = false;
@@ -188,6 +190,7 @@ impl SharedBuckets {
     /// Sends heartbeats until the connection is lost.
     async fn send_heartbeats(&self, mut connection: MultiplexedConnection) {
         let mut state = self.connection.subscribe();
+        // The end of the wait is a lost connection; its timeout is the next heartbeat.
         while timeout(HEARTBEAT, state.wait_for(Option::is_none)).await.is_err() {
             if let Err(error) = self.register(&mut connection).await {
                 self.disconnect(&chain(&error));
@@ -199,6 +202,7 @@ impl SharedBuckets {
         let mut script = self.register.prepare_invoke();
         script.key(SERVERS_KEY).arg(&self.server_id).arg(SERVER_LIFETIME_SECONDS);
         let servers: u32 = script.arg(self.now_micros()).invoke_async(connection).await?;
+        // At least 1, because the limits are divided by it.
         self.servers.store(servers.max(1), Ordering::Relaxed);
         Ok(())
     }
@@ -206,6 +210,7 @@ impl SharedBuckets {
     /// Removes this server from the count, so that the others need not wait for its heartbeat to expire. Call it after
     /// [`Self::run`] was aborted.
     pub async fn leave(&self) {
+        // Requests that still run decide alone from now on.
         let Some(mut connection) = self.connection.send_replace(None) else { return };
         let removed: Result<(), RedisError> = redis::cmd("ZREM")
             .arg(SERVERS_KEY)
@@ -219,6 +224,7 @@ impl SharedBuckets {
 
 /// Reads the answer of `take.lua`. `None` if it is too short.
 fn decision(answer: &[u64], sizes: BucketSizes) -> Option<RateLimitDecision> {
+    // The script answers in the order of its keys.
     let (wait_micros, mut remaining) = (answer.first()?, answer.iter().skip(1));
     let mut state = RateLimitState::default();
     for (bucket, level) in

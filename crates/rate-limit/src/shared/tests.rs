@@ -14,7 +14,7 @@ use crate::RateLimits;
 use crate::testing::TestRedis;
 
 const TENANT: TenantId = TenantId(1);
-/// Long enough for any machine: where Redis answers, it decides.
+/// Long enough for any machine: if Redis answers, it decides.
 const PATIENT: Duration = Duration::from_secs(60);
 
 fn limits(events_per_second: u32, events_burst: u32) -> Limits {
@@ -108,7 +108,9 @@ impl Cluster {
 async fn flood_on_two_servers_gets_burst_and_rate_once() {
     let cluster = Cluster::start(2, PATIENT).await;
     let limits = limits(2, 1_000);
+    // The burst, and 500 seconds at 2 per second.
     assert_eq!(cluster.flood(&limits).await, 1_000 + 1_000);
+    // The second flood finds empty buckets.
     assert_eq!(cluster.flood(&limits).await, 1_000);
     assert_eq!(cluster.servers[0].shared.fallbacks(), 0);
 }
@@ -121,6 +123,7 @@ async fn flood_through_loss_and_return_gets_one_burst_per_change() {
     cluster.redis.stop();
     // Each share is half the limit, and starts full.
     let without_redis = cluster.flood(&limits).await + cluster.flood(&limits).await;
+    // Two floods of 500 seconds at 2 per second, and at most one extra burst.
     assert!((2_000..=1_000 + 2_000).contains(&without_redis), "{without_redis}");
     assert!(cluster.servers.iter().all(|server| server.shared.fallbacks() > 0));
     cluster.redis.restart();
@@ -142,6 +145,7 @@ async fn flapping_redis_lets_no_server_pass_the_whole_limit() {
         cluster.available().await;
         accepted += cluster.drain(&limits).await;
     }
+    // The clocks do not move, so each server's local bucket gives its 200 once.
     assert!(accepted <= 2 * 200, "{accepted}");
 }
 
@@ -152,6 +156,7 @@ async fn redis_takes_all_tokens_or_none() {
     assert!(cluster.take(0, &limits, 40).await.result.is_ok());
     let refused = cluster.take(1, &limits, 30).await;
     let bucket = BucketName::Events;
+    // 10 tokens are missing at 1 per second.
     assert_eq!(refused.result, Err(RateLimitExceeded { bucket, retry_after_seconds: 10 }));
     assert_eq!(refused.state.events.unwrap().remaining, 20);
     let state = cluster.servers[1].limits.state(TENANT, &limits).await;
@@ -169,6 +174,7 @@ async fn redis_refuses_a_request_without_a_token_for_it() {
     let refused = cluster.take(1, &limits, 1).await;
     let bucket = BucketName::Requests;
     assert_eq!(refused.result, Err(RateLimitExceeded { bucket, retry_after_seconds: 1 }));
+    // 60 requests took one event each, and the refused one took none.
     assert_eq!(refused.state.events.unwrap().remaining, 940);
 }
 
@@ -177,9 +183,11 @@ async fn clock_that_goes_back_empties_the_bucket_and_no_more() {
     let cluster = Cluster::start(2, PATIENT).await;
     let limits = limits(1, 100);
     assert!(cluster.take(0, &limits, 100).await.result.is_ok());
+    // One hour back.
     let back = cluster.redis_clock.now().checked_add_micros(-3_600_000_000).unwrap();
     cluster.redis_clock.set(back);
     let refused = cluster.take(1, &limits, 80).await.result.unwrap_err();
+    // The future time is cut, so the bucket is empty and fills at its rate.
     assert_eq!(refused.retry_after_seconds, 80);
     cluster.advance(Duration::from_secs(80));
     assert!(cluster.take(1, &limits, 80).await.result.is_ok());
@@ -188,6 +196,7 @@ async fn clock_that_goes_back_empties_the_bucket_and_no_more() {
 #[tokio::test]
 async fn level_never_exceeds_the_burst_at_the_highest_rate() {
     let cluster = Cluster::start(1, PATIENT).await;
+    // A token takes 0.1 µs, so rounding could exceed the burst.
     let limits = limits(10_000_000, 100);
     let state = cluster.servers[0].limits.state(TENANT, &limits).await;
     assert_eq!(state.events.unwrap().remaining, 100);

@@ -33,10 +33,10 @@ const UNAVAILABLE_PAUSE: Duration = Duration::from_secs(1);
 /// A cache of API keys. Clones share their entries.
 #[derive(Clone)]
 pub struct KeyCache {
-    shared: Arc<Shared>,
+    shared: Arc<SharedCache>,
 }
 
-struct Shared {
+struct SharedCache {
     store: Arc<dyn Store>,
     known: Cache<ApiKeyId, Arc<CachedKey>>,
     unknown: Cache<ApiKeyId, Instant>,
@@ -81,7 +81,7 @@ impl KeyCache {
     /// Returns an empty cache. Entries live for `lifetime`; with zero, every request reads the database.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, lifetime: Duration) -> Self {
-        let shared = Shared {
+        let shared = SharedCache {
             store,
             known: Cache::new(KNOWN_KEYS),
             unknown: Cache::new(UNKNOWN_KEYS),
@@ -114,6 +114,7 @@ impl KeyCache {
         // before it, and the wait for another request's lookup could not be bounded apart from the lookup itself. So a value
         // loaded by another request is read from the cache, from where `forget` removes it.
         loop {
+            // An expired entry would be returned as a value, without a guard.
             self.shared.known.remove_if(id, |known| !self.shared.is_fresh(known.read_at));
             match timeout_at(deadline, self.shared.known.get_value_or_guard_async(id)).await {
                 Err(_) => return Err(KeyLookupError::Overloaded),
@@ -143,7 +144,7 @@ impl KeyCache {
     /// Removes changed keys. The next request for one of them reads the database.
     pub fn forget(&self, change: &CatalogChange) {
         let shared = &self.shared;
-        // Counted before the removal: see `Shared::read`.
+        // Counted before the removal: see `SharedCache::read`.
         shared.forgotten.fetch_add(1, Ordering::SeqCst);
         match change {
             CatalogChange::ApiKey(id) => shared.remove(id),
@@ -161,6 +162,7 @@ impl KeyCache {
         if let Some(known) = shared.known.get(id)
             && shared.is_fresh(known.read_at)
         {
+            // `swap` selects one of many requests for the refresh.
             if known.read_at.elapsed() > shared.lifetime / 2
                 && !known.is_refreshing.swap(true, Ordering::Relaxed)
             {
@@ -174,11 +176,13 @@ impl KeyCache {
 
     fn refresh(&self, id: &ApiKeyId, known: &CachedKey) {
         let Ok(permit) = Arc::clone(&self.shared.refreshes).try_acquire_owned() else {
+            // All permits are taken, so a later request tries again.
             known.is_refreshing.store(false, Ordering::Relaxed);
             return;
         };
         let (shared, id) = (Arc::clone(&self.shared), id.clone());
         tokio::task::spawn_blocking(move || {
+            // The permit is held until the read ends.
             let _permit = permit;
             if let Err(error) = shared.read(&id) {
                 // The entry stays until its lifetime is over. Then requests wait for the database, and fail with it.
@@ -197,18 +201,20 @@ impl KeyCache {
         self.shared.check_available()?;
         let (shared, id) = (Arc::clone(&self.shared), id.clone());
         let read = tokio::task::spawn_blocking(move || shared.read(&id)).await;
+        // A panic of the task counts as a failed lookup.
         let read = read.unwrap_or_else(|panic| Err(StoreError::Internal(panic.into())));
         read.map_err(KeyLookupError::Store)
     }
 }
 
-impl Shared {
+impl SharedCache {
     fn is_fresh(&self, read_at: Instant) -> bool {
         read_at.elapsed() < self.lifetime
     }
 
     fn check_available(&self) -> Result<(), KeyLookupError> {
         let unavailable_at = *self.unavailable_at.lock().unwrap_or_else(PoisonError::into_inner);
+        // A short lifetime shortens the pause; with 0 each request asks the database.
         if unavailable_at.is_some_and(|at| at.elapsed() < UNAVAILABLE_PAUSE.min(self.lifetime)) {
             let reason = "the last lookup failed less than a second ago";
             return Err(KeyLookupError::Store(StoreError::Unavailable(reason.into())));
@@ -222,6 +228,7 @@ impl Shared {
     }
 
     fn remove_tenant(&self, id: TenantId) {
+        // Unknown keys have no tenant, and a new key has its own notice.
         self.known.retain(|_, known| known.key.owner.tenant_id != id);
     }
 

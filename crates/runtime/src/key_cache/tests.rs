@@ -59,6 +59,7 @@ async fn expired_key_is_read_again() {
     let fixture = Fixture::new(NEVER);
     fixture.get().await.unwrap();
     let key = Arc::clone(&fixture.cache.shared.known.get(&fixture.id).unwrap().key);
+    // An entry from an hour ago makes a wait unnecessary.
     let read_at = Instant::now().checked_sub(NEVER).unwrap();
     let expired = CachedKey { key, read_at, is_refreshing: AtomicBool::new(false) };
     fixture.cache.shared.known.insert(fixture.id.clone(), Arc::new(expired));
@@ -73,6 +74,7 @@ async fn key_past_half_its_lifetime_is_refreshed_in_the_background() {
     let fixture = Fixture::new(NEVER);
     fixture.get().await.unwrap();
     let key = Arc::clone(&fixture.cache.shared.known.get(&fixture.id).unwrap().key);
+    // Three quarters of the lifetime are over.
     let read_at = Instant::now().checked_sub(NEVER * 3 / 4).unwrap();
     let aged = CachedKey { key, read_at, is_refreshing: AtomicBool::new(false) };
     fixture.cache.shared.known.insert(fixture.id.clone(), Arc::new(aged));
@@ -106,6 +108,7 @@ async fn changed_key_is_forgotten_and_others_are_kept() {
         cache.get(id).await.unwrap();
         assert_eq!(store.key_reads(), reads + 1, "{change:?}");
         cache.get(&other).await.unwrap();
+        // Only `Anything` removes the other key as well.
         let expected = reads + 1 + usize::from(change == CatalogChange::Anything);
         assert_eq!(store.key_reads(), expected, "{change:?}");
     }
@@ -125,6 +128,7 @@ async fn unavailable_database_fails_requests_at_once() {
     }
     assert_eq!(fixture.store.key_reads(), 1);
     fixture.store.set_unavailable(false);
+    // The pause is over without a wait.
     let long_ago = Instant::now().checked_sub(UNAVAILABLE_PAUSE);
     *fixture.cache.shared.unavailable_at.lock().unwrap() = long_ago;
     assert!(fixture.get().await.unwrap().is_some());
@@ -145,7 +149,7 @@ async fn guessed_keys_neither_fill_memory_nor_evict_real_ones() {
     fixture.get().await.unwrap();
     for guess in 0..3 * UNKNOWN_KEYS {
         let id = ApiKeyId::new(format!("guess {guess}"));
-        // What a request does, without its thread.
+        // Does the same as a request, without its thread.
         let guard = fixture.cache.shared.known.get_value_or_guard_async(&id).await;
         fixture.cache.shared.read(&id).unwrap();
         drop(guard);
@@ -163,6 +167,7 @@ async fn burst_for_one_key_reads_the_database_once() {
     for id in [fixture.id.clone(), nobody()] {
         let reads = fixture.store.key_reads();
         let mut burst = Vec::new();
+        // More requests than permits for lookups.
         for _ in 0..256 {
             let (cache, id) = (fixture.cache.clone(), id.clone());
             burst.push(tokio::spawn(async move { cache.get(&id).await.unwrap().is_some() }));
@@ -193,6 +198,7 @@ async fn request_that_ends_during_a_lookup_blocks_no_other() {
     let permits = fixture.cache.shared.lookups.acquire_many(all).await.unwrap();
     let (cache, id) = (fixture.cache.clone(), fixture.id.clone());
     let first = tokio::spawn(async move { cache.get(&id).await.is_ok() });
+    // The first request now waits for a permit and holds the guard of the key.
     tokio::task::yield_now().await;
     first.abort();
     drop(permits);

@@ -18,7 +18,7 @@ use crate::rows::Micros;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Settings that must be on for a commit to survive a crash.
 const SETTINGS: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
-/// The privileges that a server needs on a table.
+/// The privileges on a table that servers and `mercurio-admin` need.
 struct RequiredRights {
     table: &'static str,
     rights: &'static [&'static str],
@@ -47,6 +47,7 @@ pub(crate) fn diagnose(conninfo: &str, clock: &dyn Clock) -> Result<Diagnostics,
 }
 
 fn inspect(connection: &mut PgConnection, clock: &dyn Clock) -> Result<Diagnostics, Error> {
+    // The settings of readers and writers matter to their plans only.
     set_up(connection, TIMEOUT, "")?;
     let latency = latency(|| Ok(connection.batch_execute("SELECT 1")?))?;
     let row: ServerRow = diesel::sql_query(FACTS).get_result(connection)?;
@@ -70,6 +71,7 @@ fn inspect(connection: &mut PgConnection, clock: &dyn Clock) -> Result<Diagnosti
 }
 
 /// `days_ahead` is -1 if today has no partition.
+// 367 days are examined, today included; no server creates more than a week ahead.
 const FACTS: &str = "
     SELECT current_setting('server_version') AS version,
            pg_database_size(current_database()) AS size_bytes,
@@ -104,6 +106,7 @@ fn clock_ahead(connection: &mut PgConnection, clock: &dyn Clock) -> Result<i64, 
     let before = clock.now().as_micros();
     let Micros(there) = diesel::select(now).get_result(connection)?;
     let after = clock.now().as_micros();
+    // Exact to half the round trip.
     Ok(there - (before + after) / 2)
 }
 

@@ -17,7 +17,7 @@ pub(super) const READER_SETTINGS: &str = "SET random_page_cost = 1.1";
 /// Settings of write connections.
 /// - `force_generic_plan`: the statements with array parameters have one good plan, and planning
 ///   each call would cost as much as executing it.
-/// - `read committed`: a statement that waited for a lock must see what was committed before it.
+/// - `read committed`: a statement that waited for a lock must see all earlier commits.
 ///   Summing counts and finishing a tenant's deletion depend on it.
 /// - `jit = off`: summing counts is not worth compiling.
 /// - `idle_in_transaction_session_timeout`: releases the locks of a server that lost its
@@ -42,6 +42,7 @@ pub(super) fn set_up(
     statement_timeout: Duration,
     settings: &str,
 ) -> QueryResult<()> {
+    // One round trip for all settings of a new connection.
     connection.batch_execute(&format!(
         "SET statement_timeout = {}; {settings}",
         statement_timeout.as_millis()

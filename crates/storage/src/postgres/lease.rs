@@ -25,6 +25,7 @@ pub(super) fn try_take(
     kind: LeaseKind,
 ) -> Result<Option<Box<dyn Lease>>, Error> {
     let number = lock_number(kind);
+    // Of the session, not of a transaction, which would have to stay open for the whole lease.
     let lock = diesel::dsl::sql::<Bool>(&format!("pg_try_advisory_lock({number})"));
     let taken: bool = diesel::select(lock).get_result(&mut connection)?;
     // If another session holds the lock, this connection closes here.
@@ -34,6 +35,7 @@ pub(super) fn try_take(
 impl Lease for SessionLease {
     fn hold(&mut self) -> Result<Option<Timestamp>, StoreError> {
         // The lock is held as long as the session answers.
+        // `clock_timestamp` and not `now`, which is the start of the transaction.
         let now = diesel::dsl::sql::<Timestamptz>("clock_timestamp()");
         let now: Micros = diesel::select(now).get_result(&mut self.0).map_err(Error::from)?;
         Ok(optional_timestamp(Some(now)))

@@ -34,6 +34,7 @@ impl NotificationListener {
 
     fn poll(&mut self) -> Result<Vec<CatalogChange>, Error> {
         if self.checked_at.elapsed() > KEEPALIVE_INTERVAL {
+            // Its failure ends the listener, and the caller opens a new one and clears its cache.
             self.connection.batch_execute("SELECT 1")?;
             self.checked_at = Instant::now();
         }
@@ -52,6 +53,7 @@ fn parse_change(payload: &str) -> CatalogChange {
         Some(("tenant", id)) => {
             id.parse().map_or(CatalogChange::Anything, |id| CatalogChange::Tenant(TenantId(id)))
         }
+        // A kind added by a newer release: clearing the whole cache is always correct.
         _ => CatalogChange::Anything,
     }
 }

@@ -98,6 +98,7 @@ impl PostgresStore {
     /// session locks.
     fn dedicated_connection(&self) -> Result<PgConnection, Error> {
         let mut connection = PgConnection::establish(&self.conninfo)?;
+        // 0 disables the timeout: migrations may run long.
         driver::set_up(&mut connection, Duration::ZERO, "")?;
         Ok(connection)
     }
@@ -109,12 +110,13 @@ impl PostgresStore {
         received_at: impl Iterator<Item = Timestamp> + Clone,
         mut body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        // In its own transaction before that of the events, so that it holds no lock on keys.
+        // In its own transaction, before the one with the events: it must hold no lock on keys.
         self.partitions.prepare(&self.writers, received_at.clone())?;
         match self.write(&mut body) {
             // A partition seen before was dropped, for example by restoring a backup.
             Err(Error { kind: ErrorKind::NoPartition, .. }) => {
                 self.partitions.forget();
+                // Once only: a second failure means the partition cannot be created.
                 self.partitions.prepare(&self.writers, received_at)?;
                 self.write(&mut body)
             }
@@ -134,6 +136,7 @@ impl PostgresStore {
     }
 
     fn provision_tenant(&self, request: &Provisioning) -> Result<Provisioned, Error> {
+        // A tenant without samples needs no partition.
         let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
         self.append_at(received_at, |connection| catalog::provision(connection, request))
     }
@@ -157,6 +160,7 @@ impl EventWriter for PostgresStore {
         let likely_duplicates = likely_stored.iter().filter(|likely| **likely).count();
         self.counters.likely_duplicates.fetch_add(likely_duplicates as u64, Ordering::Relaxed);
         let received_at = group.iter().map(|submission| submission.received_at);
+        // The closure runs once per attempt, so the mode is decided inside.
         let mut is_first = true;
         let fresh = self.append_at(received_at, |connection| {
             // Only the first attempt copies keys. Whatever made it fail, claiming always works.
@@ -189,6 +193,7 @@ impl EventWriter for PostgresStore {
     }
 
     fn probe(&self) -> Result<(), StoreError> {
+        // The cheap test first: its message names a read-only database.
         self.ping()?;
         match self.write(|connection| Ok(connection.batch_execute(PROBE)?)) {
             // Without the `TEMPORARY` privilege the probe is skipped.

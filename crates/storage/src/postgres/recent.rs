@@ -58,6 +58,7 @@ impl RecentKeys {
         let hashes: Vec<u64> = keys.map(|key| self.hash(key)).collect();
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         for hash in hashes {
+            // Before the insertion: a full table would make probing endless.
             if generations.young.is_full() {
                 generations.old = std::mem::replace(&mut generations.young, Generation::new(SLOTS));
             }
@@ -66,6 +67,7 @@ impl RecentKeys {
     }
 
     fn hash(&self, key: TenantKey) -> u64 {
+        // SipHash, keyed: clients choose event ids and thereby keys.
         self.hasher.hash_one((key.tenant_id.0, key.key.0.as_u128()))
     }
 }
@@ -83,6 +85,7 @@ impl Generation {
     }
 
     fn is_full(&self) -> bool {
+        // Linear probing slows down sharply beyond half.
         self.used * 2 >= self.slots.len()
     }
 
@@ -91,6 +94,7 @@ impl Generation {
         let mask = self.slots.len() - 1;
         // Zero marks an empty slot.
         let value = ((hash >> 32) as u32).max(1);
+        // The low 20 bits; the stored value is the high 32, so the two are independent.
         let mut index = hash as usize & mask;
         while self.slots[index] != 0 && self.slots[index] != value {
             index = (index + 1) & mask;
@@ -106,6 +110,7 @@ impl Generation {
     fn insert(&mut self, hash: u64) {
         debug_assert!(!self.is_full(), "probing needs empty slots");
         let Slot { index, value } = self.slot(hash);
+        // A key stored twice fills one slot.
         self.used += usize::from(self.slots[index] == 0);
         self.slots[index] = value;
     }
@@ -137,6 +142,7 @@ mod tests {
         let recent = RecentKeys::default();
         recent.remember((0..1_000).map(key));
         assert_eq!(seen(&recent, 0..1_000), 1_000);
+        // A false positive needs 32 equal bits in neighboring slots.
         assert_eq!(seen(&recent, 1_000..100_000), 0);
         let of_other_tenant = TenantKey { tenant_id: TenantId(2), ..key(1) };
         let found = recent.contains_each([of_other_tenant, key(1)].into_iter());
@@ -151,6 +157,7 @@ mod tests {
             recent.remember((start..start + 1_000).map(key));
         }
         assert_eq!(seen(&recent, sent - half..sent), SLOTS / 2);
+        // Not 0: equal hashes in a filled table find a few by chance.
         assert!(seen(&recent, 0..half) < 1_000, "the oldest are forgotten");
         let generations = recent.generations.lock().unwrap();
         for generation in [&generations.young, &generations.old] {

@@ -13,7 +13,7 @@ use crate::rows::Micros;
 
 /// Maximum rows removed in a step: some milliseconds of work, and little to repeat after a crash.
 const STEP: i64 = 5_000;
-/// Maximum keys examined in a step that keeps most of them.
+/// Maximum keys scanned in a step that keeps most of them.
 const KEY_SCAN: i64 = 20_000;
 /// The cursor of [`RemovalPosition::Counts`].
 const COUNTS: &str = "counts";
@@ -74,6 +74,7 @@ impl RemovalPosition {
         if cursor.0 == COUNTS {
             return Some(Self::Counts);
         }
+        // From the right: a quoted partition's name may contain spaces.
         let mut words = cursor.0.rsplitn(3, ' ');
         let (last, middle, first) = (words.next()?, words.next()?, words.next()?);
         if first.is_empty() {
@@ -121,6 +122,7 @@ pub(super) fn remove_events(
         Removal::Received { before, .. } => last_partition_before(*before),
         Removal::Tenant(_) | Removal::Person { .. } => None,
     };
+    // Skips only partitions surely after the bound; `drop_if_old` compares real bounds.
     let mut partitions = partitions_from(connection, &name)?.into_iter().filter(|partition| {
         newest.as_ref().is_none_or(|newest| !is_known_to_be_newer(partition, newest))
     });
@@ -135,6 +137,7 @@ pub(super) fn remove_events(
     let start = if partition == name { entry } else { IndexEntry::FIRST };
     let removed = remove_from_partition(connection, which, &partition, start)?;
     let next = match removed.last {
+        // A step with fewer rows has reached the end of the partition.
         Some(entry) if removed.events == STEP => {
             Some(RemovalPosition::Partition { name: partition, entry })
         }
@@ -160,7 +163,9 @@ fn remove_from_partition(
     partition: &str,
     start: IndexEntry,
 ) -> Result<RemovedEvents, Error> {
+    // The conditions are constants and the values bound: no client's text is in the SQL.
     let (tenant_id, condition, value) = match which {
+        // Always true, so that all cases bind the same parameters.
         Removal::Tenant(tenant_id) => (tenant_id, "$4 = ''", String::new()),
         Removal::Person { tenant_id, person: Person::User(id) } => {
             (tenant_id, "user_id = $4", id.clone())
@@ -194,8 +199,8 @@ fn is_known_to_be_newer(partition: &str, newest: &str) -> bool {
 
 /// Drops a partition if all its events were received before `before`. Returns how many it had.
 ///
-/// Detaching takes a lock on `events` that everyone else waits for, so it gives up after 200 ms and
-/// the caller repeats the step.
+/// Detaching locks `events` against all other transactions. So it gives up after 200 ms, and the
+/// step is repeated.
 fn drop_if_old(
     connection: &mut PgConnection,
     partition: &str,
@@ -244,6 +249,7 @@ fn partitions_from(connection: &mut PgConnection, from: &str) -> Result<Vec<Stri
     .load(connection)?;
     let mut names: Vec<_> =
         rows.into_iter().map(|row| row.name).filter(|name| name.as_str() >= from).collect();
+    // The order of names is the order of days, and a cursor relies on it.
     names.sort_unstable();
     Ok(names)
 }
@@ -314,12 +320,13 @@ fn remove_keys(
         #[diesel(sql_type = sql_types::Uuid)]
         key: Uuid,
     }
-    // A tenant's keys are all removed. Of old keys most stay, so more are examined.
+    // A tenant's keys are all removed. Of old keys most stay, so more are scanned.
     let limit = if matches!(which, Removal::Tenant(_)) { STEP } else { KEY_SCAN };
     let of_tenant = match which.tenant_id() {
         Some(tenant_id) => format!("AND tenant_id = {}", tenant_id.0),
         None => String::new(),
     };
+    // The second form is always true and keeps `$3` in the statement.
     let is_old = if which.keys_before().is_some() { "received_at < $3" } else { "$3 IS NOT NULL" };
     let statement = format!(
         "WITH page AS MATERIALIZED (
@@ -344,6 +351,7 @@ fn remove_keys(
         Some(LastRow { seen, tenant_id, key, .. }) if seen == limit => {
             Some(RemovalPosition::Key(KeyEntry { tenant_id, key }))
         }
+        // Counts outlive events and keys, except for a deleted tenant.
         _ => matches!(which, Removal::Tenant(_)).then_some(RemovalPosition::Counts),
     };
     Ok(Removed { events: 0, keys, next: next.map(|position| position.encode()) })

@@ -20,6 +20,7 @@ macro_rules! statement {
                 &'b self,
                 mut pass: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
             ) -> diesel::QueryResult<()> {
+                // No `unsafe_to_cache_prepared`: the text never depends on the values.
                 pass.push_sql($head);
                 $(
                     pass.push_bind_param::<$sql, _>(&self.$field)?;

@@ -32,6 +32,7 @@ impl ToSql<Timestamptz, Pg> for Micros {
 
 impl FromSql<Timestamptz, Pg> for Micros {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        // Binary results: a count of microseconds in network byte order.
         let since_2000 = i64::from_be_bytes(value.as_bytes().try_into()?);
         Ok(Self(since_2000.checked_add(EPOCH_MICROS).ok_or("a time out of range")?))
     }
@@ -46,6 +47,7 @@ impl ToSql<Json, Pg> for JsonStr<'_> {
 
 impl FromSql<Json, Pg> for JsonText {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        // The binary form of `json` is its text.
         Ok(Self(std::str::from_utf8(value.as_bytes())?.to_owned()))
     }
 }

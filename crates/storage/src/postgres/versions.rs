@@ -21,6 +21,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn has_table(connection: &mut PgConnection, name: &str) -> Result<bool, Error> {
+    // `to_regclass` returns NULL for a missing table; a cast would fail.
     let is_there = diesel::dsl::sql::<Bool>(&format!("to_regclass('{name}') IS NOT NULL"));
     Ok(diesel::select(is_there).get_result(connection)?)
 }
@@ -70,8 +71,10 @@ fn exclusively<T>(
     work: impl FnOnce(&mut PgConnection) -> Result<T, Error>,
 ) -> Result<T, Error> {
     connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
+    // After an error the lock ends with the session, which the caller drops.
     let value = work(connection)?;
     connection.batch_execute(&format!(
+        // The caller goes on to create partitions on this connection.
         "SET lock_timeout = 0; SELECT pg_advisory_unlock({MIGRATION_LOCK})"
     ))?;
     Ok(value)
@@ -98,6 +101,7 @@ fn with_lock_retries<T>(
         };
         // The connection stays usable: the failed attempt was rolled back.
         let left = timeout.saturating_sub(start.elapsed());
+        // Another attempt after the pause would start beyond the timeout.
         if left < PAUSE {
             let message = format!(
                 "{} (gave up after {attempts} attempts in {} s; nothing was changed)",
@@ -149,6 +153,7 @@ mod tests {
     #[test]
     fn concurrent_index_waits_for_writers_without_a_timeout() {
         let (database, folder) = (TestDatabase::postgres(), tempfile::tempdir().unwrap());
+        // A date after all real migrations.
         let migration = folder.path().join("2099-01-01-000000_index");
         std::fs::create_dir(&migration).unwrap();
         for (name, text) in [
@@ -161,6 +166,7 @@ mod tests {
         let source = FileBasedMigrations::from_path(folder.path()).unwrap();
         let [mut writer, mut connection] =
             [(); 2].map(|()| PgConnection::establish(&database.url_text()).unwrap());
+        // The lock of an INSERT, held longer than an attempt in a transaction would wait.
         writer.batch_execute("BEGIN; LOCK TABLE tenants IN ROW EXCLUSIVE MODE").unwrap();
         let ending = std::thread::spawn(move || {
             std::thread::sleep(LOCK_TIMEOUT + PAUSE);
@@ -169,6 +175,7 @@ mod tests {
         let name = migrations::run_next(&mut connection, &source);
         ending.join().unwrap();
         assert_eq!(name.ok().flatten().as_deref(), Some("2099-01-01-000000_index"));
+        // A cancelled CREATE INDEX CONCURRENTLY leaves an invalid index.
         let is_valid = diesel::dsl::sql::<Bool>(
             "indisvalid FROM pg_index WHERE indexrelid = 'later'::regclass",
         );

@@ -77,7 +77,7 @@ pub(crate) fn provision(
     connection: &mut DbConnection,
     request: &Provisioning,
 ) -> Result<Provisioned, Error> {
-    // The tenant comes first: its unique name decides a race before anything else is written.
+    // The tenant comes first: its unique name decides a race before other rows are written.
     let tenant = create_tenant(connection, &request.tenant, request.created_at)?;
     let workspace =
         create_workspace(connection, tenant.id, &request.workspace, request.created_at)?;
@@ -115,6 +115,7 @@ pub(crate) fn tenant(
 ) -> Result<Option<TenantDetails>, Error> {
     let query = tenants::table.select(tenant_columns()).into_boxed();
     let query = match which {
+        // `name_key` has the unique index; the name itself keeps its case.
         TenantRef::Name(name) => query.filter(tenants::name_key.eq(name.folded())),
         TenantRef::Id(id) => query.filter(tenants::id.eq(id.0)),
     };
@@ -182,6 +183,7 @@ pub(crate) fn set_limits(
     }
     for (name, value) in changes {
         let name = name.as_str();
+        // The database has no unsigned integers; the ranges of all limits end far below.
         let Some(value) = value.map(|value| i64::try_from(value).unwrap_or(i64::MAX)) else {
             let gone = tenant_limits::table
                 .filter(tenant_limits::tenant_id.eq(id.0))
@@ -226,6 +228,7 @@ pub(crate) fn create_workspace(
         .filter(tenants::id.eq(tenant_id.0))
         .select(tenants::id)
         .first::<i64>(connection);
+    // Checked first: a violated foreign key would abort the transaction.
     exists.optional()?.ok_or_else(no_owner)?;
     let row = diesel::insert_into(workspaces::table)
         .values((
@@ -298,6 +301,7 @@ pub(crate) fn create_api_key(
             api_keys::expires_at.eq(request.expires_at.map(Micros::from)),
         ))
         .execute(connection)?;
+    // Read back, because status and limits come from the tenant's rows.
     find_api_key(connection, &request.id)?.ok_or_else(no_owner)
 }
 
@@ -308,6 +312,7 @@ pub(crate) fn expire_api_key(
     expires_at: Timestamp,
 ) -> Result<Option<ApiKey>, Error> {
     let expires_at = Micros::from(expires_at);
+    // In the statement, so that two admins cannot extend each other's expiry.
     let expires_later = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(expires_at));
     diesel::update(api_keys::table.filter(api_keys::id.eq(id.as_str())).filter(expires_later))
         .set(api_keys::expires_at.eq(expires_at))
@@ -322,6 +327,7 @@ pub(crate) fn revoke_api_key(
     revoked_at: Timestamp,
 ) -> Result<Option<ApiKey>, Error> {
     diesel::update(api_keys::table)
+        // The first revocation time is kept as evidence.
         .filter(api_keys::id.eq(id.as_str()).and(api_keys::revoked_at.is_null()))
         .set(api_keys::revoked_at.eq(Micros::from(revoked_at)))
         .execute(connection)?;
@@ -337,6 +343,7 @@ pub(crate) fn note_key_uses(
     uses.sort_unstable();
     for (id, used_at) in uses {
         let used_at = Micros::from(*used_at);
+        // Servers report uses in any order.
         let is_later = api_keys::last_used_at.is_null().or(api_keys::last_used_at.lt(used_at));
         diesel::update(api_keys::table.filter(api_keys::id.eq(id.as_str())).filter(is_later))
             .set(api_keys::last_used_at.eq(used_at))

@@ -28,6 +28,7 @@ pub(crate) fn begin_deletion(
     diesel::update(tenant.filter(tenants::deleted_at.is_null()))
         .set(tenants::deleted_at.eq(Micros::from(now)))
         .execute(connection)?;
+    // After the update, so that all callers get the time of the first mark.
     let since = tenant.select(tenants::deleted_at).first::<Option<Micros>>(connection);
     Ok(rows::optional_timestamp(since.optional()?.flatten()))
 }
@@ -39,6 +40,7 @@ pub(crate) fn count_removed(
     removed: &Removed,
 ) -> Result<(), Error> {
     use tenant_deletions::{event_keys, events, table, tenant_id as id};
+    // Steps that remove only counts leave the totals unchanged.
     if removed.events == 0 && removed.keys == 0 {
         return Ok(());
     }
@@ -60,11 +62,13 @@ pub(crate) fn finish_deletion(
     let id = tenant_id.0;
     let marked =
         tenants::table.filter(tenants::id.eq(id)).filter(tenants::deleted_at.is_not_null());
+    // Also protects a tenant from a caller that never began its deletion.
     if marked.select(tenants::id).first::<i64>(connection).optional()?.is_none() {
         return Ok(None);
     }
     // A concurrent sum may still see the tenant and add its counts.
     counts::lock_sums(connection)?;
+    // Late groups may have added counts after the last step.
     diesel::delete(event_counts::table.filter(event_counts::tenant_id.eq(id)))
         .execute(connection)?;
     diesel::delete(tenant_usage::table.filter(tenant_usage::tenant_id.eq(id)))
@@ -79,6 +83,7 @@ pub(crate) fn finish_deletion(
         // A tenant without events has no totals.
         .unwrap_or_default();
     diesel::delete(totals).execute(connection)?;
+    // Keys before workspaces, and both before the tenant: each refers to the next.
     let api_keys =
         diesel::delete(api_keys::table.filter(api_keys::tenant_id.eq(id))).execute(connection)?;
     let workspaces = diesel::delete(workspaces::table.filter(workspaces::tenant_id.eq(id)))

@@ -11,6 +11,7 @@ pub(crate) struct Explain<Q>(pub(crate) Q);
 
 impl<Q: QueryFragment<Db>> QueryFragment<Db> for Explain<Q> {
     fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Db>) -> QueryResult<()> {
+        // A test explains each query once, so diesel need not keep the statement.
         pass.unsafe_to_cache_prepared();
         pass.push_sql(EXPLAIN);
         self.0.walk_ast(pass.reborrow())

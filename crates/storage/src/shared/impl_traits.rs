@@ -137,6 +137,8 @@ impl Housekeeping for DbStore {
     ) -> Result<Removed, StoreError> {
         Ok(self.write(|connection| {
             let removed = removal::remove_events(connection, which, removed_at, from)?;
+            // In the step's transaction, so that an interrupted deletion still reports exact
+            // totals.
             if let Removal::Tenant(tenant_id) = which {
                 deletion::count_removed(connection, *tenant_id, &removed)?;
             }

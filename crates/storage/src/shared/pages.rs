@@ -71,6 +71,7 @@ pub(crate) fn page_query(owner: Owner, query: &EventQuery) -> PageQuery<'_> {
         .into_boxed()
         .filter(events::tenant_id.eq(owner.tenant_id.0))
         .filter(events::workspace_id.eq(owner.workspace_id.0))
+        // The key makes the order total; the index has only the time, and equal times are sorted.
         .order((events::occurred_at.desc(), events::key.desc()))
         .limit(limit);
     if let Some(after) = query.after {
@@ -90,6 +91,7 @@ pub(crate) fn page_query(owner: Owner, query: &EventQuery) -> PageQuery<'_> {
     if let Some(kind) = query.kind {
         page = page.filter(events::kind.eq(kind.as_str()));
     }
+    // The filters below have no index: the scan by time checks each row.
     if let Some(event_name) = &query.event_name {
         page = page.filter(events::event_name.eq(event_name));
     }

@@ -22,6 +22,7 @@ fn applied_versions(connection: &mut DbConnection) -> Result<Vec<String>, Error>
             version -> Text,
         }
     }
+    // diesel's own method would create the table, and a server's role may not.
     if !has_table(connection, "__diesel_schema_migrations")? {
         return Ok(Vec::new());
     }

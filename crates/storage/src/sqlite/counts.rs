@@ -1,5 +1,5 @@
 //! Counts of stored events in SQLite, updated in the transaction that stores them. With one writer,
-//! nobody waits for the rows.
+//! no transaction waits for another.
 
 use std::collections::BTreeMap;
 

@@ -32,14 +32,17 @@ fn inspect(path: &Path) -> Result<Diagnostics, Error> {
         .map_err(|error| unavailable(format!("can't open {}: {error}", path.display())))?;
     let connection = &mut connection;
     connection.batch_execute(&format!(
+        // Diagnostics must change nothing, not even by mistake.
         "PRAGMA busy_timeout = {}; PRAGMA query_only = ON",
         TIMEOUT.as_millis()
     ))?;
+    // Reads the file's first page; `SELECT 1` would not open it.
     let open = "SELECT count(*) FROM sqlite_schema";
     let latency = latency(|| Ok(connection.batch_execute(open)?))?;
     let version =
         diesel::select(diesel::dsl::sql::<Text>("sqlite_version()")).get_result(connection)?;
     let schema = schema_state(connection)?;
+    // Committed events may still be in the log only.
     let log_file =
         path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());

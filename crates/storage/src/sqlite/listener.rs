@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::pool::Pool;
 use crate::transaction;
 
+// Ten look-ups of one row a second; a revocation must be known within a second (ADR 7).
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) struct PollingListener {
@@ -37,6 +38,7 @@ impl CatalogListener for PollingListener {
         let end = Instant::now() + timeout;
         loop {
             let counter = read_counter(&self.readers)?;
+            // Unequal, not greater: a restored backup has a lower counter.
             if counter != self.counter {
                 self.counter = counter;
                 // The counter does not say what changed. The catalog of a file is small to reload.

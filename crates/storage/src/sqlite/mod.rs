@@ -40,8 +40,8 @@ pub(crate) use diagnostics::diagnose;
 
 /// Settings of the write connection. `synchronous = FULL` syncs the disk before a commit returns.
 ///
-/// A log of 4,000 pages (of 4 KiB) is copied into the database by the commit that reaches that
-/// size, and then restarts unless a reader still uses it. The size limit is [`MAX_LOG_BYTES`].
+/// The commit that fills 4,000 pages of the log (of 4 KiB) copies them into the database. The log
+/// then restarts unless a reader still uses it. The size limit is [`MAX_LOG_BYTES`].
 const WRITER_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
     PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 33554432;";
 const READER_PRAGMAS: &str = "PRAGMA query_only = ON;";
@@ -51,7 +51,8 @@ const MAX_LOG_BYTES: u64 = 32 * 1024 * 1024;
 /// Maximum wait for readers when the log is too long. The next group tries again.
 const LOG_WAIT_MS: u32 = 100;
 
-/// Free disk space required for writes: about what the largest group adds to the log.
+/// Free disk space required for writes, in bytes. A group of large events needs more and then fails
+/// by SQLite's own error.
 const MIN_FREE_BYTES: u64 = 1024 * 1024;
 
 /// The SQLite store. Readers and the writer never wait for each other.
@@ -78,6 +79,7 @@ fn set_up_with(
 ) -> impl Fn(&mut SqliteConnection) -> QueryResult<()> {
     // The timeout comes first, because changing the journal mode needs a lock.
     let pragmas =
+        // SQLite enforces foreign keys only if each connection asks for it.
         format!("PRAGMA busy_timeout = {timeout_ms}; PRAGMA foreign_keys = ON; {pragmas}");
     move |connection| connection.batch_execute(&pragmas)
 }
@@ -112,6 +114,7 @@ impl SqliteStore {
                 set_up_with(timeout_ms, READER_PRAGMAS),
             ),
             file: path.to_owned(),
+            // SQLite names the log after the file (sqlite.org/wal.html).
             log_file: PathBuf::from(format!("{address}-wal")),
             timeout_ms,
         };
@@ -130,6 +133,7 @@ impl SqliteStore {
         if !is_too_long {
             return;
         }
+        // A short wait: the next group must not queue behind a slow reader.
         let pragmas = format!(
             "PRAGMA busy_timeout = {LOG_WAIT_MS}; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = {}",
             self.timeout_ms
@@ -171,6 +175,7 @@ impl SqliteStore {
         if space.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
             return Err(unavailable("the disk is read-only".to_owned()));
         }
+        // `f_bavail` excludes blocks reserved for root.
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         if free < MIN_FREE_BYTES {
             return Err(unavailable(format!(
@@ -187,6 +192,7 @@ impl EventWriter for SqliteStore {
         if candidates.rows().is_empty() {
             return Ok(candidates.outcomes(&[]));
         }
+        // No fallback as in PostgreSQL: one writer at a time has no conflicts to avoid.
         let fresh = self.write(|connection| events::append(connection, &candidates))?;
         self.limit_log();
         Ok(candidates.outcomes(&fresh))

@@ -13,8 +13,9 @@ use crate::error::Error;
 use crate::rows::Micros;
 
 /// Maximum rows removed in a step.
+// A step holds the only write lock, so a larger one would delay groups.
 const STEP: i64 = 5_000;
-/// Maximum rows examined in a step.
+/// Maximum rows scanned in a step.
 const SCAN: i64 = 20_000;
 
 pub(super) fn count_events(connection: &mut SqliteConnection, owner: Owner) -> Result<u64, Error> {
@@ -60,6 +61,7 @@ struct StoredRow {
 /// Deletes rows with their keys. Rows erased before count as keys only.
 fn delete_rows(connection: &mut SqliteConnection, rows: &[StoredRow]) -> Result<Removed, Error> {
     let ids = rows.iter().map(|row| row.row_id);
+    // Up to 20,000 ids, below SQLite's limit of 32,766 parameters.
     let keys =
         diesel::delete(events::table.filter(events::row_id.eq_any(ids))).execute(connection)?;
     let events = rows.iter().filter(|row| row.removed_at.is_none()).count();
@@ -69,10 +71,12 @@ fn delete_rows(connection: &mut SqliteConnection, rows: &[StoredRow]) -> Result<
 fn remove_all(connection: &mut SqliteConnection, tenant_id: TenantId) -> Result<Removed, Error> {
     let rows: Vec<StoredRow> = events::table
         .filter(events::tenant_id.eq(tenant_id.0))
+        // Without an order: any rows of the tenant will do.
         .limit(STEP)
         .select((events::row_id, events::removed_at))
         .load(connection)?;
     let removed = delete_rows(connection, &rows)?;
+    // SQLite has DELETE … LIMIT only as a compile-time option.
     let remove_counts = "DELETE FROM event_counts WHERE rowid IN (
         SELECT rowid FROM event_counts WHERE tenant_id = ? LIMIT ?)";
     let counts = diesel::sql_query(remove_counts)
@@ -124,9 +128,11 @@ fn erase(
 ) -> Result<Removed, Error> {
     let newest: Option<i64> =
         events::table.select(diesel::dsl::max(events::row_id)).first(connection)?;
+    // A window of row ids and not of rows: the scan needs no index on persons or times.
     let to = from.saturating_add(SCAN);
     let rows = events::table
         .filter(events::row_id.gt(from).and(events::row_id.le(to)))
+        // Rows erased before keep their first time and count once.
         .filter(events::removed_at.is_null());
     // The columns that must not be null become empty.
     let erased_values = (

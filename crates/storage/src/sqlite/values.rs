@@ -24,6 +24,7 @@ pub(super) fn key_value(key: EventKey) -> Key {
 
 impl ToSql<Binary, Sqlite> for Key {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        // BLOBs compare by `memcmp`, the order of UUIDs in PostgreSQL.
         out.set_value(self.0.as_slice());
         Ok(IsNull::No)
     }

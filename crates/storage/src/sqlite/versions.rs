@@ -10,6 +10,7 @@ use crate::migrations;
 pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 
 pub(super) fn has_table(connection: &mut SqliteConnection, name: &str) -> Result<bool, Error> {
+    // `sqlite_schema` is readable in an empty file too.
     let exists = diesel::dsl::sql::<Bool>(&format!(
         "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{name}')"
     ));

@@ -18,6 +18,7 @@ const BEFORE_QUERY: [&str; 5] = ["user", "password", "host", "port", "dbname"];
 /// default takes two hours.
 const DEFAULTS: [(&str, &str); 6] = [
     ("application_name", "mercurio"),
+    // Seconds, like the two keepalive times; `tcp_user_timeout` is in milliseconds.
     ("connect_timeout", "3"),
     ("keepalives_idle", "10"),
     ("keepalives_interval", "5"),
@@ -158,6 +159,7 @@ fn sqlite_file(path: &str) -> Result<PathBuf, DatabaseUrlError> {
         // SQLite gives these two a special meaning.
         _ if path.starts_with(":memory:") => IN_MEMORY,
         _ if path.starts_with("file:") => "file: is another kind of URL",
+        // SQLite would take it as part of the name, but a user expects `?mode=ro` to work.
         _ if path.contains('?') => "parameters are not supported",
         _ if path.contains('\0') => "the path contains U+0000",
         _ => return Ok(PathBuf::from(path)),
@@ -180,6 +182,7 @@ impl Parameters {
     fn parse(rest: &str) -> Result<Self, DatabaseUrlError> {
         let mut parameters = Self(Vec::new());
         let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // The first slash ends the hosts; a socket's folder is percent-encoded or a parameter.
         let (authority, database) = location.split_once('/').unwrap_or((location, ""));
         // The last @ separates: libpq accepts one in a password.
         let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -192,6 +195,7 @@ impl Parameters {
             ("port", &ports),
             ("dbname", database),
         ] {
+            // An empty part means libpq's default.
             if !value.is_empty() {
                 parameters.set(name, &decoded(value)?);
             }
@@ -206,6 +210,7 @@ impl Parameters {
             } else {
                 (name, value)
             };
+            // After the parts before the `?`, so the query wins, as in libpq.
             parameters.set(&decoded(name)?, &decoded(value)?);
         }
         Ok(parameters)
@@ -243,6 +248,7 @@ impl Parameters {
             Some(sslmode @ ("require" | "verify-ca" | "verify-full")) => {
                 Err(DatabaseUrlError::NoTls { sslmode: sslmode.to_owned() })
             }
+            // `prefer` and `allow` fall back to plain text without a word.
             _ => match hosts.iter().find(|host| !is_this_machine(host)) {
                 Some(host) => Err(DatabaseUrlError::Unencrypted { host: (*host).to_owned() }),
                 None => Ok(()),
@@ -276,6 +282,7 @@ impl Parameters {
         if let Some(password) = self.get("password") {
             url += &format!(":{}", secret(password));
         }
+        // A password without a user is valid: libpq takes the user from the system.
         if self.get("user").or(self.get("password")).is_some() {
             url.push('@');
         }
@@ -299,6 +306,7 @@ impl Parameters {
         let ports: Vec<&str> = self.get("port").unwrap_or_default().split(',').collect();
         let mut hosts = Vec::new();
         for (index, host) in self.get("host").unwrap_or_default().split(',').enumerate() {
+            // Only an IPv6 address has a colon, and it needs brackets (RFC 3986, section 3.2.2).
             let host = if host.contains(':') { format!("[{host}]") } else { encoded(host) };
             // libpq takes one port for all hosts, or one each.
             let port = match ports.as_slice() {
@@ -331,6 +339,7 @@ impl HostList {
                 }
                 None => entry.split_once(':').unwrap_or((entry, "")),
             };
+            // Mostly a password with an unescaped `/` or `@`, hence the second half of the message.
             if !port.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(DatabaseUrlError::Malformed(
                     "a port is not a number; percent-encode : / ? # [ ] @ % in a password",
@@ -339,6 +348,7 @@ impl HostList {
             hosts.push(host);
             ports.push(port);
         }
+        // Without any port, the list would be only commas.
         let has_ports = ports.iter().any(|port| !port.is_empty());
         let ports = if has_ports { ports.join(",") } else { String::new() };
         Ok(Self { hosts: hosts.join(","), ports })
@@ -348,6 +358,7 @@ impl HostList {
 fn is_this_machine(host: &str) -> bool {
     // libpq uses a local socket for an empty host in a list.
     host.is_empty()
+        // A socket in the file system or in Linux's abstract namespace.
         || host.starts_with(['/', '@'])
         || host.eq_ignore_ascii_case("localhost")
         || host.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
@@ -371,6 +382,7 @@ fn decoded(text: &str) -> Result<String, DatabaseUrlError> {
             rest = after;
         }
     }
+    // libpq takes C strings and would cut the value there.
     if bytes.contains(&0) {
         return Err(DatabaseUrlError::Malformed("it contains U+0000"));
     }

@@ -16,6 +16,7 @@ fn sqlite_path_may_be_relative_or_absolute() {
         ("sqlite://data/mercurio.db", "data/mercurio.db"),
         ("sqlite:///var/lib/mercurio.db", "/var/lib/mercurio.db"),
         ("sqlite://mercurio.db", "mercurio.db"),
+        // A percent sign stays: SQLite paths are not decoded.
         ("sqlite://a b/100%.db", "a b/100%.db"),
     ] {
         let url = parse(text).unwrap();
@@ -73,11 +74,13 @@ fn postgres_url_is_converted_to_conninfo() {
     check("postgres:///db?host=/run/postgresql", "dbname='db' host='/run/postgresql'");
     check("postgres://%2Frun%2Fpostgresql/db", "host='/run/postgresql' dbname='db'");
     check(
+        // The empty port of the first host keeps its place in the list.
         "postgres://a,b:1/db?target_session_attrs=rw",
         "host='a,b' port=',1' dbname='db' target_session_attrs='rw'",
     );
     check("postgres://a/db?ssl=true", "host='a' dbname='db' sslmode='require'");
     check("postgres://a/db?dbname=other&password=p%20q", "host='a' dbname='other' password='p q'");
+    // libpq escapes a quote and a backslash with a backslash.
     check(r"postgres://me:it's\@a/db", r"user='me' password='it\'s\\' host='a' dbname='db'");
     let own = parameters("postgres://a/db?application_name=mine&connect_timeout=9").to_conninfo();
     assert!(
@@ -93,6 +96,7 @@ fn postgres_url_is_converted_to_conninfo() {
 #[test]
 fn malformed_url_is_refused_without_its_password() {
     for text in [
+        // An unescaped slash ends the hosts, so the password would become a port.
         "postgres://me:se/cret@localhost/db",
         "postgres://me:se?cret@localhost/db",
         "postgres://me:secret@localhost:54x/db",
@@ -106,6 +110,7 @@ fn malformed_url_is_refused_without_its_password() {
         let error = parse(text).unwrap_err();
         let message = format!("{error} {error:?}");
         assert!(matches!(error, DatabaseUrlError::Malformed(_)), "{text}: {message}");
+        // Half of the password is a leak too.
         assert!(!message.contains("cret"), "{text}: {message}");
     }
 }
@@ -129,6 +134,7 @@ fn password_is_never_shown() {
         let url = parse(text).unwrap();
         assert_eq!(url.to_string(), shown);
         assert_eq!(format!("{url:?}"), shown);
+        // The text with the password must survive a round trip.
         assert_eq!(parse(&url.to_text()).unwrap().to_text(), url.to_text(), "{text}");
     }
 }
@@ -157,8 +163,10 @@ fn build_without_tls_refuses_unencrypted_network_urls() {
         ("postgres://localhost/db?host=db.example", "db.example"),
         ("postgres://localhost/db?hostaddr=10.0.0.1", "10.0.0.1"),
         ("postgres://localhost,db.example/db", "db.example"),
+        // Not localhost, though it begins like it.
         ("postgres://localhost.example/db", "localhost.example"),
         ("postgres://[2001:db8::1]/db", "2001:db8::1"),
+        // Some resolvers accept this short form; Rust does not, so it counts as remote.
         ("postgres://127.1/db", "127.1"),
     ] {
         assert_eq!(

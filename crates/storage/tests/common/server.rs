@@ -24,6 +24,7 @@ impl Server {
         // In /tmp, not TMPDIR: the server's user needs access, and socket paths are limited in
         // length.
         let folder = TempDir::with_prefix_in("mercurio-server-", "/tmp").unwrap();
+        // The listener is dropped at once; another process may take the port, but rarely does.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { folder, programs: programs(), port };
         if is_root() {
@@ -31,10 +32,12 @@ impl Server {
         }
         server.run(
             "initdb",
+            // The cluster lives for one test, so its files need no sync.
             &["-D", &server.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
         );
         let sockets = server.folder.path().display();
         server.add_settings(&format!(
+            // An immediate stop loses nothing: the operating system keeps running.
             "fsync = off\nunix_socket_directories = '{sockets}'\nport = {port}\n{settings}"
         ));
         server.resume();
@@ -56,6 +59,7 @@ impl Server {
     pub(crate) fn install(&self, name: &str, content: &Path) {
         let file = Path::new(&self.data()).join(name);
         fs::copy(content, &file).unwrap();
+        // PostgreSQL refuses a private key that others can read.
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         if is_root() {
             run(Command::new("chown").arg("postgres:").arg(&file));
@@ -98,6 +102,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A test may have crashed the server itself.
         if Path::new(&self.data()).join("postmaster.pid").exists() {
             self.crash();
         }
@@ -120,6 +125,7 @@ fn programs() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let candidates =
         debian.map(|version| version.path().join("bin")).chain(std::env::split_paths(&path));
+    // The newest version, by the folder's name.
     let found = candidates.filter(|folder| folder.join("initdb").exists()).max();
     found.unwrap_or_else(|| {
         panic!("no PostgreSQL server found. On Debian or Ubuntu, run apt-get install postgresql")

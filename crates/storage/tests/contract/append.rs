@@ -48,6 +48,7 @@ fn new_event_is_accepted_and_read_back(subject: &Subject) {
         user_id: Some("user".into()),
         session_id: Some("session".into()),
         schema_version: Some("2.1.0-beta+5".into()),
+        // A space and a trailing zero: `jsonb` would lose both.
         properties: Some(raw(r#"{"magnitude": 5.20}"#)),
         traits: Some(raw(r#"{"plan":"free"}"#)),
         context: Some(raw(r#"{"page":{"path":"/"}}"#)),
@@ -134,7 +135,9 @@ fn ids_differing_in_case_blanks_or_form_are_distinct(subject: &Subject) {
         format!("{uuid} "),
     ];
     let mut ids: Vec<&str> = forms.iter().map(String::as_str).collect();
+    // Case, blanks, composed and decomposed accents, and a ligature.
     ids.extend(["a", "A", "a ", " a", "á", "a\u{301}", "ﬀ", "ff"]);
+    // SQL and the NULL of text COPY.
     ids.extend(["'; DROP TABLE events; --", "\\N"]);
     assert_eq!(subject.append(submission(owner, now(), &ids)), [Accepted; 17]);
     assert_eq!(subject.append(submission(owner, now(), &ids)), [Duplicate; 17]);
@@ -176,6 +179,7 @@ fn accepted(outcomes: &[Vec<Outcome>]) -> usize {
 
 fn group_of_thousands_is_stored_whole(subject: &Subject) {
     let owner = subject.owner();
+    // More than a default group of 4,000 events.
     let ids: Vec<String> = (0..5_000).map(|number| format!("id-{number}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let group: Vec<_> = ids.chunks(50).map(|ids| submission(owner, now(), ids)).collect();
@@ -185,6 +189,7 @@ fn group_of_thousands_is_stored_whole(subject: &Subject) {
 }
 
 fn ids_sent_concurrently_are_accepted_exactly_once(subject: &Subject) {
+    // More threads than write connections, so some wait for the pool too.
     const THREADS: usize = 64;
     let owner = subject.owner();
     let ids: Vec<String> = (0..40).map(|number| format!("id-{number}")).collect();
@@ -254,6 +259,8 @@ fn payloads_are_kept_byte_for_byte(subject: &Subject) {
 
 fn texts_are_kept_character_for_character(subject: &Subject) {
     let owner = subject.owner();
+    // Quotes, escapes of COPY, noncharacters, emoji with joiners, right-to-left text, odd white
+    // space.
     let texts = [
         "a'b\"c\\d",
         "\\t\\n\\r",
@@ -286,6 +293,7 @@ fn times_are_kept_to_the_microsecond(subject: &Subject) {
     let owner = subject.owner();
     let times = [
         "1970-01-01T00:00:00.000000Z",
+        // Negative microseconds, and the last instant before PostgreSQL's epoch below.
         "1969-12-31T23:59:59.999999Z",
         "1900-02-28T23:59:59.000001Z",
         "0000-01-01T00:00:00.000000Z",
@@ -329,6 +337,7 @@ fn event_without_optional_members_has_none(subject: &Subject) {
 
 fn events_of_different_days_are_stored_in_one_group(subject: &Subject) {
     let owner = subject.owner();
+    // Either side of midnight, a leap day, the epoch, and the far future: each needs a partition.
     let days = [
         "2026-11-22T23:59:59.999999Z",
         "2026-11-23T00:00:00.000000Z",

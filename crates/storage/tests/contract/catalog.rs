@@ -72,6 +72,7 @@ fn tenant_is_created_with_its_workspace_and_key(subject: &Subject) {
 fn samples_are_stored_with_the_tenant(subject: &Subject) {
     let (mut request, _) = provisioning("Acme", 1, now());
     request.samples =
+        // A repeated id among the samples is stored once.
         vec![enriched("a", "e", now()), enriched("b", "e", after(-1)), enriched("a", "e", now())];
     let made = subject.store.provision(&request).unwrap();
     assert_eq!(made.samples, 2);
@@ -84,6 +85,7 @@ fn tenant_name_ignores_case_and_surrounding_space(subject: &Subject) {
     for (seed, taken) in (2..).zip(["Éclair Acme", "éCLAIR aCME", "  Éclair Acme\t"]) {
         assert!(matches!(provision(taken, seed), Err(CreateError::NameTaken)), "{taken}");
     }
+    // Inner spaces and accents distinguish names.
     for (seed, free) in (10..).zip(["Éclair  Acme", "Eclair Acme", "ÉclairAcme"]) {
         provision(free, seed).unwrap();
     }
@@ -170,6 +172,7 @@ fn limits_are_set_and_reset_one_by_one(subject: &Subject) {
     let (request, _) = provisioning("Acme", 1, now());
     let id = subject.store.provision(&request).unwrap().tenant.id;
     let mut expected = LimitOverrides::default();
+    // The largest values must fit into the column.
     let all: Vec<_> =
         LimitName::ALL.into_iter().map(|name| (name, Some(*name.range().end()))).collect();
     let steps = [
@@ -251,6 +254,7 @@ fn key_needs_an_existing_workspace(subject: &Subject) {
 
 fn key_expiry_is_never_extended(subject: &Subject) {
     let key = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap().api_key;
+    // Seconds from now: earlier wins, even one in the past.
     for (asked, expected) in [(60, 60), (90, 60), (30, 30), (-5, -5)] {
         let changed = subject.store.expire_api_key(&key.id, after(asked)).unwrap().unwrap();
         assert_eq!(changed.expires_at, Some(after(expected)));
@@ -266,6 +270,7 @@ fn key_keeps_its_latest_use(subject: &Subject) {
     let used = |id| subject.store.find_api_key(id).unwrap().unwrap().last_used_at;
     subject.store.note_key_uses(&[]).unwrap();
     assert_eq!(used(&first), None);
+    // A use reported late does not move the time back.
     for (at, expected) in [(5, 5), (3, 5), (9, 9)] {
         let uses = [
             (second.clone(), after(1)),
@@ -304,6 +309,7 @@ fn listener_receives_every_change_but_no_key_uses(subject: &Subject) {
     for (number, (change, expected)) in changes.into_iter().enumerate() {
         change();
         let wait =
+            // Long for a change on a busy machine, short for the one that must not come.
             if expected.is_some() { Duration::from_secs(20) } else { Duration::from_millis(300) };
         let received = listener.next(wait).unwrap();
         match expected {

@@ -36,6 +36,7 @@ fn remove(subject: &Subject, which: &Removal) -> RemovalTotals {
         totals.events += removed.events;
         totals.keys += removed.keys;
         totals.steps += 1;
+        // A cursor that does not advance would loop forever.
         assert!(totals.steps < 10_000);
         match removed.next {
             Some(next) => from = Some(next),
@@ -48,6 +49,7 @@ fn append_many(subject: &Subject, owner: Owner, count: usize) {
     let ids: Vec<String> = (0..count).map(|number| format!("event {number}")).collect();
     for (day, ids) in ids.chunks(1_000).enumerate() {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        // Two days, so that PostgreSQL has two partitions.
         let day = i64::try_from(day % 2).unwrap();
         subject.append(submission(owner, after(day * 86_400), &ids));
     }
@@ -88,6 +90,7 @@ fn tenant_deletion_removes_its_rows_only(subject: &Subject) {
 
 fn removal_takes_several_steps(subject: &Subject) {
     let owner = subject.owner();
+    // More than two steps of 5,000 rows.
     append_many(subject, owner, 11_000);
     assert_eq!(subject.store.count_events(owner).unwrap(), 11_000);
     let RemovalTotals { events, keys, steps } = remove(subject, &Removal::Tenant(owner.tenant_id));
@@ -126,6 +129,7 @@ fn events_of_year_zero_are_removed(subject: &Subject) {
                 (0..1_000).map(|number| format!("{thousand} {number}")).collect();
             let mut events = Vec::new();
             for id in &ids {
+                // The earliest time a cursor must hold, before PostgreSQL's and Unix's epochs.
                 let timestamp = Some("0000-01-01T00:00:00Z".into());
                 events.push(event(EventDraft { timestamp, ..draft(id) }, now()));
             }
@@ -154,6 +158,7 @@ fn append_persons(subject: &Subject, owner: Owner) -> Vec<Outcome> {
         of_person("of u", Some("u"), None),
         of_person("of u too", Some("u"), Some("device")),
         of_person("of the device", None, Some("device")),
+        // Differs in case only.
         of_person("of another", Some("U"), None),
     ];
     let events = drafts.map(|draft| event(draft, now())).into();
@@ -222,6 +227,7 @@ fn keys_of_old_events_are_kept_for_thirty_days(subject: &Subject) {
     let (owner, other) = (subject.owner(), subject.owner());
     let ids = ["of 40 days", "of 31 days", "of a day", "of midnight"];
     for owner in [owner, other] {
+        // Keys stay 30 days longer than events: 40 and 31 days lie beyond, 1 and 0 within.
         for (id, days) in ids.into_iter().zip([40, 31, 1, 0]) {
             assert_eq!(
                 append_at(subject, owner, id, days_before(midnight, days)),

@@ -33,6 +33,7 @@ struct SubmissionSketch {
 }
 
 fn groups() -> impl Strategy<Value = Vec<Vec<SubmissionSketch>>> {
+    // Few ids and ages, so that duplicates and equal times are frequent.
     let event = (0_u8..25, 0_u8..4).prop_map(|(id, age)| EventSketch { id, age });
     let submission = (0_usize..3, prop::collection::vec(event, 0..6))
         .prop_map(|(owner, events)| SubmissionSketch { owner, events });
@@ -56,6 +57,7 @@ fn submission(sketch: &SubmissionSketch, owners: &[Owner; 3], round: i64) -> Sub
 
 fn check<S: Strategy>(strategy: S, law: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     // Each case has its own tenants in one database.
+    // No file of failures: the cases depend on a database.
     let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
     TestRunner::new(config).run(&strategy, law).unwrap_or_else(|failure| panic!("{failure}"));
 }
@@ -63,6 +65,7 @@ fn check<S: Strategy>(strategy: S, law: impl Fn(S::Value) -> Result<(), TestCase
 fn stored_events_are_those_accepted(subject: &Subject) {
     check(groups(), |groups| {
         let owner = subject.owner();
+        // Two workspaces of one tenant share ids; the third is a stranger.
         let owners = [owner, other_workspace(owner), subject.owner()];
         let mut model = BTreeMap::new();
         for (round, group) in (0..).zip(&groups) {
@@ -150,6 +153,7 @@ fn pages_show_every_event_once_under_concurrent_writes(subject: &Subject) {
         let distinct: BTreeSet<_> = seen.iter().collect();
         prop_assert_eq!(distinct.len(), seen.len(), "an event was shown twice");
         prop_assert!(stored_before.iter().all(|id| distinct.contains(id)), "an event was left out");
+        // Events stored before the first page keep their order.
         let of_those: Vec<_> = seen.iter().filter(|id| stored_before.contains(id)).collect();
         prop_assert_eq!(of_those, stored_before.iter().collect::<Vec<_>>());
         Ok(())

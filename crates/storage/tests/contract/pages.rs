@@ -50,6 +50,7 @@ fn equal_times_are_ordered_by_key_across_pages(subject: &Subject) {
     let late = |uuid: &&Uuid| late_ids.contains(&uuid.to_string().as_str());
     let (late, early): (Vec<_>, Vec<_>) = uuids.iter().partition(late);
     let expected: Vec<String> = late.into_iter().chain(early).map(Uuid::to_string).collect();
+    // Page sizes from one event to more than all.
     for limit in 1..=13 {
         assert_eq!(
             subject.event_ids(owner, &EventQuery { limit, ..EventQuery::default() }),
@@ -115,6 +116,7 @@ fn filters_apply_alone_and_combined(subject: &Subject) {
     let drafts = [
         EventDraft { anonymous_id: Some("x".into()), session_id: Some("s".into()), ..draft("1") },
         EventDraft { kind: Some("page".into()), event_name: Some("E".into()), ..draft("2") },
+        // Differs from the first by a blank.
         EventDraft { user_id: None, anonymous_id: Some("x ".into()), ..draft("3") },
         EventDraft {
             user_id: Some("U".into()),
@@ -138,6 +140,7 @@ fn filters_apply_alone_and_combined(subject: &Subject) {
     check(subject, owner, EventQuery { event_name: text("e"), ..query.clone() }, &["4", "3", "1"]);
     check(subject, owner, EventQuery { event_name: text("E"), ..query.clone() }, &["2"]);
     check(subject, owner, EventQuery { event_name: text("é'\\%_"), ..query.clone() }, &["5"]);
+    // No pattern: `LIKE` would match everything.
     check(subject, owner, EventQuery { event_name: text("%"), ..query.clone() }, &[]);
     check(subject, owner, EventQuery { kind: Some(EventType::Page), ..query.clone() }, &["4", "2"]);
     check(subject, owner, EventQuery { kind: Some(EventType::Alias), ..query.clone() }, &[]);

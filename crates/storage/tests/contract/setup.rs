@@ -107,11 +107,11 @@ pub(crate) fn event(draft: EventDraft<'_>, received_at: Timestamp) -> EnrichedEv
     let mut reception = Reception::at(received_at);
     reception.limits.max_event_age_days = 0;
     reception.limits.max_event_future_seconds = u32::MAX;
-    let mut faults = Vec::new();
-    let valid = draft.check("", &reception, || EventId::lookup("made by the server"), &mut faults);
+    let mut errors = Vec::new();
+    let valid = draft.check("", &reception, || EventId::lookup("made by the server"), &mut errors);
     let enrichment = Enrichment { client_ip: Some("192.0.2.7".into()), ..Enrichment::default() };
     EnrichedEvent::new(
-        valid.unwrap_or_else(|| panic!("{faults:?}")),
+        valid.unwrap_or_else(|| panic!("{errors:?}")),
         EnrichmentJson::of(&enrichment),
     )
 }

@@ -36,6 +36,7 @@ fn new_keys_and_cached_duplicates_need_no_fallback() {
     );
     assert_eq!(
         (likely_duplicates(&*store), fallbacks(&*store), store.append_counts().groups),
+        // a and b in the second group, all three in the third; three groups.
         (5, 0, 3)
     );
 }

@@ -19,6 +19,7 @@ fn migration_yields_to_writers_during_a_long_transaction() {
     let store = database.store();
     let owner = owner(&*store);
     let mut reader = other_connection(&database);
+    // Its ACCESS SHARE lock conflicts with the DROP TABLE of the migration.
     reader.batch_execute("BEGIN; SELECT count(*) FROM events").unwrap();
     let (reports, received) = mpsc::channel();
     let reverting = database.another_store();
@@ -35,6 +36,7 @@ fn migration_yields_to_writers_during_a_long_transaction() {
             store.append(&[submission(owner, now(), &[&attempts.to_string()])]).unwrap(),
             [[Accepted]]
         );
+        // A writer waits at most one attempt of 2 seconds; the rest is for a slow machine.
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     }
     reader.batch_execute("COMMIT").unwrap();
@@ -52,6 +54,7 @@ fn migration_that_gets_no_lock_gives_up_unchanged() {
     let url = DatabaseUrl::parse(&database.url_text()).unwrap();
     let store = open(
         &url,
+        // Two attempts of 2 seconds and the pause between them.
         &StoreOptions { migration_lock_timeout: Duration::from_secs(4), ..StoreOptions::default() },
     )
     .unwrap();

@@ -81,6 +81,7 @@ fn idle_connections_that_broke_fail_no_call() {
         }
     });
     let mut other = other_connection(&database);
+    // Twice: the second round breaks the connections opened by the first.
     for id in ["a", "b"] {
         terminate_all(&mut other);
         store.ping().unwrap();
@@ -101,6 +102,7 @@ fn broken_connection_fails_its_group_and_the_next_call_works() {
     let group = [submission(owner, now(), &["a", "b"])];
     std::thread::scope(|scope| {
         let appending = scope.spawn(|| store.append(&group));
+        // The transaction has begun, so its failure must reach the caller.
         wait_for_waiter(&mut watcher);
         terminate_all(&mut watcher);
         let error = appending.join().unwrap().unwrap_err();
@@ -139,6 +141,7 @@ fn group_that_loses_a_deadlock_is_retried() {
         )
         .unwrap();
     other.batch_execute("SET deadlock_timeout = '10min'").unwrap();
+    // After the settings, which apply to new connections.
     let store = database.another_store();
     let owner = owner(&*store);
     // The store claims in the order of keys; the other writer claims the last one first.
@@ -149,6 +152,7 @@ fn group_that_loses_a_deadlock_is_retried() {
     std::thread::scope(|scope| {
         let appending = scope.spawn(|| store.append(&[submission(owner, now(), &["a", "b", "c"])]));
         wait_for_waiter(&mut watcher);
+        // Closes the circle: each transaction now waits for the other.
         claim(&mut other, owner, ids[0]);
         other.batch_execute("COMMIT").unwrap();
         assert_eq!(appending.join().unwrap().unwrap(), [[Duplicate, Duplicate, Accepted]]);
@@ -185,6 +189,7 @@ fn unreachable_server_fails_soon_without_the_password() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = DatabaseUrl::parse(&format!("postgres://me:secret@127.0.0.1:{port}/db")).unwrap();
     let options =
+        // Short, so that four failing calls stay within the bound below.
         StoreOptions { connect_timeout: Duration::from_millis(300), ..StoreOptions::default() };
     let begun = Instant::now();
     let store = open(&url, &options).unwrap();
@@ -215,6 +220,7 @@ fn slow_read_times_out() {
     let store = open(database.url(), &options).unwrap();
     let owner = owner(&*store);
     let mut other = other_connection(&database);
+    // ACCESS EXCLUSIVE, the default of LOCK TABLE, blocks readers too.
     other.batch_execute("BEGIN; LOCK TABLE events").unwrap();
     let error = store.events(owner, &EventQuery::default()).unwrap_err();
     assert!(
@@ -232,6 +238,7 @@ fn probe_leaves_nothing_and_needs_no_extra_privilege() {
     let store = database.store();
     let mut other = other_connection(&database);
     let tables = "FROM pg_class WHERE relname = 'mercurio_probe'";
+    // With and without the right to create temporary tables.
     for sql in [
         "SELECT 1",
         "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $$",
@@ -277,6 +284,7 @@ fn store_reconnects_after_a_server_crash() {
     let owner = owner(&*store);
     assert_eq!(store.append(&[submission(owner, now(), &["a"])]).unwrap(), [[Accepted]]);
     store.ping().unwrap();
+    // An immediate stop, so the pools keep dead connections.
     server.crash();
     for _ in 0..2 {
         let error = store.append(&[submission(owner, now(), &["b"])]).unwrap_err();

@@ -69,6 +69,7 @@ fn file_of_another_format_is_reported() {
     let path = folder.path().join("mercurio.db");
     fs::write(
         &path,
+        // The header of a database has 100 bytes.
         "this is not a database, and long enough for SQLite to read its header".repeat(20),
     )
     .unwrap();
@@ -86,6 +87,7 @@ fn locked_file_makes_writes_unavailable_but_not_reads() {
     let store = open(database.url(), &options).unwrap();
     let owner = owner(&*store);
     let mut other = SqliteConnection::establish(path(&database).to_str().unwrap()).unwrap();
+    // Takes the write lock, as another process would.
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let error = store.append(&[submission(owner, now(), &["a"])]).unwrap_err();
     assert!(
@@ -169,6 +171,7 @@ fn large_event(number: usize) -> EnrichedEvent {
 
 #[test]
 fn log_stays_bounded_under_writes_and_reads() {
+    // 40 groups of 300 events of 4 kB: 48 MB, more than the log may hold.
     const GROUPS: usize = 40;
     let database = TestDatabase::sqlite();
     let store = database.store();
@@ -177,6 +180,7 @@ fn log_stays_bounded_under_writes_and_reads() {
     let done = AtomicBool::new(false);
     let largest = std::thread::scope(|scope| {
         scope.spawn(|| {
+            // Continuous reads keep the log from restarting by itself.
             while !done.load(Ordering::Relaxed) {
                 store.events(owner, &EventQuery::default()).unwrap();
             }
@@ -192,5 +196,6 @@ fn log_stays_bounded_under_writes_and_reads() {
     });
     let stored = fs::metadata(path(&database)).unwrap().len();
     assert!(stored > 30 << 20, "the test is too small: {stored}");
+    // 32 MiB, and the groups written while a reader delays the restart.
     assert!(largest < 48 << 20, "the log grew to {largest} bytes");
 }

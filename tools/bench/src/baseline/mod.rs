@@ -41,9 +41,11 @@ pub(crate) fn prepare(connection: &mut PgConnection) -> Result<(), Error> {
 /// Copies for `length` and returns the rows per second.
 pub(crate) fn measure(connection: &mut PgConnection, length: Duration) -> Result<f64, Error> {
     prepare(connection)?;
+    // The seed contains the time, so no run repeats the keys of another.
     let mut random = Random::fresh(0);
     let mut rows = 0;
     let start = Instant::now();
+    // The last group ends late, so the rate uses the elapsed time.
     while start.elapsed() < length {
         rows += copy(connection, &group(&mut random))?;
     }
@@ -62,23 +64,26 @@ fn copy(connection: &mut PgConnection, group: &[u8]) -> QueryResult<usize> {
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
+struct BaselineKey {
     tenant_id: i64,
     event_id: String,
 }
 
 /// Returns a group of rows in the format of `COPY BINARY`, sorted by key. See "Binary Format" at `COPY` in the PostgreSQL manual.
 fn group(random: &mut Random) -> Vec<u8> {
+    // One reading of the clock serves the whole group.
     let now = (SystemClock.now().as_micros() - EPOCH_OFFSET).to_be_bytes();
     let mut keys = Vec::with_capacity(GROUP);
     for _ in 0..GROUP {
         let event_id = random.uuid(Ids::Random).to_string();
-        keys.push(Key { tenant_id: random.below(100) as i64, event_id });
+        keys.push(BaselineKey { tenant_id: random.below(100) as i64, event_id });
     }
+    // Sorted keys visit each page of the index once.
     keys.sort_unstable();
     let mut out = Vec::with_capacity(GROUP * 500);
+    // Signature, flags, and the length of the header's extension.
     out.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
-    for Key { tenant_id, event_id } in keys {
+    for BaselineKey { tenant_id, event_id } in keys {
         out.extend_from_slice(&10_i16.to_be_bytes());
         field(&mut out, &tenant_id.to_be_bytes());
         field(&mut out, event_id.as_bytes());
@@ -88,9 +93,11 @@ fn group(random: &mut Random) -> Vec<u8> {
         field(&mut out, &now);
         field(&mut out, format!("user-{}", random.below(100_000)).as_bytes());
         field(&mut out, format!("session-{}", random.below(100_000)).as_bytes());
+        // A binary `jsonb` begins with its version, 1.
         field(&mut out, format!("\x01{}", properties(random)).as_bytes());
         field(&mut out, format!("\x01{CONTEXT}").as_bytes());
     }
+    // In place of a number of fields, -1 ends the data.
     out.extend_from_slice(&(-1_i16).to_be_bytes());
     out
 }

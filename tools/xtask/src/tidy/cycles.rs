@@ -22,9 +22,11 @@ pub(crate) fn find(imports: &[Import]) -> Vec<Cycle> {
     let mut graph = Graph::new();
     for import in imports.iter().filter(|import| is_edge(import)) {
         let targets = graph.entry(&import.file).or_default();
+        // The first import of the file is reported, whatever the order of paths.
         let line = targets.entry(&import.target_file).or_insert(import.line);
         *line = import.line.min(*line);
     }
+    // Pairs first, or a larger circle around a pair would show as the pair.
     let mut cycles = take_pairs(&mut graph);
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     let files: Vec<&str> = graph.keys().copied().collect();
@@ -39,6 +41,7 @@ pub(crate) fn find(imports: &[Import]) -> Vec<Cycle> {
                 line: graph[file][files.get(1).copied().unwrap_or(file)],
                 message: format!("imports itself through {names}"),
             });
+            // No other start reports these files again.
             seen.extend(files);
         }
     }
@@ -46,6 +49,7 @@ pub(crate) fn find(imports: &[Import]) -> Vec<Cycle> {
 }
 
 fn is_edge(import: &Import) -> bool {
+    // `use a::b` of a module imports nothing by itself: the paths through it do.
     import.file != import.target_file && !import.is_namespace && !import.is_reexport
 }
 
@@ -56,6 +60,7 @@ fn take_pairs(graph: &mut Graph<'_>) -> Vec<Cycle> {
     for file in files {
         let targets: Vec<&str> = graph[file].keys().copied().collect();
         for other in targets {
+            // Each pair appears from both sides; the smaller name reports it.
             if file >= other || !graph.get(other).is_some_and(|back| back.contains_key(file)) {
                 continue;
             }
@@ -75,11 +80,13 @@ fn take_pairs(graph: &mut Graph<'_>) -> Vec<Cycle> {
 /// Returns the files of the shortest circle through `start`, beginning with `start`.
 fn shortest_cycle<'i>(graph: &Graph<'i>, start: &'i str) -> Option<Vec<&'i str>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
+    // Breadth first, so the first way back is a shortest one.
     let mut queue = VecDeque::from([start]);
     while let Some(file) = queue.pop_front() {
         for next in graph.get(file).into_iter().flat_map(|targets| targets.keys()) {
             if *next == start {
                 let mut files = vec![file];
+                // Back along the search, from the last file to the start.
                 while let Some(before) = came_from.get(files[files.len() - 1]) {
                     files.push(before);
                 }
@@ -119,6 +126,7 @@ mod tests {
             &["a.rs:2: imports b.rs, which imports this file (line 3)"],
         );
         check(
+            // A path in a signature counts like a `use`.
             &[root, a, ("b.rs", "pub struct B; impl B { fn f(self) -> crate::a::A {} }")],
             &["a.rs:2: imports b.rs, which imports this file (line 1)"],
         );
@@ -141,12 +149,14 @@ mod tests {
         let child = ("a/b.rs", "use super::A; pub fn b() {}");
         let root = ("lib.rs", "mod a;");
         check(&[root, ("a/mod.rs", "mod b; pub struct A; pub use b::b;"), child], &[]);
+        // A call by the parent is an import, unlike a re-export.
         check(
             &[root, ("a/mod.rs", "mod b; pub struct A; fn f() { b::b() }"), child],
             &["a/b.rs:1: imports a/mod.rs, which imports this file (line 1)"],
         );
         let independent = ("a/b.rs", "pub fn b() {}");
         check(&[root, ("a/mod.rs", "mod b; pub struct A; fn f() { b::b() }"), independent], &[]);
+        // Tests may use both directions.
         let tested = ("a/b.rs", "pub fn b() {} #[cfg(test)] mod tests { use super::super::A; }");
         check(&[root, ("a/mod.rs", "mod b; pub struct A; fn f() { b::b() }"), tested], &[]);
     }

@@ -12,6 +12,7 @@ const COMPOSE_VARIABLES: &[&str] =
 pub(crate) fn setting_findings(text: &str, settings: &BTreeSet<String>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, line) in text.lines().enumerate() {
+        // Words, not YAML: comments and `${…}` contain names too.
         for word in line.split(|char: char| !char.is_ascii_alphanumeric() && char != '_') {
             let is_name = word.strip_prefix("MERCURIO_").is_some_and(|rest| !rest.is_empty());
             if is_name && !settings.contains(word) && !COMPOSE_VARIABLES.contains(&word) {
@@ -32,6 +33,7 @@ struct Alert<'t> {
 fn alerts(text: &str) -> Vec<Alert<'_>> {
     let mut alerts: Vec<Alert<'_>> = Vec::new();
     for (index, line) in text.lines().map(str::trim).enumerate() {
+        // Each alert is an item of a list, so no YAML parser is needed.
         if let Some(name) = line.strip_prefix("- alert: ") {
             alerts.push(Alert { name, line: index + 1, runbook: None });
         } else if let (Some(page), Some(alert)) =
@@ -73,6 +75,7 @@ mod tests {
         };
         check("MERCURIO_ADDR: 0.0.0.0:8080\n${MERCURIO_PORT:-8080}", 0);
         check("# MERCURIO_ADDRESS\n- MERCURIO_ADR=1", 2);
+        // Lower case is a metric, and the prefix alone is no setting.
         check("mercurio_ready MERCURIO_", 0);
     }
 

@@ -52,8 +52,10 @@ fn relative_links(text: &str) -> Vec<Link<'_>> {
         // Every second part is code.
         for part in line.split('`').step_by(2) {
             for rest in part.split("](").skip(1) {
+                // A blank separates a title from the target.
                 let target = rest.split([')', ' ']).next().unwrap_or_default();
                 let target = target.split('#').next().unwrap_or_default();
+                // A scheme leads out of the repository.
                 if !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:") {
                     links.push(Link { line: index + 1, target });
                 }
@@ -66,6 +68,7 @@ fn relative_links(text: &str) -> Vec<Link<'_>> {
 /// Returns the path from the root, or `None` above the root.
 fn resolve(page: &str, target: &str) -> Option<String> {
     let mut parts: Vec<&str> = page.split('/').collect();
+    // A link is relative to the folder of its page.
     parts.pop();
     for part in target.split('/').filter(|part| !part.is_empty()) {
         match part {
@@ -78,6 +81,7 @@ fn resolve(page: &str, target: &str) -> Option<String> {
 }
 
 fn exists(path: &str, files: &BTreeSet<&str>) -> bool {
+    // A folder exists if it has a file.
     let folder = format!("{path}/");
     files.contains(path) || files.iter().any(|file| file.starts_with(&folder))
 }

@@ -41,10 +41,12 @@ fn rank(order: &[String], module: &str) -> Option<usize> {
 
 /// Returns the module names in code quotes, from the heading to the end of its paragraph.
 fn listed_order(root_text: &str) -> Vec<String> {
+    // The documentation of the file is at its top.
     let docs = root_text.lines().map_while(|line| line.strip_prefix("//!"));
     let list =
         docs.skip_while(|line| !line.contains(HEADING)).take_while(|line| !line.trim().is_empty());
     let list = list.collect::<Vec<_>>().join(" ");
+    // Every second part is in quotes.
     list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
@@ -65,6 +67,7 @@ mod tests {
             ("event.rs", "pub struct Draft; pub struct Valid;"),
             ("store.rs", "pub trait Store {}"),
         ];
+        // The tested file replaces its default.
         files.retain(|entry| entry.0 != file);
         files.push((file, text));
         let found: Vec<String> =
@@ -91,6 +94,7 @@ mod tests {
         check("ids.rs", "fn f(good: crate::Good) {}", &[above_event]);
         check("ids.rs", "use super::event;", &[above_event]);
         check("ids.rs", "mod text { use super::super::event; }", &[above_event]);
+        // A local module may have the name of a higher one.
         check("ids.rs", "mod event { pub fn f() {} } mod text { use super::event; }", &[]);
         check("ids.rs", "#[cfg(test)] mod tests { use crate::store; }", &[]);
     }

@@ -48,16 +48,20 @@ pub(crate) fn machine_path_findings(text: &str) -> Vec<Finding> {
 fn is_machine_path(line: &str, found: (usize, &str)) -> bool {
     let before = line[..found.0].chars().next_back();
     let after = line[found.0 + found.1.len()..].chars().next();
+    // After a letter or a dot, the folder is part of a longer path.
     !before.is_some_and(|char| char.is_alphanumeric() || "._-}*~".contains(char))
+        // A blank after the folder is prose, not a path.
         && after.is_some_and(|char| char.is_alphanumeric() || char == '.')
 }
 
 /// Checks that both databases have the same migrations, each with its two files.
 pub(crate) fn migration_findings(files: &[&str]) -> Vec<Finding> {
     let mut findings = Vec::new();
+    // The third part of `migrations/<database>/<name>/<file>`.
     let names: BTreeSet<&str> = files.iter().filter_map(|file| file.split('/').nth(2)).collect();
     for name in names {
         let stamp = name.split_once('_').map_or("", |parts| parts.0);
+        // diesel's stamps look like `2026-11-28-000000`.
         if stamp.is_empty() || !stamp.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
             findings.push(Finding::whole(format!(
                 "{name} is not named <stamp>_<name>; use `just migration NAME`"

@@ -8,7 +8,7 @@ use super::syntax::{Path, Source};
 use super::workspace::Package;
 
 /// A member of the workspace.
-pub(crate) struct Member {
+pub(crate) struct WorkspaceMember {
     pub(crate) folder: &'static str,
     /// Our crates it may use, in manifests and sources, in tests as well.
     ours: &'static [&'static str],
@@ -51,36 +51,40 @@ const START_UP_CRATES: &[&str] = &["mercurio_storage", "actix_web"];
 /// Start-up code of the server.
 const START_UP: &[&str] = &["bins/ingest/src/main.rs", "bins/ingest/src/startup/"];
 
-pub(crate) const MEMBERS: &[Member] = &[
-    Member {
+pub(crate) const MEMBERS: &[WorkspaceMember] = &[
+    WorkspaceMember {
         folder: "crates/domain",
         ours: &[],
         banned: &["tokio*", "actix*", "diesel*", "slog*"],
     },
-    Member { folder: "crates/observability", ours: &[], banned: &["actix*", "diesel*"] },
-    Member {
+    WorkspaceMember { folder: "crates/observability", ours: &[], banned: &["actix*", "diesel*"] },
+    WorkspaceMember {
         folder: "crates/enrichment",
         ours: &["domain"],
         banned: &["tokio*", "actix*", "diesel*", "slog*"],
     },
-    Member { folder: "crates/pipeline", ours: &["domain"], banned: &["actix*", "diesel*"] },
-    Member { folder: "crates/storage", ours: &["domain"], banned: &["tokio*", "actix*"] },
-    Member {
+    WorkspaceMember {
+        folder: "crates/pipeline",
+        ours: &["domain"],
+        banned: &["actix*", "diesel*"],
+    },
+    WorkspaceMember { folder: "crates/storage", ours: &["domain"], banned: &["tokio*", "actix*"] },
+    WorkspaceMember {
         folder: "crates/rate-limit",
         ours: &["domain", "observability"],
         banned: &["actix*", "diesel*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "crates/runtime",
         ours: &["domain", "enrichment", "observability", "pipeline"],
         banned: &["actix*", "diesel*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "crates/api",
         ours: &["domain", "enrichment", "observability", "pipeline", "rate-limit", "runtime"],
         banned: &["diesel*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "crates/config",
         ours: &[
             "domain",
@@ -93,7 +97,7 @@ pub(crate) const MEMBERS: &[Member] = &[
         ],
         banned: &["actix*", "diesel*", "slog*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "bins/ingest",
         ours: &[
             "api",
@@ -108,31 +112,32 @@ pub(crate) const MEMBERS: &[Member] = &[
         ],
         banned: &["diesel*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "bins/admin",
         ours: &["config", "domain", "observability", "rate-limit", "runtime", "storage"],
         banned: &["actix*", "diesel*"],
     },
-    Member {
+    WorkspaceMember {
         folder: "tools/bench",
         ours: &["config", "domain", "observability", "runtime", "storage"],
         banned: &["actix*"],
     },
-    Member { folder: "tools/xtask", ours: &[], banned: &["actix*", "diesel*", "tokio*"] },
+    WorkspaceMember { folder: "tools/xtask", ours: &[], banned: &["actix*", "diesel*", "tokio*"] },
 ];
 
 /// Returns the member in a folder.
-pub(crate) fn member(folder: &str) -> Option<&'static Member> {
+pub(crate) fn member(folder: &str) -> Option<&'static WorkspaceMember> {
     MEMBERS.iter().find(|member| member.folder == folder)
 }
 
-impl Member {
+impl WorkspaceMember {
     fn name(&self) -> &'static str {
         self.folder.rsplit('/').next().unwrap_or(self.folder)
     }
 
     /// Returns the reason if this member must not use the crate `used`.
     fn objection(&self, used: &str) -> Option<String> {
+        // Manifests have dashes, and paths in code have underscores.
         let used = used.replace('_', "-");
         let Some(ours) = used.strip_prefix("mercurio-") else {
             let is_banned = self.banned.iter().any(|banned| match banned.strip_suffix('*') {
@@ -142,11 +147,13 @@ impl Member {
             return is_banned
                 .then(|| format!("uses {used}; it must not use {}", self.banned.join(", ")));
         };
+        // Tests and programs of a package name their own library.
         if ours == self.name() {
             return None;
         }
         match (layer(ours), layer(self.name())) {
             (None, _) => Some(format!("uses {used}, which is not in the table of layers")),
+            // The same layer is not lower: its crates stay independent of each other.
             (Some(other), Some(own)) if other >= own => {
                 Some(format!("uses {used}, which is not in a lower layer"))
             }
@@ -165,7 +172,7 @@ fn layer(name: &str) -> Option<usize> {
 
 /// Checks the dependencies of a member, of all kinds. `manifest` gives the lines.
 pub(crate) fn dependency_findings(
-    member: &Member,
+    member: &WorkspaceMember,
     package: &Package,
     manifest: &str,
 ) -> Vec<Finding> {
@@ -175,6 +182,7 @@ pub(crate) fn dependency_findings(
         if let Some(message) = member.objection(&dependency.name) {
             findings.push(Finding { line, message });
         }
+        // Fakes serve the tests of other crates and never reach a program.
         if dependency.kind.is_none() && dependency.features.iter().any(|name| name == "testing") {
             let message = format!(
                 "enables `testing` of {}; only a dev-dependency may do so",
@@ -187,9 +195,14 @@ pub(crate) fn dependency_findings(
 }
 
 /// Checks the paths in a source of a member. `file` is relative to the root of the workspace.
-pub(crate) fn source_findings(member: &Member, file: &str, source: &Source) -> Vec<Finding> {
+pub(crate) fn source_findings(
+    member: &WorkspaceMember,
+    file: &str,
+    source: &Source,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let twin = twin(file);
+    // Tests keep the layers too.
     for path in source.all_modules.all_paths() {
         if path.is_qualified()
             && let Some(message) = member.objection(path.root())
@@ -201,6 +214,7 @@ pub(crate) fn source_findings(member: &Member, file: &str, source: &Source) -> V
             findings.push(Finding::at(path.line, message));
         }
     }
+    // Only code outside of tests: a test may read the clock.
     for path in source.modules.all_paths() {
         if PURE.contains(&member.folder) && is_source(member, file) {
             findings.extend(impure_finding(path));
@@ -212,7 +226,7 @@ pub(crate) fn source_findings(member: &Member, file: &str, source: &Source) -> V
     findings
 }
 
-fn is_source(member: &Member, file: &str) -> bool {
+fn is_source(member: &WorkspaceMember, file: &str) -> bool {
     file.strip_prefix(member.folder).is_some_and(|rest| rest.starts_with("/src/"))
 }
 
@@ -224,6 +238,7 @@ fn is_start_up(file: &str) -> bool {
 
 /// Returns the other database's module for a file of storage.
 fn twin(file: &str) -> Option<&'static str> {
+    // `postgres/…` and `postgres.rs` alike.
     let module = file.strip_prefix("crates/storage/src/")?.split(['/', '.']).next()?;
     match module {
         "postgres" => Some("sqlite"),
@@ -252,7 +267,7 @@ mod tests {
     use super::super::workspace::Dependency;
     use super::*;
 
-    fn of(folder: &str) -> &'static Member {
+    fn of(folder: &str) -> &'static WorkspaceMember {
         member(folder).unwrap_or_else(|| panic!("{folder} is no member"))
     }
 
@@ -284,6 +299,7 @@ mod tests {
             }
         }
         let members = MEMBERS.iter().filter(|member| layer(member.name()).is_some());
+        // Each name in a layer has a member.
         assert_eq!(members.count(), LAYERS.iter().map(|layer| layer.len()).sum::<usize>());
     }
 
@@ -374,6 +390,7 @@ mod tests {
         check("fn f() { mercurio_pipeline::parse() }", &["uses mercurio-pipeline"]);
         check("#[cfg(test)] mod tests { #[tokio::test] fn f() {} }", &["uses tokio"]);
         check("/// Unlike tokio::spawn\nconst A: &str = \"use tokio::spawn\";", &[]);
+        // A module of ours may share the name of a crate.
         check("use crate::tokio::x;", &[]);
     }
 
@@ -386,6 +403,7 @@ mod tests {
         check("src/a.rs", "fn f() { chrono::Utc::now() }", &["Utc::now"]);
         check("src/a.rs", "use std::{env, fmt};", &["std::env"]);
         check("src/a.rs", "use getrandom::fill;", &["getrandom"]);
+        // A clock as an argument, and a variable of the compiler.
         check("src/a.rs", "fn f(now: Timestamp) { env!(\"A\"); clock.now() }", &[]);
         check("src/a.rs", "#[cfg(test)] mod tests { use std::env; }", &[]);
         check("tests/a.rs", "use std::process::Command;", &[]);
@@ -415,6 +433,7 @@ mod tests {
         check("src/lib.rs", "use actix_web::rt;", &["names actix_web"]);
         check("src/main.rs", naming, &[]);
         check("src/startup/store.rs", naming, &[]);
+        // Start-up code is in the folder `src/startup` only.
         check("src/routes/startup.rs", naming, &["names mercurio_storage"]);
         check("src/lib.rs", "#[cfg(test)] mod tests { use mercurio_storage::Pool; }", &[]);
         check("tests/process/main.rs", naming, &[]);

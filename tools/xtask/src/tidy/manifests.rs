@@ -70,12 +70,15 @@ fn dependencies<'m>(manifest: &str, table: &'m DeTable<'m>) -> Vec<Dependency<'m
     let mut found = Vec::new();
     for (key, value) in table {
         let Some(value) = as_table(value.get_ref()) else { continue };
+        // `dev-dependencies` and `build-dependencies` end alike.
         if key.get_ref().ends_with("dependencies") {
             for (name, value) in value {
+                // The parser has byte ranges, and a finding has a line.
                 let line = manifest[..name.span().start].matches('\n').count() + 1;
                 found.push(Dependency { name: name.get_ref(), value: value.get_ref(), line });
             }
         } else if key.get_ref() == "target" {
+            // `[target.'cfg(unix)'.dependencies]` is one table deeper.
             for platform in value.values().filter_map(|value| as_table(value.get_ref())) {
                 found.extend(dependencies(manifest, platform));
             }

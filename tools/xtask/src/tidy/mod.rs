@@ -19,7 +19,7 @@ mod test_names;
 mod workspace;
 
 use finding::{Finding, Violation};
-use layering::{MEMBERS, Member};
+use layering::{MEMBERS, WorkspaceMember};
 use modules::Crate;
 use workspace::{Error, Package, Workspace};
 
@@ -50,6 +50,7 @@ pub(crate) fn run() -> Result<Vec<Violation>, Error> {
     check_documents(&workspace, &mut report);
     check_deploy(&workspace, &mut report);
     report.violations.sort();
+    // A file of two crates is checked twice.
     report.violations.dedup();
     Ok(report.violations)
 }
@@ -70,7 +71,12 @@ fn check_members(workspace: &Workspace, report: &mut Report) {
     }
 }
 
-fn check_package(workspace: &Workspace, package: &Package, member: &Member, report: &mut Report) {
+fn check_package(
+    workspace: &Workspace,
+    package: &Package,
+    member: &WorkspaceMember,
+    report: &mut Report,
+) {
     let manifest_file = format!("{}/Cargo.toml", package.folder);
     let manifest = workspace.text(&manifest_file);
     report.add(&manifest_file, manifests::findings(manifest));
@@ -81,6 +87,7 @@ fn check_package(workspace: &Workspace, package: &Package, member: &Member, repo
         report.add(file, test_names::findings(source));
         report.add(file, layering::source_findings(member, file, source));
     }
+    // A package has several crates: the library, programs, and each file of tests.
     for root in &package.crate_roots {
         let krate = Crate::read(root, &workspace.sources);
         for cycle in cycles::find(&krate.imports) {
@@ -118,6 +125,7 @@ fn check_deploy(workspace: &Workspace, report: &mut Report) {
     let pages: BTreeSet<&str> = workspace
         .names_below("docs/runbooks/")
         .filter_map(|file| file.strip_prefix("docs/runbooks/")?.strip_suffix(".md"))
+        // The index of the runbooks is no runbook.
         .filter(|page| *page != "README")
         .collect();
     let alerts = "deploy/prometheus/alerts.yml";

@@ -83,6 +83,7 @@ impl ModuleTree<'_> {
         folder: &str,
     ) -> usize {
         let index = self.modules.len();
+        // Taken out, because the tree would otherwise hold each child twice.
         let children = std::mem::take(&mut syntax.children);
         self.modules.push(Module {
             file: file.to_owned(),
@@ -122,12 +123,15 @@ impl ModuleTree<'_> {
             }
             None => {
                 let stem = join(folder, &child.name);
+                // The compiler looks in both places too.
                 vec![format!("{stem}.rs"), format!("{stem}/mod.rs")]
             }
         };
         let file = candidates.into_iter().find(|file| self.sources.contains_key(file))?;
+        // The folder for the children of this file.
         let own_folder = match file.strip_suffix("/mod.rs") {
             Some(folder) => folder.to_owned(),
+            // Behind `#[path]`, children are next to the file (Rust reference, the path attribute).
             None if child.path_attribute.is_some() => {
                 file.rsplit_once('/').map_or("", |parts| parts.0).to_owned()
             }
@@ -144,6 +148,7 @@ impl ModuleTree<'_> {
                 imports.extend(self.import(index, path));
             }
         }
+        // One import per pair of modules, at its first line.
         imports.sort();
         imports.dedup_by(|next, first| {
             (&next.file, &next.module, &next.target_module)
@@ -163,6 +168,7 @@ impl ModuleTree<'_> {
             path.kind,
             PathKind::Use { is_public: true, .. } | PathKind::Glob { is_public: true }
         );
+        // Every module is below the root.
         let is_child = module.path.is_empty()
             || other.path.strip_prefix(&module.path).is_some_and(|rest| rest.starts_with("::"));
         Some(Import {
@@ -184,6 +190,7 @@ impl ModuleTree<'_> {
             "crate" => self.descend(0, rest, hops),
             "self" => self.descend(from, rest, hops),
             "super" => {
+                // Each further `super` climbs one module.
                 let mut at = module.parent;
                 let supers = rest.iter().take_while(|segment| *segment == "super").count();
                 for _ in 0..supers {
@@ -233,6 +240,7 @@ impl ModuleTree<'_> {
     /// Follows a path if its first segment comes from a `use` of the module, or from a `use …::*`.
     fn through_use(&self, module: usize, path: &[String], hops: usize) -> Option<Target> {
         let (first, rest) = path.split_first()?;
+        // Two globs can lead to each other, so the search needs a bound.
         if hops == MAX_HOPS {
             return None;
         }
@@ -240,6 +248,7 @@ impl ModuleTree<'_> {
         for import in paths {
             if let PathKind::Use { name, .. } = &import.kind
                 && name == first
+                // `use a::a;` must not lead to itself.
                 && import.segments != *path
             {
                 let full = [&import.segments[..], rest].concat();
@@ -359,11 +368,13 @@ pub(crate) mod tests {
             &["b -> a", "b -> a n"],
         );
         check(&[("lib.rs", "mod a; mod b;"), a, ("b.rs", "use crate::a::*;")], &["b -> a"]);
+        // The path of the root is empty.
         check(&[("lib.rs", "mod a; struct B;"), ("a.rs", "use super::B;")], &["a -> "]);
         check(
             &[("lib.rs", "mod a; macro_rules! m { () => {} }"), ("a.rs", "fn f() { crate::m!() }")],
             &["a -> "],
         );
+        // A macro defines the item, so the module is the target.
         check(
             &[("lib.rs", "mod a; mod b;"), ("a.rs", "table! {}"), ("b.rs", "use crate::a::t;")],
             &["b -> a"],

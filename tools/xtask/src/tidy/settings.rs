@@ -24,6 +24,7 @@ fn add_settings(tokens: TokenStream, settings: &mut BTreeSet<String>) {
             TokenTree::Punct(_) => {}
             ref word => settings.extend(names_in(&word.to_string()).map(str::to_owned)),
         }
+        // The last two tokens before a group identify `env!`.
         let [_, last] = before;
         before =
             [last, if let TokenTree::Group(_) = tree { String::new() } else { tree.to_string() }];
@@ -52,6 +53,7 @@ pub(crate) fn example_findings(read: &BTreeSet<String>, example: &str) -> Vec<Fi
     let mut described = BTreeSet::new();
     let mut after_comment = false;
     for (index, line) in example.lines().map(str::trim).enumerate() {
+        // A commented line is a setting with its default.
         let name = line.trim_start_matches(['#', ' ']).split_once('=').map(|parts| parts.0.trim());
         let Some(name) = name.filter(|name| is_setting(name)) else {
             after_comment = line.starts_with('#');

@@ -55,6 +55,7 @@ pub(crate) enum PathKind {
 
 impl Source {
     pub(crate) fn read(text: &str) -> syn::Result<Self> {
+        // Doc comments are attributes here and would count as code.
         let all = filter(text.parse::<TokenStream>()?, Keep::Tests);
         let code = filter(all.clone(), Keep::NoTests);
         Ok(Self {
@@ -70,6 +71,7 @@ impl Source {
     pub(crate) fn code_lines(&self) -> usize {
         let mut lines = BTreeSet::new();
         add_lines(self.code.clone(), &mut lines);
+        // A string over several lines can contain blank ones.
         let is_blank = |line: &str| line.trim().is_empty();
         let blank = self.text.lines().enumerate().filter(|line| is_blank(line.1));
         for (index, _) in blank {
@@ -121,12 +123,14 @@ fn filter(tokens: TokenStream, keep: Keep) -> TokenStream {
         if let Some(length) = doc_comment(&trees[at..]) {
             at += length;
         } else if keep == Keep::NoTests && is_test_attribute(&trees[at..]) {
+            // Attributes of the item may come before `#[cfg(test)]`.
             drop_attributes(&mut kept);
             at = item_end(&trees, at);
         } else {
             kept.push(match &trees[at] {
                 TokenTree::Group(group) => {
                     let mut inner = Group::new(group.delimiter(), filter(group.stream(), keep));
+                    // A new group has no position, so it gets the old one.
                     inner.set_span(group.span());
                     TokenTree::Group(inner)
                 }
@@ -140,6 +144,7 @@ fn filter(tokens: TokenStream, keep: Keep) -> TokenStream {
 
 /// Returns the number of tokens of a doc comment at the beginning: `#[doc = "…"]` or `#![doc = "…"]`.
 fn doc_comment(trees: &[TokenTree]) -> Option<usize> {
+    // An inner attribute has a `!` after the hash.
     let length = if is_punct(trees.get(1), '!') { 3 } else { 2 };
     if !is_punct(trees.first(), '#') {
         return None;
@@ -197,9 +202,11 @@ fn drop_attributes(kept: &mut Vec<TokenTree>) {
 /// Returns the index after the item (or field, or variant) that begins at `start` with its attributes.
 fn item_end(trees: &[TokenTree], start: usize) -> usize {
     let mut at = start;
+    // An attribute has two tokens: the hash and the brackets.
     while is_punct(trees.get(at), '#') {
         at += 2;
     }
+    // Commas between angle brackets do not end the item.
     let mut angles = 0_i32;
     // The commas of a where clause do not end the item.
     let mut in_where = false;
@@ -208,6 +215,7 @@ fn item_end(trees: &[TokenTree], start: usize) -> usize {
         match tree {
             TokenTree::Ident(word) if word == "where" => in_where = true,
             TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                // `const A: B = B { … };` continues after the brace.
                 return if is_punct(trees.get(at), ';') { at + 1 } else { at };
             }
             TokenTree::Punct(punct) => match punct.as_char() {
@@ -229,6 +237,7 @@ fn item_end(trees: &[TokenTree], start: usize) -> usize {
 fn add_lines(tokens: TokenStream, lines: &mut BTreeSet<usize>) {
     for tree in tokens {
         if let TokenTree::Group(group) = tree {
+            // Lines between the delimiters count only with tokens of their own.
             lines.extend([group.span_open().start().line, group.span_close().end().line]);
             add_lines(group.stream(), lines);
         } else {
@@ -368,6 +377,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        // `pub(crate)` counts as public, because other modules may use it.
         self.use_tree(&item.tree, &[], !matches!(item.vis, Visibility::Inherited));
     }
 
@@ -376,6 +386,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
+        // `r#type` and `type` are one name.
         let segments: Vec<String> =
             path.segments.iter().map(|segment| segment.ident.unraw().to_string()).collect();
         if let Some(first) = path.segments.first() {
@@ -385,6 +396,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        // syn does not parse the input of a macro.
         self.visit_path(&call.path);
         self.paths_in_tokens(call.tokens.clone());
     }
@@ -437,6 +449,7 @@ mod tests {
             "#[a::main]\nfn f(x: b::C) -> Vec<d::E> { x.g(h::<I>()) }",
             &["a::main", "b::C", "d::E"],
         );
+        // Precise capturing is no import.
         check_paths("fn f<'a>() -> impl T + use<'a> { x }", &[]);
         check_paths("fn f() { r#type::a() }", &["type::a"]);
         check_paths("macro_rules! m { () => { $crate::m!() } }", &["crate::m"]);

@@ -23,6 +23,7 @@ fn check(tokens: TokenStream, findings: &mut Vec<Finding>) {
             (TokenTree::Punct(hash), Some(TokenTree::Group(group)))
                 if hash.as_char() == '#' && group.delimiter() == Delimiter::Bracket =>
             {
+                // The function may have several attributes.
                 is_test |= names_test(group.stream());
             }
             (TokenTree::Ident(word), Some(TokenTree::Ident(name))) if is_test && word == "fn" => {
@@ -36,6 +37,7 @@ fn check(tokens: TokenStream, findings: &mut Vec<Finding>) {
             }
             (TokenTree::Group(group), _) => {
                 check(group.stream(), findings);
+                // A body ends the test, unlike parentheses and brackets.
                 is_test &= group.delimiter() != Delimiter::Brace;
             }
             _ => {}
@@ -50,6 +52,7 @@ fn names_test(attribute: TokenStream) -> bool {
         match tree {
             TokenTree::Ident(word) => last = Some(word),
             TokenTree::Punct(punct) if punct.as_char() == ':' => {}
+            // The arguments of an attribute follow its path.
             _ => break,
         }
     }

@@ -134,9 +134,12 @@ fn relative(path: &str, root: &Path) -> String {
 }
 
 fn metadata() -> Result<Metadata, Error> {
+    // Cargo sets CARGO for its programs, so the same toolchain answers.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
+        // Without dependencies, the command needs no network.
         .args(["metadata", "--format-version", "1", "--no-deps"])
+        // Cargo explains its failure itself.
         .stderr(std::process::Stdio::inherit())
         .output()
         .map_err(|error| Error::Io("the output of cargo metadata".to_owned(), error))?;
@@ -161,6 +164,7 @@ fn read_folder(
             read_folder(root, &format!("{folder}{name}/"), texts)?;
         } else if file_type.is_file() && !(folder.is_empty() && SKIPPED.contains(&name.as_str())) {
             let bytes = fs::read(entry.path()).map_err(error_in)?;
+            // A binary file has no rules.
             if let Ok(text) = String::from_utf8(bytes) {
                 texts.insert(format!("{folder}{name}"), text);
             }

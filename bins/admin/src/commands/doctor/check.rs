@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 pub(super) struct Check {
     pub(super) check: &'static str,
-    pub(super) state: State,
+    pub(super) state: CheckState,
     pub(super) found: String,
     /// `null` if nothing needs to be done.
     pub(super) advice: Option<String>,
@@ -15,7 +15,7 @@ pub(super) struct Check {
 /// The order matters: the report's state is the maximum.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(super) enum CheckState {
     Ok,
     /// A server works, but not for long or not well.
     Warning,
@@ -25,7 +25,7 @@ pub(super) enum State {
 
 impl Check {
     pub(super) fn ok(check: &'static str, found: impl Into<String>) -> Self {
-        Self { check, state: State::Ok, found: found.into(), advice: None }
+        Self { check, state: CheckState::Ok, found: found.into(), advice: None }
     }
 
     pub(super) fn warning(
@@ -33,7 +33,7 @@ impl Check {
         found: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
-        Self { check, state: State::Warning, found: found.into(), advice: Some(advice.into()) }
+        Self { check, state: CheckState::Warning, found: found.into(), advice: Some(advice.into()) }
     }
 
     pub(super) fn failed(
@@ -41,6 +41,6 @@ impl Check {
         found: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
-        Self { check, state: State::Failed, found: found.into(), advice: Some(advice.into()) }
+        Self { check, state: CheckState::Failed, found: found.into(), advice: Some(advice.into()) }
     }
 }

@@ -9,7 +9,7 @@ mod redis;
 use mercurio_config::{CheckedConfig, Source};
 use serde::Serialize;
 
-use self::check::{Check, State};
+use self::check::{Check, CheckState};
 use super::report::Report;
 use crate::error::{AdminError, Exit};
 use crate::machine::Machine;
@@ -17,7 +17,7 @@ use crate::machine::Machine;
 #[derive(Serialize)]
 struct DoctorOutput {
     /// Worst state of the checks.
-    state: State,
+    state: CheckState,
     checks: Vec<Check>,
 }
 
@@ -35,11 +35,11 @@ pub(super) fn run(machine: &Machine<'_>) -> Result<Report, AdminError> {
     if !is_invalid(&reading, "MERCURIO_REDIS_URL") {
         checks.push(redis::check(&reading.config));
     }
-    let state = checks.iter().map(|check| check.state).max().unwrap_or(State::Ok);
+    let state = checks.iter().map(|check| check.state).max().unwrap_or(CheckState::Ok);
     let exit = match state {
         _ if database_unavailable => Exit::Unavailable,
-        State::Failed => Exit::Failed,
-        State::Ok | State::Warning => Exit::Done,
+        CheckState::Failed => Exit::Failed,
+        CheckState::Ok | CheckState::Warning => Exit::Done,
     };
     Ok(Report::new(&DoctorOutput { state, checks })?.with_exit(exit))
 }

@@ -53,10 +53,11 @@ struct EventTime {
 }
 
 impl EventDraft<'_> {
-    /// Checks every rule that needs no database. Returns the valid event, or adds all mistakes to `errors`.
+    /// Checks every rule that needs no database. Returns the valid event, or adds every error to `errors`.
     ///
-    /// `pointer` is the position of the event in the body. `new_id` is called only for a valid event without an `event_id`.
-    /// An event is also refused if `errors` has entries already, those of the parser.
+    /// `pointer` is the position of the event in the body. `new_id` is called only for a valid
+    /// event without an `event_id`. An event is also refused if `errors` has entries already, those
+    /// of the parser.
     pub fn check(
         self,
         pointer: impl fmt::Display,
@@ -66,11 +67,13 @@ impl EventDraft<'_> {
     ) -> Option<ValidEvent> {
         // A valid event never formats its pointer.
         let mut checker = Checker { pointer: &pointer, reception, errors };
+        // All rules run after an error too, so that a client sees every mistake at once.
         if let Err(found) = self.validate() {
             rules::add_errors(&found, &pointer.to_string(), checker.errors);
         }
         let kind = checker.kind(self.kind.as_deref());
-        // ADR 4: the clock is corrected here and not by enrichment, because the window must apply to the corrected time.
+        // ADR 4: the clock is corrected here and not by enrichment, because the window must apply
+        // to the corrected time.
         let time = checker.time(self.timestamp.as_deref());
         let schema_version = checker.schema_version(self.schema_version.as_deref());
         let properties = checker.payload("properties", self.properties.as_ref());
@@ -88,8 +91,10 @@ impl EventDraft<'_> {
             kind.is_some() && time.is_some() && schema_version.is_some(),
             "without errors every value is known"
         );
+        // `None` is impossible here; `?` only satisfies the types.
         let kind = kind?;
         let EventTime { occurred_at, sent_timestamp } = time?;
+        // Copied or shared only now: a rejected event needs no text of its own.
         let shared = |text| share(text, &reception.source);
         Some(ValidEvent::new(EventParts {
             event_id: self.event_id.map_or_else(new_id, |id| EventId::checked(shared(id))),
@@ -116,7 +121,8 @@ fn share(text: Cow<'_, str>, source: &Source) -> Text {
     }
 }
 
-/// Reads the members that need more than a look at their text. Each method returns `None` after it added an error.
+/// Reads the members that need more than a look at their text. Each method returns `None` after it
+/// added an error.
 struct Checker<'a, P> {
     pointer: &'a P,
     reception: &'a Reception,
@@ -193,6 +199,7 @@ impl<P: fmt::Display> Checker<'_, P> {
     fn is_in_window(&mut self, occurred_at: Timestamp) -> bool {
         let Reception { received_at, limits, .. } = *self.reception;
         let ahead = occurred_at.micros_since(received_at);
+        // A `u32` of seconds in microseconds fits into an `i64`.
         let max_ahead = i64::from(limits.max_event_future_seconds) * MICROS_PER_SECOND;
         // A `u32` of days is at most 3.7e20 µs: beyond an `i64`, but also beyond any age.
         let max_age = i64::from(limits.max_event_age_days).saturating_mul(MICROS_PER_DAY);
@@ -205,6 +212,7 @@ impl<P: fmt::Display> Checker<'_, P> {
             self.add("timestamp", FieldErrorCode::TimestampInFuture, message);
             return false;
         }
+        // 0 disables this bound only; an offset into the future is always limited.
         if limits.max_event_age_days > 0 && -ahead > max_age {
             let message = format!(
                 "timestamp {occurred_at} is {} days before the time of receipt {received_at}; the limit is {} days",

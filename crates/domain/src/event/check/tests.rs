@@ -22,6 +22,7 @@ fn checked(
     reception: &Reception,
 ) -> Result<ValidEvent, Vec<(String, FieldErrorCode)>> {
     let mut errors = Vec::new();
+    // Not index 0, so that a wrong pointer shows.
     let event = draft.check("/events/3", reception, || EventId::checked("made"), &mut errors);
     event.ok_or_else(|| errors.into_iter().map(|error| (error.pointer, error.code)).collect())
 }
@@ -48,9 +49,11 @@ fn draft_with_the_required_members_gets_the_defaults() {
 
 #[test]
 fn event_id_and_name_have_a_length_and_no_control_characters() {
+    // Two bytes per character distinguish a limit of characters from one of bytes.
     let long = "é".repeat(101);
     for (text, code) in [
         ("", FieldErrorCode::TooShort),
+        // U+3000 is white space outside ASCII.
         (" \u{3000}", FieldErrorCode::Blank),
         (long.as_str(), FieldErrorCode::TooLong),
         ("a\u{0}", FieldErrorCode::ControlCharacter),
@@ -108,6 +111,7 @@ fn person_id_has_a_length_and_no_unprintable_characters() {
         }
     }
     for forbidden in [
+        // Among them the first and last character of each forbidden range.
         '\0', '\u{1}', '\t', '\n', '\u{1f}', '\u{7f}', '\u{80}', '\u{85}', '\u{9f}', '\u{061C}',
         '\u{200E}', '\u{200F}', '\u{202A}', '\u{202E}', '\u{2066}', '\u{2069}',
     ] {
@@ -174,6 +178,7 @@ fn errors_are_reported_all_at_once() {
         timestamp: Some("yesterday".into()),
         schema_version: Some("1".into()),
         properties: raw("[]"),
+        // Well-formed, but beyond a double.
         context: raw(r#"{"a":1e999}"#),
         ..EventDraft::default()
     };
@@ -194,6 +199,7 @@ fn errors_are_reported_all_at_once() {
 #[test]
 fn timestamp_outside_the_window_is_refused() {
     let timed = |text: &'static str| EventDraft { timestamp: Some(text.into()), ..draft() };
+    // Five minutes ahead and 365 days back are the inclusive defaults.
     check(timed("2026-11-22T10:05:00Z"), &[]);
     check(
         timed("2026-11-22T10:05:00.000001Z"),
@@ -221,6 +227,7 @@ fn timestamp_outside_the_window_is_refused() {
 #[test]
 fn clock_is_corrected_before_the_window_is_checked() {
     let mut reception = Reception::at(at(NOW));
+    // Four years ahead: without the correction the event would be in the future.
     reception.sent_at = Some(at("2031-01-01T00:00:30Z"));
     let event = checked(
         EventDraft { timestamp: Some("2031-01-01T00:00:00Z".into()), ..draft() },

@@ -1,8 +1,9 @@
 //! The slow path of payloads: reports every value that a store cannot keep, with a pointer to it.
 //!
-//! It runs only after the scanner refused a payload, so nearly always on the way to a rejection. `serde_json` reads the
-//! syntax and returns each value as a slice, because as a number or string it would stop at the first error. Repeated names
-//! are no error: both databases keep the text as sent, and readers disagree about the value they pick (ADR 5).
+//! It runs only after the scanner refused a payload, so nearly always on the way to a rejection.
+//! `serde_json` reads the syntax and returns each value as a slice, because as a number or string
+//! it would stop at the first error. Repeated names are no error: both databases keep the text as
+//! sent, and readers disagree about the value they pick (ADR 5).
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -15,10 +16,11 @@ use super::scanner::is_finite;
 use crate::limits::MAX_NESTING;
 use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, push_token};
 
-/// Adds the errors of the JSON value `text` to `errors`, until there are [`MAX_ERRORS_PER_EVENT`]: nesting beyond
-/// [`MAX_NESTING`] levels, U+0000, lone surrogates, numbers beyond a double. Pointers begin with `pointer`.
+/// Adds the errors of the JSON value `text` to `errors`, until there are [`MAX_ERRORS_PER_EVENT`]:
+/// nesting beyond [`MAX_NESTING`] levels, U+0000, lone surrogates, numbers beyond a double.
+/// Pointers begin with `pointer`.
 ///
-/// Text other than JSON is read up to the mistake, without a panic.
+/// Text other than JSON is read up to the error, without a panic.
 pub(super) fn add_errors(text: &str, pointer: String, errors: &mut Vec<FieldError>) {
     ErrorFinder { pointer, depth: 0, errors }.value(text.trim_ascii());
 }
@@ -34,6 +36,7 @@ struct ErrorFinder<'a> {
 impl ErrorFinder<'_> {
     fn value(&mut self, text: &str) {
         match text.as_bytes().first() {
+            // The value is not entered, so recursion ends at `MAX_NESTING` levels.
             Some(b'{' | b'[') if self.depth == MAX_NESTING => {
                 let message = format!(
                     "objects and arrays are nested deeper than the limit of {MAX_NESTING} levels"
@@ -42,7 +45,8 @@ impl ErrorFinder<'_> {
             }
             Some(b'{' | b'[') => {
                 self.depth += 1;
-                // Fails only after the visitor stopped early: `serde_json` has read this text before.
+                // Fails only after the visitor stopped early: `serde_json` has read this text
+                // before.
                 serde_json::Deserializer::from_str(text).deserialize_any(&mut *self).ok();
                 self.depth -= 1;
             }
@@ -66,9 +70,11 @@ impl ErrorFinder<'_> {
         let object_length = self.pointer.len();
         // An error in the name does not hide errors in the value.
         match unescape(name) {
-            // A lone surrogate cannot be written into a pointer, so both errors point to the object.
+            // A lone surrogate cannot be written into a pointer, so both errors point to the
+            // object.
             None => self.add_lone_surrogate(),
             Some(name) => {
+                // One buffer grows and shrinks: a pointer is copied only for an error.
                 push_token(&mut self.pointer, &name);
                 if name.contains('\0') {
                     self.add_nul();
@@ -134,7 +140,8 @@ impl<'de> Visitor<'de> for &mut ErrorFinder<'_> {
     }
 }
 
-/// Returns the text of a JSON string; `None` if it has a lone surrogate, the only error left in well-formed JSON.
+/// Returns the text of a JSON string; `None` if it has a lone surrogate, the only error left in
+/// well-formed JSON.
 fn unescape(string: &str) -> Option<Cow<'_, str>> {
     let inner = string.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {

@@ -33,6 +33,7 @@ fn lone_surrogate_is_found_in_names_and_values() {
     check(r#"{"a":"\ud800\u0041"}"#, &[("/p/a", FieldErrorCode::LoneSurrogate)]);
     check(
         r#"{"o":{"\ud800":"\u0000"}}"#,
+        // A name without UTF-8 form cannot be in a pointer, so both errors are at the object.
         &[("/p/o", FieldErrorCode::LoneSurrogate), ("/p/o", FieldErrorCode::NulCharacter)],
     );
     check(r#"{"a":"\ud83d\ude00","b":"\u00e9\ud7ff"}"#, &[]);
@@ -41,6 +42,7 @@ fn lone_surrogate_is_found_in_names_and_values() {
 #[test]
 fn number_beyond_a_double_is_found() {
     check(r#"{"a":1e400}"#, &[("/p/a", FieldErrorCode::NumberOutOfRange)]);
+    // 1e-400 rounds to 0, within the range.
     check(r#"[-1E+400, 1e308, 1e-400]"#, &[("/p/0", FieldErrorCode::NumberOutOfRange)]);
     check(&format!("[{}]", "9".repeat(400)), &[("/p/0", FieldErrorCode::NumberOutOfRange)]);
     // Precision is not checked: the text is kept.
@@ -64,6 +66,7 @@ fn nesting_counts_the_payload_as_the_first_level() {
 fn errors_end_at_the_limit() {
     for many in [
         format!("[{}1]", "1e400,".repeat(1000)),
+        // Two errors per item: the limit also holds within one.
         format!("[{}1]", r#"{"\u0000":1e400},"#.repeat(1000)),
     ] {
         let mut errors = Vec::new();
@@ -103,6 +106,7 @@ fn json() -> impl Strategy<Value = String> {
             .prop_filter("finite", |number| number.is_finite())
             .prop_map(|number| format!("{number:e}")),
     ];
+    // Up to 40 levels, beyond the limit of 32.
     leaf.prop_recursive(40, 64, 4, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4)
@@ -122,7 +126,8 @@ proptest! {
         let mut errors = Vec::new();
         add_errors(&text, String::new(), &mut errors);
         prop_assert_eq!(errors.is_empty(), is_storable(&text));
-        // serde_json builds a tree of exactly these payloads, and of those with a NUL, which Rust's strings can hold.
+        // serde_json builds a tree of exactly these payloads, and of those with a NUL, which Rust's
+        // strings can hold.
         let is_tree = errors.iter().all(|error| error.code == FieldErrorCode::NulCharacter);
         prop_assert_eq!(is_tree, serde_json::from_str::<serde_json::Value>(&text).is_ok());
     }

@@ -1,7 +1,8 @@
-//! The only JSON scanner of the write path: one look at each byte, and any doubt is left to `serde_json`.
+//! The only JSON scanner of the write path: one look at each byte, and any doubt is left to
+//! `serde_json`.
 //!
 //! A [`Scanner`] answers only if it is sure that the text is JSON (RFC 8259). On an error, nesting beyond the limit or a name
-//! with an escape it gives up. `serde_json` then reports the mistake and its position, or reads the text after all. So the two
+//! with an escape it gives up. `serde_json` then reports the error and its position, or reads the text after all. So the two
 //! have to agree in one direction only, and a property test compares them.
 
 use serde_json::value::RawValue;
@@ -11,7 +12,8 @@ use crate::limits::MAX_NESTING;
 /// A number of at most this many bytes without an exponent is below 10^300, and so within a double.
 const SURELY_FINITE_BYTES: usize = 300;
 
-/// A position in text that is probably JSON. `None` from any method means: ask `serde_json` instead.
+/// A position in text that is probably JSON. `None` from any method means: ask `serde_json`
+/// instead.
 #[derive(Clone)]
 pub struct Scanner<'a> {
     text: &'a str,
@@ -40,7 +42,8 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    /// Consumes a comma or `end`; returns `true` for the comma, so if another member or item follows.
+    /// Consumes a comma or `end`; returns `true` for the comma, so if another member or item
+    /// follows.
     pub fn has_next(&mut self, end: u8) -> Option<bool> {
         let byte = self.peek()?;
         self.position += 1;
@@ -118,6 +121,7 @@ pub(super) fn is_storable(text: &str) -> bool {
 /// Returns whether `number`, well-formed in JSON, is within the range of a double.
 pub(super) fn is_finite(number: &str) -> bool {
     let has_exponent = number.bytes().any(|byte| matches!(byte, b'e' | b'E'));
+    // Parsing a double costs more than scanning its digits, and nearly no number needs it.
     (number.len() <= SURELY_FINITE_BYTES && !has_exponent)
         || number.parse::<f64>().is_ok_and(f64::is_finite)
 }
@@ -138,13 +142,14 @@ fn scan_value(text: &str, mut at: usize) -> Option<Scanned> {
     loop {
         match *bytes.get(at)? {
             b'"' => {
+                // A bad string is noted and the scan goes on: the syntax of the rest still matters.
                 let string = scan_string(bytes, at)?;
                 is_storable &= string.is_storable;
                 at = string.end;
             }
             opening @ (b'{' | b'[') => {
                 let is_object = opening == b'{';
-                // An error for a payload, but any depth is JSON: the slow path knows which one this is.
+                // An error for a payload, but any depth is JSON: the slow path decides.
                 if depth == MAX_NESTING {
                     return None;
                 }
@@ -205,6 +210,7 @@ fn scan_name(bytes: &[u8], at: usize, is_storable: &mut bool) -> Option<usize> {
     }
     let name = scan_string(bytes, at)?;
     *is_storable &= name.is_storable;
+    // White space is allowed on either side of the colon (RFC 8259, section 2).
     let colon = skip_blanks(bytes, name.end);
     (*bytes.get(colon)? == b':').then(|| skip_blanks(bytes, colon + 1))
 }
@@ -220,8 +226,10 @@ fn scan_string(bytes: &[u8], at: usize) -> Option<Scanned> {
                 b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
                 b'u' => {
                     let unit = code_unit(bytes, at)?;
+                    // The length of `\uXXXX`.
                     at += 6;
-                    // A leading unit needs a trailing one right after it. Alone, either has no UTF-8 form.
+                    // A leading unit needs a trailing one right after it. Alone, either has no
+                    // UTF-8 form.
                     match unit {
                         0 | 0xDC00..=0xDFFF => is_storable = false,
                         0xD800..=0xDBFF => match code_unit(bytes, at) {
@@ -250,17 +258,20 @@ fn code_unit(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// Returns the position of the next quote, backslash or control character.
 ///
-/// Eight bytes at once: names and texts are too short for wider steps to pay. Each test sets the high bit of the bytes it is
-/// true for, and of none before the first of them ("Bit Twiddling Hacks", S. E. Anderson, "Determine if a word has a zero
-/// byte").
+/// Eight bytes at once: names and texts are too short for wider steps to pay. Each test sets the
+/// high bit of the bytes it is true for, and of none before the first of them ("Bit Twiddling
+/// Hacks", S. E. Anderson, "Determine if a word has a zero byte").
 fn find_special(bytes: &[u8], mut at: usize) -> Option<usize> {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
     while let Some(eight) = bytes.get(at..at + 8) {
+        // Little-endian: the first byte is the lowest, so trailing zeros count bytes from the
+        // front.
         let word = u64::from_le_bytes(eight.try_into().ok()?);
         let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
         let found = (is_zero(word ^ (ONES * u64::from(b'"')))
             | is_zero(word ^ (ONES * u64::from(b'\\')))
+            // Bytes below 0x20, the control characters forbidden in a string (RFC 8259, section 7).
             | (word.wrapping_sub(ONES * 0x20) & !word))
             & HIGH;
         if found != 0 {
@@ -290,6 +301,7 @@ fn scan_number(bytes: &[u8], mut at: usize) -> Option<usize> {
         at = end;
     }
     if let Some(b'e' | b'E') = bytes.get(at) {
+        // The sign of an exponent is optional.
         at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
         let end = skip_digits(bytes, at);
         if end == at {

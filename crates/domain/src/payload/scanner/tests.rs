@@ -1,4 +1,5 @@
-//! The scanner against `serde_json`: it accepts only JSON, and is right about what a store can keep.
+//! The scanner against `serde_json`: it accepts only JSON, and is right about what a store can
+//! keep.
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -108,6 +109,7 @@ fn malformed_text_is_left_to_the_parser() {
 
 #[test]
 fn special_character_is_found_at_any_position() {
+    // Beyond several words of eight bytes, so each offset in a word occurs.
     for length in 0..40 {
         for index in 0..length {
             for special in ["\"", "\\", "\u{1f}", "\0", "\n"] {
@@ -138,6 +140,7 @@ fn number_is_storable_within_the_range_of_a_double() {
         ("1e309".to_owned(), false),
         ("-1E+400".to_owned(), false),
         ("9".repeat(SURELY_FINITE_BYTES), true),
+        // One digit more takes the exact test, which also passes up to 308 digits.
         ("9".repeat(SURELY_FINITE_BYTES + 1), true),
         ("9".repeat(310), false),
     ] {
@@ -152,12 +155,14 @@ fn escape_is_storable_unless_nul_or_half_a_pair() {
         (r"\ud83d\ude00", true),
         (r"\uD83D\uDE00x", true),
         (r"\\u0000", true),
+        // The neighbors of the surrogate range.
         (r"\ud7ff\ue000", true),
         (r"\u0000", false),
         (r"\ud83d", false),
         (r"\ud83dx", false),
         (r"\ud83d\n", false),
         (r"\ud83d\u0041", false),
+        // A complete pair after a lone leading unit does not repair it.
         (r"\ud83d\ud83d\ude00", false),
         (r"\ude00\ud83d", false),
     ] {

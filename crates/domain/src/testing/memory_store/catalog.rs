@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use super::{MemoryStore, State};
+use super::{MemoryState, MemoryStore};
 use crate::api_key::ApiKey;
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
@@ -16,9 +16,9 @@ use crate::store::{
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 use crate::verdict::Outcome;
 
-impl State {
-    pub(super) fn tell(&mut self, change: &CatalogChange) {
-        self.listeners.retain(|watch| watch.send(change.clone()).is_ok());
+impl MemoryState {
+    pub(super) fn notify(&mut self, change: &CatalogChange) {
+        self.listeners.retain(|listener| listener.send(change.clone()).is_ok());
     }
 
     fn limits_of(&self, id: TenantId) -> LimitOverrides {
@@ -56,6 +56,7 @@ impl State {
 
     fn add_key(&mut self, request: &KeyRequest) -> Result<ApiKey, CreateError> {
         let Owner { tenant_id, workspace_id } = request.owner;
+        // A workspace of another tenant is refused like a missing one.
         let exists = self
             .workspaces
             .iter()
@@ -66,17 +67,17 @@ impl State {
         };
         let key = request.made(tenant.status, self.limits_of(tenant_id));
         self.keys.push(key.clone());
-        self.tell(&CatalogChange::ApiKey(key.id.clone()));
+        self.notify(&CatalogChange::ApiKey(key.id.clone()));
         Ok(key)
     }
 
-    /// The key as it is now.
+    /// The current state of a key.
     fn key(&self, id: &ApiKeyId) -> Option<ApiKey> {
-        self.keys.iter().find(|key| key.id == *id).map(|key| self.told(key))
+        self.keys.iter().find(|key| key.id == *id).map(|key| self.with_tenant(key))
     }
 
-    /// With what its tenant says of it.
-    fn told(&self, key: &ApiKey) -> ApiKey {
+    /// The key with the status and limits of its tenant.
+    fn with_tenant(&self, key: &ApiKey) -> ApiKey {
         let tenant_id = key.owner.tenant_id;
         let status =
             self.tenants.iter().find(|tenant| tenant.id == tenant_id).map(|tenant| tenant.status);
@@ -89,7 +90,7 @@ impl State {
 
     fn change_key(&mut self, id: &ApiKeyId, change: impl FnOnce(&mut ApiKey)) -> Option<ApiKey> {
         change(self.keys.iter_mut().find(|key| key.id == *id)?);
-        self.tell(&CatalogChange::ApiKey(id.clone()));
+        self.notify(&CatalogChange::ApiKey(id.clone()));
         self.key(id)
     }
 }
@@ -104,6 +105,7 @@ impl Catalog for MemoryStore {
         let tenant = state.add_tenant(&request.tenant, request.created_at)?;
         let workspace = state.add_workspace(tenant.id, &request.workspace, request.created_at)?;
         let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
+        // Neither step can fail for a new tenant, so nothing needs to be undone.
         state.add_key(&request.key(owner))?;
         let samples =
             Submission { owner, received_at: request.created_at, events: request.samples.clone() };
@@ -148,12 +150,13 @@ impl Catalog for MemoryStore {
         let mut state = self.available()?;
         let status = if suspended { TenantStatus::Suspended } else { TenantStatus::Active };
         let found = state.tenants.iter_mut().find(|tenant| tenant.id == id).map(|tenant| {
+            // A deletion cannot be undone by resuming the tenant.
             if tenant.status != TenantStatus::Deleting {
                 tenant.status = status;
             }
             tenant.clone()
         });
-        state.tell(&CatalogChange::Tenant(id));
+        state.notify(&CatalogChange::Tenant(id));
         Ok(found)
     }
 
@@ -167,9 +170,11 @@ impl Catalog for MemoryStore {
             return Ok(None);
         }
         let limits = state.limits.entry(id).or_default();
-        changes.iter().for_each(|(name, value)| limits.set(*name, *value));
+        for (name, value) in changes {
+            limits.set(*name, *value);
+        }
         let limits = *limits;
-        state.tell(&CatalogChange::Tenant(id));
+        state.notify(&CatalogChange::Tenant(id));
         Ok(Some(limits))
     }
 
@@ -198,11 +203,12 @@ impl Catalog for MemoryStore {
             .keys
             .iter()
             .filter(|key| key.owner.tenant_id == tenant_id)
-            .map(|key| state.told(key))
+            .map(|key| state.with_tenant(key))
             .collect())
     }
 
     fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        // Counted before the outage check: tests of the key cache count attempts.
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.available().map(|state| state.key(id))
     }
@@ -238,6 +244,8 @@ impl Catalog for MemoryStore {
         let mut state = self.available()?;
         for (id, used_at) in uses {
             for key in state.keys.iter_mut().filter(|key| key.id == *id) {
+                // No listener is notified: every server would drop the key from its cache each
+                // minute.
                 key.last_used_at = key.last_used_at.max(Some(*used_at));
             }
         }
@@ -256,6 +264,7 @@ struct ChannelListener(Receiver<CatalogChange>);
 impl CatalogListener for ChannelListener {
     fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError> {
         match self.0.recv_timeout(timeout) {
+            // Changes already queued come along, as a database sends several notices at once.
             Ok(first) => Ok([first].into_iter().chain(self.0.try_iter()).collect()),
             Err(RecvTimeoutError::Timeout) => Ok(Vec::new()),
             Err(RecvTimeoutError::Disconnected) => {

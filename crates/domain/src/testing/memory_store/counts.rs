@@ -6,7 +6,7 @@ use crate::ids::{Owner, TenantId};
 use crate::limits::Month;
 use crate::store::{CountQuery, EventCount, EventCounts, StoreError};
 
-/// What one count is of.
+/// The key of a count.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Counted {
     pub(super) owner: Owner,
@@ -40,6 +40,7 @@ impl EventCounts for MemoryStore {
             hour: counted.hour,
             accepted: *accepted,
         };
+        // The map is sorted by owner, name and hour, as the contract requires.
         Ok(selected.map(count).collect())
     }
 

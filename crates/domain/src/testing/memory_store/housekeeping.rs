@@ -1,6 +1,6 @@
-//! Many events at once, in memory. A step takes two, so that callers meet several.
+//! Bulk work in memory. A step removes two events, so that tests need several steps.
 
-use super::{MemoryStore, State};
+use super::{MemoryState, MemoryStore};
 use crate::clock::Timestamp;
 use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
@@ -19,7 +19,7 @@ fn is_of(event: &StoredEvent, person: &Person) -> bool {
     }
 }
 
-impl State {
+impl MemoryState {
     fn forget(&mut self, owner: Owner, occurred_at: Timestamp, key: EventKey) {
         self.order.remove(&(owner, Position { occurred_at, key }));
     }
@@ -35,11 +35,13 @@ impl State {
                 self.forget(event.owner, event.parts.occurred_at, key.1);
             }
         }
+        // A full step may not be the last; the removed rows are gone, so the cursor needs no
+        // position.
         removed.next = (keys.len() == STEP).then(|| RemovalCursor(String::new()));
         removed
     }
 
-    /// All at once.
+    /// Removes everything old in one step.
     fn expire(
         &mut self,
         tenant_id: Option<TenantId>,
@@ -56,6 +58,7 @@ impl State {
                     .map(|event| (*key, event.received_at))
             });
         for (key, received_at) in old.collect::<Vec<_>>() {
+            // The key stays without its event, so a resent event is a duplicate.
             if let Some(event) = self.events.insert(key, None).flatten() {
                 removed.events += 1;
                 self.forget(event.owner, event.parts.occurred_at, key.1);
@@ -76,6 +79,7 @@ impl State {
     }
 
     fn erase(&mut self, tenant_id: TenantId, person: &Person) -> Removed {
+        // Erased events are `None` already and are not found again.
         let events = self.events.iter_mut().filter(|((of, _), event)| {
             *of == tenant_id && event.as_ref().is_some_and(|event| is_of(event, person))
         });
@@ -92,10 +96,10 @@ impl State {
     }
 }
 
-/// A memory belongs to one process.
-struct Only;
+/// Always free: a memory store belongs to one process.
+struct MemoryLease;
 
-impl Lease for Only {
+impl Lease for MemoryLease {
     fn hold(&mut self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
     }
@@ -104,7 +108,7 @@ impl Lease for Only {
 impl Housekeeping for MemoryStore {
     fn lease(&self, _kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
         drop(self.available()?);
-        Ok(Some(Box::new(Only)))
+        Ok(Some(Box::new(MemoryLease)))
     }
 
     fn count_events(&self, owner: Owner) -> Result<u64, StoreError> {
@@ -123,7 +127,7 @@ impl Housekeeping for MemoryStore {
         };
         tenant.status = TenantStatus::Deleting;
         let since = *state.deleting.entry(tenant_id).or_insert(now);
-        state.tell(&CatalogChange::Tenant(tenant_id));
+        state.notify(&CatalogChange::Tenant(tenant_id));
         Ok(Some(since))
     }
 
@@ -160,7 +164,7 @@ impl Housekeeping for MemoryStore {
         state.tenants.retain(|tenant| tenant.id != tenant_id);
         state.limits.remove(&tenant_id);
         state.counts.retain(|counted, _| counted.owner.tenant_id != tenant_id);
-        state.tell(&CatalogChange::Tenant(tenant_id));
+        state.notify(&CatalogChange::Tenant(tenant_id));
         let (workspaces, api_keys) =
             (count(workspaces, state.workspaces.len()), count(keys, state.keys.len()));
         let (events, event_keys) = state.deletions.remove(&tenant_id).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The store in memory: the smallest thing that keeps the store's contract, with handles by which a test makes it wait or
-//! fail. It is held to the same suite as the databases.
+//! A store in memory for tests. It passes the contract suite of the databases, and a test can make
+//! it wait or fail.
 
 mod catalog;
 mod counts;
@@ -27,7 +27,7 @@ use crate::verdict::Outcome;
 /// A store in memory. Everything is lost with it.
 #[derive(Debug)]
 pub struct MemoryStore {
-    state: Mutex<State>,
+    state: Mutex<MemoryState>,
     /// Every call of `append` passes here; open unless a test closes it.
     pub gate: Gate,
     /// Every call of `usage` and `sum_counts` passes here; open unless a test closes it.
@@ -39,13 +39,13 @@ pub struct MemoryStore {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct MemoryState {
     /// `None`: the event was erased, and only its key is left.
     events: HashMap<(TenantId, EventKey), Option<StoredEvent>>,
     deleting: HashMap<TenantId, Timestamp>,
-    /// Events and keys that deletions have removed so far.
+    /// Events and keys removed by deletions so far.
     deletions: HashMap<TenantId, (u64, u64)>,
-    /// When events were received that are gone for their age.
+    /// Time of receipt of events removed for their age.
     expired: HashMap<(TenantId, EventKey), Timestamp>,
     order: BTreeMap<(Owner, Position), EventKey>,
     tenants: Vec<Tenant>,
@@ -71,35 +71,35 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// From now on every call fails as if the database were away, or no longer.
+    /// Makes every call fail like one to an unreachable database, or ends that.
     pub fn set_unavailable(&self, unavailable: bool) {
         self.unavailable.store(unavailable, Ordering::SeqCst);
     }
 
-    /// From now on every group with an event of this name is refused as a whole, as a database refuses what it can't keep.
+    /// Refuses every group with an event of this name, as a database refuses data it cannot store.
     pub fn refuse_event_name(&self, event_name: &str) {
         *lock(&self.refused_name) = Some(event_name.to_owned());
     }
 
-    /// How many submissions each call of `append` had, failed ones included, in their order.
+    /// Submissions in each call of `append`, failed ones included, in order.
     #[must_use]
     pub fn group_sizes(&self) -> Vec<usize> {
         lock(&self.group_sizes).clone()
     }
 
-    /// How often a key was looked for.
+    /// Number of key look-ups.
     #[must_use]
     pub fn key_reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
     }
 
-    /// How many events are stored.
+    /// Number of stored events.
     #[must_use]
     pub fn event_count(&self) -> usize {
         lock(&self.state).events.values().flatten().count()
     }
 
-    fn available(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+    fn available(&self) -> Result<MutexGuard<'_, MemoryState>, StoreError> {
         if self.unavailable.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the test took the database away".into()));
         }
@@ -120,7 +120,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl State {
+impl MemoryState {
     fn store(&mut self, submission: &Submission, event: &EnrichedEvent) -> Outcome {
         let Submission { owner, received_at, .. } = *submission;
         let key = (owner.tenant_id, event.key());
@@ -144,9 +144,11 @@ impl State {
 
 impl EventWriter for MemoryStore {
     fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        // Before the lock, so that other calls go on while a test holds this one.
         self.gate.pass();
         lock(&self.group_sizes).push(group.len());
         let mut state = self.available()?;
+        // Before the first event is stored: a refused group leaves nothing, as after a rollback.
         self.refuse(group)?;
         let mut outcomes = Vec::with_capacity(group.len());
         for submission in group {
@@ -188,6 +190,7 @@ impl Store for MemoryStore {
         let state = self.available()?;
         let event =
             state.events.get(&(owner.tenant_id, EventKey::of(event_id))).and_then(Option::as_ref);
+        // Two ids may share a hashed key, and the key has no workspace.
         Ok(event.filter(|event| event.owner == owner && event.parts.event_id == *event_id).cloned())
     }
 
@@ -196,6 +199,7 @@ impl Store for MemoryStore {
         let found = state
             .order
             .iter()
+            // The tree is sorted upwards; pages go from new to old.
             .rev()
             .filter(|((of, position), _)| {
                 *of == owner && query.after.is_none_or(|after| *position < after)

@@ -1,4 +1,4 @@
-//! Bodies that are read, and the errors of those that are not.
+//! Bodies the parser reads, and its errors for all others.
 
 mod one_pass;
 
@@ -44,7 +44,7 @@ fn members_of_events_are_slices_of_the_body() {
 }
 
 #[test]
-fn payloads_stay_slices_of_a_body_with_mistakes() {
+fn payloads_stay_slices_of_a_body_with_errors() {
     let body = r#"{"events":[{"x":1,"properties":{ "a": 1.0 },"event_id":"a"}]}"#;
     let envelope = batch(body, &Limits::default()).unwrap();
     let draft = &envelope.items[0].draft;
@@ -65,6 +65,7 @@ fn malformed_body_is_reported_with_its_position() {
         (b"{\"events\":[{\"a\":1e}]}", 1, 19),
         (b"{\"events\":[{\"a\":\"\xff\"}]}", 1, 18),
         (b"{\"events\":\n[{\"a\":NaN}]}", 2, 7),
+        // The byte order mark of UTF-16.
         (b"\xff\xfe{\x00", 1, 1),
     ] {
         match batch_of_bytes(body) {
@@ -122,6 +123,7 @@ fn errors_of_an_event_stay_with_it() {
             &[("/events/0/a~1b~0", UnknownField), ("/events/0/sent_at", UnknownField)],
         ),
         (r#"{"event_id":"\ud800"}"#, &[("/events/0/event_id", LoneSurrogate)]),
+        // A lone surrogate has no UTF-8 form, so the pointer ends at the event.
         (r#"{"\udfff":1}"#, &[("/events/0", LoneSurrogate)]),
         (
             r#"{"x":1,"\udfff":1,"y":2}, {"y":2}"#,
@@ -138,6 +140,7 @@ fn errors_of_an_event_stay_with_it() {
 
 #[test]
 fn nesting_of_a_body_is_not_limited() {
+    // Deep enough to overflow the stack of a recursive parser.
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for (body, expected) in [
         (format!("{{\"events\":[{{\"x\":{deep}}}]}}"), &[("/events/0/x", UnknownField)][..]),
@@ -183,6 +186,8 @@ proptest! {
 
     #[test]
     fn parser_never_panics_on_nearly_valid_text(
+        // Characters of the grammar and names of members reach further into the parser than random
+        // bytes.
         body in r#"(\{"events":)?[\[\]{}",:\\ue0d8 "events"sent_at"user_id"null1-]{0,60}"#
     ) {
         batch(&body, &Limits::default()).ok();

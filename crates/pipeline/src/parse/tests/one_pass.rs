@@ -38,6 +38,7 @@ fn one_pass_reads_well_formed_batches_only() {
         (r#"{"events":[{}]}"#, true),
         (" { \"sent_at\" : null , \"events\" : [ { } , {\"user_id\":\"a\\nb\"} ] } ", true),
         (
+            // Mistakes inside an event stay in its errors and need no second pass.
             r#"{"events":[{"event_name":5,"x":1,"user_id":"a","user_id":"b","properties":[1]}],"sent_at":"2026-11-22T10:00:00Z"}"#,
             true,
         ),
@@ -59,6 +60,7 @@ proptest! {
     #[test]
     fn one_pass_equals_the_slow_path(index in 0_usize..400, byte in 0_u8..128, cut in 0_usize..400) {
         let body = r#" {"sent_at":"2026-11-22T10:00:00Z", "events":[{"event_id":"a","type":"page","properties":{"a":[1,2.5e1,"x\ud83d\ude00"],"b":{}}, "traits":null},{"event_name":"\u00e9","user_id":"u","timestamp":"t","context":{"n":-0}},{}]} "#;
+        // One changed byte and one cut at a time keep most of the body valid, so errors lie deep.
         let mut bytes = body.as_bytes().to_vec();
         let index = index % bytes.len();
         bytes[index] = byte;

@@ -24,6 +24,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Copies the keys of `rows` into `event_keys`, in their order. One duplicate fails the statement.
 pub(super) fn keys(connection: &mut PgConnection, rows: &[Candidate<'_>]) -> QueryResult<usize> {
     use event_keys::*;
+    // The order of `write_key`, which encodes the fields.
     let columns = (tenant_id, key, workspace_id, occurred_at, received_at);
     copy(connection, table, columns, rows, write_key)
 }
@@ -34,6 +35,7 @@ pub(super) fn events(connection: &mut PgConnection, rows: &[Candidate<'_>]) -> Q
 }
 
 fn write_key(row: &Candidate<'_>, out: &mut CopyBuffer) {
+    // The number of fields precedes each row in the binary format.
     out.begin_row(5);
     out.bigint(row.owner.tenant_id.0);
     out.field(row.event.key().0.as_bytes());
@@ -49,6 +51,7 @@ fn write_event(row: &Candidate<'_>, out: &mut CopyBuffer) {
     out.bigint(row.owner.tenant_id.0);
     out.bigint(row.owner.workspace_id.0);
     out.field(row.event.key().0.as_bytes());
+    // `text` in binary form is its UTF-8 bytes.
     out.field(parts.event_id.as_str().as_bytes());
     out.field(parts.kind.as_str().as_bytes());
     out.field(parts.event_name.as_bytes());
@@ -62,6 +65,7 @@ fn write_event(row: &Candidate<'_>, out: &mut CopyBuffer) {
     out.optional_text(parts.user_id.as_deref());
     out.optional_text(parts.session_id.as_deref());
     out.field(parts.schema_version.as_str().as_bytes());
+    // `json` too; `jsonb` would have a version byte in front.
     for object in [&parts.properties, &parts.traits, &parts.context] {
         out.optional_text(object.as_ref().map(|object| object.as_str()));
     }
@@ -78,6 +82,7 @@ fn copy<T: Table, C: CopyTarget<Table = T>>(
     diesel::copy_from(table)
         .from_raw_data(columns, |sink: &mut dyn Write| {
             send(sink, rows, write)
+                // The write fails when the connection broke, and the retry detects that itself.
                 .map_err(|error| DieselError::SerializationError(Box::new(error)))
         })
         .with_format(CopyFormat::Binary)
@@ -93,6 +98,7 @@ fn send(
     out.bytes.extend_from_slice(HEADER);
     for row in rows {
         write(row, &mut out);
+        // At half, so that the next row rarely grows the buffer.
         if out.bytes.len() >= BUFFER_BYTES / 2 {
             sink.write_all(&out.bytes)?;
             out.bytes.clear();
@@ -109,6 +115,7 @@ struct CopyBuffer {
 
 impl CopyBuffer {
     fn begin_row(&mut self, columns: i16) {
+        // All integers of the protocol are in network byte order.
         self.bytes.extend_from_slice(&columns.to_be_bytes());
     }
 

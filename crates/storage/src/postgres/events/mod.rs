@@ -25,6 +25,7 @@ pub(super) fn append_samples(
     connection: &mut PgConnection,
     samples: &[Submission],
 ) -> Result<usize, Error> {
+    // A failed copy would abort the transaction that creates the tenant.
     Ok(append(connection, &Candidates::of(samples), AppendMode::Claim)?.len())
 }
 
@@ -45,6 +46,7 @@ pub(super) fn event(
 ) -> Result<Option<StoredEvent>, Error> {
     let key = EventKey::of(event_id).0;
     let location = location_query(owner, key).first::<LocationRow>(connection).optional()?;
+    // A key has one workspace; another workspace of the tenant must not see its event.
     let Some(location) = location.filter(|location| location.workspace_id == owner.workspace_id.0)
     else {
         return Ok(None);

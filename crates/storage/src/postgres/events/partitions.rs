@@ -71,6 +71,7 @@ impl DailyPartitions {
 /// Creates the partitions of today, by the database's clock, and of the days ahead.
 pub(in crate::postgres) fn create_ahead(connection: &mut PgConnection) -> Result<(), Error> {
     connection.transaction(|connection| {
+        // By the database, because the migrating machine's clock may be wrong.
         let today = diesel::dsl::sql::<Date>("(now() AT TIME ZONE 'UTC')::date");
         let today: NaiveDate = diesel::select(today).get_result(connection)?;
         create(connection, &with_days_ahead(&BTreeSet::from([today])))
@@ -81,6 +82,7 @@ fn with_days_ahead(days: &BTreeSet<NaiveDate>) -> BTreeSet<NaiveDate> {
     let mut all = BTreeSet::new();
     for day in days {
         for ahead in 0..=DAYS_AHEAD {
+            // Days after chrono's last one are left out.
             all.extend(day.checked_add_days(Days::new(ahead)));
         }
     }
@@ -96,6 +98,7 @@ fn missing(
     connection: &mut PgConnection,
     days: &BTreeSet<NaiveDate>,
 ) -> Result<Vec<NaiveDate>, Error> {
+    // Bounds are text in the catalog, so partitions are found by name.
     diesel::table! {
         pg_catalog.pg_class (oid) {
             oid -> Oid,
@@ -120,6 +123,7 @@ fn create(connection: &mut PgConnection, days: &BTreeSet<NaiveDate>) -> Result<(
     if missing(connection, days)?.is_empty() {
         return Ok(());
     }
+    // Released by the end of the transaction, also after an error.
     connection.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"))?;
     // The previous holder of the lock may have created them.
     for day in missing(connection, days)? {

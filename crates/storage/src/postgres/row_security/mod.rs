@@ -33,6 +33,7 @@ pub(super) struct RowSecurity {
 fn begin(tenant_id: TenantId) -> String {
     format!(
         "BEGIN READ ONLY; SET LOCAL ROLE mercurio_reader; SET LOCAL mercurio.tenant_id = '{}'",
+        // SET takes no parameters; an `i64` needs no quoting.
         tenant_id.0
     )
 }
@@ -65,6 +66,7 @@ impl RowSecurity {
         if failed_at.is_some_and(|at| at.elapsed() < RETRY_INTERVAL) {
             return Ok(false);
         }
+        // No tenant has the id 0, so the attempt sees no rows.
         match transaction::read_in(readers, &begin(TenantId(0)), check_privileges) {
             Ok(()) => {
                 self.is_active.get_or_init(|| ());
@@ -85,6 +87,7 @@ impl RowSecurity {
 
 /// Fails unless the role may read both tables.
 fn check_privileges(connection: &mut PgConnection) -> Result<(), Error> {
+    // Privileges are checked even if no row is read.
     Ok(connection.batch_execute("SELECT FROM events, event_keys LIMIT 0")?)
 }
 

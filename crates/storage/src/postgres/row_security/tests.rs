@@ -48,16 +48,19 @@ fn check(store: &PostgresStore, tenants: [Owner; 2]) {
     let [acme, other] = tenants;
     assert!(store.row_security.is_available(&store.readers).unwrap());
     for tenant_id in [acme.tenant_id, other.tenant_id] {
+        // The last query defeats its own filter, like a mistake in a real one.
         for from in ["events", "event_keys", "events WHERE tenant_id > 0 OR true"] {
             assert_eq!(count(store, tenant_id, from).unwrap(), 3, "{from}");
         }
         let of_others = format!("events WHERE tenant_id <> {tenant_id}");
         assert_eq!(count(store, tenant_id, &of_others).unwrap(), 0);
     }
+    // Ids without a tenant see nothing, not everything.
     for unknown in [TenantId(0), TenantId(-1), TenantId(i64::MAX)] {
         assert_eq!(count(store, unknown, "events").unwrap(), 0);
     }
     for statement in [
+        // A partition has no policy of its own, so the role has no right on it.
         "SELECT FROM events_20261122",
         "SELECT FROM api_keys",
         "SELECT FROM tenants",
@@ -101,6 +104,7 @@ fn policies_cover_every_table_with_a_tenant() {
     let store = open(&database.url_text());
     let [acme, _] = tenants(&store);
     let mut connection = PgConnection::establish(&database.url_text()).unwrap();
+    // Roles belong to the cluster, so parallel tests need distinct names.
     let role = format!("reader_{}", std::process::id());
     connection
         .batch_execute(&format!(
@@ -112,6 +116,7 @@ fn policies_cover_every_table_with_a_tenant() {
         ))
         .unwrap();
     let mut counts = Vec::new();
+    // Without the setting no row is visible.
     for tenant in [None, Some(acme.tenant_id.0)] {
         connection.batch_execute(&format!("BEGIN; SET LOCAL ROLE {role}")).unwrap();
         if let Some(tenant) = tenant {
@@ -152,6 +157,7 @@ fn page_under_row_security_scans_the_time_index() {
     let database = TestDatabase::postgres();
     let store = open(&database.url_text());
     let [acme, _] = tenants(&store);
+    // The query of a page, with its tenant: the policy must not cost the index.
     let page = "EXPLAIN (COSTS OFF) SELECT event_id FROM events WHERE tenant_id = 1 AND workspace_id = 1
         AND occurred_at <= '2026-11-23' AND (occurred_at < '2026-11-23' OR key < '00000000-0000-0000-0000-000000000001')
         AND event_name = 'e' ORDER BY occurred_at DESC, key DESC LIMIT 20";
@@ -195,9 +201,11 @@ fn role_without_tables_writes_and_reads_under_row_security() {
             documented_role().replace("mercurio_server", &role)
         ))
         .unwrap();
+    // The test server trusts every role, so only the name changes.
     let store = open(&database.url_text().replace("postgres@", &format!("{role}@")));
     let now = at("2026-11-22T10:00:00Z");
     check(&store, tenants);
+    // Results are checked after the role is dropped, or a failure would leave it in the cluster.
     let stored = store.append(&[submission(tenants[0], now, &["a", "d"])]);
     let summed = store.sum_counts();
     let again = store.append(&[submission(tenants[0], now, &["d", "e"])]);
@@ -232,6 +240,7 @@ fn row_security_granted_later_is_used_within_a_minute() {
     let events_before = events();
     connection.batch_execute(&of_reader.concat().replace("mercurio_server", &role)).unwrap();
     let soon = store.row_security.is_available(&store.readers);
+    // Moves the last attempt into the past, instead of waiting a minute.
     *store.row_security.failed_at.lock().unwrap() = Instant::now().checked_sub(RETRY_INTERVAL);
     let later = store.row_security.is_available(&store.readers);
     let events_later = events();

@@ -27,6 +27,7 @@ pub(super) fn append<'a>(
             .on_conflict((events::tenant_id, events::key))
             .do_nothing()
             .execute(connection)?;
+        // `DO NOTHING` reports 0 rows for a taken key.
         if stored == 1 {
             fresh.push(*row);
         }
@@ -44,6 +45,7 @@ pub(super) fn append_samples(
 }
 
 #[derive(Insertable)]
+// NULL is bound: leaving the column out would need a statement per combination.
 #[diesel(table_name = events, treat_none_as_default_value = false)]
 struct NewEvent<'a> {
     tenant_id: i64,
@@ -112,6 +114,7 @@ fn event_query(owner: Owner, key: Key) -> _ {
     events::table
         .filter(events::tenant_id.eq(tenant_id))
         .filter(events::key.eq(key))
+        // The unique key has no workspace, so this is a filter after the look-up.
         .filter(events::workspace_id.eq(workspace_id))
         .filter(events::removed_at.is_null())
         .select(columns)
