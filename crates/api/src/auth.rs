@@ -4,6 +4,7 @@
 //! keys. Not here: the format of a key (`domain`), the cache (`runtime`).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
@@ -67,12 +68,7 @@ pub async fn authenticate(
     };
     // From the cache. A revocation reaches it by notice within a second, at worst by its lifetime
     // (ADR 7).
-    let key = match state.keys.get(presented.id()).await {
-        Ok(key) => key,
-        // Lookups have few slots, so that unknown keys cannot occupy every database reader.
-        Err(KeyLookupError::Overloaded) => return Err(state.overloaded()),
-        Err(KeyLookupError::Store(error)) => return Err(store_problem(&error)),
-    };
+    let key = look_up(state, &presented).await?;
     let now = state.clock.now();
     let key = match usable(&presented, key.as_deref(), now) {
         Ok(key) => key,
@@ -104,6 +100,33 @@ pub async fn authenticate(
     state.key_uses.record(key, now);
     // A tenant's own limit replaces the server's, even if it is higher.
     Ok(Principal { owner: key.owner, limits: key.tenant_limits.over(state.settings.limits) })
+}
+
+async fn look_up(
+    state: &AppState,
+    presented: &PresentedKey,
+) -> Result<Option<Arc<ApiKey>>, Problem> {
+    match state.keys.get(presented.id()).await {
+        Ok(key) => Ok(key),
+        // Lookups have few slots, so that unknown keys cannot occupy every database reader.
+        Err(KeyLookupError::Overloaded) => Err(state.overloaded()),
+        Err(KeyLookupError::Store(error)) => Err(store_problem(&error)),
+    }
+}
+
+/// Checks the key of an authenticated request again, and its tenant.
+///
+/// # Errors
+/// [`Problem::Unauthorized`] or [`Problem::TenantSuspended`] if it ended since, or the problem of a failed query.
+pub async fn recheck_key(state: &AppState, request: &HttpRequest) -> Result<(), Problem> {
+    let presented = presented_key(request, KeySources::HeadersAndQuery)
+        .map_err(|reason| unauthorized(state, reason, reason.as_str()))?;
+    let key = look_up(state, &presented).await?;
+    match usable(&presented, key.as_deref(), state.clock.now()) {
+        Err(reason) => Err(unauthorized(state, UnauthorizedReason::Invalid, reason)),
+        Ok(key) if key.tenant_status != TenantStatus::Active => Err(Problem::TenantSuspended),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Returns the stored key, or the reason for operators. A wrong secret counts as an unknown key, so

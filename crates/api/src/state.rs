@@ -124,6 +124,10 @@ impl AppState {
         if monthly_events == 0 || submission.events.is_empty() {
             return Ok(None);
         }
+        // The writer knows already that the database is away: a read of the usage would only wait.
+        if !self.writer.is_available() {
+            return Err(self.unavailable());
+        }
         let (tenant_id, month) = (submission.owner.tenant_id, Month::of(submission.received_at));
         let events = submission.events.len() as u64;
         let admitted = self.quota_usage.admit(tenant_id, month, events, monthly_events);
@@ -139,6 +143,15 @@ impl AppState {
             }
             AdmitError::Unreadable(error) => store_problem(&error),
         })
+    }
+
+    /// Returns the problem of a writer that accepts nothing.
+    fn unavailable(&self) -> Problem {
+        if self.lifecycle.is_draining() {
+            Problem::ShuttingDown { retry_after_seconds: BUSY_RETRY_AFTER_SECONDS }
+        } else {
+            UNAVAILABLE
+        }
     }
 
     fn submit_problem(&self, error: SubmitError) -> Problem {

@@ -1,4 +1,4 @@
-//! The path of an event: [`parse`] bytes to drafts, [`validate`] drafts to valid events or
+//! The path of an event: [`parse`] bytes to drafts, [`mod@validate`] drafts to valid events or
 //! rejections, enrich them (crate `mercurio-enrichment`), and submit them to the [`writer`], which
 //! commits many requests in one transaction.
 //!

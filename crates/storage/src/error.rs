@@ -163,7 +163,7 @@ const fn known(part: &'static str, kind: ErrorKind) -> KnownMessage {
 /// Messages from PostgreSQL's sources (codes: manual, appendix A) and from `sqlite3_errstr`.
 ///
 /// They are English: store connections set `lc_messages`, and SQLite has no other language.
-const MESSAGES: [KnownMessage; 33] = [
+const MESSAGES: [KnownMessage; 34] = [
     // PostgreSQL 40P01, 40001, 55P03
     known("deadlock detected", ErrorKind::Conflict),
     known("could not serialize access", ErrorKind::Conflict),
@@ -201,6 +201,7 @@ const MESSAGES: [KnownMessage; 33] = [
     known("database table is locked", ErrorKind::Conflict),
     known("database or disk is full", ErrorKind::Unavailable),
     known("disk I/O error", ErrorKind::Unavailable),
+    known("attempt to write a readonly database", ErrorKind::Unavailable),
     known("unable to open database file", ErrorKind::Unavailable),
     known("locking protocol", ErrorKind::Unavailable),
     known("string or blob too big", ErrorKind::Refused),

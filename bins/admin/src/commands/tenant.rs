@@ -164,10 +164,10 @@ fn change_limits(
 }
 
 /// Time for requests in flight when a deletion starts. A server without its listening connection
-/// needs 5 seconds to look the key up again, and a request then waits up to 10 seconds for its
-/// commit.
-// Both are defaults of settings: longer settings and slow uploads are not covered.
-const GRACE: Duration = Duration::from_secs(15);
+/// needs 5 seconds to look the key up again, a body arrives within 1 second or has its key checked
+/// again, and a request then waits up to 10 seconds for its commit. The rest is a margin.
+// The first and the last are defaults of settings: longer ones are not covered.
+const GRACE: Duration = Duration::from_secs(20);
 
 fn delete(
     store: &dyn Store,

@@ -1,6 +1,8 @@
 //! Changes by an admin, on two servers at once: each applies them within a second, with and without
 //! a notification.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,7 @@ use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::at;
 
 use crate::client::{Client, Response, send_until_gone};
+use crate::quota::check_counts;
 use crate::server::{Deployment, Server, command};
 
 /// Maximum time until every server has applied a change.
@@ -226,4 +229,41 @@ fn remove_all(store: &dyn Store, which: &Removal) {
     {
         from = Some(next);
     }
+}
+
+#[test]
+fn slow_body_does_not_outlast_its_tenant() {
+    const BODY: &str = r#"{"events":[{"event_id":"late","event_name":"n","user_id":"u"}]}"#;
+    let deployment = Deployment::sqlite();
+    let server = deployment.start();
+    let mut slow = TcpStream::connect(server.addr).unwrap();
+    let (key, length) = (&deployment.key, BODY.len());
+    write!(
+        slow,
+        "POST /v1/events/batch HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{{"
+    )
+    .unwrap();
+    // The key is still valid, and the server has read the head.
+    let mut client = Client::connect(server.addr).unwrap();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(1_500) {
+        assert_eq!(client.get("/v1/limits", key).unwrap().status, 200);
+    }
+    let store = deployment.database.store();
+    let acme = TenantRef::Name(Name::parse("acme").unwrap());
+    let tenant_id = store.tenant(&acme).unwrap().unwrap().tenant.id;
+    store.suspend_tenant(tenant_id, true).unwrap();
+    // `/v1/limits` refuses suspended tenants too: this server has applied the change.
+    while client.get("/v1/limits", key).unwrap().status != 403 {
+        assert!(start.elapsed() < Duration::from_secs(30), "the tenant is still active");
+    }
+    slow.write_all(&BODY.as_bytes()[1..]).unwrap();
+    let mut response = String::new();
+    slow.read_to_string(&mut response).unwrap();
+    assert!(
+        response.starts_with("HTTP/1.1 403") && response.contains("tenant_suspended"),
+        "{response}"
+    );
+    assert_eq!(check_counts(&*store), 0);
 }

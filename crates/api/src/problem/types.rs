@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 /// Maximum length of client text repeated in a problem, in characters.
 const MAX_EXCERPT_CHARS: usize = 64;
 
-/// An error response: one variant for each [`ProblemCode`], and [`Problem::Other`] for further statuses of the framework.
+/// An error response: one variant for each [`ProblemCode`](super::ProblemCode), and [`Problem::Other`] for further statuses of the framework.
 #[derive(Debug)]
 pub enum Problem {
     /// The body is not well-formed JSON.

@@ -3,7 +3,7 @@
 //! A handler shows the whole path of its events: authenticate, read, parse, store (validate, enrich, submit), respond. Every
 //! decision about an event belongs to one of these stages, and none is made here.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::USER_AGENT;
 use actix_web::web::{Data, Payload};
@@ -22,7 +22,7 @@ use mercurio_pipeline::{Envelope, IdSource, ParseError, parse, validate};
 use super::wire::examples;
 use super::wire::write::{BatchResponse, EventResult, SingleEvent, TrackResponse};
 use super::write_headers::{WriteHeaderParameters, WriteHeaders};
-use crate::auth::{KeySources, Principal, authenticate};
+use crate::auth::{KeySources, Principal, authenticate, recheck_key};
 use crate::body;
 use crate::client_ip::client_ip;
 use crate::middleware::RequestFacts;
@@ -30,6 +30,10 @@ use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
 use mercurio_rate_limit::{RateLimitDecision, RateLimitExceeded};
 use mercurio_runtime::quota_usage::Admission;
+
+/// Bodies that take longer have their key checked again. The deletion of a tenant waits for this
+/// time, the lifetime of a cached key and a commit.
+const KEY_RECHECK_AFTER: Duration = Duration::from_secs(1);
 
 /// Stores one event.
 ///
@@ -214,9 +218,14 @@ async fn read_body(
         max_bytes: principal.limits.max_body_bytes,
         timeout: state.settings.request_timeout,
     };
+    let start = Instant::now();
     let body = body::read(request, payload, limits, &state.metrics).await;
     // Also after an error: a slow body belongs to the client in the log of slow requests.
     RequestFacts::end_stage(request, Stage::Receive);
+    // A slow body may outlast the tenant: after a deletion its events would stay for ever.
+    if start.elapsed() >= KEY_RECHECK_AFTER {
+        recheck_key(state, request).await?;
+    }
     body
 }
 

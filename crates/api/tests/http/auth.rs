@@ -146,7 +146,7 @@ async fn refused_keys_are_counted() {
     assert_eq!(
         refused,
         // A missing key counts as malformed here.
-        serde_json::json!({"keys_malformed": 2, "keys_invalid": 1, "rate_limited": 0})
+        serde_json::json!({"keys_malformed": 2, "keys_invalid": 1, "rate_limited": 0, "quota_exceeded": 0})
     );
 }
 

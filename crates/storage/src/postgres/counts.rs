@@ -89,7 +89,8 @@ statement! {
 /// order of their keys.
 const SUM: &str = "
     WITH taken AS (
-        DELETE FROM count_log RETURNING hour, tenant_ids, workspace_ids, event_names, counts
+        DELETE FROM count_log WHERE ctid = ANY (ARRAY(SELECT ctid FROM count_log LIMIT 10000))
+        RETURNING hour, tenant_ids, workspace_ids, event_names, counts
     ), counted AS MATERIALIZED (
         SELECT tenant_id, workspace_id, event_name, hour, sum(events)::bigint AS accepted
         FROM taken, unnest(tenant_ids, workspace_ids, event_names, counts)
@@ -178,11 +179,21 @@ pub(super) fn event_counts(
     Ok(rows.into_iter().map(CountRow::into_count).collect())
 }
 
+/// Groups of one sum, as in [`SUM`]. After hours without a server the log is long; summed in one
+/// statement it would run into the write timeout, again and again.
+const MAX_GROUPS: u64 = 10_000;
+
 /// Waits for a running sum to end, and blocks others until the transaction ends.
 pub(super) fn lock_sums(connection: &mut PgConnection) -> Result<(), Error> {
     Ok(connection.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"))?)
 }
 
+/// Whether a sum of `groups` may have left some in the log.
+pub(super) fn is_partial(groups: u64) -> bool {
+    groups == MAX_GROUPS
+}
+
+/// Sums up to [`MAX_GROUPS`] groups of the log. Their number.
 pub(super) fn sum(connection: &mut PgConnection) -> Result<u64, Error> {
     #[derive(QueryableByName)]
     struct SumRow {

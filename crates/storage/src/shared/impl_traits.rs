@@ -108,7 +108,15 @@ impl EventCounts for DbStore {
     }
 
     fn sum_counts(&self) -> Result<u64, StoreError> {
-        Ok(self.write(counts::sum)?)
+        let mut summed = 0;
+        loop {
+            // Each part is a transaction: readers see every group in the log or in the tables.
+            let groups = self.write(counts::sum)?;
+            summed += groups;
+            if !counts::is_partial(groups) {
+                return Ok(summed);
+            }
+        }
     }
 }
 

@@ -162,3 +162,22 @@ fn counts_of_a_large_tenant_are_deleted_in_steps() {
     left.dedup();
     assert_eq!(left, [12_000, 7_000, 2_000, 0]);
 }
+
+#[test]
+fn long_log_is_summed_in_parts() {
+    let database = TestDatabase::postgres();
+    let (store, mut other) = (database.store(), other_connection(&database));
+    let owner = owner(&*store);
+    // More groups than one sum takes, as after hours without a server.
+    other
+        .batch_execute(&format!(
+            "INSERT INTO count_log (hour, tenant_ids, workspace_ids, event_names, counts)
+             SELECT '2026-11-22T10:00:00Z', ARRAY[{0}], ARRAY[{1}], ARRAY['n'], ARRAY[2]
+             FROM generate_series(1, 25000)",
+            owner.tenant_id, owner.workspace_id
+        ))
+        .unwrap();
+    assert_eq!(usage(&*store, owner), 50_000);
+    assert_eq!(store.sum_counts().unwrap(), 25_000);
+    assert_eq!((count(&mut other, "FROM count_log"), usage(&*store, owner)), (0, 50_000));
+}
