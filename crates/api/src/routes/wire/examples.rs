@@ -91,7 +91,7 @@ fn health_of(status: &str) -> Value {
         "summary": {
             "events": {"accepted": 1, "duplicates": 0, "rejected": 0},
             "groups": {"committed": 1, "events": 1, "largest": 1, "fallbacks": 0},
-            "refused": {"keys_malformed": 0, "keys_invalid": 0, "rate_limited": 0},
+            "refused": {"keys_malformed": 0, "keys_invalid": 0, "rate_limited": 0, "quota_exceeded": 0},
             "request_ms": {"p50": 4.588, "p95": 11.272, "p99": 11.272},
         },
     })
