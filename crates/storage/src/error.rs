@@ -17,6 +17,8 @@ pub(crate) enum ErrorKind {
     Conflict,
     /// The database is unreachable, read-only or out of space. It may recover.
     Unavailable,
+    /// The connection is lost, and must not be used again. Outside of a retry like `Unavailable`.
+    Disconnected,
     /// The database rejects the data, now and later.
     Refused,
     /// No partition covers the row's time of receipt.
@@ -98,7 +100,9 @@ impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match error.kind {
             // A conflict left after all retries means overload, and the client may try again.
-            ErrorKind::Unavailable | ErrorKind::Conflict => Self::Unavailable(Box::new(error)),
+            ErrorKind::Unavailable | ErrorKind::Disconnected | ErrorKind::Conflict => {
+                Self::Unavailable(Box::new(error))
+            }
             ErrorKind::Refused => Self::Refused(Box::new(error)),
             // Callers handle the first four; one of them here is a bug.
             ErrorKind::NoPartition
@@ -124,7 +128,8 @@ fn database_error(kind: &DatabaseErrorKind, error: &dyn DatabaseErrorInformation
     use DatabaseErrorKind as Kind;
     match kind {
         Kind::SerializationFailure => ErrorKind::Conflict,
-        Kind::ClosedConnection | Kind::ReadOnlyTransaction => ErrorKind::Unavailable,
+        Kind::ClosedConnection => ErrorKind::Disconnected,
+        Kind::ReadOnlyTransaction => ErrorKind::Unavailable,
         // PostgreSQL reports a row without a partition as a violated check without a name.
         Kind::CheckViolation
             if error.table_name() == Some("events") && error.constraint_name().is_none() =>
@@ -137,8 +142,12 @@ fn database_error(kind: &DatabaseErrorKind, error: &dyn DatabaseErrorInformation
         | Kind::NotNullViolation
         | Kind::CheckViolation
         | Kind::RestrictViolation
-        | Kind::ExclusionViolation
-        | Kind::UnableToSendCommand => ErrorKind::Refused,
+        | Kind::ExclusionViolation => ErrorKind::Refused,
+        // The connection was lost before, or the statement is too long to be sent.
+        Kind::UnableToSendCommand => match kind_of_message(error.message()) {
+            ErrorKind::Unavailable => ErrorKind::Disconnected,
+            _ => ErrorKind::Refused,
+        },
         _ => kind_of_message(error.message()),
     }
 }

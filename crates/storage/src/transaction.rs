@@ -113,7 +113,9 @@ fn retry<C: Driver, T>(
             Err(failed) => failed,
         };
         // Asked before the error's kind: a message of a dead connection can look like any error.
-        let broken = R2D2Connection::is_broken(&mut **connection);
+        // diesel misses a connection that was lost while a statement was prepared.
+        let broken =
+            R2D2Connection::is_broken(&mut **connection) || error.kind == ErrorKind::Disconnected;
         // Returned to the pool, which drops it if it is broken or outdated.
         drop(connection);
         if broken {

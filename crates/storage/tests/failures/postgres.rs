@@ -91,6 +91,18 @@ fn idle_connections_that_broke_fail_no_call() {
 }
 
 #[test]
+fn connection_lost_before_a_statement_is_prepared_is_replaced() {
+    let database = TestDatabase::postgres();
+    let store = database.another_store();
+    // Opens a connection, on which only this statement is prepared.
+    store.ping().unwrap();
+    terminate_all(&mut other_connection(&database));
+    for _ in 0..3 {
+        assert_eq!(store.find_api_key(&mercurio_domain::ApiKeyId::new("x")).unwrap(), None);
+    }
+}
+
+#[test]
 fn broken_connection_fails_its_group_and_the_next_call_works() {
     let database = TestDatabase::postgres();
     let store = database.store();
