@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mercurio_domain::api_key::ApiKey;
+use mercurio_domain::api_key::{ApiKey, KeyUse};
 use mercurio_domain::{ApiKeyId, Timestamp};
 
 /// Minimum time between two recorded uses of a key.
@@ -46,24 +46,24 @@ impl KeyUses {
 
     /// Takes the uses to write.
     #[must_use]
-    pub fn take(&self) -> Vec<(ApiKeyId, Timestamp)> {
+    pub fn take(&self) -> Vec<KeyUse> {
         let mut uses = self.lock();
-        let taken: Vec<_> = std::mem::take(&mut uses.waiting).into_iter().collect();
+        let taken = std::mem::take(&mut uses.waiting);
         // A cleared memory costs one extra write per key in use.
         if uses.written.len() + taken.len() > MAX_KEYS {
             uses.written.clear();
         }
-        uses.written.extend(taken.iter().cloned());
-        taken
+        uses.written.extend(taken.iter().map(|(key_id, used_at)| (key_id.clone(), *used_at)));
+        taken.into_iter().map(|(key_id, used_at)| KeyUse { key_id, used_at }).collect()
     }
 
     /// Returns uses after a failed write.
-    pub fn give_back(&self, not_written: Vec<(ApiKeyId, Timestamp)>) {
+    pub fn give_back(&self, not_written: Vec<KeyUse>) {
         let mut uses = self.lock();
-        for (id, used_at) in not_written {
-            uses.written.remove(&id);
+        for KeyUse { key_id, used_at } in not_written {
+            uses.written.remove(&key_id);
             // A newer use may wait already.
-            uses.waiting.entry(id).or_insert(used_at);
+            uses.waiting.entry(key_id).or_insert(used_at);
         }
     }
 
@@ -119,6 +119,6 @@ mod tests {
         uses.record(&key, now);
         assert_eq!(uses.take().len(), 0, "the write is under way");
         uses.give_back(taken);
-        assert_eq!(uses.take(), [(request.key_id, now)]);
+        assert_eq!(uses.take(), [KeyUse { key_id: request.key_id, used_at: now }]);
     }
 }

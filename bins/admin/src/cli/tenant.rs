@@ -1,7 +1,7 @@
 //! Arguments of `tenant …`.
 
 use argh::{ArgsInfo, FromArgs};
-use mercurio_domain::limits::{LimitError, LimitName};
+use mercurio_domain::limits::{LimitChange, LimitError, LimitName};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
@@ -24,7 +24,7 @@ pub enum TenantCommand {
     Limits {
         tenant: TenantRef,
         /// Empty: only show the limits. A limit without a value returns to the server's.
-        changes: Vec<(LimitName, Option<u64>)>,
+        changes: Vec<LimitChange>,
     },
 }
 
@@ -153,7 +153,7 @@ impl TenantArgs {
 impl TenantLimitsArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<TenantCommand> {
         let tenant = tenant_ref(self.tenant.as_deref(), invalid);
-        let mut changes: Vec<(LimitName, Option<u64>)> = Vec::new();
+        let mut changes: Vec<LimitChange> = Vec::new();
         for text in &self.set {
             let Some((limit, value)) = text.split_once('=') else {
                 invalid.push(format!(
@@ -168,12 +168,12 @@ impl TenantLimitsArgs {
         }
         for text in &self.unset {
             match text.trim().parse::<LimitName>() {
-                Ok(name) => changes.push((name, None)),
+                Ok(name) => changes.push(LimitChange { name, value: None }),
                 Err(error) => invalid.push(format!("--unset: {error}")),
             }
         }
         // The order of `--set` and `--unset` is lost, so a repeated limit is ambiguous.
-        let mut names: Vec<_> = changes.iter().map(|change| change.0).collect();
+        let mut names: Vec<_> = changes.iter().map(|change| change.name).collect();
         // Sorted: equal names are adjacent.
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -183,7 +183,7 @@ impl TenantLimitsArgs {
     }
 }
 
-fn read_limit(limit: &str, value: &str) -> Result<(LimitName, Option<u64>), LimitError> {
+fn read_limit(limit: &str, value: &str) -> Result<LimitChange, LimitError> {
     let name: LimitName = limit.trim().parse()?;
-    Ok((name, Some(name.parse_value(value)?)))
+    Ok(LimitChange { name, value: Some(name.parse_value(value)?) })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mercurio_domain::Timestamp;
-use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
+use mercurio_domain::limits::{LimitChange, LimitOverrides, Month};
 use mercurio_domain::store::{Removal, Store, TenantDetails, TenantRef};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus};
 use serde::Serialize;
@@ -152,7 +152,7 @@ fn set_suspended(
 fn change_limits(
     store: &dyn Store,
     tenant_ref: &TenantRef,
-    changes: &[(LimitName, Option<u64>)],
+    changes: &[LimitChange],
 ) -> Result<Report, AdminError> {
     let TenantDetails { tenant, limits } = lookup::tenant_details(store, tenant_ref)?;
     if changes.is_empty() {

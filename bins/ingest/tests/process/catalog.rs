@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mercurio_domain::api_key::PresentedKey;
-use mercurio_domain::limits::LimitName;
+use mercurio_domain::limits::{LimitChange, LimitName};
 use mercurio_domain::store::{Removal, Store, TenantRef};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::at;
@@ -139,7 +139,8 @@ fn suspended_tenant_is_refused_and_resumed_within_a_second() {
 fn limit_reaches_two_servers_within_a_second() {
     let mut pair = Pair::on(Deployment::postgres(), &[LONG]);
     let id = pair.tenant_id();
-    pair.store().set_limits(id, &[(LimitName::MaxBodyBytes, Some(1024))]).unwrap();
+    let change = LimitChange { name: LimitName::MaxBodyBytes, value: Some(1024) };
+    pair.store().set_limits(id, &[change]).unwrap();
     let start = Instant::now();
     // Together over 1,024 bytes.
     let ids: Vec<_> = (0..40).map(|number| format!("a long batch {number}")).collect();

@@ -2,7 +2,7 @@
 //! the others.
 
 use mercurio_domain::api_key::{NewApiKey, Scopes};
-use mercurio_domain::limits::LimitName;
+use mercurio_domain::limits::{LimitChange, LimitName};
 use mercurio_domain::store::{KeyRequest, Store};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::{at, provisioning};
@@ -94,7 +94,8 @@ fn check(deployment: &Deployment) {
     let tenants: Vec<_> =
         principals.iter().map(|principal| principal.tenant_id.parse().unwrap()).collect();
     // Limits must differ, or a mix-up of tenants would not show.
-    store.set_limits(tenants[0], &[(LimitName::MaxBatchEvents, Some(7))]).unwrap();
+    let change = LimitChange { name: LimitName::MaxBatchEvents, value: Some(7) };
+    store.set_limits(tenants[0], &[change]).unwrap();
 
     // The last one finds the shared id taken, by the other workspace of its tenant.
     for principal in &principals {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use mercurio_domain::limits::{LimitName, Month};
+use mercurio_domain::limits::{LimitChange, LimitName, Month};
 use mercurio_domain::store::{CountQuery, Store, TenantRef};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::{at, provisioning};
@@ -30,8 +30,8 @@ fn owner(store: &dyn Store) -> Owner {
 
 fn set_quota(deployment: &Deployment, events: u64) {
     let store = deployment.database.store();
-    let limits = [(LimitName::MonthlyEvents, Some(events))];
-    store.set_limits(owner(&*store).tenant_id, &limits).unwrap();
+    let change = LimitChange { name: LimitName::MonthlyEvents, value: Some(events) };
+    store.set_limits(owner(&*store).tenant_id, &[change]).unwrap();
 }
 
 fn usage(store: &dyn Store) -> u64 {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use mercurio_domain::limits::LimitName;
+use mercurio_domain::limits::{LimitChange, LimitName};
 use mercurio_domain::store::{Backend, Store};
 use mercurio_domain::testing::{provisioning, submission};
 use mercurio_domain::{Clock, Owner, Timestamp};
@@ -28,7 +28,8 @@ fn tenant(store: &dyn Store, seed: u8, days: Option<u64>) -> Owner {
         .unwrap()
         .api_key
         .owner;
-    store.set_limits(owner.tenant_id, &[(LimitName::RetentionDays, days)]).unwrap();
+    let change = LimitChange { name: LimitName::RetentionDays, value: days };
+    store.set_limits(owner.tenant_id, &[change]).unwrap();
     for age in [0, 5, 20, 100] {
         store.append(&[submission(owner, days_ago(age), &[&format!("of {age} days")])]).unwrap();
     }

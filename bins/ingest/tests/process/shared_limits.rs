@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use mercurio_domain::limits::LimitName;
+use mercurio_domain::limits::{LimitChange, LimitName};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 use mercurio_rate_limit::testing::{PASSWORD, TestRedis};
@@ -35,9 +35,11 @@ impl Pair {
         let store = deployment.database.store();
         let acme = TenantRef::Name(Name::parse("acme").unwrap());
         let tenant_id = store.tenant(&acme).unwrap().unwrap().tenant.id;
-        let limits =
-            [(LimitName::EventsPerSecond, Some(per_second)), (LimitName::EventsBurst, Some(burst))];
-        store.set_limits(tenant_id, &limits).unwrap();
+        let changes = [
+            LimitChange { name: LimitName::EventsPerSecond, value: Some(per_second) },
+            LimitChange { name: LimitName::EventsBurst, value: Some(burst) },
+        ];
+        store.set_limits(tenant_id, &changes).unwrap();
         let servers = [(); 2].map(|()| {
             let mut command = command(&deployment.database.url_text());
             command.env("MERCURIO_REDIS_URL", redis.url_text());

@@ -1,7 +1,7 @@
 //! Rate limits, a tenant's own limits, and `GET /v1/limits`.
 
 use actix_web::http::Method;
-use mercurio_domain::limits::{LimitName, Limits};
+use mercurio_domain::limits::{LimitChange, LimitName, Limits};
 use mercurio_domain::store::Catalog;
 use serde_json::json;
 
@@ -21,7 +21,8 @@ fn track_as_other(test_app: &TestApp, event: &str) -> ApiRequest {
 }
 
 fn set(test_app: &TestApp, name: LimitName, value: u64) {
-    test_app.store.set_limits(test_app.owner.tenant_id, &[(name, Some(value))]).unwrap();
+    let change = LimitChange { name, value: Some(value) };
+    test_app.store.set_limits(test_app.owner.tenant_id, &[change]).unwrap();
 }
 
 #[actix_web::test]

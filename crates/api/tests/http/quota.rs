@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use actix_web::http::Method;
-use mercurio_domain::limits::LimitName;
+use mercurio_domain::limits::{LimitChange, LimitName};
 use mercurio_domain::store::Catalog;
 use mercurio_domain::testing::{at, submission};
 use serde_json::json;
@@ -22,7 +22,7 @@ fn event(id: &str) -> String {
 /// `b`.
 async fn with_two_used(limit: u64) -> TestApp {
     let test_app = TestApp::new();
-    let limits = [(LimitName::MonthlyEvents, Some(limit))];
+    let limits = [LimitChange { name: LimitName::MonthlyEvents, value: Some(limit) }];
     test_app.store.set_limits(test_app.owner.tenant_id, &limits).unwrap();
     assert_eq!(batch(&test_app, &["a", "b"]).await.statuses(), ["accepted", "accepted"]);
     test_app

@@ -300,6 +300,16 @@ fn base32() -> &'static Encoding {
     })
 }
 
+/// A use of an API key. Ordered by key: transactions that update rows in this order cannot
+/// deadlock.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyUse {
+    /// The key used.
+    pub key_id: ApiKeyId,
+    /// Time of the use.
+    pub used_at: Timestamp,
+}
+
 /// An API key in the store, with the facts about its tenant that a request needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {

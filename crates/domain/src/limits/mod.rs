@@ -5,7 +5,7 @@ mod quota;
 
 use serde::{Deserialize, Serialize};
 
-pub use overrides::{LimitError, LimitName, LimitOverrides};
+pub use overrides::{LimitChange, LimitError, LimitName, LimitOverrides};
 pub use quota::{Month, QuotaExceeded};
 
 /// Maximum bytes of a decompressed body: 50 events of 5 KiB each; 256 concurrent requests take 64

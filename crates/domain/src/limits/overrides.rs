@@ -146,6 +146,15 @@ impl fmt::Display for LimitName {
     }
 }
 
+/// A change of one of a tenant's own limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitChange {
+    /// The limit to change.
+    pub name: LimitName,
+    /// The tenant's own value. `None` returns to the server's.
+    pub value: Option<u64>,
+}
+
 /// A tenant's own limits, each in place of the server's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LimitOverrides([Option<u64>; COUNT]);

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::StoreError;
-use crate::api_key::{ApiKey, NewApiKey, Scopes, SecretHash};
+use crate::api_key::{ApiKey, KeyUse, NewApiKey, Scopes, SecretHash};
 use crate::clock::Timestamp;
 use crate::event::EnrichedEvent;
 use crate::ids::{ApiKeyId, Owner, TenantId};
-use crate::limits::{LimitName, LimitOverrides};
+use crate::limits::{LimitChange, LimitOverrides};
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 
 /// Access to the catalog. Every change is one transaction and reaches every [`CatalogListener`].
@@ -45,7 +45,7 @@ pub trait Catalog: Send + Sync {
     fn set_limits(
         &self,
         id: TenantId,
-        changes: &[(LimitName, Option<u64>)],
+        changes: &[LimitChange],
     ) -> Result<Option<LimitOverrides>, StoreError>;
 
     /// Lists the workspaces of a tenant in order of id.
@@ -92,7 +92,7 @@ pub trait Catalog: Send + Sync {
 
     /// Records the last use of keys. Later recorded times are kept and unknown keys ignored.
     /// Listeners are not notified.
-    fn note_key_uses(&self, uses: &[(ApiKeyId, Timestamp)]) -> Result<(), StoreError>;
+    fn note_key_uses(&self, uses: &[KeyUse]) -> Result<(), StoreError>;
 
     /// Opens a listener for all changes committed from now on.
     fn listen(&self) -> Result<Box<dyn CatalogListener>, StoreError>;

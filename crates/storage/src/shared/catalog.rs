@@ -1,8 +1,8 @@
 //! Tenants, workspaces, API keys and limits.
 
 use diesel::prelude::*;
-use mercurio_domain::api_key::ApiKey;
-use mercurio_domain::limits::{LimitName, LimitOverrides};
+use mercurio_domain::api_key::{ApiKey, KeyUse};
+use mercurio_domain::limits::{LimitChange, LimitOverrides};
 use mercurio_domain::store::{
     KeyRequest, Provisioned, Provisioning, Submission, TenantDetails, TenantRef,
 };
@@ -174,14 +174,14 @@ pub(crate) fn suspend_tenant(
 pub(crate) fn set_limits(
     connection: &mut DbConnection,
     id: TenantId,
-    changes: &[(LimitName, Option<u64>)],
+    changes: &[LimitChange],
 ) -> Result<Option<LimitOverrides>, Error> {
     let exists =
         tenants::table.filter(tenants::id.eq(id.0)).select(tenants::id).first::<i64>(connection);
     if exists.optional()?.is_none() {
         return Ok(None);
     }
-    for (name, value) in changes {
+    for LimitChange { name, value } in changes {
         let name = name.as_str();
         // The database has no unsigned integers; the ranges of all limits end far below.
         let Some(value) = value.map(|value| i64::try_from(value).unwrap_or(i64::MAX)) else {
@@ -334,18 +334,15 @@ pub(crate) fn revoke_api_key(
     find_api_key(connection, id)
 }
 
-pub(crate) fn note_key_uses(
-    connection: &mut DbConnection,
-    uses: &[(ApiKeyId, Timestamp)],
-) -> Result<(), Error> {
+pub(crate) fn note_key_uses(connection: &mut DbConnection, uses: &[KeyUse]) -> Result<(), Error> {
     // Two servers that lock the rows in the same order cannot deadlock.
     let mut uses: Vec<_> = uses.iter().collect();
     uses.sort_unstable();
-    for (id, used_at) in uses {
+    for KeyUse { key_id, used_at } in uses {
         let used_at = Micros::from(*used_at);
         // Servers report uses in any order.
         let is_later = api_keys::last_used_at.is_null().or(api_keys::last_used_at.lt(used_at));
-        diesel::update(api_keys::table.filter(api_keys::id.eq(id.as_str())).filter(is_later))
+        diesel::update(api_keys::table.filter(api_keys::id.eq(key_id.as_str())).filter(is_later))
             .set(api_keys::last_used_at.eq(used_at))
             .execute(connection)?;
     }

@@ -1,8 +1,8 @@
 //! `Catalog`, `EventCounts` and `Housekeeping` for the backend's store: which statement each method
 //! runs, and on which connections.
 
-use mercurio_domain::api_key::ApiKey;
-use mercurio_domain::limits::{LimitName, LimitOverrides, Month};
+use mercurio_domain::api_key::{ApiKey, KeyUse};
+use mercurio_domain::limits::{LimitChange, LimitOverrides, Month};
 use mercurio_domain::store::{
     Catalog, CatalogListener, CountQuery, CreateError, EventCount, EventCounts, Housekeeping,
     KeyRequest, Lease, LeaseKind, Provisioned, Provisioning, Removal, RemovalCursor, Removed,
@@ -41,7 +41,7 @@ impl Catalog for DbStore {
     fn set_limits(
         &self,
         id: TenantId,
-        changes: &[(LimitName, Option<u64>)],
+        changes: &[LimitChange],
     ) -> Result<Option<LimitOverrides>, StoreError> {
         Ok(self.write(|connection| catalog::set_limits(connection, id, changes))?)
     }
@@ -89,7 +89,7 @@ impl Catalog for DbStore {
         Ok(self.write(|connection| catalog::revoke_api_key(connection, id, revoked_at))?)
     }
 
-    fn note_key_uses(&self, uses: &[(ApiKeyId, Timestamp)]) -> Result<(), StoreError> {
+    fn note_key_uses(&self, uses: &[KeyUse]) -> Result<(), StoreError> {
         Ok(self.write(|connection| catalog::note_key_uses(connection, uses))?)
     }
 

@@ -1,9 +1,10 @@
 //! Tenants, workspaces and keys.
 
+use std::slice;
 use std::time::Duration;
 
-use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes};
-use mercurio_domain::limits::{LimitName, LimitOverrides};
+use mercurio_domain::api_key::{ENTROPY_BYTES, KeyUse, NewApiKey, Scopes};
+use mercurio_domain::limits::{LimitChange, LimitName, LimitOverrides};
 use mercurio_domain::store::{CatalogChange, CreateError, KeyRequest, TenantDetails, TenantRef};
 use mercurio_domain::tenant::{Name, TenantStatus};
 use mercurio_domain::testing::{enriched, provisioning};
@@ -168,25 +169,28 @@ fn suspension_shows_on_all_keys_of_the_tenant(subject: &Subject) {
     assert_eq!(subject.store.suspend_tenant(TenantId(4711), true).unwrap(), None);
 }
 
+fn change(name: LimitName, value: Option<u64>) -> LimitChange {
+    LimitChange { name, value }
+}
+
 fn limits_are_set_and_reset_one_by_one(subject: &Subject) {
     let (request, _) = provisioning("Acme", 1, now());
     let id = subject.store.provision(&request).unwrap().tenant.id;
     let mut expected = LimitOverrides::default();
     // The largest values must fit into the column.
-    let all: Vec<_> =
-        LimitName::ALL.into_iter().map(|name| (name, Some(*name.range().end()))).collect();
+    let all = LimitName::ALL.map(|name| change(name, Some(*name.range().end())));
     let steps = [
-        vec![(LimitName::MaxBatchEvents, Some(7))],
-        vec![(LimitName::MaxBatchEvents, Some(8)), (LimitName::EventsPerSecond, Some(0))],
-        vec![(LimitName::MaxBatchEvents, None), (LimitName::MaxBodyBytes, None)],
-        all,
-        Vec::new(),
+        &[change(LimitName::MaxBatchEvents, Some(7))][..],
+        &[change(LimitName::MaxBatchEvents, Some(8)), change(LimitName::EventsPerSecond, Some(0))],
+        &[change(LimitName::MaxBatchEvents, None), change(LimitName::MaxBodyBytes, None)],
+        &all,
+        &[],
     ];
     for changes in steps {
-        for (name, value) in &changes {
+        for LimitChange { name, value } in changes {
             expected.set(*name, *value);
         }
-        assert_eq!(subject.store.set_limits(id, &changes).unwrap(), Some(expected));
+        assert_eq!(subject.store.set_limits(id, changes).unwrap(), Some(expected));
         assert_eq!(subject.store.tenant(&TenantRef::Id(id)).unwrap().unwrap().limits, expected);
         assert_eq!(
             subject.store.find_api_key(&request.key_id).unwrap().unwrap().tenant_limits,
@@ -194,10 +198,9 @@ fn limits_are_set_and_reset_one_by_one(subject: &Subject) {
         );
         assert_eq!(subject.store.api_keys(id).unwrap()[0].tenant_limits, expected);
     }
-    assert_eq!(
-        subject.store.set_limits(TenantId(4711), &[(LimitName::MaxBatchEvents, Some(1))]).unwrap(),
-        None
-    );
+    let unknown = TenantId(4711);
+    let changes = [change(LimitName::MaxBatchEvents, Some(1))];
+    assert_eq!(subject.store.set_limits(unknown, &changes).unwrap(), None);
 }
 
 fn workspace_names_are_unique_within_a_tenant(subject: &Subject) {
@@ -273,9 +276,9 @@ fn key_keeps_its_latest_use(subject: &Subject) {
     // A use reported late does not move the time back.
     for (at, expected) in [(5, 5), (3, 5), (9, 9)] {
         let uses = [
-            (second.clone(), after(1)),
-            (ApiKeyId::new("unknown"), now()),
-            (first.clone(), after(at)),
+            KeyUse { key_id: second.clone(), used_at: after(1) },
+            KeyUse { key_id: ApiKeyId::new("unknown"), used_at: now() },
+            KeyUse { key_id: first.clone(), used_at: after(at) },
         ];
         subject.store.note_key_uses(&uses).unwrap();
         assert_eq!((used(&first), used(&second)), (Some(after(expected)), Some(after(1))));
@@ -284,26 +287,18 @@ fn key_keeps_its_latest_use(subject: &Subject) {
 
 fn listener_receives_every_change_but_no_key_uses(subject: &Subject) {
     let made = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap();
-    let (tenant, key) =
-        (CatalogChange::Tenant(made.tenant.id), CatalogChange::ApiKey(made.api_key.id.clone()));
+    let id = made.tenant.id;
+    let (tenant, key) = (CatalogChange::Tenant(id), CatalogChange::ApiKey(made.api_key.id.clone()));
     let mut listener = subject.store.listen().unwrap();
     let store = &subject.store;
+    let [limit, no_limit] = [Some(5), None].map(|value| change(LimitName::MaxBatchEvents, value));
+    let key_use = KeyUse { key_id: made.api_key.id.clone(), used_at: now() };
     let changes: [(&dyn Fn(), Option<&CatalogChange>); 6] = [
-        (&|| drop(store.suspend_tenant(made.tenant.id, true).unwrap()), Some(&tenant)),
-        (
-            &|| {
-                store.set_limits(made.tenant.id, &[(LimitName::MaxBatchEvents, Some(5))]).unwrap();
-            },
-            Some(&tenant),
-        ),
-        (
-            &|| {
-                store.set_limits(made.tenant.id, &[(LimitName::MaxBatchEvents, None)]).unwrap();
-            },
-            Some(&tenant),
-        ),
+        (&|| drop(store.suspend_tenant(id, true).unwrap()), Some(&tenant)),
+        (&|| assert!(store.set_limits(id, &[limit]).unwrap().is_some()), Some(&tenant)),
+        (&|| assert!(store.set_limits(id, &[no_limit]).unwrap().is_some()), Some(&tenant)),
         (&|| drop(store.revoke_api_key(&made.api_key.id, now()).unwrap()), Some(&key)),
-        (&|| store.note_key_uses(&[(made.api_key.id.clone(), now())]).unwrap(), None),
+        (&|| store.note_key_uses(slice::from_ref(&key_use)).unwrap(), None),
         (&|| drop(store.expire_api_key(&made.api_key.id, now()).unwrap()), Some(&key)),
     ];
     for (number, (change, expected)) in changes.into_iter().enumerate() {

@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::{MemoryState, MemoryStore};
-use crate::api_key::ApiKey;
+use crate::api_key::{ApiKey, KeyUse};
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
-use crate::limits::{LimitName, LimitOverrides};
+use crate::limits::{LimitChange, LimitOverrides};
 use crate::store::{
     Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned, Provisioning,
     StoreError, Submission, TenantDetails, TenantRef,
@@ -163,14 +163,14 @@ impl Catalog for MemoryStore {
     fn set_limits(
         &self,
         id: TenantId,
-        changes: &[(LimitName, Option<u64>)],
+        changes: &[LimitChange],
     ) -> Result<Option<LimitOverrides>, StoreError> {
         let mut state = self.available()?;
         if !state.tenants.iter().any(|tenant| tenant.id == id) {
             return Ok(None);
         }
         let limits = state.limits.entry(id).or_default();
-        for (name, value) in changes {
+        for LimitChange { name, value } in changes {
             limits.set(*name, *value);
         }
         let limits = *limits;
@@ -240,10 +240,10 @@ impl Catalog for MemoryStore {
         Ok(self.available()?.change_key(id, revoke))
     }
 
-    fn note_key_uses(&self, uses: &[(ApiKeyId, Timestamp)]) -> Result<(), StoreError> {
+    fn note_key_uses(&self, uses: &[KeyUse]) -> Result<(), StoreError> {
         let mut state = self.available()?;
-        for (id, used_at) in uses {
-            for key in state.keys.iter_mut().filter(|key| key.id == *id) {
+        for KeyUse { key_id, used_at } in uses {
+            for key in state.keys.iter_mut().filter(|key| key.id == *key_id) {
                 // No listener is notified: every server would drop the key from its cache each
                 // minute.
                 key.last_used_at = key.last_used_at.max(Some(*used_at));
