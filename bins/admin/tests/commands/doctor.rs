@@ -2,10 +2,9 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use mercurio_domain::testing::FixedClock;
-use mercurio_storage::testing::TestDatabase;
+use mercurio_storage::testing::{TestDatabase, wait_for};
 use serde_json::Value;
 
 use crate::test_machine::TestMachine;
@@ -205,11 +204,7 @@ impl Redis {
             .expect("redis-server runs");
         // Constructed first, so that a failure below ends the process.
         let redis = Self { process, port, _folder: folder };
-        let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "redis does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_for("Redis listens", || TcpStream::connect(("127.0.0.1", port)));
         redis
     }
 

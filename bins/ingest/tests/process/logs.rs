@@ -6,12 +6,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use mercurio_storage::testing::{wait_for, wait_until};
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::server::{Deployment, Server, command};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn rejected_events_are_sampled_without_their_content() {
@@ -108,18 +107,13 @@ fn signals_change_the_log_level_and_hang_up_is_ignored() {
     server.line("group committed");
     for expected in ["info", "warning"] {
         server.signal("USR2");
-        let deadline = Instant::now() + PATIENCE;
-        while server.line("log level changed")["log_level"] != expected {
-            assert!(Instant::now() < deadline, "{expected}");
-        }
+        let is_changed = || server.line("log level changed")["log_level"] == expected;
+        wait_until(expected, is_changed);
     }
     let before = server.lines("request").len();
     client.batch(&["c".to_owned()], &deployment.key).unwrap();
     server.signal("USR1");
-    let deadline = Instant::now() + PATIENCE;
-    while server.lines("log level changed").len() < 4 {
-        assert!(Instant::now() < deadline);
-    }
+    wait_until("the fourth change", || server.lines("log level changed").len() >= 4);
     assert_eq!(server.lines("request").len(), before, "no line of level info at level warning");
 }
 
@@ -143,17 +137,10 @@ fn free_addr() -> SocketAddr {
 
 /// Connects to a server once it listens, without reading its log.
 fn connect(child: &mut Child, addr: SocketAddr) -> Client {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Ok(client) = Client::connect(addr) {
-            return client;
-        }
-        assert!(
-            Instant::now() < deadline && child.try_wait().unwrap().is_none(),
-            "the server listens"
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for("the server listens", || {
+        assert_eq!(child.try_wait().unwrap(), None, "the server runs");
+        Client::connect(addr)
+    })
 }
 
 #[test]

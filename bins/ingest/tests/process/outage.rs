@@ -2,7 +2,8 @@
 //! losing an acknowledged event.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+
+use mercurio_storage::testing::wait_until;
 
 use crate::client::{Client, stored_ids};
 use crate::server::Deployment;
@@ -55,11 +56,7 @@ fn database_outage_is_reported_and_recovered_from() {
     );
 
     psql(&deployment, r#"ALTER DATABASE "$NAME" WITH ALLOW_CONNECTIONS true"#);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while client.get("/health/ready", "").unwrap().status != 200 {
-        assert!(Instant::now() < deadline, "the server reconnects");
-        std::thread::yield_now();
-    }
+    wait_until("the server reconnects", || client.get("/health/ready", "").unwrap().status == 200);
     let again = client.batch(&ids("during"), &deployment.key).unwrap();
     assert_eq!(again.status, 200, "{again:?}");
     assert_eq!(stored_ids(server.addr, &deployment.key).len(), 20);

@@ -12,14 +12,13 @@ use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::{at, provisioning};
 use mercurio_domain::{Clock, Owner};
 use mercurio_runtime::system::SystemClock;
+use mercurio_storage::testing::wait_until;
 use mercurio_storage::{DatabaseUrl, StoreOptions};
 
 use crate::client::{Client, send_until_gone, stored_ids};
 use crate::metrics::sum;
 use crate::postgres_server;
 use crate::server::{Deployment, Server, command};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the workspace of the clients' key.
 fn owner(store: &dyn Store) -> Owner {
@@ -122,14 +121,14 @@ struct Accepted {
 
 /// Returns the maximum number of events that one server accepted within `time`.
 fn max_accepted_within(time: Duration, server: usize, log: &[Accepted]) -> u64 {
-    let of_server = || log.iter().filter(|accepted| accepted.server == server);
-    let within = |start: Instant| {
-        let is_within = |accepted: &&Accepted| {
-            accepted.answered_at >= start && accepted.answered_at - start <= time
-        };
-        of_server().filter(is_within).map(|accepted| accepted.events).sum()
-    };
-    of_server().map(|accepted| within(accepted.answered_at)).max().unwrap_or(0)
+    let of_server: Vec<_> = log.iter().filter(|accepted| accepted.server == server).collect();
+    let mut max = 0;
+    for first in &of_server {
+        let window = first.answered_at..=first.answered_at + time;
+        let within = of_server.iter().filter(|accepted| window.contains(&accepted.answered_at));
+        max = max.max(within.map(|accepted| accepted.events).sum());
+    }
+    max
 }
 
 #[test]
@@ -244,6 +243,20 @@ fn quota_continues_after_its_server_is_killed() {
     }
 }
 
+/// Waits until `events` more are accepted than now.
+#[track_caller]
+fn wait_for_more(accepted: &AtomicU64, events: u64) {
+    let expected = accepted.load(Ordering::SeqCst) + events;
+    wait_until("the server accepts events", || accepted.load(Ordering::SeqCst) >= expected);
+}
+
+/// Sends a batch to a server whose database may be away.
+fn is_accepted(client: &mut Client, ids: &[String], key: &str) -> bool {
+    let answer = client.batch(ids, key).unwrap();
+    assert!([200, 503].contains(&answer.status), "{answer:?}");
+    answer.status == 200
+}
+
 #[test]
 fn counts_equal_rows_after_postgresql_is_killed_under_load() {
     let database = postgres_server::Server::start("");
@@ -254,13 +267,6 @@ fn counts_equal_rows_after_postgresql_is_killed_under_load() {
     store.provision(&request).unwrap();
     let server = Server::start(&database.url());
     let (is_over, accepted) = (AtomicBool::new(false), AtomicU64::new(0));
-    let wait_for = |count: u64| {
-        let begun = Instant::now();
-        while accepted.load(Ordering::SeqCst) < count {
-            assert!(begun.elapsed() < PATIENCE, "the servers find each other again");
-            std::thread::yield_now();
-        }
-    };
     std::thread::scope(|scope| {
         for number in 0..4 {
             let (addr, key, is_over, accepted) = (server.addr, key.expose(), &is_over, &accepted);
@@ -270,16 +276,11 @@ fn counts_equal_rows_after_postgresql_is_killed_under_load() {
                     let ids: Vec<_> =
                         (0..20).map(|event| format!("{number}-{batch}-{event}")).collect();
                     // A 503 leaves the outcome open: the same ids are safe to send again.
-                    loop {
-                        if is_over.load(Ordering::SeqCst) {
-                            return;
-                        }
-                        let answer = client.batch(&ids, key).unwrap();
-                        if answer.status == 200 {
-                            break;
-                        }
-                        assert_eq!(answer.status, 503, "{answer:?}");
-                        std::thread::sleep(Duration::from_millis(20));
+                    wait_until("the batch is accepted", || {
+                        is_over.load(Ordering::SeqCst) || is_accepted(&mut client, &ids, key)
+                    });
+                    if is_over.load(Ordering::SeqCst) {
+                        return;
                     }
                     accepted.fetch_add(20, Ordering::SeqCst);
                 }
@@ -287,10 +288,10 @@ fn counts_equal_rows_after_postgresql_is_killed_under_load() {
         }
         // Each crash comes at another moment, always under load.
         for round in 1..=3 {
-            wait_for(accepted.load(Ordering::SeqCst) + 300 * round);
+            wait_for_more(&accepted, 300 * round);
             database.crash();
             database.resume();
-            wait_for(accepted.load(Ordering::SeqCst) + 100);
+            wait_for_more(&accepted, 100);
         }
         is_over.store(true, Ordering::SeqCst);
     });
@@ -300,23 +301,18 @@ fn counts_equal_rows_after_postgresql_is_killed_under_load() {
     check_counts(&*store);
 }
 
+/// Returns the time of a server's last sum, or 0.
+fn summed_at(server: &Server) -> f64 {
+    let page = Client::connect(server.addr).unwrap().get("/metrics", "").unwrap().body;
+    sum(&page, "mercurio_counts_summed_timestamp_seconds ")
+}
+
 #[test]
 fn counts_are_summed_by_another_server_after_a_kill() {
     let deployment = Deployment::postgres();
     let store = deployment.database.store();
-    let summed_at = |server: &Server| {
-        let page = Client::connect(server.addr).unwrap().get("/metrics", "").unwrap().body;
-        sum(&page, "mercurio_counts_summed_timestamp_seconds ")
-    };
-    let wait_for_a_sum = |server: &Server| {
-        let begun = Instant::now();
-        while summed_at(server) == 0.0 {
-            assert!(begun.elapsed() < PATIENCE, "it sums");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    };
     let first = deployment.start();
-    wait_for_a_sum(&first);
+    wait_until("the first server sums", || summed_at(&first) > 0.0);
     let second = deployment.start();
     let mut client = Client::connect(second.addr).unwrap();
     assert_eq!(client.batch(&["a".to_owned()], &deployment.key).unwrap().status, 200);
@@ -324,6 +320,6 @@ fn counts_are_summed_by_another_server_after_a_kill() {
     first.kill();
     assert_eq!(client.batch(&["b".to_owned()], &deployment.key).unwrap().status, 200);
     assert_eq!(check_counts(&*store), 2);
-    wait_for_a_sum(&second);
+    wait_until("the second server sums", || summed_at(&second) > 0.0);
     assert_eq!(check_counts(&*store), 2);
 }

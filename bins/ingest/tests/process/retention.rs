@@ -1,14 +1,14 @@
 //! Retention on both databases: expired events are deleted by one server, after the days of each
 //! tenant.
 
-use std::time::{Duration, Instant};
+use std::fmt::Debug;
 
 use mercurio_domain::limits::{LimitChange, LimitName};
 use mercurio_domain::store::{Backend, Store};
 use mercurio_domain::testing::{provisioning, submission};
 use mercurio_domain::{Clock, Owner, Timestamp};
 use mercurio_runtime::system::SystemClock;
-use mercurio_storage::testing::TestDatabase;
+use mercurio_storage::testing::{TestDatabase, wait_for, wait_until};
 use serde_json::Value;
 
 use crate::client::Client;
@@ -41,6 +41,21 @@ fn removals(server: &Server) -> Vec<Value> {
     server.lines("old events removed")
 }
 
+/// Returns the sum of a number over all lines about removals.
+fn sum(servers: &[Server], member: &str) -> u64 {
+    let lines = servers.iter().flat_map(removals);
+    lines.map(|line| line[member].as_u64().unwrap()).sum()
+}
+
+/// Waits until `value` returns `expected`.
+#[track_caller]
+fn wait_for_value<T: PartialEq + Debug>(expected: T, value: impl Fn() -> T) {
+    wait_for(&format!("{expected:?}"), || {
+        let value = value();
+        if value == expected { Ok(()) } else { Err(value) }
+    });
+}
+
 fn check(database: &TestDatabase) {
     let store = database.store();
     // The server's 30 days, 10 days, and for ever.
@@ -54,27 +69,11 @@ fn check(database: &TestDatabase) {
     assert_eq!(counts(), [4, 4, 4]);
     let start = || Server::with(command(&database.url_text()).env("MERCURIO_RETENTION_DAYS", "30"));
     let servers = [start(), start()];
-    let begun = Instant::now();
-    while counts() != [3, 2, 4] {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", counts());
-        std::thread::yield_now();
-    }
-    // The keys are removed after the events, and the line is logged at the end.
-    let sum = |member: &str| -> u64 {
-        let lines = servers.iter().flat_map(removals);
-        lines.map(|line| line[member].as_u64().unwrap()).sum()
-    };
-    // Past their days: 100 for the first tenant, 20 and 100 for the second. Keys stay 30 days
+    // Past their days: 100 for the first tenant, 20 and 100 for the second.
+    wait_for_value([3, 2, 4].to_vec(), counts);
+    // The keys are removed after the events, and the line is logged at the end. Keys stay 30 days
     // longer, so only the two of 100 days go.
-    while (sum("events"), sum("event_keys")) != (3, 2) {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "{} {}",
-            sum("events"),
-            sum("event_keys")
-        );
-        std::thread::yield_now();
-    }
+    wait_for_value([3, 2], || ["events", "event_keys"].map(|member| sum(&servers, member)));
     let texts = servers
         .each_ref()
         .map(|server| Client::connect(server.addr).unwrap().get("/metrics", "").unwrap().body);
@@ -110,34 +109,28 @@ fn old_events_are_removed_per_tenant_on_postgres() {
     check(&TestDatabase::postgres());
 }
 
+/// Returns the number of partitions of `events`.
+fn partitions(database: &TestDatabase) -> u32 {
+    let sql = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass";
+    let output = std::process::Command::new("psql")
+        .args(["-qAtc", sql])
+        .arg(database.url_text())
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
 #[test]
 fn days_that_no_tenant_keeps_are_dropped_whole() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = tenant(&*store, 1, None);
-    let partitions = || {
-        let sql = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass";
-        let output = std::process::Command::new("psql")
-            .args(["-qAtc", sql])
-            .arg(database.url_text())
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().parse::<u32>().unwrap()
-    };
-    let before = partitions();
+    let before = partitions(&database);
     let server = Server::with(command(&database.url_text()).env("MERCURIO_RETENTION_DAYS", "10"));
-    let begun = Instant::now();
     // Of 0, 5, 20 and 100 days, two are past the limit of 10.
-    while store.count_events(owner).unwrap() != 2 {
-        assert!(begun.elapsed() < Duration::from_secs(30));
-        std::thread::yield_now();
-    }
+    wait_for_value(2, || store.count_events(owner).unwrap());
     // Each event created the partitions of its day and the week after: the 16 of 100 and 20 days
     // ago are past retention.
-    let begun = Instant::now();
-    while partitions() > before - 16 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{} of {before}", partitions());
-        std::thread::yield_now();
-    }
+    wait_until("16 partitions less", || partitions(&database) <= before - 16);
     drop(server);
 }

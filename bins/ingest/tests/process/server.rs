@@ -6,10 +6,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mercurio_domain::testing::{at, provisioning};
-use mercurio_storage::testing::TestDatabase;
+use mercurio_storage::testing::{TestDatabase, wait_for};
 use serde_json::Value;
 
 /// Longer than any start or log line takes, on any machine.
@@ -69,7 +69,7 @@ impl Server {
             err.read_to_string(&mut text).ok();
             text
         });
-        let addr = wait_for(&listening);
+        let addr = listening_address(&listening);
         Self {
             child,
             addr,
@@ -82,7 +82,7 @@ impl Server {
 
     /// Waits for the management address.
     pub(crate) fn second_addr(&self) -> SocketAddr {
-        wait_for(&self.listening.lock().unwrap())
+        listening_address(&self.listening.lock().unwrap())
     }
 
     /// Waits for a log line with this message, and returns the last one. Fails without one.
@@ -94,14 +94,8 @@ impl Server {
     /// Waits for a log line that matches, and returns the last one. Fails without one.
     #[track_caller]
     pub(crate) fn line_where(&self, matches: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(line) = self.matching(&matches).pop() {
-                return line;
-            }
-            assert!(Instant::now() < deadline, "no such line in {:?}", self.stdout.lock().unwrap());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let log = || self.stdout.lock().unwrap().clone();
+        wait_for("a log line", || self.matching(&matches).pop().ok_or_else(log))
     }
 
     /// Log lines with this message so far.
@@ -156,7 +150,7 @@ fn listening_addr(line: &str) -> Option<SocketAddr> {
 }
 
 #[track_caller]
-fn wait_for(listening: &Receiver<SocketAddr>) -> SocketAddr {
+fn listening_address(listening: &Receiver<SocketAddr>) -> SocketAddr {
     listening.recv_timeout(PATIENCE).expect("the server listens")
 }
 

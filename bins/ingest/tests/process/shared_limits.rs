@@ -10,13 +10,12 @@ use mercurio_domain::limits::{LimitChange, LimitName};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 use mercurio_rate_limit::testing::{PASSWORD, TestRedis};
+use mercurio_storage::testing::wait_for;
 use serde_json::Value;
 
 use crate::client::{Client, Response, stored_ids};
 use crate::server::{Deployment, Server, command};
 
-/// Longer than a server takes to notice that Redis is lost or back, on any machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// A Redis timeout that no running Redis exceeds: it decides each request.
 const LONG_TIMEOUT_MS: &str = "10000";
 
@@ -64,16 +63,12 @@ impl Pair {
     /// Waits until both servers report `status` for Redis, and two servers.
     #[track_caller]
     fn wait_for_redis(&self, status: &str) {
-        let deadline = Instant::now() + PATIENCE;
         for server in 0..2 {
-            loop {
+            wait_for(status, || {
                 let check = self.redis_check(server);
-                if check["status"] == status && check["servers"] == 2 {
-                    break;
-                }
-                assert!(Instant::now() < deadline, "{check}");
-                std::thread::yield_now();
-            }
+                let is_expected = check["status"] == status && check["servers"] == 2;
+                if is_expected { Ok(()) } else { Err(check) }
+            });
         }
     }
 

@@ -1,15 +1,12 @@
 //! Schema changes under a running server: it works on with a compatible newer schema, also after a
 //! restart, and becomes not ready with an incompatible one.
 
-use std::time::{Duration, Instant};
-
-use mercurio_storage::testing::TestDatabase;
+use mercurio_storage::testing::{TestDatabase, wait_until};
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::server::{Deployment, Server, command};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const ACCEPTED: &str = "newer schema accepted";
 const INCOMPATIBLE: &str = "schema incompatible";
 
@@ -21,13 +18,11 @@ fn store(client: &mut Client, id: &str, key: &str) -> Value {
 
 /// Requests readiness until the server logs `message`. Returns the statuses.
 fn ready_until(server: &Server, client: &mut Client, message: &str) -> Vec<u16> {
-    let deadline = Instant::now() + PATIENCE;
     let mut answers = Vec::new();
-    while server.lines(message).is_empty() {
+    wait_until(message, || {
         answers.push(client.get("/health/ready", "").unwrap().status);
-        assert!(Instant::now() < deadline, "no line {message:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        !server.lines(message).is_empty()
+    });
     answers.push(client.get("/health/ready", "").unwrap().status);
     answers
 }
@@ -86,20 +81,14 @@ fn compatible_newer_schema_keeps_a_server_ready_on_sqlite() {
 fn check_schema(database: &TestDatabase) {
     let server = Server::start(&database.url_text());
     let mut client = Client::connect(server.addr).unwrap();
-    let mut wait_for = |status: u16| {
-        let deadline = Instant::now() + PATIENCE;
-        while client.get("/health/ready", "").unwrap().status != status {
-            assert!(Instant::now() < deadline, "readiness is {status}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    };
-    wait_for(200);
+    let mut is_ready = || client.get("/health/ready", "").unwrap().status == 200;
+    wait_until("the server is ready", &mut is_ready);
     // As `mercurio-admin migrate down` does under a running server.
     database.store().revert().unwrap();
-    wait_for(503);
+    wait_until("the server is not ready", || !is_ready());
     assert_eq!(server.line(INCOMPATIBLE)["level"], "error");
     database.store().migrate().unwrap();
-    wait_for(200);
+    wait_until("the server is ready again", &mut is_ready);
     server.line("schema compatible again");
 }
 

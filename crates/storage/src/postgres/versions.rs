@@ -148,7 +148,7 @@ mod tests {
     use diesel_migrations::FileBasedMigrations;
 
     use super::*;
-    use crate::testing::TestDatabase;
+    use crate::testing::{TestDatabase, wait_until};
 
     #[test]
     fn concurrent_index_waits_for_writers_without_a_timeout() {
@@ -164,12 +164,21 @@ mod tests {
             std::fs::write(migration.join(name), text).unwrap();
         }
         let source = FileBasedMigrations::from_path(folder.path()).unwrap();
-        let [mut writer, mut connection] =
-            [(); 2].map(|()| PgConnection::establish(&database.url_text()).unwrap());
+        let [mut writer, mut watcher, mut connection] =
+            [(); 3].map(|()| PgConnection::establish(&database.url_text()).unwrap());
         // The lock of an INSERT, held longer than an attempt in a transaction would wait.
         writer.batch_execute("BEGIN; LOCK TABLE tenants IN ROW EXCLUSIVE MODE").unwrap();
         let ending = std::thread::spawn(move || {
-            std::thread::sleep(LOCK_TIMEOUT + PAUSE);
+            let waiting = format!(
+                "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+                     AND wait_event_type = 'Lock'
+                     AND clock_timestamp() - query_start > interval '{} milliseconds')",
+                LOCK_TIMEOUT.as_millis()
+            );
+            // The writer cannot look: a transaction keeps the activity of its first look.
+            wait_until("the index waits longer than an attempt", || {
+                diesel::select(diesel::dsl::sql::<Bool>(&waiting)).get_result(&mut watcher).unwrap()
+            });
             writer.batch_execute("COMMIT").unwrap();
         });
         let name = migrations::run_next(&mut connection, &source);

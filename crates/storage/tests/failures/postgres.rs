@@ -11,7 +11,7 @@ use mercurio_domain::store::{EventQuery, LeaseKind, StoreError, Submission};
 use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
 use mercurio_domain::{EventId, EventKey, Owner, Timestamp};
-use mercurio_storage::testing::TestDatabase;
+use mercurio_storage::testing::{TestDatabase, wait_until};
 use mercurio_storage::{DatabaseUrl, StoreOptions, open};
 
 use super::server::Server;
@@ -49,9 +49,8 @@ fn terminate_all(connection: &mut PgConnection) {
 
 /// Returns once one of the store's connections waits for a lock.
 pub(super) fn wait_for_waiter(connection: &mut PgConnection) {
-    while count(connection, &format!("{STORES} AND wait_event_type = 'Lock'")) == 0 {
-        std::thread::yield_now();
-    }
+    let waiting = format!("{STORES} AND wait_event_type = 'Lock'");
+    wait_until("a connection of the store waits", || count(connection, &waiting) > 0);
 }
 
 /// Claims a key like another server, in a transaction that stays open.
@@ -324,8 +323,5 @@ fn lease_is_held_by_one_store_and_freed_with_its_connection() {
     assert!(next.is_some() && first.lease(LeaseKind::Retention).unwrap().is_none());
     drop(next);
     // The server ends a session some time after its connection closes.
-    let begun = Instant::now();
-    while first.lease(LeaseKind::Retention).unwrap().is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(10));
-    }
+    wait_until("the lease is free again", || first.lease(LeaseKind::Retention).unwrap().is_some());
 }

@@ -123,10 +123,10 @@ impl TestDatabase {
     /// every table, and a table.
     pub fn apply_newer_migration(&self) {
         // The declarations list all tables, so a new table is covered without a change here.
-        let shared = include_str!("shared/schema.rs");
+        let shared = include_str!("../shared/schema.rs");
         let own = match self.url.target() {
-            Target::Sqlite(_) => include_str!("sqlite/schema.rs"),
-            Target::Postgres(_) => include_str!("postgres/schema.rs"),
+            Target::Sqlite(_) => include_str!("../sqlite/schema.rs"),
+            Target::Postgres(_) => include_str!("../postgres/schema.rs"),
         };
         let tables = [shared, own].concat();
         let mut sql = String::new();
