@@ -227,6 +227,13 @@ fn unreachable_database_is_reported_without_its_password() {
     }
 }
 
+/// Returns the usage in the output of `tenant show`.
+fn shown_usage(url: &str) -> u64 {
+    let line = ["tenant", "show", "--tenant", "Acme", "--json"];
+    let printed = json_of(&run(&line, &[("DATABASE_URL", url)]));
+    printed["usage"]["events"].as_u64().expect("a number")
+}
+
 #[test]
 fn usage_in_tenant_show_agrees_with_the_rows_under_load() {
     for database in both_databases() {
@@ -234,13 +241,8 @@ fn usage_in_tenant_show_agrees_with_the_rows_under_load() {
         let store = database.store();
         let (request, _) = provisioning("Acme", 1, SystemClock.now());
         let owner = store.provision(&request).expect("a tenant").api_key.owner;
-        let show = || {
-            let line = ["tenant", "show", "--tenant", "Acme", "--json"];
-            let printed = json_of(&run(&line, &[("DATABASE_URL", &url)]));
-            printed["usage"]["events"].as_u64().expect("a number")
-        };
         let rows = || store.count_events(owner).expect("a number");
-        assert_eq!(show(), 0);
+        assert_eq!(shown_usage(&url), 0);
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -257,12 +259,12 @@ fn usage_in_tenant_show_agrees_with_the_rows_under_load() {
                 }
             });
             for _ in 0..10 {
-                let (before, shown, after) = (rows(), show(), rows());
+                let (before, shown, after) = (rows(), shown_usage(&url), rows());
                 assert!((before..=after).contains(&shown), "{before} {shown} {after}");
             }
             is_over.store(true, Ordering::SeqCst);
         });
-        assert_eq!(show(), rows());
+        assert_eq!(shown_usage(&url), rows());
     }
 }
 

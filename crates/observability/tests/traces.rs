@@ -109,6 +109,11 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+#[track_caller]
+fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
+    spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{name} in {spans:?}"))
+}
+
 #[test]
 fn request_and_stages_reach_the_collector_in_the_callers_trace() {
     let (addr, sent) = collector();
@@ -127,16 +132,13 @@ fn request_and_stages_reach_the_collector_in_the_callers_trace() {
     assert_eq!((path.as_str(), service.as_str()), ("/v1/traces", "mercurio-ingest"));
     assert_eq!(spans.len(), 3);
     assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE));
-    let named = |name: &str| {
-        spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{name}"))
-    };
-    let request = named("POST /v1/events/batch");
+    let request = named(&spans, "POST /v1/events/batch");
     assert_eq!(hex(&request.parent_span_id), PARENT);
     assert_eq!(text_of(&request.attributes, "http.route").as_deref(), Some("/v1/events/batch"));
     assert_eq!(number_of(&request.attributes, "http.response.status_code"), Some(200));
     assert_eq!(number_of(&request.attributes, "mercurio.events.accepted"), Some(2));
     for (name, millis) in [("parse", 3), ("commit", 7)] {
-        let stage = named(name);
+        let stage = named(&spans, name);
         assert_eq!(stage.parent_span_id, request.span_id);
         assert_eq!(
             stage.end_time_unix_nano - stage.start_time_unix_nano,
@@ -145,7 +147,8 @@ fn request_and_stages_reach_the_collector_in_the_callers_trace() {
         );
         assert!(stage.start_time_unix_nano >= request.start_time_unix_nano, "{name}");
     }
-    assert!(named("commit").start_time_unix_nano > named("parse").start_time_unix_nano);
+    let (parse, commit) = (named(&spans, "parse"), named(&spans, "commit"));
+    assert!(commit.start_time_unix_nano > parse.start_time_unix_nano);
 }
 
 #[test]

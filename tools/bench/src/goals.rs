@@ -227,15 +227,13 @@ mod tests {
         ReportRow { name: name.to_owned(), part: Part::Closed, samples: vec![sample] }
     }
 
+    fn sample(events_per_second: f64) -> Sample {
+        // A reference of 100 rows per second makes 200 events per second a ratio of 2.
+        Sample { events_per_second, reference: 100.0, server_cpu_us: 2.0, ..Sample::default() }
+    }
+
     #[test]
     fn goal_is_met_missed_or_not_run() {
-        // A reference of 100 rows per second makes 200 events per second a ratio of 2.
-        let sample = |rate| Sample {
-            events_per_second: rate,
-            reference: 100.0,
-            server_cpu_us: 2.0,
-            ..Sample::default()
-        };
         let rows = vec![
             row(&plain_name(50, 64), sample(200.0)),
             row("batches of 50, 64 connections, 1 % duplicates", sample(190.0)),

@@ -270,11 +270,13 @@ fn wal_position(connection: &mut PgConnection) -> Result<f64, Error> {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(pattern: &str, expected: bool) {
+        assert_eq!(matches(pattern, "batches of 50, a quota"), expected, "{pattern}");
+    }
+
     #[test]
     fn pattern_matches_a_part_or_after_equals_the_whole_name() {
-        let check = |pattern: &str, expected: bool| {
-            assert_eq!(matches(pattern, "batches of 50, a quota"), expected, "{pattern}");
-        };
         check("quota", true);
         check("batches of 50", true);
         check("gzip", false);

@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mercurio_domain::testing::{at, provisioning};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::{Client, Response};
 use crate::server::{Deployment, Server, command};
@@ -184,11 +184,12 @@ fn query_bounds_are_accepted_at_the_limit_and_refused_beyond() {
 #[test]
 fn event_with_unstorable_corrected_time_is_rejected_alone() {
     on_both(|Deployment { key, .. }, client| {
-        let event = |id: &str, time: &str| {
-            format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"{time}}}"#)
-        };
-        let bad = event("bad", r#","timestamp":"0000-01-01T00:00:00Z""#);
-        let good = event("good", r#","timestamp":"9999-12-31T00:00:00Z""#);
+        let [bad, good] = [("bad", "0000-01-01"), ("good", "9999-12-31")].map(|(id, day)| {
+            json!({
+                "event_id": id, "event_name": "n", "user_id": "u",
+                "timestamp": format!("{day}T00:00:00Z"),
+            })
+        });
         let body = format!(r#"{{"sent_at":"9999-12-31T00:00:10Z","events":[{bad},{good}]}}"#);
         let answer = client.post("/v1/events/batch", key, &body).unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");

@@ -24,14 +24,16 @@ fn types(text: &str) -> BTreeMap<String, String> {
 
 /// Types of metrics by name, from the tables of the document.
 fn documented() -> BTreeMap<String, String> {
-    let rows = include_str!("../../../../docs/metrics.md")
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `"));
-    let row = |row: &str| {
-        let (name, rest) = row.split_once("` | ")?;
-        Some((name.to_owned(), rest.split(' ').next()?.to_owned()))
-    };
-    rows.filter_map(row).collect()
+    let mut types = BTreeMap::new();
+    for line in include_str!("../../../../docs/metrics.md").lines() {
+        if let Some(row) = line.strip_prefix("| `")
+            && let Some((name, rest)) = row.split_once("` | ")
+            && let Some(kind) = rest.split(' ').next()
+        {
+            types.insert(name.to_owned(), kind.to_owned());
+        }
+    }
+    types
 }
 
 /// Sums the samples whose name and labels begin with `start`.

@@ -156,17 +156,16 @@ fn check_two_at_once(url: &str) -> Vec<String> {
         let starting: Vec<_> = (0..2).map(|_| scope.spawn(start)).collect();
         starting.into_iter().map(|server| server.join().unwrap()).collect()
     });
-    let end = |server: Server| {
-        assert_eq!(
-            Client::connect(server.addr).unwrap().get("/health/ready", "").unwrap().status,
-            200
-        );
+    let mut outputs = Vec::new();
+    for server in servers {
+        let mut client = Client::connect(server.addr).unwrap();
+        assert_eq!(client.get("/health/ready", "").unwrap().status, 200);
         server.signal("INT");
         let (status, _, stderr) = server.wait();
         assert_eq!(status.code(), Some(0));
-        stderr
-    };
-    servers.into_iter().map(end).collect()
+        outputs.push(stderr);
+    }
+    outputs
 }
 
 #[test]

@@ -154,9 +154,9 @@ async fn refused_keys_are_counted() {
 async fn events_of_another_tenant_are_not_found() {
     let test_app = TestApp::new();
     test_app.batch(r#"{"event_id":"mine","event_name":"n","user_id":"u"}"#).await;
-    let other = |path: &str| {
+    let [one, all] = ["/v1/events/mine", "/v1/events"].map(|path| {
         ApiRequest::new(Method::GET, path).header("x-api-key", test_app.other_key.expose())
-    };
-    test_app.call(other("/v1/events/mine")).await.is_problem(404, "not_found");
-    assert_eq!(test_app.call(other("/v1/events")).await.json["events"], serde_json::json!([]));
+    });
+    test_app.call(one).await.is_problem(404, "not_found");
+    assert_eq!(test_app.call(all).await.json["events"], serde_json::json!([]));
 }

@@ -1,12 +1,13 @@
 //! Values of settings, their errors, and their output.
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::setting::Source;
 
 fn read(pairs: &[(&str, &str)]) -> CheckedConfig {
-    let find = |name: &str| {
-        pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-    };
+    let values: HashMap<&str, &str> = pairs.iter().copied().collect();
+    let find = |name: &str| values.get(name).map(|value| (*value).to_owned());
     CheckedConfig::read(find, pairs.iter().map(|(name, _)| (*name).to_owned()))
 }
 

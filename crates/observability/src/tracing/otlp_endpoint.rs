@@ -56,12 +56,14 @@ impl fmt::Display for OtlpEndpoint {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(text: &str, expected: Result<&str, OtlpEndpointError>) {
+        let read = text.parse::<OtlpEndpoint>().map(|endpoint| endpoint.to_string());
+        assert_eq!(read.as_deref(), expected.as_ref().copied(), "{text}");
+    }
+
     #[test]
     fn endpoint_is_an_http_url_without_credentials() {
-        let check = |text: &str, expected: Result<&str, OtlpEndpointError>| {
-            let read = text.parse::<OtlpEndpoint>().map(|endpoint| endpoint.to_string());
-            assert_eq!(read.as_deref(), expected.as_ref().copied(), "{text}");
-        };
         check("http://localhost:4318", Ok("http://localhost:4318"));
         check("http://[::1]:4318/", Ok("http://[::1]:4318"));
         // A collector behind a path of a proxy.

@@ -71,13 +71,13 @@ fn unread_member_is_reported_once() {
 
 #[test]
 fn event_over_the_size_limit_is_rejected() {
-    let of = |bytes: usize| {
-        let frame = r#"{"event_name":"n","user_id":"u","properties":{"p":""}}"#;
-        frame.replace(r#""p":"""#, &format!(r#""p":"{}""#, "x".repeat(bytes - frame.len())))
-    };
+    let frame = r#"{"event_name":"n","user_id":"u","properties":{"p":""}}"#;
+    let too_large = [("/events/0", FieldErrorCode::EventTooLarge)];
     // The default of `max_event_bytes`, which is inclusive.
-    check(&of(32 * 1024), &[]);
-    check(&of(32 * 1024 + 1), &[("/events/0", FieldErrorCode::EventTooLarge)]);
+    for (bytes, expected) in [(32 * 1024, &[][..]), (32 * 1024 + 1, &too_large)] {
+        let text = "x".repeat(bytes - frame.len());
+        check(&frame.replace(r#""p":"""#, &format!(r#""p":"{text}""#)), expected);
+    }
 }
 
 #[test]
@@ -90,18 +90,19 @@ fn rejection_has_at_most_twenty_errors() {
     assert_eq!(errors(&verdicts[0]).len(), 20);
 }
 
+fn ids(body: &str, source: IdSource<'_>) -> Vec<String> {
+    validated(body, source).events.iter().map(|event| event.event_id().to_string()).collect()
+}
+
 #[test]
 fn idempotency_key_derives_the_same_ids_for_events_without_one() {
     let derived = IdSource::Derived { tenant_id: TenantId(1), idempotency_key: "k" };
     let body = r#"{"events":[{"event_name":"n","user_id":"u"},{"event_name":"n","user_id":"u"},{"event_id":"mine","event_name":"n","user_id":"u"}]}"#;
-    let ids = |body: &str| -> Vec<String> {
-        validated(body, derived).events.iter().map(|event| event.event_id().to_string()).collect()
-    };
-    let first = ids(body);
-    assert_eq!(first, ids(body));
+    let first = ids(body, derived);
+    assert_eq!(first, ids(body, derived));
     // The index is part of the hash, or two equal events of a batch would be duplicates.
     assert_ne!(first[0], first[1]);
     assert_eq!(first[2], "mine");
     // Another event under the same key is new.
-    assert_ne!(first[0], ids(&body.replace("\"u\"", "\"v\""))[0]);
+    assert_ne!(first[0], ids(&body.replace("\"u\"", "\"v\""), derived)[0]);
 }

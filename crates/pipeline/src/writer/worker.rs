@@ -48,14 +48,14 @@ fn write(shared: &SharedWriter, group: Vec<PendingSubmission>) {
         answers.push(pending.answer);
     }
     let mut answers = answers.into_iter();
-    let mut answer = |result| {
+    let (store, observer) = (shared.store.as_ref(), shared.observer.as_ref());
+    let written = split::append(store, observer, &submissions, &mut |result| {
         // A disconnected client does not undo its events.
         if let Some(sender) = answers.next() {
             sender.send(result).ok();
         }
-    };
-    let (store, observer) = (shared.store.as_ref(), shared.observer.as_ref());
-    if let Err(error) = split::append(store, observer, &submissions, &mut answer) {
+    });
+    if let Err(error) = written {
         refuse_all(shared, &error, answers.collect());
     }
 }

@@ -49,10 +49,8 @@ impl Ratios {
         let reading = tokio::task::spawn_blocking(move || {
             let tenants: Vec<TenantId> = quotas.keys().copied().collect();
             let used = store.usage(&tenants, month).ok()?;
-            let ratio = |(tenant_id, used): (&TenantId, u64)| {
-                (tenant_id.0, used as f64 / quotas[tenant_id] as f64)
-            };
-            Some(tenants.iter().zip(used).map(ratio).collect())
+            let used = tenants.iter().zip(used);
+            Some(used.map(|(id, used)| (id.0, used as f64 / quotas[id] as f64)).collect())
         });
         let read = tokio::time::timeout(TIMEOUT, reading).await;
         read.ok().and_then(Result::ok).flatten().unwrap_or_default()

@@ -132,15 +132,17 @@ async fn requests_within_the_quota_share_one_read() {
     assert_eq!(fixture.reads(), 1);
 }
 
+/// Requests room for one event.
+async fn is_admitted(fixture: Arc<Fixture>, server: Arc<QuotaUsage>) -> bool {
+    fixture.admit(&server, 1, 100).await.is_ok()
+}
+
 #[tokio::test]
 async fn requests_that_come_during_a_read_share_the_next_one() {
     let fixture = Arc::new(Fixture::new());
     let server = fixture.server(QuotaUsageOptions { max_age: Duration::ZERO, ..on_demand() });
     fixture.store.counts_gate.close();
-    let request = || {
-        let (fixture, server) = (Arc::clone(&fixture), Arc::clone(&server));
-        tokio::spawn(async move { fixture.admit(&server, 1, 100).await.is_ok() })
-    };
+    let request = || tokio::spawn(is_admitted(Arc::clone(&fixture), Arc::clone(&server)));
     let first = request();
     tokio::task::yield_now().await;
     fixture.store.counts_gate.wait_for_arrivals(1);
@@ -205,28 +207,32 @@ async fn unknown_outcome_counts_as_stored_until_the_next_read() {
     assert_eq!(fixture.reads(), 2);
 }
 
+/// Sends 20 requests, interrupted after each step.
+async fn send_many(fixture: Arc<Fixture>, server: Arc<QuotaUsage>, client: usize, limit: u64) {
+    for number in 0..20 {
+        // Some are sent by several clients.
+        let of = if number % 3 == 0 { 0 } else { client };
+        let ids = ids(&format!("{of}-{number}"), 1 + number % 5);
+        let Ok(admission) = fixture.admit(&server, ids.len() as u64, limit).await else {
+            continue;
+        };
+        tokio::task::yield_now().await;
+        admission.settle(fixture.store(&ids));
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn concurrent_requests_never_pass_the_quota() {
     const LIMIT: u64 = 103;
     let fixture = Arc::new(Fixture::new());
     let server = fixture.server(on_demand());
-    let client = |client: usize| {
-        let (fixture, server) = (Arc::clone(&fixture), Arc::clone(&server));
-        tokio::spawn(async move {
-            for number in 0..20 {
-                // Some are sent by several clients.
-                let of = if number % 3 == 0 { 0 } else { client };
-                let ids = ids(&format!("{of}-{number}"), 1 + number % 5);
-                let Ok(admission) = fixture.admit(&server, ids.len() as u64, LIMIT).await else {
-                    continue;
-                };
-                tokio::task::yield_now().await;
-                admission.settle(fixture.store(&ids));
-                tokio::task::yield_now().await;
-            }
-        })
-    };
-    for client in (0..8).map(client).collect::<Vec<_>>() {
+    let mut clients = Vec::new();
+    for client in 0..8 {
+        let sending = send_many(Arc::clone(&fixture), Arc::clone(&server), client, LIMIT);
+        clients.push(tokio::spawn(sending));
+    }
+    for client in clients {
         client.await.unwrap();
     }
     assert!(fixture.used() <= LIMIT);

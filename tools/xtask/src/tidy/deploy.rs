@@ -68,31 +68,34 @@ pub(crate) fn alert_findings(text: &str, pages: &BTreeSet<&str>) -> Vec<Finding>
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check_settings(text: &str, expected: usize) {
+        let findings = setting_findings(text, &["MERCURIO_ADDR".to_owned()].into());
+        assert_eq!(findings.len(), expected, "{text}: {findings:?}");
+    }
+
     #[test]
     fn setting_of_no_code_is_found_in_a_file_of_deploy() {
-        let check = |text: &str, expected: usize| {
-            let findings = setting_findings(text, &["MERCURIO_ADDR".to_owned()].into());
-            assert_eq!(findings.len(), expected, "{text}: {findings:?}");
-        };
-        check("MERCURIO_ADDR: 0.0.0.0:8080\n${MERCURIO_PORT:-8080}", 0);
-        check("# MERCURIO_ADDRESS\n- MERCURIO_ADR=1", 2);
+        check_settings("MERCURIO_ADDR: 0.0.0.0:8080\n${MERCURIO_PORT:-8080}", 0);
+        check_settings("# MERCURIO_ADDRESS\n- MERCURIO_ADR=1", 2);
         // Lower case is a metric, and the prefix alone is no setting.
-        check("mercurio_ready MERCURIO_", 0);
+        check_settings("mercurio_ready MERCURIO_", 0);
+    }
+
+    #[track_caller]
+    fn check_alerts(text: &str, pages: &[&str], expected: &[&str]) {
+        let findings = alert_findings(text, &pages.iter().copied().collect());
+        let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(messages, expected, "{text}");
     }
 
     #[test]
     fn alert_without_runbook_and_runbook_without_alert_are_found() {
-        let check = |text: &str, pages: &[&str], expected: &[&str]| {
-            let findings = alert_findings(text, &pages.iter().copied().collect());
-            let messages: Vec<&str> =
-                findings.iter().map(|finding| finding.message.as_str()).collect();
-            assert_eq!(messages, expected, "{text}");
-        };
         let alert = "- alert: A\n  annotations:\n    runbook: docs/runbooks/A.md\n";
-        check(alert, &["A"], &[]);
-        check(alert, &["A", "B"], &["docs/runbooks/B.md has no alert"]);
-        check(alert, &[], &["A has no page in docs/runbooks"]);
-        check(
+        check_alerts(alert, &["A"], &[]);
+        check_alerts(alert, &["A", "B"], &["docs/runbooks/B.md has no alert"]);
+        check_alerts(alert, &[], &["A has no page in docs/runbooks"]);
+        check_alerts(
             "- alert: A\n- alert: B\n    runbook: docs/runbooks/B.md\n",
             &["A", "B"],
             &["A does not link its runbook"],

@@ -92,34 +92,37 @@ fn exists(path: &str, files: &BTreeSet<&str>) -> bool {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check_links(text: &str, expected: &[Option<usize>]) {
+        let files = ["README.md", "docs/a.md", "docs/adr/1.md"].into();
+        let findings = link_findings("docs/a.md", text, &files);
+        let lines: Vec<Option<usize>> = findings.iter().map(|finding| finding.line).collect();
+        assert_eq!(lines, expected, "{text}: {findings:?}");
+    }
+
     #[test]
     fn broken_link_is_found_but_code_and_urls_are_not_links() {
-        let check = |text: &str, expected: &[Option<usize>]| {
-            let files = ["README.md", "docs/a.md", "docs/adr/1.md"].into();
-            let findings = link_findings("docs/a.md", text, &files);
-            let lines: Vec<Option<usize>> = findings.iter().map(|finding| finding.line).collect();
-            assert_eq!(lines, expected, "{text}: {findings:?}");
-        };
-        check("[a](a.md) [b](adr/1.md#part) [c](../README.md) [d](adr/) [e](./adr)", &[]);
-        check("[a](b.md)", &[Some(1)]);
-        check("\n[a](a.md), [b](../adr/1.md), [c](../../x)", &[Some(2), Some(2)]);
-        check("[a](https://example.com/b.md) [b](#part) [c](mailto:a@example.com)", &[]);
-        check("```\n[a](b.md)\n```\n[a](c.md)", &[Some(4)]);
-        check("`[a](b.md)` [`a`](b.md)", &[Some(1)]);
-        check("![image](b.png \"title\")", &[Some(1)]);
+        check_links("[a](a.md) [b](adr/1.md#part) [c](../README.md) [d](adr/) [e](./adr)", &[]);
+        check_links("[a](b.md)", &[Some(1)]);
+        check_links("\n[a](a.md), [b](../adr/1.md), [c](../../x)", &[Some(2), Some(2)]);
+        check_links("[a](https://example.com/b.md) [b](#part) [c](mailto:a@example.com)", &[]);
+        check_links("```\n[a](b.md)\n```\n[a](c.md)", &[Some(4)]);
+        check_links("`[a](b.md)` [`a`](b.md)", &[Some(1)]);
+        check_links("![image](b.png \"title\")", &[Some(1)]);
+    }
+
+    #[track_caller]
+    fn check_index(index: &str, expected: &[&str]) {
+        let files = ["README.md", "docs/README.md", "docs/a.md", "docs/adr/1.md"].into();
+        let findings = index_findings(index, &files);
+        let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(messages, expected, "{index}");
     }
 
     #[test]
     fn page_missing_from_the_index_is_found() {
-        let check = |index: &str, expected: &[&str]| {
-            let files = ["README.md", "docs/README.md", "docs/a.md", "docs/adr/1.md"].into();
-            let findings = index_findings(index, &files);
-            let messages: Vec<&str> =
-                findings.iter().map(|finding| finding.message.as_str()).collect();
-            assert_eq!(messages, expected, "{index}");
-        };
-        check("[a](a.md) [1](adr/1.md)", &[]);
-        check("[a](a.md) `adr/1.md`", &["does not link docs/adr/1.md"]);
-        check("", &["does not link docs/a.md", "does not link docs/adr/1.md"]);
+        check_index("[a](a.md) [1](adr/1.md)", &[]);
+        check_index("[a](a.md) `adr/1.md`", &["does not link docs/adr/1.md"]);
+        check_index("", &["does not link docs/a.md", "does not link docs/adr/1.md"]);
     }
 }

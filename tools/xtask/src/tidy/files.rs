@@ -2,6 +2,7 @@
 //! migrations.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::finding::Finding;
 use super::syntax::Source;
@@ -34,7 +35,8 @@ pub(crate) fn machine_path_findings(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, line) in text.lines().enumerate() {
         for folder in &folders {
-            if line.match_indices(folder.as_str()).any(|found| is_machine_path(line, found)) {
+            let mut found = line.match_indices(folder.as_str());
+            if found.any(|(start, _)| is_machine_path(line, start..start + folder.len())) {
                 findings.push(Finding::at(
                     index + 1,
                     format!("names a path of one machine ({folder}…)"),
@@ -45,11 +47,11 @@ pub(crate) fn machine_path_findings(text: &str) -> Vec<Finding> {
     findings
 }
 
-/// Whether a folder found in `line` (index and text) begins a path. In a URL, or below another
-/// folder, it does not.
-fn is_machine_path(line: &str, found: (usize, &str)) -> bool {
-    let before = line[..found.0].chars().next_back();
-    let after = line[found.0 + found.1.len()..].chars().next();
+/// Whether the folder at `found` in `line` begins a path. In a URL, or below another folder, it
+/// does not.
+fn is_machine_path(line: &str, found: Range<usize>) -> bool {
+    let before = line[..found.start].chars().next_back();
+    let after = line[found.end..].chars().next();
     // After a letter or a dot, the folder is part of a longer path.
     !before.is_some_and(|char| char.is_alphanumeric() || "._-}*~".contains(char))
         // A blank after the folder is prose, not a path.
@@ -85,67 +87,75 @@ pub(crate) fn migration_findings(files: &[&str]) -> Vec<Finding> {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check_source(file: &str, text: &str, expected: usize) {
+        let findings = source_findings(file, &Source::read(text).expect("Rust"));
+        assert_eq!(findings.len(), expected, "{file}: {findings:?}");
+    }
+
     #[test]
     fn source_opens_with_its_purpose_and_is_short() {
-        let check = |file: &str, text: &str, expected: usize| {
-            let findings = source_findings(file, &Source::read(text).expect("Rust"));
-            assert_eq!(findings.len(), expected, "{file}: {findings:?}");
-        };
         let longest = "const A: u8 = 1;\n".repeat(MAX_CODE_LINES);
         let one = "const B: u8 = 2;\n";
-        check("a.rs", "//! What lives here.\n", 0);
-        check("a.rs", "\n//! Too late.\n", 1);
-        check("a.rs", "", 1);
-        check("a.rs", &format!("//! A\n\n// why\n{longest}"), 0);
-        check("a.rs", &format!("//! A\n{longest}{one}"), 1);
-        check("a.rs", &format!("//! A\n{one}#[cfg(test)]\nmod tests {{\n{longest}}}\n"), 0);
-        check("a/schema.rs", &format!("//! A\n{longest}{one}"), 0);
-        check("a/tests.rs", &format!("//! A\n{longest}{one}"), 0);
+        check_source("a.rs", "//! What lives here.\n", 0);
+        check_source("a.rs", "\n//! Too late.\n", 1);
+        check_source("a.rs", "", 1);
+        check_source("a.rs", &format!("//! A\n\n// why\n{longest}"), 0);
+        check_source("a.rs", &format!("//! A\n{longest}{one}"), 1);
+        check_source("a.rs", &format!("//! A\n{one}#[cfg(test)]\nmod tests {{\n{longest}}}\n"), 0);
+        check_source("a/schema.rs", &format!("//! A\n{longest}{one}"), 0);
+        check_source("a/tests.rs", &format!("//! A\n{longest}{one}"), 0);
+    }
+
+    #[track_caller]
+    fn check_machine_path(head: &str, tail: &str, expected: usize) {
+        let findings = machine_path_findings(&format!("first line\n{head}{tail}"));
+        assert_eq!(findings.len(), expected, "{head}{tail}: {findings:?}");
     }
 
     #[test]
     fn path_of_one_machine_is_found_but_a_url_is_not() {
-        let check = |head: &str, tail: &str, expected: usize| {
-            let findings = machine_path_findings(&format!("first line\n{head}{tail}"));
-            assert_eq!(findings.len(), expected, "{head}{tail}: {findings:?}");
-        };
-        check("see /wo", "rk/here", 1);
-        check("\"/ho", "me/anna/x\"", 1);
-        check("PATH=/ro", "ot/.cargo", 1);
-        check("(/Us", "ers/anna)", 1);
-        check("https://example.com/wo", "rk/here", 0);
-        check("$root/wo", "rk/here", 0);
-        check("/wo", "rks/here", 0);
-        check("the /ho", "me/ page", 0);
+        check_machine_path("see /wo", "rk/here", 1);
+        check_machine_path("\"/ho", "me/anna/x\"", 1);
+        check_machine_path("PATH=/ro", "ot/.cargo", 1);
+        check_machine_path("(/Us", "ers/anna)", 1);
+        check_machine_path("https://example.com/wo", "rk/here", 0);
+        check_machine_path("$root/wo", "rk/here", 0);
+        check_machine_path("/wo", "rks/here", 0);
+        check_machine_path("the /ho", "me/ page", 0);
+    }
+
+    #[track_caller]
+    fn check_migrations(files: &[&str], expected: &[&str]) {
+        let files: Vec<String> = files.iter().map(|file| format!("migrations/{file}")).collect();
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        let findings = migration_findings(&files);
+        assert_eq!(findings.len(), expected.len(), "{findings:?}");
+        for (finding, expected) in findings.iter().zip(expected) {
+            assert!(finding.message.contains(expected), "{finding:?}");
+        }
     }
 
     #[test]
     fn migration_without_its_twin_or_a_part_is_reported() {
-        let check = |files: &[&str], expected: &[&str]| {
-            let files: Vec<String> =
-                files.iter().map(|file| format!("migrations/{file}")).collect();
-            let files: Vec<&str> = files.iter().map(String::as_str).collect();
-            let findings = migration_findings(&files);
-            assert_eq!(findings.len(), expected.len(), "{findings:?}");
-            for (finding, expected) in findings.iter().zip(expected) {
-                assert!(finding.message.contains(expected), "{finding:?}");
-            }
-        };
-        check(&[], &[]);
+        check_migrations(&[], &[]);
         let complete = [
             "postgres/1_a/up.sql",
             "postgres/1_a/down.sql",
             "sqlite/1_a/up.sql",
             "sqlite/1_a/down.sql",
         ];
-        check(&complete, &[]);
-        check(&complete[..3], &["sqlite/1_a/down.sql is missing"]);
-        check(&complete[..2], &["sqlite/1_a/up.sql is missing", "sqlite/1_a/down.sql is missing"]);
-        check(
+        check_migrations(&complete, &[]);
+        check_migrations(&complete[..3], &["sqlite/1_a/down.sql is missing"]);
+        check_migrations(
+            &complete[..2],
+            &["sqlite/1_a/up.sql is missing", "sqlite/1_a/down.sql is missing"],
+        );
+        check_migrations(
             &complete.map(|file| file.replace("1_a", "start")).each_ref().map(String::as_str),
             &["<stamp>_<name>"],
         );
-        check(
+        check_migrations(
             &[&complete[..], &["sqlite/2_b/up.sql"]].concat(),
             &["postgres/2_b/up", "postgres/2_b/down", "sqlite/2_b/down"],
         );

@@ -306,72 +306,80 @@ mod tests {
         assert_eq!(members.count(), LAYERS.iter().map(|layer| layer.len()).sum::<usize>());
     }
 
+    #[track_caller]
+    fn check_objection(folder: &str, used: &str, allowed: bool) {
+        let objection = of(folder).objection(used);
+        assert_eq!(objection.is_none(), allowed, "{folder} -> {used}: {objection:?}");
+    }
+
     #[test]
     fn objection_is_raised_against_every_other_arrow() {
-        let check = |folder: &str, used: &str, allowed: bool| {
-            let objection = of(folder).objection(used);
-            assert_eq!(objection.is_none(), allowed, "{folder} -> {used}: {objection:?}");
-        };
-        check("crates/domain", "mercurio-domain", true);
-        check("crates/domain", "mercurio_storage", false);
-        check("crates/domain", "serde", true);
-        check("crates/domain", "tokio", false);
-        check("crates/domain", "tokio-util", false);
-        check("crates/domain", "slog-json", false);
-        check("crates/enrichment", "mercurio-domain", true);
-        check("crates/enrichment", "mercurio-pipeline", false);
-        check("crates/enrichment", "diesel", false);
-        check("crates/storage", "mercurio-domain", true);
-        check("crates/storage", "mercurio-enrichment", false);
-        check("crates/storage", "diesel_migrations", true);
-        check("crates/storage", "tokio", false);
-        check("crates/storage", "slog", true);
-        check("crates/pipeline", "mercurio-enrichment", false);
-        check("crates/pipeline", "mercurio-storage", false);
-        check("crates/pipeline", "mercurio-observability", false);
-        check("crates/pipeline", "tokio", true);
-        check("crates/pipeline", "actix-web", false);
-        check("crates/observability", "mercurio-domain", false);
-        check("crates/observability", "diesel", false);
-        check("crates/rate-limit", "mercurio_rate_limit", true);
-        check("crates/runtime", "mercurio-pipeline", true);
-        check("crates/runtime", "mercurio-storage", false);
-        check("crates/runtime", "mercurio-api", false);
-        check("crates/api", "mercurio-runtime", true);
-        check("crates/api", "mercurio-config", false);
-        check("crates/api", "mercurio-storage", false);
-        check("crates/api", "actix-web", true);
-        check("crates/config", "mercurio-api", false);
-        check("crates/config", "mercurio_rate_limit", true);
-        check("bins/ingest", "mercurio-storage", true);
-        check("bins/ingest", "mercurio-admin", false);
-        check("bins/ingest", "actix_web", true);
-        check("bins/ingest", "diesel", false);
-        check("bins/admin", "mercurio-storage", true);
-        check("bins/admin", "mercurio-ingest", false);
-        check("bins/admin", "mercurio-api", false);
-        check("bins/admin", "actix-web", false);
-        check("bins/admin", "mercurio-bogus", false);
-        check("tools/bench", "mercurio-ingest", false);
-        check("tools/xtask", "mercurio-domain", false);
+        check_objection("crates/domain", "mercurio-domain", true);
+        check_objection("crates/domain", "mercurio_storage", false);
+        check_objection("crates/domain", "serde", true);
+        check_objection("crates/domain", "tokio", false);
+        check_objection("crates/domain", "tokio-util", false);
+        check_objection("crates/domain", "slog-json", false);
+        check_objection("crates/enrichment", "mercurio-domain", true);
+        check_objection("crates/enrichment", "mercurio-pipeline", false);
+        check_objection("crates/enrichment", "diesel", false);
+        check_objection("crates/storage", "mercurio-domain", true);
+        check_objection("crates/storage", "mercurio-enrichment", false);
+        check_objection("crates/storage", "diesel_migrations", true);
+        check_objection("crates/storage", "tokio", false);
+        check_objection("crates/storage", "slog", true);
+        check_objection("crates/pipeline", "mercurio-enrichment", false);
+        check_objection("crates/pipeline", "mercurio-storage", false);
+        check_objection("crates/pipeline", "mercurio-observability", false);
+        check_objection("crates/pipeline", "tokio", true);
+        check_objection("crates/pipeline", "actix-web", false);
+        check_objection("crates/observability", "mercurio-domain", false);
+        check_objection("crates/observability", "diesel", false);
+        check_objection("crates/rate-limit", "mercurio_rate_limit", true);
+        check_objection("crates/runtime", "mercurio-pipeline", true);
+        check_objection("crates/runtime", "mercurio-storage", false);
+        check_objection("crates/runtime", "mercurio-api", false);
+        check_objection("crates/api", "mercurio-runtime", true);
+        check_objection("crates/api", "mercurio-config", false);
+        check_objection("crates/api", "mercurio-storage", false);
+        check_objection("crates/api", "actix-web", true);
+        check_objection("crates/config", "mercurio-api", false);
+        check_objection("crates/config", "mercurio_rate_limit", true);
+        check_objection("bins/ingest", "mercurio-storage", true);
+        check_objection("bins/ingest", "mercurio-admin", false);
+        check_objection("bins/ingest", "actix_web", true);
+        check_objection("bins/ingest", "diesel", false);
+        check_objection("bins/admin", "mercurio-storage", true);
+        check_objection("bins/admin", "mercurio-ingest", false);
+        check_objection("bins/admin", "mercurio-api", false);
+        check_objection("bins/admin", "actix-web", false);
+        check_objection("bins/admin", "mercurio-bogus", false);
+        check_objection("tools/bench", "mercurio-ingest", false);
+        check_objection("tools/xtask", "mercurio-domain", false);
+    }
+
+    fn dependency(name: &str, kind: Option<&str>, features: &[&str]) -> Dependency {
+        Dependency {
+            name: name.to_owned(),
+            kind: kind.map(str::to_owned),
+            features: features.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    fn package(dependency: Dependency) -> Package {
+        Package {
+            folder: "crates/pipeline".to_owned(),
+            dependencies: vec![dependency],
+            crate_roots: Vec::new(),
+        }
     }
 
     #[test]
     fn dependencies_of_every_kind_keep_the_layers() {
-        let dependency = |name: &str, kind: Option<&str>, features: &[&str]| Dependency {
-            name: name.to_owned(),
-            kind: kind.map(str::to_owned),
-            features: features.iter().map(|name| (*name).to_owned()).collect(),
-        };
-        let package = |dependency| Package {
-            folder: "crates/pipeline".to_owned(),
-            dependencies: vec![dependency],
-            crate_roots: Vec::new(),
-        };
         let manifest =
             "[package]\n[dependencies]\nserde = \"1\"\nmercurio-storage.workspace = true\n";
-        let findings =
-            |dependency| dependency_findings(of("crates/pipeline"), &package(dependency), manifest);
+        let member = of("crates/pipeline");
+        let findings = |dependency| dependency_findings(member, &package(dependency), manifest);
         check(&findings(dependency("serde", None, &[])), &[]);
         let upward = findings(dependency("mercurio-storage", None, &[]));
         check(&upward, &["mercurio-storage, which is not in a lower layer"]);
@@ -382,63 +390,94 @@ mod tests {
         check(&findings(dependency("mercurio-domain", None, &["testing"])), &["`testing`"]);
     }
 
+    #[track_caller]
+    fn check_domain_text(text: &str, expected: &[&str]) {
+        check_source("crates/domain", "src/a.rs", text, expected);
+    }
+
     #[test]
     fn sources_use_allowed_crates_but_may_mention_any() {
-        let check = |text: &str, expected: &[&str]| {
-            check_source("crates/domain", "src/a.rs", text, expected);
-        };
-        check("use serde::Serialize;\nuse std::fmt;", &[]);
-        check("\nuse tokio::sync::mpsc;", &["uses tokio"]);
-        check("use {serde::Serialize, diesel_migrations as m};", &["uses diesel-migrations"]);
-        check("fn f() { mercurio_pipeline::parse() }", &["uses mercurio-pipeline"]);
-        check("#[cfg(test)] mod tests { #[tokio::test] fn f() {} }", &["uses tokio"]);
-        check("/// Unlike tokio::spawn\nconst A: &str = \"use tokio::spawn\";", &[]);
+        check_domain_text("use serde::Serialize;\nuse std::fmt;", &[]);
+        check_domain_text("\nuse tokio::sync::mpsc;", &["uses tokio"]);
+        check_domain_text(
+            "use {serde::Serialize, diesel_migrations as m};",
+            &["uses diesel-migrations"],
+        );
+        check_domain_text("fn f() { mercurio_pipeline::parse() }", &["uses mercurio-pipeline"]);
+        check_domain_text("#[cfg(test)] mod tests { #[tokio::test] fn f() {} }", &["uses tokio"]);
+        check_domain_text("/// Unlike tokio::spawn\nconst A: &str = \"use tokio::spawn\";", &[]);
         // A module of ours may share the name of a crate.
-        check("use crate::tokio::x;", &[]);
+        check_domain_text("use crate::tokio::x;", &[]);
+    }
+
+    #[track_caller]
+    fn check_domain_file(file: &str, text: &str, expected: &[&str]) {
+        check_source("crates/domain", file, text, expected);
     }
 
     #[test]
     fn pure_crates_read_no_clock_and_no_environment() {
-        let check = |file: &str, text: &str, expected: &[&str]| {
-            check_source("crates/domain", file, text, expected);
-        };
-        check("src/a.rs", "use std::time::Instant; fn f() { Instant::now() }", &["Instant::now"]);
-        check("src/a.rs", "fn f() { chrono::Utc::now() }", &["Utc::now"]);
-        check("src/a.rs", "use std::{env, fmt};", &["std::env"]);
-        check("src/a.rs", "use getrandom::fill;", &["getrandom"]);
+        check_domain_file(
+            "src/a.rs",
+            "use std::time::Instant; fn f() { Instant::now() }",
+            &["Instant::now"],
+        );
+        check_domain_file("src/a.rs", "fn f() { chrono::Utc::now() }", &["Utc::now"]);
+        check_domain_file("src/a.rs", "use std::{env, fmt};", &["std::env"]);
+        check_domain_file("src/a.rs", "use getrandom::fill;", &["getrandom"]);
         // A clock as an argument, and a variable of the compiler.
-        check("src/a.rs", "fn f(now: Timestamp) { env!(\"A\"); clock.now() }", &[]);
-        check("src/a.rs", "#[cfg(test)] mod tests { use std::env; }", &[]);
-        check("tests/a.rs", "use std::process::Command;", &[]);
+        check_domain_file("src/a.rs", "fn f(now: Timestamp) { env!(\"A\"); clock.now() }", &[]);
+        check_domain_file("src/a.rs", "#[cfg(test)] mod tests { use std::env; }", &[]);
+        check_domain_file("tests/a.rs", "use std::process::Command;", &[]);
         check_source("crates/storage", "src/a.rs", "use std::{env, fs};", &[]);
+    }
+
+    #[track_caller]
+    fn check_storage_file(file: &str, text: &str, expected: &[&str]) {
+        check_source("crates/storage", file, text, expected);
     }
 
     #[test]
     fn databases_of_storage_never_name_each_other() {
-        let check = |file: &str, text: &str, expected: &[&str]| {
-            check_source("crates/storage", file, text, expected);
-        };
-        check("src/postgres/events.rs", "use crate::sqlite::events;", &["names sqlite"]);
-        check("src/postgres/events.rs", "use super::super::{error, sqlite};", &["names sqlite"]);
-        check("src/sqlite.rs", "fn f() { crate::postgres::f() }", &["names postgres"]);
-        check("src/sqlite/mod.rs", "use diesel::sqlite::Sqlite; // not postgres::x", &[]);
-        check("src/pool.rs", "use crate::{postgres, sqlite};", &[]);
+        check_storage_file(
+            "src/postgres/events.rs",
+            "use crate::sqlite::events;",
+            &["names sqlite"],
+        );
+        check_storage_file(
+            "src/postgres/events.rs",
+            "use super::super::{error, sqlite};",
+            &["names sqlite"],
+        );
+        check_storage_file("src/sqlite.rs", "fn f() { crate::postgres::f() }", &["names postgres"]);
+        check_storage_file(
+            "src/sqlite/mod.rs",
+            "use diesel::sqlite::Sqlite; // not postgres::x",
+            &[],
+        );
+        check_storage_file("src/pool.rs", "use crate::{postgres, sqlite};", &[]);
+    }
+
+    #[track_caller]
+    fn check_ingest_file(file: &str, text: &str, expected: &[&str]) {
+        check_source("bins/ingest", file, text, expected);
     }
 
     #[test]
     fn store_is_named_by_start_up_code_and_tests_alone() {
-        let check = |file: &str, text: &str, expected: &[&str]| {
-            check_source("bins/ingest", file, text, expected);
-        };
         let naming = "use mercurio_storage::Pool;";
-        check("src/routes/track.rs", naming, &["names mercurio_storage"]);
-        check("src/lib.rs", naming, &["names mercurio_storage"]);
-        check("src/lib.rs", "use actix_web::rt;", &["names actix_web"]);
-        check("src/main.rs", naming, &[]);
-        check("src/startup/store.rs", naming, &[]);
+        check_ingest_file("src/routes/track.rs", naming, &["names mercurio_storage"]);
+        check_ingest_file("src/lib.rs", naming, &["names mercurio_storage"]);
+        check_ingest_file("src/lib.rs", "use actix_web::rt;", &["names actix_web"]);
+        check_ingest_file("src/main.rs", naming, &[]);
+        check_ingest_file("src/startup/store.rs", naming, &[]);
         // Start-up code is in the folder `src/startup` only.
-        check("src/routes/startup.rs", naming, &["names mercurio_storage"]);
-        check("src/lib.rs", "#[cfg(test)] mod tests { use mercurio_storage::Pool; }", &[]);
-        check("tests/process/main.rs", naming, &[]);
+        check_ingest_file("src/routes/startup.rs", naming, &["names mercurio_storage"]);
+        check_ingest_file(
+            "src/lib.rs",
+            "#[cfg(test)] mod tests { use mercurio_storage::Pool; }",
+            &[],
+        );
+        check_ingest_file("tests/process/main.rs", naming, &[]);
     }
 }

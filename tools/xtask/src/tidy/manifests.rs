@@ -143,52 +143,68 @@ mercurio-domain = { path = ".", features = ["testing"] }
 workspace = true
 "#;
 
+    #[track_caller]
+    fn check_line(manifest: &str, name: &str, line: usize) {
+        assert_eq!(line_of(manifest, name), Some(line), "{manifest}");
+    }
+
     #[test]
     fn dependency_is_found_however_it_is_written() {
-        let check = |manifest: &str, name: &str, line: usize| {
-            assert_eq!(line_of(manifest, name), Some(line), "{manifest}");
-        };
-        check(VALID, "serde", 17);
-        check(VALID, "uuid", 18);
-        check(VALID, "chrono", 20);
-        check(VALID, "mercurio-domain", 24);
-        check("[dependencies]\na = \"1\"", "a", 2);
-        check("[dependencies]\na.workspace = true\na.features = []", "a", 2);
-        check("[dependencies]\na = { workspace = true, features = [\n\"x\",\n] }", "a", 2);
-        check("[build-dependencies]\na.version = \"1\"", "a", 2);
-        check("[target.'cfg(unix)'.dependencies]\na.path = \"../b\"", "a", 2);
-        check("[target.'cfg(unix)'.dependencies.a]\nversion = \"1\"", "a", 1);
+        check_line(VALID, "serde", 17);
+        check_line(VALID, "uuid", 18);
+        check_line(VALID, "chrono", 20);
+        check_line(VALID, "mercurio-domain", 24);
+        check_line("[dependencies]\na = \"1\"", "a", 2);
+        check_line("[dependencies]\na.workspace = true\na.features = []", "a", 2);
+        check_line("[dependencies]\na = { workspace = true, features = [\n\"x\",\n] }", "a", 2);
+        check_line("[build-dependencies]\na.version = \"1\"", "a", 2);
+        check_line("[target.'cfg(unix)'.dependencies]\na.path = \"../b\"", "a", 2);
+        check_line("[target.'cfg(unix)'.dependencies.a]\nversion = \"1\"", "a", 1);
         assert_eq!(line_of(VALID, "diesel"), None);
+    }
+
+    #[track_caller]
+    fn check_change(find: &str, replacement: &str, expected: &[&str]) {
+        assert!(VALID.contains(find), "{find}");
+        let findings = findings(&VALID.replacen(find, replacement, 1));
+        assert_eq!(findings.len(), expected.len(), "{replacement}: {findings:?}");
+        for (finding, expected) in findings.iter().zip(expected) {
+            assert!(finding.message.contains(expected), "{replacement}: {finding:?}");
+        }
     }
 
     #[test]
     fn own_versions_and_missing_inheritance_are_reported() {
-        let check = |find: &str, replacement: &str, expected: &[&str]| {
-            assert!(VALID.contains(find), "{find}");
-            let findings = findings(&VALID.replacen(find, replacement, 1));
-            assert_eq!(findings.len(), expected.len(), "{replacement}: {findings:?}");
-            for (finding, expected) in findings.iter().zip(expected) {
-                assert!(finding.message.contains(expected), "{replacement}: {finding:?}");
-            }
-        };
-        check("serde", "serde", &[]);
-        check("serde.workspace = true", "serde = \"1\"", &["the version of serde"]);
-        check("serde.workspace = true", "serde = { path = \".\" }", &["the version of serde"]);
-        check("chrono]\nworkspace = true", "chrono]\nversion = \"1\"", &["the version of chrono"]);
-        check("[dev-dependencies]", "[dev-dependencies]\nslog = \"2\"", &["the version of slog"]);
-        check(
+        check_change("serde", "serde", &[]);
+        check_change("serde.workspace = true", "serde = \"1\"", &["the version of serde"]);
+        check_change(
+            "serde.workspace = true",
+            "serde = { path = \".\" }",
+            &["the version of serde"],
+        );
+        check_change(
+            "chrono]\nworkspace = true",
+            "chrono]\nversion = \"1\"",
+            &["the version of chrono"],
+        );
+        check_change(
+            "[dev-dependencies]",
+            "[dev-dependencies]\nslog = \"2\"",
+            &["the version of slog"],
+        );
+        check_change(
             "[dev-dependencies]",
             "[target.x.dependencies]\nslog = \"2\"\n[dev-dependencies]",
             &["slog"],
         );
-        check(
+        check_change(
             "\nversion.workspace = true",
             "\nversion = \"1.0.0\"",
             &["lacks `version.workspace = true`"],
         );
-        check("keywords.workspace = true", "", &["lacks `keywords.workspace = true`"]);
-        check("description = \"Types.\"", "", &["lacks `description`"]);
-        check("[lints]\nworkspace = true", "", &["lints"]);
-        check("[lints]", "[lints", &["TOML"]);
+        check_change("keywords.workspace = true", "", &["lacks `keywords.workspace = true`"]);
+        check_change("description = \"Types.\"", "", &["lacks `description`"]);
+        check_change("[lints]\nworkspace = true", "", &["lints"]);
+        check_change("[lints]", "[lints", &["TOML"]);
     }
 }

@@ -14,6 +14,7 @@ mod finding;
 mod layering;
 mod manifests;
 mod modules;
+mod plain;
 mod settings;
 mod syntax;
 mod test_names;
@@ -85,6 +86,7 @@ fn check_package(
 
     for (file, source) in workspace.sources_below(&package.folder) {
         report.add(file, files::source_findings(file, source));
+        report.add(file, plain::findings(source, is_test_file(file)));
         report.add(file, test_names::findings(source));
         report.add(file, layering::source_findings(member, file, source));
     }
@@ -138,10 +140,14 @@ fn settings_read(workspace: &Workspace) -> BTreeSet<String> {
     let mut read = BTreeSet::new();
     for (file, source) in &workspace.sources {
         let is_product = file.starts_with("crates/") || file.starts_with("bins/");
-        // A file tests.rs is a test module.
-        if is_product && file.contains("/src/") && !file.ends_with("tests.rs") {
+        if is_product && file.contains("/src/") && !is_test_file(file) {
             read.extend(settings::settings_of(source));
         }
     }
     read
+}
+
+/// Whether a source has test code only: a file of an integration test, or a test module.
+fn is_test_file(file: &str) -> bool {
+    file.contains("/tests/") || file.ends_with("tests.rs")
 }

@@ -81,48 +81,51 @@ pub(crate) fn example_findings(read: &BTreeSet<String>, example: &str) -> Vec<Fi
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check_settings(text: &str, expected: &[&str]) {
+        let source = Source::read(text).expect("Rust");
+        let settings = settings_of(&source);
+        assert_eq!(settings.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{text}");
+    }
+
     #[test]
     fn setting_is_found_in_code_but_not_in_comments_and_tests() {
-        let check = |text: &str, expected: &[&str]| {
-            let source = Source::read(text).expect("Rust");
-            let settings = settings_of(&source);
-            assert_eq!(settings.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{text}");
-        };
-        check("fn f() { get(\"MERCURIO_ADDR\") }", &["MERCURIO_ADDR"]);
-        check(
+        check_settings("fn f() { get(\"MERCURIO_ADDR\") }", &["MERCURIO_ADDR"]);
+        check_settings(
             "fn f() { get(\"DATABASE_URL\"); format!(\"set MERCURIO_B2_MS=1\") }",
             &["DATABASE_URL", "MERCURIO_B2_MS"],
         );
-        check(
+        check_settings(
             "/// MERCURIO_ADDR\nmod a { } // MERCURIO_A\n#[cfg(test)] mod tests { const A: &str = \"MERCURIO_B\"; }",
             &[],
         );
-        check(
+        check_settings(
             "fn f() { concat!(\"a\", env!(\"MERCURIO_BUILD_HASH\")); get(\"MERCURIO_ADDR\") }",
             &["MERCURIO_ADDR"],
         );
-        check(
+        check_settings(
             "fn f() { starts_with(\"MERCURIO_\"); [\"MERCURIO_RATE_\", \"MERCURIO_TEST_POSTGRES_URL\"]; MERCURIO_Odd }",
             &[],
         );
     }
 
+    #[track_caller]
+    fn check_example(example: &str, expected: &[&str]) {
+        let read = ["DATABASE_URL", "MERCURIO_ADDR"].map(str::to_owned).into();
+        let findings = example_findings(&read, example);
+        let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(messages, expected, "{example}");
+    }
+
     #[test]
     fn example_describes_the_settings_of_the_code_alone() {
-        let check = |example: &str, expected: &[&str]| {
-            let read = ["DATABASE_URL", "MERCURIO_ADDR"].map(str::to_owned).into();
-            let findings = example_findings(&read, example);
-            let messages: Vec<&str> =
-                findings.iter().map(|finding| finding.message.as_str()).collect();
-            assert_eq!(messages, expected, "{example}");
-        };
-        check("# Where.\nDATABASE_URL=a\n\n# Listen.\n# MERCURIO_ADDR=b\n", &[]);
-        check("# Where.\nDATABASE_URL=a\n", &["lacks MERCURIO_ADDR, which the code reads"]);
-        check(
+        check_example("# Where.\nDATABASE_URL=a\n\n# Listen.\n# MERCURIO_ADDR=b\n", &[]);
+        check_example("# Where.\nDATABASE_URL=a\n", &["lacks MERCURIO_ADDR, which the code reads"]);
+        check_example(
             "# Where.\nDATABASE_URL=a\nMERCURIO_ADDR=b\n",
             &["MERCURIO_ADDR has no comment above it"],
         );
-        check(
+        check_example(
             "# Where.\nDATABASE_URL=a\n# Listen.\nMERCURIO_ADDR=b\n# Odd.\n# MERCURIO_ODD=\n",
             &["no code reads MERCURIO_ODD"],
         );

@@ -8,13 +8,16 @@ use syn::visit::{self, Visit};
 use syn::{Item, UseTree, Visibility};
 
 /// A Rust file, read once.
-#[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) text: String,
     /// Everything except doc comments.
     pub(crate) all: TokenStream,
     /// Without items under `#[cfg(test)]` too.
     pub(crate) code: TokenStream,
+    /// The syntax of `all`.
+    pub(crate) all_file: syn::File,
+    /// The syntax of `code`.
+    pub(crate) file: syn::File,
     /// The modules of `all`; the file itself is the first.
     pub(crate) all_modules: Module,
     /// The modules of `code`.
@@ -58,12 +61,16 @@ impl Source {
         // Doc comments are attributes here and would count as code.
         let all = filter(text.parse::<TokenStream>()?, Keep::Tests);
         let code = filter(all.clone(), Keep::NoTests);
+        let all_file = syn::parse2(all.clone())?;
+        let file = syn::parse2(code.clone())?;
         Ok(Self {
             text: text.to_owned(),
-            all_modules: Reader::modules(all.clone())?,
-            modules: Reader::modules(code.clone())?,
+            all_modules: Reader::modules(&all_file),
+            modules: Reader::modules(&file),
             all,
             code,
+            all_file,
+            file,
         })
     }
 
@@ -187,7 +194,7 @@ fn bracket(tree: Option<&TokenTree>) -> Option<TokenStream> {
     }
 }
 
-fn is_punct(tree: Option<&TokenTree>, char: char) -> bool {
+pub(super) fn is_punct(tree: Option<&TokenTree>, char: char) -> bool {
     matches!(tree, Some(TokenTree::Punct(punct)) if punct.as_char() == char)
 }
 
@@ -255,11 +262,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn modules(tokens: TokenStream) -> syn::Result<Module> {
-        let file: syn::File = syn::parse2(tokens)?;
+    fn modules(file: &syn::File) -> Module {
         let mut reader = Self { open: vec![Module::default()] };
-        reader.visit_file(&file);
-        Ok(reader.open.remove(0))
+        reader.visit_file(file);
+        reader.open.remove(0)
     }
 
     fn module(&mut self) -> &mut Module {
@@ -476,27 +482,29 @@ mod tests {
         check_paths("//! a::b\n/// c::d\nconst E: &str = \"f::g\"; // h::i", &[]);
     }
 
+    #[track_caller]
+    fn check_code(text: &str, expected: &str) {
+        assert_eq!(read(text).code.to_string(), expected, "{text}");
+    }
+
     #[test]
     fn items_under_cfg_test_are_no_code_but_their_neighbours_are() {
-        let check = |text: &str, expected: &str| {
-            assert_eq!(read(text).code.to_string(), expected, "{text}");
-        };
-        check(
+        check_code(
             "fn a() {} #[cfg(test)] mod tests { fn f() { \"}\" } } fn b() {}",
             "fn a () { } fn b () { }",
         );
-        check("#[cfg(test)]\nmod tests;\nmod b;", "mod b ;");
-        check("#[cfg(test)] #[path = \"x.rs\"] mod tests; mod b;", "mod b ;");
-        check("#[expect(dead_code)] /// Doc.\n#[cfg(test)] mod tests;", "");
-        check("#[cfg(all(test, unix))] fn f(a: [u8; 2]) {} mod b;", "mod b ;");
-        check("#[cfg(test)] use a::{b, c}; mod d;", "mod d ;");
-        check("#[cfg(test)] fn f<A, B>() where A: C, B: D {} mod e;", "mod e ;");
-        check("struct A { #[cfg(test)] a: C<D, E>, b: F }", "struct A { b : F }");
-        check(
+        check_code("#[cfg(test)]\nmod tests;\nmod b;", "mod b ;");
+        check_code("#[cfg(test)] #[path = \"x.rs\"] mod tests; mod b;", "mod b ;");
+        check_code("#[expect(dead_code)] /// Doc.\n#[cfg(test)] mod tests;", "");
+        check_code("#[cfg(all(test, unix))] fn f(a: [u8; 2]) {} mod b;", "mod b ;");
+        check_code("#[cfg(test)] use a::{b, c}; mod d;", "mod d ;");
+        check_code("#[cfg(test)] fn f<A, B>() where A: C, B: D {} mod e;", "mod e ;");
+        check_code("struct A { #[cfg(test)] a: C<D, E>, b: F }", "struct A { b : F }");
+        check_code(
             "#[cfg(any(test, feature = \"testing\"))] mod a;",
             "# [cfg (any (test , feature = \"testing\"))] mod a ;",
         );
-        check("#[cfg(not(test))] mod a;", "# [cfg (not (test))] mod a ;");
+        check_code("#[cfg(not(test))] mod a;", "# [cfg (not (test))] mod a ;");
     }
 
     #[test]

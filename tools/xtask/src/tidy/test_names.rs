@@ -63,13 +63,15 @@ fn names_test(attribute: TokenStream) -> bool {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(text: &str, expected: &[Option<usize>]) {
+        let findings = findings(&Source::read(text).expect("Rust"));
+        let lines: Vec<Option<usize>> = findings.iter().map(|finding| finding.line).collect();
+        assert_eq!(lines, expected, "{text}: {findings:?}");
+    }
+
     #[test]
     fn long_name_of_a_test_is_found_but_not_of_a_function() {
-        let check = |text: &str, expected: &[Option<usize>]| {
-            let findings = findings(&Source::read(text).expect("Rust"));
-            let lines: Vec<Option<usize>> = findings.iter().map(|finding| finding.line).collect();
-            assert_eq!(lines, expected, "{text}: {findings:?}");
-        };
         let (longest, long) = ("a".repeat(MAX_CHARS), "a".repeat(MAX_CHARS + 1));
         check(&format!("#[test] fn {longest}() {{}}"), &[]);
         check(&format!("\n#[test] fn {long}() {{}}"), &[Some(2)]);

@@ -187,19 +187,21 @@ fn is_skipped(parent: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check_skipped(parent: &str, name: &str, expected: bool) {
+        assert_eq!(is_skipped(parent, name), expected, "{parent}{name}");
+    }
+
     #[test]
     fn folders_of_builds_and_of_developers_are_skipped() {
-        let check = |parent: &str, name: &str, expected: bool| {
-            assert_eq!(is_skipped(parent, name), expected, "{parent}{name}");
-        };
-        check("", "target", true);
-        check("", "data", true);
-        check("", ".idea", true);
-        check("", ".ci", false);
-        check("", "crates", false);
-        check("crates/enrichment/", "data", false);
-        check("fuzz/", "corpus", true);
-        check("scripts/containers/", "__pycache__", true);
+        check_skipped("", "target", true);
+        check_skipped("", "data", true);
+        check_skipped("", ".idea", true);
+        check_skipped("", ".ci", false);
+        check_skipped("", "crates", false);
+        check_skipped("crates/enrichment/", "data", false);
+        check_skipped("fuzz/", "corpus", true);
+        check_skipped("scripts/containers/", "__pycache__", true);
     }
 
     #[test]

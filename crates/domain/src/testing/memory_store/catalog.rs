@@ -222,11 +222,10 @@ impl Catalog for MemoryStore {
         id: &ApiKeyId,
         expires_at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError> {
-        let shorten = |key: &mut ApiKey| {
-            key.expires_at =
-                Some(key.expires_at.map_or(expires_at, |before| before.min(expires_at)));
-        };
-        Ok(self.available()?.change_key(id, shorten))
+        Ok(self.available()?.change_key(id, |key| {
+            let earlier = key.expires_at.map_or(expires_at, |before| before.min(expires_at));
+            key.expires_at = Some(earlier);
+        }))
     }
 
     fn revoke_api_key(
@@ -234,10 +233,9 @@ impl Catalog for MemoryStore {
         id: &ApiKeyId,
         revoked_at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError> {
-        let revoke = |key: &mut ApiKey| {
+        Ok(self.available()?.change_key(id, |key| {
             key.revoked_at.get_or_insert(revoked_at);
-        };
-        Ok(self.available()?.change_key(id, revoke))
+        }))
     }
 
     fn note_key_uses(&self, uses: &[KeyUse]) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! Counts in memory, added as events are stored: there is no log to sum.
 
-use super::{CountKey, MemoryStore};
+use super::MemoryStore;
 use crate::ids::TenantId;
 use crate::limits::Month;
 use crate::store::{CountQuery, EventCount, EventCounts, StoreError};
@@ -26,13 +26,13 @@ impl EventCounts for MemoryStore {
                 && query.event_name.as_ref().is_none_or(|name| *name == counted.event_name)
                 && (query.from..query.to).contains(&counted.hour)
         });
-        let count = |(counted, accepted): (&CountKey, &u64)| EventCount {
+        let counts = selected.map(|(counted, accepted)| EventCount {
             event_name: counted.event_name.clone(),
             hour: counted.hour,
             accepted: *accepted,
-        };
+        });
         // The map is sorted by owner, name and hour, as the contract requires.
-        Ok(selected.map(count).collect())
+        Ok(counts.collect())
     }
 
     fn sum_counts(&self) -> Result<u64, StoreError> {

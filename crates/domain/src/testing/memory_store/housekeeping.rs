@@ -65,12 +65,9 @@ impl MemoryState {
             }
             self.expired.insert(key, received_at);
         }
-        let gone = |key: &(TenantId, EventKey), at: Timestamp| {
-            is_meant(key.0) && keys_before.is_some_and(|before| at < before)
-        };
-        let keys: Vec<_> =
-            self.expired.iter().filter(|(key, at)| gone(key, **at)).map(|(key, _)| *key).collect();
-        for key in keys {
+        let is_gone = |at: Timestamp| keys_before.is_some_and(|before| at < before);
+        let old = self.expired.iter().filter(|(key, at)| is_meant(key.0) && is_gone(**at));
+        for key in old.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.expired.remove(&key);
             self.events.remove(&key);
             removed.keys += 1;

@@ -221,16 +221,18 @@ impl Store for MemoryStore {
     }
 }
 
+/// Whether a filter has the found value, or is not set.
+fn is_wanted(filter: &Option<String>, found: Option<&str>) -> bool {
+    filter.is_none() || filter.as_deref() == found
+}
+
 fn matches(query: &EventQuery, event: &StoredEvent) -> bool {
     let parts = &event.parts;
-    let same = |wanted: &Option<String>, found: Option<&str>| {
-        wanted.is_none() || wanted.as_deref() == found
-    };
-    same(&query.event_name, Some(&parts.event_name))
+    is_wanted(&query.event_name, Some(&parts.event_name))
         && query.kind.is_none_or(|kind| kind == parts.kind)
-        && same(&query.anonymous_id, parts.anonymous_id.as_deref())
-        && same(&query.user_id, parts.user_id.as_deref())
-        && same(&query.session_id, parts.session_id.as_deref())
+        && is_wanted(&query.anonymous_id, parts.anonymous_id.as_deref())
+        && is_wanted(&query.user_id, parts.user_id.as_deref())
+        && is_wanted(&query.session_id, parts.session_id.as_deref())
         && query.from.is_none_or(|from| from <= parts.occurred_at)
         && query.to.is_none_or(|to| parts.occurred_at < to)
 }
