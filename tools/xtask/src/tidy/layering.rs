@@ -14,7 +14,7 @@ pub(crate) struct WorkspaceMember {
     /// Our crates it may use, in manifests and sources, in tests as well.
     ours: &'static [&'static str],
     /// Other crates it must not use. A `*` matches any ending.
-    banned: &'static [&'static str],
+    pub(crate) banned: &'static [&'static str],
 }
 
 /// Our crates, lowest layer first.
@@ -58,13 +58,13 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
     WorkspaceMember {
         folder: "crates/domain",
         ours: &[],
-        banned: &["tokio*", "actix*", "diesel*", "slog*"],
+        banned: &["tokio*", "actix*", "diesel*", "slog*", "hyper*", "mio"],
     },
     WorkspaceMember { folder: "crates/observability", ours: &[], banned: &["actix*", "diesel*"] },
     WorkspaceMember {
         folder: "crates/enrichment",
         ours: &["domain"],
-        banned: &["tokio*", "actix*", "diesel*", "slog*"],
+        banned: &["tokio*", "actix*", "diesel*", "slog*", "hyper*", "mio"],
     },
     WorkspaceMember {
         folder: "crates/pipeline",
@@ -138,17 +138,26 @@ impl WorkspaceMember {
         self.folder.rsplit('/').next().unwrap_or(self.folder)
     }
 
+    /// Whether it has pure code, and so no banned crate behind its dependencies.
+    pub(crate) fn is_pure(&self) -> bool {
+        PURE.contains(&self.folder)
+    }
+
+    /// Whether the name of another crate is in the list of banned ones.
+    pub(crate) fn bans(&self, used: &str) -> bool {
+        self.banned.iter().any(|banned| match banned.strip_suffix('*') {
+            Some(start) => used.starts_with(start),
+            None => used == *banned,
+        })
+    }
+
     /// Returns the reason if this member must not use the crate `used`.
     fn objection(&self, used: &str) -> Option<String> {
         // Manifests have dashes, and paths in code have underscores.
         let used = used.replace('_', "-");
         let Some(ours) = used.strip_prefix("mercurio-") else {
-            let is_banned = self.banned.iter().any(|banned| match banned.strip_suffix('*') {
-                Some(start) => used.starts_with(start),
-                None => used == *banned,
-            });
-            return is_banned
-                .then(|| format!("uses {used}; it must not use {}", self.banned.join(", ")));
+            let message = format!("uses {used}; it must not use {}", self.banned.join(", "));
+            return self.bans(&used).then_some(message);
         };
         // Tests and programs of a package name their own library.
         if ours == self.name() {
@@ -219,7 +228,7 @@ pub(crate) fn source_findings(
     }
     // Only code outside of tests: a test may read the clock.
     for path in source.modules.all_paths() {
-        if PURE.contains(&member.folder) && is_source(member, file) {
+        if member.is_pure() && is_source(member, file) {
             findings.extend(impure_finding(path));
         }
         if member.folder == "bins/ingest" && is_source(member, file) && !is_start_up(file) {

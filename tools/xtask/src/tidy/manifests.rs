@@ -87,18 +87,18 @@ fn dependencies<'m>(manifest: &str, table: &'m DeTable<'m>) -> Vec<Dependency<'m
     found
 }
 
-fn get<'m>(table: &'m DeTable<'m>, key: &str) -> Option<&'m DeValue<'m>> {
+pub(super) fn get<'m>(table: &'m DeTable<'m>, key: &str) -> Option<&'m DeValue<'m>> {
     table.get(key).map(|value| value.get_ref())
 }
 
-fn as_table<'m>(value: &'m DeValue<'m>) -> Option<&'m DeTable<'m>> {
+pub(super) fn as_table<'m>(value: &'m DeValue<'m>) -> Option<&'m DeTable<'m>> {
     match value {
         DeValue::Table(table) => Some(table),
         _ => None,
     }
 }
 
-fn as_str<'m>(value: &'m DeValue<'m>) -> Option<&'m str> {
+pub(super) fn as_str<'m>(value: &'m DeValue<'m>) -> Option<&'m str> {
     match value {
         DeValue::String(text) => Some(text),
         _ => None,

@@ -12,6 +12,7 @@ mod domain;
 mod files;
 mod finding;
 mod layering;
+mod lockfile;
 mod manifests;
 mod modules;
 mod plain;
@@ -83,6 +84,10 @@ fn check_package(
     let manifest = workspace.text(&manifest_file);
     report.add(&manifest_file, manifests::findings(manifest));
     report.add(&manifest_file, layering::dependency_findings(member, package, manifest));
+    if member.is_pure() {
+        let lock = workspace.text("Cargo.lock");
+        report.add(&manifest_file, lockfile::findings(member, package, manifest, lock));
+    }
 
     for (file, source) in workspace.sources_below(&package.folder) {
         report.add(file, files::source_findings(file, source));
