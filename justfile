@@ -96,6 +96,10 @@ migration NAME:
 coverage:
     scripts/coverage
 
+# Simulate the group writer with SEEDS seeds in each test; the gate takes 5,000
+simulate SEEDS="100000":
+    MERCURIO_SIM_SEEDS="$1" cargo test -p mercurio-simulation
+
 # Fuzz one target or all, for SECONDS each, for example: just fuzz decode 300. Needs cargo-fuzz (cargo install cargo-fuzz --locked) and a C++ compiler
 fuzz TARGET="all" SECONDS="60":
     #!/usr/bin/env bash

@@ -5,6 +5,7 @@
 //! The pipeline uses the store traits of the domain. It contains no HTTP, SQL or clock.
 
 pub mod parse;
+mod sync;
 pub mod validate;
 pub mod writer;
 

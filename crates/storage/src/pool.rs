@@ -209,3 +209,107 @@ impl<C: Driver> Pool<C> {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI32;
+
+    use diesel::connection::{SimpleConnection, TransactionManager};
+    use diesel::prelude::*;
+    use diesel::sqlite::SqliteConnection;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MAX_SIZE: u32 = 4;
+
+    /// One step of a random history. Numbers select one of the taken connections.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Take,
+        Return(usize),
+        /// Leaves a transaction open, as a failed ROLLBACK does.
+        Break(usize),
+        InvalidateAll,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => Just(Step::Take),
+            4 => any::<usize>().prop_map(Step::Return),
+            1 => any::<usize>().prop_map(Step::Break),
+            1 => Just(Step::InvalidateAll),
+        ];
+        prop::collection::vec(step, 1..60)
+    }
+
+    #[derive(QueryableByName)]
+    struct Tag {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        user_version: i32,
+    }
+
+    /// Tags each connection with the number of its opening, in its own database in memory.
+    fn tagged_pool(opened: &Arc<AtomicI32>) -> Pool<SqliteConnection> {
+        let opened = Arc::clone(opened);
+        let max_size = NonZeroU32::new(MAX_SIZE).unwrap();
+        Pool::new(":memory:", max_size, Duration::from_secs(60), move |connection| {
+            let tag = opened.fetch_add(1, Ordering::SeqCst);
+            SqliteConnection::batch_execute(connection, &format!("PRAGMA user_version = {tag}"))
+        })
+    }
+
+    fn tag_of(connection: &mut SqliteConnection) -> i32 {
+        diesel::sql_query("PRAGMA user_version").get_result::<Tag>(connection).unwrap().user_version
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+        #[test]
+        fn broken_or_outdated_connection_never_comes_back(steps in steps()) {
+            let opened = Arc::default();
+            let pool = tagged_pool(&opened);
+            let mut taken = Vec::new();
+            // Idle connections that may come back, and those that must not.
+            let mut idle: Vec<i32> = Vec::new();
+            let mut unusable: Vec<i32> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Take if taken.len() < MAX_SIZE as usize => {
+                        let mut connection = pool.get().unwrap();
+                        let tag = tag_of(&mut connection);
+                        prop_assert!(!unusable.contains(&tag), "{tag} comes back");
+                        // A new one is opened only without an idle one.
+                        let is_new = tag + 1 == opened.load(Ordering::SeqCst);
+                        prop_assert!(idle.contains(&tag) || (idle.is_empty() && is_new));
+                        idle.retain(|other| *other != tag);
+                        taken.push((connection, tag));
+                    }
+                    Step::Return(index) if !taken.is_empty() => {
+                        let (connection, tag) = taken.swap_remove(index % taken.len());
+                        drop(connection);
+                        if !unusable.contains(&tag) {
+                            idle.push(tag);
+                        }
+                    }
+                    Step::Break(index) if !taken.is_empty() => {
+                        let index = index % taken.len();
+                        let (connection, tag) = &mut taken[index];
+                        if !unusable.contains(tag) {
+                            let connection: &mut SqliteConnection = connection;
+                            AnsiTransactionManager::begin_transaction(connection).unwrap();
+                            unusable.push(*tag);
+                        }
+                    }
+                    Step::InvalidateAll => {
+                        pool.invalidate_all();
+                        unusable.extend(0..opened.load(Ordering::SeqCst));
+                        idle.clear();
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! The answer to a submission.
 
 use mercurio_domain::verdict::Outcome;
-use tokio::sync::oneshot;
+
+use crate::sync::oneshot;
 
 /// Why a submission was not stored, or is not known to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

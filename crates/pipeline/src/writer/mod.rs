@@ -22,12 +22,13 @@ mod split;
 mod worker;
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mercurio_domain::store::{EventWriter, Submission};
 use mercurio_domain::verdict::Outcome;
-use tokio::sync::oneshot;
+
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Instant, oneshot};
 
 use answer::AnswerReceiver;
 use queue::{PendingSubmission, SubmissionQueue};
@@ -66,7 +67,7 @@ impl GroupWriter {
         for number in 0..options.threads.max(1) {
             let shared = Arc::clone(&writer.shared);
             // If a spawn fails, `writer` is dropped and ends the threads started before.
-            let worker = std::thread::Builder::new()
+            let worker = thread::Builder::new()
                 .name(format!("writer-{number}"))
                 .spawn(move || worker::run(&shared))?;
             writer.threads.push(worker);

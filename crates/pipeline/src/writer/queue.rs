@@ -6,12 +6,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use mercurio_domain::TenantId;
 use mercurio_domain::store::Submission;
-use tokio::sync::oneshot;
+
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard, oneshot};
 
 use super::answer::{Answer, SubmitError};
 use super::options::WriterOptions;
@@ -145,7 +146,7 @@ struct TenantLine {
 pub(super) struct Outage {
     /// The store was available before.
     pub(super) is_new: bool,
-    /// All queued submissions, to be refused.
+    /// All queued submissions, to be refused in the order of the tenants' turns.
     pub(super) pending: Vec<PendingSubmission>,
 }
 
@@ -281,13 +282,17 @@ impl SubmissionQueue {
         let is_new = !state.unavailable;
         state.unavailable = true;
         // Ring, load and lines change together: each submission counts in all three.
-        state.ring.clear();
         state.load = QueueLoad::default();
-        let lines = std::mem::take(&mut state.lines);
+        let mut pending = Vec::new();
+        for tenant_id in std::mem::take(&mut state.ring) {
+            if let Some(line) = state.lines.remove(&tenant_id) {
+                pending.extend(line.pending);
+            }
+        }
         drop(state);
-        // An idle writer thread must probe the store.
+        // An idle writer thread can probe the store while this one still answers.
         self.work.notify_all();
-        Outage { is_new, pending: lines.into_values().flat_map(|line| line.pending).collect() }
+        Outage { is_new, pending }
     }
 
     /// Accepts submissions again.

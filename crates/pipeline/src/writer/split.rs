@@ -3,9 +3,11 @@
 //! Each half is a transaction of its own, so all other submissions are stored. `n` submissions at
 //! fault in a group of `m` cost at most about `2 n log2 m` extra transactions.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mercurio_domain::store::{EventWriter, StoreError, Submission};
+
+use crate::sync::Instant;
 
 use super::answer::{Answer, SubmitError};
 use super::observer::{CommittedGroup, WriterObserver};

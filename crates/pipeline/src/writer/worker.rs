@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mercurio_domain::store::{EventWriter, StoreError};
-use tokio::sync::oneshot;
+
+use crate::sync::{oneshot, thread};
 
 use super::answer::{Answer, SubmitError};
 use super::observer::WriterObserver;
@@ -100,7 +101,7 @@ struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             // The group in flight may be committed or not, its clients would wait for an answer,
             // and the queue has one thread less to drain it. A restart resolves all three: clients
             // retry, and event ids prevent duplicates. The panic hook has already logged the panic.

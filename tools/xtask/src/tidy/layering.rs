@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["runtime"],
     &["api", "config"],
     &["ingest", "admin"],
-    &["bench", "xtask"],
+    &["bench", "simulation", "xtask"],
 ];
 
 /// Members with pure code: it reads no clock, environment, file or random number, and starts
@@ -124,6 +124,11 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
         folder: "tools/bench",
         ours: &["config", "domain", "observability", "runtime", "storage"],
         banned: &["actix*"],
+    },
+    WorkspaceMember {
+        folder: "tools/simulation",
+        ours: &["domain"],
+        banned: &["actix*", "diesel*", "slog*"],
     },
     WorkspaceMember { folder: "tools/xtask", ours: &[], banned: &["actix*", "diesel*", "tokio*"] },
 ];
