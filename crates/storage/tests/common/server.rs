@@ -77,6 +77,11 @@ impl Server {
         self.run("pg_ctl", &["stop", "-w", "-m", "immediate", "-D", &self.data()]);
     }
 
+    /// Stops the server like an administrator: sessions end, and the data is written.
+    pub(crate) fn stop(&self) {
+        self.run("pg_ctl", &["stop", "-w", "-m", "fast", "-D", &self.data()]);
+    }
+
     /// The URL, without TLS.
     pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
