@@ -17,7 +17,7 @@ pub(crate) enum ErrorKind {
     Conflict,
     /// The database is unreachable, read-only or out of space. It may recover.
     Unavailable,
-    /// The connection is lost, and must not be used again. Outside of a retry like `Unavailable`.
+    /// The connection is lost, and must not be used again. Callers of a retry see `Unavailable`.
     Disconnected,
     /// The database rejects the data, now and later.
     Refused,
@@ -128,7 +128,6 @@ fn database_error(kind: &DatabaseErrorKind, error: &dyn DatabaseErrorInformation
     use DatabaseErrorKind as Kind;
     match kind {
         Kind::SerializationFailure => ErrorKind::Conflict,
-        Kind::ClosedConnection => ErrorKind::Disconnected,
         Kind::ReadOnlyTransaction => ErrorKind::Unavailable,
         // PostgreSQL reports a row without a partition as a violated check without a name.
         Kind::CheckViolation
@@ -143,11 +142,8 @@ fn database_error(kind: &DatabaseErrorKind, error: &dyn DatabaseErrorInformation
         | Kind::CheckViolation
         | Kind::RestrictViolation
         | Kind::ExclusionViolation => ErrorKind::Refused,
-        // The connection was lost before, or the statement is too long to be sent.
-        Kind::UnableToSendCommand => match kind_of_message(error.message()) {
-            ErrorKind::Unavailable => ErrorKind::Disconnected,
-            _ => ErrorKind::Refused,
-        },
+        // libpq sends any statement of ours on a working connection, whatever its data.
+        Kind::ClosedConnection | Kind::UnableToSendCommand => ErrorKind::Disconnected,
         _ => kind_of_message(error.message()),
     }
 }
@@ -217,3 +213,20 @@ const MESSAGES: [KnownMessage; 34] = [
     // A value of the wrong type for a column of a STRICT table.
     known("cannot store", ErrorKind::Refused),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unsendable_statement_means_a_lost_connection() {
+        // The second is from a libpq with translations; the third is libpq without memory.
+        for message in ["no connection to the server\n", "keine Verbindung zum Server", ""] {
+            let error = DieselError::DatabaseError(
+                DatabaseErrorKind::UnableToSendCommand,
+                Box::new(message.to_owned()),
+            );
+            assert_eq!(Error::from(error).kind, ErrorKind::Disconnected, "{message}");
+        }
+    }
+}

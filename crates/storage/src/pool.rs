@@ -63,6 +63,12 @@ pub(crate) trait Driver:
     /// The statement that begins a write transaction.
     const BEGIN: &'static str;
 
+    /// Checks after a COMMIT that took `took` that the commit is as durable as the database's
+    /// settings promise.
+    fn confirm_commit(&mut self, _took: Duration) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Prepares the connection for a migration.
     fn prepare_migration(&mut self, _in_transaction: bool) -> QueryResult<()> {
         Ok(())

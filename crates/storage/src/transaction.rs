@@ -4,6 +4,8 @@
 //! or the connection was dead before its first statement. If the answer to a COMMIT is lost, the
 //! outcome is unknown and the caller gets the error.
 
+use std::time::Instant;
+
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::r2d2::R2D2Connection;
 
@@ -58,10 +60,11 @@ pub(crate) fn write<C: Driver, T>(
         // A failed BEGIN executed nothing, so a new connection may try again.
         begin(connection, C::BEGIN).map_err(FailedAttempt::at(Stage::Begin))?;
         match body(connection) {
-            Ok(value) => AnsiTransactionManager::commit_transaction(connection)
-                .map(|()| value)
-                // The server may have committed before the error.
-                .map_err(|error| FailedAttempt { stage: Stage::Commit, error: error.into() }),
+            // The server may have committed before the error.
+            Ok(value) => match commit(connection) {
+                Ok(()) => Ok(value),
+                Err(error) => Err(FailedAttempt { stage: Stage::Commit, error }),
+            },
             Err(error) => {
                 // If this fails too, the connection is marked broken and dropped.
                 AnsiTransactionManager::rollback_transaction(connection).ok();
@@ -69,6 +72,12 @@ pub(crate) fn write<C: Driver, T>(
             }
         }
     })
+}
+
+fn commit<C: Driver>(connection: &mut C) -> Result<(), Error> {
+    let begun = Instant::now();
+    AnsiTransactionManager::commit_transaction(connection)?;
+    connection.confirm_commit(begun.elapsed())
 }
 
 /// Runs `body`, which only reads, without a transaction.

@@ -27,6 +27,8 @@ mod postgres_server;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
 mod retention;
 #[cfg(test)]
 mod server;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use super::versions;
+use super::{replication, versions};
+use crate::error::Error;
 use crate::pool::Driver;
 
 /// Settings of read connections.
@@ -33,6 +34,10 @@ impl Driver for PgConnection {
 
     fn prepare_migration(&mut self, in_transaction: bool) -> QueryResult<()> {
         versions::prepare(self, in_transaction)
+    }
+
+    fn confirm_commit(&mut self, took: Duration) -> Result<(), Error> {
+        replication::confirm_commit(self, took)
     }
 }
 

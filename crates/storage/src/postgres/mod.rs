@@ -8,6 +8,7 @@ mod lease;
 mod listener;
 mod recent;
 mod removal;
+mod replication;
 mod row_security;
 mod schema;
 // Also compiled by `sqlite`, with other types under the names it imports from here.

@@ -21,6 +21,40 @@ impl Server {
     /// Creates a cluster that trusts all loopback clients, adds `settings` to `postgresql.conf`,
     /// and starts it.
     pub(crate) fn start(settings: &str) -> Self {
+        let server = Self::in_new_folder();
+        server.run(
+            "initdb",
+            // The cluster lives for one test, so its files need no sync.
+            &["-D", &server.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
+        );
+        let sockets = server.folder.path().display();
+        server.add_settings(&format!(
+            // An immediate stop loses nothing: the operating system keeps running.
+            "fsync = off\nunix_socket_directories = '{sockets}'\nport = {}\n{settings}",
+            server.port
+        ));
+        server.resume();
+        server
+    }
+
+    /// Copies `primary` and starts the copy as its standby.
+    pub(crate) fn standby_of(primary: &Self) -> Self {
+        let server = Self::in_new_folder();
+        server.run(
+            "pg_basebackup",
+            // `-R` makes a standby of it, `-c fast` does not wait for a checkpoint.
+            &["-d", &primary.url(), "-D", &server.data(), "-R", "-c", "fast", "--no-sync"],
+        );
+        let sockets = server.folder.path().display();
+        server.add_settings(&format!(
+            "unix_socket_directories = '{sockets}'\nport = {}",
+            server.port
+        ));
+        server.resume();
+        server
+    }
+
+    fn in_new_folder() -> Self {
         // In /tmp, not TMPDIR: the server's user needs access, and socket paths are limited in
         // length.
         let folder = TempDir::with_prefix_in("mercurio-server-", "/tmp").unwrap();
@@ -30,21 +64,10 @@ impl Server {
         if is_root() {
             run(Command::new("chown").arg("postgres:").arg(server.folder.path()));
         }
-        server.run(
-            "initdb",
-            // The cluster lives for one test, so its files need no sync.
-            &["-D", &server.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
-        );
-        let sockets = server.folder.path().display();
-        server.add_settings(&format!(
-            // An immediate stop loses nothing: the operating system keeps running.
-            "fsync = off\nunix_socket_directories = '{sockets}'\nport = {port}\n{settings}"
-        ));
-        server.resume();
         server
     }
 
-    /// Adds lines to `postgresql.conf`. They apply at the next start.
+    /// Adds lines to `postgresql.conf`. They apply at the next start or [`Self::reload`].
     pub(crate) fn add_settings(&self, settings: &str) {
         let file = Path::new(&self.data()).join("postgresql.conf");
         fs::write(&file, format!("{}\n{settings}\n", fs::read_to_string(&file).unwrap())).unwrap();
@@ -66,6 +89,16 @@ impl Server {
         }
     }
 
+    /// Applies changed settings that need no start.
+    pub(crate) fn reload(&self) {
+        self.run("pg_ctl", &["reload", "-D", &self.data()]);
+    }
+
+    /// Makes a primary of a standby.
+    pub(crate) fn promote(&self) {
+        self.run("pg_ctl", &["promote", "-w", "-D", &self.data()]);
+    }
+
     /// Starts the server.
     pub(crate) fn resume(&self) {
         let log = self.folder.path().join("log");
@@ -75,6 +108,11 @@ impl Server {
     /// Stops the server without a shutdown checkpoint, like a crash.
     pub(crate) fn crash(&self) {
         self.run("pg_ctl", &["stop", "-w", "-m", "immediate", "-D", &self.data()]);
+    }
+
+    /// Stops the server like an administrator: sessions end, and the data is written.
+    pub(crate) fn stop(&self) {
+        self.run("pg_ctl", &["stop", "-w", "-m", "fast", "-D", &self.data()]);
     }
 
     /// The URL, without TLS.
@@ -125,8 +163,10 @@ fn programs() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let candidates =
         debian.map(|version| version.path().join("bin")).chain(std::env::split_paths(&path));
+    // A folder in PATH may hold links to a few of the programs only.
+    let linked = candidates.filter_map(|folder| fs::canonicalize(folder.join("initdb")).ok());
     // The newest version, by the folder's name.
-    let found = candidates.filter(|folder| folder.join("initdb").exists()).max();
+    let found = linked.filter_map(|program| Some(program.parent()?.to_owned())).max();
     found.unwrap_or_else(|| {
         panic!("no PostgreSQL server found. On Debian or Ubuntu, run apt-get install postgresql")
     })

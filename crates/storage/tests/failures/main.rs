@@ -6,6 +6,7 @@ mod counts;
 mod fallbacks;
 mod migration_locks;
 mod postgres;
+mod replication;
 #[path = "../common/server.rs"]
 mod server;
 mod sqlite;

@@ -11,7 +11,7 @@
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-use super::super::counts;
+use super::super::{counts, replication};
 use super::{claim, copy};
 use crate::counts::of_stored;
 use crate::error::{Error, ErrorKind};
@@ -61,7 +61,10 @@ pub(in crate::postgres) fn append<'a>(
     }
     let mut fresh = to_copy;
     fresh.extend(verdicts::fresh(to_claim, claimed));
-    if !fresh.is_empty() {
+    if fresh.is_empty() {
+        // Nothing is written, and yet the verdicts must wait for a synchronous standby.
+        replication::wait_at_commit(connection)?;
+    } else {
         // In the order of the index on time, so that each of its pages is found once for many rows.
         fresh.sort_by_cached_key(|row| {
             (row.owner.tenant_id, row.owner.workspace_id, row.event.parts().occurred_at)
