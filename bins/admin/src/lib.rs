@@ -11,6 +11,7 @@ pub mod cli;
 pub mod commands;
 pub mod database;
 pub mod error;
+mod escape;
 pub mod machine;
 mod samples;
 mod table;
@@ -81,7 +82,11 @@ fn utf8(arguments: Vec<OsString>) -> Result<Vec<String>, AdminError> {
 
 /// A closed stdout is an error here: the result may contain a new key, and would be lost.
 fn print_result(result: &Value, json: bool, out: &mut dyn Write) -> Result<(), AdminError> {
-    let text = if json { serde_json::to_string_pretty(result)? } else { table::render(result) };
+    let text = if json {
+        escape::json(&serde_json::to_string_pretty(result)?).into_owned()
+    } else {
+        table::render(result)
+    };
     // Flushed here: an error during the exit of the process would go unnoticed.
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(AdminError::Output)
 }

@@ -132,7 +132,8 @@ impl Hash for Text {
 /// Returns whether a character must not appear in a text shown to people: a control character (C0,
 /// DEL, C1) or a bidirectional formatting character (Unicode Standard Annex #9). The latter can
 /// make one text look like another.
-pub(crate) fn is_unprintable(character: char) -> bool {
+#[must_use]
+pub fn is_unprintable(character: char) -> bool {
     let changes_direction = matches!(
         character,
         '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'

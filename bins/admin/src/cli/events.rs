@@ -54,7 +54,10 @@ pub enum ExportFormat {
     /// One JSON object per line.
     Ndjson,
     /// Comma-separated values with a header (RFC 4180).
-    Csv,
+    Csv {
+        /// Keeps cells that a spreadsheet would run as formulas.
+        raw: bool,
+    },
 }
 
 /// Count, list, export, erase and purge events.
@@ -127,6 +130,9 @@ struct EventsExportArgs {
     /// ndjson (one object per line) or csv; default: ndjson
     #[argh(option, arg_name = "format")]
     format: Option<String>,
+    /// keep CSV cells that a spreadsheet would run as formulas; default: a ' in front makes them text
+    #[argh(switch)]
+    raw: bool,
     /// only events that happened at this time or later, in RFC 3339
     #[argh(option, arg_name = "time")]
     from: Option<String>,
@@ -221,8 +227,12 @@ impl EventsExportArgs {
         let from = optional(self.from.as_deref(), |text| time("--from", text, invalid));
         let to = optional(self.to.as_deref(), |text| time("--to", text, invalid));
         let format = match self.format.as_deref() {
+            None | Some("ndjson") if self.raw => {
+                invalid.push("--raw needs --format csv: NDJSON has no formulas".to_owned());
+                None
+            }
             None | Some("ndjson") => Some(ExportFormat::Ndjson),
-            Some("csv") => Some(ExportFormat::Csv),
+            Some("csv") => Some(ExportFormat::Csv { raw: self.raw }),
             Some(other) => {
                 invalid.push(format!("--format: {other:?} is not a format: use ndjson or csv"));
                 None

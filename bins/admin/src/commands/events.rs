@@ -10,7 +10,7 @@ use mercurio_domain::tenant::{Tenant, Workspace};
 use serde::Serialize;
 
 use super::confirm::confirm;
-use super::export::export;
+use super::export::Export;
 use super::lookup::{self, IdAndName};
 use super::removal;
 use super::report::Report;
@@ -88,7 +88,8 @@ pub(super) fn run(
         EventsCommand::List(selection) => list(store, selection),
         EventsCommand::Export { selection, format } => {
             let workspaces = selected_workspaces(store, selection)?.workspaces;
-            export(store, &workspaces, &selection.query, *format, out)
+            let export = Export { format: *format, is_terminal: machine.stdout_is_terminal };
+            export.run(store, &workspaces, &selection.query, out)
         }
         EventsCommand::Erase { tenant, person, yes } => {
             database::refuse_unknown_migrations(store)?;
