@@ -51,7 +51,7 @@ pub(super) fn optional<T>(
 /// Reads `--tenant`: a name, or an id such as `id:42`.
 pub(super) fn tenant_ref(text: Option<&str>, invalid: &mut Vec<String>) -> Option<TenantRef> {
     let text = required("--tenant", text, "the tenant's name, or its id as id:42", invalid)?;
-    // A tenant with a name such as `id:42` is found only by its id.
+    // Unambiguous: no name begins with `id:`.
     let Some(id) = text.strip_prefix("id:") else {
         return name("--tenant", text, invalid).map(TenantRef::Name);
     };

@@ -149,11 +149,12 @@ fn workspace_name_is_unique_within_its_tenant() {
 }
 
 #[test]
-fn unprintable_name_is_a_usage_error() {
+fn disguised_name_is_a_usage_error() {
     let machine = TestMachine::default();
     let long = "n".repeat(256);
-    // Control and bidirectional characters could disguise a name in a terminal.
-    for name in ["", " \u{3000}", "a\u{7}", "a\u{202E}b", "\u{200F}", &long] {
+    // Control, bidirectional and invisible characters and mixed scripts could disguise a name.
+    let disguised = ["a\u{7}", "a\u{202E}b", "\u{200F}", "Ac\u{200B}me", "\u{410}cme"];
+    for name in ["", " \u{3000}", &long].into_iter().chain(disguised) {
         for line in [
             ["tenant", "create", "--tenant", name, "--json"].as_slice(),
             &["tenant", "show", "--tenant", name],
@@ -163,6 +164,18 @@ fn unprintable_name_is_a_usage_error() {
             assert_eq!(machine.perform_args(line).unwrap_err().exit(), Exit::Usage, "{line:?}");
         }
     }
+}
+
+#[test]
+fn tenant_cannot_be_named_like_the_id_of_another() {
+    let machine = TestMachine::default();
+    machine.perform("tenant create --tenant Acme").unwrap();
+    for line in ["tenant create --tenant id:1", "provision --tenant ID:1"] {
+        let error = machine.perform(line).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage, "{line}");
+        assert!(error.to_string().contains("cannot begin with id:"), "{line}: {error}");
+    }
+    assert_eq!(machine.perform("tenant show --tenant id:1").unwrap()["name"], "Acme");
 }
 
 #[test]
