@@ -31,6 +31,8 @@ pub struct Machine<'a> {
     pub interrupted: &'a dyn Fn() -> bool,
     /// Chooses between tables and JSON.
     pub stdout_is_terminal: bool,
+    /// Refuses to make keys that nobody could see.
+    pub stdout_is_lost: bool,
 }
 
 /// The operating system has no random bytes.

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use mercurio_admin::machine::{Machine, interrupted, system_entropy};
-use mercurio_admin::{run, terminal};
+use mercurio_admin::{output, run, terminal};
 use mercurio_runtime::system::{SystemClock, UuidV7Ids};
 
 fn main() -> ExitCode {
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         ask: &terminal::ask,
         interrupted: &interrupted,
         stdout_is_terminal: io::stdout().is_terminal(),
+        stdout_is_lost: output::stdout_is_lost(),
     };
     run(arguments, &machine, &mut io::stdout().lock(), &mut io::stderr().lock()).into()
 }

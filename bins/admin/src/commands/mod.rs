@@ -17,7 +17,6 @@ mod seed;
 mod tenant;
 mod workspace;
 
-use std::io::Write;
 use std::sync::Arc;
 
 use mercurio_domain::store::{Store, StoreError};
@@ -27,11 +26,12 @@ use crate::cli::Command;
 use crate::database;
 use crate::error::AdminError;
 use crate::machine::Machine;
+use crate::output::Output;
 
 pub use report::Report;
 
-/// Runs `command` on the database in the settings. An export writes to `out`; every other command
-/// returns its result.
+/// Runs `command` on the database in the settings. An export and a command that makes a key write to
+/// `out`; every other command returns its result.
 ///
 /// # Errors
 /// [`AdminError::Usage`] for invalid settings, before `open` is called; otherwise the error of the command.
@@ -39,7 +39,7 @@ pub fn perform(
     command: &Command,
     machine: &Machine<'_>,
     open: impl FnOnce(&DatabaseUrl) -> Result<Arc<dyn Store>, StoreError>,
-    out: &mut dyn Write,
+    out: &mut Output<'_>,
 ) -> Result<Report, AdminError> {
     match command {
         // These two work without a database.
@@ -48,19 +48,19 @@ pub fn perform(
         // Reports errors of DATABASE_URL together with those of its own settings.
         Command::Seed => {
             let settings = seed::read_settings(machine.setting)?;
-            seed::run(&*open(&settings.database_url)?, &settings.command, machine)
+            seed::run(&*open(&settings.database_url)?, &settings.command, machine, out)
         }
         Command::Migrate(command) => migrate::run(&*open_store(machine, open)?, command, machine),
         Command::Provision(command) => {
-            provision::run(&*open_store(machine, open)?, command, machine)
+            provision::run(&*open_store(machine, open)?, command, machine, out)
         }
         Command::Tenant(command) => tenant::run(&*open_store(machine, open)?, command, machine),
         Command::Workspace(command) => {
             workspace::run(&*open_store(machine, open)?, command, machine)
         }
-        Command::Key(command) => key::run(&*open_store(machine, open)?, command, machine),
+        Command::Key(command) => key::run(&*open_store(machine, open)?, command, machine, out),
         Command::Events(command) => {
-            events::run(&*open_store(machine, open)?, command, machine, out)
+            events::run(&*open_store(machine, open)?, command, machine, out.writer)
         }
     }
 }

@@ -226,6 +226,33 @@ fn rotated_key_stays_valid_until_revoked() {
 }
 
 #[test]
+fn rotated_key_lives_as_long_as_the_old_one_unless_told() {
+    let machine = TestMachine::default();
+    machine.perform("provision --tenant Acme").unwrap();
+    let created = machine.perform("key create --tenant Acme --expires-in 90d").unwrap();
+    let id = created["id"].as_str().unwrap();
+    machine.clock.set(at("2026-12-22T10:00:00.123456Z"));
+    for (options, expires_at) in [
+        // 90 days after the rotation.
+        ("", json!("2027-03-22T10:00:00.123456Z")),
+        ("--expires-in 7d", json!("2026-12-29T10:00:00.123456Z")),
+        ("--expires-at 2027-01-01T00:00:00Z", json!("2027-01-01T00:00:00.000000Z")),
+        ("--expires-in never", Value::Null),
+    ] {
+        // The overlap ends after the old key, which keeps its earlier expiry.
+        let rotated =
+            machine.perform(&format!("key rotate --key {id} --overlap 400d {options}")).unwrap();
+        assert_eq!(rotated["new"]["expires_at"], expires_at, "{options}");
+        assert_eq!(rotated["old"]["expires_at"], created["expires_at"], "{options}");
+    }
+    let forever = machine.perform("key create --tenant Acme").unwrap();
+    let rotate = format!("key rotate --key {}", forever["id"].as_str().unwrap());
+    assert_eq!(machine.perform(&rotate).unwrap()["new"]["expires_at"], Value::Null);
+    let past = machine.perform(&format!("{rotate} --expires-at 2026-12-01T00:00:00Z"));
+    assert_eq!(past.unwrap_err().exit(), Exit::Usage);
+}
+
+#[test]
 fn key_with_invalid_expiry_or_id_is_refused() {
     let machine = TestMachine::default();
     let printed = machine.perform("provision --tenant Acme").unwrap();

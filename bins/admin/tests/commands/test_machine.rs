@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mercurio_admin::cli::{self, Request};
 use mercurio_admin::commands::perform;
+use mercurio_admin::output::Output;
 use mercurio_admin::{AdminError, Machine, run};
 use mercurio_domain::api_key::PresentedKey;
 use mercurio_domain::store::Store;
@@ -89,6 +90,7 @@ impl TestMachine {
             interrupted: &|| self.take_step(),
             ask: &|_| self.answer.map(str::to_owned),
             stdout_is_terminal: self.is_terminal,
+            stdout_is_lost: false,
         })
     }
 
@@ -117,9 +119,11 @@ impl TestMachine {
         // In place of the database in the settings.
         let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
         let mut out = Vec::new();
+        let mut output = Output { writer: &mut out, json: true };
         let report =
-            self.with_machine(|machine| perform(&command, machine, |_| Ok(store), &mut out))?;
-        Ok(report.result.expect("a result"))
+            self.with_machine(|machine| perform(&command, machine, |_| Ok(store), &mut output))?;
+        // A command that makes a key prints its result itself.
+        Ok(report.result.unwrap_or_else(|| serde_json::from_slice(&out).expect("a result")))
     }
 
     /// Runs a command, split at spaces, over the database in the settings.
