@@ -165,7 +165,7 @@ fn erase(
     confirm(machine, yes, &question, "yes")?;
     let started_at = machine.clock.now();
     let removal = Removal::Person { tenant_id: tenant.id, person: person.clone() };
-    let removed = removal::remove_all(store, &removal, started_at, machine)?;
+    let removed = removal::remove_all(store, &removal, started_at, machine, None)?;
     let report = Report::new(&ErasureOutput {
         tenant: tenant.into(),
         erased_by: match person {
@@ -204,7 +204,7 @@ fn purge(
     );
     confirm(machine, yes, &question, "yes")?;
     let removal = Removal::Received { tenant_id: tenant.map(|tenant| tenant.id), before };
-    let removed = removal::remove_all(store, &removal, started_at, machine)?;
+    let removed = removal::remove_all(store, &removal, started_at, machine, None)?;
     Report::new(&PurgeOutput {
         tenant: tenant.map(IdAndName::from),
         received_before: before,

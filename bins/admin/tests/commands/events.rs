@@ -291,3 +291,24 @@ fn interrupted_deletion_is_finished_by_the_same_command() {
         assert_eq!(machine.store.event_count(), 0);
     }
 }
+
+#[test]
+fn deletion_that_loses_the_database_is_finished_later() {
+    const DELETE: &str = "tenant delete --tenant acme --yes";
+    // Behind the mark, between the steps, in the wait, and in the pass after it.
+    for steps in [0, 1, 50, 102] {
+        let machine = TestMachine::default();
+        let created = machine.perform("provision --tenant Acme --samples").unwrap();
+        machine.steps_to_outage.set(Some(steps));
+        let error = machine.perform(DELETE).unwrap_err();
+        assert_eq!(error.exit(), Exit::Incomplete, "{steps}: {error}");
+        machine.steps_to_outage.set(None);
+        machine.store.set_unavailable(false);
+        let samples = created["samples"]["events"].as_u64().unwrap();
+        let left = u64::try_from(machine.store.event_count()).unwrap();
+        let removed = format!("stopped after removing {} events", samples - left);
+        assert!(error.to_string().starts_with(&removed), "{steps}: {error} {left}");
+        let receipt = machine.perform(DELETE).unwrap();
+        assert_eq!(receipt["removed"]["events"], json!(samples), "of both runs");
+    }
+}

@@ -28,6 +28,8 @@ pub(crate) struct TestMachine {
     pub(crate) answer: Option<&'static str>,
     /// Steps before SIGINT arrives; `None`: never.
     pub(crate) steps_left: Cell<Option<u32>>,
+    /// Steps before the store in memory becomes unavailable; `None`: never.
+    pub(crate) steps_to_outage: Cell<Option<u32>>,
 }
 
 impl Default for TestMachine {
@@ -41,6 +43,7 @@ impl Default for TestMachine {
             is_terminal: false,
             answer: None,
             steps_left: Cell::new(None),
+            steps_to_outage: Cell::new(None),
         }
     }
 }
@@ -87,7 +90,12 @@ impl TestMachine {
             // The grace period of a deletion passes at once.
             sleep: &|_| (),
             notify: &|_| (),
-            interrupted: &|| self.take_step(),
+            interrupted: &|| {
+                if take_step(&self.steps_to_outage) {
+                    self.store.set_unavailable(true);
+                }
+                take_step(&self.steps_left)
+            },
             ask: &|_| self.answer.map(str::to_owned),
             stdout_is_terminal: self.is_terminal,
             stdout_is_lost: false,
@@ -97,13 +105,6 @@ impl TestMachine {
     fn setting(&self, name: &str) -> Option<String> {
         let setting = self.settings.iter().find(|(known, _)| *known == name);
         setting.map(|(_, value)| value.clone())
-    }
-
-    /// Counts one step, and returns whether SIGINT has arrived.
-    fn take_step(&self) -> bool {
-        let Some(left) = self.steps_left.get() else { return false };
-        self.steps_left.set(Some(left.saturating_sub(1)));
-        left == 0
     }
 
     /// Runs a command, split at spaces, over the store in memory. Returns its result.
@@ -148,6 +149,13 @@ impl TestMachine {
     pub(crate) fn json(&self, line: &str) -> Value {
         self.run(line).json()
     }
+}
+
+/// Counts one step, and returns whether all have passed.
+fn take_step(steps: &Cell<Option<u32>>) -> bool {
+    let Some(left) = steps.get() else { return false };
+    steps.set(Some(left.saturating_sub(1)));
+    left == 0
 }
 
 fn split(line: &str) -> Vec<&str> {
