@@ -7,7 +7,7 @@ use mercurio_domain::limits::{MAX_PAGE_EVENTS, MAX_PERSON_ID_CHARS};
 use mercurio_domain::store::{EventQuery, Person, TenantRef};
 use mercurio_domain::tenant::Name;
 
-use super::values::{duration, name, optional, required, tenant_ref, time};
+use super::values::{duration, name, number, optional, required, tenant_ref, time};
 
 /// Default of `events list --limit`.
 const DEFAULT_LIMIT: usize = 20;
@@ -210,7 +210,7 @@ impl EventsListArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
         let limit = match self.limit.as_deref() {
             None => Some(DEFAULT_LIMIT),
-            Some(text) => limit(text, invalid),
+            Some(text) => number("--limit", text, MAX_PAGE_EVENTS, invalid),
         };
         let query = limit.map(|limit| EventQuery {
             user_id: self.user_id,
@@ -304,13 +304,4 @@ fn person_id(option: &str, id: String, invalid: &mut Vec<String>) -> Option<Stri
     invalid
         .push(format!("{option} has {chars} characters; it must have 1 to {MAX_PERSON_ID_CHARS}"));
     None
-}
-
-fn limit(text: &str, invalid: &mut Vec<String>) -> Option<usize> {
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE_EVENTS).contains(limit));
-    if limit.is_none() {
-        invalid
-            .push(format!("--limit: {text:?} is not a whole number from 1 to {MAX_PAGE_EVENTS}"));
-    }
-    limit
 }

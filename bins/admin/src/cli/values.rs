@@ -79,6 +79,20 @@ pub(super) fn time(option: &str, text: &str, invalid: &mut Vec<String>) -> Optio
         .ok()
 }
 
+/// Reads a whole number from 1 to `max`.
+pub(super) fn number(
+    option: &str,
+    text: &str,
+    max: usize,
+    invalid: &mut Vec<String>,
+) -> Option<usize> {
+    let number = text.parse().ok().filter(|number| (1..=max).contains(number));
+    if number.is_none() {
+        invalid.push(format!("{option}: {text:?} is not a whole number from 1 to {max}"));
+    }
+    number
+}
+
 /// Reads a duration such as `90d`, up to 100 years.
 pub(super) fn duration(option: &str, text: &str, invalid: &mut Vec<String>) -> Option<Duration> {
     let duration = parse_duration(text.trim());

@@ -86,6 +86,7 @@ impl TestMachine {
                 Ok(())
             },
             setting: &|name| self.setting(name),
+            user: "alice@db1",
             setting_names: &|| self.settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
             // The grace period of a deletion passes at once.
             sleep: &|_| (),
@@ -121,8 +122,17 @@ impl TestMachine {
         let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
         let mut out = Vec::new();
         let mut output = Output { writer: &mut out, json: true };
-        let report =
-            self.with_machine(|machine| perform(&command, machine, |_| Ok(store), &mut output))?;
+        let report = self.with_machine(|machine| {
+            perform(
+                &command,
+                machine,
+                |_, actor| {
+                    self.store.set_actor(actor);
+                    Ok(store)
+                },
+                &mut output,
+            )
+        })?;
         // A command that makes a key prints its result itself.
         Ok(report.result.unwrap_or_else(|| serde_json::from_slice(&out).expect("a result")))
     }
