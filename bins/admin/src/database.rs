@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mercurio_domain::store::{Backend, SchemaState, Store, StoreError};
+use mercurio_domain::store::{Actor, Backend, SchemaState, Store, StoreError};
 use mercurio_storage::{DatabaseUrl, StoreOptions};
 
 use crate::error::AdminError;
@@ -25,17 +25,19 @@ pub(crate) fn url(
     }
 }
 
-/// Opens the database at `url` with one connection for reading and one for writing.
+/// Opens the database at `url` with one connection for reading and one for writing. Changes are
+/// recorded as those of `actor`.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] if the SQLite file cannot be opened. PostgreSQL connects on first use.
-pub fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>, StoreError> {
+pub fn open(url: &DatabaseUrl, actor: Option<Actor>) -> Result<Arc<dyn Store>, StoreError> {
     let options = StoreOptions {
         // A command works alone, and servers need the other connections.
         max_read_connections: NonZeroU32::MIN,
         max_write_connections: NonZeroU32::MIN,
         // Counting or exporting a large tenant takes long, and delays no other request.
         read_timeout: Duration::from_secs(3600),
+        actor,
         ..StoreOptions::default()
     };
     mercurio_storage::open(url, &options)

@@ -182,11 +182,43 @@ pub enum AdminError {
         source: io::Error,
     },
     /// Stdout failed after the command did its work.
-    #[error(
-        "the result cannot be written to stdout; if the command created a key, it is lost: \
-         revoke it and create another"
-    )]
+    #[error("the command did its work, and its result cannot be written to stdout")]
     Output(#[source] io::Error),
+    /// Nobody would see the new key.
+    #[error(
+        "stdout is closed or /dev/null, so the new key would be lost: write it to a file or a pipe; \
+         no key was created"
+    )]
+    StdoutLost,
+    /// Stdout failed after a key was created.
+    #[error(
+        "the new key {id} cannot be written to stdout {}",
+        match .revoked {
+            true => "and was revoked: create another",
+            false => "and cannot be revoked now: revoke it with `key revoke`, and create another",
+        }
+    )]
+    KeyLost {
+        /// Public id of the new key.
+        id: ApiKeyId,
+        /// Whether it is revoked again.
+        revoked: bool,
+        /// Cause.
+        #[source]
+        source: Box<AdminError>,
+    },
+    /// A rotation stopped between its two steps.
+    #[error(
+        "the new key works, and the old key {id} keeps its expiry: revoke it when the clients have \
+         switched"
+    )]
+    OldKeyKept {
+        /// Public id of the old key.
+        id: ApiKeyId,
+        /// Cause.
+        #[source]
+        source: StoreError,
+    },
 }
 
 impl AdminError {
@@ -206,6 +238,7 @@ impl AdminError {
             }
             Self::NotConfirmed | Self::Json(_) | Self::Export { .. } => Exit::Failed,
             Self::Store(_) | Self::Entropy(_) | Self::Output(_) => Exit::Failed,
+            Self::StdoutLost | Self::KeyLost { .. } | Self::OldKeyKept { .. } => Exit::Failed,
         }
     }
 

@@ -11,7 +11,9 @@ pub mod cli;
 pub mod commands;
 pub mod database;
 pub mod error;
+mod escape;
 pub mod machine;
+pub mod output;
 mod samples;
 mod table;
 pub mod terminal;
@@ -19,11 +21,10 @@ pub mod terminal;
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use serde_json::Value;
-
 use cli::Request;
 pub use error::{AdminError, Exit};
 pub use machine::Machine;
+use output::Output;
 use terminal::write_message;
 
 /// Runs the command in `arguments`, which exclude the program's name. Errors go to `err`, one per
@@ -55,10 +56,11 @@ fn try_run(
         Request::Print(text) => return print_help(&text, out).map(|()| Exit::Done),
         Request::Run { command, json } => (command, json),
     };
-    let report = commands::perform(&command, machine, database::open, out)?;
+    // A pipe or a file gets JSON, so scripts need no option.
+    let mut output = Output { writer: out, json: json || !machine.stdout_is_terminal };
+    let report = commands::perform(&command, machine, database::open, &mut output)?;
     if let Some(result) = &report.result {
-        // A pipe or a file gets JSON, so scripts need no option.
-        print_result(result, json || !machine.stdout_is_terminal, out)?;
+        output.print(result)?;
     }
     // After the result: without a printed key, "store it now" would be wrong.
     for note in &report.notes {
@@ -77,13 +79,6 @@ fn utf8(arguments: Vec<OsString>) -> Result<Vec<String>, AdminError> {
         texts.push(text);
     }
     Ok(texts)
-}
-
-/// A closed stdout is an error here: the result may contain a new key, and would be lost.
-fn print_result(result: &Value, json: bool, out: &mut dyn Write) -> Result<(), AdminError> {
-    let text = if json { serde_json::to_string_pretty(result)? } else { table::render(result) };
-    // Flushed here: an error during the exit of the process would go unnoticed.
-    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(AdminError::Output)
 }
 
 /// A closed stdout is no error here: `mercurio-admin --help | head` has read enough.

@@ -19,6 +19,8 @@ pub struct Machine<'a> {
     pub entropy: &'a dyn Fn(&mut [u8]) -> Result<(), EntropyError>,
     /// Looks up a setting by its name.
     pub setting: &'a dyn Fn(&str) -> Option<String>,
+    /// The user and the machine, for the audit log.
+    pub user: &'a str,
     /// Lists the names of all variables that are set, to find misspelled settings.
     pub setting_names: &'a dyn Fn() -> Vec<String>,
     /// Blocks for the given time.
@@ -31,6 +33,34 @@ pub struct Machine<'a> {
     pub interrupted: &'a dyn Fn() -> bool,
     /// Chooses between tables and JSON.
     pub stdout_is_terminal: bool,
+    /// Refuses to make keys that nobody could see.
+    pub stdout_is_lost: bool,
+}
+
+/// Returns the user and the machine, such as `alice@db1`. With sudo, the user who called it too.
+///
+/// The name is the one of the user id in `/etc/passwd`, otherwise `uid 1000`: variables such as `USER`
+/// can be set to anything.
+#[must_use]
+pub fn system_user(sudo_user: Option<String>) -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = name_of(uid, &users).unwrap_or_else(|| format!("uid {uid}"));
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    match sudo_user.filter(|_| uid == 0) {
+        Some(caller) => format!("{user}@{host} (sudo by {caller})"),
+        None => format!("{user}@{host}"),
+    }
+}
+
+/// Finds a user id among the lines of `/etc/passwd`: name, password, id, separated by colons.
+fn name_of(uid: u32, users: &str) -> Option<String> {
+    users.lines().find_map(|line| {
+        let mut parts = line.split(':');
+        let name = parts.next()?;
+        (parts.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
 }
 
 /// The operating system has no random bytes.
@@ -64,4 +94,20 @@ fn signal_flag() -> Arc<AtomicBool> {
         signal_hook::flag::register(signal, Arc::clone(&flag)).ok();
     }
     flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_is_named_by_the_system_and_not_by_a_variable() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nbroken\nalice:x:1000:1000::/srv:\n";
+        assert_eq!(name_of(0, users).as_deref(), Some("root"));
+        assert_eq!(name_of(1000, users).as_deref(), Some("alice"));
+        assert_eq!(name_of(7, users), None);
+        let user = system_user(None);
+        let (name, host) = user.split_once('@').expect("a user and a machine");
+        assert!(!name.is_empty() && !host.is_empty(), "{user}");
+    }
 }

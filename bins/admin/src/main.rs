@@ -3,23 +3,26 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use mercurio_admin::machine::{Machine, interrupted, system_entropy};
-use mercurio_admin::{run, terminal};
+use mercurio_admin::machine::{Machine, interrupted, system_entropy, system_user};
+use mercurio_admin::{output, run, terminal};
 use mercurio_runtime::system::{SystemClock, UuidV7Ids};
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1).collect();
+    let user = system_user(std::env::var("SUDO_USER").ok());
     let machine = Machine {
         clock: &SystemClock,
         ids: &UuidV7Ids,
         entropy: &system_entropy,
         setting: &mercurio_config::process_env,
+        user: &user,
         setting_names: &|| mercurio_config::process_env_names().collect(),
         sleep: &std::thread::sleep,
         notify: &terminal::notify,
         ask: &terminal::ask,
         interrupted: &interrupted,
         stdout_is_terminal: io::stdout().is_terminal(),
+        stdout_is_lost: output::stdout_is_lost(),
     };
     run(arguments, &machine, &mut io::stdout().lock(), &mut io::stderr().lock()).into()
 }

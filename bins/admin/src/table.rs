@@ -6,6 +6,8 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Map, Value};
 
+use crate::escape;
+
 #[must_use]
 pub(crate) fn render(result: &Value) -> String {
     match result {
@@ -71,11 +73,11 @@ fn lines(table: &Table) -> String {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => escape::cell(text).into_owned(),
         Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(" "),
         Value::Object(members) if members.is_empty() => "–".to_owned(),
-        // Payloads stay JSON, with their control characters escaped.
-        other => other.to_string(),
+        // Payloads stay JSON.
+        other => escape::cell(&other.to_string()).into_owned(),
     }
 }
 
@@ -95,6 +97,19 @@ mod tests {
             text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
         assert_eq!(lines, [["id", "name", "limits"], ["1", "Acme", "–"], ["10", "漢字", "–"]]);
         assert_eq!(render(&json!({"api_keys": []})), "no api keys");
+    }
+
+    #[test]
+    fn text_of_clients_cannot_control_the_terminal() {
+        let text = render(&json!({
+            "title": "\u{9b}2J",
+            "events": [{"event_id": "a\n\u{1b}[1A\u{202e}b", "properties": {"p": "\u{9d}0;x\u{7f}"}}],
+        }));
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "title  \\u009b2J");
+        assert_eq!(lines.len(), 4, "{text}");
+        assert!(lines[3].starts_with("a\\u000a\\u001b[1A\\u202eb  "), "{text}");
+        assert!(lines[3].ends_with("{\"p\":\"\\u009d0;x\\u007f\"}"), "{text}");
     }
 
     #[test]

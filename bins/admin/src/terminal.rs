@@ -3,12 +3,14 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use crate::escape;
+
 /// The program's name: in `--help`, in completions, and at the start of every message.
 pub(crate) const PROGRAM: &str = "mercurio-admin";
 
 pub(crate) fn write_message(err: &mut dyn Write, message: &str) {
     // A closed stderr must not stop the command.
-    writeln!(err, "{PROGRAM}: {message}").ok();
+    writeln!(err, "{PROGRAM}: {}", escape::message(message)).ok();
 }
 
 /// Writes a message to stderr.
@@ -24,7 +26,7 @@ pub fn ask(question: &str) -> Option<String> {
     if !stdin.is_terminal() {
         return None;
     }
-    write!(io::stderr(), "{question}").ok()?;
+    write!(io::stderr(), "{}", escape::message(question)).ok()?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer).ok()?;
     Some(answer)

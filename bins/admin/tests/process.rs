@@ -278,6 +278,63 @@ fn help_and_version_go_to_stdout() {
     }
 }
 
+/// Runs the program in a shell, with `redirect` behind its arguments.
+fn run_redirected(arguments: &[&str], redirect: &str, url: &str) -> Output {
+    let script = format!("exec \"$0\" \"$@\" {redirect}");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_mercurio-admin")]).args(arguments);
+    let command = command.env_clear().env("DATABASE_URL", url).env("SEED_TENANT_NAME", "Acme");
+    command.stdin(Stdio::null()).output().expect("the program runs")
+}
+
+/// The keys of the tenant Acme, oldest first.
+fn keys_of_acme(url: &str) -> Vec<Value> {
+    let listed = json_of(&run(&["key", "list", "--tenant", "Acme"], &[("DATABASE_URL", url)]));
+    listed["api_keys"].as_array().expect("keys").clone()
+}
+
+#[test]
+fn no_key_is_made_without_a_stdout() {
+    let database = TestDatabase::sqlite();
+    let url = database.url_text();
+    for redirect in [">&-", ">/dev/null"] {
+        stderr_of(&run_redirected(&["seed"], redirect, &url), 1);
+        stderr_of(&run_redirected(&["provision", "--tenant", "Other"], redirect, &url), 1);
+    }
+    let seeded = json_of(&run_redirected(&["seed"], "", &url));
+    let id = seeded["api_key"]["id"].as_str().unwrap();
+    for redirect in [">&-", ">/dev/null"] {
+        for line in [&["key", "create", "--tenant", "Acme"][..], &["key", "rotate", "--key", id]] {
+            let err = stderr_of(&run_redirected(line, redirect, &url), 1);
+            assert!(err.contains("no key was created"), "{err}");
+        }
+        // The tenant exists, so there is no key to print.
+        stderr_of(&run_redirected(&["seed"], redirect, &url), 0);
+    }
+    let keys = keys_of_acme(&url);
+    assert_eq!((keys.len(), &keys[0]["expires_at"]), (1, &Value::Null));
+    let tenants = json_of(&run(&["tenant", "list"], &[("DATABASE_URL", &url)]));
+    assert_eq!(tenants["tenants"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn key_that_cannot_be_written_is_revoked() {
+    let database = TestDatabase::sqlite();
+    let url = database.url_text();
+    let printed = json_of(&run(&["provision", "--tenant", "Acme"], &[("DATABASE_URL", &url)]));
+    let id = printed["api_key"]["id"].as_str().unwrap();
+    for line in [&["key", "create", "--tenant", "Acme"][..], &["key", "rotate", "--key", id]] {
+        // A full disk.
+        let err = stderr_of(&run_redirected(line, ">/dev/full", &url), 1);
+        let lost = keys_of_acme(&url).pop().expect("a key");
+        let lost_id = lost["id"].as_str().unwrap();
+        assert!(lost_id != id && err.contains(lost_id) && err.contains("was revoked"), "{err}");
+        assert_eq!(lost["status"], "revoked");
+    }
+    let kept = &keys_of_acme(&url)[0];
+    assert_eq!((&kept["id"], &kept["expires_at"]), (&printed["api_key"]["id"], &Value::Null));
+}
+
 #[test]
 fn closed_stdout_causes_no_panic() {
     let database = TestDatabase::sqlite();

@@ -1,4 +1,4 @@
-//! Texts sharing their bytes, and the characters forbidden in a shown text.
+//! Texts sharing their bytes, and the characters forbidden in a shown text or a name.
 //!
 //! A body is copied once into a [`Source`]. Its events keep slices of it: a reference count and two
 //! offsets.
@@ -132,12 +132,29 @@ impl Hash for Text {
 /// Returns whether a character must not appear in a text shown to people: a control character (C0,
 /// DEL, C1) or a bidirectional formatting character (Unicode Standard Annex #9). The latter can
 /// make one text look like another.
-pub(crate) fn is_unprintable(character: char) -> bool {
+#[must_use]
+pub fn is_unprintable(character: char) -> bool {
     let changes_direction = matches!(
         character,
         '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
     );
     character.is_control() || changes_direction
+}
+
+/// Returns whether a character shows nothing, or breaks a line: the default-ignorable characters of
+/// Unicode (DerivedCoreProperties.txt), the line and paragraph separators, and the blank of Braille.
+///
+/// Emoji and some scripts join letters by them, so texts of clients may have them.
+#[must_use]
+pub fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'
+            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}' | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}'
+    )
 }
 
 #[cfg(test)]

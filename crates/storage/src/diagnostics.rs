@@ -39,10 +39,48 @@ pub struct ServerDiagnostics {
     pub settings: Vec<ServerSetting>,
     /// Whether it is a read-only standby.
     pub is_standby: bool,
-    /// Privileges the role lacks, such as `INSERT on events`.
-    pub missing_rights: Vec<String>,
+    /// Privileges the role lacks.
+    pub missing_rights: MissingRights,
     /// Whether the role may create partitions.
     pub may_make_partitions: bool,
+    /// Standbys that commits wait for.
+    pub replication: Replication,
+    /// Language of messages, such as `C` or `de_DE.UTF-8` (`lc_messages`). Connections ask for `C`,
+    /// which only some roles may set.
+    pub language: String,
+    /// Whether reads of events are limited to one tenant.
+    pub row_security: RowSecurityState,
+    /// Whether a pooler runs transactions of several connections in one session.
+    pub is_pooled: bool,
+}
+
+/// Privileges a role lacks, such as `INSERT on events`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MissingRights {
+    /// A server cannot work without these.
+    pub server: Vec<String>,
+    /// Only `mercurio-admin` and retention need these.
+    pub admin: Vec<String>,
+}
+
+/// Synchronous replication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replication {
+    /// `synchronous_standby_names`; empty if commits wait for no standby.
+    pub synchronous_names: String,
+    /// Synchronous standbys that stream now; `None` if the role may not see them.
+    pub streaming: Option<u32>,
+}
+
+/// Whether row security limits a server's reads of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowSecurityState {
+    /// Each read sees one tenant.
+    InForce,
+    /// The role `mercurio_reader` does not exist, is not granted, or may not read.
+    NoReader,
+    /// The reader is exempt from the policies, or a table has none.
+    Bypassed,
 }
 
 /// A setting of a database server, as in `pg_settings`.

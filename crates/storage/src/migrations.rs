@@ -70,12 +70,14 @@ pub(crate) fn state<DB: Backend>(
     Ok(if is_compatible { SchemaState::Compatible(unknown) } else { SchemaState::Newer(unknown) })
 }
 
-/// Applies the oldest missing migration and returns its name; `None` if none is missing.
+/// Applies the oldest missing migration and returns its name; `None` if none is missing. Calls
+/// `record` with the name in the migration's transaction, if it has one.
 ///
 /// The caller holds a lock against concurrent migrations.
 pub(crate) fn run_next<DB: Backend, C: MigrationHarness<DB> + Driver>(
     connection: &mut C,
     source: &dyn MigrationSource<DB>,
+    record: impl FnOnce(&mut C, &str) -> Result<(), Error>,
 ) -> Result<Option<String>, Error> {
     // Read again for each migration: each call has its own transaction or lock.
     let applied = connection.applied_migrations().map_err(migration_error)?;
@@ -85,18 +87,34 @@ pub(crate) fn run_next<DB: Backend, C: MigrationHarness<DB> + Driver>(
     let Some(next) = next else {
         return Ok(None);
     };
-    // Sets the lock timeout, which depends on the transaction.
-    connection.prepare_migration(next.metadata().run_in_transaction())?;
-    connection.run_migration(&next).map_err(migration_error)?;
-    Ok(Some(next.name().to_string()))
+    let name = next.name().to_string();
+    in_its_transaction(connection, &*next, |connection| {
+        connection.run_migration(&next).map_err(migration_error)?;
+        record(connection, &name)
+    })?;
+    Ok(Some(name))
 }
 
-/// Reverts the newest migration and returns its name; `None` if none is applied.
+/// Runs `work` in a transaction, unless the migration must not have one.
+fn in_its_transaction<DB: Backend, C: Driver>(
+    connection: &mut C,
+    migration: &dyn Migration<DB>,
+    work: impl FnOnce(&mut C) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let in_transaction = migration.metadata().run_in_transaction();
+    // Sets the lock timeout, which depends on the transaction.
+    connection.prepare_migration(in_transaction)?;
+    if in_transaction { connection.transaction(work) } else { work(connection) }
+}
+
+/// Reverts the newest migration and returns its name; `None` if none is applied. Calls `record` like
+/// [`run_next`].
 ///
 /// The caller holds a lock against concurrent migrations.
 pub(crate) fn revert_last<DB: Backend, C: MigrationHarness<DB> + Driver>(
     connection: &mut C,
     source: &dyn MigrationSource<DB>,
+    record: impl FnOnce(&mut C, &str) -> Result<(), Error>,
 ) -> Result<Option<String>, Error> {
     let mut applied = connection.applied_migrations().map_err(migration_error)?;
     // Sorted here: diesel's trait promises no order.
@@ -113,7 +131,10 @@ pub(crate) fn revert_last<DB: Backend, C: MigrationHarness<DB> + Driver>(
         );
         return Err(Error::new(ErrorKind::Internal, message));
     };
-    connection.prepare_migration(newest.metadata().run_in_transaction())?;
-    connection.revert_migration(newest).map_err(migration_error)?;
-    Ok(Some(newest.name().to_string()))
+    let name = newest.name().to_string();
+    in_its_transaction(connection, &**newest, |connection| {
+        connection.revert_migration(newest).map_err(migration_error)?;
+        record(connection, &name)
+    })?;
+    Ok(Some(name))
 }

@@ -16,11 +16,11 @@ use diesel::r2d2::{
     ConnectionManager, ManageConnection, NopErrorHandler, PooledConnection, R2D2Connection,
 };
 
-use mercurio_domain::store::PoolLoad;
+use mercurio_domain::store::{Actor, PoolLoad};
 
 use crate::error::Error;
 
-/// Pool sizes and timeouts of a store.
+/// Pool sizes, timeouts and the actor of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
     /// Connections for reads: pages of events, keys, the readiness probe.
@@ -36,6 +36,9 @@ pub struct StoreOptions {
     pub write_timeout: Duration,
     /// How long a migration is retried while others hold its table locks, in PostgreSQL.
     pub migration_lock_timeout: Duration,
+    /// Recorded in the audit log with every change of the catalog and every migration; `None`
+    /// records nothing.
+    pub actor: Option<Actor>,
 }
 
 impl Default for StoreOptions {
@@ -52,6 +55,7 @@ impl Default for StoreOptions {
             // Generous: a checkpoint on a slow disk can stall a group for seconds.
             write_timeout: Duration::from_secs(60),
             migration_lock_timeout: Duration::from_secs(60),
+            actor: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use mercurio_domain::event::{EventParts, EventType, StoredEvent};
 use mercurio_domain::limits::LimitOverrides;
 use mercurio_domain::payload::JsonObject;
 use mercurio_domain::schema_version::SchemaVersion;
+use mercurio_domain::store::{AuditEntry, AuditOutcome, AuditRecord};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp, WorkspaceId};
 
@@ -148,6 +149,40 @@ impl TenantRow {
             name: Name::from_store(self.name),
             status: status(&self.status, self.deleted_at)?,
             created_at: timestamp(self.created_at),
+        })
+    }
+}
+
+/// A row of `audit_log`.
+#[derive(Debug, Queryable)]
+pub(crate) struct AuditRow {
+    recorded_at: Micros,
+    actor: String,
+    database_role: Option<String>,
+    command: String,
+    tenant_id: Option<i64>,
+    workspace_id: Option<i64>,
+    api_key_id: Option<String>,
+    detail: String,
+    outcome: String,
+}
+
+impl AuditRow {
+    pub(crate) fn into_record(self) -> Result<AuditRecord, Error> {
+        let outcome = AuditOutcome::from_text(&self.outcome)
+            .ok_or_else(|| Error::unreadable("the outcome of an audit entry"))?;
+        Ok(AuditRecord {
+            recorded_at: timestamp(self.recorded_at),
+            actor: self.actor,
+            database_role: self.database_role,
+            command: self.command,
+            entry: AuditEntry {
+                tenant_id: self.tenant_id.map(TenantId),
+                workspace_id: self.workspace_id.map(WorkspaceId),
+                api_key_id: self.api_key_id.map(ApiKeyId::new),
+                detail: self.detail,
+                outcome,
+            },
         })
     }
 }

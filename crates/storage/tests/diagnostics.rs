@@ -6,8 +6,16 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use mercurio_domain::store::{Backend, SchemaState};
 use mercurio_domain::{Clock, Timestamp};
-use mercurio_storage::testing::TestDatabase;
-use mercurio_storage::{DatabaseUrl, Diagnostics, diagnose};
+use mercurio_storage::testing::{TestDatabase, wait_until};
+use mercurio_storage::{DatabaseUrl, Diagnostics, RowSecurityState, ServerDiagnostics, diagnose};
+
+use pooler::Pooler;
+use server::Server;
+
+#[path = "common/pooler.rs"]
+mod pooler;
+#[path = "common/server.rs"]
+mod server;
 
 struct SystemClock;
 
@@ -19,6 +27,10 @@ impl Clock for SystemClock {
 
 fn diagnostics(url: &str) -> Diagnostics {
     diagnose(&DatabaseUrl::parse(url).unwrap(), &SystemClock).unwrap().expect("a database")
+}
+
+fn server_diagnostics(url: &str) -> ServerDiagnostics {
+    diagnostics(url).server.unwrap()
 }
 
 #[test]
@@ -41,7 +53,12 @@ fn server_diagnostics_have_clock_partitions_and_rights() {
     // Both programs run on one machine, so a second is generous.
     assert!(server.clock_ahead_micros.abs() < 1_000_000, "{server:?}");
     assert!(
-        !server.is_standby && server.may_make_partitions && server.missing_rights.is_empty(),
+        !server.is_standby
+            && server.may_make_partitions
+            && server.missing_rights == Default::default()
+            && !server.is_pooled
+            && server.row_security == RowSecurityState::InForce
+            && server.replication.synchronous_names.is_empty(),
         "{server:?}"
     );
     let names: Vec<&str> = server.settings.iter().map(|setting| setting.name.as_str()).collect();
@@ -75,9 +92,69 @@ fn missing_rights_of_a_role_are_named() {
     let (_, rest) = url.rsplit_once('@').unwrap_or(("", url.trim_start_matches("postgres://")));
     let server = diagnostics(&format!("postgres://{role}:hunter2@{rest}")).server.unwrap();
     owner.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
+    assert_eq!(server.missing_rights.server, ["UPDATE (last_used_at) on api_keys", "BYPASSRLS"]);
     assert_eq!(
-        server.missing_rights,
-        ["INSERT on api_keys", "UPDATE on api_keys", "DELETE on event_keys", "BYPASSRLS"]
+        server.missing_rights.admin,
+        ["INSERT on api_keys", "UPDATE on api_keys", "DELETE on event_keys"]
     );
+    // It was not granted `mercurio_reader`.
+    assert_eq!(server.row_security, RowSecurityState::NoReader);
     assert!(!server.may_make_partitions);
+}
+
+/// The statements in docs/OPERATIONS.md for a role, with another name.
+fn documented_role(documented: &str, role: &str) -> String {
+    let text = include_str!("../../../docs/OPERATIONS.md");
+    let from = text.find(&format!("CREATE ROLE {documented} ")).unwrap();
+    let statements = &text[from..from + text[from..].find("```").unwrap()];
+    format!("DROP ROLE IF EXISTS {role}; {}", statements.replace(documented, role))
+}
+
+#[test]
+fn documented_role_of_a_server_lacks_only_rights_of_admins() {
+    let database = TestDatabase::postgres();
+    let role = format!("least_{}", std::process::id());
+    let mut owner = PgConnection::establish(&database.url_text()).unwrap();
+    owner.batch_execute(&documented_role("mercurio_server", &role)).unwrap();
+    let url = database.url_text().replace("postgres@", &format!("{role}@"));
+    let server = server_diagnostics(&url);
+    owner.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
+    assert_eq!(server.missing_rights.server, Vec::<String>::new());
+    assert!(server.missing_rights.admin.contains(&"INSERT on tenants".to_owned()), "{server:?}");
+    assert_eq!(server.row_security, RowSecurityState::InForce);
+    // Only a role with pg_read_all_stats sees standbys.
+    assert_eq!(server.replication.streaming, None);
+}
+
+#[test]
+fn exempt_reader_takes_row_security_out_of_force() {
+    let database = TestDatabase::postgres();
+    assert_eq!(server_diagnostics(&database.url_text()).row_security, RowSecurityState::InForce);
+    // The reader's own attributes belong to the cluster, which other tests use.
+    database.execute("ALTER TABLE events DISABLE ROW LEVEL SECURITY");
+    assert_eq!(server_diagnostics(&database.url_text()).row_security, RowSecurityState::Bypassed);
+}
+
+#[test]
+fn synchronous_standby_is_counted_while_it_streams() {
+    let primary = Server::start("synchronous_standby_names = '*'");
+    // No commit is made, so nothing waits for the missing standby.
+    let replication = server_diagnostics(&primary.url()).replication;
+    assert_eq!((&*replication.synchronous_names, replication.streaming), ("*", Some(0)));
+    let _standby = Server::standby_of(&primary);
+    wait_until("the standby streams", || {
+        server_diagnostics(&primary.url()).replication.streaming == Some(1)
+    });
+}
+
+#[test]
+fn pooler_in_transaction_mode_is_recognised() {
+    let server = Server::start("");
+    for (mode, is_pooled) in [("transaction", true), ("session", false)] {
+        let pooler = Pooler::start(&server, mode);
+        // Again, because the pooler keeps its sessions with what the first run left in them.
+        for _ in 0..2 {
+            assert_eq!(server_diagnostics(&pooler.url()).is_pooled, is_pooled, "{mode}");
+        }
+    }
 }

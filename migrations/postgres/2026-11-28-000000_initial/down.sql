@@ -2,6 +2,7 @@
 -- server may use it.
 
 DROP TABLE schema_compatibility;
+DROP TABLE audit_log;
 DROP TABLE tenant_usage;
 DROP TABLE event_counts;
 DROP TABLE count_log;
@@ -12,6 +13,7 @@ DROP TABLE tenant_limits;
 DROP TABLE api_keys;
 DROP TABLE workspaces;
 DROP TABLE tenants;
+DROP FUNCTION mercurio_refuse_change();
 DROP FUNCTION mercurio_notify_change();
 
 DO $$

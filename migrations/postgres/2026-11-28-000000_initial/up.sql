@@ -1,4 +1,4 @@
--- The first schema: tenants and their keys, events, counts of events, row security, compatible versions.
+-- The first schema: tenants and their keys, events, counts of events, row security, the audit log, compatible versions.
 
 -- 1. Tenants, workspaces and API keys: small tables, read by every request without a cached answer.
 
@@ -240,7 +240,42 @@ EXCEPTION
 END
 $$;
 
--- 5. Compatible versions: servers of the previous release keep running over the next one's migrations
+-- 5. The audit log: what admins did. Rows are added in the transaction of the change, and kept for ever.
+
+CREATE TABLE audit_log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- Not the start of the transaction, which may have waited for a lock.
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- User and machine as mercurio-admin sees them: alice@db1.
+    actor text NOT NULL,
+    -- The role the database authenticated.
+    database_role text DEFAULT session_user,
+    -- Words of the command: tenant suspend.
+    command text NOT NULL,
+    -- No foreign keys: the log outlives tenants.
+    tenant_id bigint,
+    workspace_id bigint,
+    api_key_id text,
+    -- Names and values, without secrets.
+    detail text NOT NULL,
+    outcome text NOT NULL,
+    CONSTRAINT audit_log_outcome_known CHECK (outcome IN ('started', 'done', 'failed'))
+);
+
+CREATE FUNCTION mercurio_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
+END
+$$;
+
+-- Stops mistakes. The tables' owner can drop the trigger; other roles get no right to change rows (docs/OPERATIONS.md).
+CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION mercurio_refuse_change();
+
+-- No policy: nobody under row security reads it.
+ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;
+
+-- 6. Compatible versions: servers of the previous release keep running over the next one's migrations
 -- (docs/adr/0010-older-servers-over-a-newer-schema.md).
 --
 -- A migration leaves this table alone if older programs can share its schema. Otherwise it sets minimum_version to its own

@@ -1,6 +1,7 @@
 -- Drops every table, and with them every tenant, key and event.
 
 DROP TABLE schema_compatibility;
+DROP TABLE audit_log;
 DROP TABLE tenant_usage;
 DROP TABLE event_counts;
 DROP TABLE events;

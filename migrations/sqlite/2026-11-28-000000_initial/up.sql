@@ -1,5 +1,5 @@
--- The first schema: tenants and their keys, events, counts of events, and the compatible versions. Times are whole microseconds
--- since 1970-01-01T00:00:00Z.
+-- The first schema: tenants and their keys, events, counts of events, the audit log, and the compatible versions. Times are whole
+-- microseconds since 1970-01-01T00:00:00Z.
 --
 -- SQLite has neither roles nor row security: anyone who can open the file reads all of it.
 
@@ -154,7 +154,34 @@ CREATE TABLE tenant_usage (
     CONSTRAINT tenant_usage_positive CHECK (used > 0)
 ) STRICT;
 
--- 4. Compatible versions: the previous release can open the file again after the next one
+-- 4. The audit log: what admins did. Rows are added in the transaction of the change, and kept for ever.
+
+CREATE TABLE audit_log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    recorded_at INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
+    -- User and machine as mercurio-admin sees them: alice@db1.
+    actor TEXT NOT NULL,
+    -- SQLite has no roles.
+    database_role TEXT,
+    -- Words of the command: tenant suspend.
+    command TEXT NOT NULL,
+    -- No foreign keys: the log outlives tenants.
+    tenant_id INTEGER,
+    workspace_id INTEGER,
+    api_key_id TEXT,
+    -- Names and values, without secrets.
+    detail TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    CONSTRAINT audit_log_outcome_known CHECK (outcome IN ('started', 'done', 'failed'))
+) STRICT;
+
+-- They stop mistakes. Whoever can write the file can drop them.
+CREATE TRIGGER audit_log_no_update BEFORE UPDATE ON audit_log
+BEGIN SELECT RAISE(ABORT, 'audit_log is append-only'); END;
+CREATE TRIGGER audit_log_no_delete BEFORE DELETE ON audit_log
+BEGIN SELECT RAISE(ABORT, 'audit_log is append-only'); END;
+
+-- 5. Compatible versions: the previous release can open the file again after the next one
 -- (docs/adr/0010-older-servers-over-a-newer-schema.md).
 --
 -- A migration leaves this table alone if older programs can share its schema. Otherwise it sets minimum_version to its own

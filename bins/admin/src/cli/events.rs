@@ -7,7 +7,7 @@ use mercurio_domain::limits::{MAX_PAGE_EVENTS, MAX_PERSON_ID_CHARS};
 use mercurio_domain::store::{EventQuery, Person, TenantRef};
 use mercurio_domain::tenant::Name;
 
-use super::values::{duration, name, optional, required, tenant_ref, time};
+use super::values::{duration, name, number, optional, required, tenant_ref, time};
 
 /// Default of `events list --limit`.
 const DEFAULT_LIMIT: usize = 20;
@@ -54,7 +54,10 @@ pub enum ExportFormat {
     /// One JSON object per line.
     Ndjson,
     /// Comma-separated values with a header (RFC 4180).
-    Csv,
+    Csv {
+        /// Keeps cells that a spreadsheet would run as formulas.
+        raw: bool,
+    },
 }
 
 /// Count, list, export, erase and purge events.
@@ -127,6 +130,9 @@ struct EventsExportArgs {
     /// ndjson (one object per line) or csv; default: ndjson
     #[argh(option, arg_name = "format")]
     format: Option<String>,
+    /// keep CSV cells that a spreadsheet would run as formulas; default: a ' in front makes them text
+    #[argh(switch)]
+    raw: bool,
     /// only events that happened at this time or later, in RFC 3339
     #[argh(option, arg_name = "time")]
     from: Option<String>,
@@ -204,7 +210,7 @@ impl EventsListArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
         let limit = match self.limit.as_deref() {
             None => Some(DEFAULT_LIMIT),
-            Some(text) => limit(text, invalid),
+            Some(text) => number("--limit", text, MAX_PAGE_EVENTS, invalid),
         };
         let query = limit.map(|limit| EventQuery {
             user_id: self.user_id,
@@ -221,8 +227,12 @@ impl EventsExportArgs {
         let from = optional(self.from.as_deref(), |text| time("--from", text, invalid));
         let to = optional(self.to.as_deref(), |text| time("--to", text, invalid));
         let format = match self.format.as_deref() {
+            None | Some("ndjson") if self.raw => {
+                invalid.push("--raw needs --format csv: NDJSON has no formulas".to_owned());
+                None
+            }
             None | Some("ndjson") => Some(ExportFormat::Ndjson),
-            Some("csv") => Some(ExportFormat::Csv),
+            Some("csv") => Some(ExportFormat::Csv { raw: self.raw }),
             Some(other) => {
                 invalid.push(format!("--format: {other:?} is not a format: use ndjson or csv"));
                 None
@@ -294,13 +304,4 @@ fn person_id(option: &str, id: String, invalid: &mut Vec<String>) -> Option<Stri
     invalid
         .push(format!("{option} has {chars} characters; it must have 1 to {MAX_PERSON_ID_CHARS}"));
     None
-}
-
-fn limit(text: &str, invalid: &mut Vec<String>) -> Option<usize> {
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE_EVENTS).contains(limit));
-    if limit.is_none() {
-        invalid
-            .push(format!("--limit: {text:?} is not a whole number from 1 to {MAX_PAGE_EVENTS}"));
-    }
-    limit
 }

@@ -23,6 +23,8 @@ pub enum KeyCommand {
         key: ApiKeyId,
         /// Remaining life of the old key.
         overlap: Duration,
+        /// `None`: the new key lives as long as the old one was to live.
+        expiry: Option<Expiry>,
     },
     Revoke(ApiKeyId),
 }
@@ -46,6 +48,7 @@ pub struct KeyCreateCommand {
 pub enum Expiry {
     At(Timestamp),
     In(Duration),
+    Never,
 }
 
 /// Create, list, rotate and revoke API keys.
@@ -89,7 +92,7 @@ struct KeyCreateArgs {
     /// time of expiry in RFC 3339; default: never
     #[argh(option, arg_name = "time")]
     expires_at: Option<String>,
-    /// time until expiry: a number followed by s, m, h or d
+    /// time until expiry: a number followed by s, m, h or d, or never
     #[argh(option, arg_name = "duration")]
     expires_in: Option<String>,
 }
@@ -119,6 +122,12 @@ struct KeyRotateArgs {
     /// remaining life of the old key: a number followed by s, m, h or d; default: 24h
     #[argh(option, arg_name = "duration")]
     overlap: Option<String>,
+    /// time of expiry of the new key in RFC 3339; default: it lives as long as the old key was to live
+    #[argh(option, arg_name = "time")]
+    expires_at: Option<String>,
+    /// time until expiry of the new key: a number followed by s, m, h or d, or never
+    #[argh(option, arg_name = "duration")]
+    expires_in: Option<String>,
 }
 
 /// Revoke a key for good, on all servers within a second.
@@ -151,20 +160,7 @@ impl KeyCreateArgs {
         let workspace = workspace_name(self.workspace.as_deref(), invalid);
         let name = optional(self.name.as_deref(), |text| name("--name", text, invalid));
         let scopes = scopes(self.scopes.as_deref(), invalid);
-        let expiry = match (self.expires_at.as_deref(), self.expires_in.as_deref()) {
-            // No expiry is valid; the outer `Some` means "no error".
-            (None, None) => Some(None),
-            (Some(text), None) => {
-                time("--expires-at", text, invalid).map(|time| Some(Expiry::At(time)))
-            }
-            (None, Some(text)) => {
-                duration("--expires-in", text, invalid).map(|time| Some(Expiry::In(time)))
-            }
-            (Some(_), Some(_)) => {
-                invalid.push("--expires-at and --expires-in are both given: use one".to_owned());
-                None
-            }
-        };
+        let expiry = expiry(self.expires_at.as_deref(), self.expires_in.as_deref(), invalid);
         Some(KeyCreateCommand {
             tenant: tenant?,
             workspace: workspace?,
@@ -182,7 +178,26 @@ impl KeyRotateArgs {
             None => Some(DEFAULT_OVERLAP),
             Some(text) => duration("--overlap", text, invalid),
         };
-        Some(KeyCommand::Rotate { key: key?, overlap: overlap? })
+        let expiry = expiry(self.expires_at.as_deref(), self.expires_in.as_deref(), invalid);
+        Some(KeyCommand::Rotate { key: key?, overlap: overlap?, expiry: expiry? })
+    }
+}
+
+/// Reads `--expires-at` or `--expires-in`: `Some(None)` if neither is given.
+fn expiry(
+    at: Option<&str>,
+    within: Option<&str>,
+    invalid: &mut Vec<String>,
+) -> Option<Option<Expiry>> {
+    match (at, within) {
+        (None, None) => Some(None),
+        (Some(text), None) => time("--expires-at", text, invalid).map(Expiry::At).map(Some),
+        (None, Some("never")) => Some(Some(Expiry::Never)),
+        (None, Some(text)) => duration("--expires-in", text, invalid).map(Expiry::In).map(Some),
+        (Some(_), Some(_)) => {
+            invalid.push("--expires-at and --expires-in are both given: use one".to_owned());
+            None
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! argh derives `--help` from the doc comments of the `…Args` structs. tests/help holds every help text.
 
+mod audit;
 mod bash;
 mod events;
 mod key;
@@ -22,6 +23,7 @@ use argh_complete::zsh::Zsh;
 use crate::error::AdminError;
 use crate::terminal::PROGRAM;
 
+pub use audit::AuditCommand;
 pub use events::{EventsCommand, ExportFormat, Selection};
 pub use key::{Expiry, KeyCommand, KeyCreateCommand};
 pub use migrate::MigrateCommand;
@@ -54,8 +56,39 @@ pub enum Command {
     Workspace(WorkspaceCommand),
     Key(KeyCommand),
     Events(EventsCommand),
+    Audit(AuditCommand),
     Doctor,
     Config,
+}
+
+impl Command {
+    /// Returns the words of a command that changes the database, for the audit log; `None` for a
+    /// command that only reads.
+    #[must_use]
+    pub fn change(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Migrate(MigrateCommand::Up) => "migrate up",
+            Self::Migrate(MigrateCommand::Down { .. }) => "migrate down",
+            Self::Provision(_) => "provision",
+            Self::Seed => "seed",
+            Self::Tenant(command) => return command.change(),
+            Self::Workspace(WorkspaceCommand::Create { .. }) => "workspace create",
+            Self::Key(KeyCommand::Create(_)) => "key create",
+            Self::Key(KeyCommand::Rotate { .. }) => "key rotate",
+            Self::Key(KeyCommand::Revoke(_)) => "key revoke",
+            Self::Events(EventsCommand::Erase { .. }) => "events erase",
+            Self::Events(EventsCommand::Purge { .. }) => "events purge",
+            Self::Migrate(MigrateCommand::Status)
+            | Self::Workspace(WorkspaceCommand::List(_))
+            | Self::Key(KeyCommand::List(_))
+            | Self::Events(
+                EventsCommand::Count(_) | EventsCommand::List(_) | EventsCommand::Export { .. },
+            )
+            | Self::Audit(_)
+            | Self::Doctor
+            | Self::Config => return None,
+        })
+    }
 }
 
 /// Administer Mercurio's database. Results go to stdout: a table on a terminal, JSON otherwise. Messages go to stderr.
@@ -94,6 +127,7 @@ enum Subcommand {
     Workspace(workspace::WorkspaceArgs),
     Key(key::KeyArgs),
     Events(events::EventsArgs),
+    Audit(audit::AuditArgs),
     Doctor(DoctorArgs),
     Config(ConfigArgs),
     Completions(CompletionsArgs),
@@ -171,6 +205,7 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
         Some(Subcommand::Workspace(args)) => args.read(&mut invalid).map(Command::Workspace),
         Some(Subcommand::Key(args)) => args.read(&mut invalid).map(Command::Key),
         Some(Subcommand::Events(args)) => args.read(&mut invalid).map(Command::Events),
+        Some(Subcommand::Audit(args)) => args.read(&mut invalid).map(Command::Audit),
         Some(Subcommand::Doctor(DoctorArgs {})) => Some(Command::Doctor),
         Some(Subcommand::Config(ConfigArgs {})) => Some(Command::Config),
         None => return Err(usage("no command is given")),

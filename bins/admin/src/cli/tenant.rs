@@ -28,6 +28,20 @@ pub enum TenantCommand {
     },
 }
 
+impl TenantCommand {
+    /// See [`Command::change`](super::Command::change).
+    pub(super) fn change(&self) -> Option<&'static str> {
+        match self {
+            Self::Create(_) => Some("tenant create"),
+            Self::Suspend(_) => Some("tenant suspend"),
+            Self::Resume(_) => Some("tenant resume"),
+            Self::Delete { .. } => Some("tenant delete"),
+            Self::Limits { changes, .. } if !changes.is_empty() => Some("tenant limits"),
+            Self::List | Self::Show(_) | Self::Limits { .. } => None,
+        }
+    }
+}
+
 /// Create, list, suspend and delete tenants, and set their limits.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "tenant", help_triggers("-h", "--help", "help"))]

@@ -51,7 +51,7 @@ pub(super) fn optional<T>(
 /// Reads `--tenant`: a name, or an id such as `id:42`.
 pub(super) fn tenant_ref(text: Option<&str>, invalid: &mut Vec<String>) -> Option<TenantRef> {
     let text = required("--tenant", text, "the tenant's name, or its id as id:42", invalid)?;
-    // A tenant with a name such as `id:42` is found only by its id.
+    // Unambiguous: no name begins with `id:`.
     let Some(id) = text.strip_prefix("id:") else {
         return name("--tenant", text, invalid).map(TenantRef::Name);
     };
@@ -77,6 +77,20 @@ pub(super) fn time(option: &str, text: &str, invalid: &mut Vec<String>) -> Optio
     Timestamp::parse(text)
         .map_err(|error| invalid.push(format!("{option}: {text:?}: {error}")))
         .ok()
+}
+
+/// Reads a whole number from 1 to `max`.
+pub(super) fn number(
+    option: &str,
+    text: &str,
+    max: usize,
+    invalid: &mut Vec<String>,
+) -> Option<usize> {
+    let number = text.parse().ok().filter(|number| (1..=max).contains(number));
+    if number.is_none() {
+        invalid.push(format!("{option}: {text:?} is not a whole number from 1 to {max}"));
+    }
+    number
 }
 
 /// Reads a duration such as `90d`, up to 100 years.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::StoredEvent;
-use mercurio_domain::store::{Person, Removal, Store};
+use mercurio_domain::store::{AuditEntry, AuditOutcome, Person, Removal, Store};
 use mercurio_domain::tenant::{Tenant, Workspace};
 use serde::Serialize;
 
 use super::confirm::confirm;
-use super::export::export;
+use super::export::Export;
 use super::lookup::{self, IdAndName};
 use super::removal;
 use super::report::Report;
@@ -88,7 +88,8 @@ pub(super) fn run(
         EventsCommand::List(selection) => list(store, selection),
         EventsCommand::Export { selection, format } => {
             let workspaces = selected_workspaces(store, selection)?.workspaces;
-            export(store, &workspaces, &selection.query, *format, out)
+            let export = Export { format: *format, is_terminal: machine.stdout_is_terminal };
+            export.run(store, &workspaces, &selection.query, out)
         }
         EventsCommand::Erase { tenant, person, yes } => {
             database::refuse_unknown_migrations(store)?;
@@ -164,13 +165,25 @@ fn erase(
     confirm(machine, yes, &question, "yes")?;
     let started_at = machine.clock.now();
     let removal = Removal::Person { tenant_id: tenant.id, person: person.clone() };
-    let removed = removal::remove_all(store, &removal, started_at, machine)?;
+    let erased_by = match person {
+        Person::User(_) => "user_id",
+        Person::Anonymous(_) => "anonymous_id",
+    };
+    // Without the person's id, like the receipt: the log is kept for ever.
+    let started = AuditEntry {
+        tenant_id: Some(tenant.id),
+        detail: format!("erasure of one person by {erased_by}"),
+        outcome: AuditOutcome::Started,
+        ..AuditEntry::default()
+    };
+    // Before the first step: nothing is removed without an entry.
+    store.record(&started)?;
+    let removed = removal::remove_all(store, &removal, started_at, machine, None)?;
+    let detail = format!("erasure removed {} events", removed.events);
+    store.record(&AuditEntry { detail, outcome: AuditOutcome::Done, ..started })?;
     let report = Report::new(&ErasureOutput {
         tenant: tenant.into(),
-        erased_by: match person {
-            Person::User(_) => "user_id",
-            Person::Anonymous(_) => "anonymous_id",
-        },
+        erased_by,
         removed: RemovedEvents { events: removed.events },
         started_at,
         finished_at: machine.clock.now(),
@@ -202,8 +215,18 @@ fn purge(
          Type yes to continue: "
     );
     confirm(machine, yes, &question, "yes")?;
-    let removal = Removal::Received { tenant_id: tenant.map(|tenant| tenant.id), before };
-    let removed = removal::remove_all(store, &removal, started_at, machine)?;
+    let tenant_id = tenant.map(|tenant| tenant.id);
+    let removal = Removal::Received { tenant_id, before };
+    let started = AuditEntry {
+        tenant_id,
+        detail: format!("purge of events of {tenants} received before {before}"),
+        outcome: AuditOutcome::Started,
+        ..AuditEntry::default()
+    };
+    store.record(&started)?;
+    let removed = removal::remove_all(store, &removal, started_at, machine, None)?;
+    let detail = format!("purge removed {} events and {} event keys", removed.events, removed.keys);
+    store.record(&AuditEntry { detail, outcome: AuditOutcome::Done, ..started })?;
     Report::new(&PurgeOutput {
         tenant: tenant.map(IdAndName::from),
         received_before: before,

@@ -13,6 +13,7 @@ use super::report::Report;
 use super::{lookup, progress};
 use crate::cli::ExportFormat;
 use crate::error::AdminError;
+use crate::escape;
 
 /// Columns of CSV: the members of an event, in their order.
 const COLUMNS: [&str; 16] = [
@@ -34,71 +35,92 @@ const COLUMNS: [&str; 16] = [
     "workspace_id",
 ];
 
-/// Writes the events that match `query` to `out`, one workspace after the other.
-///
-/// # Errors
-/// [`AdminError::Export`] if `out` fails, [`AdminError::Store`] if the database does. Events already written stay written.
-pub(super) fn export(
-    store: &dyn Store,
-    workspaces: &[Workspace],
-    query: &EventQuery,
-    format: ExportFormat,
-    out: &mut dyn Write,
-) -> Result<Report, AdminError> {
-    let mut writer =
-        // 64 KiB: one system call for many events.
-        EventWriter { out: BufWriter::with_capacity(1 << 16, out), format, written: 0 };
-    writer.write_header()?;
-    let progress = progress::counter("events written");
-    for workspace in workspaces {
-        // The cursor of one workspace must not carry over to the next.
-        let mut query = query.clone();
-        loop {
-            // One query a page, without a long transaction: writers and vacuum are not held up.
-            let page = store.events(lookup::owner(workspace), &query)?;
-            for event in &page.events {
-                writer.write(event)?;
-            }
-            progress.set_position(writer.written);
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => break,
+/// How events are written.
+#[derive(Clone, Copy)]
+pub(super) struct Export {
+    pub(super) format: ExportFormat,
+    /// Escapes unprintable characters of CSV too; those of NDJSON always are.
+    pub(super) is_terminal: bool,
+}
+
+impl Export {
+    /// Writes the events that match `query` to `out`, one workspace after the other.
+    ///
+    /// # Errors
+    /// [`AdminError::Export`] if `out` fails, [`AdminError::Store`] if the database does. Events already written stay
+    /// written.
+    pub(super) fn run(
+        self,
+        store: &dyn Store,
+        workspaces: &[Workspace],
+        query: &EventQuery,
+        out: &mut dyn Write,
+    ) -> Result<Report, AdminError> {
+        let mut writer =
+            // 64 KiB: one system call for many events.
+            EventWriter { out: BufWriter::with_capacity(1 << 16, out), export: self, written: 0 };
+        writer.write_header()?;
+        let progress = progress::counter("events written");
+        for workspace in workspaces {
+            // The cursor of one workspace must not carry over to the next.
+            let mut query = query.clone();
+            loop {
+                // One query a page, without a long transaction: writers and vacuum are not held up.
+                let page = store.events(lookup::owner(workspace), &query)?;
+                for event in &page.events {
+                    writer.write(event)?;
+                }
+                progress.set_position(writer.written);
+                match page.next {
+                    Some(next) => query.after = Some(next),
+                    None => break,
+                }
             }
         }
+        progress.finish_and_clear();
+        // The drop of a `BufWriter` ignores errors.
+        writer.flush()?;
+        Ok(Report::without_result().with_note(format!("{} events were exported", writer.written)))
     }
-    progress.finish_and_clear();
-    // The drop of a `BufWriter` ignores errors.
-    writer.flush()?;
-    Ok(Report::without_result().with_note(format!("{} events were exported", writer.written)))
+
+    /// Prepares the CSV cell of a JSON value.
+    fn cell(self, json: &str) -> String {
+        let cell = csv_cell(json);
+        let cell = match self.format {
+            ExportFormat::Csv { raw: true } => cell,
+            _ => escape::formula(cell),
+        };
+        if self.is_terminal { escape::cell(&cell).into_owned() } else { cell }
+    }
 }
 
 struct EventWriter<'a> {
     out: BufWriter<&'a mut dyn Write>,
-    format: ExportFormat,
+    export: Export,
     written: u64,
 }
 
 impl EventWriter<'_> {
     fn write_header(&mut self) -> Result<(), AdminError> {
-        match self.format {
+        match self.export.format {
             ExportFormat::Ndjson => Ok(()),
-            ExportFormat::Csv => self.write_record(COLUMNS),
+            ExportFormat::Csv { .. } => self.write_record(COLUMNS),
         }
     }
 
     fn write(&mut self, event: &StoredEvent) -> Result<(), AdminError> {
-        let mut line = serde_json::to_vec(event)?;
-        match self.format {
+        let line = serde_json::to_string(event)?;
+        match self.export.format {
             ExportFormat::Ndjson => {
-                line.push(b'\n');
-                self.write_bytes(&line)?;
+                self.write_bytes(escape::json_line(&line).as_bytes())?;
+                self.write_bytes(b"\n")?;
             }
-            ExportFormat::Csv => {
+            ExportFormat::Csv { .. } => {
                 // Raw values, so that numbers in payloads keep all their digits.
-                let members: HashMap<&str, &RawValue> = serde_json::from_slice(&line)?;
+                let members: HashMap<&str, &RawValue> = serde_json::from_str(&line)?;
                 debug_assert_eq!(members.len(), COLUMNS.len(), "an event has other members");
                 self.write_record(COLUMNS.map(|column| match members.get(column) {
-                    Some(value) => csv_cell(value.get()),
+                    Some(value) => self.export.cell(value.get()),
                     None => String::new(),
                 }))?;
             }
@@ -111,9 +133,12 @@ impl EventWriter<'_> {
         &mut self,
         cells: impl IntoIterator<Item = T>,
     ) -> Result<(), AdminError> {
-        // RFC 4180 ends lines with CRLF.
-        let mut record =
-            csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+        let mut record = csv::WriterBuilder::new()
+            // RFC 4180 ends lines with CRLF.
+            .terminator(csv::Terminator::CRLF)
+            // A spreadsheet that splits at `;` must not find a formula behind one.
+            .quote_style(csv::QuoteStyle::Always)
+            .from_writer(Vec::new());
         let bytes = match record.write_record(cells) {
             Ok(()) => record.into_inner().map_err(csv::IntoInnerError::into_error),
             Err(error) => Err(error.into()),

@@ -15,6 +15,7 @@ use crate::cli::{Expiry, KeyCommand, KeyCreateCommand};
 use crate::database;
 use crate::error::{AdminError, CatalogItem, ItemKind};
 use crate::machine::Machine;
+use crate::output::Output;
 
 /// Not `Debug`, because it may contain the secret.
 #[derive(Serialize)]
@@ -87,12 +88,16 @@ pub(super) fn run(
     store: &dyn Store,
     command: &KeyCommand,
     machine: &Machine<'_>,
+    out: &mut Output<'_>,
 ) -> Result<Report, AdminError> {
     database::prepare_schema(store)?;
     match command {
-        KeyCommand::Create(command) => create(store, command, machine),
+        KeyCommand::Create(command) => create(store, command, machine, out),
         KeyCommand::List(tenant) => list(store, tenant, machine.clock.now()),
-        KeyCommand::Rotate { key, overlap } => rotate(store, key, *overlap, machine),
+        KeyCommand::Rotate { key, overlap, expiry } => {
+            let rotation = Rotation { id: key, overlap: *overlap, expiry: *expiry };
+            rotate(store, rotation, machine, out)
+        }
         KeyCommand::Revoke(id) => revoke(store, id, machine.clock.now()),
     }
 }
@@ -101,17 +106,10 @@ fn create(
     store: &dyn Store,
     command: &KeyCreateCommand,
     machine: &Machine<'_>,
+    out: &mut Output<'_>,
 ) -> Result<Report, AdminError> {
     let now = machine.clock.now();
-    let expires_at = match command.expiry {
-        None => None,
-        Some(Expiry::At(time)) if time > now => Some(time),
-        Some(Expiry::At(time)) => {
-            let message = format!("--expires-at: {time} is in the past: use a time after {now}");
-            return Err(AdminError::Usage(vec![message]));
-        }
-        Some(Expiry::In(duration)) => Some(later(now, duration)),
-    };
+    let expires_at = expires_at(command.expiry.unwrap_or(Expiry::Never), now)?;
     let tenant = lookup::tenant(store, &command.tenant)?;
     let workspace = lookup::workspace(store, &tenant, &command.workspace)?
         .ok_or_else(|| lookup::workspace_not_found(&command.workspace))?;
@@ -126,7 +124,21 @@ fn create(
     let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
     let request = KeyRequest::new(owner, &new, name, command.scopes, now);
     let key = create_key(store, &KeyRequest { expires_at, ..request })?;
-    Ok(Report::new(&KeyOutput::new(key, now, Some(&new)))?.with_note(new_key::PRINTED_ONCE))
+    let output = KeyOutput::new(key, now, Some(&new));
+    new_key::print(&output, &new.id, store, machine, out)?;
+    Ok(Report::without_result().with_note(new_key::PRINTED_ONCE))
+}
+
+fn expires_at(expiry: Expiry, now: Timestamp) -> Result<Option<Timestamp>, AdminError> {
+    match expiry {
+        Expiry::Never => Ok(None),
+        Expiry::In(duration) => Ok(Some(later(now, duration))),
+        Expiry::At(time) if time > now => Ok(Some(time)),
+        Expiry::At(time) => {
+            let message = format!("--expires-at: {time} is in the past: use a time after {now}");
+            Err(AdminError::Usage(vec![message]))
+        }
+    }
 }
 
 fn list(store: &dyn Store, tenant: &TenantRef, now: Timestamp) -> Result<Report, AdminError> {
@@ -136,35 +148,62 @@ fn list(store: &dyn Store, tenant: &TenantRef, now: Timestamp) -> Result<Report,
     Report::new(&KeysOutput { api_keys })
 }
 
+/// Arguments of `key rotate`.
+struct Rotation<'a> {
+    id: &'a ApiKeyId,
+    overlap: Duration,
+    expiry: Option<Expiry>,
+}
+
 fn rotate(
     store: &dyn Store,
-    id: &ApiKeyId,
-    overlap: Duration,
+    rotation: Rotation<'_>,
     machine: &Machine<'_>,
+    out: &mut Output<'_>,
 ) -> Result<Report, AdminError> {
+    let Rotation { id, overlap, expiry } = rotation;
     let now = machine.clock.now();
     let old = store.find_api_key(id)?.ok_or_else(|| key_not_found(id))?;
     if !old.is_usable_at(now) {
         let reason = if old.revoked_at.is_some() { "was revoked" } else { "has expired" };
         return Err(AdminError::KeyEnded { id: id.clone(), reason });
     }
-    // Create before expire: if the program dies in between, a valid key remains.
+    let expires_at = match expiry {
+        Some(expiry) => expires_at(expiry, now)?,
+        None => same_life(&old, now),
+    };
     let secret = new_key::generate(machine)?;
-    // The new key does not expire, even if the old one does.
-    let request = KeyRequest::new(old.owner, &secret, old.name, old.scopes, now);
-    let new = create_key(store, &request)?;
+    let request = KeyRequest::new(old.owner, &secret, old.name.clone(), old.scopes, now);
+    let new = create_key(store, &KeyRequest { expires_at, ..request })?;
     // The overlap only shortens a life: the store keeps an earlier expiry.
-    let old = store.expire_api_key(id, later(now, overlap))?.ok_or_else(|| key_not_found(id))?;
-    let valid_until = old.expires_at.map(|time| format!("the old key is valid until {time}"));
-    let report = Report::new(&RotationOutput {
+    let end = later(now, overlap);
+    let end = old.expires_at.map_or(end, |before| before.min(end));
+    let output = RotationOutput {
         new: KeyOutput::new(new, now, Some(&secret)),
-        old: KeyOutput::new(old, now, None),
-    })?;
-    let report = report.with_note(new_key::PRINTED_ONCE);
-    Ok(match valid_until {
-        Some(note) => report.with_note(note),
+        old: KeyOutput::new(ApiKey { expires_at: Some(end), ..old }, now, None),
+    };
+    // Create, print, expire: whatever fails in between, clients have a valid key.
+    new_key::print(&output, &secret.id, store, machine, out)?;
+    store
+        .expire_api_key(id, end)
+        .map_err(|source| AdminError::OldKeyKept { id: id.clone(), source })?;
+    let report = Report::without_result().with_note(new_key::PRINTED_ONCE);
+    let report = report.with_note(format!("the old key is valid until {end}"));
+    Ok(match expires_at {
+        Some(time) => report.with_note(format!("the new key is valid until {time}")),
         None => report,
     })
+}
+
+/// The expiry of a key that lives from `now` as long as `old` was to live.
+///
+/// A deadline that stayed would leave the new key less time at each rotation, and none would undo
+/// the rule that keys expire.
+fn same_life(old: &ApiKey, now: Timestamp) -> Option<Timestamp> {
+    let expires_at = old.expires_at?;
+    let life = expires_at.as_micros() - old.created_at.as_micros();
+    // Beyond the year 9999, the old deadline is far enough.
+    Some(now.checked_add_micros(life).unwrap_or(expires_at))
 }
 
 fn revoke(store: &dyn Store, id: &ApiKeyId, now: Timestamp) -> Result<Report, AdminError> {

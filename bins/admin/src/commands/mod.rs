@@ -1,5 +1,6 @@
 //! The commands, one file each: every `run` takes a store and arguments, and returns a [`Report`].
 
+mod audit;
 mod config;
 mod confirm;
 mod doctor;
@@ -17,30 +18,34 @@ mod seed;
 mod tenant;
 mod workspace;
 
-use std::io::Write;
 use std::sync::Arc;
 
-use mercurio_domain::store::{Store, StoreError};
+use mercurio_domain::store::{Actor, Store, StoreError};
 use mercurio_storage::DatabaseUrl;
 
 use crate::cli::Command;
 use crate::database;
 use crate::error::AdminError;
 use crate::machine::Machine;
+use crate::output::Output;
 
 pub use report::Report;
 
-/// Runs `command` on the database in the settings. An export writes to `out`; every other command
-/// returns its result.
+/// Runs `command` on the database in the settings. An export and a command that makes a key write to
+/// `out`; every other command returns its result.
 ///
 /// # Errors
 /// [`AdminError::Usage`] for invalid settings, before `open` is called; otherwise the error of the command.
 pub fn perform(
     command: &Command,
     machine: &Machine<'_>,
-    open: impl FnOnce(&DatabaseUrl) -> Result<Arc<dyn Store>, StoreError>,
-    out: &mut dyn Write,
+    open: impl FnOnce(&DatabaseUrl, Option<Actor>) -> Result<Arc<dyn Store>, StoreError>,
+    out: &mut Output<'_>,
 ) -> Result<Report, AdminError> {
+    let actor = command
+        .change()
+        .map(|words| Actor { name: machine.user.to_owned(), command: words.to_owned() });
+    let open = |url: &DatabaseUrl| open(url, actor);
     match command {
         // These two work without a database.
         Command::Config => config::run(machine),
@@ -48,20 +53,34 @@ pub fn perform(
         // Reports errors of DATABASE_URL together with those of its own settings.
         Command::Seed => {
             let settings = seed::read_settings(machine.setting)?;
-            seed::run(&*open(&settings.database_url)?, &settings.command, machine)
+            let store = open(&settings.database_url)?;
+            recorded(&*store, seed::run(&*store, &settings.command, machine, out))
         }
-        Command::Migrate(command) => migrate::run(&*open_store(machine, open)?, command, machine),
+        Command::Migrate(command) => {
+            let store = open_store(machine, open)?;
+            recorded(&*store, migrate::run(&*store, command, machine))
+        }
         Command::Provision(command) => {
-            provision::run(&*open_store(machine, open)?, command, machine)
+            let store = open_store(machine, open)?;
+            recorded(&*store, provision::run(&*store, command, machine, out))
         }
-        Command::Tenant(command) => tenant::run(&*open_store(machine, open)?, command, machine),
+        Command::Tenant(command) => {
+            let store = open_store(machine, open)?;
+            recorded(&*store, tenant::run(&*store, command, machine))
+        }
         Command::Workspace(command) => {
-            workspace::run(&*open_store(machine, open)?, command, machine)
+            let store = open_store(machine, open)?;
+            recorded(&*store, workspace::run(&*store, command, machine))
         }
-        Command::Key(command) => key::run(&*open_store(machine, open)?, command, machine),
+        Command::Key(command) => {
+            let store = open_store(machine, open)?;
+            recorded(&*store, key::run(&*store, command, machine, out))
+        }
         Command::Events(command) => {
-            events::run(&*open_store(machine, open)?, command, machine, out)
+            let store = open_store(machine, open)?;
+            recorded(&*store, events::run(&*store, command, machine, out.writer))
         }
+        Command::Audit(command) => audit::run(&*open_store(machine, open)?, command),
     }
 }
 
@@ -74,4 +93,12 @@ fn open_store(
         Some(url) => Ok(open(&url)?),
         None => Err(AdminError::Usage(invalid)),
     }
+}
+
+/// Adds the failure of a command to the audit log. The store has recorded everything that was done.
+fn recorded(store: &dyn Store, done: Result<Report, AdminError>) -> Result<Report, AdminError> {
+    if let Err(error) = &done {
+        audit::record_failure(store, error);
+    }
+    done
 }

@@ -14,6 +14,7 @@ use crate::cli::ProvisionCommand;
 use crate::database;
 use crate::error::{AdminError, CatalogItem, ItemKind};
 use crate::machine::Machine;
+use crate::output::Output;
 use crate::samples::samples;
 
 #[derive(Serialize)]
@@ -58,9 +59,10 @@ pub(super) fn run(
     store: &dyn Store,
     command: &ProvisionCommand,
     machine: &Machine<'_>,
+    out: &mut Output<'_>,
 ) -> Result<Report, AdminError> {
     database::prepare_schema(store)?;
-    // Before the transaction: without random bytes no tenant is created.
+    // Before the transaction: without random bytes or stdout no tenant is created.
     let new = new_key::generate(machine)?;
     let created_at = machine.clock.now();
     let request = Provisioning {
@@ -83,7 +85,7 @@ pub(super) fn run(
         tenant: (&tenant).into(),
         workspace: (&workspace).into(),
         api_key: Some(NewKeyOutput {
-            id: api_key.id,
+            id: api_key.id.clone(),
             name: api_key.name,
             scopes: api_key.scopes,
             key: new.key.expose().to_owned(),
@@ -91,5 +93,6 @@ pub(super) fn run(
         samples: SampleCount { events: samples },
         created_at,
     };
-    Ok(Report::new(&output)?.with_note(new_key::PRINTED_ONCE))
+    new_key::print(&output, &api_key.id, store, machine, out)?;
+    Ok(Report::without_result().with_note(new_key::PRINTED_ONCE))
 }

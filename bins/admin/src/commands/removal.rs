@@ -9,28 +9,30 @@ use super::progress;
 use crate::error::AdminError;
 use crate::machine::Machine;
 
-/// Removes everything `removal` covers, and returns the sums of all steps.
+/// Removes everything `removal` covers, and returns the sums of all steps. `before` counts the events
+/// that earlier parts of the command removed; `None` if the command has changed nothing yet.
 ///
 /// # Errors
-/// [`AdminError::Incomplete`] after an interruption between two steps, or if a later step fails. Finished steps stay.
+/// [`AdminError::Incomplete`] after an interruption between two steps, or if a step fails after a change. Finished steps
+/// stay.
 pub(super) fn remove_all(
     store: &dyn Store,
     removal: &Removal,
     removed_at: Timestamp,
     machine: &Machine<'_>,
+    before: Option<u64>,
 ) -> Result<Removed, AdminError> {
     let progress = progress::counter("events removed");
     let mut sum = Removed::default();
     loop {
+        let events = before.unwrap_or_default() + sum.events;
         // Only between steps: each step is a transaction of its own.
-        check_interrupted(machine, sum.events)?;
+        check_interrupted(machine, events)?;
         let step = match store.remove_events(removal, removed_at, sum.next.as_ref()) {
             Ok(step) => step,
-            // Before the first step nothing is removed: the plain error decides the exit code.
-            Err(error) if sum.next.is_none() => return Err(AdminError::Store(error)),
-            Err(error) => {
-                return Err(AdminError::Incomplete { events: sum.events, source: Some(error) });
-            }
+            // Nothing is changed: the plain error decides the exit code.
+            Err(error) if before.is_none() && sum.next.is_none() => return Err(error.into()),
+            Err(error) => return Err(AdminError::Incomplete { events, source: Some(error) }),
         };
         sum = Removed {
             events: sum.events + step.events,

@@ -11,8 +11,9 @@ use super::report::Report;
 use crate::cli::ProvisionCommand;
 use crate::cli::values::{DEFAULT_WORKSPACE, default_key_name, name};
 use crate::database;
-use crate::error::{AdminError, CatalogItem, ItemKind};
+use crate::error::AdminError;
 use crate::machine::Machine;
+use crate::output::Output;
 
 #[derive(Debug)]
 pub(super) struct SeedSettings {
@@ -59,21 +60,28 @@ pub(super) fn run(
     store: &dyn Store,
     command: &ProvisionCommand,
     machine: &Machine<'_>,
+    out: &mut Output<'_>,
 ) -> Result<Report, AdminError> {
     // Create first, look second: another seed may run at the same time.
-    match provision::run(store, command, machine) {
-        Err(AdminError::NameTaken(_)) => report_existing(store, command),
+    match provision::run(store, command, machine, out) {
+        // An existing tenant needs no stdout: its key is not printed.
+        Err(error @ (AdminError::NameTaken(_) | AdminError::StdoutLost)) => {
+            report_existing(store, command, error)
+        }
         other => other,
     }
 }
 
-fn report_existing(store: &dyn Store, command: &ProvisionCommand) -> Result<Report, AdminError> {
+/// Returns `error` without the tenant: another command deleted it, or it was not created.
+fn report_existing(
+    store: &dyn Store,
+    command: &ProvisionCommand,
+    error: AdminError,
+) -> Result<Report, AdminError> {
     let Some(TenantDetails { tenant, .. }) =
         store.tenant(&TenantRef::Name(command.tenant.clone()))?
     else {
-        // Another command deleted the tenant in between.
-        let item = CatalogItem::new(ItemKind::Tenant, &command.tenant);
-        return Err(AdminError::NameTaken(item));
+        return Err(error);
     };
     let Some(workspace) = lookup::workspace(store, &tenant, &command.workspace)? else {
         let workspace = command.workspace.clone();

@@ -192,7 +192,8 @@ fn delete(
     // Servers refuse the tenant from now on, and the mark survives an interruption.
     let deleted_at = store.begin_deletion(tenant.id, started_at)?.ok_or_else(not_found)?;
     let removal = Removal::Tenant(tenant.id);
-    let removed = removal::remove_all(store, &removal, started_at, machine)?;
+    // From the mark on, every failure leaves a part of the work: the same command finishes it.
+    let removed = removal::remove_all(store, &removal, started_at, machine, Some(0))?;
     // Counted from the first run: a later run need not wait again.
     let left = GRACE.saturating_sub(elapsed(deleted_at, machine.clock.now()));
     if !left.is_zero() {
@@ -201,8 +202,12 @@ fn delete(
     }
     removal::wait(machine, left, removed.events)?;
     // Requests in flight may have stored events behind the first pass.
-    removal::remove_all(store, &removal, started_at, machine)?;
-    let rows = store.finish_deletion(tenant.id)?.ok_or_else(not_found)?;
+    let late = removal::remove_all(store, &removal, started_at, machine, Some(removed.events))?;
+    let events = removed.events + late.events;
+    let rows = store
+        .finish_deletion(tenant.id)
+        .map_err(|error| AdminError::Incomplete { events, source: Some(error) })?
+        .ok_or_else(not_found)?;
     let report = Report::new(&DeletionOutput {
         tenant: tenant.into(),
         removed: RemovedRows {

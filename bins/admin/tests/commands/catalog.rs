@@ -149,11 +149,12 @@ fn workspace_name_is_unique_within_its_tenant() {
 }
 
 #[test]
-fn unprintable_name_is_a_usage_error() {
+fn disguised_name_is_a_usage_error() {
     let machine = TestMachine::default();
     let long = "n".repeat(256);
-    // Control and bidirectional characters could disguise a name in a terminal.
-    for name in ["", " \u{3000}", "a\u{7}", "a\u{202E}b", "\u{200F}", &long] {
+    // Control, bidirectional and invisible characters and mixed scripts could disguise a name.
+    let disguised = ["a\u{7}", "a\u{202E}b", "\u{200F}", "Ac\u{200B}me", "\u{410}cme"];
+    for name in ["", " \u{3000}", &long].into_iter().chain(disguised) {
         for line in [
             ["tenant", "create", "--tenant", name, "--json"].as_slice(),
             &["tenant", "show", "--tenant", name],
@@ -163,6 +164,18 @@ fn unprintable_name_is_a_usage_error() {
             assert_eq!(machine.perform_args(line).unwrap_err().exit(), Exit::Usage, "{line:?}");
         }
     }
+}
+
+#[test]
+fn tenant_cannot_be_named_like_the_id_of_another() {
+    let machine = TestMachine::default();
+    machine.perform("tenant create --tenant Acme").unwrap();
+    for line in ["tenant create --tenant id:1", "provision --tenant ID:1"] {
+        let error = machine.perform(line).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage, "{line}");
+        assert!(error.to_string().contains("cannot begin with id:"), "{line}: {error}");
+    }
+    assert_eq!(machine.perform("tenant show --tenant id:1").unwrap()["name"], "Acme");
 }
 
 #[test]
@@ -210,6 +223,33 @@ fn rotated_key_stays_valid_until_revoked() {
     let error = machine.perform(&format!("key rotate --key {id}")).unwrap_err();
     assert_eq!(error.exit(), Exit::Failed);
     assert!(error.to_string().contains("was revoked: create another"), "{error}");
+}
+
+#[test]
+fn rotated_key_lives_as_long_as_the_old_one_unless_told() {
+    let machine = TestMachine::default();
+    machine.perform("provision --tenant Acme").unwrap();
+    let created = machine.perform("key create --tenant Acme --expires-in 90d").unwrap();
+    let id = created["id"].as_str().unwrap();
+    machine.clock.set(at("2026-12-22T10:00:00.123456Z"));
+    for (options, expires_at) in [
+        // 90 days after the rotation.
+        ("", json!("2027-03-22T10:00:00.123456Z")),
+        ("--expires-in 7d", json!("2026-12-29T10:00:00.123456Z")),
+        ("--expires-at 2027-01-01T00:00:00Z", json!("2027-01-01T00:00:00.000000Z")),
+        ("--expires-in never", Value::Null),
+    ] {
+        // The overlap ends after the old key, which keeps its earlier expiry.
+        let rotated =
+            machine.perform(&format!("key rotate --key {id} --overlap 400d {options}")).unwrap();
+        assert_eq!(rotated["new"]["expires_at"], expires_at, "{options}");
+        assert_eq!(rotated["old"]["expires_at"], created["expires_at"], "{options}");
+    }
+    let forever = machine.perform("key create --tenant Acme").unwrap();
+    let rotate = format!("key rotate --key {}", forever["id"].as_str().unwrap());
+    assert_eq!(machine.perform(&rotate).unwrap()["new"]["expires_at"], Value::Null);
+    let past = machine.perform(&format!("{rotate} --expires-at 2026-12-01T00:00:00Z"));
+    assert_eq!(past.unwrap_err().exit(), Exit::Usage);
 }
 
 #[test]

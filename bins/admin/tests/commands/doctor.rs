@@ -52,12 +52,19 @@ fn diagnose(machine: &TestMachine) -> Diagnosis {
     Diagnosis { code: doctor.code, printed, states }
 }
 
+fn check_of(printed: &Value, name: &str) -> Value {
+    let checks = printed["checks"].as_array().expect("checks");
+    checks.iter().find(|check| check["check"] == name).expect("the check").clone()
+}
+
 #[track_caller]
 fn check(machine: &TestMachine, code: u8, expected: &[(&str, &str)]) -> Value {
     let diagnosis = diagnose(machine);
     let expected: Vec<_> =
         expected.iter().map(|(check, state)| CheckState::new(check, state)).collect();
-    let Diagnosis { code: found_code, printed, states } = diagnosis;
+    let Diagnosis { code: found_code, printed, mut states } = diagnosis;
+    // The last check depends on the machine of the test.
+    assert_eq!(states.pop().map(|last| last.check).as_deref(), Some("open files"));
     assert_eq!((found_code, states), (code, expected), "{printed:#}");
     printed
 }
@@ -68,9 +75,12 @@ fn usable_sqlite_file_passes_every_check() {
     let Diagnosis { code, printed, states } =
         diagnose(&machine(&[("DATABASE_URL", &database.url_text())]));
     let checks: Vec<_> = states.iter().map(|check| &*check.check).collect();
-    assert_eq!(checks, ["settings", "database", "schema", "free space", "rights", "redis"]);
-    // Free space depends on the machine of the test.
-    for check in states.iter().filter(|check| check.check != "free space") {
+    let expected =
+        ["settings", "database", "schema", "free space", "rights", "redis", "open files"];
+    assert_eq!(checks, expected);
+    // These depend on the machine of the test.
+    let of_machine = ["free space", "open files"];
+    for check in states.iter().filter(|check| !of_machine.contains(&&*check.check)) {
         assert_eq!(check.state, "ok", "{printed:#}");
     }
     assert_eq!(code == 1, printed["state"] == "failed");
@@ -116,7 +126,11 @@ fn postgres_with_fsync_off_fails_the_durability_check() {
         ("free space", "ok"),
         ("clock", "ok"),
         ("durability", "failed"),
+        ("replication", "ok"),
+        ("language", "ok"),
+        ("pooler", "ok"),
         ("rights", "ok"),
+        ("row security", "ok"),
         ("partitions", "ok"),
         ("redis", "ok"),
     ];
@@ -125,6 +139,24 @@ fn postgres_with_fsync_off_fails_the_durability_check() {
     // The sixth check, as listed above.
     let durability = &printed["checks"][5];
     assert!(durability["advice"].as_str().unwrap().contains("fsync"), "{durability}");
+}
+
+#[test]
+fn role_with_the_rights_of_a_server_alone_is_a_warning() {
+    let database = TestDatabase::postgres();
+    let role = format!("server_only_{}", std::process::id());
+    let text = include_str!("../../../../docs/OPERATIONS.md");
+    let from = text.find("CREATE ROLE mercurio_server").unwrap();
+    let statements = &text[from..from + text[from..].find("```").unwrap()];
+    let statements = statements.replace("mercurio_server", &role);
+    database.execute(&format!("DROP ROLE IF EXISTS {role}; {statements}"));
+    let url = database.url_text().replace("postgres@", &format!("{role}@"));
+    let printed = diagnose(&machine(&[("DATABASE_URL", &url)])).printed;
+    database.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+    let rights = check_of(&printed, "rights");
+    assert_eq!(rights["state"], "warning", "{rights}");
+    assert!(rights["found"].as_str().unwrap().contains("INSERT on tenants"), "{rights}");
+    assert_eq!(check_of(&printed, "row security")["state"], "ok");
 }
 
 #[test]
@@ -232,11 +264,11 @@ fn redis_check_reports_the_version_and_a_wrong_password() {
     let redis = Redis::start();
     let database = TestDatabase::sqlite();
     let Diagnosis { code, printed, .. } = diagnose(&redis.machine(&database, "hunter2"));
-    let check = printed["checks"].as_array().unwrap().last().unwrap();
+    let check = check_of(&printed, "redis");
     let found = check["found"].as_str().unwrap();
     assert!(code == 0 && found.contains("version ") && !found.contains("unknown"), "{check}");
     let Diagnosis { code, printed, .. } = diagnose(&redis.machine(&database, "wrong"));
-    let check = printed["checks"].as_array().unwrap().last().unwrap();
+    let check = check_of(&printed, "redis");
     assert!(code == 1 && check["state"] == "failed", "{check}");
 }
 

@@ -6,11 +6,12 @@ use std::io;
 use mercurio_admin::{Exit, run};
 use mercurio_domain::TenantId;
 use mercurio_domain::store::Removal;
-use mercurio_domain::testing::{FixedClock, at};
+use mercurio_domain::testing::{FixedClock, at, submission};
+use mercurio_domain::text::is_unprintable;
 use mercurio_storage::testing::TestDatabase;
 use serde_json::{Value, json};
 
-use crate::test_machine::TestMachine;
+use crate::test_machine::{TestMachine, owner_of};
 
 /// A SQLite database with the tenant Acme.
 struct Fixture {
@@ -72,6 +73,77 @@ fn export_as_ndjson_and_csv_holds_every_event() {
     }
     let invalid = machine.run("events export --tenant acme --format xml --from yesterday");
     assert_eq!((invalid.code, invalid.err.lines().count()), (64, 2), "{}", invalid.err);
+}
+
+/// A machine with two events: a formula as an id, and a row of an older release with characters
+/// that a terminal would obey.
+fn hostile_fixture(is_terminal: bool) -> Fixture {
+    let database = TestDatabase::sqlite();
+    let machine = TestMachine::on(&database);
+    let owner = owner_of(&machine.json("provision --tenant Acme"));
+    let received_at = at("2026-11-22T10:00:00Z");
+    let stored = database.store().append(&[submission(owner, received_at, &["=1+1", "old"])]);
+    stored.expect("stored");
+    database.execute(
+        // CSI, an override of direction, and a line break between two tokens of a payload.
+        "UPDATE events SET user_id = char(155) || '2J' || char(8238) || 'x',
+             properties = '{\"a\":' || char(10) || '\"' || char(157) || '0;t\"}' WHERE event_id = 'old'",
+    );
+    Fixture { machine: TestMachine { is_terminal, ..machine }, database, samples: 2 }
+}
+
+#[track_caller]
+fn check_is_harmless(output: &str) {
+    let found = output.chars().find(|found| is_unprintable(*found) && !"\r\n".contains(*found));
+    assert_eq!(found, None, "{output:?}");
+}
+
+#[test]
+fn stored_text_never_controls_a_terminal() {
+    let Fixture { machine, database: _database, .. } = hostile_fixture(true);
+    for line in [
+        "events list --tenant acme",
+        "events list --tenant acme --json",
+        "events export --tenant acme",
+        "events export --tenant acme --format csv",
+    ] {
+        let output = machine.run(line);
+        assert_eq!(output.code, 0, "{}", output.err);
+        assert!(output.out.contains("\\u009b2J\\u202ex"), "{line}: {}", output.out);
+        check_is_harmless(&output.out);
+    }
+    let unknown = machine.run_args(&["key", "revoke", "--key", "\u{9b}2J\u{202e}x"]);
+    assert_eq!(unknown.code, 4);
+    check_is_harmless(&unknown.err);
+}
+
+#[test]
+fn escaped_json_is_lossless_and_one_event_a_line() {
+    let Fixture { machine, database: _database, .. } = hostile_fixture(false);
+    let listed = machine.json("events list --tenant acme");
+    let user = |event: &Value| event["user_id"].as_str().unwrap().to_owned();
+    let export = machine.run("events export --tenant acme");
+    check_is_harmless(&export.out);
+    let events: Vec<Value> =
+        export.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events, *listed["events"].as_array().unwrap());
+    let old = events.iter().find(|event| event["event_id"] == "old").unwrap();
+    assert_eq!(user(old), "\u{9b}2J\u{202e}x");
+    assert_eq!(old["properties"], json!({"a": "\u{9d}0;t"}));
+}
+
+#[test]
+fn csv_formulas_become_text_unless_raw() {
+    let Fixture { machine, database: _database, .. } = hostile_fixture(false);
+    for (options, id) in [("", "'=1+1"), ("--raw", "=1+1")] {
+        let csv = machine.run(&format!("events export --tenant acme --format csv {options}"));
+        let mut reader = csv::Reader::from_reader(csv.out.as_bytes());
+        let records: Vec<_> = reader.records().map(Result::unwrap).collect();
+        assert!(records.iter().any(|record| &record[0] == id), "{records:?}");
+        // A file keeps every character.
+        assert!(records.iter().any(|record| &record[7] == "\u{9b}2J\u{202e}x"), "{records:?}");
+    }
+    assert_eq!(machine.run("events export --tenant acme --raw").code, 64, "NDJSON has no formulas");
 }
 
 /// Accepts this many bytes, and then fails like a closed pipe.
@@ -217,5 +289,26 @@ fn interrupted_deletion_is_finished_by_the_same_command() {
         let receipt = machine.perform(DELETE).unwrap();
         assert_eq!(receipt["removed"]["events"], json!(samples), "of both runs");
         assert_eq!(machine.store.event_count(), 0);
+    }
+}
+
+#[test]
+fn deletion_that_loses_the_database_is_finished_later() {
+    const DELETE: &str = "tenant delete --tenant acme --yes";
+    // Behind the mark, between the steps, in the wait, and in the pass after it.
+    for steps in [0, 1, 50, 102] {
+        let machine = TestMachine::default();
+        let created = machine.perform("provision --tenant Acme --samples").unwrap();
+        machine.steps_to_outage.set(Some(steps));
+        let error = machine.perform(DELETE).unwrap_err();
+        assert_eq!(error.exit(), Exit::Incomplete, "{steps}: {error}");
+        machine.steps_to_outage.set(None);
+        machine.store.set_unavailable(false);
+        let samples = created["samples"]["events"].as_u64().unwrap();
+        let left = u64::try_from(machine.store.event_count()).unwrap();
+        let removed = format!("stopped after removing {} events", samples - left);
+        assert!(error.to_string().starts_with(&removed), "{steps}: {error} {left}");
+        let receipt = machine.perform(DELETE).unwrap();
+        assert_eq!(receipt["removed"]["events"], json!(samples), "of both runs");
     }
 }

@@ -32,6 +32,8 @@ const COMMANDS: &[&[&str]] = &[
     &["key", "list"],
     &["key", "rotate"],
     &["key", "revoke"],
+    &["audit"],
+    &["audit", "list"],
     &["events"],
     &["events", "count"],
     &["events", "list"],

@@ -1,5 +1,6 @@
 //! Tests of the commands as a library, over the store in memory and over real databases.
 
+mod audit;
 mod catalog;
 mod completions;
 mod doctor;

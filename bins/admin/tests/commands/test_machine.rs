@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mercurio_admin::cli::{self, Request};
 use mercurio_admin::commands::perform;
+use mercurio_admin::output::Output;
 use mercurio_admin::{AdminError, Machine, run};
 use mercurio_domain::api_key::PresentedKey;
 use mercurio_domain::store::Store;
@@ -27,6 +28,8 @@ pub(crate) struct TestMachine {
     pub(crate) answer: Option<&'static str>,
     /// Steps before SIGINT arrives; `None`: never.
     pub(crate) steps_left: Cell<Option<u32>>,
+    /// Steps before the store in memory becomes unavailable; `None`: never.
+    pub(crate) steps_to_outage: Cell<Option<u32>>,
 }
 
 impl Default for TestMachine {
@@ -40,6 +43,7 @@ impl Default for TestMachine {
             is_terminal: false,
             answer: None,
             steps_left: Cell::new(None),
+            steps_to_outage: Cell::new(None),
         }
     }
 }
@@ -82,26 +86,26 @@ impl TestMachine {
                 Ok(())
             },
             setting: &|name| self.setting(name),
+            user: "alice@db1",
             setting_names: &|| self.settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
             // The grace period of a deletion passes at once.
             sleep: &|_| (),
             notify: &|_| (),
-            interrupted: &|| self.take_step(),
+            interrupted: &|| {
+                if take_step(&self.steps_to_outage) {
+                    self.store.set_unavailable(true);
+                }
+                take_step(&self.steps_left)
+            },
             ask: &|_| self.answer.map(str::to_owned),
             stdout_is_terminal: self.is_terminal,
+            stdout_is_lost: false,
         })
     }
 
     fn setting(&self, name: &str) -> Option<String> {
         let setting = self.settings.iter().find(|(known, _)| *known == name);
         setting.map(|(_, value)| value.clone())
-    }
-
-    /// Counts one step, and returns whether SIGINT has arrived.
-    fn take_step(&self) -> bool {
-        let Some(left) = self.steps_left.get() else { return false };
-        self.steps_left.set(Some(left.saturating_sub(1)));
-        left == 0
     }
 
     /// Runs a command, split at spaces, over the store in memory. Returns its result.
@@ -117,9 +121,20 @@ impl TestMachine {
         // In place of the database in the settings.
         let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
         let mut out = Vec::new();
-        let report =
-            self.with_machine(|machine| perform(&command, machine, |_| Ok(store), &mut out))?;
-        Ok(report.result.expect("a result"))
+        let mut output = Output { writer: &mut out, json: true };
+        let report = self.with_machine(|machine| {
+            perform(
+                &command,
+                machine,
+                |_, actor| {
+                    self.store.set_actor(actor);
+                    Ok(store)
+                },
+                &mut output,
+            )
+        })?;
+        // A command that makes a key prints its result itself.
+        Ok(report.result.unwrap_or_else(|| serde_json::from_slice(&out).expect("a result")))
     }
 
     /// Runs a command, split at spaces, over the database in the settings.
@@ -144,6 +159,13 @@ impl TestMachine {
     pub(crate) fn json(&self, line: &str) -> Value {
         self.run(line).json()
     }
+}
+
+/// Counts one step, and returns whether all have passed.
+fn take_step(steps: &Cell<Option<u32>>) -> bool {
+    let Some(left) = steps.get() else { return false };
+    steps.set(Some(left.saturating_sub(1)));
+    left == 0
 }
 
 fn split(line: &str) -> Vec<&str> {

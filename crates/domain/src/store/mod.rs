@@ -3,6 +3,7 @@
 //! Methods are coarse, object-safe and blocking; async callers run them on blocking threads. One
 //! contract test suite runs against every implementation.
 
+mod audit;
 mod catalog;
 mod counts;
 mod error;
@@ -20,6 +21,7 @@ use crate::event::{EnrichedEvent, StoredEvent};
 use crate::ids::{EventId, Owner};
 use crate::verdict::Outcome;
 
+pub use audit::{Actor, AuditEntry, AuditLog, AuditOutcome, AuditRecord};
 pub use catalog::{
     Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned, Provisioning,
     TenantDetails, TenantRef,
@@ -217,7 +219,7 @@ pub trait EventWriter: Send + Sync {
 ///
 /// # Errors
 /// Every method returns [`StoreError`] if the database fails.
-pub trait Store: EventWriter + EventCounts + Catalog + Housekeeping {
+pub trait Store: EventWriter + EventCounts + Catalog + Housekeeping + AuditLog {
     /// The kind of database.
     fn backend(&self) -> Backend;
 

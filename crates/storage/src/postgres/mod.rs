@@ -27,8 +27,8 @@ use diesel::pg::{Pg as Db, PgConnection as DbConnection};
 use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{
-    AppendCounts, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind, LockWait,
-    PoolLoad, Provisioned, Provisioning, SchemaState, Store, StoreError, Submission,
+    Actor, AppendCounts, AuditEntry, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind,
+    LockWait, PoolLoad, Provisioned, Provisioning, SchemaState, Store, StoreError, Submission,
 };
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, Timestamp};
@@ -39,7 +39,7 @@ use crate::transaction;
 use crate::verdicts::{Candidate, Candidates};
 
 use events::AppendMode;
-use shared::{catalog, schema_state::schema_state};
+use shared::{audit, catalog, schema_state::schema_state};
 
 pub(crate) use PostgresStore as DbStore;
 pub(crate) use diagnostics::diagnose;
@@ -60,6 +60,7 @@ pub(crate) struct PostgresStore {
     counters: AppendCounters,
     conninfo: String,
     migration_lock_timeout: Duration,
+    actor: Option<Actor>,
 }
 
 /// The counters behind [`AppendCounts`].
@@ -92,6 +93,7 @@ impl PostgresStore {
             counters: AppendCounters::default(),
             conninfo: conninfo.to_owned(),
             migration_lock_timeout: options.migration_lock_timeout,
+            actor: options.actor.clone(),
         }
     }
 
@@ -125,6 +127,10 @@ impl PostgresStore {
         }
     }
 
+    fn versions(&self) -> versions::Versions<'_> {
+        versions::Versions { timeout: self.migration_lock_timeout, actor: self.actor.as_ref() }
+    }
+
     fn read<T>(&self, body: impl FnMut(&mut PgConnection) -> Result<T, Error>) -> Result<T, Error> {
         transaction::read(&self.readers, body)
     }
@@ -139,7 +145,11 @@ impl PostgresStore {
     fn provision_tenant(&self, request: &Provisioning) -> Result<Provisioned, Error> {
         // A tenant without samples needs no partition.
         let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
-        self.append_at(received_at, |connection| catalog::provision(connection, request))
+        self.append_at(received_at, |connection| {
+            let made = catalog::provision(connection, request)?;
+            audit::record(connection, self.actor.as_ref(), &AuditEntry::provisioned(&made))?;
+            Ok(made)
+        })
     }
 
     fn try_lease(&self, kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
@@ -223,7 +233,7 @@ impl Store for PostgresStore {
     ) -> Result<Vec<String>, StoreError> {
         let mut connection = self.dedicated_connection()?;
         // Outside the pools: a migration may run longer than the statement timeout.
-        let names = versions::migrate(&mut connection, self.migration_lock_timeout, report)?;
+        let names = self.versions().migrate(&mut connection, report)?;
         // The role that migrates may create tables. The servers' role may not.
         events::create_ahead(&mut connection)?;
         Ok(names)
@@ -234,7 +244,7 @@ impl Store for PostgresStore {
         report: &mut dyn FnMut(&LockWait),
     ) -> Result<Option<String>, StoreError> {
         let mut connection = self.dedicated_connection()?;
-        Ok(versions::revert(&mut connection, self.migration_lock_timeout, report)?)
+        Ok(self.versions().revert(&mut connection, report)?)
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {

@@ -6,8 +6,9 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use mercurio_domain::store::{LockWait, OpenTransaction};
+use mercurio_domain::store::{Actor, AuditEntry, LockWait, OpenTransaction};
 
+use super::shared::audit;
 use crate::error::{Error, ErrorKind};
 use crate::migrations;
 
@@ -26,34 +27,66 @@ pub(super) fn has_table(connection: &mut PgConnection, name: &str) -> Result<boo
     Ok(diesel::select(is_there).get_result(connection)?)
 }
 
-/// Applies the missing migrations. Concurrent calls wait, and the lock ends with the session.
-pub(super) fn migrate(
-    connection: &mut PgConnection,
-    timeout: Duration,
-    report: &mut dyn FnMut(&LockWait),
-) -> Result<Vec<String>, Error> {
-    exclusively(connection, |connection| {
-        let mut names = Vec::new();
-        while let Some(name) = with_lock_retries(connection, timeout, report, |connection| {
-            migrations::run_next(connection, &MIGRATIONS)
-        })? {
-            names.push(name);
-        }
-        Ok(names)
-    })
+/// How the schema is changed.
+#[derive(Clone, Copy)]
+pub(super) struct Versions<'a> {
+    /// How long a migration is retried while others hold its table locks.
+    pub(super) timeout: Duration,
+    /// Who is recorded in the audit log.
+    pub(super) actor: Option<&'a Actor>,
 }
 
-/// Reverts the newest migration. Concurrent calls wait.
-pub(super) fn revert(
-    connection: &mut PgConnection,
-    timeout: Duration,
-    report: &mut dyn FnMut(&LockWait),
-) -> Result<Option<String>, Error> {
-    exclusively(connection, |connection| {
-        with_lock_retries(connection, timeout, report, |connection| {
-            migrations::revert_last(connection, &MIGRATIONS)
+impl Versions<'_> {
+    /// Applies the missing migrations. Concurrent calls wait, and the lock ends with the session.
+    pub(super) fn migrate(
+        self,
+        connection: &mut PgConnection,
+        report: &mut dyn FnMut(&LockWait),
+    ) -> Result<Vec<String>, Error> {
+        exclusively(connection, |connection| {
+            let mut names = Vec::new();
+            while let Some(name) =
+                with_lock_retries(connection, self.timeout, report, |connection| {
+                    migrations::run_next(connection, &MIGRATIONS, |connection, name| {
+                        let entry = AuditEntry::migration(name, "applied");
+                        record(connection, self.actor, &entry)
+                    })
+                })?
+            {
+                names.push(name);
+            }
+            Ok(names)
         })
-    })
+    }
+
+    /// Reverts the newest migration. Concurrent calls wait.
+    pub(super) fn revert(
+        self,
+        connection: &mut PgConnection,
+        report: &mut dyn FnMut(&LockWait),
+    ) -> Result<Option<String>, Error> {
+        exclusively(connection, |connection| {
+            with_lock_retries(connection, self.timeout, report, |connection| {
+                migrations::revert_last(connection, &MIGRATIONS, |connection, name| {
+                    let entry = AuditEntry::migration(name, "reverted");
+                    record(connection, self.actor, &entry)
+                })
+            })
+        })
+    }
+}
+
+/// Records a migration in its transaction. The first one creates the log, and reverting it drops
+/// the log.
+fn record(
+    connection: &mut PgConnection,
+    actor: Option<&Actor>,
+    entry: &AuditEntry,
+) -> Result<(), Error> {
+    if has_table(connection, "audit_log")? {
+        audit::record(connection, actor, entry)?;
+    }
+    Ok(())
 }
 
 /// Prepares a connection for a migration.
@@ -181,7 +214,7 @@ mod tests {
             });
             writer.batch_execute("COMMIT").unwrap();
         });
-        let name = migrations::run_next(&mut connection, &source);
+        let name = migrations::run_next(&mut connection, &source, |_, _| Ok(()));
         ending.join().unwrap();
         assert_eq!(name.ok().flatten().as_deref(), Some("2099-01-01-000000_index"));
         // A cancelled CREATE INDEX CONCURRENTLY leaves an invalid index.

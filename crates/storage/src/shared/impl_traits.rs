@@ -1,17 +1,36 @@
-//! `Catalog`, `EventCounts` and `Housekeeping` for the backend's store: which statement each method
-//! runs, and on which connections.
+//! `Catalog`, `EventCounts`, `Housekeeping` and `AuditLog` for the backend's store: which statement
+//! each method runs, and on which connections. Changes of the catalog add their audit entry in their
+//! own transaction.
 
 use mercurio_domain::api_key::{ApiKey, KeyUse};
 use mercurio_domain::limits::{LimitChange, LimitOverrides, Month};
 use mercurio_domain::store::{
-    Catalog, CatalogListener, CountQuery, CreateError, EventCount, EventCounts, Housekeeping,
-    KeyRequest, Lease, LeaseKind, Provisioned, Provisioning, Removal, RemovalCursor, Removed,
-    StoreError, TenantDetails, TenantRef, TenantRows,
+    AuditEntry, AuditLog, AuditRecord, Catalog, CatalogListener, CountQuery, CreateError,
+    EventCount, EventCounts, Housekeeping, KeyRequest, Lease, LeaseKind, Provisioned, Provisioning,
+    Removal, RemovalCursor, Removed, StoreError, TenantDetails, TenantRef, TenantRows,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
 
-use super::{DbStore, catalog, counts, deletion, removal};
+use super::{DbConnection, DbStore, audit, catalog, counts, deletion, removal};
+use crate::error::Error;
+
+impl DbStore {
+    /// Runs a change, and records it in its transaction. `entry` is `None` if nothing was changed.
+    fn write_audited<T>(
+        &self,
+        mut change: impl FnMut(&mut DbConnection) -> Result<T, Error>,
+        entry: impl Fn(&T) -> Option<AuditEntry>,
+    ) -> Result<T, Error> {
+        self.write(|connection| {
+            let changed = change(connection)?;
+            if let Some(entry) = entry(&changed) {
+                audit::record(connection, self.actor.as_ref(), &entry)?;
+            }
+            Ok(changed)
+        })
+    }
+}
 
 impl Catalog for DbStore {
     fn provision(&self, request: &Provisioning) -> Result<Provisioned, CreateError> {
@@ -31,11 +50,17 @@ impl Catalog for DbStore {
     }
 
     fn create_tenant(&self, name: &Name, created_at: Timestamp) -> Result<Tenant, CreateError> {
-        Ok(self.write(|connection| catalog::create_tenant(connection, name, created_at))?)
+        Ok(self.write_audited(
+            |connection| catalog::create_tenant(connection, name, created_at),
+            |tenant| Some(AuditEntry::tenant_created(tenant)),
+        )?)
     }
 
     fn suspend_tenant(&self, id: TenantId, suspended: bool) -> Result<Option<Tenant>, StoreError> {
-        Ok(self.write(|connection| catalog::suspend_tenant(connection, id, suspended))?)
+        Ok(self.write_audited(
+            |connection| catalog::suspend_tenant(connection, id, suspended),
+            |tenant| tenant.as_ref().map(AuditEntry::tenant_status),
+        )?)
     }
 
     fn set_limits(
@@ -43,7 +68,10 @@ impl Catalog for DbStore {
         id: TenantId,
         changes: &[LimitChange],
     ) -> Result<Option<LimitOverrides>, StoreError> {
-        Ok(self.write(|connection| catalog::set_limits(connection, id, changes))?)
+        Ok(self.write_audited(
+            |connection| catalog::set_limits(connection, id, changes),
+            |limits| limits.as_ref().map(|_| AuditEntry::limits_set(id, changes)),
+        )?)
     }
 
     fn workspaces(&self, tenant_id: TenantId) -> Result<Vec<Workspace>, StoreError> {
@@ -56,9 +84,10 @@ impl Catalog for DbStore {
         name: &Name,
         created_at: Timestamp,
     ) -> Result<Workspace, CreateError> {
-        Ok(self.write(|connection| {
-            catalog::create_workspace(connection, tenant_id, name, created_at)
-        })?)
+        Ok(self.write_audited(
+            |connection| catalog::create_workspace(connection, tenant_id, name, created_at),
+            |workspace| Some(AuditEntry::workspace_created(workspace)),
+        )?)
     }
 
     fn api_keys(&self, tenant_id: TenantId) -> Result<Vec<ApiKey>, StoreError> {
@@ -70,7 +99,10 @@ impl Catalog for DbStore {
     }
 
     fn create_api_key(&self, request: &KeyRequest) -> Result<ApiKey, CreateError> {
-        Ok(self.write(|connection| catalog::create_api_key(connection, request))?)
+        Ok(self.write_audited(
+            |connection| catalog::create_api_key(connection, request),
+            |key| Some(AuditEntry::key_created(key)),
+        )?)
     }
 
     fn expire_api_key(
@@ -78,7 +110,10 @@ impl Catalog for DbStore {
         id: &ApiKeyId,
         expires_at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError> {
-        Ok(self.write(|connection| catalog::expire_api_key(connection, id, expires_at))?)
+        Ok(self.write_audited(
+            |connection| catalog::expire_api_key(connection, id, expires_at),
+            |key| key.as_ref().map(AuditEntry::key_expiry),
+        )?)
     }
 
     fn revoke_api_key(
@@ -86,7 +121,10 @@ impl Catalog for DbStore {
         id: &ApiKeyId,
         revoked_at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError> {
-        Ok(self.write(|connection| catalog::revoke_api_key(connection, id, revoked_at))?)
+        Ok(self.write_audited(
+            |connection| catalog::revoke_api_key(connection, id, revoked_at),
+            |key| key.as_ref().map(AuditEntry::key_revoked),
+        )?)
     }
 
     fn note_key_uses(&self, uses: &[KeyUse]) -> Result<(), StoreError> {
@@ -134,7 +172,15 @@ impl Housekeeping for DbStore {
         tenant_id: TenantId,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.write(|connection| deletion::begin_deletion(connection, tenant_id, now))?)
+        Ok(self.write(|connection| {
+            let since = deletion::begin_deletion(connection, tenant_id, now)?;
+            // With its name: the tenant's row will be gone.
+            if let Some(found) = catalog::tenant(connection, &TenantRef::Id(tenant_id))? {
+                let entry = AuditEntry::deletion_begun(&found.tenant);
+                audit::record(connection, self.actor.as_ref(), &entry)?;
+            }
+            Ok(since)
+        })?)
     }
 
     fn remove_events(
@@ -155,6 +201,23 @@ impl Housekeeping for DbStore {
     }
 
     fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<TenantRows>, StoreError> {
-        Ok(self.write(|connection| deletion::finish_deletion(connection, tenant_id))?)
+        Ok(self.write_audited(
+            |connection| deletion::finish_deletion(connection, tenant_id),
+            |rows| rows.as_ref().map(|rows| AuditEntry::tenant_deleted(tenant_id, rows)),
+        )?)
+    }
+}
+
+impl AuditLog for DbStore {
+    fn record(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+        Ok(self.write(|connection| audit::record(connection, self.actor.as_ref(), entry))?)
+    }
+
+    fn audit_log(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        Ok(self.read(|connection| audit::audit_log(connection, since, limit))?)
     }
 }

@@ -12,6 +12,7 @@ use super::{
     Db, DbConnection, DbStore, counts, events, removal, schema as backend_schema, values, versions,
 };
 
+pub(crate) mod audit;
 pub(crate) mod catalog;
 mod deletion;
 #[cfg(test)]

@@ -90,5 +90,23 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use super::super::values::Time;
+
+    audit_log (id) {
+        id -> BigInt,
+        recorded_at -> Time,
+        actor -> Text,
+        database_role -> Nullable<Text>,
+        command -> Text,
+        tenant_id -> Nullable<BigInt>,
+        workspace_id -> Nullable<BigInt>,
+        api_key_id -> Nullable<Text>,
+        detail -> Text,
+        outcome -> Text,
+    }
+}
+
 diesel::joinable!(api_keys -> tenants (tenant_id));
 diesel::allow_tables_to_appear_in_same_query!(api_keys, tenants);

@@ -22,8 +22,8 @@ use diesel::prelude::*;
 use diesel::sqlite::{Sqlite as Db, SqliteConnection as DbConnection};
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{
-    AppendCounts, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind, LockWait,
-    PoolLoad, Provisioned, Provisioning, SchemaState, Store, StoreError, Submission,
+    Actor, AppendCounts, AuditEntry, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind,
+    LockWait, PoolLoad, Provisioned, Provisioning, SchemaState, Store, StoreError, Submission,
 };
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner};
@@ -33,7 +33,7 @@ use crate::pool::{Driver, Pool, StoreOptions};
 use crate::transaction;
 use crate::verdicts::Candidates;
 
-use shared::{catalog, schema_state::schema_state};
+use shared::{audit, catalog, schema_state::schema_state};
 
 pub(crate) use SqliteStore as DbStore;
 pub(crate) use diagnostics::diagnose;
@@ -65,6 +65,7 @@ pub(crate) struct SqliteStore {
     /// The write-ahead log.
     log_file: PathBuf,
     timeout_ms: u128,
+    actor: Option<Actor>,
 }
 
 impl Driver for SqliteConnection {
@@ -117,6 +118,7 @@ impl SqliteStore {
             // SQLite names the log after the file (sqlite.org/wal.html).
             log_file: PathBuf::from(format!("{address}-wal")),
             timeout_ms,
+            actor: options.actor.clone(),
         };
         // The writer creates the file, so it must connect before any reader.
         store.writer.get().map_err(|error| {
@@ -157,7 +159,11 @@ impl SqliteStore {
     }
 
     fn provision_tenant(&self, request: &Provisioning) -> Result<Provisioned, Error> {
-        self.write(|connection| catalog::provision(connection, request))
+        self.write(|connection| {
+            let made = catalog::provision(connection, request)?;
+            audit::record(connection, self.actor.as_ref(), &AuditEntry::provisioned(&made))?;
+            Ok(made)
+        })
     }
 
     fn try_lease(&self, _kind: LeaseKind) -> Result<Option<Box<dyn Lease>>, StoreError> {
@@ -237,7 +243,9 @@ impl Store for SqliteStore {
         let mut names = Vec::new();
         // Each transaction takes the write lock before it looks for the next migration, so
         // processes can migrate concurrently.
-        while let Some(name) = self.write(versions::run_next)? {
+        while let Some(name) =
+            self.write(|connection| versions::run_next(connection, self.actor.as_ref()))?
+        {
             names.push(name);
         }
         Ok(names)
@@ -247,7 +255,7 @@ impl Store for SqliteStore {
         &self,
         _report: &mut dyn FnMut(&LockWait),
     ) -> Result<Option<String>, StoreError> {
-        Ok(self.write(versions::revert_last)?)
+        Ok(self.write(|connection| versions::revert_last(connection, self.actor.as_ref()))?)
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use mercurio_domain::store::Store;
+use mercurio_domain::store::{Actor, Store};
 use tempfile::TempDir;
 
 use crate::url::Target;
@@ -94,6 +94,13 @@ impl TestDatabase {
     #[must_use]
     pub fn another_store(&self) -> Arc<dyn Store> {
         open(&self.url, &options()).unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// A new store for the database, which records its changes as those of `actor`.
+    #[must_use]
+    pub fn store_of(&self, actor: Actor) -> Arc<dyn Store> {
+        let options = StoreOptions { actor: Some(actor), ..options() };
+        open(&self.url, &options).unwrap_or_else(|error| panic!("{error:?}"))
     }
 
     /// Runs statements as the owner of the database.

@@ -4,14 +4,16 @@
 //! on as a list of parameters. libpq's own error message for a malformed URL could contain the
 //! password.
 
+mod parameters;
+
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use parameters::{is_known, is_shown};
+
 const HIDDEN: &str = "***";
-/// Parameters with a secret value.
-const SECRETS: [&str; 2] = ["password", "sslpassword"];
 /// Parameters written before the `?` of a URL.
 const BEFORE_QUERY: [&str; 5] = ["user", "password", "host", "port", "dbname"];
 /// Default parameters. With them a dead server is detected within half a minute; the system's
@@ -28,7 +30,8 @@ const DEFAULTS: [(&str, &str); 6] = [
 
 const IN_MEMORY: &str = "an in-memory database would be lost with the process";
 
-/// The URL of a database. Prints without its password.
+/// The URL of a database. Prints without its password, and without the values of parameters that may
+/// hold a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(Target);
 
@@ -50,6 +53,12 @@ pub enum DatabaseUrlError {
     /// A malformed `postgres://` URL.
     #[error("malformed PostgreSQL URL: {0}")]
     Malformed(&'static str),
+    /// A parameter that libpq does not know. Its name is left out: it may be a part of a password.
+    #[error(
+        "the PostgreSQL URL has a parameter that libpq does not know; the PostgreSQL manual lists all \
+         under \"Parameter Key Words\", such as sslmode; percent-encode & and = in values"
+    )]
+    UnknownParameter,
     /// `postgres://` without a host.
     #[error(
         "the PostgreSQL URL has no host: add one, as in postgres://user@localhost/mercurio, or the \
@@ -185,6 +194,11 @@ impl Parameters {
         // The first slash ends the hosts; a socket's folder is percent-encoded or a parameter.
         let (authority, database) = location.split_once('/').unwrap_or((location, ""));
         // The last @ separates: libpq accepts one in a password.
+        if database.contains('@') {
+            return Err(DatabaseUrlError::Malformed(
+                "the name of the database has an @; percent-encode : / ? # [ ] @ % in a password",
+            ));
+        }
         let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = user.split_once(':').unwrap_or((user, ""));
         let HostList { hosts, ports } = HostList::parse(hosts)?;
@@ -210,8 +224,13 @@ impl Parameters {
             } else {
                 (name, value)
             };
+            let name = decoded(name)?;
+            // libpq has no quotes for names: any other name could add parameters of its own.
+            if !is_known(&name) {
+                return Err(DatabaseUrlError::UnknownParameter);
+            }
             // After the parts before the `?`, so the query wins, as in libpq.
-            parameters.set(&decoded(name)?, &decoded(value)?);
+            parameters.set(&name, &decoded(value)?);
         }
         Ok(parameters)
     }
@@ -272,7 +291,7 @@ impl Parameters {
         words.join(" ")
     }
 
-    /// The parameters as a URL. `hide_secrets` replaces secret values with `***`.
+    /// The parameters as a URL. `hide_secrets` replaces values that may be secret with `***`.
     fn to_url(&self, hide_secrets: bool) -> String {
         let secret = |text: &str| if hide_secrets { HIDDEN.to_owned() } else { encoded(text) };
         let mut url = "postgres://".to_owned();
@@ -293,8 +312,7 @@ impl Parameters {
             if BEFORE_QUERY.contains(&name.as_str()) {
                 continue;
             }
-            let value =
-                if SECRETS.contains(&name.as_str()) { secret(value) } else { encoded(value) };
+            let value = if is_shown(name) { encoded(value) } else { secret(value) };
             url += &format!("{separator}{}={value}", encoded(name));
             separator = '&';
         }

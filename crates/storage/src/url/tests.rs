@@ -106,12 +106,32 @@ fn malformed_url_is_refused_without_its_password() {
         "postgres://me:secret%ff@localhost/db",
         "postgres://me:secret@[::1/db",
         "postgres://me:secret@localhost/db?secret",
+        // The digits before the slash look like a port, and the rest like a database.
+        "postgres://me:12/secret@localhost/db",
     ] {
         let error = parse(text).unwrap_err();
         let message = format!("{error} {error:?}");
         assert!(matches!(error, DatabaseUrlError::Malformed(_)), "{text}: {message}");
         // Half of the password is a leak too.
         assert!(!message.contains("cret"), "{text}: {message}");
+    }
+}
+
+#[test]
+fn parameter_unknown_to_libpq_is_refused_unnamed() {
+    for text in [
+        "postgres://me@localhost/db?secret=1",
+        "postgres://me@localhost/db?sslmode=disable&pass=secret",
+        // An unescaped & in the value of a known parameter.
+        "postgres://me@localhost/db?password=a&secret=b",
+        // Names are not quoted for libpq.
+        "postgres://me@localhost/db?sslmode%3D'disable'%20host=secret",
+        "postgres://me@localhost/db?=secret",
+        "postgres://me@localhost/db?SSLMODE=secret",
+    ] {
+        let error = parse(text).unwrap_err();
+        assert_eq!(error, DatabaseUrlError::UnknownParameter, "{text}");
+        assert!(!format!("{error} {error:?}").contains("secret"), "{text}: {error}");
     }
 }
 
@@ -130,6 +150,14 @@ fn password_is_never_shown() {
             "postgres://a%20b@[::1]:1,localhost:2/d%2Fb?sslmode=disable",
         ),
         ("postgres:///db?host=/run/postgresql", "postgres://%2Frun%2Fpostgresql/db"),
+        (
+            "postgres://localhost/db?options=-c%20app.token%3Dsecret&application_name=a%26b",
+            "postgres://localhost/db?options=***&application_name=a%26b",
+        ),
+        (
+            "postgres://localhost/db?scram_client_key=secret&oauth_client_secret=secret",
+            "postgres://localhost/db?scram_client_key=***&oauth_client_secret=***",
+        ),
     ] {
         let url = parse(text).unwrap();
         assert_eq!(url.to_string(), shown);

@@ -120,6 +120,10 @@ impl Server {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     fn data(&self) -> String {
         self.folder.path().join("data").to_str().unwrap().to_owned()
     }

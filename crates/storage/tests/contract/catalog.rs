@@ -83,7 +83,14 @@ fn samples_are_stored_with_the_tenant(subject: &Subject) {
 fn tenant_name_ignores_case_and_surrounding_space(subject: &Subject) {
     let provision = |name: &str, seed| subject.store.provision(&provisioning(name, seed, now()).0);
     provision("Éclair Acme", 1).unwrap();
-    for (seed, taken) in (2..).zip(["Éclair Acme", "éCLAIR aCME", "  Éclair Acme\t"]) {
+    for (seed, taken) in (2..).zip([
+        "Éclair Acme",
+        "éCLAIR aCME",
+        "  Éclair Acme\t",
+        // Two characters for É, and full-width letters.
+        "E\u{301}clair Acme",
+        "Éclair Ａｃｍｅ",
+    ]) {
         assert!(matches!(provision(taken, seed), Err(CreateError::NameTaken)), "{taken}");
     }
     // Inner spaces and accents distinguish names.

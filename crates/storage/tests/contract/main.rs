@@ -28,6 +28,7 @@ macro_rules! on_every_store {
 }
 
 mod append;
+mod audit;
 mod catalog;
 mod counts;
 mod housekeeping;

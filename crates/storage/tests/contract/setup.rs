@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use mercurio_domain::enrichment::Enrichment;
 use mercurio_domain::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
-use mercurio_domain::store::{EventQuery, Store, Submission};
+use mercurio_domain::store::{Actor, EventQuery, Store, Submission};
 use mercurio_domain::testing::{MemoryStore, at, provisioning};
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, Timestamp, WorkspaceId};
@@ -20,17 +20,19 @@ pub(crate) struct Subject {
 
 impl Subject {
     pub(crate) fn memory() -> Self {
-        Self::of(Arc::new(MemoryStore::default()), None)
+        let store = MemoryStore::default();
+        store.set_actor(Some(actor()));
+        Self::of(Arc::new(store), None)
     }
 
     pub(crate) fn sqlite() -> Self {
         let database = TestDatabase::sqlite();
-        Self::of(database.store(), Some(database))
+        Self::of(database.store_of(actor()), Some(database))
     }
 
     pub(crate) fn postgres() -> Self {
         let database = TestDatabase::postgres();
-        Self::of(database.store(), Some(database))
+        Self::of(database.store_of(actor()), Some(database))
     }
 
     /// With the schema of a newer compatible release.
@@ -85,6 +87,11 @@ impl Subject {
             }
         }
     }
+}
+
+/// The admin who runs all cases.
+pub(crate) fn actor() -> Actor {
+    Actor { name: "alice@db1".to_owned(), command: "contract".to_owned() }
 }
 
 /// Another workspace of the tenant. Events need no row in `workspaces`.

@@ -1,5 +1,4 @@
-//! Checks the database: latency, schema, free space, and on PostgreSQL clock, durability,
-//! privileges and partitions.
+//! Checks the database: latency, schema and free space. `server` has the checks of PostgreSQL.
 //!
 //! The storage crate reads the facts; this file judges them.
 
@@ -10,13 +9,11 @@ use mercurio_config::Config;
 use mercurio_domain::Clock;
 use mercurio_domain::store::{Backend, SchemaState};
 use mercurio_observability::chain;
-use mercurio_storage::{Diagnostics, ServerDiagnostics, ServerSetting, diagnose};
+use mercurio_storage::{Diagnostics, diagnose};
 
 use super::check::Check;
+use super::server;
 
-/// Tolerated difference between the clocks, in microseconds.
-// One second. Events may be 5 minutes ahead by default, so this difference rejects none.
-const CLOCK_MICROS: i64 = 1_000_000;
 /// With more latency, groups of events become few and large.
 const MAX_LATENCY: Duration = Duration::from_millis(20);
 /// Less free space is a warning.
@@ -61,13 +58,7 @@ pub(super) fn check(config: &Config, clock: &dyn Clock) -> DatabaseChecks {
         checks.push(folder_rights(folder));
     }
     if let Some(server) = &found.server {
-        checks.push(server_clock(server));
-        checks.push(durability(server));
-        // Without the tables, there are no privileges and no partitions to check.
-        if found.schema.is_usable() {
-            checks.push(privileges(server));
-            checks.push(partitions(server));
-        }
+        checks.extend(server::check(server, found.schema.is_usable()));
     }
     DatabaseChecks { checks, unavailable: false }
 }
@@ -153,75 +144,5 @@ fn folder_rights(folder: &Path) -> Check {
             format!("{} is not writable: {error}", folder.display()),
             "give the folder to the user of the server: SQLite creates files next to the database",
         ),
-    }
-}
-
-fn server_clock(server: &ServerDiagnostics) -> Check {
-    const CHECK: &str = "clock";
-    let ahead = server.clock_ahead_micros;
-    let relation = if ahead < 0 { "behind" } else { "ahead of" };
-    let milliseconds = ahead.unsigned_abs() as f64 / 1e3;
-    let text = format!("the database's clock is {milliseconds:.1} ms {relation} this machine's");
-    if ahead.abs() > CLOCK_MICROS {
-        let advice = "synchronize both clocks with NTP: servers check the times of events against \
-                      their own clock";
-        return Check::warning(CHECK, text, advice);
-    }
-    Check::ok(CHECK, text)
-}
-
-fn durability(server: &ServerDiagnostics) -> Check {
-    const CHECK: &str = "durability";
-    let mut settings = Vec::new();
-    let mut off = Vec::new();
-    for ServerSetting { name, value } in &server.settings {
-        settings.push(format!("{name} {value}"));
-        // Any other value of `synchronous_commit` flushes the local disk (PostgreSQL manual, 20.5).
-        if value == "off" {
-            off.push(name.as_str());
-        }
-    }
-    let settings = settings.join(", ");
-    // First: a standby refuses writes whatever its settings are.
-    if server.is_standby {
-        let text = format!("a standby, which accepts no writes; {settings}");
-        return Check::failed(CHECK, text, "set DATABASE_URL to the primary");
-    }
-    if off.is_empty() {
-        return Check::ok(CHECK, settings);
-    }
-    let advice = format!(
-        "set to on in postgresql.conf: {}; otherwise a crash of its machine can lose acknowledged \
-         events",
-        off.join(", ")
-    );
-    Check::failed(CHECK, settings, advice)
-}
-
-fn privileges(server: &ServerDiagnostics) -> Check {
-    const CHECK: &str = "rights";
-    if server.missing_rights.is_empty() {
-        return Check::ok(CHECK, "the role has every privilege a server needs");
-    }
-    let text = format!("the role lacks {}", server.missing_rights.join(", "));
-    Check::failed(CHECK, text, "grant them to the role, or use another role in DATABASE_URL")
-}
-
-fn partitions(server: &ServerDiagnostics) -> Check {
-    const CHECK: &str = "partitions";
-    const ADVICE: &str = "run `mercurio-admin migrate` once a day as the owner of the tables";
-    /// With fewer days ahead, one missed run of `migrate` stops the writes.
-    const MIN_DAYS: u32 = 2;
-    let text = match server.days_ahead {
-        None => "none for today".to_owned(),
-        Some(days) => format!("present for today and {days} days ahead"),
-    };
-    if server.may_make_partitions {
-        return Check::ok(CHECK, format!("{text}; servers create them"));
-    }
-    let text = format!("{text}; the role may not create them");
-    match server.days_ahead {
-        Some(days) if days >= MIN_DAYS => Check::warning(CHECK, text, ADVICE),
-        _ => Check::failed(CHECK, text, ADVICE),
     }
 }

@@ -6,7 +6,9 @@
 
 mod check;
 mod database;
+mod files;
 mod redis;
+mod server;
 
 use mercurio_config::{CheckedConfig, Source};
 use serde::Serialize;
@@ -37,6 +39,7 @@ pub(super) fn run(machine: &Machine<'_>) -> Result<Report, AdminError> {
     if !is_invalid(&reading, "MERCURIO_REDIS_URL") {
         checks.push(redis::check(&reading.config));
     }
+    checks.push(files::check());
     let state = checks.iter().map(|check| check.state).max().unwrap_or(CheckState::Ok);
     // 69 goes before 1: a script may wait for a database and try again.
     let exit = match state {

@@ -10,8 +10,8 @@ use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
 use crate::limits::{LimitChange, LimitOverrides};
 use crate::store::{
-    Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned, Provisioning,
-    StoreError, Submission, TenantDetails, TenantRef,
+    AuditEntry, Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned,
+    Provisioning, StoreError, Submission, TenantDetails, TenantRef,
 };
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 use crate::verdict::Outcome;
@@ -88,10 +88,17 @@ impl MemoryState {
         }
     }
 
-    fn change_key(&mut self, id: &ApiKeyId, change: impl FnOnce(&mut ApiKey)) -> Option<ApiKey> {
+    fn change_key(
+        &mut self,
+        id: &ApiKeyId,
+        entry: fn(&ApiKey) -> AuditEntry,
+        change: impl FnOnce(&mut ApiKey),
+    ) -> Option<ApiKey> {
         change(self.keys.iter_mut().find(|key| key.id == *id)?);
         self.notify(&CatalogChange::ApiKey(id.clone()));
-        self.key(id)
+        let changed = self.key(id)?;
+        self.audit(entry(&changed));
+        Some(changed)
     }
 }
 
@@ -112,7 +119,9 @@ impl Catalog for MemoryStore {
         let stored =
             samples.events.iter().filter(|event| state.store(&samples, event) == Outcome::Accepted);
         let stored = stored.count();
-        Ok(Provisioned::new(owner, request, stored))
+        let made = Provisioned::new(owner, request, stored);
+        state.audit(AuditEntry::provisioned(&made));
+        Ok(made)
     }
 
     fn has_tenants(&self) -> Result<bool, StoreError> {
@@ -143,7 +152,10 @@ impl Catalog for MemoryStore {
     }
 
     fn create_tenant(&self, name: &Name, created_at: Timestamp) -> Result<Tenant, CreateError> {
-        self.available()?.add_tenant(name, created_at)
+        let mut state = self.available()?;
+        let tenant = state.add_tenant(name, created_at)?;
+        state.audit(AuditEntry::tenant_created(&tenant));
+        Ok(tenant)
     }
 
     fn suspend_tenant(&self, id: TenantId, suspended: bool) -> Result<Option<Tenant>, StoreError> {
@@ -157,6 +169,9 @@ impl Catalog for MemoryStore {
             tenant.clone()
         });
         state.notify(&CatalogChange::Tenant(id));
+        if let Some(tenant) = &found {
+            state.audit(AuditEntry::tenant_status(tenant));
+        }
         Ok(found)
     }
 
@@ -175,6 +190,7 @@ impl Catalog for MemoryStore {
         }
         let limits = *limits;
         state.notify(&CatalogChange::Tenant(id));
+        state.audit(AuditEntry::limits_set(id, changes));
         Ok(Some(limits))
     }
 
@@ -194,7 +210,10 @@ impl Catalog for MemoryStore {
         name: &Name,
         created_at: Timestamp,
     ) -> Result<Workspace, CreateError> {
-        self.available()?.add_workspace(tenant_id, name, created_at)
+        let mut state = self.available()?;
+        let workspace = state.add_workspace(tenant_id, name, created_at)?;
+        state.audit(AuditEntry::workspace_created(&workspace));
+        Ok(workspace)
     }
 
     fn api_keys(&self, tenant_id: TenantId) -> Result<Vec<ApiKey>, StoreError> {
@@ -214,7 +233,10 @@ impl Catalog for MemoryStore {
     }
 
     fn create_api_key(&self, request: &KeyRequest) -> Result<ApiKey, CreateError> {
-        self.available()?.add_key(request)
+        let mut state = self.available()?;
+        let key = state.add_key(request)?;
+        state.audit(AuditEntry::key_created(&key));
+        Ok(key)
     }
 
     fn expire_api_key(
@@ -222,7 +244,7 @@ impl Catalog for MemoryStore {
         id: &ApiKeyId,
         expires_at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError> {
-        Ok(self.available()?.change_key(id, |key| {
+        Ok(self.available()?.change_key(id, AuditEntry::key_expiry, |key| {
             let earlier = key.expires_at.map_or(expires_at, |before| before.min(expires_at));
             key.expires_at = Some(earlier);
         }))
@@ -233,7 +255,7 @@ impl Catalog for MemoryStore {
         id: &ApiKeyId,
         revoked_at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError> {
-        Ok(self.available()?.change_key(id, |key| {
+        Ok(self.available()?.change_key(id, AuditEntry::key_revoked, |key| {
             key.revoked_at.get_or_insert(revoked_at);
         }))
     }

@@ -5,8 +5,8 @@ use crate::clock::Timestamp;
 use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
 use crate::store::{
-    CatalogChange, Housekeeping, Lease, LeaseKind, Person, Position, Removal, RemovalCursor,
-    Removed, StoreError, TenantRows,
+    AuditEntry, CatalogChange, Housekeeping, Lease, LeaseKind, Person, Position, Removal,
+    RemovalCursor, Removed, StoreError, TenantRows,
 };
 use crate::tenant::TenantStatus;
 
@@ -123,8 +123,10 @@ impl Housekeeping for MemoryStore {
             return Ok(None);
         };
         tenant.status = TenantStatus::Deleting;
+        let entry = AuditEntry::deletion_begun(tenant);
         let since = *state.deleting.entry(tenant_id).or_insert(now);
         state.notify(&CatalogChange::Tenant(tenant_id));
+        state.audit(entry);
         Ok(Some(since))
     }
 
@@ -165,6 +167,8 @@ impl Housekeeping for MemoryStore {
         let (workspaces, api_keys) =
             (count(workspaces, state.workspaces.len()), count(keys, state.keys.len()));
         let (events, event_keys) = state.deletions.remove(&tenant_id).unwrap_or_default();
-        Ok(Some(TenantRows { events, event_keys, workspaces, api_keys }))
+        let rows = TenantRows { events, event_keys, workspaces, api_keys };
+        state.audit(AuditEntry::tenant_deleted(tenant_id, &rows));
+        Ok(Some(rows))
     }
 }

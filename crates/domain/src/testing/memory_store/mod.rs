@@ -1,6 +1,7 @@
 //! A store in memory for tests. It passes the contract suite of the databases, and a test can make
 //! it wait or fail.
 
+mod audit;
 mod catalog;
 mod counts;
 mod housekeeping;
@@ -18,8 +19,8 @@ use crate::ids::{EventId, EventKey, Owner, TenantId};
 use crate::limits::LimitOverrides;
 use crate::payload::JsonObject;
 use crate::store::{
-    Backend, CatalogChange, EventPage, EventQuery, EventWriter, LockWait, Position, SchemaState,
-    Store, StoreError, Submission,
+    Actor, AuditRecord, Backend, CatalogChange, EventPage, EventQuery, EventWriter, LockWait,
+    Position, SchemaState, Store, StoreError, Submission,
 };
 use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
@@ -62,6 +63,8 @@ struct MemoryState {
     limits: HashMap<TenantId, LimitOverrides>,
     counts: BTreeMap<CountKey, u64>,
     listeners: Vec<Sender<CatalogChange>>,
+    actor: Option<Actor>,
+    audit: Vec<AuditRecord>,
 }
 
 impl Default for MemoryStore {

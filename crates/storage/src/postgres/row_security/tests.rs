@@ -3,7 +3,7 @@
 use diesel::sql_types::BigInt;
 use mercurio_domain::Owner;
 use mercurio_domain::limits::Month;
-use mercurio_domain::store::{Catalog, EventCounts, EventWriter, Store};
+use mercurio_domain::store::{AuditLog, Catalog, EventCounts, EventWriter, Store};
 use mercurio_domain::testing::{at, provisioning, submission};
 
 use super::super::PostgresStore;
@@ -69,6 +69,7 @@ fn check(store: &PostgresStore, tenants: [Owner; 2]) {
         "SELECT FROM tenant_usage",
         "SELECT FROM event_counts",
         "SELECT FROM count_log",
+        "SELECT FROM audit_log",
     ] {
         let message = refusal(store, acme.tenant_id, statement);
         assert!(message.contains("permission denied"), "{statement}: {message}");
@@ -112,6 +113,7 @@ fn policies_cover_every_table_with_a_tenant() {
              INSERT INTO tenant_limits SELECT id, 'events_burst', 5 FROM tenants;
              INSERT INTO tenant_deletions SELECT id, 5, 5 FROM tenants;
              INSERT INTO tenant_usage SELECT id, 202611, 5 FROM tenants;
+             INSERT INTO audit_log (actor, command, tenant_id, detail, outcome) SELECT 'a', 'c', id, '', 'done' FROM tenants;
              INSERT INTO event_counts SELECT id, 1, 'e', date_trunc('hour', now()), 5 FROM tenants"
         ))
         .unwrap();
@@ -134,8 +136,9 @@ fn policies_cover_every_table_with_a_tenant() {
             "tenant_deletions",
             "event_keys",
             "events",
-            // A row has several tenants, so all are hidden.
+            // A row has several tenants, or concerns none, so all are hidden.
             "count_log",
+            "audit_log",
         ] {
             let count = diesel::dsl::sql::<BigInt>(&format!("count(*) FROM {table}"));
             counts.push(diesel::select(count).get_result::<i64>(&mut connection).unwrap());
@@ -149,7 +152,7 @@ fn policies_cover_every_table_with_a_tenant() {
         connection.batch_execute("ROLLBACK").unwrap();
     }
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
-    assert_eq!(counts, [[0; 10], [1, 1, 1, 1, 1, 1, 1, 3, 3, 0]].concat());
+    assert_eq!(counts, [[0; 11], [1, 1, 1, 1, 1, 1, 1, 3, 3, 0, 0]].concat());
 }
 
 #[test]
@@ -213,8 +216,11 @@ fn role_without_tables_writes_and_reads_under_row_security() {
     let used = store.usage(&[tenants[0].tenant_id], Month::of(now));
     let found = store.find_api_key(&provisioning("Acme", 4, now).0.key_id);
     let is_available = store.row_security.is_available(&store.readers);
+    // Servers have nothing to do with what admins did.
+    let audit_log = store.audit_log(None, 1);
     drop(store);
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
+    assert!(audit_log.is_err(), "{audit_log:?}");
     use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
     assert_eq!(stored.unwrap(), [[Duplicate, Accepted]]);
     assert_eq!(again.unwrap(), [[Duplicate, Accepted]]);

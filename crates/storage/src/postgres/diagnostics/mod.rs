@@ -1,16 +1,22 @@
 //! Facts about a PostgreSQL server.
 
+mod rights;
+
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::{CacheSize, SimpleConnection};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use mercurio_domain::Clock;
 use mercurio_domain::store::{Backend, StoreError};
 
+use rights::{missing_rights, row_security};
+
 use super::driver::set_up;
 use super::shared::schema_state::schema_state;
-use crate::diagnostics::{Diagnostics, ServerDiagnostics, ServerSetting, latency};
+use crate::diagnostics::{
+    Diagnostics, Replication, RowSecurityState, ServerDiagnostics, ServerSetting, latency,
+};
 use crate::error::Error;
 use crate::rows::Micros;
 
@@ -18,37 +24,59 @@ use crate::rows::Micros;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Settings that must be on for a commit to survive a crash.
 const SETTINGS: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
-/// The privileges on a table that servers and `mercurio-admin` need.
-struct RequiredRights {
-    table: &'static str,
-    rights: &'static [&'static str],
-}
-
-const fn required(table: &'static str, rights: &'static [&'static str]) -> RequiredRights {
-    RequiredRights { table, rights }
-}
-
-const RIGHTS: [RequiredRights; 11] = [
-    required("schema_compatibility", &["SELECT"]),
-    required("tenants", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
-    required("tenant_limits", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
-    required("tenant_deletions", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
-    required("count_log", &["SELECT", "INSERT", "DELETE"]),
-    required("event_counts", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
-    required("tenant_usage", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
-    required("workspaces", &["SELECT", "INSERT", "DELETE"]),
-    required("api_keys", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
-    required("event_keys", &["SELECT", "INSERT", "DELETE"]),
-    required("events", &["SELECT", "INSERT", "DELETE"]),
-];
 
 pub(crate) fn diagnose(conninfo: &str, clock: &dyn Clock) -> Result<Diagnostics, StoreError> {
-    Ok(inspect(&mut PgConnection::establish(conninfo).map_err(Error::from)?, clock)?)
+    // Two at once: in transaction mode, a pooler runs both in one session.
+    let [mut connection, mut second] = [connect(conninfo)?, connect(conninfo)?];
+    let is_pooled = is_pooled(&mut connection, &mut second)?;
+    // In a transaction of its own, because a role is set in it.
+    let row_security = row_security(&mut connection)?;
+    let mut found = in_transaction(&mut connection, |connection| inspect(connection, clock))?;
+    if let Some(server) = &mut found.server {
+        server.is_pooled = is_pooled;
+        server.row_security = row_security;
+    }
+    Ok(found)
 }
 
-fn inspect(connection: &mut PgConnection, clock: &dyn Clock) -> Result<Diagnostics, Error> {
+fn connect(conninfo: &str) -> Result<PgConnection, Error> {
+    let mut connection = PgConnection::establish(conninfo)?;
+    // Behind a pooler, a named statement may exist already, or not yet.
+    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
     // The settings of readers and writers matter to their plans only.
-    set_up(connection, TIMEOUT, "")?;
+    set_up(&mut connection, TIMEOUT, "")?;
+    Ok(connection)
+}
+
+/// Runs `work` in a transaction, in which every pooler keeps one session.
+fn in_transaction<T>(
+    connection: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, Error>,
+) -> Result<T, Error> {
+    connection.batch_execute("BEGIN READ ONLY")?;
+    let value = work(connection);
+    connection.batch_execute("ROLLBACK")?;
+    value
+}
+
+/// Whether transactions of two open connections run in one session.
+fn is_pooled(first: &mut PgConnection, second: &mut PgConnection) -> Result<bool, Error> {
+    let pid = diesel::dsl::sql::<Integer>("pg_backend_pid()");
+    let [mut of_first, mut of_second] = [Vec::new(), Vec::new()];
+    // In turns, because a pooler may give its idle sessions in any order.
+    for _ in 0..4 {
+        for (connection, pids) in [(&mut *first, &mut of_first), (&mut *second, &mut of_second)] {
+            pids.push(in_transaction(connection, |connection| {
+                Ok(diesel::select(pid.clone()).get_result::<i32>(connection)?)
+            })?);
+        }
+    }
+    let has_moved = of_first.iter().any(|pid| *pid != of_first[0]);
+    Ok(has_moved || of_first.iter().any(|pid| of_second.contains(pid)))
+}
+
+/// Everything but `is_pooled` and `row_security`, which need transactions of their own.
+fn inspect(connection: &mut PgConnection, clock: &dyn Clock) -> Result<Diagnostics, Error> {
     let latency = latency(|| Ok(connection.batch_execute("SELECT 1")?))?;
     let row: ServerRow = diesel::sql_query(FACTS).get_result(connection)?;
     let server = ServerDiagnostics {
@@ -58,6 +86,13 @@ fn inspect(connection: &mut PgConnection, clock: &dyn Clock) -> Result<Diagnosti
         is_standby: row.is_standby,
         missing_rights: missing_rights(connection)?,
         may_make_partitions: row.may_make_partitions.unwrap_or(false),
+        replication: Replication {
+            synchronous_names: row.synchronous_names,
+            streaming: row.streaming.and_then(|count| u32::try_from(count).ok()),
+        },
+        language: row.language,
+        row_security: RowSecurityState::NoReader,
+        is_pooled: false,
     };
     Ok(Diagnostics {
         backend: Backend::Postgres,
@@ -76,6 +111,11 @@ const FACTS: &str = "
     SELECT current_setting('server_version') AS version,
            pg_database_size(current_database()) AS size_bytes,
            pg_is_in_recovery() AS is_standby,
+           current_setting('lc_messages') AS language,
+           current_setting('synchronous_standby_names') AS synchronous_names,
+           CASE WHEN pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') THEN
+               (SELECT count(*) FROM pg_catalog.pg_stat_replication
+                WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')) END AS streaming,
            COALESCE((SELECT pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class
                      WHERE oid = to_regclass('events')), true)
                AND has_schema_privilege(current_schema(), 'CREATE') AS may_make_partitions,
@@ -93,6 +133,12 @@ struct ServerRow {
     size_bytes: i64,
     #[diesel(sql_type = Bool)]
     is_standby: bool,
+    #[diesel(sql_type = Text)]
+    language: String,
+    #[diesel(sql_type = Text)]
+    synchronous_names: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    streaming: Option<i64>,
     #[diesel(sql_type = Nullable<Bool>)]
     may_make_partitions: Option<bool>,
     #[diesel(sql_type = BigInt)]
@@ -118,31 +164,4 @@ fn settings(connection: &mut PgConnection) -> Result<Vec<ServerSetting>, Error> 
         settings.push(ServerSetting { name: name.to_owned(), value });
     }
     Ok(settings)
-}
-
-/// Missing tables count as accessible: a migration will create them.
-fn missing_rights(connection: &mut PgConnection) -> Result<Vec<String>, Error> {
-    let mut missing = Vec::new();
-    for RequiredRights { table, rights } in RIGHTS {
-        for right in rights {
-            let has_right = format!(
-                "COALESCE(has_table_privilege(current_user, to_regclass('{table}'), '{right}'), true)"
-            );
-            if !is_true(connection, &has_right)? {
-                missing.push(format!("{right} on {table}"));
-            }
-        }
-    }
-    // PostgreSQL refuses COPY to a role under row security policies.
-    let is_under_policies =
-        "COALESCE((SELECT bool_or(row_security_active(oid)) FROM pg_catalog.pg_class
-                   WHERE oid IN (to_regclass('events'), to_regclass('event_keys'))), false)";
-    if is_true(connection, is_under_policies)? {
-        missing.push("BYPASSRLS".to_owned());
-    }
-    Ok(missing)
-}
-
-fn is_true(connection: &mut PgConnection, sql: &str) -> Result<bool, Error> {
-    Ok(diesel::select(diesel::dsl::sql::<Bool>(sql)).get_result(connection)?)
 }
