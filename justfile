@@ -132,9 +132,13 @@ try-full-disk:
 try-documents:
     scripts/try-documents
 
-# Build both programs for release with TLS to PostgreSQL (needs perl and make)
+# Audit licences, bans, sources and advisories of all dependencies by deny.toml (needs cargo-deny)
+audit:
+    scripts/audit
+
+# Build a release into target/dist: programs, licences, bills of materials, checksums (needs cargo-cyclonedx, perl and make)
 release:
-    cargo build --release --locked -p mercurio-ingest -p mercurio-admin --features tls
+    scripts/release
 
 # Measure the write path against a PostgreSQL baseline; see docs/benchmarks.md
 bench *ARGS:

@@ -66,6 +66,8 @@ class Build:
     def __init__(self, context, scratch, caches, say):
         self.context, self.scratch, self.caches, self.say = Path(context), Path(scratch), Path(caches), say
         self.stages, self.current = {}, None
+        # The arguments before the first FROM, which later ones may name.
+        self.arguments = {}
 
     def run(self, dockerfile):
         """Runs the file and returns the last stage."""
@@ -74,7 +76,16 @@ class Build:
             getattr(self, f"on_{word.lower()}")(rest)
         return self.current
 
+    def on_arg(self, rest):
+        name, default = rest.split("=", 1)
+        if self.current:
+            self.current.env[name] = default
+        else:
+            self.arguments[name] = default
+
     def on_from(self, rest):
+        for name, value in self.arguments.items():
+            rest = rest.replace(f"${{{name}}}", value)
         base, *alias = re.split(r"\s+as\s+", rest, flags=re.IGNORECASE)
         folder = self.scratch / f"stage-{len(self.stages)}"
         if base == "scratch":

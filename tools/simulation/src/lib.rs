@@ -17,5 +17,5 @@ mod sync;
 pub mod writer;
 
 pub use runner::run;
-pub use sync::clock::{now, sleep};
+pub use sync::clock::{now, pass_time};
 pub use sync::oneshot::{Delivery, last_delivery, unanswered};

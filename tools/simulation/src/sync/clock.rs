@@ -1,7 +1,7 @@
 //! The simulated time. It stands still while any thread runs, and moves to the next timeout when
 //! all wait.
 //!
-//! Work therefore takes no time, unless a scenario sleeps. Bounds on time are exact.
+//! Work therefore takes no time, unless a scenario lets time pass. Bounds on time are exact.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -55,8 +55,8 @@ pub fn now() -> Duration {
     CLOCK.with_borrow(|clock| clock.now)
 }
 
-/// Blocks the current simulated thread.
-pub fn sleep(duration: Duration) {
+/// Blocks the current simulated thread while others run.
+pub fn pass_time(duration: Duration) {
     let waiter = Waiter::new();
     start_timer(duration, &waiter);
     waiter.wait();

@@ -11,7 +11,7 @@ use mercurio_domain::ids::{Owner, TenantId, WorkspaceId};
 use mercurio_domain::store::Submission;
 use mercurio_domain::testing::{at, enriched};
 use mercurio_simulation::writer::{GroupWriterHandle, QueueTime, SubmitError};
-use mercurio_simulation::{last_delivery, sleep};
+use mercurio_simulation::{last_delivery, pass_time};
 use shuttle::future::block_on;
 use shuttle::rand::{Rng, thread_rng};
 
@@ -92,7 +92,7 @@ impl Client {
             }
             // The first retry is immediate. Later ones wait, or no time would ever pass.
             if pause > Duration::ZERO {
-                sleep(pause);
+                pass_time(pause);
             }
             pause = pause * 2 + Duration::from_millis(thread_rng().gen_range(1..=10));
         }
@@ -118,7 +118,7 @@ impl Client {
                     self.history.queued(attempt, Queued { time: time.clone(), delivery });
                 }
                 if thread_rng().gen_bool(0.1) {
-                    sleep(Duration::from_millis(thread_rng().gen_range(0..10)));
+                    pass_time(Duration::from_millis(thread_rng().gen_range(0..10)));
                     self.history.note(&format!("the client of attempt {attempt} disconnects"));
                     return None;
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mercurio_domain::store::{EventWriter, StoreError};
 use mercurio_simulation::writer::{CommittedGroup, GroupWriter, WriterObserver, WriterOptions};
-use mercurio_simulation::{now, sleep};
+use mercurio_simulation::{now, pass_time};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
@@ -79,12 +79,12 @@ pub(crate) fn play(threads: Threads, history: &Arc<History>) {
     }
 
     for _ in 0..thread_rng().gen_range(0..4) {
-        sleep(Duration::from_millis(thread_rng().gen_range(0..40)));
+        pass_time(Duration::from_millis(thread_rng().gen_range(0..40)));
         let has_outage = thread_rng().gen_bool(0.6);
         if has_outage {
             let is_down = thread_rng().gen_bool(0.7);
             store.set_server(if is_down { Server::Down } else { Server::Deceptive });
-            sleep(Duration::from_millis(thread_rng().gen_range(0..80)));
+            pass_time(Duration::from_millis(thread_rng().gen_range(0..80)));
         }
         // A restart, in an outage or without one.
         if !has_outage || thread_rng().gen_bool(0.3) {
@@ -96,7 +96,7 @@ pub(crate) fn play(threads: Threads, history: &Arc<History>) {
     }
 
     store.heal();
-    sleep(options.probe_interval * 10 + LONGEST_RECOVERY);
+    pass_time(options.probe_interval * 10 + LONGEST_RECOVERY);
     if !writer.handle().is_available() {
         history.violate("the store has recovered, and the writer is still unavailable".to_owned());
     }

@@ -9,7 +9,7 @@ use mercurio_domain::event::EnrichedEvent;
 use mercurio_domain::ids::{EventKey, TenantId};
 use mercurio_domain::store::{EventWriter, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
-use mercurio_simulation::sleep;
+use mercurio_simulation::pass_time;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
@@ -202,7 +202,7 @@ fn attempt_of(submission: &Submission) -> usize {
 /// Lets other threads run, and sometimes time pass.
 pub(crate) fn pause() {
     match thread_rng().gen_range(0..4) {
-        0 => sleep(Duration::from_millis(thread_rng().gen_range(1..=LONGEST_PAUSE_MILLIS))),
+        0 => pass_time(Duration::from_millis(thread_rng().gen_range(1..=LONGEST_PAUSE_MILLIS))),
         1 => thread::yield_now(),
         _ => {}
     }
