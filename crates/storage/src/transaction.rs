@@ -125,10 +125,13 @@ fn retry<C: Driver, T>(
         // diesel misses a connection that was lost while a statement was prepared.
         let broken =
             R2D2Connection::is_broken(&mut **connection) || error.kind == ErrorKind::Disconnected;
+        if broken {
+            // Before the connection returns to the pool, so that no other thread can take it.
+            pool.invalidate_all();
+        }
         // Returned to the pool, which drops it if it is broken or outdated.
         drop(connection);
         if broken {
-            pool.invalidate_all();
             // Whatever the message says, the database may recover.
             error.kind = ErrorKind::Unavailable;
             // It broke while idle, as after a server restart: one new connection is tried.

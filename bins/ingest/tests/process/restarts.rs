@@ -130,15 +130,16 @@ impl<'a> Load<'a> {
         *self.answers.lock().unwrap().entry((path, status)).or_default() += 1;
     }
 
+    /// Returns the number of writes answered with `status`.
+    fn count(&self, status: u16) -> usize {
+        self.answers.lock().unwrap().get(&(WRITE, status)).copied().unwrap_or(0)
+    }
+
     /// Waits for `more` writes with `status`, and returns how long they took.
     #[track_caller]
     fn wait_for(&self, more: usize, status: u16) -> Duration {
-        let count = || {
-            let answers = self.answers.lock().unwrap();
-            answers.get(&(WRITE, status)).copied().unwrap_or(0)
-        };
-        let (begun, wanted) = (Instant::now(), count() + more);
-        while count() < wanted {
+        let (begun, wanted) = (Instant::now(), self.count(status) + more);
+        while self.count(status) < wanted {
             assert!(begun.elapsed() < PATIENCE, "{:?}", self.answers.lock().unwrap());
             std::thread::yield_now();
         }
