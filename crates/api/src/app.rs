@@ -32,7 +32,8 @@ pub fn app(
     let middleware =
         RequestMiddleware::new(log, Arc::clone(&state.metrics), Arc::clone(&state.ids))
             .with_traces(state.traces.clone())
-            .with_slow(state.settings.slow_request);
+            .with_slow(state.settings.slow_request)
+            .with_refusals(Arc::clone(&state.refusals));
     let cors = cors::cors(&state.settings.cors_origins);
     // The last one is the outermost: it also handles responses of CORS.
     App::new()

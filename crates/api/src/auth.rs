@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
@@ -21,8 +22,9 @@ use url::form_urlencoded;
 use crate::client_ip::client_ip;
 use crate::middleware::RequestFacts;
 use crate::problem::{Problem, UnauthorizedReason};
-use crate::state::{AppState, store_problem};
+use crate::state::{AppState, log_store_error, problem_of_store};
 use mercurio_runtime::key_cache::KeyLookupError;
+use mercurio_runtime::refusal_log::RefusalLine;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -60,8 +62,7 @@ pub async fn authenticate(
         Err(reason) => {
             // Without a key there is no attempt to report.
             if reason == UnauthorizedReason::Malformed {
-                warn!(context::current(), "API key refused";
-                    keys::CLIENT_IP => logged_client(state, request), keys::REASON => reason.as_str());
+                log_refused_key(state, request, None, reason.as_str());
             }
             return Err(unauthorized(state, reason, reason.as_str()));
         }
@@ -73,8 +74,7 @@ pub async fn authenticate(
     let key = match usable(&presented, key.as_deref(), now) {
         Ok(key) => key,
         Err(reason) => {
-            warn!(context::current(), "API key refused"; keys::KEY_ID => presented.id().as_str(),
-                keys::CLIENT_IP => logged_client(state, request), keys::REASON => reason);
+            log_refused_key(state, request, Some(&presented), reason);
             return Err(unauthorized(state, UnauthorizedReason::Invalid, reason));
         }
     };
@@ -110,7 +110,14 @@ async fn look_up(
         Ok(key) => Ok(key),
         // Lookups have few slots, so that unknown keys cannot occupy every database reader.
         Err(KeyLookupError::Overloaded) => Err(state.overloaded()),
-        Err(KeyLookupError::Store(error)) => Err(store_problem(&error)),
+        Err(KeyLookupError::Store(error)) => {
+            // Without a database, every request with an unknown key ends here.
+            let admitted = state.refusals.admit(RefusalLine::FailedLookup, Instant::now());
+            if let Some(not_logged) = admitted {
+                log_store_error(&error, not_logged);
+            }
+            Err(problem_of_store(&error))
+        }
     }
 }
 
@@ -143,6 +150,21 @@ fn usable<'a>(
         Some(key) if !key.is_usable_at(now) => Err("expired"),
         Some(key) => Ok(key),
     }
+}
+
+fn log_refused_key(
+    state: &AppState,
+    request: &HttpRequest,
+    presented: Option<&PresentedKey>,
+    reason: &'static str,
+) {
+    let Some(not_logged) = state.refusals.admit(RefusalLine::RefusedKey, Instant::now()) else {
+        return;
+    };
+    warn!(context::current(), "API key refused";
+        keys::KEY_ID => presented.map(|presented| presented.id().as_str()),
+        keys::CLIENT_IP => logged_client(state, request), keys::REASON => reason,
+        keys::NOT_LOGGED => Some(not_logged).filter(|omitted| *omitted > 0));
 }
 
 /// Returns the client's address as far as `MERCURIO_CLIENT_IP` allows to log it.

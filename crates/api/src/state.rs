@@ -24,6 +24,7 @@ use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::key_uses::KeyUses;
 use mercurio_runtime::lifecycle::Lifecycle;
 use mercurio_runtime::quota_usage::{Admission, AdmitError, QuotaUsage};
+use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::retention::RetentionCounts;
 
@@ -60,6 +61,8 @@ pub struct AppState {
     pub quota_usage: QuotaUsage,
     /// When this server last summed `count_log`.
     pub counts_summed_at: Arc<SummedAt>,
+    /// Limits the log lines of refused requests.
+    pub refusals: Arc<RefusalLog>,
     /// Samples rejected events into the log.
     pub rejection_log: RejectionLog,
     /// Settings that handlers read.
@@ -233,7 +236,18 @@ pub(crate) fn seconds_until(time: Timestamp, now: Timestamp) -> u64 {
 
 /// Returns the response to a failed query, and logs the cause.
 pub(crate) fn store_problem(error: &StoreError) -> Problem {
-    error!(context::current(), "store query failed"; keys::ERROR => chain(error));
+    log_store_error(error, 0);
+    problem_of_store(error)
+}
+
+/// Logs a failed query. `not_logged` similar lines were omitted before this one.
+pub(crate) fn log_store_error(error: &StoreError, not_logged: u64) {
+    error!(context::current(), "store query failed"; keys::ERROR => chain(error),
+        keys::NOT_LOGGED => Some(not_logged).filter(|omitted| *omitted > 0));
+}
+
+/// Returns the response to a failed query.
+pub(crate) fn problem_of_store(error: &StoreError) -> Problem {
     // A defect must not look like an outage: clients would repeat the request for ever.
     if error.is_unavailable() { UNAVAILABLE } else { Problem::Internal }
 }

@@ -27,6 +27,7 @@ use mercurio_runtime::database_probe::DatabaseProbe;
 use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::lifecycle::Lifecycle;
 use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
+use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use serde_json::Value;
 
@@ -102,6 +103,7 @@ impl TestApp {
                 .expect("test set-up"),
             counts_summed_at: Arc::default(),
             retention: Arc::default(),
+            refusals: Arc::new(RefusalLog::new(u32::MAX)),
             rejection_log: RejectionLog::new(5),
             settings: RequestSettings {
                 limits,

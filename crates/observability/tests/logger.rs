@@ -355,6 +355,7 @@ fn request_line_has_the_documented_keys() {
             events: Some(EventCounts { accepted: 3, duplicates: 2, rejected: 1 }),
             body_bytes: Some(1234),
             duration: Duration::from_micros(1500),
+            not_logged: 7,
         };
         line.log(&log.new(o!("request_id" => "r1", "trace_id" => "t1")));
     });
@@ -367,7 +368,7 @@ fn request_line_has_the_documented_keys() {
         &lines,
         json!({"request_id": "r1", "trace_id": "t1", "tenant_id": "1", "workspace_id": "2", "key_id": "k3v9",
             "method": "POST", "route": "/v1/events/batch", "status": 200, "events": 6, "accepted": 3,
-            "duplicates": 2, "rejected": 1, "body_bytes": 1234, "duration_ms": 1.5}),
+            "duplicates": 2, "rejected": 1, "body_bytes": 1234, "duration_ms": 1.5, "not_logged": 7}),
     );
 }
 

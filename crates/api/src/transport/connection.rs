@@ -11,6 +11,7 @@ use actix_web::rt::net::TcpStream;
 use mercurio_domain::ids::IdGenerator;
 use mercurio_observability::metrics::OpenConnection;
 use mercurio_observability::{Metrics, RequestContext, RequestLine, context};
+use mercurio_runtime::refusal_log::{RefusalLine, RefusalLog};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -28,14 +29,29 @@ const LINGER_MAX_BYTES: usize = 4 * 1024 * 1024;
 pub(super) struct SharedState {
     metrics: Arc<Metrics>,
     ids: Arc<dyn IdGenerator>,
+    refusals: Arc<RefusalLog>,
     linger: Duration,
     answer_timeout: Duration,
 }
 
 impl SharedState {
     pub(super) fn new(metrics: Arc<Metrics>, options: &ServerOptions) -> Self {
-        let (linger, answer_timeout) = (options.linger, options.answer_timeout);
-        Self { metrics, ids: Arc::clone(&options.ids), linger, answer_timeout }
+        Self {
+            metrics,
+            ids: Arc::clone(&options.ids),
+            refusals: Arc::clone(&options.refusals),
+            linger: options.linger,
+            answer_timeout: options.answer_timeout,
+        }
+    }
+
+    fn log(&self, status: StatusCode, request_id: &str) {
+        let status = status.as_u16();
+        let line = RefusalLine::Request { tenant_id: None, class: status / 100 };
+        if let Some(not_logged) = self.refusals.admit(line, std::time::Instant::now()) {
+            let line = RequestLine { method: "?", status, not_logged, ..RequestLine::default() };
+            line.log(&RequestContext::new(request_id, None).logger(&context::current()));
+        }
     }
 
     /// Returns the bytes of the problem in place of `bare`, and logs and counts the request.
@@ -51,9 +67,7 @@ impl SharedState {
         // The duration is zero: actix refuses the request as soon as it reads it.
         // The method is unknown: the head was not parsed.
         self.metrics.record_request("?", None, bare.status.as_u16(), Duration::ZERO);
-        let line =
-            RequestLine { method: "?", status: bare.status.as_u16(), ..RequestLine::default() };
-        line.log(&RequestContext::new(&*request_id, None).logger(&context::current()));
+        self.log(bare.status, &request_id);
         format!(
             // With `connection: close`, HTTP/1.0 clients read it as well.
             "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\n\

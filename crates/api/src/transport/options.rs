@@ -1,6 +1,7 @@
 //! Options of a server's sockets.
 
 use mercurio_domain::ids::IdGenerator;
+use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::system::UuidV7Ids;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct ServerOptions {
     pub shutdown_timeout: Duration,
     /// Creates the ids of requests refused before they reach the app.
     pub ids: Arc<dyn IdGenerator>,
+    /// Limits their log lines.
+    pub refusals: Arc<RefusalLog>,
 }
 
 impl Default for ServerOptions {
@@ -42,6 +45,7 @@ impl Default for ServerOptions {
             max_connections: 25_000,
             shutdown_timeout: Duration::from_secs(30),
             ids: Arc::new(UuidV7Ids),
+            refusals: Arc::new(RefusalLog::new(u32::MAX)),
         }
     }
 }

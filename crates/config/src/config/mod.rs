@@ -47,6 +47,9 @@ pub struct Config {
     pub shutdown_delay: Duration,
     /// Maximum wait for requests in flight at shutdown.
     pub shutdown_grace: Duration,
+    /// Maximum log lines per second about requests without a valid key, and about a tenant's
+    /// refused requests.
+    pub log_refusals_per_second: u32,
     /// Maximum log lines per second and tenant about rejected events.
     pub log_rejections_per_second: u32,
     /// Maximum tenants with their own metric series.
@@ -214,6 +217,12 @@ impl Config {
                 "MERCURIO_SHUTDOWN_GRACE_SECONDS",
                 30,
                 Range { min: 1, max: 3600 },
+            ),
+            log_refusals_per_second: reader.number(
+                "MERCURIO_LOG_REFUSALS_PER_SECOND",
+                "lines per second",
+                50,
+                Range { min: 0, max: 100_000 },
             ),
             log_rejections_per_second: reader.number(
                 "MERCURIO_LOG_REJECTIONS_PER_SECOND",

@@ -70,7 +70,7 @@ keys! {
     CODE = "code";
     /// JSON pointer into the body, with `*` for every name chosen by the client.
     POINTER = "pointer";
-    /// Rejected events of the tenant not logged since its last line.
+    /// Similar lines omitted since the last one.
     NOT_LOGGED = "not_logged";
     /// Client address, as much of it as `MERCURIO_CLIENT_IP` keeps.
     CLIENT_IP = "client_ip";
