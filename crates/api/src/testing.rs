@@ -18,7 +18,7 @@ use mercurio_domain::api_key::{Scopes, SecretKey};
 use mercurio_domain::limits::Limits;
 use mercurio_domain::store::{Catalog, EventWriter, SchemaState};
 use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore, provisioning};
-use mercurio_enrichment::{Enricher, EnricherOptions, TrustedProxies};
+use mercurio_enrichment::{ClientIpHeader, Enricher, EnricherOptions, TrustedProxies};
 use mercurio_observability::Metrics;
 use mercurio_pipeline::{GroupWriter, WriterOptions, writer::NoopObserver};
 use mercurio_rate_limit::RateLimits;
@@ -111,6 +111,7 @@ impl TestApp {
                 request_timeout: Duration::from_secs(30),
                 commit_timeout: Duration::from_secs(30),
                 trusted_proxies: TrustedProxies::default(),
+                client_ip_header: ClientIpHeader::default(),
                 cors_origins: vec!["*".to_owned()],
             },
         });

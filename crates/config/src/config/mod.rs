@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use mercurio_domain::limits::{LimitName, Limits};
-use mercurio_enrichment::{ClientIpPolicy, TrustedProxies};
+use mercurio_enrichment::{ClientIpHeader, ClientIpPolicy, TrustedProxies};
 use mercurio_observability::{LogFormat, LogLevel, OtlpEndpoint};
 use mercurio_pipeline::WriterOptions;
 use mercurio_rate_limit::RedisUrl;
@@ -297,6 +298,10 @@ fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
     }
     let proxies =
         SettingSpec::new("MERCURIO_TRUSTED_PROXIES", "networks (CIDR), separated by commas");
+    let header = SettingSpec::new(
+        "MERCURIO_CLIENT_IP_HEADER",
+        "x-forwarded-for, forwarded, or a header with one address",
+    );
     let origins = SettingSpec::new("MERCURIO_CORS_ORIGINS", "* or origins, separated by commas");
     RequestSettings {
         limits,
@@ -316,6 +321,12 @@ fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
             TrustedProxies::default(),
             None,
             TrustedProxies::parse,
+        ),
+        client_ip_header: reader.parsed(
+            header,
+            ClientIpHeader::default(),
+            Some(ClientIpHeader::default().to_string()),
+            ClientIpHeader::from_str,
         ),
         // Events come from any site, and each request needs an API key.
         cors_origins: reader.parsed(origins, vec!["*".to_owned()], Some("*".to_owned()), |text| {
