@@ -46,6 +46,10 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Maximum length of a client's own request id.
 const MAX_REQUEST_ID_CHARS: usize = 128;
 
+/// Maximum length of a method in the log and in traces. A client's own method may be as long as a
+/// head.
+const MAX_METHOD_CHARS: usize = 32;
+
 /// The logged status of a request whose client closed the connection before the response. nginx
 /// uses the same one.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -138,7 +142,7 @@ impl Drop for OpenRequest {
         self.log(&facts, duration);
         if let Some(span) = self.span.take() {
             span.stages(&facts.stages);
-            span.end(self.method.as_str(), self.route.as_deref(), self.status, facts.events);
+            span.end(shown_method(&self.method), self.route.as_deref(), self.status, facts.events);
         }
     }
 }
@@ -158,7 +162,7 @@ impl OpenRequest {
             tenant_id: tenant_id.as_deref(),
             workspace_id: workspace_id.as_deref(),
             key_id: facts.key_id.as_ref().map(ApiKeyId::as_str),
-            method: self.method.as_str(),
+            method: shown_method(&self.method),
             route: self.route.as_deref(),
             status: self.status,
             events: facts.events,
@@ -175,6 +179,12 @@ impl OpenRequest {
         }
         line.log(&logger);
     }
+}
+
+/// Returns the beginning of the method.
+fn shown_method(method: &Method) -> &str {
+    // ASCII (RFC 9110, section 9.1), so every position is the end of a character.
+    method.as_str().get(..MAX_METHOD_CHARS).unwrap_or(method.as_str())
 }
 
 /// Only characters that need no escaping in logs and headers.
