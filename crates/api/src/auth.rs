@@ -23,6 +23,7 @@ use crate::client_ip::client_ip;
 use crate::middleware::RequestFacts;
 use crate::problem::{Problem, UnauthorizedReason};
 use crate::state::{AppState, log_store_error, problem_of_store};
+use crate::transport::ConnectionActivity;
 use mercurio_runtime::key_cache::KeyLookupError;
 use mercurio_runtime::refusal_log::RefusalLine;
 
@@ -79,6 +80,7 @@ pub async fn authenticate(
         }
     };
     RequestFacts::end_stage(request, Stage::Authenticate);
+    ConnectionActivity::note_key(request);
     // Known before the checks below, so that the log lines of their refusals name the tenant.
     RequestFacts::update(request, |facts| {
         facts.owner = Some(key.owner);

@@ -276,6 +276,10 @@ fn listen(config: &Config, state: &Data<AppState>, log: &Logger) -> Result<Liste
     for (addr, surface) in surfaces {
         let (app_state, app_log) = (state.clone(), log.clone());
         let app = move || app(app_state.clone(), app_log.clone(), surface);
+        if surface == Surface::Management {
+            // Operators have no keys.
+            options.stranger_keep_alive = options.keep_alive;
+        }
         let bound = servers
             .start(addr, options.clone(), Arc::clone(&state.metrics), app)
             .map_err(|source| StartError::io(&format!("cannot listen on {addr}"), source))?;
