@@ -7,6 +7,7 @@
 pub mod catalog_follower;
 pub mod count_worker;
 pub mod database_probe;
+mod file_limit;
 pub mod key_cache;
 pub mod key_uses;
 pub mod lifecycle;
@@ -19,4 +20,5 @@ pub mod retention;
 pub mod system;
 pub mod writer_observer;
 
+pub use file_limit::raise_file_limit;
 pub use request_settings::RequestSettings;

@@ -42,6 +42,7 @@ use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::key_uses::KeyUses;
 use mercurio_runtime::lifecycle::Lifecycle;
 use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
+use mercurio_runtime::raise_file_limit;
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::retention::{RetentionCounts, RetentionWorker};
@@ -272,6 +273,10 @@ fn listen(config: &Config, state: &Data<AppState>, log: &Logger) -> Result<Liste
     options.answer_timeout = options.answer_timeout.max(longest);
     options.threads = config.http_threads.unwrap_or(options.threads);
     options.refusals = Arc::clone(&state.refusals);
+    options.trusted_proxies = settings.trusted_proxies.clone();
+    if let Some(files) = raise_file_limit(log) {
+        options.fit_files(files, surfaces.len());
+    }
     let (mut servers, mut addrs) = (Servers::default(), Vec::new());
     for (addr, surface) in surfaces {
         let (app_state, app_log) = (state.clone(), log.clone());

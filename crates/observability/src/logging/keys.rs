@@ -112,6 +112,10 @@ keys! {
     DROPPED_SPANS = "dropped_spans";
     /// Version of the program.
     VERSION = "version";
+    /// Maximum number of open files of the process.
+    FILE_LIMIT = "file_limit";
+    /// That number before the server raised it.
+    FILE_LIMIT_BEFORE = "file_limit_before";
     /// Listen address of the server.
     ADDR = "addr";
 }
