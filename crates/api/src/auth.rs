@@ -28,6 +28,7 @@ use mercurio_runtime::key_cache::KeyLookupError;
 use mercurio_runtime::refusal_log::RefusalLine;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const MALFORMED: UnauthorizedReason = UnauthorizedReason::Malformed;
 
 /// The parts of a request that may contain the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,25 +185,33 @@ fn presented_key(
     request: &HttpRequest,
     sources: KeySources,
 ) -> Result<PresentedKey, UnauthorizedReason> {
-    let malformed = UnauthorizedReason::Malformed;
     // A malformed key does not fall through to the next source: that would hide the error.
-    if let Some(value) = request.headers().get(AUTHORIZATION) {
-        let key = value.to_str().ok().and_then(key_of_authorization).ok_or(malformed)?;
-        return PresentedKey::parse(&key).map_err(|_| malformed);
+    if let Some(value) = only(request.headers().get_all(AUTHORIZATION))? {
+        let key = value.to_str().ok().and_then(key_of_authorization).ok_or(MALFORMED)?;
+        return PresentedKey::parse(&key).map_err(|_| MALFORMED);
     }
     // Some gateways replace `Authorization`.
-    if let Some(value) = request.headers().get(X_API_KEY) {
-        let key = value.to_str().map_err(|_| malformed)?;
-        return PresentedKey::parse(key.trim()).map_err(|_| malformed);
+    if let Some(value) = only(request.headers().get_all(X_API_KEY))? {
+        let key = value.to_str().map_err(|_| MALFORMED)?;
+        return PresentedKey::parse(key.trim()).map_err(|_| MALFORMED);
     }
     // Only for writes: URLs end up in browser histories and in the logs of proxies.
     if sources == KeySources::HeadersAndQuery {
-        let mut query = form_urlencoded::parse(request.query_string().as_bytes());
-        if let Some((_, key)) = query.find(|(name, _)| name == "auth") {
-            return PresentedKey::parse(&key).map_err(|_| malformed);
+        let query = form_urlencoded::parse(request.query_string().as_bytes());
+        if let Some((_, key)) = only(query.filter(|(name, _)| name == "auth"))? {
+            return PresentedKey::parse(&key).map_err(|_| MALFORMED);
         }
     }
     Err(UnauthorizedReason::Missing)
+}
+
+/// Returns the only value, if there is one. Two keys in one place are malformed: a proxy that checks
+/// the first and a server that uses the last would mean different tenants.
+fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, UnauthorizedReason> {
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(MALFORMED),
+    }
 }
 
 /// Returns the key of an `Authorization` header: `Bearer KEY`, or `Basic` with the key as the user
