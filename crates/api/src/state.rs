@@ -15,6 +15,7 @@ use mercurio_pipeline::writer::QueueTime;
 use mercurio_pipeline::{GroupWriterHandle, SubmitError};
 use mercurio_runtime::RequestSettings;
 use slog::error;
+use tokio::time::Instant;
 
 use crate::problem::Problem;
 use mercurio_rate_limit::RateLimits;
@@ -74,8 +75,8 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Stores the events of an admitted request. Waits for the commit, at most `commit_timeout`.
-    /// `queued` receives their time in the queue.
+    /// Stores the events of an admitted request. Waits for the commit until `deadline`. `queued`
+    /// receives their time in the queue.
     ///
     /// # Errors
     /// The response. After [`Problem::StorageUnavailable`] the events may or may not be stored; otherwise nothing was stored.
@@ -84,6 +85,7 @@ impl AppState {
         submission: Submission,
         admission: Option<Admission>,
         queued: &QueueTime,
+        deadline: Instant,
     ) -> Result<Vec<Outcome>, Problem> {
         // Every event was rejected: there is nothing to commit.
         if submission.events.is_empty() {
@@ -107,9 +109,9 @@ impl AppState {
             let stored = storing.await.unwrap_or(Err(SubmitError::Unavailable));
             stored.map_err(|error| self.submit_problem(error))
         };
-        // After the timeout the transaction may still commit. The client repeats the request, and
+        // After the deadline the transaction may still commit. The client repeats the request, and
         // finds its events as duplicates.
-        let stored = tokio::time::timeout(self.settings.commit_timeout, store).await;
+        let stored = tokio::time::timeout_at(deadline, store).await;
         stored.unwrap_or(Err(UNAVAILABLE))
     }
 
@@ -123,6 +125,7 @@ impl AppState {
         &self,
         submission: &Submission,
         monthly_events: u64,
+        deadline: Instant,
     ) -> Result<Option<Admission>, Problem> {
         if monthly_events == 0 || submission.events.is_empty() {
             return Ok(None);
@@ -135,7 +138,7 @@ impl AppState {
         let events = submission.events.len() as u64;
         let admitted = self.quota_usage.admit(tenant_id, month, events, monthly_events);
         // A database that hangs must not hold the request longer than a commit may.
-        let admitted = tokio::time::timeout(self.settings.commit_timeout, admitted).await;
+        let admitted = tokio::time::timeout_at(deadline, admitted).await;
         admitted.map_err(|_| UNAVAILABLE)?.map(Some).map_err(|refused| match refused {
             AdmitError::Exceeded(exceeded) => {
                 // Quotas have a counter of their own: they renew monthly, rate limits within
