@@ -152,7 +152,7 @@ impl AppState {
     }
 
     /// Returns the problem of a writer that accepts nothing.
-    fn unavailable(&self) -> Problem {
+    pub(crate) fn unavailable(&self) -> Problem {
         if self.lifecycle.is_draining() {
             Problem::ShuttingDown { retry_after_seconds: BUSY_RETRY_AFTER_SECONDS }
         } else {
