@@ -7,7 +7,8 @@ use mercurio_observability::{LogFormat, LogLevel, LogOutput, LogSettings, Reques
 use serde_json::{Value, json};
 use slog::{Drain, crit, debug, error, info, o, trace, warn};
 use std::io::{self, Write};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use support::{Output, lines_of, logger_to_output};
 
@@ -276,6 +277,45 @@ fn full_queue_drops_lines_and_reports_how_many() {
     info!(log, "after the end");
     // The late line counts as dropped.
     assert_eq!((dropped.get(), output.lines().len()), (9, lines.len()));
+}
+
+/// Fails every write until the test repairs it.
+struct Broken {
+    output: Output,
+    is_broken: Arc<AtomicBool>,
+}
+
+impl Write for Broken {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_broken.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.output.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn report_lost_to_a_broken_output_is_repeated() {
+    let (output, is_broken) = (Output::default(), Arc::new(AtomicBool::new(true)));
+    let broken = Broken { output: output.clone(), is_broken: Arc::clone(&is_broken) };
+    let settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
+    let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(broken)));
+    for _ in 0..3 {
+        info!(log, "lost");
+        // Each flush also tries to report.
+        log.flush().unwrap();
+    }
+    is_broken.store(false, Ordering::SeqCst);
+    info!(log, "written");
+    let dropped = guard.dropped_lines();
+    drop(guard);
+    let lines = output.lines();
+    let reported: u64 = lines.iter().filter_map(|line| line.get("dropped_lines")?.as_u64()).sum();
+    assert_eq!((reported, dropped.get()), (3, 3));
 }
 
 #[test]
