@@ -4,6 +4,7 @@
     python -m scripts.deploy_files kubernetes FILE    prints the errors of built manifests
 """
 
+import ipaddress
 import json
 import re
 import sys
@@ -46,8 +47,19 @@ def expressions():
     return found
 
 
+def wide_networks(settings):
+    """Returns errors: trusted networks that contain more than an ingress controller."""
+    networks = [text.strip() for text in settings.get("MERCURIO_TRUSTED_PROXIES", "").split(",") if text.strip()]
+    errors = []
+    for network in map(ipaddress.ip_network, networks):
+        # A node usually has a /24 of the pod network, or a /64.
+        if network.prefixlen < (24 if network.version == 4 else 64):
+            errors.append(f"MERCURIO_TRUSTED_PROXIES: {network} lets other pods invent client addresses")
+    return errors
+
+
 def kubernetes(path):
-    """Returns errors: selectors without pods, pods with too many privileges, mounts without volumes."""
+    """Returns errors: selectors without pods, wide trusted networks, pods with too many privileges, mounts without volumes."""
     documents = [document for document in yaml.safe_load_all(Path(path).read_text()) if document]
     pods = {}
     for document in documents:
@@ -68,6 +80,9 @@ def kubernetes(path):
         # The base alone lacks the labels added by its kustomization.
         if selector and built and not matches(selector):
             errors.append(f"{name}: no pod matches the selector {selector}")
+    for document in documents:
+        if document["kind"] == "ConfigMap":
+            errors += wide_networks(document["data"])
     for name, (_, pod) in pods.items():
         if not pod["securityContext"].get("runAsNonRoot") or pod.get("automountServiceAccountToken", True):
             errors.append(f"{name}: runs as root, or mounts a service account token")

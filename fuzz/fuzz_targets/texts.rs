@@ -12,7 +12,7 @@ use mercurio_domain::schema_version::SchemaVersion;
 use mercurio_domain::store::Position;
 use mercurio_domain::testing::at;
 use mercurio_domain::{EventId, EventKey, TenantId, Timestamp};
-use mercurio_enrichment::{TrustedProxies, client_address};
+use mercurio_enrichment::{ClientIpHeader, TrustedProxies, client_address};
 use trace_parent::TraceParent;
 
 /// This file alone: its crate would add loggers and exporters to the build.
@@ -118,28 +118,28 @@ fn addresses(text: &str) {
     let trusted = TrustedProxies::parse("10.0.0.0/8").expect("a network");
     let [proxy, client, stranger] = ["10.0.0.1", "203.0.113.9", "198.51.100.7"]
         .map(|text| text.parse::<IpAddr>().expect("an address"));
-    assert_eq!(
-        client_address(stranger, &[text], &[text], &trusted),
-        stranger,
-        "headers of an untrusted peer are ignored"
-    );
-    for claimed in [
-        client_address(proxy, &[text], &[], &trusted),
-        client_address(proxy, &[], &[text], &trusted),
-    ] {
+    let (list, rfc) = (ClientIpHeader::XForwardedFor, ClientIpHeader::Forwarded);
+    let single = ClientIpHeader::Single("x-real-ip".to_owned());
+    for header in [&list, &rfc, &single] {
+        let ignored = client_address(stranger, header, &[text], &trusted);
+        assert_eq!(ignored, stranger, "headers of an untrusted peer are ignored");
+        let claimed = client_address(proxy, header, &[text], &trusted);
         assert_eq!(claimed, claimed.to_canonical());
     }
     let own_line = format!("for={client}");
     // The proxy's own line comes last, so it decides.
-    assert_eq!(client_address(proxy, &[text, &own_line], &[text], &trusted), client);
-    assert_eq!(client_address(proxy, &[], &[text, &client.to_string()], &trusted), client);
-    assert_eq!(client_address(proxy, &[], &[&format!("{text}, {client}")], &trusted), client);
+    assert_eq!(client_address(proxy, &rfc, &[text, &own_line], &trusted), client);
+    assert_eq!(client_address(proxy, &list, &[text, &client.to_string()], &trusted), client);
+    assert_eq!(client_address(proxy, &list, &[&format!("{text}, {client}")], &trusted), client);
     // An open quote from the client swallows the part added by the proxy. Then the whole line is ignored.
-    let same_line = client_address(proxy, &[&format!("{text}, {own_line}")], &[], &trusted);
+    let same_line = client_address(proxy, &rfc, &[&format!("{text}, {own_line}")], &trusted);
     assert!(same_line == client || same_line == proxy, "{text:?} made it {same_line}");
+    if let Ok(header) = text.parse::<ClientIpHeader>() {
+        assert_eq!(header.name().parse(), Ok(header.clone()));
+    }
     if let Ok(networks) = TrustedProxies::parse(text) {
         assert_eq!(
-            client_address(client, &[], &[&stranger.to_string()], &networks) == stranger,
+            client_address(client, &list, &[&stranger.to_string()], &networks) == stranger,
             networks.contains(client)
         );
     }

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::web::Data;
-use actix_web::{App, Error};
+use actix_web::{App, Error, ResponseError};
 use slog::Logger;
 
 use crate::cors;
 use crate::middleware::RequestMiddleware;
 use crate::openapi;
+use crate::problem::Problem;
 use crate::routes::docs::OpenApiSource;
-use crate::routes::{Surface, configure};
+use crate::routes::{Surface, configure, is_disguised};
 use crate::state::AppState;
 
 /// Returns the service of one address.
@@ -32,7 +33,8 @@ pub fn app(
     let middleware =
         RequestMiddleware::new(log, Arc::clone(&state.metrics), Arc::clone(&state.ids))
             .with_traces(state.traces.clone())
-            .with_slow(state.settings.slow_request);
+            .with_slow(state.settings.slow_request)
+            .with_refusals(Arc::clone(&state.refusals));
     let cors = cors::cors(&state.settings.cors_origins);
     // The last one is the outermost: it also handles responses of CORS.
     App::new()
@@ -40,6 +42,16 @@ pub fn app(
         // Passed in: the document describes the routes, so they cannot import it.
         .app_data(Data::new(OpenApiSource(openapi::json)))
         .configure(configure(surface))
+        .wrap_fn(|request, routes| {
+            let is_disguised = is_disguised(request.method(), request.uri().path());
+            let routed = if is_disguised { Err(request) } else { Ok(routes.call(request)) };
+            async move {
+                match routed {
+                    Ok(response) => response.await,
+                    Err(request) => Ok(request.into_response(Problem::NotFound.error_response())),
+                }
+            }
+        })
         .wrap(cors)
         .wrap(middleware)
 }

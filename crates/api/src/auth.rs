@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
@@ -21,10 +22,13 @@ use url::form_urlencoded;
 use crate::client_ip::client_ip;
 use crate::middleware::RequestFacts;
 use crate::problem::{Problem, UnauthorizedReason};
-use crate::state::{AppState, store_problem};
+use crate::state::{AppState, log_store_error, problem_of_store};
+use crate::transport::ConnectionActivity;
 use mercurio_runtime::key_cache::KeyLookupError;
+use mercurio_runtime::refusal_log::RefusalLine;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const MALFORMED: UnauthorizedReason = UnauthorizedReason::Malformed;
 
 /// The parts of a request that may contain the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +64,7 @@ pub async fn authenticate(
         Err(reason) => {
             // Without a key there is no attempt to report.
             if reason == UnauthorizedReason::Malformed {
-                warn!(context::current(), "API key refused";
-                    keys::CLIENT_IP => logged_client(state, request), keys::REASON => reason.as_str());
+                log_refused_key(state, request, None, reason.as_str());
             }
             return Err(unauthorized(state, reason, reason.as_str()));
         }
@@ -73,12 +76,12 @@ pub async fn authenticate(
     let key = match usable(&presented, key.as_deref(), now) {
         Ok(key) => key,
         Err(reason) => {
-            warn!(context::current(), "API key refused"; keys::KEY_ID => presented.id().as_str(),
-                keys::CLIENT_IP => logged_client(state, request), keys::REASON => reason);
+            log_refused_key(state, request, Some(&presented), reason);
             return Err(unauthorized(state, UnauthorizedReason::Invalid, reason));
         }
     };
     RequestFacts::end_stage(request, Stage::Authenticate);
+    ConnectionActivity::note_key(request);
     // Known before the checks below, so that the log lines of their refusals name the tenant.
     RequestFacts::update(request, |facts| {
         facts.owner = Some(key.owner);
@@ -110,7 +113,14 @@ async fn look_up(
         Ok(key) => Ok(key),
         // Lookups have few slots, so that unknown keys cannot occupy every database reader.
         Err(KeyLookupError::Overloaded) => Err(state.overloaded()),
-        Err(KeyLookupError::Store(error)) => Err(store_problem(&error)),
+        Err(KeyLookupError::Store(error)) => {
+            // Without a database, every request with an unknown key ends here.
+            let admitted = state.refusals.admit(RefusalLine::FailedLookup, Instant::now());
+            if let Some(not_logged) = admitted {
+                log_store_error(&error, not_logged);
+            }
+            Err(problem_of_store(&error))
+        }
     }
 }
 
@@ -145,6 +155,21 @@ fn usable<'a>(
     }
 }
 
+fn log_refused_key(
+    state: &AppState,
+    request: &HttpRequest,
+    presented: Option<&PresentedKey>,
+    reason: &'static str,
+) {
+    let Some(not_logged) = state.refusals.admit(RefusalLine::RefusedKey, Instant::now()) else {
+        return;
+    };
+    warn!(context::current(), "API key refused";
+        keys::KEY_ID => presented.map(|presented| presented.id().as_str()),
+        keys::CLIENT_IP => logged_client(state, request), keys::REASON => reason,
+        keys::NOT_LOGGED => Some(not_logged).filter(|omitted| *omitted > 0));
+}
+
 /// Returns the client's address as far as `MERCURIO_CLIENT_IP` allows to log it.
 fn logged_client(state: &AppState, request: &HttpRequest) -> Option<String> {
     client_ip(state, request).and_then(|address| state.enricher.client_ip_policy().text_of(address))
@@ -160,25 +185,33 @@ fn presented_key(
     request: &HttpRequest,
     sources: KeySources,
 ) -> Result<PresentedKey, UnauthorizedReason> {
-    let malformed = UnauthorizedReason::Malformed;
     // A malformed key does not fall through to the next source: that would hide the error.
-    if let Some(value) = request.headers().get(AUTHORIZATION) {
-        let key = value.to_str().ok().and_then(key_of_authorization).ok_or(malformed)?;
-        return PresentedKey::parse(&key).map_err(|_| malformed);
+    if let Some(value) = only(request.headers().get_all(AUTHORIZATION))? {
+        let key = value.to_str().ok().and_then(key_of_authorization).ok_or(MALFORMED)?;
+        return PresentedKey::parse(&key).map_err(|_| MALFORMED);
     }
     // Some gateways replace `Authorization`.
-    if let Some(value) = request.headers().get(X_API_KEY) {
-        let key = value.to_str().map_err(|_| malformed)?;
-        return PresentedKey::parse(key.trim()).map_err(|_| malformed);
+    if let Some(value) = only(request.headers().get_all(X_API_KEY))? {
+        let key = value.to_str().map_err(|_| MALFORMED)?;
+        return PresentedKey::parse(key.trim()).map_err(|_| MALFORMED);
     }
     // Only for writes: URLs end up in browser histories and in the logs of proxies.
     if sources == KeySources::HeadersAndQuery {
-        let mut query = form_urlencoded::parse(request.query_string().as_bytes());
-        if let Some((_, key)) = query.find(|(name, _)| name == "auth") {
-            return PresentedKey::parse(&key).map_err(|_| malformed);
+        let query = form_urlencoded::parse(request.query_string().as_bytes());
+        if let Some((_, key)) = only(query.filter(|(name, _)| name == "auth"))? {
+            return PresentedKey::parse(&key).map_err(|_| MALFORMED);
         }
     }
     Err(UnauthorizedReason::Missing)
+}
+
+/// Returns the only value, if there is one. Two keys in one place are malformed: a proxy that checks
+/// the first and a server that uses the last would mean different tenants.
+fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, UnauthorizedReason> {
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(MALFORMED),
+    }
 }
 
 /// Returns the key of an `Authorization` header: `Bearer KEY`, or `Basic` with the key as the user

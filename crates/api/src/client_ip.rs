@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{FORWARDED, HeaderName, X_FORWARDED_FOR};
 use mercurio_enrichment::client_address;
 
 use crate::state::AppState;
@@ -12,12 +11,10 @@ use crate::state::AppState;
 /// `None` without a peer, as in a test.
 pub(crate) fn client_ip(state: &AppState, request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
-    let forwarded = header_values(request, FORWARDED);
-    let x_forwarded_for = header_values(request, X_FORWARDED_FOR);
-    // A forwarding header counts only from a trusted proxy: any client can send one.
-    Some(client_address(peer, &forwarded, &x_forwarded_for, &state.settings.trusted_proxies))
-}
-
-fn header_values(request: &HttpRequest, name: HeaderName) -> Vec<&str> {
-    request.headers().get_all(name).filter_map(|value| value.to_str().ok()).collect()
+    let header = &state.settings.client_ip_header;
+    let lines = request.headers().get_all(header.name());
+    // A line that is not ASCII has no address, but still counts as a line.
+    let lines: Vec<&str> = lines.map(|line| line.to_str().unwrap_or_default()).collect();
+    // The header counts only from a trusted proxy: any client can send one.
+    Some(client_address(peer, header, &lines, &state.settings.trusted_proxies))
 }

@@ -15,6 +15,7 @@ use mercurio_pipeline::writer::QueueTime;
 use mercurio_pipeline::{GroupWriterHandle, SubmitError};
 use mercurio_runtime::RequestSettings;
 use slog::error;
+use tokio::time::Instant;
 
 use crate::problem::Problem;
 use mercurio_rate_limit::RateLimits;
@@ -24,6 +25,7 @@ use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::key_uses::KeyUses;
 use mercurio_runtime::lifecycle::Lifecycle;
 use mercurio_runtime::quota_usage::{Admission, AdmitError, QuotaUsage};
+use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::retention::RetentionCounts;
 
@@ -60,6 +62,8 @@ pub struct AppState {
     pub quota_usage: QuotaUsage,
     /// When this server last summed `count_log`.
     pub counts_summed_at: Arc<SummedAt>,
+    /// Limits the log lines of refused requests.
+    pub refusals: Arc<RefusalLog>,
     /// Samples rejected events into the log.
     pub rejection_log: RejectionLog,
     /// Settings that handlers read.
@@ -71,8 +75,8 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Stores the events of an admitted request. Waits for the commit, at most `commit_timeout`.
-    /// `queued` receives their time in the queue.
+    /// Stores the events of an admitted request. Waits for the commit until `deadline`. `queued`
+    /// receives their time in the queue.
     ///
     /// # Errors
     /// The response. After [`Problem::StorageUnavailable`] the events may or may not be stored; otherwise nothing was stored.
@@ -81,6 +85,7 @@ impl AppState {
         submission: Submission,
         admission: Option<Admission>,
         queued: &QueueTime,
+        deadline: Instant,
     ) -> Result<Vec<Outcome>, Problem> {
         // Every event was rejected: there is nothing to commit.
         if submission.events.is_empty() {
@@ -104,9 +109,9 @@ impl AppState {
             let stored = storing.await.unwrap_or(Err(SubmitError::Unavailable));
             stored.map_err(|error| self.submit_problem(error))
         };
-        // After the timeout the transaction may still commit. The client repeats the request, and
+        // After the deadline the transaction may still commit. The client repeats the request, and
         // finds its events as duplicates.
-        let stored = tokio::time::timeout(self.settings.commit_timeout, store).await;
+        let stored = tokio::time::timeout_at(deadline, store).await;
         stored.unwrap_or(Err(UNAVAILABLE))
     }
 
@@ -120,6 +125,7 @@ impl AppState {
         &self,
         submission: &Submission,
         monthly_events: u64,
+        deadline: Instant,
     ) -> Result<Option<Admission>, Problem> {
         if monthly_events == 0 || submission.events.is_empty() {
             return Ok(None);
@@ -132,7 +138,7 @@ impl AppState {
         let events = submission.events.len() as u64;
         let admitted = self.quota_usage.admit(tenant_id, month, events, monthly_events);
         // A database that hangs must not hold the request longer than a commit may.
-        let admitted = tokio::time::timeout(self.settings.commit_timeout, admitted).await;
+        let admitted = tokio::time::timeout_at(deadline, admitted).await;
         admitted.map_err(|_| UNAVAILABLE)?.map(Some).map_err(|refused| match refused {
             AdmitError::Exceeded(exceeded) => {
                 // Quotas have a counter of their own: they renew monthly, rate limits within
@@ -146,7 +152,7 @@ impl AppState {
     }
 
     /// Returns the problem of a writer that accepts nothing.
-    fn unavailable(&self) -> Problem {
+    pub(crate) fn unavailable(&self) -> Problem {
         if self.lifecycle.is_draining() {
             Problem::ShuttingDown { retry_after_seconds: BUSY_RETRY_AFTER_SECONDS }
         } else {
@@ -233,7 +239,18 @@ pub(crate) fn seconds_until(time: Timestamp, now: Timestamp) -> u64 {
 
 /// Returns the response to a failed query, and logs the cause.
 pub(crate) fn store_problem(error: &StoreError) -> Problem {
-    error!(context::current(), "store query failed"; keys::ERROR => chain(error));
+    log_store_error(error, 0);
+    problem_of_store(error)
+}
+
+/// Logs a failed query. `not_logged` similar lines were omitted before this one.
+pub(crate) fn log_store_error(error: &StoreError, not_logged: u64) {
+    error!(context::current(), "store query failed"; keys::ERROR => chain(error),
+        keys::NOT_LOGGED => Some(not_logged).filter(|omitted| *omitted > 0));
+}
+
+/// Returns the response to a failed query.
+pub(crate) fn problem_of_store(error: &StoreError) -> Problem {
     // A defect must not look like an outage: clients would repeat the request for ever.
     if error.is_unavailable() { UNAVAILABLE } else { Problem::Internal }
 }

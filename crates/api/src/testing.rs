@@ -18,7 +18,7 @@ use mercurio_domain::api_key::{Scopes, SecretKey};
 use mercurio_domain::limits::Limits;
 use mercurio_domain::store::{Catalog, EventWriter, SchemaState};
 use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore, provisioning};
-use mercurio_enrichment::{Enricher, EnricherOptions, TrustedProxies};
+use mercurio_enrichment::{ClientIpHeader, Enricher, EnricherOptions, TrustedProxies};
 use mercurio_observability::Metrics;
 use mercurio_pipeline::{GroupWriter, WriterOptions, writer::NoopObserver};
 use mercurio_rate_limit::RateLimits;
@@ -27,6 +27,7 @@ use mercurio_runtime::database_probe::DatabaseProbe;
 use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::lifecycle::Lifecycle;
 use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
+use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use serde_json::Value;
 
@@ -102,6 +103,7 @@ impl TestApp {
                 .expect("test set-up"),
             counts_summed_at: Arc::default(),
             retention: Arc::default(),
+            refusals: Arc::new(RefusalLog::new(u32::MAX)),
             rejection_log: RejectionLog::new(5),
             settings: RequestSettings {
                 limits,
@@ -109,6 +111,7 @@ impl TestApp {
                 request_timeout: Duration::from_secs(30),
                 commit_timeout: Duration::from_secs(30),
                 trusted_proxies: TrustedProxies::default(),
+                client_ip_header: ClientIpHeader::default(),
                 cors_origins: vec!["*".to_owned()],
             },
         });

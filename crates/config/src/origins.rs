@@ -13,6 +13,13 @@ pub struct InvalidOrigin(pub String);
 
 impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.contains(ANY) {
+            return write!(
+                f,
+                "{:?} matches no page, because browsers send no wildcard: list each origin, or use * alone for all",
+                self.0
+            );
+        }
         write!(
             f,
             "{:?} is not an origin: use *, or scheme and host such as https://app.example.com",
@@ -42,7 +49,11 @@ fn is_origin(text: &str) -> bool {
     let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
     // A serialized origin has no path, no default port and no capitals (RFC 6454, section 6.2).
     let is_exact = |url: &Url| url.origin().ascii_serialization() == text;
-    text == ANY || Url::parse(text).is_ok_and(|url| is_web(&url) && is_exact(&url))
+    // `url` accepts a `*` in a host.
+    if text.contains(ANY) {
+        return text == ANY;
+    }
+    Url::parse(text).is_ok_and(|url| is_web(&url) && is_exact(&url))
 }
 
 #[cfg(test)]
@@ -59,8 +70,8 @@ mod tests {
             ("https://app.example.com/", false),
             ("https://app.example.com:443", false),
             ("https://App.example.com", false),
-            // `url` accepts a `*` in a host, but no browser sends this origin.
-            ("https://*.example.com", true),
+            ("https://*.example.com", false),
+            ("https://app.example.com:*", false),
             ("app.example.com", false),
             ("null", false),
             ("ftp://example.com", false),
@@ -68,5 +79,11 @@ mod tests {
         ] {
             assert_eq!(check_origins([text.to_owned()]).is_ok(), is_origin, "{text:?}");
         }
+    }
+    #[test]
+    fn wildcard_in_a_host_is_refused_with_the_way_out() {
+        let error = check_origins(["https://*.example.com".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("\"https://*.example.com\""), "{error}");
+        assert!(error.contains("list each origin") && error.contains("* alone"), "{error}");
     }
 }

@@ -28,7 +28,9 @@ use std::net::IpAddr;
 
 use mercurio_domain::enrichment::Enrichment;
 
-pub use client_address::{TrustedProxies, TrustedProxiesError, client_address};
+pub use client_address::{
+    ClientIpHeader, ClientIpHeaderError, TrustedProxies, TrustedProxiesError, client_address,
+};
 pub use client_ip::{ClientIpPolicy, ClientIpPolicyError};
 pub use geo::{GeoDatabase, GeoDatabaseError};
 pub use request::RequestEnrichment;

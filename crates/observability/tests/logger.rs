@@ -7,7 +7,8 @@ use mercurio_observability::{LogFormat, LogLevel, LogOutput, LogSettings, Reques
 use serde_json::{Value, json};
 use slog::{Drain, crit, debug, error, info, o, trace, warn};
 use std::io::{self, Write};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use support::{Output, lines_of, logger_to_output};
 
@@ -278,6 +279,45 @@ fn full_queue_drops_lines_and_reports_how_many() {
     assert_eq!((dropped.get(), output.lines().len()), (9, lines.len()));
 }
 
+/// Fails every write until the test repairs it.
+struct Broken {
+    output: Output,
+    is_broken: Arc<AtomicBool>,
+}
+
+impl Write for Broken {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_broken.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.output.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn report_lost_to_a_broken_output_is_repeated() {
+    let (output, is_broken) = (Output::default(), Arc::new(AtomicBool::new(true)));
+    let broken = Broken { output: output.clone(), is_broken: Arc::clone(&is_broken) };
+    let settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
+    let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(broken)));
+    for _ in 0..3 {
+        info!(log, "lost");
+        // Each flush also tries to report.
+        log.flush().unwrap();
+    }
+    is_broken.store(false, Ordering::SeqCst);
+    info!(log, "written");
+    let dropped = guard.dropped_lines();
+    drop(guard);
+    let lines = output.lines();
+    let reported: u64 = lines.iter().filter_map(|line| line.get("dropped_lines")?.as_u64()).sum();
+    assert_eq!((reported, dropped.get()), (3, 3));
+}
+
 #[test]
 fn timestamp_is_the_time_of_the_record_not_of_the_write() {
     let (entered, is_writing) = mpsc::channel();
@@ -355,6 +395,7 @@ fn request_line_has_the_documented_keys() {
             events: Some(EventCounts { accepted: 3, duplicates: 2, rejected: 1 }),
             body_bytes: Some(1234),
             duration: Duration::from_micros(1500),
+            not_logged: 7,
         };
         line.log(&log.new(o!("request_id" => "r1", "trace_id" => "t1")));
     });
@@ -367,7 +408,7 @@ fn request_line_has_the_documented_keys() {
         &lines,
         json!({"request_id": "r1", "trace_id": "t1", "tenant_id": "1", "workspace_id": "2", "key_id": "k3v9",
             "method": "POST", "route": "/v1/events/batch", "status": 200, "events": 6, "accepted": 3,
-            "duplicates": 2, "rejected": 1, "body_bytes": 1234, "duration_ms": 1.5}),
+            "duplicates": 2, "rejected": 1, "body_bytes": 1234, "duration_ms": 1.5, "not_logged": 7}),
     );
 }
 

@@ -1,5 +1,7 @@
 //! Trace export to a collector that runs inside the tests: HTTP with protobuf.
 
+mod support;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,6 +14,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use slog::{Discard, Logger, o};
+use support::lines_of;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -91,14 +94,18 @@ fn number_of(attributes: &[KeyValue], key: &str) -> Option<i64> {
     }
 }
 
-fn traces(addr: SocketAddr, sample_ratio: f64) -> Traces {
-    let settings = TraceSettings {
+fn settings(addr: SocketAddr, sample_ratio: f64) -> TraceSettings {
+    TraceSettings {
         endpoint: format!("http://{addr}/"),
         sample_ratio,
         service_name: "mercurio-ingest",
         service_version: "1.2.3",
-    };
-    Traces::start(&settings, Logger::root(Discard, o!())).expect("an exporter")
+    }
+}
+
+fn traces(addr: SocketAddr, sample_ratio: f64) -> Traces {
+    let log = Logger::root(Discard, o!());
+    Traces::start(&settings(addr, sample_ratio), log).expect("an exporter")
 }
 
 fn caller(sampled: bool) -> TraceParent {
@@ -179,6 +186,23 @@ fn span_without_a_route_is_named_by_its_method() {
     assert_eq!((spans[0].name.as_str(), spans[0].parent_span_id.len()), ("GET", 0));
     // STATUS_CODE_ERROR of OTLP is 2.
     assert_eq!(spans[0].status.as_ref().map(|status| status.code), Some(2), "an error");
+}
+
+#[test]
+fn every_lost_span_is_counted_in_the_log() {
+    const SPANS: u64 = 10_000;
+    let absent =
+        TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let lines = lines_of(|log| {
+        let traces = Traces::start(&settings(absent, 1.0), log.clone()).expect("an exporter");
+        for _ in 0..SPANS {
+            traces.begin(None).expect("sampled").end("GET", None, 200, None);
+        }
+        traces.close(GRACE);
+    });
+    // Those beyond the queue, and those of failed exports.
+    let lost = lines.iter().filter_map(|line| line.get("dropped_spans")?.as_u64());
+    assert_eq!(lost.sum::<u64>(), SPANS);
 }
 
 #[test]

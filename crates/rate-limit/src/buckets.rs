@@ -1,11 +1,13 @@
 //! The two token buckets of a tenant, as `governor` fills them (GCRA).
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use governor::clock::Clock;
 use governor::middleware::StateInformationMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 use mercurio_domain::limits::{Bucket, Limits};
 
@@ -53,6 +55,17 @@ impl<C: Clock + Clone> TenantBuckets<C> {
         bucket.as_ref().map_or(Ok(()), |bucket| bucket.take(tokens, clock))
     }
 
+    /// Returns tokens that were taken for nothing.
+    pub(crate) fn give_back(&self, name: BucketName, tokens: u32) {
+        let bucket = match name {
+            BucketName::Requests => &self.requests,
+            BucketName::Events => &self.events,
+        };
+        if let Some(bucket) = bucket {
+            bucket.give_back(tokens);
+        }
+    }
+
     pub(crate) fn state(&self) -> RateLimitState {
         RateLimitState {
             requests: self.requests.as_ref().map(TokenBucket::level),
@@ -66,9 +79,26 @@ impl<C: Clock + Clone> TenantBuckets<C> {
     }
 }
 
+/// The state of a limiter, shared so that tokens can be given back: `governor` cannot.
+#[derive(Clone, Default)]
+struct SharedState(Arc<InMemoryState>);
+
+impl StateStore for SharedState {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, key: &NotKeyed, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        self.0.measure_and_replace(key, measure)
+    }
+}
+
 struct TokenBucket<C: Clock + Clone> {
     bucket: Bucket,
-    limiter: RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>,
+    limiter: RateLimiter<NotKeyed, SharedState, C, StateInformationMiddleware>,
+    /// The state of `limiter`.
+    state: SharedState,
     /// Level after the last decision: `governor` reports it only when tokens are taken.
     remaining: AtomicU32,
 }
@@ -80,8 +110,9 @@ impl<C: Clock + Clone> TokenBucket<C> {
         let rate = NonZeroU32::new(bucket.per_second).unwrap_or(NonZeroU32::MIN);
         let burst = NonZeroU32::new(bucket.burst).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(rate).allow_burst(burst);
-        let limiter = RateLimiter::direct_with_clock(quota, clock.clone()).with_middleware();
-        Self { bucket, limiter, remaining: AtomicU32::new(bucket.burst) }
+        let state = SharedState::default();
+        let limiter = RateLimiter::new(quota, state.clone(), clock.clone());
+        Self { bucket, limiter, state, remaining: AtomicU32::new(bucket.burst) }
     }
 
     fn level(&self) -> BucketLevel {
@@ -115,6 +146,19 @@ impl<C: Clock + Clone> TokenBucket<C> {
             // changing at this moment.
             Err(_) => Err(1),
         }
+    }
+
+    fn give_back(&self, tokens: u32) {
+        // As `governor` divides a second.
+        let interval = 1_000_000_000 / u64::from(self.bucket.per_second.max(1));
+        let sooner = Nanos::from(interval * u64::from(tokens));
+        let full_sooner = |full_at: Nanos| ((), full_at.saturating_sub(sooner));
+        // An error: nothing was ever taken.
+        self.state
+            .measure_and_replace(&NotKeyed::NonKey, |full_at| full_at.map(full_sooner).ok_or(()))
+            .ok();
+        let remaining = self.remaining.load(Ordering::Relaxed).saturating_add(tokens);
+        self.remaining.store(remaining.min(self.bucket.burst), Ordering::Relaxed);
     }
 
     /// Whether the bucket is full. `governor` reports a level only for a taken token, so this takes

@@ -79,6 +79,10 @@ impl<C: Clock + Clone> RateLimits<C> {
         // The request's token is taken now, with the events, in one round trip.
         let tokens = Tokens { requests: 1, events };
         if let Some(decision) = shared.take(tenant_id, limits, tokens).await {
+            if decision.result.is_err() {
+                // Refused events must not use up the burst of this server.
+                self.whole.give_back(tenant_id, limits, BucketName::Events, events);
+            }
             return decision;
         }
         // Without Redis, the server's share decides at once (ADR 15).

@@ -50,6 +50,19 @@ impl<C: Clock + Clone> LocalBuckets<C> {
         }
     }
 
+    /// Returns tokens to a tenant's bucket, taken for a request that was refused elsewhere.
+    pub(crate) fn give_back(
+        &self,
+        tenant_id: TenantId,
+        limits: &Limits,
+        bucket: BucketName,
+        tokens: u32,
+    ) {
+        if let Some(buckets) = self.buckets(tenant_id, limits) {
+            buckets.give_back(bucket, tokens);
+        }
+    }
+
     /// Returns the levels and takes nothing.
     pub(crate) fn state(&self, tenant_id: TenantId, limits: &Limits) -> RateLimitState {
         self.buckets(tenant_id, limits).map(|buckets| buckets.state()).unwrap_or_default()

@@ -1,5 +1,6 @@
 //! Sums the log of counts once a second, on the server with the lease for it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -40,6 +41,8 @@ pub struct CountWorker {
 }
 
 struct SummingThread {
+    /// Pause after a failure, and without the lease.
+    ask_every: Duration,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     summed_at: Arc<SummedAt>,
@@ -60,7 +63,9 @@ impl CountWorker {
         log: Logger,
     ) -> std::io::Result<Self> {
         let (sender, stop) = channel();
-        let mut worker = SummingThread { store, clock, summed_at, log, stop, lease: None };
+        let ask_every = ASK_EVERY;
+        let mut worker =
+            SummingThread { ask_every, store, clock, summed_at, log, stop, lease: None };
         std::thread::Builder::new().name("counts".to_owned()).spawn(move || worker.run())?;
         Ok(Self { stop: sender })
     }
@@ -70,13 +75,17 @@ impl SummingThread {
     fn run(&mut self) {
         let mut is_failing = false;
         loop {
-            let pause = match self.sum() {
+            // A panic, logged by its hook, must not end the sums of this server for ever.
+            let summed = catch_unwind(AssertUnwindSafe(|| self.sum()));
+            let summed =
+                summed.unwrap_or_else(|_| Err(StoreError::Internal("the sum panicked".into())));
+            let pause = match summed {
                 Ok(is_holder) => {
                     if is_failing {
                         info!(self.log, "counts summed again");
                     }
                     is_failing = false;
-                    if is_holder { SUM_EVERY } else { ASK_EVERY }
+                    if is_holder { SUM_EVERY } else { self.ask_every }
                 }
                 Err(error) => {
                     // Another server may succeed.
@@ -85,7 +94,7 @@ impl SummingThread {
                         warn!(self.log, "counts not summed"; keys::ERROR => chain(&error));
                     }
                     is_failing = true;
-                    ASK_EVERY
+                    self.ask_every
                 }
             };
             if !matches!(self.stop.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
@@ -137,5 +146,32 @@ mod tests {
         assert_eq!(summed_at.seconds(), Some(expected));
         drop(worker);
         store.counts_gate.open();
+    }
+    #[test]
+    fn worker_goes_on_after_a_panic() {
+        let store = Arc::new(MemoryStore::default());
+        store.counts_gate.close();
+        store.panic_in_next_sum();
+        let (stop_sender, stop) = channel();
+        let summed_at = Arc::<SummedAt>::default();
+        let mut worker = SummingThread {
+            ask_every: Duration::from_millis(1),
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            clock: Arc::new(FixedClock::at("2026-11-22T10:00:00Z")),
+            summed_at: Arc::clone(&summed_at),
+            log: Logger::root(slog::Discard, slog::o!()),
+            stop,
+            lease: None,
+        };
+        let thread = std::thread::spawn(move || worker.run());
+        for sum in 1..=3 {
+            store.counts_gate.wait_for_arrivals(sum);
+            // The first one panics, and the second one sets the time.
+            assert_eq!(summed_at.seconds().is_some(), sum == 3);
+            store.counts_gate.let_through(1);
+        }
+        drop(stop_sender);
+        store.counts_gate.open();
+        thread.join().unwrap();
     }
 }

@@ -15,9 +15,13 @@ use tokio::sync::Mutex;
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Lifetime of an answer: more frequent probes cost nothing.
 const PING_LIFETIME: Duration = Duration::from_secs(1);
+/// The result without an answer.
+const TIMED_OUT: Ping = Ping { available: false, latency: PING_TIMEOUT };
 
 /// Asks the database, and caches its last answer.
-pub struct DatabaseProbe {
+pub struct DatabaseProbe(Arc<SharedProbe>);
+
+struct SharedProbe {
     store: Arc<dyn Store>,
     last: Mutex<LastProbe>,
 }
@@ -45,17 +49,26 @@ impl DatabaseProbe {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, schema: SchemaState) -> Self {
         let last = LastProbe { asked_at: Instant::now(), ping: None, schema: Ok(schema) };
-        Self { store, last: Mutex::new(last) }
+        Self(Arc::new(SharedProbe { store, last: Mutex::new(last) }))
     }
 
-    /// Asks the database, unless an answer is less than a second old. Returns within 2 seconds, or
-    /// within 4 if it first waits for another probe.
+    /// Asks the database, unless an answer is less than a second old. Returns within 2 seconds.
     pub async fn ping(&self) -> Ping {
-        let timed_out = Ping { available: false, latency: PING_TIMEOUT };
-        // A probe under way answers for this one too, unless its request ends early.
-        let Ok(mut last) = tokio::time::timeout(PING_TIMEOUT, self.last.lock()).await else {
-            return timed_out;
-        };
+        let shared = Arc::clone(&self.0);
+        // A task of its own: a request that ends early must not lose the answer for the others.
+        let probing = tokio::spawn(async move { shared.ping().await });
+        // The wait for another probe counts too.
+        match tokio::time::timeout(PING_TIMEOUT, probing).await {
+            Ok(Ok(ping)) => ping,
+            Ok(Err(_)) | Err(_) => TIMED_OUT,
+        }
+    }
+}
+
+impl SharedProbe {
+    async fn ping(&self) -> Ping {
+        // A probe under way answers for this one too.
+        let mut last = self.last.lock().await;
         if let Some(ping) = last.ping.filter(|_| last.asked_at.elapsed() < PING_LIFETIME) {
             return ping;
         }
@@ -73,7 +86,7 @@ impl DatabaseProbe {
             // The database refused, or the blocking task panicked.
             Ok(_) => Ping { available: false, latency: start.elapsed() },
             // The blocking call continues, and its answer is ignored.
-            Err(_) => timed_out,
+            Err(_) => TIMED_OUT,
         };
         (last.asked_at, last.ping) = (Instant::now(), Some(ping));
         ping
@@ -110,4 +123,45 @@ fn log_schema(schema: &Result<SchemaState, String>) {
 pub fn log_newer_schema(log: &slog::Logger, schema: &SchemaState) {
     let migrations = slog::Serde(schema.migrations().to_vec());
     warn!(log, "newer schema accepted"; keys::MIGRATIONS => migrations);
+}
+
+#[cfg(test)]
+mod tests {
+    use mercurio_domain::testing::MemoryStore;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    fn ping(probe: &Arc<DatabaseProbe>) -> JoinHandle<bool> {
+        let probe = Arc::clone(probe);
+        tokio::spawn(async move { probe.ping().await.available })
+    }
+
+    #[tokio::test]
+    async fn probe_behind_an_abandoned_one_is_answered_in_time() {
+        let store = Arc::new(MemoryStore::default());
+        store.ping_gate.close();
+        let probe = DatabaseProbe::new(Arc::clone(&store) as Arc<_>, SchemaState::Current);
+        let probe = Arc::new(probe);
+        let abandoned = ping(&probe);
+        while store.ping_gate.arrivals() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let (start, mut waiting) = (Instant::now(), ping(&probe));
+        let half = tokio::time::timeout(PING_TIMEOUT / 2, &mut waiting).await;
+        assert!(half.is_err(), "the database hangs");
+        abandoned.abort();
+        assert!(!waiting.await.unwrap());
+        assert!(start.elapsed() < PING_TIMEOUT * 5 / 4, "{:?}", start.elapsed());
+        store.ping_gate.open();
+    }
+
+    #[tokio::test]
+    async fn probes_within_a_second_share_an_answer() {
+        let store = Arc::new(MemoryStore::default());
+        let probe = DatabaseProbe::new(Arc::clone(&store) as Arc<_>, SchemaState::Current);
+        assert!(probe.ping().await.available);
+        store.set_unavailable(true);
+        assert!(probe.ping().await.available);
+    }
 }

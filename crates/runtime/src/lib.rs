@@ -7,14 +7,18 @@
 pub mod catalog_follower;
 pub mod count_worker;
 pub mod database_probe;
+mod file_limit;
 pub mod key_cache;
 pub mod key_uses;
 pub mod lifecycle;
+pub mod line_limit;
 pub mod quota_usage;
+pub mod refusal_log;
 pub mod rejection_log;
 mod request_settings;
 pub mod retention;
 pub mod system;
 pub mod writer_observer;
 
+pub use file_limit::raise_file_limit;
 pub use request_settings::RequestSettings;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mercurio_domain::limits::Limits;
-use mercurio_enrichment::TrustedProxies;
+use mercurio_enrichment::{ClientIpHeader, TrustedProxies};
 
 /// Settings of the request handlers.
 #[derive(Debug, Clone)]
@@ -16,8 +16,10 @@ pub struct RequestSettings {
     pub commit_timeout: Duration,
     /// Requests slower than this are logged as slow; `None` disables it.
     pub slow_request: Option<Duration>,
-    /// Proxies with trusted forwarding headers.
+    /// Proxies trusted to report the client's address.
     pub trusted_proxies: TrustedProxies,
+    /// The header in which they report it.
+    pub client_ip_header: ClientIpHeader,
     /// Origins allowed by CORS; `*` allows all.
     pub cors_origins: Vec<String>,
 }

@@ -42,6 +42,8 @@ use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::key_uses::KeyUses;
 use mercurio_runtime::lifecycle::Lifecycle;
 use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
+use mercurio_runtime::raise_file_limit;
+use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::retention::{RetentionCounts, RetentionWorker};
 use mercurio_runtime::system::{SystemClock, UuidV7Ids};
@@ -152,6 +154,7 @@ async fn serve(
         retention: retention_counts,
         quota_usage,
         counts_summed_at,
+        refusals: Arc::new(RefusalLog::new(config.log_refusals_per_second)),
         rejection_log: RejectionLog::new(config.log_rejections_per_second),
         settings: config.settings.clone(),
         lifecycle: Lifecycle::default(),
@@ -269,10 +272,19 @@ fn listen(config: &Config, state: &Data<AppState>, log: &Logger) -> Result<Liste
     let longest = settings.request_timeout + settings.commit_timeout + options.keep_alive;
     options.answer_timeout = options.answer_timeout.max(longest);
     options.threads = config.http_threads.unwrap_or(options.threads);
+    options.refusals = Arc::clone(&state.refusals);
+    options.trusted_proxies = settings.trusted_proxies.clone();
+    if let Some(files) = raise_file_limit(log) {
+        options.fit_files(files, surfaces.len());
+    }
     let (mut servers, mut addrs) = (Servers::default(), Vec::new());
     for (addr, surface) in surfaces {
         let (app_state, app_log) = (state.clone(), log.clone());
         let app = move || app(app_state.clone(), app_log.clone(), surface);
+        if surface == Surface::Management {
+            // Operators have no keys.
+            options.stranger_keep_alive = options.keep_alive;
+        }
         let bound = servers
             .start(addr, options.clone(), Arc::clone(&state.metrics), app)
             .map_err(|source| StartError::io(&format!("cannot listen on {addr}"), source))?;

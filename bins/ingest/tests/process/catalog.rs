@@ -122,6 +122,28 @@ fn refused_key_is_logged_without_its_secret() {
 }
 
 #[test]
+fn client_address_is_read_from_one_header_alone() {
+    let deployment = Deployment::sqlite();
+    for (header, expected) in [
+        (None, "192.0.2.0"),
+        (Some("forwarded"), "198.51.100.0"),
+        (Some("x-real-ip"), "203.0.113.0"),
+    ] {
+        let mut command = command(&deployment.database.url_text());
+        command.env("MERCURIO_TRUSTED_PROXIES", "127.0.0.1");
+        command.envs(header.map(|header| ("MERCURIO_CLIENT_IP_HEADER", header)));
+        let server = Server::with(&mut command);
+        let mut stream = TcpStream::connect(server.addr).unwrap();
+        let request = "GET /v1/limits HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                       x-api-key: nonsense\r\nx-forwarded-for: 192.0.2.1\r\n\
+                       forwarded: for=198.51.100.1\r\nx-real-ip: 203.0.113.1\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let line = server.line("API key refused");
+        assert_eq!(line["client_ip"], expected, "{header:?}");
+    }
+}
+
+#[test]
 fn suspended_tenant_is_refused_and_resumed_within_a_second() {
     let mut pair = Pair::on(Deployment::postgres(), &[LONG]);
     let id = pair.tenant_id();

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use mercurio_domain::testing::{at, provisioning};
 use mercurio_storage::testing::{wait_for, wait_until};
 use serde_json::{Value, json};
 
@@ -46,6 +47,46 @@ fn rejected_events_are_sampled_without_their_content() {
     server.signal("INT");
     let (_, stdout, _) = server.wait();
     assert!(stdout.iter().all(|line| !line.contains("someone@") && !line.contains("secret words")));
+}
+
+#[test]
+fn flood_of_refusals_leaves_few_lines_with_its_size() {
+    const PER_SECOND: usize = 3;
+    let deployment = Deployment::sqlite();
+    let server = Server::with(
+        command(&deployment.database.url_text())
+            .env("MERCURIO_LOG_REFUSALS_PER_SECOND", PER_SECOND.to_string()),
+    );
+    // Well-formed, but of no stored tenant.
+    let (_, unknown) = provisioning("stranger", 9, at("2026-11-22T10:00:00Z"));
+    let mut client = Client::connect(server.addr).unwrap();
+    let (start, mut sent) = (Instant::now(), 0);
+    let refused = |line: &Value| line["status"] == 401 || line["msg"] == "API key refused";
+    let omitted = |line: &Value| line["not_logged"].as_u64().unwrap_or(0);
+    // Ends with the first lines of a later second, which report the omitted ones.
+    while server.matching(refused).iter().filter(|line| omitted(line) > 0).count() < 2 {
+        assert_eq!(client.get("/v1/limits", unknown.expose()).unwrap().status, 401);
+        sent += 1;
+        assert!(start.elapsed() < Duration::from_secs(60));
+    }
+    // A tenant's own requests are logged even then.
+    assert_eq!(client.batch(&["a".to_owned()], &deployment.key).unwrap().status, 200);
+    assert_eq!(server.line_where(|line| line["status"] == 200)["tenant_id"], "1");
+    let seconds = start.elapsed().as_secs() as usize + 1;
+    for message in ["request", "API key refused"] {
+        let lines = server.matching(|line| refused(line) && line["msg"] == message);
+        assert!(lines.len() <= PER_SECOND * seconds, "{} lines in {seconds} s", lines.len());
+        let known = lines.len() as u64 + lines.iter().map(omitted).sum::<u64>();
+        // The lines of the last second may still be omitted.
+        assert!(known > sent / 2 && known <= sent, "{known} of {sent}");
+    }
+    let metrics = client.get("/metrics", "").unwrap().body;
+    let counted = metrics.lines().find_map(|line| {
+        let (series, number) = line.split_once(' ')?;
+        series.contains("/v1/limits").then_some(())?;
+        series.starts_with("mercurio_http_requests_total").then(|| number.parse::<u64>().unwrap())
+    });
+    assert_eq!(counted, Some(sent));
 }
 
 #[test]
@@ -154,7 +195,7 @@ fn unread_log_delays_neither_requests_nor_shutdown() {
     let mut client = connect(&mut child, addr);
     // More lines than the pipe and the queue hold.
     for _ in 0..6_000 {
-        assert_eq!(client.get("/health/live", "").unwrap().status, 200);
+        assert_eq!(client.get("/v1/limits", &deployment.key).unwrap().status, 200);
     }
     let metrics = client.get("/metrics", "").unwrap().body;
     let dropped = metrics

@@ -25,6 +25,7 @@ use mercurio_observability::{
     Metrics, RequestContext, RequestLine, RequestSpan, TraceParent, Traces, context,
 };
 use mercurio_rate_limit::RateLimitState;
+use mercurio_runtime::refusal_log::{RefusalLine, RefusalLog};
 use slog::{Logger, error};
 use std::cell::RefCell;
 use std::future::{Future, Ready, poll_fn, ready};
@@ -45,6 +46,10 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Maximum length of a client's own request id.
 const MAX_REQUEST_ID_CHARS: usize = 128;
 
+/// Maximum length of a method in the log and in traces. A client's own method may be as long as a
+/// head.
+const MAX_METHOD_CHARS: usize = 32;
+
 /// The logged status of a request whose client closed the connection before the response. nginx
 /// uses the same one.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -57,13 +62,16 @@ pub struct RequestMiddleware {
     ids: Arc<dyn IdGenerator>,
     traces: Option<Arc<Traces>>,
     slow: Option<Duration>,
+    refusals: Arc<RefusalLog>,
 }
 
 impl RequestMiddleware {
-    /// Creates a middleware without traces and without a log of slow requests.
+    /// Creates a middleware that logs every request, without traces and without a log of slow
+    /// requests.
     #[must_use]
     pub fn new(logger: Logger, metrics: Arc<Metrics>, ids: Arc<dyn IdGenerator>) -> Self {
-        Self { logger, metrics, ids, traces: None, slow: None }
+        let refusals = Arc::new(RefusalLog::new(u32::MAX));
+        Self { logger, metrics, ids, traces: None, slow: None, refusals }
     }
 
     /// Exports the spans of sampled requests.
@@ -76,6 +84,12 @@ impl RequestMiddleware {
     #[must_use]
     pub fn with_slow(self, slow: Option<Duration>) -> Self {
         Self { slow, ..self }
+    }
+
+    /// Limits the log lines of requests without a valid API key, and of refused requests.
+    #[must_use]
+    pub fn with_refusals(self, refusals: Arc<RefusalLog>) -> Self {
+        Self { refusals, ..self }
     }
 
     /// Begins the span of a sampled request. Requests of operators, such as probes, are never
@@ -125,18 +139,36 @@ impl Drop for OpenRequest {
                 .metrics
                 .record_events(facts.owner.map(|owner| owner.tenant_id.0), events);
         }
-        let owner =
-            facts.owner.map(|owner| (owner.tenant_id.to_string(), owner.workspace_id.to_string()));
+        self.log(&facts, duration);
+        if let Some(span) = self.span.take() {
+            span.stages(&facts.stages);
+            span.end(shown_method(&self.method), self.route.as_deref(), self.status, facts.events);
+        }
+    }
+}
+
+impl OpenRequest {
+    /// Logs the request, unless too many similar ones were logged within the last second.
+    fn log(&self, facts: &RequestFacts, duration: Duration) {
+        let tenant_id = facts.owner.map(|owner| owner.tenant_id);
+        let not_logged = match RefusalLine::of_request(tenant_id, self.status) {
+            None => Some(0),
+            Some(line) => self.middleware.refusals.admit(line, Instant::now()),
+        };
+        let Some(not_logged) = not_logged else { return };
+        let tenant_id = tenant_id.map(|tenant_id| tenant_id.to_string());
+        let workspace_id = facts.owner.map(|owner| owner.workspace_id.to_string());
         let line = RequestLine {
-            tenant_id: owner.as_ref().map(|(tenant, _)| tenant.as_str()),
-            workspace_id: owner.as_ref().map(|(_, workspace)| workspace.as_str()),
+            tenant_id: tenant_id.as_deref(),
+            workspace_id: workspace_id.as_deref(),
             key_id: facts.key_id.as_ref().map(ApiKeyId::as_str),
-            method: self.method.as_str(),
+            method: shown_method(&self.method),
             route: self.route.as_deref(),
             status: self.status,
             events: facts.events,
             body_bytes: facts.body_bytes,
             duration,
+            not_logged,
         };
         // Without the context's tenant and API key: the line has its own, and a name may appear
         // only once.
@@ -146,11 +178,13 @@ impl Drop for OpenRequest {
             line.log_slow(&logger, &facts.stages);
         }
         line.log(&logger);
-        if let Some(span) = self.span.take() {
-            span.stages(&facts.stages);
-            span.end(self.method.as_str(), self.route.as_deref(), self.status, facts.events);
-        }
     }
+}
+
+/// Returns the beginning of the method.
+fn shown_method(method: &Method) -> &str {
+    // ASCII (RFC 9110, section 9.1), so every position is the end of a character.
+    method.as_str().get(..MAX_METHOD_CHARS).unwrap_or(method.as_str())
 }
 
 /// Only characters that need no escaping in logs and headers.

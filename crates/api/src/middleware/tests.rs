@@ -272,6 +272,16 @@ async fn request_line_and_metrics_have_the_facts_of_the_handler() {
 }
 
 #[actix_web::test]
+async fn long_method_is_cut_in_the_log() {
+    let method = "M".repeat(60_000);
+    let request = get("/ok").method(Method::from_bytes(method.as_bytes()).unwrap());
+    let exchange = send(request).await;
+    assert_eq!(exchange.line()["method"], method[..32]);
+    let printed = exchange.metrics.render(&ServerReading::default());
+    assert!(!printed.contains("MMM"), "{printed:.1000}");
+}
+
+#[actix_web::test]
 async fn malformed_traceparent_is_ignored() {
     let exchange = send(get("/ok").insert_header(("traceparent", "00-zz-zz-00"))).await;
     assert_eq!((exchange.status, exchange.line().get("trace_id")), (StatusCode::OK, None));

@@ -3,12 +3,13 @@
 //! The page's viewer is in `assets/swagger-ui`, compressed with gzip. Clients without gzip get it decompressed.
 
 use std::io::Read;
+use std::sync::OnceLock;
 
 use actix_web::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ContentType,
     HeaderMap, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::web::{self, Data, Path, ServiceConfig};
+use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use flate2::read::GzDecoder;
 use utoipa::ToSchema;
@@ -21,8 +22,10 @@ pub struct OpenApiSource(pub fn() -> &'static str);
 
 const PAGE: &str = include_str!("../../assets/docs.html");
 const SCRIPT: &str = include_str!("../../assets/docs.js");
-const VIEWER: &[u8] = include_bytes!("../../assets/swagger-ui/swagger-ui-bundle.js.gz");
-const STYLE: &[u8] = include_bytes!("../../assets/swagger-ui/swagger-ui.css.gz");
+static VIEWER: Compressed =
+    Compressed::new(JAVASCRIPT, include_bytes!("../../assets/swagger-ui/swagger-ui-bundle.js.gz"));
+static STYLE: Compressed =
+    Compressed::new(CSS, include_bytes!("../../assets/swagger-ui/swagger-ui.css.gz"));
 
 /// The page loads nothing from another origin and sends nothing there, even if its viewer tries to.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -91,21 +94,42 @@ pub(crate) enum PageFile {
     ))),
 )]
 pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
-    let (content_type, compressed) = match name.as_str() {
+    let file = match name.as_str() {
         // Small, and stored uncompressed.
         "page.js" => return Ok(cached(JAVASCRIPT).body(SCRIPT)),
-        "swagger-ui-bundle.js" => (JAVASCRIPT, VIEWER),
-        "swagger-ui.css" => (CSS, STYLE),
+        "swagger-ui-bundle.js" => &VIEWER,
+        "swagger-ui.css" => &STYLE,
         _ => return Err(Problem::NotFound),
     };
+    let mut response = cached(file.content_type);
     // Nearly every client: the file is sent as stored, without any work.
     if accepts_gzip(request.headers()) {
-        return Ok(cached(content_type).insert_header((CONTENT_ENCODING, "gzip")).body(compressed));
+        return Ok(response.insert_header((CONTENT_ENCODING, "gzip")).body(file.gzip));
     }
-    // Too rare for a cache of the decompressed file.
-    let mut inflated = Vec::new();
-    GzDecoder::new(compressed).read_to_end(&mut inflated).map_err(|_| Problem::Internal)?;
-    Ok(cached(content_type).body(inflated))
+    Ok(response.body(file.inflated()?))
+}
+
+/// A file stored with gzip.
+struct Compressed {
+    content_type: &'static str,
+    gzip: &'static [u8],
+    /// Decompressed for the first client without gzip, which takes milliseconds.
+    plain: OnceLock<Bytes>,
+}
+
+impl Compressed {
+    const fn new(content_type: &'static str, gzip: &'static [u8]) -> Self {
+        Self { content_type, gzip, plain: OnceLock::new() }
+    }
+
+    fn inflated(&self) -> Result<Bytes, Problem> {
+        if let Some(plain) = self.plain.get() {
+            return Ok(plain.clone());
+        }
+        let mut inflated = Vec::new();
+        GzDecoder::new(self.gzip).read_to_end(&mut inflated).map_err(|_| Problem::Internal)?;
+        Ok(self.plain.get_or_init(|| inflated.into()).clone())
+    }
 }
 
 fn cached(content_type: &str) -> actix_web::HttpResponseBuilder {
@@ -137,6 +161,15 @@ fn is_weight_zero(parameter: &str) -> bool {
 mod tests {
     use super::*;
     use actix_web::http::header::HeaderValue;
+
+    #[test]
+    fn file_is_decompressed_once() {
+        for file in [&VIEWER, &STYLE] {
+            let plain = file.inflated().unwrap();
+            assert!(plain.len() > file.gzip.len());
+            assert_eq!(file.inflated().unwrap().as_ptr(), plain.as_ptr());
+        }
+    }
 
     #[test]
     fn gzip_is_sent_to_clients_that_accept_it() {

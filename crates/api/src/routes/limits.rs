@@ -9,7 +9,7 @@ use super::wire::limits::{BucketLevel, LimitsResponse, Quota, Remaining};
 use crate::auth::{KeySources, Principal, authenticate};
 use crate::middleware::RequestFacts;
 use crate::problem::Problem;
-use crate::state::{AppState, seconds_until};
+use crate::state::{AppState, seconds_until, store_problem};
 
 /// Returns the limits of the key's tenant and the remainder of each.
 ///
@@ -36,7 +36,7 @@ pub async fn limits(state: Data<AppState>, request: HttpRequest) -> Result<HttpR
     }))
 }
 
-/// Returns this month's quota and its usage in the database; `None` without a quota.
+/// Returns this month's quota and its usage; `None` without a quota.
 async fn quota(state: &AppState, principal: &Principal) -> Result<Option<Quota>, Problem> {
     let (tenant_id, limit) = (principal.owner.tenant_id, principal.limits.monthly_events);
     // 0 means no quota.
@@ -45,9 +45,10 @@ async fn quota(state: &AppState, principal: &Principal) -> Result<Option<Quota>,
     }
     let now = state.clock.now();
     let month = Month::of(now);
-    let usage = state.query(move |store| store.usage(&[tenant_id], month)).await?;
-    // The list has one number, for the one tenant.
-    let used: u64 = usage.iter().sum();
+    // Frequent requests share a read of the database.
+    let used = state.quota_usage.used(tenant_id, month);
+    let used = tokio::time::timeout(state.settings.commit_timeout, used).await;
+    let used = used.map_err(|_| state.unavailable())?.map_err(|error| store_problem(&error))?;
     let renews_at = month.renews_at();
     let reset_seconds = seconds_until(renews_at, now);
     Ok(Some(Quota {

@@ -1,5 +1,6 @@
 //! The paths of the service and the addresses that serve them.
 
+mod disguise;
 pub mod docs;
 pub mod health;
 pub mod limits;
@@ -12,6 +13,8 @@ pub mod write;
 mod write_headers;
 
 use actix_web::web::{self, ServiceConfig};
+
+pub(crate) use disguise::is_disguised;
 
 /// The paths of one address. Every address serves `/problems/{code}`, `/health/live` and
 /// `/health/ready`.

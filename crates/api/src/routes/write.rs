@@ -197,10 +197,12 @@ async fn store(
         validated.take_events().into_iter().map(|event| enrichment.enrich(event)).collect();
     RequestFacts::end_stage(request, Stage::Enrich);
     let submission = Submission { owner, received_at, events };
+    // One deadline for both waits: a database that hangs in each of them takes no longer.
+    let deadline = tokio::time::Instant::now() + state.settings.commit_timeout;
     // A cold tenant waits here for a read of its usage.
-    let admission = state.admit(&submission, limits.monthly_events).await?;
+    let admission = state.admit(&submission, limits.monthly_events, deadline).await?;
     // The last wait. It ends after the commit: a 200 means stored.
-    let outcomes = submit(state, request, submission, admission).await?;
+    let outcomes = submit(state, request, submission, admission, deadline).await?;
     let verdicts = validated.verdicts(&outcomes);
     // After the commit: a failed request has no verdicts.
     count_rejections(state, owner.tenant_id, &verdicts);
@@ -235,9 +237,10 @@ async fn submit(
     request: &HttpRequest,
     submission: Submission,
     admission: Option<Admission>,
+    deadline: tokio::time::Instant,
 ) -> Result<Vec<Outcome>, Problem> {
     let (start, queued) = (Instant::now(), QueueTime::default());
-    let outcomes = state.submit(submission, admission, &queued).await;
+    let outcomes = state.submit(submission, admission, &queued, deadline).await;
     let end = Instant::now();
     RequestFacts::update(request, |facts| {
         // Without a time in the queue no transaction has begun: all of the wait was in the queue.

@@ -3,20 +3,25 @@
 //!
 //! Not here: responses of the app and their problems (`middleware`).
 
+use super::activity::ConnectionActivity;
 use super::bare_response::BareResponse;
 use super::options::ServerOptions;
 use crate::problem::Problem;
 use actix_web::http::StatusCode;
+use actix_web::http::header::HttpDate;
 use actix_web::rt::net::TcpStream;
 use mercurio_domain::ids::IdGenerator;
+use mercurio_enrichment::TrustedProxies;
 use mercurio_observability::metrics::OpenConnection;
 use mercurio_observability::{Metrics, RequestContext, RequestLine, context};
+use mercurio_runtime::refusal_log::{RefusalLine, RefusalLog};
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -28,14 +33,43 @@ const LINGER_MAX_BYTES: usize = 4 * 1024 * 1024;
 pub(super) struct SharedState {
     metrics: Arc<Metrics>,
     ids: Arc<dyn IdGenerator>,
+    refusals: Arc<RefusalLog>,
     linger: Duration,
+    head_timeout: Duration,
+    keep_alive: Duration,
+    stranger_keep_alive: Duration,
     answer_timeout: Duration,
+    trusted_proxies: TrustedProxies,
 }
 
 impl SharedState {
     pub(super) fn new(metrics: Arc<Metrics>, options: &ServerOptions) -> Self {
-        let (linger, answer_timeout) = (options.linger, options.answer_timeout);
-        Self { metrics, ids: Arc::clone(&options.ids), linger, answer_timeout }
+        Self {
+            metrics,
+            ids: Arc::clone(&options.ids),
+            refusals: Arc::clone(&options.refusals),
+            linger: options.linger,
+            head_timeout: options.head_timeout,
+            keep_alive: options.keep_alive,
+            stranger_keep_alive: options.stranger_keep_alive,
+            answer_timeout: options.answer_timeout,
+            trusted_proxies: options.trusted_proxies.clone(),
+        }
+    }
+
+    /// Returns the shortest timeout. A check in this interval misses none.
+    fn check_interval(&self) -> Duration {
+        let idle = self.keep_alive.min(self.stranger_keep_alive);
+        idle.min(self.head_timeout).min(self.answer_timeout)
+    }
+
+    fn log(&self, status: StatusCode, request_id: &str) {
+        let status = status.as_u16();
+        let line = RefusalLine::Request { tenant_id: None, class: status / 100 };
+        if let Some(not_logged) = self.refusals.admit(line, std::time::Instant::now()) {
+            let line = RequestLine { method: "?", status, not_logged, ..RequestLine::default() };
+            line.log(&RequestContext::new(request_id, None).logger(&context::current()));
+        }
     }
 
     /// Returns the bytes of the problem in place of `bare`, and logs and counts the request.
@@ -51,9 +85,7 @@ impl SharedState {
         // The duration is zero: actix refuses the request as soon as it reads it.
         // The method is unknown: the head was not parsed.
         self.metrics.record_request("?", None, bare.status.as_u16(), Duration::ZERO);
-        let line =
-            RequestLine { method: "?", status: bare.status.as_u16(), ..RequestLine::default() };
-        line.log(&RequestContext::new(&*request_id, None).logger(&context::current()));
+        self.log(bare.status, &request_id);
         format!(
             // With `connection: close`, HTTP/1.0 clients read it as well.
             "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\n\
@@ -83,39 +115,109 @@ pub(super) struct Connection {
     io: TcpStream,
     shared: SharedState,
     state: WriteState,
+    activity: ConnectionActivity,
+    is_trusted: bool,
     /// Time of the last write; at first, of the connect.
     answered: Instant,
-    /// Fires between `answered` and the end of its timeout. Moved only when it fires: cheaper than
-    /// at every write.
+    /// Time of the first byte since then, unless a request was in progress.
+    head_began: Option<Instant>,
+    /// The client does not read: the last write is not finished.
+    is_stalled: bool,
+    /// Fires no later than any timeout. Moved only when it fires: cheaper than at every write.
     alarm: Pin<Box<Sleep>>,
     _open: OpenConnection,
 }
 
+/// The reason to end a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expiry {
+    /// No byte of a response was written in time.
+    Stuck,
+    /// A head did not arrive in time.
+    SlowHead,
+    /// No request arrived in time.
+    Idle,
+}
+
+/// An [`Expiry`] and its time, unless something happens before.
+struct Deadline {
+    expiry: Expiry,
+    due: Instant,
+}
+
 impl Connection {
-    pub(super) fn new(io: TcpStream, shared: SharedState) -> Self {
+    pub(super) fn new(io: TcpStream, peer: Option<SocketAddr>, shared: SharedState) -> Self {
         let open = shared.metrics.open_connection();
-        let alarm = Box::pin(sleep(shared.answer_timeout));
+        let alarm = Box::pin(sleep(shared.check_interval()));
+        let is_trusted = peer.is_some_and(|peer| shared.trusted_proxies.contains(peer.ip()));
         Self {
             io,
             shared,
             state: WriteState::Passing,
+            activity: ConnectionActivity::default(),
+            is_trusted,
             answered: Instant::now(),
+            head_began: None,
+            is_stalled: false,
             alarm,
             _open: open,
         }
     }
 
-    /// Ready if nothing was written for `answer_timeout`.
-    fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// The activity, to be shared with the requests.
+    pub(super) fn activity(&self) -> ConnectionActivity {
+        self.activity.clone()
+    }
+
+    fn deadline(&self) -> Deadline {
+        let shared = &self.shared;
+        // Also if a response is ready, but the client does not read it.
+        if self.activity.is_busy() || self.is_stalled {
+            let due = self.answered + shared.answer_timeout;
+            return Deadline { expiry: Expiry::Stuck, due };
+        }
+        if let Some(began) = self.head_began {
+            return Deadline { expiry: Expiry::SlowHead, due: began + shared.head_timeout };
+        }
+        let is_known = self.is_trusted || self.activity.has_key();
+        let idle = if is_known { shared.keep_alive } else { shared.stranger_keep_alive };
+        Deadline { expiry: Expiry::Idle, due: self.answered + idle }
+    }
+
+    /// Ready if the connection must end.
+    fn poll_expiry(&mut self, cx: &mut Context<'_>) -> Poll<Expiry> {
         // A loop: only the next poll registers the waker after `reset`.
         while self.alarm.as_mut().poll(cx).is_ready() {
-            let due = self.answered + self.shared.answer_timeout;
-            if due <= Instant::now() {
-                return Poll::Ready(());
+            let (now, Deadline { expiry, due }) = (Instant::now(), self.deadline());
+            if due <= now {
+                return Poll::Ready(expiry);
             }
-            self.alarm.as_mut().reset(due);
+            // Until then, an event may bring a shorter timeout into force.
+            self.alarm.as_mut().reset(due.min(now + self.shared.check_interval()));
         }
         Poll::Pending
+    }
+
+    /// Ends the connection: with a problem if the client waits for a response to its head.
+    fn poll_expire(&mut self, cx: &mut Context<'_>, expiry: Expiry) -> Poll<io::Error> {
+        if expiry == Expiry::SlowHead {
+            let date = HttpDate::from(SystemTime::now()).to_string();
+            let status = StatusCode::REQUEST_TIMEOUT;
+            let bare = BareResponse { start: 0, status, date: Some(&date) };
+            let response = self.shared.response(&bare);
+            self.state = WriteState::Refusing { response, written: 0 };
+        }
+        self.poll_end(cx)
+    }
+
+    /// Writes what is left of a problem. Ready if the connection can close.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let ended = self.poll_refuse(cx);
+        match (ended, &self.state) {
+            (Poll::Pending, WriteState::Lingering { .. }) => Poll::Pending,
+            // Also if the problem does not fit into the socket: nobody reads it.
+            _ => Poll::Ready(io::ErrorKind::TimedOut.into()),
+        }
     }
 
     fn poll_write_through(
@@ -123,9 +225,12 @@ impl Connection {
         cx: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write(cx, buffer));
+        let written = Pin::new(&mut self.io).poll_write(cx, buffer);
+        self.is_stalled = written.is_pending();
+        let written = ready!(written);
         // Also for a failed write: actix drops the connection then.
         self.answered = Instant::now();
+        self.head_began = None;
         Poll::Ready(written)
     }
 
@@ -174,13 +279,23 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match Pin::new(&mut self.io).poll_read(cx, buffer) {
-            // Checked here: actix polls for reads while it waits for a client.
-            Poll::Pending if self.poll_stuck(cx).is_ready() => {
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            read => read,
+        // The state changes here only after an expiry: a refusal during a write ends there.
+        if !matches!(self.state, WriteState::Passing) {
+            return self.poll_end(cx).map(Err);
         }
+        let filled = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        if read.is_pending() {
+            // Checked here: actix polls for reads while it waits for a client.
+            return match self.poll_expiry(cx) {
+                Poll::Ready(expiry) => self.poll_expire(cx, expiry).map(Err),
+                Poll::Pending => Poll::Pending,
+            };
+        }
+        if self.head_began.is_none() && buffer.filled().len() > filled && !self.activity.is_busy() {
+            self.head_began = Some(Instant::now());
+        }
+        read
     }
 }
 

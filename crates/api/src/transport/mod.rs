@@ -1,19 +1,21 @@
 //! Listening: sockets, HTTP threads, timeouts and shutdown.
 //!
 //! [`Servers`] runs one actix server per address. Unlike actix's `HttpServer`, it counts
-//! connections, limits the time without a response, and sends a problem for requests refused before
+//! connections, limits the time of heads, pauses and responses, and sends a problem for requests refused before
 //! they reach the app (`bare_response`). HTTP/1.1 only: a proxy terminates TLS. Not here: signals,
 //! routes.
 
+mod activity;
 mod bare_response;
 mod connection;
 mod options;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use activity::ConnectionActivity;
 use actix_http::{HttpService, Protocol, Request, Response};
 use actix_service::{
-    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
 };
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServerHandle, Service};
@@ -25,6 +27,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The running servers of a process.
 #[derive(Default)]
@@ -76,6 +79,7 @@ impl Servers {
                 let shared = shared.clone();
                 let app =
                     app().into_factory().map_err(|error: S::Error| error.into().error_response());
+                let app = apply_fn_factory(app, activity::track);
                 let http = HttpService::build()
                     // Idle keep-alive connections close at once instead of delaying the shutdown.
                     .graceful_shutdown_signal(move || {
@@ -83,7 +87,11 @@ impl Servers {
                         async move { stopping.notified().await }
                     })
                     .keep_alive(options.keep_alive)
-                    .client_request_timeout(options.head_timeout)
+                    // Covers only the first head; `Connection` limits each.
+                    .client_request_timeout(Duration::ZERO)
+                    .on_connect_ext(|connection: &Connection, data| {
+                        data.insert(connection.activity());
+                    })
                     // Also enables actix's own lingering close after a refused body.
                     .client_disconnect_timeout(options.linger)
                     .local_addr(addr)
@@ -96,7 +104,7 @@ impl Servers {
                         let _ = io.set_nodelay(true);
                         // Fails if the client has gone already.
                         let peer = io.peer_addr().ok();
-                        Ok((Connection::new(io, shared), Protocol::Http1, peer))
+                        Ok((Connection::new(io, peer, shared), Protocol::Http1, peer))
                     }
                 })
                 .and_then(http)

@@ -51,6 +51,24 @@ async fn first_source_decides() {
 }
 
 #[actix_web::test]
+async fn two_keys_in_one_place_are_refused() {
+    let test_app = TestApp::new();
+    let (key, other) = (test_app.key.expose(), test_app.other_key.expose());
+    for second in [key, other] {
+        let bearer = [key, second].map(|key| format!("Bearer {key}"));
+        let request = write().header("authorization", &bearer[0]);
+        check(&test_app.call(request.header_again("authorization", &bearer[1])).await, "malformed");
+        let request = write().header("x-api-key", key).header_again("x-api-key", second);
+        check(&test_app.call(request).await, "malformed");
+        let path = format!("/v1/events/batch?auth={key}&auth={second}");
+        check(&test_app.call(ApiRequest::new(Method::POST, &path).body(BODY)).await, "malformed");
+    }
+    // In two places, the first one decides.
+    let request = write().header("authorization", format!("Bearer {key}"));
+    assert_eq!(test_app.call(request.header("x-api-key", other)).await.status, 200);
+}
+
+#[actix_web::test]
 async fn read_ignores_a_key_in_the_query() {
     let test_app = TestApp::new();
     let path = format!("/v1/events?auth={}", test_app.key.expose());

@@ -39,6 +39,27 @@ async fn error_of_the_framework_is_a_problem() {
 }
 
 #[actix_web::test]
+async fn disguised_path_leads_to_no_route() {
+    let test_app = TestApp::new();
+    for (method, path) in [
+        (Method::GET, "/%6detrics"),
+        (Method::GET, "/health%2Flive"),
+        (Method::GET, "/health/%6cive"),
+        (Method::GET, "/%64ocs"),
+        (Method::POST, "/v1/events/%74rack"),
+    ] {
+        let request = ApiRequest::new(method, path).header("origin", "https://shop.example");
+        let response = test_app.call(request).await;
+        response.is_problem(404, "not_found");
+        assert_eq!(response.header("access-control-allow-origin"), Some("*"), "{path}");
+    }
+    // An event id stays what it is.
+    test_app.batch(r#"{"event_id":"abc","event_name":"n","user_id":"u"}"#).await;
+    let event = test_app.call(test_app.get("/v1/events/%61b%63")).await;
+    assert_eq!((event.status, &event.json["event_id"]), (200, &"abc".into()));
+}
+
+#[actix_web::test]
 async fn page_of_any_origin_may_write() {
     let test_app = TestApp::new();
     let preflight = ApiRequest::new(Method::OPTIONS, "/v1/events/batch")

@@ -1,12 +1,15 @@
 //! The monthly quota.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix_web::http::Method;
 use mercurio_domain::limits::{LimitChange, LimitName};
 use mercurio_domain::store::Catalog;
 use mercurio_domain::testing::{at, submission};
+use mercurio_pipeline::writer::QueueTime;
 use serde_json::json;
+use tokio::time::Instant;
 
 use mercurio_api::problem::Problem;
 use mercurio_api::testing::{ApiRequest, ApiResponse, NOW, TestApp};
@@ -105,12 +108,30 @@ async fn unreadable_usage_is_a_storage_problem() {
     let test_app = TestApp::new();
     // Not over HTTP: there, the lookup of the key would fail first.
     let events = submission(test_app.owner, at(NOW), &["a"]);
-    assert!(test_app.state.admit(&events, 3).await.unwrap().is_some());
+    let soon = Instant::now() + Duration::from_secs(30);
+    assert!(test_app.state.admit(&events, 3, soon).await.unwrap().is_some());
     test_app.store.set_unavailable(true);
     // A month that was never read.
     let events = submission(test_app.owner, at("2026-12-01T00:00:00Z"), &["b"]);
-    let refused = test_app.state.admit(&events, 3).await.map(|_| ()).unwrap_err();
+    let refused = test_app.state.admit(&events, 3, soon).await.map(|_| ()).unwrap_err();
     assert!(matches!(refused, Problem::StorageUnavailable { .. }), "{refused:?}");
+}
+
+#[actix_web::test]
+async fn quota_and_commit_share_a_deadline() {
+    let test_app = TestApp::new();
+    let events = submission(test_app.owner, at(NOW), &["a"]);
+    let past = Instant::now();
+    test_app.store.counts_gate.close();
+    let refused = test_app.state.admit(&events, 3, past).await.map(|_| ()).unwrap_err();
+    assert!(matches!(refused, Problem::StorageUnavailable { .. }), "{refused:?}");
+    test_app.store.counts_gate.open();
+    test_app.store.gate.close();
+    let refused = test_app.state.submit(events, None, &QueueTime::default(), past).await;
+    assert!(matches!(refused, Err(Problem::StorageUnavailable { .. })), "{refused:?}");
+    // Far below the commit timeout.
+    assert!(past.elapsed() < Duration::from_secs(5), "{:?}", past.elapsed());
+    test_app.store.gate.open();
 }
 
 #[actix_web::test]
@@ -122,6 +143,13 @@ async fn limits_show_the_usage_of_the_quota() {
         "remaining": 1, "used": 2, "limit": 3, "renews_at": "2026-12-01T00:00:00.000000Z", "reset_seconds": SECONDS_LEFT,
     });
     assert_eq!(response.json["remaining"]["monthly_events"], expected);
+    // Frequent requests share a read.
+    let reads = test_app.store.counts_gate.arrivals();
+    for _ in 0..20 {
+        let response = test_app.call(test_app.get("/v1/limits")).await;
+        assert_eq!(response.json["remaining"]["monthly_events"], expected);
+    }
+    assert!(test_app.store.counts_gate.arrivals() < reads + 10);
 }
 
 #[actix_web::test]

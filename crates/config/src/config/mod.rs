@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use mercurio_domain::limits::{LimitName, Limits};
-use mercurio_enrichment::{ClientIpPolicy, TrustedProxies};
+use mercurio_enrichment::{ClientIpHeader, ClientIpPolicy, TrustedProxies};
 use mercurio_observability::{LogFormat, LogLevel, OtlpEndpoint};
 use mercurio_pipeline::WriterOptions;
 use mercurio_rate_limit::RedisUrl;
@@ -47,6 +48,9 @@ pub struct Config {
     pub shutdown_delay: Duration,
     /// Maximum wait for requests in flight at shutdown.
     pub shutdown_grace: Duration,
+    /// Maximum log lines per second about requests without a valid key, and about a tenant's
+    /// refused requests.
+    pub log_refusals_per_second: u32,
     /// Maximum log lines per second and tenant about rejected events.
     pub log_rejections_per_second: u32,
     /// Maximum tenants with their own metric series.
@@ -215,6 +219,12 @@ impl Config {
                 30,
                 Range { min: 1, max: 3600 },
             ),
+            log_refusals_per_second: reader.number(
+                "MERCURIO_LOG_REFUSALS_PER_SECOND",
+                "lines per second",
+                50,
+                Range { min: 0, max: 100_000 },
+            ),
             log_rejections_per_second: reader.number(
                 "MERCURIO_LOG_REJECTIONS_PER_SECOND",
                 "lines per second",
@@ -288,6 +298,10 @@ fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
     }
     let proxies =
         SettingSpec::new("MERCURIO_TRUSTED_PROXIES", "networks (CIDR), separated by commas");
+    let header = SettingSpec::new(
+        "MERCURIO_CLIENT_IP_HEADER",
+        "x-forwarded-for, forwarded, or a header with one address",
+    );
     let origins = SettingSpec::new("MERCURIO_CORS_ORIGINS", "* or origins, separated by commas");
     RequestSettings {
         limits,
@@ -307,6 +321,12 @@ fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
             TrustedProxies::default(),
             None,
             TrustedProxies::parse,
+        ),
+        client_ip_header: reader.parsed(
+            header,
+            ClientIpHeader::default(),
+            Some(ClientIpHeader::default().to_string()),
+            ClientIpHeader::from_str,
         ),
         // Events come from any site, and each request needs an API key.
         cors_origins: reader.parsed(origins, vec!["*".to_owned()], Some("*".to_owned()), |text| {

@@ -64,10 +64,11 @@ fn all_invalid_settings_are_reported_at_once() {
         ("MERCURIO_AUTO_MIGRATE", "yes"),
         ("MERCURIO_CLIENT_IP", "half"),
         ("MERCURIO_TRUSTED_PROXIES", "10.0.0.0/40"),
+        ("MERCURIO_CLIENT_IP_HEADER", "x real ip"),
         // A misspelled name, without its last letter.
         ("MERCURIO_MAX_BATCH_EVENT", "5"),
     ]);
-    assert_eq!(messages.len(), 8, "{messages:?}");
+    assert_eq!(messages.len(), 9, "{messages:?}");
 }
 
 #[test]

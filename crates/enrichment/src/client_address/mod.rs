@@ -3,10 +3,11 @@
 //! Every proxy appends the address of its caller. A client can write anything to the left of that.
 //! So the search goes from right to left and ends at the first address outside the trusted proxies.
 //!
-//! `Forwarded` (RFC 7239) overrides `X-Forwarded-For`. A trusted proxy that writes one of them must
-//! remove the other, otherwise a client can send it.
+//! One header counts, the one that the proxies set. A client can send all others.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -41,6 +42,60 @@ impl TrustedProxies {
     }
 }
 
+/// The header in which trusted proxies report the client's address. The setting is
+/// `MERCURIO_CLIENT_IP_HEADER`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ClientIpHeader {
+    /// `X-Forwarded-For`: a list, to which each proxy appends its caller.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239): such a list with parameters.
+    Forwarded,
+    /// A header with one address, such as `X-Real-IP`. In lower case.
+    Single(String),
+}
+
+/// The text is not the name of a header.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a header name: use x-forwarded-for, forwarded, or one such as x-real-ip")]
+pub struct ClientIpHeaderError(String);
+
+impl ClientIpHeader {
+    /// Returns the header's name in lower case.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+            Self::Single(name) => name,
+        }
+    }
+}
+
+impl FromStr for ClientIpHeader {
+    type Err = ClientIpHeaderError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // The characters of a token (RFC 9110, section 5.6.2).
+        let in_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if text.is_empty() || text.len() > 64 || !text.bytes().all(in_token) {
+            return Err(ClientIpHeaderError(text.chars().take(64).collect()));
+        }
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "x-forwarded-for" => Self::XForwardedFor,
+            "forwarded" => Self::Forwarded,
+            name => Self::Single(name.to_owned()),
+        })
+    }
+}
+
+impl fmt::Display for ClientIpHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 fn network(entry: &str) -> Result<IpNet, TrustedProxiesError> {
     let network = entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
     network
@@ -62,14 +117,13 @@ fn canonical(network: IpNet) -> IpNet {
 
 /// Returns the address of the client: `peer`, or the address that trusted proxies report.
 ///
-/// `forwarded` and `x_forwarded_for` are the lines of these headers in the order of the request. A
-/// hop without an address (`unknown`, `_hidden`, garbage) ends the search with the last known
-/// address.
+/// `lines` are those of `header` in the order of the request. A hop without an address (`unknown`,
+/// `_hidden`, garbage) ends the search with the last known address.
 #[must_use]
 pub fn client_address(
     peer: IpAddr,
-    forwarded: &[&str],
-    x_forwarded_for: &[&str],
+    header: &ClientIpHeader,
+    lines: &[&str],
     trusted: &TrustedProxies,
 ) -> IpAddr {
     // A socket for both families reports IPv4 peers as mapped addresses.
@@ -77,13 +131,22 @@ pub fn client_address(
     if !trusted.contains(peer) {
         return peer;
     }
-    if forwarded.iter().any(|line| !line.trim().is_empty()) {
-        // Line by line: a quote left open by a client must not hide the lines that proxies added.
-        let hops = forwarded.iter().rev().flat_map(|line| elements_of(line, ',').into_iter().rev());
-        last_untrusted(peer, hops.map(forwarded_for), trusted)
-    } else {
-        let hops = x_forwarded_for.iter().rev().flat_map(|line| line.rsplit(','));
-        last_untrusted(peer, hops.map(str::trim).filter(|hop| !hop.is_empty()).map(node), trusted)
+    match header {
+        ClientIpHeader::Forwarded => {
+            // Line by line: a quote left open by a client must not hide the lines that proxies
+            // added.
+            let hops = lines.iter().rev().flat_map(|line| elements_of(line, ',').into_iter().rev());
+            last_untrusted(peer, hops.map(forwarded_for), trusted)
+        }
+        ClientIpHeader::XForwardedFor => {
+            let hops = lines.iter().rev().flat_map(|line| line.rsplit(',')).map(str::trim);
+            last_untrusted(peer, hops.filter(|hop| !hop.is_empty()).map(node), trusted)
+        }
+        // Of several lines, all but one are a client's.
+        ClientIpHeader::Single(_) => match lines {
+            [line] => node(line.trim()).unwrap_or(peer),
+            _ => peer,
+        },
     }
 }
 

@@ -7,20 +7,32 @@ use super::*;
 const PROXY: &str = "10.0.0.1";
 const TRUSTED: &str = "10.0.0.0/8, fd00::/8, ::1";
 
+/// Checks the address for either header: the one without lines leads to the peer.
 #[track_caller]
 fn check(peer: &str, forwarded: &[&str], x_forwarded_for: &[&str], expected: &str) {
+    let (header, lines) = match forwarded {
+        [] => (ClientIpHeader::XForwardedFor, x_forwarded_for),
+        lines => (ClientIpHeader::Forwarded, lines),
+    };
+    check_header(&header, peer, lines, expected);
+}
+
+#[track_caller]
+fn check_header(header: &ClientIpHeader, peer: &str, lines: &[&str], expected: &str) {
     let trusted = TrustedProxies::parse(TRUSTED).unwrap();
-    let client = client_address(peer.parse().unwrap(), forwarded, x_forwarded_for, &trusted);
-    assert_eq!(client.to_string(), expected, "{peer} {forwarded:?} {x_forwarded_for:?}");
+    let client = client_address(peer.parse().unwrap(), header, lines, &trusted);
+    assert_eq!(client.to_string(), expected, "{peer} {header} {lines:?}");
 }
 
 #[test]
 fn untrusted_peer_is_the_client_despite_its_headers() {
-    check("203.0.113.7", &["for=192.0.2.1"], &["192.0.2.2"], "203.0.113.7");
+    check("203.0.113.7", &["for=192.0.2.1"], &[], "203.0.113.7");
     check("::ffff:203.0.113.7", &[], &["192.0.2.2"], "203.0.113.7");
+    check_header(&single(), "203.0.113.7", &["192.0.2.2"], "203.0.113.7");
     let nobody = TrustedProxies::default();
     let loopback = "127.0.0.1".parse().unwrap();
-    assert_eq!(client_address(loopback, &[], &["192.0.2.2"], &nobody), loopback);
+    let header = ClientIpHeader::default();
+    assert_eq!(client_address(loopback, &header, &["192.0.2.2"], &nobody), loopback);
 }
 
 #[test]
@@ -39,12 +51,37 @@ fn leftmost_address_is_the_client_if_all_are_trusted() {
     check(PROXY, &[], &["", " , ,"], PROXY);
 }
 
+fn single() -> ClientIpHeader {
+    "X-Real-IP".parse().unwrap()
+}
+
 #[test]
-fn forwarded_overrides_x_forwarded_for() {
-    check(PROXY, &["for=192.0.2.1"], &["192.0.2.2"], "192.0.2.1");
-    check(PROXY, &[" "], &["192.0.2.2"], "192.0.2.2");
-    // `X-Forwarded-For` is no substitute for a `Forwarded` without an address.
-    check(PROXY, &["for=unknown"], &["192.0.2.2"], PROXY);
+fn header_with_one_address_is_read_whole() {
+    let header = single();
+    check_header(&header, PROXY, &[" 192.0.2.1 "], "192.0.2.1");
+    check_header(&header, PROXY, &["[2001:db8::1]:80"], "2001:db8::1");
+    // No list, and no search for an untrusted address.
+    check_header(&header, PROXY, &["10.9.9.9"], "10.9.9.9");
+    for lines in [&[][..], &[""], &["unknown"], &["6.6.6.6, 192.0.2.1"], &["6.6.6.6", "192.0.2.1"]]
+    {
+        check_header(&header, PROXY, lines, PROXY);
+    }
+}
+
+#[test]
+fn header_is_read_by_its_name() {
+    for (text, expected) in [
+        ("x-forwarded-for", ClientIpHeader::XForwardedFor),
+        ("X-Forwarded-For", ClientIpHeader::XForwardedFor),
+        ("Forwarded", ClientIpHeader::Forwarded),
+        ("CF-Connecting-IP", ClientIpHeader::Single("cf-connecting-ip".to_owned())),
+    ] {
+        let header: ClientIpHeader = text.parse().unwrap();
+        assert_eq!((header.name(), &header), (&*text.to_ascii_lowercase(), &expected));
+    }
+    for text in ["", "x real ip", "x-real-ip:", "ä", "x\n", &"x".repeat(65)] {
+        assert!(text.parse::<ClientIpHeader>().is_err(), "{text:?}");
+    }
 }
 
 #[test]
@@ -170,8 +207,9 @@ proptest! {
         // All addresses are trusted, so every hop is read.
         let trusted = TrustedProxies::parse("0.0.0.0/0, ::/0").unwrap();
         let peer = "10.0.0.1".parse().unwrap();
-        let _ = client_address(peer, &lines, &[], &trusted);
-        let _ = client_address(peer, &[], &lines, &trusted);
+        for header in [ClientIpHeader::Forwarded, ClientIpHeader::XForwardedFor, single()] {
+            let _ = client_address(peer, &header, &lines, &trusted);
+        }
     }
 
     #[test]
@@ -181,8 +219,9 @@ proptest! {
         prop_assume!(!trusted.contains(last));
         let peer = PROXY.parse().unwrap();
         let line = format!("{lie}, {last}");
-        prop_assert_eq!(client_address(peer, &[], &[&line], &trusted), last);
-        let own_line = format!("for={last}");
-        prop_assert_eq!(client_address(peer, &[&lie, &own_line], &[], &trusted), last);
+        let header = ClientIpHeader::XForwardedFor;
+        prop_assert_eq!(client_address(peer, &header, &[&line], &trusted), last);
+        let (header, own_line) = (ClientIpHeader::Forwarded, format!("for={last}"));
+        prop_assert_eq!(client_address(peer, &header, &[&lie, &own_line], &trusted), last);
     }
 }

@@ -70,7 +70,7 @@ keys! {
     CODE = "code";
     /// JSON pointer into the body, with `*` for every name chosen by the client.
     POINTER = "pointer";
-    /// Rejected events of the tenant not logged since its last line.
+    /// Similar lines omitted since the last one.
     NOT_LOGGED = "not_logged";
     /// Client address, as much of it as `MERCURIO_CLIENT_IP` keeps.
     CLIENT_IP = "client_ip";
@@ -112,6 +112,10 @@ keys! {
     DROPPED_SPANS = "dropped_spans";
     /// Version of the program.
     VERSION = "version";
+    /// Maximum number of open files of the process.
+    FILE_LIMIT = "file_limit";
+    /// That number before the server raised it.
+    FILE_LIMIT_BEFORE = "file_limit_before";
     /// Listen address of the server.
     ADDR = "addr";
 }

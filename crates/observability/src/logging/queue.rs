@@ -226,16 +226,16 @@ impl LogWriter {
         if new == 0 {
             return;
         }
-        self.reported = dropped;
+        // Also after a failure, so that a broken output is not tried at each line.
         self.reported_at = Some(Instant::now());
         // Straight to the output, since a full queue would drop the report too.
         let output = &mut self.output;
-        if line::dropped_lines(self.format, new, |line| {
+        let reported = line::dropped_lines(self.format, new, |line| {
             output.write_all(line).and_then(|()| output.flush())
-        })
-        .is_err()
-        {
-            self.queue.drop_lines(1);
+        });
+        // A lost report leaves its number to the next one.
+        if reported.is_ok() {
+            self.reported = dropped;
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct RequestLine<'a> {
     pub body_bytes: Option<u64>,
     /// Time from the request head to the response head.
     pub duration: Duration,
+    /// Similar lines omitted before this one; 0 omits the key.
+    pub not_logged: u64,
 }
 
 /// Number of a request's events by verdict.
@@ -85,6 +87,7 @@ impl RequestLine<'_> {
             keys::DUPLICATES => events.map(|events| events.duplicates),
             keys::ACCEPTED => events.map(|events| events.accepted),
             keys::EVENTS => events.map(EventCounts::total),
+            keys::NOT_LOGGED => Some(self.not_logged).filter(|omitted| *omitted > 0),
             RequestKeys(self)
         );
         logger.log(&slog::Record::new(&line, &format_args!("request"), values));

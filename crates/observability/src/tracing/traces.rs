@@ -11,7 +11,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{
@@ -21,7 +21,10 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{self as sdk, Sampler, SdkTracer, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{
+    self as sdk, BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider,
+    SpanData,
+};
 use slog::{Logger, warn};
 
 use crate::logging::error_chain::chain;
@@ -33,6 +36,8 @@ use crate::tracing::trace_parent::TraceParent;
 /// Path below the collector's base URL
 /// (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>).
 const PATH: &str = "/v1/traces";
+/// Maximum number of finished spans that wait for their export.
+const MAX_WAITING: u64 = 2_048;
 /// Minimum time between two warnings about lost spans.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -59,6 +64,7 @@ pub struct TraceError(#[from] ExporterBuildError);
 pub struct Traces {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
+    queue: Arc<SpanQueue>,
 }
 
 impl Traces {
@@ -78,17 +84,24 @@ impl Traces {
             .with_service_name(settings.service_name)
             .with_attribute(KeyValue::new("service.version", settings.service_version))
             .build();
+        let queue = Arc::new(SpanQueue { waiting: AtomicU64::new(0), lost: LostSpans::new(log) });
+        let exporter = LoggingExporter { inner, queue: Arc::clone(&queue) };
+        // It has a thread and a bounded queue, so no request waits for it.
+        let processor = BatchSpanProcessor::builder(exporter)
+            .with_batch_config(
+                BatchConfigBuilder::default().with_max_queue_size(MAX_WAITING as usize).build(),
+            )
+            .build();
         let provider = SdkTracerProvider::builder()
             // The caller's decision overrides our share, so a trace is whole or absent.
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
                 settings.sample_ratio,
             ))))
             .with_resource(resource)
-            // The batch exporter has a thread and a bounded queue, so no request waits for it.
-            .with_batch_exporter(LoggingExporter { inner, warning: ThrottledWarning::new(log) })
+            .with_span_processor(BoundedProcessor { inner: processor, queue: Arc::clone(&queue) })
             .build();
         let tracer = provider.tracer(settings.service_name);
-        Ok(Self { provider, tracer })
+        Ok(Self { provider, tracer, queue })
     }
 
     /// Begins the span of a request; `None` if the request is not sampled.
@@ -116,8 +129,9 @@ impl Traces {
 
     /// Exports the finished spans for at most `grace`, then stops. Blocks.
     pub fn close(&self, grace: Duration) {
-        // The exporter has logged every failure.
+        // The exporter has counted every failure.
         self.provider.shutdown_with_timeout(grace).ok();
+        self.queue.lost.log_rest();
     }
 }
 
@@ -195,11 +209,52 @@ impl fmt::Debug for RequestSpan {
     }
 }
 
+/// The number of finished spans that wait for their export, and the lost ones.
+#[derive(Debug)]
+struct SpanQueue {
+    waiting: AtomicU64,
+    lost: LostSpans,
+}
+
+/// Drops and counts spans beyond the queue of the SDK, which would drop them silently.
+#[derive(Debug)]
+struct BoundedProcessor {
+    inner: BatchSpanProcessor,
+    queue: Arc<SpanQueue>,
+}
+
+impl sdk::SpanProcessor for BoundedProcessor {
+    fn on_start(&self, span: &mut sdk::Span, context: &Context) {
+        self.inner.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        // Relaxed: a counter orders nothing.
+        if self.queue.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+            self.queue.waiting.fetch_sub(1, Ordering::Relaxed);
+            return self.queue.lost.record(1, "the queue is full");
+        }
+        self.inner.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
 /// Logs the failures of an exporter: the SDK itself drops the spans silently.
 #[derive(Debug)]
 struct LoggingExporter {
     inner: SpanExporter,
-    warning: ThrottledWarning,
+    queue: Arc<SpanQueue>,
 }
 
 impl sdk::SpanExporter for LoggingExporter {
@@ -207,8 +262,9 @@ impl sdk::SpanExporter for LoggingExporter {
         // Counted first, because the exporter consumes the batch.
         let spans = batch.len() as u64;
         let result = self.inner.export(batch).await;
+        self.queue.waiting.fetch_sub(spans, Ordering::Relaxed);
         if let Err(error) = &result {
-            self.warning.record(spans, error);
+            self.queue.lost.record(spans, &chain(error));
         }
         result
     }
@@ -227,31 +283,39 @@ impl sdk::SpanExporter for LoggingExporter {
 }
 
 /// Logs the number of lost spans, at most once per [`WARNING_INTERVAL`].
-struct ThrottledWarning {
+struct LostSpans {
     log: Logger,
-    lost: AtomicU64,
+    not_logged: AtomicU64,
     logged_at: Mutex<Option<Instant>>,
 }
 
-impl ThrottledWarning {
+impl LostSpans {
     fn new(log: Logger) -> Self {
-        Self { log, lost: AtomicU64::new(0), logged_at: Mutex::new(None) }
+        Self { log, not_logged: AtomicU64::new(0), logged_at: Mutex::new(None) }
     }
 
-    fn record(&self, spans: u64, error: &(dyn std::error::Error + 'static)) {
-        self.lost.fetch_add(spans, Ordering::Relaxed);
+    fn record(&self, spans: u64, reason: &str) {
+        self.not_logged.fetch_add(spans, Ordering::Relaxed);
         // The lock makes concurrent failures share one line.
         let mut logged_at = self.logged_at.lock().unwrap_or_else(PoisonError::into_inner);
         if logged_at.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
             *logged_at = Some(Instant::now());
-            let lost = self.lost.swap(0, Ordering::Relaxed);
-            warn!(self.log, "spans dropped"; keys::DROPPED_SPANS => lost, keys::ERROR => chain(error));
+            let lost = self.not_logged.swap(0, Ordering::Relaxed);
+            warn!(self.log, "spans dropped"; keys::DROPPED_SPANS => lost, keys::ERROR => reason);
+        }
+    }
+
+    /// Logs those not logged yet, at the end.
+    fn log_rest(&self) {
+        let lost = self.not_logged.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            warn!(self.log, "spans dropped"; keys::DROPPED_SPANS => lost);
         }
     }
 }
 
-impl fmt::Debug for ThrottledWarning {
+impl fmt::Debug for LostSpans {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ThrottledWarning").field("lost", &self.lost).finish_non_exhaustive()
+        f.debug_struct("LostSpans").field("not_logged", &self.not_logged).finish_non_exhaustive()
     }
 }

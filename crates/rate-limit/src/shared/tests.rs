@@ -166,6 +166,22 @@ async fn redis_takes_all_tokens_or_none() {
 }
 
 #[tokio::test]
+async fn events_refused_by_redis_use_no_local_tokens() {
+    let cluster = Cluster::start(2, PATIENT).await;
+    let limits = limits(1, 60);
+    assert!(cluster.take(0, &limits, 40).await.result.is_ok());
+    for _ in 0..10 {
+        assert!(cluster.take(1, &limits, 30).await.result.is_err());
+    }
+    assert!(cluster.take(1, &limits, 20).await.result.is_ok());
+    // Of its own 60 tokens, the second server has used 20.
+    let local = &cluster.servers[1].limits.whole;
+    assert_eq!(local.state(TENANT, &limits).events.unwrap().remaining, 40);
+    let take = |events| local.take(TENANT, &limits, BucketName::Events, events).result;
+    assert!(take(41).is_err() && take(40).is_ok());
+}
+
+#[tokio::test]
 async fn redis_refuses_a_request_without_a_token_for_it() {
     let cluster = Cluster::start(2, PATIENT).await;
     let limits = Limits { requests_per_second: 1, requests_burst: 60, ..limits(1, 1_000) };

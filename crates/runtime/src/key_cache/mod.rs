@@ -17,7 +17,7 @@ use mercurio_observability::{chain, context, keys};
 use quick_cache::sync::Cache;
 use slog::warn;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Maximum number of cached keys. One takes about 400 bytes.
 const KNOWN_KEYS: usize = 20_000;
@@ -28,6 +28,9 @@ const UNKNOWN_KEYS: usize = 20_000;
 const LOOKUPS: usize = 4;
 /// Maximum time a request waits before its lookup starts.
 const LOOKUP_WAIT: Duration = Duration::from_secs(2);
+/// Maximum time for the answer of the database. A connection whose packets vanish fails only after
+/// many seconds.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time without lookups after one failed on an unavailable database, so that requests fail at once.
 const UNAVAILABLE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -42,7 +45,7 @@ struct SharedCache {
     known: Cache<ApiKeyId, Arc<CachedKey>>,
     unknown: Cache<ApiKeyId, Instant>,
     lifetime: Duration,
-    lookups: Semaphore,
+    lookups: Arc<Semaphore>,
     refreshes: Arc<Semaphore>,
     unavailable_at: Mutex<Option<Instant>>,
     /// Number of calls of [`KeyCache::forget`]. A lookup that overlaps with one may have read the
@@ -89,7 +92,7 @@ impl KeyCache {
             known: Cache::new(KNOWN_KEYS),
             unknown: Cache::new(UNKNOWN_KEYS),
             lifetime,
-            lookups: Semaphore::new(LOOKUPS),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
             refreshes: Arc::new(Semaphore::new(LOOKUPS)),
             unavailable_at: Mutex::new(None),
             forgotten: AtomicU64::new(0),
@@ -197,16 +200,27 @@ impl KeyCache {
         });
     }
 
-    /// Reads the database, and waits until `deadline` for the start.
+    /// Reads the database, and waits until `deadline` for the start. Returns at most
+    /// [`LOOKUP_TIMEOUT`] later.
     async fn look_up(&self, id: &ApiKeyId, deadline: Instant) -> Result<Lookup, KeyLookupError> {
         self.shared.check_available()?;
-        let Ok(Ok(_permit)) = timeout_at(deadline, self.shared.lookups.acquire()).await else {
+        let permit = Arc::clone(&self.shared.lookups).acquire_owned();
+        let Ok(Ok(permit)) = timeout_at(deadline, permit).await else {
             return Err(KeyLookupError::Overloaded);
         };
         // Another lookup may have failed in the meantime.
         self.shared.check_available()?;
         let (shared, id) = (Arc::clone(&self.shared), id.clone());
-        let read = tokio::task::spawn_blocking(move || shared.read(&id)).await;
+        let read = tokio::task::spawn_blocking(move || {
+            // Held until the read ends, which may outlast this request.
+            let _permit = permit;
+            shared.read(&id)
+        });
+        let Ok(read) = timeout(LOOKUP_TIMEOUT, read).await else {
+            self.shared.note_availability(false);
+            let reason = "no answer to a lookup within 3 seconds";
+            return Err(KeyLookupError::Store(StoreError::Unavailable(reason.into())));
+        };
         // A panic of the task counts as a failed lookup.
         let read = read.unwrap_or_else(|panic| Err(StoreError::Internal(panic.into())));
         read.map_err(KeyLookupError::Store)
@@ -216,6 +230,11 @@ impl KeyCache {
 impl SharedCache {
     fn is_fresh(&self, read_at: Instant) -> bool {
         read_at.elapsed() < self.lifetime
+    }
+
+    fn note_availability(&self, is_available: bool) {
+        let unavailable_at = (!is_available).then(Instant::now);
+        *self.unavailable_at.lock().unwrap_or_else(PoisonError::into_inner) = unavailable_at;
     }
 
     fn check_available(&self) -> Result<(), KeyLookupError> {
@@ -256,9 +275,7 @@ impl SharedCache {
         // The age counts from before the query: the key may change while it runs.
         let read_at = Instant::now();
         let found = self.store.find_api_key(id);
-        let unavailable = found.as_ref().is_err_and(StoreError::is_unavailable);
-        *self.unavailable_at.lock().unwrap_or_else(PoisonError::into_inner) =
-            unavailable.then(Instant::now);
+        self.note_availability(!found.as_ref().is_err_and(StoreError::is_unavailable));
         let Some(key) = found?.map(Arc::new) else {
             self.known.remove(id);
             self.unknown.insert(id.clone(), read_at);

@@ -71,6 +71,11 @@ impl MonthUsage {
         }
     }
 
+    /// Returns the events used by the last read.
+    pub(super) fn last_read(&self) -> u64 {
+        self.read
+    }
+
     /// Counts a submission as in flight.
     pub(super) fn admit(&mut self, events: u64) -> Admitted {
         self.since.in_flight += events;

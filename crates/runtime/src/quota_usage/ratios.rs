@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mercurio_domain::TenantId;
 use mercurio_domain::limits::Month;
 use mercurio_domain::store::EventCounts;
+use tokio::sync::Mutex;
 
 /// Maximum wait of a scrape for the store.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -14,12 +15,21 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Tenants and their quotas.
 pub(super) struct Ratios {
     max_tenants: usize,
+    /// Lifetime of a read: more frequent scrapes cost nothing.
+    max_age: Duration,
     quotas: RwLock<HashMap<TenantId, u64>>,
+    last: Mutex<Option<LastRead>>,
+}
+
+struct LastRead {
+    read_at: Instant,
+    month: Month,
+    ratios: Vec<(i64, f64)>,
 }
 
 impl Ratios {
-    pub(super) fn new(max_tenants: usize) -> Self {
-        Self { max_tenants, quotas: RwLock::default() }
+    pub(super) fn new(max_tenants: usize, max_age: Duration) -> Self {
+        Self { max_tenants, max_age, quotas: RwLock::default(), last: Mutex::new(None) }
     }
 
     pub(super) fn note(&self, tenant_id: TenantId, monthly_events: u64) {
@@ -40,7 +50,26 @@ impl Ratios {
         }
     }
 
+    /// Returns the ratios of a read within `max_age`.
     pub(super) async fn read(&self, store: &Arc<dyn EventCounts>, month: Month) -> Vec<(i64, f64)> {
+        let reading = async {
+            // A read under way answers for this scrape too.
+            let mut last = self.last.lock().await;
+            if let Some(last) = &*last
+                && last.month == month
+                && last.read_at.elapsed() < self.max_age
+            {
+                return last.ratios.clone();
+            }
+            let ratios = self.read_store(store, month).await;
+            let read_at = Instant::now();
+            *last = Some(LastRead { read_at, month, ratios: ratios.clone() });
+            ratios
+        };
+        tokio::time::timeout(TIMEOUT, reading).await.unwrap_or_default()
+    }
+
+    async fn read_store(&self, store: &Arc<dyn EventCounts>, month: Month) -> Vec<(i64, f64)> {
         let quotas = self.quotas.read().unwrap_or_else(PoisonError::into_inner).clone();
         if quotas.is_empty() {
             return Vec::new();
@@ -52,8 +81,8 @@ impl Ratios {
             let used = tenants.iter().zip(used);
             Some(used.map(|(id, used)| (id.0, used as f64 / quotas[id] as f64)).collect())
         });
-        let read = tokio::time::timeout(TIMEOUT, reading).await;
-        read.ok().and_then(Result::ok).flatten().unwrap_or_default()
+        // A panic of the task counts as no answer.
+        reading.await.ok().flatten().unwrap_or_default()
     }
 }
 
@@ -63,7 +92,7 @@ mod tests {
 
     #[test]
     fn first_tenants_are_kept_as_long_as_they_have_a_quota() {
-        let ratios = Ratios::new(2);
+        let ratios = Ratios::new(2, Duration::ZERO);
         for (tenant, quota) in [(1, 0), (2, 10), (3, 20), (4, 30), (2, 0), (5, 50), (3, 25)] {
             ratios.note(TenantId(tenant), quota);
         }

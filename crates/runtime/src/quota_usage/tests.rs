@@ -330,7 +330,8 @@ async fn silent_tenants_are_forgotten_unless_events_are_in_flight() {
 #[tokio::test]
 async fn used_ratios_are_those_of_the_store() {
     let fixture = Fixture::new();
-    let server = fixture.server(on_demand());
+    let always = QuotaUsageOptions { max_age: Duration::ZERO, ..on_demand() };
+    let server = fixture.server(always);
     assert_eq!(server.used_ratios(now()).await, []);
     server.note(fixture.owner.tenant_id, 8);
     for (stored, ratio) in [(0, 0.0), (6, 0.75), (4, 1.25)] {
@@ -339,4 +340,42 @@ async fn used_ratios_are_those_of_the_store() {
     }
     fixture.store.set_unavailable(true);
     assert_eq!(server.used_ratios(now()).await, []);
+}
+
+#[tokio::test]
+async fn frequent_scrapes_share_a_read() {
+    let fixture = Fixture::new();
+    let server = fixture.server(on_demand());
+    server.note(fixture.owner.tenant_id, 8);
+    for _ in 0..10 {
+        assert_eq!(server.used_ratios(now()).await, [(fixture.owner.tenant_id.0, 0.0)]);
+    }
+    assert_eq!(fixture.reads(), 1);
+    // Another month has another usage.
+    server.used_ratios(at("2026-12-01T00:00:00Z")).await;
+    assert_eq!(fixture.reads(), 2);
+}
+
+#[tokio::test]
+async fn shown_usage_is_read_again_only_after_a_change() {
+    let fixture = Fixture::new();
+    let server = fixture.server(on_demand());
+    let used = || server.used(fixture.owner.tenant_id, Month::of(now()));
+    for _ in 0..10 {
+        assert_eq!(used().await.unwrap(), 0);
+    }
+    assert_eq!(fixture.reads(), 1);
+    assert_eq!(fixture.send(&server, &ids("a", 3), 10).await, Some(3));
+    for _ in 0..10 {
+        assert_eq!(used().await.unwrap(), 3);
+    }
+    assert_eq!(fixture.reads(), 2);
+    // Another server's events are found by the next read.
+    fixture.store(&ids("b", 2));
+    assert_eq!(used().await.unwrap(), 3);
+    drop(fixture.admit(&server, 1, 10).await);
+    assert_eq!(used().await.unwrap(), 5);
+    fixture.store.set_unavailable(true);
+    drop(fixture.admit(&server, 1, 10).await);
+    assert!(used().await.is_err());
 }

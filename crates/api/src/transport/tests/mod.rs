@@ -8,13 +8,14 @@ use crate::middleware::RequestMiddleware;
 use crate::problem::Problem;
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use client::{get, head, last_get, post, send_in_turn, send_then_read, statuses};
+use mercurio_enrichment::TrustedProxies;
 use mercurio_observability::metrics::ServerReading;
 use mercurio_runtime::system::UuidV7Ids;
 use serde_json::Value;
 use slog::{Discard, Logger, o};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream as Client};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 // Too large for one write to a socket.
 const LARGE_BYTES: usize = 8 * 1024 * 1024;
@@ -30,6 +31,11 @@ async fn count(request: HttpRequest, payload: web::Payload) -> Result<HttpRespon
     let limits = BodyLimits { max_bytes: 1000, timeout: Duration::from_secs(10) };
     let body = read(&request, payload, limits, &Metrics::new()).await?;
     Ok(HttpResponse::Ok().body(body.len().to_string()))
+}
+
+async fn with_key(request: HttpRequest) -> HttpResponse {
+    ConnectionActivity::note_key(&request);
+    HttpResponse::Ok().finish()
 }
 
 async fn panics() -> HttpResponse {
@@ -60,6 +66,7 @@ fn start(options: ServerOptions) -> Running {
                 .route("/count", web::post().to(count))
                 .route("/empty", web::get().to(|| async { HttpResponse::NoContent().finish() }))
                 .route("/panics", web::get().to(panics))
+                .route("/with-key", web::get().to(with_key))
                 .wrap(middleware)
         })
         .unwrap();
@@ -109,18 +116,86 @@ async fn slow_first_head_gets_a_problem() {
     server.servers.stop().await;
 }
 
+/// Sends a request, then a head byte by byte, until the server closes the connection. Returns all
+/// responses.
+fn send_endless_head(addr: SocketAddr) -> String {
+    let mut client = Client::connect(addr).unwrap();
+    client.write_all(get("/ok").as_bytes()).unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    let (start, mut received, mut buffer) = (Instant::now(), Vec::new(), [0; 4096]);
+    while start.elapsed() < Duration::from_secs(30) {
+        match client.read(&mut buffer) {
+            Ok(0) => return String::from_utf8(received).unwrap(),
+            Ok(read) => received.extend_from_slice(&buffer[..read]),
+            Err(_) => client.write_all(b"x").unwrap(),
+        }
+    }
+    panic!("the connection stays open");
+}
+
 #[tokio::test]
-async fn endless_later_head_does_not_hold_its_connection() {
-    let timeout = Duration::from_millis(500);
-    let server = start(ServerOptions {
-        // Short enough for a test; the head timeout must not be what closes the connection.
-        answer_timeout: timeout,
-        keep_alive: timeout,
-        head_timeout: Duration::from_secs(60),
-        ..one_thread()
+async fn slow_later_head_gets_a_problem() {
+    let server = start(ServerOptions { head_timeout: Duration::from_millis(50), ..one_thread() });
+    let addr = server.addr;
+    let responses = tokio::task::spawn_blocking(move || send_endless_head(addr)).await.unwrap();
+    let (first, second) = responses.split_once("fine").unwrap();
+    assert!(first.starts_with("HTTP/1.1 200 "), "{first}");
+    assert!(second.starts_with("HTTP/1.1 408 "), "{second}");
+    assert!(second.contains("\r\ndate: ") && second.contains("request_timeout"), "{second}");
+    server.servers.stop().await;
+}
+
+/// Sends a request, then waits. Returns whether the server closed the connection within a second.
+async fn is_closed_when_idle(addr: SocketAddr, path: &'static str) -> bool {
+    let closed = tokio::task::spawn_blocking(move || {
+        let mut client = Client::connect(addr).unwrap();
+        client.write_all(get(path).as_bytes()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        client.read_to_end(&mut Vec::new()).is_ok()
     });
-    let requests = [get("/ok"), "GET / HTTP/1.1\r\nHost:".to_owned()].concat();
-    assert_eq!(statuses(&send_then_read(server.addr, requests).await), [200]);
+    closed.await.unwrap()
+}
+
+#[tokio::test]
+async fn idle_connection_without_a_key_closes_early() {
+    let short = ServerOptions { stranger_keep_alive: Duration::from_millis(50), ..one_thread() };
+    let server = start(short.clone());
+    assert!(is_closed_when_idle(server.addr, "/ok").await);
+    assert!(!is_closed_when_idle(server.addr, "/with-key").await);
+    server.servers.stop().await;
+    // A proxy sends the requests of many clients over one connection.
+    let trusted_proxies = TrustedProxies::parse("127.0.0.1").unwrap();
+    let server = start(ServerOptions { trusted_proxies, ..short });
+    assert!(!is_closed_when_idle(server.addr, "/ok").await);
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn silent_connection_closes_early() {
+    let stranger_keep_alive = Duration::from_millis(50);
+    let server = start(ServerOptions { stranger_keep_alive, ..one_thread() });
+    assert!(send_then_read(server.addr, "").await.is_empty());
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn slow_body_outlasts_the_timeouts_of_heads_and_pauses() {
+    let short = Duration::from_millis(50);
+    let server =
+        start(ServerOptions { head_timeout: short, stranger_keep_alive: short, ..one_thread() });
+    let addr = server.addr;
+    let response = tokio::task::spawn_blocking(move || {
+        let mut client = Client::connect(addr).unwrap();
+        client.write_all(b"POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na").unwrap();
+        // Nothing arrives before the end of the body.
+        client.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        client.read_exact(&mut [0]).unwrap_err();
+        client.write_all(b"b").unwrap();
+        let mut status = [0; 12];
+        client.read_exact(&mut status).unwrap();
+        status
+    });
+    assert_eq!(&response.await.unwrap(), b"HTTP/1.1 200");
     server.servers.stop().await;
 }
 

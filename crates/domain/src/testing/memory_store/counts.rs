@@ -1,5 +1,7 @@
 //! Counts in memory, added as events are stored: there is no log to sum.
 
+use std::sync::atomic::Ordering;
+
 use super::MemoryStore;
 use crate::ids::TenantId;
 use crate::limits::Month;
@@ -37,6 +39,7 @@ impl EventCounts for MemoryStore {
 
     fn sum_counts(&self) -> Result<u64, StoreError> {
         self.counts_gate.pass();
+        assert!(!self.panics_in_sum.swap(false, Ordering::SeqCst), "the test's own panic");
         self.available().map(|_| 0)
     }
 }

@@ -33,7 +33,10 @@ pub struct MemoryStore {
     pub gate: Gate,
     /// Every call of `usage` and `sum_counts` passes here; open unless a test closes it.
     pub counts_gate: Gate,
+    /// Every call of `ping` passes here; open unless a test closes it.
+    pub ping_gate: Gate,
     unavailable: AtomicBool,
+    panics_in_sum: AtomicBool,
     refused_name: Mutex<Option<String>>,
     group_sizes: Mutex<Vec<usize>>,
     reads: AtomicUsize,
@@ -73,7 +76,9 @@ impl Default for MemoryStore {
             state: Mutex::default(),
             gate: Gate::opened(),
             counts_gate: Gate::opened(),
+            ping_gate: Gate::opened(),
             unavailable: AtomicBool::default(),
+            panics_in_sum: AtomicBool::default(),
             refused_name: Mutex::default(),
             group_sizes: Mutex::default(),
             reads: AtomicUsize::default(),
@@ -85,6 +90,11 @@ impl MemoryStore {
     /// Makes every call fail like one to an unreachable database, or ends that.
     pub fn set_unavailable(&self, unavailable: bool) {
         self.unavailable.store(unavailable, Ordering::SeqCst);
+    }
+
+    /// Makes the next call of `sum_counts` panic, as a defect would.
+    pub fn panic_in_next_sum(&self) {
+        self.panics_in_sum.store(true, Ordering::SeqCst);
     }
 
     /// Refuses every group with an event of this name, as a database refuses data it cannot store.
@@ -170,6 +180,7 @@ impl EventWriter for MemoryStore {
     }
 
     fn ping(&self) -> Result<(), StoreError> {
+        self.ping_gate.pass();
         self.available().map(|_| ())
     }
 }
