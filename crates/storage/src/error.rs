@@ -167,7 +167,9 @@ const fn known(part: &'static str, kind: ErrorKind) -> KnownMessage {
 
 /// Messages from PostgreSQL's sources (codes: manual, appendix A) and from `sqlite3_errstr`.
 ///
-/// They are English: store connections set `lc_messages`, and SQLite has no other language.
+/// They are English: libpq here and SQLite have no other language, and store connections set
+/// `lc_messages` if they may. A message in another language counts as [`ErrorKind::Internal`], and
+/// the group writer decides by a probe.
 const MESSAGES: [KnownMessage; 34] = [
     // PostgreSQL 40P01, 40001, 55P03
     known("deadlock detected", ErrorKind::Conflict),

@@ -57,8 +57,9 @@ pub(super) fn set_up(
         "SET statement_timeout = {}; {settings}",
         statement_timeout.as_millis()
     ))?;
-    // Errors are classified by their English message. Only superusers may set this. For other roles
-    // on a server with another language, an error without a code diesel exposes counts as internal.
+    // diesel exposes few error codes, so other errors are classified by their English message. Only
+    // superusers may set this. For other roles on a server with another language, such an error is
+    // internal, and the group writer decides it by a probe.
     connection.batch_execute("SET lc_messages = 'C'").ok();
     Ok(())
 }

@@ -6,6 +6,7 @@ mod driver;
 mod events;
 mod lease;
 mod listener;
+mod probe;
 mod recent;
 mod removal;
 mod replication;
@@ -20,9 +21,8 @@ mod values;
 mod versions;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
 use diesel::pg::{Pg as Db, PgConnection as DbConnection};
 use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
@@ -44,12 +44,6 @@ use shared::{audit, catalog, schema_state::schema_state};
 pub(crate) use PostgresStore as DbStore;
 pub(crate) use diagnostics::diagnose;
 
-/// Fills about 1 MiB of disk, commits, and leaves nothing behind. On a full disk smaller writes may
-/// still succeed, because pages already allocated have room.
-const PROBE: &str = "SET LOCAL statement_timeout = 5000;
-    SET LOCAL temp_tablespaces = '';
-    CREATE TEMPORARY TABLE mercurio_probe ON COMMIT DROP AS SELECT number FROM generate_series(1, 30000) AS number";
-
 /// The PostgreSQL store.
 pub(crate) struct PostgresStore {
     readers: Pool<PgConnection>,
@@ -59,6 +53,7 @@ pub(crate) struct PostgresStore {
     row_security: row_security::RowSecurity,
     counters: AppendCounters,
     conninfo: String,
+    write_timeout: Duration,
     migration_lock_timeout: Duration,
     actor: Option<Actor>,
 }
@@ -92,6 +87,7 @@ impl PostgresStore {
             row_security: row_security::RowSecurity::default(),
             counters: AppendCounters::default(),
             conninfo: conninfo.to_owned(),
+            write_timeout: options.write_timeout,
             migration_lock_timeout: options.migration_lock_timeout,
             actor: options.actor.clone(),
         }
@@ -139,7 +135,14 @@ impl PostgresStore {
         &self,
         body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        transaction::write(&self.writers, body)
+        let begun = Instant::now();
+        transaction::write(&self.writers, body).map_err(|error| match error.kind {
+            // The message of a statement timeout may be in any language.
+            ErrorKind::Internal if begun.elapsed() >= self.write_timeout => {
+                Error { kind: ErrorKind::Unavailable, ..error }
+            }
+            _ => error,
+        })
     }
 
     fn provision_tenant(&self, request: &Provisioning) -> Result<Provisioned, Error> {
@@ -200,17 +203,14 @@ impl EventWriter for PostgresStore {
     }
 
     fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.read(check_writable)?)
+        Ok(self.read(probe::check_writable)?)
     }
 
     fn probe(&self) -> Result<(), StoreError> {
         // The cheap test first: its message names a read-only database.
         self.ping()?;
-        match self.write(|connection| Ok(connection.batch_execute(PROBE)?)) {
-            // Without the `TEMPORARY` privilege the probe is skipped.
-            Err(Error { kind: ErrorKind::Internal, .. }) | Ok(()) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        // Any failure counts, because its message may be in any language.
+        self.write(probe::write).map_err(|error| StoreError::Unavailable(Box::new(error)))
     }
 }
 
@@ -258,15 +258,4 @@ impl Store for PostgresStore {
             events::events(connection, owner, query)
         })?)
     }
-}
-
-/// Fails if the server is a standby or read-only.
-fn check_writable(connection: &mut PgConnection) -> Result<(), Error> {
-    let is_writable = diesel::dsl::sql::<diesel::sql_types::Bool>(
-        "NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'",
-    );
-    if diesel::select(is_writable).get_result(connection)? {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Unavailable, "the database is read-only"))
 }
