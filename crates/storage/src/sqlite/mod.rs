@@ -14,7 +14,9 @@ mod shared;
 mod values;
 mod versions;
 
+use std::fs::{DirBuilder, OpenOptions};
 use std::num::NonZeroU32;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
@@ -90,13 +92,18 @@ fn unavailable(message: String) -> Error {
 }
 
 impl SqliteStore {
-    /// A store for the file at `path`. Creates the file and its folders if missing.
+    /// A store for the file at `path`. Creates the file and its folders if missing, for the owner
+    /// alone.
     pub(crate) fn open(path: &Path, options: &StoreOptions) -> Result<Self, Error> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| {
+            // Existing folders keep their modes.
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
                 unavailable(format!("can't create the folder {}: {error}", folder.display()))
             })?;
         }
+        // SQLite gives its other files, such as the log, the mode of this one. A file that can't be
+        // created is reported below, with SQLite's reason.
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).ok();
         let address = path.to_str().ok_or_else(|| {
             unavailable(format!("the path {} is not UTF-8: rename it", path.display()))
         })?;
