@@ -64,6 +64,31 @@ pub(super) fn set_up(
     Ok(())
 }
 
+/// Fails if two open connections share a session: a pooler in transaction mode hands it out anew
+/// for each statement. A busy pooler may not be caught; it fails later, at a prepared statement.
+pub(super) fn check_sessions(
+    one: &mut PgConnection,
+    other: &mut PgConnection,
+) -> Result<(), Error> {
+    let (one, other) = (session_id(one)?, session_id(other)?);
+    if one == other {
+        return Err(Error::shared_session(format_args!("two connections share the session {one}")));
+    }
+    Ok(())
+}
+
+/// The id of the server process behind a connection. Read without a prepared statement.
+fn session_id(connection: &mut PgConnection) -> Result<i32, Error> {
+    #[derive(QueryableByName)]
+    struct Session {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        pid: i32,
+    }
+    let session: Session =
+        diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result(connection)?;
+    Ok(session.pid)
+}
+
 /// Returns the set-up of a pool's connections.
 pub(super) fn set_up_with(
     statement_timeout: Duration,

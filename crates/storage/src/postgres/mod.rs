@@ -20,7 +20,7 @@ mod statement;
 mod values;
 mod versions;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::pg::{Pg as Db, PgConnection as DbConnection};
@@ -52,6 +52,7 @@ pub(crate) struct PostgresStore {
     recent: recent::RecentKeys,
     row_security: row_security::RowSecurity,
     counters: AppendCounters,
+    has_own_sessions: AtomicBool,
     conninfo: String,
     write_timeout: Duration,
     migration_lock_timeout: Duration,
@@ -86,6 +87,7 @@ impl PostgresStore {
             recent: recent::RecentKeys::default(),
             row_security: row_security::RowSecurity::default(),
             counters: AppendCounters::default(),
+            has_own_sessions: AtomicBool::new(false),
             conninfo: conninfo.to_owned(),
             write_timeout: options.write_timeout,
             migration_lock_timeout: options.migration_lock_timeout,
@@ -100,6 +102,17 @@ impl PostgresStore {
         // 0 disables the timeout: migrations may run long.
         driver::set_up(&mut connection, Duration::ZERO, driver::DEDICATED_SETTINGS)?;
         Ok(connection)
+    }
+
+    /// Fails if a pooler shares sessions between connections. Checks once, at start-up.
+    fn check_sessions(&self) -> Result<(), Error> {
+        if self.has_own_sessions.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut other = PgConnection::establish(&self.conninfo)?;
+        self.read(|connection| driver::check_sessions(connection, &mut other))?;
+        self.has_own_sessions.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Runs a write transaction that appends events received at `received_at`, after creating the
@@ -224,6 +237,7 @@ impl Store for PostgresStore {
     }
 
     fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        self.check_sessions()?;
         Ok(self.read(schema_state)?)
     }
 
