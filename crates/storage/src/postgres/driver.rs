@@ -64,8 +64,8 @@ pub(super) fn set_up(
     Ok(())
 }
 
-/// Fails if two open connections share a session: a pooler in transaction mode hands it out anew
-/// for each statement. A busy pooler may not be caught; it fails later, at a prepared statement.
+/// Fails if two open connections share a session: a pooler in transaction mode assigns one to each
+/// transaction. A busy pooler may pass, and then fails later, at a prepared statement.
 pub(super) fn check_sessions(
     one: &mut PgConnection,
     other: &mut PgConnection,

@@ -36,7 +36,7 @@ use mercurio_domain::{EventId, Owner, Timestamp};
 use crate::error::{Error, ErrorKind};
 use crate::pool::{Pool, StoreOptions};
 use crate::transaction;
-use crate::verdicts::{Candidate, Candidates};
+use crate::verdicts::{Appended, Candidate, Candidates};
 
 use events::AppendMode;
 use shared::{audit, catalog, schema_state::schema_state};
@@ -181,7 +181,7 @@ impl EventWriter for PostgresStore {
     fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         let candidates = Candidates::of(group);
         if candidates.rows().is_empty() {
-            return Ok(candidates.outcomes(&[]));
+            return Ok(candidates.outcomes(&Appended::default()));
         }
         let likely_stored = self.recent.contains_each(candidates.rows().iter().map(Candidate::key));
         let likely_duplicates = likely_stored.iter().filter(|likely| **likely).count();
@@ -189,7 +189,7 @@ impl EventWriter for PostgresStore {
         let received_at = group.iter().map(|submission| submission.received_at);
         // The closure runs once per attempt, so the mode is decided inside.
         let mut is_first = true;
-        let fresh = self.append_at(received_at, |connection| {
+        let appended = self.append_at(received_at, |connection| {
             // Only the first attempt copies keys. Whatever made it fail, claiming always works.
             let mode = if std::mem::take(&mut is_first) {
                 AppendMode::Copy { likely_stored: &likely_stored }
@@ -202,7 +202,7 @@ impl EventWriter for PostgresStore {
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
         // After the commit: a key that is rolled back later must not be in the cache.
         self.recent.remember(candidates.rows().iter().map(Candidate::key));
-        Ok(candidates.outcomes(&fresh))
+        Ok(candidates.outcomes(&appended))
     }
 
     fn append_counts(&self) -> AppendCounts {

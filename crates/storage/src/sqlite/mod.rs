@@ -33,7 +33,7 @@ use mercurio_domain::{EventId, Owner};
 use crate::error::{Error, ErrorKind};
 use crate::pool::{Driver, Pool, StoreOptions};
 use crate::transaction;
-use crate::verdicts::Candidates;
+use crate::verdicts::{Appended, Candidates};
 
 use shared::{audit, catalog, schema_state::schema_state};
 
@@ -203,12 +203,12 @@ impl EventWriter for SqliteStore {
     fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         let candidates = Candidates::of(group);
         if candidates.rows().is_empty() {
-            return Ok(candidates.outcomes(&[]));
+            return Ok(candidates.outcomes(&Appended::default()));
         }
         // No fallback as in PostgreSQL: one writer at a time has no conflicts to avoid.
-        let fresh = self.write(|connection| events::append(connection, &candidates))?;
+        let appended = self.write(|connection| events::append(connection, &candidates))?;
         self.limit_log();
-        Ok(candidates.outcomes(&fresh))
+        Ok(candidates.outcomes(&appended))
     }
 
     fn append_counts(&self) -> AppendCounts {
