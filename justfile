@@ -128,6 +128,10 @@ try-upgrade:
 try-full-disk:
     scripts/try-full-disk
 
+# Fail over from a PostgreSQL primary to its standby under load; see the script
+try-failover:
+    scripts/try-failover
+
 # Run the shell blocks of docs/deployment.md and the runbooks on a disposable machine, as root
 try-documents:
     scripts/try-documents

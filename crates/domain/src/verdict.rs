@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::ids::EventId;
+use crate::ids::{EventId, WorkspaceId};
 
 /// Maximum errors reported for one event. It bounds the response to a hostile body.
 pub const MAX_ERRORS_PER_EVENT: usize = 20;
@@ -184,14 +184,22 @@ impl Rejection {
 }
 
 /// The store's part of a verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Committed now.
     Accepted,
-    /// The tenant already has an event with this id; nothing was stored.
+    /// The workspace already has an event with this id; nothing was stored.
     Duplicate,
+    /// Another workspace of the tenant, this one, has an event with this id; nothing was stored.
+    DuplicateIn(WorkspaceId),
+}
+
+impl Outcome {
+    /// The outcome for an event sent to a workspace, if `holder` has its id.
+    #[must_use]
+    pub fn duplicate(sent_to: WorkspaceId, holder: WorkspaceId) -> Self {
+        if sent_to == holder { Self::Duplicate } else { Self::DuplicateIn(holder) }
+    }
 }
 
 /// The result for one event.

@@ -54,6 +54,17 @@ impl Error {
         Self::new(ErrorKind::Internal, format_args!("a stored value can't be read: {value}"))
     }
 
+    /// A pooler gives the sessions of one client to another. `detail` is what showed it.
+    pub(crate) fn shared_session(detail: impl fmt::Display) -> Self {
+        Self::new(
+            ErrorKind::Unavailable,
+            format_args!(
+                "a pooler in transaction mode is between this program and PostgreSQL: connect directly, or set \
+                 the pooler to session mode ({detail})"
+            ),
+        )
+    }
+
     /// An error of which only the text is left.
     pub(crate) fn from_text(context: &str, text: &str) -> Self {
         Self::new(kind_of_message(text), format_args!("{context}: {text}"))
@@ -68,8 +79,16 @@ impl fmt::Display for Error {
 
 impl StdError for Error {}
 
+/// Every name of diesel's prepared statements, also in a message in another language.
+const STATEMENT_NAME: &str = "__diesel_stmt_";
+
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
+        let text = error.to_string();
+        // The statement exists already, or not: another client prepared it on this session.
+        if text.contains(STATEMENT_NAME) {
+            return Self::shared_session(text);
+        }
         let kind = match &error {
             DieselError::DatabaseError(kind, information) => database_error(kind, &**information),
             // The connection is unusable, and its transaction ends with it.
@@ -80,7 +99,7 @@ impl From<DieselError> for Error {
             DieselError::SerializationError(_) => ErrorKind::Refused,
             _ => ErrorKind::Internal,
         };
-        Self::new(kind, error)
+        Self::new(kind, text)
     }
 }
 
@@ -167,7 +186,9 @@ const fn known(part: &'static str, kind: ErrorKind) -> KnownMessage {
 
 /// Messages from PostgreSQL's sources (codes: manual, appendix A) and from `sqlite3_errstr`.
 ///
-/// They are English: store connections set `lc_messages`, and SQLite has no other language.
+/// They are English: libpq here and SQLite have no other language, and store connections set
+/// `lc_messages` if they may. A message in another language counts as [`ErrorKind::Internal`], and
+/// the group writer decides by a probe.
 const MESSAGES: [KnownMessage; 34] = [
     // PostgreSQL 40P01, 40001, 55P03
     known("deadlock detected", ErrorKind::Conflict),
@@ -217,6 +238,24 @@ const MESSAGES: [KnownMessage; 34] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pooler_in_transaction_mode_is_named_with_the_way_out() {
+        for message in [
+            r#"prepared statement "__diesel_stmt_0" already exists"#,
+            r#"prepared statement "__diesel_stmt_3" does not exist"#,
+            "vorbereitete Anweisung »__diesel_stmt_0« existiert bereits",
+        ] {
+            let error = DieselError::DatabaseError(
+                DatabaseErrorKind::Unknown,
+                Box::new(message.to_owned()),
+            );
+            let error = Error::from(error);
+            assert_eq!(error.kind, ErrorKind::Unavailable);
+            assert!(error.message.contains("session mode"), "{error}");
+            assert!(error.message.contains(message), "{error}");
+        }
+    }
 
     #[test]
     fn unsendable_statement_means_a_lost_connection() {

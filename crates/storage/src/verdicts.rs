@@ -3,7 +3,7 @@
 use mercurio_domain::event::EnrichedEvent;
 use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::Outcome;
-use mercurio_domain::{EventKey, Owner, TenantId, Timestamp};
+use mercurio_domain::{EventKey, Owner, TenantId, Timestamp, WorkspaceId};
 
 /// The unique key of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +44,22 @@ impl Candidate<'_> {
 pub(crate) struct Candidates<'a> {
     group: &'a [Submission],
     rows: Vec<Candidate<'a>>,
+}
+
+/// A key that was stored before, and the workspace of its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoredKey {
+    pub(crate) key: TenantKey,
+    pub(crate) workspace_id: WorkspaceId,
+}
+
+/// The result of storing candidates.
+#[derive(Debug, Default)]
+pub(crate) struct Appended<'a> {
+    /// The candidates with new keys, stored now.
+    pub(crate) fresh: Vec<Candidate<'a>>,
+    /// The keys of the others, in any order.
+    pub(crate) stored: Vec<StoredKey>,
 }
 
 /// Candidates by the prediction of the cache, both in the order of keys.
@@ -91,39 +107,69 @@ impl<'a> Candidates<'a> {
         split
     }
 
-    /// The outcomes of the whole group in its order, if exactly `fresh` was stored.
-    pub(crate) fn outcomes(&self, fresh: &[Candidate<'_>]) -> Vec<Vec<Outcome>> {
+    /// The outcomes of the whole group in its order.
+    pub(crate) fn outcomes(&self, appended: &Appended<'_>) -> Vec<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(self.group.len());
         for submission in self.group {
             // Duplicates need no entry: repeated keys were removed from the rows, stored ones are
             // not fresh.
             outcomes.push(vec![Outcome::Duplicate; submission.events.len()]);
         }
-        for row in fresh {
+        for row in &appended.fresh {
             let GroupPosition { submission, event } = row.position;
             outcomes[submission][event] = Outcome::Accepted;
         }
+        let events = outcomes.iter().map(Vec::len).sum::<usize>();
+        if appended.fresh.len() < events {
+            self.name_holders(appended, &mut outcomes);
+        }
         outcomes
+    }
+
+    /// Names the other workspace in each duplicate of its event.
+    fn name_holders(&self, appended: &Appended<'_>, outcomes: &mut [Vec<Outcome>]) {
+        let mut holders = appended.stored.clone();
+        for row in &appended.fresh {
+            // An earlier event of this group may be the one stored.
+            holders.push(StoredKey { key: row.key(), workspace_id: row.owner.workspace_id });
+        }
+        holders.sort_unstable_by_key(|holder| holder.key);
+        for (submission, of_one) in self.group.iter().zip(outcomes) {
+            let Owner { tenant_id, workspace_id } = submission.owner;
+            for (event, outcome) in submission.events.iter().zip(of_one) {
+                if *outcome == Outcome::Accepted {
+                    continue;
+                }
+                let key = TenantKey { tenant_id, key: event.key() };
+                // Without a holder the key was removed since.
+                if let Ok(index) = holders.binary_search_by_key(&key, |holder| holder.key) {
+                    *outcome = Outcome::duplicate(workspace_id, holders[index].workspace_id);
+                }
+            }
+        }
     }
 }
 
-/// The rows whose keys are in `claimed`, in any order.
-pub(crate) fn fresh<'a>(
-    mut rows: Vec<Candidate<'a>>,
+/// Candidates whose keys were claimed.
+pub(crate) struct ClaimedCandidates<'a> {
+    pub(crate) fresh: Vec<Candidate<'a>>,
+    pub(crate) duplicates: Vec<Candidate<'a>>,
+}
+
+/// Splits the rows by whether their keys are in `claimed`, which has any order.
+pub(crate) fn split_claimed<'a>(
+    rows: Vec<Candidate<'a>>,
     mut claimed: Vec<TenantKey>,
-) -> Vec<Candidate<'a>> {
-    // All keys new is the common case.
-    if claimed.len() < rows.len() {
-        // PostgreSQL returns claimed keys in no promised order.
-        claimed.sort_unstable();
-        rows.retain(|row| claimed.binary_search(&row.key()).is_ok());
-    }
-    rows
+) -> ClaimedCandidates<'a> {
+    // PostgreSQL returns claimed keys in no promised order.
+    claimed.sort_unstable();
+    let (fresh, duplicates) =
+        rows.into_iter().partition(|row| claimed.binary_search(&row.key()).is_ok());
+    ClaimedCandidates { fresh, duplicates }
 }
 
 #[cfg(test)]
 mod tests {
-    use mercurio_domain::WorkspaceId;
     use mercurio_domain::testing::{at, submission};
 
     use super::*;
@@ -147,7 +193,8 @@ mod tests {
             .find(|row| row.event.parts().event_id.as_str() == "b")
             .unwrap();
         assert_eq!(first.position, GroupPosition { submission: 1, event: 0 }, "tenants come first");
-        let outcomes = candidates.outcomes(candidates.rows());
+        let fresh = candidates.rows().to_vec();
+        let outcomes = candidates.outcomes(&Appended { fresh, stored: Vec::new() });
         use Outcome::{Accepted, Duplicate};
         assert_eq!(outcomes, [vec![Accepted, Accepted, Duplicate], vec![Accepted, Accepted]]);
     }
@@ -159,10 +206,12 @@ mod tests {
         // Reversed, as a database may return them.
         let claimed = candidates.rows().iter().rev().filter(|row| row.position.event != 1);
         let claimed = claimed.map(Candidate::key).collect();
-        let fresh = fresh(candidates.rows().to_vec(), claimed);
+        let ClaimedCandidates { fresh, duplicates } =
+            split_claimed(candidates.rows().to_vec(), claimed);
+        let stored = [StoredKey { key: duplicates[0].key(), workspace_id: WorkspaceId(7) }].into();
         assert_eq!(
-            candidates.outcomes(&fresh),
-            [vec![Outcome::Accepted, Outcome::Duplicate, Outcome::Accepted]]
+            candidates.outcomes(&Appended { fresh, stored }),
+            [vec![Outcome::Accepted, Outcome::DuplicateIn(WorkspaceId(7)), Outcome::Accepted]]
         );
     }
 

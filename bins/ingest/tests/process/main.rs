@@ -8,6 +8,8 @@ mod catalog;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod healthcheck;
 #[cfg(test)]
 mod isolation;

@@ -67,12 +67,11 @@ pub async fn track(
     let verdicts =
         store(&state, &request, &principal, received_at, &headers, &source, envelope).await?;
     match verdicts.first() {
-        Some(Verdict::Stored(event_id, outcome)) => Ok(HttpResponse::Ok().json(TrackResponse {
-            event_id: event_id.as_str(),
-            status: *outcome,
-            received_at,
-            request_id: &request_id(),
-        })),
+        Some(Verdict::Stored(event_id, outcome)) => {
+            let request_id = request_id();
+            let response = TrackResponse::new(event_id, *outcome, received_at, &request_id);
+            Ok(HttpResponse::Ok().json(response))
+        }
         Some(Verdict::Rejected(rejection)) => Err(invalid(EventErrors::errors(&rejection.errors))),
         // The envelope of a single event always yields one verdict.
         None => Err(Problem::Internal),
@@ -273,7 +272,9 @@ fn counts_of(verdicts: &[Verdict]) -> EventCounts {
     for verdict in verdicts {
         match verdict {
             Verdict::Stored(_, Outcome::Accepted) => counts.accepted += 1,
-            Verdict::Stored(_, Outcome::Duplicate) => counts.duplicates += 1,
+            Verdict::Stored(_, Outcome::Duplicate | Outcome::DuplicateIn(_)) => {
+                counts.duplicates += 1;
+            }
             Verdict::Rejected(_) => counts.rejected += 1,
         }
     }

@@ -2,10 +2,13 @@
 
 use actix_web::http::Method;
 use mercurio_domain::limits::Limits;
+use mercurio_domain::store::EventWriter;
+use mercurio_domain::testing::{at, submission};
+use mercurio_domain::{Owner, WorkspaceId};
 use mercurio_pipeline::WriterOptions;
 use serde_json::json;
 
-use mercurio_api::testing::{ApiRequest, ApiResponse, TestApp};
+use mercurio_api::testing::{ApiRequest, ApiResponse, NOW, TestApp};
 
 #[actix_web::test]
 async fn batch_has_a_result_for_each_event() {
@@ -39,6 +42,34 @@ async fn batch_has_a_result_for_each_event() {
     let again = test_app.batch(r#"{"event_id":"b","event_name":"n","user_id":"u"}"#).await;
     assert_eq!(again.statuses(), ["duplicate"]);
     assert_eq!(test_app.store.event_count(), 2);
+}
+
+#[actix_web::test]
+async fn duplicate_names_the_other_workspace_with_the_event() {
+    let test_app = TestApp::new();
+    let other = Owner { workspace_id: WorkspaceId(77), ..test_app.owner };
+    test_app.store.append(&[submission(other, at(NOW), &["a"])]).unwrap();
+    let response = test_app
+        .batch(
+            r#"{"event_id":"a","event_name":"n","user_id":"u"},
+               {"event_id":"b","event_name":"n","user_id":"u"},
+               {"event_id":"b","event_name":"n","user_id":"u"}"#,
+        )
+        .await;
+    assert_eq!(
+        response.json["results"],
+        json!([
+            {"index": 0, "event_id": "a", "status": "duplicate", "duplicate_in": "77"},
+            {"index": 1, "event_id": "b", "status": "accepted"},
+            {"index": 2, "event_id": "b", "status": "duplicate"},
+        ])
+    );
+    assert_eq!(response.json["duplicates"], 2);
+    for (id, duplicate_in) in [("a", json!("77")), ("b", json!(null))] {
+        let event = format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#);
+        let json = test_app.call(test_app.post("/v1/events/track", event)).await.json;
+        assert_eq!((&json["status"], &json["duplicate_in"]), (&json!("duplicate"), &duplicate_in));
+    }
 }
 
 #[actix_web::test]

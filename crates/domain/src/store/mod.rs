@@ -190,7 +190,7 @@ pub trait EventWriter: Send + Sync {
     ///
     /// Returns after the commit, with outcomes by submission and event. The first of several events
     /// with one id, in the order given, is accepted; the others and those stored before are
-    /// duplicates. Safe to repeat after any error.
+    /// duplicates, which name another workspace if it holds the id. Safe to repeat after any error.
     ///
     /// The same transaction counts the stored events, see [`EventCounts`].
     ///

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use mercurio_domain::store::{EventWriter, StoreError, Submission};
+use mercurio_domain::verdict::Outcome;
 
 use crate::sync::Instant;
 
@@ -22,15 +23,47 @@ pub(super) fn append(
     group: &[Submission],
     answer: &mut dyn FnMut(Answer),
 ) -> Result<(), StoreError> {
+    let mut written = write(store, observer, group);
+    if let Err(StoreError::Internal(cause)) = written {
+        // The store may not know a full disk or a lost conflict by its message, in another language
+        // for example. A probe finds the first. A second attempt, in halves for a larger group,
+        // gets over the second.
+        if store.probe().is_err() {
+            return Err(StoreError::Unavailable(cause));
+        }
+        written = match group {
+            [_] => write(store, observer, group),
+            _ => Err(StoreError::Internal(cause)),
+        };
+    }
+    settle(store, observer, group, written, answer)
+}
+
+fn write(
+    store: &dyn EventWriter,
+    observer: &dyn WriterObserver,
+    group: &[Submission],
+) -> Result<Vec<Vec<Outcome>>, StoreError> {
     let start = Instant::now();
-    let result = store.append(group);
+    let outcomes = store.append(group)?;
     let took = start.elapsed();
-    match result {
+    // A mismatch would answer a client with another's outcomes; the panic aborts the process
+    // instead.
+    assert_eq!(outcomes.len(), group.len(), "the store returns one result per submission");
+    observer.committed(committed(group, took));
+    Ok(outcomes)
+}
+
+/// Answers a group that was `written`, or writes it in halves.
+fn settle(
+    store: &dyn EventWriter,
+    observer: &dyn WriterObserver,
+    group: &[Submission],
+    written: Result<Vec<Vec<Outcome>>, StoreError>,
+    answer: &mut dyn FnMut(Answer),
+) -> Result<(), StoreError> {
+    match written {
         Ok(outcomes) => {
-            // A mismatch would answer a client with another's outcomes; the panic aborts the
-            // process instead.
-            assert_eq!(outcomes.len(), group.len(), "the store returns one result per submission");
-            observer.committed(committed(group, took));
             for outcomes_of_one in outcomes {
                 answer(Ok(outcomes_of_one));
             }
@@ -50,8 +83,8 @@ pub(super) fn append(
             observer.split();
             // In order: `answer` is called once per submission, and the caller matches by position.
             let (first, second) = group.split_at(group.len() / 2);
-            append(store, observer, first, answer)?;
-            append(store, observer, second, answer)
+            settle(store, observer, first, write(store, observer, first), answer)?;
+            settle(store, observer, second, write(store, observer, second), answer)
         }
     }
 }

@@ -339,6 +339,66 @@ fn full_store_stays_unavailable_until_a_probe_writes() {
     assert_eq!(store.probes.load(Ordering::SeqCst), 5);
 }
 
+/// A store whose errors nobody recognises. Its disk is full, or it lost a conflict.
+#[derive(Default)]
+struct ForeignStore {
+    is_full: std::sync::atomic::AtomicBool,
+    /// Conflicts still to lose.
+    conflicts: std::sync::atomic::AtomicU32,
+}
+
+impl EventWriter for ForeignStore {
+    fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
+        let lost = self
+            .conflicts
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if self.is_full.load(Ordering::SeqCst) || lost.is_ok() {
+            return Err(StoreError::Internal("ein Fehler".into()));
+        }
+        Ok(group.iter().map(|of_one| vec![Outcome::Accepted; of_one.events.len()]).collect())
+    }
+
+    fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        if self.is_full.load(Ordering::SeqCst) { self.append(&[]).map(|_| ()) } else { Ok(()) }
+    }
+}
+
+fn start_foreign() -> (Arc<ForeignStore>, GroupWriter) {
+    let store = Arc::new(ForeignStore::default());
+    let events = Arc::clone(&store) as Arc<dyn EventWriter>;
+    let writer = GroupWriter::start(events, &one_thread(), Arc::new(NoopObserver)).unwrap();
+    (store, writer)
+}
+
+#[test]
+fn unknown_error_with_a_failed_probe_is_an_outage() {
+    let (store, writer) = start_foreign();
+    let handle = writer.handle();
+    store.is_full.store(true, Ordering::SeqCst);
+    assert_eq!(result(send(&handle, 1, &["a"]).unwrap()), Err(SubmitError::Unavailable));
+    assert!(!handle.is_available());
+    store.is_full.store(false, Ordering::SeqCst);
+    while !handle.is_available() {
+        std::thread::yield_now();
+    }
+    assert_eq!(result(send(&handle, 1, &["a"]).unwrap()), Ok(vec![Outcome::Accepted]));
+}
+
+#[test]
+fn unknown_error_of_a_working_store_is_tried_once_more() {
+    let (store, writer) = start_foreign();
+    let handle = writer.handle();
+    for (conflicts, expected) in [(1, Ok(vec![Outcome::Accepted])), (2, Err(SubmitError::Failed))] {
+        store.conflicts.store(conflicts, Ordering::SeqCst);
+        assert_eq!(result(send(&handle, 1, &["a"]).unwrap()), expected);
+        assert!(handle.is_available());
+    }
+}
+
 /// A store with a bug.
 struct PanickingStore;
 

@@ -57,10 +57,36 @@ pub(super) fn set_up(
         "SET statement_timeout = {}; {settings}",
         statement_timeout.as_millis()
     ))?;
-    // Errors are classified by their English message. Only superusers may set this. For other roles
-    // on a server with another language, an error without a code diesel exposes counts as internal.
+    // diesel exposes few error codes, so other errors are classified by their English message. Only
+    // superusers may set this. For other roles on a server with another language, such an error is
+    // internal, and the group writer decides it by a probe.
     connection.batch_execute("SET lc_messages = 'C'").ok();
     Ok(())
+}
+
+/// Fails if two open connections share a session: a pooler in transaction mode assigns one to each
+/// transaction. A busy pooler may pass, and then fails later, at a prepared statement.
+pub(super) fn check_sessions(
+    one: &mut PgConnection,
+    other: &mut PgConnection,
+) -> Result<(), Error> {
+    let (one, other) = (session_id(one)?, session_id(other)?);
+    if one == other {
+        return Err(Error::shared_session(format_args!("two connections share the session {one}")));
+    }
+    Ok(())
+}
+
+/// The id of the server process behind a connection. Read without a prepared statement.
+fn session_id(connection: &mut PgConnection) -> Result<i32, Error> {
+    #[derive(QueryableByName)]
+    struct Session {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        pid: i32,
+    }
+    let session: Session =
+        diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result(connection)?;
+    Ok(session.pid)
 }
 
 /// Returns the set-up of a pool's connections.

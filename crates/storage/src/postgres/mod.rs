@@ -6,6 +6,7 @@ mod driver;
 mod events;
 mod lease;
 mod listener;
+mod probe;
 mod recent;
 mod removal;
 mod replication;
@@ -19,10 +20,9 @@ mod statement;
 mod values;
 mod versions;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
 use diesel::pg::{Pg as Db, PgConnection as DbConnection};
 use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
@@ -36,19 +36,13 @@ use mercurio_domain::{EventId, Owner, Timestamp};
 use crate::error::{Error, ErrorKind};
 use crate::pool::{Pool, StoreOptions};
 use crate::transaction;
-use crate::verdicts::{Candidate, Candidates};
+use crate::verdicts::{Appended, Candidate, Candidates};
 
 use events::AppendMode;
 use shared::{audit, catalog, schema_state::schema_state};
 
 pub(crate) use PostgresStore as DbStore;
 pub(crate) use diagnostics::diagnose;
-
-/// Fills about 1 MiB of disk, commits, and leaves nothing behind. On a full disk smaller writes may
-/// still succeed, because pages already allocated have room.
-const PROBE: &str = "SET LOCAL statement_timeout = 5000;
-    SET LOCAL temp_tablespaces = '';
-    CREATE TEMPORARY TABLE mercurio_probe ON COMMIT DROP AS SELECT number FROM generate_series(1, 30000) AS number";
 
 /// The PostgreSQL store.
 pub(crate) struct PostgresStore {
@@ -58,7 +52,9 @@ pub(crate) struct PostgresStore {
     recent: recent::RecentKeys,
     row_security: row_security::RowSecurity,
     counters: AppendCounters,
+    has_own_sessions: AtomicBool,
     conninfo: String,
+    write_timeout: Duration,
     migration_lock_timeout: Duration,
     actor: Option<Actor>,
 }
@@ -91,7 +87,9 @@ impl PostgresStore {
             recent: recent::RecentKeys::default(),
             row_security: row_security::RowSecurity::default(),
             counters: AppendCounters::default(),
+            has_own_sessions: AtomicBool::new(false),
             conninfo: conninfo.to_owned(),
+            write_timeout: options.write_timeout,
             migration_lock_timeout: options.migration_lock_timeout,
             actor: options.actor.clone(),
         }
@@ -104,6 +102,17 @@ impl PostgresStore {
         // 0 disables the timeout: migrations may run long.
         driver::set_up(&mut connection, Duration::ZERO, driver::DEDICATED_SETTINGS)?;
         Ok(connection)
+    }
+
+    /// Fails if a pooler shares sessions between connections. Checks once, at start-up.
+    fn check_sessions(&self) -> Result<(), Error> {
+        if self.has_own_sessions.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut other = PgConnection::establish(&self.conninfo)?;
+        self.read(|connection| driver::check_sessions(connection, &mut other))?;
+        self.has_own_sessions.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Runs a write transaction that appends events received at `received_at`, after creating the
@@ -139,7 +148,14 @@ impl PostgresStore {
         &self,
         body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        transaction::write(&self.writers, body)
+        let begun = Instant::now();
+        transaction::write(&self.writers, body).map_err(|error| match error.kind {
+            // The message of a statement timeout may be in any language.
+            ErrorKind::Internal if begun.elapsed() >= self.write_timeout => {
+                Error { kind: ErrorKind::Unavailable, ..error }
+            }
+            _ => error,
+        })
     }
 
     fn provision_tenant(&self, request: &Provisioning) -> Result<Provisioned, Error> {
@@ -165,7 +181,7 @@ impl EventWriter for PostgresStore {
     fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         let candidates = Candidates::of(group);
         if candidates.rows().is_empty() {
-            return Ok(candidates.outcomes(&[]));
+            return Ok(candidates.outcomes(&Appended::default()));
         }
         let likely_stored = self.recent.contains_each(candidates.rows().iter().map(Candidate::key));
         let likely_duplicates = likely_stored.iter().filter(|likely| **likely).count();
@@ -173,7 +189,7 @@ impl EventWriter for PostgresStore {
         let received_at = group.iter().map(|submission| submission.received_at);
         // The closure runs once per attempt, so the mode is decided inside.
         let mut is_first = true;
-        let fresh = self.append_at(received_at, |connection| {
+        let appended = self.append_at(received_at, |connection| {
             // Only the first attempt copies keys. Whatever made it fail, claiming always works.
             let mode = if std::mem::take(&mut is_first) {
                 AppendMode::Copy { likely_stored: &likely_stored }
@@ -186,7 +202,7 @@ impl EventWriter for PostgresStore {
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
         // After the commit: a key that is rolled back later must not be in the cache.
         self.recent.remember(candidates.rows().iter().map(Candidate::key));
-        Ok(candidates.outcomes(&fresh))
+        Ok(candidates.outcomes(&appended))
     }
 
     fn append_counts(&self) -> AppendCounts {
@@ -200,17 +216,14 @@ impl EventWriter for PostgresStore {
     }
 
     fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.read(check_writable)?)
+        Ok(self.read(probe::check_writable)?)
     }
 
     fn probe(&self) -> Result<(), StoreError> {
         // The cheap test first: its message names a read-only database.
         self.ping()?;
-        match self.write(|connection| Ok(connection.batch_execute(PROBE)?)) {
-            // Without the `TEMPORARY` privilege the probe is skipped.
-            Err(Error { kind: ErrorKind::Internal, .. }) | Ok(()) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        // Any failure counts, because its message may be in any language.
+        self.write(probe::write).map_err(|error| StoreError::Unavailable(Box::new(error)))
     }
 }
 
@@ -224,6 +237,7 @@ impl Store for PostgresStore {
     }
 
     fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        self.check_sessions()?;
         Ok(self.read(schema_state)?)
     }
 
@@ -258,15 +272,4 @@ impl Store for PostgresStore {
             events::events(connection, owner, query)
         })?)
     }
-}
-
-/// Fails if the server is a standby or read-only.
-fn check_writable(connection: &mut PgConnection) -> Result<(), Error> {
-    let is_writable = diesel::dsl::sql::<diesel::sql_types::Bool>(
-        "NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'",
-    );
-    if diesel::select(is_writable).get_result(connection)? {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Unavailable, "the database is read-only"))
 }

@@ -1,8 +1,12 @@
 //! Answers that wait for a synchronous standby (`synchronous_standby_names`).
 //!
-//! A COMMIT waits for the standby only if its transaction wrote WAL under an id, and the wait can
-//! be cancelled: the COMMIT then succeeds with a warning, and the events may be on the primary
-//! alone. A verdict must not be given in either case.
+//! A COMMIT waits for the standby only if its transaction wrote WAL under an id; an id alone is not
+//! enough. Events that a transaction finds may be visible and yet on the primary alone, for example
+//! after a restart during the first COMMIT. So a group of duplicates writes a record too, see
+//! `events/claim.rs`.
+//!
+//! The wait can be cancelled: the COMMIT then succeeds with a warning, and the events may be on the
+//! primary alone. This file finds that out.
 
 use std::time::{Duration, Instant};
 
@@ -13,20 +17,8 @@ use diesel::sql_types::Bool;
 use crate::error::{Error, ErrorKind};
 
 /// Whether a COMMIT of this session waits for a standby.
-macro_rules! waits {
-    () => {
-        "current_setting('synchronous_standby_names') <> ''
-            AND current_setting('synchronous_commit') NOT IN ('off', 'local')"
-    };
-}
-
-/// Writes a WAL record under the transaction's id, so that its COMMIT waits for the standby. An id
-/// alone is not enough. Does nothing without a standby, and needs no privilege.
-const MARK: &str = concat!(
-    "SELECT CASE WHEN ",
-    waits!(),
-    " THEN pg_logical_emit_message(true, 'mercurio', '') END"
-);
+const WAITS: &str = "current_setting('synchronous_standby_names') <> ''
+    AND current_setting('synchronous_commit') NOT IN ('off', 'local')";
 
 /// A transaction that waits until the standby has flushed everything before it.
 const CONFIRMATION: &str = "BEGIN; SET LOCAL synchronous_commit = on;
@@ -41,14 +33,6 @@ const UNCONFIRMED: Duration = Duration::from_secs(1);
 
 /// Confirmations tried before the fate of the commit counts as unknown.
 const MAX_CONFIRMATIONS: u32 = 3;
-
-/// Makes the COMMIT of a transaction that wrote nothing wait for the standby.
-///
-/// The events it found may be visible and yet on the primary alone, for example after a restart
-/// during the first COMMIT.
-pub(super) fn wait_at_commit(connection: &mut PgConnection) -> Result<(), Error> {
-    Ok(connection.batch_execute(MARK)?)
-}
 
 /// Checks that a COMMIT that took `took` reached the standby.
 ///
@@ -88,5 +72,5 @@ fn wait_for_standby(connection: &mut PgConnection) -> Result<bool, Error> {
 }
 
 fn waits_for_standby(connection: &mut PgConnection) -> Result<bool, Error> {
-    Ok(diesel::select(diesel::dsl::sql::<Bool>(waits!())).get_result(connection)?)
+    Ok(diesel::select(diesel::dsl::sql::<Bool>(WAITS)).get_result(connection)?)
 }

@@ -14,7 +14,9 @@ mod shared;
 mod values;
 mod versions;
 
+use std::fs::{DirBuilder, OpenOptions};
 use std::num::NonZeroU32;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
@@ -31,7 +33,7 @@ use mercurio_domain::{EventId, Owner};
 use crate::error::{Error, ErrorKind};
 use crate::pool::{Driver, Pool, StoreOptions};
 use crate::transaction;
-use crate::verdicts::Candidates;
+use crate::verdicts::{Appended, Candidates};
 
 use shared::{audit, catalog, schema_state::schema_state};
 
@@ -90,13 +92,18 @@ fn unavailable(message: String) -> Error {
 }
 
 impl SqliteStore {
-    /// A store for the file at `path`. Creates the file and its folders if missing.
+    /// A store for the file at `path`. Creates the file and its folders if missing, for the owner
+    /// alone.
     pub(crate) fn open(path: &Path, options: &StoreOptions) -> Result<Self, Error> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| {
+            // Existing folders keep their modes.
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
                 unavailable(format!("can't create the folder {}: {error}", folder.display()))
             })?;
         }
+        // SQLite gives its other files, such as the log, the mode of this one. A file that can't be
+        // created is reported below, with SQLite's reason.
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).ok();
         let address = path.to_str().ok_or_else(|| {
             unavailable(format!("the path {} is not UTF-8: rename it", path.display()))
         })?;
@@ -196,12 +203,12 @@ impl EventWriter for SqliteStore {
     fn append(&self, group: &[Submission]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         let candidates = Candidates::of(group);
         if candidates.rows().is_empty() {
-            return Ok(candidates.outcomes(&[]));
+            return Ok(candidates.outcomes(&Appended::default()));
         }
         // No fallback as in PostgreSQL: one writer at a time has no conflicts to avoid.
-        let fresh = self.write(|connection| events::append(connection, &candidates))?;
+        let appended = self.write(|connection| events::append(connection, &candidates))?;
         self.limit_log();
-        Ok(candidates.outcomes(&fresh))
+        Ok(candidates.outcomes(&appended))
     }
 
     fn append_counts(&self) -> AppendCounts {

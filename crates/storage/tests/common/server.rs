@@ -15,18 +15,36 @@ pub(crate) struct Server {
     folder: TempDir,
     programs: PathBuf,
     port: u16,
+    /// Compiled locales for the server's programs, in place of the system's.
+    locales: Option<PathBuf>,
 }
 
 impl Server {
     /// Creates a cluster that trusts all loopback clients, adds `settings` to `postgresql.conf`,
     /// and starts it.
     pub(crate) fn start(settings: &str) -> Self {
-        let server = Self::in_new_folder();
-        server.run(
-            "initdb",
-            // The cluster lives for one test, so its files need no sync.
-            &["-D", &server.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
-        );
+        Self::in_new_folder().create_and_start(settings)
+    }
+
+    /// Like [`Self::start`], with German messages.
+    pub(crate) fn start_german(settings: &str) -> Self {
+        let mut server = Self::in_new_folder();
+        let locales = server.folder.path().join("locales");
+        fs::create_dir(&locales).unwrap();
+        // The system may lack the locale, and building it there needs root.
+        let german = locales.join("de_DE.UTF-8");
+        run(Command::new("localedef").args(["-i", "de_DE", "-f", "UTF-8"]).arg(german));
+        server.locales = Some(locales);
+        server.create_and_start(&format!("lc_messages = 'de_DE.UTF-8'\n{settings}"))
+    }
+
+    fn create_and_start(self, settings: &str) -> Self {
+        let server = self;
+        // The cluster lives for one test, so its files need no sync. Small segments allow for
+        // small limits on files.
+        let options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"];
+        server
+            .run("initdb", &[&["-D", &server.data(), "--wal-segsize", "1"], &options[..]].concat());
         let sockets = server.folder.path().display();
         server.add_settings(&format!(
             // An immediate stop loses nothing: the operating system keeps running.
@@ -60,7 +78,7 @@ impl Server {
         let folder = TempDir::with_prefix_in("mercurio-server-", "/tmp").unwrap();
         // The listener is dropped at once; another process may take the port, but rarely does.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { folder, programs: programs(), port };
+        let server = Self { folder, programs: programs(), port, locales: None };
         if is_root() {
             run(Command::new("chown").arg("postgres:").arg(server.folder.path()));
         }
@@ -71,6 +89,15 @@ impl Server {
     pub(crate) fn add_settings(&self, settings: &str) {
         let file = Path::new(&self.data()).join("postgresql.conf");
         fs::write(&file, format!("{}\n{settings}\n", fs::read_to_string(&file).unwrap())).unwrap();
+    }
+
+    /// Limits the size of files to `bytes` in sessions opened from now on, like a full disk.
+    pub(crate) fn limit_files(&self, bytes: Option<u32>) {
+        let file = fs::read_to_string(Path::new(&self.data()).join("postmaster.pid")).unwrap();
+        let postmaster = file.lines().next().unwrap();
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        // As the server's user: root may lack the right in a container.
+        self.run("/usr/bin/env", &["prlimit", "--pid", postmaster, &format!("--fsize={limit}:")]);
     }
 
     /// Replaces `pg_hba.conf`. It applies at the next start.
@@ -117,7 +144,12 @@ impl Server {
 
     /// The URL, without TLS.
     pub(crate) fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        self.url_of("postgres", "postgres")
+    }
+
+    /// The URL of a role and a database, without TLS.
+    pub(crate) fn url_of(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -138,6 +170,9 @@ impl Server {
         } else {
             Command::new(program)
         };
+        if let Some(locales) = &self.locales {
+            command.env("LOCPATH", locales);
+        }
         run(command.args(arguments).current_dir(self.folder.path()));
     }
 }

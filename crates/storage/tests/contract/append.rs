@@ -4,7 +4,7 @@ use mercurio_domain::event::{EnrichedEvent, EventDraft, StoredEvent};
 use mercurio_domain::payload::{JsonObject, RawJson};
 use mercurio_domain::store::Submission;
 use mercurio_domain::testing::{at, submission};
-use mercurio_domain::verdict::Outcome::{self, Accepted, Duplicate};
+use mercurio_domain::verdict::Outcome::{self, Accepted, Duplicate, DuplicateIn};
 use mercurio_domain::{EventId, EventKey, Text, Timestamp};
 
 use crate::setup::{Subject, after, at_once, draft, event, now, other_workspace};
@@ -15,6 +15,7 @@ on_every_store! {
     first_event_of_an_id_in_a_group_is_kept,
     event_of_an_earlier_group_is_a_duplicate_and_unchanged,
     event_id_is_unique_across_workspaces_of_a_tenant,
+    duplicate_names_the_other_workspace_that_holds_the_id,
     tenants_may_use_the_same_event_id,
     ids_differing_in_case_blanks_or_form_are_distinct,
     outcomes_are_in_the_order_of_the_group,
@@ -111,8 +112,39 @@ fn event_id_is_unique_across_workspaces_of_a_tenant(subject: &Subject) {
     let owner = subject.owner();
     let neighbour = other_workspace(owner);
     assert_eq!(subject.append(submission(owner, now(), &["a"])), [Accepted]);
-    assert_eq!(subject.append(submission(neighbour, now(), &["a", "b"])), [Duplicate, Accepted]);
+    let elsewhere = DuplicateIn(owner.workspace_id);
+    assert_eq!(subject.append(submission(neighbour, now(), &["a", "b"])), [elsewhere, Accepted]);
     assert_eq!((subject.count(owner), subject.count(neighbour)), (1, 1));
+}
+
+fn duplicate_names_the_other_workspace_that_holds_the_id(subject: &Subject) {
+    let owner = subject.owner();
+    let neighbour = other_workspace(owner);
+    let stranger = subject.owner();
+    subject.append(submission(owner, now(), &["a"]));
+    // Stored before, by this group, and by another tenant; in a group and sent again.
+    let group = [
+        submission(stranger, now(), &["a", "b"]),
+        submission(neighbour, now(), &["a", "b", "c"]),
+        submission(owner, now(), &["a", "b", "c", "d"]),
+    ];
+    let (here, there) = (DuplicateIn(owner.workspace_id), DuplicateIn(neighbour.workspace_id));
+    assert_eq!(
+        subject.store.append(&group).unwrap(),
+        [
+            vec![Accepted, Accepted],
+            vec![here, Accepted, Accepted],
+            vec![Duplicate, there, there, Accepted]
+        ]
+    );
+    assert_eq!(
+        subject.store.append(&group).unwrap(),
+        [
+            vec![Duplicate, Duplicate],
+            vec![here, Duplicate, Duplicate],
+            vec![Duplicate, there, there, Duplicate]
+        ]
+    );
 }
 
 fn tenants_may_use_the_same_event_id(subject: &Subject) {

@@ -110,7 +110,10 @@ fn expect(model: &mut Model, submission: &Submission) -> Vec<Outcome> {
         let parts = event.parts();
         let key = (submission.owner.tenant_id, parts.event_id.to_string());
         outcomes.push(match model.entry(key) {
-            Entry::Occupied(_) => Outcome::Duplicate,
+            Entry::Occupied(entry) => {
+                let holder = entry.get().owner.workspace_id;
+                Outcome::duplicate(submission.owner.workspace_id, holder)
+            }
             Entry::Vacant(entry) => {
                 let session_id = parts.session_id.as_deref().unwrap().to_owned();
                 entry.insert(ModelEvent { owner: submission.owner, session_id });

@@ -1,6 +1,7 @@
 //! SQLite: unusable files, locks of other processes, and the size of the log.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -44,6 +45,37 @@ fn file_is_created_with_its_folders() {
 }
 
 #[test]
+fn new_files_and_folders_are_readable_by_their_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("one/two/mercurio.db");
+    let store = open(&url(&path), &StoreOptions::default()).unwrap();
+    store.migrate().unwrap();
+    owner(&*store);
+    let mode = |name: &str| {
+        let file = folder.path().join(name);
+        fs::metadata(file).unwrap().permissions().mode() & 0o777
+    };
+    for name in ["one", "one/two"] {
+        assert_eq!(mode(name), 0o700, "{name}");
+    }
+    // The log and its index exist while the file is open.
+    for name in ["one/two/mercurio.db", "one/two/mercurio.db-wal", "one/two/mercurio.db-shm"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+}
+
+#[test]
+fn file_that_exists_keeps_its_mode() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mercurio.db");
+    fs::write(&path, "").unwrap();
+    // For a group of readers, as an operator may wish.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    open(&url(&path), &StoreOptions::default()).unwrap().migrate().unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
 fn uncreatable_file_is_reported_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
@@ -83,7 +115,7 @@ fn file_of_another_format_is_reported() {
 fn locked_file_makes_writes_unavailable_but_not_reads() {
     let database = TestDatabase::sqlite();
     let options =
-        StoreOptions { connect_timeout: Duration::from_millis(20), ..StoreOptions::default() };
+        StoreOptions { connect_timeout: Duration::from_millis(200), ..StoreOptions::default() };
     let store = open(database.url(), &options).unwrap();
     let owner = owner(&*store);
     let mut other = SqliteConnection::establish(path(&database).to_str().unwrap()).unwrap();

@@ -2,7 +2,7 @@
 
 use mercurio_domain::event::EventDraft;
 use mercurio_domain::verdict::{FieldError, Outcome, Verdict};
-use mercurio_domain::{EventId, Timestamp};
+use mercurio_domain::{EventId, Timestamp, WorkspaceId};
 use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Ref, Schema, Type};
@@ -37,11 +37,48 @@ pub(crate) struct TrackResponse<'a> {
     /// The client's id, or a new UUIDv7.
     pub(crate) event_id: &'a str,
     /// The verdict.
-    pub(crate) status: Outcome,
+    pub(crate) status: StoredStatus,
+    /// For a duplicate: the other workspace of the tenant that holds the event, if it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    pub(crate) duplicate_in: Option<WorkspaceId>,
     /// Time of receipt, by the server's clock.
     pub(crate) received_at: Timestamp,
     /// Id of the request; the server's log contains it.
     pub(crate) request_id: &'a str,
+}
+
+/// The verdict on a valid event.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StoredStatus {
+    /// Stored by this request.
+    Accepted,
+    /// Stored before.
+    Duplicate,
+}
+
+impl<'a> TrackResponse<'a> {
+    pub(crate) fn new(
+        event_id: &'a EventId,
+        outcome: Outcome,
+        received_at: Timestamp,
+        request_id: &'a str,
+    ) -> Self {
+        let status = match outcome {
+            Outcome::Accepted => StoredStatus::Accepted,
+            Outcome::Duplicate | Outcome::DuplicateIn(_) => StoredStatus::Duplicate,
+        };
+        let duplicate_in = other_workspace(outcome);
+        Self { event_id: event_id.as_str(), status, duplicate_in, received_at, request_id }
+    }
+}
+
+fn other_workspace(outcome: Outcome) -> Option<WorkspaceId> {
+    match outcome {
+        Outcome::DuplicateIn(workspace_id) => Some(workspace_id),
+        Outcome::Accepted | Outcome::Duplicate => None,
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -72,6 +109,10 @@ pub(crate) struct EventResult<'a> {
     event_id: Option<&'a str>,
     /// The verdict.
     status: EventStatus,
+    /// For a duplicate: the other workspace of the tenant that holds the event, if it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    duplicate_in: Option<WorkspaceId>,
     /// All errors of a rejected event.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
@@ -95,14 +136,16 @@ impl<'a> EventResult<'a> {
             Verdict::Stored(event_id, outcome) => {
                 let status = match outcome {
                     Outcome::Accepted => EventStatus::Accepted,
-                    Outcome::Duplicate => EventStatus::Duplicate,
+                    Outcome::Duplicate | Outcome::DuplicateIn(_) => EventStatus::Duplicate,
                 };
-                Self { index, event_id: Some(event_id.as_str()), status, errors: &[] }
+                let duplicate_in = other_workspace(*outcome);
+                Self { index, event_id: Some(event_id.as_str()), status, duplicate_in, errors: &[] }
             }
             Verdict::Rejected(rejection) => Self {
                 index,
                 event_id: rejection.event_id.as_ref().map(EventId::as_str),
                 status: EventStatus::Rejected,
+                duplicate_in: None,
                 errors: &rejection.errors,
             },
         }

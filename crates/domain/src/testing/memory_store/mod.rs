@@ -15,7 +15,7 @@ use super::Gate;
 use crate::api_key::ApiKey;
 use crate::clock::Timestamp;
 use crate::event::{EnrichedEvent, StoredEvent};
-use crate::ids::{EventId, EventKey, Owner, TenantId};
+use crate::ids::{EventId, EventKey, Owner, TenantId, WorkspaceId};
 use crate::limits::LimitOverrides;
 use crate::payload::JsonObject;
 use crate::store::{
@@ -54,6 +54,8 @@ struct CountKey {
 struct MemoryState {
     /// `None`: the event was erased, and only its key is left.
     events: HashMap<(TenantId, EventKey), Option<StoredEvent>>,
+    /// The workspace of each key, also of an erased event. Those of removed keys stay.
+    holders: HashMap<(TenantId, EventKey), WorkspaceId>,
     deleting: HashMap<TenantId, Timestamp>,
     /// Events and keys removed by deletions so far.
     deletions: HashMap<TenantId, (u64, u64)>,
@@ -146,12 +148,14 @@ impl MemoryState {
         let Submission { owner, received_at, .. } = *submission;
         let key = (owner.tenant_id, event.key());
         if self.events.contains_key(&key) {
-            return Outcome::Duplicate;
+            let holder = self.holders.get(&key).copied();
+            return Outcome::duplicate(owner.workspace_id, holder.unwrap_or(owner.workspace_id));
         }
         let parts = event.parts().clone();
         let position = Position { occurred_at: parts.occurred_at, key: event.key() };
         let enrichment = JsonObject::from_store(event.enrichment().as_str());
         self.events.insert(key, Some(StoredEvent { owner, received_at, parts, enrichment }));
+        self.holders.insert(key, owner.workspace_id);
         self.order.insert((owner, position), event.key());
         let counted = CountKey {
             owner,

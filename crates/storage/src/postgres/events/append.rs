@@ -11,11 +11,11 @@
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-use super::super::{counts, replication};
+use super::super::counts;
 use super::{claim, copy};
 use crate::counts::of_stored;
 use crate::error::{Error, ErrorKind};
-use crate::verdicts::{self, Candidate, Candidates, SplitCandidates};
+use crate::verdicts::{self, Appended, Candidates, ClaimedCandidates, SplitCandidates};
 
 /// Keys up to which an insert takes no more CPU time than a copy and a statement for the counts.
 const FEW: usize = 64;
@@ -32,15 +32,15 @@ pub(in crate::postgres) enum AppendMode<'a> {
     },
 }
 
-/// Stores and counts the candidates with new keys, and returns those. Their partitions must exist.
-/// All events pass here, so that counts and events agree.
+/// Stores and counts the candidates with new keys. Their partitions must exist. All events pass
+/// here, so that counts and events agree.
 ///
 /// Fails with [`ErrorKind::KeyTaken`] if a copied key exists.
 pub(in crate::postgres) fn append<'a>(
     connection: &mut PgConnection,
     candidates: &Candidates<'a>,
     mode: AppendMode<'_>,
-) -> Result<Vec<Candidate<'a>>, Error> {
+) -> Result<Appended<'a>, Error> {
     let SplitCandidates { likely_stored: to_claim, likely_new: to_copy } = match mode {
         AppendMode::Copy { likely_stored } => candidates.split(likely_stored),
         AppendMode::Claim => {
@@ -50,21 +50,26 @@ pub(in crate::postgres) fn append<'a>(
     // The claim comes first. A likely duplicate is nearly always a committed row, which a claim
     // does not lock. So all locks are taken by the copy, in the order of keys, and writers cannot
     // deadlock.
+    let is_few = to_claim.is_empty() && to_copy.len() <= FEW;
     let claimed =
         if to_claim.is_empty() { Vec::new() } else { claim::claim(connection, &to_claim)? };
-    let is_few = to_claim.is_empty() && to_copy.len() <= FEW;
     // One duplicate fails the whole statement and its transaction. The next attempt claims.
     if is_few {
         counts::insert_keys_and_log(connection, &to_copy).map_err(key_taken)?;
     } else if !to_copy.is_empty() {
         copy::keys(connection, &to_copy).map_err(key_taken)?;
     }
+    let ClaimedCandidates { fresh: claimed, duplicates } =
+        verdicts::split_claimed(to_claim, claimed);
     let mut fresh = to_copy;
-    fresh.extend(verdicts::fresh(to_claim, claimed));
-    if fresh.is_empty() {
-        // Nothing is written, and yet the verdicts must wait for a synchronous standby.
-        replication::wait_at_commit(connection)?;
+    fresh.extend(claimed);
+    let stored = if duplicates.is_empty() {
+        Vec::new()
     } else {
+        // After the claim, whose snapshot lacks the keys it waited for.
+        claim::stored_keys(connection, &duplicates)?
+    };
+    if !fresh.is_empty() {
         // In the order of the index on time, so that each of its pages is found once for many rows.
         fresh.sort_by_cached_key(|row| {
             (row.owner.tenant_id, row.owner.workspace_id, row.event.parts().occurred_at)
@@ -75,7 +80,7 @@ pub(in crate::postgres) fn append<'a>(
             counts::log(connection, of_stored(&fresh))?;
         }
     }
-    Ok(fresh)
+    Ok(Appended { fresh, stored })
 }
 
 fn key_taken(error: DieselError) -> Error {

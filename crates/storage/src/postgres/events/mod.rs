@@ -26,7 +26,7 @@ pub(super) fn append_samples(
     samples: &[Submission],
 ) -> Result<usize, Error> {
     // A failed copy would abort the transaction that creates the tenant.
-    Ok(append(connection, &Candidates::of(samples), AppendMode::Claim)?.len())
+    Ok(append(connection, &Candidates::of(samples), AppendMode::Claim)?.fresh.len())
 }
 
 /// Where an event is stored, from its row in `event_keys`.

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{EventPage, EventQuery, Submission};
-use mercurio_domain::{EventId, EventKey, Owner};
+use mercurio_domain::{EventId, EventKey, Owner, WorkspaceId};
 
 use super::counts;
 use super::schema::events;
@@ -11,29 +11,43 @@ use super::shared::pages::{self, EventColumns, PageQuery};
 use super::values::{Key, key_value};
 use crate::error::Error;
 use crate::rows::{EventRow, JsonStr, Micros};
-use crate::verdicts::{Candidate, Candidates};
+use crate::verdicts::{Appended, Candidate, Candidates, StoredKey};
 
-/// Stores and counts the candidates with new keys, and returns those. All events pass here, so that
-/// counts and events agree.
+/// Stores and counts the candidates with new keys. All events pass here, so that counts and events
+/// agree.
 pub(super) fn append<'a>(
     connection: &mut SqliteConnection,
     candidates: &Candidates<'a>,
-) -> Result<Vec<Candidate<'a>>, Error> {
+) -> Result<Appended<'a>, Error> {
     let mut fresh = Vec::with_capacity(candidates.rows().len());
+    let mut stored = Vec::new();
     // Row by row: the prepared statement costs less than a row's share of a multi-row insert.
     for row in candidates.rows() {
-        let stored = diesel::insert_into(events::table)
+        let inserted = diesel::insert_into(events::table)
             .values(NewEvent::from(row))
             .on_conflict((events::tenant_id, events::key))
             .do_nothing()
             .execute(connection)?;
         // `DO NOTHING` reports 0 rows for a taken key.
-        if stored == 1 {
+        if inserted == 1 {
             fresh.push(*row);
+        } else {
+            let workspace_id = holder_query(row).get_result(connection)?;
+            stored.push(StoredKey { key: row.key(), workspace_id: WorkspaceId(workspace_id) });
         }
     }
     counts::add(connection, &fresh)?;
-    Ok(fresh)
+    Ok(Appended { fresh, stored })
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn holder_query(row: &Candidate<'_>) -> _ {
+    let tenant_id: i64 = row.owner.tenant_id.0;
+    let key: Key = key_value(row.event.key());
+    events::table
+        .filter(events::tenant_id.eq(tenant_id))
+        .filter(events::key.eq(key))
+        .select(events::workspace_id)
 }
 
 /// Stores sample events and returns how many were new.
@@ -41,7 +55,7 @@ pub(super) fn append_samples(
     connection: &mut SqliteConnection,
     samples: &[Submission],
 ) -> Result<usize, Error> {
-    Ok(append(connection, &Candidates::of(samples))?.len())
+    Ok(append(connection, &Candidates::of(samples))?.fresh.len())
 }
 
 #[derive(Insertable)]
