@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mercurio_domain::Clock;
 use mercurio_domain::testing::provisioning;
+use mercurio_domain::{Clock, EventId, EventKey};
 use mercurio_runtime::system::SystemClock;
 use mercurio_storage::{DatabaseUrl, StoreOptions};
 
@@ -31,22 +31,21 @@ fn psql(url: &str, sql: &str) -> String {
 
 /// Sends a batch with payloads that do not compress.
 fn send(client: &mut Client, batch: usize, key: &str) -> Response {
-    let event = |number: usize| {
-        let mut text = String::new();
-        for part in 0..60 {
-            text += &mercurio_domain::EventKey::of(&mercurio_domain::EventId::lookup(format!(
-                "{batch} {number} {part}"
-            )))
-            .0
-            .to_string();
-        }
-        format!(
-            r#"{{"event_id":"{batch}-{number}","event_name":"n","user_id":"u","properties":{{"x":"{text}"}}}}"#
-        )
-    };
-    let events: Vec<_> = (0..EVENTS).map(event).collect();
+    let events: Vec<_> = (0..EVENTS).map(|number| event(batch, number)).collect();
     let body = format!(r#"{{"events":[{}]}}"#, events.join(","));
     client.post("/v1/events/batch", key, &body).unwrap()
+}
+
+fn event(batch: usize, number: usize) -> String {
+    let mut text = String::new();
+    for part in 0..60 {
+        // A hash of the text.
+        let key = EventKey::of(&EventId::lookup(format!("{batch} {number} {part}")));
+        text += &key.0.to_string();
+    }
+    format!(
+        r#"{{"event_id":"{batch}-{number}","event_name":"n","user_id":"u","properties":{{"x":"{text}"}}}}"#
+    )
 }
 
 /// The server's role may not change the language, and may create temporary tables or not.

@@ -51,17 +51,17 @@ fn new_files_and_folders_are_readable_by_their_owner_alone() {
     let store = open(&url(&path), &StoreOptions::default()).unwrap();
     store.migrate().unwrap();
     owner(&*store);
-    let mode = |name: &str| {
-        let file = folder.path().join(name);
-        fs::metadata(file).unwrap().permissions().mode() & 0o777
-    };
     for name in ["one", "one/two"] {
-        assert_eq!(mode(name), 0o700, "{name}");
+        assert_eq!(mode(&folder.path().join(name)), 0o700, "{name}");
     }
     // The log and its index exist while the file is open.
     for name in ["one/two/mercurio.db", "one/two/mercurio.db-wal", "one/two/mercurio.db-shm"] {
-        assert_eq!(mode(name), 0o600, "{name}");
+        assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
     }
+}
+
+fn mode(file: &std::path::Path) -> u32 {
+    fs::metadata(file).unwrap().permissions().mode() & 0o777
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn file_that_exists_keeps_its_mode() {
     // For a group of readers, as an operator may wish.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     open(&url(&path), &StoreOptions::default()).unwrap().migrate().unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(mode(&path), 0o640);
 }
 
 #[test]
