@@ -22,10 +22,12 @@ pub enum Problem {
         /// The parser's message.
         detail: String,
     },
-    /// The compressed body is damaged, truncated, or followed by other bytes.
+    /// The compressed body is damaged, or would cost more than a body may.
     MalformedEncoding {
         /// Its `Content-Encoding`.
         coding: &'static str,
+        /// The fault and the way out. Completes "The body …".
+        reason: String,
     },
     /// A batch without events.
     BatchEmpty,

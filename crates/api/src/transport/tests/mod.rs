@@ -3,11 +3,12 @@
 mod client;
 
 use super::*;
-use crate::body::{BodyLimits, read};
+use crate::body::{Bodies, BodyError, BodyLimits};
 use crate::middleware::RequestMiddleware;
 use crate::problem::Problem;
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use client::{get, head, last_get, post, send_in_turn, send_then_read, statuses};
+use mercurio_domain::TenantId;
 use mercurio_enrichment::TrustedProxies;
 use mercurio_observability::metrics::ServerReading;
 use mercurio_runtime::system::UuidV7Ids;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use slog::{Discard, Logger, o};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream as Client};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 // Too large for one write to a socket.
@@ -27,10 +29,17 @@ async fn large() -> HttpResponse {
     HttpResponse::Ok().body(body)
 }
 
+static BODIES: LazyLock<Bodies> =
+    LazyLock::new(|| Bodies::start(1024 * 1024, 1).expect("test set-up"));
+
 async fn count(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let limits = BodyLimits { max_bytes: 1000, timeout: Duration::from_secs(10) };
-    let body = read(&request, payload, limits, &Metrics::new()).await?;
-    Ok(HttpResponse::Ok().body(body.len().to_string()))
+    let (tenant_id, timeout) = (TenantId(1), Duration::from_secs(10));
+    let limits = BodyLimits { tenant_id, max_bytes: 1000, timeout };
+    match BODIES.read(&request, payload, limits, &Metrics::new()).await {
+        Ok(body) => Ok(HttpResponse::Ok().body(body.bytes.len().to_string())),
+        Err(BodyError::Refused(problem)) => Err(problem),
+        Err(BodyError::Overloaded) => Err(Problem::Overloaded { retry_after_seconds: 1 }),
+    }
 }
 
 async fn with_key(request: HttpRequest) -> HttpResponse {
