@@ -28,6 +28,10 @@ use tokio::time::{Instant, Sleep, sleep};
 /// Maximum bytes read from a refused client before the close.
 const LINGER_MAX_BYTES: usize = 4 * 1024 * 1024;
 
+/// Maximum bytes read in one turn. actix reads into its buffer as long as there is something, up to
+/// 128 KiB, and keeps a buffer of that size until the connection closes.
+const TURN_MAX_BYTES: usize = 16 * 1024;
+
 /// The state that all connections of a server share.
 #[derive(Clone)]
 pub(super) struct SharedState {
@@ -117,6 +121,8 @@ pub(super) struct Connection {
     state: WriteState,
     activity: ConnectionActivity,
     is_trusted: bool,
+    /// Bytes read in this turn.
+    read: usize,
     /// Time of the last write; at first, of the connect.
     answered: Instant,
     /// Time of the first byte since then, unless a request was in progress.
@@ -156,6 +162,7 @@ impl Connection {
             state: WriteState::Passing,
             activity: ConnectionActivity::default(),
             is_trusted,
+            read: 0,
             answered: Instant::now(),
             head_began: None,
             is_stalled: false,
@@ -283,9 +290,17 @@ impl AsyncRead for Connection {
         if !matches!(self.state, WriteState::Passing) {
             return self.poll_end(cx).map(Err);
         }
+        if self.read >= TURN_MAX_BYTES {
+            self.read = 0;
+            // actix handles what it has, and comes back at once.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let filled = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        self.read += buffer.filled().len() - filled;
         if read.is_pending() {
+            self.read = 0;
             // Checked here: actix polls for reads while it waits for a client.
             return match self.poll_expiry(cx) {
                 Poll::Ready(expiry) => self.poll_expire(cx, expiry).map(Err),
