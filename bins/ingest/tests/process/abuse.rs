@@ -4,7 +4,7 @@
 //! To add one, add a row to [`rows`].
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -312,6 +312,34 @@ fn is_answered(stream: &mut TcpStream) -> bool {
 fn gauge(metrics: &str, name: &str) -> f64 {
     let value = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     value.parse().unwrap()
+}
+
+#[test]
+fn body_without_a_valid_key_is_not_asked_for() {
+    let deployment = Deployment::sqlite();
+    let server = deployment.start();
+    let unknown = provisioning("other", 2, at("2026-11-22T10:00:00Z")).1;
+    for (key, expected) in [
+        ("", "HTTP/1.1 401 Unauthorized"),
+        ("mk_x", "HTTP/1.1 401 Unauthorized"),
+        (unknown.expose(), "HTTP/1.1 401 Unauthorized"),
+        // Twice: first the key comes from the database, then from the cache.
+        (&*deployment.key, "HTTP/1.1 100 Continue"),
+        (&*deployment.key, "HTTP/1.1 100 Continue"),
+    ] {
+        let mut stream = TcpStream::connect(server.addr).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let body = br#"{"event_name":"n","user_id":"u"}"#;
+        let request = post("/v1/events/track", key, "expect: 100-continue\r\n", body);
+        let head = request.len() - body.len();
+        stream.write_all(&request[..head]).unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+        assert_eq!(lines.next().unwrap(), expected, "{key}");
+        if expected.ends_with("Continue") {
+            stream.write_all(body).unwrap();
+            assert_eq!(lines.nth(1).unwrap(), "HTTP/1.1 200 OK");
+        }
+    }
 }
 
 /// The sorted times of a request, sent again and again.

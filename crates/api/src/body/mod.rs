@@ -12,6 +12,7 @@ mod tests;
 
 use crate::middleware::RequestFacts;
 use crate::problem::Problem;
+use crate::transport::Continuation;
 use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
 use actix_web::http::header::HeaderMap;
@@ -27,6 +28,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Maximum bytes read from a refused body. A client that sends its whole body before it reads would
@@ -122,7 +124,7 @@ impl Bodies {
         limits: BodyLimits,
         metrics: &Metrics,
     ) -> Result<Body, BodyError> {
-        let mut payload = payload.into_inner();
+        let mut payload = Expected { payload: payload.into_inner(), request };
         let read = self.read_stream(request.headers(), &mut payload, limits).await?;
         let ReadBody { body, coding, sent_bytes } = read;
         let size = body.bytes.len() as u64;
@@ -150,7 +152,10 @@ impl Bodies {
 
         // Refused before the first byte is stored.
         if length.is_some_and(|length| length > limits.max_bytes as u64) {
-            drain(payload, length).await;
+            // A client that asks before it sends its body sends none after a refusal.
+            if !headers::expects_continue(headers) {
+                drain(payload, length).await;
+            }
             // The length of a compressed body is not the size the limit applies to.
             return Err(too_large(length.filter(|_| coding.is_none())).into());
         }
@@ -219,6 +224,23 @@ struct ReadBody {
     body: Body,
     coding: Option<Coding>,
     sent_bytes: u64,
+}
+
+/// A payload whose client may wait for `100 Continue`: the first read asks for it.
+struct Expected<'a> {
+    payload: actix_web::dev::Payload,
+    request: &'a HttpRequest,
+}
+
+impl Stream for Expected<'_> {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.request.head().expect() {
+            Continuation::request_body(self.request);
+        }
+        Pin::new(&mut self.payload).poll_next(cx)
+    }
 }
 
 enum CollectError {

@@ -5,6 +5,7 @@
 
 use super::activity::ConnectionActivity;
 use super::bare_response::BareResponse;
+use super::continuation::{Continuation, Interim};
 use super::options::ServerOptions;
 use crate::problem::Problem;
 use actix_web::http::StatusCode;
@@ -121,6 +122,7 @@ pub(super) struct Connection {
     state: WriteState,
     activity: ConnectionActivity,
     is_trusted: bool,
+    continuation: Continuation,
     /// Bytes read in this turn.
     read: usize,
     /// Time of the last write; at first, of the connect.
@@ -162,6 +164,7 @@ impl Connection {
             state: WriteState::Passing,
             activity: ConnectionActivity::default(),
             is_trusted,
+            continuation: Continuation::default(),
             read: 0,
             answered: Instant::now(),
             head_began: None,
@@ -169,6 +172,11 @@ impl Connection {
             alarm,
             _open: open,
         }
+    }
+
+    /// Returns the part to be shared with the requests.
+    pub(super) fn continuation(&self) -> Continuation {
+        self.continuation.clone()
     }
 
     /// The activity, to be shared with the requests.
@@ -239,6 +247,31 @@ impl Connection {
         self.answered = Instant::now();
         self.head_began = None;
         Poll::Ready(written)
+    }
+
+    fn poll_write_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        // After a refusal actix writes nothing new: the same buffer comes again until it counts as
+        // written.
+        if matches!(self.state, WriteState::Passing) {
+            match BareResponse::find(buffer) {
+                None => return self.poll_write_through(cx, buffer),
+                Some(bare) if bare.start > 0 => {
+                    // First the complete responses before it. actix then offers the rest again.
+                    return self.poll_write_through(cx, &buffer[..bare.start]);
+                }
+                Some(bare) => {
+                    let response = self.shared.response(&bare);
+                    self.state = WriteState::Refusing { response, written: 0 };
+                }
+            }
+        }
+        // Reported as written only after lingering: actix closes the connection then.
+        ready!(self.poll_refuse(cx))?;
+        Poll::Ready(Ok(buffer.len()))
     }
 
     /// Writes the problem, then lingers.
@@ -320,24 +353,20 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // After a refusal actix writes nothing new: the same buffer comes again until it counts as
-        // written.
         if matches!(self.state, WriteState::Passing) {
-            match BareResponse::find(buffer) {
-                None => return self.poll_write_through(cx, buffer),
-                Some(bare) if bare.start > 0 => {
-                    // First the complete responses before it. actix then offers the rest again.
-                    return self.poll_write_through(cx, &buffer[..bare.start]);
-                }
-                Some(bare) => {
-                    let response = self.shared.response(&bare);
-                    self.state = WriteState::Refusing { response, written: 0 };
+            match self.continuation.decide(buffer) {
+                Interim::Absent => {}
+                Interim::Send(interim) => return self.poll_write_through(cx, interim),
+                // Needs no waker: the app runs on this task, and actix writes again after each of
+                // its steps.
+                Interim::Hold => return Poll::Pending,
+                Interim::Skip(bytes) => {
+                    let written = ready!(self.poll_write_response(cx, &buffer[bytes..]))?;
+                    return Poll::Ready(Ok(bytes + written));
                 }
             }
         }
-        // Reported as written only after lingering: actix closes the connection then.
-        ready!(self.poll_refuse(cx))?;
-        Poll::Ready(Ok(buffer.len()))
+        self.poll_write_response(cx, buffer)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
