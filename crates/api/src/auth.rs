@@ -27,6 +27,9 @@ use crate::transport::ConnectionActivity;
 use mercurio_runtime::key_cache::KeyLookupError;
 use mercurio_runtime::refusal_log::RefusalLine;
 
+/// The parameters that are searched for a key.
+const MAX_QUERY_PARAMETERS: usize = 32;
+
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const MALFORMED: UnauthorizedReason = UnauthorizedReason::Malformed;
 
@@ -198,6 +201,8 @@ fn presented_key(
     // Only for writes: URLs end up in browser histories and in the logs of proxies.
     if sources == KeySources::HeadersAndQuery {
         let query = form_urlencoded::parse(request.query_string().as_bytes());
+        // A head has room for tens of thousands of parameters.
+        let query = query.take(MAX_QUERY_PARAMETERS);
         if let Some((_, key)) = only(query.filter(|(name, _)| name == "auth"))? {
             return PresentedKey::parse(&key).map_err(|_| MALFORMED);
         }

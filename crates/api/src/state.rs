@@ -17,6 +17,7 @@ use mercurio_runtime::RequestSettings;
 use slog::error;
 use tokio::time::Instant;
 
+use crate::body::Bodies;
 use crate::problem::Problem;
 use mercurio_rate_limit::RateLimits;
 use mercurio_runtime::count_worker::SummedAt;
@@ -38,6 +39,8 @@ pub(crate) const UNAVAILABLE_RETRY_AFTER_SECONDS: u64 = 2;
 pub struct AppState {
     /// The database.
     pub store: Arc<dyn Store>,
+    /// Reads and decompresses request bodies.
+    pub bodies: Bodies,
     /// Accepts submissions for the next group.
     pub writer: GroupWriterHandle,
     /// Recently used API keys.

@@ -10,6 +10,10 @@ use mercurio_enrichment::{ClientIpHeader, TrustedProxies};
 pub struct RequestSettings {
     /// Limits of tenants without overrides.
     pub limits: Limits,
+    /// Maximum memory of request bodies in flight, in bytes. One tenant gets half of it at most.
+    pub body_memory_bytes: usize,
+    /// Threads that decompress bodies.
+    pub decode_threads: usize,
     /// Maximum time for a body to arrive.
     pub request_timeout: Duration,
     /// Maximum time a request waits for its commit.

@@ -18,6 +18,7 @@ use std::time::Duration;
 use actix_web::rt::task::JoinHandle;
 use actix_web::web::Data;
 use mercurio_api::app::app;
+use mercurio_api::body::Bodies;
 use mercurio_api::routes::Surface;
 use mercurio_api::state::AppState;
 use mercurio_api::transport::{ServerOptions, Servers};
@@ -35,6 +36,7 @@ use mercurio_observability::{
 };
 use mercurio_pipeline::GroupWriter;
 use mercurio_rate_limit::{RateLimits, SharedBuckets};
+use mercurio_runtime::RequestSettings;
 use mercurio_runtime::catalog_follower::CatalogFollower;
 use mercurio_runtime::count_worker::{CountWorker, SummedAt};
 use mercurio_runtime::database_probe::DatabaseProbe;
@@ -134,9 +136,13 @@ async fn serve(
         QuotaUsageOptions { max_ratios: config.metrics_tenants, ..QuotaUsageOptions::default() },
     )
     .map_err(|source| StartError::io("cannot start the quota thread", source))?;
+    let RequestSettings { body_memory_bytes, decode_threads, .. } = config.settings;
+    let bodies = Bodies::start(body_memory_bytes, decode_threads)
+        .map_err(|source| StartError::io("cannot start the decoding threads", source))?;
     let redis = connect_redis(&config, &log);
 
     let state = Data::new(AppState {
+        bodies,
         writer: writer.handle(),
         keys,
         key_uses,

@@ -56,15 +56,20 @@ impl Client {
     }
 
     fn call(&mut self, method: &str, path: &str, key: &str, body: &str) -> io::Result<Response> {
-        if self.closed {
-            *self = Self::connect(self.addr)?;
-        }
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {key}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
-        self.reader.get_mut().write_all(request.as_bytes())?;
+        self.send(request.as_bytes())
+    }
+
+    /// Sends the bytes of a request, and reads the response.
+    pub(crate) fn send(&mut self, request: &[u8]) -> io::Result<Response> {
+        if self.closed {
+            *self = Self::connect(self.addr)?;
+        }
+        self.reader.get_mut().write_all(request)?;
         let mut line = String::new();
         self.reader.read_line(&mut line)?;
         let broken = || io::Error::new(io::ErrorKind::UnexpectedEof, "incomplete response");

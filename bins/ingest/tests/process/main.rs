@@ -2,6 +2,8 @@
 //! logs and metrics.
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod boundaries;
 #[cfg(test)]
 mod catalog;

@@ -110,6 +110,11 @@ impl Server {
         lines.filter(matches).collect()
     }
 
+    /// The id of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends the server like a power failure.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

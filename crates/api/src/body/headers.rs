@@ -2,7 +2,7 @@
 
 use super::decode::Coding;
 use crate::problem::Problem;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 
 /// The media types of JSON bodies, as listed in problems.
 pub(crate) const MEDIA_TYPES: &[&str] = &["application/json", "application/*+json", "text/plain"];
@@ -67,6 +67,12 @@ pub(super) fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Problem> {
         }
     }
     Ok(found)
+}
+
+/// Whether the client waits for `100 Continue` before it sends the body.
+pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
+    // Without lists and quotes: no client sends them.
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Returns the announced length. actix has already refused values other than numbers.

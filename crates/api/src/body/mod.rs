@@ -1,25 +1,34 @@
-//! Reading request bodies: media type, size limit, decompression and timeout.
+//! Reading request bodies: media type, size limit, decompression, timeout and memory.
 //!
-//! A handler takes [`actix_web::web::Payload`] and calls [`read`]. actix's own extractors are not
-//! used: their decompression has no limit. Not here: parsing.
+//! A handler takes [`actix_web::web::Payload`] and calls [`Bodies::read`]. actix's own extractors
+//! are not used: their decompression has no limit. Not here: parsing.
 
+mod budget;
 mod decode;
+mod decode_pool;
 mod headers;
 #[cfg(test)]
 mod tests;
 
 use crate::middleware::RequestFacts;
 use crate::problem::Problem;
+use crate::transport::Continuation;
 use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{Bytes, BytesMut, Payload};
+use budget::{Budget, Charge, OutOfRoom};
 use decode::{Coding, DecodeError};
+use decode_pool::{DecodePool, Job, JobError};
 use futures_core::Stream;
 pub(crate) use headers::{CODINGS, MEDIA_TYPES};
+use mercurio_domain::TenantId;
 use mercurio_observability::Metrics;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Maximum bytes read from a refused body. A client that sends its whole body before it reads would
@@ -32,104 +41,219 @@ const DRAIN_MAX_TIME: Duration = Duration::from_secs(2);
 /// The limits of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimits {
+    /// The tenant that pays for the body's memory and takes its turn in the decoding.
+    pub tenant_id: TenantId,
     /// Maximum size in bytes, after decompression.
     pub max_bytes: usize,
     /// Maximum time until the whole body has arrived.
     pub timeout: Duration,
 }
 
-/// Reads a JSON body.
-///
-/// Holds at most `max_bytes` of the body as sent, and at most twice that of the decompressed body.
-/// An uncompressed body in one chunk is not copied. Decompression blocks for a few milliseconds per
-/// megabyte.
-///
-/// # Errors
-/// 415 for another media type or coding, 413 over the size limit, 408 after the timeout, 400 for an incomplete body or broken
-/// compressed data.
-pub async fn read(
-    request: &HttpRequest,
-    payload: Payload,
-    limits: BodyLimits,
-    metrics: &Metrics,
-) -> Result<Bytes, Problem> {
-    let mut payload = payload.into_inner();
-    let Body { bytes, coding, sent_bytes } =
-        read_stream(request.headers(), &mut payload, limits).await?;
-    let size = bytes.len() as u64;
-    metrics.record_body(coding.map_or("identity", Coding::name), sent_bytes, size);
-    RequestFacts::update(request, |facts| facts.body_bytes = Some(size));
-    Ok(bytes)
+/// A JSON body. Its memory counts as in use until it is dropped.
+pub struct Body {
+    /// The decompressed bytes.
+    pub bytes: Bytes,
+    _charge: Charge,
 }
 
-/// A decompressed body, and its form on the wire.
+/// Why a body was not read.
 #[derive(Debug)]
-struct Body {
-    bytes: Bytes,
+pub enum BodyError {
+    /// Too many bodies are in flight, or wait to be decompressed.
+    Overloaded,
+    /// The body is at fault: 415 for another media type or coding, 413 over the size limit, 408
+    /// after the timeout, 400 for an incomplete body or broken compressed data.
+    Refused(Problem),
+}
+
+impl From<Problem> for BodyError {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<OutOfRoom> for BodyError {
+    fn from(OutOfRoom: OutOfRoom) -> Self {
+        Self::Overloaded
+    }
+}
+
+/// The memory and the threads for all bodies of a server.
+pub struct Bodies {
+    budget: Arc<Budget>,
+    decoders: DecodePool,
+}
+
+/// The memory of bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyMemory {
+    /// Bytes of bodies in flight.
+    pub bytes: usize,
+    /// Maximum bytes.
+    pub capacity: usize,
+}
+
+impl Bodies {
+    /// Starts the threads. `max_bytes` bounds all bodies in flight, and half of it those of one
+    /// tenant.
+    ///
+    /// # Errors
+    /// The system has no room for a thread.
+    pub fn start(max_bytes: usize, decode_threads: usize) -> io::Result<Self> {
+        let decoders = DecodePool::start(decode_threads)?;
+        Ok(Self { budget: Arc::new(Budget::new(max_bytes)), decoders })
+    }
+
+    /// Returns the memory in use.
+    #[must_use]
+    pub fn memory(&self) -> BodyMemory {
+        BodyMemory { bytes: self.budget.used(), capacity: self.budget.max_bytes() }
+    }
+
+    /// Reads a JSON body, and decompresses it on another thread.
+    ///
+    /// Charges the bytes as they arrive and those of the decompressed body. An uncompressed body in
+    /// one chunk is not copied.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub async fn read(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+        limits: BodyLimits,
+        metrics: &Metrics,
+    ) -> Result<Body, BodyError> {
+        let mut payload = Expected { payload: payload.into_inner(), request };
+        let read = self.read_stream(request.headers(), &mut payload, limits).await?;
+        let ReadBody { body, coding, sent_bytes } = read;
+        let size = body.bytes.len() as u64;
+        metrics.record_body(coding.map_or("identity", Coding::name), sent_bytes, size);
+        RequestFacts::update(request, |facts| facts.body_bytes = Some(size));
+        Ok(body)
+    }
+
+    async fn read_stream<S>(
+        &self,
+        headers: &HeaderMap,
+        payload: &mut S,
+        mut limits: BodyLimits,
+    ) -> Result<ReadBody, BodyError>
+    where
+        S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    {
+        // Both before the body: a refusal costs no transfer.
+        headers::check_media_type(headers)?;
+        let coding = headers::coding(headers)?;
+        let length = headers::length(headers);
+        // A larger body could never be charged: its client would get 503 for ever.
+        limits.max_bytes = limits.max_bytes.min(self.budget.largest_body());
+        let too_large = |actual| Problem::PayloadTooLarge { limit: limits.max_bytes, actual };
+
+        // Refused before the first byte is stored.
+        if length.is_some_and(|length| length > limits.max_bytes as u64) {
+            // A client that asks before it sends its body sends none after a refusal.
+            if !headers::expects_continue(headers) {
+                drain(payload, length).await;
+            }
+            // The length of a compressed body is not the size the limit applies to.
+            return Err(too_large(length.filter(|_| coding.is_none())).into());
+        }
+        let mut charge = Charge::new(&self.budget, limits.tenant_id);
+        // One timeout for the whole body: a limit per chunk would allow a body that never ends.
+        let collecting = collect(payload, length, limits.max_bytes, &mut charge);
+        let collected = tokio::time::timeout(limits.timeout, collecting).await;
+        // No drain after a timeout: the client has used its time already.
+        let sent = match collected.map_err(|_| Problem::RequestTimeout)? {
+            Ok(sent) => sent,
+            Err(CollectError::TooLarge) => {
+                drain(payload, length).await;
+                return Err(too_large(None).into());
+            }
+            Err(CollectError::Incomplete) => {
+                let detail = "The request body is incomplete.";
+                return Err(Problem::BadRequest { detail }.into());
+            }
+            // At once, without a drain: reading on would take more of what is missing.
+            Err(CollectError::OutOfRoom) => return Err(BodyError::Overloaded),
+        };
+        // For the metric of the compression ratio.
+        let sent_bytes = sent.len() as u64;
+        let bytes = match coding {
+            // An empty body is malformed JSON, whatever its coding.
+            Some(coding) if !sent.is_empty() => {
+                self.decode(coding, sent, limits, &mut charge).await?
+            }
+            _ => sent,
+        };
+        Ok(ReadBody { body: Body { bytes, _charge: charge }, coding, sent_bytes })
+    }
+
+    async fn decode(
+        &self,
+        coding: Coding,
+        sent: Bytes,
+        BodyLimits { tenant_id, max_bytes: limit, .. }: BodyLimits,
+        charge: &mut Charge,
+    ) -> Result<Bytes, BodyError> {
+        let sent_bytes = sent.len();
+        let decoded = self.decoders.decode(Job { tenant_id, coding, data: sent, limit }).await;
+        let bytes = decoded.map_err(|error| match error {
+            JobError::Full => BodyError::Overloaded,
+            // The decoder stops at the limit, so the full size is unknown.
+            JobError::Refused(DecodeError::TooLarge) => {
+                Problem::PayloadTooLarge { limit, actual: None }.into()
+            }
+            JobError::Refused(error) => {
+                Problem::MalformedEncoding { coding: coding.name(), reason: error.to_string() }
+                    .into()
+            }
+            JobError::Failed => Problem::Internal.into(),
+        })?;
+        // Not before: the size was unknown, and as many bodies as there are threads are not charged
+        // at a time.
+        charge.add(bytes.len())?;
+        // The decoder has dropped the body as it was sent.
+        charge.give_back(sent_bytes);
+        Ok(bytes.into())
+    }
+}
+
+/// A body, and its form on the wire.
+struct ReadBody {
+    body: Body,
     coding: Option<Coding>,
     sent_bytes: u64,
 }
 
-async fn read_stream<S>(
-    headers: &HeaderMap,
-    payload: &mut S,
-    limits: BodyLimits,
-) -> Result<Body, Problem>
-where
-    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
-{
-    // Both before the body: a refusal costs no transfer.
-    headers::check_media_type(headers)?;
-    let coding = headers::coding(headers)?;
-    let length = headers::length(headers);
-    let too_large = |actual| Problem::PayloadTooLarge { limit: limits.max_bytes, actual };
+/// A payload whose client may wait for `100 Continue`: the first read asks for it.
+struct Expected<'a> {
+    payload: actix_web::dev::Payload,
+    request: &'a HttpRequest,
+}
 
-    // Refused before the first byte is stored.
-    if length.is_some_and(|length| length > limits.max_bytes as u64) {
-        drain(payload, length).await;
-        // The length of a compressed body is not the size the limit applies to.
-        return Err(too_large(length.filter(|_| coding.is_none())));
+impl Stream for Expected<'_> {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.request.head().expect() {
+            Continuation::request_body(self.request);
+        }
+        Pin::new(&mut self.payload).poll_next(cx)
     }
-    // One timeout for the whole body: a limit per chunk would allow a body that never ends.
-    let collected =
-        tokio::time::timeout(limits.timeout, collect(payload, length, limits.max_bytes)).await;
-    // No drain after a timeout: the client has used its time already.
-    let sent = match collected.map_err(|_| Problem::RequestTimeout)? {
-        Ok(sent) => sent,
-        Err(CollectError::TooLarge) => {
-            drain(payload, length).await;
-            return Err(too_large(None));
-        }
-        Err(CollectError::Incomplete) => {
-            return Err(Problem::BadRequest { detail: "The request body is incomplete." });
-        }
-    };
-    // For the metric of the compression ratio.
-    let sent_bytes = sent.len() as u64;
-    let bytes = match coding {
-        // An empty body is malformed JSON, whatever its coding.
-        Some(coding) if !sent.is_empty() => match coding.decode(&sent, limits.max_bytes) {
-            Ok(body) => body.into(),
-            // The decoder stops at the limit, so the full size is unknown.
-            Err(DecodeError::TooLarge) => return Err(too_large(None)),
-            Err(DecodeError::Invalid) => {
-                return Err(Problem::MalformedEncoding { coding: coding.name() });
-            }
-        },
-        _ => sent,
-    };
-    Ok(Body { bytes, coding, sent_bytes })
 }
 
 enum CollectError {
     TooLarge,
     Incomplete,
+    OutOfRoom,
 }
 
 async fn collect<S>(
     payload: &mut S,
     length: Option<u64>,
     limit: usize,
+    charge: &mut Charge,
 ) -> Result<Bytes, CollectError>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
@@ -145,6 +269,7 @@ where
         if chunk.len() > limit - read {
             return Err(CollectError::TooLarge);
         }
+        charge.add(chunk.len()).map_err(|OutOfRoom| CollectError::OutOfRoom)?;
         // Most bodies arrive in one chunk: no copy.
         if read == 0 {
             first = chunk;

@@ -36,7 +36,13 @@ impl Stream for Chunks {
     }
 }
 
-const LIMITS: BodyLimits = BodyLimits { max_bytes: 10, timeout: Duration::from_secs(30) };
+const LIMITS: BodyLimits =
+    BodyLimits { tenant_id: TenantId(1), max_bytes: 10, timeout: Duration::from_secs(30) };
+
+/// Room for the 10 bytes of a body and of its coded form, twice.
+fn bodies() -> Bodies {
+    Bodies::start(40, 1).unwrap()
+}
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -51,7 +57,11 @@ async fn read_bytes(
     body: &mut Chunks,
     limits: BodyLimits,
 ) -> Result<Bytes, Problem> {
-    read_stream(headers, body, limits).await.map(|body| body.bytes)
+    let read = bodies().read_stream(headers, body, limits).await;
+    read.map(|read| read.body.bytes).map_err(|error| match error {
+        BodyError::Refused(problem) => problem,
+        BodyError::Overloaded => panic!("overloaded"),
+    })
 }
 
 async fn read(pairs: &[(&'static str, &str)], mut body: Chunks) -> Result<Bytes, (String, u16)> {
@@ -138,6 +148,62 @@ async fn slow_body_is_a_timeout() {
     let limits = BodyLimits { timeout: Duration::from_millis(1), ..LIMITS };
     let result = read_bytes(&HeaderMap::new(), &mut body, limits).await;
     assert!(matches!(result, Err(Problem::RequestTimeout)), "{result:?}");
+}
+
+#[actix_web::test]
+async fn body_without_room_is_refused_at_once() {
+    let bodies = bodies();
+    let (none, gzip) = (HeaderMap::new(), headers(&[("content-encoding", "gzip")]));
+    let other = BodyLimits { tenant_id: TenantId(2), ..LIMITS };
+    let full = || Chunks::new(&[b"0123456789"]);
+    let first = bodies.read_stream(&none, &mut full(), LIMITS).await.unwrap();
+    let second = bodies.read_stream(&none, &mut full(), LIMITS).await.unwrap();
+    assert_eq!(bodies.memory(), BodyMemory { bytes: 20, capacity: 40 });
+    // Half of 40 is taken. The rest of this body never comes.
+    let mut endless = Chunks { ends: false, ..Chunks::new(&[b"0"]) };
+    let refused = bodies.read_stream(&none, &mut endless, LIMITS).await;
+    assert!(matches!(refused, Err(BodyError::Overloaded)));
+    let of_other = bodies.read_stream(&none, &mut full(), other).await.unwrap();
+    drop(first);
+    let third = bodies.read_stream(&none, &mut full(), LIMITS).await.unwrap();
+    drop((second, third, of_other));
+    assert_eq!(bodies.memory().bytes, 0);
+    // A compressed body counts with its content: 10 bytes in a stored block.
+    let deflated = b"\x01\x0a\x00\xf5\xff0123456789";
+    assert!(deflated.len() > 10);
+    let deflate = headers(&[("content-encoding", "deflate")]);
+    let limits = BodyLimits { max_bytes: 100, ..LIMITS };
+    let wide = Bodies::start(200, 1).unwrap();
+    let body = wide.read_stream(&deflate, &mut Chunks::new(&[deflated]), limits).await.unwrap();
+    assert_eq!(wide.memory().bytes, 10);
+    drop(body);
+    // A refused one leaves nothing behind.
+    assert!(wide.read_stream(&gzip, &mut full(), limits).await.is_err());
+    assert_eq!(wide.memory().bytes, 0);
+}
+
+#[actix_web::test]
+async fn abandoned_body_gives_its_room_back() {
+    let bodies = bodies();
+    let mut body = Chunks { ends: false, ..Chunks::new(&[b"01234"]) };
+    let headers = HeaderMap::new();
+    let mut reading = Box::pin(bodies.read_stream(&headers, &mut body, LIMITS));
+    let pending = poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx).is_pending())).await;
+    assert!(pending);
+    assert_eq!(bodies.memory().bytes, 5);
+    drop(reading);
+    assert_eq!(bodies.memory().bytes, 0);
+}
+
+#[actix_web::test]
+async fn body_over_a_quarter_of_the_memory_is_too_large() {
+    // A tenant's own limit may be higher than the server's memory.
+    let bodies = Bodies::start(20, 1).unwrap();
+    let mut body = Chunks::new(&[b"012345"]);
+    let refused = bodies.read_stream(&HeaderMap::new(), &mut body, LIMITS).await;
+    let Err(BodyError::Refused(Problem::PayloadTooLarge { limit: 5, .. })) = refused else {
+        panic!("{:?}", refused.err());
+    };
 }
 
 #[actix_web::test]

@@ -13,7 +13,10 @@ pub(super) fn problem_examples() -> Vec<Problem> {
     let query_error = QueryError::new("limt", "unknown_parameter", "no such parameter");
     let mut problems = vec![
         Problem::MalformedJson { line: 1, column: 15, detail: "expected `,` or `}`".to_owned() },
-        Problem::MalformedEncoding { coding: "gzip" },
+        Problem::MalformedEncoding {
+            coding: "gzip",
+            reason: "is damaged, truncated, or has trailing bytes".to_owned(),
+        },
         Problem::BatchEmpty,
         Problem::BatchTooLarge { limit: 50, actual: 51 },
         Problem::InvalidSchemaVersion { actual: "v2".to_owned() },

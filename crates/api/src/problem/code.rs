@@ -107,7 +107,8 @@ impl ProblemCode {
                 code: "malformed_encoding",
                 status: StatusCode::BAD_REQUEST,
                 title: "Malformed encoding",
-                meaning: "The body cannot be decompressed with the coding in its Content-Encoding header.",
+                meaning: "The body cannot be decompressed with the coding in its Content-Encoding header, or only at \
+                          an unreasonable cost.",
                 remedy: "Compress the whole body with that coding, or omit the header and send plain JSON. Nothing was stored.",
             },
             Self::BatchEmpty => Description {
@@ -252,7 +253,8 @@ impl ProblemCode {
                 code: "overloaded",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "Overloaded",
-                meaning: "The server's queue is full: the database commits more slowly than events arrive.",
+                meaning: "A queue of the server is full: the database commits more slowly than events arrive, or more \
+                          bodies are in flight than the server, or the tenant, has memory for.",
                 remedy: "Wait for the seconds in Retry-After, then send the same events again. Nothing was stored.",
             },
             Self::ShuttingDown => Description {

@@ -142,10 +142,8 @@ impl Problem {
                     .number("line", *line)
                     .number("column", *column)
             }
-            Self::MalformedEncoding { coding } => {
-                let detail = format!(
-                    "The body is not valid {coding} data: it is damaged, truncated, or has trailing bytes."
-                );
+            Self::MalformedEncoding { coding, reason } => {
+                let detail = format!("The {coding} data of the body {reason}.");
                 ResponseParts::new(ProblemCode::MalformedEncoding, detail)
             }
             Self::BatchEmpty => {
@@ -228,7 +226,7 @@ impl Problem {
                 ResponseParts::new(ProblemCode::Internal, detail)
             }
             Self::Overloaded { retry_after_seconds } => {
-                let detail = "The server cannot store more events in time; nothing was stored.";
+                let detail = "The server cannot take more events now; nothing was stored.";
                 ResponseParts::new(ProblemCode::Overloaded, detail)
                     .retry_after(*retry_after_seconds)
             }

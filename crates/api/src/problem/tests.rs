@@ -52,7 +52,11 @@ pub(crate) fn cases() -> Vec<Case> {
             Problem::MalformedJson { line: 2, column: 3, detail: "Expected a comma.".to_owned() },
         )
         .members(json!({"line": 2, "column": 3})),
-        Case::new(400, "malformed_encoding", Problem::MalformedEncoding { coding: "gzip" }),
+        Case::new(
+            400,
+            "malformed_encoding",
+            Problem::MalformedEncoding { coding: "gzip", reason: "is damaged".to_owned() },
+        ),
         Case::new(400, "batch_empty", Problem::BatchEmpty),
         Case::new(400, "batch_too_large", Problem::BatchTooLarge { limit: 50, actual: 51 })
             .members(json!({"limit": 50, "actual": 51})),

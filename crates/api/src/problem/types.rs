@@ -22,10 +22,12 @@ pub enum Problem {
         /// The parser's message.
         detail: String,
     },
-    /// The compressed body is damaged, truncated, or followed by other bytes.
+    /// The compressed body is damaged, or would cost more than a body may.
     MalformedEncoding {
         /// Its `Content-Encoding`.
         coding: &'static str,
+        /// The fault and the way out. Completes "The body …".
+        reason: String,
     },
     /// A batch without events.
     BatchEmpty,
@@ -179,9 +181,9 @@ impl UnauthorizedReason {
 /// An unknown, repeated or invalid parameter of the query string.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct QueryError {
-    /// JSON pointer to the parameter, as if the query string were an object.
+    /// JSON pointer to the parameter, as if the query string were an object; empty for all of it.
     pub pointer: String,
-    /// The parameter's name, cut at 64 characters.
+    /// The parameter's name, cut at 64 characters; empty for the query string as a whole.
     pub parameter: String,
     /// A stable code, such as `unknown_parameter`.
     pub code: &'static str,
@@ -201,10 +203,16 @@ impl QueryError {
             message: message.into(),
         }
     }
+
+    /// Creates an error of the query string as a whole.
+    #[must_use]
+    pub fn of_all(code: &'static str, message: String) -> Self {
+        Self { pointer: String::new(), parameter: String::new(), code, message }
+    }
 }
 
 /// Returns the first 64 characters.
-pub(super) fn excerpt(text: &str) -> &str {
+pub(crate) fn excerpt(text: &str) -> &str {
     // By characters: slicing inside one would panic.
     text.char_indices().nth(MAX_EXCERPT_CHARS).map_or(text, |(end, _)| &text[..end])
 }

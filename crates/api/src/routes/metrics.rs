@@ -2,7 +2,9 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::header::CONTENT_TYPE};
-use mercurio_observability::metrics::{PoolReading, RedisReading, ServerReading, WriterReading};
+use mercurio_observability::metrics::{
+    BodiesReading, PoolReading, RedisReading, ServerReading, WriterReading,
+};
 
 use super::health::readiness;
 use crate::state::AppState;
@@ -26,6 +28,7 @@ async fn read(state: &AppState) -> ServerReading {
     // Cached by the probe: frequent scrapes do not load the database.
     let ready = readiness(state).await.is_ok();
     let (depth, appended) = (state.writer.depth(), state.store.append_counts());
+    let body_memory = state.bodies.memory();
     let key_cache = state.keys.counts();
     let pools = state.store.connections().into_iter();
     ServerReading {
@@ -38,6 +41,10 @@ async fn read(state: &AppState) -> ServerReading {
             retries: appended.retries,
             fallbacks: appended.fallbacks,
             likely_duplicates: appended.likely_duplicates,
+        },
+        bodies: BodiesReading {
+            bytes: body_memory.bytes as u64,
+            capacity_bytes: body_memory.capacity as u64,
         },
         quotas_used: state.quota_usage.used_ratios(state.clock.now()).await,
         pools: pools

@@ -6,11 +6,12 @@ use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventType;
 use mercurio_domain::limits::MAX_PAGE_EVENTS;
 use mercurio_domain::store::{EventQuery, Position};
+use mercurio_domain::verdict::MAX_ERRORS_PER_EVENT;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 use utoipa::IntoParams;
 
-use crate::problem::QueryError;
+use crate::problem::{QueryError, excerpt};
 
 /// The parameters, for the OpenAPI document.
 #[derive(IntoParams)]
@@ -46,6 +47,12 @@ pub(super) struct QueryParameters {
     cursor: Option<String>,
 }
 
+/// Maximum parameters of a query string; this endpoint has nine.
+const MAX_PARAMETERS: usize = 32;
+
+/// Maximum errors of an answer, as for an event.
+const MAX_ERRORS: usize = MAX_ERRORS_PER_EVENT;
+
 /// Why a parameter is refused.
 struct ParameterError {
     code: &'static str,
@@ -65,20 +72,29 @@ impl ParameterError {
 /// Parses a query string.
 ///
 /// # Errors
-/// All unknown, repeated and invalid parameters.
+/// The unknown, repeated and invalid parameters, up to [`MAX_ERRORS`]. Only their number if there are too many parameters.
 pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
     let mut query = EventQuery::default();
     let mut errors = Vec::new();
     let mut seen: Vec<Cow<'_, str>> = Vec::new();
     // In step with the parser: it skips empty pieces too.
     let pieces = query_string.split('&').filter(|piece| !piece.is_empty());
+    // Before any of them is parsed: a head has room for tens of thousands.
+    let count = pieces.clone().count();
+    if count > MAX_PARAMETERS {
+        let message = format!("the query has {count} parameters; the limit is {MAX_PARAMETERS}");
+        return Err(vec![QueryError::of_all("too_many_parameters", message)]);
+    }
     for ((name, value), piece) in form_urlencoded::parse(query_string.as_bytes()).zip(pieces) {
         // The raw piece, because the parser has already replaced invalid bytes.
         let result = if percent_decode_str(piece).decode_utf8().is_err() {
             // The parser replaces such bytes by U+FFFD: the query could match another event.
-            Err(ParameterError::invalid_value(format!("{name} is not UTF-8")))
+            Err(ParameterError::invalid_value(format!("{} is not UTF-8", excerpt(&name))))
         } else if seen.contains(&name) {
-            Err(ParameterError::new("duplicate_parameter", format!("{name} appears twice")))
+            Err(ParameterError::new(
+                "duplicate_parameter",
+                format!("{} appears twice", excerpt(&name)),
+            ))
         } else {
             set(&mut query, &name, &value)
         };
@@ -99,6 +115,7 @@ pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
             format!("from {from} is after to {to}"),
         ));
     }
+    errors.truncate(MAX_ERRORS);
     if errors.is_empty() { Ok(query) } else { Err(errors) }
 }
 
@@ -196,6 +213,34 @@ mod tests {
         let limit = serde_json::to_value(limit).unwrap();
         assert_eq!(limit["schema"]["maximum"], MAX_PAGE_EVENTS);
         assert_eq!(limit["schema"]["default"], EventQuery::default().limit);
+    }
+
+    #[test]
+    fn number_of_parameters_and_errors_is_limited() {
+        let repeated = |count| parse(&"a=1&".repeat(count)).unwrap_err();
+        assert_eq!(repeated(32).len(), 20);
+        let [error] = &repeated(33)[..] else { panic!("one error") };
+        let QueryError { pointer, parameter, code, message } = error;
+        assert_eq!((pointer.as_str(), parameter.as_str(), *code), ("", "", "too_many_parameters"));
+        assert_eq!(message, "the query has 33 parameters; the limit is 32");
+        let long = parse(&format!("from={0}&cursor={0}&limit={0}&type={0}", "x".repeat(10_000)));
+        let long = long.unwrap_err();
+        assert!(long.len() == 4 && long.iter().all(|error| error.message.len() < 150), "{long:?}");
+        // Empty pieces are no parameters.
+        assert!(parse(&"&".repeat(100)).is_ok());
+    }
+
+    #[test]
+    fn long_name_is_cut_in_messages() {
+        let name = "é".repeat(10_000);
+        for (query_string, code) in [
+            (format!("{name}=1&{name}=2"), "duplicate_parameter"),
+            (format!("{name}=%ff"), "invalid_value"),
+        ] {
+            let errors = parse(&query_string).unwrap_err();
+            let error = errors.iter().find(|error| error.code == code).unwrap();
+            assert!(error.message.starts_with(&"é".repeat(64)) && error.message.len() < 150);
+        }
     }
 
     #[test]

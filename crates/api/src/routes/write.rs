@@ -23,7 +23,7 @@ use super::wire::examples;
 use super::wire::write::{BatchResponse, EventResult, SingleEvent, TrackResponse};
 use super::write_headers::{WriteHeaderParameters, WriteHeaders};
 use crate::auth::{KeySources, Principal, authenticate, recheck_key};
-use crate::body;
+use crate::body::{Body, BodyError, BodyLimits};
 use crate::client_ip::client_ip;
 use crate::middleware::RequestFacts;
 use crate::problem::{EventErrors, Problem};
@@ -62,7 +62,7 @@ pub async fn track(
     // Before the body: a request with invalid headers is refused without reading it.
     let headers = WriteHeaders::read(&request)?;
     let body = read_body(&state, &request, &principal, payload).await?;
-    let source = parse::source(&body).map_err(parse_problem)?;
+    let source = parse::source(&body.bytes).map_err(parse_problem)?;
     let envelope = parse::single(&source).map_err(parse_problem)?;
     let verdicts =
         store(&state, &request, &principal, received_at, &headers, &source, envelope).await?;
@@ -101,7 +101,7 @@ pub async fn batch(
     let principal = admit(&state, &request).await?;
     let headers = WriteHeaders::read(&request)?;
     let body = read_body(&state, &request, &principal, payload).await?;
-    let source = parse::source(&body).map_err(parse_problem)?;
+    let source = parse::source(&body.bytes).map_err(parse_problem)?;
     let envelope = parse::batch(&source, &principal.limits).map_err(parse_problem)?;
     let verdicts =
         store(&state, &request, &principal, received_at, &headers, &source, envelope).await?;
@@ -214,20 +214,24 @@ async fn read_body(
     request: &HttpRequest,
     principal: &Principal,
     payload: Payload,
-) -> Result<actix_web::web::Bytes, Problem> {
-    let limits = body::BodyLimits {
+) -> Result<Body, Problem> {
+    let limits = BodyLimits {
+        tenant_id: principal.owner.tenant_id,
         max_bytes: principal.limits.max_body_bytes,
         timeout: state.settings.request_timeout,
     };
     let start = Instant::now();
-    let body = body::read(request, payload, limits, &state.metrics).await;
+    let body = state.bodies.read(request, payload, limits, &state.metrics).await;
     // Also after an error: a slow body belongs to the client in the log of slow requests.
     RequestFacts::end_stage(request, Stage::Receive);
     // A slow body may outlast the tenant: after a deletion its events would stay for ever.
     if start.elapsed() >= KEY_RECHECK_AFTER {
         recheck_key(state, request).await?;
     }
-    body
+    body.map_err(|error| match error {
+        BodyError::Overloaded => state.overloaded(),
+        BodyError::Refused(problem) => problem,
+    })
 }
 
 /// Waits for the commit and records the time in the queue and in the transaction.

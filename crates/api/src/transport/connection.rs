@@ -5,6 +5,7 @@
 
 use super::activity::ConnectionActivity;
 use super::bare_response::BareResponse;
+use super::continuation::{Continuation, Interim};
 use super::options::ServerOptions;
 use crate::problem::Problem;
 use actix_web::http::StatusCode;
@@ -27,6 +28,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// Maximum bytes read from a refused client before the close.
 const LINGER_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Maximum bytes read in one turn. actix reads into its buffer as long as there is something, up to
+/// 128 KiB, and keeps a buffer of that size until the connection closes.
+const TURN_MAX_BYTES: usize = 16 * 1024;
 
 /// The state that all connections of a server share.
 #[derive(Clone)]
@@ -117,6 +122,9 @@ pub(super) struct Connection {
     state: WriteState,
     activity: ConnectionActivity,
     is_trusted: bool,
+    continuation: Continuation,
+    /// Bytes read in this turn.
+    read: usize,
     /// Time of the last write; at first, of the connect.
     answered: Instant,
     /// Time of the first byte since then, unless a request was in progress.
@@ -156,12 +164,19 @@ impl Connection {
             state: WriteState::Passing,
             activity: ConnectionActivity::default(),
             is_trusted,
+            continuation: Continuation::default(),
+            read: 0,
             answered: Instant::now(),
             head_began: None,
             is_stalled: false,
             alarm,
             _open: open,
         }
+    }
+
+    /// Returns the part to be shared with the requests.
+    pub(super) fn continuation(&self) -> Continuation {
+        self.continuation.clone()
     }
 
     /// The activity, to be shared with the requests.
@@ -234,6 +249,31 @@ impl Connection {
         Poll::Ready(written)
     }
 
+    fn poll_write_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        // After a refusal actix writes nothing new: the same buffer comes again until it counts as
+        // written.
+        if matches!(self.state, WriteState::Passing) {
+            match BareResponse::find(buffer) {
+                None => return self.poll_write_through(cx, buffer),
+                Some(bare) if bare.start > 0 => {
+                    // First the complete responses before it. actix then offers the rest again.
+                    return self.poll_write_through(cx, &buffer[..bare.start]);
+                }
+                Some(bare) => {
+                    let response = self.shared.response(&bare);
+                    self.state = WriteState::Refusing { response, written: 0 };
+                }
+            }
+        }
+        // Reported as written only after lingering: actix closes the connection then.
+        ready!(self.poll_refuse(cx))?;
+        Poll::Ready(Ok(buffer.len()))
+    }
+
     /// Writes the problem, then lingers.
     fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -283,9 +323,17 @@ impl AsyncRead for Connection {
         if !matches!(self.state, WriteState::Passing) {
             return self.poll_end(cx).map(Err);
         }
+        if self.read >= TURN_MAX_BYTES {
+            self.read = 0;
+            // actix handles what it has, and comes back at once.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let filled = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        self.read += buffer.filled().len() - filled;
         if read.is_pending() {
+            self.read = 0;
             // Checked here: actix polls for reads while it waits for a client.
             return match self.poll_expiry(cx) {
                 Poll::Ready(expiry) => self.poll_expire(cx, expiry).map(Err),
@@ -305,24 +353,20 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // After a refusal actix writes nothing new: the same buffer comes again until it counts as
-        // written.
         if matches!(self.state, WriteState::Passing) {
-            match BareResponse::find(buffer) {
-                None => return self.poll_write_through(cx, buffer),
-                Some(bare) if bare.start > 0 => {
-                    // First the complete responses before it. actix then offers the rest again.
-                    return self.poll_write_through(cx, &buffer[..bare.start]);
-                }
-                Some(bare) => {
-                    let response = self.shared.response(&bare);
-                    self.state = WriteState::Refusing { response, written: 0 };
+            match self.continuation.decide(buffer) {
+                Interim::Absent => {}
+                Interim::Send(interim) => return self.poll_write_through(cx, interim),
+                // Needs no waker: the app runs on this task, and actix writes again after each of
+                // its steps.
+                Interim::Hold => return Poll::Pending,
+                Interim::Skip(bytes) => {
+                    let written = ready!(self.poll_write_response(cx, &buffer[bytes..]))?;
+                    return Poll::Ready(Ok(bytes + written));
                 }
             }
         }
-        // Reported as written only after lingering: actix closes the connection then.
-        ready!(self.poll_refuse(cx))?;
-        Poll::Ready(Ok(buffer.len()))
+        self.poll_write_response(cx, buffer)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

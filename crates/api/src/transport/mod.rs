@@ -8,6 +8,7 @@
 mod activity;
 mod bare_response;
 mod connection;
+mod continuation;
 mod options;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServerHandle, Service};
 use actix_web::rt::net::TcpStream;
 use connection::{Connection, SharedState};
+pub(crate) use continuation::Continuation;
 use mercurio_observability::Metrics;
 pub use options::ServerOptions;
 use std::fmt;
@@ -91,6 +93,7 @@ impl Servers {
                     .client_request_timeout(Duration::ZERO)
                     .on_connect_ext(|connection: &Connection, data| {
                         data.insert(connection.activity());
+                        data.insert(connection.continuation());
                     })
                     // Also enables actix's own lingering close after a refused body.
                     .client_disconnect_timeout(options.linger)

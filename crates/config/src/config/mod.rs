@@ -305,6 +305,8 @@ fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
     let origins = SettingSpec::new("MERCURIO_CORS_ORIGINS", "* or origins, separated by commas");
     RequestSettings {
         limits,
+        body_memory_bytes: body_memory(reader, &limits),
+        decode_threads: decode_threads(reader),
         request_timeout: reader.seconds(
             "MERCURIO_REQUEST_TIMEOUT_SECONDS",
             30,
@@ -333,6 +335,26 @@ fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
             check_origins(comma_separated(text))
         }),
     }
+}
+
+fn body_memory(reader: &mut Reader<'_>, limits: &Limits) -> usize {
+    // A tenant gets half, and a compressed body is in memory with its content for a moment.
+    let least = limits.max_body_bytes * 4;
+    reader.number(
+        "MERCURIO_BODY_MEMORY_BYTES",
+        "bytes",
+        least.max(64 << 20),
+        // To 16 GiB.
+        Range { min: least, max: 1 << 34 },
+    )
+}
+
+fn decode_threads(reader: &mut Reader<'_>) -> usize {
+    let threads =
+        reader.number("MERCURIO_DECODE_THREADS", "threads", 0, Range { min: 0, max: 1024 });
+    // Half of the CPUs stay free for other requests, whatever clients send.
+    let half = std::thread::available_parallelism().map_or(1, |cpus| (cpus.get() / 2).max(1));
+    if threads == 0 { half } else { threads }
 }
 
 fn slow_request(reader: &mut Reader<'_>) -> Option<Duration> {

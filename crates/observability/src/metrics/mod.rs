@@ -28,7 +28,9 @@ use registration::{
 };
 use tenants::TenantCounters;
 
-pub use reading::{PoolReading, RedisReading, RetentionReading, ServerReading, WriterReading};
+pub use reading::{
+    BodiesReading, PoolReading, RedisReading, RetentionReading, ServerReading, WriterReading,
+};
 
 /// The `route` of a request that matched none.
 const NO_ROUTE: &str = "none";

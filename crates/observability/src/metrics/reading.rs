@@ -13,6 +13,8 @@ pub struct ServerReading {
     pub ready: bool,
     /// The writer.
     pub writer: WriterReading,
+    /// The request bodies in flight.
+    pub bodies: BodiesReading,
     /// The pools of database connections.
     pub pools: Vec<PoolReading>,
     /// Free disk space for the database file; `None` without such a file.
@@ -63,6 +65,15 @@ pub struct WriterReading {
     pub likely_duplicates: u64,
 }
 
+/// Memory of request bodies.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BodiesReading {
+    /// Bytes of bodies in flight.
+    pub bytes: u64,
+    /// Maximum bytes of bodies in flight.
+    pub capacity_bytes: u64,
+}
+
 /// Load of a pool of database connections.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolReading {
@@ -91,6 +102,7 @@ impl ServerReading {
         gauge(registry, "ready", "1 if /health/ready answers 200, otherwise 0")
             .set(f64::from(self.ready));
         self.writer.register(registry);
+        self.bodies.register(registry);
         let lookups = counters(
             registry,
             "key_cache_lookups_total",
@@ -182,6 +194,19 @@ impl WriterReading {
             "Events recognized as likely duplicates before the write",
         )
         .inc_by(self.likely_duplicates);
+    }
+}
+
+impl BodiesReading {
+    fn register(self, registry: &Registry) {
+        gauge(registry, "bodies_in_flight_bytes", "Bytes of request bodies in flight")
+            .set(self.bytes as f64);
+        gauge(
+            registry,
+            "bodies_in_flight_capacity_bytes",
+            "Maximum bytes of request bodies in flight",
+        )
+        .set(self.capacity_bytes as f64);
     }
 }
 

@@ -1,9 +1,13 @@
 //! Decoding of encoder output, bombs and damaged data.
 
+use super::cpu::thread_time;
 use super::*;
+use crate::testing::{HostileBody, hostile_bodies};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use proptest::prelude::*;
 use std::io::Write;
+use std::time::Duration;
 
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -92,36 +96,121 @@ fn bomb_is_too_large() {
 }
 
 #[test]
-fn reader_stops_one_byte_over_the_limit() {
+fn output_stops_one_byte_over_the_limit() {
     struct Endless(usize);
-    impl Read for &mut Endless {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
             buffer.fill(b' ');
             self.0 += buffer.len();
             Ok(buffer.len())
         }
     }
     for limit in [0, 1, 1000, 262_144] {
-        let mut endless = Endless(0);
-        assert_eq!(read_all(&mut endless, Vec::new(), limit), Err(DecodeError::TooLarge));
-        assert_eq!(endless.0, limit + 1);
+        let (mut endless, written) = (Endless(0), Cell::new(0));
+        let mut output = Output { bytes: Vec::new(), limit, written: &written };
+        assert_eq!(output.read(&mut endless), Err(DecodeError::TooLarge));
+        assert_eq!((endless.0, written.get()), (limit + 1, limit + 1));
+    }
+}
+
+/// Twice the allowed time: the last slice may begin just before its end.
+#[test]
+fn hostile_body_costs_little_cpu_time() {
+    let allowed = reference::allowed(262_144);
+    for HostileBody { name, coding, bytes, code } in hostile_bodies() {
+        let coding = ENCODERS.iter().find(|encoder| encoder.coding.name() == coding);
+        let coding = coding.unwrap().coding;
+        assert!(bytes.len() <= 262_144);
+        let start = thread_time();
+        let error = coding.decode(&bytes, 262_144).unwrap_err();
+        let cost = thread_time() - start;
+        assert_eq!(error == DecodeError::TooLarge, code == "payload_too_large", "{name}: {error}");
+        assert_ne!(error, DecodeError::Invalid, "{name}: the generator is wrong");
+        assert!(cost <= allowed * 2, "{coding:?}, {name}: {cost:?} of {allowed:?}");
+        if !cfg!(debug_assertions) {
+            assert!(cost <= Duration::from_millis(10), "{coding:?}, {name}: {cost:?}");
+        }
+    }
+}
+
+/// Compresses with a window of `2^window_log` bytes.
+fn brotli_in_window(data: &[u8], window_log: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    ::brotli::CompressorWriter::new(&mut out, 4096, 5, window_log).write_all(data).unwrap();
+    out
+}
+
+#[test]
+fn brotli_of_every_window_is_decoded() {
+    // The last quarter repeats the first one, at a distance near the limit.
+    let data = [&sample(60_000)[..], &[b' '; 142_000], &sample(60_000)].concat();
+    for window_log in 10..=24 {
+        let encoded = brotli_in_window(&data, window_log);
+        let decoded = Coding::Brotli.decode(&encoded, data.len()).unwrap();
+        assert!(decoded == data, "{window_log}");
+        assert_eq!(
+            Coding::Brotli.decode(&encoded, data.len() - 1),
+            Err(DecodeError::TooLarge),
+            "{window_log}"
+        );
     }
 }
 
 #[test]
-fn buffer_grows_to_one_byte_over_the_limit() {
-    for limit in [0, 1, 4095, 4096, 10_000, 262_144] {
-        let mut out = Vec::new();
-        while make_room(&mut out, limit).is_ok() {
-            out.resize(out.capacity().min(limit + 1), 0);
-            assert!(
-                out.capacity() <= limit + 1 || out.capacity() <= 8,
-                "{limit}: {}",
-                out.capacity()
-            );
-        }
-        assert_eq!(out.len(), limit + 1);
+fn flushed_events_are_decoded() {
+    // Each flush ends a block, with tables of its own.
+    let events = sample(200_000);
+    let mut encoded = Vec::new();
+    let mut encoder = ::brotli::CompressorWriter::new(&mut encoded, 4096, 5, 22);
+    for event in events.chunks(400) {
+        encoder.write_all(event).unwrap();
+        encoder.flush().unwrap();
     }
+    drop(encoder);
+    assert!(Coding::Brotli.decode(&encoded, 262_144) == Ok(events));
+}
+
+proptest! {
+    /// The window, the memory and the limits of our decoder must not change what it reads.
+    #[test]
+    fn damaged_brotli_is_decoded_as_by_the_original(
+        damage in proptest::collection::vec((0_usize..400, any::<u8>()), 1..4),
+    ) {
+        let mut encoded = brotli_in_window(&sample(1000), 22);
+        // The first byte too, with its window.
+        for (position, byte) in damage {
+            let position = position % encoded.len();
+            encoded[position] = byte;
+        }
+        if let Ok(decoded) = Coding::Brotli.decode(&encoded, 262_144) {
+            let mut original = Vec::new();
+            let read = ::brotli::Decompressor::new(&encoded[..], 4096).read_to_end(&mut original);
+            prop_assert!(read.is_ok() && decoded == original);
+        }
+    }
+}
+
+#[test]
+fn more_than_64_members_are_refused() {
+    for Encoder { coding, encode } in ENCODERS {
+        if matches!(coding, Coding::Gzip | Coding::Zstd) {
+            let data = encode(b"{\"event_name\":\"a\"}").repeat(64);
+            assert!(coding.decode(&data, 262_144).is_ok(), "{coding:?}");
+            let one_more = [data, encode(b"")].concat();
+            let refused = coding.decode(&one_more, 262_144);
+            assert_eq!(refused, Err(DecodeError::TooManyMembers), "{coding:?}");
+        }
+    }
+}
+
+#[test]
+fn data_longer_than_its_content_is_refused() {
+    // Stored blocks without content: 5 bytes each.
+    let empty_block = b"\x00\x00\x00\xff\xff";
+    let padded = |blocks| [&empty_block.repeat(blocks)[..], b"\x01\x02\x00\xfd\xff{}"].concat();
+    assert_eq!(Coding::Deflate.decode(&padded(1000), 262_144), Ok(b"{}".to_vec()));
+    let refused = Coding::Deflate.decode(&padded(10_000), 262_144);
+    assert_eq!(refused, Err(DecodeError::LongerThanContent));
 }
 
 #[test]
@@ -196,6 +285,8 @@ fn zstd_frame_with_a_larger_window_is_refused() {
         encoder.include_contentsize(false).unwrap();
         encoder.write_all(&sample(5000)).unwrap();
         let encoded = encoder.finish().unwrap();
-        assert_eq!(Coding::Zstd.decode(&encoded, 262_144).is_ok(), decoded, "{window_log}");
+        let result = Coding::Zstd.decode(&encoded, 262_144);
+        assert_eq!(result.is_ok(), decoded, "{window_log}");
+        assert!(decoded || result == Err(DecodeError::WindowTooLarge), "{window_log}");
     }
 }

@@ -3,11 +3,12 @@
 mod client;
 
 use super::*;
-use crate::body::{BodyLimits, read};
+use crate::body::{Bodies, BodyError, BodyLimits};
 use crate::middleware::RequestMiddleware;
 use crate::problem::Problem;
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use client::{get, head, last_get, post, send_in_turn, send_then_read, statuses};
+use mercurio_domain::TenantId;
 use mercurio_enrichment::TrustedProxies;
 use mercurio_observability::metrics::ServerReading;
 use mercurio_runtime::system::UuidV7Ids;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use slog::{Discard, Logger, o};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream as Client};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 // Too large for one write to a socket.
@@ -27,10 +29,17 @@ async fn large() -> HttpResponse {
     HttpResponse::Ok().body(body)
 }
 
+static BODIES: LazyLock<Bodies> =
+    LazyLock::new(|| Bodies::start(1024 * 1024, 1).expect("test set-up"));
+
 async fn count(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let limits = BodyLimits { max_bytes: 1000, timeout: Duration::from_secs(10) };
-    let body = read(&request, payload, limits, &Metrics::new()).await?;
-    Ok(HttpResponse::Ok().body(body.len().to_string()))
+    let (tenant_id, timeout) = (TenantId(1), Duration::from_secs(10));
+    let limits = BodyLimits { tenant_id, max_bytes: 1000, timeout };
+    match BODIES.read(&request, payload, limits, &Metrics::new()).await {
+        Ok(body) => Ok(HttpResponse::Ok().body(body.bytes.len().to_string())),
+        Err(BodyError::Refused(problem)) => Err(problem),
+        Err(BodyError::Overloaded) => Err(Problem::Overloaded { retry_after_seconds: 1 }),
+    }
 }
 
 async fn with_key(request: HttpRequest) -> HttpResponse {
@@ -243,16 +252,47 @@ async fn drained_body_keeps_its_connection_open() {
     let chunked = format!(
         "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100000\r\n{body}\r\n0\r\n\r\n"
     );
-    for (request, actual) in [
-        (post("/count", "", &body), Value::from(MEBIBYTE)),
-        (post("/count", "Expect: 100-continue\r\n", &body), Value::from(MEBIBYTE)),
-        (chunked, Value::Null),
-    ] {
+    for (request, actual) in
+        [(post("/count", "", &body), Value::from(MEBIBYTE)), (chunked, Value::Null)]
+    {
         let responses = send_then_read(server.addr, [request, last_get("/ok")].concat()).await;
         assert_eq!(statuses(&responses), [413, 200], "{actual}");
         let problem = responses[0].problem();
         assert_eq!((&problem["limit"], &problem["actual"]), (&1000.into(), &actual));
     }
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn body_is_asked_for_only_if_it_is_read() {
+    let server = start(one_thread());
+    for (path, length, status) in [("/count", 3, 100), ("/count", 2_000, 413), ("/ok", 3, 405)] {
+        // Sends no body before it is asked to.
+        let headers =
+            format!("Content-Length: {length}\r\nExpect: 100-continue\r\nConnection: close");
+        let request = format!("POST {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n");
+        let first = tokio::task::spawn_blocking(move || {
+            let mut client = Client::connect(server.addr).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+            client.write_all(request.as_bytes()).unwrap();
+            let mut first = [0; 12];
+            client.read_exact(&mut first).unwrap();
+            let mut rest = Vec::new();
+            if first.ends_with(b"100") {
+                client.write_all(b"abc").unwrap();
+                client.read_to_end(&mut rest).unwrap();
+                assert!(rest.starts_with(b" Continue\r\n\r\nHTTP/1.1 200 OK\r\n"));
+            }
+            first
+        });
+        let first = String::from_utf8(first.await.unwrap().to_vec()).unwrap();
+        assert_eq!(first, format!("HTTP/1.1 {status}"), "{path} {length}");
+    }
+    // A client that does not wait works as well, also on a kept connection.
+    let expecting = |body: &str| post("/count", "Expect: 100-continue\r\n", body);
+    let requests = [expecting("abc"), expecting("abcd"), last_get("/ok")].concat();
+    let responses = send_then_read(server.addr, requests).await;
+    assert_eq!(statuses(&responses), [200, 200, 200]);
     server.servers.stop().await;
 }
 

@@ -1,9 +1,13 @@
 //! [`TestApp`]: the whole service over the memory store, without a socket, with two tenants.
 
+mod hostile_bodies;
+
+pub use hostile_bodies::{HostileBody, hostile_bodies};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::app;
+use crate::body::Bodies;
 use crate::routes::Surface;
 use crate::state::AppState;
 use actix_http::Request;
@@ -33,6 +37,9 @@ use serde_json::Value;
 
 /// The time of every request: the clock is fixed.
 pub const NOW: &str = "2026-11-22T10:00:00Z";
+
+/// The default of a server.
+const BODY_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
 /// The service with its store and the keys of two tenants.
 pub struct TestApp {
@@ -86,6 +93,7 @@ impl TestApp {
         .expect("test set-up");
         let state = Data::new(AppState {
             store: store.clone(),
+            bodies: Bodies::start(BODY_MEMORY_BYTES, 1).expect("test set-up"),
             writer: writer.handle(),
             // No caching: a test sees each change to the catalog at once.
             keys: KeyCache::new(store.clone(), Duration::ZERO),
@@ -107,6 +115,8 @@ impl TestApp {
             rejection_log: RejectionLog::new(5),
             settings: RequestSettings {
                 limits,
+                body_memory_bytes: BODY_MEMORY_BYTES,
+                decode_threads: 1,
                 slow_request: None,
                 request_timeout: Duration::from_secs(30),
                 commit_timeout: Duration::from_secs(30),
