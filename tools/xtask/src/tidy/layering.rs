@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["runtime"],
     &["api", "config"],
     &["ingest", "admin"],
-    &["bench", "simulation", "xtask"],
+    &["bench", "chaos", "simulation", "xtask"],
 ];
 
 /// Members with pure code: it reads no clock, environment, file or random number, and starts
@@ -140,6 +140,11 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
         folder: "tools/simulation",
         ours: &["domain"],
         banned: &["actix*", "diesel*", "slog*"],
+    },
+    WorkspaceMember {
+        folder: "tools/chaos",
+        ours: &["domain", "history", "runtime", "storage"],
+        banned: &["actix*", "slog*"],
     },
     WorkspaceMember { folder: "tools/xtask", ours: &[], banned: &["actix*", "diesel*", "tokio*"] },
 ];
@@ -383,6 +388,8 @@ mod tests {
         check_objection("bins/admin", "actix-web", false);
         check_objection("bins/admin", "mercurio-bogus", false);
         check_objection("tools/bench", "mercurio-ingest", false);
+        check_objection("tools/chaos", "mercurio-history", true);
+        check_objection("tools/chaos", "mercurio-ingest", false);
         check_objection("tools/xtask", "mercurio-domain", false);
     }
 
