@@ -100,6 +100,10 @@ coverage:
 simulate SEEDS="100000":
     MERCURIO_SIM_SEEDS="$1" cargo test -p mercurio-simulation
 
+# Break servers, network and database under load for SECONDS, for example: just chaos 60 --seed 4711; see docs/testing.md
+chaos *ARGS:
+    scripts/try-chaos "$@"
+
 # Fuzz one target or all, for SECONDS each, for example: just fuzz decode 300. Needs cargo-fuzz (cargo install cargo-fuzz --locked) and a C++ compiler
 fuzz TARGET="all" SECONDS="60":
     #!/usr/bin/env bash

@@ -84,7 +84,7 @@ fn event_id_that_looks_like_a_path_segment_is_read_back() {
 
 #[test]
 fn forged_cursor_is_refused_or_stays_within_the_tenant() {
-    on_both(|Deployment { database, key }, client| {
+    on_both(|Deployment { database, key, .. }, client| {
         let (request, other_key) = provisioning("other", 2, at("2026-11-22T10:00:00Z"));
         database.store().provision(&request).unwrap();
         let [mine, theirs] = ["a", "b"].map(|id| [1, 2, 3].map(|number| format!("{id}{number}")));

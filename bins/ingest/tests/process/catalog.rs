@@ -13,7 +13,7 @@ use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::at;
 use mercurio_storage::testing::wait_until;
 
-use crate::client::{Client, Response, send_until_gone};
+use crate::client::{Client, Response};
 use crate::quota::check_counts;
 use crate::server::{Deployment, Server, command};
 
@@ -202,16 +202,13 @@ fn last_use_of_a_key_is_written_before_the_server_stops() {
 fn tenant_deleted_under_load_leaves_nothing_behind() {
     let pair = Pair::on(Deployment::postgres(), &[]);
     let id = pair.tenant_id();
-    let (store, key) = (pair.store(), pair.deployment.key.clone());
+    let store = pair.store();
     let (progress, sent) = std::sync::mpsc::channel();
     let acknowledged: usize = std::thread::scope(|scope| {
         let sending = [0, 1, 0, 1].into_iter().enumerate().map(|(number, server)| {
-            let (addr, key, progress) = (pair.servers[server].addr, key.clone(), progress.clone());
-            scope.spawn(move || {
-                send_until_gone(addr, &key, &format!("client {number}"), &progress)
-                    .acknowledged
-                    .len()
-            })
+            let (addr, sender) = (pair.servers[server].addr, pair.deployment.sender());
+            let (name, progress) = (format!("client {number}"), progress.clone());
+            scope.spawn(move || sender.send_until_gone(addr, &name, &progress).promised().count())
         });
         let sending: Vec<_> = sending.collect();
         // 40 acknowledged batches: the deletion begins under load.

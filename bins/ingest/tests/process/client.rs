@@ -1,12 +1,11 @@
-//! A small blocking HTTP client on one connection, and clients that send batches until the server
-//! is gone.
+//! A small blocking HTTP client on one connection.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use mercurio_history::{Digest, Payload, SentEvent};
 use serde_json::Value;
 
 /// A connection to a server.
@@ -40,9 +39,13 @@ impl Client {
     }
 
     pub(crate) fn batch(&mut self, ids: &[String], key: &str) -> io::Result<Response> {
-        let event =
-            |id: &String| format!(r#"{{"event_id":"{id}","event_name":"n","user_id":"u"}}"#);
-        let events: Vec<_> = ids.iter().map(event).collect();
+        let mut events = Vec::new();
+        for id in ids {
+            let properties = properties_of(id);
+            events.push(format!(
+                r#"{{"event_id":"{id}","event_name":"n","user_id":"u","properties":{properties}}}"#
+            ));
+        }
         self.call(
             "POST",
             "/v1/events/batch",
@@ -103,59 +106,21 @@ impl Client {
     }
 }
 
-/// The batches sent by clients until the server was gone.
-#[derive(Debug, Default)]
-pub(crate) struct Sent {
-    /// Ids with a verdict in a 200, and the number of `accepted` among their verdicts.
-    pub(crate) acknowledged: HashMap<String, usize>,
-    /// Batches without a 200.
-    pub(crate) unanswered: Vec<Vec<String>>,
+/// The properties of the event with this id: no two events are alike.
+fn properties_of(id: &str) -> String {
+    format!(r#"{{"of":"{id}"}}"#)
 }
 
-impl Sent {
-    pub(crate) fn take(&mut self, answer: &Response) {
-        for result in answer.json["results"].as_array().unwrap() {
-            let id = result["event_id"].as_str().unwrap().to_owned();
-            *self.acknowledged.entry(id).or_default() +=
-                usize::from(result["status"] == "accepted");
-        }
-    }
-
-    pub(crate) fn merge(&mut self, other: Self) {
-        for (id, accepted) in other.acknowledged {
-            *self.acknowledged.entry(id).or_default() += accepted;
-        }
-        self.unanswered.extend(other.unanswered);
-    }
-}
-
-/// Sends batches of 50 events named after `name` until one gets no 200. Reports each 200 to
-/// `progress`.
-pub(crate) fn send_until_gone(
-    addr: SocketAddr,
-    key: &str,
-    name: &str,
-    progress: &Sender<()>,
-) -> Sent {
-    let mut sent = Sent::default();
-    let Ok(mut client) = Client::connect(addr) else {
-        return sent;
+/// The event with this id, as [`Client::batch`] sends it.
+pub(crate) fn sent_event(id: &str) -> SentEvent {
+    let properties = properties_of(id);
+    let payload = Payload {
+        event_name: "n",
+        user_id: Some("u"),
+        properties: Some(&properties),
+        ..Payload::default()
     };
-    for number in 0.. {
-        let ids: Vec<_> = (0..50).map(|event| format!("{name}-{number}-{event}")).collect();
-        match client.batch(&ids, key) {
-            Ok(answer) if answer.status == 200 => {
-                sent.take(&answer);
-                // The receiver is gone once the test stops the server.
-                progress.send(()).ok();
-            }
-            _ => {
-                sent.unanswered.push(ids);
-                break;
-            }
-        }
-    }
-    sent
+    SentEvent { event_id: id.into(), digest: Digest::of(&payload) }
 }
 
 /// Returns every stored id, read page by page. Fails if one appears twice.

@@ -1,14 +1,17 @@
 //! Two tenants, one with two workspaces: each tries every endpoint with ids, cursors and keys of
 //! the others.
 
+use mercurio_domain::Owner;
 use mercurio_domain::api_key::{NewApiKey, Scopes};
 use mercurio_domain::limits::{LimitChange, LimitName};
 use mercurio_domain::store::{KeyRequest, Store};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::{at, provisioning};
+use mercurio_history::History;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Response};
+use crate::sender::Sender;
 use crate::server::Deployment;
 
 /// A workspace and its key.
@@ -38,7 +41,7 @@ fn second_workspace(store: &dyn Store, tenant_id: &str) -> Principal {
     let tenant = tenant_id.parse().unwrap();
     let workspace = store.create_workspace(tenant, &Name::parse("Second").unwrap(), now).unwrap();
     let new = NewApiKey::generate(&[7; mercurio_domain::api_key::ENTROPY_BYTES]);
-    let owner = mercurio_domain::Owner { tenant_id: tenant, workspace_id: workspace.id };
+    let owner = Owner { tenant_id: tenant, workspace_id: workspace.id };
     store
         .create_api_key(&KeyRequest::new(
             owner,
@@ -97,9 +100,16 @@ fn check(deployment: &Deployment) {
     let change = LimitChange { name: LimitName::MaxBatchEvents, value: Some(7) };
     store.set_limits(tenants[0], &[change]).unwrap();
 
+    let mut history = History::default();
     // The last one finds the shared id taken, by the other workspace of its tenant.
     for principal in &principals {
-        let answer = client.batch(&principal.own_ids(), &principal.key).unwrap();
+        let owner = Owner {
+            tenant_id: principal.tenant_id.parse().unwrap(),
+            workspace_id: principal.workspace_id.parse().unwrap(),
+        };
+        let mut sender = Sender::new(&principal.key, owner);
+        let answer = sender.batch(&mut client, &principal.own_ids()).unwrap();
+        history.merge(sender.history);
         assert_eq!(answer.status, 200, "{}", answer.json);
         let accepted = if principal.name == "first" { 2 } else { 3 };
         assert_eq!(
@@ -160,6 +170,8 @@ fn check(deployment: &Deployment) {
         let expected = if principal.name == "other" { 7 } else { 50 };
         assert_eq!(limits["limits"]["max_batch_events"], expected, "{}", principal.name);
     }
+    // In the tables too, each event is in the workspace of its key, and there is no other one.
+    deployment.check(&history);
 }
 
 #[test]

@@ -2,60 +2,39 @@
 
 use std::sync::mpsc::channel;
 
-use crate::client::{Client, Sent, send_until_gone, stored_ids};
-use crate::quota::check_counts;
+use crate::client::Client;
 use crate::server::Deployment;
 
 /// Number of clients. The last two send the same ids as the first two.
 const CLIENTS: usize = 8;
 
 fn check(deployment: &Deployment) {
-    let mut known = Sent::default();
+    let mut sender = deployment.sender();
     for round in 0..3_usize {
         let server = deployment.start();
         let (addr, (progress, answered)) = (server.addr, channel());
-        let sent = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|client| {
                     let (name, progress) =
                         (format!("r{round}-c{}", client % (CLIENTS - 2)), progress.clone());
-                    scope.spawn(move || send_until_gone(addr, &deployment.key, &name, &progress))
+                    scope.spawn(move || deployment.sender().send_until_gone(addr, &name, &progress))
                 })
                 .collect();
             // A different moment in each round, always under load.
             answered.iter().take(7 + 23 * round).for_each(drop);
             server.kill();
-            clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>()
+            for client in clients {
+                sender.history.merge(client.join().unwrap());
+            }
         });
-        for sent in sent {
-            known.merge(sent);
-        }
 
         let server = deployment.start();
-        let stored = stored_ids(server.addr, &deployment.key);
-        assert_eq!(check_counts(&*deployment.database.store()), stored.len() as u64);
-        for id in known.acknowledged.keys() {
-            assert!(stored.contains(id), "{id} was acknowledged and is lost");
-        }
-        let mut client = Client::connect(server.addr).unwrap();
-        for ids in std::mem::take(&mut known.unanswered) {
-            // Some may be stored: the server can die between commit and response.
-            let answer = client.batch(&ids, &deployment.key).unwrap();
-            assert_eq!(answer.status, 200, "{answer:?}");
-            known.take(&answer);
-        }
-        let stored = stored_ids(server.addr, &deployment.key);
-        assert_eq!(
-            stored.len(),
-            known.acknowledged.len(),
-            "exactly the acknowledged events are stored"
-        );
-        assert!(known.acknowledged.keys().all(|id| stored.contains(id)));
-        assert_eq!(check_counts(&*deployment.database.store()), stored.len() as u64);
-        assert!(
-            known.acknowledged.values().all(|accepted| *accepted <= 1),
-            "no id was accepted twice"
-        );
+        deployment.check(&sender.history);
+        // Some may be stored: the server can die between commit and response.
+        sender.send_again(&mut Client::connect(server.addr).unwrap());
+        let report = deployment.check(&sender.history);
+        assert_eq!(report.rows, report.figures.events, "every event is stored");
         server.kill();
     }
 }

@@ -35,6 +35,8 @@ mod restarts;
 #[cfg(test)]
 mod retention;
 #[cfg(test)]
+mod sender;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod shared_limits;

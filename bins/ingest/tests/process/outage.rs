@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use mercurio_storage::testing::wait_until;
 
-use crate::client::{Client, stored_ids};
+use crate::client::Client;
 use crate::server::{Deployment, Server, command};
 
 /// Runs SQL from another database of the same PostgreSQL server.
@@ -106,7 +106,8 @@ fn database_outage_is_reported_and_recovered_from() {
     let deployment = Deployment::postgres();
     let server = deployment.start();
     let mut client = Client::connect(server.addr).unwrap();
-    assert_eq!(client.batch(&ids("before"), &deployment.key).unwrap().json["accepted"], 10);
+    let mut sender = deployment.sender();
+    assert_eq!(sender.batch(&mut client, &ids("before")).unwrap().json["accepted"], 10);
 
     psql(&deployment, r#"ALTER DATABASE "$NAME" WITH ALLOW_CONNECTIONS false"#);
     psql(
@@ -114,7 +115,7 @@ fn database_outage_is_reported_and_recovered_from() {
         // ALLOW_CONNECTIONS does not end open connections.
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '$NAME'",
     );
-    let unavailable = client.batch(&ids("during"), &deployment.key).unwrap();
+    let unavailable = sender.batch(&mut client, &ids("during")).unwrap();
     assert_eq!(
         (unavailable.status, unavailable.json["code"].as_str()),
         (503, Some("storage_unavailable")),
@@ -132,7 +133,6 @@ fn database_outage_is_reported_and_recovered_from() {
 
     psql(&deployment, r#"ALTER DATABASE "$NAME" WITH ALLOW_CONNECTIONS true"#);
     wait_until("the server reconnects", || client.get("/health/ready", "").unwrap().status == 200);
-    let again = client.batch(&ids("during"), &deployment.key).unwrap();
-    assert_eq!(again.status, 200, "{again:?}");
-    assert_eq!(stored_ids(server.addr, &deployment.key).len(), 20);
+    sender.send_again(&mut client);
+    assert_eq!(deployment.check(&sender.history).rows, 20);
 }

@@ -11,13 +11,15 @@ use mercurio_domain::store::{CountQuery, Store, TenantRef};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::{at, provisioning};
 use mercurio_domain::{Clock, Owner};
+use mercurio_history::History;
 use mercurio_runtime::system::SystemClock;
 use mercurio_storage::testing::wait_until;
 use mercurio_storage::{DatabaseUrl, StoreOptions};
 
-use crate::client::{Client, send_until_gone, stored_ids};
+use crate::client::Client;
 use crate::metrics::sum;
 use crate::postgres_server;
+use crate::sender::{Sender, check};
 use crate::server::{Deployment, Server, command};
 
 /// Returns the workspace of the clients' key.
@@ -232,8 +234,8 @@ fn quota_continues_after_its_server_is_killed() {
         let (sender, progress) = channel();
         std::thread::scope(|scope| {
             for number in 0..3 {
-                let (addr, key, sender) = (server.addr, &deployment.key, sender.clone());
-                scope.spawn(move || send_until_gone(addr, key, &number.to_string(), &sender));
+                let (addr, client, sender) = (server.addr, deployment.sender(), sender.clone());
+                scope.spawn(move || client.send_until_gone(addr, &number.to_string(), &sender));
             }
             progress.iter().take(20).for_each(drop);
             server.kill();
@@ -242,7 +244,6 @@ fn quota_continues_after_its_server_is_killed() {
         // Room for one event more.
         set_quota(&deployment, stored + 1);
         let server = deployment.start();
-        assert_eq!(stored_ids(server.addr, &deployment.key).len() as u64, stored);
         let mut accepted = 0;
         send_until_full(&server, &deployment.key, "after", |events| accepted += events);
         assert_eq!((accepted, check_counts(&*store)), (1, stored + 1));
@@ -257,8 +258,8 @@ fn wait_for_more(accepted: &AtomicU64, events: u64) {
 }
 
 /// Sends a batch to a server whose database may be away.
-fn is_accepted(client: &mut Client, ids: &[String], key: &str) -> bool {
-    let answer = client.batch(ids, key).unwrap();
+fn is_accepted(sender: &mut Sender, client: &mut Client, ids: &[String]) -> bool {
+    let answer = sender.batch(client, ids).unwrap();
     assert!([200, 503].contains(&answer.status), "{answer:?}");
     answer.status == 200
 }
@@ -273,25 +274,31 @@ fn counts_equal_rows_after_postgresql_is_killed_under_load() {
     store.provision(&request).unwrap();
     let server = Server::start(&database.url());
     let (is_over, accepted) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut history = History::default();
     std::thread::scope(|scope| {
-        for number in 0..4 {
-            let (addr, key, is_over, accepted) = (server.addr, key.expose(), &is_over, &accepted);
-            scope.spawn(move || {
-                let mut client = Client::connect(addr).unwrap();
-                for batch in 0.. {
-                    let ids: Vec<_> =
-                        (0..20).map(|event| format!("{number}-{batch}-{event}")).collect();
-                    // A 503 leaves the outcome open: the same ids are safe to send again.
-                    wait_until("the batch is accepted", || {
-                        is_over.load(Ordering::SeqCst) || is_accepted(&mut client, &ids, key)
-                    });
-                    if is_over.load(Ordering::SeqCst) {
-                        return;
+        let clients: Vec<_> = (0..4)
+            .map(|number| {
+                let mut sender = Sender::new(key.expose(), owner(&*store));
+                let (addr, is_over, accepted) = (server.addr, &is_over, &accepted);
+                scope.spawn(move || {
+                    let mut client = Client::connect(addr).unwrap();
+                    for batch in 0.. {
+                        let ids: Vec<_> =
+                            (0..20).map(|event| format!("{number}-{batch}-{event}")).collect();
+                        // A 503 leaves the outcome open: the same ids are safe to send again.
+                        wait_until("the batch is accepted", || {
+                            is_over.load(Ordering::SeqCst)
+                                || is_accepted(&mut sender, &mut client, &ids)
+                        });
+                        if is_over.load(Ordering::SeqCst) {
+                            break;
+                        }
+                        accepted.fetch_add(20, Ordering::SeqCst);
                     }
-                    accepted.fetch_add(20, Ordering::SeqCst);
-                }
-            });
-        }
+                    sender.history
+                })
+            })
+            .collect();
         // Each crash comes at another moment, always under load.
         for round in 1..=3 {
             wait_for_more(&accepted, 300 * round);
@@ -300,11 +307,14 @@ fn counts_equal_rows_after_postgresql_is_killed_under_load() {
             wait_for_more(&accepted, 100);
         }
         is_over.store(true, Ordering::SeqCst);
+        for client in clients {
+            history.merge(client.join().unwrap());
+        }
     });
-    assert!(check_counts(&*store) >= accepted.into_inner());
+    check(&history, &database.url());
     // The counts are the same before and after a sum.
     store.sum_counts().unwrap();
-    check_counts(&*store);
+    check(&history, &database.url());
 }
 
 /// Returns the time of a server's last sum, or 0.

@@ -8,9 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use mercurio_domain::Owner;
 use mercurio_domain::testing::{at, provisioning};
+use mercurio_history::{History, Report};
 use mercurio_storage::testing::{TestDatabase, wait_for};
 use serde_json::Value;
+
+use crate::sender::{self, Sender};
 
 /// Longer than any start or log line takes, on any machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -163,6 +167,7 @@ fn listening_address(listening: &Receiver<SocketAddr>) -> SocketAddr {
 pub(crate) struct Deployment {
     pub(crate) database: TestDatabase,
     pub(crate) key: String,
+    pub(crate) owner: Owner,
 }
 
 impl Deployment {
@@ -176,8 +181,19 @@ impl Deployment {
 
     fn on(database: TestDatabase) -> Self {
         let (request, key) = provisioning("acme", 1, at("2026-11-22T10:00:00Z"));
-        database.store().provision(&request).unwrap();
-        Self { database, key: key.expose().to_owned() }
+        let owner = database.store().provision(&request).unwrap().api_key.owner;
+        Self { database, key: key.expose().to_owned(), owner }
+    }
+
+    /// A client with the tenant's key.
+    pub(crate) fn sender(&self) -> Sender {
+        Sender::new(&self.key, self.owner)
+    }
+
+    /// Asserts that the database holds what the clients were promised.
+    #[track_caller]
+    pub(crate) fn check(&self, history: &History) -> Report {
+        sender::check(history, &self.database.url_text())
     }
 
     pub(crate) fn start(&self) -> Server {

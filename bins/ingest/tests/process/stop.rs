@@ -3,9 +3,10 @@
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use mercurio_history::History;
 use mercurio_storage::testing::wait_for;
 
-use crate::client::{Client, Sent, send_until_gone, stored_ids};
+use crate::client::Client;
 use crate::server::Deployment;
 
 fn check(deployment: &Deployment) {
@@ -15,7 +16,7 @@ fn check(deployment: &Deployment) {
         let clients: Vec<_> = (0..8)
             .map(|client| {
                 let (name, progress) = (format!("c{client}"), progress.clone());
-                scope.spawn(move || send_until_gone(addr, &deployment.key, &name, &progress))
+                scope.spawn(move || deployment.sender().send_until_gone(addr, &name, &progress))
             })
             .collect();
         // 20 acknowledged batches: the signal arrives under load.
@@ -40,16 +41,11 @@ fn check(deployment: &Deployment) {
         "the log is complete"
     );
     assert!(Client::connect(addr).is_err());
-    let mut known = Sent::default();
+    let mut history = History::default();
     for sent in sent {
-        known.merge(sent);
+        history.merge(sent);
     }
-    let server = deployment.start();
-    let stored = stored_ids(server.addr, &deployment.key);
-    assert!(
-        known.acknowledged.keys().all(|id| stored.contains(id)),
-        "an acknowledged event is lost"
-    );
+    deployment.check(&history);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Text};
 
 use crate::error::{Error, ErrorKind};
 
@@ -23,6 +23,20 @@ const WAITS: &str = "current_setting('synchronous_standby_names') <> ''
 /// A transaction that waits until the standby has flushed everything before it.
 const CONFIRMATION: &str = "BEGIN; SET LOCAL synchronous_commit = on;
     SELECT pg_logical_emit_message(true, 'mercurio', ''); COMMIT";
+
+/// Whether this role sees the positions of standbys.
+const SEES_STANDBYS: &str = "pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')";
+
+/// Compares the number of synchronous standbys with the one that a COMMIT waits for: the number in
+/// `FIRST 2 (a, b, c)`, `ANY 2 (…)` or `2 (…)`, and 1 in a plain list. Unfinished: a condition and a
+/// bracket follow.
+const ENOUGH_STANDBYS: &str = r"(SELECT count(*) >= coalesce(substring(
+        current_setting('synchronous_standby_names') FROM '(?i)^\s*(?:first\s+|any\s+)?(\d+)\s*\('
+    )::int, 1)
+    FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')";
+
+/// Pause between two looks at the standby's position.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Duration from which a COMMIT is confirmed. A cancelled one waited at least for the hand of an
 /// operator or a script, and nearly all others are faster.
@@ -36,9 +50,11 @@ const MAX_CONFIRMATIONS: u32 = 3;
 
 /// Checks that a COMMIT that took `took` reached the standby.
 ///
-/// The warning of a cancelled wait does not reach diesel's callers. So a second transaction waits
-/// for the standby after each slow COMMIT: standbys receive WAL in order. The statement timeout
-/// does not apply to the wait, so only `pg_cancel_backend` cancels one.
+/// The warning of a cancelled wait does not reach diesel's callers. So after each slow COMMIT, the
+/// standby's position is compared with the primary's. A role without `pg_read_all_stats` does not
+/// see it: there, a second transaction waits for the standby, which receives WAL in order, and only
+/// a second cancellation within a second goes unnoticed. The statement timeout does not apply to
+/// either wait, so only `pg_cancel_backend` cancels one.
 pub(super) fn confirm_commit(connection: &mut PgConnection, took: Duration) -> Result<(), Error> {
     if took < SUSPICIOUS {
         return Ok(());
@@ -58,8 +74,11 @@ fn unknown(cause: &str) -> Error {
 }
 
 fn wait_for_standby(connection: &mut PgConnection) -> Result<bool, Error> {
-    if !waits_for_standby(connection)? {
+    if !evaluates_to_true(connection, WAITS)? {
         return Ok(true);
+    }
+    if evaluates_to_true(connection, SEES_STANDBYS)? {
+        return wait_for_position(connection);
     }
     for _ in 0..MAX_CONFIRMATIONS {
         let begun = Instant::now();
@@ -71,6 +90,21 @@ fn wait_for_standby(connection: &mut PgConnection) -> Result<bool, Error> {
     Ok(false)
 }
 
-fn waits_for_standby(connection: &mut PgConnection) -> Result<bool, Error> {
-    Ok(diesel::select(diesel::dsl::sql::<Bool>(WAITS)).get_result(connection)?)
+/// Waits until as many standbys as the settings ask for have flushed all of the present WAL.
+fn wait_for_position(connection: &mut PgConnection) -> Result<bool, Error> {
+    let position = diesel::dsl::sql::<Text>("pg_current_wal_insert_lsn()::text");
+    let position: String = diesel::select(position).get_result(connection)?;
+    let has_flushed = format!("{ENOUGH_STANDBYS} AND flush_lsn >= '{position}'::pg_lsn)");
+    let begun = Instant::now();
+    while begun.elapsed() < UNCONFIRMED * MAX_CONFIRMATIONS {
+        if evaluates_to_true(connection, &has_flushed)? {
+            return Ok(true);
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    }
+    Ok(false)
+}
+
+fn evaluates_to_true(connection: &mut PgConnection, condition: &str) -> Result<bool, Error> {
+    Ok(diesel::select(diesel::dsl::sql::<Bool>(condition)).get_result(connection)?)
 }

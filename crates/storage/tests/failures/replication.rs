@@ -35,9 +35,26 @@ struct Pair {
 }
 
 impl Pair {
+    /// The store's role sees the positions of standbys.
     fn start() -> Self {
         let primary = Server::start("");
-        let store = open_store(&primary);
+        let store = open_store(&primary.url());
+        Self::with(primary, store)
+    }
+
+    /// The store's role does not see them.
+    fn start_unprivileged() -> Self {
+        let primary = Server::start("");
+        let mut connection = PgConnection::establish(&primary.url()).unwrap();
+        for sql in ["CREATE ROLE plain LOGIN", "CREATE DATABASE plain OWNER plain"] {
+            connection.batch_execute(sql).unwrap();
+        }
+        let url = primary.url().replace("postgres@", "plain@").replace("/postgres", "/plain");
+        let store = open_store(&url);
+        Self::with(primary, store)
+    }
+
+    fn with(primary: Server, store: Arc<dyn Store>) -> Self {
         store.migrate().unwrap();
         let owner = owner(&*store);
         let standby = Server::standby_of(&primary);
@@ -87,8 +104,8 @@ impl Pair {
     }
 }
 
-fn open_store(server: &Server) -> Arc<dyn Store> {
-    let url = DatabaseUrl::parse(&server.url()).unwrap();
+fn open_store(url: &str) -> Arc<dyn Store> {
+    let url = DatabaseUrl::parse(url).unwrap();
     // Longer than the server takes to start.
     let options =
         StoreOptions { connect_timeout: Duration::from_secs(10), ..StoreOptions::default() };
@@ -122,7 +139,7 @@ fn duplicate_waits_until_the_standby_has_the_event() {
     pair.primary.crash();
     pair.standby.resume();
     pair.standby.promote();
-    let store = open_store(&pair.standby);
+    let store = open_store(&pair.standby.url());
     let group = [submission(pair.owner, now(), &["a", "b"])];
     assert_eq!(store.append(&group).unwrap(), [[Duplicate, Accepted]]);
 }
@@ -130,6 +147,38 @@ fn duplicate_waits_until_the_standby_has_the_event() {
 #[test]
 fn cancelled_wait_for_the_standby_is_no_success() {
     let pair = Pair::start();
+    pair.standby.crash();
+    std::thread::scope(|scope| {
+        let appending = scope.spawn(|| pair.append("a"));
+        pair.wait_for_commit(&appending, "COMMIT", 50);
+        // COMMIT then succeeds with a warning, and only the primary has the event.
+        pair.signal_waiting("pg_cancel_backend");
+        // Again and again: no other wait may end like that.
+        while !appending.is_finished() {
+            pair.signal_waiting("pg_cancel_backend");
+        }
+        assert_unavailable(appending.join().unwrap());
+    });
+    pair.standby.resume();
+    let group = [submission(pair.owner, now(), &["a", "b"])];
+    assert_eq!(pair.store.append(&group).unwrap(), [[Duplicate, Accepted]]);
+}
+
+#[test]
+fn long_wait_for_the_standby_ends_in_success() {
+    let pair = Pair::start();
+    pair.standby.crash();
+    std::thread::scope(|scope| {
+        let appending = scope.spawn(|| pair.append("a"));
+        pair.wait_for_commit(&appending, "COMMIT", 50);
+        pair.standby.resume();
+        assert_eq!(appending.join().unwrap().unwrap(), [[Accepted]]);
+    });
+}
+
+#[test]
+fn cancelled_wait_of_a_role_without_privileges_is_no_success() {
+    let pair = Pair::start_unprivileged();
     pair.standby.crash();
     std::thread::scope(|scope| {
         let appending = scope.spawn(|| pair.append("a"));

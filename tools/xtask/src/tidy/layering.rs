@@ -20,12 +20,12 @@ pub(crate) struct WorkspaceMember {
 /// Our crates, lowest layer first.
 const LAYERS: &[&[&str]] = &[
     &["domain"],
-    &["observability"],
+    &["observability", "history"],
     &["enrichment", "pipeline", "storage", "rate-limit"],
     &["runtime"],
     &["api", "config"],
     &["ingest", "admin"],
-    &["bench", "simulation", "xtask"],
+    &["bench", "chaos", "simulation", "xtask"],
 ];
 
 /// Members with pure code: it reads no clock, environment, file or random number, and starts
@@ -61,6 +61,12 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
         banned: &["tokio*", "actix*", "diesel*", "slog*", "hyper*", "mio"],
     },
     WorkspaceMember { folder: "crates/observability", ours: &[], banned: &["actix*", "diesel*"] },
+    // Below the stores: it judges them, and must not use their code.
+    WorkspaceMember {
+        folder: "crates/history",
+        ours: &["domain"],
+        banned: &["tokio*", "actix*", "slog*"],
+    },
     WorkspaceMember {
         folder: "crates/enrichment",
         ours: &["domain"],
@@ -71,7 +77,11 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
         ours: &["domain"],
         banned: &["actix*", "diesel*"],
     },
-    WorkspaceMember { folder: "crates/storage", ours: &["domain"], banned: &["tokio*", "actix*"] },
+    WorkspaceMember {
+        folder: "crates/storage",
+        ours: &["domain", "history"],
+        banned: &["tokio*", "actix*"],
+    },
     WorkspaceMember {
         folder: "crates/rate-limit",
         ours: &["domain", "observability"],
@@ -107,6 +117,7 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
             "config",
             "domain",
             "enrichment",
+            "history",
             "observability",
             "pipeline",
             "rate-limit",
@@ -129,6 +140,11 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
         folder: "tools/simulation",
         ours: &["domain"],
         banned: &["actix*", "diesel*", "slog*"],
+    },
+    WorkspaceMember {
+        folder: "tools/chaos",
+        ours: &["domain", "history", "runtime", "storage"],
+        banned: &["actix*", "slog*"],
     },
     WorkspaceMember { folder: "tools/xtask", ours: &[], banned: &["actix*", "diesel*", "tokio*"] },
 ];
@@ -338,6 +354,9 @@ mod tests {
         check_objection("crates/enrichment", "mercurio-pipeline", false);
         check_objection("crates/enrichment", "diesel", false);
         check_objection("crates/storage", "mercurio-domain", true);
+        check_objection("crates/history", "mercurio-domain", true);
+        check_objection("crates/history", "mercurio-storage", false);
+        check_objection("crates/storage", "mercurio-history", true);
         check_objection("crates/storage", "mercurio-enrichment", false);
         check_objection("crates/storage", "diesel_migrations", true);
         check_objection("crates/storage", "tokio", false);
@@ -369,6 +388,8 @@ mod tests {
         check_objection("bins/admin", "actix-web", false);
         check_objection("bins/admin", "mercurio-bogus", false);
         check_objection("tools/bench", "mercurio-ingest", false);
+        check_objection("tools/chaos", "mercurio-history", true);
+        check_objection("tools/chaos", "mercurio-ingest", false);
         check_objection("tools/xtask", "mercurio-domain", false);
     }
 
