@@ -38,6 +38,9 @@ pub const MAX_SCHEMA_VERSION_CHARS: usize = 64;
 pub const MAX_NAME_CHARS: usize = 255;
 /// Maximum events of a page.
 pub const MAX_PAGE_EVENTS: usize = 1000;
+/// Maximum bytes of the events of a page, unless a single event is larger: 1000 usual events fit,
+/// and a server can hold many pages at once.
+pub const MAX_PAGE_BYTES: usize = 1024 * 1024;
 /// Events of a page by default.
 pub const DEFAULT_PAGE_EVENTS: usize = 100;
 /// Events per second of a tenant by default: more than a server can store, so only a lower limit is
