@@ -17,4 +17,4 @@ pub use code::{Description, ProblemCode};
 pub use page::problem_page;
 pub use parts::{Header, MemberValue, ProblemMember, ResponseParts};
 pub(crate) use response::PROBLEM_JSON;
-pub use types::{EventErrors, Problem, QueryError, UnauthorizedReason};
+pub use types::{EventErrors, Problem, QueryError, ReadLimit, UnauthorizedReason};
