@@ -10,6 +10,9 @@ use mercurio_storage::{DatabaseUrl, StoreOptions};
 
 use crate::error::AdminError;
 
+/// Time limit of reads: counting or exporting a large tenant takes long.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// Reads `DATABASE_URL`; the default is a file in `data/`. Errors go to `invalid` and never contain
 /// a password.
 pub(crate) fn url(
@@ -25,8 +28,8 @@ pub(crate) fn url(
     }
 }
 
-/// Opens the database at `url` with one connection for reading and one for writing. Changes are
-/// recorded as those of `actor`.
+/// Opens the database at `url` with one connection of each kind. Changes are recorded as those of
+/// `actor`.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] if the SQLite file cannot be opened. PostgreSQL connects on first use.
@@ -34,9 +37,11 @@ pub fn open(url: &DatabaseUrl, actor: Option<Actor>) -> Result<Arc<dyn Store>, S
     let options = StoreOptions {
         // A command works alone, and servers need the other connections.
         max_read_connections: NonZeroU32::MIN,
+        max_system_connections: NonZeroU32::MIN,
         max_write_connections: NonZeroU32::MIN,
-        // Counting or exporting a large tenant takes long, and delays no other request.
-        read_timeout: Duration::from_secs(3600),
+        // They delay no other request.
+        read_timeout: LONG,
+        system_timeout: LONG,
         actor,
         ..StoreOptions::default()
     };

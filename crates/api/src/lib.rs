@@ -1,7 +1,7 @@
 //! The HTTP API.
 //!
 //! [`transport`] accepts connections, [`middleware`] wraps every request, [`auth`] identifies its
-//! tenant, [`body`] reads its body, [`routes`] respond, [`problem`] describes errors, [`openapi`]
+//! tenant, [`body`] reads its body, [`routes`] respond, `reads` limits reads of events, [`problem`] describes errors, [`openapi`]
 //! documents all of it. [`app`] assembles them.
 //!
 //! Not here: start-up, settings, SQL.
@@ -14,6 +14,7 @@ pub mod cors;
 pub mod middleware;
 pub mod openapi;
 pub mod problem;
+mod reads;
 pub mod routes;
 pub mod state;
 #[cfg(feature = "testing")]

@@ -26,6 +26,7 @@ use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::key_uses::KeyUses;
 use mercurio_runtime::lifecycle::Lifecycle;
 use mercurio_runtime::quota_usage::{Admission, AdmitError, QuotaUsage};
+use mercurio_runtime::reads::Reads;
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::retention::RetentionCounts;
@@ -49,6 +50,8 @@ pub struct AppState {
     pub key_uses: Arc<KeyUses>,
     /// Token buckets of all tenants.
     pub rate_limits: RateLimits,
+    /// Reads of events in progress.
+    pub reads: Reads,
     /// Adds device, location and campaign to events.
     pub enricher: Enricher,
     /// The current time.
@@ -186,32 +189,9 @@ impl AppState {
             Problem::Overloaded { retry_after_seconds }
         }
     }
-
-    /// Runs a query of the store on a thread that may block.
-    ///
-    /// # Errors
-    /// The response; the cause is logged.
-    pub async fn query<T: Send + 'static>(
-        &self,
-        query: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let store = Arc::clone(&self.store);
-        // The store is synchronous (ADR 3). Blocking an HTTP thread would stop all of its
-        // connections.
-        let answer = tokio::task::spawn_blocking(move || query(store.as_ref())).await;
-        match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(store_problem(&error)),
-            // A defect in the store ends one request.
-            Err(panic) => {
-                error!(context::current(), "store panicked"; keys::ERROR => panic.to_string());
-                Err(Problem::Internal)
-            }
-        }
-    }
 }
 
-const UNAVAILABLE: Problem =
+pub(crate) const UNAVAILABLE: Problem =
     Problem::StorageUnavailable { retry_after_seconds: UNAVAILABLE_RETRY_AFTER_SECONDS };
 
 /// Settles an admission with the number of its events that were stored.

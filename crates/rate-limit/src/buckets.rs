@@ -1,4 +1,4 @@
-//! The two token buckets of a tenant, as `governor` fills them (GCRA).
+//! The token buckets of a tenant, as `governor` fills them (GCRA).
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,15 +18,20 @@ use crate::decision::{BucketLevel, BucketName, RateLimitState};
 pub(crate) struct BucketSizes {
     pub(crate) requests: Option<Bucket>,
     pub(crate) events: Option<Bucket>,
+    pub(crate) reads: Option<Bucket>,
 }
 
 impl BucketSizes {
     pub(crate) fn of(limits: &Limits) -> Self {
-        Self { requests: limits.requests_bucket(), events: limits.events_bucket() }
+        Self {
+            requests: limits.requests_bucket(),
+            events: limits.events_bucket(),
+            reads: limits.reads_bucket(),
+        }
     }
 
     pub(crate) fn is_unlimited(&self) -> bool {
-        self.requests.is_none() && self.events.is_none()
+        self.requests.is_none() && self.events.is_none() && self.reads.is_none()
     }
 }
 
@@ -35,12 +40,18 @@ pub(crate) struct TenantBuckets<C: Clock + Clone> {
     pub(crate) sizes: BucketSizes,
     requests: Option<TokenBucket<C>>,
     events: Option<TokenBucket<C>>,
+    reads: Option<TokenBucket<C>>,
 }
 
 impl<C: Clock + Clone> TenantBuckets<C> {
     pub(crate) fn full(sizes: BucketSizes, clock: &C) -> Self {
         let full = |bucket| TokenBucket::full(bucket, clock);
-        Self { sizes, requests: sizes.requests.map(full), events: sizes.events.map(full) }
+        Self {
+            sizes,
+            requests: sizes.requests.map(full),
+            events: sizes.events.map(full),
+            reads: sizes.reads.map(full),
+        }
     }
 
     /// Takes `tokens` from one bucket, or none.
@@ -48,34 +59,36 @@ impl<C: Clock + Clone> TenantBuckets<C> {
     /// # Errors
     /// Whole seconds until the bucket has enough tokens, at least 1.
     pub(crate) fn take(&self, name: BucketName, tokens: u32, clock: &C) -> Result<(), u64> {
-        let bucket = match name {
-            BucketName::Requests => &self.requests,
-            BucketName::Events => &self.events,
-        };
-        bucket.as_ref().map_or(Ok(()), |bucket| bucket.take(tokens, clock))
+        self.bucket(name).map_or(Ok(()), |bucket| bucket.take(tokens, clock))
     }
 
     /// Returns tokens that were taken for nothing.
     pub(crate) fn give_back(&self, name: BucketName, tokens: u32) {
+        if let Some(bucket) = self.bucket(name) {
+            bucket.give_back(tokens);
+        }
+    }
+
+    fn bucket(&self, name: BucketName) -> Option<&TokenBucket<C>> {
         let bucket = match name {
             BucketName::Requests => &self.requests,
             BucketName::Events => &self.events,
+            BucketName::Reads => &self.reads,
         };
-        if let Some(bucket) = bucket {
-            bucket.give_back(tokens);
-        }
+        bucket.as_ref()
     }
 
     pub(crate) fn state(&self) -> RateLimitState {
         RateLimitState {
             requests: self.requests.as_ref().map(TokenBucket::level),
             events: self.events.as_ref().map(TokenBucket::level),
+            reads: self.reads.as_ref().map(TokenBucket::level),
         }
     }
 
-    /// Whether both buckets are full, so that new ones behave the same.
+    /// Whether all buckets are full, so that new ones behave the same.
     pub(crate) fn are_full(&self) -> bool {
-        self.requests.iter().chain(&self.events).all(TokenBucket::is_full)
+        [&self.requests, &self.events, &self.reads].into_iter().flatten().all(TokenBucket::is_full)
     }
 }
 

@@ -21,13 +21,15 @@ pub struct RateLimitExceeded {
     pub retry_after_seconds: u64,
 }
 
-/// One of a tenant's two buckets.
+/// One of a tenant's buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BucketName {
     /// Requests that write.
     Requests,
     /// Events.
     Events,
+    /// Reads of events.
+    Reads,
 }
 
 impl BucketName {
@@ -37,6 +39,7 @@ impl BucketName {
         match self {
             Self::Requests => "requests",
             Self::Events => "events",
+            Self::Reads => "reads",
         }
     }
 }
@@ -48,6 +51,8 @@ pub struct RateLimitState {
     pub requests: Option<BucketLevel>,
     /// Level of the bucket of events.
     pub events: Option<BucketLevel>,
+    /// Level of this server's bucket of reads.
+    pub reads: Option<BucketLevel>,
 }
 
 /// The level of a bucket.
@@ -99,6 +104,7 @@ impl RateLimitState {
         list.finish()
     }
 
+    /// The levels in the headers, which are those of writes.
     fn levels(&self) -> impl Iterator<Item = (BucketName, BucketLevel)> {
         let requests = self.requests.map(|level| (BucketName::Requests, level));
         let events = self.events.map(|level| (BucketName::Events, level));

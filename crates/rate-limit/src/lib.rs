@@ -1,11 +1,11 @@
-//! Rate limits: two token buckets per tenant, one of requests and one of events.
+//! Rate limits: three token buckets per tenant, of write requests, of their events, and of reads.
 //!
 //! Tokens are taken before the work: one for a request before its body is read, one per event
 //! before validation. The buckets of this process come first, because they cost nothing. With
 //! Redis, servers share a second pair of buckets, and both pairs must agree. Without an answer from
 //! Redis, each server falls back to its share, `limit / servers`. One extra burst may pass at each
-//! change between the two: nothing is carried over (ADR 15). The limits themselves are the tenant's
-//! [`Limits`].
+//! change between the two: nothing is carried over (ADR 15). Reads are limited by each server on
+//! its own: their limit protects the server. The limits themselves are the tenant's [`Limits`].
 
 mod buckets;
 mod decision;
@@ -62,6 +62,11 @@ impl<C: Clock + Clone> RateLimits<C> {
         self.whole.take(tenant_id, limits, BucketName::Requests, 1)
     }
 
+    /// Takes one token from this server's bucket of reads.
+    pub fn take_read(&self, tenant_id: TenantId, limits: &Limits) -> RateLimitDecision {
+        self.whole.take(tenant_id, limits, BucketName::Reads, 1)
+    }
+
     /// Takes one token per event: all of them or none.
     pub async fn take_events(
         &self,
@@ -100,10 +105,11 @@ impl<C: Clock + Clone> RateLimits<C> {
             return self.whole.state(tenant_id, limits);
         };
         // Taking no tokens returns the levels.
-        match shared.take(tenant_id, limits, Tokens::default()).await {
+        let writes = match shared.take(tenant_id, limits, Tokens::default()).await {
             Some(decision) => decision.state,
             None => self.share.state(tenant_id, &share(limits, shared.servers())),
-        }
+        };
+        RateLimitState { reads: self.whole.state(tenant_id, limits).reads, ..writes }
     }
 }
 

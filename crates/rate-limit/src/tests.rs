@@ -94,7 +94,7 @@ fn buckets_of_requests_events_and_tenants_are_separate() {
 #[test]
 fn unlimited_tenant_is_never_refused_and_has_no_headers() {
     let fixture = Fixture::new();
-    let limits = Limits { requests_per_second: 0, ..limits(0, 0) };
+    let limits = Limits { requests_per_second: 0, reads_per_second: 0, ..limits(0, 0) };
     for _ in 0..1_000 {
         let decision = fixture.take(&limits, 1_000);
         assert_eq!((decision.state, decision.result), (RateLimitState::default(), Ok(())));
@@ -108,6 +108,24 @@ fn new_limit_starts_with_a_full_bucket() {
     assert!(fixture.accepts(&limits(1, 10), 10));
     assert!(!fixture.accepts(&limits(1, 10), 1));
     assert!(fixture.accepts(&limits(2, 10), 1));
+}
+
+#[test]
+fn reads_have_a_bucket_outside_the_headers() {
+    let fixture = Fixture::new();
+    let limits = Limits { reads_per_second: 1, reads_burst: 3, ..limits(100, 1_000) };
+    let read = || fixture.buckets.take(TENANT, &limits, BucketName::Reads, 1);
+    for remaining in [2, 1, 0] {
+        let decision = read();
+        assert_eq!(decision.result, Ok(()));
+        assert_eq!(decision.state.reads.map(|level| level.remaining), Some(remaining));
+    }
+    let bucket = BucketName::Reads;
+    assert_eq!(read().result, Err(RateLimitExceeded { bucket, retry_after_seconds: 1 }));
+    let state = fixture.take(&limits, 10).state;
+    assert!(
+        !state.policy().unwrap().contains("reads") && !state.level().unwrap().contains("reads")
+    );
 }
 
 #[test]

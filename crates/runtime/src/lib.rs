@@ -1,6 +1,6 @@
 //! The work of a server besides responses: it caches API keys and follows the catalog, deletes
-//! expired events, reads quotas, probes the database, logs rejections and the writer's groups, and
-//! reads the clock.
+//! expired events, reads quotas, admits reads, probes the database, logs rejections and the
+//! writer's groups, and reads the clock.
 //!
 //! Not here: HTTP, SQL, settings.
 
@@ -13,6 +13,7 @@ pub mod key_uses;
 pub mod lifecycle;
 pub mod line_limit;
 pub mod quota_usage;
+pub mod reads;
 pub mod refusal_log;
 pub mod rejection_log;
 mod request_settings;

@@ -18,6 +18,8 @@ pub struct RequestSettings {
     pub request_timeout: Duration,
     /// Maximum time a request waits for its commit.
     pub commit_timeout: Duration,
+    /// Time limit of a read of events, by the store.
+    pub read_timeout: Duration,
     /// Requests slower than this are logged as slow; `None` disables it.
     pub slow_request: Option<Duration>,
     /// Proxies trusted to report the client's address.

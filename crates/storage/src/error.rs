@@ -19,6 +19,8 @@ pub(crate) enum ErrorKind {
     Unavailable,
     /// The connection is lost, and must not be used again. Callers of a retry see `Unavailable`.
     Disconnected,
+    /// The statement ran into its time limit. Outside of reads of events like `Unavailable`.
+    TimedOut,
     /// The database rejects the data, now and later.
     Refused,
     /// No partition covers the row's time of receipt.
@@ -119,9 +121,10 @@ impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match error.kind {
             // A conflict left after all retries means overload, and the client may try again.
-            ErrorKind::Unavailable | ErrorKind::Disconnected | ErrorKind::Conflict => {
-                Self::Unavailable(Box::new(error))
-            }
+            ErrorKind::Unavailable
+            | ErrorKind::Disconnected
+            | ErrorKind::Conflict
+            | ErrorKind::TimedOut => Self::Unavailable(Box::new(error)),
             ErrorKind::Refused => Self::Refused(Box::new(error)),
             // Callers handle the first four; one of them here is a bug.
             ErrorKind::NoPartition
@@ -140,6 +143,14 @@ impl From<Error> for CreateError {
             ErrorKind::NoOwner => Self::NoOwner,
             _ => Self::Store(error.into()),
         }
+    }
+}
+
+/// Turns the error of a read of events into the caller's.
+pub(crate) fn read_error(error: Error) -> StoreError {
+    match error.kind {
+        ErrorKind::TimedOut => StoreError::TimedOut(Box::new(error)),
+        _ => error.into(),
     }
 }
 
@@ -189,12 +200,13 @@ const fn known(part: &'static str, kind: ErrorKind) -> KnownMessage {
 /// They are English: libpq here and SQLite have no other language, and store connections set
 /// `lc_messages` if they may. A message in another language counts as [`ErrorKind::Internal`], and
 /// the group writer decides by a probe.
-const MESSAGES: [KnownMessage; 34] = [
+const MESSAGES: [KnownMessage; 36] = [
     // PostgreSQL 40P01, 40001, 55P03
     known("deadlock detected", ErrorKind::Conflict),
     known("could not serialize access", ErrorKind::Conflict),
-    // Before "canceling statement", which this message contains too.
+    // Before "canceling statement", which these messages contain too.
     known("due to lock timeout", ErrorKind::Conflict),
+    known("due to statement timeout", ErrorKind::TimedOut),
     // PostgreSQL 57P01 to 57P05, 57014, 08
     known("terminating connection", ErrorKind::Unavailable),
     // "… is starting up", "… is shutting down", "… is in recovery mode".
@@ -223,6 +235,7 @@ const MESSAGES: [KnownMessage; 34] = [
     // "index row size … exceeds …": a value too long for an index.
     known("index row", ErrorKind::Refused),
     // SQLite <https://sqlite.org/rescode.html>
+    known("interrupted", ErrorKind::TimedOut),
     known("database is locked", ErrorKind::Conflict),
     known("database table is locked", ErrorKind::Conflict),
     known("database or disk is full", ErrorKind::Unavailable),

@@ -23,15 +23,19 @@ use crate::error::Error;
 /// Pool sizes, timeouts and the actor of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// Connections for reads: pages of events, keys, the readiness probe.
+    /// Connections for reads of events.
     pub max_read_connections: NonZeroU32,
+    /// Connections for all other reads: probes, keys, usage. Reads of events can't occupy them.
+    pub max_system_connections: NonZeroU32,
     /// Connections for writes. One per thread that calls `append` avoids waiting. SQLite always
     /// uses one.
     pub max_write_connections: NonZeroU32,
     /// Maximum wait for a connection, and for SQLite's file lock.
     pub connect_timeout: Duration,
-    /// Statement timeout for reads, in PostgreSQL.
+    /// Time limit of a read of events.
     pub read_timeout: Duration,
+    /// Statement timeout for all other reads, in PostgreSQL.
+    pub system_timeout: Duration,
     /// Statement timeout for writes, in PostgreSQL, lock waits included. Migrations have none.
     pub write_timeout: Duration,
     /// How long a migration is retried while others hold its table locks, in PostgreSQL.
@@ -42,16 +46,19 @@ pub struct StoreOptions {
 }
 
 impl Default for StoreOptions {
-    /// 8 read and 4 write connections; 3 s to connect, 10 s to read, 60 s to write or to get a
-    /// lock.
+    /// 8 read, 6 system and 4 write connections; 3 s to connect, 10 s to read, 60 s to write or to
+    /// get a lock.
     fn default() -> Self {
         Self {
-            // 8 and 4 are not 0, so the fallbacks never apply.
+            // None is 0, so the fallbacks never apply.
             max_read_connections: NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),
+            // Two more than look-ups of keys use at once.
+            max_system_connections: NonZeroU32::new(6).unwrap_or(NonZeroU32::MIN),
             max_write_connections: NonZeroU32::new(4).unwrap_or(NonZeroU32::MIN),
             // Short, so that an HTTP client gets a 503 before it gives up.
             connect_timeout: Duration::from_secs(3),
             read_timeout: Duration::from_secs(10),
+            system_timeout: Duration::from_secs(10),
             // Generous: a checkpoint on a slow disk can stall a group for seconds.
             write_timeout: Duration::from_secs(60),
             migration_lock_timeout: Duration::from_secs(60),

@@ -123,7 +123,7 @@ struct TenantDeleteArgs {
     name = "limits",
     help_triggers("-h", "--help", "help"),
     example = "{command_name} --tenant Acme --set events_per_second=500 --set max_batch_events=100 --unset max_body_bytes",
-    note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds,\nevents_per_second, events_burst, requests_per_second, requests_burst, monthly_events,\nretention_days. Each replaces a setting of the server: max_body_bytes replaces MERCURIO_MAX_BODY_BYTES."
+    note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds,\nevents_per_second, events_burst, requests_per_second, requests_burst, reads_per_second, reads_burst,\nmax_concurrent_reads, monthly_events, retention_days. Each replaces a setting of the server: max_body_bytes replaces MERCURIO_MAX_BODY_BYTES."
 )]
 struct TenantLimitsArgs {
     /// the tenant

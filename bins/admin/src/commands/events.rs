@@ -145,7 +145,17 @@ fn list(store: &dyn Store, selection: &Selection) -> Result<Report, AdminError> 
     let mut events = Vec::new();
     // A query covers one workspace, so the limit applies to each.
     for workspace in &selected_workspaces(store, selection)?.workspaces {
-        events.extend(store.events(lookup::owner(workspace), &selection.query)?.events);
+        let mut query = selection.query.clone();
+        // Pages of large events have fewer than the limit.
+        while query.limit > 0 {
+            let page = store.events(lookup::owner(workspace), &query)?;
+            query.limit -= page.events.len();
+            events.extend(page.events);
+            query.after = page.next;
+            if page.next.is_none() {
+                break;
+            }
+        }
     }
     Report::new(&EventsOutput { events })
 }

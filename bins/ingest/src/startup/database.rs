@@ -24,7 +24,9 @@ pub(super) struct Database {
 /// # Errors
 /// The database is unavailable, or its schema is older than the program, or newer and incompatible.
 pub(super) fn open(config: &Config, log: &Logger) -> Result<Database, StartError> {
-    let store = mercurio_storage::open(&config.database_url, &StoreOptions::default())?;
+    let options =
+        StoreOptions { read_timeout: config.settings.read_timeout, ..StoreOptions::default() };
+    let store = mercurio_storage::open(&config.database_url, &options)?;
     // A SQLite file belongs to this process. A PostgreSQL may serve other programs, so migrations
     // need permission.
     if store.backend() == Backend::Sqlite || config.auto_migrate {

@@ -45,6 +45,7 @@ use mercurio_runtime::key_uses::KeyUses;
 use mercurio_runtime::lifecycle::Lifecycle;
 use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
 use mercurio_runtime::raise_file_limit;
+use mercurio_runtime::reads::{ReadOptions, Reads};
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::retention::{RetentionCounts, RetentionWorker};
@@ -147,6 +148,7 @@ async fn serve(
         keys,
         key_uses,
         rate_limits: RateLimits::new(redis.as_ref().map(|redis| Arc::clone(&redis.buckets))),
+        reads: Reads::new(&ReadOptions::default()),
         database: DatabaseProbe::new(Arc::clone(&store), schema),
         store,
         enricher: Enricher::new(EnricherOptions {

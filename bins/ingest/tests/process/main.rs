@@ -31,6 +31,8 @@ mod postgres_server;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod reads;
+#[cfg(test)]
 mod restarts;
 #[cfg(test)]
 mod retention;

@@ -119,6 +119,14 @@ impl Server {
         self.child.id()
     }
 
+    /// A size of its memory in bytes, by its name in `/proc/PID/status`.
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+        kib.parse::<u64>().unwrap() * 1024
+    }
+
     /// Ends the server like a power failure.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -198,5 +206,9 @@ impl Deployment {
 
     pub(crate) fn start(&self) -> Server {
         Server::start(&self.database.url_text())
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.database.url_text().starts_with("postgres")
     }
 }

@@ -1,7 +1,7 @@
 //! Examples of problems for the OpenAPI document.
 
 use crate::body::{CODINGS, MEDIA_TYPES};
-use crate::problem::{EventErrors, Problem, QueryError, UnauthorizedReason};
+use crate::problem::{EventErrors, Problem, QueryError, ReadLimit, UnauthorizedReason};
 use actix_web::http::StatusCode;
 use mercurio_domain::Timestamp;
 use mercurio_domain::limits::{Month, QuotaExceeded};
@@ -32,10 +32,12 @@ pub(super) fn problem_examples() -> Vec<Problem> {
         Problem::UnsupportedMediaType { accepted: MEDIA_TYPES },
         Problem::UnsupportedContentEncoding { accepted: CODINGS },
         Problem::RateLimited { retry_after_seconds: 3 },
+        Problem::TooManyReads { limit: ReadLimit::Concurrent(4), retry_after_seconds: 1 },
         Problem::Internal,
         Problem::Overloaded { retry_after_seconds: 1 },
         Problem::ShuttingDown { retry_after_seconds: 1 },
         Problem::StorageUnavailable { retry_after_seconds: 2 },
+        Problem::QueryTimeout { limit_seconds: 10 },
         Problem::BadRequest { detail: "The request is not valid HTTP/1.1." },
         Problem::RequestHeaderFieldsTooLarge,
         Problem::Other(StatusCode::EXPECTATION_FAILED),

@@ -71,6 +71,10 @@ impl<'a> Kind<'a> {
         }
     }
 
+    fn reads_events(&self) -> bool {
+        self.has_key && !self.has_body && self.path.starts_with("/v1/events")
+    }
+
     fn returns_limits(&self) -> bool {
         self.has_body || self.path == "/v1/limits"
     }
@@ -94,6 +98,7 @@ impl<'a> Kind<'a> {
             | Problem::QuotaExceeded { .. } => self.has_body,
             Problem::BatchEmpty | Problem::BatchTooLarge { .. } => self.path == "/v1/events/batch",
             Problem::InvalidQuery { .. } => self.path == "/v1/events",
+            Problem::TooManyReads { .. } | Problem::QueryTimeout { .. } => self.reads_events(),
             // Only paths with a parameter can name something unknown.
             Problem::NotFound => self.path.contains('{'),
             Problem::Unauthorized { .. } | Problem::TenantSuspended => self.has_key,

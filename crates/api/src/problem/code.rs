@@ -29,11 +29,13 @@ pub enum ProblemCode {
     InvalidEvent,
     QuotaExceeded,
     RateLimited,
+    TooManyReads,
     RequestHeaderFieldsTooLarge,
     Internal,
     Overloaded,
     ShuttingDown,
     StorageUnavailable,
+    QueryTimeout,
 }
 
 /// The parts of a problem that are the same in every occurrence.
@@ -53,7 +55,7 @@ pub struct Description {
 
 impl ProblemCode {
     /// Every code, in the order of the table in `docs/API.md`.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::MalformedJson,
         Self::MalformedEncoding,
         Self::BatchEmpty,
@@ -73,11 +75,13 @@ impl ProblemCode {
         Self::InvalidEvent,
         Self::QuotaExceeded,
         Self::RateLimited,
+        Self::TooManyReads,
         Self::RequestHeaderFieldsTooLarge,
         Self::Internal,
         Self::Overloaded,
         Self::ShuttingDown,
         Self::StorageUnavailable,
+        Self::QueryTimeout,
     ];
 
     /// Returns the code with this text, if there is one.
@@ -234,6 +238,15 @@ impl ProblemCode {
                 meaning: "The tenant sends more requests or events per second than its limit.",
                 remedy: "Wait for the seconds in Retry-After, then send the same events again. Nothing was stored.",
             },
+            Self::TooManyReads => Description {
+                code: "too_many_reads",
+                status: StatusCode::TOO_MANY_REQUESTS,
+                title: "Too many reads",
+                meaning: "The tenant reads more often per second, or has more reads in progress at one time, than its limit.",
+                remedy: "Wait for the seconds in Retry-After, then repeat the request. Read the next page only after the \
+                         last one has arrived. GET /v1/limits returns the limits as reads_per_second and \
+                         max_concurrent_reads.",
+            },
             Self::RequestHeaderFieldsTooLarge => Description {
                 code: "request_header_fields_too_large",
                 status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -253,9 +266,9 @@ impl ProblemCode {
                 code: "overloaded",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "Overloaded",
-                meaning: "A queue of the server is full: the database commits more slowly than events arrive, or more \
-                          bodies are in flight than the server, or the tenant, has memory for.",
-                remedy: "Wait for the seconds in Retry-After, then send the same events again. Nothing was stored.",
+                meaning: "A queue of the server is full: the database commits, reads or finds keys more slowly than requests \
+                          arrive, or more bodies are in flight than the server, or the tenant, has memory for.",
+                remedy: "Wait for the seconds in Retry-After, then send the same request again. Nothing was stored.",
             },
             Self::ShuttingDown => Description {
                 code: "shutting_down",
@@ -272,6 +285,14 @@ impl ProblemCode {
                 meaning: "The database did not answer in time. The events of this request may or may not be stored.",
                 remedy: "Wait for the seconds in Retry-After, then send the same events with the same ids. \
                          No event is stored twice.",
+            },
+            Self::QueryTimeout => Description {
+                code: "query_timeout",
+                status: StatusCode::GATEWAY_TIMEOUT,
+                title: "Query timeout",
+                meaning: "The database did not find the events within the server's time limit for reads. Filters other than \
+                          from and to examine every event in that span of time.",
+                remedy: "Set from and to to a shorter span of time, or a smaller limit.",
             },
         }
     }

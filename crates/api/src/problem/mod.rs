@@ -18,4 +18,4 @@ pub use page::problem_page;
 pub use parts::{Header, MemberValue, ProblemMember, ResponseParts};
 pub(crate) use response::PROBLEM_JSON;
 pub(crate) use types::excerpt;
-pub use types::{EventErrors, Problem, QueryError, UnauthorizedReason};
+pub use types::{EventErrors, Problem, QueryError, ReadLimit, UnauthorizedReason};

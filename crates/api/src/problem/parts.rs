@@ -3,7 +3,7 @@
 //! Not here: status and title (`code`), JSON and HTTP (`response`).
 
 use super::code::{ProblemCode, code_of_status, reason_phrase};
-use super::types::{EventErrors, Problem, QueryError, excerpt};
+use super::types::{EventErrors, Problem, QueryError, ReadLimit, excerpt};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
 use mercurio_domain::Timestamp;
@@ -217,6 +217,9 @@ impl Problem {
                 ResponseParts::new(ProblemCode::RateLimited, detail)
                     .retry_after(*retry_after_seconds)
             }
+            Self::TooManyReads { limit, retry_after_seconds } => {
+                too_many_reads(*limit, *retry_after_seconds)
+            }
             Self::QuotaExceeded { exceeded, retry_after_seconds } => {
                 quota_exceeded(*exceeded, *retry_after_seconds)
             }
@@ -226,7 +229,7 @@ impl Problem {
                 ResponseParts::new(ProblemCode::Internal, detail)
             }
             Self::Overloaded { retry_after_seconds } => {
-                let detail = "The server cannot take more events now; nothing was stored.";
+                let detail = "The server has too much work at the moment; nothing was stored.";
                 ResponseParts::new(ProblemCode::Overloaded, detail)
                     .retry_after(*retry_after_seconds)
             }
@@ -239,6 +242,13 @@ impl Problem {
                 let detail = "The database does not answer. Send the request again, with the same event ids.";
                 ResponseParts::new(ProblemCode::StorageUnavailable, detail)
                     .retry_after(*retry_after_seconds)
+            }
+            Self::QueryTimeout { limit_seconds } => {
+                let detail = format!(
+                    "The database took longer than {limit_seconds} s. Set from and to to a shorter span of time, \
+                     or a smaller limit."
+                );
+                ResponseParts::new(ProblemCode::QueryTimeout, detail)
             }
             Self::BadRequest { detail } => ResponseParts::new(ProblemCode::BadRequest, *detail),
             Self::RequestHeaderFieldsTooLarge => {
@@ -258,6 +268,18 @@ fn payload_too_large(limit: usize, actual: Option<u64>) -> ResponseParts<'static
     ResponseParts::new(ProblemCode::PayloadTooLarge, detail)
         .number("limit", limit)
         .with("actual", MemberValue::Number(actual))
+}
+
+fn too_many_reads(limit: ReadLimit, retry_after_seconds: u64) -> ResponseParts<'static> {
+    let detail = match limit {
+        ReadLimit::Concurrent(limit) => format!(
+            "The tenant has {limit} reads in progress, its limit. A read ends when its response has arrived."
+        ),
+        ReadLimit::PerSecond(limit) => {
+            format!("The tenant reads more often than {limit} times a second, its limit.")
+        }
+    };
+    ResponseParts::new(ProblemCode::TooManyReads, detail).retry_after(retry_after_seconds)
 }
 
 fn quota_exceeded(exceeded: QuotaExceeded, retry_after_seconds: u64) -> ResponseParts<'static> {

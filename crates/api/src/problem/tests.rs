@@ -139,6 +139,18 @@ pub(crate) fn cases() -> Vec<Case> {
         quota_exceeded(),
         Case::new(429, "rate_limited", Problem::RateLimited { retry_after_seconds })
             .retry_after_7(),
+        Case::new(
+            429,
+            "too_many_reads",
+            Problem::TooManyReads { limit: ReadLimit::Concurrent(4), retry_after_seconds },
+        )
+        .retry_after_7(),
+        Case::new(
+            429,
+            "too_many_reads",
+            Problem::TooManyReads { limit: ReadLimit::PerSecond(20), retry_after_seconds },
+        )
+        .retry_after_7(),
         Case::new(431, "request_header_fields_too_large", Problem::RequestHeaderFieldsTooLarge),
         Case::new(500, "internal", Problem::Internal),
         Case::new(503, "overloaded", Problem::Overloaded { retry_after_seconds }).retry_after_7(),
@@ -146,6 +158,7 @@ pub(crate) fn cases() -> Vec<Case> {
             .retry_after_7(),
         Case::new(503, "storage_unavailable", Problem::StorageUnavailable { retry_after_seconds })
             .retry_after_7(),
+        Case::new(504, "query_timeout", Problem::QueryTimeout { limit_seconds: 10 }),
         Case::new(417, "expectation_failed", Problem::Other(StatusCode::EXPECTATION_FAILED)),
         Case::new(418, "im_a_teapot", Problem::Other(StatusCode::IM_A_TEAPOT)),
     ]);
@@ -194,12 +207,14 @@ fn number(problem: &Problem) -> usize {
         Problem::InvalidEvent(_) => 16,
         Problem::QuotaExceeded { .. } => 17,
         Problem::RateLimited { .. } => 18,
-        Problem::RequestHeaderFieldsTooLarge => 19,
-        Problem::Internal => 20,
-        Problem::Overloaded { .. } => 21,
-        Problem::ShuttingDown { .. } => 22,
-        Problem::StorageUnavailable { .. } => 23,
-        Problem::Other(_) => 24,
+        Problem::TooManyReads { .. } => 19,
+        Problem::RequestHeaderFieldsTooLarge => 20,
+        Problem::Internal => 21,
+        Problem::Overloaded { .. } => 22,
+        Problem::ShuttingDown { .. } => 23,
+        Problem::StorageUnavailable { .. } => 24,
+        Problem::QueryTimeout { .. } => 25,
+        Problem::Other(_) => 26,
     }
 }
 
@@ -208,7 +223,7 @@ fn cases_cover_every_variant() {
     let mut numbers: Vec<usize> = cases().iter().map(|case| number(&case.problem)).collect();
     // Cases of one variant are adjacent.
     numbers.dedup();
-    assert_eq!(numbers, (0..=24).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..=26).collect::<Vec<_>>());
 }
 
 #[test]

@@ -93,6 +93,13 @@ pub enum Problem {
         /// Seconds until the bucket has enough tokens.
         retry_after_seconds: u64,
     },
+    /// The tenant is over a limit of its reads.
+    TooManyReads {
+        /// The limit.
+        limit: ReadLimit,
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
     /// The events do not fit into the tenant's monthly quota.
     QuotaExceeded {
         /// The quota and its usage.
@@ -117,6 +124,11 @@ pub enum Problem {
         /// Seconds to wait.
         retry_after_seconds: u64,
     },
+    /// The database took too long for a read.
+    QueryTimeout {
+        /// The time limit of a read.
+        limit_seconds: u64,
+    },
     /// Malformed HTTP.
     BadRequest {
         /// The error, for people.
@@ -126,6 +138,15 @@ pub enum Problem {
     RequestHeaderFieldsTooLarge,
     /// A further error status of the framework. Its code is its reason phrase.
     Other(StatusCode),
+}
+
+/// A limit of a tenant's reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadLimit {
+    /// Maximum reads in progress at one time.
+    Concurrent(u32),
+    /// Average reads per second.
+    PerSecond(u32),
 }
 
 /// The errors of a request's events.

@@ -31,6 +31,7 @@ pub async fn limits(state: Data<AppState>, request: HttpRequest) -> Result<HttpR
         remaining: Remaining {
             requests: left.requests.map(BucketLevel::from),
             events: left.events.map(BucketLevel::from),
+            reads: left.reads.map(BucketLevel::from),
             monthly_events: quota(&state, &principal).await?,
         },
     }))

@@ -39,7 +39,7 @@ pub(super) struct QueryParameters {
     from: Option<Timestamp>,
     /// Only events before this time. Must not be before `from`.
     to: Option<Timestamp>,
-    /// Maximum events on the page.
+    /// Maximum events on the page. A page of large events has fewer.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
     /// The `next_cursor` of the previous page; empty for the first page.

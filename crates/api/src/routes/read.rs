@@ -13,6 +13,7 @@ use super::wire::examples;
 use super::wire::read::EventPageResponse;
 use crate::auth::{KeySources, authenticate};
 use crate::problem::Problem;
+use crate::reads;
 use crate::state::AppState;
 
 /// Returns a stored event.
@@ -27,8 +28,9 @@ use crate::state::AppState;
     responses((status = 200, description = "The event.", body = StoredEvent, example = json!(examples::stored_event()))),
 )]
 pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let owner =
-        authenticate(&state, &request, Some(Scope::EventsRead), KeySources::Headers).await?.owner;
+    let principal =
+        authenticate(&state, &request, Some(Scope::EventsRead), KeySources::Headers).await?;
+    let owner = principal.owner;
     // From the path as sent: actix does not decode some escapes, and an id may contain any
     // character.
     // A slash inside an id arrives as `%2F`, so the last segment is the whole id.
@@ -41,15 +43,15 @@ pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpRe
     let event_id = EventId::lookup(&*event_id);
     // Events of other workspaces are not found either: a 403 would reveal that they exist. The
     // database enforces the tenant as well (ADR 9).
-    match state.query(move |store| store.event(owner, &event_id)).await? {
-        Some(event) => Ok(HttpResponse::Ok().json(event)),
-        None => Err(Problem::NotFound),
-    }
+    let permit = reads::admit(&state, &principal)?;
+    let found = reads::respond(&state, permit, move |store| store.event(owner, &event_id)).await?;
+    found.ok_or(Problem::NotFound)
 }
 
 /// Returns a page of stored events, newest first by event time.
 ///
-/// Needs the scope `events:read`. Each page starts strictly below the last event of the previous page. Every event stored
+/// Needs the scope `events:read`. A page ends at `limit` events or 1 MiB of them, so it may have fewer than `limit` although
+/// more follow: only `next_cursor` shows the end. Each page starts strictly below the last event of the previous page. Every event stored
 /// before the first page was read appears exactly once, even while new events arrive.
 #[utoipa::path(
     get,
@@ -60,11 +62,17 @@ pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpRe
     responses((status = 200, description = "The page.", body = EventPageResponse, example = json!(examples::event_page()))),
 )]
 pub async fn events(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let owner =
-        authenticate(&state, &request, Some(Scope::EventsRead), KeySources::Headers).await?.owner;
+    let principal =
+        authenticate(&state, &request, Some(Scope::EventsRead), KeySources::Headers).await?;
+    let owner = principal.owner;
     let query =
         query::parse(request.query_string()).map_err(|errors| Problem::InvalidQuery { errors })?;
-    let page = state.query(move |store| store.events(owner, &query)).await?;
-    let next_cursor = page.next.map(Position::to_cursor);
-    Ok(HttpResponse::Ok().json(EventPageResponse { events: page.events, next_cursor }))
+    let permit = reads::admit(&state, &principal)?;
+    let found = reads::respond(&state, permit, move |store| {
+        let page = store.events(owner, &query)?;
+        let next_cursor = page.next.map(Position::to_cursor);
+        Ok(Some(EventPageResponse { events: page.events, next_cursor }))
+    });
+    // A page without events is found too.
+    found.await?.ok_or(Problem::NotFound)
 }

@@ -31,6 +31,7 @@ use mercurio_runtime::database_probe::DatabaseProbe;
 use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::lifecycle::Lifecycle;
 use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
+use mercurio_runtime::reads::{ReadOptions, Reads};
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use serde_json::Value;
@@ -100,6 +101,7 @@ impl TestApp {
             key_uses: Arc::default(),
             // Without Redis: this server's buckets decide.
             rate_limits: RateLimits::new(None),
+            reads: Reads::new(&ReadOptions::default()),
             database: DatabaseProbe::new(store.clone(), SchemaState::Current),
             lifecycle: Lifecycle::default(),
             enricher: Enricher::new(EnricherOptions::default()),
@@ -120,6 +122,7 @@ impl TestApp {
                 slow_request: None,
                 request_timeout: Duration::from_secs(30),
                 commit_timeout: Duration::from_secs(30),
+                read_timeout: Duration::from_secs(30),
                 trusted_proxies: TrustedProxies::default(),
                 client_ip_header: ClientIpHeader::default(),
                 cors_origins: vec!["*".to_owned()],

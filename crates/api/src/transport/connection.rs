@@ -44,6 +44,7 @@ pub(super) struct SharedState {
     keep_alive: Duration,
     stranger_keep_alive: Duration,
     answer_timeout: Duration,
+    write_timeout: Duration,
     trusted_proxies: TrustedProxies,
 }
 
@@ -58,6 +59,7 @@ impl SharedState {
             keep_alive: options.keep_alive,
             stranger_keep_alive: options.stranger_keep_alive,
             answer_timeout: options.answer_timeout,
+            write_timeout: options.write_timeout,
             trusted_proxies: options.trusted_proxies.clone(),
         }
     }
@@ -65,7 +67,7 @@ impl SharedState {
     /// Returns the shortest timeout. A check in this interval misses none.
     fn check_interval(&self) -> Duration {
         let idle = self.keep_alive.min(self.stranger_keep_alive);
-        idle.min(self.head_timeout).min(self.answer_timeout)
+        idle.min(self.head_timeout).min(self.answer_timeout).min(self.write_timeout)
     }
 
     fn log(&self, status: StatusCode, request_id: &str) {
@@ -129,8 +131,8 @@ pub(super) struct Connection {
     answered: Instant,
     /// Time of the first byte since then, unless a request was in progress.
     head_began: Option<Instant>,
-    /// The client does not read: the last write is not finished.
-    is_stalled: bool,
+    /// The client does not read: the time since the last write is not finished.
+    stalled: Option<Instant>,
     /// Fires no later than any timeout. Moved only when it fires: cheaper than at every write.
     alarm: Pin<Box<Sleep>>,
     _open: OpenConnection,
@@ -168,7 +170,7 @@ impl Connection {
             read: 0,
             answered: Instant::now(),
             head_began: None,
-            is_stalled: false,
+            stalled: None,
             alarm,
             _open: open,
         }
@@ -186,8 +188,10 @@ impl Connection {
 
     fn deadline(&self) -> Deadline {
         let shared = &self.shared;
-        // Also if a response is ready, but the client does not read it.
-        if self.activity.is_busy() || self.is_stalled {
+        if let Some(stalled) = self.stalled {
+            return Deadline { expiry: Expiry::Stuck, due: stalled + shared.write_timeout };
+        }
+        if self.activity.is_busy() {
             let due = self.answered + shared.answer_timeout;
             return Deadline { expiry: Expiry::Stuck, due };
         }
@@ -240,9 +244,13 @@ impl Connection {
         cx: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, buffer);
-        self.is_stalled = written.is_pending();
-        let written = ready!(written);
+        let Poll::Ready(written) = Pin::new(&mut self.io).poll_write(cx, buffer) else {
+            self.stalled.get_or_insert_with(Instant::now);
+            // Checked here too: actix does not read while requests without a response fill its
+            // buffer.
+            return self.poll_expiry(cx).map(|_| Err(io::ErrorKind::TimedOut.into()));
+        };
+        self.stalled = None;
         // Also for a failed write: actix drops the connection then.
         self.answered = Instant::now();
         self.head_began = None;

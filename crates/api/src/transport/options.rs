@@ -24,9 +24,10 @@ pub struct ServerOptions {
     /// Proxies, whose idle connections are always kept for `keep_alive`.
     pub trusted_proxies: TrustedProxies,
     /// Maximum time without a byte of a response to a request in progress, independent of what the
-    /// client sends. Longer than `keep_alive` and than any request. It ends clients that do not
-    /// read.
+    /// client sends. Longer than `keep_alive` and than any request.
     pub answer_timeout: Duration,
+    /// Maximum time without progress while the client does not read a response.
+    pub write_timeout: Duration,
     /// Maximum time to read on before a close, so that the client can read the response.
     pub linger: Duration,
     /// Maximum connections per thread. Further ones wait to be accepted.
@@ -64,6 +65,8 @@ impl Default for ServerOptions {
             trusted_proxies: TrustedProxies::default(),
             // Twice `keep_alive`, so idle connections end in order; start-up raises it if needed.
             answer_timeout: Duration::from_secs(150),
+            // The network's own buffers hold more than a page of events, so a slow client reads.
+            write_timeout: Duration::from_secs(20),
             linger: Duration::from_secs(3),
             max_connections: 25_000,
             shutdown_timeout: Duration::from_secs(30),

@@ -169,6 +169,7 @@ async fn send_for_error(code: &str, request: &str) -> Value {
     let limits = match code {
         "quota_exceeded" => Limits { monthly_events: 1, ..Limits::default() },
         "rate_limited" => Limits { requests_per_second: 1, requests_burst: 1, ..Limits::default() },
+        "too_many_reads" => Limits { reads_per_second: 1, reads_burst: 1, ..Limits::default() },
         _ => Limits::default(),
     };
     let test_app = TestApp::with_limits(limits);
@@ -186,6 +187,10 @@ async fn send_for_error(code: &str, request: &str) -> Value {
             let first = test_app.batch(r#"{"event_name":"n","user_id":"u"}"#).await;
             assert_eq!(first.status, 200, "{first:?}");
         }
+        "too_many_reads" => {
+            assert_eq!(test_app.call(test_app.get("/v1/events")).await.status, 200);
+        }
+        "query_timeout" => test_app.store.set_reads_time_out(true),
         "shutting_down" => test_app.state.lifecycle.drain(),
         "storage_unavailable" => test_app.store.set_unavailable(true),
         _ => {}

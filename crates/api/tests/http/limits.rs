@@ -81,7 +81,7 @@ async fn request_over_the_rate_limit_is_refused_before_its_body() {
     test_app.call(broken()).await.is_problem(400, "malformed_json");
     test_app.call(broken()).await.is_problem(429, "rate_limited");
     assert_eq!(test_app.call(track_as_other(&test_app, EVENT)).await.status, 200, "own bucket");
-    assert_eq!(test_app.call(test_app.get("/v1/events")).await.status, 200, "reads take no token");
+    assert_eq!(test_app.call(test_app.get("/v1/events")).await.status, 200, "reads have their own");
 }
 
 #[actix_web::test]
@@ -123,9 +123,13 @@ async fn limits_are_returned_without_taking_tokens() {
             "limits": {
                 "max_body_bytes": 262_144, "max_batch_events": 50, "max_event_bytes": 32_768, "max_event_age_days": 0,
                 "max_event_future_seconds": 300, "events_per_second": 1, "events_burst": 100,
-                "requests_per_second": 0, "requests_burst": 0, "monthly_events": 0, "retention_days": 0,
+                "requests_per_second": 0, "requests_burst": 0, "reads_per_second": 20, "reads_burst": 0,
+                "max_concurrent_reads": 4, "monthly_events": 0, "retention_days": 0,
             },
-            "remaining": {"requests": null, "events": {"remaining": 70, "burst": 100, "reset_seconds": 30}, "monthly_events": null},
+            "remaining": {
+                "requests": null, "events": {"remaining": 70, "burst": 100, "reset_seconds": 30},
+                "reads": {"remaining": 200, "burst": 200, "reset_seconds": 0}, "monthly_events": null,
+            },
         });
         assert_eq!(response.json, expected);
     }

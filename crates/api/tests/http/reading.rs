@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use mercurio_api::testing::TestApp;
+use actix_web::http::Method;
+use actix_web::test::{TestRequest, call_service};
+use mercurio_api::testing::{ApiRequest, TestApp};
+use mercurio_domain::limits::{LimitChange, LimitName, Limits, MAX_PAGE_BYTES};
+use mercurio_domain::store::Catalog;
 
 async fn store(test_app: &TestApp, ids: impl Iterator<Item = usize>) {
     for id in ids {
@@ -115,4 +119,114 @@ async fn query_in_invalid_utf_8_matches_nothing() {
     assert_eq!(response.errors(), [("/user_id", "invalid_value")]);
     let response = test_app.call(test_app.get("/v1/events?user_id=%EF%BF%BD")).await;
     assert_eq!(response.json["events"].as_array().map(Vec::len), Some(1), "{response:?}");
+}
+
+/// Returns a read of the second tenant.
+fn read_as_other(test_app: &TestApp) -> ApiRequest {
+    ApiRequest::new(Method::GET, "/v1/events").header("x-api-key", test_app.other_key.expose())
+}
+
+#[actix_web::test]
+async fn read_over_the_rate_limit_is_refused() {
+    let limits = Limits { reads_per_second: 1, reads_burst: 2, ..Limits::default() };
+    let test_app = TestApp::with_limits(limits);
+    // An invalid query takes no token.
+    test_app.call(test_app.get("/v1/events?limit=0")).await.is_problem(400, "invalid_query");
+    assert_eq!(test_app.call(test_app.get("/v1/events")).await.status, 200);
+    test_app.call(test_app.get("/v1/events/none")).await.is_problem(404, "not_found");
+    for path in ["/v1/events", "/v1/events/none"] {
+        let response = test_app.call(test_app.get(path)).await;
+        response.is_problem(429, "too_many_reads");
+        assert_eq!(response.header("retry-after"), Some("1"));
+        assert_eq!(response.json["retry_after_seconds"], 1);
+        assert!(response.json["detail"].as_str().unwrap().contains(" 1 times"), "{response:?}");
+    }
+    assert_eq!(test_app.call(read_as_other(&test_app)).await.status, 200, "own bucket");
+    assert_eq!(test_app.batch(r#"{"event_name":"n","user_id":"u"}"#).await.status, 200);
+    let change = LimitChange { name: LimitName::ReadsPerSecond, value: Some(0) };
+    test_app.store.set_limits(test_app.owner.tenant_id, &[change]).unwrap();
+    for _ in 0..10 {
+        assert_eq!(test_app.call(test_app.get("/v1/events")).await.status, 200, "its own limit");
+    }
+}
+
+#[actix_web::test]
+async fn concurrent_reads_of_a_tenant_are_bounded() {
+    let limits = Limits { max_concurrent_reads: 2, ..Limits::default() };
+    let test_app = TestApp::with_limits(limits);
+    let app = test_app.app().await;
+    test_app.store.reads_gate.close();
+    let request = || test_app.get("/v1/events").send(&app);
+    let refused = async {
+        let response = request().await;
+        test_app.store.reads_gate.open();
+        response
+    };
+    // Polled in this order: the first two wait at the gate.
+    let (first, second, third) = futures_util::join!(request(), request(), refused);
+    third.is_problem(429, "too_many_reads");
+    assert!(third.json["detail"].as_str().unwrap().contains("2 reads in progress"), "{third:?}");
+    assert_eq!((first.status, second.status), (200, 200));
+    assert_eq!(request().await.status, 200, "reads have ended");
+}
+
+#[actix_web::test]
+async fn read_lasts_until_its_response_is_gone() {
+    let limits = Limits { max_concurrent_reads: 1, ..Limits::default() };
+    let test_app = TestApp::with_limits(limits);
+    let app = test_app.app().await;
+    let key = format!("Bearer {}", test_app.key.expose());
+    let request = TestRequest::with_uri("/v1/events").insert_header(("authorization", key));
+    let response = call_service(&app, request.to_request()).await;
+    assert_eq!(response.status(), 200);
+    // Its body is not sent yet.
+    test_app.get("/v1/events").send(&app).await.is_problem(429, "too_many_reads");
+    assert_eq!(read_as_other(&test_app).send(&app).await.status, 200);
+    drop(response);
+    assert_eq!(test_app.get("/v1/events").send(&app).await.status, 200);
+}
+
+#[actix_web::test]
+async fn read_over_the_time_limit_names_what_to_narrow() {
+    let test_app = TestApp::new();
+    test_app.store.set_reads_time_out(true);
+    for path in ["/v1/events?user_id=u", "/v1/events/e"] {
+        let response = test_app.call(test_app.get(path)).await;
+        response.is_problem(504, "query_timeout");
+        let detail = response.json["detail"].as_str().unwrap();
+        assert!(detail.contains("30 s") && detail.contains("from and to"), "{detail}");
+    }
+}
+
+#[actix_web::test]
+async fn page_of_large_events_is_bounded_in_bytes() {
+    let test_app = TestApp::new();
+    let text = "x".repeat(30_000);
+    for batch in 0..12 {
+        let mut events = Vec::new();
+        for id in 0..8 {
+            events.push(format!(
+                r#"{{"event_id":"{batch}-{id}","event_name":"n","user_id":"u","properties":{{"a":"{text}"}}}}"#
+            ));
+        }
+        assert_eq!(test_app.batch(&events.join(",")).await.json["accepted"], 8);
+    }
+    let (mut ids, mut cursor, mut pages) = (BTreeSet::new(), String::new(), 0);
+    loop {
+        let path = format!("/v1/events?limit=1000&cursor={cursor}");
+        let page = test_app.call(test_app.get(&path)).await;
+        // Small members are not counted exactly.
+        assert!(page.body.len() < MAX_PAGE_BYTES + 64 * 1024, "{}", page.body.len());
+        assert_eq!(page.header("content-type"), Some("application/json"));
+        for event in page.json["events"].as_array().unwrap() {
+            assert!(ids.insert(event["event_id"].to_string()), "twice: {event}");
+        }
+        pages += 1;
+        match page.json["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    // 96 events of 30 kB, 34 a page.
+    assert_eq!((ids.len(), pages), (96, 3));
 }

@@ -92,7 +92,7 @@ const fn limit(name: &'static str, limit: LimitName, unit: &'static str) -> Limi
     LimitSetting { name, limit, unit }
 }
 
-const LIMITS: [LimitSetting; 11] = [
+const LIMITS: [LimitSetting; 14] = [
     limit("MERCURIO_MAX_BODY_BYTES", LimitName::MaxBodyBytes, "bytes"),
     limit("MERCURIO_MAX_BATCH_EVENTS", LimitName::MaxBatchEvents, "events"),
     limit("MERCURIO_MAX_EVENT_BYTES", LimitName::MaxEventBytes, "bytes"),
@@ -102,6 +102,9 @@ const LIMITS: [LimitSetting; 11] = [
     limit("MERCURIO_EVENTS_BURST", LimitName::EventsBurst, "events"),
     limit("MERCURIO_REQUESTS_PER_SECOND", LimitName::RequestsPerSecond, "requests per second"),
     limit("MERCURIO_REQUESTS_BURST", LimitName::RequestsBurst, "requests"),
+    limit("MERCURIO_READS_PER_SECOND", LimitName::ReadsPerSecond, "reads per second"),
+    limit("MERCURIO_READS_BURST", LimitName::ReadsBurst, "reads"),
+    limit("MERCURIO_MAX_CONCURRENT_READS", LimitName::MaxConcurrentReads, "reads"),
     limit("MERCURIO_MONTHLY_EVENTS", LimitName::MonthlyEvents, "events"),
     limit("MERCURIO_RETENTION_DAYS", LimitName::RetentionDays, "days"),
 ];
@@ -314,6 +317,11 @@ fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
         ),
         commit_timeout: reader.seconds(
             "MERCURIO_COMMIT_TIMEOUT_SECONDS",
+            10,
+            Range { min: 1, max: 3600 },
+        ),
+        read_timeout: reader.seconds(
+            "MERCURIO_READ_TIMEOUT_SECONDS",
             10,
             Range { min: 1, max: 3600 },
         ),

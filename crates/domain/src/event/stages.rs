@@ -50,6 +50,12 @@ impl EventParts {
         let payloads = [&self.properties, &self.traits, &self.context].into_iter().flatten();
         ids.chain(payloads.map(JsonObject::text))
     }
+
+    /// Bytes of all texts.
+    fn text_bytes(&self) -> usize {
+        let optional: usize = self.optional_texts().map(|text| text.len()).sum();
+        self.event_id.as_str().len() + self.event_name.len() + optional
+    }
 }
 
 /// An event that passed every rule. Only [`super::EventDraft::check`] makes one.
@@ -169,14 +175,8 @@ impl EnrichedEvent {
     /// texts.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let EventParts { event_id, event_name, .. } = &self.parts;
-        let texts: usize = self.parts.optional_texts().map(|text| text.len()).sum();
         // Counts the fields too: for tiny events they outweigh the texts.
-        size_of::<Self>()
-            + event_id.as_str().len()
-            + event_name.len()
-            + texts
-            + self.enrichment.as_str().len()
+        size_of::<Self>() + self.parts.text_bytes() + self.enrichment.as_str().len()
     }
 
     /// Bytes of the largest source this event keeps in memory: the whole body, if its texts are
@@ -251,6 +251,14 @@ struct StoredEventJson<'a> {
     tenant_id: TenantId,
     /// The workspace of the tenant.
     workspace_id: WorkspaceId,
+}
+
+impl StoredEvent {
+    /// Approximate bytes of the event in memory, and of its JSON.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>() + self.parts.text_bytes() + self.enrichment.as_str().len()
+    }
 }
 
 impl Serialize for StoredEvent {

@@ -38,6 +38,9 @@ pub const MAX_SCHEMA_VERSION_CHARS: usize = 64;
 pub const MAX_NAME_CHARS: usize = 255;
 /// Maximum events of a page.
 pub const MAX_PAGE_EVENTS: usize = 1000;
+/// Maximum bytes of the events of a page, unless a single event is larger: 1000 usual events fit,
+/// and a server can hold many pages at once.
+pub const MAX_PAGE_BYTES: usize = 1024 * 1024;
 /// Events of a page by default.
 pub const DEFAULT_PAGE_EVENTS: usize = 100;
 /// Events per second of a tenant by default: more than a server can store, so only a lower limit is
@@ -45,6 +48,10 @@ pub const DEFAULT_PAGE_EVENTS: usize = 100;
 pub const EVENTS_PER_SECOND: u32 = 1_000_000;
 /// Write requests per second of a tenant by default: more than a server can answer.
 pub const REQUESTS_PER_SECOND: u32 = 100_000;
+/// Reads per second of a tenant by default: pages through a gigabyte in a minute.
+pub const READS_PER_SECOND: u32 = 20;
+/// Reads of a tenant at one time by default: half of a server's connections for reads.
+pub const MAX_CONCURRENT_READS: u32 = 4;
 
 /// The limits of a server or of one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +76,13 @@ pub struct Limits {
     /// Write requests at once after a pause; 0: those of ten seconds. See
     /// [`Limits::requests_bucket`].
     pub requests_burst: u32,
+    /// Average reads of events per second of a tenant, by each server; 0: no limit.
+    pub reads_per_second: u32,
+    /// Reads at once after a pause; 0: those of ten seconds. See [`Limits::reads_bucket`].
+    pub reads_burst: u32,
+    /// Maximum reads of a tenant in progress at one time, on each server. A read ends when its
+    /// response is sent.
+    pub max_concurrent_reads: u32,
     /// The monthly quota: events stored per calendar month (UTC), by time of receipt; 0: no quota.
     pub monthly_events: u64,
     /// Days events are kept, by time of receipt; 0: forever.
@@ -88,6 +102,9 @@ impl Default for Limits {
             events_burst: 0,
             requests_per_second: REQUESTS_PER_SECOND,
             requests_burst: 0,
+            reads_per_second: READS_PER_SECOND,
+            reads_burst: 0,
+            max_concurrent_reads: MAX_CONCURRENT_READS,
             monthly_events: 0,
             retention_days: 0,
         }
@@ -133,5 +150,11 @@ impl Limits {
     #[must_use]
     pub fn requests_bucket(&self) -> Option<Bucket> {
         Bucket::new(self.requests_per_second, self.requests_burst, 1)
+    }
+
+    /// The bucket for a tenant's reads of events; `None` without a limit.
+    #[must_use]
+    pub fn reads_bucket(&self) -> Option<Bucket> {
+        Bucket::new(self.reads_per_second, self.reads_burst, 1)
     }
 }

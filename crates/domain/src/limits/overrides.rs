@@ -58,7 +58,7 @@ macro_rules! limits {
 }
 
 /// The number of limits.
-const COUNT: usize = 11;
+const COUNT: usize = 14;
 
 limits! {
     /// [`Limits::max_body_bytes`]
@@ -82,6 +82,12 @@ limits! {
     RequestsPerSecond = requests_per_second in 0..=1_000_000;
     /// [`Limits::requests_burst`]
     RequestsBurst = requests_burst in 0..=10_000_000;
+    /// [`Limits::reads_per_second`]
+    ReadsPerSecond = reads_per_second in 0..=1_000_000;
+    /// [`Limits::reads_burst`]
+    ReadsBurst = reads_burst in 0..=10_000_000;
+    /// [`Limits::max_concurrent_reads`]
+    MaxConcurrentReads = max_concurrent_reads in 1..=1_000;
     /// [`Limits::monthly_events`]
     MonthlyEvents = monthly_events in 0..=1_000_000_000_000;
     /// [`Limits::retention_days`]

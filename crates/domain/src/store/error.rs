@@ -10,6 +10,9 @@ pub enum StoreError {
     /// effect.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// A read of events ran into its time limit. A narrower one may succeed.
+    #[error("the read ran into its time limit")]
+    TimedOut(#[source] Box<dyn Error + Send + Sync>),
     /// The database rejects this data and will reject it again. Nothing was changed.
     #[error("the database refuses the data")]
     Refused(#[source] Box<dyn Error + Send + Sync>),

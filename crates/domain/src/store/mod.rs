@@ -31,7 +31,7 @@ pub use error::StoreError;
 pub use housekeeping::{
     Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Removal, RemovalCursor, Removed, TenantRows,
 };
-pub use query::{CursorError, EventPage, EventQuery, Position};
+pub use query::{CursorError, EventPage, EventQuery, PageBuilder, Position};
 pub use retention::{TenantRetention, due_removals};
 
 /// The kind of database behind a store.
@@ -173,7 +173,7 @@ pub struct AppendCounts {
 /// Connection counts of one pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolLoad {
-    /// `read` or `write`.
+    /// `read`, `write` or `system`.
     pub pool: &'static str,
     /// Connections not in use.
     pub idle: u32,
@@ -272,8 +272,16 @@ pub trait Store: EventWriter + EventCounts + Catalog + Housekeeping + AuditLog {
     }
 
     /// Finds an event of the workspace by id.
+    ///
+    /// # Errors
+    /// [`StoreError::TimedOut`] if it takes longer than the store's time limit.
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError>;
 
     /// Returns a page of the workspace's events, newest first by `(occurred_at, key)`.
+    ///
+    /// A page with a `next` may have fewer events than `query.limit`, see [`PageBuilder`].
+    ///
+    /// # Errors
+    /// [`StoreError::TimedOut`] if it takes longer than the store's time limit.
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError>;
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::event::{EventType, StoredEvent};
 use crate::ids::EventKey;
-use crate::limits::DEFAULT_PAGE_EVENTS;
+use crate::limits::{DEFAULT_PAGE_EVENTS, MAX_PAGE_BYTES};
 
 /// Filters for events of a workspace. An event must match all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Position {
     }
 }
 
-/// A page of events.
+/// A page of events, made by a [`PageBuilder`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventPage {
     /// Newest first.
@@ -111,19 +111,78 @@ pub struct EventPage {
     pub next: Option<Position>,
 }
 
-impl EventPage {
-    /// Makes a page of up to `limit + 1` events. The extra one shows there is a next page.
+/// Collects a page, up to its limit of events and [`MAX_PAGE_BYTES`].
+///
+/// A page has at least one event if there is any, so that cursors always advance.
+#[derive(Debug)]
+pub struct PageBuilder {
+    limit: usize,
+    events: Vec<StoredEvent>,
+    bytes: usize,
+    has_more: bool,
+}
+
+impl PageBuilder {
+    /// An empty page of up to `limit` events.
     #[must_use]
-    pub fn from_overfull(mut events: Vec<StoredEvent>, limit: usize) -> Self {
-        let more = events.len() > limit;
-        events.truncate(limit);
-        // The last event shown, not the extra one: the next page starts strictly below it.
-        let last = events.last().filter(|_| more);
-        let next = last.map(|event| Position {
+    pub fn new(limit: usize) -> Self {
+        Self { limit, events: Vec::new(), bytes: 0, has_more: false }
+    }
+
+    /// Adds the next event if the page has room for it. Returns whether it had: otherwise the page
+    /// is complete, and `event` is the first of the next one.
+    pub fn push(&mut self, event: StoredEvent) -> bool {
+        let bytes = self.bytes + event.size_bytes();
+        let is_too_large = bytes > MAX_PAGE_BYTES && !self.events.is_empty();
+        if self.events.len() >= self.limit || is_too_large {
+            self.has_more = true;
+            return false;
+        }
+        self.bytes = bytes;
+        self.events.push(event);
+        true
+    }
+
+    /// Number of events so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether the page has no events yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Number of further events that fit, if they are as large as those so far on average.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let average = (self.bytes / self.events.len().max(1)).max(1);
+        (MAX_PAGE_BYTES.saturating_sub(self.bytes) / average).min(self.limit - self.events.len())
+    }
+
+    /// The position of the last event so far.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.events.last().map(|event| Position {
             occurred_at: event.parts.occurred_at,
             key: EventKey::of(&event.parts.event_id),
-        });
-        Self { events, next }
+        })
+    }
+
+    /// Ends the page early: more events follow.
+    #[must_use]
+    pub fn cut(self) -> EventPage {
+        Self { has_more: true, ..self }.finish()
+    }
+
+    /// Ends the page. Its `next` is the last event shown, not the one that had no room: the next
+    /// page starts strictly below it.
+    #[must_use]
+    pub fn finish(self) -> EventPage {
+        let next = self.position().filter(|_| self.has_more);
+        EventPage { events: self.events, next }
     }
 }
 

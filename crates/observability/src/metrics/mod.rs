@@ -38,6 +38,7 @@ const NO_ROUTE: &str = "none";
 const METHODS: [&str; 7] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"];
 const ENCODINGS: [&str; 5] = ["identity", "gzip", "br", "zstd", "deflate"];
 const REFUSAL_REASONS: [&str; 5] = ["missing", "malformed", "unknown", "expired", "revoked"];
+const RATE_LIMITS: [&str; 4] = ["requests", "events", "reads", "concurrent_reads"];
 
 /// Settings of the metrics.
 #[derive(Clone, Debug)]
@@ -209,7 +210,7 @@ impl Metrics {
                 "rate_limited_total",
                 "Requests refused by a rate limit of their tenant",
                 "limit",
-                &["requests", "events"],
+                &RATE_LIMITS,
             ),
             quota_exceeded: counter(
                 &registry,
@@ -266,7 +267,7 @@ impl Metrics {
         self.keys_refused.with_label_values(&[reason]).inc();
     }
 
-    /// Counts a request over a rate limit of its tenant: `requests` or `events`.
+    /// Counts a request over a rate limit of its tenant. `docs/metrics.md` lists the limits.
     pub fn record_rate_limited(&self, limit: &'static str) {
         self.rate_limited.with_label_values(&[limit]).inc();
     }
@@ -331,7 +332,7 @@ impl Metrics {
             // `/health` has two groups: no readable key, and a readable key without access.
             keys_malformed: refused("missing") + refused("malformed"),
             keys_invalid: refused("unknown") + refused("expired") + refused("revoked"),
-            rate_limited: limited("requests") + limited("events"),
+            rate_limited: RATE_LIMITS.into_iter().map(limited).sum(),
             quota_exceeded: self.quota_exceeded.get(),
         }
     }

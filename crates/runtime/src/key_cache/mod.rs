@@ -23,8 +23,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 const KNOWN_KEYS: usize = 20_000;
 /// Maximum number of cached ids of unknown keys. One takes about 100 bytes.
 const UNKNOWN_KEYS: usize = 20_000;
-/// Maximum number of concurrent lookups of missing keys, and of concurrent refreshes. The rest of
-/// the database's readers stays free for requests.
+/// Maximum number of concurrent lookups of missing keys and refreshes, together. Other reads of the
+/// system, such as the readiness probe, need the rest of their connections.
 const LOOKUPS: usize = 4;
 /// Maximum time a request waits before its lookup starts.
 const LOOKUP_WAIT: Duration = Duration::from_secs(2);
@@ -46,7 +46,6 @@ struct SharedCache {
     unknown: Cache<ApiKeyId, Instant>,
     lifetime: Duration,
     lookups: Arc<Semaphore>,
-    refreshes: Arc<Semaphore>,
     unavailable_at: Mutex<Option<Instant>>,
     /// Number of calls of [`KeyCache::forget`]. A lookup that overlaps with one may have read the
     /// old state.
@@ -93,7 +92,6 @@ impl KeyCache {
             unknown: Cache::new(UNKNOWN_KEYS),
             lifetime,
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
-            refreshes: Arc::new(Semaphore::new(LOOKUPS)),
             unavailable_at: Mutex::new(None),
             forgotten: AtomicU64::new(0),
             hits: AtomicU64::new(0),
@@ -183,7 +181,7 @@ impl KeyCache {
     }
 
     fn refresh(&self, id: &ApiKeyId, known: &CachedKey) {
-        let Ok(permit) = Arc::clone(&self.shared.refreshes).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.shared.lookups).try_acquire_owned() else {
             // All permits are taken, so a later request tries again.
             known.is_refreshing.store(false, Ordering::Relaxed);
             return;

@@ -82,8 +82,8 @@ async fn key_past_half_its_lifetime_is_refreshed_in_the_background() {
         assert!(fixture.get().await.unwrap().is_some());
     }
     // The permits are back when the refresh has ended.
-    let refreshes = &fixture.cache.shared.refreshes;
-    drop(refreshes.acquire_many(u32::try_from(LOOKUPS).unwrap()).await.unwrap());
+    let lookups = &fixture.cache.shared.lookups;
+    drop(lookups.acquire_many(u32::try_from(LOOKUPS).unwrap()).await.unwrap());
     assert_eq!(fixture.store.key_reads(), 2);
     assert!(fixture.cache.shared.known.get(&fixture.id).unwrap().read_at > read_at);
 }

@@ -33,7 +33,7 @@ use mercurio_domain::store::{
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, Timestamp};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, read_error};
 use crate::pool::{Pool, StoreOptions};
 use crate::transaction;
 use crate::verdicts::{Appended, Candidate, Candidates};
@@ -46,7 +46,10 @@ pub(crate) use diagnostics::diagnose;
 
 /// The PostgreSQL store.
 pub(crate) struct PostgresStore {
+    /// For reads of events.
     readers: Pool<PgConnection>,
+    /// For all other reads.
+    system: Pool<PgConnection>,
     writers: Pool<PgConnection>,
     partitions: events::DailyPartitions,
     recent: recent::RecentKeys,
@@ -57,6 +60,7 @@ pub(crate) struct PostgresStore {
     write_timeout: Duration,
     migration_lock_timeout: Duration,
     actor: Option<Actor>,
+    read_timeout: Duration,
 }
 
 /// The counters behind [`AppendCounts`].
@@ -77,6 +81,12 @@ impl PostgresStore {
                 options.connect_timeout,
                 driver::set_up_with(options.read_timeout, driver::READER_SETTINGS),
             ),
+            system: Pool::new(
+                conninfo,
+                options.max_system_connections,
+                options.connect_timeout,
+                driver::set_up_with(options.system_timeout, driver::READER_SETTINGS),
+            ),
             writers: Pool::new(
                 conninfo,
                 options.max_write_connections,
@@ -92,6 +102,7 @@ impl PostgresStore {
             write_timeout: options.write_timeout,
             migration_lock_timeout: options.migration_lock_timeout,
             actor: options.actor.clone(),
+            read_timeout: options.read_timeout,
         }
     }
 
@@ -140,8 +151,26 @@ impl PostgresStore {
         versions::Versions { timeout: self.migration_lock_timeout, actor: self.actor.as_ref() }
     }
 
+    /// Runs a read of events of `owner` under its time limit.
+    fn read_events<T>(
+        &self,
+        owner: Owner,
+        body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let read = self.row_security.read(&self.readers, owner.tenant_id, body);
+        read.map_err(|error| match error.kind {
+            // The message of a server in another language is unknown, but not its time.
+            ErrorKind::Internal if begun.elapsed() >= self.read_timeout => {
+                read_error(Error { kind: ErrorKind::TimedOut, ..error })
+            }
+            _ => read_error(error),
+        })
+    }
+
+    /// Runs any other read.
     fn read<T>(&self, body: impl FnMut(&mut PgConnection) -> Result<T, Error>) -> Result<T, Error> {
-        transaction::read(&self.readers, body)
+        transaction::read(&self.system, body)
     }
 
     fn write<T>(
@@ -233,7 +262,7 @@ impl Store for PostgresStore {
     }
 
     fn connections(&self) -> Vec<PoolLoad> {
-        vec![self.readers.load("read"), self.writers.load("write")]
+        vec![self.readers.load("read"), self.writers.load("write"), self.system.load("system")]
     }
 
     fn schema_state(&self) -> Result<SchemaState, StoreError> {
@@ -262,14 +291,10 @@ impl Store for PostgresStore {
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
-        Ok(self.row_security.read(&self.readers, owner.tenant_id, |connection| {
-            events::event(connection, owner, event_id)
-        })?)
+        self.read_events(owner, |connection| events::event(connection, owner, event_id))
     }
 
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
-        Ok(self.row_security.read(&self.readers, owner.tenant_id, |connection| {
-            events::events(connection, owner, query)
-        })?)
+        self.read_events(owner, |connection| events::events(connection, owner, query))
     }
 }

@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 use crate::rows::{JsonStr, JsonText, Micros};
 
+/// Loads rows one by one.
+pub(super) use diesel::pg::PgRowByRowLoadingMode as RowMode;
 /// The SQL type of [`Micros`].
 pub(super) use diesel::sql_types::Timestamptz as Time;
 

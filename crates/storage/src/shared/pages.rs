@@ -1,11 +1,13 @@
 //! Pages of events.
 
+use std::time::{Duration, Instant};
+
 use diesel::prelude::*;
 use mercurio_domain::Owner;
-use mercurio_domain::store::{EventPage, EventQuery};
+use mercurio_domain::store::{EventPage, EventQuery, PageBuilder};
 
 use super::backend_schema::events;
-use super::values::key_value;
+use super::values::{RowMode, key_value};
 use super::{Db, DbConnection};
 use crate::error::Error;
 use crate::rows::{EventRow, Micros};
@@ -51,16 +53,42 @@ pub(crate) fn columns() -> EventColumns {
     )
 }
 
+/// Time after which a page ends early with the events of its parts so far.
+const PARTS_TIME: Duration = Duration::from_secs(1);
+
 /// Loads a page of the workspace's events, newest first.
+///
+/// Rows arrive one by one, so a page of large events never holds more than its bytes. `part_events`
+/// bounds the first of its queries, made by `page_query`.
 pub(crate) fn load(
     connection: &mut DbConnection,
     owner: Owner,
-    limit: usize,
-    query: PageQuery<'_>,
+    query: &EventQuery,
+    page_query: fn(Owner, &EventQuery) -> PageQuery<'_>,
+    part_events: usize,
 ) -> Result<EventPage, Error> {
-    let rows = query.load::<EventRow>(connection)?;
-    let events = rows.into_iter().map(|row| row.into_event(owner)).collect::<Result<_, _>>()?;
-    Ok(EventPage::from_overfull(events, limit))
+    let begun = Instant::now();
+    let mut page = PageBuilder::new(query.limit);
+    let mut part = EventQuery { limit: query.limit.min(part_events), ..query.clone() };
+    loop {
+        let before = page.len();
+        let rows = page_query(owner, &part).load_iter::<EventRow, RowMode>(connection)?;
+        for row in rows {
+            if !page.push(row?.into_event(owner)?) {
+                return Ok(page.finish());
+            }
+        }
+        // A part has one row more than its limit if others follow.
+        if page.len() - before <= part.limit {
+            return Ok(page.finish());
+        }
+        // PostgreSQL limits the time of a query, not of a page.
+        if begun.elapsed() > PARTS_TIME {
+            return Ok(page.cut());
+        }
+        part.after = page.position();
+        part.limit = page.room().max(1);
+    }
 }
 
 pub(crate) fn page_query(owner: Owner, query: &EventQuery) -> PageQuery<'_> {

@@ -14,21 +14,21 @@ use crate::transaction;
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) struct PollingListener {
-    readers: Pool<SqliteConnection>,
+    system: Pool<SqliteConnection>,
     /// The counter at the last poll.
     counter: i64,
 }
 
 impl PollingListener {
     /// Receives all changes committed from now on.
-    pub(super) fn start(readers: Pool<SqliteConnection>) -> Result<Self, Error> {
-        let counter = read_counter(&readers)?;
-        Ok(Self { readers, counter })
+    pub(super) fn start(system: Pool<SqliteConnection>) -> Result<Self, Error> {
+        let counter = read_counter(&system)?;
+        Ok(Self { system, counter })
     }
 }
 
-fn read_counter(readers: &Pool<SqliteConnection>) -> Result<i64, Error> {
-    transaction::read(readers, |connection| {
+fn read_counter(system: &Pool<SqliteConnection>) -> Result<i64, Error> {
+    transaction::read(system, |connection| {
         Ok(catalog_changes::table.select(catalog_changes::number).first::<i64>(connection)?)
     })
 }
@@ -37,7 +37,7 @@ impl CatalogListener for PollingListener {
     fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError> {
         let end = Instant::now() + timeout;
         loop {
-            let counter = read_counter(&self.readers)?;
+            let counter = read_counter(&self.system)?;
             // Unequal, not greater: a restored backup has a lower counter.
             if counter != self.counter {
                 self.counter = counter;

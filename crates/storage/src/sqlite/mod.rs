@@ -7,6 +7,7 @@ mod lease;
 mod listener;
 mod removal;
 mod schema;
+mod time_limit;
 // Also compiled by `postgres`, with other types under the names it imports from here.
 #[path = "../shared/mod.rs"]
 #[allow(clippy::duplicate_mod)]
@@ -18,6 +19,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::num::NonZeroU32;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -30,12 +32,13 @@ use mercurio_domain::store::{
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, read_error};
 use crate::pool::{Driver, Pool, StoreOptions};
 use crate::transaction;
 use crate::verdicts::{Appended, Candidates};
 
 use shared::{audit, catalog, schema_state::schema_state};
+use time_limit::TimeLimit;
 
 pub(crate) use SqliteStore as DbStore;
 pub(crate) use diagnostics::diagnose;
@@ -59,7 +62,10 @@ const MIN_FREE_BYTES: u64 = 1024 * 1024;
 
 /// The SQLite store. Readers and the writer never wait for each other.
 pub(crate) struct SqliteStore {
+    /// For reads of events.
     readers: Pool<SqliteConnection>,
+    /// For all other reads.
+    system: Pool<SqliteConnection>,
     /// One connection. SQLite allows one writer at a time, and the pool queues more fairly than
     /// SQLite's busy loop.
     writer: Pool<SqliteConnection>,
@@ -68,6 +74,7 @@ pub(crate) struct SqliteStore {
     log_file: PathBuf,
     timeout_ms: u128,
     actor: Option<Actor>,
+    read_timeout: Duration,
 }
 
 impl Driver for SqliteConnection {
@@ -107,6 +114,7 @@ impl SqliteStore {
         let address = path.to_str().ok_or_else(|| {
             unavailable(format!("the path {} is not UTF-8: rename it", path.display()))
         })?;
+        time_limit::install();
         let timeout_ms = options.connect_timeout.as_millis();
         let store = Self {
             writer: Pool::new(
@@ -121,11 +129,18 @@ impl SqliteStore {
                 options.connect_timeout,
                 set_up_with(timeout_ms, READER_PRAGMAS),
             ),
+            system: Pool::new(
+                address,
+                options.max_system_connections,
+                options.connect_timeout,
+                set_up_with(timeout_ms, READER_PRAGMAS),
+            ),
             file: path.to_owned(),
             // SQLite names the log after the file (sqlite.org/wal.html).
             log_file: PathBuf::from(format!("{address}-wal")),
             timeout_ms,
             actor: options.actor.clone(),
+            read_timeout: options.read_timeout,
         };
         // The writer creates the file, so it must connect before any reader.
         store.writer.get().map_err(|error| {
@@ -151,11 +166,21 @@ impl SqliteStore {
         self.writer.get().map(|mut connection| connection.batch_execute(&pragmas)).ok();
     }
 
+    /// Runs a read of events under its time limit.
+    fn read_events<T>(
+        &self,
+        body: impl FnMut(&mut SqliteConnection) -> Result<T, Error>,
+    ) -> Result<T, StoreError> {
+        let _limit = TimeLimit::begin(self.read_timeout);
+        transaction::read(&self.readers, body).map_err(read_error)
+    }
+
+    /// Runs any other read.
     fn read<T>(
         &self,
         body: impl FnMut(&mut SqliteConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        transaction::read(&self.readers, body)
+        transaction::read(&self.system, body)
     }
 
     fn write<T>(
@@ -178,7 +203,7 @@ impl SqliteStore {
     }
 
     fn open_listener(&self) -> Result<listener::PollingListener, Error> {
-        listener::PollingListener::start(self.readers.clone())
+        listener::PollingListener::start(self.system.clone())
     }
 
     /// Fails if the disk of the file is full or read-only.
@@ -231,7 +256,7 @@ impl Store for SqliteStore {
     }
 
     fn connections(&self) -> Vec<PoolLoad> {
-        vec![self.readers.load("read"), self.writer.load("write")]
+        vec![self.readers.load("read"), self.writer.load("write"), self.system.load("system")]
     }
 
     fn free_bytes(&self) -> Option<u64> {
@@ -266,11 +291,11 @@ impl Store for SqliteStore {
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
-        Ok(self.read(|connection| events::event(connection, owner, event_id))?)
+        self.read_events(|connection| events::event(connection, owner, event_id))
     }
 
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
-        Ok(self.read(|connection| events::events(connection, owner, query))?)
+        self.read_events(|connection| events::events(connection, owner, query))
     }
 }
 

@@ -9,6 +9,8 @@ use mercurio_domain::EventKey;
 
 use crate::rows::{JsonStr, JsonText, Micros};
 
+/// Loads rows one by one, like any mode of SQLite.
+pub(super) use diesel::connection::DefaultLoadingMode as RowMode;
 /// The SQL type of [`Micros`].
 pub(super) use diesel::sql_types::BigInt as Time;
 

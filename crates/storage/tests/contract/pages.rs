@@ -1,6 +1,7 @@
 //! Pages of events: order, filters and cursors.
 
 use mercurio_domain::event::{EventDraft, EventType};
+use mercurio_domain::payload::RawJson;
 use mercurio_domain::store::{EventPage, EventQuery, Position, Submission};
 use mercurio_domain::testing::submission;
 use mercurio_domain::{EventId, EventKey, Owner, Timestamp};
@@ -13,6 +14,8 @@ on_every_store! {
     equal_times_are_ordered_by_key_across_pages,
     keys_are_ordered_like_uuids,
     page_has_a_cursor_if_more_follow,
+    page_ends_at_its_bytes_and_the_next_goes_on,
+    page_has_one_event_larger_than_its_bytes,
     filters_apply_alone_and_combined,
     time_bounds_include_from_and_exclude_to,
     page_shows_one_workspace_only,
@@ -104,6 +107,62 @@ fn page_has_a_cursor_if_more_follow(subject: &Subject) {
         (page(subject, owner, 1000).events.len(), page(subject, owner, 1000).next),
         (3, None)
     );
+}
+
+/// Appends events with payloads of these sizes in bytes, named after their order from the newest.
+fn append_sizes(subject: &Subject, owner: Owner, sizes: &[usize]) {
+    for (part, sizes) in sizes.chunks(100).enumerate() {
+        let mut events = Vec::new();
+        for (index, size) in sizes.iter().enumerate() {
+            let number = part * 100 + index;
+            let payload = format!(r#"{{"a":"{}"}}"#, "x".repeat(*size));
+            let id = format!("{number:04}");
+            let draft =
+                EventDraft { properties: Some(RawJson::parse(payload).unwrap()), ..draft(&id) };
+            events.push(event(draft, after(-i64::try_from(number).unwrap())));
+        }
+        // `received_at` is that of the submission, so pages of PostgreSQL read one partition.
+        subject.append(Submission { owner, received_at: now(), events });
+    }
+}
+
+/// The number of events of each page, of `limit` at most.
+fn page_lengths(subject: &Subject, owner: Owner, limit: usize) -> Vec<usize> {
+    let mut query = EventQuery { limit, ..EventQuery::default() };
+    let (mut lengths, mut ids) = (Vec::new(), Vec::new());
+    loop {
+        let page = subject.store.events(owner, &query).unwrap();
+        lengths.push(page.events.len());
+        ids.extend(page.events.iter().map(|event| event.parts.event_id.to_string()));
+        query.after = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    let expected: Vec<_> = (0..ids.len()).map(|number| format!("{number:04}")).collect();
+    assert_eq!(ids, expected, "each once, newest first");
+    lengths
+}
+
+fn page_ends_at_its_bytes_and_the_next_goes_on(subject: &Subject) {
+    // 1 MiB has 34 events of 30 kB, 3 of 300 kB, and more of 100 bytes than any page.
+    let [large, huge, small] = [(); 3].map(|()| subject.owner());
+    append_sizes(subject, large, &[30_000; 80]);
+    assert_eq!(page_lengths(subject, large, 1000), [34, 34, 12]);
+    assert_eq!(page_lengths(subject, large, 34), [34, 34, 12]);
+    assert_eq!(page_lengths(subject, large, 30), [30, 30, 20]);
+    // Small events first: a page of several queries still ends at its bytes.
+    append_sizes(subject, huge, &[&[100; 120][..], &[300_000; 7]].concat());
+    assert_eq!(page_lengths(subject, huge, 1000), [123, 3, 1]);
+    append_sizes(subject, small, &[100; 350]);
+    assert_eq!(page_lengths(subject, small, 1000), [350]);
+    assert_eq!(page_lengths(subject, small, 349), [349, 1]);
+}
+
+fn page_has_one_event_larger_than_its_bytes(subject: &Subject) {
+    let owner = subject.owner();
+    append_sizes(subject, owner, &[2_000_000, 10, 2_000_000, 2_000_000]);
+    assert_eq!(page_lengths(subject, owner, 1000), [1, 1, 1, 1]);
 }
 
 #[track_caller]

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use mercurio_domain::enrichment::Enrichment;
 use mercurio_domain::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
+use mercurio_domain::limits::Month;
 use mercurio_domain::store::{EventQuery, LeaseKind, StoreError, Submission};
 use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
@@ -234,13 +235,40 @@ fn slow_read_times_out() {
     // ACCESS EXCLUSIVE, the default of LOCK TABLE, blocks readers too.
     other.batch_execute("BEGIN; LOCK TABLE events").unwrap();
     let error = store.events(owner, &EventQuery::default()).unwrap_err();
-    assert!(
-        error.is_unavailable() && full_message(&error).contains("statement timeout"),
-        "{}",
-        full_message(&error)
-    );
+    assert!(matches!(error, StoreError::TimedOut(_)), "{}", full_message(&error));
+    // The events' own time limit: other reads wait longer.
+    store.ping().unwrap();
     other.batch_execute("ROLLBACK").unwrap();
     assert!(store.events(owner, &EventQuery::default()).is_ok());
+}
+
+#[test]
+fn slow_reads_of_events_leave_other_reads_their_connections() {
+    let database = TestDatabase::postgres();
+    let options = StoreOptions {
+        max_read_connections: std::num::NonZeroU32::MIN,
+        // Short, so that a call without a connection fails soon.
+        connect_timeout: Duration::from_millis(500),
+        ..StoreOptions::default()
+    };
+    let store = open(database.url(), &options).unwrap();
+    let owner = owner(&*store);
+    let (mut other, mut watcher) = (other_connection(&database), other_connection(&database));
+    other.batch_execute("BEGIN; LOCK TABLE events").unwrap();
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| store.events(owner, &EventQuery::default()));
+        wait_for_waiter(&mut watcher);
+        assert!(store.event(owner, &EventId::lookup("a")).unwrap_err().is_unavailable());
+        store.ping().unwrap();
+        store.schema_state().unwrap();
+        store.find_api_key(&mercurio_domain::ApiKeyId::new("x")).unwrap();
+        store.usage(&[owner.tenant_id], Month::of(now())).unwrap();
+        let mut pools: Vec<_> = store.connections().into_iter().map(|load| load.pool).collect();
+        pools.sort_unstable();
+        assert_eq!(pools, ["read", "system", "write"]);
+        other.batch_execute("ROLLBACK").unwrap();
+        assert!(reading.join().unwrap().is_ok());
+    });
 }
 
 #[test]

@@ -181,6 +181,27 @@ fn missing_table_is_an_internal_error() {
     assert!(matches!(error, StoreError::Internal(_)), "{}", full_message(&error));
 }
 
+#[test]
+fn slow_read_times_out() {
+    let database = TestDatabase::sqlite();
+    // Over at the first look at the clock, which a short statement ends before.
+    let options = StoreOptions { read_timeout: Duration::ZERO, ..StoreOptions::default() };
+    let store = open(database.url(), &options).unwrap();
+    let owner = owner(&*store);
+    let ids: Vec<String> = (0..5_000).map(|id| id.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    store.append(&[submission(owner, now(), &ids)]).unwrap();
+    let nobody = EventQuery { user_id: Some("nobody".to_owned()), ..EventQuery::default() };
+    for _ in 0..2 {
+        let error = store.events(owner, &nobody).unwrap_err();
+        assert!(matches!(error, StoreError::TimedOut(_)), "{}", full_message(&error));
+        // The limit ends with the read, and covers no other statement of the thread.
+        assert_eq!(store.count_events(owner).unwrap(), 5_000);
+        assert!(store.event(owner, &EventId::lookup("7")).unwrap().is_some());
+    }
+    assert_eq!(database.store().events(owner, &nobody).unwrap().events, []);
+}
+
 /// An event of 4 kB.
 fn large_event(number: usize) -> EnrichedEvent {
     let id = number.to_string();

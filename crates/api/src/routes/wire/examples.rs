@@ -102,12 +102,13 @@ pub(crate) fn limits() -> Value {
         "limits": {
             "max_body_bytes": 262_144, "max_batch_events": 50, "max_event_bytes": 32_768, "max_event_age_days": 365,
             "max_event_future_seconds": 300, "events_per_second": 500, "events_burst": 0,
-            "requests_per_second": 0, "requests_burst": 0, "monthly_events": 1_000_000,
-            "retention_days": 0,
+            "requests_per_second": 0, "requests_burst": 0, "reads_per_second": 20, "reads_burst": 0,
+            "max_concurrent_reads": 4, "monthly_events": 1_000_000, "retention_days": 0,
         },
         "remaining": {
             "requests": null,
             "events": {"remaining": 4990, "burst": 5000, "reset_seconds": 1},
+            "reads": {"remaining": 200, "burst": 200, "reset_seconds": 0},
             "monthly_events": {
                 "remaining": 999_980, "used": 20, "limit": 1_000_000, "renews_at": "2026-12-01T00:00:00.000000Z",
                 "reset_seconds": 741_600,

@@ -23,6 +23,9 @@ pub(crate) struct Remaining {
     /// Events.
     #[schema(required)]
     pub(crate) events: Option<BucketLevel>,
+    /// Reads of events, on this server.
+    #[schema(required)]
+    pub(crate) reads: Option<BucketLevel>,
     /// Events this month.
     #[schema(required)]
     pub(crate) monthly_events: Option<Quota>,

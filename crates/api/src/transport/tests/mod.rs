@@ -14,7 +14,7 @@ use mercurio_observability::metrics::ServerReading;
 use mercurio_runtime::system::UuidV7Ids;
 use serde_json::Value;
 use slog::{Discard, Logger, o};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream as Client};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -205,6 +205,33 @@ async fn slow_body_outlasts_the_timeouts_of_heads_and_pauses() {
         status
     });
     assert_eq!(&response.await.unwrap(), b"HTTP/1.1 200");
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn client_that_does_not_read_is_ended() {
+    let server = start(ServerOptions {
+        write_timeout: Duration::from_millis(200),
+        // These must not be what ends the connection.
+        answer_timeout: Duration::from_secs(600),
+        keep_alive: Duration::from_secs(600),
+        stranger_keep_alive: Duration::from_secs(600),
+        head_timeout: Duration::from_secs(600),
+        ..one_thread()
+    });
+    let addr = server.addr;
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut client = Client::connect(addr).unwrap();
+        client.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
+        // The responses and the requests fill all buffers, until the server closes the connection.
+        loop {
+            if let Err(error) = client.write_all(get("/large").as_bytes()) {
+                return error.kind();
+            }
+        }
+    });
+    let kind = ended.await.unwrap();
+    assert!(matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{kind:?}");
     server.servers.stop().await;
 }
 

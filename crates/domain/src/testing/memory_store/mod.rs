@@ -20,7 +20,7 @@ use crate::limits::LimitOverrides;
 use crate::payload::JsonObject;
 use crate::store::{
     Actor, AuditRecord, Backend, CatalogChange, EventPage, EventQuery, EventWriter, LockWait,
-    Position, SchemaState, Store, StoreError, Submission,
+    PageBuilder, Position, SchemaState, Store, StoreError, Submission,
 };
 use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
@@ -35,7 +35,10 @@ pub struct MemoryStore {
     pub counts_gate: Gate,
     /// Every call of `ping` passes here; open unless a test closes it.
     pub ping_gate: Gate,
+    /// Every call of `event` and `events` passes here; open unless a test closes it.
+    pub reads_gate: Gate,
     unavailable: AtomicBool,
+    reads_time_out: AtomicBool,
     panics_in_sum: AtomicBool,
     refused_name: Mutex<Option<String>>,
     group_sizes: Mutex<Vec<usize>>,
@@ -79,7 +82,9 @@ impl Default for MemoryStore {
             gate: Gate::opened(),
             counts_gate: Gate::opened(),
             ping_gate: Gate::opened(),
+            reads_gate: Gate::opened(),
             unavailable: AtomicBool::default(),
+            reads_time_out: AtomicBool::default(),
             panics_in_sum: AtomicBool::default(),
             refused_name: Mutex::default(),
             group_sizes: Mutex::default(),
@@ -97,6 +102,11 @@ impl MemoryStore {
     /// Makes the next call of `sum_counts` panic, as a defect would.
     pub fn panic_in_next_sum(&self) {
         self.panics_in_sum.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes every read of events run into its time limit, or ends that.
+    pub fn set_reads_time_out(&self, time_out: bool) {
+        self.reads_time_out.store(time_out, Ordering::SeqCst);
     }
 
     /// Refuses every group with an event of this name, as a database refuses data it cannot store.
@@ -127,6 +137,15 @@ impl MemoryStore {
             return Err(StoreError::Unavailable("the test took the database away".into()));
         }
         Ok(lock(&self.state))
+    }
+
+    fn readable(&self) -> Result<MutexGuard<'_, MemoryState>, StoreError> {
+        // Before the lock, so that other calls go on while a test holds this one.
+        self.reads_gate.pass();
+        if self.reads_time_out.load(Ordering::SeqCst) {
+            return Err(StoreError::TimedOut("the test lets reads time out".into()));
+        }
+        self.available()
     }
 
     fn refuse(&self, group: &[Submission]) -> Result<(), StoreError> {
@@ -213,7 +232,7 @@ impl Store for MemoryStore {
     }
 
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
-        let state = self.available()?;
+        let state = self.readable()?;
         let event =
             state.events.get(&(owner.tenant_id, EventKey::of(event_id))).and_then(Option::as_ref);
         // Two ids may share a hashed key, and the key has no workspace.
@@ -221,7 +240,7 @@ impl Store for MemoryStore {
     }
 
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
-        let state = self.available()?;
+        let state = self.readable()?;
         let found = state
             .order
             .iter()
@@ -231,11 +250,14 @@ impl Store for MemoryStore {
                 *of == owner && query.after.is_none_or(|after| *position < after)
             })
             .filter_map(|(_, key)| state.events.get(&(owner.tenant_id, *key))?.as_ref())
-            .filter(|event| matches(query, event))
-            .take(query.limit + 1)
-            .cloned()
-            .collect();
-        Ok(EventPage::from_overfull(found, query.limit))
+            .filter(|event| matches(query, event));
+        let mut page = PageBuilder::new(query.limit);
+        for event in found {
+            if !page.push(event.clone()) {
+                break;
+            }
+        }
+        Ok(page.finish())
     }
 }
 

@@ -20,6 +20,10 @@ use crate::verdicts::Candidates;
 pub(super) use append::{AppendMode, append};
 pub(super) use partitions::{DailyPartitions, create_ahead};
 
+/// Maximum events of a page's first query. PostgreSQL sends all rows of a query, also those a page
+/// of large events has no room for.
+const PART_EVENTS: usize = 100;
+
 /// Stores sample events and returns how many were new.
 pub(super) fn append_samples(
     connection: &mut PgConnection,
@@ -89,7 +93,7 @@ pub(super) fn events(
     owner: Owner,
     query: &EventQuery,
 ) -> Result<EventPage, Error> {
-    pages::load(connection, owner, query.limit, pages::page_query(owner, query))
+    pages::load(connection, owner, query, pages::page_query, PART_EVENTS)
 }
 
 #[cfg(test)]
