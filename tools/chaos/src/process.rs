@@ -29,9 +29,16 @@ pub(crate) fn exists(pid: u32) -> bool {
     state.is_ok_and(|state| !state.contains(") Z "))
 }
 
-/// A port that is free now.
+/// A port that is free now, below Linux's range for outgoing connections: one of those could take it
+/// while its owner is dead.
 pub(crate) fn free_port() -> Result<u16, Error> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    for _ in 0..100 {
+        let port = fastrand::u16(20_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err("no port between 20000 and 32000 is free".into())
 }
 
 /// Runs a program to its end.

@@ -13,8 +13,11 @@ use crate::error::Error;
 use crate::journal::Journal;
 use crate::process::{free_port, signal};
 
-/// Pause between two looks at the process.
-const PERIOD: Duration = Duration::from_millis(20);
+/// Pause between two looks at the process, and before a new start.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// `EX_UNAVAILABLE`: the exit code at start-up without a database.
+const NO_DATABASE: i32 = 69;
 
 /// A server at a fixed address.
 pub(crate) struct Server {
@@ -30,20 +33,17 @@ pub(crate) struct Server {
 #[derive(Default)]
 struct State {
     child: Option<Child>,
+    /// Whether the process is to run. If so, it is started again when it ends.
+    is_wanted: bool,
     /// Whether this process has ever accepted a connection.
     has_listened: bool,
-    /// Whether this program ended it.
-    is_ended: bool,
 }
 
-/// How the end of a server came about.
-enum End {
-    /// By a fault.
-    Ordered,
-    /// At start-up, without a database.
-    AtStart(ExitStatus),
-    /// By itself.
-    Unexpected(ExitStatus),
+impl State {
+    /// The status of a process that has ended.
+    fn status(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().ok()?
+    }
 }
 
 impl Server {
@@ -69,6 +69,12 @@ impl Server {
 
     /// Starts the process. Does not wait for it.
     pub(crate) fn start(&self) -> Result<(), Error> {
+        let child = Some(self.spawn()?);
+        *self.state() = State { child, is_wanted: true, has_listened: false };
+        Ok(())
+    }
+
+    fn spawn(&self) -> Result<Child, Error> {
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut command = Command::new(binary()?);
         if let Some(library) = &self.faketime {
@@ -82,7 +88,7 @@ impl Server {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MERCURIO_")) {
             command.env_remove(name);
         }
-        let child = command
+        command
             .env("DATABASE_URL", &self.database_url)
             .env("MERCURIO_ADDR", self.addr.to_string())
             .env("MERCURIO_LOG_FORMAT", "json")
@@ -90,17 +96,14 @@ impl Server {
             .env("MERCURIO_SHUTDOWN_DELAY_SECONDS", "0")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let mut state = self.state();
-        *state = State { child: Some(child), ..State::default() };
-        Ok(())
+            .stderr(log);
+        Ok(command.spawn()?)
     }
 
     /// Ends the server like a power failure.
     pub(crate) fn kill(&self) {
         let mut state = self.state();
-        state.is_ended = true;
+        state.is_wanted = false;
         if let Some(child) = &mut state.child {
             // Both fail only if it has ended already.
             child.kill().ok();
@@ -110,7 +113,7 @@ impl Server {
 
     /// Stops the server in order, and returns its status. `None` if it hangs for a minute.
     pub(crate) fn stop(&self) -> Option<ExitStatus> {
-        self.state().is_ended = true;
+        self.state().is_wanted = false;
         self.signal(Signal::TERM);
         let deadline = Instant::now() + Duration::from_secs(60);
         while Instant::now() < deadline {
@@ -138,44 +141,6 @@ impl Server {
         Ok(self.faketime.is_some())
     }
 
-    /// Looks after the process once: starts it again if it has ended by itself.
-    fn look(&self) -> Result<(), Error> {
-        let Some(end) = self.end() else {
-            let has_listened = self.state().has_listened;
-            if !has_listened && TcpStream::connect(self.addr).is_ok() {
-                self.state().has_listened = true;
-            }
-            return Ok(());
-        };
-        match end {
-            End::Ordered => return Ok(()),
-            // Its log has the reason.
-            End::AtStart(status) if status.code().is_some() => {
-                std::thread::sleep(Duration::from_millis(200));
-            }
-            End::AtStart(status) | End::Unexpected(status) => self.journal.violation(format!(
-                "server {} ended by itself: {status}; see {}",
-                self.number,
-                self.log().display()
-            )),
-        }
-        self.start()
-    }
-
-    fn end(&self) -> Option<End> {
-        let status = self.status()?;
-        let state = self.state();
-        Some(match (state.is_ended, state.has_listened) {
-            (true, _) => End::Ordered,
-            (false, false) => End::AtStart(status),
-            (false, true) => End::Unexpected(status),
-        })
-    }
-
-    fn status(&self) -> Option<ExitStatus> {
-        self.state().child.as_mut()?.try_wait().ok()?
-    }
-
     /// Looks after the server until `is_over`.
     pub(crate) fn supervise(&self, is_over: impl Fn() -> bool) {
         while !is_over() {
@@ -184,6 +149,31 @@ impl Server {
             }
             std::thread::sleep(PERIOD);
         }
+    }
+
+    /// Starts the process again if it has ended by itself.
+    fn look(&self) -> Result<(), Error> {
+        // Held throughout, so that no fault ends or starts the process at the same time.
+        let mut state = self.state();
+        let Some(status) = state.status().filter(|_| state.is_wanted) else {
+            if !state.has_listened {
+                state.has_listened = TcpStream::connect(self.addr).is_ok();
+            }
+            return Ok(());
+        };
+        // Without a database, a server ends at start-up, and its log has the reason.
+        if state.has_listened || status.code() != Some(NO_DATABASE) {
+            let (number, log) = (self.number, self.log());
+            let log = log.display();
+            self.journal.violation(format!("server {number} ended by itself: {status}; see {log}"));
+        }
+        state.child = Some(self.spawn()?);
+        state.has_listened = false;
+        Ok(())
+    }
+
+    fn status(&self) -> Option<ExitStatus> {
+        self.state().status()
     }
 
     fn log(&self) -> PathBuf {
