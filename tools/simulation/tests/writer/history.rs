@@ -50,6 +50,8 @@ struct Call {
     returned: Option<Returned>,
     /// Successful probes before it returned.
     probes_before: usize,
+    /// After an unknown error, a probe found the store available.
+    is_retried: bool,
 }
 
 #[derive(Default)]
@@ -150,34 +152,51 @@ impl History {
         for attempt in &attempts {
             state.attempts[*attempt].calls.push(call);
         }
-        state.calls.push(Call { attempts, returned: None, probes_before: 0 });
+        state.calls.push(Call { attempts, returned: None, probes_before: 0, is_retried: false });
         state.enter_store();
         call
     }
 
-    pub(crate) fn leave(&self, call: usize, returned: Returned) {
+    /// A writer thread leaves the store. Returns whether a probe must follow: after an unknown error,
+    /// unless the group is part of one that failed before.
+    pub(crate) fn leave(&self, call: usize, returned: Returned) -> bool {
         let mut state = self.state();
+        let is_first =
+            state.calls[call].attempts.iter().all(|of_one| state.attempts[*of_one].calls == [call]);
+        let is_unknown = is_first && returned == Returned::Internal;
         state.note(&format!("call {call} returns {returned:?}"));
         state.inside -= 1;
         state.ended_calls += 1;
         state.unavailable_calls += usize::from(returned == Returned::Unavailable);
         state.calls[call].probes_before = state.successful_probes;
         state.calls[call].returned = Some(returned);
+        is_unknown
     }
 
-    pub(crate) fn enter_probe(&self) {
+    /// A writer thread probes the store: to find the end of an outage, or whether the unknown error
+    /// of a call is one.
+    pub(crate) fn enter_probe(&self, unknown: Option<usize>) {
         let mut state = self.state();
         state.note("probe");
-        state.probes += 1;
-        state.outage = Some(state.probes);
+        if unknown.is_none() {
+            state.probes += 1;
+            state.outage = Some(state.probes);
+        }
         state.enter_store();
     }
 
-    pub(crate) fn leave_probe(&self, is_ok: bool) {
+    pub(crate) fn leave_probe(&self, unknown: Option<usize>, is_ok: bool) {
         let mut state = self.state();
         state.note(if is_ok { "probe succeeds" } else { "probe fails" });
         state.inside -= 1;
-        if is_ok {
+        if let Some(call) = unknown {
+            if is_ok {
+                state.calls[call].is_retried = true;
+            } else {
+                state.calls[call].returned = Some(Returned::Unavailable);
+                state.unavailable_calls += 1;
+            }
+        } else if is_ok {
             state.outage = None;
             state.successful_probes += 1;
         }
@@ -280,8 +299,11 @@ impl State {
                 return Err(format!("attempt {attempt} is already answered or in this call"));
             }
             for call in calls.iter().map(|call| &self.calls[*call]) {
-                // Only the halves of a refused group are written again.
-                if !call.is_refused() || call.attempts.len() <= attempts.len() {
+                // Only the halves of a refused group are written again, and once a group of one
+                // whose error is unknown.
+                let is_half = attempts.len() < call.attempts.len();
+                let is_retry = call.is_retried && call.attempts.len() == 1;
+                if !call.is_refused() || !(is_half || is_retry) {
                     return Err(format!("attempt {attempt} was already written"));
                 }
             }

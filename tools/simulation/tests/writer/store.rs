@@ -11,7 +11,7 @@ use mercurio_domain::store::{EventWriter, StoreError, Submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_simulation::pass_time;
 use shuttle::rand::{Rng, thread_rng};
-use shuttle::thread;
+use shuttle::thread::{self, ThreadId};
 
 use super::history::{History, Returned};
 
@@ -44,6 +44,8 @@ struct State {
     broken_calls: u32,
     /// Share of the calls that fail while the server is up.
     faults: f64,
+    /// By writer thread, the call that failed with an unknown error. A probe must follow.
+    unknown: HashMap<ThreadId, usize>,
 }
 
 /// The moment at which a call fails.
@@ -58,7 +60,13 @@ enum Fault {
 
 impl FaultyStore {
     pub(crate) fn new(history: Arc<History>, faults: f64) -> Self {
-        let state = State { keys: HashMap::new(), server: Server::Up, broken_calls: 0, faults };
+        let state = State {
+            keys: HashMap::new(),
+            server: Server::Up,
+            broken_calls: 0,
+            faults,
+            unknown: HashMap::new(),
+        };
         Self { history, state: Mutex::new(state) }
     }
 
@@ -85,6 +93,11 @@ impl FaultyStore {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the call of this thread that failed with an unknown error.
+    fn take_unknown(&self) -> Option<usize> {
+        self.state().unknown.remove(&thread::current().id())
     }
 
     fn write(&self, group: &[Submission]) -> Returned {
@@ -123,10 +136,15 @@ impl EventWriter for FaultyStore {
         // The workspace is the number of the attempt.
         let attempts = group.iter().map(attempt_of).collect();
         let call = self.history.enter(attempts);
+        if let Some(call) = self.take_unknown() {
+            self.history.violate(format!("call {call} is not followed by a probe"));
+        }
         pause();
         let returned = self.write(group);
         pause();
-        self.history.leave(call, returned.clone());
+        if self.history.leave(call, returned.clone()) {
+            self.state().unknown.insert(thread::current().id(), call);
+        }
         match returned {
             Returned::Stored(outcomes) => Ok(outcomes),
             Returned::Unavailable => Err(StoreError::Unavailable("simulated".into())),
@@ -136,10 +154,11 @@ impl EventWriter for FaultyStore {
     }
 
     fn ping(&self) -> Result<(), StoreError> {
-        self.history.enter_probe();
+        let unknown = self.take_unknown();
+        self.history.enter_probe(unknown);
         pause();
         let is_ok = self.state().probe();
-        self.history.leave_probe(is_ok);
+        self.history.leave_probe(unknown, is_ok);
         if is_ok { Ok(()) } else { Err(StoreError::Unavailable("simulated".into())) }
     }
 }
