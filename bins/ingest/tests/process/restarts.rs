@@ -39,8 +39,11 @@ impl Deployment {
         store.migrate().unwrap();
         let (request, key) = provisioning("acme", 1, SystemClock.now());
         store.provision(&request).unwrap();
+        let mut command = command(&database.url());
         // Without the cache each request reads its key from the database.
-        let server = Server::with(command(&database.url()).env("MERCURIO_KEY_CACHE_SECONDS", "0"));
+        command.env("MERCURIO_KEY_CACHE_SECONDS", "0");
+        // The clients read without a pause, and 503 must be their only refusal.
+        let server = Server::with(command.env("MERCURIO_READS_PER_SECOND", "0"));
         Self { database, url, key: key.expose().to_owned(), server }
     }
 
