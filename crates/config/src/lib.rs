@@ -15,7 +15,7 @@ mod setting;
 
 pub use config::{CheckedConfig, Config, database_url};
 pub use origins::{InvalidOrigin, check_origins};
-pub use setting::{ConfigError, InvalidSetting, Setting, Source};
+pub use setting::{ConfigError, InvalidSetting, Setting, SettingsByName, Source};
 
 /// Returns a variable of this process's environment. Bytes outside UTF-8 are replaced, so the
 /// setting fails its own check instead of looking unset.

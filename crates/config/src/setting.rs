@@ -24,6 +24,16 @@ pub struct Setting {
     pub is_secret: bool,
 }
 
+/// Settings that serialise as one object of names and values, as the server logs them.
+#[derive(Debug, Clone)]
+pub struct SettingsByName(pub Vec<Setting>);
+
+impl Serialize for SettingsByName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|setting| (setting.name, &setting.value)))
+    }
+}
+
 /// Source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {

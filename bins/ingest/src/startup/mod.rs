@@ -22,7 +22,7 @@ use mercurio_api::body::Bodies;
 use mercurio_api::routes::Surface;
 use mercurio_api::state::AppState;
 use mercurio_api::transport::{ServerOptions, Servers};
-use mercurio_config::{Config, Setting};
+use mercurio_config::{Config, SettingsByName};
 use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{Backend, Store};
@@ -95,7 +95,7 @@ async fn serve(
     // First, so that a signal during a long migration is not lost.
     let mut stop_signals = StopSignals::listen()?;
     signals::handle_others(guard.level(), log.clone())?;
-    let settings = slog::Serde(ShownSettings(config.in_force.clone()));
+    let settings = slog::Serde(SettingsByName(config.in_force.clone()));
     info!(log, "settings loaded"; keys::SETTINGS => settings, keys::VERSION => VERSION);
 
     let Database { store, schema } = database::open(&config, &log)?;
@@ -299,14 +299,4 @@ fn listen(config: &Config, state: &Data<AppState>, log: &Logger) -> Result<Liste
         addrs.push(bound);
     }
     Ok(Listening { servers, addrs })
-}
-
-/// The settings as a JSON object of names and values. Secrets are already masked.
-#[derive(Clone)]
-struct ShownSettings(Vec<Setting>);
-
-impl serde::Serialize for ShownSettings {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|setting| (setting.name, &setting.value)))
-    }
 }
