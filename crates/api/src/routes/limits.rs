@@ -46,7 +46,7 @@ async fn quota(state: &AppState, principal: &Principal) -> Result<Option<Quota>,
     }
     let now = state.clock.now();
     let month = Month::of(now);
-    // Frequent requests share a read of the database.
+    // Concurrent requests share a read of the database.
     let used = state.quota_usage.used(tenant_id, month);
     let used = tokio::time::timeout(state.settings.commit_timeout, used).await;
     let used = used.map_err(|_| state.unavailable())?.map_err(|error| store_problem(&error))?;

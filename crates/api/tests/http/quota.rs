@@ -143,13 +143,6 @@ async fn limits_show_the_usage_of_the_quota() {
         "remaining": 1, "used": 2, "limit": 3, "renews_at": "2026-12-01T00:00:00.000000Z", "reset_seconds": SECONDS_LEFT,
     });
     assert_eq!(response.json["remaining"]["monthly_events"], expected);
-    // Frequent requests share a read.
-    let reads = test_app.store.counts_gate.arrivals();
-    for _ in 0..20 {
-        let response = test_app.call(test_app.get("/v1/limits")).await;
-        assert_eq!(response.json["remaining"]["monthly_events"], expected);
-    }
-    assert!(test_app.store.counts_gate.arrivals() < reads + 10);
 }
 
 #[actix_web::test]

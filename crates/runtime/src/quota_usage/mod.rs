@@ -35,7 +35,7 @@ const MAX_READS: usize = 2;
 pub struct QuotaUsageOptions {
     /// Time from one read of the active tenants to the next.
     pub read_every: Duration,
-    /// Maximum age of a read for a decision or a metric.
+    /// Maximum age of a read for a decision.
     pub max_age: Duration,
     /// Time after which a silent tenant is forgotten.
     pub forget_after: Duration,
@@ -98,23 +98,13 @@ struct TenantEntry {
     usage: MonthUsage,
     /// Start of the last successful read.
     read_at: Option<Instant>,
-    /// Number of submissions settled, and that number at the start of the last successful read.
-    settled: u64,
-    settled_at_read: u64,
     sent_at: Instant,
     waiting: Vec<oneshot::Sender<ReadResult>>,
 }
 
 impl TenantEntry {
     fn new(now: Instant) -> Self {
-        Self {
-            usage: MonthUsage::default(),
-            read_at: None,
-            settled: 0,
-            settled_at_read: 0,
-            sent_at: now,
-            waiting: Vec::new(),
-        }
+        Self { usage: MonthUsage::default(), read_at: None, sent_at: now, waiting: Vec::new() }
     }
 
     fn is_read_within(&self, max_age: Duration, now: Instant) -> bool {
@@ -138,7 +128,7 @@ impl QuotaUsage {
     /// # Errors
     /// If the operating system refuses a thread.
     pub fn start(store: Arc<dyn EventCounts>, options: QuotaUsageOptions) -> std::io::Result<Self> {
-        let ratios = Ratios::new(options.max_ratios, options.max_age);
+        let ratios = Ratios::new(options.max_ratios);
         let (state, changed) = (Mutex::default(), Condvar::new());
         let shared = Arc::new(SharedUsage { store, options, state, changed });
         let reader = Arc::clone(&shared);
@@ -210,8 +200,9 @@ impl QuotaUsage {
         decision
     }
 
-    /// Returns the events the tenant has stored in `month`: those of this server exactly, those of
-    /// others by a read in the last second.
+    /// Returns the events the tenant has stored in `month`, by a read that starts after the call.
+    /// Calls that wait at the same time share a read: any number of them costs one statement at a
+    /// time.
     ///
     /// # Errors
     /// The usage could not be read.
@@ -222,12 +213,6 @@ impl QuotaUsage {
             let mut state = self.shared.lock();
             let UsageState { tenants, active, is_urgent, .. } = &mut *state;
             let entry = tenants.entry(key).or_insert_with(|| TenantEntry::new(now));
-            // Frequent requests share a read, until an event of this server may change it.
-            if entry.settled == entry.settled_at_read
-                && entry.is_read_within(self.shared.options.max_age, now)
-            {
-                return Ok(entry.usage.last_read());
-            }
             entry.sent_at = now;
             let (sender, receiver) = oneshot::channel();
             entry.waiting.push(sender);
@@ -285,7 +270,6 @@ impl Admission {
         let entry = state.tenants.get_mut(&self.key);
         debug_assert!(entry.is_some(), "an entry with submissions in flight is not forgotten");
         if let Some(entry) = entry {
-            entry.settled += 1;
             settle(&mut entry.usage, self.admitted);
         }
     }
@@ -303,8 +287,6 @@ impl Drop for Admission {
 #[derive(Default)]
 struct ReadBatch {
     tenants: Vec<TenantId>,
-    /// Number of settled submissions of each tenant at the start.
-    settled: Vec<u64>,
     waiting: Vec<oneshot::Sender<ReadResult>>,
 }
 
@@ -346,24 +328,22 @@ impl SharedUsage {
             entry.usage.start_read();
             let batch = batches.entry(key.1).or_default();
             batch.tenants.push(key.0);
-            batch.settled.push(entry.settled);
             batch.waiting.append(&mut entry.waiting);
         }
         Some(batches)
     }
 
-    fn read(&self, month: Month, ReadBatch { tenants, settled, waiting }: ReadBatch) {
+    fn read(&self, month: Month, ReadBatch { tenants, waiting }: ReadBatch) {
         let started = self.lock().read_at;
         let panicked = |_| Err(StoreError::Internal("the store panicked".into()));
         let used = catch_unwind(AssertUnwindSafe(|| self.store.usage(&tenants, month)));
         let result = match used.unwrap_or_else(panicked) {
             Ok(used) => {
                 let mut state = self.lock();
-                for (index, (tenant_id, used)) in tenants.into_iter().zip(used).enumerate() {
+                for (tenant_id, used) in tenants.into_iter().zip(used) {
                     if let Some(entry) = state.tenants.get_mut(&(tenant_id, month)) {
                         entry.usage.finish_read(used);
                         entry.read_at = started;
-                        entry.settled_at_read = settled[index];
                     }
                 }
                 Ok(())

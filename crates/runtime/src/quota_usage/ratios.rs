@@ -15,21 +15,19 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Tenants and their quotas.
 pub(super) struct Ratios {
     max_tenants: usize,
-    /// Lifetime of a read: more frequent scrapes cost nothing.
-    max_age: Duration,
     quotas: RwLock<HashMap<TenantId, u64>>,
     last: Mutex<Option<LastRead>>,
 }
 
 struct LastRead {
-    read_at: Instant,
+    started: Instant,
     month: Month,
     ratios: Vec<(i64, f64)>,
 }
 
 impl Ratios {
-    pub(super) fn new(max_tenants: usize, max_age: Duration) -> Self {
-        Self { max_tenants, max_age, quotas: RwLock::default(), last: Mutex::new(None) }
+    pub(super) fn new(max_tenants: usize) -> Self {
+        Self { max_tenants, quotas: RwLock::default(), last: Mutex::new(None) }
     }
 
     pub(super) fn note(&self, tenant_id: TenantId, monthly_events: u64) {
@@ -50,20 +48,22 @@ impl Ratios {
         }
     }
 
-    /// Returns the ratios of a read within `max_age`.
+    /// Returns the ratios by a read that starts after the call. Scrapes that wait at the same time
+    /// share a read.
     pub(super) async fn read(&self, store: &Arc<dyn EventCounts>, month: Month) -> Vec<(i64, f64)> {
+        let called = Instant::now();
         let reading = async {
-            // A read under way answers for this scrape too.
+            // One read at a time: scrapes do not multiply the load of the database.
             let mut last = self.last.lock().await;
             if let Some(last) = &*last
                 && last.month == month
-                && last.read_at.elapsed() < self.max_age
+                && last.started > called
             {
                 return last.ratios.clone();
             }
+            let started = Instant::now();
             let ratios = self.read_store(store, month).await;
-            let read_at = Instant::now();
-            *last = Some(LastRead { read_at, month, ratios: ratios.clone() });
+            *last = Some(LastRead { started, month, ratios: ratios.clone() });
             ratios
         };
         tokio::time::timeout(TIMEOUT, reading).await.unwrap_or_default()
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn first_tenants_are_kept_as_long_as_they_have_a_quota() {
-        let ratios = Ratios::new(2, Duration::ZERO);
+        let ratios = Ratios::new(2);
         for (tenant, quota) in [(1, 0), (2, 10), (3, 20), (4, 30), (2, 0), (5, 50), (3, 25)] {
             ratios.note(TenantId(tenant), quota);
         }
