@@ -17,6 +17,7 @@ mod schema;
 #[allow(clippy::duplicate_mod)]
 mod shared;
 mod statement;
+mod tables;
 mod values;
 mod versions;
 

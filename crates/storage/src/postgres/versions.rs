@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer};
+use diesel::sql_types::{BigInt, Integer};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mercurio_domain::store::{Actor, AuditEntry, LockWait, OpenTransaction};
 
@@ -20,12 +20,6 @@ const MIGRATION_LOCK: i64 = 0x6d65_7263_6d69_6772;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause before the next attempt, in which the others get their turn.
 const PAUSE: Duration = Duration::from_secs(1);
-
-pub(super) fn has_table(connection: &mut PgConnection, name: &str) -> Result<bool, Error> {
-    // `to_regclass` returns NULL for a missing table; a cast would fail.
-    let is_there = diesel::dsl::sql::<Bool>(&format!("to_regclass('{name}') IS NOT NULL"));
-    Ok(diesel::select(is_there).get_result(connection)?)
-}
 
 /// How the schema is changed.
 #[derive(Clone, Copy)]
@@ -49,7 +43,7 @@ impl Versions<'_> {
                 with_lock_retries(connection, self.timeout, report, |connection| {
                     migrations::run_next(connection, &MIGRATIONS, |connection, name| {
                         let entry = AuditEntry::migration(name, "applied");
-                        record(connection, self.actor, &entry)
+                        audit::record_migration(connection, self.actor, &entry)
                     })
                 })?
             {
@@ -69,24 +63,11 @@ impl Versions<'_> {
             with_lock_retries(connection, self.timeout, report, |connection| {
                 migrations::revert_last(connection, &MIGRATIONS, |connection, name| {
                     let entry = AuditEntry::migration(name, "reverted");
-                    record(connection, self.actor, &entry)
+                    audit::record_migration(connection, self.actor, &entry)
                 })
             })
         })
     }
-}
-
-/// Records a migration in its transaction. The first one creates the log, and reverting it drops
-/// the log.
-fn record(
-    connection: &mut PgConnection,
-    actor: Option<&Actor>,
-    entry: &AuditEntry,
-) -> Result<(), Error> {
-    if has_table(connection, "audit_log")? {
-        audit::record(connection, actor, entry)?;
-    }
-    Ok(())
 }
 
 /// Prepares a connection for a migration.
@@ -178,6 +159,7 @@ struct TransactionRow {
 
 #[cfg(test)]
 mod tests {
+    use diesel::sql_types::Bool;
     use diesel_migrations::FileBasedMigrations;
 
     use super::*;

@@ -6,6 +6,7 @@ use mercurio_domain::store::{Actor, AuditEntry, AuditRecord};
 
 use super::DbConnection;
 use super::schema::audit_log;
+use super::tables::has_table;
 use crate::error::Error;
 use crate::rows::{AuditRow, Micros};
 
@@ -28,6 +29,19 @@ pub(crate) fn record(
             audit_log::outcome.eq(entry.outcome.as_str()),
         ))
         .execute(connection)?;
+    Ok(())
+}
+
+/// Records a migration in its transaction. The first one creates the log, and reverting it drops
+/// the log.
+pub(crate) fn record_migration(
+    connection: &mut DbConnection,
+    actor: Option<&Actor>,
+    entry: &AuditEntry,
+) -> Result<(), Error> {
+    if has_table(connection, "audit_log")? {
+        record(connection, actor, entry)?;
+    }
     Ok(())
 }
 

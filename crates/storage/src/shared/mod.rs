@@ -2,14 +2,15 @@
 //!
 //! Each backend includes this module by `#[path]`, and gives it these names:
 //! - `Db`, `DbConnection`, `DbStore`: its diesel backend, connection and store types
-//! - `counts`, `events`, `removal`, `schema`, `values`, `versions`: its modules
+//! - `counts`, `events`, `removal`, `schema`, `tables`, `values`, `versions`: its modules
 //!
 //! diesel's `MultiConnection` cannot do this: it lacks `ON CONFLICT`, multi-row inserts with
 //! SQLite, `timestamptz`, `uuid` and `json`. Generic functions would repeat their bounds in every
 //! signature.
 
 use super::{
-    Db, DbConnection, DbStore, counts, events, removal, schema as backend_schema, values, versions,
+    Db, DbConnection, DbStore, counts, events, removal, schema as backend_schema, tables, values,
+    versions,
 };
 
 pub(crate) mod audit;

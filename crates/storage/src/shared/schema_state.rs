@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use mercurio_domain::store::SchemaState;
 
 use super::schema::schema_compatibility;
-use super::versions::{MIGRATIONS, has_table};
+use super::tables::has_table;
+use super::versions::MIGRATIONS;
 use super::{Db, DbConnection};
 use crate::error::Error;
 use crate::migrations;

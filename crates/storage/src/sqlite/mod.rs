@@ -12,6 +12,7 @@ mod time_limit;
 #[path = "../shared/mod.rs"]
 #[allow(clippy::duplicate_mod)]
 mod shared;
+mod tables;
 mod values;
 mod versions;
 

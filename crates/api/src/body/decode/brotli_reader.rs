@@ -7,6 +7,7 @@
 
 use super::error::DecodeError;
 use super::input::Input;
+use super::steps::{self, Steps};
 use brotli::enc::StandardAlloc;
 use brotli::{
     Allocator, BrotliDecompressStream, BrotliResult, BrotliState, HuffmanCode, SliceWrapper,
@@ -43,8 +44,13 @@ impl<'a> BrotliReader<'a> {
         let first = input.take_first().map(|first| narrow_window(first, limit));
         Self { first, input, stream: Stream::new(limit), ended: false }
     }
+}
 
-    /// Decodes the next piece of input. Returns the bytes written, also 0 before the end.
+impl Steps for BrotliReader<'_> {
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     fn step(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let first = self.first.take();
         let coded = match &first {
@@ -70,13 +76,7 @@ impl<'a> BrotliReader<'a> {
 
 impl Read for BrotliReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while !self.ended && !out.is_empty() {
-            let written = self.step(out)?;
-            if written > 0 {
-                return Ok(written);
-            }
-        }
-        Ok(0)
+        steps::read(self, out)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::error::DecodeError;
 use super::input::Input;
+use super::steps::{self, Steps};
 use flate2::{Decompress, FlushDecompress, Status};
 use std::io::{self, BufRead, Read};
 
@@ -19,8 +20,13 @@ impl<'a> InflateReader<'a> {
         let inflater = Decompress::new(has_zlib_header(input.rest()));
         Self { input, inflater, ended: false }
     }
+}
 
-    /// Inflates the next piece of input. Returns the bytes written, also 0 before the end.
+impl Steps for InflateReader<'_> {
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     fn step(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let coded = self.input.fill_buf()?;
         let (read, written) = (self.inflater.total_in(), self.inflater.total_out());
@@ -47,13 +53,7 @@ impl<'a> InflateReader<'a> {
 
 impl Read for InflateReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while !self.ended && !out.is_empty() {
-            let written = self.step(out)?;
-            if written > 0 {
-                return Ok(written);
-            }
-        }
-        Ok(0)
+        steps::read(self, out)
     }
 }
 

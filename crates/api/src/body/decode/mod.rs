@@ -11,6 +11,7 @@ mod error;
 mod inflate_reader;
 mod input;
 mod reference;
+mod steps;
 
 use brotli_reader::BrotliReader;
 use cpu::CpuBudget;
