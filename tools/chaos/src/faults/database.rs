@@ -1,6 +1,6 @@
 //! Faults of the databases. One at a time: a failover needs a standby that works.
 
-use super::kind::{Fault, pause};
+use super::kind::{Done, Fault, pause};
 use crate::cluster::Failover;
 use crate::error::Error;
 use crate::process::signal;
@@ -21,8 +21,6 @@ pub(super) const FAULTS: &[Fault] = &[
 /// The tables that requests write and read.
 const TABLES: [&str; 7] =
     ["events", "event_keys", "count_log", "event_counts", "tenant_usage", "api_keys", "tenants"];
-
-type Done = Result<Option<String>, Error>;
 
 /// Calls a function for some of the servers' connections, and returns their number.
 fn for_some(site: &Site, random: &mut fastrand::Rng, function: &str) -> Result<u32, Error> {

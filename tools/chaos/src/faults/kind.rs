@@ -6,13 +6,16 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::site::Site;
 
+/// The details of a fault, `None` if it could not be caused.
+pub(super) type Done = Result<Option<String>, Error>;
+
 /// A kind of fault.
 pub(super) struct Fault {
     pub(super) name: &'static str,
     /// How often it is chosen, relative to the others of its lane.
     pub(super) weight: u32,
-    /// Causes the fault and undoes it. Returns its details, `None` if it could not be caused.
-    pub(super) run: fn(&Site, &mut fastrand::Rng) -> Result<Option<String>, Error>,
+    /// Causes the fault and undoes it.
+    pub(super) run: fn(&Site, &mut fastrand::Rng) -> Done,
 }
 
 /// Chooses a fault by weight.

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::kind::{Fault, pause};
-use crate::error::Error;
+use super::kind::{Done, Fault, pause};
 use crate::proxy::{Flow, Proxy};
 use crate::site::Site;
 
@@ -17,8 +16,6 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault { name: "replication cut", weight: 2, run: cut_replication },
     Fault { name: "replication black-holed", weight: 2, run: hold_replication },
 ];
-
-type Done = Result<Option<String>, Error>;
 
 fn swallow_commits(site: &Site, random: &mut fastrand::Rng) -> Done {
     let commits = random.u32(1..8);

@@ -2,8 +2,7 @@
 
 use rustix::process::Signal;
 
-use super::kind::{Fault, pause};
-use crate::error::Error;
+use super::kind::{Done, Fault, pause};
 use crate::server::Server;
 use crate::site::Site;
 
@@ -21,7 +20,7 @@ fn one<'a>(site: &'a Site, random: &mut fastrand::Rng) -> &'a Server {
     &site.servers[random.usize(0..site.servers.len())]
 }
 
-fn kill(site: &Site, random: &mut fastrand::Rng) -> Result<Option<String>, Error> {
+fn kill(site: &Site, random: &mut fastrand::Rng) -> Done {
     let server = one(site, random);
     server.kill();
     pause(random, 0..1_500);
@@ -29,7 +28,7 @@ fn kill(site: &Site, random: &mut fastrand::Rng) -> Result<Option<String>, Error
     Ok(Some(format!("server {}", server.number)))
 }
 
-fn freeze(site: &Site, random: &mut fastrand::Rng) -> Result<Option<String>, Error> {
+fn freeze(site: &Site, random: &mut fastrand::Rng) -> Done {
     let server = one(site, random);
     server.signal(Signal::STOP);
     pause(random, 200..4_000);
@@ -37,7 +36,7 @@ fn freeze(site: &Site, random: &mut fastrand::Rng) -> Result<Option<String>, Err
     Ok(Some(format!("server {}", server.number)))
 }
 
-fn stop(site: &Site, random: &mut fastrand::Rng) -> Result<Option<String>, Error> {
+fn stop(site: &Site, random: &mut fastrand::Rng) -> Done {
     let server = one(site, random);
     // Any status will do: the database may have been away for the whole grace period.
     if server.stop().is_none() {
@@ -47,7 +46,7 @@ fn stop(site: &Site, random: &mut fastrand::Rng) -> Result<Option<String>, Error
     Ok(Some(format!("server {}", server.number)))
 }
 
-fn move_clock(site: &Site, random: &mut fastrand::Rng) -> Result<Option<String>, Error> {
+fn move_clock(site: &Site, random: &mut fastrand::Rng) -> Done {
     let server = one(site, random);
     let offset = OFFSETS[random.usize(0..OFFSETS.len())];
     if !server.set_clock(offset)? {
