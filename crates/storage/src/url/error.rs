@@ -1,6 +1,6 @@
 //! Why a database URL is refused.
 
-/// Why a text is not a valid [`DatabaseUrl`]. No message contains a password.
+/// Why a text is not a valid [`DatabaseUrl`](super::DatabaseUrl). No message contains a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseUrlError {
     /// The scheme is none of `postgres`, `postgresql` and `sqlite`.
