@@ -50,8 +50,9 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 }
 
 /// Returns this document.
-#[utoipa::path(get, path = "/openapi.json", tag = "Documentation", responses(
-    (status = 200, description = "The API in OpenAPI 3.1.", body = Object, content_type = "application/json"),
+#[utoipa::path(get, path = "/openapi.json", operation_id = "getOpenApi", tag = "Documentation", responses(
+    // A map, because generators take `Object` for one without members.
+    (status = 200, description = "The API in OpenAPI 3.1.", body = HashMap<String, serde_json::Value>),
 ))]
 pub async fn openapi(source: Data<OpenApiSource>) -> HttpResponse {
     let OpenApiSource(document) = **source;
@@ -59,7 +60,7 @@ pub async fn openapi(source: Data<OpenApiSource>) -> HttpResponse {
 }
 
 /// Returns this document as a page to read and try.
-#[utoipa::path(get, path = "/docs", tag = "Documentation", responses(
+#[utoipa::path(get, path = "/docs", operation_id = "getDocs", tag = "Documentation", responses(
     (status = 200, description = "The page.", body = String, content_type = "text/html"),
 ))]
 pub async fn page() -> HttpResponse {
@@ -86,6 +87,7 @@ pub(crate) enum PageFile {
 #[utoipa::path(
     get,
     path = "/docs/{file}",
+    operation_id = "getDocsFile",
     tag = "Documentation",
     params(("file" = inline(PageFile), Path, description = "The name of the file.")),
     responses((status = 200, description = "The file.", content(
