@@ -21,15 +21,16 @@ use crate::problem::Problem;
 pub struct OpenApiSource(pub fn() -> &'static str);
 
 const PAGE: &str = include_str!("../../assets/docs.html");
-const SCRIPT: &str = include_str!("../../assets/docs.js");
+const PAGE_SCRIPT: &str = include_str!("../../assets/docs.js");
+const PAGE_STYLE: &str = include_str!("../../assets/docs.css");
 static VIEWER: Compressed =
     Compressed::new(JAVASCRIPT, include_bytes!("../../assets/swagger-ui/swagger-ui-bundle.js.gz"));
 static STYLE: Compressed =
     Compressed::new(CSS, include_bytes!("../../assets/swagger-ui/swagger-ui.css.gz"));
 
 /// The page loads nothing from another origin and sends nothing there, even if its viewer tries to.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// One day: the files change only with the server's version.
 pub(super) const CACHE_ONE_DAY: &str = "max-age=86400";
 
@@ -76,7 +77,9 @@ pub async fn page() -> HttpResponse {
 #[expect(dead_code, reason = "only the OpenAPI document uses it; a test requests each file")]
 pub(crate) enum PageFile {
     #[schema(rename = "page.js")]
-    Script,
+    PageScript,
+    #[schema(rename = "page.css")]
+    PageStyle,
     #[schema(rename = "swagger-ui-bundle.js")]
     Viewer,
     #[schema(rename = "swagger-ui.css")]
@@ -98,7 +101,8 @@ pub(crate) enum PageFile {
 pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
     let file = match name.as_str() {
         // Small, and stored uncompressed.
-        "page.js" => return Ok(cached(JAVASCRIPT).body(SCRIPT)),
+        "page.js" => return Ok(cached(JAVASCRIPT).body(PAGE_SCRIPT)),
+        "page.css" => return Ok(cached(CSS).body(PAGE_STYLE)),
         "swagger-ui-bundle.js" => &VIEWER,
         "swagger-ui.css" => &STYLE,
         _ => return Err(Problem::NotFound),

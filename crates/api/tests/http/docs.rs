@@ -126,12 +126,20 @@ async fn page_needs_no_external_resources() {
 }
 
 #[actix_web::test]
-async fn document_is_served_on_the_management_address() {
-    let test_app = TestApp::new();
-    let management = test_app.surface(Surface::Management).await;
-    let public = test_app.surface(Surface::Public).await;
-    for path in ["/openapi.json", "/docs", "/docs/page.js"] {
-        assert_eq!(get(path).send(&management).await.status, 200, "{path}");
-        assert_eq!(get(path).send(&public).await.status, 404, "{path}");
+async fn document_is_public_unless_switched_off() {
+    let (open, closed) = (TestApp::new(), TestApp::without_public_docs());
+    for (test_app, surface, status) in [
+        (&open, Surface::Whole, 200),
+        (&open, Surface::Public, 200),
+        (&open, Surface::Management, 200),
+        (&closed, Surface::Whole, 404),
+        (&closed, Surface::Public, 404),
+        // Operators read it there.
+        (&closed, Surface::Management, 200),
+    ] {
+        let app = test_app.surface(surface).await;
+        for path in ["/openapi.json", "/docs", "/docs/page.js"] {
+            assert_eq!(get(path).send(&app).await.status, status, "{surface:?} {path}");
+        }
     }
 }
