@@ -8,8 +8,7 @@ use std::borrow::Cow;
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
-    AdditionalProperties, AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Ref, Schema,
-    SchemaFormat, SchemaType, Type,
+    AdditionalProperties, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -34,8 +33,6 @@ const PERSON_LIKE: &str = concat!(
     r"[^\u0000-\u0020\u007f-\u00a0\u061c\u1680\u2000-\u200a\u200e\u200f\u2028-\u202f\u205f\u2066-\u2069\u3000]",
     r"[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
 );
-// PostgreSQL cannot store U+0000.
-const NO_NUL: &str = r"^[^\u0000]*$";
 /// By semver.org, with at most 19 digits a number: all of those fit into 64 bits.
 const SEMANTIC_VERSION: &str = concat!(
     r"^(0|[1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,18})",
@@ -48,9 +45,6 @@ pub struct EventName;
 
 /// The schema of an `anonymous_id`, `user_id` or `session_id`.
 pub struct PersonId;
-
-/// The schema of any value inside a payload.
-pub struct JsonValue;
 
 macro_rules! schemas {
     ($($type:ty = $schema:expr;)+) => {
@@ -88,33 +82,20 @@ schemas! {
     // 20 characters hold any `i64`.
     TenantId = text("^[0-9]+$", 20).description(Some("A number as a string."));
     WorkspaceId = text("^[0-9]+$", 20).description(Some("A number as a string."));
-    JsonObject = object()
-        .description(Some("Any JSON object, kept byte for byte as sent; at most 32 levels deep, itself included."));
-    JsonValue = AnyOfBuilder::new()
-        .description(Some("Any JSON value. Texts and names have no U+0000, numbers fit into a double."))
-        .item(object())
-        .item(ArrayBuilder::new().items(value()))
-        .item(ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL)))
-        .item(ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Number, Type::Boolean, Type::Null])));
+    // The rules of its values are text: as schemas they would become types in generated clients.
+    JsonObject = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .description(Some(
+            "Any JSON object, kept byte for byte as sent; at most 32 levels deep, itself included. Texts and names have no \
+             U+0000, numbers fit into a double.",
+        ));
 }
 
 /// A text of 1 to `max_chars` characters.
 fn text(pattern: &str, max_chars: usize) -> ObjectBuilder {
     let text = ObjectBuilder::new().schema_type(Type::String);
     text.min_length(Some(1)).max_length(Some(max_chars)).pattern(Some(pattern))
-}
-
-fn object() -> ObjectBuilder {
-    let names = ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL)).build();
-    ObjectBuilder::new()
-        .schema_type(Type::Object)
-        .property_names(Some(names))
-        .additional_properties(Some(AdditionalProperties::RefOr(value())))
-}
-
-fn value() -> RefOr<Schema> {
-    // A reference, because the schema contains itself.
-    Ref::from_schema_name(JsonValue::name()).into()
 }
 
 #[cfg(test)]

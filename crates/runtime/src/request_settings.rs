@@ -28,4 +28,6 @@ pub struct RequestSettings {
     pub client_ip_header: ClientIpHeader,
     /// Origins allowed by CORS; `*` allows all.
     pub cors_origins: Vec<String>,
+    /// Whether `/docs` and `/openapi.json` are served on the public address. The management address always serves them.
+    pub public_docs: bool,
 }

@@ -155,6 +155,24 @@ fn management_address_takes_metrics_off_the_public_one() {
 }
 
 #[test]
+fn docs_leave_the_public_address_if_set() {
+    let deployment = Deployment::sqlite();
+    for (public_docs, on_public) in [("true", 200), ("false", 404)] {
+        let server = Server::with(
+            command(&deployment.database.url_text())
+                .env("MERCURIO_MANAGEMENT_ADDR", "127.0.0.1:0")
+                .env("MERCURIO_PUBLIC_DOCS", public_docs),
+        );
+        let (public, management) = (server.addr, server.second_addr());
+        let status = |addr, path| Client::connect(addr).unwrap().get(path, "").unwrap().status;
+        for path in ["/docs", "/openapi.json"] {
+            let statuses = (status(public, path), status(management, path));
+            assert_eq!(statuses, (on_public, 200), "{public_docs} {path}");
+        }
+    }
+}
+
+#[test]
 fn metrics_match_the_document_on_sqlite() {
     check(&Deployment::sqlite(), OF_POSTGRES);
 }

@@ -8,21 +8,18 @@ mod problems;
 mod schema_rules;
 #[cfg(test)]
 mod tests;
-mod transfer;
 
 use std::sync::LazyLock;
 
-use mercurio_domain::openapi::JsonValue;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::link::LinkBuilder;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{docs, health, limits, metrics, problems as problem_pages, read, write};
 
 use problems::Problems;
 use schema_rules::SchemaRules;
-use transfer::{Heads, PlainText};
 
 const DESCRIPTION: &str = "\
 Accepts single events and batches, and stores each event durably and exactly once. **A 200 means stored.** After any other \
@@ -30,21 +27,26 @@ outcome, send the same events again: the same `event_id` is never stored twice.
 
 Times are RFC 3339 in UTC with microseconds. Ids of tenants and workspaces are strings. Every response has an \
 `X-Request-Id`: the request's own, if it has 1 to 128 characters of `A-Z a-z 0-9 . _ -`, otherwise a new one. The log \
-contains the trace id of a valid `traceparent` (W3C Trace Context).
+contains the trace id of a valid `traceparent` (W3C Trace Context). `HEAD` works wherever `GET` does.
 
 Errors are `application/problem+json` (RFC 9457). Their `code` is stable, and their `type` is a page at \
 `/problems/{code}`. This document shows the server's default limits; `GET /v1/limits` returns those of a tenant.";
+
+const BEARER: &str = "\
+An API key: `Authorization: Bearer mk_…`. The server also takes it as the user name of basic authentication \
+(`curl -u mk_…:`), in the header `X-API-Key`, and, for a browser's `sendBeacon`, as the query parameter `auth` of the two \
+write operations.";
 
 /// The derived part of the document. [`document`] completes it.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Mercurio", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
-    servers((url = "/", description = "This server")),
     tags(
         (name = "Writing", description = "Needs a key with the scope `events:write`."),
         (name = "Reading", description = "Needs a key with the scope `events:read`."),
         (name = "Limits", description = "Works with any key."),
-        (name = "Health", description = "For probes and operators. Needs no key."),
+        (name = "Health", description = "For probes and operators. Needs no key. A server with a \
+             management address serves `/health` and `/metrics` only there."),
         (name = "Documentation", description = "This document and pages about problems. Needs no key."),
     ),
     paths(
@@ -52,9 +54,8 @@ Errors are `application/problem+json` (RFC 9457). Their `code` is stable, and th
         health::health, health::live, health::ready, metrics::metrics, docs::openapi, docs::page, docs::file,
         problem_pages::page,
     ),
-    components(schemas(JsonValue)),
-    // In this order: `Heads` copies the finished `GET` operations.
-    modifiers(&Keys, &Links, &SchemaRules, &Problems, &PlainText, &Heads),
+    // In this order: the rules are for the schemas of problems too.
+    modifiers(&Key, &Links, &Problems, &SchemaRules),
 )]
 struct Outline;
 
@@ -77,31 +78,19 @@ pub fn json() -> &'static str {
     &JSON
 }
 
-/// Adds the ways to send an API key.
-struct Keys;
+/// Adds the way to send an API key. The others are text: generated clients ask for each scheme they find.
+struct Key;
 
-impl Modify for Keys {
+impl Modify for Key {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("mk_…")
+            .description(Some(BEARER))
+            .build();
         let components = document.components.get_or_insert_default();
-        let bearer = http_scheme(HttpAuthScheme::Bearer, "`Authorization: Bearer mk_…`");
-        components.add_security_scheme("bearer", bearer);
-        let basic = http_scheme(
-            HttpAuthScheme::Basic,
-            "The key as the user name, without a password: `curl -u mk_…:`",
-        );
-        components.add_security_scheme("basic", basic);
-        let header = ApiKeyValue::with_description("X-API-Key", "The key.");
-        components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
-        let query = ApiKeyValue::with_description(
-            "auth",
-            "For a browser's `sendBeacon`, which cannot set headers. Never logged.",
-        );
-        components.add_security_scheme("auth", SecurityScheme::ApiKey(ApiKey::Query(query)));
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     }
-}
-
-fn http_scheme(scheme: HttpAuthScheme, description: &str) -> SecurityScheme {
-    SecurityScheme::Http(HttpBuilder::new().scheme(scheme).description(Some(description)).build())
 }
 
 /// Links the write operations to the read of the new event.
@@ -121,9 +110,9 @@ fn link_to_event(document: &mut utoipa::openapi::OpenApi, path: &str, pointer: &
     let response = operation.and_then(|operation| operation.responses.responses.get_mut("200"));
     if let Some(RefOr::T(response)) = response {
         let link = LinkBuilder::new()
-            .operation_id("event")
+            .operation_id("getEvent")
             .parameter("event_id", format!("$response.body#{pointer}"))
             .description("Reads the event back.");
-        response.links.insert("event".to_owned(), link.build().into());
+        response.links.insert("getEvent".to_owned(), link.build().into());
     }
 }

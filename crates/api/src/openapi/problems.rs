@@ -7,6 +7,7 @@ use mercurio_domain::{FieldError, Timestamp};
 use serde_json::{Value, json};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
@@ -51,7 +52,7 @@ impl Modify for Problems {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    // The API has no other methods; `Heads` derives HEAD from GET later.
+    // The API has no other methods, apart from HEAD, which the document omits.
     [&mut item.get, &mut item.post].into_iter().flatten()
 }
 
@@ -242,12 +243,13 @@ fn schema(code: &str, examples: &[ResponseParts<'_>]) -> Schema {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let mut schema = ObjectBuilder::new();
     if let Some(parts) = examples.first() {
+        let status = json!(parts.status.as_u16());
+        // No title for the schema: generators would name its type by the title.
         schema = schema
-            .title(Some(parts.title))
-            .property("type", constant(json!(parts.type_reference())))
-            .property("title", constant(json!(parts.title)))
-            .property("status", constant(json!(parts.status.as_u16())))
-            .property("code", constant(json!(code)))
+            .property("type", constant(Type::String, json!(parts.type_reference())))
+            .property("title", text().description(Some("The code in words.")))
+            .property("status", constant(Type::Integer, status))
+            .property("code", constant(Type::String, json!(code)))
             .property("detail", text().description(Some("This occurrence, for people.")))
             .property(
                 "request_id",
@@ -270,8 +272,11 @@ fn schema(code: &str, examples: &[ResponseParts<'_>]) -> Schema {
     schema.build().into()
 }
 
-fn constant(value: Value) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(SchemaType::AnyValue).enum_values(Some([value]))
+/// Returns the schema of one value. Generators make a type of every `enum`, and a literal of a `const`.
+fn constant(kind: Type, value: Value) -> ObjectBuilder {
+    // utoipa lacks the keyword, and serialises extensions by their names.
+    let keyword = Extensions::from_iter([("const", value)]);
+    ObjectBuilder::new().schema_type(kind).extensions(Some(keyword))
 }
 
 /// Returns the schema of a member from its values in the examples.

@@ -1,9 +1,11 @@
-//! Rules of request schemas beyond their members: no additional members, required combinations, the size of a batch.
+//! Rules of schemas beyond their members. Requests: no additional members, required combinations, the size of a batch.
+//! Responses: an optional member is never null.
 
-use mercurio_domain::event::{EventDraft, EventType};
+use mercurio_domain::event::{Batch, EventDraft, EventType};
 use mercurio_domain::limits::MAX_BATCH_EVENTS;
 use utoipa::openapi::schema::{
-    AdditionalProperties, AllOfBuilder, AnyOfBuilder, Object, ObjectBuilder, Schema, Type,
+    AdditionalProperties, AllOfBuilder, AnyOfBuilder, Object, ObjectBuilder, Schema, SchemaType,
+    Type,
 };
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{Modify, ToSchema};
@@ -16,6 +18,16 @@ pub(super) struct SchemaRules;
 impl Modify for SchemaRules {
     fn modify(&self, document: &mut OpenApi) {
         let schemas = &mut document.components.get_or_insert_default().schemas;
+        for (name, schema) in schemas.iter_mut() {
+            // In a request, null counts as absent.
+            let is_request =
+                [EventDraft::name(), SingleEvent::name(), Batch::name()].contains(&name.into());
+            if let RefOr::T(Schema::Object(response)) = schema
+                && !is_request
+            {
+                forbid_optional_nulls(response);
+            }
+        }
         // The parser rejects unknown members; a derived schema would allow them.
         for name in [EventDraft::name(), SingleEvent::name()] {
             if let Some(RefOr::T(schema)) = schemas.get_mut(&*name)
@@ -24,7 +36,7 @@ impl Modify for SchemaRules {
                 *schema = with_rules(std::mem::take(object));
             }
         }
-        if let Some(RefOr::T(Schema::Object(batch))) = schemas.get_mut("Batch") {
+        if let Some(RefOr::T(Schema::Object(batch))) = schemas.get_mut(&*Batch::name()) {
             close(batch);
             if let Some(RefOr::T(Schema::Array(events))) = batch.properties.get_mut("events") {
                 events.min_items = Some(1);
@@ -32,6 +44,37 @@ impl Modify for SchemaRules {
             }
         }
     }
+}
+
+/// Takes null from the types of optional members: the server omits them. A derived schema has both for an `Option`.
+fn forbid_optional_nulls(response: &mut Object) {
+    for (name, member) in &mut response.properties {
+        if response.required.contains(name) {
+            continue;
+        }
+        match member {
+            RefOr::T(Schema::Object(value)) => {
+                if let SchemaType::Array(types) = &mut value.schema_type {
+                    types.retain(|kind| *kind != Type::Null);
+                    if types.len() == 1 {
+                        value.schema_type = types.remove(0).into();
+                    }
+                }
+            }
+            RefOr::T(Schema::OneOf(either)) => {
+                either.items.retain(|item| !is_null(item));
+                if either.items.len() == 1 {
+                    *member = either.items.remove(0);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_null(schema: &RefOr<Schema>) -> bool {
+    let null = SchemaType::from(Type::Null);
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == null)
 }
 
 /// Forbids additional members.

@@ -21,15 +21,16 @@ use crate::problem::Problem;
 pub struct OpenApiSource(pub fn() -> &'static str);
 
 const PAGE: &str = include_str!("../../assets/docs.html");
-const SCRIPT: &str = include_str!("../../assets/docs.js");
+const PAGE_SCRIPT: &str = include_str!("../../assets/docs.js");
+const PAGE_STYLE: &str = include_str!("../../assets/docs.css");
 static VIEWER: Compressed =
     Compressed::new(JAVASCRIPT, include_bytes!("../../assets/swagger-ui/swagger-ui-bundle.js.gz"));
 static STYLE: Compressed =
     Compressed::new(CSS, include_bytes!("../../assets/swagger-ui/swagger-ui.css.gz"));
 
 /// The page loads nothing from another origin and sends nothing there, even if its viewer tries to.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// One day: the files change only with the server's version.
 pub(super) const CACHE_ONE_DAY: &str = "max-age=86400";
 
@@ -50,8 +51,9 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 }
 
 /// Returns this document.
-#[utoipa::path(get, path = "/openapi.json", tag = "Documentation", responses(
-    (status = 200, description = "The API in OpenAPI 3.1.", body = Object, content_type = "application/json"),
+#[utoipa::path(get, path = "/openapi.json", operation_id = "getOpenApi", tag = "Documentation", responses(
+    // A map, because generators take `Object` for one without members.
+    (status = 200, description = "The API in OpenAPI 3.1.", body = HashMap<String, serde_json::Value>),
 ))]
 pub async fn openapi(source: Data<OpenApiSource>) -> HttpResponse {
     let OpenApiSource(document) = **source;
@@ -59,7 +61,7 @@ pub async fn openapi(source: Data<OpenApiSource>) -> HttpResponse {
 }
 
 /// Returns this document as a page to read and try.
-#[utoipa::path(get, path = "/docs", tag = "Documentation", responses(
+#[utoipa::path(get, path = "/docs", operation_id = "getDocs", tag = "Documentation", responses(
     (status = 200, description = "The page.", body = String, content_type = "text/html"),
 ))]
 pub async fn page() -> HttpResponse {
@@ -75,7 +77,9 @@ pub async fn page() -> HttpResponse {
 #[expect(dead_code, reason = "only the OpenAPI document uses it; a test requests each file")]
 pub(crate) enum PageFile {
     #[schema(rename = "page.js")]
-    Script,
+    PageScript,
+    #[schema(rename = "page.css")]
+    PageStyle,
     #[schema(rename = "swagger-ui-bundle.js")]
     Viewer,
     #[schema(rename = "swagger-ui.css")]
@@ -86,6 +90,7 @@ pub(crate) enum PageFile {
 #[utoipa::path(
     get,
     path = "/docs/{file}",
+    operation_id = "getDocsFile",
     tag = "Documentation",
     params(("file" = inline(PageFile), Path, description = "The name of the file.")),
     responses((status = 200, description = "The file.", content(
@@ -96,7 +101,8 @@ pub(crate) enum PageFile {
 pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Problem> {
     let file = match name.as_str() {
         // Small, and stored uncompressed.
-        "page.js" => return Ok(cached(JAVASCRIPT).body(SCRIPT)),
+        "page.js" => return Ok(cached(JAVASCRIPT).body(PAGE_SCRIPT)),
+        "page.css" => return Ok(cached(CSS).body(PAGE_STYLE)),
         "swagger-ui-bundle.js" => &VIEWER,
         "swagger-ui.css" => &STYLE,
         _ => return Err(Problem::NotFound),

@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::state::{AppState, BUSY_RETRY_AFTER_SECONDS, UNAVAILABLE_RETRY_AFTER_SECONDS};
 
 /// Returns 200 while the process serves.
-#[utoipa::path(get, path = "/health/live", tag = "Health", responses(
+#[utoipa::path(get, path = "/health/live", operation_id = "getLiveness", tag = "Health", responses(
     (status = 200, description = "The process serves.", body = StatusResponse, example = json!({"status": "ok"})),
 ))]
 pub async fn live() -> HttpResponse {
@@ -24,7 +24,7 @@ pub async fn live() -> HttpResponse {
 }
 
 /// Returns 200 if the server can store events, otherwise 503; always 503 during shutdown.
-#[utoipa::path(get, path = "/health/ready", tag = "Health", responses(
+#[utoipa::path(get, path = "/health/ready", operation_id = "getReadiness", tag = "Health", responses(
     (status = 200, description = "The server can store events.", body = StatusResponse, example = json!({"status": "ok"})),
 ))]
 pub async fn ready(state: Data<AppState>) -> Result<HttpResponse, Problem> {
@@ -49,7 +49,7 @@ pub(super) async fn readiness(state: &AppState) -> Result<(), Problem> {
 /// Returns the health report.
 ///
 /// `status` is `degraded` if the queue is over 80 % full or Redis is unavailable.
-#[utoipa::path(get, path = "/health", tag = "Health", responses(
+#[utoipa::path(get, path = "/health", operation_id = "getHealth", tag = "Health", responses(
     (status = 200, description = "The server can store events: `ok` or `degraded`.", body = HealthResponse,
      example = json!(examples::health())),
     (status = 503, description = "The server cannot store events: `unavailable`.", body = HealthResponse,

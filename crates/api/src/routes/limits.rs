@@ -17,8 +17,9 @@ use crate::state::{AppState, seconds_until, store_problem};
 #[utoipa::path(
     get,
     path = "/v1/limits",
+    operation_id = "getLimits",
     tag = "Limits",
-    security(("bearer" = []), ("basic" = []), ("api_key" = [])),
+    security(("bearer" = [])),
     responses((status = 200, description = "The limits.", body = LimitsResponse, example = json!(examples::limits()))),
 )]
 pub async fn limits(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {

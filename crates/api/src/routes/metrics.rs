@@ -15,7 +15,7 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Returns metrics in the text format of Prometheus.
 ///
 /// Checks the database like `/health/ready`, at most once a second.
-#[utoipa::path(get, path = "/metrics", tag = "Health", responses(
+#[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "Health", responses(
     (status = 200, description = "The metrics.", body = String, content_type = "text/plain"),
 ))]
 pub async fn metrics(state: Data<AppState>) -> HttpResponse {

@@ -28,10 +28,10 @@ pub enum Surface {
     Management,
 }
 
-/// Adds the paths of `surface`.
-pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
+/// Adds the paths of `surface`. `public_docs`: the documentation is for clients too.
+pub fn configure(surface: Surface, public_docs: bool) -> impl FnOnce(&mut ServiceConfig) {
     move |config: &mut ServiceConfig| {
-        let serves_operators = surface != Surface::Public;
+        let serves_docs = public_docs || surface == Surface::Management;
         // `web::resource` instead of the macros: those answer a wrong method with 404 in place of
         // 405.
         config
@@ -46,10 +46,12 @@ pub fn configure(surface: Surface) -> impl FnOnce(&mut ServiceConfig) {
                     .route(web::get().to(health::ready))
                     .route(web::head().to(health::ready)),
             );
-        problems::configure(config, serves_operators);
-        // These reveal load, versions and tenant ids; a management address hides them from clients.
-        if serves_operators {
+        problems::configure(config, serves_docs);
+        if serves_docs {
             docs::configure(config);
+        }
+        // These reveal load and tenant ids; a management address hides them from clients.
+        if surface != Surface::Public {
             config
                 .service(
                     web::resource("/health")

@@ -33,7 +33,7 @@ pub(super) fn configure(config: &mut ServiceConfig, serves_docs: bool) {
 #[utoipa::path(
     get,
     path = "/problems/{code}",
-    operation_id = "problem",
+    operation_id = "getProblemPage",
     tag = "Documentation",
     params(("code" = inline(ProblemCode), Path, description = "The `code` of the problem.")),
     responses((status = 200, description = "The page.", body = String, content_type = "text/html")),

@@ -22,8 +22,9 @@ use crate::state::AppState;
 #[utoipa::path(
     get,
     path = "/v1/events/{event_id}",
+    operation_id = "getEvent",
     tag = "Reading",
-    security(("bearer" = []), ("basic" = []), ("api_key" = [])),
+    security(("bearer" = [])),
     params(("event_id" = EventId, Path, description = "The event's id, percent-encoded: `/` is `%2F`.")),
     responses((status = 200, description = "The event.", body = StoredEvent, example = json!(examples::stored_event()))),
 )]
@@ -56,8 +57,9 @@ pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpRe
 #[utoipa::path(
     get,
     path = "/v1/events",
+    operation_id = "listEvents",
     tag = "Reading",
-    security(("bearer" = []), ("basic" = []), ("api_key" = [])),
+    security(("bearer" = [])),
     params(QueryParameters),
     responses((status = 200, description = "The page.", body = EventPageResponse, example = json!(examples::event_page()))),
 )]

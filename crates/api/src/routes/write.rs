@@ -20,7 +20,7 @@ use mercurio_pipeline::writer::QueueTime;
 use mercurio_pipeline::{Envelope, IdSource, ParseError, parse, validate};
 
 use super::wire::examples;
-use super::wire::write::{BatchResponse, EventResult, SingleEvent, TrackResponse};
+use super::wire::write::{BODY, BatchResponse, EventResult, SingleEvent, TrackResponse};
 use super::write_headers::{WriteHeaderParameters, WriteHeaders};
 use crate::auth::{KeySources, Principal, authenticate, recheck_key};
 use crate::body::{Body, BodyError, BodyLimits};
@@ -42,10 +42,11 @@ const KEY_RECHECK_AFTER: Duration = Duration::from_secs(1);
 #[utoipa::path(
     post,
     path = "/v1/events/track",
+    operation_id = "trackEvent",
     tag = "Writing",
-    security(("bearer" = []), ("basic" = []), ("api_key" = []), ("auth" = [])),
+    security(("bearer" = [])),
     params(WriteHeaderParameters),
-    request_body(content = SingleEvent, examples(
+    request_body(content = SingleEvent, description = BODY, examples(
         ("least" = (summary = "The minimum", value = json!({"event_name": "signed_up", "user_id": "u-42"}))),
         ("full" = (summary = "An order", value = json!(examples::event()))),
     )),
@@ -86,10 +87,11 @@ pub async fn track(
 #[utoipa::path(
     post,
     path = "/v1/events/batch",
+    operation_id = "sendBatch",
     tag = "Writing",
-    security(("bearer" = []), ("basic" = []), ("api_key" = []), ("auth" = [])),
+    security(("bearer" = [])),
     params(WriteHeaderParameters),
-    request_body(content = Batch, examples(("batch" = (summary = "Two events", value = json!(examples::batch()))))),
+    request_body(content = Batch, description = BODY, examples(("batch" = (summary = "Two events", value = json!(examples::batch()))))),
     responses((status = 200, description = "At least one event is stored.", body = BatchResponse, example = json!(examples::batch_response()))),
 )]
 pub async fn batch(

@@ -19,7 +19,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 #[expect(dead_code, reason = "only the OpenAPI document uses it")]
 pub(super) struct WriteHeaderParameters {
     /// The schema version of events without `schema_version`. Default: `1.0.0`.
-    #[param(rename = "X-Event-Schema-Version", nullable = false, example = "2.1.0")]
+    #[param(rename = "X-Event-Schema-Version", nullable = false)]
     x_event_schema_version: Option<SchemaVersion>,
     /// Makes a request without `event_id`s safe to repeat: the server derives each missing id from the tenant, this key, the
     /// event's index and its bytes. Bare or quoted.

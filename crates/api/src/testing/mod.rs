@@ -79,6 +79,17 @@ impl TestApp {
     /// Starts a service with these limits and writer options.
     #[must_use]
     pub fn with(limits: Limits, options: WriterOptions) -> Self {
+        Self::start(settings(limits), options)
+    }
+
+    /// Starts a service that keeps its documentation off the public address.
+    #[must_use]
+    pub fn without_public_docs() -> Self {
+        let settings = RequestSettings { public_docs: false, ..settings(Limits::default()) };
+        Self::start(settings, WriterOptions { threads: 1, ..WriterOptions::default() })
+    }
+
+    fn start(settings: RequestSettings, options: WriterOptions) -> Self {
         let store = Arc::new(MemoryStore::default());
         let clock = Arc::new(FixedClock::at(NOW));
         let at = mercurio_domain::testing::at(NOW);
@@ -115,18 +126,7 @@ impl TestApp {
             retention: Arc::default(),
             refusals: Arc::new(RefusalLog::new(u32::MAX)),
             rejection_log: RejectionLog::new(5),
-            settings: RequestSettings {
-                limits,
-                body_memory_bytes: BODY_MEMORY_BYTES,
-                decode_threads: 1,
-                slow_request: None,
-                request_timeout: Duration::from_secs(30),
-                commit_timeout: Duration::from_secs(30),
-                read_timeout: Duration::from_secs(30),
-                trusted_proxies: TrustedProxies::default(),
-                client_ip_header: ClientIpHeader::default(),
-                cors_origins: vec!["*".to_owned()],
-            },
+            settings,
         });
         Self { store, state, key, owner, other_key, writer }
     }
@@ -186,6 +186,22 @@ impl TestApp {
     pub fn get(&self, path: &str) -> ApiRequest {
         ApiRequest::new(Method::GET, path)
             .header("authorization", format!("Bearer {}", self.key.expose()))
+    }
+}
+
+fn settings(limits: Limits) -> RequestSettings {
+    RequestSettings {
+        limits,
+        body_memory_bytes: BODY_MEMORY_BYTES,
+        decode_threads: 1,
+        slow_request: None,
+        request_timeout: Duration::from_secs(30),
+        commit_timeout: Duration::from_secs(30),
+        read_timeout: Duration::from_secs(30),
+        trusted_proxies: TrustedProxies::default(),
+        client_ip_header: ClientIpHeader::default(),
+        cors_origins: vec!["*".to_owned()],
+        public_docs: true,
     }
 }
 

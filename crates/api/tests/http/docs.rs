@@ -21,21 +21,18 @@ async fn operations_of_the_document_are_the_served_ones() {
         for method in
             [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH]
         {
-            let described = item.get(method.as_str().to_lowercase()).is_some();
+            // HEAD is described in text, and works wherever GET does.
+            let described = if method == Method::HEAD { Method::GET } else { method.clone() };
+            let operation = item.get(described.as_str().to_lowercase());
             let response = test_app.call(ApiRequest::new(method.clone(), &asked)).await;
-            if described {
-                assert_ne!(response.status, 405, "{method} {path}");
-                // Sent without a key.
-                let needs_key = item[method.as_str().to_lowercase()].get("security").is_some();
-                assert_eq!(
-                    response.status == 401,
-                    needs_key,
-                    "{method} {path}: {}",
-                    response.status
-                );
-            } else {
+            let Some(operation) = operation else {
                 response.is_problem(405, "method_not_allowed");
-            }
+                continue;
+            };
+            assert_ne!(response.status, 405, "{method} {path}");
+            // Sent without a key.
+            let needs_key = operation.get("security").is_some();
+            assert_eq!(response.status == 401, needs_key, "{method} {path}: {}", response.status);
         }
     }
 }
@@ -47,8 +44,6 @@ async fn requests_of_the_document_are_accepted() {
     for path in ["/v1/events/track", "/v1/events/batch"] {
         let content =
             document["paths"][path]["post"]["requestBody"]["content"].as_object().unwrap();
-        // `application/json` and `text/plain`.
-        assert_eq!(content.len(), 2);
         for (media_type, body) in content {
             let examples = body["examples"].as_object().unwrap();
             assert!(!examples.is_empty());
@@ -131,12 +126,20 @@ async fn page_needs_no_external_resources() {
 }
 
 #[actix_web::test]
-async fn document_is_served_on_the_management_address() {
-    let test_app = TestApp::new();
-    let management = test_app.surface(Surface::Management).await;
-    let public = test_app.surface(Surface::Public).await;
-    for path in ["/openapi.json", "/docs", "/docs/page.js"] {
-        assert_eq!(get(path).send(&management).await.status, 200, "{path}");
-        assert_eq!(get(path).send(&public).await.status, 404, "{path}");
+async fn document_is_public_unless_switched_off() {
+    let (open, closed) = (TestApp::new(), TestApp::without_public_docs());
+    for (test_app, surface, status) in [
+        (&open, Surface::Whole, 200),
+        (&open, Surface::Public, 200),
+        (&open, Surface::Management, 200),
+        (&closed, Surface::Whole, 404),
+        (&closed, Surface::Public, 404),
+        // Operators read it there.
+        (&closed, Surface::Management, 200),
+    ] {
+        let app = test_app.surface(surface).await;
+        for path in ["/openapi.json", "/docs", "/docs/page.js"] {
+            assert_eq!(get(path).send(&app).await.status, status, "{surface:?} {path}");
+        }
     }
 }

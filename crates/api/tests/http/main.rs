@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod conventions;
 #[cfg(test)]
+mod described;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod document;

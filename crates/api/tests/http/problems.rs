@@ -56,10 +56,15 @@ async fn unknown_code_is_not_found_and_not_repeated() {
 
 #[actix_web::test]
 async fn pages_are_served_on_every_address() {
-    let test_app = TestApp::new();
-    for (surface, links_docs) in
-        [(Surface::Whole, true), (Surface::Public, false), (Surface::Management, true)]
-    {
+    let (open, closed) = (TestApp::new(), TestApp::without_public_docs());
+    for (test_app, surface, links_docs) in [
+        (&open, Surface::Whole, true),
+        (&open, Surface::Public, true),
+        (&open, Surface::Management, true),
+        (&closed, Surface::Whole, false),
+        (&closed, Surface::Public, false),
+        (&closed, Surface::Management, true),
+    ] {
         let app = test_app.surface(surface).await;
         let page = get("/problems/overloaded").send(&app).await;
         let html = String::from_utf8(page.body).unwrap();

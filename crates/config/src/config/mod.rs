@@ -342,6 +342,8 @@ fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
         cors_origins: reader.parsed(origins, vec!["*".to_owned()], Some("*".to_owned()), |text| {
             check_origins(comma_separated(text))
         }),
+        // They describe the API and the version, and nothing of a tenant.
+        public_docs: reader.value("MERCURIO_PUBLIC_DOCS", "true or false", true),
     }
 }
 

@@ -50,6 +50,7 @@ fn empty_environment_gives_the_documented_defaults() {
     assert_eq!(config.database_url.to_string(), "sqlite://data/mercurio.db");
     assert_eq!(config.settings.limits, Limits::default());
     assert!(!config.auto_migrate);
+    assert!(config.settings.public_docs);
     assert_eq!(config.writer.threads, 1);
     assert_eq!(valid(&[("DATABASE_URL", "postgres://localhost/m")]).writer.threads, 2);
 }

@@ -31,12 +31,13 @@ pub(crate) fn track_response() -> Value {
 
 pub(crate) fn batch_response() -> Value {
     json!({
-        "accepted": 1, "duplicates": 1, "rejected": 1, "total": 3,
+        "accepted": 1, "duplicates": 2, "rejected": 1, "total": 4,
         "results": [
             {"index": 0, "event_id": "a", "status": "accepted"},
             {"index": 1, "event_id": "a", "status": "duplicate"},
-            {"index": 2, "event_id": null, "status": "rejected", "errors": [{
-                "pointer": "/events/2/event_name", "code": "required",
+            {"index": 2, "event_id": "b", "status": "duplicate", "duplicate_in": "2"},
+            {"index": 3, "event_id": null, "status": "rejected", "errors": [{
+                "pointer": "/events/3/event_name", "code": "required",
                 "message": "event_name is required for an event of type track",
             }]},
         ],

@@ -8,6 +8,11 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Ref, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+/// Describes a request body. Further media types are text, because generators refuse `text/plain`.
+pub(crate) const BODY: &str = "JSON in UTF-8; the server also takes it as `text/plain` or without a `Content-Type`, as a \
+                               browser's `sendBeacon` sends it, and as any `application/*+json`. May be compressed: see \
+                               `Content-Encoding`.";
+
 /// The schema of a single event as a whole body: an event with an additional `sent_at`.
 pub(crate) struct SingleEvent;
 
@@ -40,7 +45,7 @@ pub(crate) struct TrackResponse<'a> {
     pub(crate) status: StoredStatus,
     /// For a duplicate: the other workspace of the tenant that holds the event, if it is another.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[schema(nullable = false)]
     pub(crate) duplicate_in: Option<WorkspaceId>,
     /// Time of receipt, by the server's clock.
     pub(crate) received_at: Timestamp,
@@ -111,7 +116,7 @@ pub(crate) struct EventResult<'a> {
     status: EventStatus,
     /// For a duplicate: the other workspace of the tenant that holds the event, if it is another.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[schema(nullable = false)]
     duplicate_in: Option<WorkspaceId>,
     /// All errors of a rejected event.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
