@@ -13,6 +13,8 @@ mod docs;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
+mod hidden_values;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod problems;
