@@ -1,5 +1,6 @@
 //! Examples of problems for the OpenAPI document.
 
+use crate::auth::NOT_USABLE;
 use crate::body::{CODINGS, MEDIA_TYPES};
 use crate::problem::{EventErrors, Problem, QueryError, ReadLimit, UnauthorizedReason};
 use actix_web::http::StatusCode;
@@ -42,9 +43,7 @@ pub(super) fn problem_examples() -> Vec<Problem> {
         Problem::RequestHeaderFieldsTooLarge,
         Problem::Other(StatusCode::EXPECTATION_FAILED),
     ];
-    let reasons =
-        [UnauthorizedReason::Missing, UnauthorizedReason::Malformed, UnauthorizedReason::Invalid];
-    problems.extend(reasons.map(|reason| Problem::Unauthorized { reason }));
+    problems.extend(unauthorized());
     // The 22nd of November 2026, 10:00.
     let month = Timestamp::from_micros(1_795_341_600_000_000).map(Month::of);
     problems.extend(month.map(|month| Problem::QuotaExceeded {
@@ -54,6 +53,23 @@ pub(super) fn problem_examples() -> Vec<Problem> {
     }));
     problems.extend(event_errors().map(Problem::InvalidEvent));
     problems
+}
+
+/// Returns a refused key for each reason.
+fn unauthorized() -> [Problem; 3] {
+    [
+        Problem::Unauthorized {
+            reason: UnauthorizedReason::Missing,
+            detail:
+                "The request has no API key; send one in the header Authorization: Bearer <key>."
+                    .into(),
+        },
+        Problem::Unauthorized {
+            reason: UnauthorizedReason::Malformed,
+            detail: "The API key in X-API-Key has 77 characters; a key has 78.".into(),
+        },
+        Problem::Unauthorized { reason: UnauthorizedReason::Invalid, detail: NOT_USABLE.into() },
+    ]
 }
 
 /// Returns the errors of a single event and the results of a batch.

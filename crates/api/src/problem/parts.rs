@@ -166,10 +166,8 @@ impl Problem {
                 ResponseParts::new(ProblemCode::InvalidQuery, detail)
                     .with("errors", MemberValue::Query(errors))
             }
-            Self::Unauthorized { reason } => {
-                let detail = "This request needs a valid API key, for example in the header \
-                              Authorization: Bearer <key>.";
-                ResponseParts::new(ProblemCode::Unauthorized, detail)
+            Self::Unauthorized { reason, detail } => {
+                ResponseParts::new(ProblemCode::Unauthorized, detail.as_ref())
                     .with("reason", MemberValue::Text(reason.as_str()))
                     // Required with a 401 (RFC 9110, 15.5.2).
                     .header(header::WWW_AUTHENTICATE, "Bearer realm=\"mercurio\"")

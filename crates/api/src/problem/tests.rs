@@ -166,7 +166,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn unauthorized(reason: UnauthorizedReason, text: &str) -> Case {
-    Case::new(401, "unauthorized", Problem::Unauthorized { reason })
+    Case::new(401, "unauthorized", Problem::Unauthorized { reason, detail: "No key.".into() })
         .members(json!({"reason": text}))
         .header("www-authenticate", "Bearer realm=\"mercurio\"")
 }

@@ -5,6 +5,7 @@ use mercurio_domain::limits::QuotaExceeded;
 use mercurio_domain::verdict::pointer_to;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use utoipa::ToSchema;
 
 /// Maximum length of client text repeated in a problem, in characters.
@@ -52,6 +53,8 @@ pub enum Problem {
     Unauthorized {
         /// The reason given to the client.
         reason: UnauthorizedReason,
+        /// The mistake in the form of the key, for people. The same for all well-formed keys.
+        detail: Cow<'static, str>,
     },
     /// The key lacks a scope.
     InsufficientScope {

@@ -17,6 +17,8 @@ mod hidden_values;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod mistakes;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod quota;

@@ -1,0 +1,115 @@
+//! Mistakes of the first requests: each answer names the mistake and the way out.
+
+use actix_web::http::Method;
+use mercurio_api::testing::{ApiRequest, ApiResponse, NOW, TestApp};
+use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes};
+use mercurio_domain::store::{Catalog, KeyRequest};
+use mercurio_domain::tenant::Name;
+use mercurio_domain::testing::at;
+
+fn detail(response: &ApiResponse) -> &str {
+    response.json["detail"].as_str().unwrap()
+}
+
+/// Asserts that no answer to a refused key repeats a piece of it.
+fn hides(response: &ApiResponse, key: &str) {
+    let answer = String::from_utf8_lossy(&response.body);
+    let pieces = key.as_bytes().windows(8).map(|piece| std::str::from_utf8(piece).unwrap());
+    for piece in pieces {
+        assert!(!answer.contains(piece), "{piece}: {answer}");
+    }
+}
+
+#[actix_web::test]
+async fn malformed_key_is_described_without_its_text() {
+    let test_app = TestApp::new();
+    let unknown = NewApiKey::generate(&[9; ENTROPY_BYTES]);
+    let key = unknown.key.expose();
+    for (value, expected) in [
+        (
+            key.to_owned(),
+            "The header Authorization needs a scheme before the key: Authorization: Bearer <key>.",
+        ),
+        (
+            format!("Token {key}"),
+            "The scheme in the header Authorization is neither Bearer nor Basic; send Authorization: Bearer <key>.",
+        ),
+        (
+            format!("Bearer \"{key}\""),
+            "The API key in Authorization has quotes around it; send it without them.",
+        ),
+        (
+            format!("Bearer {}", &key[..70]),
+            "The API key in Authorization has 70 characters; a key has 78.",
+        ),
+        (
+            format!("Bearer {}", &key[3..]),
+            "The API key in Authorization does not begin with mk_, as every key of this server does.",
+        ),
+        (
+            format!("Bearer Bearer {key}"),
+            "The API key in Authorization begins with a scheme; write Bearer once.",
+        ),
+        (
+            "Bearer $MERCURIO_API_KEY".to_owned(),
+            "The API key in Authorization is the name of a variable, not its value; a shell replaces variables in double quotes only.",
+        ),
+        (
+            "Bearer".to_owned(),
+            "The API key in Authorization is empty; check the variable with the key.",
+        ),
+    ] {
+        let request = ApiRequest::new(Method::GET, "/v1/limits").header("authorization", &value);
+        let response = test_app.call(request).await;
+        response.is_problem(401, "unauthorized");
+        assert_eq!(
+            (response.json["reason"].as_str(), detail(&response)),
+            (Some("malformed"), expected)
+        );
+        hides(&response, key);
+    }
+    let missing = test_app.call(ApiRequest::new(Method::GET, "/v1/limits")).await;
+    assert_eq!(
+        detail(&missing),
+        "The request has no API key; send one in the header Authorization: Bearer <key>."
+    );
+}
+
+#[actix_web::test]
+async fn well_formed_keys_get_one_answer() {
+    let test_app = TestApp::new();
+    let key = test_app.key.expose();
+    let (id, _) = key.rsplit_once('_').unwrap();
+    // The id of a key that exists with the secret of one that does not, and a checksum for both.
+    let wrong_secret =
+        NewApiKey::generate(&std::array::from_fn(|index| if index < 10 { 1 } else { 77 }));
+    assert!(wrong_secret.key.expose().starts_with(id), "the id of the test's key");
+    let unknown = NewApiKey::generate(&[9; ENTROPY_BYTES]);
+    let expired = NewApiKey::generate(&[8; ENTROPY_BYTES]);
+    let request = KeyRequest {
+        expires_at: Some(at(NOW)),
+        ..KeyRequest::new(
+            test_app.owner,
+            &expired,
+            Name::parse("k").unwrap(),
+            Scopes::all(),
+            at(NOW),
+        )
+    };
+    test_app.store.create_api_key(&request).unwrap();
+    // One app: each has its own order of headers.
+    let app = test_app.app().await;
+    let mut answers = Vec::new();
+    for key in [unknown.key, wrong_secret.key, expired.key] {
+        let request = ApiRequest::new(Method::GET, "/v1/limits")
+            .header("x-api-key", key.expose())
+            .header("x-request-id", "same");
+        let response = request.send(&app).await;
+        response.is_problem(401, "unauthorized");
+        assert_eq!(response.json["reason"], "invalid");
+        hides(&response, key.expose());
+        answers.push((response.body, format!("{:?}", response.headers)));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0], answers[2]);
+}
