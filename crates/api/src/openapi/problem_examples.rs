@@ -24,8 +24,11 @@ pub(super) fn problem_examples() -> Vec<Problem> {
         Problem::InvalidQuery { errors: vec![query_error] },
         Problem::InsufficientScope { required: "events:read" },
         Problem::TenantSuspended,
-        Problem::NotFound,
-        Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned() },
+        Problem::no_event(),
+        Problem::MethodNotAllowed {
+            allow: "GET, HEAD".to_owned(),
+            detail: "This path supports only GET, HEAD, not PUT.".to_owned(),
+        },
         Problem::RequestTimeout,
         Problem::PayloadTooLarge { limit: 262_144, actual: Some(300_123) },
         // A chunked body has no known size: the member is null.

@@ -181,12 +181,9 @@ impl Problem {
                 let detail = "The tenant of this API key is suspended.";
                 ResponseParts::new(ProblemCode::TenantSuspended, detail)
             }
-            Self::NotFound => {
-                ResponseParts::new(ProblemCode::NotFound, "There is no resource at this path.")
-            }
-            Self::MethodNotAllowed { allow } => {
-                let detail = format!("This path supports only {allow}.");
-                ResponseParts::new(ProblemCode::MethodNotAllowed, detail)
+            Self::NotFound { detail } => ResponseParts::new(ProblemCode::NotFound, detail.as_ref()),
+            Self::MethodNotAllowed { allow, detail } => {
+                ResponseParts::new(ProblemCode::MethodNotAllowed, detail.as_str())
                     // Required with a 405 (RFC 9110, 15.5.6).
                     .header(header::ALLOW, allow.as_str())
             }

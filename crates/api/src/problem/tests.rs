@@ -88,11 +88,11 @@ pub(crate) fn cases() -> Vec<Case> {
         )
         .members(json!({"required": "events:read"})),
         Case::new(403, "tenant_suspended", Problem::TenantSuspended),
-        Case::new(404, "not_found", Problem::NotFound),
+        Case::new(404, "not_found", Problem::no_path()),
         Case::new(
             405,
             "method_not_allowed",
-            Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned() },
+            Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned(), detail: "Use GET.".to_owned() },
         )
         .header("allow", "GET, HEAD"),
         Case::new(408, "request_timeout", Problem::RequestTimeout),
@@ -198,7 +198,7 @@ fn number(problem: &Problem) -> usize {
         Problem::Unauthorized { .. } => 7,
         Problem::InsufficientScope { .. } => 8,
         Problem::TenantSuspended => 9,
-        Problem::NotFound => 10,
+        Problem::NotFound { .. } => 10,
         Problem::MethodNotAllowed { .. } => 11,
         Problem::RequestTimeout => 12,
         Problem::PayloadTooLarge { .. } => 13,
@@ -287,7 +287,7 @@ fn page_of_a_problem_shows_its_title_and_status() {
 #[actix_web::test]
 async fn response_has_the_id_of_the_current_request() {
     let logger = Logger::root(Discard, o!());
-    let work = async { Problem::NotFound.error_response() };
+    let work = async { Problem::no_path().error_response() };
     let response = with_request(RequestContext::new("r-2", None), &logger, work).await;
     let body: Value =
         serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();

@@ -64,11 +64,16 @@ pub enum Problem {
     /// The key's tenant is suspended.
     TenantSuspended,
     /// No such path, event or file.
-    NotFound,
+    NotFound {
+        /// What does not exist, for people.
+        detail: Cow<'static, str>,
+    },
     /// The path does not support the method.
     MethodNotAllowed {
         /// The supported methods, as in the `Allow` header.
         allow: String,
+        /// The methods and the way out, for people.
+        detail: String,
     },
     /// The request did not arrive in time.
     RequestTimeout,
@@ -242,15 +247,30 @@ pub(crate) fn excerpt(text: &str) -> &str {
 }
 
 impl Problem {
+    /// Returns the problem of a path that leads nowhere.
+    #[must_use]
+    pub fn no_path() -> Self {
+        Self::NotFound { detail: Cow::Borrowed("There is no resource at this path.") }
+    }
+
+    /// Returns the problem of an event that the key's workspace does not have.
+    #[must_use]
+    pub fn no_event() -> Self {
+        let detail = "The workspace of the API key has no event with this id.";
+        Self::NotFound { detail: Cow::Borrowed(detail) }
+    }
+
     /// Returns the problem for an error status of the framework; `allow` is the `Allow` header of its response.
     #[must_use]
     pub fn from_framework(status: StatusCode, allow: Option<&str>) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self::BadRequest { detail: "The request is malformed." },
-            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::NOT_FOUND => Self::no_path(),
             // actix lists the methods of a path only in this header.
             StatusCode::METHOD_NOT_ALLOWED => {
-                Self::MethodNotAllowed { allow: allow.unwrap_or_default().to_owned() }
+                let allow = allow.unwrap_or_default().to_owned();
+                let detail = format!("This path supports only {allow}.");
+                Self::MethodNotAllowed { allow, detail }
             }
             StatusCode::REQUEST_TIMEOUT => Self::RequestTimeout,
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::RequestHeaderFieldsTooLarge,

@@ -1,6 +1,7 @@
 //! Mistakes of the first requests: each answer names the mistake and the way out.
 
 use actix_web::http::Method;
+use mercurio_api::routes::Surface;
 use mercurio_api::testing::{ApiRequest, ApiResponse, NOW, TestApp};
 use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes};
 use mercurio_domain::store::{Catalog, KeyRequest};
@@ -9,6 +10,97 @@ use mercurio_domain::testing::at;
 
 fn detail(response: &ApiResponse) -> &str {
     response.json["detail"].as_str().unwrap()
+}
+
+#[actix_web::test]
+async fn wrong_path_or_method_names_the_near_one() {
+    let test_app = TestApp::new();
+    for (method, path, status, expected) in [
+        (
+            Method::POST,
+            "/v1/event",
+            404,
+            "There is no resource at this path; did you mean POST /v1/events/track or POST /v1/events/batch?",
+        ),
+        (
+            Method::POST,
+            "/v1/events/batch/",
+            404,
+            "There is no resource at this path; did you mean POST /v1/events/batch?",
+        ),
+        (
+            Method::GET,
+            "/healthz",
+            404,
+            "There is no resource at this path; did you mean GET /health?",
+        ),
+        (Method::GET, "/nowhere", 404, "There is no resource at this path; /docs lists the paths."),
+        (
+            Method::GET,
+            "/%6detrics",
+            404,
+            "There is no resource at this path; send letters, digits, -, ., _ and ~ in it without percent-encoding.",
+        ),
+        (Method::GET, "/problems/none", 404, "No problem has this code."),
+        (
+            Method::POST,
+            "/v1/events",
+            405,
+            "This path supports only GET, HEAD, not POST; did you mean POST /v1/events/track or POST /v1/events/batch?",
+        ),
+        (
+            Method::PUT,
+            "/v1/events/track",
+            405,
+            "This path supports only POST, not PUT; /docs lists the paths.",
+        ),
+    ] {
+        let response = test_app.call(ApiRequest::new(method.clone(), path)).await;
+        let code = if status == 404 { "not_found" } else { "method_not_allowed" };
+        response.is_problem(status, code);
+        assert_eq!(detail(&response), expected, "{method} {path}");
+        let allow = response.header("allow").map(str::to_owned);
+        assert_eq!(allow.is_some(), status == 405, "{path}");
+    }
+    let none = test_app.call(test_app.get("/v1/events/none")).await;
+    assert_eq!(detail(&none), "The workspace of the API key has no event with this id.");
+}
+
+#[actix_web::test]
+async fn hint_names_only_paths_of_its_address() {
+    let test_app = TestApp::new();
+    for (surface, path, expected) in [
+        (Surface::Public, "/metric", "."),
+        (Surface::Management, "/metric", "; did you mean GET /metrics?"),
+        (Surface::Management, "/v1/event", "; /docs lists the paths."),
+    ] {
+        let app = test_app.surface(surface).await;
+        let response = ApiRequest::new(Method::GET, path).send(&app).await;
+        assert_eq!(detail(&response), format!("There is no resource at this path{expected}"));
+    }
+}
+
+#[actix_web::test]
+async fn root_leads_to_the_documentation() {
+    let test_app = TestApp::new();
+    for (surface, is_served) in
+        [(Surface::Whole, true), (Surface::Management, true), (Surface::Public, false)]
+    {
+        let app = test_app.surface(surface).await;
+        for method in [Method::GET, Method::HEAD] {
+            let root = ApiRequest::new(method, "/").send(&app).await;
+            let docs = ApiRequest::new(Method::GET, "/docs").send(&app).await;
+            assert_eq!(docs.status == 200, is_served, "{surface:?}");
+            if is_served {
+                assert_eq!((root.status, root.header("location")), (302, Some("/docs")));
+            } else {
+                root.is_problem(404, "not_found");
+            }
+        }
+    }
+    let root = test_app.call(ApiRequest::new(Method::GET, "/")).await;
+    assert_eq!(root.json, serde_json::json!({"docs": "/docs", "openapi": "/openapi.json"}));
+    test_app.call(ApiRequest::new(Method::POST, "/")).await.is_problem(405, "method_not_allowed");
 }
 
 /// Asserts that no answer to a refused key repeats a piece of it.
