@@ -71,11 +71,11 @@ pub(crate) fn cases() -> Vec<Case> {
             400,
             "invalid_query",
             Problem::InvalidQuery {
-                errors: vec![QueryError::new("limt", "unknown_parameter", "no such parameter")],
+                errors: vec![QueryError::new("limt", "unknown_parameter", "there is no parameter")],
             },
         )
         .members(json!({"errors": [{
-            "pointer": "/limt", "parameter": "limt", "code": "unknown_parameter", "message": "no such parameter",
+            "pointer": "/limt", "parameter": "limt", "code": "unknown_parameter", "message": "there is no parameter",
         }]})),
         Case::new(400, "bad_request", Problem::BadRequest { detail: "Not HTTP." }),
         unauthorized(UnauthorizedReason::Missing, "missing"),
@@ -111,21 +111,29 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new(
             415,
             "unsupported_media_type",
-            Problem::UnsupportedMediaType { accepted: &["application/json", "text/plain"] },
+            Problem::UnsupportedMediaType {
+                accepted: &["application/json", "text/plain"],
+                detail: "Send JSON.".to_owned(),
+            },
         )
         .members(json!({"accepted": ["application/json", "text/plain"]}))
         .header("accept", "application/json, text/plain"),
         Case::new(
             415,
             "unsupported_content_encoding",
-            Problem::UnsupportedContentEncoding { accepted: &["gzip", "br"] },
+            Problem::UnsupportedContentEncoding {
+                accepted: &["gzip", "br"],
+                detail: "Send gzip.".to_owned(),
+            },
         )
         .members(json!({"accepted": ["gzip", "br"]}))
         .header("accept-encoding", "gzip, br"),
         Case::new(
             422,
             "invalid_event",
-            Problem::InvalidEvent(EventErrors::errors(&json!([{"pointer": "/a"}])).unwrap()),
+            Problem::InvalidEvent(
+                EventErrors::errors(&json!([{"pointer": "/a"}]), "Invalid.").unwrap(),
+            ),
         )
         .members(json!({"errors": [{"pointer": "/a"}]})),
         Case::new(
@@ -137,8 +145,12 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
     cases.extend([
         quota_exceeded(),
-        Case::new(429, "rate_limited", Problem::RateLimited { retry_after_seconds })
-            .retry_after_7(),
+        Case::new(
+            429,
+            "rate_limited",
+            Problem::RateLimited { bucket: "events", per_second: 100, retry_after_seconds },
+        )
+        .retry_after_7(),
         Case::new(
             429,
             "too_many_reads",

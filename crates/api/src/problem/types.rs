@@ -88,16 +88,24 @@ pub enum Problem {
     UnsupportedMediaType {
         /// The supported ones.
         accepted: &'static [&'static str],
+        /// The type that came, for people.
+        detail: String,
     },
     /// The body's `Content-Encoding` is not supported.
     UnsupportedContentEncoding {
         /// The supported ones.
         accepted: &'static [&'static str],
+        /// The coding that came, for people.
+        detail: String,
     },
     /// An invalid single event, or a batch of invalid events only.
     InvalidEvent(EventErrors),
     /// The tenant is over its rate limit.
     RateLimited {
+        /// The limited things: `requests` or `events`.
+        bucket: &'static str,
+        /// The limit, in these per second.
+        per_second: u32,
         /// Seconds until the bucket has enough tokens.
         retry_after_seconds: u64,
     },
@@ -160,19 +168,24 @@ pub enum ReadLimit {
 /// The errors of a request's events.
 #[derive(Debug)]
 pub enum EventErrors {
-    /// Of a single event or of the body itself: a JSON array.
-    Errors(Box<RawValue>),
+    /// Of a single event or of the body itself.
+    Errors {
+        /// A JSON array.
+        errors: Box<RawValue>,
+        /// What is wrong with the body as a whole, for people.
+        detail: &'static str,
+    },
     /// The results of a batch, in the order of its events: a JSON array.
     Results(Box<RawValue>),
 }
 
 impl EventErrors {
-    /// Serialises the errors of a single event.
+    /// Serialises the errors of a single event or of the body.
     ///
     /// # Errors
     /// If `errors` does not serialise.
-    pub fn errors(errors: &impl Serialize) -> serde_json::Result<Self> {
-        serde_json::value::to_raw_value(errors).map(Self::Errors)
+    pub fn errors(errors: &impl Serialize, detail: &'static str) -> serde_json::Result<Self> {
+        Ok(Self::Errors { errors: serde_json::value::to_raw_value(errors)?, detail })
     }
 
     /// Serialises the results of a batch.

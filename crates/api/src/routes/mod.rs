@@ -1,5 +1,6 @@
 //! The paths of the service and the addresses that serve them.
 
+mod body_hints;
 mod disguise;
 pub mod docs;
 pub mod health;

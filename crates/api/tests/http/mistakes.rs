@@ -4,12 +4,166 @@ use actix_web::http::Method;
 use mercurio_api::routes::Surface;
 use mercurio_api::testing::{ApiRequest, ApiResponse, NOW, TestApp};
 use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes};
+use mercurio_domain::limits::Limits;
 use mercurio_domain::store::{Catalog, KeyRequest};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::at;
 
 fn detail(response: &ApiResponse) -> &str {
     response.json["detail"].as_str().unwrap()
+}
+
+/// Sends a body with a valid key and returns the detail of its problem.
+async fn refused(path: &str, body: impl Into<Vec<u8>>, status: u16, code: &str) -> String {
+    let test_app = TestApp::new();
+    let response = test_app.call(test_app.post(path, body)).await;
+    response.is_problem(status, code);
+    assert_eq!(test_app.store.event_count(), 0, "nothing is stored");
+    detail(&response).to_owned()
+}
+
+#[actix_web::test]
+async fn body_of_the_other_path_is_sent_there() {
+    let (track, batch) = ("/v1/events/track", "/v1/events/batch");
+    for (path, body, expected) in [
+        (
+            batch,
+            r#"{"event_name":"n","user_id":"u"}"#,
+            "The body looks like a single event; send it to POST /v1/events/track, or as {\"events\": [ … ]}.",
+        ),
+        (
+            batch,
+            r#"{"event":"n","userId":"u"}"#,
+            "The body looks like a single event; send it to POST /v1/events/track, or as {\"events\": [ … ]}.",
+        ),
+        (
+            batch,
+            r#"[{"event_name":"n","user_id":"u"}]"#,
+            "The body is an array; wrap it: {\"events\": [ … ]}.",
+        ),
+        (
+            batch,
+            r#""{\"events\":[]}""#,
+            "The body is a string that holds JSON: it was encoded twice. Send the object itself.",
+        ),
+        (
+            batch,
+            r#"{"batch":[{"event_name":"n","user_id":"u"}]}"#,
+            "The body is not a valid batch; see errors.",
+        ),
+        (batch, "7", "The body is not an object; see errors."),
+        (
+            track,
+            r#"{"events":[{"event_name":"n","user_id":"u"}]}"#,
+            "The body looks like a batch; send a batch to POST /v1/events/batch.",
+        ),
+        (
+            track,
+            r#"{"batch":[{"event":"n"}],"writeKey":"k"}"#,
+            "The body looks like a batch; send a batch to POST /v1/events/batch.",
+        ),
+        (
+            track,
+            r#"[{"event_name":"n","user_id":"u"}]"#,
+            "The body is an array; send several events as {\"events\": [ … ]} to POST /v1/events/batch.",
+        ),
+        (
+            track,
+            r#""{\"event_name\":1}""#,
+            "The body is a string that holds JSON: it was encoded twice. Send the object itself.",
+        ),
+        (track, r#"{"event_name":"n"}"#, "The event is invalid; see errors."),
+        // In an event, `data` means `properties`.
+        (
+            track,
+            r#"{"event_name":"n","user_id":"u","data":{}}"#,
+            "The event is invalid; see errors.",
+        ),
+    ] {
+        assert_eq!(refused(path, body, 422, "invalid_event").await, expected, "{path} {body}");
+    }
+}
+
+#[actix_web::test]
+async fn body_that_is_not_json_is_described() {
+    for (body, expected) in [
+        (
+            "",
+            "The body is empty; send JSON such as {\"events\": [{\"event_name\": \"signed_up\", \"user_id\": \"u-42\"}]}.",
+        ),
+        (
+            "event=signup&user_id=u",
+            "The body is not JSON: expected value at line 1, column 1. It looks like a form (name=value).",
+        ),
+        (
+            "{\"a\":1}\n{\"a\":2}\n",
+            "The body is not JSON: trailing characters at line 2, column 1. Send one object with all events: {\"events\": [ … ]}.",
+        ),
+        ("{\"events\":[", "The body is not JSON: EOF while parsing a list at line 1, column 11."),
+    ] {
+        assert_eq!(refused("/v1/events/batch", body, 400, "malformed_json").await, expected);
+    }
+}
+
+#[actix_web::test]
+async fn unsupported_type_is_named() {
+    let test_app = TestApp::new();
+    for (name, value, expected) in [
+        (
+            "content-type",
+            &b"application/x-www-form-urlencoded"[..],
+            "The Content-Type application/x-www-form-urlencoded is not supported; send application/json. curl -d sends a form unless it has -H 'Content-Type: application/json'.",
+        ),
+        (
+            "content-type",
+            b"Text/XML; charset=utf-8",
+            "The Content-Type Text/XML is not supported; send application/json.",
+        ),
+        (
+            "content-type",
+            b"application/json; charset=latin1",
+            "The charset in the Content-Type is not UTF-8; send application/json in UTF-8.",
+        ),
+        (
+            "content-type",
+            b"<script>",
+            "The Content-Type is not a media type; send application/json.",
+        ),
+        ("content-type", b"\xff", "The Content-Type is not a media type; send application/json."),
+        (
+            "content-encoding",
+            b"compress",
+            "The Content-Encoding compress is not supported; use gzip, br, zstd, deflate, identity.",
+        ),
+        ("content-encoding", b"gzip, br", "The body is compressed more than once; use one coding."),
+        (
+            "content-encoding",
+            b"\"x\"",
+            "The Content-Encoding is not a coding; use gzip, br, zstd, deflate, identity.",
+        ),
+    ] {
+        let request = test_app.post("/v1/events/track", "{}").header(name, value);
+        let response = test_app.call(request).await;
+        response.is_problem(
+            415,
+            &format!(
+                "unsupported_{}",
+                if name == "content-type" { "media_type" } else { "content_encoding" }
+            ),
+        );
+        assert_eq!(detail(&response), expected);
+    }
+    let long = "x".repeat(5000);
+    let request = test_app.post("/v1/events/track", "{}").header("content-type", &long);
+    let response = test_app.call(request).await;
+    assert!(detail(&response).len() < 150, "{response:?}");
+    let plain = test_app.post("/v1/events/track", " {}").header("content-encoding", "gzip");
+    let response = test_app.call(plain).await;
+    response.is_problem(400, "malformed_encoding");
+    assert_eq!(
+        detail(&response),
+        "The gzip data of the body is plain JSON; compress it, or omit the header Content-Encoding."
+    );
 }
 
 #[actix_web::test]
@@ -204,4 +358,30 @@ async fn well_formed_keys_get_one_answer() {
     }
     assert_eq!(answers[0], answers[1]);
     assert_eq!(answers[0], answers[2]);
+}
+
+#[actix_web::test]
+async fn limit_is_named_when_it_is_reached() {
+    let limits = Limits { events_per_second: 1, events_burst: 1, ..Limits::default() };
+    let test_app = TestApp::with_limits(limits);
+    let events = [r#"{"event_name":"n","user_id":"u"}"#; 50].join(",");
+    assert_eq!(test_app.batch(&events).await.status, 200);
+    let refused = test_app.batch(&events).await;
+    refused.is_problem(429, "rate_limited");
+    let expected = "The tenant is over its rate limit of 1 events per second. Nothing was stored; send the same events again in ";
+    assert!(detail(&refused).starts_with(expected), "{refused:?}");
+}
+
+#[actix_web::test]
+async fn refused_preflight_names_its_setting() {
+    let test_app = TestApp::new();
+    let preflight = ApiRequest::new(Method::OPTIONS, "/v1/events/batch")
+        .header("origin", "https://shop.example")
+        .header("access-control-request-method", "DELETE");
+    let response = test_app.call(preflight).await;
+    response.is_problem(400, "bad_request");
+    assert_eq!(
+        detail(&response),
+        "The origin, method or headers of this preflight request are not allowed. MERCURIO_CORS_ORIGINS lists the origins."
+    );
 }
