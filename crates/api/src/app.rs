@@ -49,10 +49,16 @@ pub fn app(
             async move {
                 match routed {
                     Ok(response) => response.await,
-                    Err(request) => Ok(request.into_response(Problem::NotFound.error_response())),
+                    Err(request) => Ok(request.into_response(disguised_path().error_response())),
                 }
             }
         })
         .wrap(cors)
         .wrap(middleware)
+}
+
+fn disguised_path() -> Problem {
+    let detail = "There is no resource at this path; send letters, digits, -, ., _ and ~ in it without \
+                  percent-encoding.";
+    Problem::NotFound { detail: detail.into() }
 }

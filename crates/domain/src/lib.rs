@@ -6,13 +6,14 @@
 //! time and randomness are arguments.
 //!
 //! Modules, lowest first; each may use only those before it: [`text`], [`clock`], [`ids`],
-//! [`verdict`], [`limits`], [`schema_version`], [`payload`], `openapi` (behind the feature of that
+//! [`verdict`], [`hints`], [`limits`], [`schema_version`], [`payload`], `openapi` (behind the feature of that
 //! name), [`tenant`], [`api_key`], [`enrichment`], [`event`], [`store`], and `testing` (likewise).
 
 pub mod api_key;
 pub mod clock;
 pub mod enrichment;
 pub mod event;
+pub mod hints;
 pub mod ids;
 pub mod limits;
 #[cfg(feature = "openapi")]

@@ -1,7 +1,7 @@
 //! The headers that describe a body: media type, coding and length.
 
 use super::decode::Coding;
-use crate::problem::Problem;
+use crate::problem::{Problem, excerpt};
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 
 /// The media types of JSON bodies, as listed in problems.
@@ -15,10 +15,37 @@ pub(crate) const CODINGS: &[&str] = &["gzip", "br", "zstd", "deflate", "identity
 pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(CONTENT_TYPE) {
         Some(value) if !value.to_str().is_ok_and(is_json) => {
-            Err(Problem::UnsupportedMediaType { accepted: MEDIA_TYPES })
+            let detail = refused_type(value.to_str().unwrap_or_default());
+            Err(Problem::UnsupportedMediaType { accepted: MEDIA_TYPES, detail })
         }
         _ => Ok(()),
     }
+}
+
+/// Returns the detail about a refused `Content-Type`. It repeats only the media type.
+fn refused_type(content_type: &str) -> String {
+    let (media_type, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
+    let media_type = media_type.trim();
+    if is_json(media_type) && !parameters.is_empty() {
+        return "The charset in the Content-Type is not UTF-8; send application/json in UTF-8."
+            .to_owned();
+    }
+    let Some(shown) = shown(media_type) else {
+        return "The Content-Type is not a media type; send application/json.".to_owned();
+    };
+    let mut detail = format!("The Content-Type {shown} is not supported; send application/json.");
+    if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        detail += " curl -d sends a form unless it has -H 'Content-Type: application/json'.";
+    }
+    detail
+}
+
+/// Returns the beginning of a token or media type; `None` if it has other characters.
+fn shown(text: &str) -> Option<&str> {
+    // Of the characters in a token (RFC 9110, 5.6.2) only those that media types and codings use.
+    let is_allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'+' | b'_');
+    (!text.is_empty() && text.bytes().all(is_allowed)).then(|| excerpt(text))
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -46,10 +73,9 @@ fn is_utf8_or_no_charset(parameter: &str) -> bool {
 /// Returns the coding of the body; `None` without compression. Two codings are refused: they would
 /// multiply the size to which a small body can grow, and no client needs them.
 pub(super) fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Problem> {
-    let refused = || Problem::UnsupportedContentEncoding { accepted: CODINGS };
     let mut found = None;
     for value in headers.get_all(CONTENT_ENCODING) {
-        for name in value.to_str().map_err(|_| refused())?.split(',').map(str::trim) {
+        for name in value.to_str().map_err(|_| refused_coding(""))?.split(',').map(str::trim) {
             let coding = match name.to_ascii_lowercase().as_str() {
                 // An empty element of a list has no meaning (RFC 9110, 5.6.1).
                 "" | "identity" => continue,
@@ -58,15 +84,26 @@ pub(super) fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Problem> {
                 "br" => Coding::Brotli,
                 "zstd" => Coding::Zstd,
                 "deflate" => Coding::Deflate,
-                _ => return Err(refused()),
+                _ => return Err(refused_coding(name)),
             };
             // A second coding, also in a second header.
             if found.replace(coding).is_some() {
-                return Err(refused());
+                let detail = "The body is compressed more than once; use one coding.".to_owned();
+                return Err(Problem::UnsupportedContentEncoding { accepted: CODINGS, detail });
             }
         }
     }
     Ok(found)
+}
+
+fn refused_coding(name: &str) -> Problem {
+    let detail = match shown(name) {
+        Some(name) => {
+            format!("The Content-Encoding {name} is not supported; use {}.", CODINGS.join(", "))
+        }
+        None => format!("The Content-Encoding is not a coding; use {}.", CODINGS.join(", ")),
+    };
+    Problem::UnsupportedContentEncoding { accepted: CODINGS, detail }
 }
 
 /// Whether the client waits for `100 Continue` before it sends the body.

@@ -38,6 +38,9 @@ const DRAIN_MAX_BYTES: u64 = 4 * 1024 * 1024;
 // Enough for 4 MiB at 17 Mbit/s.
 const DRAIN_MAX_TIME: Duration = Duration::from_secs(2);
 
+/// The reason of a refused body that begins like JSON.
+const NOT_COMPRESSED: &str = "is plain JSON; compress it, or omit the header Content-Encoding";
+
 /// The limits of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimits {
@@ -197,6 +200,7 @@ impl Bodies {
         charge: &mut Charge,
     ) -> Result<Bytes, BodyError> {
         let sent_bytes = sent.len();
+        let is_json = sent.trim_ascii_start().starts_with(b"{");
         let decoded = self.decoders.decode(Job { tenant_id, coding, data: sent, limit }).await;
         let bytes = decoded.map_err(|error| match error {
             JobError::Full => BodyError::Overloaded,
@@ -205,8 +209,12 @@ impl Bodies {
                 Problem::PayloadTooLarge { limit, actual: None }.into()
             }
             JobError::Refused(error) => {
-                Problem::MalformedEncoding { coding: coding.name(), reason: error.to_string() }
-                    .into()
+                // Brotli and raw deflate data may begin in any way, so only after the error.
+                let reason = match error {
+                    DecodeError::Invalid if is_json => NOT_COMPRESSED.to_owned(),
+                    error => error.to_string(),
+                };
+                Problem::MalformedEncoding { coding: coding.name(), reason }.into()
             }
             JobError::Failed => Problem::Internal.into(),
         })?;

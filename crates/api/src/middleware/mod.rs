@@ -13,12 +13,12 @@ use crate::problem::{PROBLEM_JSON, Problem};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
-use actix_web::http::Method;
 use actix_web::http::header::{
-    ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    TRANSFER_ENCODING,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+    HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
-use actix_web::{Error, HttpMessage, HttpResponse};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use facts::SharedFacts;
 use mercurio_domain::ids::{ApiKeyId, IdGenerator};
 use mercurio_observability::{
@@ -53,6 +53,10 @@ const MAX_METHOD_CHARS: usize = 32;
 /// The logged status of a request whose client closed the connection before the response. nginx
 /// uses the same one.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// The detail of a preflight request that CORS refuses.
+const REFUSED_PREFLIGHT: &str = "The origin, method or headers of this preflight request are not allowed. \
+                                 MERCURIO_CORS_ORIGINS lists the origins.";
 
 /// The middleware. Each HTTP thread has a clone.
 #[derive(Clone)]
@@ -274,7 +278,7 @@ where
     let failed = match catch_panic(async move { service.call(request).await }).await {
         Ok(Ok(response)) => {
             let (request, response) = response.into_parts();
-            let mut response = finish(response, &request_id);
+            let mut response = finish(response, Some(&request), &request_id);
             let rate_limit = open.facts.0.borrow().rate_limit;
             add_rate_limit(response.headers_mut(), rate_limit);
             // Read after the call: the service inside matches the route.
@@ -282,11 +286,11 @@ where
             open.status = response.status().as_u16();
             return Ok(ServiceResponse::new(request, response));
         }
-        Ok(Err(error)) => finish(error.error_response(), &request_id),
+        Ok(Err(error)) => finish(error.error_response(), None, &request_id),
         Err(Panicked) => {
             // The panic hook logs the location, this line the request.
             error!(context::current(), "handler panicked");
-            finish(Problem::Internal.response(&request_id), &request_id)
+            finish(Problem::Internal.response(&request_id), None, &request_id)
         }
     };
     // No route: a failed service returns the error without its request.
@@ -326,7 +330,11 @@ fn add_rate_limit(headers: &mut HeaderMap, rate_limit: Option<RateLimitState>) {
 }
 
 /// Adds the request id, and replaces the body of an error by a problem.
-fn finish<B: MessageBody + 'static>(response: HttpResponse<B>, request_id: &str) -> HttpResponse {
+fn finish<B: MessageBody + 'static>(
+    response: HttpResponse<B>,
+    request: Option<&HttpRequest>,
+    request_id: &str,
+) -> HttpResponse {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     let keeps_body = response.extensions().contains::<KeepBody>();
@@ -336,7 +344,12 @@ fn finish<B: MessageBody + 'static>(response: HttpResponse<B>, request_id: &str)
             let mut response = response.map_into_boxed_body();
             let headers = response.headers_mut();
             let allow = headers.get(ALLOW).and_then(|value| value.to_str().ok());
-            let problem = Problem::from_framework(status, allow);
+            let problem = match request {
+                Some(request) if is_refused_preflight(request, status) => {
+                    Problem::BadRequest { detail: REFUSED_PREFLIGHT }
+                }
+                _ => Problem::from_framework(status, allow),
+            };
             // These describe the replaced body.
             for header in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
                 headers.remove(header);
@@ -353,6 +366,13 @@ fn finish<B: MessageBody + 'static>(response: HttpResponse<B>, request_id: &str)
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
     response
+}
+
+/// Whether CORS has refused a preflight request: it answers them before any route.
+fn is_refused_preflight(request: &HttpRequest, status: StatusCode) -> bool {
+    status == StatusCode::BAD_REQUEST
+        && *request.method() == Method::OPTIONS
+        && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 #[cfg(test)]

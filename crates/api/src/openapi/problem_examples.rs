@@ -1,5 +1,6 @@
 //! Examples of problems for the OpenAPI document.
 
+use crate::auth::NOT_USABLE;
 use crate::body::{CODINGS, MEDIA_TYPES};
 use crate::problem::{EventErrors, Problem, QueryError, ReadLimit, UnauthorizedReason};
 use actix_web::http::StatusCode;
@@ -10,9 +11,14 @@ use serde_json::json;
 
 /// Returns an example of each variant, and of each set of members of a variant.
 pub(super) fn problem_examples() -> Vec<Problem> {
-    let query_error = QueryError::new("limt", "unknown_parameter", "no such parameter");
+    let message = "there is no parameter \"limt\"; did you mean \"limit\"?";
+    let query_error = QueryError::new("limt", "unknown_parameter", message);
     let mut problems = vec![
-        Problem::MalformedJson { line: 1, column: 15, detail: "expected `,` or `}`".to_owned() },
+        Problem::MalformedJson {
+            line: 1,
+            column: 15,
+            detail: "The body is not JSON: expected `,` or `}` at line 1, column 15.".to_owned(),
+        },
         Problem::MalformedEncoding {
             coding: "gzip",
             reason: "is damaged, truncated, or has trailing bytes".to_owned(),
@@ -23,15 +29,24 @@ pub(super) fn problem_examples() -> Vec<Problem> {
         Problem::InvalidQuery { errors: vec![query_error] },
         Problem::InsufficientScope { required: "events:read" },
         Problem::TenantSuspended,
-        Problem::NotFound,
-        Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned() },
+        Problem::no_event(),
+        Problem::MethodNotAllowed {
+            allow: "GET, HEAD".to_owned(),
+            detail: "This path supports only GET, HEAD, not PUT.".to_owned(),
+        },
         Problem::RequestTimeout,
         Problem::PayloadTooLarge { limit: 262_144, actual: Some(300_123) },
         // A chunked body has no known size: the member is null.
         Problem::PayloadTooLarge { limit: 262_144, actual: None },
-        Problem::UnsupportedMediaType { accepted: MEDIA_TYPES },
-        Problem::UnsupportedContentEncoding { accepted: CODINGS },
-        Problem::RateLimited { retry_after_seconds: 3 },
+        Problem::UnsupportedMediaType {
+            accepted: MEDIA_TYPES,
+            detail: "The Content-Type text/xml is not supported; send application/json.".to_owned(),
+        },
+        Problem::UnsupportedContentEncoding {
+            accepted: CODINGS,
+            detail: "The body is compressed more than once; use one coding.".to_owned(),
+        },
+        Problem::RateLimited { bucket: "events", per_second: 1000, retry_after_seconds: 3 },
         Problem::TooManyReads { limit: ReadLimit::Concurrent(4), retry_after_seconds: 1 },
         Problem::Internal,
         Problem::Overloaded { retry_after_seconds: 1 },
@@ -42,9 +57,7 @@ pub(super) fn problem_examples() -> Vec<Problem> {
         Problem::RequestHeaderFieldsTooLarge,
         Problem::Other(StatusCode::EXPECTATION_FAILED),
     ];
-    let reasons =
-        [UnauthorizedReason::Missing, UnauthorizedReason::Malformed, UnauthorizedReason::Invalid];
-    problems.extend(reasons.map(|reason| Problem::Unauthorized { reason }));
+    problems.extend(unauthorized());
     // The 22nd of November 2026, 10:00.
     let month = Timestamp::from_micros(1_795_341_600_000_000).map(Month::of);
     problems.extend(month.map(|month| Problem::QuotaExceeded {
@@ -56,9 +69,27 @@ pub(super) fn problem_examples() -> Vec<Problem> {
     problems
 }
 
+/// Returns a refused key for each reason.
+fn unauthorized() -> [Problem; 3] {
+    [
+        Problem::Unauthorized {
+            reason: UnauthorizedReason::Missing,
+            detail:
+                "The request has no API key; send one in the header Authorization: Bearer <key>."
+                    .into(),
+        },
+        Problem::Unauthorized {
+            reason: UnauthorizedReason::Malformed,
+            detail: "The API key in X-API-Key has 77 characters; a key has 78.".into(),
+        },
+        Problem::Unauthorized { reason: UnauthorizedReason::Invalid, detail: NOT_USABLE.into() },
+    ]
+}
+
 /// Returns the errors of a single event and the results of a batch.
 fn event_errors() -> impl Iterator<Item = EventErrors> {
-    let single = EventErrors::errors(&[missing_name("/event_name")]);
+    let detail = "The event is invalid; see errors.";
+    let single = EventErrors::errors(&[missing_name("/event_name")], detail);
     let result = json!({
         "index": 0, "event_id": "a", "status": "rejected", "errors": [missing_name("/events/0/event_name")],
     });

@@ -44,7 +44,7 @@ impl Modify for Problems {
         }
         // Responses outside any operation: an unknown path, and further statuses of the framework.
         for problem in &examples {
-            if matches!(problem, Problem::NotFound | Problem::Other(_)) {
+            if matches!(problem, Problem::NotFound { .. } | Problem::Other(_)) {
                 components.responses.insert(problem.code(), response(&[problem]).into());
             }
         }
@@ -101,7 +101,7 @@ impl<'a> Kind<'a> {
             Problem::InvalidQuery { .. } => self.path == "/v1/events",
             Problem::TooManyReads { .. } | Problem::QueryTimeout { .. } => self.reads_events(),
             // Only paths with a parameter can name something unknown.
-            Problem::NotFound => self.path.contains('{'),
+            Problem::NotFound { .. } => self.path.contains('{'),
             Problem::Unauthorized { .. } | Problem::TenantSuspended => self.has_key,
             Problem::InsufficientScope { .. } => self.has_key && self.path != "/v1/limits",
             // A key lookup can be overloaded too, so reads may return it.

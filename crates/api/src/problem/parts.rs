@@ -147,7 +147,8 @@ impl Problem {
                 ResponseParts::new(ProblemCode::MalformedEncoding, detail)
             }
             Self::BatchEmpty => {
-                ResponseParts::new(ProblemCode::BatchEmpty, "The batch has no events.")
+                let detail = "The batch has no events; at least 1 is required.";
+                ResponseParts::new(ProblemCode::BatchEmpty, detail)
             }
             Self::BatchTooLarge { limit, actual } => {
                 let detail = format!("The batch has {actual} events; the limit is {limit}.");
@@ -166,29 +167,27 @@ impl Problem {
                 ResponseParts::new(ProblemCode::InvalidQuery, detail)
                     .with("errors", MemberValue::Query(errors))
             }
-            Self::Unauthorized { reason } => {
-                let detail = "This request needs a valid API key, for example in the header \
-                              Authorization: Bearer <key>.";
-                ResponseParts::new(ProblemCode::Unauthorized, detail)
+            Self::Unauthorized { reason, detail } => {
+                ResponseParts::new(ProblemCode::Unauthorized, detail.as_ref())
                     .with("reason", MemberValue::Text(reason.as_str()))
                     // Required with a 401 (RFC 9110, 15.5.2).
                     .header(header::WWW_AUTHENTICATE, "Bearer realm=\"mercurio\"")
             }
             Self::InsufficientScope { required } => {
-                let detail = format!("The API key does not have the scope {required}.");
+                let detail = format!(
+                    "The API key does not have the scope {required}; use a key that has it. The operators of \
+                     this server make one with mercurio-admin key create."
+                );
                 ResponseParts::new(ProblemCode::InsufficientScope, detail)
                     .with("required", MemberValue::Text(required))
             }
             Self::TenantSuspended => {
-                let detail = "The tenant of this API key is suspended.";
+                let detail = "The tenant of this API key is suspended; contact the operators of this server.";
                 ResponseParts::new(ProblemCode::TenantSuspended, detail)
             }
-            Self::NotFound => {
-                ResponseParts::new(ProblemCode::NotFound, "There is no resource at this path.")
-            }
-            Self::MethodNotAllowed { allow } => {
-                let detail = format!("This path supports only {allow}.");
-                ResponseParts::new(ProblemCode::MethodNotAllowed, detail)
+            Self::NotFound { detail } => ResponseParts::new(ProblemCode::NotFound, detail.as_ref()),
+            Self::MethodNotAllowed { allow, detail } => {
+                ResponseParts::new(ProblemCode::MethodNotAllowed, detail.as_str())
                     // Required with a 405 (RFC 9110, 15.5.6).
                     .header(header::ALLOW, allow.as_str())
             }
@@ -197,23 +196,24 @@ impl Problem {
                 ResponseParts::new(ProblemCode::RequestTimeout, detail)
             }
             Self::PayloadTooLarge { limit, actual } => payload_too_large(*limit, *actual),
-            Self::UnsupportedMediaType { accepted } => {
-                let detail = "The Content-Type of the body is not supported; send application/json in UTF-8.";
-                ResponseParts::new(ProblemCode::UnsupportedMediaType, detail)
+            Self::UnsupportedMediaType { accepted, detail } => {
+                ResponseParts::new(ProblemCode::UnsupportedMediaType, detail.as_str())
                     .with("accepted", MemberValue::Texts(accepted))
                     // Lists the supported types after a 415 (RFC 9110, 15.5.16).
                     .header(header::ACCEPT, accepted.join(", "))
             }
-            Self::UnsupportedContentEncoding { accepted } => {
-                let detail = "The Content-Encoding of the body is not supported; see accepted.";
-                ResponseParts::new(ProblemCode::UnsupportedContentEncoding, detail)
+            Self::UnsupportedContentEncoding { accepted, detail } => {
+                ResponseParts::new(ProblemCode::UnsupportedContentEncoding, detail.as_str())
                     .with("accepted", MemberValue::Texts(accepted))
                     // Expected with a 415 for a content coding (RFC 9110, 12.5.3).
                     .header(header::ACCEPT_ENCODING, accepted.join(", "))
             }
             Self::InvalidEvent(errors) => invalid_event(errors),
-            Self::RateLimited { retry_after_seconds } => {
-                let detail = "The tenant is over its rate limit; nothing was stored.";
+            Self::RateLimited { bucket, per_second, retry_after_seconds } => {
+                let detail = format!(
+                    "The tenant is over its rate limit of {per_second} {bucket} per second. Nothing was stored; \
+                     send the same events again in {retry_after_seconds} s."
+                );
                 ResponseParts::new(ProblemCode::RateLimited, detail)
                     .retry_after(*retry_after_seconds)
             }
@@ -265,6 +265,7 @@ fn payload_too_large(limit: usize, actual: Option<u64>) -> ResponseParts<'static
         Some(actual) => format!("The request body is {actual} bytes; the limit is {limit} bytes."),
         None => format!("The request body is larger than the limit of {limit} bytes."),
     };
+    let detail = detail + " Send fewer events in one request.";
     ResponseParts::new(ProblemCode::PayloadTooLarge, detail)
         .number("limit", limit)
         .with("actual", MemberValue::Number(actual))
@@ -297,9 +298,9 @@ fn quota_exceeded(exceeded: QuotaExceeded, retry_after_seconds: u64) -> Response
 
 fn invalid_event(errors: &EventErrors) -> ResponseParts<'_> {
     match errors {
-        EventErrors::Errors(json) => {
-            ResponseParts::new(ProblemCode::InvalidEvent, "The event is invalid; see errors.")
-                .with("errors", MemberValue::Json(json))
+        EventErrors::Errors { errors, detail } => {
+            ResponseParts::new(ProblemCode::InvalidEvent, *detail)
+                .with("errors", MemberValue::Json(errors))
         }
         EventErrors::Results(json) => {
             let detail = "Every event of the batch is invalid; see results.";

@@ -71,11 +71,11 @@ pub(crate) fn cases() -> Vec<Case> {
             400,
             "invalid_query",
             Problem::InvalidQuery {
-                errors: vec![QueryError::new("limt", "unknown_parameter", "no such parameter")],
+                errors: vec![QueryError::new("limt", "unknown_parameter", "there is no parameter")],
             },
         )
         .members(json!({"errors": [{
-            "pointer": "/limt", "parameter": "limt", "code": "unknown_parameter", "message": "no such parameter",
+            "pointer": "/limt", "parameter": "limt", "code": "unknown_parameter", "message": "there is no parameter",
         }]})),
         Case::new(400, "bad_request", Problem::BadRequest { detail: "Not HTTP." }),
         unauthorized(UnauthorizedReason::Missing, "missing"),
@@ -88,11 +88,11 @@ pub(crate) fn cases() -> Vec<Case> {
         )
         .members(json!({"required": "events:read"})),
         Case::new(403, "tenant_suspended", Problem::TenantSuspended),
-        Case::new(404, "not_found", Problem::NotFound),
+        Case::new(404, "not_found", Problem::no_path()),
         Case::new(
             405,
             "method_not_allowed",
-            Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned() },
+            Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned(), detail: "Use GET.".to_owned() },
         )
         .header("allow", "GET, HEAD"),
         Case::new(408, "request_timeout", Problem::RequestTimeout),
@@ -111,21 +111,29 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new(
             415,
             "unsupported_media_type",
-            Problem::UnsupportedMediaType { accepted: &["application/json", "text/plain"] },
+            Problem::UnsupportedMediaType {
+                accepted: &["application/json", "text/plain"],
+                detail: "Send JSON.".to_owned(),
+            },
         )
         .members(json!({"accepted": ["application/json", "text/plain"]}))
         .header("accept", "application/json, text/plain"),
         Case::new(
             415,
             "unsupported_content_encoding",
-            Problem::UnsupportedContentEncoding { accepted: &["gzip", "br"] },
+            Problem::UnsupportedContentEncoding {
+                accepted: &["gzip", "br"],
+                detail: "Send gzip.".to_owned(),
+            },
         )
         .members(json!({"accepted": ["gzip", "br"]}))
         .header("accept-encoding", "gzip, br"),
         Case::new(
             422,
             "invalid_event",
-            Problem::InvalidEvent(EventErrors::errors(&json!([{"pointer": "/a"}])).unwrap()),
+            Problem::InvalidEvent(
+                EventErrors::errors(&json!([{"pointer": "/a"}]), "Invalid.").unwrap(),
+            ),
         )
         .members(json!({"errors": [{"pointer": "/a"}]})),
         Case::new(
@@ -137,8 +145,12 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
     cases.extend([
         quota_exceeded(),
-        Case::new(429, "rate_limited", Problem::RateLimited { retry_after_seconds })
-            .retry_after_7(),
+        Case::new(
+            429,
+            "rate_limited",
+            Problem::RateLimited { bucket: "events", per_second: 100, retry_after_seconds },
+        )
+        .retry_after_7(),
         Case::new(
             429,
             "too_many_reads",
@@ -166,7 +178,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn unauthorized(reason: UnauthorizedReason, text: &str) -> Case {
-    Case::new(401, "unauthorized", Problem::Unauthorized { reason })
+    Case::new(401, "unauthorized", Problem::Unauthorized { reason, detail: "No key.".into() })
         .members(json!({"reason": text}))
         .header("www-authenticate", "Bearer realm=\"mercurio\"")
 }
@@ -198,7 +210,7 @@ fn number(problem: &Problem) -> usize {
         Problem::Unauthorized { .. } => 7,
         Problem::InsufficientScope { .. } => 8,
         Problem::TenantSuspended => 9,
-        Problem::NotFound => 10,
+        Problem::NotFound { .. } => 10,
         Problem::MethodNotAllowed { .. } => 11,
         Problem::RequestTimeout => 12,
         Problem::PayloadTooLarge { .. } => 13,
@@ -287,7 +299,7 @@ fn page_of_a_problem_shows_its_title_and_status() {
 #[actix_web::test]
 async fn response_has_the_id_of_the_current_request() {
     let logger = Logger::root(Discard, o!());
-    let work = async { Problem::NotFound.error_response() };
+    let work = async { Problem::no_path().error_response() };
     let response = with_request(RequestContext::new("r-2", None), &logger, work).await;
     let body: Value =
         serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();

@@ -5,6 +5,7 @@ use mercurio_domain::limits::QuotaExceeded;
 use mercurio_domain::verdict::pointer_to;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use utoipa::ToSchema;
 
 /// Maximum length of client text repeated in a problem, in characters.
@@ -52,6 +53,8 @@ pub enum Problem {
     Unauthorized {
         /// The reason given to the client.
         reason: UnauthorizedReason,
+        /// The mistake in the form of the key, for people. The same for all well-formed keys.
+        detail: Cow<'static, str>,
     },
     /// The key lacks a scope.
     InsufficientScope {
@@ -61,11 +64,16 @@ pub enum Problem {
     /// The key's tenant is suspended.
     TenantSuspended,
     /// No such path, event or file.
-    NotFound,
+    NotFound {
+        /// What does not exist, for people.
+        detail: Cow<'static, str>,
+    },
     /// The path does not support the method.
     MethodNotAllowed {
         /// The supported methods, as in the `Allow` header.
         allow: String,
+        /// The methods and the way out, for people.
+        detail: String,
     },
     /// The request did not arrive in time.
     RequestTimeout,
@@ -80,16 +88,24 @@ pub enum Problem {
     UnsupportedMediaType {
         /// The supported ones.
         accepted: &'static [&'static str],
+        /// The type that came, for people.
+        detail: String,
     },
     /// The body's `Content-Encoding` is not supported.
     UnsupportedContentEncoding {
         /// The supported ones.
         accepted: &'static [&'static str],
+        /// The coding that came, for people.
+        detail: String,
     },
     /// An invalid single event, or a batch of invalid events only.
     InvalidEvent(EventErrors),
     /// The tenant is over its rate limit.
     RateLimited {
+        /// The limited things: `requests` or `events`.
+        bucket: &'static str,
+        /// The limit, in these per second.
+        per_second: u32,
         /// Seconds until the bucket has enough tokens.
         retry_after_seconds: u64,
     },
@@ -152,19 +168,24 @@ pub enum ReadLimit {
 /// The errors of a request's events.
 #[derive(Debug)]
 pub enum EventErrors {
-    /// Of a single event or of the body itself: a JSON array.
-    Errors(Box<RawValue>),
+    /// Of a single event or of the body itself.
+    Errors {
+        /// A JSON array.
+        errors: Box<RawValue>,
+        /// What is wrong with the body as a whole, for people.
+        detail: &'static str,
+    },
     /// The results of a batch, in the order of its events: a JSON array.
     Results(Box<RawValue>),
 }
 
 impl EventErrors {
-    /// Serialises the errors of a single event.
+    /// Serialises the errors of a single event or of the body.
     ///
     /// # Errors
     /// If `errors` does not serialise.
-    pub fn errors(errors: &impl Serialize) -> serde_json::Result<Self> {
-        serde_json::value::to_raw_value(errors).map(Self::Errors)
+    pub fn errors(errors: &impl Serialize, detail: &'static str) -> serde_json::Result<Self> {
+        Ok(Self::Errors { errors: serde_json::value::to_raw_value(errors)?, detail })
     }
 
     /// Serialises the results of a batch.
@@ -239,15 +260,30 @@ pub(crate) fn excerpt(text: &str) -> &str {
 }
 
 impl Problem {
+    /// Returns the problem of a path that leads nowhere.
+    #[must_use]
+    pub fn no_path() -> Self {
+        Self::NotFound { detail: Cow::Borrowed("There is no resource at this path.") }
+    }
+
+    /// Returns the problem of an event that the key's workspace does not have.
+    #[must_use]
+    pub fn no_event() -> Self {
+        let detail = "The workspace of the API key has no event with this id.";
+        Self::NotFound { detail: Cow::Borrowed(detail) }
+    }
+
     /// Returns the problem for an error status of the framework; `allow` is the `Allow` header of its response.
     #[must_use]
     pub fn from_framework(status: StatusCode, allow: Option<&str>) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self::BadRequest { detail: "The request is malformed." },
-            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::NOT_FOUND => Self::no_path(),
             // actix lists the methods of a path only in this header.
             StatusCode::METHOD_NOT_ALLOWED => {
-                Self::MethodNotAllowed { allow: allow.unwrap_or_default().to_owned() }
+                let allow = allow.unwrap_or_default().to_owned();
+                let detail = format!("This path supports only {allow}.");
+                Self::MethodNotAllowed { allow, detail }
             }
             StatusCode::REQUEST_TIMEOUT => Self::RequestTimeout,
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::RequestHeaderFieldsTooLarge,

@@ -9,11 +9,12 @@ use actix_web::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ContentType,
     HeaderMap, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use flate2::read::GzDecoder;
 use utoipa::ToSchema;
 
+use super::table::Routes;
 use crate::problem::Problem;
 
 /// Returns the OpenAPI document. The app provides it: the document describes these routes, so that they cannot import it.
@@ -37,17 +38,8 @@ pub(super) const CACHE_ONE_DAY: &str = "max-age=86400";
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config
-        .service(
-            web::resource("/openapi.json")
-                .route(web::get().to(openapi))
-                .route(web::head().to(openapi)),
-        )
-        .service(web::resource("/docs").route(web::get().to(page)).route(web::head().to(page)))
-        .service(
-            web::resource("/docs/{file}").route(web::get().to(file)).route(web::head().to(file)),
-        );
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.get("/openapi.json", openapi).get("/docs", page).get("/docs/{file}", file);
 }
 
 /// Returns this document.
@@ -105,7 +97,7 @@ pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpRespon
         "page.css" => return Ok(cached(CSS).body(PAGE_STYLE)),
         "swagger-ui-bundle.js" => &VIEWER,
         "swagger-ui.css" => &STYLE,
-        _ => return Err(Problem::NotFound),
+        _ => return Err(Problem::no_path()),
     };
     let mut response = cached(file.content_type);
     // Nearly every client: the file is sent as stored, without any work.

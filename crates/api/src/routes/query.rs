@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventType;
+use mercurio_domain::hints::{Meant, appended, folded, meant_in_event, nearest, time_hint};
 use mercurio_domain::limits::MAX_PAGE_EVENTS;
 use mercurio_domain::store::{EventQuery, Position};
 use mercurio_domain::verdict::MAX_ERRORS_PER_EVENT;
@@ -138,11 +139,53 @@ fn set(query: &mut EventQuery, name: &str, value: &str) -> Result<(), ParameterE
                     ParameterError::invalid_value(format!("cursor is {error}"))
                 })?);
         }
-        _ => {
-            return Err(ParameterError::new("unknown_parameter", "no such parameter"));
-        }
+        _ => return Err(unknown(name)),
     }
     Ok(())
+}
+
+/// The parameters, in the order of the document.
+const NAMES: [&str; 9] = [
+    "event_name",
+    "type",
+    "anonymous_id",
+    "user_id",
+    "session_id",
+    "from",
+    "to",
+    "limit",
+    "cursor",
+];
+
+/// Returns the error about an unknown parameter, with the one that was probably meant.
+fn unknown(name: &str) -> ParameterError {
+    let shown = excerpt(name);
+    let message = match meant(name) {
+        Some(meant) => format!("there is no parameter {shown:?}; did you mean {meant:?}?"),
+        // Tried by those who know the writes.
+        None if name == "auth" => {
+            "reads take no key from the parameter auth; send it in a header".to_owned()
+        }
+        None => format!("there is no parameter {shown:?}; the parameters are {}", NAMES.join(", ")),
+    };
+    ParameterError::new("unknown_parameter", message)
+}
+
+/// Returns the parameter that an unknown name probably means: a word of other APIs, or a typing
+/// error.
+fn meant(name: &str) -> Option<&'static str> {
+    let of_other_apis = match folded(name)?.as_str() {
+        "since" | "start" | "starttime" | "begin" | "after" => Some("from"),
+        "until" | "end" | "endtime" | "before" => Some("to"),
+        "count" | "max" | "pagesize" | "perpage" | "size" => Some("limit"),
+        "next" | "nextcursor" | "offset" | "page" | "pagetoken" | "skip" => Some("cursor"),
+        _ => None,
+    };
+    // Before the members of an event, which are nearly the same names.
+    of_other_apis.or_else(|| nearest(name, NAMES)).or_else(|| match meant_in_event(name) {
+        Some(Meant::Member(member)) => NAMES.into_iter().find(|name| *name == member),
+        _ => None,
+    })
 }
 
 fn text(name: &str, value: &str) -> Result<String, ParameterError> {
@@ -159,14 +202,18 @@ fn text(name: &str, value: &str) -> Result<String, ParameterError> {
 }
 
 fn kind(value: &str) -> Result<EventType, ParameterError> {
-    let message = "type must be track, page, screen, identify, group or alias";
-    EventType::from_text(value).ok_or_else(|| ParameterError::invalid_value(message))
+    EventType::from_text(value).ok_or_else(|| {
+        let nearest = nearest(value, EventType::ALL.map(EventType::as_str));
+        let hint = nearest.map(|nearest| format!("did you mean {nearest:?}?"));
+        let message = "type must be track, page, screen, identify, group or alias";
+        ParameterError::invalid_value(format!("{message}{}", appended(hint.as_deref())))
+    })
 }
 
 fn time(name: &str, value: &str) -> Result<Timestamp, ParameterError> {
     Timestamp::parse(value).map_err(|error| {
         // In a query string, `+` means a space.
-        let hint = if value.contains(' ') { "; encode + as %2B" } else { "" };
+        let hint = appended(time_hint(value));
         ParameterError::new("invalid_timestamp", format!("{name} is {error}{hint}"))
     })
 }
@@ -200,7 +247,8 @@ mod tests {
     #[test]
     fn parameters_of_the_document_are_those_of_the_parser() {
         let described = QueryParameters::into_params(|| None);
-        assert_eq!(described.len(), 9);
+        let names: Vec<_> = described.iter().map(|parameter| parameter.name.as_str()).collect();
+        assert_eq!(names, NAMES);
         for parameter in &described {
             let errors = parse(&format!("{}=", parameter.name)).err().unwrap_or_default();
             assert!(
@@ -213,6 +261,46 @@ mod tests {
         let limit = serde_json::to_value(limit).unwrap();
         assert_eq!(limit["schema"]["maximum"], MAX_PAGE_EVENTS);
         assert_eq!(limit["schema"]["default"], EventQuery::default().limit);
+    }
+
+    #[test]
+    fn unknown_parameter_gets_the_one_meant() {
+        for (name, expected) in [
+            ("lmit", "; did you mean \"limit\"?"),
+            ("per_page", "; did you mean \"limit\"?"),
+            ("since", "; did you mean \"from\"?"),
+            ("end", "; did you mean \"to\"?"),
+            ("userId", "; did you mean \"user_id\"?"),
+            ("distinct_id", "; did you mean \"user_id\"?"),
+            ("event", "; did you mean \"event_name\"?"),
+            ("nextCursor", "; did you mean \"cursor\"?"),
+            // A member of an event, but no parameter.
+            (
+                "message_id",
+                "; the parameters are event_name, type, anonymous_id, user_id, session_id, from, to, limit, cursor",
+            ),
+        ] {
+            let errors = parse(&format!("{name}=1")).unwrap_err();
+            let expected = format!("there is no parameter {name:?}{expected}");
+            assert_eq!(errors[0].message, expected);
+        }
+        let errors = parse("auth=mk_a_b").unwrap_err();
+        let expected = "reads take no key from the parameter auth; send it in a header";
+        assert_eq!(errors[0].message, expected);
+    }
+
+    #[test]
+    fn invalid_value_gets_a_hint() {
+        for (query_string, expected) in [
+            ("from=1763805600", "; this looks like Unix time in seconds"),
+            ("to=2026-11-22", "; this is a date alone: add a time and an offset"),
+            ("to=2026-11-22T10:00:00+01:00", "; write + as %2B in a URL, and no space"),
+            ("type=Track", "; did you mean \"track\"?"),
+            ("type=tracking", "identify, group or alias"),
+        ] {
+            let errors = parse(query_string).unwrap_err();
+            assert!(errors[0].message.ends_with(expected), "{errors:?}");
+        }
     }
 
     #[test]

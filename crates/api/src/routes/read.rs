@@ -38,7 +38,7 @@ pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpRe
     let escaped = request.uri().path().rsplit('/').next().unwrap_or_default();
     let Ok(event_id) = percent_decode_str(escaped).decode_utf8() else {
         // No event has such an id.
-        return Err(Problem::NotFound);
+        return Err(Problem::no_event());
     };
     // Not validated: an id against the rules is simply not found.
     let event_id = EventId::lookup(&*event_id);
@@ -46,7 +46,7 @@ pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpRe
     // database enforces the tenant as well (ADR 9).
     let permit = reads::admit(&state, &principal)?;
     let found = reads::respond(&state, permit, move |store| store.event(owner, &event_id)).await?;
-    found.ok_or(Problem::NotFound)
+    found.ok_or_else(Problem::no_event)
 }
 
 /// Returns a page of stored events, newest first by event time.
@@ -76,5 +76,5 @@ pub async fn events(state: Data<AppState>, request: HttpRequest) -> Result<HttpR
         Ok(Some(EventPageResponse { events: page.events, next_cursor }))
     });
     // A page without events is found too.
-    found.await?.ok_or(Problem::NotFound)
+    found.await?.ok_or_else(Problem::no_event)
 }

@@ -10,8 +10,9 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use mercurio_domain::api_key::Scope;
 use mercurio_domain::event::{Batch, Reception};
+use mercurio_domain::limits::Limits;
 use mercurio_domain::store::Submission;
-use mercurio_domain::verdict::{Outcome, Verdict};
+use mercurio_domain::verdict::{Outcome, Rejection, Verdict};
 use mercurio_domain::{Source, TenantId, Timestamp};
 use mercurio_enrichment::ClientInfo;
 use mercurio_observability::logging::request_line::EventCounts;
@@ -19,6 +20,7 @@ use mercurio_observability::{Stage, context};
 use mercurio_pipeline::writer::QueueTime;
 use mercurio_pipeline::{Envelope, IdSource, ParseError, parse, validate};
 
+use super::body_hints::{BodyHints, Expected};
 use super::wire::examples;
 use super::wire::write::{BODY, BatchResponse, EventResult, SingleEvent, TrackResponse};
 use super::write_headers::{WriteHeaderParameters, WriteHeaders};
@@ -28,7 +30,7 @@ use crate::client_ip::client_ip;
 use crate::middleware::RequestFacts;
 use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
-use mercurio_rate_limit::{RateLimitDecision, RateLimitExceeded};
+use mercurio_rate_limit::{BucketName, RateLimitDecision, RateLimitExceeded};
 use mercurio_runtime::quota_usage::Admission;
 
 /// Bodies that take longer have their key checked again. The deletion of a tenant waits for this
@@ -63,8 +65,9 @@ pub async fn track(
     // Before the body: a request with invalid headers is refused without reading it.
     let headers = WriteHeaders::read(&request)?;
     let body = read_body(&state, &request, &principal, payload).await?;
-    let source = parse::source(&body.bytes).map_err(parse_problem)?;
-    let envelope = parse::single(&source).map_err(parse_problem)?;
+    let hints = BodyHints::new(Expected::Event, &body.bytes);
+    let source = parse::source(&body.bytes).map_err(|error| parse_problem(error, hints))?;
+    let envelope = parse::single(&source).map_err(|error| parse_problem(error, hints))?;
     let verdicts =
         store(&state, &request, &principal, received_at, &headers, &source, envelope).await?;
     match verdicts.first() {
@@ -73,7 +76,9 @@ pub async fn track(
             let response = TrackResponse::new(event_id, *outcome, received_at, &request_id);
             Ok(HttpResponse::Ok().json(response))
         }
-        Some(Verdict::Rejected(rejection)) => Err(invalid(EventErrors::errors(&rejection.errors))),
+        Some(Verdict::Rejected(Rejection { errors, .. })) => {
+            Err(invalid(EventErrors::errors(errors, hints.of_errors(errors))))
+        }
         // The envelope of a single event always yields one verdict.
         None => Err(Problem::Internal),
     }
@@ -103,8 +108,10 @@ pub async fn batch(
     let principal = admit(&state, &request).await?;
     let headers = WriteHeaders::read(&request)?;
     let body = read_body(&state, &request, &principal, payload).await?;
-    let source = parse::source(&body.bytes).map_err(parse_problem)?;
-    let envelope = parse::batch(&source, &principal.limits).map_err(parse_problem)?;
+    let hints = BodyHints::new(Expected::Batch, &body.bytes);
+    let source = parse::source(&body.bytes).map_err(|error| parse_problem(error, hints))?;
+    let envelope =
+        parse::batch(&source, &principal.limits).map_err(|error| parse_problem(error, hints))?;
     let verdicts =
         store(&state, &request, &principal, received_at, &headers, &source, envelope).await?;
     let results: Vec<_> = verdicts
@@ -137,7 +144,7 @@ async fn admit(state: &AppState, request: &HttpRequest) -> Result<Principal, Pro
     state.quota_usage.note(principal.owner.tenant_id, principal.limits.monthly_events);
     // Only the local bucket. Redis is asked once per write, together with the event tokens.
     let decision = state.rate_limits.take_request(principal.owner.tenant_id, &principal.limits);
-    admitted(state, request, decision)?;
+    admitted(state, request, &principal.limits, decision)?;
     Ok(principal)
 }
 
@@ -145,13 +152,19 @@ async fn admit(state: &AppState, request: &HttpRequest) -> Result<Principal, Pro
 fn admitted(
     state: &AppState,
     request: &HttpRequest,
+    limits: &Limits,
     decision: RateLimitDecision,
 ) -> Result<(), Problem> {
     // Also for a refused request: its client needs the headers most.
     RequestFacts::update(request, |facts| facts.rate_limit = Some(decision.state));
     decision.result.map_err(|RateLimitExceeded { bucket, retry_after_seconds }| {
-        state.metrics.record_rate_limited(bucket.as_str());
-        Problem::RateLimited { retry_after_seconds }
+        let per_second = match bucket {
+            BucketName::Events => limits.events_per_second,
+            BucketName::Requests | BucketName::Reads => limits.requests_per_second,
+        };
+        let bucket = bucket.as_str();
+        state.metrics.record_rate_limited(bucket);
+        Problem::RateLimited { bucket, per_second, retry_after_seconds }
     })
 }
 
@@ -170,7 +183,7 @@ async fn store(
     // does not answer, this server decides alone with its share of the limit (ADR 15).
     let count = envelope.items.len();
     let decision = state.rate_limits.take_events(owner.tenant_id, &limits, count).await;
-    admitted(state, request, decision)?;
+    admitted(state, request, &limits, decision)?;
     // Validation corrects times by `sent_at` before it checks their window: a phone whose clock is
     // wrong sends valid events (ADR 4).
     let reception = Reception {
@@ -258,14 +271,17 @@ async fn submit(
     outcomes
 }
 
-fn parse_problem(error: ParseError) -> Problem {
+fn parse_problem(error: ParseError, hints: BodyHints<'_>) -> Problem {
     match error {
         ParseError::Malformed { line, column, message } => {
-            Problem::MalformedJson { line, column, detail: message }
+            let detail = hints.of_malformed(line, column, &message);
+            Problem::MalformedJson { line, column, detail }
         }
         ParseError::BatchEmpty => Problem::BatchEmpty,
         ParseError::BatchTooLarge { limit, actual } => Problem::BatchTooLarge { limit, actual },
-        ParseError::Shape(errors) => invalid(EventErrors::errors(&errors)),
+        ParseError::Shape(errors) => {
+            invalid(EventErrors::errors(&errors, hints.of_errors(&errors)))
+        }
     }
 }
 

@@ -26,7 +26,7 @@ async fn request_id_is_the_clients_if_valid_otherwise_new() {
 #[actix_web::test]
 async fn error_of_the_framework_is_a_problem() {
     let test_app = TestApp::new();
-    test_app.call(ApiRequest::new(Method::GET, "/")).await.is_problem(404, "not_found");
+    test_app.call(ApiRequest::new(Method::GET, "/nowhere")).await.is_problem(404, "not_found");
     for (method, path, allow) in [
         (Method::GET, "/v1/events/batch", "POST"),
         (Method::DELETE, "/v1/events", "GET"),

@@ -233,6 +233,19 @@ async fn documented_errors_have_true_examples() {
     assert_eq!(shown, listed);
 }
 
+#[actix_web::test]
+async fn documented_mistakes_get_their_answers() {
+    let test_app = TestApp::new();
+    let examples = examples("Mistakes and their answers");
+    assert!(!examples.is_empty());
+    for Example { request, response } in examples {
+        let request = request.unwrap();
+        let real = send(&test_app, request, test_app.key.expose(), "").await;
+        assert!((400..500).contains(&real.status), "{request}");
+        check(response, &real);
+    }
+}
+
 #[test]
 fn served_paths_have_documented_examples() {
     let shown: BTreeSet<_> = examples("Examples")

@@ -15,7 +15,11 @@ mod docs;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
+mod hidden_values;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod mistakes;
 #[cfg(test)]
 mod problems;
 #[cfg(test)]

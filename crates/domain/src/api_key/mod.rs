@@ -5,9 +5,11 @@
 //! mistyped key without the database. Only the SHA-256 of the secret is stored. Randomness is an
 //! argument.
 
+mod form;
+mod malformed;
+
 use std::fmt;
 
-use data_encoding::{BASE32_NOPAD_NOCASE, Encoding, Specification};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -17,16 +19,12 @@ use crate::ids::{ApiKeyId, Owner};
 use crate::limits::LimitOverrides;
 use crate::tenant::{Name, TenantStatus};
 
-// A fixed prefix lets secret scanners find leaked keys.
-const PREFIX: &str = "mk_";
-/// 80 random bits make a collision of ids improbable.
-const ID_BYTES: usize = 10;
-const SECRET_BYTES: usize = 32;
-const CHECKSUM_BYTES: usize = 4;
+use form::{CHECKSUM_BYTES, ID_BYTES, PREFIX, SECRET_BYTES, base32, checksum};
+pub use form::{ID_CHARS, KEY_CHARS};
+pub use malformed::MalformedKey;
+
 /// Random bytes for [`NewApiKey::generate`].
 pub const ENTROPY_BYTES: usize = ID_BYTES + SECRET_BYTES;
-/// Characters of a key's id.
-pub const ID_CHARS: usize = 16;
 
 /// A permission of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -228,36 +226,32 @@ pub struct PresentedKey {
     secret_hash: SecretHash,
 }
 
-/// The text has another form than an API key, or a wrong checksum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an API key")]
-pub struct MalformedKey;
-
 impl PresentedKey {
     /// Reads a key.
     ///
     /// # Errors
     /// [`MalformedKey`] for a wrong form or checksum, so for any mistyped character.
     pub fn parse(text: &str) -> Result<Self, MalformedKey> {
-        let (id, secret) =
-            // The base 32 alphabet has no `_`, so the first one ends the id.
-            text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(MalformedKey)?;
+        Self::well_formed(text).ok_or_else(|| MalformedKey::of(text))
+    }
+
+    fn well_formed(text: &str) -> Option<Self> {
+        // The base 32 alphabet has no `_`, so the first one ends the id.
+        let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
         // The exact length keeps junk out of logs and out of the cache of keys.
         if id.len() != ID_CHARS {
-            return Err(MalformedKey);
+            return None;
         }
         // Only the alphabet is checked; the id stays text, as in the database.
-        base32().decode(id.as_bytes()).map_err(|_| MalformedKey)?;
-        let bytes = base32().decode(secret.as_bytes()).map_err(|_| MalformedKey)?;
+        base32().decode(id.as_bytes()).ok()?;
+        let bytes = base32().decode(secret.as_bytes()).ok()?;
         if bytes.len() != SECRET_BYTES + CHECKSUM_BYTES {
-            return Err(MalformedKey);
+            return None;
         }
         let (random, sum) = bytes.split_at(SECRET_BYTES);
         // Not in constant time: anyone can compute the checksum.
-        if checksum(id, random) != sum {
-            return Err(MalformedKey);
-        }
-        Ok(Self { id: ApiKeyId::new(id), secret_hash: SecretHash::of(secret) })
+        let is_intact = checksum(id, random) == sum;
+        is_intact.then(|| Self { id: ApiKeyId::new(id), secret_hash: SecretHash::of(secret) })
     }
 
     /// Returns the id that finds the key's row.
@@ -277,27 +271,6 @@ impl fmt::Debug for PresentedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PresentedKey({}, ***)", self.id)
     }
-}
-
-fn checksum(id: &str, random: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(id.as_bytes());
-    hasher.update(random);
-    // Big-endian, fixed here because keys outlive the machine that made them.
-    hasher.finalize().to_be_bytes()
-}
-
-/// RFC 4648, section 6, in lower case and without padding; other text is refused.
-fn base32() -> &'static Encoding {
-    static BASE32: std::sync::OnceLock<Encoding> = std::sync::OnceLock::new();
-    BASE32.get_or_init(|| {
-        let mut specification = Specification::new();
-        // Lower case only: with one spelling per key, the hash needs no normalization.
-        specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
-        let encoding = specification.encoding();
-        debug_assert!(encoding.is_ok(), "32 different symbols make an encoding");
-        encoding.unwrap_or(BASE32_NOPAD_NOCASE)
-    })
 }
 
 /// A use of an API key. Ordered by key: transactions that update rows in this order cannot

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn new_key() -> NewApiKey {
+pub(super) fn new_key() -> NewApiKey {
     // Distinct bytes: 37 is odd, so multiples of it modulo 256 repeat only after 256.
     NewApiKey::generate(&std::array::from_fn(|index| (index * 37 + 11) as u8))
 }
@@ -15,7 +15,8 @@ fn new_key_is_read_back_and_matches_its_hash() {
     assert!(presented.matches(&new.secret_hash));
     assert_eq!(new.id.as_str().len(), ID_CHARS);
     // `mk_`, the id, `_`, and 36 bytes in base 32.
-    assert_eq!(new.key.expose().len(), 3 + ID_CHARS + 1 + 58);
+    assert_eq!(KEY_CHARS, 3 + ID_CHARS + 1 + 58);
+    assert_eq!(new.key.expose().len(), KEY_CHARS);
 }
 
 #[test]

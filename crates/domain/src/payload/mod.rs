@@ -14,6 +14,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::hints::{ENCODED_TWICE, appended, is_json_in_string};
 use crate::text::{Source, Text};
 use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT};
 
@@ -111,8 +112,9 @@ impl JsonObject {
         let text = raw.get().trim_ascii();
         if !text.starts_with('{') {
             let pointer = pointer();
-            let message =
-                format!("{} is {}; an object is expected", name_of(&pointer), type_of(text));
+            let (name, actual) = (name_of(&pointer), type_of(text));
+            let hint = is_json_in_string(text).then_some(ENCODED_TWICE);
+            let message = format!("{name} is {actual}; an object is expected{}", appended(hint));
             errors.push(FieldError::new(pointer, FieldErrorCode::WrongType, message));
             return None;
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use mercurio_domain::Timestamp;
+use mercurio_domain::hints::{ENCODED_TWICE, appended, is_json_in_string};
 use mercurio_domain::payload::type_of;
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::error::{ParseError, malformed};
 use super::strings::sent_at;
+use super::unknown;
 
 /// The outer object. Each event is a slice of the body.
 pub(super) struct RawEnvelope<'a> {
@@ -35,7 +37,9 @@ pub(super) fn read(text: &str, max_events: usize) -> Result<RawEnvelope<'_>, Par
 }
 
 fn wrong_type(pointer: &str, name: &str, actual: &RawValue, expected: &str) -> FieldError {
-    let message = format!("{name} is {}; {expected} is expected", type_of(actual.get()));
+    let actual = actual.get();
+    let hint = appended(is_json_in_string(actual).then_some(ENCODED_TWICE));
+    let message = format!("{name} is {}; {expected} is expected{hint}", type_of(actual));
     FieldError::new(pointer, FieldErrorCode::WrongType, message)
 }
 
@@ -59,12 +63,16 @@ impl<'a> EnvelopeMembers<'a> {
         };
         match self.events {
             Some(events) if !events.get().starts_with('[') => {
-                self.errors.push(wrong_type("/events", "events", events, "an array"));
+                let mut error = wrong_type("/events", "events", events, "an array");
+                if events.get().starts_with('{') {
+                    error.message += "; put the event into [ ]";
+                }
+                self.errors.push(error);
             }
             // A body that is no object has one error already; a missing member would be its
             // consequence.
             None if !self.errors.iter().any(|error| error.pointer.is_empty()) => {
-                let message = "events is required";
+                let message = self.missing_events();
                 self.errors.push(FieldError::new("/events", FieldErrorCode::Required, message));
             }
             _ => {}
@@ -78,6 +86,20 @@ impl<'a> EnvelopeMembers<'a> {
             }
             _ => Err(ParseError::Shape(self.errors)),
         }
+    }
+
+    fn add_unknown(&mut self, name: &str) {
+        if self.errors.len() < MAX_ERRORS_PER_EVENT {
+            let message = unknown::of_batch(name);
+            self.add_error(name, FieldErrorCode::UnknownField, message);
+        }
+    }
+
+    /// Returns the message about missing events, with the unknown member that was probably meant.
+    fn missing_events(&self) -> String {
+        let sent = self.errors.iter().find_map(unknown::instead_of_events);
+        let hint = sent.map(|name| format!("did you mean \"events\" instead of {name:?}?"));
+        format!("events is required{}", appended(hint.as_deref()))
     }
 
     fn add_error(&mut self, name: &str, code: FieldErrorCode, message: String) {
@@ -101,10 +123,7 @@ impl<'de> Visitor<'de> for &mut EnvelopeMembers<'de> {
                 "events" => &mut self.events,
                 "sent_at" => &mut self.sent_at,
                 _ => {
-                    // A name can be as long as the body, so the message quotes its beginning.
-                    let shown: String = name.chars().take(64).collect();
-                    let message = format!("{shown:?} is not a field of a batch");
-                    self.add_error(&name, FieldErrorCode::UnknownField, message);
+                    self.add_unknown(&name);
                     continue;
                 }
             };

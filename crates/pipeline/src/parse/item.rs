@@ -8,6 +8,7 @@ use std::fmt;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventDraft;
+use mercurio_domain::hints::{ENCODED_TWICE, appended, is_json_in_string};
 use mercurio_domain::payload::{JsonSlice, Scanner, type_of};
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -16,6 +17,7 @@ use serde_json::value::RawValue;
 use super::envelope::Name;
 use super::strings::{sent_at, string};
 use super::types::{Item, Pointer};
+use super::unknown;
 
 /// Reads the event at `index` of a batch. `text` is one valid JSON value.
 pub(super) fn read(text: &str, index: usize) -> Item<'_> {
@@ -124,7 +126,8 @@ impl<'a> EventMembers<'a> {
 
     fn read(&mut self, text: &'a str) {
         if !text.starts_with('{') {
-            let message = format!("the event is {}; an object is expected", type_of(text));
+            let hint = appended(is_json_in_string(text).then_some(ENCODED_TWICE));
+            let message = format!("the event is {}; an object is expected{hint}", type_of(text));
             return self.add_event_error(FieldErrorCode::WrongType, message);
         }
         // The text is valid JSON, and `serde_json` passes over values without decoding them: only a
@@ -150,17 +153,16 @@ impl<'a> EventMembers<'a> {
             "context" => EventMember::Context,
             "sent_at" if !matches!(self.sent_at, SentAt::NotAllowed) => EventMember::SentAt,
             _ => {
-                let shown: String = name.chars().take(64).collect();
-                let message = format!("{shown:?} is not a field of an event");
-                return self.add_error(name, FieldErrorCode::UnknownField, message);
+                return self.add_unknown(name);
             }
         };
         // Only here: names repeated inside a payload stay, because the stores keep its text as sent
         // (ADR 5).
         let bit = 1 << member as u16;
         if self.seen & bit != 0 {
-            let message = format!("{name} appears twice");
-            return self.add_error(name, FieldErrorCode::DuplicateField, message);
+            return self.add_error(name, FieldErrorCode::DuplicateField, || {
+                format!("{name} appears twice")
+            });
         }
         self.seen |= bit;
         // `null` equals a missing member.
@@ -190,10 +192,17 @@ impl<'a> EventMembers<'a> {
         })
     }
 
-    fn add_error(&mut self, name: &str, code: FieldErrorCode, message: String) {
+    #[cold]
+    fn add_unknown(&mut self, name: &str) {
+        let is_in_batch = matches!(self.sent_at, SentAt::NotAllowed);
+        self.add_error(name, FieldErrorCode::UnknownField, || unknown::of_event(name, is_in_batch));
+    }
+
+    fn add_error(&mut self, name: &str, code: FieldErrorCode, message: impl FnOnce() -> String) {
+        // The limit bounds the work too: a hint compares names.
         if self.errors.len() < MAX_ERRORS_PER_EVENT {
             let pointer = pointer_to(&self.pointer.to_string(), name);
-            self.errors.push(FieldError::new(pointer, code, message));
+            self.errors.push(FieldError::new(pointer, code, message()));
         }
     }
 

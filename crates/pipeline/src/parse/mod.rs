@@ -10,6 +10,7 @@ mod error;
 mod item;
 mod strings;
 mod types;
+mod unknown;
 
 use mercurio_domain::limits::Limits;
 use mercurio_domain::payload::Scanner;
@@ -34,7 +35,7 @@ pub fn source(body: &[u8]) -> Result<Source, ParseError> {
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
         // Bytes, not characters: serde_json counts bytes too.
         let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
-        ParseError::Malformed { line, column, message: "the body is not UTF-8".to_owned() }
+        ParseError::Malformed { line, column, message: "a byte is not UTF-8".to_owned() }
     })?;
     // RFC 8259, section 8.1, lets a reader skip a byte order mark. Some clients cannot omit it.
     Ok(Source::from(text.strip_prefix('\u{FEFF}').unwrap_or(text)))

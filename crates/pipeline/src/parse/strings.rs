@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use mercurio_domain::Timestamp;
+use mercurio_domain::hints::{appended, time_hint, unix_time_unit};
 use mercurio_domain::payload::type_of;
 use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 
@@ -16,7 +17,7 @@ pub(super) fn string<'a>(
         return Ok(None);
     }
     let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
-        let message = format!("{name} is {}; a string is expected", type_of(text));
+        let message = wrong_type(name, text);
         return Err(FieldError::new(pointer(), FieldErrorCode::WrongType, message));
     };
     if !inner.contains('\\') {
@@ -29,6 +30,26 @@ pub(super) fn string<'a>(
     })
 }
 
+/// Returns the message about a value other than a string.
+#[cold]
+fn wrong_type(name: &str, json: &str) -> String {
+    let actual = type_of(json);
+    if actual != "a number" {
+        return format!("{name} is {actual}; a string is expected");
+    }
+    if !matches!(name, "timestamp" | "sent_at") {
+        return format!("{name} is a number; a string is expected: put it into quotes");
+    }
+    let guess = match unix_time_unit(json) {
+        Some(unit) => format!(" and looks like Unix time in {unit}"),
+        None => String::new(),
+    };
+    format!(
+        "{name} is a number{guess}; a string in RFC 3339 is expected, such as \
+         \"2026-11-22T10:00:00.123Z\""
+    )
+}
+
 /// Reads a `sent_at`. `None` for null.
 pub(super) fn sent_at(raw: &str) -> Result<Option<Timestamp>, FieldError> {
     let pointer = || "/sent_at".to_owned();
@@ -37,7 +58,8 @@ pub(super) fn sent_at(raw: &str) -> Result<Option<Timestamp>, FieldError> {
     };
     Timestamp::parse(&text).map(Some).map_err(|error| {
         let shown: String = text.chars().take(64).collect();
-        let message = format!("sent_at is {shown:?}: {error}");
+        let hint = appended(time_hint(&text));
+        let message = format!("sent_at is {shown:?}: {error}{hint}");
         FieldError::new(pointer(), FieldErrorCode::InvalidTimestamp, message)
     })
 }

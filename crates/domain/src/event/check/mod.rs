@@ -1,5 +1,7 @@
 //! The step from a draft to a valid event: every rule that needs no database.
 
+mod missing;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -8,7 +10,8 @@ use validator::Validate;
 use super::draft::EventDraft;
 use super::stages::{EventParts, ValidEvent};
 use super::{EventType, rules};
-use crate::clock::{Timestamp, corrected};
+use crate::clock::{Timestamp, TimestampError, corrected};
+use crate::hints::{appended, nearest, time_hint};
 use crate::ids::EventId;
 use crate::limits::Limits;
 use crate::payload::{JsonObject, RawJson};
@@ -72,7 +75,7 @@ impl EventDraft<'_> {
         if let Err(found) = self.validate() {
             rules::add_errors(&found, &pointer.to_string(), checker.errors);
         }
-        let kind = checker.kind(self.kind.as_deref());
+        let kind = checker.kind(self.kind.as_deref(), self.event_name.is_some());
         // ADR 4: the clock is corrected here and not by enrichment, because the window must apply
         // to the corrected time.
         let time = checker.time(self.timestamp.as_deref());
@@ -86,6 +89,7 @@ impl EventDraft<'_> {
             checker.add("event_name", FieldErrorCode::Required, message);
         }
         if !checker.errors.is_empty() {
+            missing::explain(&pointer.to_string(), checker.errors);
             return None;
         }
         debug_assert!(
@@ -139,17 +143,13 @@ impl<P: fmt::Display> Checker<'_, P> {
         pointer_to(&self.pointer.to_string(), member)
     }
 
-    fn kind(&mut self, text: Option<&str>) -> Option<EventType> {
+    fn kind(&mut self, text: Option<&str>, has_name: bool) -> Option<EventType> {
         let Some(text) = text else {
             return Some(EventType::default());
         };
         let kind = EventType::from_text(text);
         if kind.is_none() {
-            let message = format!(
-                "type is {:?}; it must be track, page, screen, identify, group or alias",
-                excerpt(text)
-            );
-            self.add("type", FieldErrorCode::InvalidValue, message);
+            self.add("type", FieldErrorCode::InvalidValue, unknown_kind(text, has_name));
         }
         kind
     }
@@ -176,8 +176,7 @@ impl<P: fmt::Display> Checker<'_, P> {
         let sent = match Timestamp::parse(text) {
             Ok(sent) => sent,
             Err(error) => {
-                let message = format!("timestamp is {:?}: {error}", excerpt(text));
-                self.add("timestamp", FieldErrorCode::InvalidTimestamp, message);
+                self.add("timestamp", FieldErrorCode::InvalidTimestamp, no_time(text, error));
                 return None;
             }
         };
@@ -235,6 +234,25 @@ impl<P: fmt::Display> Checker<'_, P> {
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+
+/// Returns the message about an unknown type, with its likely cause.
+#[cold]
+fn unknown_kind(text: &str, has_name: bool) -> String {
+    let hint = match nearest(text, EventType::ALL.map(EventType::as_str)) {
+        Some(kind) => format!("; did you mean {kind:?}?"),
+        None if has_name => String::new(),
+        None => "; the name of the event belongs in \"event_name\"".to_owned(),
+    };
+    let text = excerpt(text);
+    format!("type is {text:?}; it must be track, page, screen, identify, group or alias{hint}")
+}
+
+/// Returns the message about a text that is no time.
+#[cold]
+fn no_time(text: &str, error: TimestampError) -> String {
+    let hint = appended(time_hint(text));
+    format!("timestamp is {:?}: {error}{hint}", excerpt(text))
+}
 
 /// Cuts a value for a message, so that the response stays short.
 fn excerpt(text: &str) -> &str {

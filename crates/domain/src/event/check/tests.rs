@@ -171,6 +171,96 @@ fn event_name_is_required_only_for_track() {
     );
 }
 
+/// Checks an event whose parser found these unknown members. Returns the messages of the rules.
+fn messages(draft: EventDraft<'_>, event: &str, unknown: &[&str]) -> Vec<String> {
+    let unknown_field = FieldErrorCode::UnknownField;
+    let mut errors: Vec<_> = unknown
+        .iter()
+        .map(|name| FieldError::new(pointer_to(event, name), unknown_field, ""))
+        .collect();
+    draft.check(event, &Reception::at(at(NOW)), || EventId::checked("made"), &mut errors);
+    errors.drain(unknown.len()..).map(|error| error.message.into_owned()).collect()
+}
+
+#[test]
+fn missing_member_names_the_unknown_one() {
+    let no_name = "event_name is required for an event of type track";
+    let no_person = "anonymous_id or user_id is required";
+    for (unknown, person, name) in [
+        (&[][..], "", ""),
+        (&["price"], "", ""),
+        (
+            &["event", "userId"],
+            "; did you mean \"user_id\" instead of \"userId\"?",
+            "; did you mean \"event_name\" instead of \"event\"?",
+        ),
+        (&["device_id"], "; did you mean \"anonymous_id\" instead of \"device_id\"?", ""),
+        // The first of two.
+        (&["name", "eventName"], "", "; did you mean \"event_name\" instead of \"name\"?"),
+        // Escaped in the pointer.
+        (&["event/name"], "", ""),
+    ] {
+        for event in ["", "/events/3"] {
+            let found = messages(EventDraft::default(), event, unknown);
+            let expected = [format!("{no_person}{person}"), format!("{no_name}{name}")];
+            assert_eq!(found, expected, "{unknown:?}");
+        }
+    }
+}
+
+#[test]
+fn members_in_hints_are_those_of_an_event() {
+    let text = || Some("x".into());
+    let event = EventDraft {
+        event_id: text(),
+        kind: text(),
+        event_name: text(),
+        timestamp: text(),
+        anonymous_id: text(),
+        user_id: text(),
+        session_id: text(),
+        schema_version: text(),
+        properties: raw("{}"),
+        traits: raw("{}"),
+        context: raw("{}"),
+    };
+    let event = serde_json::to_value(event).unwrap();
+    let names: Vec<_> = event.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut expected = crate::hints::EVENT_MEMBERS.to_vec();
+    // A map has its names in alphabetical order.
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn message_about_a_type_or_time_has_a_hint() {
+    let named = |kind: &'static str| EventDraft { kind: Some(kind.into()), ..draft() };
+    let timed = |text: &'static str| EventDraft { timestamp: Some(text.into()), ..draft() };
+    let nameless = EventDraft { event_name: None, ..named("signup") };
+    for (draft, expected) in [
+        (named("Track"), "group or alias; did you mean \"track\"?"),
+        (named("pageview"), "track, page, screen, identify, group or alias"),
+        (nameless, "or alias; the name of the event belongs in \"event_name\""),
+        (timed("1763805600"), "123456Z; this looks like Unix time in seconds"),
+        (timed("2026-11-22T10:00:00"), "123456Z; the offset is missing: add Z for UTC"),
+        (timed("2026-13-01T10:00:00Z"), "or is outside the years 0000 to 9999"),
+    ] {
+        let found = messages(draft, "", &[]);
+        assert!(found.len() == 1 && found[0].ends_with(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn object_encoded_twice_is_recognised() {
+    for (properties, hint) in [
+        (r#""{\"a\":1}""#, "; it holds JSON that was encoded twice: send the value itself"),
+        (r#""a""#, ""),
+    ] {
+        let found = messages(EventDraft { properties: raw(properties), ..draft() }, "", &[]);
+        assert_eq!(found, [format!("properties is a string; an object is expected{hint}")]);
+    }
+}
+
 #[test]
 fn errors_are_reported_all_at_once() {
     let wrong = EventDraft {

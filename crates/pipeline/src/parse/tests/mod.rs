@@ -1,5 +1,6 @@
 //! Bodies the parser reads, and its errors for all others.
 
+mod messages;
 mod one_pass;
 
 use std::borrow::Cow;

@@ -1,23 +1,23 @@
 //! Authentication: from the API key of a request to its tenant, workspace and limits.
 //!
-//! The first source with a key decides. The response is the same for unknown, expired and revoked
-//! keys. Not here: the format of a key (`domain`), the cache (`runtime`).
+//! The response is the same for unknown, expired and revoked keys, and for a wrong secret. Not here:
+//! the format of a key (`domain`), the cache (`runtime`).
 
-use std::borrow::Cow;
+mod presented;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, HeaderName};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use mercurio_domain::api_key::{ApiKey, PresentedKey, Scope};
 use mercurio_domain::limits::Limits;
 use mercurio_domain::tenant::TenantStatus;
 use mercurio_domain::{Owner, Timestamp};
 use mercurio_observability::{Stage, context, keys};
 use slog::warn;
-use url::form_urlencoded;
+
+pub use presented::KeySources;
+use presented::{KeyError, presented_key};
 
 use crate::client_ip::client_ip;
 use crate::middleware::RequestFacts;
@@ -27,20 +27,9 @@ use crate::transport::ConnectionActivity;
 use mercurio_runtime::key_cache::KeyLookupError;
 use mercurio_runtime::refusal_log::RefusalLine;
 
-/// The parameters that are searched for a key.
-const MAX_QUERY_PARAMETERS: usize = 32;
-
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const MALFORMED: UnauthorizedReason = UnauthorizedReason::Malformed;
-
-/// The parts of a request that may contain the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeySources {
-    /// The headers.
-    Headers,
-    /// The headers, then the query string: a browser's `sendBeacon` cannot set headers.
-    HeadersAndQuery,
-}
+/// The detail for every well-formed key that is of no use. It must not depend on the key.
+pub(crate) const NOT_USABLE: &str =
+    "The API key is well-formed, but not valid on this server: it is unknown, expired or revoked.";
 
 /// The owner and the limits of an authenticated request.
 #[derive(Debug, Clone, Copy)]
@@ -64,12 +53,12 @@ pub async fn authenticate(
 ) -> Result<Principal, Problem> {
     let presented = match presented_key(request, sources) {
         Ok(presented) => presented,
-        Err(reason) => {
+        Err(error) => {
             // Without a key there is no attempt to report.
-            if reason == UnauthorizedReason::Malformed {
-                log_refused_key(state, request, None, reason.as_str());
+            if error.reason == UnauthorizedReason::Malformed {
+                log_refused_key(state, request, None, error.reason.as_str());
             }
-            return Err(unauthorized(state, reason, reason.as_str()));
+            return Err(not_presented(state, error));
         }
     };
     // From the cache. A revocation reaches it by notice within a second, at worst by its lifetime
@@ -80,7 +69,7 @@ pub async fn authenticate(
         Ok(key) => key,
         Err(reason) => {
             log_refused_key(state, request, Some(&presented), reason);
-            return Err(unauthorized(state, UnauthorizedReason::Invalid, reason));
+            return Err(not_usable(state, reason));
         }
     };
     RequestFacts::end_stage(request, Stage::Authenticate);
@@ -133,10 +122,10 @@ async fn look_up(
 /// [`Problem::Unauthorized`] or [`Problem::TenantSuspended`] if it ended since, or the problem of a failed query.
 pub async fn recheck_key(state: &AppState, request: &HttpRequest) -> Result<(), Problem> {
     let presented = presented_key(request, KeySources::HeadersAndQuery)
-        .map_err(|reason| unauthorized(state, reason, reason.as_str()))?;
+        .map_err(|error| not_presented(state, error))?;
     let key = look_up(state, &presented).await?;
     match usable(&presented, key.as_deref(), state.clock.now()) {
-        Err(reason) => Err(unauthorized(state, UnauthorizedReason::Invalid, reason)),
+        Err(reason) => Err(not_usable(state, reason)),
         Ok(key) if key.tenant_status != TenantStatus::Active => Err(Problem::TenantSuspended),
         Ok(_) => Ok(()),
     }
@@ -178,64 +167,14 @@ fn logged_client(state: &AppState, request: &HttpRequest) -> Option<String> {
     client_ip(state, request).and_then(|address| state.enricher.client_ip_policy().text_of(address))
 }
 
+fn not_presented(state: &AppState, error: KeyError) -> Problem {
+    let KeyError { reason, detail } = error;
+    state.metrics.record_refused_key(reason.as_str());
+    Problem::Unauthorized { reason, detail }
+}
+
 /// Counts the refusal by its exact reason, which makes guessing visible. The client sees less.
-fn unauthorized(state: &AppState, reason: UnauthorizedReason, counted: &'static str) -> Problem {
+fn not_usable(state: &AppState, counted: &'static str) -> Problem {
     state.metrics.record_refused_key(counted);
-    Problem::Unauthorized { reason }
-}
-
-fn presented_key(
-    request: &HttpRequest,
-    sources: KeySources,
-) -> Result<PresentedKey, UnauthorizedReason> {
-    // A malformed key does not fall through to the next source: that would hide the error.
-    if let Some(value) = only(request.headers().get_all(AUTHORIZATION))? {
-        let key = value.to_str().ok().and_then(key_of_authorization).ok_or(MALFORMED)?;
-        return PresentedKey::parse(&key).map_err(|_| MALFORMED);
-    }
-    // Some gateways replace `Authorization`.
-    if let Some(value) = only(request.headers().get_all(X_API_KEY))? {
-        let key = value.to_str().map_err(|_| MALFORMED)?;
-        return PresentedKey::parse(key.trim()).map_err(|_| MALFORMED);
-    }
-    // Only for writes: URLs end up in browser histories and in the logs of proxies.
-    if sources == KeySources::HeadersAndQuery {
-        let query = form_urlencoded::parse(request.query_string().as_bytes());
-        // A head has room for tens of thousands of parameters.
-        let query = query.take(MAX_QUERY_PARAMETERS);
-        if let Some((_, key)) = only(query.filter(|(name, _)| name == "auth"))? {
-            return PresentedKey::parse(&key).map_err(|_| MALFORMED);
-        }
-    }
-    Err(UnauthorizedReason::Missing)
-}
-
-/// Returns the only value, if there is one. Two keys in one place are malformed: a proxy that checks
-/// the first and a server that uses the last would mean different tenants.
-fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, UnauthorizedReason> {
-    match (values.next(), values.next()) {
-        (value, None) => Ok(value),
-        (_, Some(_)) => Err(MALFORMED),
-    }
-}
-
-/// Returns the key of an `Authorization` header: `Bearer KEY`, or `Basic` with the key as the user
-/// and any password.
-fn key_of_authorization(value: &str) -> Option<Cow<'_, str>> {
-    let (scheme, credentials) = value.trim().split_once(' ')?;
-    // Copied keys often carry spaces.
-    let credentials = credentials.trim();
-    // Schemes ignore case (RFC 9110, 11.1).
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(credentials.into());
-    }
-    // An unknown scheme is a malformed key, not a missing one.
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
-    // Clients without a password send an empty one, or a placeholder.
-    // A user name has no colon (RFC 7617, 2), so the first one ends it.
-    let (user, _) = decoded.split_once(':')?;
-    Some(user.to_owned().into())
+    Problem::Unauthorized { reason: UnauthorizedReason::Invalid, detail: NOT_USABLE.into() }
 }

@@ -1,0 +1,231 @@
+//! Finds the API key of a request and checks its form.
+//!
+//! The first place with a key decides. A refusal describes the form of what came and repeats no
+//! part of it.
+
+use std::borrow::Cow;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use mercurio_domain::api_key::{MalformedKey, PresentedKey};
+use url::form_urlencoded;
+
+use crate::problem::UnauthorizedReason;
+
+/// The parameters that are searched for a key.
+const MAX_QUERY_PARAMETERS: usize = 32;
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The parameter with a key.
+const AUTH: &str = "auth";
+
+/// The parts of a request that may contain the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeySources {
+    /// The headers.
+    Headers,
+    /// The headers, then the query string: a browser's `sendBeacon` cannot set headers.
+    HeadersAndQuery,
+}
+
+/// Why a request has no well-formed key.
+#[derive(Debug)]
+pub(super) struct KeyError {
+    pub(super) reason: UnauthorizedReason,
+    /// For people.
+    pub(super) detail: Cow<'static, str>,
+}
+
+impl KeyError {
+    fn missing(detail: &'static str) -> Self {
+        Self { reason: UnauthorizedReason::Missing, detail: Cow::Borrowed(detail) }
+    }
+
+    fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason: UnauthorizedReason::Malformed, detail: detail.into() }
+    }
+}
+
+/// Returns the key of a request.
+pub(super) fn presented_key(
+    request: &HttpRequest,
+    sources: KeySources,
+) -> Result<PresentedKey, KeyError> {
+    // A malformed key does not fall through to the next source: that would hide the error.
+    if let Some(value) = only(request.headers().get_all(AUTHORIZATION))? {
+        return parse(&key_of_authorization(text_of(value)?)?, "Authorization");
+    }
+    // Some gateways replace `Authorization`.
+    if let Some(value) = only(request.headers().get_all(X_API_KEY))? {
+        return parse(text_of(value)?.trim(), "X-API-Key");
+    }
+    let query = form_urlencoded::parse(request.query_string().as_bytes());
+    // A head has room for tens of thousands of parameters.
+    let mut keys = query.take(MAX_QUERY_PARAMETERS).filter(|(name, _)| name == AUTH);
+    // Only for writes: URLs end up in browser histories and in the logs of proxies.
+    if sources == KeySources::HeadersAndQuery {
+        if let Some((_, key)) = only(keys)? {
+            return parse(&key, "the parameter auth");
+        }
+    } else if keys.next().is_some() {
+        return Err(KeyError::missing(
+            "Only writes take a key from the parameter auth; send it in the header \
+             Authorization: Bearer <key>.",
+        ));
+    }
+    Err(KeyError::missing(
+        "The request has no API key; send one in the header Authorization: Bearer <key>.",
+    ))
+}
+
+/// Returns the only value, if there is one. Two keys in one place are malformed: a proxy that checks
+/// the first and a server that uses the last would mean different tenants.
+fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, KeyError> {
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => {
+            Err(KeyError::malformed("The request has two API keys in one place; send one."))
+        }
+    }
+}
+
+fn text_of(value: &HeaderValue) -> Result<&str, KeyError> {
+    // Other text than ASCII is no key, but its form can be described.
+    std::str::from_utf8(value.as_bytes())
+        .map_err(|_| refused(MalformedKey::Characters, "the headers"))
+}
+
+fn parse(key: &str, place: &str) -> Result<PresentedKey, KeyError> {
+    PresentedKey::parse(key).map_err(|error| refused(error, place))
+}
+
+fn refused(error: MalformedKey, place: &str) -> KeyError {
+    KeyError::malformed(format!("The API key in {place} {error}."))
+}
+
+/// Returns the key of an `Authorization` header: `Bearer KEY`, or `Basic` with the key as the user
+/// and any password.
+fn key_of_authorization(value: &str) -> Result<Cow<'_, str>, KeyError> {
+    let value = value.trim();
+    let (scheme, credentials) = value.split_once(' ').unwrap_or((value, ""));
+    // Copied keys often carry spaces.
+    let credentials = credentials.trim();
+    // Schemes ignore case (RFC 9110, 11.1).
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(credentials.into());
+    }
+    if scheme.eq_ignore_ascii_case("basic") {
+        return user_of_basic(credentials).map(Cow::Owned);
+    }
+    // An unknown scheme is a malformed key, not a missing one.
+    Err(KeyError::malformed(if credentials.is_empty() {
+        "The header Authorization needs a scheme before the key: Authorization: Bearer <key>."
+    } else {
+        "The scheme in the header Authorization is neither Bearer nor Basic; send \
+         Authorization: Bearer <key>."
+    }))
+}
+
+fn user_of_basic(credentials: &str) -> Result<String, KeyError> {
+    let decoded = STANDARD.decode(credentials).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    // Clients without a password send an empty one, or a placeholder.
+    // A user name has no colon (RFC 7617, 2), so the first one ends it.
+    match decoded.as_deref().and_then(|decoded| decoded.split_once(':')) {
+        Some(("", password)) if !password.is_empty() => Err(KeyError::malformed(
+            "Basic authentication has a password and no user; the key is the user: curl -u <key>:",
+        )),
+        Some((user, _)) => Ok(user.to_owned()),
+        None => Err(KeyError::malformed(
+            "The Basic credentials are not the Base64 of <key>: with its colon; curl -u <key>: makes them.",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn detail(request: TestRequest, sources: KeySources) -> String {
+        let error = presented_key(&request.to_http_request(), sources).unwrap_err();
+        format!("{}: {}", error.reason.as_str(), error.detail)
+    }
+
+    #[track_caller]
+    fn check(name: &str, value: &str, expected: &str) {
+        let request = TestRequest::default().insert_header((name, value.as_bytes()));
+        assert_eq!(detail(request, KeySources::HeadersAndQuery), expected, "{value}");
+    }
+
+    #[test]
+    fn missing_key_gets_a_way_to_send_one() {
+        let missing = "missing: The request has no API key; send one in the header Authorization: Bearer <key>.";
+        for sources in [KeySources::Headers, KeySources::HeadersAndQuery] {
+            assert_eq!(detail(TestRequest::default(), sources), missing);
+        }
+        let in_query = || TestRequest::with_uri("/v1/events?limit=1&auth=mk_a_b");
+        assert_eq!(
+            detail(in_query(), KeySources::Headers),
+            "missing: Only writes take a key from the parameter auth; send it in the header \
+             Authorization: Bearer <key>."
+        );
+        assert_eq!(
+            detail(in_query(), KeySources::HeadersAndQuery),
+            "malformed: The API key in the parameter auth has 6 characters; a key has 78."
+        );
+    }
+
+    #[test]
+    fn mistake_in_authorization_is_described() {
+        let no_scheme = "malformed: The header Authorization needs a scheme before the key: \
+                         Authorization: Bearer <key>.";
+        let other_scheme = "malformed: The scheme in the header Authorization is neither Bearer nor \
+                            Basic; send Authorization: Bearer <key>.";
+        let no_base64 = "malformed: The Basic credentials are not the Base64 of <key>: with its \
+                         colon; curl -u <key>: makes them.";
+        for (value, expected) in [
+            ("mk_abc_def", no_scheme),
+            ("Bearer:mk_abc_def", no_scheme),
+            ("", no_scheme),
+            ("Token mk_abc_def", other_scheme),
+            ("Basic mk_abc_def", no_base64),
+            // `no colon`.
+            ("Basic bm8gY29sb24=", no_base64),
+            (
+                // `:mk_abc`.
+                "Basic Om1rX2FiYw==",
+                "malformed: Basic authentication has a password and no user; the key is the user: curl -u <key>:",
+            ),
+        ] {
+            check("authorization", value, expected);
+        }
+    }
+
+    #[test]
+    fn form_of_a_key_is_described_with_its_place() {
+        let empty = "is empty; check the variable with the key.";
+        for (name, value, place, expected) in [
+            ("authorization", "Bearer", "Authorization", empty),
+            ("authorization", "Bearer  ", "Authorization", empty),
+            // `:`.
+            ("authorization", "Basic Og==", "Authorization", empty),
+            ("x-api-key", " ", "X-API-Key", empty),
+            ("x-api-key", "mk_abc_def", "X-API-Key", "has 10 characters; a key has 78."),
+            (
+                "authorization",
+                "Bearer mk_…",
+                "Authorization",
+                "is a placeholder from an example; put your own key there.",
+            ),
+        ] {
+            check(name, value, &format!("malformed: The API key in {place} {expected}"));
+        }
+        let request = TestRequest::default().insert_header(("x-api-key", &b"\xff"[..]));
+        assert_eq!(
+            detail(request, KeySources::Headers),
+            "malformed: The API key in the headers has characters that are not part of a key."
+        );
+    }
+}
