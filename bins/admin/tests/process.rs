@@ -229,7 +229,7 @@ fn unreachable_database_is_reported_without_its_password() {
 
 /// Returns the usage in the output of `tenant show`.
 fn shown_usage(url: &str) -> u64 {
-    let line = ["tenant", "show", "--tenant", "Acme", "--json"];
+    let line = ["tenant", "show", "Acme", "--json"];
     let printed = json_of(&run(&line, &[("DATABASE_URL", url)]));
     printed["usage"]["events"].as_u64().expect("a number")
 }
@@ -304,7 +304,7 @@ fn no_key_is_made_without_a_stdout() {
     let seeded = json_of(&run_redirected(&["seed"], "", &url));
     let id = seeded["api_key"]["id"].as_str().unwrap();
     for redirect in [">&-", ">/dev/null"] {
-        for line in [&["key", "create", "--tenant", "Acme"][..], &["key", "rotate", "--key", id]] {
+        for line in [&["key", "create", "--tenant", "Acme"][..], &["key", "rotate", id]] {
             let err = stderr_of(&run_redirected(line, redirect, &url), 1);
             assert!(err.contains("no key was created"), "{err}");
         }
@@ -323,7 +323,7 @@ fn key_that_cannot_be_written_is_revoked() {
     let url = database.url_text();
     let printed = json_of(&run(&["provision", "--tenant", "Acme"], &[("DATABASE_URL", &url)]));
     let id = printed["api_key"]["id"].as_str().unwrap();
-    for line in [&["key", "create", "--tenant", "Acme"][..], &["key", "rotate", "--key", id]] {
+    for line in [&["key", "create", "--tenant", "Acme"][..], &["key", "rotate", id]] {
         // A full disk.
         let err = stderr_of(&run_redirected(line, ">/dev/full", &url), 1);
         let lost = keys_of_acme(&url).pop().expect("a key");

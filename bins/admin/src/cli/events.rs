@@ -7,7 +7,7 @@ use mercurio_domain::limits::{MAX_PAGE_EVENTS, MAX_PERSON_ID_CHARS};
 use mercurio_domain::store::{EventQuery, Person, TenantRef};
 use mercurio_domain::tenant::Name;
 
-use super::values::{duration, name, number, optional, required, tenant_ref, time};
+use super::values::{duration, name, number, optional, tenant_ref, time};
 
 /// Default of `events list --limit`.
 const DEFAULT_LIMIT: usize = 20;
@@ -82,11 +82,11 @@ enum EventsSubcommand {
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "count", help_triggers("-h", "--help", "help"))]
 struct EventsCountArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
     /// one of its workspaces; default: all
-    #[argh(option, arg_name = "name")]
+    #[argh(option, arg_name = "workspace")]
     workspace: Option<String>,
 }
 
@@ -94,11 +94,11 @@ struct EventsCountArgs {
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
 struct EventsListArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
     /// one of its workspaces; default: all, one after the other
-    #[argh(option, arg_name = "name")]
+    #[argh(option, arg_name = "workspace")]
     workspace: Option<String>,
     /// maximum number of events per workspace, 1 to 1000; default: 20
     #[argh(option, arg_name = "number")]
@@ -121,11 +121,11 @@ struct EventsListArgs {
     example = "{command_name} --tenant Acme --format csv --from 2026-11-01T00:00:00Z > events.csv"
 )]
 struct EventsExportArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
     /// one of its workspaces; default: all, one after the other
-    #[argh(option, arg_name = "name")]
+    #[argh(option, arg_name = "workspace")]
     workspace: Option<String>,
     /// ndjson (one object per line) or csv; default: ndjson
     #[argh(option, arg_name = "format")]
@@ -152,13 +152,13 @@ struct EventsExportArgs {
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "erase", help_triggers("-h", "--help", "help"))]
 struct EventsEraseArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
-    /// the person, by user_id
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
+    /// the person, by user_id; this or --anonymous-id is required
     #[argh(option, arg_name = "id")]
     user_id: Option<String>,
-    /// the person, by anonymous_id
+    /// the person, by anonymous_id; this or --user-id is required
     #[argh(option, arg_name = "id")]
     anonymous_id: Option<String>,
     /// skip the confirmation
@@ -176,12 +176,12 @@ struct EventsEraseArgs {
     example = "{command_name} --older-than 400d --yes"
 )]
 struct EventsPurgeArgs {
-    /// the tenant; default: all tenants
-    #[argh(option, arg_name = "name")]
+    /// the tenant's name, or id:42; default: all tenants
+    #[argh(option, arg_name = "tenant")]
     tenant: Option<String>,
     /// minimum age: a number followed by s, m, h or d
     #[argh(option, arg_name = "age")]
-    older_than: Option<String>,
+    older_than: String,
     /// skip the confirmation
     #[argh(switch)]
     yes: bool,
@@ -202,7 +202,7 @@ impl EventsArgs {
 impl EventsCountArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
         let query = Some(EventQuery::default());
-        selection(self.tenant, self.workspace, query, invalid).map(EventsCommand::Count)
+        selection(&self.tenant, self.workspace, query, invalid).map(EventsCommand::Count)
     }
 }
 
@@ -218,7 +218,7 @@ impl EventsListArgs {
             limit,
             ..EventQuery::default()
         });
-        selection(self.tenant, self.workspace, query, invalid).map(EventsCommand::List)
+        selection(&self.tenant, self.workspace, query, invalid).map(EventsCommand::List)
     }
 }
 
@@ -250,14 +250,14 @@ impl EventsExportArgs {
             }),
             _ => None,
         };
-        let selection = selection(self.tenant, self.workspace, query, invalid);
+        let selection = selection(&self.tenant, self.workspace, query, invalid);
         Some(EventsCommand::Export { selection: selection?, format: format? })
     }
 }
 
 impl EventsEraseArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
-        let tenant = tenant_ref(self.tenant.as_deref(), invalid);
+        let tenant = tenant_ref("--tenant", &self.tenant, invalid);
         let person = match (self.user_id, self.anonymous_id) {
             (Some(id), None) => person_id("--user-id", id, invalid).map(Person::User),
             (None, Some(id)) => person_id("--anonymous-id", id, invalid).map(Person::Anonymous),
@@ -276,21 +276,19 @@ impl EventsEraseArgs {
 impl EventsPurgeArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
         // `optional` keeps an invalid tenant apart from none: none means all tenants.
-        let tenant = optional(self.tenant.as_deref(), |text| tenant_ref(Some(text), invalid));
-        let meaning = "the minimum age of the deleted events, such as 400d";
-        let older_than = required("--older-than", self.older_than.as_deref(), meaning, invalid)
-            .and_then(|age| duration("--older-than", age, invalid));
+        let tenant = optional(self.tenant.as_deref(), |text| tenant_ref("--tenant", text, invalid));
+        let older_than = duration("--older-than", &self.older_than, invalid);
         Some(EventsCommand::Purge { tenant: tenant?, older_than: older_than?, yes: self.yes })
     }
 }
 
 fn selection(
-    tenant: Option<String>,
+    tenant: &str,
     workspace: Option<String>,
     query: Option<EventQuery>,
     invalid: &mut Vec<String>,
 ) -> Option<Selection> {
-    let tenant = tenant_ref(tenant.as_deref(), invalid);
+    let tenant = tenant_ref("--tenant", tenant, invalid);
     let workspace = optional(workspace.as_deref(), |text| name("--workspace", text, invalid));
     Some(Selection { tenant: tenant?, workspace: workspace?, query: query? })
 }

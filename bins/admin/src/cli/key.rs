@@ -8,7 +8,7 @@ use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 use mercurio_domain::{ApiKeyId, Timestamp};
 
-use super::values::{duration, name, optional, required, scopes, tenant_ref, time, workspace_name};
+use super::values::{duration, name, optional, scopes, tenant_ref, time, workspace_name};
 
 /// Default of `--overlap`: clients get a day to switch to the new key.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 3600);
@@ -74,20 +74,20 @@ enum KeySubcommand {
     subcommand,
     name = "create",
     help_triggers("-h", "--help", "help"),
-    example = "{command_name} --tenant Acme --workspace Production --scopes events:write --expires-in 90d"
+    example = "{command_name} \"Web site\" --tenant Acme --workspace Production --scopes events:write --expires-in 90d"
 )]
 struct KeyCreateArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
-    /// the workspace; default: Default
-    #[argh(option, arg_name = "name")]
-    workspace: Option<String>,
     /// the key's name; default: the workspace's name and "API key"
-    #[argh(option, arg_name = "name")]
+    #[argh(positional)]
     name: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
+    /// the workspace; default: Default
+    #[argh(option, arg_name = "workspace")]
+    workspace: Option<String>,
     /// the key's permissions, separated by commas; default: events:write,events:read
-    #[argh(option, arg_name = "list")]
+    #[argh(option, arg_name = "scopes")]
     scopes: Option<String>,
     /// time of expiry in RFC 3339; default: never
     #[argh(option, arg_name = "time")]
@@ -101,9 +101,9 @@ struct KeyCreateArgs {
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
 struct KeyListArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
 }
 
 /// Create a key with the same name and scopes. The old key stays valid for a while, so that clients can switch without a
@@ -113,12 +113,12 @@ struct KeyListArgs {
     subcommand,
     name = "rotate",
     help_triggers("-h", "--help", "help"),
-    example = "{command_name} --key k3v9abcdefghijkl --overlap 7d"
+    example = "{command_name} k3v9abcdefghijkl --overlap 7d"
 )]
 struct KeyRotateArgs {
-    /// the public id of the old key
-    #[argh(option, arg_name = "id")]
-    key: Option<String>,
+    /// the public id of the old key, from `key list`
+    #[argh(positional)]
+    key: String,
     /// remaining life of the old key: a number followed by s, m, h or d; default: 24h
     #[argh(option, arg_name = "duration")]
     overlap: Option<String>,
@@ -134,9 +134,9 @@ struct KeyRotateArgs {
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "revoke", help_triggers("-h", "--help", "help"))]
 struct KeyRevokeArgs {
-    /// the public id of the key
-    #[argh(option, arg_name = "id")]
-    key: Option<String>,
+    /// the public id of the key, from `key list`
+    #[argh(positional)]
+    key: String,
 }
 
 impl KeyArgs {
@@ -144,21 +144,19 @@ impl KeyArgs {
         match self.command {
             KeySubcommand::Create(args) => args.read(invalid).map(KeyCommand::Create),
             KeySubcommand::List(args) => {
-                tenant_ref(args.tenant.as_deref(), invalid).map(KeyCommand::List)
+                tenant_ref("--tenant", &args.tenant, invalid).map(KeyCommand::List)
             }
             KeySubcommand::Rotate(args) => args.read(invalid),
-            KeySubcommand::Revoke(args) => {
-                key_id(args.key.as_deref(), invalid).map(KeyCommand::Revoke)
-            }
+            KeySubcommand::Revoke(args) => key_id(&args.key, invalid).map(KeyCommand::Revoke),
         }
     }
 }
 
 impl KeyCreateArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<KeyCreateCommand> {
-        let tenant = tenant_ref(self.tenant.as_deref(), invalid);
+        let tenant = tenant_ref("--tenant", &self.tenant, invalid);
         let workspace = workspace_name(self.workspace.as_deref(), invalid);
-        let name = optional(self.name.as_deref(), |text| name("--name", text, invalid));
+        let name = optional(self.name.as_deref(), |text| name("name", text, invalid));
         let scopes = scopes(self.scopes.as_deref(), invalid);
         let expiry = expiry(self.expires_at.as_deref(), self.expires_in.as_deref(), invalid);
         Some(KeyCreateCommand {
@@ -173,7 +171,7 @@ impl KeyCreateArgs {
 
 impl KeyRotateArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<KeyCommand> {
-        let key = key_id(self.key.as_deref(), invalid);
+        let key = key_id(&self.key, invalid);
         let overlap = match self.overlap.as_deref() {
             None => Some(DEFAULT_OVERLAP),
             Some(text) => duration("--overlap", text, invalid),
@@ -201,13 +199,12 @@ fn expiry(
     }
 }
 
-fn key_id(text: Option<&str>, invalid: &mut Vec<String>) -> Option<ApiKeyId> {
-    let meaning = "the public id of the key, from `key list`";
-    let text = required("--key", text, meaning, invalid)?.trim();
+fn key_id(text: &str, invalid: &mut Vec<String>) -> Option<ApiKeyId> {
+    let text = text.trim();
     if text.starts_with("mk_") {
         // The message omits the value: it may be a whole key with its secret.
-        let message = "--key looks like a whole key: give only its public id, the part between \
-                       mk_ and the next _";
+        let message = "key looks like a whole key: give only its public id, the part between mk_ \
+                       and the next _";
         invalid.push(message.to_owned());
         return None;
     }

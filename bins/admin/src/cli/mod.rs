@@ -97,7 +97,7 @@ impl Command {
     help_triggers("-h", "--help", "help"),
     example = "{command_name} provision --tenant Acme --workspace Production",
     example = "DATABASE_URL=postgres://user@localhost/mercurio {command_name} migrate",
-    note = "--json, anywhere on the line, prints JSON on a terminal too.\n\nName a tenant by its name, in any case, or by its id as id:42.\n\nSettings, from the environment:\n  DATABASE_URL         postgres://USER:PASSWORD@HOST:PORT/NAME or\n                       sqlite://PATH; default: sqlite://data/mercurio.db\n  DATABASE_URL_FILE    a file with the URL, in place of DATABASE_URL\n  SEED_TENANT_NAME     the tenant of `seed`\n  SEED_WORKSPACE_NAME  its workspace; default: Default",
+    note = "--json, anywhere on the line, prints JSON on a terminal too.\n\nName a tenant by its name, in any case, or by its id as id:42.\n\nls is short for list, rm for delete. Behind --, a word is never an option: tenant show -- -odd-.\n\nSettings, from the environment:\n  DATABASE_URL         postgres://USER:PASSWORD@HOST:PORT/NAME or\n                       sqlite://PATH; default: sqlite://data/mercurio.db\n  DATABASE_URL_FILE    a file with the URL, in place of DATABASE_URL\n  SEED_TENANT_NAME     the tenant of `seed`\n  SEED_WORKSPACE_NAME  its workspace; default: Default",
     error_code(0, "Done."),
     error_code(1, "Failed."),
     error_code(2, "Stopped after part of the work: run the same command again to finish."),
@@ -186,7 +186,9 @@ impl CompletionsArgs {
 pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
     // argh knows an option of the program only before the command, so it never sees `--json`.
     let json = arguments.iter().any(|argument| argument == JSON);
-    let args = match AdminArgs::from_args(&[PROGRAM], &split_options(arguments)) {
+    let mut words = split_options(arguments);
+    resolve_alias(&mut words);
+    let args = match AdminArgs::from_args(&[PROGRAM], &words) {
         Ok(args) => args,
         // argh ends parsing early for `--help`, without an error.
         Err(EarlyExit { output, status: Ok(()) }) => return Ok(Request::Print(output)),
@@ -232,6 +234,17 @@ fn split_options(arguments: &[String]) -> Vec<&str> {
         }
     }
     words
+}
+
+/// Short names of commands, behind the noun: `tenant ls`.
+const ALIASES: [(&str, &str); 2] = [("ls", "list"), ("rm", "delete")];
+
+fn resolve_alias(words: &mut [&str]) {
+    if let Some(word) = words.get_mut(1)
+        && let Some((_, name)) = ALIASES.iter().find(|(alias, _)| alias == word)
+    {
+        *word = name;
+    }
 }
 
 /// Whether a word before `=` is an option. In `--set limit=5`, `limit` is not one, and the value stays whole.

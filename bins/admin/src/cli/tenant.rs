@@ -5,7 +5,7 @@ use mercurio_domain::limits::{LimitChange, LimitError, LimitName};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
-use super::values::{name, required, tenant_ref};
+use super::values::{name, tenant_ref};
 
 /// Work on tenants.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,9 +66,9 @@ enum TenantSubcommand {
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "create", help_triggers("-h", "--help", "help"))]
 struct TenantCreateArgs {
-    /// the tenant's name; unique, ignoring case
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the new name; unique, ignoring case
+    #[argh(positional)]
+    name: String,
 }
 
 /// List all tenants.
@@ -80,27 +80,27 @@ struct TenantListArgs {}
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "show", help_triggers("-h", "--help", "help"))]
 struct TenantShowArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
 }
 
 /// Refuse every request of a tenant, on all servers within a second. Its data is kept.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "suspend", help_triggers("-h", "--help", "help"))]
 struct TenantSuspendArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
 }
 
 /// End the suspension of a tenant.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "resume", help_triggers("-h", "--help", "help"))]
 struct TenantResumeArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
 }
 
 /// Delete a tenant with its workspaces, keys and events, and print their numbers. Every server refuses the tenant within a
@@ -108,9 +108,9 @@ struct TenantResumeArgs {
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "delete", help_triggers("-h", "--help", "help"))]
 struct TenantDeleteArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
     /// skip the confirmation
     #[argh(switch)]
     yes: bool,
@@ -122,13 +122,13 @@ struct TenantDeleteArgs {
     subcommand,
     name = "limits",
     help_triggers("-h", "--help", "help"),
-    example = "{command_name} --tenant Acme --set events_per_second=500 --set max_batch_events=100 --unset max_body_bytes",
+    example = "{command_name} Acme --set events_per_second=500 --set max_batch_events=100 --unset max_body_bytes",
     note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds,\nevents_per_second, events_burst, requests_per_second, requests_burst, reads_per_second, reads_burst,\nmax_concurrent_reads, monthly_events, retention_days. Each replaces a setting of the server: max_body_bytes replaces MERCURIO_MAX_BODY_BYTES."
 )]
 struct TenantLimitsArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
     /// set a limit; may be repeated
     #[argh(option, arg_name = "limit=value")]
     set: Vec<String>,
@@ -141,22 +141,20 @@ impl TenantArgs {
     pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<TenantCommand> {
         match self.command {
             TenantSubcommand::List(TenantListArgs {}) => Some(TenantCommand::List),
-            TenantSubcommand::Create(args) => {
-                let meaning = "the name of the new tenant";
-                let text = required("--tenant", args.tenant.as_deref(), meaning, invalid)?;
-                name("--tenant", text, invalid).map(TenantCommand::Create)
+            TenantSubcommand::Create(TenantCreateArgs { name: text }) => {
+                name("name", &text, invalid).map(TenantCommand::Create)
             }
-            TenantSubcommand::Show(args) => {
-                tenant_ref(args.tenant.as_deref(), invalid).map(TenantCommand::Show)
+            TenantSubcommand::Show(TenantShowArgs { tenant }) => {
+                tenant_ref("tenant", &tenant, invalid).map(TenantCommand::Show)
             }
-            TenantSubcommand::Suspend(args) => {
-                tenant_ref(args.tenant.as_deref(), invalid).map(TenantCommand::Suspend)
+            TenantSubcommand::Suspend(TenantSuspendArgs { tenant }) => {
+                tenant_ref("tenant", &tenant, invalid).map(TenantCommand::Suspend)
             }
-            TenantSubcommand::Resume(args) => {
-                tenant_ref(args.tenant.as_deref(), invalid).map(TenantCommand::Resume)
+            TenantSubcommand::Resume(TenantResumeArgs { tenant }) => {
+                tenant_ref("tenant", &tenant, invalid).map(TenantCommand::Resume)
             }
             TenantSubcommand::Delete(TenantDeleteArgs { tenant, yes }) => {
-                let tenant = tenant_ref(tenant.as_deref(), invalid)?;
+                let tenant = tenant_ref("tenant", &tenant, invalid)?;
                 Some(TenantCommand::Delete { tenant, yes })
             }
             TenantSubcommand::Limits(args) => args.read(invalid),
@@ -166,7 +164,7 @@ impl TenantArgs {
 
 impl TenantLimitsArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<TenantCommand> {
-        let tenant = tenant_ref(self.tenant.as_deref(), invalid);
+        let tenant = tenant_ref("tenant", &self.tenant, invalid);
         let mut changes: Vec<LimitChange> = Vec::new();
         for text in &self.set {
             let Some((limit, value)) = text.split_once('=') else {

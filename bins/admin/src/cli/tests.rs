@@ -1,6 +1,9 @@
 //! The command line as text: defaults, errors and help.
 
+use mercurio_domain::ApiKeyId;
 use mercurio_domain::api_key::Scopes;
+use mercurio_domain::store::TenantRef;
+use mercurio_domain::tenant::Name;
 
 use super::*;
 
@@ -66,13 +69,18 @@ fn option_value_follows_a_space_or_an_equals_sign() {
 #[test]
 fn errors_of_all_options_are_reported_at_once() {
     check_usage_errors(
-        &["provision", "--workspace", "", "--key-name", "a\u{7}", "--scopes", "all"],
         &[
-            "--tenant is required",
-            "--workspace: ",
-            "--key-name: ",
-            "--scopes: there is no scope \"all\"",
+            "provision",
+            "--tenant",
+            "",
+            "--workspace",
+            "",
+            "--key-name",
+            "a\u{7}",
+            "--scopes",
+            "all",
         ],
+        &["--tenant: ", "--workspace: ", "--key-name: ", "--scopes: there is no scope \"all\""],
     );
     check_usage_errors(
         // With " API key", the derived name exceeds 255 characters.
@@ -89,6 +97,9 @@ fn invalid_command_is_a_usage_error() {
     check_usage_errors(&["provision", "--colour", "red"], &["--colour"]);
     check_usage_errors(&["provision", "--tenant"], &["--tenant"]);
     check_usage_errors(&["provision", "--tenant", "a", "--tenant", "b"], &["tenant"]);
+    check_usage_errors(&["provision"], &["--tenant"]);
+    check_usage_errors(&["tenant", "show"], &["tenant"]);
+    check_usage_errors(&["tenant", "show", "a", "b"], &["b"]);
     check_usage_errors(&["migrate", "now"], &["now"]);
 }
 
@@ -130,7 +141,50 @@ fn invalid_optional_value_is_reported_with_the_rest() {
         &["--tenant: ", "--older-than: \"5\" is not a duration"],
     );
     check_usage_errors(
-        &["key", "rotate", "--key", "mk_a_b", "--overlap", "1w"],
-        &["--key looks like a whole key", "--overlap: \"1w\""],
+        &["key", "rotate", "mk_a_b", "--overlap", "1w"],
+        &["looks like a whole key", "--overlap: \"1w\""],
     );
+}
+
+fn command_of(line: &[&str]) -> Command {
+    match parse(&arguments(line)) {
+        Ok(Request::Run { command, .. }) => command,
+        other => panic!("{line:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn object_of_a_command_needs_no_option() {
+    let acme = || TenantRef::Name(Name::parse("Acme").unwrap());
+    for line in [&["tenant", "show", "Acme"][..], &["tenant", "show", "--", "Acme"]] {
+        assert_eq!(command_of(line), Command::Tenant(TenantCommand::Show(acme())));
+    }
+    // Options may stand before and behind it.
+    for line in [
+        ["workspace", "create", "W", "--tenant", "Acme"],
+        ["workspace", "create", "--tenant", "Acme", "W"],
+    ] {
+        let workspace = Name::parse("W").unwrap();
+        let expected = WorkspaceCommand::Create { tenant: acme(), workspace };
+        assert_eq!(command_of(&line), Command::Workspace(expected));
+    }
+    let Command::Key(KeyCommand::Create(key)) = command_of(&["key", "create", "--tenant", "Acme"])
+    else {
+        panic!("no key")
+    };
+    assert_eq!(key.name, None);
+    let expected = Command::Key(KeyCommand::Revoke(ApiKeyId::new("k3v9")));
+    assert_eq!(command_of(&["key", "revoke", "k3v9"]), expected);
+}
+
+#[test]
+fn alias_runs_the_command_it_stands_for() {
+    assert_eq!(command_of(&["tenant", "ls"]), command_of(&["tenant", "list"]));
+    assert_eq!(command_of(&["tenant", "rm", "Acme"]), command_of(&["tenant", "delete", "Acme"]));
+    // An argument is no alias.
+    let Command::Tenant(TenantCommand::Create(name)) = command_of(&["tenant", "create", "ls"])
+    else {
+        panic!("no tenant")
+    };
+    assert_eq!(name.as_str(), "ls");
 }

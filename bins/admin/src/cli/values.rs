@@ -24,19 +24,6 @@ pub(crate) fn default_key_name(workspace: &Name, invalid: &mut Vec<String>) -> O
     name("the key's name", &format!("{workspace} API key"), invalid)
 }
 
-/// Returns the value of a mandatory option. argh could check this too, but stops at the first error.
-pub(super) fn required<'a>(
-    option: &str,
-    text: Option<&'a str>,
-    meaning: &str,
-    invalid: &mut Vec<String>,
-) -> Option<&'a str> {
-    if text.is_none() {
-        invalid.push(format!("{option} is required: {meaning}"));
-    }
-    text
-}
-
 /// Reads an optional value with `read`: `Some(None)` if it is absent, `None` if it is invalid.
 pub(super) fn optional<T>(
     text: Option<&str>,
@@ -48,17 +35,16 @@ pub(super) fn optional<T>(
     }
 }
 
-/// Reads `--tenant`: a name, or an id such as `id:42`.
-pub(super) fn tenant_ref(text: Option<&str>, invalid: &mut Vec<String>) -> Option<TenantRef> {
-    let text = required("--tenant", text, "the tenant's name, or its id as id:42", invalid)?;
+/// Reads a tenant from `source`: a name, or an id such as `id:42`.
+pub(super) fn tenant_ref(source: &str, text: &str, invalid: &mut Vec<String>) -> Option<TenantRef> {
     // Unambiguous: no name begins with `id:`.
     let Some(id) = text.strip_prefix("id:") else {
-        return name("--tenant", text, invalid).map(TenantRef::Name);
+        return name(source, text, invalid).map(TenantRef::Name);
     };
     match id.parse() {
         Ok(id) => Some(TenantRef::Id(id)),
         Err(_) => {
-            invalid.push(format!("--tenant: {text:?} is not an id: use a number, as in id:42"));
+            invalid.push(format!("{source}: {text:?} is not an id: use a number, as in id:42"));
             None
         }
     }

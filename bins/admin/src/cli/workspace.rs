@@ -4,7 +4,7 @@ use argh::{ArgsInfo, FromArgs};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
-use super::values::{name, required, tenant_ref};
+use super::values::{name, tenant_ref};
 
 /// Work on the workspaces of a tenant.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,21 +33,21 @@ enum WorkspaceSubcommand {
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "create", help_triggers("-h", "--help", "help"))]
 struct WorkspaceCreateArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
-    /// the workspace's name; unique within the tenant, ignoring case
-    #[argh(option, arg_name = "name")]
-    workspace: Option<String>,
+    /// the new name; unique within the tenant, ignoring case
+    #[argh(positional)]
+    name: String,
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
 }
 
 /// List the workspaces of a tenant.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
 struct WorkspaceListArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
 }
 
 impl WorkspaceArgs {
@@ -55,7 +55,7 @@ impl WorkspaceArgs {
         match self.command {
             WorkspaceSubcommand::Create(args) => args.read(invalid),
             WorkspaceSubcommand::List(args) => {
-                tenant_ref(args.tenant.as_deref(), invalid).map(WorkspaceCommand::List)
+                tenant_ref("--tenant", &args.tenant, invalid).map(WorkspaceCommand::List)
             }
         }
     }
@@ -63,10 +63,8 @@ impl WorkspaceArgs {
 
 impl WorkspaceCreateArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<WorkspaceCommand> {
-        let tenant = tenant_ref(self.tenant.as_deref(), invalid);
-        let meaning = "the name of the new workspace";
-        let workspace = required("--workspace", self.workspace.as_deref(), meaning, invalid)
-            .and_then(|text| name("--workspace", text, invalid));
+        let workspace = name("name", &self.name, invalid);
+        let tenant = tenant_ref("--tenant", &self.tenant, invalid);
         Some(WorkspaceCommand::Create { tenant: tenant?, workspace: workspace? })
     }
 }

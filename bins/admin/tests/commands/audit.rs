@@ -27,22 +27,22 @@ fn every_command_that_changes_something_is_recorded() {
     machine.json("migrate");
     let printed = machine.json("provision --tenant Acme --samples");
     let id = printed["api_key"]["id"].as_str().unwrap();
-    assert_eq!(machine.run("tenant create --tenant acme").code, 3);
-    machine.json("tenant suspend --tenant acme");
-    machine.json("tenant limits --tenant acme --set max_batch_events=5");
-    machine.json("workspace create --tenant acme --workspace Staging");
-    let rotated = machine.json(&format!("key rotate --key {id}"));
-    machine.json(&format!("key revoke --key {id}"));
-    assert_eq!(machine.run("key revoke --key nobody").code, 4);
+    assert_eq!(machine.run("tenant create acme").code, 3);
+    machine.json("tenant suspend acme");
+    machine.json("tenant limits acme --set max_batch_events=5");
+    machine.json("workspace create Staging --tenant acme");
+    let rotated = machine.json(&format!("key rotate {id}"));
+    machine.json(&format!("key revoke {id}"));
+    assert_eq!(machine.run("key revoke nobody").code, 4);
     machine.json("events erase --tenant acme --user-id 4711 --yes");
     machine.clock = FixedClock::at("2027-02-01T12:00:00Z");
     machine.json("events purge --older-than 60d --yes");
-    machine.json("tenant delete --tenant acme --yes");
+    machine.json("tenant delete acme --yes");
     // These change nothing.
-    for line in ["tenant list", "tenant limits --tenant id:1", "key list --tenant id:1"] {
+    for line in ["tenant list", "tenant limits id:1", "key list --tenant id:1"] {
         machine.run(line);
     }
-    assert_eq!(machine.run("tenant delete --tenant nobody").code, 4);
+    assert_eq!(machine.run("tenant delete nobody").code, 4);
     assert_eq!(machine.run("tenant create").code, 64);
 
     let entries = entries(&machine);
@@ -86,10 +86,10 @@ fn every_command_that_changes_something_is_recorded() {
 fn audit_list_names_who_and_what_since_when() {
     for database in [TestDatabase::sqlite(), TestDatabase::postgres()] {
         let machine = TestMachine::on(&database);
-        machine.json("tenant create --tenant Acme");
-        machine.json("tenant create --tenant Other");
+        machine.json("tenant create Acme");
+        machine.json("tenant create Other");
         let entry = machine.json("audit list --limit 1")["audit_log"][0].clone();
-        let tenant = machine.json("tenant show --tenant Other");
+        let tenant = machine.json("tenant show Other");
         assert_eq!((&entry["tenant_id"], &entry["api_key_id"]), (&tenant["id"], &Value::Null));
         assert_eq!(entry["database_role"].is_string(), database.url_text().starts_with("postgres"));
         let since = entry["recorded_at"].as_str().unwrap();
@@ -110,7 +110,7 @@ fn removal_that_fails_leaves_its_start_and_its_failure() {
     machine.perform("provision --tenant Acme --samples").unwrap();
     // The first step removes two of three events.
     machine.steps_left.set(Some(1));
-    machine.perform("tenant delete --tenant acme --yes").unwrap_err();
+    machine.perform("tenant delete acme --yes").unwrap_err();
     let listed = machine.perform("audit list --limit 2").unwrap();
     let log = listed["audit_log"].as_array().unwrap();
     assert_eq!((&log[0]["outcome"], &log[1]["outcome"]), (&json!("failed"), &json!("started")));

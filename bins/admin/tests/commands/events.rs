@@ -112,7 +112,7 @@ fn stored_text_never_controls_a_terminal() {
         assert!(output.out.contains("\\u009b2J\\u202ex"), "{line}: {}", output.out);
         check_is_harmless(&output.out);
     }
-    let unknown = machine.run_args(&["key", "revoke", "--key", "\u{9b}2J\u{202e}x"]);
+    let unknown = machine.run_args(&["key", "revoke", "\u{9b}2J\u{202e}x"]);
     assert_eq!(unknown.code, 4);
     check_is_harmless(&unknown.err);
 }
@@ -220,18 +220,18 @@ fn deleted_tenant_leaves_nothing_and_frees_its_name() {
     machine.json("provision --tenant Other --samples");
     // Close to the tenant's name, but not equal.
     machine.answer = Some("Acne\n");
-    assert_eq!(machine.run("tenant delete --tenant acme").code, 1);
+    assert_eq!(machine.run("tenant delete acme").code, 1);
     // Case is ignored in the answer too.
     machine.answer = Some("acme\n");
     // An earlier run stopped after its first step. The receipt includes the events it removed.
-    let shown = machine.json("tenant show --tenant acme");
+    let shown = machine.json("tenant show acme");
     let tenant_id: TenantId = shown["id"].as_str().unwrap().parse().unwrap();
     let began_at = at("2026-11-22T09:00:00Z");
     let store = database.store();
     store.begin_deletion(tenant_id, began_at).unwrap();
     assert!(store.remove_events(&Removal::Tenant(tenant_id), began_at, None).unwrap().events > 0);
-    assert_eq!(machine.json("tenant show --tenant acme")["status"], "deleting");
-    let deleted = machine.run("tenant delete --tenant acme");
+    assert_eq!(machine.json("tenant show acme")["status"], "deleting");
+    let deleted = machine.run("tenant delete acme");
     let receipt = deleted.json();
     let removed = json!({"events": samples, "event_keys": samples, "workspaces": 1, "api_keys": 1});
     assert_eq!(receipt["removed"], removed);
@@ -239,7 +239,7 @@ fn deleted_tenant_leaves_nothing_and_frees_its_name() {
     assert_eq!(receipt["deleted_at"], "2026-11-22T09:00:00.000000Z");
     assert!(deleted.err.contains("began in an earlier run"), "{}", deleted.err);
     // Deleted, so there is no such tenant any more.
-    assert_eq!(machine.run("tenant delete --tenant acme --yes").code, 4);
+    assert_eq!(machine.run("tenant delete acme --yes").code, 4);
     machine.json("provision --tenant ACME");
     assert_eq!(machine.json("events count --tenant other")["events"], json!(samples));
     assert_eq!(machine.json("events count --tenant acme")["events"], 0);
@@ -264,13 +264,14 @@ fn purge_deletes_old_events_of_one_tenant_or_all() {
     assert_eq!(purged["removed"], json!({"events": samples, "event_keys": 2 * samples}));
     for line in ["events purge", "events purge --older-than old"] {
         let invalid = machine.run(line);
-        assert_eq!((invalid.code, invalid.err.lines().count()), (64, 1), "{}", invalid.err);
+        assert_eq!(invalid.code, 64, "{line}");
+        assert!(invalid.err.contains("--older-than"), "{}", invalid.err);
     }
 }
 
 #[test]
 fn interrupted_deletion_is_finished_by_the_same_command() {
-    const DELETE: &str = "tenant delete --tenant acme --yes";
+    const DELETE: &str = "tenant delete acme --yes";
     // The store in memory removes two events per step.
     // Before and between the steps of the first pass, and in the wait after it.
     for steps in 0..5 {
@@ -283,7 +284,7 @@ fn interrupted_deletion_is_finished_by_the_same_command() {
         let left = u64::try_from(machine.store.event_count()).unwrap();
         let removed = format!("stopped after removing {} events", samples - left);
         assert!(error.to_string().starts_with(&removed), "{steps}: {error} {left}");
-        let shown = machine.perform("tenant show --tenant acme").unwrap();
+        let shown = machine.perform("tenant show acme").unwrap();
         assert_eq!(shown["status"], "deleting");
         machine.steps_left.set(None);
         let receipt = machine.perform(DELETE).unwrap();
@@ -294,7 +295,7 @@ fn interrupted_deletion_is_finished_by_the_same_command() {
 
 #[test]
 fn deletion_that_loses_the_database_is_finished_later() {
-    const DELETE: &str = "tenant delete --tenant acme --yes";
+    const DELETE: &str = "tenant delete acme --yes";
     // Behind the mark, between the steps, in the wait, and in the pass after it.
     for steps in [0, 1, 50, 102] {
         let machine = TestMachine::default();
