@@ -99,7 +99,15 @@ impl fmt::Display for CatalogItem {
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The command line or the settings are invalid: one entry per error.
+    /// The command line is invalid.
+    #[error("{}", .errors.join("; "))]
+    CommandLine {
+        /// One entry per error.
+        errors: Vec<String>,
+        /// Usage of the command, in several lines.
+        usage: String,
+    },
+    /// The arguments do not fit the database, or the settings are invalid: one entry per error.
     #[error("{}", .0.join("; "))]
     Usage(Vec<String>),
     /// Another tenant, or another workspace of the tenant, has this name.
@@ -226,7 +234,7 @@ impl AdminError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) => Exit::Usage,
+            Self::CommandLine { .. } | Self::Usage(_) => Exit::Usage,
             // For a script both mean the same: the name of the tenant is in use.
             Self::NameTaken(_) | Self::SeedWorkspaceMissing { .. } => Exit::NameTaken,
             Self::NotFound(_) => Exit::NotFound,
@@ -247,7 +255,7 @@ impl AdminError {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {
-            Self::Usage(invalid) => invalid.clone(),
+            Self::CommandLine { errors, .. } | Self::Usage(errors) => errors.clone(),
             other => vec![chain(other)],
         }
     }

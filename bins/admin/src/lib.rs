@@ -15,8 +15,10 @@ mod escape;
 pub mod machine;
 pub mod output;
 mod samples;
+mod suggest;
 mod table;
 pub mod terminal;
+mod text;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -40,6 +42,10 @@ pub fn run(
         Err(error) => {
             for line in error.lines() {
                 write_message(err, &line);
+            }
+            if let AdminError::CommandLine { usage, .. } = &error {
+                // A closed stderr must not stop the command.
+                writeln!(err, "\n{usage}").ok();
             }
             error.exit()
         }

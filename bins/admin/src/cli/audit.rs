@@ -23,7 +23,7 @@ pub enum AuditCommand {
 
 /// Read the audit log: what was done with this program, by whom, when, and how it ended.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "audit", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "audit")]
 pub(super) struct AuditArgs {
     #[argh(subcommand)]
     command: AuditSubcommand,
@@ -40,7 +40,6 @@ enum AuditSubcommand {
 #[argh(
     subcommand,
     name = "list",
-    help_triggers("-h", "--help", "help"),
     example = "{command_name} --since 2026-11-01T00:00:00Z --limit 1000"
 )]
 struct AuditListArgs {

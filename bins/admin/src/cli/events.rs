@@ -7,7 +7,7 @@ use mercurio_domain::limits::{MAX_PAGE_EVENTS, MAX_PERSON_ID_CHARS};
 use mercurio_domain::store::{EventQuery, Person, TenantRef};
 use mercurio_domain::tenant::Name;
 
-use super::values::{duration, name, number, optional, tenant_ref, time};
+use super::values::{choice, duration, name, number, optional, tenant_ref, time};
 
 /// Default of `events list --limit`.
 const DEFAULT_LIMIT: usize = 20;
@@ -62,7 +62,7 @@ pub enum ExportFormat {
 
 /// Count, list, export, erase and purge events.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "events", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "events")]
 pub(super) struct EventsArgs {
     #[argh(subcommand)]
     command: EventsSubcommand,
@@ -80,7 +80,7 @@ enum EventsSubcommand {
 
 /// Count the events of a tenant.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "count", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "count", example = "{command_name} --tenant Acme")]
 struct EventsCountArgs {
     /// the tenant's name, or id:42
     #[argh(option, arg_name = "tenant")]
@@ -92,7 +92,11 @@ struct EventsCountArgs {
 
 /// List the newest events of a tenant.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+#[argh(
+    subcommand,
+    name = "list",
+    example = "{command_name} --tenant Acme --limit 5 --user-id 4711"
+)]
 struct EventsListArgs {
     /// the tenant's name, or id:42
     #[argh(option, arg_name = "tenant")]
@@ -117,7 +121,6 @@ struct EventsListArgs {
 #[argh(
     subcommand,
     name = "export",
-    help_triggers("-h", "--help", "help"),
     example = "{command_name} --tenant Acme --format csv --from 2026-11-01T00:00:00Z > events.csv"
 )]
 struct EventsExportArgs {
@@ -127,8 +130,8 @@ struct EventsExportArgs {
     /// one of its workspaces; default: all, one after the other
     #[argh(option, arg_name = "workspace")]
     workspace: Option<String>,
-    /// ndjson (one object per line) or csv; default: ndjson
-    #[argh(option, arg_name = "format")]
+    /// one JSON object per line, or comma-separated values; default: ndjson
+    #[argh(option, arg_name = "ndjson|csv")]
     format: Option<String>,
     /// keep CSV cells that a spreadsheet would run as formulas; default: a ' in front makes them text
     #[argh(switch)]
@@ -150,7 +153,7 @@ struct EventsExportArgs {
 /// Delete all events of one person, and print their number. The ids of the events stay known: an event sent again is a
 /// duplicate.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "erase", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "erase", example = "{command_name} --tenant Acme --user-id 4711")]
 struct EventsEraseArgs {
     /// the tenant's name, or id:42
     #[argh(option, arg_name = "tenant")]
@@ -169,12 +172,7 @@ struct EventsEraseArgs {
 /// Delete old events, and print their number. The age counts from receipt; for all tenants, only whole days (UTC) are
 /// deleted. The ids of the events stay known for 30 more days.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(
-    subcommand,
-    name = "purge",
-    help_triggers("-h", "--help", "help"),
-    example = "{command_name} --older-than 400d --yes"
-)]
+#[argh(subcommand, name = "purge", example = "{command_name} --older-than 400d --yes")]
 struct EventsPurgeArgs {
     /// the tenant's name, or id:42; default: all tenants
     #[argh(option, arg_name = "tenant")]
@@ -226,17 +224,15 @@ impl EventsExportArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
         let from = optional(self.from.as_deref(), |text| time("--from", text, invalid));
         let to = optional(self.to.as_deref(), |text| time("--to", text, invalid));
-        let format = match self.format.as_deref() {
-            None | Some("ndjson") if self.raw => {
+        let format = self.format.as_deref().unwrap_or("ndjson");
+        let format = match choice("--format", format, &["ndjson", "csv"], invalid) {
+            Some("csv") => Some(ExportFormat::Csv { raw: self.raw }),
+            Some(_) if self.raw => {
                 invalid.push("--raw needs --format csv: NDJSON has no formulas".to_owned());
                 None
             }
-            None | Some("ndjson") => Some(ExportFormat::Ndjson),
-            Some("csv") => Some(ExportFormat::Csv { raw: self.raw }),
-            Some(other) => {
-                invalid.push(format!("--format: {other:?} is not a format: use ndjson or csv"));
-                None
-            }
+            Some(_) => Some(ExportFormat::Ndjson),
+            None => None,
         };
         let query = match (from, to) {
             (Some(from), Some(to)) => Some(EventQuery {

@@ -53,7 +53,7 @@ pub enum Expiry {
 
 /// Create, list, rotate and revoke API keys.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "key", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "key")]
 pub(super) struct KeyArgs {
     #[argh(subcommand)]
     command: KeySubcommand,
@@ -73,7 +73,6 @@ enum KeySubcommand {
 #[argh(
     subcommand,
     name = "create",
-    help_triggers("-h", "--help", "help"),
     example = "{command_name} \"Web site\" --tenant Acme --workspace Production --scopes events:write --expires-in 90d"
 )]
 struct KeyCreateArgs {
@@ -99,7 +98,7 @@ struct KeyCreateArgs {
 
 /// List the API keys of a tenant, including expired and revoked ones.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "list", example = "{command_name} --tenant Acme")]
 struct KeyListArgs {
     /// the tenant's name, or id:42
     #[argh(option, arg_name = "tenant")]
@@ -109,12 +108,7 @@ struct KeyListArgs {
 /// Create a key with the same name and scopes. The old key stays valid for a while, so that clients can switch without a
 /// gap. The new key is printed once.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(
-    subcommand,
-    name = "rotate",
-    help_triggers("-h", "--help", "help"),
-    example = "{command_name} k3v9abcdefghijkl --overlap 7d"
-)]
+#[argh(subcommand, name = "rotate", example = "{command_name} k3v9abcdefghijkl --overlap 7d")]
 struct KeyRotateArgs {
     /// the public id of the old key, from `key list`
     #[argh(positional)]
@@ -132,7 +126,7 @@ struct KeyRotateArgs {
 
 /// Revoke a key for good, on all servers within a second.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "revoke", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "revoke", example = "{command_name} k3v9abcdefghijkl")]
 struct KeyRevokeArgs {
     /// the public id of the key, from `key list`
     #[argh(positional)]

@@ -23,7 +23,6 @@ pub struct ProvisionCommand {
 #[argh(
     subcommand,
     name = "provision",
-    help_triggers("-h", "--help", "help"),
     example = "{command_name} --tenant Acme --workspace Production --scopes events:write"
 )]
 pub(super) struct ProvisionArgs {

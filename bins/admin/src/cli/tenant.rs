@@ -5,7 +5,8 @@ use mercurio_domain::limits::{LimitChange, LimitError, LimitName};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
-use super::values::{name, tenant_ref};
+use super::values::{did_you_mean, name, tenant_ref};
+use crate::suggest::closest;
 
 /// Work on tenants.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl TenantCommand {
 
 /// Create, list, suspend and delete tenants, and set their limits.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "tenant", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "tenant")]
 pub(super) struct TenantArgs {
     #[argh(subcommand)]
     command: TenantSubcommand,
@@ -64,7 +65,7 @@ enum TenantSubcommand {
 
 /// Create a tenant without a workspace. `provision` creates both, and a key.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "create", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "create", example = "{command_name} Acme")]
 struct TenantCreateArgs {
     /// the new name; unique, ignoring case
     #[argh(positional)]
@@ -73,12 +74,12 @@ struct TenantCreateArgs {
 
 /// List all tenants.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "list")]
 struct TenantListArgs {}
 
 /// Show a tenant, its own limits and its usage this month.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "show", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "show", example = "{command_name} Acme")]
 struct TenantShowArgs {
     /// the tenant's name, or id:42
     #[argh(positional)]
@@ -87,7 +88,7 @@ struct TenantShowArgs {
 
 /// Refuse every request of a tenant, on all servers within a second. Its data is kept.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "suspend", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "suspend", example = "{command_name} Acme")]
 struct TenantSuspendArgs {
     /// the tenant's name, or id:42
     #[argh(positional)]
@@ -96,7 +97,7 @@ struct TenantSuspendArgs {
 
 /// End the suspension of a tenant.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "resume", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "resume", example = "{command_name} Acme")]
 struct TenantResumeArgs {
     /// the tenant's name, or id:42
     #[argh(positional)]
@@ -106,7 +107,7 @@ struct TenantResumeArgs {
 /// Delete a tenant with its workspaces, keys and events, and print their numbers. Every server refuses the tenant within a
 /// second; its data is then deleted in short transactions. After an interruption, run the same command again to finish.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "delete", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "delete", example = "{command_name} Acme")]
 struct TenantDeleteArgs {
     /// the tenant's name, or id:42
     #[argh(positional)]
@@ -121,9 +122,8 @@ struct TenantDeleteArgs {
 #[argh(
     subcommand,
     name = "limits",
-    help_triggers("-h", "--help", "help"),
     example = "{command_name} Acme --set events_per_second=500 --set max_batch_events=100 --unset max_body_bytes",
-    note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds,\nevents_per_second, events_burst, requests_per_second, requests_burst, reads_per_second, reads_burst,\nmax_concurrent_reads, monthly_events, retention_days. Each replaces a setting of the server: max_body_bytes replaces MERCURIO_MAX_BODY_BYTES."
+    note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds, events_per_second, events_burst, requests_per_second, requests_burst, reads_per_second, reads_burst, max_concurrent_reads, monthly_events, retention_days. Each replaces a setting of the server: max_body_bytes replaces MERCURIO_MAX_BODY_BYTES."
 )]
 struct TenantLimitsArgs {
     /// the tenant's name, or id:42
@@ -175,13 +175,13 @@ impl TenantLimitsArgs {
             };
             match read_limit(limit, value) {
                 Ok(change) => changes.push(change),
-                Err(error) => invalid.push(format!("--set: {error}")),
+                Err(error) => invalid.push(limit_error("--set", &error)),
             }
         }
         for text in &self.unset {
             match text.trim().parse::<LimitName>() {
                 Ok(name) => changes.push(LimitChange { name, value: None }),
-                Err(error) => invalid.push(format!("--unset: {error}")),
+                Err(error) => invalid.push(limit_error("--unset", &error)),
             }
         }
         // The order of `--set` and `--unset` is lost, so a repeated limit is ambiguous.
@@ -193,6 +193,14 @@ impl TenantLimitsArgs {
         }
         Some(TenantCommand::Limits { tenant: tenant?, changes })
     }
+}
+
+fn limit_error(option: &str, error: &LimitError) -> String {
+    let meant = match error {
+        LimitError::Unknown(word) => closest(word, LimitName::ALL.map(LimitName::as_str)),
+        LimitError::OutOfRange { .. } => None,
+    };
+    format!("{option}: {error}{}", did_you_mean(meant))
 }
 
 fn read_limit(limit: &str, value: &str) -> Result<LimitChange, LimitError> {

@@ -5,9 +5,11 @@
 use std::time::Duration;
 
 use mercurio_domain::Timestamp;
-use mercurio_domain::api_key::Scopes;
+use mercurio_domain::api_key::{Scope, Scopes, ScopesError};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
+
+use crate::suggest::closest;
 
 /// Workspace name of `provision`, `seed` and `key create` if none is given.
 pub(crate) const DEFAULT_WORKSPACE: &str = "Default";
@@ -55,8 +57,36 @@ pub(super) fn workspace_name(text: Option<&str>, invalid: &mut Vec<String>) -> O
 }
 
 pub(super) fn scopes(text: Option<&str>, invalid: &mut Vec<String>) -> Option<Scopes> {
-    let scopes = text.map_or(Ok(Scopes::all()), Scopes::parse);
-    scopes.map_err(|error| invalid.push(format!("--scopes: {error}"))).ok()
+    let error = match text.map_or(Ok(Scopes::all()), Scopes::parse) {
+        Ok(scopes) => return Some(scopes),
+        Err(error) => error,
+    };
+    let meant = match &error {
+        ScopesError::Unknown(word) => closest(word, Scope::ALL.map(Scope::as_str)),
+        _ => None,
+    };
+    invalid.push(format!("--scopes: {error}{}", did_you_mean(meant)));
+    None
+}
+
+/// Reads one of a few words.
+pub(super) fn choice(
+    source: &str,
+    text: &str,
+    choices: &[&'static str],
+    invalid: &mut Vec<String>,
+) -> Option<&'static str> {
+    let choice = choices.iter().copied().find(|choice| *choice == text);
+    if choice.is_none() {
+        let meant = did_you_mean(closest(text, choices.iter().copied()));
+        invalid.push(format!("{source}: {text:?} is not one of {}{meant}", choices.join(", ")));
+    }
+    choice
+}
+
+/// The end of a message about an unknown word.
+pub(super) fn did_you_mean(meant: Option<&str>) -> String {
+    meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default()
 }
 
 pub(super) fn time(option: &str, text: &str, invalid: &mut Vec<String>) -> Option<Timestamp> {

@@ -16,7 +16,7 @@ pub enum WorkspaceCommand {
 
 /// Create and list the workspaces of a tenant.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "workspace", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "workspace")]
 pub(super) struct WorkspaceArgs {
     #[argh(subcommand)]
     command: WorkspaceSubcommand,
@@ -31,7 +31,7 @@ enum WorkspaceSubcommand {
 
 /// Create a workspace without a key. `key create` creates its keys.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "create", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "create", example = "{command_name} Production --tenant Acme")]
 struct WorkspaceCreateArgs {
     /// the new name; unique within the tenant, ignoring case
     #[argh(positional)]
@@ -43,7 +43,7 @@ struct WorkspaceCreateArgs {
 
 /// List the workspaces of a tenant.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "list", example = "{command_name} --tenant Acme")]
 struct WorkspaceListArgs {
     /// the tenant's name, or id:42
     #[argh(option, arg_name = "tenant")]

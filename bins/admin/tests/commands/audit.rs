@@ -97,7 +97,7 @@ fn audit_list_names_who_and_what_since_when() {
         assert_eq!(recent["audit_log"][0], entry);
         let later = machine.json("audit list --since 9000-01-01T00:00:00Z");
         assert_eq!(later, json!({"audit_log": []}));
-        assert_eq!(machine.run("audit list --since yesterday --limit 0").err.lines().count(), 2);
+        assert_eq!(machine.run("audit list --since yesterday --limit 0").errors().count(), 2);
         let machine = TestMachine { is_terminal: true, ..machine };
         let table = machine.run("audit list");
         assert!(table.out.starts_with("recorded_at"), "{}", table.out);

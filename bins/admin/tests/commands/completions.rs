@@ -43,5 +43,5 @@ fn completions_support_three_shells_and_refuse_others() {
     }
     let refused = TestMachine::default().run("completions tcsh");
     assert_eq!(refused.code, 64);
-    assert!(refused.err.contains("\"tcsh\": use bash, zsh or fish"), "{}", refused.err);
+    assert!(refused.err.contains("\"tcsh\" is not one of bash, zsh, fish"), "{}", refused.err);
 }

@@ -72,7 +72,7 @@ fn export_as_ndjson_and_csv_holds_every_event() {
         }
     }
     let invalid = machine.run("events export --tenant acme --format xml --from yesterday");
-    assert_eq!((invalid.code, invalid.err.lines().count()), (64, 2), "{}", invalid.err);
+    assert_eq!((invalid.code, invalid.errors().count()), (64, 2), "{}", invalid.err);
 }
 
 /// A machine with two events: a formula as an id, and a row of an older release with characters
@@ -264,8 +264,7 @@ fn purge_deletes_old_events_of_one_tenant_or_all() {
     assert_eq!(purged["removed"], json!({"events": samples, "event_keys": 2 * samples}));
     for line in ["events purge", "events purge --older-than old"] {
         let invalid = machine.run(line);
-        assert_eq!(invalid.code, 64, "{line}");
-        assert!(invalid.err.contains("--older-than"), "{}", invalid.err);
+        assert_eq!((invalid.code, invalid.errors().count()), (64, 1), "{}", invalid.err);
     }
 }
 

@@ -62,6 +62,11 @@ impl RunOutput {
         assert_eq!(self.code, 0, "{}", self.err);
         serde_json::from_str(&self.out).expect("JSON")
     }
+
+    /// The messages on stderr, without the usage behind them.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &str> {
+        self.err.lines().filter_map(|line| line.strip_prefix("mercurio-admin: "))
+    }
 }
 
 impl TestMachine {
