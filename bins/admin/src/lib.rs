@@ -16,7 +16,6 @@ pub mod machine;
 pub mod output;
 mod samples;
 mod suggest;
-mod table;
 pub mod terminal;
 mod text;
 
@@ -58,12 +57,11 @@ fn try_run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, AdminError> {
-    let (command, json) = match cli::parse(&utf8(arguments)?)? {
+    let (command, style) = match cli::parse(&utf8(arguments)?)? {
         Request::Print(text) => return print_help(&text, out).map(|()| Exit::Done),
-        Request::Run { command, json } => (command, json),
+        Request::Run { command, style } => (command, style),
     };
-    // A pipe or a file gets JSON, so scripts need no option.
-    let mut output = Output { writer: out, json: json || !machine.stdout_is_terminal };
+    let mut output = Output { writer: out, style, terminal: machine.terminal };
     let report = commands::perform(&command, machine, database::open, &mut output)?;
     if let Some(result) = &report.result {
         output.print(result)?;

@@ -9,6 +9,8 @@ use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::terminal::Terminal;
+
 /// The environment of one run.
 pub struct Machine<'a> {
     /// Current time.
@@ -31,8 +33,8 @@ pub struct Machine<'a> {
     pub ask: &'a dyn Fn(&str) -> Option<String>,
     /// Whether SIGINT or SIGTERM asked the program to stop.
     pub interrupted: &'a dyn Fn() -> bool,
-    /// Chooses between tables and JSON.
-    pub stdout_is_terminal: bool,
+    /// The terminal at stdout, for tables; `None`: a pipe or a file.
+    pub terminal: Option<Terminal>,
     /// Refuses to make keys that nobody could see.
     pub stdout_is_lost: bool,
 }

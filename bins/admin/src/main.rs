@@ -1,10 +1,12 @@
 //! Starts `mercurio-admin` with the real clock, terminal and environment.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::process::ExitCode;
 
 use mercurio_admin::machine::{Machine, interrupted, system_entropy, system_user};
-use mercurio_admin::{output, run, terminal};
+use mercurio_admin::output::stdout_is_lost;
+use mercurio_admin::run;
+use mercurio_admin::terminal::{self, Terminal};
 use mercurio_runtime::system::{SystemClock, UuidV7Ids};
 
 fn main() -> ExitCode {
@@ -21,8 +23,8 @@ fn main() -> ExitCode {
         notify: &terminal::notify,
         ask: &terminal::ask,
         interrupted: &interrupted,
-        stdout_is_terminal: io::stdout().is_terminal(),
-        stdout_is_lost: output::stdout_is_lost(),
+        terminal: Terminal::of_stdout(&mercurio_config::process_env),
+        stdout_is_lost: stdout_is_lost(),
     };
     run(arguments, &machine, &mut io::stdout().lock(), &mut io::stderr().lock()).into()
 }

@@ -229,7 +229,7 @@ fn unreachable_database_is_reported_without_its_password() {
 
 /// Returns the usage in the output of `tenant show`.
 fn shown_usage(url: &str) -> u64 {
-    let line = ["tenant", "show", "Acme", "--json"];
+    let line = ["tenant", "show", "Acme", "--output", "json"];
     let printed = json_of(&run(&line, &[("DATABASE_URL", url)]));
     printed["usage"]["events"].as_u64().expect("a number")
 }
@@ -353,4 +353,35 @@ fn closed_stdout_causes_no_panic() {
         assert_eq!(output.status.code(), Some(code), "{err}");
         assert!(!err.contains("panicked"), "{err}");
     }
+}
+
+/// Runs the program on a terminal of 60 columns, and returns what the terminal received.
+fn run_on_terminal(line: &str, settings: &[(&str, &str)]) -> String {
+    let program = env!("CARGO_BIN_EXE_mercurio-admin");
+    let script = format!("stty cols 60 && exec '{program}' {line}");
+    // util-linux's `script` runs a command on a terminal of its own.
+    let mut command = Command::new("script");
+    command.args(["-qec", &script, "/dev/null"]).env_clear().envs(settings.iter().copied());
+    command.env("PATH", std::env::var_os("PATH").expect("PATH")).stdin(Stdio::null());
+    String::from_utf8(command.output().expect("script runs").stdout).expect("UTF-8")
+}
+
+#[test]
+fn terminal_gets_a_table_of_its_width_and_colours() {
+    let database = TestDatabase::sqlite();
+    let url = database.url_text();
+    json_of(&run(&["provision", "--tenant", "Acme", "--samples"], &[("DATABASE_URL", &url)]));
+    let colours = [("DATABASE_URL", url.as_str()), ("TERM", "xterm")];
+    let keys = run_on_terminal("key list --tenant acme", &colours);
+    assert!(keys.contains("\u{1b}[1mID") && keys.contains("\u{1b}[32mactive"), "{keys:?}");
+    for without in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let settings = [colours[0], colours[1], without];
+        let keys = run_on_terminal("key list --tenant acme", &settings);
+        assert!(keys.contains("active") && !keys.contains('\u{1b}'), "{keys:?}");
+        assert!(keys.lines().all(|line| line.chars().count() <= 60), "{keys}");
+    }
+    // A format for programs is the same on a terminal.
+    let json = run_on_terminal("tenant list --output json", &colours);
+    let parsed: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(parsed["tenants"][0]["name"], "Acme");
 }

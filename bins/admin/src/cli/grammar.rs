@@ -3,6 +3,7 @@
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality, PositionalInfo};
 
+use crate::output::Layout;
 use crate::terminal::PROGRAM;
 
 /// Short names of commands.
@@ -94,8 +95,8 @@ impl<'a> Node<'a> {
 
     /// Options of the program that this command takes, at any place of the line.
     pub(crate) fn result_flags(&self) -> impl Iterator<Item = Flag> {
-        let has_result = self.has_result();
-        self.root.flags.iter().filter(move |flag| has_result && RESULT_FLAGS.contains(&flag.long))
+        let flags = self.root.flags.iter();
+        flags.filter(|flag| RESULT_FLAGS.contains(&flag.long) && self.takes(flag.long))
     }
 
     /// All options of this command.
@@ -103,9 +104,14 @@ impl<'a> Node<'a> {
         self.own_flags().chain(self.result_flags())
     }
 
-    fn has_result(&self) -> bool {
-        // Before the command is known, any may follow.
-        self.is_group() || !WITHOUT_RESULT.contains(&&*self.name())
+    fn takes(&self, result_flag: &str) -> bool {
+        let name = self.name();
+        match result_flag {
+            // Before the command is known, any may follow.
+            _ if self.is_group() => true,
+            "--output" => !WITHOUT_RESULT.contains(&&*name),
+            _ => Layout::of(&name).is_some(),
+        }
     }
 
     /// Returns the option with this long or short name.
@@ -123,7 +129,7 @@ impl<'a> Node<'a> {
 }
 
 /// Options that say how a result is printed.
-pub(super) const RESULT_FLAGS: [&str; 1] = ["--json"];
+pub(super) const RESULT_FLAGS: [&str; 3] = ["--output", "--columns", "--wide"];
 
 pub(crate) fn is_required(optionality: &Optionality) -> bool {
     matches!(optionality, Optionality::Required)

@@ -25,6 +25,7 @@ use argh_complete::fish::Fish;
 use argh_complete::zsh::Zsh;
 
 use crate::error::AdminError;
+use crate::output::{Format, Layout, Style};
 use crate::terminal::PROGRAM;
 use grammar::Node;
 use line::Line;
@@ -46,9 +47,9 @@ pub enum Request {
     /// A command.
     Run {
         /// The command, with valid arguments.
-        command: Command,
-        /// `--json` was given: print JSON even on a terminal.
-        json: bool,
+        command: Box<Command>,
+        /// How its result is printed.
+        style: Style,
     },
 }
 
@@ -122,9 +123,15 @@ struct AdminArgs {
     /// print the version
     #[argh(switch, short = 'V')]
     version: bool,
-    /// print JSON on a terminal too
+    /// format of the result; default: table on a terminal, json otherwise
+    #[argh(option, short = 'o', arg_name = "table|json|yaml|csv")]
+    output: Option<String>,
+    /// columns of a table or of CSV, separated by commas
+    #[argh(option, arg_name = "columns")]
+    columns: Option<String>,
+    /// all columns of a table, and values in full
     #[argh(switch)]
-    json: bool,
+    wide: bool,
     #[argh(subcommand)]
     command: Option<Subcommand>,
 }
@@ -211,6 +218,7 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
         return Ok(Request::Print(format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION"))));
     }
     let mut invalid = Vec::new();
+    let style = style(&line.node, args.output.as_deref(), args.columns.as_deref(), &mut invalid);
     let command = match args.command {
         Some(Subcommand::Completions(args)) => {
             return args.script(&mut invalid).map(Request::Print).ok_or_else(|| refused(invalid));
@@ -230,9 +238,37 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
     match command {
         // A reader may return a command although it reported an error, such as two values for one
         // limit.
-        Some(command) if invalid.is_empty() => Ok(Request::Run { command, json: args.json }),
+        Some(command) if invalid.is_empty() => {
+            let command = Box::new(command);
+            Ok(Request::Run { command, style: Style { wide: args.wide, ..style } })
+        }
         _ => Err(refused(invalid)),
     }
+}
+
+/// Reads the options about the result.
+fn style(
+    node: &Node<'_>,
+    output: Option<&str>,
+    columns: Option<&str>,
+    invalid: &mut Vec<String>,
+) -> Style {
+    let format = output.and_then(|text| choice("--output", text, &Format::NAMES, invalid));
+    let format = format.and_then(Format::named);
+    let layout = Layout::of(&node.name());
+    let mut style = Style { format, layout, ..Style::default() };
+    // The grammar allows the option for commands with a layout alone.
+    if let (Some(layout), Some(text)) = (layout, columns) {
+        match layout.read_columns(text) {
+            Ok(columns) => style.columns = columns,
+            Err(errors) => invalid.extend(errors),
+        }
+        if matches!(format, Some(Format::Json | Format::Yaml)) {
+            invalid
+                .push("--columns needs --output table or csv: JSON and YAML have all".to_owned());
+        }
+    }
+    style
 }
 
 fn no_command(group: &Node<'_>) -> String {

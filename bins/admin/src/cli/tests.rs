@@ -13,7 +13,10 @@ fn arguments(line: &[&str]) -> Vec<String> {
 
 fn provision_command(line: &[&str]) -> ProvisionCommand {
     match parse(&arguments(line)) {
-        Ok(Request::Run { command: Command::Provision(command), .. }) => command,
+        Ok(Request::Run { command, .. }) => match *command {
+            Command::Provision(command) => command,
+            other => panic!("{line:?}: {other:?}"),
+        },
         other => panic!("{line:?}: {other:?}"),
     }
 }
@@ -159,7 +162,7 @@ fn missing_words_are_named_with_an_example() {
     check_error(
         &["tenant", "show"],
         "<tenant> is missing: the tenant's name, or id:42",
-        " tenant show <tenant> [--json]\nExample: mercurio-admin tenant show Acme\nHelp: ",
+        " tenant show <tenant> [--output table|json|yaml|csv]\nExample: mercurio-admin tenant show Acme\nHelp: ",
     );
     check_usage_errors(
         &["workspace", "create"],
@@ -172,12 +175,12 @@ fn missing_words_are_named_with_an_example() {
     );
     // The value was forgotten, and an option follows.
     check_error(
-        &["tenant", "delete", "--yes", "--json"],
+        &["tenant", "delete", "--yes", "--output", "json"],
         "<tenant> is missing: the tenant's name, or id:42",
         " tenant delete <tenant> [--yes]",
     );
     check_error(
-        &["key", "list", "--tenant", "--json"],
+        &["key", "list", "--tenant", "--wide"],
         "--tenant needs a value: --tenant <tenant>",
         " key list --tenant <tenant>",
     );
@@ -229,14 +232,51 @@ fn every_command_with_required_words_has_an_example() {
 }
 
 #[test]
-fn options_stand_anywhere_and_names_may_look_like_options() {
-    let expected = command_of(&["key", "list", "--tenant", "Acme"]);
+fn option_about_the_result_fits_the_command() {
+    check_error(
+        &["tenant", "list", "--json"],
+        "`tenant list` has no option --json: did you mean --output json?",
+        " tenant list [--",
+    );
+    check_error(
+        &["tenant", "list", "--output", "jsn"],
+        "--output: \"jsn\" is not one of table, json, yaml, csv; did you mean json?",
+        " tenant list",
+    );
+    check_error(
+        &["tenant", "list", "--columns", "nmae"],
+        "--columns: there is no column \"nmae\": did you mean name?",
+        " tenant list",
+    );
+    check_error(
+        &["tenant", "list", "--columns", "name", "-o", "yaml"],
+        "--columns needs --output table or csv: JSON and YAML have all",
+        " tenant list",
+    );
+    // One tenant is no list, and an export has formats of its own.
     for line in [
-        &["--json", "key", "list", "--tenant=Acme"][..],
-        &["key", "--json", "list", "--tenant", "Acme", "--json"],
+        &["tenant", "show", "Acme", "--columns", "name"][..],
+        &["--wide", "tenant", "show", "Acme"],
+        &["events", "export", "--tenant", "Acme", "--output", "csv"],
+    ] {
+        check_usage_errors(line, &["has no option --"]);
+    }
+}
+
+#[test]
+fn options_stand_anywhere_and_names_may_look_like_options() {
+    let expected = || command_of(&["key", "list", "--tenant", "Acme"]);
+    for line in [
+        &["--output", "csv", "key", "list", "--tenant=Acme", "--wide"][..],
+        &["key", "-o", "csv", "list", "--tenant", "Acme", "--wide", "--wide"],
     ] {
         match parse(&arguments(line)) {
-            Ok(Request::Run { command, json: true }) => assert_eq!(command, expected),
+            Ok(Request::Run { command, style }) => {
+                assert_eq!(
+                    (*command, style.format, style.wide),
+                    (expected(), Some(Format::Csv), true)
+                );
+            }
             other => panic!("{line:?}: {other:?}"),
         }
     }
@@ -245,11 +285,11 @@ fn options_stand_anywhere_and_names_may_look_like_options() {
         let expected = TenantRef::Name(Name::parse(name).unwrap());
         assert_eq!(command, Command::Tenant(TenantCommand::Show(expected)));
     }
-    let Command::Key(KeyCommand::List(tenant)) = command_of(&["key", "list", "--tenant=--json"])
+    let Command::Key(KeyCommand::List(tenant)) = command_of(&["key", "list", "--tenant=--wide"])
     else {
         panic!("no list")
     };
-    assert_eq!(tenant, TenantRef::Name(Name::parse("--json").unwrap()));
+    assert_eq!(tenant, TenantRef::Name(Name::parse("--wide").unwrap()));
 }
 
 #[test]
@@ -299,7 +339,7 @@ fn invalid_optional_value_is_reported_with_the_rest() {
 
 fn command_of(line: &[&str]) -> Command {
     match parse(&arguments(line)) {
-        Ok(Request::Run { command, .. }) => command,
+        Ok(Request::Run { command, .. }) => *command,
         other => panic!("{line:?}: {other:?}"),
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn run(
         EventsCommand::List(selection) => list(store, selection),
         EventsCommand::Export { selection, format } => {
             let workspaces = selected_workspaces(store, selection)?.workspaces;
-            let export = Export { format: *format, is_terminal: machine.stdout_is_terminal };
+            let export = Export { format: *format, is_terminal: machine.terminal.is_some() };
             export.run(store, &workspaces, &selection.query, out)
         }
         EventsCommand::Erase { tenant, person, yes } => {

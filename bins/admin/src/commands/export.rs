@@ -14,6 +14,7 @@ use super::{lookup, progress};
 use crate::cli::ExportFormat;
 use crate::error::AdminError;
 use crate::escape;
+use crate::output::csv;
 
 /// Columns of CSV: the members of an event, in their order.
 const COLUMNS: [&str; 16] = [
@@ -133,17 +134,7 @@ impl EventWriter<'_> {
         &mut self,
         cells: impl IntoIterator<Item = T>,
     ) -> Result<(), AdminError> {
-        let mut record = csv::WriterBuilder::new()
-            // RFC 4180 ends lines with CRLF.
-            .terminator(csv::Terminator::CRLF)
-            // A spreadsheet that splits at `;` must not find a formula behind one.
-            .quote_style(csv::QuoteStyle::Always)
-            .from_writer(Vec::new());
-        let bytes = match record.write_record(cells) {
-            Ok(()) => record.into_inner().map_err(csv::IntoInnerError::into_error),
-            Err(error) => Err(error.into()),
-        };
-        let bytes = bytes.map_err(|source| self.stopped(source))?;
+        let bytes = csv::record(cells).map_err(|source| self.stopped(source))?;
         self.write_bytes(&bytes)
     }
 

@@ -100,7 +100,7 @@ fn audit_list_names_who_and_what_since_when() {
         assert_eq!(machine.run("audit list --since yesterday --limit 0").errors().count(), 2);
         let machine = TestMachine { is_terminal: true, ..machine };
         let table = machine.run("audit list");
-        assert!(table.out.starts_with("recorded_at"), "{}", table.out);
+        assert!(table.out.starts_with("Recorded at"), "{}", table.out);
     }
 }
 

@@ -156,7 +156,7 @@ fn disguised_name_is_a_usage_error() {
     let disguised = ["a\u{7}", "a\u{202E}b", "\u{200F}", "Ac\u{200B}me", "\u{410}cme"];
     for name in ["", " \u{3000}", &long].into_iter().chain(disguised) {
         for line in [
-            ["tenant", "create", name, "--json"].as_slice(),
+            ["tenant", "create", name, "--output", "json"].as_slice(),
             &["tenant", "show", name],
             &["workspace", "create", name, "--tenant", "Acme"],
             &["key", "create", name, "--tenant", "Acme"],
@@ -284,8 +284,8 @@ fn output_is_a_table_on_a_terminal_and_json_otherwise() {
     assert_eq!(listed.code, 0);
     let lines: Vec<Vec<_>> =
         listed.out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["id", "name", "status", "created_at"]);
+    assert_eq!(lines[0], ["ID", "Name", "Status", "Created", "at"]);
     assert_eq!(lines[1][..3], ["1", "Acme", "active"]);
-    let listed = machine.run("tenant --json list");
+    let listed = machine.run("tenant --output json list");
     assert_eq!(serde_json::from_str::<Value>(&listed.out).unwrap()["tenants"][0]["id"], "1");
 }

@@ -103,7 +103,7 @@ fn stored_text_never_controls_a_terminal() {
     let Fixture { machine, database: _database, .. } = hostile_fixture(true);
     for line in [
         "events list --tenant acme",
-        "events list --tenant acme --json",
+        "events list --tenant acme --output json",
         "events export --tenant acme",
         "events export --tenant acme --format csv",
     ] {

@@ -7,5 +7,6 @@ mod doctor;
 mod events;
 mod help;
 mod migrate;
+mod output;
 mod provision;
 mod test_machine;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use mercurio_admin::cli::{self, Request};
 use mercurio_admin::commands::perform;
-use mercurio_admin::output::Output;
+use mercurio_admin::output::{Output, Style};
+use mercurio_admin::terminal::Terminal;
 use mercurio_admin::{AdminError, Machine, run};
 use mercurio_domain::api_key::PresentedKey;
 use mercurio_domain::store::Store;
@@ -103,7 +104,7 @@ impl TestMachine {
                 take_step(&self.steps_left)
             },
             ask: &|_| self.answer.map(str::to_owned),
-            stdout_is_terminal: self.is_terminal,
+            terminal: self.is_terminal.then_some(Terminal { width: 80, colours: false }),
             stdout_is_lost: false,
         })
     }
@@ -126,7 +127,7 @@ impl TestMachine {
         // In place of the database in the settings.
         let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
         let mut out = Vec::new();
-        let mut output = Output { writer: &mut out, json: true };
+        let mut output = Output { writer: &mut out, style: Style::default(), terminal: None };
         let report = self.with_machine(|machine| {
             perform(
                 &command,
