@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mercurio_domain::api_key::{ApiKey, NewApiKey, Scopes};
-use mercurio_domain::store::{KeyRequest, Store, TenantRef};
+use mercurio_domain::store::{KeyRequest, KeySelection, Store, TenantRef};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::{ApiKeyId, Owner, Timestamp};
 use serde::Serialize;
@@ -143,8 +143,8 @@ fn expires_at(expiry: Expiry, now: Timestamp) -> Result<Option<Timestamp>, Admin
 
 fn list(store: &dyn Store, tenant: &TenantRef, now: Timestamp) -> Result<Report, AdminError> {
     let tenant = lookup::tenant(store, tenant)?;
-    let keys = store.api_keys(tenant.id)?;
-    let api_keys = keys.into_iter().map(|key| KeyOutput::new(key, now, None)).collect();
+    let keys = store.api_keys(&KeySelection::Tenant(tenant.id))?;
+    let api_keys = keys.into_iter().map(|found| KeyOutput::new(found.key, now, None)).collect();
     Report::new(&KeysOutput { api_keys })
 }
 

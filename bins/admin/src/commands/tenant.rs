@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::limits::{LimitChange, LimitOverrides, Month};
-use mercurio_domain::store::{Removal, Store, TenantDetails, TenantRef};
+use mercurio_domain::store::{Deletion, Removal, Store, TenantDetails, TenantRef};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus};
 use serde::Serialize;
 
@@ -190,8 +190,9 @@ fn delete(
     let started_at = machine.clock.now();
     let not_found = || tenant_not_found(&TenantRef::Id(tenant.id));
     // Servers refuse the tenant from now on, and the mark survives an interruption.
-    let deleted_at = store.begin_deletion(tenant.id, started_at)?.ok_or_else(not_found)?;
-    let removal = Removal::Tenant(tenant.id);
+    let deletion = Deletion::Tenant(tenant.id);
+    let deleted_at = store.begin_deletion(deletion, started_at)?.ok_or_else(not_found)?;
+    let removal = Removal::All(deletion);
     // From the mark on, every failure leaves a part of the work: the same command finishes it.
     let removed = removal::remove_all(store, &removal, started_at, machine, Some(0))?;
     // Counted from the first run: a later run need not wait again.
@@ -205,7 +206,7 @@ fn delete(
     let late = removal::remove_all(store, &removal, started_at, machine, Some(removed.events))?;
     let events = removed.events + late.events;
     let rows = store
-        .finish_deletion(tenant.id)
+        .finish_deletion(deletion)
         .map_err(|error| AdminError::Incomplete { events, source: Some(error) })?
         .ok_or_else(not_found)?;
     let report = Report::new(&DeletionOutput {

@@ -28,7 +28,7 @@ struct WorkspacesOutput {
 
 impl From<Workspace> for WorkspaceOutput {
     fn from(workspace: Workspace) -> Self {
-        let Workspace { id, tenant_id, name, created_at } = workspace;
+        let Workspace { id, tenant_id, name, created_at, .. } = workspace;
         Self { id: id.to_string(), tenant_id: tenant_id.to_string(), name, created_at }
     }
 }

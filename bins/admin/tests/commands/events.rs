@@ -5,7 +5,7 @@ use std::io;
 
 use mercurio_admin::{Exit, run};
 use mercurio_domain::TenantId;
-use mercurio_domain::store::Removal;
+use mercurio_domain::store::{Deletion, Removal};
 use mercurio_domain::testing::{FixedClock, at, submission};
 use mercurio_domain::text::is_unprintable;
 use mercurio_storage::testing::TestDatabase;
@@ -228,8 +228,10 @@ fn deleted_tenant_leaves_nothing_and_frees_its_name() {
     let tenant_id: TenantId = shown["id"].as_str().unwrap().parse().unwrap();
     let began_at = at("2026-11-22T09:00:00Z");
     let store = database.store();
-    store.begin_deletion(tenant_id, began_at).unwrap();
-    assert!(store.remove_events(&Removal::Tenant(tenant_id), began_at, None).unwrap().events > 0);
+    let deletion = Deletion::Tenant(tenant_id);
+    store.begin_deletion(deletion, began_at).unwrap();
+    let first = store.remove_events(&Removal::All(deletion), began_at, None).unwrap();
+    assert!(first.events > 0);
     assert_eq!(machine.json("tenant show acme")["status"], "deleting");
     let deleted = machine.run("tenant delete acme");
     let receipt = deleted.json();
