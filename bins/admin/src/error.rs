@@ -1,6 +1,7 @@
 //! Errors of the commands and their exit codes. Scripts rely on the codes; `--help` and
 //! docs/OPERATIONS.md list them.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{fmt, io};
 
@@ -137,6 +138,15 @@ pub enum AdminError {
         /// Value of `SEED_WORKSPACE_NAME`.
         workspace: Name,
     },
+    /// The SQLite file does not exist, and the command does not create it.
+    #[error(
+        "there is no database {path:?}: start the server, or run `mercurio-admin provision` or \
+         `mercurio-admin migrate`, which create it; DATABASE_URL names another database"
+    )]
+    NoDatabase {
+        /// Absolute path of the file.
+        path: PathBuf,
+    },
     /// The database lacks migrations.
     #[error(
         "the {backend} database lacks {}: run `mercurio-admin migrate` first",
@@ -241,9 +251,10 @@ impl AdminError {
             Self::Incomplete { .. } => Exit::Incomplete,
             // Only an unavailable database gets 69: a script may wait and try again.
             Self::Store(error) if error.is_unavailable() => Exit::Unavailable,
-            Self::OlderSchema { .. } | Self::NewerSchema { .. } | Self::KeyEnded { .. } => {
+            Self::NoDatabase { .. } | Self::OlderSchema { .. } | Self::NewerSchema { .. } => {
                 Exit::Failed
             }
+            Self::KeyEnded { .. } => Exit::Failed,
             Self::NotConfirmed | Self::Json(_) | Self::Export { .. } => Exit::Failed,
             Self::Store(_) | Self::Entropy(_) | Self::Output(_) => Exit::Failed,
             Self::StdoutLost | Self::KeyLost { .. } | Self::OldKeyKept { .. } => Exit::Failed,

@@ -209,6 +209,22 @@ fn usage_errors_go_to_stderr() {
 }
 
 #[test]
+fn default_database_is_not_created_by_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |line: &[&str]| program(line, &[]).current_dir(folder.path()).output().unwrap();
+    let path = folder.path().canonicalize().unwrap().join("data/mercurio.db");
+    for line in [&["tenant", "list"][..], &["audit", "list"], &["migrate", "status"]] {
+        let err = stderr_of(&read(line), 1);
+        assert!(err.contains(path.to_str().unwrap()), "{err}");
+    }
+    json_of(&read(&["doctor"]));
+    json_of(&read(&["config"]));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    json_of(&read(&["migrate"]));
+    json_of(&read(&["tenant", "list"]));
+}
+
+#[test]
 fn unreachable_database_is_reported_without_its_password() {
     // A port without a listener, and a path below a file instead of a folder.
     let port = std::net::TcpListener::bind("127.0.0.1:0")

@@ -70,6 +70,12 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether the command creates a missing database.
+    #[must_use]
+    pub fn creates_database(&self) -> bool {
+        matches!(self, Self::Migrate(MigrateCommand::Up) | Self::Provision(_) | Self::Seed)
+    }
+
     /// Returns the words of a command that changes the database, for the audit log; `None` for a
     /// command that only reads.
     #[must_use]

@@ -48,7 +48,7 @@ impl From<AuditRecord> for EntryOutput {
 }
 
 pub(super) fn run(store: &dyn Store, command: &AuditCommand) -> Result<Report, AdminError> {
-    database::prepare_schema(store)?;
+    database::require_schema(store)?;
     let AuditCommand::List { since, limit } = command;
     let records = store.audit_log(*since, *limit)?;
     Report::new(&AuditOutput { audit_log: records.into_iter().map(EntryOutput::from).collect() })

@@ -82,7 +82,7 @@ pub(super) fn run(
     machine: &Machine<'_>,
     out: &mut dyn Write,
 ) -> Result<Report, AdminError> {
-    database::prepare_schema(store)?;
+    database::require_schema(store)?;
     match command {
         EventsCommand::Count(selection) => count(store, selection),
         EventsCommand::List(selection) => list(store, selection),

@@ -90,7 +90,7 @@ pub(super) fn run(
     machine: &Machine<'_>,
     out: &mut Output<'_>,
 ) -> Result<Report, AdminError> {
-    database::prepare_schema(store)?;
+    database::require_schema(store)?;
     match command {
         KeyCommand::Create(command) => create(store, command, machine, out),
         KeyCommand::List(tenant) => list(store, tenant, machine.clock.now()),

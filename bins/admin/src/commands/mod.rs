@@ -20,11 +20,11 @@ mod workspace;
 
 use std::sync::Arc;
 
-use mercurio_domain::store::{Actor, Store, StoreError};
+use mercurio_domain::store::{Actor, Store};
 use mercurio_storage::DatabaseUrl;
 
 use crate::cli::Command;
-use crate::database;
+use crate::database::{self, Access};
 use crate::error::AdminError;
 use crate::machine::Machine;
 use crate::output::Output;
@@ -39,13 +39,14 @@ pub use report::Report;
 pub fn perform(
     command: &Command,
     machine: &Machine<'_>,
-    open: impl FnOnce(&DatabaseUrl, Option<Actor>) -> Result<Arc<dyn Store>, StoreError>,
+    open: impl FnOnce(&DatabaseUrl, Access) -> Result<Arc<dyn Store>, AdminError>,
     out: &mut Output<'_>,
 ) -> Result<Report, AdminError> {
     let actor = command
         .change()
         .map(|words| Actor { name: machine.user.to_owned(), command: words.to_owned() });
-    let open = |url: &DatabaseUrl| open(url, actor);
+    let access = Access { actor, creates: command.creates_database() };
+    let open = |url: &DatabaseUrl| open(url, access);
     match command {
         // These two work without a database.
         Command::Config => config::run(machine),
@@ -86,11 +87,11 @@ pub fn perform(
 
 fn open_store(
     machine: &Machine<'_>,
-    open: impl FnOnce(&DatabaseUrl) -> Result<Arc<dyn Store>, StoreError>,
+    open: impl FnOnce(&DatabaseUrl) -> Result<Arc<dyn Store>, AdminError>,
 ) -> Result<Arc<dyn Store>, AdminError> {
     let mut invalid = Vec::new();
     match database::url(machine.setting, &mut invalid) {
-        Some(url) => Ok(open(&url)?),
+        Some(url) => open(&url),
         None => Err(AdminError::Usage(invalid)),
     }
 }

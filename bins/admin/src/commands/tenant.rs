@@ -83,7 +83,7 @@ pub(super) fn run(
     command: &TenantCommand,
     machine: &Machine<'_>,
 ) -> Result<Report, AdminError> {
-    database::prepare_schema(store)?;
+    database::require_schema(store)?;
     match command {
         TenantCommand::Create(name) => create(store, name, machine.clock.now()),
         TenantCommand::List => list(store),

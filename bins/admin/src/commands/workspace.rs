@@ -38,7 +38,7 @@ pub(super) fn run(
     command: &WorkspaceCommand,
     machine: &Machine<'_>,
 ) -> Result<Report, AdminError> {
-    database::prepare_schema(store)?;
+    database::require_schema(store)?;
     match command {
         WorkspaceCommand::Create { tenant, workspace } => {
             create(store, tenant, workspace, machine.clock.now())

@@ -3,6 +3,7 @@
 mod audit;
 mod catalog;
 mod completions;
+mod database;
 mod doctor;
 mod events;
 mod help;

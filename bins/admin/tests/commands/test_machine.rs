@@ -132,8 +132,8 @@ impl TestMachine {
             perform(
                 &command,
                 machine,
-                |_, actor| {
-                    self.store.set_actor(actor);
+                |_, access| {
+                    self.store.set_actor(access.actor);
                     Ok(store)
                 },
                 &mut output,
