@@ -64,7 +64,7 @@ fn try_run(
     let mut output = Output { writer: out, style, terminal: machine.terminal };
     let report = commands::perform(&command, machine, database::open, &mut output)?;
     if let Some(result) = &report.result {
-        output.print(result)?;
+        accept_closed_pipe(output.print(result))?;
     }
     // After the result: without a printed key, "store it now" would be wrong.
     for note in &report.notes {
@@ -85,10 +85,16 @@ fn utf8(arguments: Vec<OsString>) -> Result<Vec<String>, AdminError> {
     Ok(texts)
 }
 
-/// A closed stdout is no error here: `mercurio-admin --help | head` has read enough.
 fn print_help(text: &str, out: &mut dyn Write) -> Result<(), AdminError> {
-    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(AdminError::Output(error)),
-        _ => Ok(()),
+    let written = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
+    accept_closed_pipe(written.map_err(AdminError::Output))
+}
+
+/// A reader that closed the pipe has read enough, as in `mercurio-admin tenant list | head -1`. Only a
+/// new key must arrive: commands print it themselves.
+fn accept_closed_pipe(written: Result<(), AdminError>) -> Result<(), AdminError> {
+    match written {
+        Err(AdminError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }

@@ -57,6 +57,27 @@ impl Export {
         query: &EventQuery,
         out: &mut dyn Write,
     ) -> Result<Report, AdminError> {
+        let report = Report::without_result();
+        match self.write_all(store, workspaces, query, out) {
+            Ok(written) => Ok(report.with_note(format!("{written} events were exported"))),
+            // The reader has read enough, as `head` does.
+            Err(AdminError::Export { source, .. })
+                if source.kind() == io::ErrorKind::BrokenPipe =>
+            {
+                Ok(report)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the number of events written.
+    fn write_all(
+        self,
+        store: &dyn Store,
+        workspaces: &[Workspace],
+        query: &EventQuery,
+        out: &mut dyn Write,
+    ) -> Result<u64, AdminError> {
         let mut writer =
             // 64 KiB: one system call for many events.
             EventWriter { out: BufWriter::with_capacity(1 << 16, out), export: self, written: 0 };
@@ -81,7 +102,7 @@ impl Export {
         progress.finish_and_clear();
         // The drop of a `BufWriter` ignores errors.
         writer.flush()?;
-        Ok(Report::without_result().with_note(format!("{} events were exported", writer.written)))
+        Ok(writer.written)
     }
 
     /// Prepares the CSV cell of a JSON value.

@@ -146,16 +146,19 @@ fn csv_formulas_become_text_unless_raw() {
     assert_eq!(machine.run("events export --tenant acme --raw").code, 64, "NDJSON has no formulas");
 }
 
-/// Accepts this many bytes, and then fails like a closed pipe.
-struct ClosedPipe(usize);
+/// Accepts some bytes, and then fails.
+struct FailingOutput {
+    bytes_left: usize,
+    error: io::ErrorKind,
+}
 
-impl io::Write for ClosedPipe {
+impl io::Write for FailingOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0 == 0 {
-            return Err(io::ErrorKind::BrokenPipe.into());
+        if self.bytes_left == 0 {
+            return Err(self.error.into());
         }
-        let taken = bytes.len().min(self.0);
-        self.0 -= taken;
+        let taken = bytes.len().min(self.bytes_left);
+        self.bytes_left -= taken;
         Ok(taken)
     }
 
@@ -165,16 +168,21 @@ impl io::Write for ClosedPipe {
 }
 
 #[test]
-fn export_into_a_closed_pipe_fails_with_one_line() {
+fn reader_of_an_export_may_stop_but_a_disk_may_not_fill() {
     let Fixture { machine, database: _database, .. } = fixture();
-    let mut err = Vec::new();
-    let arguments = ["events", "export", "--tenant", "acme"].map(OsString::from).into();
-    // The export is longer, so the pipe closes within it.
-    let mut out = ClosedPipe(100);
-    let exit = machine.with_machine(|machine| run(arguments, machine, &mut out, &mut err));
-    assert_eq!(exit, Exit::Failed);
-    let err = String::from_utf8(err).unwrap();
-    assert!(err.contains("the export stopped after") && err.lines().count() == 1, "{err}");
+    for (error, expected, lines) in
+        [(io::ErrorKind::BrokenPipe, Exit::Done, 0), (io::ErrorKind::StorageFull, Exit::Failed, 1)]
+    {
+        let mut err = Vec::new();
+        let arguments = ["events", "export", "--tenant", "acme"].map(OsString::from).into();
+        // The export is longer, so the output fails within it.
+        let mut out = FailingOutput { bytes_left: 100, error };
+        let exit = machine.with_machine(|machine| run(arguments, machine, &mut out, &mut err));
+        assert_eq!(exit, expected);
+        let err = String::from_utf8(err).unwrap();
+        assert_eq!(err.lines().count(), lines, "{err}");
+        assert!(lines == 0 || err.contains("the export stopped after"), "{err}");
+    }
 }
 
 #[test]
