@@ -23,7 +23,7 @@ pub enum Exit {
     Incomplete,
     /// 3: the name is taken.
     NameTaken,
-    /// 4: no such tenant, workspace or key.
+    /// 4: no such tenant, workspace, key or event.
     NotFound,
     /// 64, `EX_USAGE` of sysexits.h: invalid command line or settings.
     Usage,
@@ -53,7 +53,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A tenant, workspace or key, as the user named it. Displays as `tenant "Acme"`.
+/// A tenant, workspace, key or event, as the user named it. Displays as `tenant "Acme"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogItem {
     /// Selects the noun and the hint of the message.
@@ -69,6 +69,7 @@ pub enum ItemKind {
     Tenant,
     Workspace,
     ApiKey,
+    Event,
 }
 
 impl CatalogItem {
@@ -82,6 +83,7 @@ impl CatalogItem {
             ItemKind::Tenant => "tenant list",
             ItemKind::Workspace => "workspace list",
             ItemKind::ApiKey => "key list",
+            ItemKind::Event => "events list",
         }
     }
 }
@@ -92,6 +94,7 @@ impl fmt::Display for CatalogItem {
             ItemKind::Tenant => "tenant",
             ItemKind::Workspace => "workspace",
             ItemKind::ApiKey => "API key",
+            ItemKind::Event => "event",
         };
         write!(f, "{noun} {:?}", self.name)
     }
@@ -115,8 +118,11 @@ pub enum AdminError {
     #[error("the {0} exists already; names ignore case and surrounding space: choose another name")]
     NameTaken(CatalogItem),
     /// Nothing has this name or id.
-    #[error("there is no {0}: `{list}` shows all", list = .0.list_command())]
+    #[error("there is no {0}: `{list}` shows those that exist", list = .0.list_command())]
     NotFound(CatalogItem),
+    /// A workspace being deleted gets no new key.
+    #[error("the workspace {0:?} is being deleted: `workspace delete` finishes that")]
+    WorkspaceDeleting(String),
     /// An ended key cannot be rotated.
     #[error("the API key {id} {reason}: create another with `key create`")]
     KeyEnded {
@@ -254,7 +260,7 @@ impl AdminError {
             Self::NoDatabase { .. } | Self::OlderSchema { .. } | Self::NewerSchema { .. } => {
                 Exit::Failed
             }
-            Self::KeyEnded { .. } => Exit::Failed,
+            Self::WorkspaceDeleting(_) | Self::KeyEnded { .. } => Exit::Failed,
             Self::NotConfirmed | Self::Json(_) | Self::Export { .. } => Exit::Failed,
             Self::Store(_) | Self::Entropy(_) | Self::Output(_) => Exit::Failed,
             Self::StdoutLost | Self::KeyLost { .. } | Self::OldKeyKept { .. } => Exit::Failed,

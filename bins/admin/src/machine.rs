@@ -29,7 +29,9 @@ pub struct Machine<'a> {
     pub sleep: &'a dyn Fn(Duration),
     /// Writes a message to stderr while a command runs.
     pub notify: &'a dyn Fn(&str),
-    /// Asks a question; `None` without a terminal.
+    /// Whether a person can be asked.
+    pub stdin_is_terminal: bool,
+    /// Asks a question; `None` without an answer.
     pub ask: &'a dyn Fn(&str) -> Option<String>,
     /// Whether SIGINT or SIGTERM asked the program to stop.
     pub interrupted: &'a dyn Fn() -> bool,

@@ -1,6 +1,6 @@
 //! Starts `mercurio-admin` with the real clock, terminal and environment.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use mercurio_admin::machine::{Machine, interrupted, system_entropy, system_user};
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         setting_names: &|| mercurio_config::process_env_names().collect(),
         sleep: &std::thread::sleep,
         notify: &terminal::notify,
+        stdin_is_terminal: io::stdin().is_terminal(),
         ask: &terminal::ask,
         interrupted: &interrupted,
         terminal: Terminal::of_stdout(&mercurio_config::process_env),

@@ -42,7 +42,7 @@ pub fn notify(message: &str) {
     write_message(&mut io::stderr(), message);
 }
 
-/// Asks on stderr and reads one line from stdin. `None` if stdin is not a terminal.
+/// Asks on stderr and reads one line from stdin. `None` if stdin is not a terminal or has ended.
 #[must_use]
 pub fn ask(question: &str) -> Option<String> {
     let stdin = io::stdin();

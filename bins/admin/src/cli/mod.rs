@@ -5,7 +5,9 @@
 
 mod audit;
 mod bash;
+mod consent;
 mod events;
+mod filters;
 mod grammar;
 mod help;
 mod key;
@@ -13,6 +15,7 @@ mod line;
 mod migrate;
 mod provision;
 mod tenant;
+mod times;
 pub(crate) mod values;
 mod workspace;
 
@@ -32,11 +35,14 @@ use line::Line;
 use values::choice;
 
 pub use audit::AuditCommand;
-pub use events::{EventsCommand, ExportFormat, Selection};
+pub use consent::Consent;
+pub use events::{EventsCommand, ExportFormat};
+pub use filters::{EventFilter, Selection};
 pub use key::{Expiry, KeyCommand, KeyCreateCommand};
 pub use migrate::MigrateCommand;
 pub use provision::ProvisionCommand;
 pub use tenant::TenantCommand;
+pub use times::TimeArg;
 pub use workspace::WorkspaceCommand;
 
 /// A parsed command line.
@@ -86,18 +92,13 @@ impl Command {
             Self::Provision(_) => "provision",
             Self::Seed => "seed",
             Self::Tenant(command) => return command.change(),
-            Self::Workspace(WorkspaceCommand::Create { .. }) => "workspace create",
+            Self::Workspace(command) => return command.change(),
             Self::Key(KeyCommand::Create(_)) => "key create",
             Self::Key(KeyCommand::Rotate { .. }) => "key rotate",
-            Self::Key(KeyCommand::Revoke(_)) => "key revoke",
-            Self::Events(EventsCommand::Erase { .. }) => "events erase",
-            Self::Events(EventsCommand::Purge { .. }) => "events purge",
+            Self::Key(KeyCommand::Revoke { .. }) => "key revoke",
+            Self::Events(command) => return command.change(),
             Self::Migrate(MigrateCommand::Status)
-            | Self::Workspace(WorkspaceCommand::List(_))
-            | Self::Key(KeyCommand::List(_))
-            | Self::Events(
-                EventsCommand::Count(_) | EventsCommand::List(_) | EventsCommand::Export { .. },
-            )
+            | Self::Key(KeyCommand::List(_) | KeyCommand::Show(_))
             | Self::Audit(_)
             | Self::Doctor
             | Self::Config => return None,
@@ -109,7 +110,7 @@ impl Command {
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     example = "{command_name} provision --tenant Acme --workspace Production",
-    example = "{command_name} key create --tenant Acme --expires-in 90d",
+    example = "{command_name} key create --tenant Acme --expires 90d",
     example = "DATABASE_URL=postgres://user@localhost/mercurio {command_name} migrate",
     note = "Options may stand anywhere on the line, as --name value or --name=value. Behind --, a word is never an option.",
     note = "A tenant is named by its name, in any case, or by its id as id:42.",
@@ -118,7 +119,7 @@ impl Command {
     error_code(1, "Failed."),
     error_code(2, "Stopped after part of the work: run the same command again to finish."),
     error_code(3, "The name is taken."),
-    error_code(4, "There is no such tenant, workspace or key."),
+    error_code(4, "There is no such tenant, workspace, key or event."),
     error_code(64, "The command line or a setting is invalid."),
     error_code(
         69,

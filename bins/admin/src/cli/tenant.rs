@@ -5,6 +5,7 @@ use mercurio_domain::limits::{LimitChange, LimitError, LimitName};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
+use super::consent::Consent;
 use super::values::{did_you_mean, name, tenant_ref};
 use crate::suggest::closest;
 
@@ -15,12 +16,15 @@ pub enum TenantCommand {
     Create(Name),
     List,
     Show(TenantRef),
+    Rename {
+        tenant: TenantRef,
+        name: Name,
+    },
     Suspend(TenantRef),
     Resume(TenantRef),
     Delete {
         tenant: TenantRef,
-        /// Skips the question.
-        yes: bool,
+        consent: Consent,
     },
     Limits {
         tenant: TenantRef,
@@ -36,6 +40,9 @@ impl TenantCommand {
             Self::Create(_) => Some("tenant create"),
             Self::Suspend(_) => Some("tenant suspend"),
             Self::Resume(_) => Some("tenant resume"),
+            Self::Rename { .. } => Some("tenant rename"),
+            // A dry run changes nothing, so it leaves no entry.
+            Self::Delete { consent: Consent::DryRun, .. } => None,
             Self::Delete { .. } => Some("tenant delete"),
             Self::Limits { changes, .. } if !changes.is_empty() => Some("tenant limits"),
             Self::List | Self::Show(_) | Self::Limits { .. } => None,
@@ -43,7 +50,7 @@ impl TenantCommand {
     }
 }
 
-/// Create, list, suspend and delete tenants, and set their limits.
+/// Create, list, rename, suspend and delete tenants, and set their limits.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "tenant")]
 pub(super) struct TenantArgs {
@@ -57,6 +64,7 @@ enum TenantSubcommand {
     Create(TenantCreateArgs),
     List(TenantListArgs),
     Show(TenantShowArgs),
+    Rename(TenantRenameArgs),
     Suspend(TenantSuspendArgs),
     Resume(TenantResumeArgs),
     Delete(TenantDeleteArgs),
@@ -86,6 +94,18 @@ struct TenantShowArgs {
     tenant: String,
 }
 
+/// Rename a tenant. Its id, its keys and its events stay; clients notice nothing.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(subcommand, name = "rename", example = "{command_name} Acme \"Acme Corporation\"")]
+struct TenantRenameArgs {
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
+    /// the new name; unique, ignoring case
+    #[argh(positional)]
+    name: String,
+}
+
 /// Refuse every request of a tenant, on all servers within a second. Its data is kept.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "suspend", example = "{command_name} Acme")]
@@ -112,6 +132,9 @@ struct TenantDeleteArgs {
     /// the tenant's name, or id:42
     #[argh(positional)]
     tenant: String,
+    /// only count what would be deleted
+    #[argh(switch)]
+    dry_run: bool,
     /// skip the confirmation
     #[argh(switch)]
     yes: bool,
@@ -147,18 +170,27 @@ impl TenantArgs {
             TenantSubcommand::Show(TenantShowArgs { tenant }) => {
                 tenant_ref("tenant", &tenant, invalid).map(TenantCommand::Show)
             }
+            TenantSubcommand::Rename(args) => args.read(invalid),
             TenantSubcommand::Suspend(TenantSuspendArgs { tenant }) => {
                 tenant_ref("tenant", &tenant, invalid).map(TenantCommand::Suspend)
             }
             TenantSubcommand::Resume(TenantResumeArgs { tenant }) => {
                 tenant_ref("tenant", &tenant, invalid).map(TenantCommand::Resume)
             }
-            TenantSubcommand::Delete(TenantDeleteArgs { tenant, yes }) => {
+            TenantSubcommand::Delete(TenantDeleteArgs { tenant, dry_run, yes }) => {
                 let tenant = tenant_ref("tenant", &tenant, invalid)?;
-                Some(TenantCommand::Delete { tenant, yes })
+                Some(TenantCommand::Delete { tenant, consent: Consent::of(yes, dry_run) })
             }
             TenantSubcommand::Limits(args) => args.read(invalid),
         }
+    }
+}
+
+impl TenantRenameArgs {
+    fn read(self, invalid: &mut Vec<String>) -> Option<TenantCommand> {
+        let tenant = tenant_ref("tenant", &self.tenant, invalid);
+        let name = name("name", &self.name, invalid);
+        Some(TenantCommand::Rename { tenant: tenant?, name: name? })
     }
 }
 

@@ -2,9 +2,6 @@
 //!
 //! Each reader adds its error to `invalid` and returns `None`, so that all errors are reported at once.
 
-use std::time::Duration;
-
-use mercurio_domain::Timestamp;
 use mercurio_domain::api_key::{Scope, Scopes, ScopesError};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
@@ -13,8 +10,6 @@ use crate::suggest::closest;
 
 /// Workspace name of `provision`, `seed` and `key create` if none is given.
 pub(crate) const DEFAULT_WORKSPACE: &str = "Default";
-
-const DAY_SECONDS: u64 = 86_400;
 
 /// Reads a name from `source`, an option or a setting.
 pub(crate) fn name(source: &str, text: &str, invalid: &mut Vec<String>) -> Option<Name> {
@@ -89,12 +84,6 @@ pub(super) fn did_you_mean(meant: Option<&str>) -> String {
     meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default()
 }
 
-pub(super) fn time(option: &str, text: &str, invalid: &mut Vec<String>) -> Option<Timestamp> {
-    Timestamp::parse(text)
-        .map_err(|error| invalid.push(format!("{option}: {text:?}: {error}")))
-        .ok()
-}
-
 /// Reads a whole number from 1 to `max`.
 pub(super) fn number(
     option: &str,
@@ -107,51 +96,4 @@ pub(super) fn number(
         invalid.push(format!("{option}: {text:?} is not a whole number from 1 to {max}"));
     }
     number
-}
-
-/// Reads a duration such as `90d`, up to 100 years.
-pub(super) fn duration(option: &str, text: &str, invalid: &mut Vec<String>) -> Option<Duration> {
-    let duration = parse_duration(text.trim());
-    if duration.is_none() {
-        invalid.push(format!(
-            "{option}: {text:?} is not a duration: use a number followed by s, m, h or d, \
-             up to 100 years"
-        ));
-    }
-    duration
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    // Leap days rounded up: every hundred years fit.
-    const MAX_SECONDS: u64 = 100 * 366 * DAY_SECONDS;
-    // By characters: the last one of `5é` has two bytes.
-    let (unit_at, unit) = text.char_indices().next_back()?;
-    let unit_seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => DAY_SECONDS,
-        _ => return None,
-    };
-    let number: u64 = text[..unit_at].parse().ok()?;
-    let seconds = number.checked_mul(unit_seconds)?;
-    // Bounded, so that adding it to a time stays before the year 10000.
-    (seconds <= MAX_SECONDS).then(|| Duration::from_secs(seconds))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn duration_needs_a_unit_and_has_a_limit() {
-        let read = |text| duration("--overlap", text, &mut Vec::new());
-        assert_eq!(read("0s"), Some(Duration::ZERO));
-        assert_eq!(read(" 90d "), Some(Duration::from_secs(90 * 86_400)));
-        assert_eq!(read("36h"), Some(Duration::from_secs(36 * 3_600)));
-        for text in ["", "d", "5", "-1d", "1.5h", "1w", "99999999999999999999d", "1000000d", "5é"]
-        {
-            assert_eq!(read(text), None, "{text}");
-        }
-    }
 }

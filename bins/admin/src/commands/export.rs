@@ -82,7 +82,7 @@ impl Export {
             // 64 KiB: one system call for many events.
             EventWriter { out: BufWriter::with_capacity(1 << 16, out), export: self, written: 0 };
         writer.write_header()?;
-        let progress = progress::counter("events written");
+        let progress = progress::counter("events written", None);
         for workspace in workspaces {
             // The cursor of one workspace must not carry over to the next.
             let mut query = query.clone();

@@ -1,9 +1,12 @@
 //! The commands, one file each: every `run` takes a store and arguments, and returns a [`Report`].
 
+mod amount;
 mod audit;
 mod config;
 mod confirm;
+mod deletion;
 mod doctor;
+mod erasure;
 mod events;
 mod export;
 mod key;
@@ -81,7 +84,7 @@ pub fn perform(
             let store = open_store(machine, open)?;
             recorded(&*store, events::run(&*store, command, machine, out.writer))
         }
-        Command::Audit(command) => audit::run(&*open_store(machine, open)?, command),
+        Command::Audit(command) => audit::run(&*open_store(machine, open)?, command, machine),
     }
 }
 

@@ -31,16 +31,16 @@ const LAYOUTS: [Layout; 8] = [
     Layout {
         command: "workspace list",
         list: "workspaces",
-        shown: &["id", "name", "created_at"],
+        shown: &["id", "name", "status", "created_at"],
         more: &["tenant_id"],
         wide: &[],
     },
     Layout {
         command: "key list",
         list: "api_keys",
-        shown: &["id", "name", "status", "last_used_at"],
-        more: &["expires_at", "scopes", "workspace_id", "created_at", "revoked_at"],
-        wide: &["tenant_id"],
+        shown: &["id", "name", "tenant_name", "status", "last_used_at"],
+        more: &["workspace_name", "expires_at", "scopes", "created_at", "revoked_at"],
+        wide: &["tenant_id", "workspace_id"],
     },
     Layout {
         command: "events count",

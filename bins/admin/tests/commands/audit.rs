@@ -31,15 +31,29 @@ fn every_command_that_changes_something_is_recorded() {
     machine.json("tenant suspend acme");
     machine.json("tenant limits acme --set max_batch_events=5");
     machine.json("workspace create Staging --tenant acme");
+    machine.json("workspace rename Staging Test --tenant acme");
+    machine.json("workspace delete test --tenant acme --yes");
+    machine.json("tenant rename acme Other");
+    machine.json("tenant rename Other Acme");
     let rotated = machine.json(&format!("key rotate {id}"));
-    machine.json(&format!("key revoke {id}"));
+    machine.json(&format!("key revoke {id} --yes"));
     assert_eq!(machine.run("key revoke nobody").code, 4);
     machine.json("events erase --tenant acme --user-id 4711 --yes");
     machine.clock = FixedClock::at("2027-02-01T12:00:00Z");
     machine.json("events purge --older-than 60d --yes");
     machine.json("tenant delete acme --yes");
     // These change nothing.
-    for line in ["tenant list", "tenant limits id:1", "key list --tenant id:1"] {
+    for line in [
+        "tenant list",
+        "tenant limits id:1",
+        "key list",
+        "key show k3v9",
+        "events show e1 --tenant id:1",
+        "events erase --tenant id:1 --user-id u --dry-run",
+        "events purge --older-than 1d --dry-run",
+        "tenant delete nobody --dry-run",
+        "workspace delete nothing --tenant id:1 --dry-run --yes",
+    ] {
         machine.run(line);
     }
     assert_eq!(machine.run("tenant delete nobody").code, 4);
@@ -53,6 +67,11 @@ fn every_command_that_changes_something_is_recorded() {
         ["tenant suspend", "done", "tenant \"Acme\" is suspended"],
         ["tenant limits", "done", "max_batch_events=5"],
         ["workspace create", "done", "workspace \"Staging\" created"],
+        ["workspace rename", "done", "workspace \"Staging\" renamed to \"Test\""],
+        ["workspace delete", "started", "deletion of workspace \"Test\""],
+        ["workspace delete", "done", "deletion removed 0 events, 0 event keys, 1 workspaces"],
+        ["tenant rename", "done", "tenant \"Acme\" renamed to \"Other\""],
+        ["tenant rename", "done", "tenant \"Other\" renamed to \"Acme\""],
         ["key rotate", "done", "key \"Default API key\" created"],
         ["key rotate", "done", "key \"Default API key\" ends at 2026-11-23T10:00:00"],
         ["key revoke", "done", "key \"Default API key\" revoked"],
@@ -65,7 +84,7 @@ fn every_command_that_changes_something_is_recorded() {
         [
             "tenant delete",
             "done",
-            "deletion removed 0 events, 3 event keys, 2 workspaces and 2 API",
+            "deletion removed 0 events, 3 event keys, 1 workspaces and 2 API",
         ],
         ["tenant delete", "failed", "there is no tenant \"nobody\""],
     ];

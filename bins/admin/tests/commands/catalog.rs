@@ -182,7 +182,7 @@ fn tenant_cannot_be_named_like_the_id_of_another() {
 fn key_is_created_and_listed_without_its_secret() {
     let machine = TestMachine::default();
     machine.perform("provision --tenant Acme").unwrap();
-    let line = "key create CI --tenant Acme --scopes events:write --expires-in 90d";
+    let line = "key create CI --tenant Acme --scopes events:write --expires 90d";
     let created = machine.perform(line).unwrap();
     let presented = PresentedKey::parse(created["key"].as_str().unwrap()).unwrap();
     assert_eq!(created["id"].as_str(), Some(presented.id().as_str()));
@@ -215,7 +215,7 @@ fn rotated_key_stays_valid_until_revoked() {
     let stored = machine.store.find_api_key(presented.id()).unwrap().unwrap();
     assert!(presented.matches(&stored.secret_hash));
 
-    let revoke = format!("key revoke {id}");
+    let revoke = format!("key revoke {id} --yes");
     let revoked = machine.perform(&revoke).unwrap();
     assert_eq!(revoked["status"], "revoked");
     assert_eq!(revoked["revoked_at"], "2026-11-22T10:00:00.123456Z");
@@ -229,15 +229,17 @@ fn rotated_key_stays_valid_until_revoked() {
 fn rotated_key_lives_as_long_as_the_old_one_unless_told() {
     let machine = TestMachine::default();
     machine.perform("provision --tenant Acme").unwrap();
-    let created = machine.perform("key create --tenant Acme --expires-in 90d").unwrap();
+    let created = machine.perform("key create --tenant Acme --expires 90d").unwrap();
     let id = created["id"].as_str().unwrap();
     machine.clock.set(at("2026-12-22T10:00:00.123456Z"));
     for (options, expires_at) in [
         // 90 days after the rotation.
         ("", json!("2027-03-22T10:00:00.123456Z")),
-        ("--expires-in 7d", json!("2026-12-29T10:00:00.123456Z")),
-        ("--expires-at 2027-01-01T00:00:00Z", json!("2027-01-01T00:00:00.000000Z")),
-        ("--expires-in never", Value::Null),
+        ("--expires 7d", json!("2026-12-29T10:00:00.123456Z")),
+        ("--expires 2027-01-01T00:00:00Z", json!("2027-01-01T00:00:00.000000Z")),
+        ("--expires 2027-01-01", json!("2027-01-01T00:00:00.000000Z")),
+        ("--expires 1y", json!("2027-12-22T10:00:00.123456Z")),
+        ("--expires never", Value::Null),
     ] {
         // The overlap ends after the old key, which keeps its earlier expiry.
         let rotated =
@@ -248,7 +250,7 @@ fn rotated_key_lives_as_long_as_the_old_one_unless_told() {
     let forever = machine.perform("key create --tenant Acme").unwrap();
     let rotate = format!("key rotate {}", forever["id"].as_str().unwrap());
     assert_eq!(machine.perform(&rotate).unwrap()["new"]["expires_at"], Value::Null);
-    let past = machine.perform(&format!("{rotate} --expires-at 2026-12-01T00:00:00Z"));
+    let past = machine.perform(&format!("{rotate} --expires 2026-12-01T00:00:00Z"));
     assert_eq!(past.unwrap_err().exit(), Exit::Usage);
 }
 
@@ -258,10 +260,11 @@ fn key_with_invalid_expiry_or_id_is_refused() {
     let printed = machine.perform("provision --tenant Acme").unwrap();
     let whole = printed["api_key"]["key"].as_str().unwrap();
     for line in [
-        "key create --tenant Acme --expires-at 2026-11-22T10:00:00Z",
-        "key create --tenant Acme --expires-at tomorrow",
-        "key create --tenant Acme --expires-in soon",
-        "key create --tenant Acme --expires-in 1d --expires-at 2027-11-22T10:00:00Z",
+        "key create --tenant Acme --expires 2026-11-22T10:00:00Z",
+        "key create --tenant Acme --expires tomorrow",
+        "key create --tenant Acme --expires soon",
+        "key create --tenant Acme --expires 0s",
+        "key create --tenant Acme --expires 1d --expires 2027-11-22T10:00:00Z",
         &format!("key revoke {whole}"),
         &format!("key rotate {whole}"),
         "key revoke",

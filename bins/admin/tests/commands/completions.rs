@@ -25,7 +25,7 @@ fn bash_completes_commands_that_share_a_name() {
     let complete = |line: &[&str]| complete(&script.out, line);
     assert_eq!(complete(&["ev"]), ["events"]);
     // Options follow the subcommands.
-    assert_eq!(complete(&["key", ""])[..4], ["create", "list", "rotate", "revoke"]);
+    assert_eq!(complete(&["key", ""])[..5], ["create", "list", "show", "rotate", "revoke"]);
     assert_eq!(complete(&["tenant", "li"]), ["list", "limits"]);
     assert_eq!(complete(&["events", "export", "--f"]), ["--format", "--from"]);
     assert!(complete(&["key", "create", "--"]).contains(&"--scopes".to_owned()));

@@ -6,24 +6,29 @@ use serde_json::json;
 use crate::test_machine::TestMachine;
 
 /// Commands that need a database, and do not make one.
-const NEED_A_DATABASE: [&str; 21] = [
+const NEED_A_DATABASE: [&str; 26] = [
     "migrate status",
     "migrate down --yes",
     "tenant list",
     "tenant show Acme",
     "tenant create Acme",
+    "tenant rename Acme Other",
     "tenant suspend Acme",
     "tenant resume Acme",
     "tenant limits Acme",
     "tenant delete Acme --yes",
     "workspace list --tenant Acme",
     "workspace create W --tenant Acme",
-    "key list --tenant Acme",
+    "workspace rename W V --tenant Acme",
+    "workspace delete W --tenant Acme --yes",
+    "key list",
+    "key show k3v9",
     "key create --tenant Acme",
     "key rotate k3v9",
-    "key revoke k3v9",
+    "key revoke k3v9 --yes",
     "events count --tenant Acme",
     "events list --tenant Acme",
+    "events show e1 --tenant Acme",
     "events export --tenant Acme",
     "events erase --tenant Acme --user-id u --yes",
     "events purge --older-than 400d --yes",

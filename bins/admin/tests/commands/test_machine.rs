@@ -1,6 +1,6 @@
 //! A [`Machine`] with the clock, ids, random bytes, settings and answers of the test.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use mercurio_admin::output::{Output, Style};
 use mercurio_admin::terminal::Terminal;
 use mercurio_admin::{AdminError, Machine, run};
 use mercurio_domain::api_key::PresentedKey;
-use mercurio_domain::store::Store;
+use mercurio_domain::store::{EventWriter, Store, Submission};
 use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore};
 use mercurio_domain::{ApiKeyId, Owner};
 use mercurio_storage::testing::TestDatabase;
@@ -27,6 +27,11 @@ pub(crate) struct TestMachine {
     pub(crate) is_terminal: bool,
     /// Answer to every question; `None`: no terminal.
     pub(crate) answer: Option<&'static str>,
+    pub(crate) questions: RefCell<Vec<String>>,
+    /// Messages during commands.
+    pub(crate) notices: RefCell<Vec<String>>,
+    /// A request in flight, stored while a command waits.
+    pub(crate) late: Cell<Option<Submission>>,
     /// Steps before SIGINT arrives; `None`: never.
     pub(crate) steps_left: Cell<Option<u32>>,
     /// Steps before the store in memory becomes unavailable; `None`: never.
@@ -43,6 +48,9 @@ impl Default for TestMachine {
             entropy: Cell::new(0),
             is_terminal: false,
             answer: None,
+            questions: RefCell::default(),
+            notices: RefCell::default(),
+            late: Cell::new(None),
             steps_left: Cell::new(None),
             steps_to_outage: Cell::new(None),
         }
@@ -95,15 +103,23 @@ impl TestMachine {
             user: "alice@db1",
             setting_names: &|| self.settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
             // The grace period of a deletion passes at once.
-            sleep: &|_| (),
-            notify: &|_| (),
+            sleep: &|_| {
+                if let Some(late) = self.late.take() {
+                    self.store.append(&[late]).expect("stored");
+                }
+            },
+            notify: &|message| self.notices.borrow_mut().push(message.to_owned()),
+            stdin_is_terminal: self.answer.is_some(),
             interrupted: &|| {
                 if take_step(&self.steps_to_outage) {
                     self.store.set_unavailable(true);
                 }
                 take_step(&self.steps_left)
             },
-            ask: &|_| self.answer.map(str::to_owned),
+            ask: &|question| {
+                self.questions.borrow_mut().push(question.to_owned());
+                self.answer.map(str::to_owned)
+            },
             terminal: self.is_terminal.then_some(Terminal { width: 80, colours: false }),
             stdout_is_lost: false,
         })

@@ -8,10 +8,12 @@ fn keys() -> Value {
     json!({"api_keys": [
         {"id": "k3v9abcdefghijkl", "name": "Web site", "status": "active", "scopes": ["a", "b"],
          "last_used_at": "2026-11-22T10:00:00.123456Z", "created_at": null, "expires_at": null,
-         "revoked_at": null, "workspace_id": "1", "tenant_id": "1"},
+         "revoked_at": null, "tenant_name": "Acme", "workspace_name": "Default",
+         "workspace_id": "1", "tenant_id": "1"},
         {"id": "k3v9abcdefghijkm", "name": "A key of a name with many words in it", "status": "revoked",
          "scopes": [], "last_used_at": null, "created_at": null, "expires_at": null,
-         "revoked_at": null, "workspace_id": "2", "tenant_id": "1"},
+         "revoked_at": null, "tenant_name": "Acme", "workspace_name": "Test",
+         "workspace_id": "2", "tenant_id": "1"},
     ]})
 }
 
@@ -49,7 +51,7 @@ fn numbers_are_aligned_to_the_right() {
 
 #[test]
 fn table_takes_as_many_columns_as_fit() {
-    for (width, columns) in [(64, 4), (80, 4), (100, 5), (140, 8)] {
+    for (width, columns) in [(70, 5), (80, 5), (120, 6), (140, 8)] {
         let text = look(width).render(&keys());
         let heading = text.lines().next().unwrap();
         let count = heading.split("  ").filter(|name| !name.trim().is_empty()).count();
@@ -63,7 +65,7 @@ fn table_takes_as_many_columns_as_fit() {
 
 #[test]
 fn long_text_is_wrapped_below_its_column() {
-    let text = look(64).render(&keys());
+    let text = look(80).render(&keys());
     let column = text.lines().next().unwrap().find("Name").unwrap();
     let (first, second) = (text.lines().nth(2).unwrap(), text.lines().nth(3).unwrap());
     assert!(first[column..].starts_with("A key of a"), "{text}");
@@ -86,7 +88,7 @@ fn chosen_columns_and_wide_show_what_was_asked() {
     let wide = Look { wide: true, width: None, ..look(0) }.render(&keys());
     assert!(wide.contains("2026-11-22T10:00:00.123456Z"), "{wide}");
     assert_eq!(wide.lines().count(), 3, "{wide}");
-    assert!(wide.lines().next().unwrap().ends_with("Tenant ID"), "{wide}");
+    assert!(wide.lines().next().unwrap().ends_with("Workspace ID"), "{wide}");
 }
 
 #[test]
