@@ -80,7 +80,7 @@ class Site:
     def admin(self, release, *arguments):
         """Runs a release's mercurio-admin and returns its JSON output."""
         program = self.programs / release / "mercurio-admin"
-        ended = subprocess.run([program, *arguments, "--json"], env=self.environment(), stdout=subprocess.PIPE, check=True)
+        ended = subprocess.run([program, *arguments], env=self.environment(), stdout=subprocess.PIPE, check=True)
         return json.loads(ended.stdout)
 
     def start(self, name, release):
