@@ -138,7 +138,7 @@ def readiness(address):
 
 def admin(programs, url, *arguments):
     environment = {"PATH": os.environ["PATH"], "DATABASE_URL": url}
-    return json.loads(subprocess.run([programs / "mercurio-admin", *arguments, "--json"], env=environment, stdout=subprocess.PIPE, check=True).stdout)
+    return json.loads(subprocess.run([programs / "mercurio-admin", *arguments], env=environment, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def trial(postgres_programs, programs, folder, synchronous_commit):

@@ -80,7 +80,7 @@ class Site:
     def admin(self, release, *arguments):
         """Runs a release's mercurio-admin and returns its JSON output."""
         program = self.programs / release / "mercurio-admin"
-        ended = subprocess.run([program, *arguments, "--json"], env=self.environment(), stdout=subprocess.PIPE, check=True)
+        ended = subprocess.run([program, *arguments], env=self.environment(), stdout=subprocess.PIPE, check=True)
         return json.loads(ended.stdout)
 
     def start(self, name, release):
@@ -201,7 +201,7 @@ def forth_and_back(site, key):
     stored = site.admin("present", "events", "count", "--tenant", "Acme")["events"]
     say(f"events accepted: {load.events}; in the database: {stored}")
     assert stored == load.events == 10 * requests, (stored, load.events, requests)
-    counted = site.admin("present", "tenant", "show", "--tenant", "Acme")["usage"]["events"]
+    counted = site.admin("present", "tenant", "show", "Acme")["usage"]["events"]
     say(f"counted for the month: {counted}")
     assert counted == stored, (counted, stored)
 

@@ -107,7 +107,7 @@ def look_at_dashboards(prometheus):
 
 def use(machine):
     """Uses the deployment as an operator and a client would."""
-    made = machine.start("migrate", ["provision", "--tenant", "Acme", "--json"]).output()
+    made = machine.start("migrate", ["provision", "--tenant", "Acme", "--output", "json"]).output()
     key = made["api_key"]["key"]
     server, balancer = (machine.addresses["server"], 8080), (machine.addresses["load-balancer"], 8000)
     batch = {"events": [{"event_id": "a", "event_name": "n", "user_id": "u"}]}
@@ -134,7 +134,7 @@ def use(machine):
         assert ask(server, "GET", "/v1/events?limit=1", key)[0] == 200
         time.sleep(16)
     look_at_dashboards(prometheus)
-    counted = machine.start("migrate", ["events", "count", "--tenant", "Acme", "--json"]).output()
+    counted = machine.start("migrate", ["events", "count", "--tenant", "Acme", "--output", "json"]).output()
     say(f"accepted under load: {sent}; in the database: {json.dumps(counted)}")
     return sent + 1, counted
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mercurio_domain::store::{Actor, Backend, SchemaState, Store, StoreError};
+use mercurio_domain::store::{Actor, Backend, SchemaState, Store};
 use mercurio_storage::{DatabaseUrl, StoreOptions};
 
 use crate::error::AdminError;
@@ -28,12 +28,28 @@ pub(crate) fn url(
     }
 }
 
-/// Opens the database at `url` with one connection of each kind. Changes are recorded as those of
-/// `actor`.
+/// What a command does with the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Its changes are recorded as those of this actor; `None`: it only reads.
+    pub actor: Option<Actor>,
+    /// Whether it may create a SQLite file.
+    pub creates: bool,
+}
+
+/// Opens the database at `url` with one connection of each kind.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] if the SQLite file cannot be opened. PostgreSQL connects on first use.
-pub fn open(url: &DatabaseUrl, actor: Option<Actor>) -> Result<Arc<dyn Store>, StoreError> {
+/// [`AdminError::NoDatabase`] if the file does not exist and must not be created,
+/// [`StoreError::Unavailable`](mercurio_domain::store::StoreError::Unavailable) if it cannot be
+/// opened. PostgreSQL connects on first use.
+pub fn open(url: &DatabaseUrl, access: Access) -> Result<Arc<dyn Store>, AdminError> {
+    let Access { actor, creates } = access;
+    if let Some(path) = url.missing_file().filter(|_| !creates) {
+        // The whole path: a relative one is missing in the wrong folder only.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        return Err(AdminError::NoDatabase { path });
+    }
     let options = StoreOptions {
         // A command works alone, and servers need the other connections.
         max_read_connections: NonZeroU32::MIN,
@@ -45,17 +61,23 @@ pub fn open(url: &DatabaseUrl, actor: Option<Actor>) -> Result<Arc<dyn Store>, S
         actor,
         ..StoreOptions::default()
     };
-    mercurio_storage::open(url, &options)
+    Ok(mercurio_storage::open(url, &options)?)
 }
 
-/// Makes the schema usable, or fails. SQLite is migrated, as the server does at start. PostgreSQL
-/// is not: running servers may share it, so its schema changes only with `migrate`.
+/// Makes the schema usable for a command that may create a database. SQLite is migrated, as the
+/// server does at start. PostgreSQL is not: running servers may share it, so its schema changes only
+/// with `migrate`.
 pub(crate) fn prepare_schema(store: &dyn Store) -> Result<(), AdminError> {
     if store.backend() == Backend::Sqlite {
         // First: a schema of a newer release must not be migrated.
         usable_schema(store)?;
         store.migrate()?;
     }
+    require_schema(store)
+}
+
+/// Fails unless the schema is usable. Changes nothing.
+pub(crate) fn require_schema(store: &dyn Store) -> Result<(), AdminError> {
     match store.schema_state()? {
         SchemaState::Current | SchemaState::Compatible(_) => Ok(()),
         SchemaState::Older(missing) => {

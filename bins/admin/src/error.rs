@@ -1,6 +1,7 @@
 //! Errors of the commands and their exit codes. Scripts rely on the codes; `--help` and
 //! docs/OPERATIONS.md list them.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{fmt, io};
 
@@ -22,7 +23,7 @@ pub enum Exit {
     Incomplete,
     /// 3: the name is taken.
     NameTaken,
-    /// 4: no such tenant, workspace or key.
+    /// 4: no such tenant, workspace, key or event.
     NotFound,
     /// 64, `EX_USAGE` of sysexits.h: invalid command line or settings.
     Usage,
@@ -52,7 +53,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A tenant, workspace or key, as the user named it. Displays as `tenant "Acme"`.
+/// A tenant, workspace, key or event, as the user named it. Displays as `tenant "Acme"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogItem {
     /// Selects the noun and the hint of the message.
@@ -68,6 +69,7 @@ pub enum ItemKind {
     Tenant,
     Workspace,
     ApiKey,
+    Event,
 }
 
 impl CatalogItem {
@@ -81,6 +83,7 @@ impl CatalogItem {
             ItemKind::Tenant => "tenant list",
             ItemKind::Workspace => "workspace list",
             ItemKind::ApiKey => "key list",
+            ItemKind::Event => "events list",
         }
     }
 }
@@ -91,6 +94,7 @@ impl fmt::Display for CatalogItem {
             ItemKind::Tenant => "tenant",
             ItemKind::Workspace => "workspace",
             ItemKind::ApiKey => "API key",
+            ItemKind::Event => "event",
         };
         write!(f, "{noun} {:?}", self.name)
     }
@@ -99,15 +103,26 @@ impl fmt::Display for CatalogItem {
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The command line or the settings are invalid: one entry per error.
+    /// The command line is invalid.
+    #[error("{}", .errors.join("; "))]
+    CommandLine {
+        /// One entry per error.
+        errors: Vec<String>,
+        /// Usage of the command, in several lines.
+        usage: String,
+    },
+    /// The arguments do not fit the database, or the settings are invalid: one entry per error.
     #[error("{}", .0.join("; "))]
     Usage(Vec<String>),
     /// Another tenant, or another workspace of the tenant, has this name.
     #[error("the {0} exists already; names ignore case and surrounding space: choose another name")]
     NameTaken(CatalogItem),
     /// Nothing has this name or id.
-    #[error("there is no {0}: `{list}` shows all", list = .0.list_command())]
+    #[error("there is no {0}: `{list}` shows those that exist", list = .0.list_command())]
     NotFound(CatalogItem),
+    /// A workspace being deleted gets no new key.
+    #[error("the workspace {0:?} is being deleted: `workspace delete` finishes that")]
+    WorkspaceDeleting(String),
     /// An ended key cannot be rotated.
     #[error("the API key {id} {reason}: create another with `key create`")]
     KeyEnded {
@@ -128,6 +143,15 @@ pub enum AdminError {
         tenant: Name,
         /// Value of `SEED_WORKSPACE_NAME`.
         workspace: Name,
+    },
+    /// The SQLite file does not exist, and the command does not create it.
+    #[error(
+        "there is no database {path:?}: start the server, or run `mercurio-admin provision` or \
+         `mercurio-admin migrate`, which create it; DATABASE_URL names another database"
+    )]
+    NoDatabase {
+        /// Absolute path of the file.
+        path: PathBuf,
     },
     /// The database lacks migrations.
     #[error(
@@ -226,16 +250,17 @@ impl AdminError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) => Exit::Usage,
+            Self::CommandLine { .. } | Self::Usage(_) => Exit::Usage,
             // For a script both mean the same: the name of the tenant is in use.
             Self::NameTaken(_) | Self::SeedWorkspaceMissing { .. } => Exit::NameTaken,
             Self::NotFound(_) => Exit::NotFound,
             Self::Incomplete { .. } => Exit::Incomplete,
             // Only an unavailable database gets 69: a script may wait and try again.
             Self::Store(error) if error.is_unavailable() => Exit::Unavailable,
-            Self::OlderSchema { .. } | Self::NewerSchema { .. } | Self::KeyEnded { .. } => {
+            Self::NoDatabase { .. } | Self::OlderSchema { .. } | Self::NewerSchema { .. } => {
                 Exit::Failed
             }
+            Self::WorkspaceDeleting(_) | Self::KeyEnded { .. } => Exit::Failed,
             Self::NotConfirmed | Self::Json(_) | Self::Export { .. } => Exit::Failed,
             Self::Store(_) | Self::Entropy(_) | Self::Output(_) => Exit::Failed,
             Self::StdoutLost | Self::KeyLost { .. } | Self::OldKeyKept { .. } => Exit::Failed,
@@ -247,7 +272,7 @@ impl AdminError {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {
-            Self::Usage(invalid) => invalid.clone(),
+            Self::CommandLine { errors, .. } | Self::Usage(errors) => errors.clone(),
             other => vec![chain(other)],
         }
     }

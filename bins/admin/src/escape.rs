@@ -31,6 +31,15 @@ pub(crate) fn json(json: &str) -> Cow<'_, str> {
     escape(json, &['\n', '\r', '\t'])
 }
 
+/// Returns an equal value of JSON for a place in YAML. YAML 1.1 also breaks lines at separators that
+/// JSON allows in strings, and knows no byte order marks there.
+pub(crate) fn yaml(json: &str) -> Cow<'_, str> {
+    escape_if(json, |character| {
+        is_unprintable(character)
+            || matches!(character, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    })
+}
+
 /// Returns equal JSON on one line without unprintable characters. Payloads keep the line breaks
 /// their clients sent between tokens.
 pub(crate) fn json_line(json: &str) -> Cow<'_, str> {
@@ -46,8 +55,11 @@ pub(crate) fn formula(cell: String) -> String {
 }
 
 fn escape<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
-    let is_escaped = |character| is_unprintable(character) && !kept.contains(&character);
-    if !text.contains(is_escaped) {
+    escape_if(text, |character| is_unprintable(character) && !kept.contains(&character))
+}
+
+fn escape_if(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_escaped) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);

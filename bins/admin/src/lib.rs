@@ -15,8 +15,9 @@ mod escape;
 pub mod machine;
 pub mod output;
 mod samples;
-mod table;
+mod suggest;
 pub mod terminal;
+mod text;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -41,6 +42,10 @@ pub fn run(
             for line in error.lines() {
                 write_message(err, &line);
             }
+            if let AdminError::CommandLine { usage, .. } = &error {
+                // A closed stderr must not stop the command.
+                writeln!(err, "\n{usage}").ok();
+            }
             error.exit()
         }
     }
@@ -52,15 +57,14 @@ fn try_run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, AdminError> {
-    let (command, json) = match cli::parse(&utf8(arguments)?)? {
+    let (command, style) = match cli::parse(&utf8(arguments)?)? {
         Request::Print(text) => return print_help(&text, out).map(|()| Exit::Done),
-        Request::Run { command, json } => (command, json),
+        Request::Run { command, style } => (command, style),
     };
-    // A pipe or a file gets JSON, so scripts need no option.
-    let mut output = Output { writer: out, json: json || !machine.stdout_is_terminal };
+    let mut output = Output { writer: out, style, terminal: machine.terminal };
     let report = commands::perform(&command, machine, database::open, &mut output)?;
     if let Some(result) = &report.result {
-        output.print(result)?;
+        accept_closed_pipe(output.print(result))?;
     }
     // After the result: without a printed key, "store it now" would be wrong.
     for note in &report.notes {
@@ -81,10 +85,16 @@ fn utf8(arguments: Vec<OsString>) -> Result<Vec<String>, AdminError> {
     Ok(texts)
 }
 
-/// A closed stdout is no error here: `mercurio-admin --help | head` has read enough.
 fn print_help(text: &str, out: &mut dyn Write) -> Result<(), AdminError> {
-    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(AdminError::Output(error)),
-        _ => Ok(()),
+    let written = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
+    accept_closed_pipe(written.map_err(AdminError::Output))
+}
+
+/// A reader that closed the pipe has read enough, as in `mercurio-admin tenant list | head -1`. Only a
+/// new key must arrive: commands print it themselves.
+fn accept_closed_pipe(written: Result<(), AdminError>) -> Result<(), AdminError> {
+    match written {
+        Err(AdminError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }

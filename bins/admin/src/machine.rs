@@ -9,6 +9,8 @@ use mercurio_domain::Clock;
 use mercurio_domain::ids::IdGenerator;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::terminal::Terminal;
+
 /// The environment of one run.
 pub struct Machine<'a> {
     /// Current time.
@@ -27,12 +29,14 @@ pub struct Machine<'a> {
     pub sleep: &'a dyn Fn(Duration),
     /// Writes a message to stderr while a command runs.
     pub notify: &'a dyn Fn(&str),
-    /// Asks a question; `None` without a terminal.
+    /// Whether a person can be asked.
+    pub stdin_is_terminal: bool,
+    /// Asks a question; `None` without an answer.
     pub ask: &'a dyn Fn(&str) -> Option<String>,
     /// Whether SIGINT or SIGTERM asked the program to stop.
     pub interrupted: &'a dyn Fn() -> bool,
-    /// Chooses between tables and JSON.
-    pub stdout_is_terminal: bool,
+    /// The terminal at stdout, for tables; `None`: a pipe or a file.
+    pub terminal: Option<Terminal>,
     /// Refuses to make keys that nobody could see.
     pub stdout_is_lost: bool,
 }

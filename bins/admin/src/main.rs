@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use mercurio_admin::machine::{Machine, interrupted, system_entropy, system_user};
-use mercurio_admin::{output, run, terminal};
+use mercurio_admin::output::stdout_is_lost;
+use mercurio_admin::run;
+use mercurio_admin::terminal::{self, Terminal};
 use mercurio_runtime::system::{SystemClock, UuidV7Ids};
 
 fn main() -> ExitCode {
@@ -19,10 +21,11 @@ fn main() -> ExitCode {
         setting_names: &|| mercurio_config::process_env_names().collect(),
         sleep: &std::thread::sleep,
         notify: &terminal::notify,
+        stdin_is_terminal: io::stdin().is_terminal(),
         ask: &terminal::ask,
         interrupted: &interrupted,
-        stdout_is_terminal: io::stdout().is_terminal(),
-        stdout_is_lost: output::stdout_is_lost(),
+        terminal: Terminal::of_stdout(&mercurio_config::process_env),
+        stdout_is_lost: stdout_is_lost(),
     };
     run(arguments, &machine, &mut io::stdout().lock(), &mut io::stderr().lock()).into()
 }

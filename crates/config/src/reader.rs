@@ -143,6 +143,31 @@ impl<'a> Reader<'a> {
         value
     }
 
+    /// Checks and lists a secret that a library reads from the environment itself. Its value is not
+    /// kept, and no part of it is shown.
+    pub(crate) fn foreign_secret<E: Display>(
+        &mut self,
+        spec: SettingSpec,
+        check: impl Fn(&str) -> Result<(), E>,
+    ) {
+        let SettingSpec { name, unit, range } = spec;
+        let text = self.text(name);
+        let source = if text.is_some() { Source::Environment } else { Source::Default };
+        if let Some(Err(error)) = text.as_deref().map(check) {
+            self.add_invalid(name, error.to_string());
+        }
+        let value = text.map(|_| "***".to_owned());
+        self.settings.push(Setting {
+            name,
+            value,
+            source,
+            default: None,
+            unit,
+            range,
+            is_secret: true,
+        });
+    }
+
     fn secret_text(&mut self, secret: &Secret) -> Option<SecretText> {
         let text = self.text(secret.name);
         // Both are read in any case, so both are known names.

@@ -20,7 +20,7 @@ pub struct Setting {
     pub unit: Option<&'static str>,
     /// Allowed values.
     pub range: String,
-    /// Whether the value may contain a secret. Such a setting can also be read from a file.
+    /// Whether the value may contain a secret.
     pub is_secret: bool,
 }
 

@@ -207,7 +207,7 @@ impl RetentionWorker {
             && let Removal::Received { tenant_id, before } = removal
         {
             info!(self.log, "old events removed";
-                keys::TENANT_ID => tenant_id.map(|id| id.0), keys::EVENTS => total.events, keys::EVENT_KEYS => total.keys,
+                keys::TENANT_ID => tenant_id.map(|id| id.to_string()), keys::EVENTS => total.events, keys::EVENT_KEYS => total.keys,
                 keys::RECEIVED_BEFORE => before.to_string(), keys::DURATION_MS => start.elapsed().as_secs_f64() * 1e3);
         }
         result

@@ -63,7 +63,7 @@ pub fn diagnose(url: &DatabaseUrl, clock: &dyn Clock) -> Result<Option<Diagnosti
             postgres::diagnose(&parameters.to_conninfo(), clock).map(Some)
         }
         // Opening a missing file would create it.
-        Target::Sqlite(path) if !path.exists() => Ok(None),
+        Target::Sqlite(_) if url.missing_file().is_some() => Ok(None),
         Target::Sqlite(path) => sqlite::diagnose(path).map(Some),
     }
 }

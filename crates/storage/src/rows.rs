@@ -12,7 +12,7 @@ use mercurio_domain::event::{EventParts, EventType, StoredEvent};
 use mercurio_domain::limits::LimitOverrides;
 use mercurio_domain::payload::JsonObject;
 use mercurio_domain::schema_version::SchemaVersion;
-use mercurio_domain::store::{AuditEntry, AuditOutcome, AuditRecord};
+use mercurio_domain::store::{AuditEntry, AuditOutcome, AuditRecord, KeyDetails};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
 use mercurio_domain::{ApiKeyId, EventId, Owner, TenantId, Timestamp, WorkspaceId};
 
@@ -130,6 +130,13 @@ pub(crate) struct LimitRow {
     value: i64,
 }
 
+/// A limit and its tenant.
+#[derive(Debug, Queryable)]
+pub(crate) struct TenantLimitRow {
+    pub(crate) tenant_id: i64,
+    pub(crate) limit: LimitRow,
+}
+
 /// The limits of a tenant. Limits known only to a newer release are skipped.
 pub(crate) fn limits(rows: &[LimitRow]) -> LimitOverrides {
     let mut limits = LimitOverrides::default();
@@ -193,6 +200,7 @@ pub(crate) struct WorkspaceRow {
     id: i64,
     name: String,
     created_at: Micros,
+    deleted_at: Option<Micros>,
 }
 
 impl WorkspaceRow {
@@ -203,11 +211,12 @@ impl WorkspaceRow {
             tenant_id,
             name: Name::from_store(self.name),
             created_at,
+            is_deleting: self.deleted_at.is_some(),
         })
     }
 }
 
-/// A row of `api_keys` joined with its tenant.
+/// A row of `api_keys` joined with its workspace and tenant.
 #[derive(Debug, Queryable)]
 pub(crate) struct ApiKeyRow {
     id: String,
@@ -220,6 +229,7 @@ pub(crate) struct ApiKeyRow {
     expires_at: Option<Micros>,
     revoked_at: Option<Micros>,
     last_used_at: Option<Micros>,
+    workspace_deleted_at: Option<Micros>,
     tenant_status: String,
     tenant_deleted_at: Option<Micros>,
 }
@@ -246,10 +256,33 @@ impl ApiKeyRow {
             secret_hash: SecretHash::from_bytes(secret),
             created_at: timestamp(self.created_at),
             expires_at: optional_timestamp(self.expires_at),
-            revoked_at: optional_timestamp(self.revoked_at),
+            // Read at each look-up, so that a key created while the deletion began is revoked too.
+            revoked_at: optional_timestamp(self.revoked_at.or(self.workspace_deleted_at)),
             last_used_at: optional_timestamp(self.last_used_at),
             tenant_status: status(&self.tenant_status, self.tenant_deleted_at)?,
             tenant_limits,
+        })
+    }
+}
+
+/// An [`ApiKeyRow`] with the names of its tenant and workspace.
+#[derive(Debug, Queryable)]
+pub(crate) struct KeyDetailsRow {
+    key: ApiKeyRow,
+    tenant: String,
+    workspace: String,
+}
+
+impl KeyDetailsRow {
+    pub(crate) fn tenant_id(&self) -> TenantId {
+        self.key.tenant_id()
+    }
+
+    pub(crate) fn into_details(self, tenant_limits: LimitOverrides) -> Result<KeyDetails, Error> {
+        Ok(KeyDetails {
+            key: self.key.into_api_key(tenant_limits)?,
+            tenant: Name::from_store(self.tenant),
+            workspace: Name::from_store(self.workspace),
         })
     }
 }

@@ -4,9 +4,12 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use mercurio_domain::Owner;
 use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes};
 use mercurio_domain::limits::{LimitChange, LimitName};
-use mercurio_domain::store::{Actor, AuditOutcome, KeyRequest, Store};
+use mercurio_domain::store::{
+    Actor, AuditOutcome, Deletion, KeyRequest, KeySelection, Removal, Store,
+};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::{at, provisioning};
 use mercurio_storage::testing::TestDatabase;
@@ -77,6 +80,8 @@ fn work(store: &dyn Store) -> Result<(), String> {
         store.set_limits(owner.tenant_id, &changes).map_err(|error| text(&error))?;
     }
     store.create_workspace(owner.tenant_id, &name("Staging"), now).map_err(|error| text(&error))?;
+    store.rename_tenant(owner.tenant_id, &name("Acme 2")).map_err(|error| text(&error))?;
+    store.rename_workspace(owner, &name("Production")).map_err(|error| text(&error))?;
     let new = NewApiKey::generate(&[2; ENTROPY_BYTES]);
     let request = KeyRequest::new(owner, &new, name("CI"), Scopes::all(), now);
     store.create_api_key(&request).map_err(|error| text(&error))?;
@@ -84,6 +89,9 @@ fn work(store: &dyn Store) -> Result<(), String> {
     store.revoke_api_key(&new.id, now).map_err(|error| text(&error))?;
     store.events(owner, &Default::default()).map_err(|error| text(&error))?;
     store.count_events(owner).map_err(|error| text(&error))?;
+    let removal = Removal::All(Deletion::Workspace(owner));
+    store.count_removal(&removal).map_err(|error| text(&error))?;
+    store.api_keys(&KeySelection::All).map_err(|error| text(&error))?;
     Ok(())
 }
 
@@ -99,8 +107,12 @@ fn role_of_an_admin_adds_to_the_log_and_never_changes_it() {
     let store = open(&DatabaseUrl::parse(&url).unwrap(), &options).unwrap();
     let worked = work(&*store);
     let log = store.audit_log(None, 100);
-    let deletion = log.as_ref().ok().and_then(|log| log.last()?.entry.tenant_id);
-    let deletion = store.begin_deletion(deletion.unwrap(), at("2026-11-22T10:00:00Z"));
+    let first = log.as_ref().ok().and_then(|log| log.last()).unwrap().entry.clone();
+    let (tenant_id, workspace_id) = (first.tenant_id.unwrap(), first.workspace_id.unwrap());
+    let deletions =
+        [Deletion::Tenant(tenant_id), Deletion::Workspace(Owner { tenant_id, workspace_id })];
+    let begun =
+        deletions.map(|deletion| store.begin_deletion(deletion, at("2026-11-22T10:00:00Z")));
     let mut of_role = PgConnection::establish(&url).unwrap();
     let refused = CHANGES.map(|change| of_role.batch_execute(change).unwrap_err().to_string());
     drop(store);
@@ -108,13 +120,13 @@ fn role_of_an_admin_adds_to_the_log_and_never_changes_it() {
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
     assert_eq!(worked, Ok(()));
     let log = log.unwrap();
-    assert_eq!(log.len(), 8, "{log:#?}");
+    assert_eq!(log.len(), 10, "{log:#?}");
     for record in log {
         assert_eq!(record.database_role.as_deref(), Some(&*role));
         assert_eq!(record.entry.outcome, AuditOutcome::Done);
     }
     // A deletion that could not be finished does not begin.
-    assert!(deletion.is_err());
+    assert!(begun.iter().all(Result::is_err), "{begun:?}");
     for message in refused {
         assert!(message.contains("permission denied"), "{message}");
     }

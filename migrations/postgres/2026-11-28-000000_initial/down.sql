@@ -8,7 +8,7 @@ DROP TABLE event_counts;
 DROP TABLE count_log;
 DROP TABLE events;
 DROP TABLE event_keys;
-DROP TABLE tenant_deletions;
+DROP TABLE deletions;
 DROP TABLE tenant_limits;
 DROP TABLE api_keys;
 DROP TABLE workspaces;

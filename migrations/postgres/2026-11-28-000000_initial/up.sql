@@ -22,6 +22,8 @@ CREATE TABLE workspaces (
     name text NOT NULL,
     name_key text COLLATE "C" NOT NULL,
     created_at timestamptz NOT NULL,
+    -- Start of the workspace's deletion. Its keys count as revoked since then. Its row is deleted last.
+    deleted_at timestamptz,
     CONSTRAINT workspaces_name_key_unique UNIQUE (tenant_id, name_key),
     -- Referenced by api_keys: no key opens a workspace of another tenant.
     CONSTRAINT workspaces_owner_unique UNIQUE (tenant_id, id)
@@ -57,13 +59,16 @@ CREATE TABLE tenant_limits (
     CONSTRAINT tenant_limits_value_not_negative CHECK (value >= 0)
 );
 
--- Rows removed so far by the deletion of a tenant. Counted step by step, so that the receipt is complete even if the
--- deletion was interrupted and repeated.
-CREATE TABLE tenant_deletions (
-    tenant_id bigint PRIMARY KEY,
+-- Rows removed so far by the deletion of a tenant or workspace. Counted step by step, so that the receipt is complete even
+-- if the deletion was interrupted and repeated.
+CREATE TABLE deletions (
+    tenant_id bigint NOT NULL,
+    -- 0: the whole tenant. The ids of workspaces begin at 1.
+    workspace_id bigint NOT NULL,
     events bigint NOT NULL,
     event_keys bigint NOT NULL,
-    CONSTRAINT tenant_deletions_not_negative CHECK (events >= 0 AND event_keys >= 0)
+    PRIMARY KEY (tenant_id, workspace_id),
+    CONSTRAINT deletions_not_negative CHECK (events >= 0 AND event_keys >= 0)
 );
 
 -- Notifies every server of a change on the channel mercurio_catalog: the kind, a colon, the id. The arguments are the kind and
@@ -79,6 +84,9 @@ $$;
 
 CREATE TRIGGER tenants_notify_change AFTER UPDATE OR DELETE ON tenants
     FOR EACH ROW EXECUTE FUNCTION mercurio_notify_change('tenant', 'id');
+-- A rename changes nothing for servers.
+CREATE TRIGGER workspaces_notify_change AFTER UPDATE OF deleted_at ON workspaces
+    FOR EACH ROW EXECUTE FUNCTION mercurio_notify_change('tenant', 'tenant_id');
 CREATE TRIGGER tenant_limits_notify_change AFTER INSERT OR UPDATE OR DELETE ON tenant_limits
     FOR EACH ROW EXECUTE FUNCTION mercurio_notify_change('tenant', 'tenant_id');
 -- Not for last_used_at: the servers themselves write it.
@@ -184,7 +192,7 @@ ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
 ALTER TABLE workspaces ENABLE ROW LEVEL SECURITY;
 ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tenant_limits ENABLE ROW LEVEL SECURITY;
-ALTER TABLE tenant_deletions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE deletions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE event_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE event_counts ENABLE ROW LEVEL SECURITY;
@@ -201,7 +209,7 @@ CREATE POLICY one_tenant ON api_keys
     USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
 CREATE POLICY one_tenant ON tenant_limits
     USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
-CREATE POLICY one_tenant ON tenant_deletions
+CREATE POLICY one_tenant ON deletions
     USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);
 CREATE POLICY one_tenant ON event_keys
     USING (tenant_id = nullif(current_setting('mercurio.tenant_id', true), '')::bigint);

@@ -6,7 +6,7 @@ DROP TABLE tenant_usage;
 DROP TABLE event_counts;
 DROP TABLE events;
 DROP TABLE catalog_changes;
-DROP TABLE tenant_deletions;
+DROP TABLE deletions;
 DROP TABLE tenant_limits;
 DROP TABLE api_keys;
 DROP TABLE workspaces;

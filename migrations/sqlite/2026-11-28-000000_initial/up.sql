@@ -25,6 +25,8 @@ CREATE TABLE workspaces (
     name TEXT NOT NULL,
     name_key TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    -- Start of the workspace's deletion. Its keys count as revoked since then. Its row is deleted last.
+    deleted_at INTEGER,
     CONSTRAINT workspaces_name_key_unique UNIQUE (tenant_id, name_key),
     -- Referenced by api_keys: no key opens a workspace of another tenant.
     CONSTRAINT workspaces_owner_unique UNIQUE (tenant_id, id)
@@ -60,13 +62,16 @@ CREATE TABLE tenant_limits (
     CONSTRAINT tenant_limits_value_not_negative CHECK (value >= 0)
 ) STRICT;
 
--- Rows removed so far by the deletion of a tenant. Counted step by step, so that the receipt is complete even if the
--- deletion was interrupted and repeated.
-CREATE TABLE tenant_deletions (
-    tenant_id INTEGER NOT NULL PRIMARY KEY,
+-- Rows removed so far by the deletion of a tenant or workspace. Counted step by step, so that the receipt is complete even
+-- if the deletion was interrupted and repeated.
+CREATE TABLE deletions (
+    tenant_id INTEGER NOT NULL,
+    -- 0: the whole tenant. The ids of workspaces begin at 1.
+    workspace_id INTEGER NOT NULL,
     events INTEGER NOT NULL,
     event_keys INTEGER NOT NULL,
-    CONSTRAINT tenant_deletions_not_negative CHECK (events >= 0 AND event_keys >= 0)
+    PRIMARY KEY (tenant_id, workspace_id),
+    CONSTRAINT deletions_not_negative CHECK (events >= 0 AND event_keys >= 0)
 ) STRICT;
 
 -- One row. Every change of the tables above raises its number, and the server polls it: SQLite has no NOTIFY.
@@ -79,6 +84,9 @@ INSERT INTO catalog_changes (id, number) VALUES (1, 0);
 CREATE TRIGGER tenants_notify_update AFTER UPDATE ON tenants
 BEGIN UPDATE catalog_changes SET number = number + 1; END;
 CREATE TRIGGER tenants_notify_delete AFTER DELETE ON tenants
+BEGIN UPDATE catalog_changes SET number = number + 1; END;
+-- A rename changes nothing for servers.
+CREATE TRIGGER workspaces_notify_update AFTER UPDATE OF deleted_at ON workspaces
 BEGIN UPDATE catalog_changes SET number = number + 1; END;
 CREATE TRIGGER tenant_limits_notify_insert AFTER INSERT ON tenant_limits
 BEGIN UPDATE catalog_changes SET number = number + 1; END;

@@ -1,13 +1,14 @@
 //! Arguments of `events …`.
 
-use std::time::Duration;
-
 use argh::{ArgsInfo, FromArgs};
+use mercurio_domain::EventId;
 use mercurio_domain::limits::{MAX_PAGE_EVENTS, MAX_PERSON_ID_CHARS};
-use mercurio_domain::store::{EventQuery, Person, TenantRef};
-use mercurio_domain::tenant::Name;
+use mercurio_domain::store::{Person, TenantRef};
 
-use super::values::{duration, name, number, optional, required, tenant_ref, time};
+use super::consent::Consent;
+use super::filters::{EventFilter, FilterArgs, Selection, selection};
+use super::times::{TimeArg, past};
+use super::values::{choice, number, optional, tenant_ref};
 
 /// Default of `events list --limit`.
 const DEFAULT_LIMIT: usize = 20;
@@ -18,6 +19,10 @@ const DEFAULT_LIMIT: usize = 20;
 pub enum EventsCommand {
     Count(Selection),
     List(Selection),
+    Show {
+        tenant: TenantRef,
+        event: EventId,
+    },
     Export {
         selection: Selection,
         format: ExportFormat,
@@ -25,27 +30,29 @@ pub enum EventsCommand {
     Erase {
         tenant: TenantRef,
         person: Person,
-        /// Skips the question.
-        yes: bool,
+        consent: Consent,
     },
     Purge {
         /// `None`: all tenants.
         tenant: Option<TenantRef>,
-        /// Minimum age, counted from receipt.
-        older_than: Duration,
-        /// Skips the question.
-        yes: bool,
+        /// Exclusive upper bound of the time of receipt.
+        older_than: TimeArg,
+        consent: Consent,
     },
 }
 
-/// Events of one tenant.
-#[derive(Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Selection {
-    pub tenant: TenantRef,
-    /// `None`: all workspaces.
-    pub workspace: Option<Name>,
-    pub query: EventQuery,
+impl EventsCommand {
+    /// See [`Command::change`](super::Command::change).
+    pub(super) fn change(&self) -> Option<&'static str> {
+        match self {
+            // A dry run changes nothing, so it leaves no entry.
+            Self::Erase { consent: Consent::DryRun, .. }
+            | Self::Purge { consent: Consent::DryRun, .. } => None,
+            Self::Erase { .. } => Some("events erase"),
+            Self::Purge { .. } => Some("events purge"),
+            Self::Count(_) | Self::List(_) | Self::Show { .. } | Self::Export { .. } => None,
+        }
+    }
 }
 
 /// Format of an export.
@@ -60,9 +67,9 @@ pub enum ExportFormat {
     },
 }
 
-/// Count, list, export, erase and purge events.
+/// Count, list, show, export, erase and purge events.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "events", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "events")]
 pub(super) struct EventsArgs {
     #[argh(subcommand)]
     command: EventsSubcommand,
@@ -73,6 +80,7 @@ pub(super) struct EventsArgs {
 enum EventsSubcommand {
     Count(EventsCountArgs),
     List(EventsListArgs),
+    Show(EventsShowArgs),
     Export(EventsExportArgs),
     Erase(EventsEraseArgs),
     Purge(EventsPurgeArgs),
@@ -80,35 +88,71 @@ enum EventsSubcommand {
 
 /// Count the events of a tenant.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "count", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "count", example = "{command_name} --tenant Acme")]
 struct EventsCountArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
     /// one of its workspaces; default: all
-    #[argh(option, arg_name = "name")]
+    #[argh(option, arg_name = "workspace")]
     workspace: Option<String>,
 }
 
 /// List the newest events of a tenant.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+#[argh(
+    subcommand,
+    name = "list",
+    example = "{command_name} --tenant Acme --limit 5 --user-id 4711",
+    example = "{command_name} --tenant Acme --event-name \"Order Completed\" --from 7d"
+)]
 struct EventsListArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
-    /// one of its workspaces; default: all, one after the other
-    #[argh(option, arg_name = "name")]
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
+    /// one of its workspaces; default: all
+    #[argh(option, arg_name = "workspace")]
     workspace: Option<String>,
-    /// maximum number of events per workspace, 1 to 1000; default: 20
+    /// maximum number of events, 1 to 1000; default: 20
     #[argh(option, arg_name = "number")]
     limit: Option<String>,
+    /// only events with this event_name
+    #[argh(option, arg_name = "name")]
+    event_name: Option<String>,
+    /// only events of this type
+    #[argh(option, long = "type", arg_name = "track|page|screen|identify|group|alias")]
+    kind: Option<String>,
     /// only events with this user_id
     #[argh(option, arg_name = "id")]
     user_id: Option<String>,
     /// only events with this anonymous_id
     #[argh(option, arg_name = "id")]
     anonymous_id: Option<String>,
+    /// only events with this session_id
+    #[argh(option, arg_name = "id")]
+    session_id: Option<String>,
+    /// only events that happened at this time or later: 2026-11-01 (UTC), RFC 3339, or an age such as 30d
+    #[argh(option, arg_name = "time")]
+    from: Option<String>,
+    /// only events that happened before this time, in the same forms
+    #[argh(option, arg_name = "time")]
+    to: Option<String>,
+}
+
+/// Show an event.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(
+    subcommand,
+    name = "show",
+    example = "{command_name} 01930b5f-7a3c-7cc2-9d5e-2f1f5b7f0a11 --tenant Acme"
+)]
+struct EventsShowArgs {
+    /// the event_id
+    #[argh(positional)]
+    event_id: String,
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
 }
 
 /// Write all events of a tenant to stdout, newest first. Every event stored at the start appears exactly once, even while
@@ -117,71 +161,80 @@ struct EventsListArgs {
 #[argh(
     subcommand,
     name = "export",
-    help_triggers("-h", "--help", "help"),
-    example = "{command_name} --tenant Acme --format csv --from 2026-11-01T00:00:00Z > events.csv"
+    example = "{command_name} --tenant Acme --format csv --from 2026-11-01 > events.csv"
 )]
 struct EventsExportArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
     /// one of its workspaces; default: all, one after the other
-    #[argh(option, arg_name = "name")]
+    #[argh(option, arg_name = "workspace")]
     workspace: Option<String>,
-    /// ndjson (one object per line) or csv; default: ndjson
-    #[argh(option, arg_name = "format")]
+    /// one JSON object per line, or comma-separated values; default: ndjson
+    #[argh(option, arg_name = "ndjson|csv")]
     format: Option<String>,
     /// keep CSV cells that a spreadsheet would run as formulas; default: a ' in front makes them text
     #[argh(switch)]
     raw: bool,
-    /// only events that happened at this time or later, in RFC 3339
-    #[argh(option, arg_name = "time")]
-    from: Option<String>,
-    /// only events that happened before this time, in RFC 3339
-    #[argh(option, arg_name = "time")]
-    to: Option<String>,
+    /// only events with this event_name
+    #[argh(option, arg_name = "name")]
+    event_name: Option<String>,
+    /// only events of this type
+    #[argh(option, long = "type", arg_name = "track|page|screen|identify|group|alias")]
+    kind: Option<String>,
     /// only events with this user_id
     #[argh(option, arg_name = "id")]
     user_id: Option<String>,
     /// only events with this anonymous_id
     #[argh(option, arg_name = "id")]
     anonymous_id: Option<String>,
+    /// only events with this session_id
+    #[argh(option, arg_name = "id")]
+    session_id: Option<String>,
+    /// only events that happened at this time or later: 2026-11-01 (UTC), RFC 3339, or an age such as 30d
+    #[argh(option, arg_name = "time")]
+    from: Option<String>,
+    /// only events that happened before this time, in the same forms
+    #[argh(option, arg_name = "time")]
+    to: Option<String>,
 }
 
 /// Delete all events of one person, and print their number. The ids of the events stay known: an event sent again is a
 /// duplicate.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "erase", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "erase", example = "{command_name} --tenant Acme --user-id 4711")]
 struct EventsEraseArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
-    /// the person, by user_id
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
+    /// the person, by user_id; this or --anonymous-id is required
     #[argh(option, arg_name = "id")]
     user_id: Option<String>,
-    /// the person, by anonymous_id
+    /// the person, by anonymous_id; this or --user-id is required
     #[argh(option, arg_name = "id")]
     anonymous_id: Option<String>,
+    /// only count what would be deleted
+    #[argh(switch)]
+    dry_run: bool,
     /// skip the confirmation
     #[argh(switch)]
     yes: bool,
 }
 
-/// Delete old events, and print their number. The age counts from receipt; for all tenants, only whole days (UTC) are
+/// Delete old events, and print their number. The time of receipt counts; for all tenants, only whole days (UTC) are
 /// deleted. The ids of the events stay known for 30 more days.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(
-    subcommand,
-    name = "purge",
-    help_triggers("-h", "--help", "help"),
-    example = "{command_name} --older-than 400d --yes"
-)]
+#[argh(subcommand, name = "purge", example = "{command_name} --older-than 400d --yes")]
 struct EventsPurgeArgs {
-    /// the tenant; default: all tenants
-    #[argh(option, arg_name = "name")]
+    /// the tenant's name, or id:42; default: all tenants
+    #[argh(option, arg_name = "tenant")]
     tenant: Option<String>,
-    /// minimum age: a number followed by s, m, h or d
+    /// minimum age such as 400d or 1y, or the time before which events were received: 2026-01-01 (UTC), RFC 3339
     #[argh(option, arg_name = "age")]
-    older_than: Option<String>,
+    older_than: String,
+    /// only count what would be deleted
+    #[argh(switch)]
+    dry_run: bool,
     /// skip the confirmation
     #[argh(switch)]
     yes: bool,
@@ -192,6 +245,7 @@ impl EventsArgs {
         match self.command {
             EventsSubcommand::Count(args) => args.read(invalid),
             EventsSubcommand::List(args) => args.read(invalid),
+            EventsSubcommand::Show(args) => args.read(invalid),
             EventsSubcommand::Export(args) => args.read(invalid),
             EventsSubcommand::Erase(args) => args.read(invalid),
             EventsSubcommand::Purge(args) => args.read(invalid),
@@ -201,63 +255,79 @@ impl EventsArgs {
 
 impl EventsCountArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
-        let query = Some(EventQuery::default());
-        selection(self.tenant, self.workspace, query, invalid).map(EventsCommand::Count)
+        let filter = Some(EventFilter::default());
+        selection(&self.tenant, self.workspace, filter, invalid).map(EventsCommand::Count)
     }
 }
 
 impl EventsListArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
-        let limit = match self.limit.as_deref() {
+        let Self {
+            tenant,
+            workspace,
+            limit,
+            event_name,
+            kind,
+            user_id,
+            anonymous_id,
+            session_id,
+            from,
+            to,
+        } = self;
+        let filters = FilterArgs { event_name, kind, user_id, anonymous_id, session_id, from, to };
+        let limit = match limit.as_deref() {
             None => Some(DEFAULT_LIMIT),
             Some(text) => number("--limit", text, MAX_PAGE_EVENTS, invalid),
         };
-        let query = limit.map(|limit| EventQuery {
-            user_id: self.user_id,
-            anonymous_id: self.anonymous_id,
-            limit,
-            ..EventQuery::default()
-        });
-        selection(self.tenant, self.workspace, query, invalid).map(EventsCommand::List)
+        let filter = filters.read(limit.unwrap_or(DEFAULT_LIMIT), invalid);
+        let selection = selection(&tenant, workspace, filter, invalid);
+        limit.and(selection).map(EventsCommand::List)
+    }
+}
+
+impl EventsShowArgs {
+    fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
+        let tenant = tenant_ref("--tenant", &self.tenant, invalid);
+        Some(EventsCommand::Show { tenant: tenant?, event: EventId::lookup(self.event_id) })
     }
 }
 
 impl EventsExportArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
-        let from = optional(self.from.as_deref(), |text| time("--from", text, invalid));
-        let to = optional(self.to.as_deref(), |text| time("--to", text, invalid));
-        let format = match self.format.as_deref() {
-            None | Some("ndjson") if self.raw => {
+        let Self {
+            tenant,
+            workspace,
+            format,
+            raw,
+            event_name,
+            kind,
+            user_id,
+            anonymous_id,
+            session_id,
+            from,
+            to,
+        } = self;
+        let filters = FilterArgs { event_name, kind, user_id, anonymous_id, session_id, from, to };
+        let format = format.as_deref().unwrap_or("ndjson");
+        let format = match choice("--format", format, &["ndjson", "csv"], invalid) {
+            Some("csv") => Some(ExportFormat::Csv { raw }),
+            Some(_) if raw => {
                 invalid.push("--raw needs --format csv: NDJSON has no formulas".to_owned());
                 None
             }
-            None | Some("ndjson") => Some(ExportFormat::Ndjson),
-            Some("csv") => Some(ExportFormat::Csv { raw: self.raw }),
-            Some(other) => {
-                invalid.push(format!("--format: {other:?} is not a format: use ndjson or csv"));
-                None
-            }
+            Some(_) => Some(ExportFormat::Ndjson),
+            None => None,
         };
-        let query = match (from, to) {
-            (Some(from), Some(to)) => Some(EventQuery {
-                user_id: self.user_id,
-                anonymous_id: self.anonymous_id,
-                from,
-                to,
-                // The largest page: fewest queries for an export of everything.
-                limit: MAX_PAGE_EVENTS,
-                ..EventQuery::default()
-            }),
-            _ => None,
-        };
-        let selection = selection(self.tenant, self.workspace, query, invalid);
+        // The largest page: fewest queries for an export of everything.
+        let filter = filters.read(MAX_PAGE_EVENTS, invalid);
+        let selection = selection(&tenant, workspace, filter, invalid);
         Some(EventsCommand::Export { selection: selection?, format: format? })
     }
 }
 
 impl EventsEraseArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
-        let tenant = tenant_ref(self.tenant.as_deref(), invalid);
+        let tenant = tenant_ref("--tenant", &self.tenant, invalid);
         let person = match (self.user_id, self.anonymous_id) {
             (Some(id), None) => person_id("--user-id", id, invalid).map(Person::User),
             (None, Some(id)) => person_id("--anonymous-id", id, invalid).map(Person::Anonymous),
@@ -269,30 +339,19 @@ impl EventsEraseArgs {
                 None
             }
         };
-        Some(EventsCommand::Erase { tenant: tenant?, person: person?, yes: self.yes })
+        let consent = Consent::of(self.yes, self.dry_run);
+        Some(EventsCommand::Erase { tenant: tenant?, person: person?, consent })
     }
 }
 
 impl EventsPurgeArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
         // `optional` keeps an invalid tenant apart from none: none means all tenants.
-        let tenant = optional(self.tenant.as_deref(), |text| tenant_ref(Some(text), invalid));
-        let meaning = "the minimum age of the deleted events, such as 400d";
-        let older_than = required("--older-than", self.older_than.as_deref(), meaning, invalid)
-            .and_then(|age| duration("--older-than", age, invalid));
-        Some(EventsCommand::Purge { tenant: tenant?, older_than: older_than?, yes: self.yes })
+        let tenant = optional(self.tenant.as_deref(), |text| tenant_ref("--tenant", text, invalid));
+        let older_than = past("--older-than", &self.older_than, invalid);
+        let consent = Consent::of(self.yes, self.dry_run);
+        Some(EventsCommand::Purge { tenant: tenant?, older_than: older_than?, consent })
     }
-}
-
-fn selection(
-    tenant: Option<String>,
-    workspace: Option<String>,
-    query: Option<EventQuery>,
-    invalid: &mut Vec<String>,
-) -> Option<Selection> {
-    let tenant = tenant_ref(tenant.as_deref(), invalid);
-    let workspace = optional(workspace.as_deref(), |text| name("--workspace", text, invalid));
-    Some(Selection { tenant: tenant?, workspace: workspace?, query: query? })
 }
 
 fn person_id(option: &str, id: String, invalid: &mut Vec<String>) -> Option<String> {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
+use mercurio_domain::ApiKeyId;
 use mercurio_domain::api_key::Scopes;
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
-use mercurio_domain::{ApiKeyId, Timestamp};
 
-use super::values::{duration, name, optional, required, scopes, tenant_ref, time, workspace_name};
+use super::times::{TimeArg, duration, future};
+use super::values::{name, optional, scopes, tenant_ref, workspace_name};
 
 /// Default of `--overlap`: clients get a day to switch to the new key.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 3600);
@@ -18,7 +19,9 @@ const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 #[allow(missing_docs)]
 pub enum KeyCommand {
     Create(KeyCreateCommand),
-    List(TenantRef),
+    /// `None`: the keys of all tenants.
+    List(Option<TenantRef>),
+    Show(ApiKeyId),
     Rotate {
         key: ApiKeyId,
         /// Remaining life of the old key.
@@ -26,7 +29,11 @@ pub enum KeyCommand {
         /// `None`: the new key lives as long as the old one was to live.
         expiry: Option<Expiry>,
     },
-    Revoke(ApiKeyId),
+    Revoke {
+        key: ApiKeyId,
+        /// Skips the question.
+        yes: bool,
+    },
 }
 
 /// A key to create.
@@ -46,14 +53,13 @@ pub struct KeyCreateCommand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Expiry {
-    At(Timestamp),
-    In(Duration),
+    At(TimeArg),
     Never,
 }
 
-/// Create, list, rotate and revoke API keys.
+/// Create, list, show, rotate and revoke API keys.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "key", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "key")]
 pub(super) struct KeyArgs {
     #[argh(subcommand)]
     command: KeySubcommand,
@@ -64,6 +70,7 @@ pub(super) struct KeyArgs {
 enum KeySubcommand {
     Create(KeyCreateArgs),
     List(KeyListArgs),
+    Show(KeyShowArgs),
     Rotate(KeyRotateArgs),
     Revoke(KeyRevokeArgs),
 }
@@ -73,82 +80,85 @@ enum KeySubcommand {
 #[argh(
     subcommand,
     name = "create",
-    help_triggers("-h", "--help", "help"),
-    example = "{command_name} --tenant Acme --workspace Production --scopes events:write --expires-in 90d"
+    example = "{command_name} \"Web site\" --tenant Acme --workspace Production --scopes events:write --expires 90d"
 )]
 struct KeyCreateArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
-    /// the workspace; default: Default
-    #[argh(option, arg_name = "name")]
-    workspace: Option<String>,
     /// the key's name; default: the workspace's name and "API key"
-    #[argh(option, arg_name = "name")]
+    #[argh(positional)]
     name: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(option, arg_name = "tenant")]
+    tenant: String,
+    /// the workspace; default: Default
+    #[argh(option, arg_name = "workspace")]
+    workspace: Option<String>,
     /// the key's permissions, separated by commas; default: events:write,events:read
-    #[argh(option, arg_name = "list")]
+    #[argh(option, arg_name = "scopes")]
     scopes: Option<String>,
-    /// time of expiry in RFC 3339; default: never
+    /// end of the key's life: 2027-03-31 (UTC), RFC 3339, a time from now such as 90d, or never; default: never
     #[argh(option, arg_name = "time")]
-    expires_at: Option<String>,
-    /// time until expiry: a number followed by s, m, h or d, or never
-    #[argh(option, arg_name = "duration")]
-    expires_in: Option<String>,
+    expires: Option<String>,
 }
 
-/// List the API keys of a tenant, including expired and revoked ones.
+/// List the API keys of all tenants or of one, including expired and revoked ones.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "list", example = "{command_name} --tenant Acme")]
 struct KeyListArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
+    /// the tenant's name, or id:42; default: all tenants
+    #[argh(option, arg_name = "tenant")]
     tenant: Option<String>,
+}
+
+/// Show an API key without its secret: its tenant and workspace, scopes, life and last use, and the tenant's own limits.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(subcommand, name = "show", example = "{command_name} k3v9abcdefghijkl")]
+struct KeyShowArgs {
+    /// the public id of the key, from `key list`
+    #[argh(positional)]
+    key: String,
 }
 
 /// Create a key with the same name and scopes. The old key stays valid for a while, so that clients can switch without a
 /// gap. The new key is printed once.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(
-    subcommand,
-    name = "rotate",
-    help_triggers("-h", "--help", "help"),
-    example = "{command_name} --key k3v9abcdefghijkl --overlap 7d"
-)]
+#[argh(subcommand, name = "rotate", example = "{command_name} k3v9abcdefghijkl --overlap 7d")]
 struct KeyRotateArgs {
-    /// the public id of the old key
-    #[argh(option, arg_name = "id")]
-    key: Option<String>,
-    /// remaining life of the old key: a number followed by s, m, h or d; default: 24h
+    /// the public id of the old key, from `key list`
+    #[argh(positional)]
+    key: String,
+    /// remaining life of the old key: a number followed by s, m, h, d or y; default: 24h
     #[argh(option, arg_name = "duration")]
     overlap: Option<String>,
-    /// time of expiry of the new key in RFC 3339; default: it lives as long as the old key was to live
+    /// end of the new key's life: 2027-03-31 (UTC), RFC 3339, a time from now such as 90d, or never; default: it lives as
+    /// long as the old key was to live
     #[argh(option, arg_name = "time")]
-    expires_at: Option<String>,
-    /// time until expiry of the new key: a number followed by s, m, h or d, or never
-    #[argh(option, arg_name = "duration")]
-    expires_in: Option<String>,
+    expires: Option<String>,
 }
 
 /// Revoke a key for good, on all servers within a second.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "revoke", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "revoke", example = "{command_name} k3v9abcdefghijkl")]
 struct KeyRevokeArgs {
-    /// the public id of the key
-    #[argh(option, arg_name = "id")]
-    key: Option<String>,
+    /// the public id of the key, from `key list`
+    #[argh(positional)]
+    key: String,
+    /// skip the confirmation
+    #[argh(switch)]
+    yes: bool,
 }
 
 impl KeyArgs {
     pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<KeyCommand> {
         match self.command {
             KeySubcommand::Create(args) => args.read(invalid).map(KeyCommand::Create),
-            KeySubcommand::List(args) => {
-                tenant_ref(args.tenant.as_deref(), invalid).map(KeyCommand::List)
+            KeySubcommand::List(KeyListArgs { tenant }) => {
+                optional(tenant.as_deref(), |text| tenant_ref("--tenant", text, invalid))
+                    .map(KeyCommand::List)
             }
+            KeySubcommand::Show(args) => key_id(&args.key, invalid).map(KeyCommand::Show),
             KeySubcommand::Rotate(args) => args.read(invalid),
-            KeySubcommand::Revoke(args) => {
-                key_id(args.key.as_deref(), invalid).map(KeyCommand::Revoke)
+            KeySubcommand::Revoke(KeyRevokeArgs { key, yes }) => {
+                key_id(&key, invalid).map(|key| KeyCommand::Revoke { key, yes })
             }
         }
     }
@@ -156,11 +166,11 @@ impl KeyArgs {
 
 impl KeyCreateArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<KeyCreateCommand> {
-        let tenant = tenant_ref(self.tenant.as_deref(), invalid);
+        let tenant = tenant_ref("--tenant", &self.tenant, invalid);
         let workspace = workspace_name(self.workspace.as_deref(), invalid);
-        let name = optional(self.name.as_deref(), |text| name("--name", text, invalid));
+        let name = optional(self.name.as_deref(), |text| name("name", text, invalid));
         let scopes = scopes(self.scopes.as_deref(), invalid);
-        let expiry = expiry(self.expires_at.as_deref(), self.expires_in.as_deref(), invalid);
+        let expiry = optional(self.expires.as_deref(), |text| expiry(text, invalid));
         Some(KeyCreateCommand {
             tenant: tenant?,
             workspace: workspace?,
@@ -173,41 +183,29 @@ impl KeyCreateArgs {
 
 impl KeyRotateArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<KeyCommand> {
-        let key = key_id(self.key.as_deref(), invalid);
+        let key = key_id(&self.key, invalid);
         let overlap = match self.overlap.as_deref() {
             None => Some(DEFAULT_OVERLAP),
             Some(text) => duration("--overlap", text, invalid),
         };
-        let expiry = expiry(self.expires_at.as_deref(), self.expires_in.as_deref(), invalid);
+        let expiry = optional(self.expires.as_deref(), |text| expiry(text, invalid));
         Some(KeyCommand::Rotate { key: key?, overlap: overlap?, expiry: expiry? })
     }
 }
 
-/// Reads `--expires-at` or `--expires-in`: `Some(None)` if neither is given.
-fn expiry(
-    at: Option<&str>,
-    within: Option<&str>,
-    invalid: &mut Vec<String>,
-) -> Option<Option<Expiry>> {
-    match (at, within) {
-        (None, None) => Some(None),
-        (Some(text), None) => time("--expires-at", text, invalid).map(Expiry::At).map(Some),
-        (None, Some("never")) => Some(Some(Expiry::Never)),
-        (None, Some(text)) => duration("--expires-in", text, invalid).map(Expiry::In).map(Some),
-        (Some(_), Some(_)) => {
-            invalid.push("--expires-at and --expires-in are both given: use one".to_owned());
-            None
-        }
+fn expiry(text: &str, invalid: &mut Vec<String>) -> Option<Expiry> {
+    match text.trim() {
+        "never" => Some(Expiry::Never),
+        text => future("--expires", text, invalid).map(Expiry::At),
     }
 }
 
-fn key_id(text: Option<&str>, invalid: &mut Vec<String>) -> Option<ApiKeyId> {
-    let meaning = "the public id of the key, from `key list`";
-    let text = required("--key", text, meaning, invalid)?.trim();
+fn key_id(text: &str, invalid: &mut Vec<String>) -> Option<ApiKeyId> {
+    let text = text.trim();
     if text.starts_with("mk_") {
         // The message omits the value: it may be a whole key with its secret.
-        let message = "--key looks like a whole key: give only its public id, the part between \
-                       mk_ and the next _";
+        let message = "key looks like a whole key: give only its public id, the part between mk_ \
+                       and the next _";
         invalid.push(message.to_owned());
         return None;
     }

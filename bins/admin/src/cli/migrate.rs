@@ -16,7 +16,7 @@ pub enum MigrateCommand {
 
 /// Update the schema to this program's version. Safe to repeat, and to run from several places at once.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "migrate", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "migrate")]
 pub(super) struct MigrateArgs {
     #[argh(subcommand)]
     command: Option<MigrateSubcommand>,
@@ -32,18 +32,18 @@ enum MigrateSubcommand {
 
 /// Apply the missing migrations. `migrate` alone does the same.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "up", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "up")]
 struct MigrateUpArgs {}
 
 /// Show the state of the schema, and change nothing.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "status", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "status")]
 struct MigrateStatusArgs {}
 
 /// Revert the newest migration, and delete the data that only it had room for. Servers that need the migration become not
 /// ready: replace them first, and make a backup.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "down", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "down")]
 struct MigrateDownArgs {
     /// skip the confirmation
     #[argh(switch)]

@@ -1,14 +1,21 @@
 //! The command line: one file of argument structs per command, and the checks that need no database.
 //!
-//! argh derives `--help` from the doc comments of the `…Args` structs. tests/help holds every help text.
+//! The doc comments of the `…Args` structs are the texts of `--help`; tests/help holds all of them. `grammar` reads the
+//! definitions, `line` checks the words by them, `help` renders them, and argh parses.
 
 mod audit;
 mod bash;
+mod consent;
 mod events;
+mod filters;
+mod grammar;
+mod help;
 mod key;
+mod line;
 mod migrate;
 mod provision;
 mod tenant;
+mod times;
 pub(crate) mod values;
 mod workspace;
 
@@ -21,14 +28,21 @@ use argh_complete::fish::Fish;
 use argh_complete::zsh::Zsh;
 
 use crate::error::AdminError;
+use crate::output::{Format, Layout, Style};
 use crate::terminal::PROGRAM;
+use grammar::Node;
+use line::Line;
+use values::choice;
 
 pub use audit::AuditCommand;
-pub use events::{EventsCommand, ExportFormat, Selection};
+pub use consent::Consent;
+pub use events::{EventsCommand, ExportFormat};
+pub use filters::{EventFilter, Selection};
 pub use key::{Expiry, KeyCommand, KeyCreateCommand};
 pub use migrate::MigrateCommand;
 pub use provision::ProvisionCommand;
 pub use tenant::TenantCommand;
+pub use times::TimeArg;
 pub use workspace::WorkspaceCommand;
 
 /// A parsed command line.
@@ -39,9 +53,9 @@ pub enum Request {
     /// A command.
     Run {
         /// The command, with valid arguments.
-        command: Command,
-        /// `--json` was given: print JSON even on a terminal.
-        json: bool,
+        command: Box<Command>,
+        /// How its result is printed.
+        style: Style,
     },
 }
 
@@ -62,6 +76,12 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether the command creates a missing database.
+    #[must_use]
+    pub fn creates_database(&self) -> bool {
+        matches!(self, Self::Migrate(MigrateCommand::Up) | Self::Provision(_) | Self::Seed)
+    }
+
     /// Returns the words of a command that changes the database, for the audit log; `None` for a
     /// command that only reads.
     #[must_use]
@@ -72,18 +92,13 @@ impl Command {
             Self::Provision(_) => "provision",
             Self::Seed => "seed",
             Self::Tenant(command) => return command.change(),
-            Self::Workspace(WorkspaceCommand::Create { .. }) => "workspace create",
+            Self::Workspace(command) => return command.change(),
             Self::Key(KeyCommand::Create(_)) => "key create",
             Self::Key(KeyCommand::Rotate { .. }) => "key rotate",
-            Self::Key(KeyCommand::Revoke(_)) => "key revoke",
-            Self::Events(EventsCommand::Erase { .. }) => "events erase",
-            Self::Events(EventsCommand::Purge { .. }) => "events purge",
+            Self::Key(KeyCommand::Revoke { .. }) => "key revoke",
+            Self::Events(command) => return command.change(),
             Self::Migrate(MigrateCommand::Status)
-            | Self::Workspace(WorkspaceCommand::List(_))
-            | Self::Key(KeyCommand::List(_))
-            | Self::Events(
-                EventsCommand::Count(_) | EventsCommand::List(_) | EventsCommand::Export { .. },
-            )
+            | Self::Key(KeyCommand::List(_) | KeyCommand::Show(_))
             | Self::Audit(_)
             | Self::Doctor
             | Self::Config => return None,
@@ -94,15 +109,17 @@ impl Command {
 /// Administer Mercurio's database. Results go to stdout: a table on a terminal, JSON otherwise. Messages go to stderr.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
-    help_triggers("-h", "--help", "help"),
     example = "{command_name} provision --tenant Acme --workspace Production",
+    example = "{command_name} key create --tenant Acme --expires 90d",
     example = "DATABASE_URL=postgres://user@localhost/mercurio {command_name} migrate",
-    note = "--json, anywhere on the line, prints JSON on a terminal too.\n\nName a tenant by its name, in any case, or by its id as id:42.\n\nSettings, from the environment:\n  DATABASE_URL         postgres://USER:PASSWORD@HOST:PORT/NAME or\n                       sqlite://PATH; default: sqlite://data/mercurio.db\n  DATABASE_URL_FILE    a file with the URL, in place of DATABASE_URL\n  SEED_TENANT_NAME     the tenant of `seed`\n  SEED_WORKSPACE_NAME  its workspace; default: Default",
+    note = "Options may stand anywhere on the line, as --name value or --name=value. Behind --, a word is never an option.",
+    note = "A tenant is named by its name, in any case, or by its id as id:42.",
+    note = "Settings, from the environment:\n  DATABASE_URL          postgres://USER:PASSWORD@HOST:PORT/NAME or\n                        sqlite://PATH; default: sqlite://data/mercurio.db\n  DATABASE_URL_FILE     a file with the URL, in place of DATABASE_URL\n  SEED_TENANT_NAME      the tenant of `seed`\n  SEED_WORKSPACE_NAME   its workspace; default: Default",
     error_code(0, "Done."),
     error_code(1, "Failed."),
     error_code(2, "Stopped after part of the work: run the same command again to finish."),
     error_code(3, "The name is taken."),
-    error_code(4, "There is no such tenant, workspace or key."),
+    error_code(4, "There is no such tenant, workspace, key or event."),
     error_code(64, "The command line or a setting is invalid."),
     error_code(
         69,
@@ -113,6 +130,15 @@ struct AdminArgs {
     /// print the version
     #[argh(switch, short = 'V')]
     version: bool,
+    /// format of the result; default: table on a terminal, json otherwise
+    #[argh(option, short = 'o', arg_name = "table|json|yaml|csv")]
+    output: Option<String>,
+    /// columns of a table or of CSV, separated by commas
+    #[argh(option, arg_name = "columns")]
+    columns: Option<String>,
+    /// all columns of a table, and values in full
+    #[argh(switch)]
+    wide: bool,
     #[argh(subcommand)]
     command: Option<Subcommand>,
 }
@@ -136,18 +162,18 @@ enum Subcommand {
 /// Create the tenant SEED_TENANT_NAME with the workspace SEED_WORKSPACE_NAME and a key. If both exist, print their ids and
 /// change nothing.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "seed", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "seed")]
 struct SeedArgs {}
 
 /// Check the settings, the database and Redis before a server starts, and change nothing. Each check is ok, a warning or
 /// failed, with advice. Exit code 1 if a check failed, 69 if the database is unavailable.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "doctor", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "doctor")]
 struct DoctorArgs {}
 
 /// Show the settings of a server in this environment, with the source of each value. Secrets are hidden.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "config", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "config")]
 struct ConfigArgs {}
 
 /// Print a completion script for a shell.
@@ -155,26 +181,22 @@ struct ConfigArgs {}
 #[argh(
     subcommand,
     name = "completions",
-    help_triggers("-h", "--help", "help"),
     example = "{command_name} bash > /etc/bash_completion.d/mercurio-admin"
 )]
 struct CompletionsArgs {
-    /// bash, zsh or fish
-    #[argh(positional)]
+    /// the shell
+    #[argh(positional, arg_name = "bash|zsh|fish")]
     shell: String,
 }
 
 impl CompletionsArgs {
-    fn script(&self) -> Result<String, AdminError> {
+    fn script(&self, invalid: &mut Vec<String>) -> Option<String> {
         let info = AdminArgs::get_args_info();
-        match &*self.shell {
+        match choice("shell", &self.shell, &["bash", "zsh", "fish"], invalid)? {
             // argh_complete's own script for bash is wrong: see `bash`.
-            "bash" => Ok(bash::script(PROGRAM, &info)),
-            "zsh" => Ok(Zsh::generate(PROGRAM, &info)),
-            "fish" => Ok(Fish::generate(PROGRAM, &info)),
-            other => Err(usage(&format!(
-                "there are no completions for {other:?}: use bash, zsh or fish"
-            ))),
+            "bash" => Some(bash::script(PROGRAM, &info)),
+            "zsh" => Some(Zsh::generate(PROGRAM, &info)),
+            _ => Some(Fish::generate(PROGRAM, &info)),
         }
     }
 }
@@ -182,22 +204,32 @@ impl CompletionsArgs {
 /// Parses the command line without the program's name.
 ///
 /// # Errors
-/// [`AdminError::Usage`] with every error.
+/// [`AdminError::CommandLine`] with every error, and the usage of the command.
 pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
-    // argh knows an option of the program only before the command, so it never sees `--json`.
-    let json = arguments.iter().any(|argument| argument == JSON);
-    let args = match AdminArgs::from_args(&[PROGRAM], &split_options(arguments)) {
+    let info = AdminArgs::get_args_info();
+    let line = Line::read(Node::program(&info), arguments);
+    if line.wants_help {
+        return Ok(Request::Print(help::help(&line.node)));
+    }
+    let refused = |errors| AdminError::CommandLine { errors, usage: help::brief(&line.node) };
+    if !line.errors.is_empty() {
+        return Err(refused(line.errors));
+    }
+    let args = match AdminArgs::from_args(&[PROGRAM], &line.for_argh()) {
         Ok(args) => args,
-        // argh ends parsing early for `--help`, without an error.
-        Err(EarlyExit { output, status: Ok(()) }) => return Ok(Request::Print(output)),
-        Err(EarlyExit { output, status: Err(()) }) => return Err(usage(output.trim_end())),
+        Err(_) if line.node.is_group() => return Err(refused(vec![no_command(&line.node)])),
+        // The grammar and argh read the same definitions, so nothing is left to be refused.
+        Err(EarlyExit { output, .. }) => return Err(refused(vec![output.trim_end().to_owned()])),
     };
     if args.version {
         return Ok(Request::Print(format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION"))));
     }
     let mut invalid = Vec::new();
+    let style = style(&line.node, args.output.as_deref(), args.columns.as_deref(), &mut invalid);
     let command = match args.command {
-        Some(Subcommand::Completions(args)) => return args.script().map(Request::Print),
+        Some(Subcommand::Completions(args)) => {
+            return args.script(&mut invalid).map(Request::Print).ok_or_else(|| refused(invalid));
+        }
         Some(Subcommand::Migrate(args)) => Some(Command::Migrate(args.read())),
         Some(Subcommand::Seed(SeedArgs {})) => Some(Command::Seed),
         Some(Subcommand::Provision(args)) => args.read(&mut invalid).map(Command::Provision),
@@ -208,38 +240,47 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
         Some(Subcommand::Audit(args)) => args.read(&mut invalid).map(Command::Audit),
         Some(Subcommand::Doctor(DoctorArgs {})) => Some(Command::Doctor),
         Some(Subcommand::Config(ConfigArgs {})) => Some(Command::Config),
-        None => return Err(usage("no command is given")),
+        None => return Err(refused(vec![no_command(&line.node)])),
     };
     match command {
         // A reader may return a command although it reported an error, such as two values for one
         // limit.
-        Some(command) if invalid.is_empty() => Ok(Request::Run { command, json }),
-        _ => Err(AdminError::Usage(invalid)),
+        Some(command) if invalid.is_empty() => {
+            let command = Box::new(command);
+            Ok(Request::Run { command, style: Style { wide: args.wide, ..style } })
+        }
+        _ => Err(refused(invalid)),
     }
 }
 
-/// Accepted anywhere on the line: argh would accept it only in front of the subcommand.
-const JSON: &str = "--json";
-
-/// Removes `--json`, and splits `--name=value` into the two words argh expects.
-fn split_options(arguments: &[String]) -> Vec<&str> {
-    let mut words = Vec::with_capacity(arguments.len());
-    for argument in arguments.iter().filter(|argument| *argument != JSON) {
-        match argument.split_once('=') {
-            // Only the first `=` separates: a value may contain more of them.
-            Some((option, value)) if is_option(option) => words.extend([option, value]),
-            _ => words.push(argument),
+/// Reads the options about the result.
+fn style(
+    node: &Node<'_>,
+    output: Option<&str>,
+    columns: Option<&str>,
+    invalid: &mut Vec<String>,
+) -> Style {
+    let format = output.and_then(|text| choice("--output", text, &Format::NAMES, invalid));
+    let format = format.and_then(Format::named);
+    let layout = Layout::of(&node.name());
+    let mut style = Style { format, layout, ..Style::default() };
+    // The grammar allows the option for commands with a layout alone.
+    if let (Some(layout), Some(text)) = (layout, columns) {
+        match layout.read_columns(text) {
+            Ok(columns) => style.columns = columns,
+            Err(errors) => invalid.extend(errors),
+        }
+        if matches!(format, Some(Format::Json | Format::Yaml)) {
+            invalid
+                .push("--columns needs --output table or csv: JSON and YAML have all".to_owned());
         }
     }
-    words
+    style
 }
 
-/// Whether a word before `=` is an option. In `--set limit=5`, `limit` is not one, and the value stays whole.
-fn is_option(word: &str) -> bool {
-    let Some(name) = word.strip_prefix("--") else { return false };
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-}
-
-fn usage(message: &str) -> AdminError {
-    AdminError::Usage(vec![message.to_owned(), format!("run `{PROGRAM} --help` for usage")])
+fn no_command(group: &Node<'_>) -> String {
+    match group.name() {
+        program if program.is_empty() => "no command is given".to_owned(),
+        group => format!("`{group}` needs a command"),
+    }
 }

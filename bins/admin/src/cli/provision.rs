@@ -4,7 +4,7 @@ use argh::{ArgsInfo, FromArgs};
 use mercurio_domain::api_key::Scopes;
 use mercurio_domain::tenant::Name;
 
-use super::values::{default_key_name, name, required, scopes, workspace_name};
+use super::values::{default_key_name, name, scopes, workspace_name};
 
 /// A tenant to create, with its first workspace and key. `seed` builds one from the settings.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,13 +23,12 @@ pub struct ProvisionCommand {
 #[argh(
     subcommand,
     name = "provision",
-    help_triggers("-h", "--help", "help"),
     example = "{command_name} --tenant Acme --workspace Production --scopes events:write"
 )]
 pub(super) struct ProvisionArgs {
     /// the tenant's name; unique, ignoring case
     #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    tenant: String,
     /// the workspace's name; default: Default
     #[argh(option, arg_name = "name")]
     workspace: Option<String>,
@@ -37,7 +36,7 @@ pub(super) struct ProvisionArgs {
     #[argh(option, arg_name = "name")]
     key_name: Option<String>,
     /// the key's permissions, separated by commas; default: events:write,events:read
-    #[argh(option, arg_name = "list")]
+    #[argh(option, arg_name = "scopes")]
     scopes: Option<String>,
     /// add a few example events
     #[argh(switch)]
@@ -46,9 +45,7 @@ pub(super) struct ProvisionArgs {
 
 impl ProvisionArgs {
     pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<ProvisionCommand> {
-        let tenant =
-            required("--tenant", self.tenant.as_deref(), "the name of the new tenant", invalid);
-        let tenant = tenant.and_then(|text| name("--tenant", text, invalid));
+        let tenant = name("--tenant", &self.tenant, invalid);
         let workspace = workspace_name(self.workspace.as_deref(), invalid);
         let key_name = match &self.key_name {
             Some(text) => name("--key-name", text, invalid),

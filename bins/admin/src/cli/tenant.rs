@@ -5,7 +5,9 @@ use mercurio_domain::limits::{LimitChange, LimitError, LimitName};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
-use super::values::{name, required, tenant_ref};
+use super::consent::Consent;
+use super::values::{did_you_mean, name, tenant_ref};
+use crate::suggest::closest;
 
 /// Work on tenants.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,12 +16,15 @@ pub enum TenantCommand {
     Create(Name),
     List,
     Show(TenantRef),
+    Rename {
+        tenant: TenantRef,
+        name: Name,
+    },
     Suspend(TenantRef),
     Resume(TenantRef),
     Delete {
         tenant: TenantRef,
-        /// Skips the question.
-        yes: bool,
+        consent: Consent,
     },
     Limits {
         tenant: TenantRef,
@@ -35,6 +40,9 @@ impl TenantCommand {
             Self::Create(_) => Some("tenant create"),
             Self::Suspend(_) => Some("tenant suspend"),
             Self::Resume(_) => Some("tenant resume"),
+            Self::Rename { .. } => Some("tenant rename"),
+            // A dry run changes nothing, so it leaves no entry.
+            Self::Delete { consent: Consent::DryRun, .. } => None,
             Self::Delete { .. } => Some("tenant delete"),
             Self::Limits { changes, .. } if !changes.is_empty() => Some("tenant limits"),
             Self::List | Self::Show(_) | Self::Limits { .. } => None,
@@ -42,9 +50,9 @@ impl TenantCommand {
     }
 }
 
-/// Create, list, suspend and delete tenants, and set their limits.
+/// Create, list, rename, suspend and delete tenants, and set their limits.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "tenant", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "tenant")]
 pub(super) struct TenantArgs {
     #[argh(subcommand)]
     command: TenantSubcommand,
@@ -56,6 +64,7 @@ enum TenantSubcommand {
     Create(TenantCreateArgs),
     List(TenantListArgs),
     Show(TenantShowArgs),
+    Rename(TenantRenameArgs),
     Suspend(TenantSuspendArgs),
     Resume(TenantResumeArgs),
     Delete(TenantDeleteArgs),
@@ -64,53 +73,68 @@ enum TenantSubcommand {
 
 /// Create a tenant without a workspace. `provision` creates both, and a key.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "create", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "create", example = "{command_name} Acme")]
 struct TenantCreateArgs {
-    /// the tenant's name; unique, ignoring case
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the new name; unique, ignoring case
+    #[argh(positional)]
+    name: String,
 }
 
 /// List all tenants.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "list")]
 struct TenantListArgs {}
 
 /// Show a tenant, its own limits and its usage this month.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "show", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "show", example = "{command_name} Acme")]
 struct TenantShowArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
+}
+
+/// Rename a tenant. Its id, its keys and its events stay; clients notice nothing.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(subcommand, name = "rename", example = "{command_name} Acme \"Acme Corporation\"")]
+struct TenantRenameArgs {
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
+    /// the new name; unique, ignoring case
+    #[argh(positional)]
+    name: String,
 }
 
 /// Refuse every request of a tenant, on all servers within a second. Its data is kept.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "suspend", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "suspend", example = "{command_name} Acme")]
 struct TenantSuspendArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
 }
 
 /// End the suspension of a tenant.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "resume", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "resume", example = "{command_name} Acme")]
 struct TenantResumeArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
 }
 
 /// Delete a tenant with its workspaces, keys and events, and print their numbers. Every server refuses the tenant within a
 /// second; its data is then deleted in short transactions. After an interruption, run the same command again to finish.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "delete", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "delete", example = "{command_name} Acme")]
 struct TenantDeleteArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
+    /// only count what would be deleted
+    #[argh(switch)]
+    dry_run: bool,
     /// skip the confirmation
     #[argh(switch)]
     yes: bool,
@@ -121,14 +145,13 @@ struct TenantDeleteArgs {
 #[argh(
     subcommand,
     name = "limits",
-    help_triggers("-h", "--help", "help"),
-    example = "{command_name} --tenant Acme --set events_per_second=500 --set max_batch_events=100 --unset max_body_bytes",
-    note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds,\nevents_per_second, events_burst, requests_per_second, requests_burst, reads_per_second, reads_burst,\nmax_concurrent_reads, monthly_events, retention_days. Each replaces a setting of the server: max_body_bytes replaces MERCURIO_MAX_BODY_BYTES."
+    example = "{command_name} Acme --set events_per_second=500 --set max_batch_events=100 --unset max_body_bytes",
+    note = "Limits: max_body_bytes, max_batch_events, max_event_bytes, max_event_age_days, max_event_future_seconds, events_per_second, events_burst, requests_per_second, requests_burst, reads_per_second, reads_burst, max_concurrent_reads, monthly_events, retention_days. Each replaces a setting of the server: max_body_bytes replaces MERCURIO_MAX_BODY_BYTES."
 )]
 struct TenantLimitsArgs {
-    /// the tenant
-    #[argh(option, arg_name = "name")]
-    tenant: Option<String>,
+    /// the tenant's name, or id:42
+    #[argh(positional)]
+    tenant: String,
     /// set a limit; may be repeated
     #[argh(option, arg_name = "limit=value")]
     set: Vec<String>,
@@ -141,32 +164,39 @@ impl TenantArgs {
     pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<TenantCommand> {
         match self.command {
             TenantSubcommand::List(TenantListArgs {}) => Some(TenantCommand::List),
-            TenantSubcommand::Create(args) => {
-                let meaning = "the name of the new tenant";
-                let text = required("--tenant", args.tenant.as_deref(), meaning, invalid)?;
-                name("--tenant", text, invalid).map(TenantCommand::Create)
+            TenantSubcommand::Create(TenantCreateArgs { name: text }) => {
+                name("name", &text, invalid).map(TenantCommand::Create)
             }
-            TenantSubcommand::Show(args) => {
-                tenant_ref(args.tenant.as_deref(), invalid).map(TenantCommand::Show)
+            TenantSubcommand::Show(TenantShowArgs { tenant }) => {
+                tenant_ref("tenant", &tenant, invalid).map(TenantCommand::Show)
             }
-            TenantSubcommand::Suspend(args) => {
-                tenant_ref(args.tenant.as_deref(), invalid).map(TenantCommand::Suspend)
+            TenantSubcommand::Rename(args) => args.read(invalid),
+            TenantSubcommand::Suspend(TenantSuspendArgs { tenant }) => {
+                tenant_ref("tenant", &tenant, invalid).map(TenantCommand::Suspend)
             }
-            TenantSubcommand::Resume(args) => {
-                tenant_ref(args.tenant.as_deref(), invalid).map(TenantCommand::Resume)
+            TenantSubcommand::Resume(TenantResumeArgs { tenant }) => {
+                tenant_ref("tenant", &tenant, invalid).map(TenantCommand::Resume)
             }
-            TenantSubcommand::Delete(TenantDeleteArgs { tenant, yes }) => {
-                let tenant = tenant_ref(tenant.as_deref(), invalid)?;
-                Some(TenantCommand::Delete { tenant, yes })
+            TenantSubcommand::Delete(TenantDeleteArgs { tenant, dry_run, yes }) => {
+                let tenant = tenant_ref("tenant", &tenant, invalid)?;
+                Some(TenantCommand::Delete { tenant, consent: Consent::of(yes, dry_run) })
             }
             TenantSubcommand::Limits(args) => args.read(invalid),
         }
     }
 }
 
+impl TenantRenameArgs {
+    fn read(self, invalid: &mut Vec<String>) -> Option<TenantCommand> {
+        let tenant = tenant_ref("tenant", &self.tenant, invalid);
+        let name = name("name", &self.name, invalid);
+        Some(TenantCommand::Rename { tenant: tenant?, name: name? })
+    }
+}
+
 impl TenantLimitsArgs {
     fn read(self, invalid: &mut Vec<String>) -> Option<TenantCommand> {
-        let tenant = tenant_ref(self.tenant.as_deref(), invalid);
+        let tenant = tenant_ref("tenant", &self.tenant, invalid);
         let mut changes: Vec<LimitChange> = Vec::new();
         for text in &self.set {
             let Some((limit, value)) = text.split_once('=') else {
@@ -177,13 +207,13 @@ impl TenantLimitsArgs {
             };
             match read_limit(limit, value) {
                 Ok(change) => changes.push(change),
-                Err(error) => invalid.push(format!("--set: {error}")),
+                Err(error) => invalid.push(limit_error("--set", &error)),
             }
         }
         for text in &self.unset {
             match text.trim().parse::<LimitName>() {
                 Ok(name) => changes.push(LimitChange { name, value: None }),
-                Err(error) => invalid.push(format!("--unset: {error}")),
+                Err(error) => invalid.push(limit_error("--unset", &error)),
             }
         }
         // The order of `--set` and `--unset` is lost, so a repeated limit is ambiguous.
@@ -195,6 +225,14 @@ impl TenantLimitsArgs {
         }
         Some(TenantCommand::Limits { tenant: tenant?, changes })
     }
+}
+
+fn limit_error(option: &str, error: &LimitError) -> String {
+    let meant = match error {
+        LimitError::Unknown(word) => closest(word, LimitName::ALL.map(LimitName::as_str)),
+        LimitError::OutOfRange { .. } => None,
+    };
+    format!("{option}: {error}{}", did_you_mean(meant))
 }
 
 fn read_limit(limit: &str, value: &str) -> Result<LimitChange, LimitError> {

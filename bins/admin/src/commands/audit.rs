@@ -9,6 +9,7 @@ use super::report::Report;
 use crate::cli::AuditCommand;
 use crate::database;
 use crate::error::AdminError;
+use crate::machine::Machine;
 
 /// Newest first.
 #[derive(Serialize)]
@@ -47,10 +48,15 @@ impl From<AuditRecord> for EntryOutput {
     }
 }
 
-pub(super) fn run(store: &dyn Store, command: &AuditCommand) -> Result<Report, AdminError> {
-    database::prepare_schema(store)?;
+pub(super) fn run(
+    store: &dyn Store,
+    command: &AuditCommand,
+    machine: &Machine<'_>,
+) -> Result<Report, AdminError> {
+    database::require_schema(store)?;
     let AuditCommand::List { since, limit } = command;
-    let records = store.audit_log(*since, *limit)?;
+    let since = since.map(|since| since.before(machine.clock.now()));
+    let records = store.audit_log(since, *limit)?;
     Report::new(&AuditOutput { audit_log: records.into_iter().map(EntryOutput::from).collect() })
 }
 

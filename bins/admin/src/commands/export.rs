@@ -14,6 +14,7 @@ use super::{lookup, progress};
 use crate::cli::ExportFormat;
 use crate::error::AdminError;
 use crate::escape;
+use crate::output::csv;
 
 /// Columns of CSV: the members of an event, in their order.
 const COLUMNS: [&str; 16] = [
@@ -56,11 +57,32 @@ impl Export {
         query: &EventQuery,
         out: &mut dyn Write,
     ) -> Result<Report, AdminError> {
+        let report = Report::without_result();
+        match self.write_all(store, workspaces, query, out) {
+            Ok(written) => Ok(report.with_note(format!("{written} events were exported"))),
+            // The reader has read enough, as `head` does.
+            Err(AdminError::Export { source, .. })
+                if source.kind() == io::ErrorKind::BrokenPipe =>
+            {
+                Ok(report)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the number of events written.
+    fn write_all(
+        self,
+        store: &dyn Store,
+        workspaces: &[Workspace],
+        query: &EventQuery,
+        out: &mut dyn Write,
+    ) -> Result<u64, AdminError> {
         let mut writer =
             // 64 KiB: one system call for many events.
             EventWriter { out: BufWriter::with_capacity(1 << 16, out), export: self, written: 0 };
         writer.write_header()?;
-        let progress = progress::counter("events written");
+        let progress = progress::counter("events written", None);
         for workspace in workspaces {
             // The cursor of one workspace must not carry over to the next.
             let mut query = query.clone();
@@ -80,7 +102,7 @@ impl Export {
         progress.finish_and_clear();
         // The drop of a `BufWriter` ignores errors.
         writer.flush()?;
-        Ok(Report::without_result().with_note(format!("{} events were exported", writer.written)))
+        Ok(writer.written)
     }
 
     /// Prepares the CSV cell of a JSON value.
@@ -133,17 +155,7 @@ impl EventWriter<'_> {
         &mut self,
         cells: impl IntoIterator<Item = T>,
     ) -> Result<(), AdminError> {
-        let mut record = csv::WriterBuilder::new()
-            // RFC 4180 ends lines with CRLF.
-            .terminator(csv::Terminator::CRLF)
-            // A spreadsheet that splits at `;` must not find a formula behind one.
-            .quote_style(csv::QuoteStyle::Always)
-            .from_writer(Vec::new());
-        let bytes = match record.write_record(cells) {
-            Ok(()) => record.into_inner().map_err(csv::IntoInnerError::into_error),
-            Err(error) => Err(error.into()),
-        };
-        let bytes = bytes.map_err(|source| self.stopped(source))?;
+        let bytes = csv::record(cells).map_err(|source| self.stopped(source))?;
         self.write_bytes(&bytes)
     }
 

@@ -1,13 +1,16 @@
-//! `key …`: creates, lists, rotates and revokes API keys.
+//! `key …`: creates, lists, shows, rotates and revokes API keys.
 
 use std::time::Duration;
 
+use indicatif::HumanDuration;
 use mercurio_domain::api_key::{ApiKey, NewApiKey, Scopes};
-use mercurio_domain::store::{KeyRequest, Store, TenantRef};
-use mercurio_domain::tenant::Name;
+use mercurio_domain::limits::LimitOverrides;
+use mercurio_domain::store::{KeyDetails, KeyRequest, KeySelection, Store, TenantRef};
+use mercurio_domain::tenant::{Name, TenantStatus};
 use mercurio_domain::{ApiKeyId, Owner, Timestamp};
 use serde::Serialize;
 
+use super::confirm::{Question, confirm};
 use super::report::Report;
 use super::{lookup, new_key};
 use crate::cli::values::default_key_name;
@@ -23,7 +26,9 @@ struct KeyOutput {
     id: ApiKeyId,
     name: Name,
     tenant_id: String,
+    tenant_name: Name,
     workspace_id: String,
+    workspace_name: Name,
     scopes: Scopes,
     status: KeyStatus,
     created_at: Timestamp,
@@ -50,6 +55,17 @@ struct KeysOutput {
     api_keys: Vec<KeyOutput>,
 }
 
+/// Everything about a key but its secret.
+#[derive(Serialize)]
+struct KeyShowOutput {
+    #[serde(flatten)]
+    key: KeyOutput,
+    /// Only an active tenant's keys are accepted.
+    tenant_status: TenantStatus,
+    /// The tenant's own limits.
+    limits: LimitOverrides,
+}
+
 #[derive(Serialize)]
 struct RotationOutput {
     new: KeyOutput,
@@ -58,7 +74,8 @@ struct RotationOutput {
 }
 
 impl KeyOutput {
-    fn new(key: ApiKey, now: Timestamp, secret: Option<&NewApiKey>) -> Self {
+    fn new(found: KeyDetails, now: Timestamp, secret: Option<&NewApiKey>) -> Self {
+        let KeyDetails { key, tenant, workspace } = found;
         // Revocation comes first: a revoked key may also have expired.
         let status = if key.revoked_at.is_some() {
             KeyStatus::Revoked
@@ -72,7 +89,9 @@ impl KeyOutput {
             id: key.id,
             name: key.name,
             tenant_id: tenant_id.to_string(),
+            tenant_name: tenant,
             workspace_id: workspace_id.to_string(),
+            workspace_name: workspace,
             scopes: key.scopes,
             status,
             created_at: key.created_at,
@@ -90,15 +109,16 @@ pub(super) fn run(
     machine: &Machine<'_>,
     out: &mut Output<'_>,
 ) -> Result<Report, AdminError> {
-    database::prepare_schema(store)?;
+    database::require_schema(store)?;
     match command {
         KeyCommand::Create(command) => create(store, command, machine, out),
-        KeyCommand::List(tenant) => list(store, tenant, machine.clock.now()),
+        KeyCommand::List(tenant) => list(store, tenant.as_ref(), machine.clock.now()),
+        KeyCommand::Show(id) => show(store, id, machine.clock.now()),
         KeyCommand::Rotate { key, overlap, expiry } => {
             let rotation = Rotation { id: key, overlap: *overlap, expiry: *expiry };
             rotate(store, rotation, machine, out)
         }
-        KeyCommand::Revoke(id) => revoke(store, id, machine.clock.now()),
+        KeyCommand::Revoke { key, yes } => revoke(store, key, *yes, machine),
     }
 }
 
@@ -111,8 +131,10 @@ fn create(
     let now = machine.clock.now();
     let expires_at = expires_at(command.expiry.unwrap_or(Expiry::Never), now)?;
     let tenant = lookup::tenant(store, &command.tenant)?;
-    let workspace = lookup::workspace(store, &tenant, &command.workspace)?
-        .ok_or_else(|| lookup::workspace_not_found(&command.workspace))?;
+    let workspace = lookup::existing_workspace(store, &tenant, &command.workspace)?;
+    if workspace.is_deleting {
+        return Err(AdminError::WorkspaceDeleting(workspace.name.to_string()));
+    }
     let mut invalid = Vec::new();
     // The stored name, which may differ in case from the one on the command line.
     let name = match &command.name {
@@ -124,7 +146,8 @@ fn create(
     let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
     let request = KeyRequest::new(owner, &new, name, command.scopes, now);
     let key = create_key(store, &KeyRequest { expires_at, ..request })?;
-    let output = KeyOutput::new(key, now, Some(&new));
+    let created = KeyDetails { key, tenant: tenant.name, workspace: workspace.name };
+    let output = KeyOutput::new(created, now, Some(&new));
     new_key::print(&output, &new.id, store, machine, out)?;
     Ok(Report::without_result().with_note(new_key::PRINTED_ONCE))
 }
@@ -132,20 +155,40 @@ fn create(
 fn expires_at(expiry: Expiry, now: Timestamp) -> Result<Option<Timestamp>, AdminError> {
     match expiry {
         Expiry::Never => Ok(None),
-        Expiry::In(duration) => Ok(Some(later(now, duration))),
-        Expiry::At(time) if time > now => Ok(Some(time)),
-        Expiry::At(time) => {
-            let message = format!("--expires-at: {time} is in the past: use a time after {now}");
-            Err(AdminError::Usage(vec![message]))
-        }
+        Expiry::At(time) => match time.after(now) {
+            time if time > now => Ok(Some(time)),
+            time => {
+                let message = format!("--expires: {time} is not after now, which is {now}");
+                Err(AdminError::Usage(vec![message]))
+            }
+        },
     }
 }
 
-fn list(store: &dyn Store, tenant: &TenantRef, now: Timestamp) -> Result<Report, AdminError> {
-    let tenant = lookup::tenant(store, tenant)?;
-    let keys = store.api_keys(tenant.id)?;
-    let api_keys = keys.into_iter().map(|key| KeyOutput::new(key, now, None)).collect();
+fn list(
+    store: &dyn Store,
+    tenant: Option<&TenantRef>,
+    now: Timestamp,
+) -> Result<Report, AdminError> {
+    let which = match tenant {
+        None => KeySelection::All,
+        Some(tenant) => KeySelection::Tenant(lookup::tenant(store, tenant)?.id),
+    };
+    let keys = store.api_keys(&which)?;
+    let api_keys = keys.into_iter().map(|found| KeyOutput::new(found, now, None)).collect();
     Report::new(&KeysOutput { api_keys })
+}
+
+fn show(store: &dyn Store, id: &ApiKeyId, now: Timestamp) -> Result<Report, AdminError> {
+    let found = find(store, id)?;
+    let (tenant_status, limits) = (found.key.tenant_status, found.key.tenant_limits);
+    let key = KeyOutput::new(found, now, None);
+    Report::new(&KeyShowOutput { key, tenant_status, limits })
+}
+
+fn find(store: &dyn Store, id: &ApiKeyId) -> Result<KeyDetails, AdminError> {
+    let found = store.api_keys(&KeySelection::Key(id.clone()))?;
+    found.into_iter().next().ok_or_else(|| key_not_found(id))
 }
 
 /// Arguments of `key rotate`.
@@ -163,7 +206,7 @@ fn rotate(
 ) -> Result<Report, AdminError> {
     let Rotation { id, overlap, expiry } = rotation;
     let now = machine.clock.now();
-    let old = store.find_api_key(id)?.ok_or_else(|| key_not_found(id))?;
+    let KeyDetails { key: old, tenant, workspace } = find(store, id)?;
     if !old.is_usable_at(now) {
         let reason = if old.revoked_at.is_some() { "was revoked" } else { "has expired" };
         return Err(AdminError::KeyEnded { id: id.clone(), reason });
@@ -178,9 +221,11 @@ fn rotate(
     // The overlap only shortens a life: the store keeps an earlier expiry.
     let end = later(now, overlap);
     let end = old.expires_at.map_or(end, |before| before.min(end));
+    let old = ApiKey { expires_at: Some(end), ..old };
+    let named = |key| KeyDetails { key, tenant: tenant.clone(), workspace: workspace.clone() };
     let output = RotationOutput {
-        new: KeyOutput::new(new, now, Some(&secret)),
-        old: KeyOutput::new(ApiKey { expires_at: Some(end), ..old }, now, None),
+        new: KeyOutput::new(named(new), now, Some(&secret)),
+        old: KeyOutput::new(named(old), now, None),
     };
     // Create, print, expire: whatever fails in between, clients have a valid key.
     new_key::print(&output, &secret.id, store, machine, out)?;
@@ -206,14 +251,43 @@ fn same_life(old: &ApiKey, now: Timestamp) -> Option<Timestamp> {
     Some(now.checked_add_micros(life).unwrap_or(expires_at))
 }
 
-fn revoke(store: &dyn Store, id: &ApiKeyId, now: Timestamp) -> Result<Report, AdminError> {
+fn revoke(
+    store: &dyn Store,
+    id: &ApiKeyId,
+    yes: bool,
+    machine: &Machine<'_>,
+) -> Result<Report, AdminError> {
+    let now = machine.clock.now();
+    let found = find(store, id)?;
+    if let Some(before) = found.key.revoked_at {
+        let note = format!("the key was already revoked at {before}");
+        return Ok(Report::new(&KeyOutput::new(found, now, None))?.with_note(note));
+    }
+    confirm(machine, yes, || Ok(revocation_question(&found, now)))?;
+    // Another command may have deleted its tenant since the look-up.
     let key = store.revoke_api_key(id, now)?.ok_or_else(|| key_not_found(id))?;
-    let note = match key.revoked_at {
-        // The store keeps the time of the first revocation.
-        Some(before) if before < now => format!("the key was already revoked at {before}"),
-        _ => "every server refuses the key within a second".to_owned(),
+    let note = "every server refuses the key within a second";
+    Ok(Report::new(&KeyOutput::new(KeyDetails { key, ..found }, now, None))?.with_note(note))
+}
+
+fn revocation_question(found: &KeyDetails, now: Timestamp) -> Question {
+    let KeyDetails { key, tenant, workspace } = found;
+    let last_use = match key.last_used_at {
+        Some(used_at) => {
+            let ago = u64::try_from(now.micros_since(used_at)).unwrap_or(0);
+            let ago = HumanDuration(Duration::from_micros(ago));
+            format!("last used at {used_at}, {ago} ago")
+        }
+        None => "never used".to_owned(),
     };
-    Ok(Report::new(&KeyOutput::new(key, now, None))?.with_note(note))
+    Question::yes(&format!(
+        "This revokes the API key {} for good:\n  name       {:?}\n  tenant     {:?}\n  \
+         workspace  {:?}\n  {last_use}",
+        key.id,
+        key.name.as_str(),
+        tenant.as_str(),
+        workspace.as_str()
+    ))
 }
 
 fn create_key(store: &dyn Store, request: &KeyRequest) -> Result<ApiKey, AdminError> {

@@ -51,6 +51,18 @@ pub(super) fn tenant_not_found(tenant: &TenantRef) -> AdminError {
 }
 
 /// Returns the tenant's workspace of that name, compared in its folded form.
+///
+/// # Errors
+/// [`AdminError::NotFound`] without one.
+pub(super) fn existing_workspace(
+    store: &dyn Store,
+    tenant: &Tenant,
+    name: &Name,
+) -> Result<Workspace, AdminError> {
+    workspace(store, tenant, name)?.ok_or_else(|| workspace_not_found(name))
+}
+
+/// Like [`existing_workspace`]; `None` without one.
 pub(super) fn workspace(
     store: &dyn Store,
     tenant: &Tenant,

@@ -3,7 +3,7 @@
 use mercurio_domain::store::{Backend, SchemaState, Store};
 use serde::Serialize;
 
-use super::confirm::confirm;
+use super::confirm::{Question, confirm};
 use super::report::Report;
 use crate::cli::MigrateCommand;
 use crate::database;
@@ -100,9 +100,9 @@ fn status(store: &dyn Store) -> Result<Report, AdminError> {
 fn down(store: &dyn Store, yes: bool, machine: &Machine<'_>) -> Result<Report, AdminError> {
     // This program has no script to revert a migration of a newer release.
     database::refuse_unknown_migrations(store)?;
-    let question = "This reverts the newest migration and deletes the data that only it had room \
-                    for. Servers that need the migration become not ready. Type yes to continue: ";
-    confirm(machine, yes, question, "yes")?;
+    let text = "This reverts the newest migration and deletes the data that only it had room for. \
+                Servers that need the migration become not ready.";
+    confirm(machine, yes, || Ok(Question::yes(text)))?;
     let reverted = store.revert_reporting(&mut |wait| (machine.notify)(&wait.to_string()))?;
     let is_empty = reverted.is_none();
     let report = Report::new(&DownOutput { backend: store.backend(), reverted })?;

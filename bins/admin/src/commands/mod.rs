@@ -1,9 +1,12 @@
 //! The commands, one file each: every `run` takes a store and arguments, and returns a [`Report`].
 
+mod amount;
 mod audit;
 mod config;
 mod confirm;
+mod deletion;
 mod doctor;
+mod erasure;
 mod events;
 mod export;
 mod key;
@@ -20,11 +23,11 @@ mod workspace;
 
 use std::sync::Arc;
 
-use mercurio_domain::store::{Actor, Store, StoreError};
+use mercurio_domain::store::{Actor, Store};
 use mercurio_storage::DatabaseUrl;
 
 use crate::cli::Command;
-use crate::database;
+use crate::database::{self, Access};
 use crate::error::AdminError;
 use crate::machine::Machine;
 use crate::output::Output;
@@ -39,13 +42,14 @@ pub use report::Report;
 pub fn perform(
     command: &Command,
     machine: &Machine<'_>,
-    open: impl FnOnce(&DatabaseUrl, Option<Actor>) -> Result<Arc<dyn Store>, StoreError>,
+    open: impl FnOnce(&DatabaseUrl, Access) -> Result<Arc<dyn Store>, AdminError>,
     out: &mut Output<'_>,
 ) -> Result<Report, AdminError> {
     let actor = command
         .change()
         .map(|words| Actor { name: machine.user.to_owned(), command: words.to_owned() });
-    let open = |url: &DatabaseUrl| open(url, actor);
+    let access = Access { actor, creates: command.creates_database() };
+    let open = |url: &DatabaseUrl| open(url, access);
     match command {
         // These two work without a database.
         Command::Config => config::run(machine),
@@ -80,17 +84,17 @@ pub fn perform(
             let store = open_store(machine, open)?;
             recorded(&*store, events::run(&*store, command, machine, out.writer))
         }
-        Command::Audit(command) => audit::run(&*open_store(machine, open)?, command),
+        Command::Audit(command) => audit::run(&*open_store(machine, open)?, command, machine),
     }
 }
 
 fn open_store(
     machine: &Machine<'_>,
-    open: impl FnOnce(&DatabaseUrl) -> Result<Arc<dyn Store>, StoreError>,
+    open: impl FnOnce(&DatabaseUrl) -> Result<Arc<dyn Store>, AdminError>,
 ) -> Result<Arc<dyn Store>, AdminError> {
     let mut invalid = Vec::new();
     match database::url(machine.setting, &mut invalid) {
-        Some(url) => Ok(open(&url)?),
+        Some(url) => open(&url),
         None => Err(AdminError::Usage(invalid)),
     }
 }

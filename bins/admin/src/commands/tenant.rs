@@ -1,16 +1,13 @@
-//! `tenant …`: creates, lists, suspends and deletes tenants, and sets their limits.
-
-use std::time::Duration;
+//! `tenant …`: creates, lists, renames, suspends and deletes tenants, and sets their limits.
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::limits::{LimitChange, LimitOverrides, Month};
-use mercurio_domain::store::{Removal, Store, TenantDetails, TenantRef};
+use mercurio_domain::store::{Store, TenantDetails, TenantRef};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus};
 use serde::Serialize;
 
-use super::confirm::confirm;
-use super::lookup::{self, IdAndName, tenant_not_found};
-use super::removal;
+use super::deletion::{self, Target};
+use super::lookup::{self, tenant_not_found};
 use super::report::Report;
 use crate::cli::TenantCommand;
 use crate::database;
@@ -51,26 +48,6 @@ struct TenantsOutput {
     tenants: Vec<TenantOutput>,
 }
 
-/// Receipt of `tenant delete`.
-#[derive(Serialize)]
-struct DeletionOutput {
-    tenant: IdAndName,
-    removed: RemovedRows,
-    /// Start of the first run. Servers refuse the tenant since then.
-    deleted_at: Timestamp,
-    finished_at: Timestamp,
-}
-
-/// Rows deleted by all runs of the command together.
-#[derive(Serialize)]
-struct RemovedRows {
-    events: u64,
-    /// Includes the keys of events that were removed before the tenant.
-    event_keys: u64,
-    workspaces: u64,
-    api_keys: u64,
-}
-
 impl TenantOutput {
     fn new(tenant: Tenant, limits: Option<LimitOverrides>) -> Self {
         let Tenant { id, name, status, created_at } = tenant;
@@ -83,16 +60,17 @@ pub(super) fn run(
     command: &TenantCommand,
     machine: &Machine<'_>,
 ) -> Result<Report, AdminError> {
-    database::prepare_schema(store)?;
+    database::require_schema(store)?;
     match command {
         TenantCommand::Create(name) => create(store, name, machine.clock.now()),
         TenantCommand::List => list(store),
         TenantCommand::Show(tenant) => show(store, tenant, machine.clock.now()),
         TenantCommand::Suspend(tenant) => set_suspended(store, tenant, true),
         TenantCommand::Resume(tenant) => set_suspended(store, tenant, false),
-        TenantCommand::Delete { tenant, yes } => {
-            database::refuse_unknown_migrations(store)?;
-            delete(store, &lookup::tenant(store, tenant)?, *yes, machine)
+        TenantCommand::Rename { tenant, name } => rename(store, tenant, name),
+        TenantCommand::Delete { tenant, consent } => {
+            let tenant = lookup::tenant(store, tenant)?;
+            deletion::run(store, &Target { tenant: &tenant, workspace: None }, *consent, machine)
         }
         TenantCommand::Limits { tenant, changes } => change_limits(store, tenant, changes),
     }
@@ -132,6 +110,22 @@ fn show(store: &dyn Store, tenant: &TenantRef, now: Timestamp) -> Result<Report,
     Report::new(&output)
 }
 
+fn rename(store: &dyn Store, tenant: &TenantRef, name: &Name) -> Result<Report, AdminError> {
+    let TenantDetails { tenant: before, limits } = lookup::tenant_details(store, tenant)?;
+    let renamed = store.rename_tenant(before.id, name).map_err(|error| {
+        // Another command may delete the tenant after the look-up.
+        let taken = CatalogItem::new(ItemKind::Tenant, name);
+        AdminError::not_created(error, taken, lookup::tenant_item(tenant))
+    })?;
+    let note = format!(
+        "the tenant {:?} is now {:?}: change settings and scripts that name it, such as \
+         SEED_TENANT_NAME",
+        before.name.as_str(),
+        renamed.name.as_str()
+    );
+    Ok(Report::new(&TenantOutput::new(renamed, Some(limits)))?.with_note(note))
+}
+
 fn set_suspended(
     store: &dyn Store,
     tenant: &TenantRef,
@@ -161,72 +155,4 @@ fn change_limits(
     let limits = store.set_limits(tenant.id, changes)?;
     let limits = limits.ok_or_else(|| tenant_not_found(tenant_ref))?;
     Ok(Report::new(&TenantOutput::new(tenant, Some(limits)))?.with_note(APPLIED))
-}
-
-/// Time for requests in flight when a deletion starts. A server without its listening connection
-/// needs 5 seconds to look the key up again, a body arrives within 1 second or has its key checked
-/// again, and a request then waits up to 10 seconds for its commit. The rest is a margin.
-// The first and the last are defaults of settings: longer ones are not covered.
-const GRACE: Duration = Duration::from_secs(20);
-
-fn delete(
-    store: &dyn Store,
-    tenant: &Tenant,
-    yes: bool,
-    machine: &Machine<'_>,
-) -> Result<Report, AdminError> {
-    // The question shows the extent of the deletion.
-    let workspaces = match store.workspaces(tenant.id)?.len() {
-        1 => "1 workspace".to_owned(),
-        count => format!("{count} workspaces"),
-    };
-    let question = format!(
-        "This permanently deletes the tenant {:?} with its {workspaces} and all keys and events.\n\
-         Type the tenant's name to continue: ",
-        tenant.name.as_str()
-    );
-    // The name, not `yes`: it shows that the right tenant is meant.
-    confirm(machine, yes, &question, tenant.name.as_str())?;
-    let started_at = machine.clock.now();
-    let not_found = || tenant_not_found(&TenantRef::Id(tenant.id));
-    // Servers refuse the tenant from now on, and the mark survives an interruption.
-    let deleted_at = store.begin_deletion(tenant.id, started_at)?.ok_or_else(not_found)?;
-    let removal = Removal::Tenant(tenant.id);
-    // From the mark on, every failure leaves a part of the work: the same command finishes it.
-    let removed = removal::remove_all(store, &removal, started_at, machine, Some(0))?;
-    // Counted from the first run: a later run need not wait again.
-    let left = GRACE.saturating_sub(elapsed(deleted_at, machine.clock.now()));
-    if !left.is_zero() {
-        let seconds = left.as_secs_f64().ceil();
-        (machine.notify)(&format!("waiting {seconds} s for requests in flight"));
-    }
-    removal::wait(machine, left, removed.events)?;
-    // Requests in flight may have stored events behind the first pass.
-    let late = removal::remove_all(store, &removal, started_at, machine, Some(removed.events))?;
-    let events = removed.events + late.events;
-    let rows = store
-        .finish_deletion(tenant.id)
-        .map_err(|error| AdminError::Incomplete { events, source: Some(error) })?
-        .ok_or_else(not_found)?;
-    let report = Report::new(&DeletionOutput {
-        tenant: tenant.into(),
-        removed: RemovedRows {
-            // The store adds up all runs.
-            events: rows.events,
-            event_keys: rows.event_keys,
-            workspaces: rows.workspaces,
-            api_keys: rows.api_keys,
-        },
-        deleted_at,
-        finished_at: machine.clock.now(),
-    })?;
-    if deleted_at < started_at {
-        return Ok(report.with_note("the deletion began in an earlier run: the counts include it"));
-    }
-    Ok(report)
-}
-
-/// A clock that was set back counts as no time: the deletion then waits the whole grace period.
-fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
-    Duration::from_micros(u64::try_from(now.as_micros() - since.as_micros()).unwrap_or(0))
 }

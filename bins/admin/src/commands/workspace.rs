@@ -1,10 +1,11 @@
-//! `workspace …`: creates and lists workspaces.
+//! `workspace …`: creates, lists, renames and deletes workspaces.
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::store::{Store, TenantRef};
 use mercurio_domain::tenant::{Name, Workspace};
 use serde::Serialize;
 
+use super::deletion::{self, Target};
 use super::lookup;
 use super::report::Report;
 use crate::cli::WorkspaceCommand;
@@ -17,7 +18,15 @@ struct WorkspaceOutput {
     id: String,
     tenant_id: String,
     name: Name,
+    status: WorkspaceStatus,
     created_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum WorkspaceStatus {
+    Active,
+    Deleting,
 }
 
 /// Oldest first.
@@ -28,8 +37,9 @@ struct WorkspacesOutput {
 
 impl From<Workspace> for WorkspaceOutput {
     fn from(workspace: Workspace) -> Self {
-        let Workspace { id, tenant_id, name, created_at } = workspace;
-        Self { id: id.to_string(), tenant_id: tenant_id.to_string(), name, created_at }
+        let Workspace { id, tenant_id, name, created_at, is_deleting } = workspace;
+        let status = if is_deleting { WorkspaceStatus::Deleting } else { WorkspaceStatus::Active };
+        Self { id: id.to_string(), tenant_id: tenant_id.to_string(), name, status, created_at }
     }
 }
 
@@ -38,12 +48,21 @@ pub(super) fn run(
     command: &WorkspaceCommand,
     machine: &Machine<'_>,
 ) -> Result<Report, AdminError> {
-    database::prepare_schema(store)?;
+    database::require_schema(store)?;
     match command {
         WorkspaceCommand::Create { tenant, workspace } => {
             create(store, tenant, workspace, machine.clock.now())
         }
         WorkspaceCommand::List(tenant) => list(store, tenant),
+        WorkspaceCommand::Rename { tenant, workspace, name } => {
+            rename(store, tenant, workspace, name)
+        }
+        WorkspaceCommand::Delete { tenant, workspace, consent } => {
+            let tenant = lookup::tenant(store, tenant)?;
+            let workspace = lookup::existing_workspace(store, &tenant, workspace)?;
+            let target = Target { tenant: &tenant, workspace: Some(&workspace) };
+            deletion::run(store, &target, *consent, machine)
+        }
     }
 }
 
@@ -67,4 +86,26 @@ fn list(store: &dyn Store, tenant: &TenantRef) -> Result<Report, AdminError> {
     let tenant = lookup::tenant(store, tenant)?;
     let workspaces = store.workspaces(tenant.id)?.into_iter().map(WorkspaceOutput::from).collect();
     Report::new(&WorkspacesOutput { workspaces })
+}
+
+fn rename(
+    store: &dyn Store,
+    tenant: &TenantRef,
+    workspace: &Name,
+    name: &Name,
+) -> Result<Report, AdminError> {
+    let tenant = lookup::tenant(store, tenant)?;
+    let before = lookup::existing_workspace(store, &tenant, workspace)?;
+    let renamed = store.rename_workspace(lookup::owner(&before), name).map_err(|error| {
+        let taken = CatalogItem::new(ItemKind::Workspace, name);
+        // Another command may delete the workspace after the look-up.
+        AdminError::not_created(error, taken, CatalogItem::new(ItemKind::Workspace, workspace))
+    })?;
+    let note = format!(
+        "the workspace {:?} is now {:?}: change settings and scripts that name it, such as \
+         SEED_WORKSPACE_NAME",
+        before.name.as_str(),
+        renamed.name.as_str()
+    );
+    Ok(Report::new(&WorkspaceOutput::from(renamed))?.with_note(note))
 }

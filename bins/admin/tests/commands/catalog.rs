@@ -13,7 +13,7 @@ use crate::test_machine::TestMachine;
 #[test]
 fn tenant_is_created_suspended_and_resumed() {
     let machine = TestMachine::default();
-    let created = machine.perform_args(&["tenant", "create", "--tenant", " Acme "]).unwrap();
+    let created = machine.perform_args(&["tenant", "create", " Acme "]).unwrap();
     let expected = json!({
         "id": "1",
         "name": "Acme",
@@ -22,23 +22,24 @@ fn tenant_is_created_suspended_and_resumed() {
         "limits": {},
     });
     assert_eq!(created, expected);
-    let taken = machine.perform("tenant create --tenant aCME").unwrap_err();
+    let taken = machine.perform("tenant create aCME").unwrap_err();
     assert_eq!(taken.exit(), Exit::NameTaken);
     // Suspending twice is no error.
     for (command, status) in
         [("suspend", "suspended"), ("suspend", "suspended"), ("resume", "active")]
     {
         for tenant in ["acme", "id:1"] {
-            let changed = machine.perform(&format!("tenant {command} --tenant {tenant}")).unwrap();
+            let changed = machine.perform(&format!("tenant {command} {tenant}")).unwrap();
             assert_eq!(changed["status"], status, "{command}");
-            let mut shown = machine.perform(&format!("tenant show --tenant {tenant}")).unwrap();
+            let mut shown = machine.perform(&format!("tenant show {tenant}")).unwrap();
             let usage = shown.as_object_mut().unwrap().remove("usage");
             assert_eq!(usage, Some(json!({"month": "2026-11", "events": 0})));
             assert_eq!(shown, changed);
         }
     }
-    machine.perform("tenant create --tenant Other").unwrap();
-    let listed = machine.perform("tenant list").unwrap();
+    machine.perform("tenant create Other").unwrap();
+    // An alias.
+    let listed = machine.perform("tenant ls").unwrap();
     let names: Vec<_> =
         listed["tenants"].as_array().unwrap().iter().map(|tenant| &tenant["name"]).collect();
     assert_eq!(names, ["Acme", "Other"]);
@@ -59,21 +60,21 @@ fn tenant_list_reads_every_page() {
 #[test]
 fn unknown_name_has_its_own_exit_code() {
     let machine = TestMachine::default();
-    machine.perform("tenant create --tenant Acme").unwrap();
+    machine.perform("tenant create Acme").unwrap();
     for (line, named) in [
-        ("tenant show --tenant Nobody", "no tenant \"Nobody\": `tenant list`"),
-        ("tenant suspend --tenant id:7", "no tenant \"id:7\""),
+        ("tenant show Nobody", "no tenant \"Nobody\": `tenant list`"),
+        ("tenant suspend id:7", "no tenant \"id:7\""),
         // Parses as an id, but no tenant has it.
-        ("tenant limits --tenant id:-1 --set max_batch_events=5", "no tenant \"id:-1\""),
+        ("tenant limits id:-1 --set max_batch_events=5", "no tenant \"id:-1\""),
         ("workspace list --tenant Nobody", "no tenant \"Nobody\""),
-        ("workspace create --tenant Nobody --workspace W", "no tenant \"Nobody\""),
+        ("workspace create W --tenant Nobody", "no tenant \"Nobody\""),
         ("key list --tenant Nobody", "no tenant \"Nobody\""),
         (
             "key create --tenant Acme --workspace Staging",
             "no workspace \"Staging\": `workspace list`",
         ),
-        ("key revoke --key abc", "no API key \"abc\": `key list`"),
-        ("key rotate --key abc", "no API key \"abc\""),
+        ("key revoke abc", "no API key \"abc\": `key list`"),
+        ("key rotate abc", "no API key \"abc\""),
     ] {
         let error = machine.perform(line).unwrap_err();
         assert_eq!(error.exit(), Exit::NotFound, "{line}");
@@ -84,7 +85,7 @@ fn unknown_name_has_its_own_exit_code() {
 #[test]
 fn limits_are_set_shown_and_unset() {
     let machine = TestMachine::default();
-    machine.perform("tenant create --tenant Acme").unwrap();
+    machine.perform("tenant create Acme").unwrap();
     let limits = |options| limits_of_acme(&machine, options);
     let set = limits("--set events_per_second=500 --set=max_batch_events=100").unwrap();
     assert_eq!(set, json!({"max_batch_events": 100, "events_per_second": 500}));
@@ -112,7 +113,7 @@ fn limits_are_set_shown_and_unset() {
 }
 
 fn limits_of_acme(machine: &TestMachine, options: &str) -> Result<Value, AdminError> {
-    let shown = machine.perform(&format!("tenant limits --tenant Acme {options}"))?;
+    let shown = machine.perform(&format!("tenant limits Acme {options}"))?;
     Ok(shown["limits"].clone())
 }
 
@@ -121,9 +122,9 @@ fn tenant_show_includes_usage_of_this_month() {
     let machine = TestMachine::default();
     let created = machine.perform("provision --tenant Acme --samples").unwrap();
     let samples = created["samples"]["events"].as_u64().unwrap();
-    let changed = machine.perform("tenant limits --tenant Acme --set monthly_events=1000").unwrap();
+    let changed = machine.perform("tenant limits Acme --set monthly_events=1000").unwrap();
     assert_eq!(changed["limits"], json!({"monthly_events": 1000}));
-    let usage = || machine.perform("tenant show --tenant Acme").unwrap()["usage"].clone();
+    let usage = || machine.perform("tenant show Acme").unwrap()["usage"].clone();
     assert!(samples > 0);
     assert_eq!(usage(), json!({"month": "2026-11", "events": samples}));
     // A month begins at midnight UTC, and its usage at zero.
@@ -134,18 +135,17 @@ fn tenant_show_includes_usage_of_this_month() {
 #[test]
 fn workspace_name_is_unique_within_its_tenant() {
     let machine = TestMachine::default();
-    machine.perform("tenant create --tenant Acme").unwrap();
-    let created = machine.perform("workspace create --tenant acme --workspace Staging").unwrap();
+    machine.perform("tenant create Acme").unwrap();
+    let created = machine.perform("workspace create Staging --tenant acme").unwrap();
     assert_eq!((&created["name"], &created["tenant_id"]), (&json!("Staging"), &json!("1")));
-    let taken = machine
-        .perform_args(&["workspace", "create", "--tenant", "acme", "--workspace", " staging"])
-        .unwrap_err();
+    let taken =
+        machine.perform_args(&["workspace", "create", " staging", "--tenant", "acme"]).unwrap_err();
     assert_eq!(taken.exit(), Exit::NameTaken);
     assert!(taken.to_string().contains("workspace \"staging\" exists"), "{taken}");
     let listed = machine.perform("workspace list --tenant acme").unwrap();
     assert_eq!(listed, json!({"workspaces": [created]}));
-    machine.perform("tenant create --tenant Other").unwrap();
-    machine.perform("workspace create --tenant Other --workspace Staging").unwrap();
+    machine.perform("tenant create Other").unwrap();
+    machine.perform("workspace create Staging --tenant Other").unwrap();
 }
 
 #[test]
@@ -156,10 +156,10 @@ fn disguised_name_is_a_usage_error() {
     let disguised = ["a\u{7}", "a\u{202E}b", "\u{200F}", "Ac\u{200B}me", "\u{410}cme"];
     for name in ["", " \u{3000}", &long].into_iter().chain(disguised) {
         for line in [
-            ["tenant", "create", "--tenant", name, "--json"].as_slice(),
-            &["tenant", "show", "--tenant", name],
-            &["workspace", "create", "--tenant", "Acme", "--workspace", name],
-            &["key", "create", "--tenant", "Acme", "--name", name],
+            ["tenant", "create", name, "--output", "json"].as_slice(),
+            &["tenant", "show", name],
+            &["workspace", "create", name, "--tenant", "Acme"],
+            &["key", "create", name, "--tenant", "Acme"],
         ] {
             assert_eq!(machine.perform_args(line).unwrap_err().exit(), Exit::Usage, "{line:?}");
         }
@@ -169,20 +169,20 @@ fn disguised_name_is_a_usage_error() {
 #[test]
 fn tenant_cannot_be_named_like_the_id_of_another() {
     let machine = TestMachine::default();
-    machine.perform("tenant create --tenant Acme").unwrap();
-    for line in ["tenant create --tenant id:1", "provision --tenant ID:1"] {
+    machine.perform("tenant create Acme").unwrap();
+    for line in ["tenant create id:1", "provision --tenant ID:1"] {
         let error = machine.perform(line).unwrap_err();
         assert_eq!(error.exit(), Exit::Usage, "{line}");
         assert!(error.to_string().contains("cannot begin with id:"), "{line}: {error}");
     }
-    assert_eq!(machine.perform("tenant show --tenant id:1").unwrap()["name"], "Acme");
+    assert_eq!(machine.perform("tenant show id:1").unwrap()["name"], "Acme");
 }
 
 #[test]
 fn key_is_created_and_listed_without_its_secret() {
     let machine = TestMachine::default();
     machine.perform("provision --tenant Acme").unwrap();
-    let line = "key create --tenant Acme --name CI --scopes events:write --expires-in 90d";
+    let line = "key create CI --tenant Acme --scopes events:write --expires 90d";
     let created = machine.perform(line).unwrap();
     let presented = PresentedKey::parse(created["key"].as_str().unwrap()).unwrap();
     assert_eq!(created["id"].as_str(), Some(presented.id().as_str()));
@@ -202,10 +202,10 @@ fn key_is_created_and_listed_without_its_secret() {
 fn rotated_key_stays_valid_until_revoked() {
     let machine = TestMachine::default();
     machine.perform("provision --tenant Acme").unwrap();
-    let created = machine.perform("key create --tenant Acme --name CI").unwrap();
+    let created = machine.perform("key create CI --tenant Acme").unwrap();
     let id = created["id"].as_str().unwrap();
 
-    let rotated = machine.perform(&format!("key rotate --key {id} --overlap 7d")).unwrap();
+    let rotated = machine.perform(&format!("key rotate {id} --overlap 7d")).unwrap();
     let (new, old) = (&rotated["new"], &rotated["old"]);
     assert_eq!(old["expires_at"], "2026-11-29T10:00:00.123456Z");
     assert_eq!((&old["status"], &new["status"]), (&json!("active"), &json!("active")));
@@ -215,12 +215,12 @@ fn rotated_key_stays_valid_until_revoked() {
     let stored = machine.store.find_api_key(presented.id()).unwrap().unwrap();
     assert!(presented.matches(&stored.secret_hash));
 
-    let revoke = format!("key revoke --key {id}");
+    let revoke = format!("key revoke {id} --yes");
     let revoked = machine.perform(&revoke).unwrap();
     assert_eq!(revoked["status"], "revoked");
     assert_eq!(revoked["revoked_at"], "2026-11-22T10:00:00.123456Z");
     assert_eq!(machine.perform(&revoke).unwrap(), revoked, "revoking twice changes nothing");
-    let error = machine.perform(&format!("key rotate --key {id}")).unwrap_err();
+    let error = machine.perform(&format!("key rotate {id}")).unwrap_err();
     assert_eq!(error.exit(), Exit::Failed);
     assert!(error.to_string().contains("was revoked: create another"), "{error}");
 }
@@ -229,26 +229,28 @@ fn rotated_key_stays_valid_until_revoked() {
 fn rotated_key_lives_as_long_as_the_old_one_unless_told() {
     let machine = TestMachine::default();
     machine.perform("provision --tenant Acme").unwrap();
-    let created = machine.perform("key create --tenant Acme --expires-in 90d").unwrap();
+    let created = machine.perform("key create --tenant Acme --expires 90d").unwrap();
     let id = created["id"].as_str().unwrap();
     machine.clock.set(at("2026-12-22T10:00:00.123456Z"));
     for (options, expires_at) in [
         // 90 days after the rotation.
         ("", json!("2027-03-22T10:00:00.123456Z")),
-        ("--expires-in 7d", json!("2026-12-29T10:00:00.123456Z")),
-        ("--expires-at 2027-01-01T00:00:00Z", json!("2027-01-01T00:00:00.000000Z")),
-        ("--expires-in never", Value::Null),
+        ("--expires 7d", json!("2026-12-29T10:00:00.123456Z")),
+        ("--expires 2027-01-01T00:00:00Z", json!("2027-01-01T00:00:00.000000Z")),
+        ("--expires 2027-01-01", json!("2027-01-01T00:00:00.000000Z")),
+        ("--expires 1y", json!("2027-12-22T10:00:00.123456Z")),
+        ("--expires never", Value::Null),
     ] {
         // The overlap ends after the old key, which keeps its earlier expiry.
         let rotated =
-            machine.perform(&format!("key rotate --key {id} --overlap 400d {options}")).unwrap();
+            machine.perform(&format!("key rotate {id} --overlap 400d {options}")).unwrap();
         assert_eq!(rotated["new"]["expires_at"], expires_at, "{options}");
         assert_eq!(rotated["old"]["expires_at"], created["expires_at"], "{options}");
     }
     let forever = machine.perform("key create --tenant Acme").unwrap();
-    let rotate = format!("key rotate --key {}", forever["id"].as_str().unwrap());
+    let rotate = format!("key rotate {}", forever["id"].as_str().unwrap());
     assert_eq!(machine.perform(&rotate).unwrap()["new"]["expires_at"], Value::Null);
-    let past = machine.perform(&format!("{rotate} --expires-at 2026-12-01T00:00:00Z"));
+    let past = machine.perform(&format!("{rotate} --expires 2026-12-01T00:00:00Z"));
     assert_eq!(past.unwrap_err().exit(), Exit::Usage);
 }
 
@@ -258,12 +260,13 @@ fn key_with_invalid_expiry_or_id_is_refused() {
     let printed = machine.perform("provision --tenant Acme").unwrap();
     let whole = printed["api_key"]["key"].as_str().unwrap();
     for line in [
-        "key create --tenant Acme --expires-at 2026-11-22T10:00:00Z",
-        "key create --tenant Acme --expires-at tomorrow",
-        "key create --tenant Acme --expires-in soon",
-        "key create --tenant Acme --expires-in 1d --expires-at 2027-11-22T10:00:00Z",
-        &format!("key revoke --key {whole}"),
-        &format!("key rotate --key {whole}"),
+        "key create --tenant Acme --expires 2026-11-22T10:00:00Z",
+        "key create --tenant Acme --expires tomorrow",
+        "key create --tenant Acme --expires soon",
+        "key create --tenant Acme --expires 0s",
+        "key create --tenant Acme --expires 1d --expires 2027-11-22T10:00:00Z",
+        &format!("key revoke {whole}"),
+        &format!("key rotate {whole}"),
         "key revoke",
     ] {
         let error = machine.perform(line).unwrap_err();
@@ -284,8 +287,8 @@ fn output_is_a_table_on_a_terminal_and_json_otherwise() {
     assert_eq!(listed.code, 0);
     let lines: Vec<Vec<_>> =
         listed.out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["id", "name", "status", "created_at"]);
+    assert_eq!(lines[0], ["ID", "Name", "Status", "Created", "at"]);
     assert_eq!(lines[1][..3], ["1", "Acme", "active"]);
-    let listed = machine.run("tenant --json list");
+    let listed = machine.run("tenant --output json list");
     assert_eq!(serde_json::from_str::<Value>(&listed.out).unwrap()["tenants"][0]["id"], "1");
 }

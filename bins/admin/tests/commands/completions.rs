@@ -25,14 +25,14 @@ fn bash_completes_commands_that_share_a_name() {
     let complete = |line: &[&str]| complete(&script.out, line);
     assert_eq!(complete(&["ev"]), ["events"]);
     // Options follow the subcommands.
-    assert_eq!(complete(&["key", ""])[..4], ["create", "list", "rotate", "revoke"]);
+    assert_eq!(complete(&["key", ""])[..5], ["create", "list", "show", "rotate", "revoke"]);
     assert_eq!(complete(&["tenant", "li"]), ["list", "limits"]);
     assert_eq!(complete(&["events", "export", "--f"]), ["--format", "--from"]);
     assert!(complete(&["key", "create", "--"]).contains(&"--scopes".to_owned()));
     assert!(!complete(&["tenant", "create", "--"]).contains(&"--scopes".to_owned()));
     // A value equal to a command's name does not change the command.
-    let line = ["tenant", "show", "--tenant", "key", "--"];
-    assert!(complete(&line).contains(&"--tenant".to_owned()));
+    let line = ["tenant", "limits", "key", "--"];
+    assert!(complete(&line).contains(&"--unset".to_owned()));
 }
 
 #[test]
@@ -43,5 +43,5 @@ fn completions_support_three_shells_and_refuse_others() {
     }
     let refused = TestMachine::default().run("completions tcsh");
     assert_eq!(refused.code, 64);
-    assert!(refused.err.contains("\"tcsh\": use bash, zsh or fish"), "{}", refused.err);
+    assert!(refused.err.contains("\"tcsh\" is not one of bash, zsh, fish"), "{}", refused.err);
 }

@@ -289,7 +289,7 @@ fn config_lists_settings_and_hides_passwords() {
     assert_eq!((&queue["value"], &queue["source"]), (&"7".into(), &"environment".into()));
     assert_eq!((&queue["unit"], &queue["default"]), (&"events".into(), &"50000".into()));
     let machine = TestMachine { is_terminal: true, ..machine };
-    assert!(machine.run("config").out.lines().next().unwrap().starts_with("name"));
+    assert!(machine.run("config").out.lines().next().unwrap().starts_with("Name"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io;
 
 use mercurio_admin::{Exit, run};
 use mercurio_domain::TenantId;
-use mercurio_domain::store::Removal;
+use mercurio_domain::store::{Deletion, Removal};
 use mercurio_domain::testing::{FixedClock, at, submission};
 use mercurio_domain::text::is_unprintable;
 use mercurio_storage::testing::TestDatabase;
@@ -72,7 +72,7 @@ fn export_as_ndjson_and_csv_holds_every_event() {
         }
     }
     let invalid = machine.run("events export --tenant acme --format xml --from yesterday");
-    assert_eq!((invalid.code, invalid.err.lines().count()), (64, 2), "{}", invalid.err);
+    assert_eq!((invalid.code, invalid.errors().count()), (64, 2), "{}", invalid.err);
 }
 
 /// A machine with two events: a formula as an id, and a row of an older release with characters
@@ -103,7 +103,7 @@ fn stored_text_never_controls_a_terminal() {
     let Fixture { machine, database: _database, .. } = hostile_fixture(true);
     for line in [
         "events list --tenant acme",
-        "events list --tenant acme --json",
+        "events list --tenant acme --output json",
         "events export --tenant acme",
         "events export --tenant acme --format csv",
     ] {
@@ -112,7 +112,7 @@ fn stored_text_never_controls_a_terminal() {
         assert!(output.out.contains("\\u009b2J\\u202ex"), "{line}: {}", output.out);
         check_is_harmless(&output.out);
     }
-    let unknown = machine.run_args(&["key", "revoke", "--key", "\u{9b}2J\u{202e}x"]);
+    let unknown = machine.run_args(&["key", "revoke", "\u{9b}2J\u{202e}x"]);
     assert_eq!(unknown.code, 4);
     check_is_harmless(&unknown.err);
 }
@@ -146,16 +146,19 @@ fn csv_formulas_become_text_unless_raw() {
     assert_eq!(machine.run("events export --tenant acme --raw").code, 64, "NDJSON has no formulas");
 }
 
-/// Accepts this many bytes, and then fails like a closed pipe.
-struct ClosedPipe(usize);
+/// Accepts some bytes, and then fails.
+struct FailingOutput {
+    bytes_left: usize,
+    error: io::ErrorKind,
+}
 
-impl io::Write for ClosedPipe {
+impl io::Write for FailingOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0 == 0 {
-            return Err(io::ErrorKind::BrokenPipe.into());
+        if self.bytes_left == 0 {
+            return Err(self.error.into());
         }
-        let taken = bytes.len().min(self.0);
-        self.0 -= taken;
+        let taken = bytes.len().min(self.bytes_left);
+        self.bytes_left -= taken;
         Ok(taken)
     }
 
@@ -165,16 +168,21 @@ impl io::Write for ClosedPipe {
 }
 
 #[test]
-fn export_into_a_closed_pipe_fails_with_one_line() {
+fn reader_of_an_export_may_stop_but_a_disk_may_not_fill() {
     let Fixture { machine, database: _database, .. } = fixture();
-    let mut err = Vec::new();
-    let arguments = ["events", "export", "--tenant", "acme"].map(OsString::from).into();
-    // The export is longer, so the pipe closes within it.
-    let mut out = ClosedPipe(100);
-    let exit = machine.with_machine(|machine| run(arguments, machine, &mut out, &mut err));
-    assert_eq!(exit, Exit::Failed);
-    let err = String::from_utf8(err).unwrap();
-    assert!(err.contains("the export stopped after") && err.lines().count() == 1, "{err}");
+    for (error, expected, lines) in
+        [(io::ErrorKind::BrokenPipe, Exit::Done, 0), (io::ErrorKind::StorageFull, Exit::Failed, 1)]
+    {
+        let mut err = Vec::new();
+        let arguments = ["events", "export", "--tenant", "acme"].map(OsString::from).into();
+        // The export is longer, so the output fails within it.
+        let mut out = FailingOutput { bytes_left: 100, error };
+        let exit = machine.with_machine(|machine| run(arguments, machine, &mut out, &mut err));
+        assert_eq!(exit, expected);
+        let err = String::from_utf8(err).unwrap();
+        assert_eq!(err.lines().count(), lines, "{err}");
+        assert!(lines == 0 || err.contains("the export stopped after"), "{err}");
+    }
 }
 
 #[test]
@@ -220,18 +228,20 @@ fn deleted_tenant_leaves_nothing_and_frees_its_name() {
     machine.json("provision --tenant Other --samples");
     // Close to the tenant's name, but not equal.
     machine.answer = Some("Acne\n");
-    assert_eq!(machine.run("tenant delete --tenant acme").code, 1);
+    assert_eq!(machine.run("tenant delete acme").code, 1);
     // Case is ignored in the answer too.
     machine.answer = Some("acme\n");
     // An earlier run stopped after its first step. The receipt includes the events it removed.
-    let shown = machine.json("tenant show --tenant acme");
+    let shown = machine.json("tenant show acme");
     let tenant_id: TenantId = shown["id"].as_str().unwrap().parse().unwrap();
     let began_at = at("2026-11-22T09:00:00Z");
     let store = database.store();
-    store.begin_deletion(tenant_id, began_at).unwrap();
-    assert!(store.remove_events(&Removal::Tenant(tenant_id), began_at, None).unwrap().events > 0);
-    assert_eq!(machine.json("tenant show --tenant acme")["status"], "deleting");
-    let deleted = machine.run("tenant delete --tenant acme");
+    let deletion = Deletion::Tenant(tenant_id);
+    store.begin_deletion(deletion, began_at).unwrap();
+    let first = store.remove_events(&Removal::All(deletion), began_at, None).unwrap();
+    assert!(first.events > 0);
+    assert_eq!(machine.json("tenant show acme")["status"], "deleting");
+    let deleted = machine.run("tenant delete acme");
     let receipt = deleted.json();
     let removed = json!({"events": samples, "event_keys": samples, "workspaces": 1, "api_keys": 1});
     assert_eq!(receipt["removed"], removed);
@@ -239,7 +249,7 @@ fn deleted_tenant_leaves_nothing_and_frees_its_name() {
     assert_eq!(receipt["deleted_at"], "2026-11-22T09:00:00.000000Z");
     assert!(deleted.err.contains("began in an earlier run"), "{}", deleted.err);
     // Deleted, so there is no such tenant any more.
-    assert_eq!(machine.run("tenant delete --tenant acme --yes").code, 4);
+    assert_eq!(machine.run("tenant delete acme --yes").code, 4);
     machine.json("provision --tenant ACME");
     assert_eq!(machine.json("events count --tenant other")["events"], json!(samples));
     assert_eq!(machine.json("events count --tenant acme")["events"], 0);
@@ -264,13 +274,13 @@ fn purge_deletes_old_events_of_one_tenant_or_all() {
     assert_eq!(purged["removed"], json!({"events": samples, "event_keys": 2 * samples}));
     for line in ["events purge", "events purge --older-than old"] {
         let invalid = machine.run(line);
-        assert_eq!((invalid.code, invalid.err.lines().count()), (64, 1), "{}", invalid.err);
+        assert_eq!((invalid.code, invalid.errors().count()), (64, 1), "{}", invalid.err);
     }
 }
 
 #[test]
 fn interrupted_deletion_is_finished_by_the_same_command() {
-    const DELETE: &str = "tenant delete --tenant acme --yes";
+    const DELETE: &str = "tenant delete acme --yes";
     // The store in memory removes two events per step.
     // Before and between the steps of the first pass, and in the wait after it.
     for steps in 0..5 {
@@ -283,7 +293,7 @@ fn interrupted_deletion_is_finished_by_the_same_command() {
         let left = u64::try_from(machine.store.event_count()).unwrap();
         let removed = format!("stopped after removing {} events", samples - left);
         assert!(error.to_string().starts_with(&removed), "{steps}: {error} {left}");
-        let shown = machine.perform("tenant show --tenant acme").unwrap();
+        let shown = machine.perform("tenant show acme").unwrap();
         assert_eq!(shown["status"], "deleting");
         machine.steps_left.set(None);
         let receipt = machine.perform(DELETE).unwrap();
@@ -294,7 +304,7 @@ fn interrupted_deletion_is_finished_by_the_same_command() {
 
 #[test]
 fn deletion_that_loses_the_database_is_finished_later() {
-    const DELETE: &str = "tenant delete --tenant acme --yes";
+    const DELETE: &str = "tenant delete acme --yes";
     // Behind the mark, between the steps, in the wait, and in the pass after it.
     for steps in [0, 1, 50, 102] {
         let machine = TestMachine::default();

@@ -3,9 +3,14 @@
 mod audit;
 mod catalog;
 mod completions;
+mod database;
+mod deletion;
 mod doctor;
 mod events;
+mod filters;
 mod help;
+mod keys;
 mod migrate;
+mod output;
 mod provision;
 mod test_machine;

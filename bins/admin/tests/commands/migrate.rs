@@ -29,7 +29,7 @@ fn newer_schema_is_used_if_compatible_and_never_reverted() {
         assert_eq!(machine.json("events count --tenant Acme")["events"], 3);
         for line in [
             "migrate down --yes",
-            "tenant delete --tenant Acme --yes",
+            "tenant delete Acme --yes",
             "events erase --tenant Acme --user-id u --yes",
         ] {
             let refused = machine.run(line);

@@ -1,15 +1,16 @@
 //! A [`Machine`] with the clock, ids, random bytes, settings and answers of the test.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::sync::Arc;
 
 use mercurio_admin::cli::{self, Request};
 use mercurio_admin::commands::perform;
-use mercurio_admin::output::Output;
+use mercurio_admin::output::{Output, Style};
+use mercurio_admin::terminal::Terminal;
 use mercurio_admin::{AdminError, Machine, run};
 use mercurio_domain::api_key::PresentedKey;
-use mercurio_domain::store::Store;
+use mercurio_domain::store::{EventWriter, Store, Submission};
 use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore};
 use mercurio_domain::{ApiKeyId, Owner};
 use mercurio_storage::testing::TestDatabase;
@@ -26,6 +27,11 @@ pub(crate) struct TestMachine {
     pub(crate) is_terminal: bool,
     /// Answer to every question; `None`: no terminal.
     pub(crate) answer: Option<&'static str>,
+    pub(crate) questions: RefCell<Vec<String>>,
+    /// Messages during commands.
+    pub(crate) notices: RefCell<Vec<String>>,
+    /// A request in flight, stored while a command waits.
+    pub(crate) late: Cell<Option<Submission>>,
     /// Steps before SIGINT arrives; `None`: never.
     pub(crate) steps_left: Cell<Option<u32>>,
     /// Steps before the store in memory becomes unavailable; `None`: never.
@@ -42,6 +48,9 @@ impl Default for TestMachine {
             entropy: Cell::new(0),
             is_terminal: false,
             answer: None,
+            questions: RefCell::default(),
+            notices: RefCell::default(),
+            late: Cell::new(None),
             steps_left: Cell::new(None),
             steps_to_outage: Cell::new(None),
         }
@@ -61,6 +70,11 @@ impl RunOutput {
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.code, 0, "{}", self.err);
         serde_json::from_str(&self.out).expect("JSON")
+    }
+
+    /// The messages on stderr, without the usage behind them.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &str> {
+        self.err.lines().filter_map(|line| line.strip_prefix("mercurio-admin: "))
     }
 }
 
@@ -89,16 +103,24 @@ impl TestMachine {
             user: "alice@db1",
             setting_names: &|| self.settings.iter().map(|(name, _)| (*name).to_owned()).collect(),
             // The grace period of a deletion passes at once.
-            sleep: &|_| (),
-            notify: &|_| (),
+            sleep: &|_| {
+                if let Some(late) = self.late.take() {
+                    self.store.append(&[late]).expect("stored");
+                }
+            },
+            notify: &|message| self.notices.borrow_mut().push(message.to_owned()),
+            stdin_is_terminal: self.answer.is_some(),
             interrupted: &|| {
                 if take_step(&self.steps_to_outage) {
                     self.store.set_unavailable(true);
                 }
                 take_step(&self.steps_left)
             },
-            ask: &|_| self.answer.map(str::to_owned),
-            stdout_is_terminal: self.is_terminal,
+            ask: &|question| {
+                self.questions.borrow_mut().push(question.to_owned());
+                self.answer.map(str::to_owned)
+            },
+            terminal: self.is_terminal.then_some(Terminal { width: 80, colours: false }),
             stdout_is_lost: false,
         })
     }
@@ -121,13 +143,13 @@ impl TestMachine {
         // In place of the database in the settings.
         let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
         let mut out = Vec::new();
-        let mut output = Output { writer: &mut out, json: true };
+        let mut output = Output { writer: &mut out, style: Style::default(), terminal: None };
         let report = self.with_machine(|machine| {
             perform(
                 &command,
                 machine,
-                |_, actor| {
-                    self.store.set_actor(actor);
+                |_, access| {
+                    self.store.set_actor(access.actor);
                     Ok(store)
                 },
                 &mut output,

@@ -1,10 +1,10 @@
-//! Runs the shell blocks of README.md and docs/quickstart.md, and compares the output with the
-//! pages.
+//! Runs the shell blocks of README.md, docs/quickstart.md and docs/importing.md, and compares the
+//! output with the pages.
 //!
 //! Each page gets an empty folder. Bash runs its blocks with real programs, real HTTP and a real
 //! database. Two things are replaced. `cargo` on PATH is a script: it links the programs of this
 //! build in place of a release build, which takes minutes, and refuses any command line not in the
-//! pages. A `.curlrc` redirects port 8080, possibly in use, to a free port.
+//! pages. Port 8080, possibly in use, becomes a free port.
 
 #[cfg(test)]
 mod page;
@@ -13,7 +13,7 @@ mod shell;
 
 use mercurio_storage::testing::TestDatabase;
 
-use page::Page;
+use page::{Block, Page};
 use shell::Shell;
 
 #[test]
@@ -50,6 +50,22 @@ fn readme_runs_with_the_output_it_shows() {
     let server = shell.start(postgres, &[("DATABASE_URL", &database.url_text())]);
     assert!(database.store().has_tenants().expect("the schema exists"));
     server.stop();
+}
+
+#[test]
+fn import_moves_events_from_sqlite_to_postgres() {
+    let page = Page::read("docs/importing.md");
+    let (shell, database) = (Shell::new(), TestDatabase::empty_postgres());
+    // The old database, with three events.
+    let provision = "mercurio-admin provision --tenant Acme --workspace Production --samples\n";
+    let old = Block { text: provision.to_owned(), output: None };
+    shell.run_with(&[old], &[("DATABASE_URL", "sqlite://data/mercurio.db")]);
+
+    let outputs = shell.run_with(&page.blocks, &[("DATABASE_URL", &database.url_text())]);
+    page.expect_outputs(&outputs);
+    // Both counts, of the old and of the new database.
+    let counts = outputs.iter().filter(|(_, output)| output.matches("\"events\": 3").count() == 4);
+    assert_eq!(counts.count(), 1, "{outputs:#?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::page::Block;
+use crate::page::{Block, root};
 
 const INGEST: &str = env!("CARGO_BIN_EXE_mercurio-ingest");
 /// Separates the outputs of blocks.
@@ -67,15 +67,13 @@ impl Shell {
             std::os::unix::fs::symlink(program, bin.join(program.file_name().expect("a name")))
                 .expect("a link");
         }
-        fs::write(
-            folder.path().join(".curlrc"),
-            format!("connect-to = \"127.0.0.1:8080:{addr}\"\n"),
-        )
-        .expect("curlrc");
+        std::os::unix::fs::symlink(root().join("examples"), folder.path().join("examples"))
+            .expect("a link");
         Self { folder, addr }
     }
 
     fn bash(&self, script: &str, settings: &[(&str, &str)]) -> Command {
+        let script = script.replace("127.0.0.1:8080", &self.addr.to_string());
         let path = std::env::var("PATH").expect("PATH");
         let mut command = Command::new("bash");
         command

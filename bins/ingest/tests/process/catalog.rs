@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mercurio_domain::api_key::PresentedKey;
 use mercurio_domain::limits::{LimitChange, LimitName};
-use mercurio_domain::store::{Removal, Store, TenantRef};
+use mercurio_domain::store::{Deletion, Removal, Store, TenantRef};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::at;
 use mercurio_storage::testing::wait_until;
@@ -215,8 +215,8 @@ fn tenant_deleted_under_load_leaves_nothing_behind() {
         for _ in 0..40 {
             sent.recv().unwrap();
         }
-        let deletion = Removal::Tenant(id);
-        store.begin_deletion(id, at("2026-11-24T10:00:00Z")).unwrap();
+        let deletion = Removal::All(Deletion::Tenant(id));
+        store.begin_deletion(Deletion::Tenant(id), at("2026-11-24T10:00:00Z")).unwrap();
         remove_all(&*store, &deletion);
         // The clients stop when they are refused, which takes at most a second.
         let start = Instant::now();
@@ -226,7 +226,7 @@ fn tenant_deleted_under_load_leaves_nothing_behind() {
         acknowledged
     });
     assert!(acknowledged >= 40 * 50, "{acknowledged}");
-    let rows = store.finish_deletion(id).unwrap().unwrap();
+    let rows = store.finish_deletion(Deletion::Tenant(id)).unwrap().unwrap();
     assert_eq!((rows.workspaces, rows.api_keys), (1, 1));
     assert!(
         // Batches without a response may be stored as well.

@@ -74,6 +74,10 @@ fn check(database: &TestDatabase) {
     // The keys are removed after the events, and the line is logged at the end. Keys stay 30 days
     // longer, so only the two of 100 days go.
     wait_for_value([3, 2], || ["events", "event_keys"].map(|member| sum(&servers, member)));
+    // The second tenant has days of its own, so its removal has a line of its own.
+    let lines = servers.iter().flat_map(removals);
+    let tenants: Vec<Value> = lines.filter_map(|line| line.get("tenant_id").cloned()).collect();
+    assert!(!tenants.is_empty() && tenants.iter().all(Value::is_string), "{tenants:?}");
     let texts = servers
         .each_ref()
         .map(|server| Client::connect(server.addr).unwrap().get("/metrics", "").unwrap().body);

@@ -6,6 +6,7 @@ use actix_web::http::Method;
 use mercurio_api::problem::{Problem, ProblemCode};
 use mercurio_domain::limits::Limits;
 use mercurio_domain::store::Catalog;
+use mercurio_domain::verdict::FieldErrorCode;
 use serde_json::Value;
 
 use mercurio_api::testing::{ApiRequest, ApiResponse, TestApp};
@@ -226,11 +227,31 @@ async fn documented_errors_have_true_examples() {
     }
     let of_the_server = ProblemCode::ALL.map(|code| code.as_str().to_owned());
     assert_eq!(shown, BTreeSet::from(of_the_server));
-    let rows =
-        section("Errors").lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
-    let listed: BTreeSet<_> =
-        rows.flat_map(|(codes, _)| codes.split(", ")).map(|code| code.replace('`', "")).collect();
-    assert_eq!(shown, listed);
+    assert_eq!(shown, codes(section("Errors")));
+}
+
+/// Returns the codes in the first column of the tables of `text`.
+fn codes(text: &str) -> BTreeSet<String> {
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
+    rows.flat_map(|(codes, _)| codes.split(", ")).map(|code| code.replace('`', "")).collect()
+}
+
+#[test]
+fn pages_explain_every_code_of_an_event_error() {
+    let runbook = include_str!("../../../../docs/runbooks/MercurioManyRejections.md");
+    for (page, text) in [("API.md", section("An event")), ("the runbook", runbook)] {
+        let listed = codes(text);
+        for code in FieldErrorCode::ALL {
+            assert!(listed.contains(code.as_str()), "{page} lacks {code}");
+        }
+        let is_code = |code: &&String| FieldErrorCode::from_text(code).is_some();
+        let others = listed.iter().filter(|code| !is_code(code));
+        // The table of members has the same form.
+        assert!(
+            page == "API.md" || others.count() == 0,
+            "{page} lists codes of no error: {listed:?}"
+        );
+    }
 }
 
 #[actix_web::test]

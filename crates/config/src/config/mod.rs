@@ -184,8 +184,6 @@ impl Config {
     fn read_all(reader: &mut Reader<'_>) -> Self {
         const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8080";
         let database_url = read_database_url(reader);
-        let trace_endpoint =
-            SettingSpec::new("OTEL_EXPORTER_OTLP_ENDPOINT", "a URL such as http://localhost:4318");
         // The order of these fields is the order of the output.
         Self {
             // Loopback, so a server without a proxy is not reachable by accident.
@@ -247,14 +245,35 @@ impl Config {
             ),
             // The default depends on standard output, so the server decides it.
             log_format: reader.optional("MERCURIO_LOG_FORMAT", "json or terminal"),
-            trace_endpoint: reader
-                .parsed(trace_endpoint, None, None, |text| text.parse::<OtlpEndpoint>().map(Some)),
+            trace_endpoint: trace_endpoint(reader),
             trace_sample_ratio: reader.ratio("OTEL_TRACES_SAMPLER_ARG", 0.01),
             database_url,
             // Filled by the caller when every setting is read.
             in_force: Vec::new(),
         }
     }
+}
+
+/// Reads the collector's address, and checks the headers, which the exporter reads itself.
+fn trace_endpoint(reader: &mut Reader<'_>) -> Option<OtlpEndpoint> {
+    const HEADERS: &str = "NAME=VALUE pairs, separated by commas";
+    let endpoint =
+        SettingSpec::new("OTEL_EXPORTER_OTLP_ENDPOINT", "a URL such as http://localhost:4318");
+    let endpoint =
+        reader.parsed(endpoint, None, None, |text| text.parse::<OtlpEndpoint>().map(Some));
+    let headers = SettingSpec::new("OTEL_EXPORTER_OTLP_HEADERS", HEADERS);
+    reader.foreign_secret(headers, |text| {
+        // The message does not quote the value: it is a secret.
+        let are_pairs = comma_separated(text).iter().all(|part| is_header(part));
+        are_pairs.then_some(()).ok_or_else(|| format!("not a list of headers: use {HEADERS}"))
+    });
+    endpoint
+}
+
+/// Whether `text` is a header with a name and a value. The exporter drops all others silently.
+fn is_header(text: &str) -> bool {
+    text.split_once('=')
+        .is_some_and(|(name, value)| !name.trim().is_empty() && !value.trim().is_empty())
 }
 
 fn http_threads(reader: &mut Reader<'_>) -> Option<usize> {

@@ -220,9 +220,23 @@ fn trace_settings_default_to_none_and_hide_a_password() {
     assert_eq!(config.trace_sample_ratio, 0.5);
     let wrong = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@localhost:4318"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"),
         ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
     ];
     let checked = read(&wrong);
-    assert_eq!(checked.invalid.len(), 2);
+    assert_eq!(checked.invalid.len(), 3);
     assert!(!format!("{checked:?}").contains("hunter2"), "{checked:?}");
+}
+
+#[test]
+fn trace_headers_are_checked_and_shown_without_their_values() {
+    const NAME: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+    assert_eq!(shown(&valid(&[]), NAME).value, None);
+    let setting = shown(&valid(&[(NAME, "api-key=hunter2,x-team = a=b")]), NAME);
+    assert_eq!(setting.value.as_deref(), Some("***"));
+    assert_eq!((setting.source, setting.is_secret), (Source::Environment, true));
+    for wrong in ["hunter2", "api-key:hunter2", "api-key=", "=hunter2", "a=b,hunter2"] {
+        let message = "not a list of headers: use NAME=VALUE pairs, separated by commas";
+        assert_eq!(invalid(&[(NAME, wrong)]), [format!("{NAME}: {message}")], "{wrong}");
+    }
 }

@@ -3,12 +3,12 @@
 //! Entries contain no secret and no id of a person. They are only added, never changed, and kept
 //! for ever.
 
-use super::{Provisioned, StoreError, TenantRows};
+use super::{DeletedRows, Deletion, Provisioned, StoreError};
 use crate::api_key::ApiKey;
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, TenantId, WorkspaceId};
 use crate::limits::LimitChange;
-use crate::tenant::{Tenant, TenantStatus, Workspace};
+use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 
 /// Who works on a database, and by which command. A store with an actor records every change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +104,24 @@ impl AuditEntry {
         Self { tenant_id: Some(tenant.id), detail, ..Self::default() }
     }
 
+    fn of_workspace(workspace: &Workspace, detail: String) -> Self {
+        Self {
+            tenant_id: Some(workspace.tenant_id),
+            workspace_id: Some(workspace.id),
+            detail,
+            ..Self::default()
+        }
+    }
+
+    fn of_deletion(deletion: Deletion, detail: String) -> Self {
+        Self {
+            tenant_id: Some(deletion.tenant_id()),
+            workspace_id: deletion.workspace_id(),
+            detail,
+            ..Self::default()
+        }
+    }
+
     fn of_key(key: &ApiKey, change: &str) -> Self {
         Self {
             tenant_id: Some(key.owner.tenant_id),
@@ -142,22 +160,35 @@ impl AuditEntry {
         Self::of_tenant(tenant, detail)
     }
 
-    /// The deletion of a tenant began.
+    /// A tenant was renamed.
     #[must_use]
-    pub fn deletion_begun(tenant: &Tenant) -> Self {
-        let detail = format!("deletion of tenant {:?}", tenant.name.as_str());
-        Self { outcome: AuditOutcome::Started, ..Self::of_tenant(tenant, detail) }
+    pub fn tenant_renamed(before: &Name, tenant: &Tenant) -> Self {
+        let (before, after) = (before.as_str(), tenant.name.as_str());
+        Self::of_tenant(tenant, format!("tenant {before:?} renamed to {after:?}"))
     }
 
-    /// A tenant was deleted, with `rows`.
+    /// The deletion of a tenant or workspace began. `name` is that of the deleted one.
     #[must_use]
-    pub fn tenant_deleted(tenant_id: TenantId, rows: &TenantRows) -> Self {
-        let TenantRows { events, event_keys, workspaces, api_keys } = rows;
+    pub fn deletion_begun(deletion: Deletion, name: &Name) -> Self {
+        let kind = match deletion {
+            Deletion::Tenant(_) => "tenant",
+            Deletion::Workspace(_) => "workspace",
+        };
+        Self {
+            outcome: AuditOutcome::Started,
+            ..Self::of_deletion(deletion, format!("deletion of {kind} {:?}", name.as_str()))
+        }
+    }
+
+    /// A tenant or workspace was deleted, with `rows`.
+    #[must_use]
+    pub fn deletion_done(deletion: Deletion, rows: &DeletedRows) -> Self {
+        let DeletedRows { events, event_keys, workspaces, api_keys } = rows;
         let detail = format!(
             "deletion removed {events} events, {event_keys} event keys, {workspaces} workspaces and \
              {api_keys} API keys"
         );
-        Self { tenant_id: Some(tenant_id), detail, ..Self::default() }
+        Self::of_deletion(deletion, detail)
     }
 
     /// Limits of a tenant were set, or returned to the server's.
@@ -176,12 +207,15 @@ impl AuditEntry {
     /// A workspace was created.
     #[must_use]
     pub fn workspace_created(workspace: &Workspace) -> Self {
-        Self {
-            tenant_id: Some(workspace.tenant_id),
-            workspace_id: Some(workspace.id),
-            detail: format!("workspace {:?} created", workspace.name.as_str()),
-            ..Self::default()
-        }
+        let detail = format!("workspace {:?} created", workspace.name.as_str());
+        Self::of_workspace(workspace, detail)
+    }
+
+    /// A workspace was renamed.
+    #[must_use]
+    pub fn workspace_renamed(before: &Name, workspace: &Workspace) -> Self {
+        let (before, after) = (before.as_str(), workspace.name.as_str());
+        Self::of_workspace(workspace, format!("workspace {before:?} renamed to {after:?}"))
     }
 
     /// A key was created.

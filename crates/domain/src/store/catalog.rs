@@ -37,6 +37,13 @@ pub trait Catalog: Send + Sync {
     /// [`CreateError::NameTaken`] if a tenant has the same folded name.
     fn create_tenant(&self, name: &Name, created_at: Timestamp) -> Result<Tenant, CreateError>;
 
+    /// Renames a tenant and returns its new state. The case of its own name can be changed.
+    ///
+    /// # Errors
+    /// [`CreateError::NameTaken`] if another tenant has the same folded name,
+    /// [`CreateError::NoOwner`] if the tenant does not exist.
+    fn rename_tenant(&self, id: TenantId, name: &Name) -> Result<Tenant, CreateError>;
+
     /// Suspends or resumes a tenant and returns its new state. A tenant being deleted stays so.
     fn suspend_tenant(&self, id: TenantId, suspended: bool) -> Result<Option<Tenant>, StoreError>;
 
@@ -48,7 +55,7 @@ pub trait Catalog: Send + Sync {
         changes: &[LimitChange],
     ) -> Result<Option<LimitOverrides>, StoreError>;
 
-    /// Lists the workspaces of a tenant in order of id.
+    /// Lists the workspaces of a tenant in order of id, those being deleted included.
     fn workspaces(&self, tenant_id: TenantId) -> Result<Vec<Workspace>, StoreError>;
 
     /// Creates a workspace.
@@ -63,16 +70,25 @@ pub trait Catalog: Send + Sync {
         created_at: Timestamp,
     ) -> Result<Workspace, CreateError>;
 
-    /// Lists all keys of a tenant, expired and revoked ones included, in order of creation.
-    fn api_keys(&self, tenant_id: TenantId) -> Result<Vec<ApiKey>, StoreError>;
+    /// Renames a workspace and returns its new state. The case of its own name can be changed.
+    ///
+    /// # Errors
+    /// [`CreateError::NameTaken`] if another workspace of the tenant has the same folded name,
+    /// [`CreateError::NoOwner`] if the tenant has no such workspace.
+    fn rename_workspace(&self, owner: Owner, name: &Name) -> Result<Workspace, CreateError>;
 
-    /// Finds a key by id, expired and revoked ones included.
+    /// Lists the selected keys with the names of their owners, expired and revoked ones included,
+    /// by tenant and in order of creation.
+    fn api_keys(&self, which: &KeySelection) -> Result<Vec<KeyDetails>, StoreError>;
+
+    /// Finds a key by id, expired and revoked ones included. A key of a workspace being deleted
+    /// counts as revoked.
     fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
 
     /// Creates a key.
     ///
     /// # Errors
-    /// [`CreateError::NoOwner`] if the tenant has no such workspace.
+    /// [`CreateError::NoOwner`] if the tenant has no such workspace, or if it is being deleted.
     fn create_api_key(&self, request: &KeyRequest) -> Result<ApiKey, CreateError>;
 
     /// Sets the expiry of a key and returns its new state. An earlier expiry is kept.
@@ -112,7 +128,7 @@ pub trait CatalogListener: Send {
 pub enum CatalogChange {
     /// A key was created or changed.
     ApiKey(ApiKeyId),
-    /// A tenant or its limits changed.
+    /// A tenant, its limits or one of its workspaces changed.
     Tenant(TenantId),
     /// Something unspecified changed.
     Anything,
@@ -136,7 +152,29 @@ pub struct TenantDetails {
     pub limits: LimitOverrides,
 }
 
-/// Why something was not created. Nothing was changed.
+/// Selects API keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySelection {
+    /// Those of all tenants.
+    All,
+    /// Those of one tenant.
+    Tenant(TenantId),
+    /// One key, if it exists.
+    Key(ApiKeyId),
+}
+
+/// A key with the names of its owners.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyDetails {
+    /// The key.
+    pub key: ApiKey,
+    /// The name of its tenant.
+    pub tenant: Name,
+    /// The name of its workspace.
+    pub workspace: Name,
+}
+
+/// Why something was not created or renamed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// The name is taken. Case and surrounding space are ignored.
@@ -255,6 +293,7 @@ impl Provisioned {
                 tenant_id: owner.tenant_id,
                 name: request.workspace.clone(),
                 created_at,
+                is_deleting: false,
             },
             api_key: request.key(owner).made(status, LimitOverrides::default()),
             samples,

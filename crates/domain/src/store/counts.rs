@@ -9,7 +9,8 @@ use crate::limits::Month;
 /// events.
 ///
 /// Every stored event is counted once, by its time of receipt. Erasing a person and retention lower
-/// no count; deleting a tenant removes its counts.
+/// no count. Deleting a tenant removes its counts; deleting a workspace removes the workspace's, and
+/// leaves the usage of the tenant.
 ///
 /// # Errors
 /// Every method returns [`StoreError`] if the database fails.
@@ -25,7 +26,7 @@ pub trait EventCounts: Send + Sync {
     /// Adds the log of counts to the tables of counts and empties it, in one transaction.
     ///
     /// Returns the number of groups summed, always 0 for a store without a log. Counts of deleted
-    /// tenants are dropped.
+    /// tenants and workspaces are dropped.
     fn sum_counts(&self) -> Result<u64, StoreError>;
 }
 

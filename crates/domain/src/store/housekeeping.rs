@@ -5,16 +5,54 @@
 
 use super::StoreError;
 use crate::clock::Timestamp;
-use crate::ids::{Owner, TenantId};
+use crate::ids::{Owner, TenantId, WorkspaceId};
 
 /// Days an event's key outlives the event. A resent event stays a duplicate for that long.
 pub const KEY_DAYS: i64 = 30;
 
+/// The subject of a deletion: everything that belongs to it goes, and then it goes itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Deletion {
+    /// A tenant with all its workspaces.
+    Tenant(TenantId),
+    /// One workspace. Its tenant stays, and so does the tenant's usage, as quotas count it.
+    Workspace(Owner),
+}
+
+impl Deletion {
+    /// The tenant deleted or concerned.
+    #[must_use]
+    pub fn tenant_id(self) -> TenantId {
+        match self {
+            Self::Tenant(tenant_id) => tenant_id,
+            Self::Workspace(owner) => owner.tenant_id,
+        }
+    }
+
+    /// Whether what belongs to `owner` is deleted.
+    #[must_use]
+    pub fn covers(self, owner: Owner) -> bool {
+        match self {
+            Self::Tenant(tenant_id) => owner.tenant_id == tenant_id,
+            Self::Workspace(workspace) => owner == workspace,
+        }
+    }
+
+    /// The workspace deleted; `None` if all of the tenant are.
+    #[must_use]
+    pub fn workspace_id(self) -> Option<WorkspaceId> {
+        match self {
+            Self::Tenant(_) => None,
+            Self::Workspace(owner) => Some(owner.workspace_id),
+        }
+    }
+}
+
 /// Selects the events to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// All events of a tenant and their keys. A resent event is accepted again.
-    Tenant(TenantId),
+    /// All events of a tenant or workspace, and their keys. A resent event is accepted again.
+    All(Deletion),
     /// All events of one person. The keys stay, so a resent event is a duplicate.
     Person {
         /// The tenant the person belongs to.
@@ -36,7 +74,8 @@ impl Removal {
     #[must_use]
     pub fn tenant_id(&self) -> Option<TenantId> {
         match self {
-            Self::Tenant(tenant_id) | Self::Person { tenant_id, .. } => Some(*tenant_id),
+            Self::All(deletion) => Some(deletion.tenant_id()),
+            Self::Person { tenant_id, .. } => Some(*tenant_id),
             Self::Received { tenant_id, .. } => *tenant_id,
         }
     }
@@ -47,7 +86,7 @@ impl Removal {
         match self {
             // Microseconds of a day. Out of range, no key is that old, and `None` keeps them all.
             Self::Received { before, .. } => before.checked_add_micros(-KEY_DAYS * 86_400_000_000),
-            Self::Tenant(_) | Self::Person { .. } => None,
+            Self::All(_) | Self::Person { .. } => None,
         }
     }
 }
@@ -76,10 +115,19 @@ pub struct Removed {
     pub next: Option<RemovalCursor>,
 }
 
-/// Rows removed with a tenant, summed over all steps of its deletion.
+/// Rows that a removal would remove now, over all its steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RemovalCounts {
+    /// Number of events.
+    pub events: u64,
+    /// Number of event keys.
+    pub keys: u64,
+}
+
+/// Rows removed by a deletion, summed over all its steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each field counts the rows it is named after")]
-pub struct TenantRows {
+pub struct DeletedRows {
     pub events: u64,
     pub event_keys: u64,
     pub workspaces: u64,
@@ -117,13 +165,19 @@ pub trait Housekeeping: Send + Sync {
     /// Counts the events of a workspace.
     fn count_events(&self, owner: Owner) -> Result<u64, StoreError>;
 
-    /// Marks a tenant as being deleted. Servers stop accepting its keys and it cannot be resumed.
+    /// Counts the rows that [`Self::remove_events`] would remove until it is complete. Changes
+    /// nothing.
+    fn count_removal(&self, which: &Removal) -> Result<RemovalCounts, StoreError>;
+
+    /// Marks a tenant or workspace as being deleted. Servers stop accepting its keys: those of a
+    /// tenant as if it were suspended, those of a workspace as if they were revoked. The tenant
+    /// cannot be resumed, and the workspace gets no new key.
     ///
     /// Returns the time of the first call; later calls change nothing. `None` if there is no such
-    /// tenant.
+    /// tenant or workspace.
     fn begin_deletion(
         &self,
-        tenant_id: TenantId,
+        deletion: Deletion,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError>;
 
@@ -138,10 +192,10 @@ pub trait Housekeeping: Send + Sync {
         from: Option<&RemovalCursor>,
     ) -> Result<Removed, StoreError>;
 
-    /// Removes the remaining rows of a tenant marked for deletion: workspaces, keys, limits,
-    /// itself.
+    /// Removes the remaining rows of a tenant or workspace marked for deletion, such as keys,
+    /// counts and limits, and the tenant or workspace itself.
     ///
-    /// Returns the totals over all steps, including interrupted runs. `None` if the tenant does not
-    /// exist or is not marked.
-    fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<TenantRows>, StoreError>;
+    /// Returns the totals over all steps, including interrupted runs. `None` if the tenant or
+    /// workspace does not exist or is not marked.
+    fn finish_deletion(&self, deletion: Deletion) -> Result<Option<DeletedRows>, StoreError>;
 }

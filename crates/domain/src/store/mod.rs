@@ -23,13 +23,14 @@ use crate::verdict::Outcome;
 
 pub use audit::{Actor, AuditEntry, AuditLog, AuditOutcome, AuditRecord};
 pub use catalog::{
-    Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned, Provisioning,
-    TenantDetails, TenantRef,
+    Catalog, CatalogChange, CatalogListener, CreateError, KeyDetails, KeyRequest, KeySelection,
+    Provisioned, Provisioning, TenantDetails, TenantRef,
 };
 pub use counts::{CountQuery, EventCount, EventCounts};
 pub use error::StoreError;
 pub use housekeeping::{
-    Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Removal, RemovalCursor, Removed, TenantRows,
+    DeletedRows, Deletion, Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Removal,
+    RemovalCounts, RemovalCursor, Removed,
 };
 pub use query::{CursorError, EventPage, EventQuery, PageBuilder, Position};
 pub use retention::{TenantRetention, due_removals};

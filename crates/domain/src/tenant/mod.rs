@@ -66,4 +66,6 @@ pub struct Workspace {
     pub name: Name,
     /// Time of its creation.
     pub created_at: Timestamp,
+    /// Whether its events are being removed. It has no usable key then.
+    pub is_deleting: bool,
 }

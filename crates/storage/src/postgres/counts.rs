@@ -20,8 +20,8 @@ use crate::error::Error;
 use crate::rows::Micros;
 use crate::verdicts::Candidate;
 
-/// Advisory lock of summing and of finishing a tenant's deletion: `merccnts` in ASCII. Without it,
-/// a sum that still saw the tenant could add its counts after the deletion.
+/// Advisory lock of summing and of finishing a deletion: `merccnts` in ASCII. Without it, a sum that
+/// still saw the tenant or workspace could add its counts after the deletion.
 const LOCK: i64 = 0x6d65_7263_636e_7473;
 
 statement! {
@@ -85,7 +85,8 @@ statement! {
      GROUP BY event_name, hour ORDER BY event_name COLLATE \"C\", hour",
 }
 
-/// Moves the log into the tables. Like all statements that write several rows, it locks them in the
+/// Moves the log into the tables. A deleted workspace has no counts, but its events stay in the
+/// usage of its tenant, as quotas count them. Like all statements that write several rows, it locks them in the
 /// order of their keys.
 const SUM: &str = "
     WITH taken AS (
@@ -105,7 +106,8 @@ const SUM: &str = "
     ), hourly AS (
         INSERT INTO event_counts AS sums (tenant_id, workspace_id, event_name, hour, accepted)
         SELECT tenant_id, workspace_id, event_name, hour, accepted
-        FROM counted ORDER BY tenant_id, workspace_id, event_name, hour
+        FROM counted WHERE EXISTS (SELECT FROM workspaces WHERE id = workspace_id)
+        ORDER BY tenant_id, workspace_id, event_name, hour
         ON CONFLICT (tenant_id, workspace_id, event_name, hour)
         DO UPDATE SET accepted = sums.accepted + excluded.accepted
     )

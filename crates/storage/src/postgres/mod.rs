@@ -40,7 +40,9 @@ use crate::transaction;
 use crate::verdicts::{Appended, Candidate, Candidates};
 
 use events::AppendMode;
-use shared::{audit, catalog, schema_state::schema_state};
+use shared::audit;
+use shared::provision::provision;
+use shared::schema_state::schema_state;
 
 pub(crate) use PostgresStore as DbStore;
 pub(crate) use diagnostics::diagnose;
@@ -192,7 +194,7 @@ impl PostgresStore {
         // A tenant without samples needs no partition.
         let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
         self.append_at(received_at, |connection| {
-            let made = catalog::provision(connection, request)?;
+            let made = provision(connection, request)?;
             audit::record(connection, self.actor.as_ref(), &AuditEntry::provisioned(&made))?;
             Ok(made)
         })

@@ -1,18 +1,16 @@
-//! Tenants, workspaces, API keys and limits.
+//! Tenants, workspaces and limits.
 
 use diesel::prelude::*;
-use mercurio_domain::api_key::{ApiKey, KeyUse};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use mercurio_domain::limits::{LimitChange, LimitOverrides};
-use mercurio_domain::store::{
-    KeyRequest, Provisioned, Provisioning, Submission, TenantDetails, TenantRef,
-};
+use mercurio_domain::store::{TenantDetails, TenantRef};
 use mercurio_domain::tenant::{Name, Tenant, TenantStatus, Workspace};
-use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
+use mercurio_domain::{Owner, TenantId, Timestamp};
 
-use super::schema::{api_keys, tenant_limits, tenants, workspaces};
-use super::{DbConnection, events};
+use super::DbConnection;
+use super::schema::{tenant_limits, tenants, workspaces};
 use crate::error::{Error, ErrorKind};
-use crate::rows::{self, ApiKeyRow, LimitRow, Micros, TenantRow, WorkspaceRow};
+use crate::rows::{self, LimitRow, Micros, TenantRow, WorkspaceRow};
 
 type TenantColumns =
     (tenants::id, tenants::name, tenants::status, tenants::created_at, tenants::deleted_at);
@@ -21,72 +19,33 @@ fn tenant_columns() -> TenantColumns {
     (tenants::id, tenants::name, tenants::status, tenants::created_at, tenants::deleted_at)
 }
 
-type WorkspaceColumns = (workspaces::id, workspaces::name, workspaces::created_at);
+type WorkspaceColumns =
+    (workspaces::id, workspaces::name, workspaces::created_at, workspaces::deleted_at);
 
 fn workspace_columns() -> WorkspaceColumns {
-    (workspaces::id, workspaces::name, workspaces::created_at)
-}
-
-/// The columns of an [`ApiKeyRow`].
-type KeyColumns = (
-    api_keys::id,
-    api_keys::tenant_id,
-    api_keys::workspace_id,
-    api_keys::name,
-    api_keys::scopes,
-    api_keys::secret_sha256,
-    api_keys::created_at,
-    api_keys::expires_at,
-    api_keys::revoked_at,
-    api_keys::last_used_at,
-    tenants::status,
-    tenants::deleted_at,
-);
-
-fn key_columns() -> KeyColumns {
-    use api_keys::*;
-    (
-        id,
-        tenant_id,
-        workspace_id,
-        name,
-        scopes,
-        secret_sha256,
-        created_at,
-        expires_at,
-        revoked_at,
-        last_used_at,
-        tenants::status,
-        tenants::deleted_at,
-    )
+    (workspaces::id, workspaces::name, workspaces::created_at, workspaces::deleted_at)
 }
 
 fn name_taken() -> Error {
     Error::new(ErrorKind::NameTaken, "the name is taken")
 }
 
-fn no_owner() -> Error {
+pub(crate) fn no_owner() -> Error {
     Error::new(ErrorKind::NoOwner, "there is no such tenant or workspace")
 }
 
-/// Creates a tenant with one workspace and one key, and stores its samples.
-///
-/// Fails with [`ErrorKind::NameTaken`] by the unique constraint. If another transaction is creating
-/// the same name, this one waits for it to end.
-pub(crate) fn provision(
-    connection: &mut DbConnection,
-    request: &Provisioning,
-) -> Result<Provisioned, Error> {
-    // The tenant comes first: its unique name decides a race before other rows are written.
-    let tenant = create_tenant(connection, &request.tenant, request.created_at)?;
-    let workspace =
-        create_workspace(connection, tenant.id, &request.workspace, request.created_at)?;
-    let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
-    create_api_key(connection, &request.key(owner))?;
-    let samples =
-        Submission { owner, received_at: request.created_at, events: request.samples.clone() };
-    let stored = events::append_samples(connection, &[samples])?;
-    Ok(Provisioned::new(owner, request, stored))
+/// The error of a renaming. Its unique name may be taken until the statement runs.
+fn not_renamed(error: DieselError) -> Error {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => name_taken(),
+        other => other.into(),
+    }
+}
+
+/// A tenant or workspace after its renaming, and its earlier name.
+pub(crate) struct Renamed<T> {
+    pub(crate) before: Name,
+    pub(crate) after: T,
 }
 
 pub(crate) fn has_tenants(connection: &mut DbConnection) -> Result<bool, Error> {
@@ -127,7 +86,10 @@ pub(crate) fn tenant(
     Ok(Some(TenantDetails { tenant, limits }))
 }
 
-fn limits_of(connection: &mut DbConnection, id: TenantId) -> Result<LimitOverrides, Error> {
+pub(crate) fn limits_of(
+    connection: &mut DbConnection,
+    id: TenantId,
+) -> Result<LimitOverrides, Error> {
     let rows = tenant_limits::table
         .filter(tenant_limits::tenant_id.eq(id.0))
         .select((tenant_limits::name, tenant_limits::value))
@@ -154,6 +116,27 @@ pub(crate) fn create_tenant(
         .get_result::<TenantRow>(connection)
         .optional()?;
     row.ok_or_else(name_taken)?.into_tenant()
+}
+
+pub(crate) fn rename_tenant(
+    connection: &mut DbConnection,
+    id: TenantId,
+    name: &Name,
+) -> Result<Renamed<Tenant>, Error> {
+    let tenant = tenants::table.filter(tenants::id.eq(id.0));
+    let before = tenant.select(tenants::name).first::<String>(connection).optional()?;
+    let row = diesel::update(tenant)
+        .set((tenants::name.eq(name.as_str()), tenants::name_key.eq(name.folded())))
+        .returning(tenant_columns())
+        .get_result::<TenantRow>(connection)
+        .optional()
+        .map_err(not_renamed)?;
+    match (before, row) {
+        (Some(before), Some(row)) => {
+            Ok(Renamed { before: Name::from_store(before), after: row.into_tenant()? })
+        }
+        _ => Err(no_owner()),
+    }
 }
 
 pub(crate) fn suspend_tenant(
@@ -246,105 +229,32 @@ pub(crate) fn create_workspace(
     row.ok_or_else(name_taken)?.into_workspace(tenant_id)
 }
 
-pub(crate) fn api_keys(
+/// Finds a workspace of this tenant, also one being deleted.
+pub(crate) fn workspace(
     connection: &mut DbConnection,
-    tenant_id: TenantId,
-) -> Result<Vec<ApiKey>, Error> {
-    let rows = api_keys::table
-        .inner_join(tenants::table)
-        .filter(api_keys::tenant_id.eq(tenant_id.0))
-        // The id makes the order total for keys created together.
-        .order((api_keys::created_at, api_keys::id))
-        .select(key_columns())
-        .load::<ApiKeyRow>(connection)?;
-    let limits = limits_of(connection, tenant_id)?;
-    rows.into_iter().map(|row| row.into_api_key(limits)).collect()
-}
-
-pub(crate) fn find_api_key(
-    connection: &mut DbConnection,
-    id: &ApiKeyId,
-) -> Result<Option<ApiKey>, Error> {
-    let row = api_keys::table
-        .inner_join(tenants::table)
-        .filter(api_keys::id.eq(id.as_str()))
-        .select(key_columns())
-        .first::<ApiKeyRow>(connection)
+    owner: Owner,
+) -> Result<Option<Workspace>, Error> {
+    let row = workspaces::table
+        .filter(workspaces::tenant_id.eq(owner.tenant_id.0))
+        .filter(workspaces::id.eq(owner.workspace_id.0))
+        .select(workspace_columns())
+        .first::<WorkspaceRow>(connection)
         .optional()?;
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    let limits = limits_of(connection, row.tenant_id())?;
-    row.into_api_key(limits).map(Some)
+    row.map(|row| row.into_workspace(owner.tenant_id)).transpose()
 }
 
-pub(crate) fn create_api_key(
+pub(crate) fn rename_workspace(
     connection: &mut DbConnection,
-    request: &KeyRequest,
-) -> Result<ApiKey, Error> {
-    let Owner { tenant_id, workspace_id } = request.owner;
-    let exists = workspaces::table
-        // The foreign keys alone would accept a workspace of another tenant.
-        .filter(workspaces::tenant_id.eq(tenant_id.0).and(workspaces::id.eq(workspace_id.0)))
-        .select(workspaces::id)
-        .first::<i64>(connection);
-    exists.optional()?.ok_or_else(no_owner)?;
-    diesel::insert_into(api_keys::table)
-        .values((
-            api_keys::id.eq(request.id.as_str()),
-            api_keys::tenant_id.eq(tenant_id.0),
-            api_keys::workspace_id.eq(workspace_id.0),
-            api_keys::name.eq(request.name.as_str()),
-            api_keys::scopes.eq(request.scopes.to_string()),
-            api_keys::secret_sha256.eq(request.secret_hash.as_bytes().as_slice()),
-            api_keys::created_at.eq(Micros::from(request.created_at)),
-            api_keys::expires_at.eq(request.expires_at.map(Micros::from)),
-        ))
-        .execute(connection)?;
-    // Read back, because status and limits come from the tenant's rows.
-    find_api_key(connection, &request.id)?.ok_or_else(no_owner)
-}
-
-/// Sets the expiry unless the key expires earlier.
-pub(crate) fn expire_api_key(
-    connection: &mut DbConnection,
-    id: &ApiKeyId,
-    expires_at: Timestamp,
-) -> Result<Option<ApiKey>, Error> {
-    let expires_at = Micros::from(expires_at);
-    // In the statement, so that two admins cannot extend each other's expiry.
-    let expires_later = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(expires_at));
-    diesel::update(api_keys::table.filter(api_keys::id.eq(id.as_str())).filter(expires_later))
-        .set(api_keys::expires_at.eq(expires_at))
-        .execute(connection)?;
-    find_api_key(connection, id)
-}
-
-/// Revokes the key unless it is revoked.
-pub(crate) fn revoke_api_key(
-    connection: &mut DbConnection,
-    id: &ApiKeyId,
-    revoked_at: Timestamp,
-) -> Result<Option<ApiKey>, Error> {
-    diesel::update(api_keys::table)
-        // The first revocation time is kept as evidence.
-        .filter(api_keys::id.eq(id.as_str()).and(api_keys::revoked_at.is_null()))
-        .set(api_keys::revoked_at.eq(Micros::from(revoked_at)))
-        .execute(connection)?;
-    find_api_key(connection, id)
-}
-
-pub(crate) fn note_key_uses(connection: &mut DbConnection, uses: &[KeyUse]) -> Result<(), Error> {
-    // Two servers that lock the rows in the same order cannot deadlock.
-    let mut uses: Vec<_> = uses.iter().collect();
-    uses.sort_unstable();
-    for KeyUse { key_id, used_at } in uses {
-        let used_at = Micros::from(*used_at);
-        // Servers report uses in any order.
-        let is_later = api_keys::last_used_at.is_null().or(api_keys::last_used_at.lt(used_at));
-        diesel::update(api_keys::table.filter(api_keys::id.eq(key_id.as_str())).filter(is_later))
-            .set(api_keys::last_used_at.eq(used_at))
-            .execute(connection)?;
-    }
-    Ok(())
+    owner: Owner,
+    name: &Name,
+) -> Result<Renamed<Workspace>, Error> {
+    let before = workspace(connection, owner)?.ok_or_else(no_owner)?.name;
+    let row = diesel::update(workspaces::table.filter(workspaces::id.eq(owner.workspace_id.0)))
+        .set((workspaces::name.eq(name.as_str()), workspaces::name_key.eq(name.folded())))
+        .returning(workspace_columns())
+        .get_result::<WorkspaceRow>(connection)
+        .optional()
+        .map_err(not_renamed)?;
+    let after = row.ok_or_else(no_owner)?.into_workspace(owner.tenant_id)?;
+    Ok(Renamed { before, after })
 }

@@ -6,13 +6,14 @@ use mercurio_domain::api_key::{ApiKey, KeyUse};
 use mercurio_domain::limits::{LimitChange, LimitOverrides, Month};
 use mercurio_domain::store::{
     AuditEntry, AuditLog, AuditRecord, Catalog, CatalogListener, CountQuery, CreateError,
-    EventCount, EventCounts, Housekeeping, KeyRequest, Lease, LeaseKind, Provisioned, Provisioning,
-    Removal, RemovalCursor, Removed, StoreError, TenantDetails, TenantRef, TenantRows,
+    DeletedRows, Deletion, EventCount, EventCounts, Housekeeping, KeyDetails, KeyRequest,
+    KeySelection, Lease, LeaseKind, Provisioned, Provisioning, Removal, RemovalCounts,
+    RemovalCursor, Removed, StoreError, TenantDetails, TenantRef,
 };
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
 
-use super::{DbConnection, DbStore, audit, catalog, counts, deletion, removal};
+use super::{DbConnection, DbStore, api_keys, audit, catalog, counts, deletion, removal};
 use crate::error::Error;
 
 impl DbStore {
@@ -56,6 +57,14 @@ impl Catalog for DbStore {
         )?)
     }
 
+    fn rename_tenant(&self, id: TenantId, name: &Name) -> Result<Tenant, CreateError> {
+        let renamed = self.write_audited(
+            |connection| catalog::rename_tenant(connection, id, name),
+            |renamed| Some(AuditEntry::tenant_renamed(&renamed.before, &renamed.after)),
+        )?;
+        Ok(renamed.after)
+    }
+
     fn suspend_tenant(&self, id: TenantId, suspended: bool) -> Result<Option<Tenant>, StoreError> {
         Ok(self.write_audited(
             |connection| catalog::suspend_tenant(connection, id, suspended),
@@ -90,17 +99,25 @@ impl Catalog for DbStore {
         )?)
     }
 
-    fn api_keys(&self, tenant_id: TenantId) -> Result<Vec<ApiKey>, StoreError> {
-        Ok(self.read(|connection| catalog::api_keys(connection, tenant_id))?)
+    fn rename_workspace(&self, owner: Owner, name: &Name) -> Result<Workspace, CreateError> {
+        let renamed = self.write_audited(
+            |connection| catalog::rename_workspace(connection, owner, name),
+            |renamed| Some(AuditEntry::workspace_renamed(&renamed.before, &renamed.after)),
+        )?;
+        Ok(renamed.after)
+    }
+
+    fn api_keys(&self, which: &KeySelection) -> Result<Vec<KeyDetails>, StoreError> {
+        Ok(self.read(|connection| api_keys::api_keys(connection, which))?)
     }
 
     fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-        Ok(self.read(|connection| catalog::find_api_key(connection, id))?)
+        Ok(self.read(|connection| api_keys::find_api_key(connection, id))?)
     }
 
     fn create_api_key(&self, request: &KeyRequest) -> Result<ApiKey, CreateError> {
         Ok(self.write_audited(
-            |connection| catalog::create_api_key(connection, request),
+            |connection| api_keys::create_api_key(connection, request),
             |key| Some(AuditEntry::key_created(key)),
         )?)
     }
@@ -111,7 +128,7 @@ impl Catalog for DbStore {
         expires_at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError> {
         Ok(self.write_audited(
-            |connection| catalog::expire_api_key(connection, id, expires_at),
+            |connection| api_keys::expire_api_key(connection, id, expires_at),
             |key| key.as_ref().map(AuditEntry::key_expiry),
         )?)
     }
@@ -122,13 +139,13 @@ impl Catalog for DbStore {
         revoked_at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError> {
         Ok(self.write_audited(
-            |connection| catalog::revoke_api_key(connection, id, revoked_at),
+            |connection| api_keys::revoke_api_key(connection, id, revoked_at),
             |key| key.as_ref().map(AuditEntry::key_revoked),
         )?)
     }
 
     fn note_key_uses(&self, uses: &[KeyUse]) -> Result<(), StoreError> {
-        Ok(self.write(|connection| catalog::note_key_uses(connection, uses))?)
+        Ok(self.write(|connection| api_keys::note_key_uses(connection, uses))?)
     }
 
     fn listen(&self) -> Result<Box<dyn CatalogListener>, StoreError> {
@@ -167,16 +184,18 @@ impl Housekeeping for DbStore {
         Ok(self.read(|connection| removal::count_events(connection, owner))?)
     }
 
+    fn count_removal(&self, which: &Removal) -> Result<RemovalCounts, StoreError> {
+        Ok(self.read(|connection| removal::count_removal(connection, which))?)
+    }
+
     fn begin_deletion(
         &self,
-        tenant_id: TenantId,
+        deletion: Deletion,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.write(|connection| {
-            let since = deletion::begin_deletion(connection, tenant_id, now)?;
-            // With its name: the tenant's row will be gone.
-            if let Some(found) = catalog::tenant(connection, &TenantRef::Id(tenant_id))? {
-                let entry = AuditEntry::deletion_begun(&found.tenant);
+            let since = deletion::begin_deletion(connection, deletion, now)?;
+            if let Some(entry) = deletion::entry_of_begun(connection, deletion)? {
                 audit::record(connection, self.actor.as_ref(), &entry)?;
             }
             Ok(since)
@@ -193,17 +212,17 @@ impl Housekeeping for DbStore {
             let removed = removal::remove_events(connection, which, removed_at, from)?;
             // In the step's transaction, so that an interrupted deletion still reports exact
             // totals.
-            if let Removal::Tenant(tenant_id) = which {
-                deletion::count_removed(connection, *tenant_id, &removed)?;
+            if let Removal::All(deletion) = which {
+                deletion::count_removed(connection, *deletion, &removed)?;
             }
             Ok(removed)
         })?)
     }
 
-    fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<TenantRows>, StoreError> {
+    fn finish_deletion(&self, deletion: Deletion) -> Result<Option<DeletedRows>, StoreError> {
         Ok(self.write_audited(
-            |connection| deletion::finish_deletion(connection, tenant_id),
-            |rows| rows.as_ref().map(|rows| AuditEntry::tenant_deleted(tenant_id, rows)),
+            |connection| deletion::finish_deletion(connection, deletion),
+            |rows| rows.as_ref().map(|rows| AuditEntry::deletion_done(deletion, rows)),
         )?)
     }
 }

@@ -13,6 +13,7 @@ use super::{
     versions,
 };
 
+mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod catalog;
 mod deletion;
@@ -20,5 +21,6 @@ mod deletion;
 pub(crate) mod explain;
 mod impl_traits;
 pub(crate) mod pages;
+pub(crate) mod provision;
 pub(crate) mod schema;
 pub(crate) mod schema_state;

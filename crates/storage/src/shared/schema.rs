@@ -16,7 +16,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::{BigInt, Text};
+    use diesel::sql_types::{BigInt, Nullable, Text};
     use super::super::values::Time;
 
     workspaces (id) {
@@ -25,6 +25,7 @@ diesel::table! {
         name -> Text,
         name_key -> Text,
         created_at -> Time,
+        deleted_at -> Nullable<Time>,
     }
 }
 
@@ -62,8 +63,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    tenant_deletions (tenant_id) {
+    deletions (tenant_id, workspace_id) {
         tenant_id -> BigInt,
+        workspace_id -> BigInt,
         events -> BigInt,
         event_keys -> BigInt,
     }
@@ -109,4 +111,5 @@ diesel::table! {
 }
 
 diesel::joinable!(api_keys -> tenants (tenant_id));
-diesel::allow_tables_to_appear_in_same_query!(api_keys, tenants);
+diesel::joinable!(api_keys -> workspaces (workspace_id));
+diesel::allow_tables_to_appear_in_same_query!(api_keys, tenants, workspaces);

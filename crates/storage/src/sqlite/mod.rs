@@ -38,7 +38,9 @@ use crate::pool::{Driver, Pool, StoreOptions};
 use crate::transaction;
 use crate::verdicts::{Appended, Candidates};
 
-use shared::{audit, catalog, schema_state::schema_state};
+use shared::audit;
+use shared::provision::provision;
+use shared::schema_state::schema_state;
 use time_limit::TimeLimit;
 
 pub(crate) use SqliteStore as DbStore;
@@ -193,7 +195,7 @@ impl SqliteStore {
 
     fn provision_tenant(&self, request: &Provisioning) -> Result<Provisioned, Error> {
         self.write(|connection| {
-            let made = catalog::provision(connection, request)?;
+            let made = provision(connection, request)?;
             audit::record(connection, self.actor.as_ref(), &AuditEntry::provisioned(&made))?;
             Ok(made)
         })

@@ -5,7 +5,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use mercurio_domain::store::{Person, Removal, RemovalCursor, Removed};
+use mercurio_domain::store::{Deletion, Person, Removal, RemovalCounts, RemovalCursor, Removed};
 use mercurio_domain::{Owner, TenantId, Timestamp};
 
 use super::schema::events;
@@ -28,6 +28,46 @@ pub(super) fn count_events(connection: &mut SqliteConnection, owner: Owner) -> R
     Ok(count.unsigned_abs())
 }
 
+/// Counts the rows that all steps of the removal would remove.
+pub(super) fn count_removal(
+    connection: &mut SqliteConnection,
+    which: &Removal,
+) -> Result<RemovalCounts, Error> {
+    let mut events = events::table.filter(events::removed_at.is_null()).count().into_boxed();
+    // An erased event has left its key in its row.
+    let mut keys = events::table.count().into_boxed();
+    if let Some(tenant_id) = which.tenant_id() {
+        events = events.filter(events::tenant_id.eq(tenant_id.0));
+        keys = keys.filter(events::tenant_id.eq(tenant_id.0));
+    }
+    match which {
+        Removal::All(deletion) => {
+            if let Some(id) = deletion.workspace_id() {
+                events = events.filter(events::workspace_id.eq(id.0));
+                keys = keys.filter(events::workspace_id.eq(id.0));
+            }
+        }
+        Removal::Person { person, .. } => {
+            events = match person {
+                Person::User(id) => events.filter(events::user_id.eq(id)),
+                Person::Anonymous(id) => events.filter(events::anonymous_id.eq(id)),
+            };
+        }
+        Removal::Received { before, .. } => {
+            events = events.filter(events::received_at.lt(Micros::from(*before)));
+        }
+    }
+    let keys = match (which, which.keys_before()) {
+        (Removal::All(_), _) => keys.get_result(connection)?,
+        (_, Some(before)) => {
+            keys.filter(events::received_at.lt(Micros::from(before))).get_result(connection)?
+        }
+        (_, None) => 0_i64,
+    };
+    let events: i64 = events.get_result(connection)?;
+    Ok(RemovalCounts { events: events.unsigned_abs(), keys: keys.unsigned_abs() })
+}
+
 pub(super) fn remove_events(
     connection: &mut SqliteConnection,
     which: &Removal,
@@ -37,7 +77,7 @@ pub(super) fn remove_events(
     // The row id to continue after.
     let from = from.and_then(|cursor| cursor.0.parse().ok()).unwrap_or(0);
     match which {
-        Removal::Tenant(tenant_id) => remove_all(connection, *tenant_id),
+        Removal::All(deletion) => remove_all(connection, *deletion),
         Removal::Person { tenant_id, person } => {
             erase(connection, &Erasure::Person(*tenant_id, person), removed_at, from)
         }
@@ -68,19 +108,28 @@ fn delete_rows(connection: &mut SqliteConnection, rows: &[StoredRow]) -> Result<
     Ok(Removed { events: events as u64, keys: keys as u64, next: None })
 }
 
-fn remove_all(connection: &mut SqliteConnection, tenant_id: TenantId) -> Result<Removed, Error> {
-    let rows: Vec<StoredRow> = events::table
-        .filter(events::tenant_id.eq(tenant_id.0))
-        // Without an order: any rows of the tenant will do.
+fn remove_all(connection: &mut SqliteConnection, deletion: Deletion) -> Result<Removed, Error> {
+    let tenant_id = deletion.tenant_id().0;
+    let mut rows = events::table
+        .filter(events::tenant_id.eq(tenant_id))
+        // Without an order: any rows of the tenant or workspace will do.
         .limit(STEP)
         .select((events::row_id, events::removed_at))
-        .load(connection)?;
+        .into_boxed();
+    let mut of_workspace = String::new();
+    if let Some(id) = deletion.workspace_id() {
+        rows = rows.filter(events::workspace_id.eq(id.0));
+        of_workspace = format!("AND workspace_id = {id}");
+    }
+    let rows = rows.load::<StoredRow>(connection)?;
     let removed = delete_rows(connection, &rows)?;
     // SQLite has DELETE … LIMIT only as a compile-time option.
-    let remove_counts = "DELETE FROM event_counts WHERE rowid IN (
-        SELECT rowid FROM event_counts WHERE tenant_id = ? LIMIT ?)";
+    let remove_counts = format!(
+        "DELETE FROM event_counts WHERE rowid IN (
+             SELECT rowid FROM event_counts WHERE tenant_id = ? {of_workspace} LIMIT ?)"
+    );
     let counts = diesel::sql_query(remove_counts)
-        .bind::<BigInt, _>(tenant_id.0)
+        .bind::<BigInt, _>(tenant_id)
         .bind::<BigInt, _>(STEP)
         .execute(connection)?;
     // The removed rows are gone, so each step starts at the beginning.

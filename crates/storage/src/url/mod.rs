@@ -47,6 +47,16 @@ impl DatabaseUrl {
         Ok(Self(Target::Postgres(parameters)))
     }
 
+    /// The database file, if it does not exist: opening a store would create it. `None` for a
+    /// server, and for a path that cannot be looked at.
+    #[must_use]
+    pub fn missing_file(&self) -> Option<&Path> {
+        match &self.0 {
+            Target::Sqlite(path) if matches!(path.try_exists(), Ok(false)) => Some(path),
+            _ => None,
+        }
+    }
+
     pub(crate) fn target(&self) -> &Target {
         &self.0
     }

@@ -7,7 +7,7 @@ use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome::{self, Accepted, Duplicate, DuplicateIn};
 use mercurio_domain::{EventId, EventKey, Text, Timestamp};
 
-use crate::setup::{Subject, after, at_once, draft, event, now, other_workspace};
+use crate::setup::{Subject, after, at_once, draft, event, now};
 
 on_every_store! {
     new_event_is_accepted_and_read_back,
@@ -110,7 +110,7 @@ fn event_of_an_earlier_group_is_a_duplicate_and_unchanged(subject: &Subject) {
 
 fn event_id_is_unique_across_workspaces_of_a_tenant(subject: &Subject) {
     let owner = subject.owner();
-    let neighbour = other_workspace(owner);
+    let neighbour = subject.other_workspace(owner);
     assert_eq!(subject.append(submission(owner, now(), &["a"])), [Accepted]);
     let elsewhere = DuplicateIn(owner.workspace_id);
     assert_eq!(subject.append(submission(neighbour, now(), &["a", "b"])), [elsewhere, Accepted]);
@@ -119,7 +119,7 @@ fn event_id_is_unique_across_workspaces_of_a_tenant(subject: &Subject) {
 
 fn duplicate_names_the_other_workspace_that_holds_the_id(subject: &Subject) {
     let owner = subject.owner();
-    let neighbour = other_workspace(owner);
+    let neighbour = subject.other_workspace(owner);
     let stranger = subject.owner();
     subject.append(submission(owner, now(), &["a"]));
     // Stored before, by this group, and by another tenant; in a group and sent again.
@@ -393,7 +393,7 @@ fn event_is_found_only_by_its_owner(subject: &Subject) {
     let id = EventId::lookup("a");
     assert!(subject.store.event(owner, &id).unwrap().is_some());
     assert_eq!(subject.store.event(stranger, &id).unwrap(), None);
-    assert_eq!(subject.store.event(other_workspace(owner), &id).unwrap(), None);
+    assert_eq!(subject.store.event(subject.other_workspace(owner), &id).unwrap(), None);
     // The text of the event's key is the id of another event.
     let imitation = EventId::lookup(EventKey::of(&id).0.to_string());
     assert_eq!(subject.store.event(owner, &imitation).unwrap(), None);

@@ -3,11 +3,11 @@
 use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes};
 use mercurio_domain::limits::{LimitChange, LimitName};
 use mercurio_domain::store::{
-    AuditEntry, AuditOutcome, AuditRecord, CreateError, KeyRequest, Removal,
+    AuditEntry, AuditOutcome, AuditRecord, CreateError, Deletion, KeyRequest, Removal,
 };
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::provisioning;
-use mercurio_domain::{ApiKeyId, Owner, TenantId};
+use mercurio_domain::{ApiKeyId, Owner, TenantId, WorkspaceId};
 
 use crate::setup::{Subject, actor, after, now};
 
@@ -52,14 +52,19 @@ fn every_change_of_the_catalog_is_recorded(subject: &Subject) {
     let set = LimitChange { name: LimitName::MaxBatchEvents, value: Some(7) };
     store.set_limits(id, &[set, unset]).unwrap();
     let staging = store.create_workspace(other.id, &name("Staging"), now()).unwrap();
+    store.rename_tenant(other.id, &name("Others")).unwrap();
+    let staging_owner = Owner { tenant_id: other.id, workspace_id: staging.id };
+    store.rename_workspace(staging_owner, &name("Test")).unwrap();
     let new = NewApiKey::generate(&[2; ENTROPY_BYTES]);
     let request = KeyRequest::new(owner, &new, name("CI"), Scopes::all(), now());
     store.create_api_key(&KeyRequest { expires_at: Some(after(60)), ..request }).unwrap();
     store.expire_api_key(&new.id, after(30)).unwrap();
     store.revoke_api_key(&new.id, now()).unwrap();
-    store.begin_deletion(id, now()).unwrap();
-    store.remove_events(&Removal::Tenant(id), now(), None).unwrap();
-    store.finish_deletion(id).unwrap();
+    store.begin_deletion(Deletion::Tenant(id), now()).unwrap();
+    store.remove_events(&Removal::All(Deletion::Tenant(id)), now(), None).unwrap();
+    store.finish_deletion(Deletion::Tenant(id)).unwrap();
+    store.begin_deletion(Deletion::Workspace(staging_owner), now()).unwrap();
+    store.finish_deletion(Deletion::Workspace(staging_owner)).unwrap();
 
     let expected = [
         of_key(
@@ -76,6 +81,11 @@ fn every_change_of_the_catalog_is_recorded(subject: &Subject) {
             workspace_id: Some(staging.id),
             ..of_tenant(other.id, "workspace \"Staging\" created")
         },
+        of_tenant(other.id, "tenant \"Other\" renamed to \"Others\""),
+        AuditEntry {
+            workspace_id: Some(staging.id),
+            ..of_tenant(other.id, "workspace \"Staging\" renamed to \"Test\"")
+        },
         of_key(
             owner,
             &new.id,
@@ -88,6 +98,18 @@ fn every_change_of_the_catalog_is_recorded(subject: &Subject) {
             ..of_tenant(id, "deletion of tenant \"Acme\"")
         },
         of_tenant(id, "deletion removed 0 events, 0 event keys, 1 workspaces and 2 API keys"),
+        AuditEntry {
+            workspace_id: Some(staging.id),
+            outcome: AuditOutcome::Started,
+            ..of_tenant(other.id, "deletion of workspace \"Test\"")
+        },
+        AuditEntry {
+            workspace_id: Some(staging.id),
+            ..of_tenant(
+                other.id,
+                "deletion removed 0 events, 0 event keys, 1 workspaces and 0 API keys",
+            )
+        },
     ];
     let records = log(subject);
     for (record, expected) in records.iter().zip(&expected) {
@@ -111,8 +133,13 @@ fn change_that_fails_or_changes_nothing_is_not_recorded(subject: &Subject) {
     assert_eq!(store.set_limits(unknown, &[]).unwrap(), None);
     assert_eq!(store.revoke_api_key(&ApiKeyId::new("unknown"), now()).unwrap(), None);
     assert_eq!(store.expire_api_key(&ApiKeyId::new("unknown"), now()).unwrap(), None);
-    assert_eq!(store.begin_deletion(unknown, now()).unwrap(), None);
-    assert_eq!(store.finish_deletion(unknown).unwrap(), None);
+    assert_eq!(store.begin_deletion(Deletion::Tenant(unknown), now()).unwrap(), None);
+    assert_eq!(store.finish_deletion(Deletion::Tenant(unknown)).unwrap(), None);
+    assert!(store.rename_tenant(unknown, &name("New")).is_err());
+    let nowhere = Owner { tenant_id: unknown, workspace_id: WorkspaceId(4711) };
+    assert!(store.rename_workspace(nowhere, &name("New")).is_err());
+    assert_eq!(store.begin_deletion(Deletion::Workspace(nowhere), now()).unwrap(), None);
+    assert_eq!(store.finish_deletion(Deletion::Workspace(nowhere)).unwrap(), None);
     assert_eq!(log(subject), before);
 }
 

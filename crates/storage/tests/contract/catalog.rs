@@ -3,9 +3,11 @@
 use std::slice;
 use std::time::Duration;
 
-use mercurio_domain::api_key::{ENTROPY_BYTES, KeyUse, NewApiKey, Scopes};
+use mercurio_domain::api_key::{ApiKey, ENTROPY_BYTES, KeyUse, NewApiKey, Scopes};
 use mercurio_domain::limits::{LimitChange, LimitName, LimitOverrides};
-use mercurio_domain::store::{CatalogChange, CreateError, KeyRequest, TenantDetails, TenantRef};
+use mercurio_domain::store::{
+    CatalogChange, CreateError, Deletion, KeyRequest, KeySelection, TenantDetails, TenantRef,
+};
 use mercurio_domain::tenant::{Name, TenantStatus};
 use mercurio_domain::testing::{enriched, provisioning};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
@@ -176,6 +178,11 @@ fn suspension_shows_on_all_keys_of_the_tenant(subject: &Subject) {
     assert_eq!(subject.store.suspend_tenant(TenantId(4711), true).unwrap(), None);
 }
 
+fn keys(subject: &Subject, tenant_id: TenantId) -> Vec<ApiKey> {
+    let found = subject.store.api_keys(&KeySelection::Tenant(tenant_id)).unwrap();
+    found.into_iter().map(|found| found.key).collect()
+}
+
 fn change(name: LimitName, value: Option<u64>) -> LimitChange {
     LimitChange { name, value }
 }
@@ -203,7 +210,7 @@ fn limits_are_set_and_reset_one_by_one(subject: &Subject) {
             subject.store.find_api_key(&request.key_id).unwrap().unwrap().tenant_limits,
             expected
         );
-        assert_eq!(subject.store.api_keys(id).unwrap()[0].tenant_limits, expected);
+        assert_eq!(keys(subject, id)[0].tenant_limits, expected);
     }
     let unknown = TenantId(4711);
     let changes = [change(LimitName::MaxBatchEvents, Some(1))];
@@ -245,7 +252,7 @@ fn key_needs_an_existing_workspace(subject: &Subject) {
         (first.owner, Some(after(60)), None)
     );
     assert_eq!(subject.store.find_api_key(&made.id).unwrap().as_ref(), Some(&made));
-    assert_eq!(subject.store.api_keys(first.owner.tenant_id).unwrap(), [first.clone(), made]);
+    assert_eq!(keys(subject, first.owner.tenant_id), [first.clone(), made]);
     for wrong in [
         Owner { workspace_id: other.owner.workspace_id, ..first.owner },
         Owner { tenant_id: other.owner.tenant_id, ..first.owner },
@@ -259,7 +266,7 @@ fn key_needs_an_existing_workspace(subject: &Subject) {
             "{wrong:?}"
         );
     }
-    assert_eq!(subject.store.api_keys(other.owner.tenant_id).unwrap(), [other]);
+    assert_eq!(keys(subject, other.owner.tenant_id), [other]);
 }
 
 fn key_expiry_is_never_extended(subject: &Subject) {
@@ -300,13 +307,18 @@ fn listener_receives_every_change_but_no_key_uses(subject: &Subject) {
     let store = &subject.store;
     let [limit, no_limit] = [Some(5), None].map(|value| change(LimitName::MaxBatchEvents, value));
     let key_use = KeyUse { key_id: made.api_key.id.clone(), used_at: now() };
-    let changes: [(&dyn Fn(), Option<&CatalogChange>); 6] = [
+    let owner = made.api_key.owner;
+    let workspace = Deletion::Workspace(owner);
+    let changes: [(&dyn Fn(), Option<&CatalogChange>); 9] = [
         (&|| drop(store.suspend_tenant(id, true).unwrap()), Some(&tenant)),
         (&|| assert!(store.set_limits(id, &[limit]).unwrap().is_some()), Some(&tenant)),
         (&|| assert!(store.set_limits(id, &[no_limit]).unwrap().is_some()), Some(&tenant)),
         (&|| drop(store.revoke_api_key(&made.api_key.id, now()).unwrap()), Some(&key)),
         (&|| store.note_key_uses(slice::from_ref(&key_use)).unwrap(), None),
         (&|| drop(store.expire_api_key(&made.api_key.id, now()).unwrap()), Some(&key)),
+        (&|| drop(store.rename_tenant(id, &name("Renamed")).unwrap()), Some(&tenant)),
+        (&|| drop(store.rename_workspace(owner, &name("Renamed")).unwrap()), None),
+        (&|| assert!(store.begin_deletion(workspace, now()).unwrap().is_some()), Some(&tenant)),
     ];
     for (number, (change, expected)) in changes.into_iter().enumerate() {
         change();
@@ -325,8 +337,8 @@ fn listener_receives_every_change_but_no_key_uses(subject: &Subject) {
         }
     }
     // A new key is a change too: a server may have cached its absence.
-    let new = key_of(made.api_key.owner, 3, None);
-    store.create_api_key(&new).unwrap();
+    let other = subject.other_workspace(owner);
+    store.create_api_key(&key_of(other, 3, None)).unwrap();
     assert!(!listener.next(Duration::from_secs(20)).unwrap().is_empty());
 }
 

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mercurio_domain::limits::Month;
 use mercurio_domain::store::{
-    CountQuery, EventCount, EventQuery, LeaseKind, Person, Provisioning, Removal,
+    CountQuery, Deletion, EventCount, EventQuery, LeaseKind, Person, Provisioning, Removal,
 };
 use mercurio_domain::testing::{at, enriched, provisioning, submission};
 use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
 use mercurio_domain::{Owner, TenantId, Timestamp};
 
-use crate::setup::{Subject, after, at_once, now, other_workspace};
+use crate::setup::{Subject, after, at_once, now};
 
 on_every_store!(
     counts_equal_stored_events_before_and_after_summing,
@@ -76,7 +76,7 @@ pub(crate) fn check(subject: &Subject, owners: &[Owner]) {
 
 fn counts_equal_stored_events_before_and_after_summing(subject: &Subject) {
     let owner = subject.owner();
-    let owners = [owner, other_workspace(owner)];
+    let owners = [owner, subject.other_workspace(owner)];
     for (round, hours) in [0, 1, 1, 30 * 24].into_iter().enumerate() {
         let name = ["signed_up", "Größe", "a,b\"c}", "e"][round];
         let received_at = after(hours * 3_600);
@@ -143,7 +143,7 @@ fn counts_are_selected_by_workspace_name_and_hours(subject: &Subject) {
         [("e".to_owned(), hour(2)), (x, hour(2))]
     );
     assert_eq!(select(subject, owner, Some("y"), -3_600, 9_000), []);
-    assert_eq!(subject.store.event_counts(&always(other_workspace(owner))).unwrap(), []);
+    assert_eq!(subject.store.event_counts(&always(subject.other_workspace(owner))).unwrap(), []);
 }
 
 fn duplicates_are_not_counted(subject: &Subject) {
@@ -166,7 +166,7 @@ fn usage_covers_all_workspaces_by_month_of_receipt(subject: &Subject) {
     let (last, first) = (at("2026-11-30T23:59:59.999999Z"), at("2026-12-01T00:00:00Z"));
     let group = [
         submission(owner, last, &["a", "b"]),
-        submission(other_workspace(owner), first, &["b", "c"]),
+        submission(subject.other_workspace(owner), first, &["b", "c"]),
         submission(stranger, last, &["a"]),
     ];
     subject.store.append(&group).unwrap();
@@ -232,9 +232,9 @@ fn deleted_tenant_leaves_no_counts(subject: &Subject) {
         // In the log, where there is one.
         subject.append(submission(owner, after(3_600), &["b"]));
     }
-    subject.store.begin_deletion(owner.tenant_id, now()).unwrap();
-    remove(subject, &Removal::Tenant(owner.tenant_id));
-    subject.store.finish_deletion(owner.tenant_id).unwrap().unwrap();
+    subject.store.begin_deletion(Deletion::Tenant(owner.tenant_id), now()).unwrap();
+    remove(subject, &Removal::All(Deletion::Tenant(owner.tenant_id)));
+    subject.store.finish_deletion(Deletion::Tenant(owner.tenant_id)).unwrap().unwrap();
     subject.store.sum_counts().unwrap();
     assert_eq!((usage(subject, owner, now()), usage(subject, stays, now())), (0, 2));
     assert_eq!(subject.store.event_counts(&always(owner)).unwrap(), []);

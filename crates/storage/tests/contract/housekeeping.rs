@@ -1,13 +1,15 @@
 //! Bulk removal: the rows removed and kept, and restarting after an interruption.
 
 use mercurio_domain::event::EventDraft;
-use mercurio_domain::store::{EventQuery, Person, Removal, Submission, TenantRef};
+use mercurio_domain::store::{
+    Deletion, EventQuery, KeySelection, Person, Removal, Submission, TenantRef,
+};
 use mercurio_domain::tenant::TenantStatus;
 use mercurio_domain::testing::{at, submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, TenantId, Timestamp};
 
-use crate::setup::{Subject, after, draft, event, now, other_workspace};
+use crate::setup::{Subject, after, draft, event, now};
 
 on_every_store! {
     tenant_deletion_removes_its_rows_only,
@@ -57,27 +59,28 @@ fn append_many(subject: &Subject, owner: Owner, count: usize) {
 
 fn tenant_deletion_removes_its_rows_only(subject: &Subject) {
     let (gone, stays) = (subject.owner(), subject.owner());
-    for owner in [gone, stays, other_workspace(gone)] {
+    for owner in [gone, stays, subject.other_workspace(gone)] {
         subject.append(submission(owner, now(), &["a", "b", "c"]));
         subject.append(submission(owner, after(86_400), &["d"]));
     }
     let store = &subject.store;
-    let since = store.begin_deletion(gone.tenant_id, now()).unwrap();
+    let since = store.begin_deletion(Deletion::Tenant(gone.tenant_id), now()).unwrap();
     assert_eq!(since, Some(now()));
     assert_eq!(
-        store.begin_deletion(gone.tenant_id, after(5)).unwrap(),
+        store.begin_deletion(Deletion::Tenant(gone.tenant_id), after(5)).unwrap(),
         since,
         "the first call's time is kept"
     );
     // The other workspace sent the same ids, which are duplicates.
-    let RemovalTotals { events, keys, .. } = remove(subject, &Removal::Tenant(gone.tenant_id));
+    let RemovalTotals { events, keys, .. } =
+        remove(subject, &Removal::All(Deletion::Tenant(gone.tenant_id)));
     assert_eq!((events, keys), (4, 4));
-    let rows = store.finish_deletion(gone.tenant_id).unwrap().unwrap();
-    assert_eq!((rows.events, rows.event_keys, rows.workspaces, rows.api_keys), (4, 4, 1, 1));
+    let rows = store.finish_deletion(Deletion::Tenant(gone.tenant_id)).unwrap().unwrap();
+    assert_eq!((rows.events, rows.event_keys, rows.workspaces, rows.api_keys), (4, 4, 2, 1));
     assert_eq!(store.tenant(&TenantRef::Id(gone.tenant_id)).unwrap(), None);
-    assert!(store.api_keys(gone.tenant_id).unwrap().is_empty());
+    assert!(store.api_keys(&KeySelection::Tenant(gone.tenant_id)).unwrap().is_empty());
     assert!(store.workspaces(gone.tenant_id).unwrap().is_empty());
-    assert_eq!(store.finish_deletion(gone.tenant_id).unwrap(), None);
+    assert_eq!(store.finish_deletion(Deletion::Tenant(gone.tenant_id)).unwrap(), None);
     assert_eq!(subject.count(gone), 0);
     assert_eq!((subject.count(stays), store.count_events(stays).unwrap()), (4, 4));
     assert_eq!(subject.append(submission(stays, now(), &["a"])), [Outcome::Duplicate]);
@@ -93,7 +96,8 @@ fn removal_takes_several_steps(subject: &Subject) {
     // More than two steps of 5,000 rows.
     append_many(subject, owner, 11_000);
     assert_eq!(subject.store.count_events(owner).unwrap(), 11_000);
-    let RemovalTotals { events, keys, steps } = remove(subject, &Removal::Tenant(owner.tenant_id));
+    let RemovalTotals { events, keys, steps } =
+        remove(subject, &Removal::All(Deletion::Tenant(owner.tenant_id)));
     assert_eq!((events, keys), (11_000, 11_000));
     assert!(steps >= 3, "{steps}");
     assert_eq!(subject.store.count_events(owner).unwrap(), 0);
@@ -102,15 +106,15 @@ fn removal_takes_several_steps(subject: &Subject) {
 fn interrupted_removal_is_restarted(subject: &Subject) {
     let owner = subject.owner();
     append_many(subject, owner, 6_000);
-    let which = Removal::Tenant(owner.tenant_id);
+    let which = Removal::All(Deletion::Tenant(owner.tenant_id));
     let first = subject.store.remove_events(&which, now(), None).unwrap();
     assert!(first.next.is_some());
     let RemovalTotals { events, keys, .. } = remove(subject, &which);
     assert_eq!((events + first.events, keys + first.keys), (6_000, 6_000));
     let again = remove(subject, &which);
     assert_eq!((again.events, again.keys), (0, 0), "nothing is left");
-    subject.store.begin_deletion(owner.tenant_id, now()).unwrap();
-    let rows = subject.store.finish_deletion(owner.tenant_id).unwrap().unwrap();
+    subject.store.begin_deletion(Deletion::Tenant(owner.tenant_id), now()).unwrap();
+    let rows = subject.store.finish_deletion(Deletion::Tenant(owner.tenant_id)).unwrap().unwrap();
     assert_eq!(
         (rows.events, rows.event_keys),
         (6_000, 6_000),
@@ -119,10 +123,10 @@ fn interrupted_removal_is_restarted(subject: &Subject) {
 }
 
 fn events_of_year_zero_are_removed(subject: &Subject) {
-    for which in [Removal::Tenant, |tenant_id| Removal::Person {
-        tenant_id,
-        person: Person::User("u".to_owned()),
-    }] {
+    for which in [
+        |tenant_id| Removal::All(Deletion::Tenant(tenant_id)),
+        |tenant_id| Removal::Person { tenant_id, person: Person::User("u".to_owned()) },
+    ] {
         let owner = subject.owner();
         for thousand in 0..6 {
             let ids: Vec<String> =
@@ -190,26 +194,27 @@ fn removal_of_a_person_keeps_the_keys(subject: &Subject) {
     assert_eq!(remove(subject, &which).events, 0);
     assert_eq!(subject.store.count_events(owner).unwrap(), 1);
     // The keys of the erased events are removed with the tenant.
-    let RemovalTotals { events, keys, .. } = remove(subject, &Removal::Tenant(owner.tenant_id));
+    let RemovalTotals { events, keys, .. } =
+        remove(subject, &Removal::All(Deletion::Tenant(owner.tenant_id)));
     assert_eq!((events, keys), (1, 4));
 }
 
 fn tenant_not_marked_for_deletion_stays(subject: &Subject) {
     let owner = subject.owner();
-    assert_eq!(subject.store.finish_deletion(owner.tenant_id).unwrap(), None);
+    assert_eq!(subject.store.finish_deletion(Deletion::Tenant(owner.tenant_id)).unwrap(), None);
     assert!(subject.store.tenant(&TenantRef::Id(owner.tenant_id)).unwrap().is_some());
     let unknown = TenantId(4_711);
-    assert_eq!(subject.store.begin_deletion(unknown, now()).unwrap(), None);
-    assert_eq!(remove(subject, &Removal::Tenant(unknown)).events, 0);
+    assert_eq!(subject.store.begin_deletion(Deletion::Tenant(unknown), now()).unwrap(), None);
+    assert_eq!(remove(subject, &Removal::All(Deletion::Tenant(unknown))).events, 0);
 }
 
 fn tenant_being_deleted_cannot_be_resumed(subject: &Subject) {
     let owner = subject.owner();
-    subject.store.begin_deletion(owner.tenant_id, now()).unwrap();
+    subject.store.begin_deletion(Deletion::Tenant(owner.tenant_id), now()).unwrap();
     let resumed = subject.store.suspend_tenant(owner.tenant_id, false).unwrap().unwrap();
     assert_eq!(resumed.status, TenantStatus::Deleting);
-    let keys = subject.store.api_keys(owner.tenant_id).unwrap();
-    assert!(keys.iter().all(|key| key.tenant_status == TenantStatus::Deleting));
+    let keys = subject.store.api_keys(&KeySelection::Tenant(owner.tenant_id)).unwrap();
+    assert!(keys.iter().all(|found| found.key.tenant_status == TenantStatus::Deleting));
     assert!(!keys.is_empty());
 }
 

@@ -9,7 +9,7 @@ use mercurio_domain::{EventId, Owner, TenantId};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::setup::{Subject, after, draft, event, other_workspace};
+use crate::setup::{Subject, after, draft, event};
 
 on_every_store! {
     stored_events_are_those_accepted,
@@ -66,7 +66,7 @@ fn stored_events_are_those_accepted(subject: &Subject) {
     check(groups(), |groups| {
         let owner = subject.owner();
         // Two workspaces of one tenant share ids; the third is a stranger.
-        let owners = [owner, other_workspace(owner), subject.owner()];
+        let owners = [owner, subject.other_workspace(owner), subject.owner()];
         let mut model = BTreeMap::new();
         for (round, group) in (0..).zip(&groups) {
             let group: Vec<_> =

@@ -7,7 +7,7 @@ use mercurio_domain::testing::submission;
 use mercurio_domain::{EventId, EventKey, Owner, Timestamp};
 use uuid::Uuid;
 
-use crate::setup::{Subject, after, draft, event, now, other_workspace};
+use crate::setup::{Subject, after, draft, event, now};
 
 on_every_store! {
     events_come_newest_first,
@@ -249,7 +249,7 @@ fn time_bounds_include_from_and_exclude_to(subject: &Subject) {
 
 fn page_shows_one_workspace_only(subject: &Subject) {
     let (owner, stranger) = (subject.owner(), subject.owner());
-    let neighbour = other_workspace(owner);
+    let neighbour = subject.other_workspace(owner);
     // A workspace of another tenant has no events.
     let crossed = Owner { tenant_id: owner.tenant_id, workspace_id: stranger.workspace_id };
     subject.append(submission(owner, now(), &["mine"]));

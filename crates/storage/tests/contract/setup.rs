@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use mercurio_domain::enrichment::Enrichment;
 use mercurio_domain::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
 use mercurio_domain::store::{Actor, EventQuery, Store, Submission};
+use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::{MemoryStore, at, provisioning};
 use mercurio_domain::verdict::Outcome;
-use mercurio_domain::{EventId, Owner, Timestamp, WorkspaceId};
+use mercurio_domain::{EventId, Owner, Timestamp};
 use mercurio_storage::testing::TestDatabase;
 
 /// A store and its database.
@@ -63,6 +64,16 @@ impl Subject {
         self.store.provision(&request).unwrap().api_key.owner
     }
 
+    /// Another workspace of the tenant, the same on each call.
+    pub(crate) fn other_workspace(&self, owner: Owner) -> Owner {
+        let name = Name::parse("Other workspace").unwrap();
+        // A taken name was created by an earlier call.
+        self.store.create_workspace(owner.tenant_id, &name, now()).ok();
+        let workspaces = self.store.workspaces(owner.tenant_id).unwrap();
+        let other = workspaces.iter().find(|workspace| workspace.name == name).unwrap();
+        Owner { workspace_id: other.id, ..owner }
+    }
+
     /// Appends one submission, and returns its outcomes.
     pub(crate) fn append(&self, submission: Submission) -> Vec<Outcome> {
         self.store.append(&[submission]).unwrap().remove(0)
@@ -92,11 +103,6 @@ impl Subject {
 /// The admin who runs all cases.
 pub(crate) fn actor() -> Actor {
     Actor { name: "alice@db1".to_owned(), command: "contract".to_owned() }
-}
-
-/// Another workspace of the tenant. Events need no row in `workspaces`.
-pub(crate) fn other_workspace(owner: Owner) -> Owner {
-    Owner { workspace_id: WorkspaceId(owner.workspace_id.0 + 1000), ..owner }
 }
 
 /// The current time of all cases.

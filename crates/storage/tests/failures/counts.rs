@@ -1,11 +1,11 @@
 //! Counts in PostgreSQL after rollbacks, between concurrent transactions, and for deleted tenants.
 
 use diesel::connection::SimpleConnection;
+use mercurio_domain::Owner;
 use mercurio_domain::limits::Month;
-use mercurio_domain::store::{Removal, Store};
+use mercurio_domain::store::{Deletion, Removal, Store};
 use mercurio_domain::testing::submission;
 use mercurio_domain::verdict::Outcome::{Accepted, Duplicate};
-use mercurio_domain::{Owner, TenantId};
 use mercurio_storage::testing::TestDatabase;
 
 use super::owner;
@@ -15,16 +15,16 @@ fn usage(store: &dyn Store, owner: Owner) -> u64 {
     store.usage(&[owner.tenant_id], Month::of(now())).unwrap()[0]
 }
 
-fn delete_tenant(store: &dyn Store, tenant_id: TenantId) {
-    store.begin_deletion(tenant_id, now()).unwrap();
+fn delete(store: &dyn Store, deletion: Deletion) {
+    store.begin_deletion(deletion, now()).unwrap();
     let mut from = None;
     loop {
-        from = store.remove_events(&Removal::Tenant(tenant_id), now(), from.as_ref()).unwrap().next;
+        from = store.remove_events(&Removal::All(deletion), now(), from.as_ref()).unwrap().next;
         if from.is_none() {
             break;
         }
     }
-    store.finish_deletion(tenant_id).unwrap().unwrap();
+    store.finish_deletion(deletion).unwrap().unwrap();
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn late_counts_of_a_deleted_tenant_vanish_when_summed() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    delete_tenant(&*store, owner.tenant_id);
+    delete(&*store, Deletion::Tenant(owner.tenant_id));
     store.append(&[submission(owner, now(), &["late"])]).unwrap();
     assert_eq!(usage(&*store, owner), 1);
     assert_eq!(store.sum_counts().unwrap(), 1);
@@ -95,28 +95,44 @@ fn late_counts_of_a_deleted_tenant_vanish_when_summed() {
 }
 
 #[test]
-fn deletion_of_a_tenant_waits_for_a_sum_that_still_saw_it() {
+fn late_counts_of_a_deleted_workspace_stay_in_the_usage() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
-    let (mut other, mut watcher) = (other_connection(&database), other_connection(&database));
-    // Acts as a sum that holds the lock and has read the tenants.
-    let lock = i64::from_be_bytes(*b"merccnts");
-    other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).unwrap();
-    std::thread::scope(|scope| {
-        let deleting = scope.spawn(|| delete_tenant(&*store, owner.tenant_id));
-        wait_for_waiter(&mut watcher);
-        let tenant_id = owner.tenant_id;
-        other
-            .batch_execute(&format!(
-                "INSERT INTO event_counts VALUES ({tenant_id}, 1, 'e', now(), 5);
-                 INSERT INTO tenant_usage VALUES ({tenant_id}, 202611, 5); COMMIT"
-            ))
-            .unwrap();
-        deleting.join().unwrap();
-    });
-    assert_eq!(count(&mut watcher, "FROM event_counts"), 0);
-    assert_eq!(count(&mut watcher, "FROM tenant_usage"), 0);
+    delete(&*store, Deletion::Workspace(owner));
+    store.append(&[submission(owner, now(), &["late"])]).unwrap();
+    assert_eq!(store.sum_counts().unwrap(), 1);
+    assert_eq!(usage(&*store, owner), 1);
+    assert_eq!(count(&mut other_connection(&database), "FROM event_counts"), 0);
+}
+
+#[test]
+fn deletion_waits_for_a_sum_that_still_saw_its_tenant() {
+    let deletions: [fn(Owner) -> Deletion; 2] =
+        [|owner| Deletion::Tenant(owner.tenant_id), Deletion::Workspace];
+    for (deletion, usage_left) in deletions.into_iter().zip([0, 1]) {
+        let database = TestDatabase::postgres();
+        let store = database.store();
+        let owner = owner(&*store);
+        let (mut other, mut watcher) = (other_connection(&database), other_connection(&database));
+        // Acts as a sum that holds the lock and has read the tenants and workspaces.
+        let lock = i64::from_be_bytes(*b"merccnts");
+        other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).unwrap();
+        std::thread::scope(|scope| {
+            let deleting = scope.spawn(|| delete(&*store, deletion(owner)));
+            wait_for_waiter(&mut watcher);
+            let Owner { tenant_id, workspace_id } = owner;
+            other
+                .batch_execute(&format!(
+                    "INSERT INTO event_counts VALUES ({tenant_id}, {workspace_id}, 'e', now(), 5);
+                     INSERT INTO tenant_usage VALUES ({tenant_id}, 202611, 5); COMMIT"
+                ))
+                .unwrap();
+            deleting.join().unwrap();
+        });
+        assert_eq!(count(&mut watcher, "FROM event_counts"), 0);
+        assert_eq!(count(&mut watcher, "FROM tenant_usage"), usage_left);
+    }
 }
 
 #[test]
@@ -149,7 +165,7 @@ fn counts_of_a_large_tenant_are_deleted_in_steps() {
         "INSERT INTO event_counts SELECT {tenant_id}, 1, number::text, now(), 1
          FROM generate_series(1, 12000) AS number"
     ));
-    let removal = Removal::Tenant(tenant_id);
+    let removal = Removal::All(Deletion::Tenant(tenant_id));
     let (mut from, mut left) = (None, Vec::new());
     let mut connection = other_connection(&database);
     loop {

@@ -14,7 +14,9 @@ mod finding;
 mod layering;
 mod lockfile;
 mod manifests;
+mod messages;
 mod modules;
+mod pages;
 mod plain;
 mod settings;
 mod syntax;
@@ -111,14 +113,23 @@ fn check_documents(workspace: &Workspace, report: &mut Report) {
     let names: Vec<&str> = workspace.names_below("migrations/").collect();
     report.add("migrations", files::migration_findings(&names));
 
-    let files: BTreeSet<&str> = workspace.texts.keys().map(String::as_str).collect();
     for (file, text) in &workspace.texts {
         report.add(file, files::machine_path_findings(text));
         if file.ends_with(".md") {
-            report.add(file, docs::link_findings(file, text, &files));
+            report.add(file, docs::link_findings(file, text, &workspace.texts));
+            report.add(file, pages::paste_findings(text));
         }
     }
-    report.add(docs::INDEX, docs::index_findings(workspace.text(docs::INDEX), &files));
+    report.add(docs::INDEX, docs::index_findings(workspace.text(docs::INDEX), &workspace.texts));
+    let is_page = |file: &&str| file.ends_with(".md") && !file.starts_with("docs/adr/");
+    let pages = workspace.names_below("docs/").filter(is_page).map(|file| workspace.text(file));
+    report.add(docs::INDEX, pages::search_findings(pages));
+
+    let is_product = |file: &str| file.starts_with("crates/") || file.starts_with("bins/");
+    let sources =
+        workspace.sources.iter().filter(|(file, _)| is_product(file) && !is_test_file(file));
+    let messages = sources.flat_map(|(_, source)| messages::messages_of(source)).collect();
+    report.add(messages::PAGE, messages::page_findings(&messages, workspace.text(messages::PAGE)));
 
     let example = ".env.example";
     let findings = settings::example_findings(&settings_read(workspace), workspace.text(example));

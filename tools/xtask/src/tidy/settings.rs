@@ -47,7 +47,9 @@ fn is_setting(word: &str) -> bool {
             && !rest.starts_with("TEST_")
             && !rest.contains(|char: char| char.is_ascii_lowercase())
     });
-    is_ours || word.starts_with("OTEL_") || ["DATABASE_URL", "DATABASE_URL_FILE"].contains(&word)
+    is_ours
+        || ["OTEL_", "SEED_"].iter().any(|prefix| word.starts_with(prefix))
+        || ["DATABASE_URL", "DATABASE_URL_FILE"].contains(&word)
 }
 
 /// Compares the example file with the settings in the code.
@@ -91,6 +93,7 @@ mod tests {
     #[test]
     fn setting_is_found_in_code_but_not_in_comments_and_tests() {
         check_settings("fn f() { get(\"MERCURIO_ADDR\") }", &["MERCURIO_ADDR"]);
+        check_settings("fn f() { get(\"SEED_TENANT_NAME\") }", &["SEED_TENANT_NAME"]);
         check_settings(
             "fn f() { get(\"DATABASE_URL\"); format!(\"set MERCURIO_B2_MS=1\") }",
             &["DATABASE_URL", "MERCURIO_B2_MS"],

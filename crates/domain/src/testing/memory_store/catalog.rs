@@ -10,8 +10,9 @@ use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
 use crate::limits::{LimitChange, LimitOverrides};
 use crate::store::{
-    AuditEntry, Catalog, CatalogChange, CatalogListener, CreateError, KeyRequest, Provisioned,
-    Provisioning, StoreError, Submission, TenantDetails, TenantRef,
+    AuditEntry, Catalog, CatalogChange, CatalogListener, CreateError, Deletion, KeyDetails,
+    KeyRequest, KeySelection, Provisioned, Provisioning, StoreError, Submission, TenantDetails,
+    TenantRef,
 };
 use crate::tenant::{Name, Tenant, TenantStatus, Workspace};
 use crate::verdict::Outcome;
@@ -29,7 +30,8 @@ impl MemoryState {
         if self.tenants.iter().any(|tenant| tenant.name.folded() == name.folded()) {
             return Err(CreateError::NameTaken);
         }
-        let id = TenantId(next(self.tenants.last().map(|tenant| tenant.id.0)));
+        self.last_tenant += 1;
+        let id = TenantId(self.last_tenant);
         let tenant = Tenant { id, name: name.clone(), status: TenantStatus::Active, created_at };
         self.tenants.push(tenant.clone());
         Ok(tenant)
@@ -48,8 +50,10 @@ impl MemoryState {
         if of_tenant.any(|known| known.name.folded() == name.folded()) {
             return Err(CreateError::NameTaken);
         }
-        let id = WorkspaceId(next(self.workspaces.last().map(|workspace| workspace.id.0)));
-        let workspace = Workspace { id, tenant_id, name: name.clone(), created_at };
+        self.last_workspace += 1;
+        let id = WorkspaceId(self.last_workspace);
+        let workspace =
+            Workspace { id, tenant_id, name: name.clone(), created_at, is_deleting: false };
         self.workspaces.push(workspace.clone());
         Ok(workspace)
     }
@@ -57,10 +61,9 @@ impl MemoryState {
     fn add_key(&mut self, request: &KeyRequest) -> Result<ApiKey, CreateError> {
         let Owner { tenant_id, workspace_id } = request.owner;
         // A workspace of another tenant is refused like a missing one.
-        let exists = self
-            .workspaces
-            .iter()
-            .any(|known| (known.tenant_id, known.id) == (tenant_id, workspace_id));
+        let exists = self.workspaces.iter().any(|known| {
+            (known.tenant_id, known.id) == (tenant_id, workspace_id) && !known.is_deleting
+        });
         let Some(tenant) = self.tenants.iter().find(|tenant| tenant.id == tenant_id && exists)
         else {
             return Err(CreateError::NoOwner);
@@ -76,12 +79,14 @@ impl MemoryState {
         self.keys.iter().find(|key| key.id == *id).map(|key| self.with_tenant(key))
     }
 
-    /// The key with the status and limits of its tenant.
+    /// The key with the status and limits of its tenant, and the deletion of its workspace.
     fn with_tenant(&self, key: &ApiKey) -> ApiKey {
         let tenant_id = key.owner.tenant_id;
         let status =
             self.tenants.iter().find(|tenant| tenant.id == tenant_id).map(|tenant| tenant.status);
+        let deleted_at = self.deleting.get(&Deletion::Workspace(key.owner)).copied();
         ApiKey {
+            revoked_at: key.revoked_at.or(deleted_at),
             tenant_status: status.unwrap_or(key.tenant_status),
             tenant_limits: self.limits_of(tenant_id),
             ..key.clone()
@@ -102,8 +107,12 @@ impl MemoryState {
     }
 }
 
-fn next(last: Option<i64>) -> i64 {
-    last.unwrap_or_default() + 1
+fn is_selected(key: &ApiKey, which: &KeySelection) -> bool {
+    match which {
+        KeySelection::All => true,
+        KeySelection::Tenant(id) => key.owner.tenant_id == *id,
+        KeySelection::Key(id) => key.id == *id,
+    }
 }
 
 impl Catalog for MemoryStore {
@@ -156,6 +165,22 @@ impl Catalog for MemoryStore {
         let tenant = state.add_tenant(name, created_at)?;
         state.audit(AuditEntry::tenant_created(&tenant));
         Ok(tenant)
+    }
+
+    fn rename_tenant(&self, id: TenantId, name: &Name) -> Result<Tenant, CreateError> {
+        let mut state = self.available()?;
+        let mut others = state.tenants.iter().filter(|tenant| tenant.id != id);
+        let is_taken = others.any(|tenant| tenant.name.folded() == name.folded());
+        let found = state.tenants.iter_mut().find(|tenant| tenant.id == id);
+        let tenant = found.ok_or(CreateError::NoOwner)?;
+        if is_taken {
+            return Err(CreateError::NameTaken);
+        }
+        let before = std::mem::replace(&mut tenant.name, name.clone());
+        let renamed = tenant.clone();
+        state.notify(&CatalogChange::Tenant(id));
+        state.audit(AuditEntry::tenant_renamed(&before, &renamed));
+        Ok(renamed)
     }
 
     fn suspend_tenant(&self, id: TenantId, suspended: bool) -> Result<Option<Tenant>, StoreError> {
@@ -216,14 +241,39 @@ impl Catalog for MemoryStore {
         Ok(workspace)
     }
 
-    fn api_keys(&self, tenant_id: TenantId) -> Result<Vec<ApiKey>, StoreError> {
+    fn rename_workspace(&self, owner: Owner, name: &Name) -> Result<Workspace, CreateError> {
+        let mut state = self.available()?;
+        let of_tenant =
+            state.workspaces.iter_mut().filter(|known| known.tenant_id == owner.tenant_id);
+        let (mut own, others): (Vec<_>, Vec<_>) =
+            of_tenant.partition(|known| known.id == owner.workspace_id);
+        let workspace = own.first_mut().ok_or(CreateError::NoOwner)?;
+        if others.iter().any(|known| known.name.folded() == name.folded()) {
+            return Err(CreateError::NameTaken);
+        }
+        let before = std::mem::replace(&mut workspace.name, name.clone());
+        let renamed = workspace.clone();
+        state.audit(AuditEntry::workspace_renamed(&before, &renamed));
+        Ok(renamed)
+    }
+
+    fn api_keys(&self, which: &KeySelection) -> Result<Vec<KeyDetails>, StoreError> {
         let state = self.available()?;
-        Ok(state
-            .keys
-            .iter()
-            .filter(|key| key.owner.tenant_id == tenant_id)
-            .map(|key| state.with_tenant(key))
-            .collect())
+        let mut found = Vec::new();
+        // The tenants are sorted by id, the keys by creation.
+        for tenant in &state.tenants {
+            let keys = state.keys.iter().filter(|key| key.owner.tenant_id == tenant.id);
+            for key in keys.filter(|key| is_selected(key, which)) {
+                let id = key.owner.workspace_id;
+                let workspace = state.workspaces.iter().find(|workspace| workspace.id == id);
+                found.extend(workspace.map(|workspace| KeyDetails {
+                    key: state.with_tenant(key),
+                    tenant: tenant.name.clone(),
+                    workspace: workspace.name.clone(),
+                }));
+            }
+        }
+        Ok(found)
     }
 
     fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {

@@ -13,10 +13,7 @@ impl EventCounts for MemoryStore {
         let state = self.available()?;
         let mut usage = Vec::with_capacity(tenants.len());
         for tenant_id in tenants {
-            let of_month = state.counts.iter().filter(|(counted, _)| {
-                counted.owner.tenant_id == *tenant_id && Month::of(counted.hour) == month
-            });
-            usage.push(of_month.map(|(_, accepted)| accepted).sum());
+            usage.push(state.usage.get(&(*tenant_id, month)).copied().unwrap_or(0));
         }
         Ok(usage)
     }

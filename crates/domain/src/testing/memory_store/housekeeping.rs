@@ -5,10 +5,10 @@ use crate::clock::Timestamp;
 use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
 use crate::store::{
-    AuditEntry, CatalogChange, Housekeeping, Lease, LeaseKind, Person, Position, Removal,
-    RemovalCursor, Removed, StoreError, TenantRows,
+    AuditEntry, CatalogChange, DeletedRows, Deletion, Housekeeping, Lease, LeaseKind, Person,
+    Position, Removal, RemovalCounts, RemovalCursor, Removed, StoreError,
 };
-use crate::tenant::TenantStatus;
+use crate::tenant::{Name, TenantStatus};
 
 const STEP: usize = 2;
 
@@ -24,9 +24,16 @@ impl MemoryState {
         self.order.remove(&(owner, Position { occurred_at, key }));
     }
 
-    fn remove_all(&mut self, tenant_id: TenantId) -> Removed {
-        let keys: Vec<_> =
-            self.events.keys().filter(|(of, _)| *of == tenant_id).take(STEP).copied().collect();
+    /// Whether the deletion covers a key. An erased event has left its workspace.
+    fn is_covered(&self, deletion: Deletion, tenant_id: TenantId, key: EventKey) -> bool {
+        let holder = self.holders.get(&(tenant_id, key));
+        tenant_id == deletion.tenant_id()
+            && deletion.workspace_id().is_none_or(|id| holder == Some(&id))
+    }
+
+    fn remove_all(&mut self, deletion: Deletion) -> Removed {
+        let covered = self.events.keys().filter(|key| self.is_covered(deletion, key.0, key.1));
+        let keys: Vec<_> = covered.take(STEP).copied().collect();
         let mut removed = Removed::default();
         for key in &keys {
             removed.keys += 1;
@@ -93,6 +100,58 @@ impl MemoryState {
     }
 }
 
+impl MemoryState {
+    fn count_removal(&self, which: &Removal) -> RemovalCounts {
+        let stored = self.events.iter().filter_map(|(key, event)| Some((key, event.as_ref()?)));
+        let of_tenant = |id: TenantId| which.tenant_id().is_none_or(|tenant_id| tenant_id == id);
+        match which {
+            Removal::All(deletion) => RemovalCounts {
+                events: stored.filter(|(key, _)| self.is_covered(*deletion, key.0, key.1)).count()
+                    as u64,
+                keys: self
+                    .events
+                    .keys()
+                    .filter(|key| self.is_covered(*deletion, key.0, key.1))
+                    .count() as u64,
+            },
+            Removal::Person { person, .. } => {
+                let of_person = |event: &StoredEvent| is_of(event, person);
+                let events = stored.filter(|(key, event)| of_tenant(key.0) && of_person(event));
+                RemovalCounts { events: events.count() as u64, keys: 0 }
+            }
+            Removal::Received { before, .. } => {
+                let old: Vec<_> = stored
+                    .filter(|(key, event)| of_tenant(key.0) && event.received_at < *before)
+                    .map(|(_, event)| event.received_at)
+                    .collect();
+                let expired = self.expired.iter().filter(|(key, _)| of_tenant(key.0));
+                let received = expired.map(|(_, at)| at).chain(&old);
+                let keys_before = which.keys_before();
+                let keys = received.filter(|at| keys_before.is_some_and(|before| **at < before));
+                RemovalCounts { events: old.len() as u64, keys: keys.count() as u64 }
+            }
+        }
+    }
+
+    /// Marks the tenant or workspace, and returns its name.
+    fn mark(&mut self, deletion: Deletion) -> Option<Name> {
+        match deletion {
+            Deletion::Tenant(id) => {
+                let tenant = self.tenants.iter_mut().find(|tenant| tenant.id == id)?;
+                tenant.status = TenantStatus::Deleting;
+                Some(tenant.name.clone())
+            }
+            Deletion::Workspace(Owner { tenant_id, workspace_id }) => {
+                let mut of_tenant =
+                    self.workspaces.iter_mut().filter(|known| known.tenant_id == tenant_id);
+                let workspace = of_tenant.find(|known| known.id == workspace_id)?;
+                workspace.is_deleting = true;
+                Some(workspace.name.clone())
+            }
+        }
+    }
+}
+
 /// Always free: a memory store belongs to one process.
 struct MemoryLease;
 
@@ -113,20 +172,20 @@ impl Housekeeping for MemoryStore {
         Ok(state.events.values().flatten().filter(|event| event.owner == owner).count() as u64)
     }
 
+    fn count_removal(&self, which: &Removal) -> Result<RemovalCounts, StoreError> {
+        Ok(self.available()?.count_removal(which))
+    }
+
     fn begin_deletion(
         &self,
-        tenant_id: TenantId,
+        deletion: Deletion,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         let mut state = self.available()?;
-        let Some(tenant) = state.tenants.iter_mut().find(|tenant| tenant.id == tenant_id) else {
-            return Ok(None);
-        };
-        tenant.status = TenantStatus::Deleting;
-        let entry = AuditEntry::deletion_begun(tenant);
-        let since = *state.deleting.entry(tenant_id).or_insert(now);
-        state.notify(&CatalogChange::Tenant(tenant_id));
-        state.audit(entry);
+        let Some(name) = state.mark(deletion) else { return Ok(None) };
+        let since = *state.deleting.entry(deletion).or_insert(now);
+        state.notify(&CatalogChange::Tenant(deletion.tenant_id()));
+        state.audit(AuditEntry::deletion_begun(deletion, &name));
         Ok(Some(since))
     }
 
@@ -138,10 +197,11 @@ impl Housekeeping for MemoryStore {
     ) -> Result<Removed, StoreError> {
         let mut state = self.available()?;
         Ok(match which {
-            Removal::Tenant(tenant_id) => {
-                let removed = state.remove_all(*tenant_id);
-                let sum = state.deletions.entry(*tenant_id).or_default();
-                *sum = (sum.0 + removed.events, sum.1 + removed.keys);
+            Removal::All(deletion) => {
+                let removed = state.remove_all(*deletion);
+                let sum = state.deletions.entry(*deletion).or_default();
+                sum.events += removed.events;
+                sum.keys += removed.keys;
                 removed
             }
             Removal::Person { tenant_id, person } => state.erase(*tenant_id, person),
@@ -151,24 +211,32 @@ impl Housekeeping for MemoryStore {
         })
     }
 
-    fn finish_deletion(&self, tenant_id: TenantId) -> Result<Option<TenantRows>, StoreError> {
+    fn finish_deletion(&self, deletion: Deletion) -> Result<Option<DeletedRows>, StoreError> {
         let mut state = self.available()?;
-        if state.deleting.remove(&tenant_id).is_none() {
+        if state.deleting.remove(&deletion).is_none() {
             return Ok(None);
         }
-        let count = |before: usize, after: usize| (before - after) as u64;
         let (workspaces, keys) = (state.workspaces.len(), state.keys.len());
-        state.workspaces.retain(|workspace| workspace.tenant_id != tenant_id);
-        state.keys.retain(|key| key.owner.tenant_id != tenant_id);
-        state.tenants.retain(|tenant| tenant.id != tenant_id);
-        state.limits.remove(&tenant_id);
-        state.counts.retain(|counted, _| counted.owner.tenant_id != tenant_id);
-        state.notify(&CatalogChange::Tenant(tenant_id));
-        let (workspaces, api_keys) =
-            (count(workspaces, state.workspaces.len()), count(keys, state.keys.len()));
-        let (events, event_keys) = state.deletions.remove(&tenant_id).unwrap_or_default();
-        let rows = TenantRows { events, event_keys, workspaces, api_keys };
-        state.audit(AuditEntry::tenant_deleted(tenant_id, &rows));
+        state.workspaces.retain(|workspace| {
+            !deletion.covers(Owner { tenant_id: workspace.tenant_id, workspace_id: workspace.id })
+        });
+        state.keys.retain(|key| !deletion.covers(key.owner));
+        state.counts.retain(|counted, _| !deletion.covers(counted.owner));
+        if let Deletion::Tenant(tenant_id) = deletion {
+            state.tenants.retain(|tenant| tenant.id != tenant_id);
+            state.limits.remove(&tenant_id);
+            state.usage.retain(|(of, _), _| *of != tenant_id);
+            state.deleting.retain(|of, _| of.tenant_id() != tenant_id);
+        }
+        state.notify(&CatalogChange::Tenant(deletion.tenant_id()));
+        let removed = state.deletions.remove(&deletion).unwrap_or_default();
+        let rows = DeletedRows {
+            events: removed.events,
+            event_keys: removed.keys,
+            workspaces: (workspaces - state.workspaces.len()) as u64,
+            api_keys: (keys - state.keys.len()) as u64,
+        };
+        state.audit(AuditEntry::deletion_done(deletion, &rows));
         Ok(Some(rows))
     }
 }

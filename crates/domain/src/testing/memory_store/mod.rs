@@ -16,11 +16,11 @@ use crate::api_key::ApiKey;
 use crate::clock::Timestamp;
 use crate::event::{EnrichedEvent, StoredEvent};
 use crate::ids::{EventId, EventKey, Owner, TenantId, WorkspaceId};
-use crate::limits::LimitOverrides;
+use crate::limits::{LimitOverrides, Month};
 use crate::payload::JsonObject;
 use crate::store::{
-    Actor, AuditRecord, Backend, CatalogChange, EventPage, EventQuery, EventWriter, LockWait,
-    PageBuilder, Position, SchemaState, Store, StoreError, Submission,
+    Actor, AuditRecord, Backend, CatalogChange, Deletion, EventPage, EventQuery, EventWriter,
+    LockWait, PageBuilder, Position, RemovalCounts, SchemaState, Store, StoreError, Submission,
 };
 use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
@@ -59,17 +59,23 @@ struct MemoryState {
     events: HashMap<(TenantId, EventKey), Option<StoredEvent>>,
     /// The workspace of each key, also of an erased event. Those of removed keys stay.
     holders: HashMap<(TenantId, EventKey), WorkspaceId>,
-    deleting: HashMap<TenantId, Timestamp>,
-    /// Events and keys removed by deletions so far.
-    deletions: HashMap<TenantId, (u64, u64)>,
+    /// Deletions that have begun, and since when.
+    deleting: HashMap<Deletion, Timestamp>,
+    /// Rows removed by deletions so far.
+    deletions: HashMap<Deletion, RemovalCounts>,
     /// Time of receipt of events removed for their age.
     expired: HashMap<(TenantId, EventKey), Timestamp>,
     order: BTreeMap<(Owner, Position), EventKey>,
+    /// The newest ids. Those of deleted tenants and workspaces are not given again.
+    last_tenant: i64,
+    last_workspace: i64,
     tenants: Vec<Tenant>,
     workspaces: Vec<Workspace>,
     keys: Vec<ApiKey>,
     limits: HashMap<TenantId, LimitOverrides>,
     counts: BTreeMap<CountKey, u64>,
+    /// Events stored by tenant and month. Deleting a workspace does not lower it.
+    usage: BTreeMap<(TenantId, Month), u64>,
     listeners: Vec<Sender<CatalogChange>>,
     actor: Option<Actor>,
     audit: Vec<AuditRecord>,
@@ -182,6 +188,7 @@ impl MemoryState {
             hour: received_at.start_of_hour(),
         };
         *self.counts.entry(counted).or_default() += 1;
+        *self.usage.entry((owner.tenant_id, Month::of(received_at))).or_default() += 1;
         Outcome::Accepted
     }
 }

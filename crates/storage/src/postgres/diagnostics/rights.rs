@@ -28,11 +28,11 @@ const RIGHTS: [RequiredRights; 12] = [
     required("schema_compatibility", &["SELECT"], &[]),
     required("tenants", &["SELECT"], &["INSERT", "UPDATE", "DELETE"]),
     required("tenant_limits", &["SELECT"], &["INSERT", "UPDATE", "DELETE"]),
-    required("tenant_deletions", &[], &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    required("deletions", &[], &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     required("count_log", &["SELECT", "INSERT", "DELETE"], &[]),
     required("event_counts", &["SELECT", "INSERT", "UPDATE"], &["DELETE"]),
     required("tenant_usage", &["SELECT", "INSERT", "UPDATE"], &["DELETE"]),
-    required("workspaces", &["SELECT"], &["INSERT", "DELETE"]),
+    required("workspaces", &["SELECT"], &["INSERT", "UPDATE", "DELETE"]),
     // A server writes the last use of each key.
     required("api_keys", &["SELECT", "UPDATE (last_used_at)"], &["INSERT", "UPDATE", "DELETE"]),
     required("event_keys", &["SELECT", "INSERT"], &["DELETE"]),

@@ -111,7 +111,7 @@ fn policies_cover_every_table_with_a_tenant() {
         .batch_execute(&format!(
             "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};
              INSERT INTO tenant_limits SELECT id, 'events_burst', 5 FROM tenants;
-             INSERT INTO tenant_deletions SELECT id, 5, 5 FROM tenants;
+             INSERT INTO deletions SELECT id, 0, 5, 5 FROM tenants;
              INSERT INTO tenant_usage SELECT id, 202611, 5 FROM tenants;
              INSERT INTO audit_log (actor, command, tenant_id, detail, outcome) SELECT 'a', 'c', id, '', 'done' FROM tenants;
              INSERT INTO event_counts SELECT id, 1, 'e', date_trunc('hour', now()), 5 FROM tenants"
@@ -133,7 +133,7 @@ fn policies_cover_every_table_with_a_tenant() {
             "tenant_limits",
             "tenant_usage",
             "event_counts",
-            "tenant_deletions",
+            "deletions",
             "event_keys",
             "events",
             // A row has several tenants, or concerns none, so all are hidden.
