@@ -6,11 +6,13 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mercurio_domain::api_key::PresentedKey;
-use mercurio_domain::limits::{LimitChange, LimitName};
-use mercurio_domain::store::{Deletion, Removal, Store, TenantRef};
+use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, PresentedKey, Scopes};
+use mercurio_domain::limits::{LimitChange, LimitName, Month};
+use mercurio_domain::store::{DeletedRows, Deletion, KeyRequest, Removal, Store, TenantRef};
 use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::at;
+use mercurio_domain::{Clock, Owner};
+use mercurio_runtime::system::SystemClock;
 use mercurio_storage::testing::wait_until;
 
 use crate::client::{Client, Response};
@@ -198,15 +200,17 @@ fn last_use_of_a_key_is_written_before_the_server_stops() {
     drop(deployment);
 }
 
-#[test]
-fn tenant_deleted_under_load_leaves_nothing_behind() {
-    let pair = Pair::on(Deployment::postgres(), &[]);
-    let id = pair.tenant_id();
-    let store = pair.store();
+/// Deletes a tenant or workspace while clients send to `servers`, and returns the rows removed.
+fn delete_under_load(
+    deployment: &Deployment,
+    servers: &[Server],
+    deletion: Deletion,
+) -> DeletedRows {
+    let store = deployment.database.store();
     let (progress, sent) = std::sync::mpsc::channel();
     let acknowledged: usize = std::thread::scope(|scope| {
-        let sending = [0, 1, 0, 1].into_iter().enumerate().map(|(number, server)| {
-            let (addr, sender) = (pair.servers[server].addr, pair.deployment.sender());
+        let sending = servers.iter().cycle().take(4).enumerate().map(|(number, server)| {
+            let (addr, sender) = (server.addr, deployment.sender());
             let (name, progress) = (format!("client {number}"), progress.clone());
             scope.spawn(move || sender.send_until_gone(addr, &name, &progress).promised().count())
         });
@@ -215,30 +219,80 @@ fn tenant_deleted_under_load_leaves_nothing_behind() {
         for _ in 0..40 {
             sent.recv().unwrap();
         }
-        let deletion = Removal::All(Deletion::Tenant(id));
-        store.begin_deletion(Deletion::Tenant(id), at("2026-11-24T10:00:00Z")).unwrap();
-        remove_all(&*store, &deletion);
+        store.begin_deletion(deletion, at("2026-11-24T10:00:00Z")).unwrap();
+        remove_all(&*store, &Removal::All(deletion));
         // The clients stop when they are refused, which takes at most a second.
         let start = Instant::now();
         let acknowledged = sending.into_iter().map(|sending| sending.join().unwrap()).sum();
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-        remove_all(&*store, &deletion);
+        remove_all(&*store, &Removal::All(deletion));
         acknowledged
     });
     assert!(acknowledged >= 40 * 50, "{acknowledged}");
-    let rows = store.finish_deletion(Deletion::Tenant(id)).unwrap().unwrap();
-    assert_eq!((rows.workspaces, rows.api_keys), (1, 1));
+    let rows = store.finish_deletion(deletion).unwrap().unwrap();
     assert!(
         // Batches without a response may be stored as well.
         rows.events >= acknowledged as u64 && rows.events == rows.event_keys,
         "{rows:?} of {acknowledged}"
     );
+    rows
+}
+
+#[test]
+fn tenant_deleted_under_load_leaves_nothing_behind() {
+    let pair = Pair::on(Deployment::postgres(), &[]);
+    let deletion = Deletion::Tenant(pair.tenant_id());
+    let rows = delete_under_load(&pair.deployment, &pair.servers, deletion);
+    assert_eq!((rows.workspaces, rows.api_keys), (1, 1));
     let left = "SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM event_keys) + (SELECT count(*) FROM tenants)";
     let psql = Command::new("psql")
         .args(["-Atqc", left])
         .arg(pair.deployment.database.url_text())
         .output();
     assert_eq!(String::from_utf8_lossy(&psql.expect("psql is installed").stdout).trim(), "0");
+}
+
+#[test]
+fn workspace_deleted_under_load_leaves_its_neighbour() {
+    for deployment in [Deployment::sqlite(), Deployment::postgres()] {
+        let server = deployment.start();
+        let store = deployment.database.store();
+        let id = PresentedKey::parse(&deployment.key).unwrap().id().clone();
+        let owner = store.find_api_key(&id).unwrap().unwrap().owner;
+        let neighbour = store
+            .create_workspace(
+                owner.tenant_id,
+                &Name::parse("Other").unwrap(),
+                at("2026-11-24T10:00:00Z"),
+            )
+            .unwrap();
+        let neighbour = Owner { workspace_id: neighbour.id, ..owner };
+        let new = NewApiKey::generate(&[9; ENTROPY_BYTES]);
+        let name = Name::parse("another").unwrap();
+        let request =
+            KeyRequest::new(neighbour, &new, name, Scopes::all(), at("2026-11-24T10:00:00Z"));
+        store.create_api_key(&request).unwrap();
+        let mut client = Client::connect(server.addr).unwrap();
+        let kept = ["kept".to_owned()];
+        assert_eq!(client.batch(&kept, new.key.expose()).unwrap().status, 200);
+
+        let servers = [server];
+        let rows = delete_under_load(&deployment, &servers, Deletion::Workspace(owner));
+        assert_eq!((rows.workspaces, rows.api_keys), (1, 1));
+        let refused = client.batch(&["late".to_owned()], &deployment.key).unwrap();
+        assert_eq!(refused.status, 401, "{:?}", refused.json);
+        // The other workspace of the tenant goes on.
+        let again = ["kept".to_owned(), "new".to_owned()];
+        let answer = client.batch(&again, new.key.expose()).unwrap();
+        assert_eq!((answer.status, &answer.json["duplicates"]), (200, &1.into()));
+        assert_eq!(store.count_events(owner).unwrap(), 0);
+        assert_eq!(store.count_events(neighbour).unwrap(), 2);
+        store.sum_counts().unwrap();
+        let month = Month::of(SystemClock.now());
+        // Usage counts what was stored, in the deleted workspace too.
+        let usage = store.usage(&[owner.tenant_id], month).unwrap()[0];
+        assert!(usage >= 2 + 40 * 50, "{usage}");
+    }
 }
 
 /// Removes everything, step by step.
