@@ -19,9 +19,12 @@ const READ: &[&str] = &["GET", "HEAD"];
 /// The methods of a resource to write.
 const WRITE: &[&str] = &["POST"];
 
-/// Longer paths, and paths with more segments, get no hint: comparing costs time.
-const MAX_PATH_BYTES: usize = 256;
-const MAX_SEGMENTS: usize = 8;
+/// Longer paths, and paths with more segments, get no hint: comparing costs time, and a wrong path
+/// needs no key.
+const MAX_PATH_BYTES: usize = 128;
+const MAX_SEGMENTS: usize = 6;
+/// Segments of lengths further apart are not compared.
+const MAX_LENGTH_DIFFERENCE: usize = 8;
 
 /// The cost of a segment that the path lacks, or has in addition. A typing error costs 1.
 const MISSING_SEGMENT: usize = 3;
@@ -268,6 +271,9 @@ fn replacement_cost(segment: &str, part: &str) -> Option<usize> {
 fn name_cost(segment: &str, name: &str) -> Option<usize> {
     if segment == name {
         return Some(0);
+    }
+    if segment.len().abs_diff(name.len()) > MAX_LENGTH_DIFFERENCE {
+        return None;
     }
     if nearest(segment, [name]).is_some() {
         return Some(1);

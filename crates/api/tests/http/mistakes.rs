@@ -222,11 +222,12 @@ async fn wrong_path_or_method_names_the_near_one() {
 
 #[actix_web::test]
 async fn hint_names_only_paths_of_its_address() {
-    let test_app = TestApp::new();
-    for (surface, path, expected) in [
-        (Surface::Public, "/metric", "."),
-        (Surface::Management, "/metric", "; did you mean GET /metrics?"),
-        (Surface::Management, "/v1/event", "; /docs lists the paths."),
+    let (open, closed) = (TestApp::new(), TestApp::without_public_docs());
+    for (test_app, surface, path, expected) in [
+        (&open, Surface::Public, "/metric", "; /docs lists the paths."),
+        (&closed, Surface::Public, "/metric", "."),
+        (&closed, Surface::Management, "/metric", "; did you mean GET /metrics?"),
+        (&closed, Surface::Management, "/v1/event", "; /docs lists the paths."),
     ] {
         let app = test_app.surface(surface).await;
         let response = ApiRequest::new(Method::GET, path).send(&app).await;
@@ -236,10 +237,14 @@ async fn hint_names_only_paths_of_its_address() {
 
 #[actix_web::test]
 async fn root_leads_to_the_documentation() {
-    let test_app = TestApp::new();
-    for (surface, is_served) in
-        [(Surface::Whole, true), (Surface::Management, true), (Surface::Public, false)]
-    {
+    let (open, closed) = (TestApp::new(), TestApp::without_public_docs());
+    for (test_app, surface, is_served) in [
+        (&open, Surface::Whole, true),
+        (&open, Surface::Public, true),
+        (&closed, Surface::Management, true),
+        (&closed, Surface::Whole, false),
+        (&closed, Surface::Public, false),
+    ] {
         let app = test_app.surface(surface).await;
         for method in [Method::GET, Method::HEAD] {
             let root = ApiRequest::new(method, "/").send(&app).await;
@@ -252,9 +257,9 @@ async fn root_leads_to_the_documentation() {
             }
         }
     }
-    let root = test_app.call(ApiRequest::new(Method::GET, "/")).await;
+    let root = open.call(ApiRequest::new(Method::GET, "/")).await;
     assert_eq!(root.json, serde_json::json!({"docs": "/docs", "openapi": "/openapi.json"}));
-    test_app.call(ApiRequest::new(Method::POST, "/")).await.is_problem(405, "method_not_allowed");
+    open.call(ApiRequest::new(Method::POST, "/")).await.is_problem(405, "method_not_allowed");
 }
 
 /// Asserts that no answer to a refused key repeats a piece of it.
