@@ -27,5 +27,6 @@ fn main() -> ExitCode {
         terminal: Terminal::of_stdout(&mercurio_config::process_env),
         stdout_is_lost: stdout_is_lost(),
     };
-    run(arguments, &machine, &mut io::stdout().lock(), &mut io::stderr().lock()).into()
+    // Stderr is not locked: progress is drawn by another thread.
+    run(arguments, &machine, &mut io::stdout().lock(), &mut io::stderr()).into()
 }

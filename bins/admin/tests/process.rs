@@ -385,13 +385,23 @@ fn only_a_new_key_needs_a_reader_to_its_end() {
 
 /// Runs the program on a terminal of 60 columns, and returns what the terminal received.
 fn run_on_terminal(line: &str, settings: &[(&str, &str)]) -> String {
+    type_on_terminal(line, "", settings)
+}
+
+/// Like [`run_on_terminal`], with a person who types.
+fn type_on_terminal(line: &str, typed: &str, settings: &[(&str, &str)]) -> String {
     let program = env!("CARGO_BIN_EXE_mercurio-admin");
-    let script = format!("stty cols 60 && exec '{program}' {line}");
+    // A program that hangs fails the test, and soon.
+    let script = format!("stty cols 60 && exec timeout --foreground 60 '{program}' {line}");
     // util-linux's `script` runs a command on a terminal of its own.
     let mut command = Command::new("script");
     command.args(["-qec", &script, "/dev/null"]).env_clear().envs(settings.iter().copied());
-    command.env("PATH", std::env::var_os("PATH").expect("PATH")).stdin(Stdio::null());
-    String::from_utf8(command.output().expect("script runs").stdout).expect("UTF-8")
+    command.env("PATH", std::env::var_os("PATH").expect("PATH"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = command.spawn().expect("script runs");
+    running.stdin.take().expect("its stdin").write_all(typed.as_bytes()).expect("typed");
+    let output = running.wait_with_output().expect("script ends");
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 #[test]
@@ -412,4 +422,25 @@ fn terminal_gets_a_table_of_its_width_and_colours() {
     let json = run_on_terminal("tenant list --output json", &colours);
     let parsed: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(parsed["tenants"][0]["name"], "Acme");
+}
+
+#[test]
+fn deletions_are_confirmed_on_a_terminal() {
+    let database = TestDatabase::sqlite();
+    let url = database.url_text();
+    let settings = [("DATABASE_URL", url.as_str()), ("TERM", "xterm")];
+    let printed = json_of(&run(&["provision", "--tenant", "Acme", "--samples"], &settings));
+    let id = printed["api_key"]["id"].as_str().expect("an id");
+    let erase = "events erase --tenant Acme --user-id sample-user";
+    for (line, typed, question, result) in [
+        (erase, "no\n", "deletes 2 events of the person", "not confirmed"),
+        (erase, "yes\n", "deletes 2 events of the person", "Removed"),
+        ("events purge --older-than 0s --tenant Acme", "YES\n", "deletes 1 event of", "Removed"),
+        (&format!("key revoke {id}"), "yes\n", "never used", "revoked"),
+        (&format!("key revoke {id}"), "", "already revoked", "revoked"),
+    ] {
+        let shown = type_on_terminal(line, typed, &settings);
+        // A terminal of 60 columns wraps long lines by itself, so the text has no line breaks.
+        assert!(shown.contains(question) && shown.contains(result), "{line}: {shown}");
+    }
 }

@@ -9,6 +9,7 @@ use mercurio_domain::store::{EventQuery, Store};
 use mercurio_domain::tenant::Workspace;
 use serde_json::value::RawValue;
 
+use super::amount::amount;
 use super::report::Report;
 use super::{lookup, progress};
 use crate::cli::ExportFormat;
@@ -59,7 +60,7 @@ impl Export {
     ) -> Result<Report, AdminError> {
         let report = Report::without_result();
         match self.write_all(store, workspaces, query, out) {
-            Ok(written) => Ok(report.with_note(format!("{written} events were exported"))),
+            Ok(written) => Ok(report.with_note(format!("exported {}", amount(written, "event")))),
             // The reader has read enough, as `head` does.
             Err(AdminError::Export { source, .. })
                 if source.kind() == io::ErrorKind::BrokenPipe =>

@@ -46,7 +46,7 @@ fn events_are_counted_and_listed() {
 fn export_as_ndjson_and_csv_holds_every_event() {
     let Fixture { machine, samples, database: _database } = fixture();
     let ndjson = machine.run("events export --tenant acme");
-    let note = format!("mercurio-admin: {samples} events were exported\n");
+    let note = format!("mercurio-admin: exported {samples} events\n");
     assert_eq!((ndjson.code, ndjson.err), (0, note));
     let events: Vec<Value> =
         ndjson.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
