@@ -10,6 +10,7 @@ mod bare_response;
 mod connection;
 mod continuation;
 mod options;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -21,10 +22,11 @@ use actix_service::{
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServerHandle, Service};
 use actix_web::rt::net::TcpStream;
-use connection::{Connection, SharedState};
+use connection::Connection;
 pub(crate) use continuation::Continuation;
 use mercurio_observability::Metrics;
 pub use options::ServerOptions;
+use shared::SharedState;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
