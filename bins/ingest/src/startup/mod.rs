@@ -281,6 +281,7 @@ fn listen(config: &Config, state: &Data<AppState>, log: &Logger) -> Result<Liste
     options.answer_timeout = options.answer_timeout.max(longest);
     options.threads = config.http_threads.unwrap_or(options.threads);
     options.refusals = Arc::clone(&state.refusals);
+    options.client_ip = config.client_ip;
     options.trusted_proxies = settings.trusted_proxies.clone();
     if let Some(files) = raise_file_limit(log) {
         options.fit_files(files, surfaces.len());

@@ -150,6 +150,25 @@ fn command_line_helps_and_refuses_unknown_options() {
     assert!(stderr.contains("--nonsense"), "{stderr}");
 }
 
+#[test]
+fn tls_on_the_http_port_is_logged_once() {
+    let deployment = Deployment::sqlite();
+    let server = deployment.start();
+    for _ in 0..3 {
+        let url = format!("https://{}/health/live", server.addr);
+        let output = Command::new("curl").args(["-sS", &url]).output().unwrap();
+        // CURLE_SSL_CONNECT_ERROR
+        assert_eq!(output.status.code(), Some(35), "{output:?}");
+    }
+    let line = server.line("TLS on the HTTP port");
+    assert_eq!((&line["level"], &line["client_ip"]), (&"warning".into(), &"127.0.0.0".into()));
+    assert!(line["advice"].as_str().unwrap().contains("http://"), "{line}");
+    server.signal("INT");
+    let (_, stdout, _) = server.wait();
+    assert_eq!(stdout.iter().filter(|line| line.contains("TLS on the HTTP port")).count(), 1);
+    assert!(!stdout.iter().any(|line| line.contains(r#""msg":"request""#)), "{stdout:?}");
+}
+
 fn check_two_at_once(url: &str) -> Vec<String> {
     let servers: Vec<_> = std::thread::scope(|scope| {
         let start = || Server::with(command(url).env("MERCURIO_AUTO_MIGRATE", "true"));

@@ -7,6 +7,7 @@ use super::activity::ConnectionActivity;
 use super::bare_response::BareResponse;
 use super::continuation::{Continuation, Interim};
 use super::shared::SharedState;
+use super::tls_hello::is_tls;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HttpDate;
 use actix_web::rt::net::TcpStream;
@@ -42,8 +43,11 @@ enum WriteState {
 /// A client's connection. Open connections are counted.
 pub(super) struct Connection {
     io: TcpStream,
+    peer: Option<SocketAddr>,
     shared: SharedState,
     state: WriteState,
+    /// Whether the client began with TLS; `None` before its first byte.
+    is_tls: Option<bool>,
     activity: ConnectionActivity,
     is_trusted: bool,
     continuation: Continuation,
@@ -84,8 +88,10 @@ impl Connection {
         let is_trusted = peer.is_some_and(|peer| shared.trusted_proxies.contains(peer.ip()));
         Self {
             io,
+            peer,
             shared,
             state: WriteState::Passing,
+            is_tls: None,
             activity: ConnectionActivity::default(),
             is_trusted,
             continuation: Continuation::default(),
@@ -194,7 +200,11 @@ impl Connection {
                     return self.poll_write_through(cx, &buffer[..bare.start]);
                 }
                 Some(bare) => {
-                    let response = self.shared.response(&bare);
+                    let response = if self.is_tls == Some(true) {
+                        self.shared.response_to_tls(&bare, self.peer)
+                    } else {
+                        self.shared.response(&bare)
+                    };
                     self.state = WriteState::Refusing { response, written: 0 };
                 }
             }
@@ -270,8 +280,12 @@ impl AsyncRead for Connection {
                 Poll::Pending => Poll::Pending,
             };
         }
-        if self.head_began.is_none() && buffer.filled().len() > filled && !self.activity.is_busy() {
-            self.head_began = Some(Instant::now());
+        let received = &buffer.filled()[filled..];
+        if !received.is_empty() {
+            self.is_tls.get_or_insert_with(|| is_tls(received));
+            if self.head_began.is_none() && !self.activity.is_busy() {
+                self.head_began = Some(Instant::now());
+            }
         }
         read
     }

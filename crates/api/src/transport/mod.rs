@@ -13,6 +13,7 @@ mod options;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod tls_hello;
 
 pub(crate) use activity::ConnectionActivity;
 use actix_http::{HttpService, Protocol, Request, Response};

@@ -3,12 +3,14 @@
 
 use super::bare_response::BareResponse;
 use super::options::ServerOptions;
+use super::tls_hello::{self, TlsHelloLog};
 use crate::problem::Problem;
 use actix_web::http::StatusCode;
 use mercurio_domain::ids::IdGenerator;
 use mercurio_enrichment::TrustedProxies;
 use mercurio_observability::{Metrics, RequestContext, RequestLine, context};
 use mercurio_runtime::refusal_log::{RefusalLine, RefusalLog};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ pub(super) struct SharedState {
     pub(super) answer_timeout: Duration,
     pub(super) write_timeout: Duration,
     pub(super) trusted_proxies: TrustedProxies,
+    tls_hellos: Arc<TlsHelloLog>,
 }
 
 impl SharedState {
@@ -40,6 +43,7 @@ impl SharedState {
             answer_timeout: options.answer_timeout,
             write_timeout: options.write_timeout,
             trusted_proxies: options.trusted_proxies.clone(),
+            tls_hellos: Arc::new(TlsHelloLog::new(options.client_ip)),
         }
     }
 
@@ -61,17 +65,33 @@ impl SharedState {
     /// Returns the bytes of the problem in place of `bare`, and logs and counts the request.
     pub(super) fn response(&self, bare: &BareResponse<'_>) -> Vec<u8> {
         let request_id = self.ids.next_uuid().to_string();
+        self.log(bare.status, &request_id);
         let problem = match bare.status {
             StatusCode::BAD_REQUEST => {
                 Problem::BadRequest { detail: "The request is not valid HTTP/1.1." }
             }
             status => Problem::from_framework(status, None),
         };
-        let body = problem.to_json(&request_id);
+        self.bytes(bare, &problem, &request_id)
+    }
+
+    /// Likewise for a client that sent TLS. `peer` is its address.
+    pub(super) fn response_to_tls(
+        &self,
+        bare: &BareResponse<'_>,
+        peer: Option<SocketAddr>,
+    ) -> Vec<u8> {
+        self.tls_hellos.log(peer);
+        let problem = Problem::BadRequest { detail: tls_hello::DETAIL };
+        self.bytes(bare, &problem, &self.ids.next_uuid().to_string())
+    }
+
+    /// Returns the bytes of `problem`, and counts the request.
+    fn bytes(&self, bare: &BareResponse<'_>, problem: &Problem, request_id: &str) -> Vec<u8> {
         // The duration is zero: actix refuses the request as soon as it reads it.
         // The method is unknown: the head was not parsed.
         self.metrics.record_request("?", None, bare.status.as_u16(), Duration::ZERO);
-        self.log(bare.status, &request_id);
+        let body = problem.to_json(request_id);
         format!(
             // With `connection: close`, HTTP/1.0 clients read it as well.
             "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\n\

@@ -76,6 +76,8 @@ keys! {
     CLIENT_IP = "client_ip";
     /// Why an API key was refused: a word of a fixed list.
     REASON = "reason";
+    /// What to do about it, for a person.
+    ADVICE = "advice";
     /// Signal name.
     SIGNAL = "signal";
     /// The new log level.

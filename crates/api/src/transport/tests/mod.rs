@@ -108,6 +108,21 @@ async fn request_refused_before_the_app_gets_a_problem() {
     server.servers.stop().await;
 }
 
+#[tokio::test]
+async fn tls_handshake_gets_a_problem_in_plain_http() {
+    let server = start(one_thread());
+    // The beginning of a ClientHello: TLS 1.0 in the record, 512 bytes.
+    let hello = [&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01][..], &[0; 511]].concat();
+    for hello in [&hello[..], &hello[..1]] {
+        let responses = send_then_read(server.addr, hello).await;
+        assert_eq!(statuses(&responses), [400]);
+        let problem = responses[0].problem();
+        assert!(problem["detail"].as_str().unwrap().contains("Use http://"), "{problem}");
+    }
+    assert_eq!(refusals_counted(&server.metrics), 2);
+    server.servers.stop().await;
+}
+
 /// Returns the number of requests without a method and a route that got a 4xx.
 fn refusals_counted(metrics: &Metrics) -> u64 {
     let series = "mercurio_http_requests_total{method=\"other\",route=\"none\",status=\"4";
