@@ -98,7 +98,7 @@ async fn serve(
     let settings = slog::Serde(SettingsByName(config.in_force.clone()));
     info!(log, "settings loaded"; keys::SETTINGS => settings, keys::VERSION => VERSION);
 
-    let Database { store, schema } = database::open(&config, &log)?;
+    let Database { store, schema, privileges } = database::open(&config, &log)?;
     let first_key = first_run::provision_if_empty(store.as_ref(), SystemClock.now())?;
 
     let metrics = Metrics::with(&MetricSettings {
@@ -149,7 +149,7 @@ async fn serve(
         key_uses,
         rate_limits: RateLimits::new(redis.as_ref().map(|redis| Arc::clone(&redis.buckets))),
         reads: Reads::new(&ReadOptions::default()),
-        database: DatabaseProbe::new(Arc::clone(&store), schema),
+        database: DatabaseProbe::new(Arc::clone(&store), schema, privileges),
         store,
         enricher: Enricher::new(EnricherOptions {
             client_ip: config.client_ip,

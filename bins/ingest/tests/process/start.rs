@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use mercurio_storage::testing::TestDatabase;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::server::{Deployment, Server, command};
@@ -148,6 +148,68 @@ fn command_line_helps_and_refuses_unknown_options() {
     let (code, stderr) = end(command(&sqlite.url_text()).arg("--nonsense"));
     assert_eq!(code, 64);
     assert!(stderr.contains("--nonsense"), "{stderr}");
+}
+
+/// A role for a server with some of its rights. Dropping it removes it.
+struct Role<'a> {
+    database: &'a TestDatabase,
+    name: String,
+}
+
+impl<'a> Role<'a> {
+    fn create(database: &'a TestDatabase, name: &str, rights: &str) -> Self {
+        let name = format!("{name}_{}", std::process::id());
+        let rights = rights.replace("ROLE", &name);
+        database.execute(&format!(
+            "DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN BYPASSRLS;
+             GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}; {rights}"
+        ));
+        Self { database, name }
+    }
+
+    fn url(&self) -> String {
+        self.database.url_text().replace("postgres@", &format!("{}@", self.name))
+    }
+}
+
+impl Drop for Role<'_> {
+    fn drop(&mut self) {
+        self.database.execute(&format!("DROP OWNED BY {0}; DROP ROLE {0}", self.name));
+    }
+}
+
+#[test]
+fn missing_privileges_are_reported_at_start_and_in_health() {
+    let Deployment { database, .. } = Deployment::postgres();
+    let rights = "GRANT INSERT ON event_keys TO ROLE; GRANT INSERT, DELETE ON count_log TO ROLE;
+        GRANT INSERT, UPDATE, DELETE ON event_counts, tenant_usage TO ROLE;
+        GRANT UPDATE (last_used_at) ON api_keys TO ROLE";
+    let role = Role::create(&database, "incomplete", rights);
+    let server = Server::start(&role.url());
+    let line = server.line("row security not in force");
+    assert_eq!((&line["level"], &line["reason"]), (&"warning".into(), &"not_granted".into()));
+    assert!(line["advice"].as_str().unwrap().contains("GRANT mercurio_reader"), "{line}");
+    let line = server.line("database privileges missing");
+    assert_eq!(line["privileges"], json!(["INSERT on events"]), "{line}");
+    let health = Client::connect(server.addr).unwrap().get("/health", "").unwrap();
+    let expected = json!({
+        "status": "degraded", "row_security": "not_granted", "missing": ["INSERT on events"],
+    });
+    assert_eq!((health.status, &health.json["status"]), (200, &"degraded".into()), "{health:?}");
+    assert_eq!(health.json["checks"]["privileges"], expected);
+    drop(server);
+
+    database.execute(&format!(
+        "GRANT mercurio_reader TO {0}; GRANT INSERT ON events TO {0}",
+        role.name
+    ));
+    let server = Server::start(&role.url());
+    let health = Client::connect(server.addr).unwrap().get("/health", "").unwrap();
+    let expected = json!({"status": "ok", "row_security": "in_force", "missing": []});
+    assert_eq!(health.json["checks"]["privileges"], expected);
+    assert_eq!(health.json["status"], "ok");
+    let warnings = server.matching(|line| line["level"] == "warning");
+    assert!(warnings.is_empty(), "{warnings:?}");
 }
 
 #[test]
