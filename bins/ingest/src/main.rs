@@ -1,12 +1,11 @@
 //! `mercurio-ingest`: accepts events over HTTP and stores each one durably, exactly once.
 
 mod arguments;
-mod healthcheck;
-mod reachable;
 mod startup;
 
 use std::process::ExitCode;
 
+use mercurio_api::healthcheck;
 use mercurio_config::Config;
 use mercurio_observability::chain;
 
@@ -15,6 +14,7 @@ use startup::StartError;
 /// Accept events over HTTP and store each one durably, exactly once. All settings come from the environment: see
 /// .env.example.
 #[derive(argh::FromArgs)]
+#[argh(help_triggers("-h", "--help", "help"))]
 struct Arguments {
     /// print the version and exit
     #[argh(switch)]
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let result = match config.map_err(StartError::from) {
         Ok(config) if arguments.healthcheck => {
             // Docker knows two codes: 0 is healthy, 1 is not.
-            healthcheck::check(config.addr).map_err(|error| (chain(&error), 1))
+            healthcheck::check(&config.addr).map_err(|error| (chain(&error), 1))
         }
         config => config.and_then(startup::run).map_err(|error| (chain(&error), error.exit_code())),
     };

@@ -1,56 +1,16 @@
-//! Start: the first run, invalid settings, schemas, addresses in use, and two servers at once.
+//! Start: invalid settings, schemas, addresses, privileges, and two servers at once.
 
-use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::process::Command;
+use std::time::Duration;
 
-use mercurio_storage::testing::TestDatabase;
-use serde_json::{Value, json};
+use mercurio_storage::testing::{TestDatabase, wait_for};
+use serde_json::json;
 
 use crate::client::Client;
-use crate::server::{Deployment, Server, command};
-
-/// Runs the binary until it ends by itself. Returns the exit code and stderr.
-fn end(command: &mut Command) -> (i32, String) {
-    let Output { status, stderr, .. } = command.output().unwrap();
-    (status.code().unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-fn key_in(text: &str) -> Option<&str> {
-    let start = text.find("mk_")?;
-    let key = &text[start..];
-    Some(
-        &key[..key
-            .find(|character: char| !(character.is_ascii_alphanumeric() || character == '_'))?],
-    )
-}
-
-#[test]
-fn first_run_on_sqlite_greets_with_a_command_that_works() {
-    let folder = tempfile::tempdir().unwrap();
-    // The folder of the file does not exist yet.
-    let url = format!("sqlite://{}", folder.path().join("new/mercurio.db").display());
-    let server = Server::start(&url);
-    server.signal("INT");
-    let (status, stdout, stderr) = server.wait();
-    assert_eq!(status.code(), Some(0));
-    let key = key_in(&stderr).expect("the greeting has a key").to_owned();
-    assert!(stdout.iter().all(|line| !line.contains(&key)), "the key is not in the log");
-
-    let server = Server::start(&url);
-    let line = stderr
-        .lines()
-        .find(|line| line.trim_start().starts_with("curl "))
-        .expect("the greeting has a command");
-    let addr = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
-    let line = line.replace(addr, &server.addr.to_string());
-    let output = Command::new("sh").arg("-c").arg(&line).output().unwrap();
-    let answer: Value =
-        serde_json::from_slice(&output.stdout).expect("curl is installed, and the server responds");
-    assert_eq!(answer["accepted"], 1, "{answer}");
-    server.signal("INT");
-    let (_, _, stderr) = server.wait();
-    assert_eq!(key_in(&stderr), None, "the key is shown once");
-}
+use crate::first_run::key_in;
+use crate::server::{Deployment, Server, command, end, free_port};
 
 #[test]
 fn first_run_on_postgres_creates_nothing_unasked() {
@@ -86,17 +46,11 @@ fn invalid_settings_are_all_reported_at_once() {
 }
 
 #[test]
-fn unavailable_database_and_used_address_are_reported() {
+fn unavailable_database_is_reported() {
     // Closed at once: nothing listens on this port.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (code, stderr) = end(&mut command(&format!("postgres://u@{free}/m?sslmode=disable")));
     assert_eq!(code, 69, "{stderr}");
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = taken.local_addr().unwrap().to_string();
-    let sqlite = TestDatabase::sqlite();
-    let (code, stderr) = end(command(&sqlite.url_text()).env("MERCURIO_ADDR", &addr));
-    assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains(&addr), "{stderr}");
 }
 
 #[test]
@@ -145,9 +99,84 @@ fn command_line_helps_and_refuses_unknown_options() {
     let sqlite = TestDatabase::sqlite();
     assert_eq!(end(command(&sqlite.url_text()).arg("--help")).0, 0);
     assert_eq!(end(command(&sqlite.url_text()).arg("--version")).0, 0);
-    let (code, stderr) = end(command(&sqlite.url_text()).arg("--nonsense"));
-    assert_eq!(code, 64);
-    assert!(stderr.contains("--nonsense"), "{stderr}");
+    for (argument, expected) in [
+        ("--healtcheck", "did you mean --healthcheck?"),
+        ("--nonsense", "--nonsense"),
+        ("serve", "Settings come from the environment"),
+    ] {
+        let (code, stderr) = end(command(&sqlite.url_text()).arg(argument));
+        assert_eq!(code, 64);
+        assert!(stderr.contains(argument) && stderr.contains(expected), "{stderr}");
+    }
+}
+
+#[test]
+fn name_in_an_address_is_served_on_each_of_its_addresses() {
+    let deployment = Deployment::sqlite();
+    let port = free_port();
+    let server = Server::with(
+        command(&deployment.database.url_text()).env("MERCURIO_ADDR", format!("localhost:{port}")),
+    );
+    for addr in ("localhost", port).to_socket_addrs().unwrap() {
+        // A machine without IPv6 may still have `::1` as an address of `localhost`.
+        if TcpListener::bind((addr.ip(), 0)).is_ok() {
+            let answer = Client::connect(addr).unwrap().get("/health/ready", "").unwrap();
+            assert_eq!(answer.status, 200, "{addr}");
+        }
+    }
+    assert_eq!(server.addr.port(), port);
+}
+
+#[test]
+fn address_that_cannot_be_used_is_reported_with_the_way_out() {
+    let sqlite = TestDatabase::empty_sqlite();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (setting, value, expected) in [
+        ("MERCURIO_ADDR", &*taken, "set MERCURIO_ADDR to another port"),
+        ("MERCURIO_MANAGEMENT_ADDR", &taken, "set MERCURIO_MANAGEMENT_ADDR to another port"),
+        // TEST-NET-1, which no interface has (RFC 5737).
+        ("MERCURIO_ADDR", "192.0.2.1:8080", "0.0.0.0:8080 for all interfaces"),
+        ("MERCURIO_ADDR", "nowhere.invalid:8080", "such as 127.0.0.1:8080"),
+    ] {
+        let (code, stderr) = end(command(&sqlite.url_text()).env(setting, value));
+        assert_eq!(code, 1, "{stderr}");
+        let start = format!("mercurio-ingest: {setting}: ");
+        assert!(stderr.starts_with(&start) && stderr.contains(expected), "{stderr}");
+        assert!(stderr.contains(value), "{stderr}");
+    }
+}
+
+#[test]
+fn client_of_a_starting_server_waits_for_its_response() {
+    let deployment = Deployment::sqlite();
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("places.mmdb");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let port = free_port();
+    // The start waits for the file until the test writes it.
+    let mut command = command(&deployment.database.url_text());
+    command.env("MERCURIO_ADDR", format!("127.0.0.1:{port}")).env("MERCURIO_GEOIP_DB", &fifo);
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(move || Server::with(&mut command));
+        let mut client =
+            wait_for("the socket is bound", || TcpStream::connect(("127.0.0.1", port)));
+        client
+            .write_all(b"GET /health/ready HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        assert!(client.read(&mut [0]).is_err(), "no response before the start is complete");
+        std::fs::write(
+            &fifo,
+            include_bytes!("../../../../crates/enrichment/tests/data/places.mmdb"),
+        )
+        .unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        drop(starting.join().unwrap());
+    });
 }
 
 /// A role for a server with some of its rights. Dropping it removes it.
