@@ -16,8 +16,8 @@ use startup::StartError;
 #[derive(argh::FromArgs)]
 #[argh(help_triggers("-h", "--help", "help"))]
 struct Arguments {
-    /// print the version and exit
-    #[argh(switch)]
+    /// print version, commit, target and features, and exit
+    #[argh(switch, short = 'V')]
     version: bool,
     /// ask the server with these settings whether it is ready; exit with 0 if it is, otherwise with 1
     #[argh(switch)]
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     if arguments.version {
-        arguments::print(&format!("mercurio-ingest {}", env!("CARGO_PKG_VERSION")));
+        arguments::print(include_str!(concat!(env!("OUT_DIR"), "/version.txt")));
         return ExitCode::SUCCESS;
     }
     let config = Config::read(mercurio_config::process_env, mercurio_config::process_env_names());

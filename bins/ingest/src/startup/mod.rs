@@ -57,6 +57,8 @@ use sockets::Socket;
 /// Maximum time to send the last spans.
 const TRACES_GRACE: Duration = Duration::from_secs(2);
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// From the build script; `None` if it is unknown.
+const COMMIT: Option<&str> = option_env!("BUILD_COMMIT");
 
 /// Runs the server until a signal stops it.
 ///
@@ -170,7 +172,8 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard) -> Result<(), Star
     let addrs: Vec<_> = sockets.iter().filter_map(Socket::addr).collect();
     let servers = sockets::serve(sockets, &config, &state, &log)?;
     for addr in addrs {
-        info!(log, "listening"; keys::ADDR => addr.to_string(), keys::VERSION => VERSION);
+        info!(log, "listening"; keys::ADDR => addr.to_string(), keys::VERSION => VERSION,
+            keys::COMMIT => COMMIT);
     }
 
     let signal = stop_signals.next().await;
@@ -210,7 +213,8 @@ fn log_settings(config: &Config, log: &Logger) {
         settings.retain(|setting| setting.source != Source::Default);
     }
     let settings = slog::Serde(SettingsByName(settings));
-    info!(log, "settings loaded"; keys::SETTINGS => settings, keys::VERSION => VERSION);
+    info!(log, "settings loaded"; keys::SETTINGS => settings, keys::VERSION => VERSION,
+        keys::COMMIT => COMMIT);
 }
 
 /// Starts the thread that sums `count_log`. SQLite has no log.

@@ -111,6 +111,25 @@ fn command_line_helps_and_refuses_unknown_options() {
 }
 
 #[test]
+fn version_names_commit_target_and_features() {
+    for option in ["-V", "--version"] {
+        let output = command("sqlite://never-opened.db").arg(option).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<(&str, &str)> =
+            text.lines().filter_map(|line| line.split_once(' ')).collect();
+        let [(program, version), (_, commit), (_, target), (_, features)] = lines[..] else {
+            panic!("{text}");
+        };
+        assert_eq!((program, version), ("mercurio-ingest", env!("CARGO_PKG_VERSION")));
+        let commit = commit.trim();
+        let is_hash = commit.len() >= 12 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(is_hash || commit == "unknown", "{text}");
+        assert!(target.contains("linux"), "{text}");
+        assert_eq!(features.trim(), if cfg!(feature = "tls") { "tls" } else { "none" });
+    }
+}
+
+#[test]
 fn name_in_an_address_is_served_on_each_of_its_addresses() {
     let deployment = Deployment::sqlite();
     let port = free_port();

@@ -116,6 +116,8 @@ keys! {
     DROPPED_SPANS = "dropped_spans";
     /// Version of the program.
     VERSION = "version";
+    /// Git commit the program was built from.
+    COMMIT = "commit";
     /// Maximum number of open files of the process.
     FILE_LIMIT = "file_limit";
     /// That number before the server raised it.
