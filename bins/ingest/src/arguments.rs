@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use mercurio_domain::hints::nearest;
+
 /// Exit code for wrong usage: `EX_USAGE` of sysexits.h.
 const WRONG_USAGE: u8 = 64;
 
@@ -26,10 +28,22 @@ pub(crate) fn read<T: argh::TopLevelCommand>() -> Result<T, ExitCode> {
             ExitCode::SUCCESS
         }
         Err(()) => {
-            eprintln!("{program}: {}", exit.output.trim_end());
+            eprintln!("{program}: {}{}", exit.output.trim_end(), way_out(program, &arguments));
             ExitCode::from(WRONG_USAGE)
         }
     })
+}
+
+/// Returns a suggestion for the first unknown argument, and where to look.
+fn way_out(program: &str, arguments: &[&str]) -> String {
+    const KNOWN: [&str; 3] = ["--healthcheck", "--version", "--help"];
+    let unknown = arguments.iter().find(|argument| !KNOWN.contains(argument));
+    let meant = unknown.and_then(|unknown| nearest(unknown, KNOWN));
+    let suggestion = meant.map(|known| format!(" (did you mean {known}?)")).unwrap_or_default();
+    format!(
+        "{suggestion}\nSettings come from the environment, such as MERCURIO_ADDR=127.0.0.1:8080; \
+         `{program} --help` lists the arguments"
+    )
 }
 
 /// Prints to stdout. A closed stdout is not an error.

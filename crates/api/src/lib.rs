@@ -2,7 +2,7 @@
 //!
 //! [`transport`] accepts connections, [`middleware`] wraps every request, [`auth`] identifies its
 //! tenant, [`body`] reads its body, [`routes`] respond, `reads` limits reads of events, [`problem`] describes errors, [`openapi`]
-//! documents all of it. [`app`] assembles them.
+//! documents all of it. [`app`] assembles them. [`healthcheck`] is a client.
 //!
 //! Not here: start-up, settings, SQL.
 
@@ -11,6 +11,7 @@ pub mod auth;
 pub mod body;
 mod client_ip;
 pub mod cors;
+pub mod healthcheck;
 pub mod middleware;
 pub mod openapi;
 pub mod problem;

@@ -8,11 +8,13 @@
 //! Each library owns the types of its options and URLs. Settings of a single command, such as
 //! `mercurio-admin seed`, are read by that command.
 
+mod address;
 mod config;
 mod origins;
 mod reader;
 mod setting;
 
+pub use address::{InvalidAddress, ListenAddress};
 pub use config::{CheckedConfig, Config, database_url};
 pub use origins::{InvalidOrigin, check_origins};
 pub use setting::{ConfigError, InvalidSetting, Setting, SettingsByName, Source};

@@ -255,9 +255,13 @@ impl<'a> Reader<'a> {
 }
 
 fn invalid_value(text: &str, allowed: &str) -> String {
-    // A value in the wrong variable can be long.
+    format!("{} is invalid: use {allowed}", shown(text))
+}
+
+/// Quotes an invalid value. One in the wrong variable can be long.
+pub(crate) fn shown(text: &str) -> String {
     let shown: String = text.chars().take(MAX_SHOWN_CHARS).collect();
-    format!("{shown:?} is invalid: use {allowed}")
+    format!("{shown:?}")
 }
 
 /// Reads a file without surrounding white space. No message contains any of its text.

@@ -279,6 +279,25 @@ fn full_queue_drops_lines_and_reports_how_many() {
     assert_eq!((dropped.get(), output.lines().len()), (9, lines.len()));
 }
 
+#[test]
+fn held_lines_wait_for_the_release_or_a_flush() {
+    let (entered, is_writing) = mpsc::channel();
+    let output = Output::default();
+    // A gate without an opener is open.
+    let gate = Gate { output: output.clone(), entered, open: mpsc::channel().1 };
+    let settings = LogSettings::new(LogFormat::Json, LogLevel::Info);
+    let (log, guard) = logger::build(settings, LogOutput::Writer(Box::new(gate)));
+    let held = guard.hold();
+    info!(log, "held");
+    assert!(is_writing.recv_timeout(Duration::from_millis(100)).is_err(), "{}", output.text());
+    drop(held);
+    is_writing.recv_timeout(Duration::from_secs(60)).unwrap();
+    let _held = guard.hold();
+    info!(log, "flushed");
+    log.flush().unwrap();
+    assert_eq!(output.lines().len(), 2);
+}
+
 /// Fails every write until the test repairs it.
 struct Broken {
     output: Output,

@@ -1,6 +1,6 @@
 //! The work of a server besides responses: it caches API keys and follows the catalog, deletes
 //! expired events, reads quotas, admits reads, probes the database, logs rejections and the
-//! writer's groups, and reads the clock.
+//! writer's groups, fills an empty database, and reads the clock.
 //!
 //! Not here: HTTP, SQL, settings.
 
@@ -8,6 +8,7 @@ pub mod catalog_follower;
 pub mod count_worker;
 pub mod database_probe;
 mod file_limit;
+pub mod first_run;
 pub mod key_cache;
 pub mod key_uses;
 pub mod lifecycle;

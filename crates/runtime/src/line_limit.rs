@@ -1,5 +1,5 @@
-//! A limit on similar log lines: a number per second and key. Omitted lines are counted, and the
-//! next line of their key reports the count.
+//! A limit on similar log lines: a number per key in a second, or in a longer time. Omitted lines
+//! are counted, and the next line of their key reports the count.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 /// Number of keys above which idle keys are forgotten. Bounds the memory.
 const SWEEP_ABOVE: usize = 1_000;
-const WINDOW: Duration = Duration::from_secs(1);
 
 /// Limits the log lines of each key.
 #[derive(Debug)]
 pub struct LineLimit<K> {
-    per_second: u32,
+    /// Maximum lines in each window.
+    lines: u32,
+    window: Duration,
     windows: Mutex<Windows<K>>,
 }
 
@@ -36,25 +37,35 @@ impl<K: Eq + Hash> LineLimit<K> {
     /// Returns a limit of `per_second` lines per second and key. 0 omits every line.
     #[must_use]
     pub fn new(per_second: u32) -> Self {
+        Self::in_window(per_second, Duration::from_secs(1))
+    }
+
+    /// Returns a limit of one line per key in every `window`.
+    #[must_use]
+    pub fn once_in(window: Duration) -> Self {
+        Self::in_window(1, window)
+    }
+
+    fn in_window(lines: u32, window: Duration) -> Self {
         let windows = Windows { by_key: HashMap::new(), sweep_at: SWEEP_ABOVE };
-        Self { per_second, windows: Mutex::new(windows) }
+        Self { lines, window, windows: Mutex::new(windows) }
     }
 
     /// Returns the number of lines omitted before this one, or `None` if this one must be omitted
     /// too.
     pub fn admit(&self, key: K, now: Instant) -> Option<u64> {
-        if self.per_second == 0 {
+        if self.lines == 0 {
             return None;
         }
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.sweep(now);
+        windows.sweep(now, self.window);
         let window = windows.by_key.entry(key);
         let window = window.or_insert(Window { start: now, logged: 0, not_logged: 0 });
-        if now.duration_since(window.start) >= WINDOW {
+        if now.duration_since(window.start) >= self.window {
             // The omitted lines stay for the first line of the new window.
             (window.start, window.logged) = (now, 0);
         }
-        if window.logged >= self.per_second {
+        if window.logged >= self.lines {
             window.not_logged += 1;
             return None;
         }
@@ -64,13 +75,14 @@ impl<K: Eq + Hash> LineLimit<K> {
 }
 
 impl<K: Eq + Hash> Windows<K> {
-    fn sweep(&mut self, now: Instant) {
+    fn sweep(&mut self, now: Instant, lifetime: Duration) {
         if self.by_key.len() < self.sweep_at {
             return;
         }
         // A window with a count stays until a line reports it.
-        self.by_key
-            .retain(|_, window| window.not_logged > 0 || now.duration_since(window.start) < WINDOW);
+        self.by_key.retain(|_, window| {
+            window.not_logged > 0 || now.duration_since(window.start) < lifetime
+        });
         // Doubling keeps sweeps rare if most keys are active.
         self.sweep_at = SWEEP_ABOVE.max(2 * self.by_key.len());
     }
@@ -102,6 +114,15 @@ mod tests {
             assert_eq!(limit.admit(key, after(start, millis)), expected, "{key} at {millis} ms");
         }
         assert_eq!(LineLimit::new(0).admit("a", start), None);
+    }
+
+    #[test]
+    fn longer_window_admits_one_line() {
+        let limit = LineLimit::once_in(Duration::from_secs(60));
+        let start = Instant::now();
+        for (millis, expected) in [(0, Some(0)), (1, None), (59_999, None), (60_000, Some(2))] {
+            assert_eq!(limit.admit((), after(start, millis)), expected, "{millis} ms");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use mercurio_domain::store::{Backend, SchemaState};
+use mercurio_domain::store::{Backend, RowSecurity, SchemaState};
 
 use crate::error::Error;
 
@@ -49,7 +49,7 @@ pub struct ServerDiagnostics {
     /// which only some roles may set.
     pub language: String,
     /// Whether reads of events are limited to one tenant.
-    pub row_security: RowSecurityState,
+    pub row_security: RowSecurity,
     /// Whether a pooler runs transactions of several connections in one session.
     pub is_pooled: bool,
 }
@@ -59,8 +59,10 @@ pub struct ServerDiagnostics {
 pub struct MissingRights {
     /// A server cannot work without these.
     pub server: Vec<String>,
-    /// Only `mercurio-admin` and retention need these.
-    pub admin: Vec<String>,
+    /// `mercurio-admin` cannot manage tenants, workspaces, keys and limits without these.
+    pub operator: Vec<String>,
+    /// Only other commands of `mercurio-admin`, and retention, need these.
+    pub owner: Vec<String>,
 }
 
 /// Synchronous replication.
@@ -70,17 +72,6 @@ pub struct Replication {
     pub synchronous_names: String,
     /// Synchronous standbys that stream now; `None` if the role may not see them.
     pub streaming: Option<u32>,
-}
-
-/// Whether row security limits a server's reads of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowSecurityState {
-    /// Each read sees one tenant.
-    InForce,
-    /// The role `mercurio_reader` does not exist, is not granted, or may not read.
-    NoReader,
-    /// The reader is exempt from the policies, or a table has none.
-    Bypassed,
 }
 
 /// A setting of a database server, as in `pg_settings`.

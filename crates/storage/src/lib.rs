@@ -29,9 +29,7 @@ use std::sync::Arc;
 use mercurio_domain::Clock;
 use mercurio_domain::store::{Store, StoreError};
 
-pub use diagnostics::{
-    Diagnostics, MissingRights, Replication, RowSecurityState, ServerDiagnostics, ServerSetting,
-};
+pub use diagnostics::{Diagnostics, MissingRights, Replication, ServerDiagnostics, ServerSetting};
 pub use pool::StoreOptions;
 pub use url::{DatabaseUrl, DatabaseUrlError};
 

@@ -4,10 +4,10 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use mercurio_domain::store::{Backend, SchemaState};
+use mercurio_domain::store::{Backend, RowSecurity, SchemaState};
 use mercurio_domain::{Clock, Timestamp};
 use mercurio_storage::testing::{TestDatabase, wait_until};
-use mercurio_storage::{DatabaseUrl, Diagnostics, RowSecurityState, ServerDiagnostics, diagnose};
+use mercurio_storage::{DatabaseUrl, Diagnostics, ServerDiagnostics, diagnose};
 
 use pooler::Pooler;
 use server::Server;
@@ -57,7 +57,7 @@ fn server_diagnostics_have_clock_partitions_and_rights() {
             && server.may_make_partitions
             && server.missing_rights == Default::default()
             && !server.is_pooled
-            && server.row_security == RowSecurityState::InForce
+            && server.row_security == RowSecurity::InForce
             && server.replication.synchronous_names.is_empty(),
         "{server:?}"
     );
@@ -94,11 +94,16 @@ fn missing_rights_of_a_role_are_named() {
     owner.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
     assert_eq!(server.missing_rights.server, ["UPDATE (last_used_at) on api_keys", "BYPASSRLS"]);
     assert_eq!(
-        server.missing_rights.admin,
-        ["INSERT on api_keys", "UPDATE on api_keys", "DELETE on event_keys"]
+        server.missing_rights.operator,
+        [
+            "INSERT on api_keys",
+            "UPDATE (expires_at) on api_keys",
+            "UPDATE (revoked_at) on api_keys",
+            "BYPASSRLS"
+        ]
     );
-    // It was not granted `mercurio_reader`.
-    assert_eq!(server.row_security, RowSecurityState::NoReader);
+    assert_eq!(server.missing_rights.owner, ["DELETE on event_keys"]);
+    assert_eq!(server.row_security, RowSecurity::NotGranted);
     assert!(!server.may_make_partitions);
 }
 
@@ -110,29 +115,45 @@ fn documented_role(documented: &str, role: &str) -> String {
     format!("DROP ROLE IF EXISTS {role}; {}", statements.replace(documented, role))
 }
 
-#[test]
-fn documented_role_of_a_server_lacks_only_rights_of_admins() {
+/// Diagnostics of a database by a documented role.
+fn diagnostics_of_documented_role(documented: &str) -> ServerDiagnostics {
     let database = TestDatabase::postgres();
-    let role = format!("least_{}", std::process::id());
+    let role = format!("{documented}_{}", std::process::id());
     let mut owner = PgConnection::establish(&database.url_text()).unwrap();
-    owner.batch_execute(&documented_role("mercurio_server", &role)).unwrap();
+    owner.batch_execute(&documented_role(documented, &role)).unwrap();
     let url = database.url_text().replace("postgres@", &format!("{role}@"));
     let server = server_diagnostics(&url);
     owner.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
+    server
+}
+
+#[test]
+fn documented_role_of_a_server_lacks_only_rights_of_admins() {
+    let server = diagnostics_of_documented_role("mercurio_server");
     assert_eq!(server.missing_rights.server, Vec::<String>::new());
-    assert!(server.missing_rights.admin.contains(&"INSERT on tenants".to_owned()), "{server:?}");
-    assert_eq!(server.row_security, RowSecurityState::InForce);
+    let operator = &server.missing_rights.operator;
+    assert!(operator.contains(&"INSERT on tenants".to_owned()), "{server:?}");
+    assert_eq!(server.row_security, RowSecurity::InForce);
     // Only a role with pg_read_all_stats sees standbys.
     assert_eq!(server.replication.streaming, None);
 }
 
 #[test]
+fn documented_role_of_an_operator_lacks_only_other_rights() {
+    let server = diagnostics_of_documented_role("mercurio_operator");
+    assert_eq!(server.missing_rights.operator, Vec::<String>::new());
+    assert!(server.missing_rights.server.contains(&"INSERT on events".to_owned()), "{server:?}");
+    assert!(server.missing_rights.owner.contains(&"DELETE on events".to_owned()), "{server:?}");
+    assert_eq!(server.row_security, RowSecurity::InForce);
+}
+
+#[test]
 fn exempt_reader_takes_row_security_out_of_force() {
     let database = TestDatabase::postgres();
-    assert_eq!(server_diagnostics(&database.url_text()).row_security, RowSecurityState::InForce);
+    assert_eq!(server_diagnostics(&database.url_text()).row_security, RowSecurity::InForce);
     // The reader's own attributes belong to the cluster, which other tests use.
     database.execute("ALTER TABLE events DISABLE ROW LEVEL SECURITY");
-    assert_eq!(server_diagnostics(&database.url_text()).row_security, RowSecurityState::Bypassed);
+    assert_eq!(server_diagnostics(&database.url_text()).row_security, RowSecurity::Bypassed);
 }
 
 #[test]

@@ -240,7 +240,10 @@ BEGIN
     END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO mercurio_reader', current_schema());
     GRANT SELECT ON events, event_keys TO mercurio_reader;
-    IF NOT pg_has_role(current_user, 'mercurio_reader', 'MEMBER') THEN
+    -- Since PostgreSQL 16, whoever creates a role is a member who may grant it, but may not switch to it.
+    IF NOT pg_has_role(
+        current_user, 'mercurio_reader', CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END
+    ) THEN
         EXECUTE format('GRANT mercurio_reader TO %I', current_user);
     END IF;
 EXCEPTION

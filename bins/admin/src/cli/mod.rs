@@ -45,6 +45,9 @@ pub use tenant::TenantCommand;
 pub use times::TimeArg;
 pub use workspace::WorkspaceCommand;
 
+/// The output of `--version`, from the build script.
+const VERSION: &str = include_str!(concat!(env!("OUT_DIR"), "/version.txt"));
+
 /// A parsed command line.
 #[derive(Debug)]
 pub enum Request {
@@ -127,7 +130,7 @@ impl Command {
     )
 )]
 struct AdminArgs {
-    /// print the version
+    /// print version, commit, target and features
     #[argh(switch, short = 'V')]
     version: bool,
     /// format of the result; default: table on a terminal, json otherwise
@@ -222,7 +225,7 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
         Err(EarlyExit { output, .. }) => return Err(refused(vec![output.trim_end().to_owned()])),
     };
     if args.version {
-        return Ok(Request::Print(format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION"))));
+        return Ok(Request::Print(VERSION.to_owned()));
     }
     let mut invalid = Vec::new();
     let style = style(&line.node, args.output.as_deref(), args.columns.as_deref(), &mut invalid);

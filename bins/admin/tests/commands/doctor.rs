@@ -141,22 +141,36 @@ fn postgres_with_fsync_off_fails_the_durability_check() {
     assert!(durability["advice"].as_str().unwrap().contains("fsync"), "{durability}");
 }
 
-#[test]
-fn role_with_the_rights_of_a_server_alone_is_a_warning() {
+/// Runs `doctor` as a role with the statements of docs/OPERATIONS.md.
+fn diagnose_as(documented: &str) -> Diagnosis {
     let database = TestDatabase::postgres();
-    let role = format!("server_only_{}", std::process::id());
+    let role = format!("{documented}_{}", std::process::id());
     let text = include_str!("../../../../docs/OPERATIONS.md");
-    let from = text.find("CREATE ROLE mercurio_server").unwrap();
-    let statements = &text[from..from + text[from..].find("```").unwrap()];
-    let statements = statements.replace("mercurio_server", &role);
+    let from = text.find(&format!("CREATE ROLE {documented} ")).expect("the statements");
+    let statements = text[from..].split("```").next().expect("the end of the block");
+    let statements = statements.replace(documented, &role);
     database.execute(&format!("DROP ROLE IF EXISTS {role}; {statements}"));
     let url = database.url_text().replace("postgres@", &format!("{role}@"));
-    let printed = diagnose(&machine(&[("DATABASE_URL", &url)])).printed;
+    let diagnosis = diagnose(&machine(&[("DATABASE_URL", &url)]));
     database.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
-    let rights = check_of(&printed, "rights");
-    assert_eq!(rights["state"], "warning", "{rights}");
-    assert!(rights["found"].as_str().unwrap().contains("INSERT on tenants"), "{rights}");
-    assert_eq!(check_of(&printed, "row security")["state"], "ok");
+    diagnosis
+}
+
+#[test]
+fn documented_roles_fail_no_check_of_their_rights() {
+    for (role, lacking) in [
+        ("mercurio_server", "for mercurio-admin and retention it lacks INSERT on tenants"),
+        ("mercurio_operator", "for a server it lacks INSERT on count_log"),
+    ] {
+        let Diagnosis { printed, states, .. } = diagnose_as(role);
+        let rights = check_of(&printed, "rights");
+        assert_eq!(rights["state"], "warning", "{rights}");
+        assert!(rights["found"].as_str().unwrap().contains(lacking), "{rights}");
+        assert_eq!(check_of(&printed, "row security")["state"], "ok");
+        let failed: Vec<_> = states.iter().filter(|check| check.state == "failed").collect();
+        // The PostgreSQL of the tests runs with fsync off.
+        assert_eq!(failed, [&CheckState::new("durability", "failed")], "{printed:#}");
+    }
 }
 
 #[test]

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use mercurio_config::Config;
-use mercurio_domain::store::{Backend, LockWait, SchemaState, Store};
-use mercurio_observability::keys;
-use mercurio_runtime::database_probe::log_newer_schema;
+use mercurio_domain::store::{Backend, LockWait, Privileges, SchemaState, Store};
+use mercurio_observability::{chain, keys};
+use mercurio_runtime::database_probe::{log_newer_schema, log_privileges};
 use mercurio_storage::StoreOptions;
 use slog::{Logger, info, warn};
 
@@ -17,6 +17,7 @@ pub(super) struct Database {
     pub(super) store: Arc<dyn Store>,
     /// `Current` or `Compatible`.
     pub(super) schema: SchemaState,
+    pub(super) privileges: Privileges,
 }
 
 /// Opens the database of the settings.
@@ -57,5 +58,20 @@ pub(super) fn open(config: &Config, log: &Logger) -> Result<Database, StartError
             )));
         }
     }
-    Ok(Database { store, schema })
+    let privileges = privileges(store.as_ref(), log);
+    Ok(Database { store, schema, privileges })
+}
+
+/// Returns the privileges of the role, and logs what it lacks. The server runs on as far as it can.
+fn privileges(store: &dyn Store, log: &Logger) -> Privileges {
+    match store.privileges() {
+        Ok(privileges) => {
+            log_privileges(log, &Privileges::default(), &privileges);
+            privileges
+        }
+        Err(error) => {
+            warn!(log, "database privileges unknown"; keys::ERROR => chain(&error));
+            Privileges::default()
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The reasons to refuse a start or to end with an error, with their exit codes.
 
+use mercurio_api::transport::ListenError;
 use mercurio_config::ConfigError;
 use mercurio_domain::store::StoreError;
 use mercurio_observability::TraceError;
@@ -9,6 +10,8 @@ use mercurio_observability::TraceError;
 pub(crate) enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The schema of the database is not compatible with this program.
     #[error("{0}")]
     Schema(String),
@@ -23,7 +26,7 @@ pub(crate) enum StartError {
     /// The operating system refuses a socket, a thread or a signal.
     #[error("{action}")]
     Io {
-        /// The failed action, such as `cannot listen on 127.0.0.1:8080`.
+        /// The failed action, such as `cannot start the count thread`.
         action: String,
         #[source]
         source: std::io::Error,
@@ -48,7 +51,8 @@ impl StartError {
             Self::Store(StoreError::Unavailable(_)) => 69,
             // EX_CONFIG
             Self::Schema(_) => 78,
-            Self::Store(_)
+            Self::Listen(_)
+            | Self::Store(_)
             | Self::GeoIp(_)
             | Self::Traces(_)
             | Self::Entropy(_)

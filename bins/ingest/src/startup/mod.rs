@@ -1,29 +1,26 @@
 //! The life of a server process, from its settings to its end.
 //!
-//! Start: log, signals, settings, database, first run, writer, background threads, Redis, sockets.
-//! A step comes after everything it uses, and the sockets come last, so the first request finds a
-//! complete server. End: retention and counts, sockets, writer, Redis, uses of keys, traces.
+//! Start: log, signals, settings, sockets, files, traces, database, writer, background threads,
+//! Redis, first run, requests. Whatever can fail comes before the first run, which makes a key and
+//! shows it once; requests come last, so the first one finds a complete server. End: retention and
+//! counts, sockets, writer, Redis, uses of keys, traces.
 
 mod database;
 mod error;
 mod first_run;
 mod shutdown;
 mod signals;
+mod sockets;
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt::task::JoinHandle;
 use actix_web::web::Data;
-use mercurio_api::app::app;
 use mercurio_api::body::Bodies;
-use mercurio_api::routes::Surface;
 use mercurio_api::state::AppState;
-use mercurio_api::transport::{ServerOptions, Servers};
-use mercurio_config::{Config, SettingsByName};
-use mercurio_domain::Clock;
+use mercurio_config::{Config, SettingsByName, Source};
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{Backend, Store};
 use mercurio_domain::verdict::FieldErrorCode;
@@ -44,7 +41,6 @@ use mercurio_runtime::key_cache::KeyCache;
 use mercurio_runtime::key_uses::KeyUses;
 use mercurio_runtime::lifecycle::Lifecycle;
 use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
-use mercurio_runtime::raise_file_limit;
 use mercurio_runtime::reads::{ReadOptions, Reads};
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
@@ -56,28 +52,30 @@ use slog::{Logger, error, info};
 use database::Database;
 pub(crate) use error::StartError;
 use signals::StopSignals;
+use sockets::Socket;
 
 /// Maximum time to send the last spans.
 const TRACES_GRACE: Duration = Duration::from_secs(2);
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// From the build script; `None` if it is unknown.
+const COMMIT: Option<&str> = option_env!("BUILD_COMMIT");
 
 /// Runs the server until a signal stops it.
 ///
 /// # Errors
 /// The server did not start, or did not stop in order.
 pub(crate) fn run(config: Config) -> Result<(), StartError> {
-    let is_terminal = std::io::stdout().is_terminal();
-    let default = if is_terminal { LogFormat::Terminal } else { LogFormat::Json };
-    let format = config.log_format.unwrap_or(default);
+    let format = log_format(&config);
     let (log, guard) = logger::build(LogSettings::new(format, config.log_level), LogOutput::Stdout);
     // For threads and tasks without a request.
     context::set_root(log.clone());
     // Fails only if another logger is installed, which a process does once.
     log_bridge::install(log.clone()).ok();
     panic_hook::install(log.clone());
-    let server = serve(config, log.clone(), &guard, is_terminal);
+    let server = serve(config, log.clone(), &guard);
     let result = actix_web::rt::System::new().block_on(server);
-    if let Err(error) = &result {
+    // `main` prints it too, for a person to the same terminal.
+    if let (Err(error), false) = (&result, is_read_by_a_person()) {
         error!(log, "server failed"; keys::ERROR => chain(error));
     }
     // The guard flushes the queue of lines, so every logger must be gone.
@@ -86,20 +84,19 @@ pub(crate) fn run(config: Config) -> Result<(), StartError> {
     result
 }
 
-async fn serve(
-    config: Config,
-    log: Logger,
-    guard: &LogGuard,
-    is_terminal: bool,
-) -> Result<(), StartError> {
+async fn serve(config: Config, log: Logger, guard: &LogGuard) -> Result<(), StartError> {
     // First, so that a signal during a long migration is not lost.
     let mut stop_signals = StopSignals::listen()?;
     signals::handle_others(guard.level(), log.clone())?;
-    let settings = slog::Serde(SettingsByName(config.in_force.clone()));
-    info!(log, "settings loaded"; keys::SETTINGS => settings, keys::VERSION => VERSION);
+    // A person sees the greeting first, and the log below.
+    let has_first_run = config.database_url.backend() == Backend::Sqlite;
+    let held = (has_first_run && is_read_by_a_person()).then(|| guard.hold());
+    log_settings(&config, &log);
 
-    let Database { store, schema } = database::open(&config, &log)?;
-    let first_key = first_run::provision_if_empty(store.as_ref(), SystemClock.now())?;
+    let sockets = sockets::bind(&config)?;
+    let geo = open_geo(&config)?;
+    let traces = start_traces(&config, &log)?.map(Arc::new);
+    let Database { store, schema, privileges } = database::open(&config, &log)?;
 
     let metrics = Metrics::with(&MetricSettings {
         max_tenants: config.metrics_tenants,
@@ -149,16 +146,13 @@ async fn serve(
         key_uses,
         rate_limits: RateLimits::new(redis.as_ref().map(|redis| Arc::clone(&redis.buckets))),
         reads: Reads::new(&ReadOptions::default()),
-        database: DatabaseProbe::new(Arc::clone(&store), schema),
-        store,
-        enricher: Enricher::new(EnricherOptions {
-            client_ip: config.client_ip,
-            geo: open_geo(&config)?,
-        }),
+        database: DatabaseProbe::new(Arc::clone(&store), schema, privileges),
+        store: Arc::clone(&store),
+        enricher: Enricher::new(EnricherOptions { client_ip: config.client_ip, geo }),
         clock: Arc::new(SystemClock),
         ids: Arc::new(UuidV7Ids),
         metrics,
-        traces: start_traces(&config, &log)?.map(Arc::new),
+        traces,
         retention: retention_counts,
         quota_usage,
         counts_summed_at,
@@ -171,14 +165,15 @@ async fn serve(
     let warm = state.clone();
     std::thread::spawn(move || warm.enricher.warm_up());
 
-    let Listening { servers, addrs } = listen(&config, &state, &log)?;
-    for addr in &addrs {
-        info!(log, "listening"; keys::ADDR => addr.to_string(), keys::VERSION => VERSION);
+    if let Some(links) = sockets::links(&sockets, &config.settings).filter(|_| has_first_run) {
+        first_run::begin(&config, store.as_ref(), links, &log)?;
     }
-    if let (Some(key), Some(addr)) = (first_key, addrs.first()) {
-        // Without a stderr the key is lost, but the server works: `mercurio-admin key create` makes
-        // another one.
-        first_run::greet(&mut std::io::stderr().lock(), &key, *addr, is_terminal).ok();
+    drop(held);
+    let addrs: Vec<_> = sockets.iter().filter_map(Socket::addr).collect();
+    let servers = sockets::serve(sockets, &config, &state, &log)?;
+    for addr in addrs {
+        info!(log, "listening"; keys::ADDR => addr.to_string(), keys::VERSION => VERSION,
+            keys::COMMIT => COMMIT);
     }
 
     let signal = stop_signals.next().await;
@@ -199,6 +194,27 @@ async fn serve(
         traces.close(TRACES_GRACE);
     }
     result
+}
+
+/// Whether a person reads both outputs: the log on stdout and the greeting on stderr.
+fn is_read_by_a_person() -> bool {
+    std::io::stdout().is_terminal() && std::io::stderr().is_terminal()
+}
+
+fn log_format(config: &Config) -> LogFormat {
+    let is_terminal = std::io::stdout().is_terminal();
+    config.log_format.unwrap_or(if is_terminal { LogFormat::Terminal } else { LogFormat::Json })
+}
+
+/// A person reads only the settings that differ from the defaults.
+fn log_settings(config: &Config, log: &Logger) {
+    let mut settings = config.in_force.clone();
+    if log_format(config) == LogFormat::Terminal {
+        settings.retain(|setting| setting.source != Source::Default);
+    }
+    let settings = slog::Serde(SettingsByName(settings));
+    info!(log, "settings loaded"; keys::SETTINGS => settings, keys::VERSION => VERSION,
+        keys::COMMIT => COMMIT);
 }
 
 /// Starts the thread that sums `count_log`. SQLite has no log.
@@ -256,47 +272,4 @@ fn open_geo(config: &Config) -> Result<Option<GeoDatabase>, StartError> {
     GeoDatabase::from_bytes(bytes)
         .map(Some)
         .map_err(|error| StartError::GeoIp(format!("{shown}: {}", chain(&error))))
-}
-
-/// The running HTTP servers and their addresses, the public one first.
-struct Listening {
-    servers: Servers,
-    addrs: Vec<SocketAddr>,
-}
-
-/// Listens on the public address and, if set, on the management address.
-fn listen(config: &Config, state: &Data<AppState>, log: &Logger) -> Result<Listening, StartError> {
-    let surfaces = match config.management_addr {
-        // Without a management address, clients and operators share one.
-        None => vec![(config.addr, Surface::Whole)],
-        Some(management) => {
-            vec![(config.addr, Surface::Public), (management, Surface::Management)]
-        }
-    };
-    let mut options =
-        ServerOptions { shutdown_timeout: config.shutdown_grace, ..ServerOptions::default() };
-    // The transport's own timeout must not end a request within the time its settings allow.
-    let settings = &config.settings;
-    let longest = settings.request_timeout + settings.commit_timeout + options.keep_alive;
-    options.answer_timeout = options.answer_timeout.max(longest);
-    options.threads = config.http_threads.unwrap_or(options.threads);
-    options.refusals = Arc::clone(&state.refusals);
-    options.trusted_proxies = settings.trusted_proxies.clone();
-    if let Some(files) = raise_file_limit(log) {
-        options.fit_files(files, surfaces.len());
-    }
-    let (mut servers, mut addrs) = (Servers::default(), Vec::new());
-    for (addr, surface) in surfaces {
-        let (app_state, app_log) = (state.clone(), log.clone());
-        let app = move || app(app_state.clone(), app_log.clone(), surface);
-        if surface == Surface::Management {
-            // Operators have no keys.
-            options.stranger_keep_alive = options.keep_alive;
-        }
-        let bound = servers
-            .start(addr, options.clone(), Arc::clone(&state.metrics), app)
-            .map_err(|source| StartError::io(&format!("cannot listen on {addr}"), source))?;
-        addrs.push(bound);
-    }
-    Ok(Listening { servers, addrs })
 }

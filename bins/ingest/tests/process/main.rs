@@ -10,6 +10,8 @@ mod catalog;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod first_run;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod healthcheck;

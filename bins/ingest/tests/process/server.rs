@@ -1,8 +1,8 @@
 //! A server process, and a database to start it on.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -22,8 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The binary, without settings from the test's environment.
 pub(crate) fn command(database_url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mercurio-ingest"));
+    set_up(&mut command, database_url);
+    command.env("MERCURIO_LOG_FORMAT", "json");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Replaces the settings of the test's environment. A developer's own must not change a test.
+pub(crate) fn set_up(command: &mut Command, database_url: &str) {
     for (name, _) in std::env::vars() {
-        // A developer's own settings must not change a test.
         if name.starts_with("MERCURIO_") {
             command.env_remove(name);
         }
@@ -31,10 +38,21 @@ pub(crate) fn command(database_url: &str) -> Command {
     command
         .env("DATABASE_URL", database_url)
         // Port 0: the system chooses a free one, and the log shows it.
-        .env("MERCURIO_ADDR", "127.0.0.1:0")
-        .env("MERCURIO_LOG_FORMAT", "json");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+        .env("MERCURIO_ADDR", "127.0.0.1:0");
+}
+
+/// Runs the binary until it ends by itself. Returns the exit code and stderr.
+pub(crate) fn end(command: &mut Command) -> (i32, String) {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// Finds a free port below the system's range for outgoing connections.
+pub(crate) fn free_port() -> u16 {
+    // Processes that run at once start at different ports.
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (first..first + 1_000).find(is_free).expect("a free port")
 }
 
 /// A listening server. Dropping it kills it.

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::StatusCode};
+use mercurio_domain::store::Privileges;
 use mercurio_observability::process;
 
 use super::wire::examples;
 use super::wire::health::{
-    Checks, DatabaseCheck, EventTotals, GroupTotals, HealthResponse, Quantiles, RedisCheck,
-    RefusedTotals, Status, StatusResponse, Summary, System, WriterCheck,
+    Checks, DatabaseCheck, EventTotals, GroupTotals, HealthResponse, PrivilegesCheck, Quantiles,
+    RedisCheck, RefusedTotals, Status, StatusResponse, Summary, System, WriterCheck,
 };
 use crate::middleware::KeepBody;
 use crate::problem::Problem;
@@ -48,7 +49,8 @@ pub(super) async fn readiness(state: &AppState) -> Result<(), Problem> {
 
 /// Returns the health report.
 ///
-/// `status` is `degraded` if the queue is over 80 % full or Redis is unavailable.
+/// `status` is `degraded` if the queue is over 80 % full, Redis is unavailable, or the server's role lacks privileges in the
+/// database.
 #[utoipa::path(get, path = "/health", operation_id = "getHealth", tag = "Health", responses(
     (status = 200, description = "The server can store events: `ok` or `degraded`.", body = HealthResponse,
      example = json!(examples::health())),
@@ -69,9 +71,12 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
     });
     // The limits still apply, per server: degraded, but not unavailable.
     let redis_is_away = state.rate_limits.shared().is_some_and(|shared| !shared.is_available());
+    let privileges = privileges_check(&state.database.privileges());
+    let lacks_privileges =
+        privileges.as_ref().is_some_and(|check| matches!(check.status, Status::Degraded));
     let (code, status) = if !ping.available || !writer_available || state.lifecycle.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, Status::Unavailable)
-    } else if queue_is_nearly_full || redis_is_away {
+    } else if queue_is_nearly_full || redis_is_away || lacks_privileges {
         (StatusCode::OK, Status::Degraded)
     } else {
         (StatusCode::OK, Status::Ok)
@@ -95,6 +100,7 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
                 queue_capacity: depth.capacity,
             },
             redis,
+            privileges,
         },
         system: System {
             memory_bytes: process::resident_memory_bytes(),
@@ -126,6 +132,16 @@ pub async fn health(state: Data<AppState>) -> HttpResponse {
     // The report has the same format with 503: monitors parse it.
     response.extensions_mut().insert(KeepBody);
     response
+}
+
+/// Without row security in force, only the code separates tenants.
+fn privileges_check(found: &Privileges) -> Option<PrivilegesCheck> {
+    let is_complete = found.missing.is_empty() && found.row_security_finding().is_none();
+    Some(PrivilegesCheck {
+        status: if is_complete { Status::Ok } else { Status::Degraded },
+        row_security: found.row_security?,
+        missing: found.missing.clone(),
+    })
 }
 
 /// Rounds to microseconds.

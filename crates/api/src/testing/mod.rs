@@ -20,7 +20,7 @@ use actix_web::web::Data;
 use mercurio_domain::Owner;
 use mercurio_domain::api_key::{Scopes, SecretKey};
 use mercurio_domain::limits::Limits;
-use mercurio_domain::store::{Catalog, EventWriter, SchemaState};
+use mercurio_domain::store::{Catalog, EventWriter, Privileges, SchemaState};
 use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore, provisioning};
 use mercurio_enrichment::{ClientIpHeader, Enricher, EnricherOptions, TrustedProxies};
 use mercurio_observability::Metrics;
@@ -113,7 +113,11 @@ impl TestApp {
             // Without Redis: this server's buckets decide.
             rate_limits: RateLimits::new(None),
             reads: Reads::new(&ReadOptions::default()),
-            database: DatabaseProbe::new(store.clone(), SchemaState::Current),
+            database: DatabaseProbe::new(
+                store.clone(),
+                SchemaState::Current,
+                Privileges::default(),
+            ),
             lifecycle: Lifecycle::default(),
             enricher: Enricher::new(EnricherOptions::default()),
             clock,

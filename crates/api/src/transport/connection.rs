@@ -6,23 +6,18 @@
 use super::activity::ConnectionActivity;
 use super::bare_response::BareResponse;
 use super::continuation::{Continuation, Interim};
-use super::options::ServerOptions;
-use crate::problem::Problem;
+use super::shared::SharedState;
+use super::tls_hello::is_tls;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HttpDate;
 use actix_web::rt::net::TcpStream;
-use mercurio_domain::ids::IdGenerator;
-use mercurio_enrichment::TrustedProxies;
 use mercurio_observability::metrics::OpenConnection;
-use mercurio_observability::{Metrics, RequestContext, RequestLine, context};
-use mercurio_runtime::refusal_log::{RefusalLine, RefusalLog};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -32,78 +27,6 @@ const LINGER_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Maximum bytes read in one turn. actix reads into its buffer as long as there is something, up to
 /// 128 KiB, and keeps a buffer of that size until the connection closes.
 const TURN_MAX_BYTES: usize = 16 * 1024;
-
-/// The state that all connections of a server share.
-#[derive(Clone)]
-pub(super) struct SharedState {
-    metrics: Arc<Metrics>,
-    ids: Arc<dyn IdGenerator>,
-    refusals: Arc<RefusalLog>,
-    linger: Duration,
-    head_timeout: Duration,
-    keep_alive: Duration,
-    stranger_keep_alive: Duration,
-    answer_timeout: Duration,
-    write_timeout: Duration,
-    trusted_proxies: TrustedProxies,
-}
-
-impl SharedState {
-    pub(super) fn new(metrics: Arc<Metrics>, options: &ServerOptions) -> Self {
-        Self {
-            metrics,
-            ids: Arc::clone(&options.ids),
-            refusals: Arc::clone(&options.refusals),
-            linger: options.linger,
-            head_timeout: options.head_timeout,
-            keep_alive: options.keep_alive,
-            stranger_keep_alive: options.stranger_keep_alive,
-            answer_timeout: options.answer_timeout,
-            write_timeout: options.write_timeout,
-            trusted_proxies: options.trusted_proxies.clone(),
-        }
-    }
-
-    /// Returns the shortest timeout. A check in this interval misses none.
-    fn check_interval(&self) -> Duration {
-        let idle = self.keep_alive.min(self.stranger_keep_alive);
-        idle.min(self.head_timeout).min(self.answer_timeout).min(self.write_timeout)
-    }
-
-    fn log(&self, status: StatusCode, request_id: &str) {
-        let status = status.as_u16();
-        let line = RefusalLine::Request { tenant_id: None, class: status / 100 };
-        if let Some(not_logged) = self.refusals.admit(line, std::time::Instant::now()) {
-            let line = RequestLine { method: "?", status, not_logged, ..RequestLine::default() };
-            line.log(&RequestContext::new(request_id, None).logger(&context::current()));
-        }
-    }
-
-    /// Returns the bytes of the problem in place of `bare`, and logs and counts the request.
-    fn response(&self, bare: &BareResponse<'_>) -> Vec<u8> {
-        let request_id = self.ids.next_uuid().to_string();
-        let problem = match bare.status {
-            StatusCode::BAD_REQUEST => {
-                Problem::BadRequest { detail: "The request is not valid HTTP/1.1." }
-            }
-            status => Problem::from_framework(status, None),
-        };
-        let body = problem.to_json(&request_id);
-        // The duration is zero: actix refuses the request as soon as it reads it.
-        // The method is unknown: the head was not parsed.
-        self.metrics.record_request("?", None, bare.status.as_u16(), Duration::ZERO);
-        self.log(bare.status, &request_id);
-        format!(
-            // With `connection: close`, HTTP/1.0 clients read it as well.
-            "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\n\
-             connection: close\r\nx-request-id: {request_id}\r\n{date}\r\n{body}",
-            status = bare.status,
-            length = body.len(),
-            date = bare.date.map(|date| format!("date: {date}\r\n")).unwrap_or_default(),
-        )
-        .into_bytes()
-    }
-}
 
 enum WriteState {
     /// Writes pass through.
@@ -120,8 +43,11 @@ enum WriteState {
 /// A client's connection. Open connections are counted.
 pub(super) struct Connection {
     io: TcpStream,
+    peer: Option<SocketAddr>,
     shared: SharedState,
     state: WriteState,
+    /// Whether the client began with TLS; `None` before its first byte.
+    is_tls: Option<bool>,
     activity: ConnectionActivity,
     is_trusted: bool,
     continuation: Continuation,
@@ -162,8 +88,10 @@ impl Connection {
         let is_trusted = peer.is_some_and(|peer| shared.trusted_proxies.contains(peer.ip()));
         Self {
             io,
+            peer,
             shared,
             state: WriteState::Passing,
+            is_tls: None,
             activity: ConnectionActivity::default(),
             is_trusted,
             continuation: Continuation::default(),
@@ -272,7 +200,11 @@ impl Connection {
                     return self.poll_write_through(cx, &buffer[..bare.start]);
                 }
                 Some(bare) => {
-                    let response = self.shared.response(&bare);
+                    let response = if self.is_tls == Some(true) {
+                        self.shared.response_to_tls(&bare, self.peer)
+                    } else {
+                        self.shared.response(&bare)
+                    };
                     self.state = WriteState::Refusing { response, written: 0 };
                 }
             }
@@ -348,8 +280,12 @@ impl AsyncRead for Connection {
                 Poll::Pending => Poll::Pending,
             };
         }
-        if self.head_began.is_none() && buffer.filled().len() > filled && !self.activity.is_busy() {
-            self.head_began = Some(Instant::now());
+        let received = &buffer.filled()[filled..];
+        if !received.is_empty() {
+            self.is_tls.get_or_insert_with(|| is_tls(received));
+            if self.head_began.is_none() && !self.activity.is_busy() {
+                self.head_began = Some(Instant::now());
+            }
         }
         read
     }

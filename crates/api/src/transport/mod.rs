@@ -1,6 +1,6 @@
 //! Listening: sockets, HTTP threads, timeouts and shutdown.
 //!
-//! [`Servers`] runs one actix server per address. Unlike actix's `HttpServer`, it counts
+//! [`Servers`] runs one actix server per socket. Unlike actix's `HttpServer`, it counts
 //! connections, limits the time of heads, pauses and responses, and sends a problem for requests refused before
 //! they reach the app (`bare_response`). HTTP/1.1 only: a proxy terminates TLS. Not here: signals,
 //! routes.
@@ -9,9 +9,12 @@ mod activity;
 mod bare_response;
 mod connection;
 mod continuation;
+mod listen;
 mod options;
+mod shared;
 #[cfg(test)]
 mod tests;
+mod tls_hello;
 
 pub(crate) use activity::ConnectionActivity;
 use actix_http::{HttpService, Protocol, Request, Response};
@@ -21,13 +24,15 @@ use actix_service::{
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServerHandle, Service};
 use actix_web::rt::net::TcpStream;
-use connection::{Connection, SharedState};
+use connection::Connection;
 pub(crate) use continuation::Continuation;
+pub use listen::{ListenError, bind, reachable};
 use mercurio_observability::Metrics;
 pub use options::ServerOptions;
+use shared::SharedState;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,18 +43,18 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Binds `addr` and serves `app` there, on threads of its own. Returns the bound address: the
-    /// system chooses the port if it was 0. Must run inside a Tokio runtime.
+    /// Serves `app` on a socket of [`bind`], on threads of its own. Must run inside a Tokio runtime.
+    /// Clients that connected before are served too.
     ///
     /// # Errors
-    /// If the address cannot be bound.
+    /// If the system refuses to use the socket.
     pub fn start<F, I, S, B>(
         &mut self,
-        addr: SocketAddr,
+        listener: TcpListener,
         options: ServerOptions,
         metrics: Arc<Metrics>,
         app: F,
-    ) -> io::Result<SocketAddr>
+    ) -> io::Result<()>
     where
         F: Fn() -> I + Send + Clone + 'static,
         I: IntoServiceFactory<S, Request>,
@@ -61,10 +66,6 @@ impl Servers {
         S::Service: 'static,
         B: MessageBody + 'static,
     {
-        // std sets SO_REUSEADDR: a restarted server can bind the port its predecessor just left.
-        let listener = TcpListener::bind(addr)?;
-        // tokio requires it of sockets it did not create.
-        listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
         let builder = Server::build()
             // actix panics without threads.
@@ -116,7 +117,7 @@ impl Servers {
         self.handles.push(server.handle());
         // Ends with `stop`; its handle is kept for that.
         tokio::spawn(server);
-        Ok(addr)
+        Ok(())
     }
 
     /// Stops accepting connections. Returns after the requests in progress, or after

@@ -1,7 +1,7 @@
 //! Options of a server's sockets.
 
 use mercurio_domain::ids::IdGenerator;
-use mercurio_enrichment::TrustedProxies;
+use mercurio_enrichment::{ClientIpPolicy, TrustedProxies};
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::system::UuidV7Ids;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct ServerOptions {
     pub ids: Arc<dyn IdGenerator>,
     /// Limits their log lines.
     pub refusals: Arc<RefusalLog>,
+    /// How much of a client's address to log.
+    pub client_ip: ClientIpPolicy,
 }
 
 /// Open files of a process besides its client connections: databases, Redis, threads, the log.
@@ -72,6 +74,7 @@ impl Default for ServerOptions {
             shutdown_timeout: Duration::from_secs(30),
             ids: Arc::new(UuidV7Ids),
             refusals: Arc::new(RefusalLog::new(u32::MAX)),
+            client_ip: ClientIpPolicy::default(),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! The settings of a server: name, unit, range and default of each, in the order of output.
 
-use std::net::SocketAddr;
+mod addresses;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use mercurio_domain::hints::nearest;
 use mercurio_domain::limits::{LimitName, Limits};
+use mercurio_domain::store::Backend;
 use mercurio_enrichment::{ClientIpHeader, ClientIpPolicy, TrustedProxies};
 use mercurio_observability::{LogFormat, LogLevel, OtlpEndpoint};
 use mercurio_pipeline::WriterOptions;
@@ -13,6 +16,9 @@ use mercurio_rate_limit::RedisUrl;
 use mercurio_runtime::RequestSettings;
 use mercurio_storage::DatabaseUrl;
 
+use addresses::Addresses;
+
+use crate::address::ListenAddress;
 use crate::origins::check_origins;
 use crate::reader::{Range, Reader, Secret, SettingSpec};
 use crate::setting::{ConfigError, InvalidSetting, Setting};
@@ -23,9 +29,9 @@ pub struct Config {
     /// Address of the database.
     pub database_url: DatabaseUrl,
     /// Listen address.
-    pub addr: SocketAddr,
+    pub addr: ListenAddress,
     /// Separate listen address for health, metrics and documentation.
-    pub management_addr: Option<SocketAddr>,
+    pub management_addr: Option<ListenAddress>,
     /// Run missing migrations on PostgreSQL at start.
     pub auto_migrate: bool,
     /// Settings of the HTTP handlers.
@@ -156,12 +162,26 @@ impl CheckedConfig {
         // After all settings are read, because only then every known name is listed.
         for name in names {
             if is_server_setting(&name) && !known.contains(&name.as_str()) {
-                let message = "unknown setting: .env.example lists all settings".to_owned();
+                let message = unknown_setting(&name, &known);
                 invalid.push(InvalidSetting { name, message });
             }
         }
         Self { config, invalid }
     }
+}
+
+/// Suggests the known name that resembles an unknown one. The prefix, which all share, does not
+/// count.
+fn unknown_setting(name: &str, known: &[&'static str]) -> String {
+    let meant = nearest(without_prefix(name), known.iter().copied().map(without_prefix));
+    match known.iter().find(|known| meant == Some(without_prefix(known))) {
+        Some(known) => format!("unknown setting: did you mean {known}?"),
+        None => "unknown setting: .env.example lists all settings".to_owned(),
+    }
+}
+
+fn without_prefix(name: &str) -> &str {
+    name.strip_prefix(PREFIX).unwrap_or(name)
 }
 
 fn is_server_setting(name: &str) -> bool {
@@ -182,13 +202,12 @@ impl Config {
     }
 
     fn read_all(reader: &mut Reader<'_>) -> Self {
-        const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8080";
         let database_url = read_database_url(reader);
+        let Addresses { addr, management_addr } = Addresses::read(reader);
         // The order of these fields is the order of the output.
         Self {
-            // Loopback, so a server without a proxy is not reachable by accident.
-            addr: reader.value("MERCURIO_ADDR", ADDRESS, SocketAddr::from(([127, 0, 0, 1], 8080))),
-            management_addr: reader.optional("MERCURIO_MANAGEMENT_ADDR", ADDRESS),
+            addr,
+            management_addr,
             auto_migrate: reader.value("MERCURIO_AUTO_MIGRATE", "true or false", false),
             settings: request_settings(reader),
             client_ip: reader.value(
@@ -285,7 +304,7 @@ fn http_threads(reader: &mut Reader<'_>) -> Option<usize> {
 fn writer_options(reader: &mut Reader<'_>, database_url: &DatabaseUrl) -> WriterOptions {
     // SQLite has one writer at a time: a second thread would only wait for the lock.
     // On 2 cores, two threads were best for PostgreSQL (docs/benchmarks.md).
-    let threads = if database_url.to_string().starts_with("sqlite") { 1 } else { 2 };
+    let threads = if database_url.backend() == Backend::Sqlite { 1 } else { 2 };
     let defaults = WriterOptions::default();
     WriterOptions {
         threads: reader.number(

@@ -83,10 +83,39 @@ fn message_names_setting_value_and_allowed_values() {
         ),
         ("MERCURIO_LOG_FORMAT", "xml", "\"xml\" is invalid: use json or terminal"),
         ("OTEL_TRACES_SAMPLER_ARG", "NaN", "\"NaN\" is invalid: use a number from 0 to 1"),
-        ("MERCURIO_ADR", "x", "unknown setting: .env.example lists all settings"),
+        ("MERCURIO_ADRR", "x", "unknown setting: did you mean MERCURIO_ADDR?"),
+        (
+            "MERCURIO_MAX_BATCHEVENTS",
+            "5",
+            "unknown setting: did you mean MERCURIO_MAX_BATCH_EVENTS?",
+        ),
+        // One of the few without the prefix.
+        ("MERCURIO_DATABASE_URL", "x", "unknown setting: did you mean DATABASE_URL?"),
+        ("MERCURIO_COLOUR", "x", "unknown setting: .env.example lists all settings"),
     ] {
         assert_eq!(invalid(&[(name, value)]), [format!("{name}: {message}")]);
     }
+}
+
+#[test]
+fn two_settings_with_one_address_are_refused() {
+    for (addr, management, is_valid) in [
+        ("127.0.0.1:9091", "127.0.0.1:9091", false),
+        ("localhost:9091", "localhost:9091", false),
+        ("127.0.0.1:9091", "127.0.0.1:9092", true),
+        ("127.0.0.1:0", "127.0.0.1:0", true),
+    ] {
+        let settings = [("MERCURIO_ADDR", addr), ("MERCURIO_MANAGEMENT_ADDR", management)];
+        let messages = invalid(&settings);
+        assert_eq!(messages.is_empty(), is_valid, "{messages:?}");
+        assert!(
+            messages.iter().all(|message| message.contains("use another port")),
+            "{messages:?}"
+        );
+    }
+    // Of an invalid address nothing more is said.
+    let settings = [("MERCURIO_ADDR", ":1"), ("MERCURIO_MANAGEMENT_ADDR", "127.0.0.1:8080")];
+    assert_eq!(invalid(&settings).len(), 1);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod catalog;
 mod counts;
 mod error;
 mod housekeeping;
+mod privileges;
 mod query;
 mod retention;
 
@@ -32,6 +33,7 @@ pub use housekeeping::{
     DeletedRows, Deletion, Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Removal,
     RemovalCounts, RemovalCursor, Removed,
 };
+pub use privileges::{Privileges, RowSecurity};
 pub use query::{CursorError, EventPage, EventQuery, PageBuilder, Position};
 pub use retention::{TenantRetention, due_removals};
 
@@ -236,6 +238,11 @@ pub trait Store: EventWriter + EventCounts + Catalog + Housekeeping + AuditLog {
 
     /// Compares the database's schema with this program's.
     fn schema_state(&self) -> Result<SchemaState, StoreError>;
+
+    /// Returns the privileges of this program's role. A database without roles lacks none.
+    fn privileges(&self) -> Result<Privileges, StoreError> {
+        Ok(Privileges::default())
+    }
 
     /// Applies all missing migrations and returns their names, oldest first.
     ///

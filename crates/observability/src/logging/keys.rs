@@ -74,8 +74,12 @@ keys! {
     NOT_LOGGED = "not_logged";
     /// Client address, as much of it as `MERCURIO_CLIENT_IP` keeps.
     CLIENT_IP = "client_ip";
-    /// Why an API key was refused: a word of a fixed list.
+    /// Why an API key was refused, or row security is not in force: a word of a fixed list.
     REASON = "reason";
+    /// What to do about it, for a person.
+    ADVICE = "advice";
+    /// Privileges that the server's role lacks in the database.
+    PRIVILEGES = "privileges";
     /// Signal name.
     SIGNAL = "signal";
     /// The new log level.
@@ -112,6 +116,8 @@ keys! {
     DROPPED_SPANS = "dropped_spans";
     /// Version of the program.
     VERSION = "version";
+    /// Git commit the program was built from.
+    COMMIT = "commit";
     /// Maximum number of open files of the process.
     FILE_LIMIT = "file_limit";
     /// That number before the server raised it.

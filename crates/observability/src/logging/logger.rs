@@ -76,6 +76,14 @@ impl LogGuard {
         DroppedLines(Arc::clone(&self.queue))
     }
 
+    /// Keeps lines in the queue until the result is dropped, or until a flush: what is written to
+    /// the terminal by then comes before them.
+    #[must_use]
+    pub fn hold(&self) -> HeldLines {
+        self.queue.hold(true);
+        HeldLines(Arc::clone(&self.queue))
+    }
+
     /// Returns the switch of the level.
     #[must_use]
     pub fn level(&self) -> LevelSwitch {
@@ -93,6 +101,15 @@ impl Drop for LogGuard {
             // A panic of the thread is already reported on standard error.
             writer.join().ok();
         }
+    }
+}
+
+/// Lines kept in the queue. Dropping it lets them go.
+pub struct HeldLines(Arc<LogQueue>);
+
+impl Drop for HeldLines {
+    fn drop(&mut self) {
+        self.0.hold(false);
     }
 }
 

@@ -46,6 +46,8 @@ struct PendingLines {
     flushes_done: u64,
     /// The writer sleeps and must be woken.
     is_idle: bool,
+    /// Lines wait, unless a thread waits for the writer.
+    is_held: bool,
     /// New lines are dropped.
     is_closed: bool,
     has_ended: bool,
@@ -59,7 +61,7 @@ impl PendingLines {
 
     /// Records and returns whether the writer has nothing to do.
     fn idles(&mut self) -> bool {
-        self.is_idle = self.lines == 0 && !self.is_urgent();
+        self.is_idle = (self.lines == 0 || self.is_held) && !self.is_urgent();
         self.is_idle
     }
 }
@@ -128,6 +130,12 @@ impl LogQueue {
             (false, true) => Err(io::ErrorKind::BrokenPipe.into()),
             (false, false) => Err(io::ErrorKind::TimedOut.into()),
         }
+    }
+
+    /// Keeps lines in the queue, or lets them go.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.pending().is_held = is_held;
+        self.filled.notify_one();
     }
 
     /// Drops later lines. The writer ends after the queued ones.

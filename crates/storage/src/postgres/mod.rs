@@ -29,7 +29,8 @@ use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{
     Actor, AppendCounts, AuditEntry, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind,
-    LockWait, PoolLoad, Provisioned, Provisioning, SchemaState, Store, StoreError, Submission,
+    LockWait, PoolLoad, Privileges, Provisioned, Provisioning, SchemaState, Store, StoreError,
+    Submission,
 };
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, Timestamp};
@@ -271,6 +272,10 @@ impl Store for PostgresStore {
     fn schema_state(&self) -> Result<SchemaState, StoreError> {
         self.check_sessions()?;
         Ok(self.read(schema_state)?)
+    }
+
+    fn privileges(&self) -> Result<Privileges, StoreError> {
+        Ok(self.read(diagnostics::privileges)?)
     }
 
     fn migrate_reporting(

@@ -10,6 +10,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use mercurio_domain::store::Backend;
+
 pub use error::DatabaseUrlError;
 use parameters::Parameters;
 
@@ -45,6 +47,15 @@ impl DatabaseUrl {
         let parameters = Parameters::parse(rest.ok_or(DatabaseUrlError::UnknownScheme)?)?;
         parameters.check_encryption(cfg!(feature = "tls"))?;
         Ok(Self(Target::Postgres(parameters)))
+    }
+
+    /// Returns the kind of database.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        match self.0 {
+            Target::Postgres(_) => Backend::Postgres,
+            Target::Sqlite(_) => Backend::Sqlite,
+        }
     }
 
     /// The database file, if it does not exist: opening a store would create it. `None` for a

@@ -1,9 +1,8 @@
 //! Checks of a PostgreSQL server: clock, durability, replication, language, pooler, privileges, row
 //! security and partitions.
 
-use mercurio_storage::{
-    MissingRights, Replication, RowSecurityState, ServerDiagnostics, ServerSetting,
-};
+use mercurio_domain::store::RowSecurity;
+use mercurio_storage::{MissingRights, Replication, ServerDiagnostics, ServerSetting};
 
 use super::check::Check;
 
@@ -68,43 +67,50 @@ fn durability(server: &ServerDiagnostics) -> Check {
     Check::failed(CHECK, settings, advice)
 }
 
+/// A role needs the privileges of one purpose: of a server, or of an operator with `mercurio-admin`.
 fn privileges(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "rights";
-    let MissingRights { server: missing, admin } = &server.missing_rights;
-    if !missing.is_empty() {
-        let text = format!("the role lacks {}", [&missing[..], admin].concat().join(", "));
-        let advice = "grant them to the role, or use another role in DATABASE_URL";
-        return Check::failed(CHECK, text, advice);
+    let MissingRights { server: of_server, operator, owner } = &server.missing_rights;
+    let of_server_text = of_server.join(", ");
+    let of_admin = [&operator[..], owner].concat().join(", ");
+    match (of_server.is_empty(), operator.is_empty()) {
+        (true, true) if owner.is_empty() => {
+            Check::ok(CHECK, "the role has every privilege a server and mercurio-admin need")
+        }
+        (true, _) => Check::warning(
+            CHECK,
+            format!(
+                "the role has every privilege a server needs; for mercurio-admin and retention it lacks {of_admin}"
+            ),
+            "use mercurio-admin with another role, and run `events purge` once a day as the owner of \
+             the tables in place of retention",
+        ),
+        (false, true) => Check::warning(
+            CHECK,
+            format!(
+                "the role may manage tenants, workspaces, keys and limits; for a server it lacks {of_server_text}"
+            ),
+            "use this role for mercurio-admin alone, and another one for servers",
+        ),
+        (false, false) => Check::failed(
+            CHECK,
+            format!(
+                "the role lacks {of_server_text} for a server, and {of_admin} for mercurio-admin"
+            ),
+            "grant what it lacks, as in \"Roles in PostgreSQL\" in docs/OPERATIONS.md, or use another \
+             role in DATABASE_URL",
+        ),
     }
-    if !admin.is_empty() {
-        let text = format!(
-            "the role has every privilege a server needs; for mercurio-admin and retention it lacks {}",
-            admin.join(", ")
-        );
-        let advice = "use mercurio-admin with another role, and run `events purge` once a day as the \
-                      owner of the tables in place of retention";
-        return Check::warning(CHECK, text, advice);
-    }
-    Check::ok(CHECK, "the role has every privilege a server and mercurio-admin need")
 }
 
 fn row_security(server: &ServerDiagnostics) -> Check {
     const CHECK: &str = "row security";
-    match server.row_security {
-        RowSecurityState::InForce => Check::ok(CHECK, "in force for reads of events"),
-        RowSecurityState::NoReader => Check::warning(
-            CHECK,
-            "not in force: the role cannot read as mercurio_reader, so only the code separates tenants",
-            "create mercurio_reader and grant it to the role: see \"Roles in PostgreSQL\" in \
-             docs/OPERATIONS.md",
-        ),
-        RowSecurityState::Bypassed => Check::warning(
-            CHECK,
-            "not in force: mercurio_reader is exempt from the policies, or the tables have none",
-            "run `ALTER ROLE mercurio_reader NOSUPERUSER NOBYPASSRLS`, and enable row level security \
-             on events and event_keys",
-        ),
+    let state = server.row_security;
+    if state == RowSecurity::InForce {
+        return Check::ok(CHECK, state.describe());
     }
+    let text = format!("not in force: {}. Only the code separates tenants", state.describe());
+    Check::warning(CHECK, text, state.advice())
 }
 
 /// Standbys that must confirm each commit.
@@ -211,7 +217,7 @@ mod tests {
             may_make_partitions: true,
             replication: Replication { synchronous_names: String::new(), streaming: Some(0) },
             language: "C".to_owned(),
-            row_security: RowSecurityState::InForce,
+            row_security: RowSecurity::InForce,
             is_pooled: false,
         }
     }
@@ -270,9 +276,33 @@ mod tests {
 
     #[test]
     fn row_security_out_of_force_is_a_warning() {
-        for row_security in [RowSecurityState::NoReader, RowSecurityState::Bypassed] {
+        for row_security in [
+            RowSecurity::NoReader,
+            RowSecurity::NotGranted,
+            RowSecurity::MayNotRead,
+            RowSecurity::Bypassed,
+        ] {
             let server = ServerDiagnostics { row_security, ..server() };
             check_state(server, "row security", CheckState::Warning);
+        }
+    }
+
+    #[test]
+    fn role_without_the_rights_of_any_purpose_fails() {
+        let rights = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        for (of_server, operator, owner, expected) in [
+            (&[][..], &[][..], &[][..], CheckState::Ok),
+            (&[], &[], &["c"][..], CheckState::Warning),
+            (&[], &["b"][..], &["c"][..], CheckState::Warning),
+            (&["a"][..], &[], &["c"][..], CheckState::Warning),
+            (&["a"][..], &["b"][..], &["c"][..], CheckState::Failed),
+        ] {
+            let missing_rights = MissingRights {
+                server: rights(of_server),
+                operator: rights(operator),
+                owner: rights(owner),
+            };
+            check_state(ServerDiagnostics { missing_rights, ..server() }, "rights", expected);
         }
     }
 }

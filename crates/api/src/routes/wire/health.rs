@@ -1,6 +1,6 @@
 //! The responses of `GET /health`, `/health/live` and `/health/ready`.
 
-use mercurio_domain::store::Backend;
+use mercurio_domain::store::{Backend, RowSecurity};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -52,6 +52,9 @@ pub(crate) struct Checks {
     /// The Redis of shared rate limits; missing without `MERCURIO_REDIS_URL`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) redis: Option<RedisCheck>,
+    /// The privileges of the server's role in PostgreSQL; missing with SQLite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) privileges: Option<PrivilegesCheck>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -83,6 +86,17 @@ pub(crate) struct RedisCheck {
     pub(crate) servers: u32,
     /// Requests decided by this server alone.
     pub(crate) fallbacks: u64,
+}
+
+/// The privileges of the server's role in PostgreSQL, looked at once a minute.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PrivilegesCheck {
+    /// `degraded` if a privilege is missing or row security is not in force.
+    pub(crate) status: Status,
+    /// Whether the database limits reads of events to one tenant.
+    pub(crate) row_security: RowSecurity,
+    /// Privileges that the role lacks, such as `INSERT on events`.
+    pub(crate) missing: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]

@@ -15,7 +15,7 @@ use mercurio_runtime::system::UuidV7Ids;
 use serde_json::Value;
 use slog::{Discard, Logger, o};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream as Client};
+use std::net::{Shutdown, SocketAddr, TcpStream as Client};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -61,8 +61,10 @@ fn start(options: ServerOptions) -> Running {
     let metrics = Metrics::new();
     let counted = Arc::clone(&metrics);
     let mut servers = Servers::default();
-    let addr = servers
-        .start("127.0.0.1:0".parse().unwrap(), options, Arc::clone(&metrics), move || {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    servers
+        .start(listener, options, Arc::clone(&metrics), move || {
             let middleware = RequestMiddleware::new(
                 Logger::root(Discard, o!()),
                 Arc::clone(&counted),
@@ -106,6 +108,37 @@ async fn request_refused_before_the_app_gets_a_problem() {
     }
     assert_eq!(refusals_counted(&server.metrics), 5);
     server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn tls_handshake_gets_a_problem_in_plain_http() {
+    let server = start(one_thread());
+    // The beginning of a ClientHello: TLS 1.0 in the record, 512 bytes.
+    let hello = [&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01][..], &[0; 511]].concat();
+    for hello in [&hello[..], &hello[..1]] {
+        let responses = send_then_read(server.addr, hello).await;
+        assert_eq!(statuses(&responses), [400]);
+        let problem = responses[0].problem();
+        assert!(problem["detail"].as_str().unwrap().contains("Use http://"), "{problem}");
+    }
+    assert_eq!(refusals_counted(&server.metrics), 2);
+    server.servers.stop().await;
+}
+
+#[tokio::test]
+async fn client_that_connected_before_the_start_is_served() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = Client::connect(listener.local_addr().unwrap()).unwrap();
+    client.write_all(last_get("/").as_bytes()).unwrap();
+    let mut servers = Servers::default();
+    let app = || App::new().route("/", web::get().to(HttpResponse::NoContent));
+    servers.start(listener, one_thread(), Metrics::new(), app).unwrap();
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).map(|_| answer)
+    });
+    assert!(answer.await.unwrap().unwrap().starts_with("HTTP/1.1 204 "));
+    servers.stop().await;
 }
 
 /// Returns the number of requests without a method and a route that got a 4xx.

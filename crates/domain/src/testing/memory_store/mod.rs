@@ -20,7 +20,8 @@ use crate::limits::{LimitOverrides, Month};
 use crate::payload::JsonObject;
 use crate::store::{
     Actor, AuditRecord, Backend, CatalogChange, Deletion, EventPage, EventQuery, EventWriter,
-    LockWait, PageBuilder, Position, RemovalCounts, SchemaState, Store, StoreError, Submission,
+    LockWait, PageBuilder, Position, Privileges, RemovalCounts, SchemaState, Store, StoreError,
+    Submission,
 };
 use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
@@ -42,6 +43,7 @@ pub struct MemoryStore {
     panics_in_sum: AtomicBool,
     refused_name: Mutex<Option<String>>,
     group_sizes: Mutex<Vec<usize>>,
+    privileges: Mutex<Privileges>,
     reads: AtomicUsize,
 }
 
@@ -94,6 +96,7 @@ impl Default for MemoryStore {
             panics_in_sum: AtomicBool::default(),
             refused_name: Mutex::default(),
             group_sizes: Mutex::default(),
+            privileges: Mutex::default(),
             reads: AtomicUsize::default(),
         }
     }
@@ -118,6 +121,11 @@ impl MemoryStore {
     /// Refuses every group with an event of this name, as a database refuses data it cannot store.
     pub fn refuse_event_name(&self, event_name: &str) {
         *lock(&self.refused_name) = Some(event_name.to_owned());
+    }
+
+    /// Sets the privileges that the store reports.
+    pub fn set_privileges(&self, privileges: Privileges) {
+        *lock(&self.privileges) = privileges;
     }
 
     /// Submissions in each call of `append`, failed ones included, in order.
@@ -222,6 +230,10 @@ impl Store for MemoryStore {
 
     fn schema_state(&self) -> Result<SchemaState, StoreError> {
         self.available().map(|_| SchemaState::Current)
+    }
+
+    fn privileges(&self) -> Result<Privileges, StoreError> {
+        self.available().map(|_| lock(&self.privileges).clone())
     }
 
     fn migrate_reporting(

@@ -8,15 +8,14 @@ use diesel::connection::{CacheSize, SimpleConnection};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use mercurio_domain::Clock;
-use mercurio_domain::store::{Backend, StoreError};
+use mercurio_domain::store::{Backend, RowSecurity, StoreError};
 
+pub(super) use rights::privileges;
 use rights::{missing_rights, row_security};
 
 use super::driver::set_up;
 use super::shared::schema_state::schema_state;
-use crate::diagnostics::{
-    Diagnostics, Replication, RowSecurityState, ServerDiagnostics, ServerSetting, latency,
-};
+use crate::diagnostics::{Diagnostics, Replication, ServerDiagnostics, ServerSetting, latency};
 use crate::error::Error;
 use crate::rows::Micros;
 
@@ -91,7 +90,7 @@ fn inspect(connection: &mut PgConnection, clock: &dyn Clock) -> Result<Diagnosti
             streaming: row.streaming.and_then(|count| u32::try_from(count).ok()),
         },
         language: row.language,
-        row_security: RowSecurityState::NoReader,
+        row_security: RowSecurity::NoReader,
         is_pooled: false,
     };
     Ok(Diagnostics {
