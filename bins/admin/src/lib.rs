@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod commands;
+mod completion;
 pub mod database;
 pub mod error;
 mod escape;
@@ -57,7 +58,14 @@ fn try_run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, AdminError> {
-    let (command, style) = match cli::parse(&utf8(arguments)?)? {
+    let arguments = utf8(arguments)?;
+    if let Some((first, rest)) = arguments.split_first()
+        && first == completion::COMMAND
+    {
+        completion::answer(&cli::definitions(), rest, machine, out);
+        return Ok(Exit::Done);
+    }
+    let (command, style) = match cli::parse(&arguments)? {
         Request::Print(text) => return print_help(&text, out).map(|()| Exit::Done),
         Request::Run { command, style } => (command, style),
     };

@@ -28,7 +28,8 @@ pub(super) fn help(node: &Node<'_>) -> String {
     if !examples.is_empty() {
         parts.push(format!("Examples:\n{}", examples.join("\n")));
     }
-    parts.extend(node.info.notes.iter().map(|note| paragraphs(note)));
+    let notes = node.info.notes.iter();
+    parts.extend(notes.map(|note| paragraphs(&note.replace("{command_name}", &node.call()))));
     let codes = node.info.error_codes.iter();
     let codes: Vec<_> =
         codes.map(|code| Entry::new(code.code.to_string(), code.description)).collect();
@@ -120,7 +121,7 @@ fn option(flag: Flag) -> Entry {
 }
 
 /// The first sentence, without its period behind the last word.
-pub(super) fn first_sentence(text: &str) -> &str {
+pub(crate) fn first_sentence(text: &str) -> &str {
     text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.')
 }
 

@@ -4,14 +4,13 @@
 //! definitions, `line` checks the words by them, `help` renders them, and argh parses.
 
 mod audit;
-mod bash;
 mod consent;
 mod events;
 mod filters;
-mod grammar;
-mod help;
+pub(crate) mod grammar;
+pub(crate) mod help;
 mod key;
-mod line;
+pub(crate) mod line;
 mod migrate;
 mod provision;
 mod tenant;
@@ -22,11 +21,10 @@ mod workspace;
 #[cfg(test)]
 mod tests;
 
+use argh::CommandInfoWithArgs;
 use argh::{ArgsInfo, EarlyExit, FromArgs};
-use argh_complete::Generator;
-use argh_complete::fish::Fish;
-use argh_complete::zsh::Zsh;
 
+use crate::completion;
 use crate::error::AdminError;
 use crate::output::{Format, Layout, Style};
 use crate::terminal::PROGRAM;
@@ -156,7 +154,7 @@ enum Subcommand {
     Audit(audit::AuditArgs),
     Doctor(DoctorArgs),
     Config(ConfigArgs),
-    Completions(CompletionsArgs),
+    Completion(CompletionArgs),
 }
 
 /// Create the tenant SEED_TENANT_NAME with the workspace SEED_WORKSPACE_NAME and a key. If both exist, print their ids and
@@ -176,29 +174,26 @@ struct DoctorArgs {}
 #[argh(subcommand, name = "config")]
 struct ConfigArgs {}
 
-/// Print a completion script for a shell.
+/// Print a completion script for a shell. It completes commands, options and values, with names from the database in
+/// DATABASE_URL.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
-    name = "completions",
-    example = "{command_name} bash > /etc/bash_completion.d/mercurio-admin"
+    name = "completion",
+    example = "{command_name} bash > /etc/bash_completion.d/mercurio-admin",
+    example = "{command_name} zsh > /usr/local/share/zsh/site-functions/_mercurio-admin",
+    example = "{command_name} fish > ~/.config/fish/completions/mercurio-admin.fish",
+    note = "To try it in this shell alone: source <({command_name} bash), with zsh in zsh; in fish: {command_name} fish | source"
 )]
-struct CompletionsArgs {
+struct CompletionArgs {
     /// the shell
     #[argh(positional, arg_name = "bash|zsh|fish")]
     shell: String,
 }
 
-impl CompletionsArgs {
-    fn script(&self, invalid: &mut Vec<String>) -> Option<String> {
-        let info = AdminArgs::get_args_info();
-        match choice("shell", &self.shell, &["bash", "zsh", "fish"], invalid)? {
-            // argh_complete's own script for bash is wrong: see `bash`.
-            "bash" => Some(bash::script(PROGRAM, &info)),
-            "zsh" => Some(Zsh::generate(PROGRAM, &info)),
-            _ => Some(Fish::generate(PROGRAM, &info)),
-        }
-    }
+/// The definitions of all commands.
+pub(crate) fn definitions() -> CommandInfoWithArgs {
+    AdminArgs::get_args_info()
 }
 
 /// Parses the command line without the program's name.
@@ -206,7 +201,7 @@ impl CompletionsArgs {
 /// # Errors
 /// [`AdminError::CommandLine`] with every error, and the usage of the command.
 pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
-    let info = AdminArgs::get_args_info();
+    let info = definitions();
     let line = Line::read(Node::program(&info), arguments);
     if line.wants_help {
         return Ok(Request::Print(help::help(&line.node)));
@@ -227,8 +222,10 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
     let mut invalid = Vec::new();
     let style = style(&line.node, args.output.as_deref(), args.columns.as_deref(), &mut invalid);
     let command = match args.command {
-        Some(Subcommand::Completions(args)) => {
-            return args.script(&mut invalid).map(Request::Print).ok_or_else(|| refused(invalid));
+        Some(Subcommand::Completion(CompletionArgs { shell })) => {
+            let shell = choice("shell", &shell, &["bash", "zsh", "fish"], &mut invalid);
+            let script = shell.map(|shell| Request::Print(completion::script(shell).to_owned()));
+            return script.ok_or_else(|| refused(invalid));
         }
         Some(Subcommand::Migrate(args)) => Some(Command::Migrate(args.read())),
         Some(Subcommand::Seed(SeedArgs {})) => Some(Command::Seed),

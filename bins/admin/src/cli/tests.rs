@@ -6,6 +6,7 @@ use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
 use super::*;
+use crate::completion::bash_line::BashLine;
 
 fn arguments(line: &[&str]) -> Vec<String> {
     line.iter().map(|word| (*word).to_owned()).collect()
@@ -218,15 +219,18 @@ fn superfluous_words_are_refused() {
 }
 
 #[test]
-fn every_command_with_required_words_has_an_example() {
+fn examples_parse_and_every_required_word_has_one() {
     let info = AdminArgs::get_args_info();
     for node in Node::program(&info).all() {
         let usage = help::usage(&node);
         let is_complete = parse(&arguments(node.words())).is_ok() || node.is_group();
         assert!(is_complete || !node.info.examples.is_empty(), "{usage}");
         for example in node.info.examples {
-            // A shell splits it, so this test does not try to.
-            assert!(example.contains("{command_name}"), "{usage}");
+            let example = example.replace("{command_name}", &node.call());
+            // A redirection or a pipe is for the shell.
+            let line = example.split(['>', '|']).next().unwrap_or_default();
+            let words = BashLine::read(&format!("{line} "), "").expect("a line").words;
+            assert!(parse(&words).is_ok(), "{example}: {:?}", parse(&words));
         }
     }
 }

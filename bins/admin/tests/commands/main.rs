@@ -2,7 +2,7 @@
 
 mod audit;
 mod catalog;
-mod completions;
+mod completion;
 mod database;
 mod deletion;
 mod doctor;
