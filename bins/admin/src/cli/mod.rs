@@ -11,6 +11,7 @@ pub(crate) mod grammar;
 pub(crate) mod help;
 mod key;
 pub(crate) mod line;
+pub(crate) mod manual;
 mod migrate;
 mod provision;
 mod tenant;
@@ -21,8 +22,9 @@ mod workspace;
 #[cfg(test)]
 mod tests;
 
-use argh::CommandInfoWithArgs;
-use argh::{ArgsInfo, EarlyExit, FromArgs};
+use std::path::PathBuf;
+
+use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
 
 use crate::completion;
 use crate::error::AdminError;
@@ -48,6 +50,11 @@ pub use workspace::WorkspaceCommand;
 pub enum Request {
     /// Help, the version or a completion script.
     Print(String),
+    /// The manual pages.
+    Manual {
+        /// Gets all pages; `None`: the page of the program goes to stdout.
+        folder: Option<PathBuf>,
+    },
     /// A command.
     Run {
         /// The command, with valid arguments.
@@ -155,6 +162,7 @@ enum Subcommand {
     Doctor(DoctorArgs),
     Config(ConfigArgs),
     Completion(CompletionArgs),
+    Man(ManArgs),
 }
 
 /// Create the tenant SEED_TENANT_NAME with the workspace SEED_WORKSPACE_NAME and a key. If both exist, print their ids and
@@ -189,6 +197,20 @@ struct CompletionArgs {
     /// the shell
     #[argh(positional, arg_name = "bash|zsh|fish")]
     shell: String,
+}
+
+/// Print the manual page of this program, or write the pages of all commands into a folder.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(
+    subcommand,
+    name = "man",
+    example = "{command_name} | man -l -",
+    example = "{command_name} --dir /usr/local/share/man/man8"
+)]
+struct ManArgs {
+    /// write all pages into this folder
+    #[argh(option, arg_name = "directory")]
+    dir: Option<String>,
 }
 
 /// The definitions of all commands.
@@ -226,6 +248,9 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
             let shell = choice("shell", &shell, &["bash", "zsh", "fish"], &mut invalid);
             let script = shell.map(|shell| Request::Print(completion::script(shell).to_owned()));
             return script.ok_or_else(|| refused(invalid));
+        }
+        Some(Subcommand::Man(ManArgs { dir })) => {
+            return Ok(Request::Manual { folder: dir.map(PathBuf::from) });
         }
         Some(Subcommand::Migrate(args)) => Some(Command::Migrate(args.read())),
         Some(Subcommand::Seed(SeedArgs {})) => Some(Command::Seed),

@@ -10,6 +10,7 @@ mod events;
 mod filters;
 mod help;
 mod keys;
+mod manual;
 mod migrate;
 mod output;
 mod provision;

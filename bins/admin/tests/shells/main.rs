@@ -55,6 +55,8 @@ fn tab_completes_commands_options_and_values() {
         ("tenant limits id:1 --unset events_p", "tenant limits id:1 --unset events_per_second "),
         // The value follows without a blank.
         ("tenant limits id:1 --set events_p", "tenant limits id:1 --set events_per_second="),
+        // The shell completes folders.
+        ("man --dir fold", "man --dir folder/"),
         // A new name completes to nothing.
         ("tenant create Ac", "tenant create Ac"),
     ];

@@ -66,6 +66,7 @@ impl Terminal {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let server = format!("mercurio-{}-{number}", std::process::id());
         let home = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(home.path().join("folder")).expect("a folder to complete");
         let terminal = Self { server, _home: home };
         let home = terminal._home.path();
         let folder = Path::new(PROGRAM).parent().expect("a folder").display().to_string();
