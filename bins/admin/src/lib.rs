@@ -77,6 +77,7 @@ fn try_run(
         Request::Run { command, style } => (command, style),
     };
     let mut output = Output { writer: out, style, terminal: machine.terminal };
+    output.check()?;
     let report = commands::perform(&command, machine, database::open, &mut output)?;
     if let Some(result) = &report.result {
         accept_closed_pipe(output.print(result))?;

@@ -292,10 +292,6 @@ fn style(
             Ok(columns) => style.columns = columns,
             Err(errors) => invalid.extend(errors),
         }
-        if matches!(format, Some(Format::Json | Format::Yaml)) {
-            invalid
-                .push("--columns needs --output table or csv: JSON and YAML have all".to_owned());
-        }
     }
     style
 }

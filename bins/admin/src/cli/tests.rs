@@ -142,10 +142,7 @@ fn typo_gets_the_word_meant_and_the_usage_concerned() {
     );
     check_error(
         &["tenant", "limits", "a", "--unset", "event_burst"],
-        "--unset: there is no limit \"event_burst\"; the limits are max_body_bytes, max_batch_events, \
-         max_event_bytes, max_event_age_days, max_event_future_seconds, events_per_second, \
-         events_burst, requests_per_second, requests_burst, reads_per_second, reads_burst, \
-         max_concurrent_reads, monthly_events, retention_days; did you mean events_burst?",
+        "--unset: there is no limit \"event_burst\": did you mean events_burst?",
         " tenant limits <tenant> [--set <limit=value>]…",
     );
     check_error(
@@ -250,11 +247,6 @@ fn option_about_the_result_fits_the_command() {
     check_error(
         &["tenant", "list", "--columns", "nmae"],
         "--columns: there is no column \"nmae\": did you mean name?",
-        " tenant list",
-    );
-    check_error(
-        &["tenant", "list", "--columns", "name", "-o", "yaml"],
-        "--columns needs --output table or csv: JSON and YAML have all",
         " tenant list",
     );
     // One tenant is no list, and an export has formats of its own.

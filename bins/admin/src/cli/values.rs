@@ -80,7 +80,7 @@ pub(super) fn choice(
 }
 
 /// The end of a message about an unknown word.
-pub(super) fn did_you_mean(meant: Option<&str>) -> String {
+fn did_you_mean(meant: Option<&str>) -> String {
     meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default()
 }
 
