@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mercurio_domain::store::{Actor, Backend, SchemaState, Store};
+use mercurio_domain::store::{Actor, Backend, SchemaState, Store, StoreError};
 use mercurio_storage::{DatabaseUrl, StoreOptions};
 
 use crate::error::AdminError;
@@ -41,8 +41,7 @@ pub struct Access {
 ///
 /// # Errors
 /// [`AdminError::NoDatabase`] if the file does not exist and must not be created,
-/// [`StoreError::Unavailable`](mercurio_domain::store::StoreError::Unavailable) if it cannot be
-/// opened. PostgreSQL connects on first use.
+/// [`StoreError::Unavailable`] if it cannot be opened. PostgreSQL connects on first use.
 pub fn open(url: &DatabaseUrl, access: Access) -> Result<Arc<dyn Store>, AdminError> {
     let Access { actor, creates } = access;
     if let Some(path) = url.missing_file().filter(|_| !creates) {
@@ -62,6 +61,27 @@ pub fn open(url: &DatabaseUrl, access: Access) -> Result<Arc<dyn Store>, AdminEr
         ..StoreOptions::default()
     };
     Ok(mercurio_storage::open(url, &options)?)
+}
+
+/// Opens an existing database for a look at its names, without waiting for longer than `time_limit`
+/// anywhere. `None` if the file does not exist.
+pub(crate) fn open_to_look(
+    url: &DatabaseUrl,
+    time_limit: Duration,
+) -> Result<Option<Arc<dyn Store>>, StoreError> {
+    // Opening a missing file would create it.
+    if url.missing_file().is_some() {
+        return Ok(None);
+    }
+    let options = StoreOptions {
+        max_read_connections: NonZeroU32::MIN,
+        max_system_connections: NonZeroU32::MIN,
+        max_write_connections: NonZeroU32::MIN,
+        connect_timeout: time_limit,
+        system_timeout: time_limit,
+        ..StoreOptions::default()
+    };
+    mercurio_storage::open(url, &options).map(Some)
 }
 
 /// Makes the schema usable for a command that may create a database. SQLite is migrated, as the

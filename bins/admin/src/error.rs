@@ -196,6 +196,15 @@ pub enum AdminError {
     /// The result cannot be serialized.
     #[error("the result cannot be written as JSON")]
     Json(#[from] serde_json::Error),
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
     /// Stdout failed during an export.
     #[error("the export stopped after {written} events: stdout is not writable")]
     Export {
@@ -261,7 +270,9 @@ impl AdminError {
                 Exit::Failed
             }
             Self::WorkspaceDeleting(_) | Self::KeyEnded { .. } => Exit::Failed,
-            Self::NotConfirmed | Self::Json(_) | Self::Export { .. } => Exit::Failed,
+            Self::NotConfirmed | Self::Json(_) | Self::File { .. } | Self::Export { .. } => {
+                Exit::Failed
+            }
             Self::Store(_) | Self::Entropy(_) | Self::Output(_) => Exit::Failed,
             Self::StdoutLost | Self::KeyLost { .. } | Self::OldKeyKept { .. } => Exit::Failed,
         }

@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod commands;
+mod completion;
 pub mod database;
 pub mod error;
 mod escape;
@@ -20,9 +21,15 @@ pub mod terminal;
 mod text;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
+
+use mercurio_domain::Timestamp;
 
 use cli::Request;
+use cli::grammar::Node;
+use cli::manual::{Page, pages};
 pub use error::{AdminError, Exit};
 pub use machine::Machine;
 use output::Output;
@@ -57,11 +64,20 @@ fn try_run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, AdminError> {
-    let (command, style) = match cli::parse(&utf8(arguments)?)? {
+    let arguments = utf8(arguments)?;
+    if let Some((first, rest)) = arguments.split_first()
+        && first == completion::COMMAND
+    {
+        completion::answer(&cli::definitions(), rest, machine, out);
+        return Ok(Exit::Done);
+    }
+    let (command, style) = match cli::parse(&arguments)? {
         Request::Print(text) => return print_help(&text, out).map(|()| Exit::Done),
+        Request::Manual { folder } => return manual(folder.as_deref(), machine, out),
         Request::Run { command, style } => (command, style),
     };
     let mut output = Output { writer: out, style, terminal: machine.terminal };
+    output.check()?;
     let report = commands::perform(&command, machine, database::open, &mut output)?;
     if let Some(result) = &report.result {
         accept_closed_pipe(output.print(result))?;
@@ -71,6 +87,37 @@ fn try_run(
         write_message(err, note);
     }
     Ok(report.exit)
+}
+
+/// Prints the manual page of the program, or writes all pages into a folder.
+fn manual(
+    folder: Option<&Path>,
+    machine: &Machine<'_>,
+    out: &mut dyn Write,
+) -> Result<Exit, AdminError> {
+    let definitions = cli::definitions();
+    let pages = pages(&Node::program(&definitions), &manual_date(machine));
+    match folder {
+        None => print_help(&pages[0].text, out)?,
+        Some(folder) => {
+            for Page { file, text } in pages {
+                let path = folder.join(file);
+                fs::create_dir_all(folder)
+                    .and_then(|()| fs::write(&path, text))
+                    .map_err(|source| AdminError::File { path, source })?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The day of a build that others can repeat (reproducible-builds.org), or today.
+fn manual_date(machine: &Machine<'_>) -> String {
+    let of_build = (machine.setting)("SOURCE_DATE_EPOCH");
+    let seconds = of_build.and_then(|text| text.parse::<i64>().ok());
+    let day = seconds.and_then(|seconds| Timestamp::from_micros(seconds.checked_mul(1_000_000)?));
+    // The first ten characters of RFC 3339.
+    day.unwrap_or_else(|| machine.clock.now()).to_string().chars().take(10).collect()
 }
 
 /// Names and paths end up in JSON, so every argument must be UTF-8.

@@ -358,7 +358,7 @@ fn only_a_new_key_needs_a_reader_to_its_end() {
     json_of(&run(&["provision", "--tenant", "Acme", "--samples"], &[("DATABASE_URL", &url)]));
     let lines = [
         (&["--help"][..], 0),
-        (&["completions", "bash"], 0),
+        (&["completion", "bash"], 0),
         (&["tenant", "list"], 0),
         (&["tenant", "create", "Other"], 0),
         (&["events", "list", "--tenant", "Acme"], 0),

@@ -4,11 +4,14 @@
 //!   every violation as `file:line: message`. Exit codes: 0 without violations, 1 with some, 2 if a
 //!   check cannot run.
 //! - `cargo run -p xtask -- licenses` prints the licences of the packages in the released programs.
+//! - `cargo run -p xtask -- manual DATE` prints the manual page of `mercurio-ingest`.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
 mod licenses;
+mod manual;
 mod tidy;
 
 /// Tasks of the workspace.
@@ -23,6 +26,7 @@ struct Arguments {
 enum Task {
     Tidy(Tidy),
     Licenses(Licenses),
+    Manual(Manual),
 }
 
 /// Check layers, import cycles, manifests, and documents against code.
@@ -35,24 +39,34 @@ struct Tidy {}
 #[argh(subcommand, name = "licenses")]
 struct Licenses {}
 
+/// Print the manual page mercurio-ingest(8).
+#[derive(argh::FromArgs)]
+#[argh(subcommand, name = "manual")]
+struct Manual {
+    /// the day in its footer, such as 2026-11-28
+    #[argh(positional)]
+    date: String,
+}
+
 fn main() -> ExitCode {
     let Arguments { task } = argh::from_env();
     match task {
         Task::Tidy(Tidy {}) => tidy(),
-        Task::Licenses(Licenses {}) => licenses(),
+        Task::Licenses(Licenses {}) => print("licenses", licenses::run()),
+        Task::Manual(Manual { date }) => print("manual", manual::run(&date)),
     }
 }
 
-fn licenses() -> ExitCode {
-    let printed = licenses::run().map(|text| std::io::stdout().write_all(text.as_bytes()));
-    match printed {
+/// Prints the text of a task, or its error.
+fn print(task: &str, text: Result<String, impl Display>) -> ExitCode {
+    match text.map(|text| std::io::stdout().write_all(text.as_bytes())) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            eprintln!("licenses: cannot print: {error}");
+            eprintln!("{task}: cannot print: {error}");
             ExitCode::from(2)
         }
         Err(error) => {
-            eprintln!("licenses: {error}");
+            eprintln!("{task}: {error}");
             ExitCode::from(2)
         }
     }

@@ -8,6 +8,7 @@ use argh::Optionality;
 use super::grammar::{
     ALIASES, Flag, Node, Positional, is_repeated, is_required, placeholder, with_value,
 };
+use crate::output::Layout;
 use crate::text::{width, wrap};
 
 const WIDTH: usize = 80;
@@ -28,7 +29,9 @@ pub(super) fn help(node: &Node<'_>) -> String {
     if !examples.is_empty() {
         parts.push(format!("Examples:\n{}", examples.join("\n")));
     }
-    parts.extend(node.info.notes.iter().map(|note| paragraphs(note)));
+    let notes = node.info.notes.iter();
+    parts.extend(notes.map(|note| paragraphs(&note.replace("{command_name}", &node.call()))));
+    parts.extend(columns(node).map(|columns| paragraphs(&columns)));
     let codes = node.info.error_codes.iter();
     let codes: Vec<_> =
         codes.map(|code| Entry::new(code.code.to_string(), code.description)).collect();
@@ -80,9 +83,15 @@ fn optional_usage(flag: Flag) -> String {
     format!("[{}]{more}", with_value(flag))
 }
 
-fn examples<'a>(node: &Node<'a>) -> impl Iterator<Item = String> + use<'a> {
+pub(super) fn examples<'a>(node: &Node<'a>) -> impl Iterator<Item = String> + use<'a> {
     let call = node.call();
     node.info.examples.iter().map(move |example| example.replace("{command_name}", &call))
+}
+
+/// The columns of a command that prints a list.
+pub(super) fn columns(node: &Node<'_>) -> Option<String> {
+    let layout = Layout::of(&node.name())?;
+    Some(format!("Columns: {}.", layout.columns().collect::<Vec<_>>().join(", ")))
 }
 
 /// A name with its description.
@@ -120,7 +129,7 @@ fn option(flag: Flag) -> Entry {
 }
 
 /// The first sentence, without its period behind the last word.
-pub(super) fn first_sentence(text: &str) -> &str {
+pub(crate) fn first_sentence(text: &str) -> &str {
     text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.')
 }
 

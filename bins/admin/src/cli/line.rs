@@ -160,6 +160,16 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Returns the value of the option or argument with this name.
+    pub(crate) fn value_of(&self, name: &str) -> Option<&str> {
+        let option =
+            self.options.iter().find(|given| given.flag.long.trim_start_matches('-') == name);
+        let position =
+            self.node.positionals().iter().position(|positional| positional.name == name);
+        let positional = position.and_then(|position| self.positionals.get(position));
+        option.and_then(|given| given.value.as_deref()).or(positional.map(String::as_str))
+    }
+
     /// Returns the words in the order argh reads them: options of the program, the command, its
     /// options, and its arguments.
     pub(crate) fn for_argh(&self) -> Vec<&str> {

@@ -4,14 +4,14 @@
 //! definitions, `line` checks the words by them, `help` renders them, and argh parses.
 
 mod audit;
-mod bash;
 mod consent;
 mod events;
 mod filters;
-mod grammar;
-mod help;
+pub(crate) mod grammar;
+pub(crate) mod help;
 mod key;
-mod line;
+pub(crate) mod line;
+pub(crate) mod manual;
 mod migrate;
 mod provision;
 mod tenant;
@@ -22,11 +22,11 @@ mod workspace;
 #[cfg(test)]
 mod tests;
 
-use argh::{ArgsInfo, EarlyExit, FromArgs};
-use argh_complete::Generator;
-use argh_complete::fish::Fish;
-use argh_complete::zsh::Zsh;
+use std::path::PathBuf;
 
+use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
+
+use crate::completion;
 use crate::error::AdminError;
 use crate::output::{Format, Layout, Style};
 use crate::terminal::PROGRAM;
@@ -53,6 +53,11 @@ const VERSION: &str = include_str!(concat!(env!("OUT_DIR"), "/version.txt"));
 pub enum Request {
     /// Help, the version or a completion script.
     Print(String),
+    /// The manual pages.
+    Manual {
+        /// Gets all pages; `None`: the page of the program goes to stdout.
+        folder: Option<PathBuf>,
+    },
     /// A command.
     Run {
         /// The command, with valid arguments.
@@ -159,7 +164,8 @@ enum Subcommand {
     Audit(audit::AuditArgs),
     Doctor(DoctorArgs),
     Config(ConfigArgs),
-    Completions(CompletionsArgs),
+    Completion(CompletionArgs),
+    Man(ManArgs),
 }
 
 /// Create the tenant SEED_TENANT_NAME with the workspace SEED_WORKSPACE_NAME and a key. If both exist, print their ids and
@@ -179,29 +185,40 @@ struct DoctorArgs {}
 #[argh(subcommand, name = "config")]
 struct ConfigArgs {}
 
-/// Print a completion script for a shell.
+/// Print a completion script for a shell. It completes commands, options and values, with names from the database in
+/// DATABASE_URL.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
-    name = "completions",
-    example = "{command_name} bash > /etc/bash_completion.d/mercurio-admin"
+    name = "completion",
+    example = "{command_name} bash > /etc/bash_completion.d/mercurio-admin",
+    example = "{command_name} zsh > /usr/local/share/zsh/site-functions/_mercurio-admin",
+    example = "{command_name} fish > ~/.config/fish/completions/mercurio-admin.fish",
+    note = "To try it in this shell alone: source <({command_name} bash), with zsh in zsh; in fish: {command_name} fish | source"
 )]
-struct CompletionsArgs {
+struct CompletionArgs {
     /// the shell
     #[argh(positional, arg_name = "bash|zsh|fish")]
     shell: String,
 }
 
-impl CompletionsArgs {
-    fn script(&self, invalid: &mut Vec<String>) -> Option<String> {
-        let info = AdminArgs::get_args_info();
-        match choice("shell", &self.shell, &["bash", "zsh", "fish"], invalid)? {
-            // argh_complete's own script for bash is wrong: see `bash`.
-            "bash" => Some(bash::script(PROGRAM, &info)),
-            "zsh" => Some(Zsh::generate(PROGRAM, &info)),
-            _ => Some(Fish::generate(PROGRAM, &info)),
-        }
-    }
+/// Print the manual page of this program, or write the pages of all commands into a folder.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(
+    subcommand,
+    name = "man",
+    example = "{command_name} | man -l -",
+    example = "{command_name} --dir /usr/local/share/man/man8"
+)]
+struct ManArgs {
+    /// write all pages into this folder
+    #[argh(option, arg_name = "directory")]
+    dir: Option<String>,
+}
+
+/// The definitions of all commands.
+pub(crate) fn definitions() -> CommandInfoWithArgs {
+    AdminArgs::get_args_info()
 }
 
 /// Parses the command line without the program's name.
@@ -209,7 +226,7 @@ impl CompletionsArgs {
 /// # Errors
 /// [`AdminError::CommandLine`] with every error, and the usage of the command.
 pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
-    let info = AdminArgs::get_args_info();
+    let info = definitions();
     let line = Line::read(Node::program(&info), arguments);
     if line.wants_help {
         return Ok(Request::Print(help::help(&line.node)));
@@ -230,8 +247,13 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
     let mut invalid = Vec::new();
     let style = style(&line.node, args.output.as_deref(), args.columns.as_deref(), &mut invalid);
     let command = match args.command {
-        Some(Subcommand::Completions(args)) => {
-            return args.script(&mut invalid).map(Request::Print).ok_or_else(|| refused(invalid));
+        Some(Subcommand::Completion(CompletionArgs { shell })) => {
+            let shell = choice("shell", &shell, &["bash", "zsh", "fish"], &mut invalid);
+            let script = shell.map(|shell| Request::Print(completion::script(shell).to_owned()));
+            return script.ok_or_else(|| refused(invalid));
+        }
+        Some(Subcommand::Man(ManArgs { dir })) => {
+            return Ok(Request::Manual { folder: dir.map(PathBuf::from) });
         }
         Some(Subcommand::Migrate(args)) => Some(Command::Migrate(args.read())),
         Some(Subcommand::Seed(SeedArgs {})) => Some(Command::Seed),
@@ -272,10 +294,6 @@ fn style(
         match layout.read_columns(text) {
             Ok(columns) => style.columns = columns,
             Err(errors) => invalid.extend(errors),
-        }
-        if matches!(format, Some(Format::Json | Format::Yaml)) {
-            invalid
-                .push("--columns needs --output table or csv: JSON and YAML have all".to_owned());
         }
     }
     style

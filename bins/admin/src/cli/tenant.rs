@@ -6,7 +6,7 @@ use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
 use super::consent::Consent;
-use super::values::{did_you_mean, name, tenant_ref};
+use super::values::{name, tenant_ref};
 use crate::suggest::closest;
 
 /// Work on tenants.
@@ -228,11 +228,13 @@ impl TenantLimitsArgs {
 }
 
 fn limit_error(option: &str, error: &LimitError) -> String {
-    let meant = match error {
-        LimitError::Unknown(word) => closest(word, LimitName::ALL.map(LimitName::as_str)),
-        LimitError::OutOfRange { .. } => None,
-    };
-    format!("{option}: {error}{}", did_you_mean(meant))
+    if let LimitError::Unknown(word) = error
+        && let Some(meant) = closest(word, LimitName::ALL.map(LimitName::as_str))
+    {
+        // Without the list of all limits.
+        return format!("{option}: there is no limit {word:?}: did you mean {meant}?");
+    }
+    format!("{option}: {error}")
 }
 
 fn read_limit(limit: &str, value: &str) -> Result<LimitChange, LimitError> {

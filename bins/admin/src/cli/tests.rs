@@ -6,6 +6,7 @@ use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
 use super::*;
+use crate::completion::bash_line::BashLine;
 
 fn arguments(line: &[&str]) -> Vec<String> {
     line.iter().map(|word| (*word).to_owned()).collect()
@@ -141,10 +142,7 @@ fn typo_gets_the_word_meant_and_the_usage_concerned() {
     );
     check_error(
         &["tenant", "limits", "a", "--unset", "event_burst"],
-        "--unset: there is no limit \"event_burst\"; the limits are max_body_bytes, max_batch_events, \
-         max_event_bytes, max_event_age_days, max_event_future_seconds, events_per_second, \
-         events_burst, requests_per_second, requests_burst, reads_per_second, reads_burst, \
-         max_concurrent_reads, monthly_events, retention_days; did you mean events_burst?",
+        "--unset: there is no limit \"event_burst\": did you mean events_burst?",
         " tenant limits <tenant> [--set <limit=value>]…",
     );
     check_error(
@@ -218,15 +216,18 @@ fn superfluous_words_are_refused() {
 }
 
 #[test]
-fn every_command_with_required_words_has_an_example() {
+fn examples_parse_and_every_required_word_has_one() {
     let info = AdminArgs::get_args_info();
     for node in Node::program(&info).all() {
         let usage = help::usage(&node);
         let is_complete = parse(&arguments(node.words())).is_ok() || node.is_group();
         assert!(is_complete || !node.info.examples.is_empty(), "{usage}");
         for example in node.info.examples {
-            // A shell splits it, so this test does not try to.
-            assert!(example.contains("{command_name}"), "{usage}");
+            let example = example.replace("{command_name}", &node.call());
+            // A redirection or a pipe is for the shell.
+            let line = example.split(['>', '|']).next().unwrap_or_default();
+            let words = BashLine::read(&format!("{line} "), "").expect("a line").words;
+            assert!(parse(&words).is_ok(), "{example}: {:?}", parse(&words));
         }
     }
 }
@@ -246,11 +247,6 @@ fn option_about_the_result_fits_the_command() {
     check_error(
         &["tenant", "list", "--columns", "nmae"],
         "--columns: there is no column \"nmae\": did you mean name?",
-        " tenant list",
-    );
-    check_error(
-        &["tenant", "list", "--columns", "name", "-o", "yaml"],
-        "--columns needs --output table or csv: JSON and YAML have all",
         " tenant list",
     );
     // One tenant is no list, and an export has formats of its own.

@@ -33,7 +33,7 @@ pub(super) fn optional<T>(
 }
 
 /// Reads a tenant from `source`: a name, or an id such as `id:42`.
-pub(super) fn tenant_ref(source: &str, text: &str, invalid: &mut Vec<String>) -> Option<TenantRef> {
+pub(crate) fn tenant_ref(source: &str, text: &str, invalid: &mut Vec<String>) -> Option<TenantRef> {
     // Unambiguous: no name begins with `id:`.
     let Some(id) = text.strip_prefix("id:") else {
         return name(source, text, invalid).map(TenantRef::Name);
@@ -80,7 +80,7 @@ pub(super) fn choice(
 }
 
 /// The end of a message about an unknown word.
-pub(super) fn did_you_mean(meant: Option<&str>) -> String {
+fn did_you_mean(meant: Option<&str>) -> String {
     meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default()
 }
 

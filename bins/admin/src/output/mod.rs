@@ -77,10 +77,28 @@ impl Output<'_> {
         written.map_err(AdminError::Output)
     }
 
-    fn render(&self, result: &Value) -> Result<Vec<u8>, AdminError> {
-        let Style { format, layout, ref columns, wide } = self.style;
+    /// Refuses columns for a format that always has all members. Call it before the command does
+    /// anything.
+    ///
+    /// # Errors
+    /// [`AdminError::Usage`].
+    pub(crate) fn check(&self) -> Result<(), AdminError> {
+        if !self.style.columns.is_empty() && matches!(self.format(), Format::Json | Format::Yaml) {
+            let message = "--columns needs --output table or csv: JSON, which a pipe gets, and \
+                           YAML have all members";
+            return Err(AdminError::Usage(vec![message.to_owned()]));
+        }
+        Ok(())
+    }
+
+    fn format(&self) -> Format {
         let by_default = if self.terminal.is_some() { Format::Table } else { Format::Json };
-        let mut text = match format.unwrap_or(by_default) {
+        self.style.format.unwrap_or(by_default)
+    }
+
+    fn render(&self, result: &Value) -> Result<Vec<u8>, AdminError> {
+        let Style { layout, ref columns, wide, .. } = self.style;
+        let mut text = match self.format() {
             Format::Json => escape::json(&serde_json::to_string_pretty(result)?).into_owned(),
             Format::Yaml => return Ok(yaml::render(result).into_bytes()),
             Format::Csv => {

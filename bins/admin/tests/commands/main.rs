@@ -2,7 +2,7 @@
 
 mod audit;
 mod catalog;
-mod completions;
+mod completion;
 mod database;
 mod deletion;
 mod doctor;
@@ -10,6 +10,7 @@ mod events;
 mod filters;
 mod help;
 mod keys;
+mod manual;
 mod migrate;
 mod output;
 mod provision;

@@ -61,6 +61,19 @@ fn empty_list_is_no_error_in_any_format() {
 }
 
 #[test]
+fn columns_are_refused_for_formats_that_have_all_members() {
+    let database = TestDatabase::sqlite();
+    let machine = TestMachine::on(&database);
+    // A pipe gets JSON.
+    for line in ["tenant list --columns name", "tenant list --columns name --output yaml"] {
+        let refused = machine.run(line);
+        assert_eq!((refused.code, &*refused.out), (64, ""), "{line}");
+        assert!(refused.err.contains("--columns needs --output table or csv"), "{}", refused.err);
+    }
+    assert_eq!(on_terminal(&database).run("tenant list --columns name").code, 0);
+}
+
+#[test]
 fn table_in_a_pipe_has_no_limit_of_width() {
     let database = TestDatabase::sqlite();
     let machine = TestMachine::on(&database);

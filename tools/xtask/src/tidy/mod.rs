@@ -26,6 +26,7 @@ mod workspace;
 use finding::{Finding, Violation};
 use layering::{MEMBERS, WorkspaceMember};
 use modules::Crate;
+pub(crate) use settings::is_setting;
 use workspace::{Error, Package, Workspace};
 
 /// Collects the findings of all rules.

@@ -40,7 +40,7 @@ fn names_in(text: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a word is the name of a setting. A prefix alone is none, and `MERCURIO_TEST_…` is for
 /// tests.
-fn is_setting(word: &str) -> bool {
+pub(crate) fn is_setting(word: &str) -> bool {
     let is_ours = word.strip_prefix("MERCURIO_").is_some_and(|rest| {
         !rest.is_empty()
             && !rest.ends_with('_')
