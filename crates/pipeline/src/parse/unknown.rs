@@ -16,9 +16,7 @@ pub(super) fn of_event(name: &str, is_in_batch: bool) -> String {
         Some(Meant::Events) if !is_in_batch => "a single event is expected".to_owned(),
         Some(Meant::ApiKey) => API_KEY.to_owned(),
         Some(Meant::OfServer) => "the server adds it".to_owned(),
-        Some(Meant::Events | Meant::EventMember) | None => {
-            "put fields of your own into \"properties\"".to_owned()
-        }
+        Some(Meant::Events | Meant::EventMember) | None => "put it into \"properties\"".to_owned(),
     };
     format!("{} is not a field of an event; {way_out}", shown(name))
 }
@@ -83,10 +81,7 @@ mod tests {
                 "\"token\" is not a field of an event; the API key belongs in a header, not in the body",
             ),
             ("received_at", "\"received_at\" is not a field of an event; the server adds it"),
-            (
-                "price",
-                "\"price\" is not a field of an event; put fields of your own into \"properties\"",
-            ),
+            ("price", "\"price\" is not a field of an event; put it into \"properties\""),
         ] {
             assert_eq!(of_event(name, false), expected);
         }
