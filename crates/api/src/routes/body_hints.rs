@@ -201,7 +201,8 @@ fn is_single_event(errors: &[FieldError]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mercurio_pipeline::{ParseError, parse};
+    use mercurio_domain::request::ParseError;
+    use mercurio_pipeline::parse;
 
     #[track_caller]
     fn check_malformed(body: &[u8], expected: &str) {
@@ -266,8 +267,8 @@ mod tests {
     #[test]
     fn example_is_valid() {
         let event = Expected::Event.example();
-        assert!(parse::single(event).unwrap().items[0].errors.is_empty());
+        assert!(parse::single(event).unwrap()[0].errors.is_empty());
         let batch = parse::batch(Expected::Batch.example(), &Default::default()).unwrap();
-        assert!(batch.items.len() == 1 && batch.items[0].errors.is_empty());
+        assert!(batch.len() == 1 && batch[0].errors.is_empty());
     }
 }

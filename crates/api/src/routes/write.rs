@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use mercurio_domain::api_key::Scope;
 use mercurio_domain::event::{Batch, Reception};
 use mercurio_domain::limits::Limits;
+use mercurio_domain::request::{Item, ParseError};
 use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::{Outcome, Rejection, Verdict};
 use mercurio_domain::{Source, TenantId, Timestamp};
@@ -18,7 +19,7 @@ use mercurio_enrichment::ClientInfo;
 use mercurio_observability::logging::request_line::EventCounts;
 use mercurio_observability::{Stage, context};
 use mercurio_pipeline::writer::QueueTime;
-use mercurio_pipeline::{Envelope, IdSource, ParseError, parse, validate};
+use mercurio_pipeline::{IdSource, parse, validate};
 
 use super::body_hints::{BodyHints, Expected};
 use super::wire::examples;
@@ -67,9 +68,9 @@ pub async fn track(
     let body = read_body(&state, &request, &principal, payload).await?;
     let hints = BodyHints::new(Expected::Event, &body.bytes);
     let source = parse::source(&body.bytes).map_err(|error| parse_problem(error, hints))?;
-    let envelope = parse::single(&source).map_err(|error| parse_problem(error, hints))?;
+    let items = parse::single(&source).map_err(|error| parse_problem(error, hints))?;
     let verdicts =
-        store(&state, &request, &principal, received_at, &headers, &source, envelope).await?;
+        store(&state, &request, &principal, received_at, &headers, &source, items).await?;
     match verdicts.first() {
         Some(Verdict::Stored(event_id, outcome)) => {
             let request_id = request_id();
@@ -79,7 +80,7 @@ pub async fn track(
         Some(Verdict::Rejected(Rejection { errors, .. })) => {
             Err(invalid(EventErrors::errors(errors, hints.of_errors(errors))))
         }
-        // The envelope of a single event always yields one verdict.
+        // A single event always yields one verdict.
         None => Err(Problem::Internal),
     }
 }
@@ -110,10 +111,10 @@ pub async fn batch(
     let body = read_body(&state, &request, &principal, payload).await?;
     let hints = BodyHints::new(Expected::Batch, &body.bytes);
     let source = parse::source(&body.bytes).map_err(|error| parse_problem(error, hints))?;
-    let envelope =
+    let items =
         parse::batch(&source, &principal.limits).map_err(|error| parse_problem(error, hints))?;
     let verdicts =
-        store(&state, &request, &principal, received_at, &headers, &source, envelope).await?;
+        store(&state, &request, &principal, received_at, &headers, &source, items).await?;
     let results: Vec<_> = verdicts
         .iter()
         .enumerate()
@@ -176,19 +177,18 @@ async fn store(
     received_at: Timestamp,
     headers: &WriteHeaders,
     source: &Source,
-    envelope: Envelope<'_>,
+    items: Vec<Item<'_>>,
 ) -> Result<Vec<Verdict>, Problem> {
-    state.metrics.record_batch(envelope.items.len());
+    state.metrics.record_batch(items.len());
     // Before validation: checking events costs CPU, and so does checking invalid ones. If Redis
     // does not answer, this server decides alone with its share of the limit (ADR 15).
-    let count = envelope.items.len();
+    let count = items.len();
     let decision = state.rate_limits.take_events(owner.tenant_id, &limits, count).await;
     admitted(state, request, &limits, decision)?;
     // Validation corrects times by `sent_at` before it checks their window: a phone whose clock is
     // wrong sends valid events (ADR 4).
     let reception = Reception {
         received_at,
-        sent_at: envelope.sent_at,
         schema_version: headers.schema_version.clone(),
         limits,
         source: source.clone(),
@@ -199,7 +199,7 @@ async fn store(
         // Only events without an id get one.
         None => IdSource::Generated(state.ids.as_ref()),
     };
-    let mut validated = validate(envelope.items, &reception, ids);
+    let mut validated = validate(items, &reception, ids);
     // The stage includes the round trip to Redis, if there is one.
     RequestFacts::end_stage(request, Stage::Parse);
     // Absent or not ASCII: then the event has no device.

@@ -6,6 +6,8 @@
 //! error.
 
 mod errors;
+mod extended;
+mod members;
 mod scanner;
 
 use std::borrow::Cow;
@@ -18,6 +20,8 @@ use crate::hints::{ENCODED_TWICE, appended, is_json_in_string};
 use crate::text::{Source, Text};
 use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT};
 
+pub use extended::ObjectText;
+pub use members::{JsonItems, JsonMember, JsonMembers, read_items, read_members};
 use scanner::is_storable;
 pub use scanner::{JsonSlice, Scanner};
 
@@ -56,6 +60,35 @@ impl<'a> From<JsonSlice<'a>> for RawJson<'a> {
     fn from(slice: JsonSlice<'a>) -> Self {
         Self { text: Cow::Borrowed(slice.text()), is_storable: slice.is_storable() }
     }
+}
+
+/// Adds the errors of a well-formed value that a store cannot keep, with pointers that begin with
+/// `pointer`.
+pub fn add_errors(value: JsonSlice<'_>, pointer: String, errors: &mut Vec<FieldError>) {
+    errors::add_errors(value.text(), pointer, errors);
+}
+
+/// Why a JSON value is not a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotText {
+    /// Another type.
+    WrongType,
+    /// Half a surrogate pair: it has no UTF-8 form.
+    LoneSurrogate,
+}
+
+/// Returns the text of a JSON string: a slice of it unless it has escapes.
+///
+/// # Errors
+/// [`NotText`].
+pub fn text_of(value: &str) -> Result<Cow<'_, str>, NotText> {
+    let inner = value.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let inner = inner.ok_or(NotText::WrongType)?;
+    if !inner.contains('\\') {
+        return Ok(inner.into());
+    }
+    // The syntax is valid already, so only a lone surrogate can fail.
+    serde_json::from_str::<String>(value).map(Cow::Owned).map_err(|_| NotText::LoneSurrogate)
 }
 
 impl From<Box<RawValue>> for RawJson<'_> {

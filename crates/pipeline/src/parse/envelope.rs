@@ -6,12 +6,12 @@ use std::fmt;
 use mercurio_domain::Timestamp;
 use mercurio_domain::hints::{ENCODED_TWICE, appended, is_json_in_string};
 use mercurio_domain::payload::type_of;
+use mercurio_domain::request::ParseError;
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::error::{ParseError, malformed};
 use super::strings::sent_at;
 use super::unknown;
 
@@ -27,12 +27,12 @@ pub(super) fn read(text: &str, max_events: usize) -> Result<RawEnvelope<'_>, Par
     let mut deserializer = serde_json::Deserializer::from_str(text);
     // `deserialize_map` on another type would count as malformed JSON; this is `wrong_type`.
     if text.trim_start().starts_with('{') {
-        deserializer.deserialize_map(&mut members).map_err(malformed)?;
+        deserializer.deserialize_map(&mut members)?;
     } else {
-        let raw = <&RawValue>::deserialize(&mut deserializer).map_err(malformed)?;
+        let raw = <&RawValue>::deserialize(&mut deserializer)?;
         members.errors.push(wrong_type("", "the body", raw, "an object"));
     }
-    deserializer.end().map_err(malformed)?;
+    deserializer.end()?;
     members.finish()
 }
 
@@ -149,7 +149,7 @@ pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 fn read_events(array: &RawValue, max: usize) -> Result<Vec<&RawValue>, ParseError> {
     let mut list = EventList { max, events: Vec::new(), count: 0 };
     let mut deserializer = serde_json::Deserializer::from_str(array.get());
-    deserializer.deserialize_seq(&mut list).map_err(malformed)?;
+    deserializer.deserialize_seq(&mut list)?;
     match list.count {
         0 => Err(ParseError::BatchEmpty),
         actual if actual > max => Err(ParseError::BatchTooLarge { limit: max, actual }),
