@@ -9,6 +9,7 @@ mod errors;
 mod extended;
 mod members;
 mod scanner;
+mod strings;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,6 +25,7 @@ pub use extended::ObjectText;
 pub use members::{JsonItems, JsonMember, JsonMembers, read_items, read_members};
 use scanner::is_storable;
 pub use scanner::{JsonSlice, Scanner};
+pub use strings::{NotText, text_of};
 
 /// A JSON value as sent: well-formed, but not yet known to be an object or storable.
 #[derive(Clone)]
@@ -66,29 +68,6 @@ impl<'a> From<JsonSlice<'a>> for RawJson<'a> {
 /// `pointer`.
 pub fn add_errors(value: JsonSlice<'_>, pointer: String, errors: &mut Vec<FieldError>) {
     errors::add_errors(value.text(), pointer, errors);
-}
-
-/// Why a JSON value is not a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotText {
-    /// Another type.
-    WrongType,
-    /// Half a surrogate pair: it has no UTF-8 form.
-    LoneSurrogate,
-}
-
-/// Returns the text of a JSON string: a slice of it unless it has escapes.
-///
-/// # Errors
-/// [`NotText`].
-pub fn text_of(value: &str) -> Result<Cow<'_, str>, NotText> {
-    let inner = value.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    let inner = inner.ok_or(NotText::WrongType)?;
-    if !inner.contains('\\') {
-        return Ok(inner.into());
-    }
-    // The syntax is valid already, so only a lone surrogate can fail.
-    serde_json::from_str::<String>(value).map(Cow::Owned).map_err(|_| NotText::LoneSurrogate)
 }
 
 impl From<Box<RawValue>> for RawJson<'_> {

@@ -12,7 +12,7 @@ use mercurio_domain::request::Item;
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
 
 use super::names::Places;
-use super::time;
+use super::time::time;
 use crate::BodyKey;
 
 /// The member of the context that keeps everything without a place in an event.

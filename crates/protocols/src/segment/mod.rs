@@ -8,16 +8,18 @@ mod message;
 mod names;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::{EventType, Pointer};
-use mercurio_domain::payload::{JsonSlice, Scanner, read_items, read_members, text_of, type_of};
+use mercurio_domain::payload::{JsonSlice, Scanner, read_items, read_members, type_of};
 use mercurio_domain::request::{Item, ParseError};
 use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 use serde_json::value::RawValue;
 
 use crate::{BodyKey, ForeignRequest};
 use message::Message;
+use time::time;
 
 /// Size of a typical message: the list of a typical batch need not grow.
 const TYPICAL_MESSAGE_BYTES: usize = 800;
@@ -178,9 +180,4 @@ fn read_batch(text: &str, max_events: usize) -> Result<ForeignRequest<'_>, Parse
 
 fn shape(pointer: &str, code: FieldErrorCode, message: String) -> ParseError {
     ParseError::Shape(vec![FieldError::new(pointer, code, message)])
-}
-
-/// Reads a time of sending. Any other value counts as left out: it only corrects the clock.
-fn time(json: &str) -> Option<Timestamp> {
-    Timestamp::parse(&text_of(json).ok()?).ok()
 }

@@ -215,13 +215,15 @@ fn key_comes_from_the_batch_and_its_messages() {
     }
 }
 
+/// Returns the id of a message at an index of a batch.
+fn id(message: &str, index: usize) -> Option<String> {
+    let before = "{},".repeat(index);
+    let body = format!("{{\"batch\":[{before}{message}]}}");
+    read(&body).items[index].draft.event_id.as_deref().map(str::to_owned)
+}
+
 #[test]
 fn id_of_a_message_without_one_depends_on_its_content() {
-    let id = |message: &str, index: usize| {
-        let before = "{},".repeat(index);
-        let body = format!("{{\"batch\":[{before}{message}]}}");
-        read(&body).items[index].draft.event_id.as_deref().map(str::to_owned)
-    };
     let message =
         r#"{"event":"e","userId":"u","timestamp":"2026-11-28T07:00:00Z","sentAt":"1","x":1}"#;
     let first = id(message, 0);

@@ -13,7 +13,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::scanner::is_finite;
-use super::text_of;
+use super::strings::text_of;
 use crate::limits::MAX_NESTING;
 use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, push_token};
 
