@@ -18,7 +18,7 @@ use mercurio_domain::payload::text_of;
 use mercurio_domain::request::Item;
 
 pub use answer::Answer;
-pub use protocol::{InvalidProtocols, Protocol, Protocols};
+pub use protocol::{InvalidProtocols, Protocol, ProtocolOptions, Protocols};
 
 /// The content of a foreign body.
 #[derive(Debug)]

@@ -42,6 +42,25 @@ fn names() -> String {
     Protocol::ALL.map(Protocol::as_str).join(", ")
 }
 
+/// What a server takes from clients of other services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProtocolOptions {
+    /// The protocols that the server speaks.
+    pub enabled: Protocols,
+    /// Maximum events of a request: clients make larger batches than this server's own API allows,
+    /// and most drop a batch that is refused.
+    pub max_events: usize,
+    /// Maximum bytes of a decompressed body.
+    pub max_body_bytes: usize,
+}
+
+impl Default for ProtocolOptions {
+    /// All protocols, and room for the largest batch of every client.
+    fn default() -> Self {
+        Self { enabled: Protocols::default(), max_events: 1_000, max_body_bytes: 5 * 1024 * 1024 }
+    }
+}
+
 impl Default for Protocols {
     /// All of them.
     fn default() -> Self {

@@ -21,37 +21,45 @@ use crate::{BodyKey, ForeignRequest};
 use message::Message;
 use time::time;
 
+/// The form of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Messages under `batch`.
+    Batch,
+    /// One message, of this type unless it names another.
+    Message(EventType),
+}
+
 /// Size of a typical message: the list of a typical batch need not grow.
 const TYPICAL_MESSAGE_BYTES: usize = 800;
 
-/// Reads a batch: `{"batch": [ … ], "sentAt": "…"?, "writeKey": "…"?}`. Other members have no
-/// effect.
+/// Reads a body of this form: `{"batch": [ … ], "sentAt": "…"?, "writeKey": "…"?}`, or a message.
+/// Other members of a batch have no effect.
 ///
 /// # Errors
 /// [`ParseError`]. Errors in single messages are not among them.
-pub fn batch(text: &str, max_events: usize) -> Result<ForeignRequest<'_>, ParseError> {
-    match scan_batch(text, max_events) {
-        Some(request) => Ok(request),
-        None => read_batch(text, max_events),
+pub fn read(text: &str, form: Form, max_events: usize) -> Result<ForeignRequest<'_>, ParseError> {
+    match form {
+        Form::Batch => match scan_batch(text, max_events) {
+            Some(request) => Ok(request),
+            None => read_batch(text, max_events),
+        },
+        Form::Message(kind) => {
+            let mut message = match scan_single(text, kind) {
+                Some(message) => message,
+                None => read_single(text, kind)?,
+            };
+            let key = message.take_key();
+            Ok(ForeignRequest { items: vec![message.finish()], key })
+        }
     }
 }
 
-/// Reads one message. `kind` is the type of a message without one.
-///
-/// # Errors
-/// [`ParseError`]. Errors in the message are not among them.
-pub fn single(text: &str, kind: EventType) -> Result<ForeignRequest<'_>, ParseError> {
-    let mut message = match scan_single(text, kind) {
-        Some(message) => message,
-        None => {
-            let raw: &RawValue = serde_json::from_str(text)?;
-            let mut message = Message::new(0, Pointer::At(""), Some(kind));
-            message.read(raw.get());
-            message
-        }
-    };
-    let key = message.take_key();
-    Ok(ForeignRequest { items: vec![message.finish()], key })
+fn read_single(text: &str, kind: EventType) -> Result<Message<'_>, ParseError> {
+    let body: &RawValue = serde_json::from_str(text)?;
+    let mut message = Message::new(0, Pointer::At(""), Some(kind));
+    message.read(body.get());
+    Ok(message)
 }
 
 fn scan_single(text: &str, kind: EventType) -> Option<Message<'_>> {

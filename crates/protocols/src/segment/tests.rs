@@ -8,6 +8,14 @@ use super::*;
 
 const MAX_EVENTS: usize = 1_000;
 
+fn batch(body: &str, max_events: usize) -> Result<ForeignRequest<'_>, ParseError> {
+    super::read(body, Form::Batch, max_events)
+}
+
+fn single(body: &str, kind: EventType) -> Result<ForeignRequest<'_>, ParseError> {
+    super::read(body, Form::Message(kind), MAX_EVENTS)
+}
+
 fn read(body: &str) -> ForeignRequest<'_> {
     batch(body, MAX_EVENTS).unwrap_or_else(|error| panic!("{body}: {error}"))
 }
@@ -260,9 +268,8 @@ fn check(body: &str) -> bool {
         assert_eq!(shown(scanned), shown(&read), "{body}");
     }
     if let Some(message) = scan_single(body, EventType::Page) {
-        serde_json::from_str::<&RawValue>(body).unwrap_or_else(|error| panic!("{body}: {error}"));
-        let mut read = Message::new(0, Pointer::At(""), Some(EventType::Page));
-        read.read(body.trim());
+        let read = read_single(body, EventType::Page);
+        let read = read.unwrap_or_else(|error| panic!("{body}: {error}"));
         let requests = [message, read].map(|mut message| {
             let key = message.take_key();
             ForeignRequest { items: vec![message.finish()], key }
