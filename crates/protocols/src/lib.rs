@@ -8,6 +8,7 @@
 //! Pure: no HTTP, no I/O, no clock. Errors point into the foreign body, by its own names.
 
 mod answer;
+mod library;
 mod protocol;
 pub mod segment;
 
@@ -18,6 +19,7 @@ use mercurio_domain::payload::text_of;
 use mercurio_domain::request::Item;
 
 pub use answer::Answer;
+pub use library::OTHER_LIBRARY;
 pub use protocol::{InvalidProtocols, Protocol, ProtocolOptions, Protocols};
 
 /// The content of a foreign body.
@@ -27,6 +29,8 @@ pub struct ForeignRequest<'a> {
     pub items: Vec<Item<'a>>,
     /// The API key in the body.
     pub key: BodyKey<'a>,
+    /// The library that sent it, one of a bounded number.
+    pub library: &'static str,
 }
 
 /// The API key in a body.

@@ -13,7 +13,7 @@ use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT,
 
 use super::names::Places;
 use super::time::time;
-use crate::BodyKey;
+use crate::{BodyKey, OTHER_LIBRARY, library};
 
 /// The member of the context that keeps everything without a place in an event.
 const CONTEXT_MEMBER: &str = "segment";
@@ -114,6 +114,15 @@ impl<'a> Message<'a> {
     /// Takes the key out of the message.
     pub(super) fn take_key(&mut self) -> BodyKey<'a> {
         std::mem::take(&mut self.key)
+    }
+
+    /// Returns the library in the context.
+    pub(super) fn library(&self) -> &'static str {
+        let context = self.part(Part::Context);
+        let library = context.and_then(|context| member(context, "\"library\""));
+        let name = library.and_then(|library| member(library, "\"name\""));
+        let name = name.and_then(|name| text_of(name.text()).ok());
+        name.map_or(OTHER_LIBRARY, |name| library::library(&name))
     }
 
     /// Reads the object at the scanner. `None`: use [`Self::read`] on a new message.
@@ -314,6 +323,11 @@ impl<'a> InContext<'a> {
         }
         found
     }
+}
+
+/// Returns the value of a member, whose name has quotes.
+fn member<'a>(object: JsonSlice<'a>, name: &str) -> Option<JsonSlice<'a>> {
+    JsonMembers::of(object).find(|member| member.name == name).map(|member| member.value)
 }
 
 /// Returns a text that is not empty, or the digits of a number. The context keeps any other value.

@@ -17,7 +17,7 @@ use mercurio_domain::request::{Item, ParseError};
 use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 use serde_json::value::RawValue;
 
-use crate::{BodyKey, ForeignRequest};
+use crate::{BodyKey, ForeignRequest, OTHER_LIBRARY};
 use message::Message;
 use time::time;
 
@@ -49,8 +49,8 @@ pub fn read(text: &str, form: Form, max_events: usize) -> Result<ForeignRequest<
                 Some(message) => message,
                 None => read_single(text, kind)?,
             };
-            let key = message.take_key();
-            Ok(ForeignRequest { items: vec![message.finish()], key })
+            let (key, library) = (message.take_key(), message.library());
+            Ok(ForeignRequest { items: vec![message.finish()], key, library })
         }
     }
 }
@@ -69,12 +69,20 @@ fn scan_single(text: &str, kind: EventType) -> Option<Message<'_>> {
     scanner.is_at_end().then_some(message)
 }
 
-/// The members of a batch beside its messages.
-#[derive(Default)]
+/// A batch, as far as it is read.
 struct Batch<'a> {
     key: BodyKey<'a>,
     sent_at: Option<Timestamp>,
+    /// That of the first message.
+    library: &'static str,
     items: Vec<Item<'a>>,
+}
+
+impl Default for Batch<'_> {
+    fn default() -> Self {
+        let (key, sent_at, items) = (BodyKey::Missing, None, Vec::new());
+        Self { key, sent_at, library: OTHER_LIBRARY, items }
+    }
 }
 
 impl<'a> Batch<'a> {
@@ -89,6 +97,9 @@ impl<'a> Batch<'a> {
     fn add_message(&mut self, mut message: Message<'a>) {
         // Browsers repeat the key in each message.
         self.key.add_key(message.take_key());
+        if self.items.is_empty() {
+            self.library = message.library();
+        }
         self.items.push(message.finish());
     }
 
@@ -97,7 +108,7 @@ impl<'a> Batch<'a> {
         for item in &mut self.items {
             item.origin.sent_at = item.origin.sent_at.or(self.sent_at);
         }
-        ForeignRequest { items: self.items, key: self.key }
+        ForeignRequest { items: self.items, key: self.key, library: self.library }
     }
 }
 

@@ -231,6 +231,19 @@ fn id(message: &str, index: usize) -> Option<String> {
 }
 
 #[test]
+fn library_of_the_first_message_is_known_or_other() {
+    let python = r#"{"context":{"library":{"version":"2","name":"analytics-python"}}}"#;
+    for (messages, expected) in [
+        (format!("{python},{{}}"), "analytics-python"),
+        (format!("{{}},{python}"), "other"),
+        (python.replace("python", "x"), "other"),
+        (r#"{"context":{"library":"analytics-python"}}"#.to_owned(), "other"),
+    ] {
+        assert_eq!(read(&format!("{{\"batch\":[{messages}]}}")).library, expected, "{messages}");
+    }
+}
+
+#[test]
 fn id_of_a_message_without_one_depends_on_its_content() {
     let message =
         r#"{"event":"e","userId":"u","timestamp":"2026-11-28T07:00:00Z","sentAt":"1","x":1}"#;
@@ -251,7 +264,7 @@ fn id_of_a_message_without_one_depends_on_its_content() {
 
 /// Everything of a request that a later stage can see.
 fn shown(request: &ForeignRequest<'_>) -> String {
-    let mut shown = format!("{:?}", request.key == BodyKey::Text("k".into()));
+    let mut shown = format!("{:?} {}", request.key == BodyKey::Text("k".into()), request.library);
     for Item { index, origin, text, draft, errors } in &request.items {
         let draft = serde_json::to_string(draft).unwrap();
         shown += &format!("\n{index} {origin:?} {text} {draft} {errors:?}");
@@ -271,8 +284,8 @@ fn check(body: &str) -> bool {
         let read = read_single(body, EventType::Page);
         let read = read.unwrap_or_else(|error| panic!("{body}: {error}"));
         let requests = [message, read].map(|mut message| {
-            let key = message.take_key();
-            ForeignRequest { items: vec![message.finish()], key }
+            let (key, library) = (message.take_key(), message.library());
+            ForeignRequest { items: vec![message.finish()], key, library }
         });
         let [first, second] = requests.each_ref().map(shown);
         assert_eq!(first, second, "{body}");

@@ -54,25 +54,34 @@ const SEGMENT: [(&str, Form); 14] = [
 /// The paths of Jitsu's clients end in a type.
 const JITSU: [&str; 2] = ["/api/s", "/api/s/s2s"];
 
+/// What a path takes.
+#[derive(Clone, Copy)]
+struct Endpoint {
+    protocol: Protocol,
+    form: Form,
+}
+
 /// Adds the paths of `protocols`.
 pub(super) fn configure(routes: &mut Routes<'_>, protocols: Protocols) {
     if protocols.contains(Protocol::Segment) {
         for (path, form) in SEGMENT {
-            add(routes, path, form);
+            add(routes, path, Endpoint { protocol: Protocol::Segment, form });
         }
     }
     if protocols.contains(Protocol::Jitsu) {
         for prefix in JITSU {
             for kind in EventType::ALL {
-                add(routes, &format!("{prefix}/{kind}"), Form::Message(kind));
+                let form = Form::Message(kind);
+                let endpoint = Endpoint { protocol: Protocol::Jitsu, form };
+                add(routes, &format!("{prefix}/{kind}"), endpoint);
             }
         }
     }
 }
 
 /// Adds a path with and without a slash at its end: no client follows a redirect with its body.
-fn add(routes: &mut Routes<'_>, path: &str, form: Form) {
-    let write = move |state, request, payload| write(form, state, request, payload);
+fn add(routes: &mut Routes<'_>, path: &str, endpoint: Endpoint) {
+    let write = move |state, request, payload| write(endpoint, state, request, payload);
     let resource = web::resource([path.to_owned(), format!("{path}/")])
         .route(web::post().to(write))
         .route(web::method(Method::OPTIONS).to(options));
@@ -86,7 +95,7 @@ async fn options() -> HttpResponse {
 
 /// Stores the events of a body in a foreign form.
 async fn write(
-    form: Form,
+    Endpoint { protocol, form }: Endpoint,
     state: Data<AppState>,
     request: HttpRequest,
     payload: Payload,
@@ -100,7 +109,7 @@ async fn write(
     let hints = BodyHints::new(expected(form), &bytes);
     let source = parse::source(&bytes).map_err(|error| parse_problem(error, hints))?;
     let max_events = state.settings.protocols.max_events;
-    let ForeignRequest { items, key } =
+    let ForeignRequest { items, key, library } =
         segment::read(&source, form, max_events).map_err(|error| parse_problem(error, hints))?;
     let principal = match known {
         Some(known) => known,
@@ -108,6 +117,7 @@ async fn write(
     };
     let headers = WriteHeaders::default();
     let verdicts = store(&state, &request, &principal, arrival, &headers, &source, items).await?;
+    state.metrics.record_foreign(protocol.as_str(), library, verdicts.len());
     let request_id = request_id();
     let response = BatchResponse::new(&verdicts, arrival.received_at, &request_id);
     // Clients drop a batch for any 4xx. One of several bad events must not cost the others.
