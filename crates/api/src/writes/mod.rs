@@ -240,3 +240,27 @@ fn count_rejections(state: &AppState, tenant_id: TenantId, verdicts: &[Verdict])
 pub(crate) fn request_id() -> String {
     context::current_request().map(|request| request.request_id).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn wait_for_a_commit_ends_while_the_client_waits() {
+        let received_at = mercurio_domain::testing::at("2026-11-22T10:00:00Z");
+        let now = tokio::time::Instant::now();
+        for (answer_by, timeout, expected) in [
+            (None, 10, 10),
+            (Some(8), 10, 8),
+            (Some(8), 2, 2),
+            // A slow body: its commit has a second all the same.
+            (Some(0), 10, 1),
+        ] {
+            let answer_by = answer_by.map(|seconds| now + Duration::from_secs(seconds));
+            let arrival = Arrival { received_at, answer_by };
+            let wait = arrival.deadline(Duration::from_secs(timeout)) - now;
+            let expected = Duration::from_secs(expected);
+            assert!((expected..expected + Duration::from_secs(1)).contains(&wait), "{wait:?}");
+        }
+    }
+}

@@ -327,3 +327,79 @@ async fn clock_is_corrected_by_the_time_of_sending() {
     assert_eq!(event["timestamp"], "2026-11-22T09:59:30.000000Z");
     assert_eq!(event["sent_timestamp"], "2025-01-01T00:00:00.000000Z");
 }
+
+#[actix_web::test]
+async fn bad_values_of_a_message_are_rejected_alone() {
+    let test_app = TestApp::new();
+    let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
+    for (members, pointer, code) in [
+        (r#""userId":"""#.to_owned(), "", "required"),
+        (r#""userId":null"#.to_owned(), "", "required"),
+        (format!(r#""userId":"{}""#, "u".repeat(300)), "/userId", "too_long"),
+        (r#""userId":["u"]"#.to_owned(), "/userId", "wrong_type"),
+        (format!(r#""userId":"u","messageId":"{}""#, "m".repeat(300)), "/messageId", "too_long"),
+        (r#""userId":"u","timestamp":1763805600"#.to_owned(), "/timestamp", "wrong_type"),
+        (r#""userId":"u","timestamp":1763805600123"#.to_owned(), "/timestamp", "wrong_type"),
+        (
+            r#""userId":"u","originalTimestamp":"now""#.to_owned(),
+            "/originalTimestamp",
+            "invalid_timestamp",
+        ),
+        (
+            r#""userId":"u","timestamp":"1970-01-01T00:00:00Z""#.to_owned(),
+            "/timestamp",
+            "timestamp_too_old",
+        ),
+        (
+            r#""userId":"u","timestamp":"2100-01-01T00:00:00Z""#.to_owned(),
+            "/timestamp",
+            "timestamp_in_future",
+        ),
+        (
+            format!(r#""userId":"u","properties":{{"a":{deep}}}"#),
+            PROPERTIES_AT_THE_LIMIT,
+            "too_deep",
+        ),
+        (r#""userId":"u","properties":[]"#.to_owned(), "/properties", "wrong_type"),
+        (r#""userId":"u","context":"web""#.to_owned(), "/context", "wrong_type"),
+        (
+            format!(r#""userId":"u","properties":{{"a":"{}"}}"#, "x".repeat(1 << 20)),
+            "",
+            "event_too_large",
+        ),
+    ] {
+        let bad = format!(r#"{{"type":"track","event":"e",{members}}}"#);
+        let body = format!(r#"{{"batch":[{},{bad}]}}"#, message("good"));
+        let response = send(&test_app, "/v1/batch", body).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.json["results"][1]["status"], "rejected");
+        assert_eq!(response.event_errors(1), [(&*format!("/batch/1{pointer}"), code)]);
+    }
+    assert_eq!(test_app.store.event_count(), 1);
+    let many = send(&test_app, "/v1/batch", batch(&ids(10_001))).await;
+    is_foreign_problem(&many, 400, "batch_too_large");
+}
+
+/// 32 levels are allowed, and `properties` is the first.
+const PROPERTIES_AT_THE_LIMIT: &str =
+    "/properties/a/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0";
+
+#[actix_web::test]
+async fn requests_are_counted_by_protocol_and_library() {
+    let test_app = TestApp::new();
+    let library = json!({"library": {"name": "analytics-python", "version": "2.4.0"}});
+    let mut first = message("a");
+    first["context"] = library;
+    let body = json!({"batch": [first, message("b")]}).to_string();
+    assert_eq!(send(&test_app, "/v1/batch", body).await.status, 200);
+    assert_eq!(send(&test_app, "/api/s/track", message("c").to_string()).await.status, 200);
+    let metrics = test_app.call(ApiRequest::new(Method::GET, "/metrics")).await;
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    for line in [
+        "mercurio_foreign_requests_total{library=\"analytics-python\",protocol=\"segment\"} 1",
+        "mercurio_foreign_events_total{library=\"analytics-python\",protocol=\"segment\"} 2",
+        "mercurio_foreign_events_total{library=\"other\",protocol=\"jitsu\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
+    }
+}

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use mercurio_domain::EventId;
 use mercurio_domain::event::{EventDraft, EventType, Origin, Pointer};
+use mercurio_domain::hints::unix_time_unit;
 use mercurio_domain::payload::{
     self, JsonMembers, JsonSlice, NotText, ObjectText, RawJson, Scanner, read_members, text_of,
     type_of,
@@ -258,8 +259,7 @@ impl<'a> Message<'a> {
         let (code, problem) = match text_of(value.text()) {
             Ok(text) => return Some(text).filter(|text| !text.is_empty()),
             Err(NotText::WrongType) => {
-                let actual = type_of(value.text());
-                (FieldErrorCode::WrongType, format!("is {actual}; a string is expected"))
+                (FieldErrorCode::WrongType, not_a_string(part, value.text()))
             }
             Err(NotText::LoneSurrogate) => {
                 let problem = "contains a lone surrogate, which is not a character";
@@ -301,6 +301,18 @@ impl<'a> Message<'a> {
         if self.errors.len() < MAX_ERRORS_PER_EVENT {
             self.errors.push(FieldError::new(pointer, code, message));
         }
+    }
+}
+
+/// Returns the predicate of a message about a value other than a string.
+fn not_a_string(part: Part, json: &str) -> String {
+    let is_time = matches!(part, Part::Timestamp | Part::OriginalTimestamp);
+    match unix_time_unit(json).filter(|_| is_time) {
+        Some(unit) => format!(
+            "is a number and looks like Unix time in {unit}; a string in RFC 3339 is expected, such as \
+             \"2026-11-22T10:00:00.123Z\""
+        ),
+        None => format!("is {}; a string is expected", type_of(json)),
     }
 }
 

@@ -16,7 +16,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use mercurio_domain::event::EventType;
 use mercurio_pipeline::parse;
 use mercurio_protocols::segment::{self, Form};
-use mercurio_protocols::{Answer, ForeignRequest, Protocol, Protocols};
+use mercurio_protocols::{Answer, BodyKey, ForeignRequest, Protocol, Protocols};
 
 use super::table::Routes;
 use super::wire::write::BatchResponse;
@@ -163,7 +163,7 @@ async fn read_body(
 async fn identify(
     state: &AppState,
     request: &HttpRequest,
-    key: &mercurio_protocols::BodyKey<'_>,
+    key: &BodyKey<'_>,
     body: &mut Body,
 ) -> Result<Principal, Problem> {
     let principal = authenticate_body(state, request, key).await?;
