@@ -3,6 +3,7 @@
 //! Parsers of this server's own API and of foreign protocols return the same items.
 
 use crate::event::{EventDraft, Origin};
+use crate::payload::read_items;
 use crate::verdict::FieldError;
 
 /// One event of a request.
@@ -47,6 +48,19 @@ pub enum ParseError {
     /// The body is JSON, but not a request.
     #[error("the body is not a valid request")]
     Shape(Vec<FieldError>),
+}
+
+/// Returns the events in the text of a JSON array, if it has 1 to `max`.
+///
+/// # Errors
+/// [`ParseError`] for another number of events.
+pub fn events_of(array: &str, max: usize) -> Result<Vec<&str>, ParseError> {
+    let events = read_items(array, max)?;
+    match events.count {
+        0 => Err(ParseError::BatchEmpty),
+        actual if actual > max => Err(ParseError::BatchTooLarge { limit: max, actual }),
+        _ => Ok(events.first),
+    }
 }
 
 impl From<serde_json::Error> for ParseError {

@@ -4,18 +4,14 @@
 //! a second look. [`read`] uses `serde_json` and reports every error.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::{EventDraft, Origin, Pointer};
 use mercurio_domain::hints::{ENCODED_TWICE, appended, is_json_in_string};
-use mercurio_domain::payload::{JsonSlice, Scanner, type_of};
+use mercurio_domain::payload::{JsonSlice, Scanner, read_members, type_of};
 use mercurio_domain::request::Item;
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::envelope::Name;
 use super::strings::{sent_at, string};
 use super::unknown;
 
@@ -144,7 +140,7 @@ impl<'a> EventMembers<'a> {
         }
         // The text is valid JSON, and `serde_json` passes over values without decoding them: only a
         // name can fail.
-        if serde_json::Deserializer::from_str(text).deserialize_map(&mut *self).is_err() {
+        if read_members(text, |name, value| self.add(&name, value)).is_err() {
             let message = "a field name contains a lone surrogate, which is not a character";
             self.add_event_error(FieldErrorCode::LoneSurrogate, message.to_owned());
         }
@@ -220,21 +216,5 @@ impl<'a> EventMembers<'a> {
 
     fn add_event_error(&mut self, code: FieldErrorCode, message: String) {
         self.errors.push(FieldError::new(self.pointer.to_string(), code, message));
-    }
-}
-
-impl<'de> Visitor<'de> for &mut EventMembers<'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Name(name)) = map.next_key()? {
-            let value: &RawValue = map.next_value()?;
-            self.add(&name, value.into());
-        }
-        Ok(())
     }
 }

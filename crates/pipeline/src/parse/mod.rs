@@ -50,7 +50,7 @@ pub fn batch<'a>(text: &'a str, limits: &Limits) -> Result<Vec<Item<'a>>, ParseE
 fn read_batch(text: &str, max_events: usize) -> Result<Vec<Item<'_>>, ParseError> {
     let envelope = envelope::read(text, max_events)?;
     let events = envelope.events.iter().enumerate();
-    let items = events.map(|(index, raw)| item::read(raw.get(), index)).collect();
+    let items = events.map(|(index, text)| item::read(text, index)).collect();
     Ok(sent(items, envelope.sent_at))
 }
 

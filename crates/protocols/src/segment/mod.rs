@@ -12,8 +12,8 @@ mod time;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::{EventType, Pointer};
-use mercurio_domain::payload::{JsonSlice, Scanner, read_items, read_members, type_of};
-use mercurio_domain::request::{Item, ParseError};
+use mercurio_domain::payload::{JsonSlice, Scanner, read_members, type_of};
+use mercurio_domain::request::{Item, ParseError, events_of};
 use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 use serde_json::value::RawValue;
 
@@ -181,15 +181,7 @@ fn read_batch(text: &str, max_events: usize) -> Result<ForeignRequest<'_>, Parse
             return Err(shape("/batch", FieldErrorCode::DuplicateField, message));
         }
     };
-    let messages = read_items(array, max_events)?;
-    match messages.count {
-        0 => return Err(ParseError::BatchEmpty),
-        actual if actual > max_events => {
-            return Err(ParseError::BatchTooLarge { limit: max_events, actual });
-        }
-        _ => {}
-    }
-    for (index, text) in messages.first.into_iter().enumerate() {
+    for (index, text) in events_of(array, max_events)?.into_iter().enumerate() {
         let mut message = in_batch(index);
         message.read(text);
         batch.add_message(message);
