@@ -7,7 +7,8 @@ use mercurio_domain::event::Reception;
 use mercurio_domain::limits::Limits;
 use mercurio_domain::testing::{CountingIds, at};
 use mercurio_domain::verdict::{Outcome, Verdict};
-use mercurio_pipeline::{Envelope, IdSource, parse, validate};
+use mercurio_domain::request::Item;
+use mercurio_pipeline::{IdSource, parse, validate};
 use serde_json::value::RawValue;
 
 #[derive(serde::Deserialize)]
@@ -19,27 +20,25 @@ struct Batch<'a> {
 fuzz_target!(|body: &[u8]| {
     let limits = Limits::default();
     let Ok(source) = parse::source(body) else { return };
-    if let Ok(envelope) = parse::batch(&source, &limits) {
+    if let Ok(items) = parse::batch(&source, &limits) {
         let wire: Batch<'_> = serde_json::from_str(&source).expect("serde_json accepts the batch");
-        assert!(envelope.items.len() <= limits.max_batch_events);
+        assert!(items.len() <= limits.max_batch_events);
         let events: Vec<&str> = wire.events.iter().map(|event| event.get()).collect();
-        let items: Vec<&str> = envelope.items.iter().map(|item| item.text).collect();
-        assert_eq!(items, events, "each event as it was sent, in its place");
-        judge(envelope);
+        let texts: Vec<&str> = items.iter().map(|item| item.text).collect();
+        assert_eq!(texts, events, "each event as it was sent, in its place");
+        judge(items);
     }
-    if let Ok(envelope) = parse::single(&source) {
+    if let Ok(items) = parse::single(&source) {
         serde_json::from_str::<&RawValue>(&source).expect("serde_json accepts the event");
-        assert_eq!(envelope.items.len(), 1);
-        judge(envelope);
+        assert_eq!(items.len(), 1);
+        judge(items);
     }
 });
 
-fn judge(envelope: Envelope<'_>) {
-    let count = envelope.items.len();
-    let reception =
-        Reception { sent_at: envelope.sent_at, ..Reception::at(at("2026-11-22T10:00:00Z")) };
-    let mut validated =
-        validate(envelope.items, &reception, IdSource::Generated(&CountingIds::default()));
+fn judge(items: Vec<Item<'_>>) {
+    let count = items.len();
+    let reception = Reception::at(at("2026-11-22T10:00:00Z"));
+    let mut validated = validate(items, &reception, IdSource::Generated(&CountingIds::default()));
     let events = validated.take_events();
     // The limit of ids in characters.
     for event in &events {

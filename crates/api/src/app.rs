@@ -35,6 +35,7 @@ pub fn app(
             .with_traces(state.traces.clone())
             .with_slow(state.settings.slow_request)
             .with_refusals(Arc::clone(&state.refusals));
+    let protocols = state.settings.protocols.enabled;
     let cors = cors::cors(&state.settings.cors_origins);
     let public_docs = state.settings.public_docs;
     // The last one is the outermost: it also handles responses of CORS.
@@ -42,7 +43,7 @@ pub fn app(
         .app_data(state)
         // Passed in: the document describes the routes, so they cannot import it.
         .app_data(Data::new(OpenApiSource(openapi::json)))
-        .configure(configure(surface, public_docs))
+        .configure(configure(surface, public_docs, protocols))
         .wrap_fn(|request, routes| {
             let is_disguised = is_disguised(request.method(), request.uri().path());
             let routed = if is_disguised { Err(request) } else { Ok(routes.call(request)) };

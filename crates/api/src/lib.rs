@@ -1,8 +1,9 @@
 //! The HTTP API.
 //!
 //! [`transport`] accepts connections, [`middleware`] wraps every request, [`auth`] identifies its
-//! tenant, [`body`] reads its body, [`routes`] respond, `reads` limits reads of events, [`problem`] describes errors, [`openapi`]
-//! documents all of it. [`app`] assembles them. [`healthcheck`] is a client.
+//! tenant, [`body`] reads its body, [`routes`] respond, `reads` limits reads of events, `writes` is the path of events that
+//! handlers share, [`problem`] describes errors, [`openapi`] documents all of it. [`app`] assembles them. [`healthcheck`] is a
+//! client.
 //!
 //! Not here: start-up, settings, SQL.
 
@@ -21,3 +22,4 @@ pub mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;
+mod writes;

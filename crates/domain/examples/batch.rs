@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-use mercurio_domain::event::{Batch, EventDraft, Reception};
+use mercurio_domain::event::{Batch, EventDraft, Pointer, Reception};
 use mercurio_domain::payload::RawJson;
 use mercurio_domain::{EventId, Timestamp};
 
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (index, draft) in [signup, nameless].into_iter().enumerate() {
         let mut errors = Vec::new();
         let valid = draft.clone().check(
-            format!("/{index}"),
+            Pointer::Item { array: "", index },
             &reception,
             || EventId::lookup(""),
             &mut errors,

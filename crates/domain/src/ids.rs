@@ -131,6 +131,22 @@ impl EventId {
         Self::generated(uuid_v8(&hasher.finalize()))
     }
 
+    /// Derives an id from the content of an event, for a protocol without ids: the same `parts` in
+    /// the same `scheme` get the same id.
+    ///
+    /// The id is a UUIDv8 (RFC 9562, section 5.8) from SHA-256 over the parts.
+    #[must_use]
+    pub fn of_content(scheme: &str, parts: &[&[u8]]) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(b"mercurio/content/1\0");
+        // Each part with its length, so that no two lists hash the same bytes.
+        for part in [scheme.as_bytes()].iter().chain(parts) {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        Self::generated(uuid_v8(&hasher.finalize()))
+    }
+
     /// Borrows the text of the id.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -260,6 +276,21 @@ mod tests {
         // The text of a hashed key is a canonical UUID of version 8, which is hashed again.
         let imitation = EventId::checked(hashed.0.to_string());
         assert_ne!(EventKey::of(&imitation), hashed);
+    }
+
+    #[test]
+    fn id_of_content_depends_on_scheme_and_borders_of_parts() {
+        let base = EventId::of_content("s", &[b"a/b", b"c"]);
+        assert_eq!(base, EventId::of_content("s", &[b"a/b", b"c"]));
+        for other in [
+            EventId::of_content("t", &[b"a/b", b"c"]),
+            EventId::of_content("s", &[b"a", b"b/c"]),
+            EventId::of_content("s", &[b"a/bc"]),
+            EventId::of_content("s", &[b"a/b", b"c", b""]),
+        ] {
+            assert_ne!(base, other);
+        }
+        assert_eq!(Uuid::parse_str(base.as_str()).unwrap().get_version_num(), 8);
     }
 
     #[test]

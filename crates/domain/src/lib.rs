@@ -7,7 +7,7 @@
 //!
 //! Modules, lowest first; each may use only those before it: [`text`], [`clock`], [`ids`],
 //! [`verdict`], [`hints`], [`limits`], [`schema_version`], [`payload`], `openapi` (behind the feature of that
-//! name), [`tenant`], [`api_key`], [`enrichment`], [`event`], [`store`], and `testing` (likewise).
+//! name), [`tenant`], [`api_key`], [`enrichment`], [`event`], [`request`], [`store`], and `testing` (likewise).
 
 pub mod api_key;
 pub mod clock;
@@ -19,6 +19,7 @@ pub mod limits;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 pub mod payload;
+pub mod request;
 pub mod schema_version;
 pub mod store;
 pub mod tenant;

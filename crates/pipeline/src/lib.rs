@@ -9,6 +9,5 @@ mod sync;
 pub mod validate;
 pub mod writer;
 
-pub use parse::{Envelope, Item, ParseError};
 pub use validate::{IdSource, ValidatedBatch, validate};
 pub use writer::{GroupWriter, GroupWriterHandle, SubmitError, WriterObserver, WriterOptions};

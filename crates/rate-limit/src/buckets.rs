@@ -132,13 +132,19 @@ impl<C: Clock + Clone> TokenBucket<C> {
         BucketLevel { bucket: self.bucket, remaining: self.remaining.load(Ordering::Relaxed) }
     }
 
+    /// Takes tokens. More than the bucket holds need a full one, and are paid back before the next
+    /// ones: such a request passes, and the average stays.
     fn take(&self, tokens: u32, clock: &C) -> Result<(), u64> {
+        let debt = tokens.saturating_sub(self.bucket.burst);
         // `governor` cannot take 0 tokens, and the level stays.
-        let Some(tokens) = NonZeroU32::new(tokens) else {
+        let Some(tokens) = NonZeroU32::new(tokens - debt) else {
             return Ok(());
         };
         match self.limiter.check_n(tokens) {
             Ok(Ok(left)) => {
+                if debt > 0 {
+                    self.move_full_time(|full_at| full_at + self.time_of(debt));
+                }
                 // Relaxed: headers show the level, and no decision uses it.
                 self.remaining.store(left.remaining_burst_capacity(), Ordering::Relaxed);
                 Ok(())
@@ -155,23 +161,31 @@ impl<C: Clock + Clone> TokenBucket<C> {
                 let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                 Err(seconds.max(1))
             }
-            // More than the bucket holds. A bucket holds at least a batch, so the limits are
-            // changing at this moment.
+            // Impossible: no more than the bucket holds.
             Err(_) => Err(1),
         }
     }
 
     fn give_back(&self, tokens: u32) {
-        // As `governor` divides a second.
-        let interval = 1_000_000_000 / u64::from(self.bucket.per_second.max(1));
-        let sooner = Nanos::from(interval * u64::from(tokens));
-        let full_sooner = |full_at: Nanos| ((), full_at.saturating_sub(sooner));
-        // An error: nothing was ever taken.
-        self.state
-            .measure_and_replace(&NotKeyed::NonKey, |full_at| full_at.map(full_sooner).ok_or(()))
-            .ok();
+        self.move_full_time(|full_at| full_at.saturating_sub(self.time_of(tokens)));
         let remaining = self.remaining.load(Ordering::Relaxed).saturating_add(tokens);
         self.remaining.store(remaining.min(self.bucket.burst), Ordering::Relaxed);
+    }
+
+    /// Returns the time in which tokens flow in.
+    fn time_of(&self, tokens: u32) -> Nanos {
+        // As `governor` divides a second.
+        let interval = 1_000_000_000 / u64::from(self.bucket.per_second.max(1));
+        Nanos::from(interval * u64::from(tokens))
+    }
+
+    /// Changes the time at which the bucket will be full.
+    fn move_full_time(&self, change: impl Fn(Nanos) -> Nanos) {
+        let changed = |full_at: Nanos| ((), change(full_at));
+        // An error: nothing was ever taken.
+        self.state
+            .measure_and_replace(&NotKeyed::NonKey, |full_at| full_at.map(changed).ok_or(()))
+            .ok();
     }
 
     /// Whether the bucket is full. `governor` reports a level only for a taken token, so this takes

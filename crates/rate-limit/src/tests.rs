@@ -77,6 +77,29 @@ fn refused_tokens_are_not_taken() {
 }
 
 #[test]
+fn tokens_beyond_the_bucket_are_paid_back() {
+    let fixture = Fixture::new();
+    let limits = limits(10, 30);
+    assert!(fixture.accepts(&limits, 1));
+    // Only a full bucket takes them.
+    assert_eq!(fixture.take(&limits, 100).result, refused(1));
+    fixture.clock.advance(Duration::from_millis(100));
+    let decision = fixture.take(&limits, 100);
+    assert_eq!((remaining(decision.state), decision.result), (Some(0), Ok(())));
+    // 70 are owed, and one more is asked for.
+    assert_eq!(fixture.take(&limits, 1).result, refused(8));
+    fixture.clock.advance(Duration::from_secs(7));
+    assert!(!fixture.accepts(&limits, 1));
+    fixture.clock.advance(Duration::from_millis(100));
+    assert!(fixture.accepts(&limits, 1));
+    // The debt is given back too.
+    fixture.clock.advance(Duration::from_secs(100));
+    assert!(fixture.accepts(&limits, 100));
+    fixture.buckets.give_back(TENANT, &limits, BucketName::Events, 100);
+    assert!(fixture.accepts(&limits, 30));
+}
+
+#[test]
 fn buckets_of_requests_events_and_tenants_are_separate() {
     let fixture = Fixture::new();
     let limits = Limits { requests_per_second: 1, requests_burst: 2, ..limits(1, 10) };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mercurio_domain::limits::Limits;
 use mercurio_enrichment::{ClientIpHeader, TrustedProxies};
+use mercurio_protocols::ProtocolOptions;
 
 /// Settings of the request handlers.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct RequestSettings {
     pub trusted_proxies: TrustedProxies,
     /// The header in which they report it.
     pub client_ip_header: ClientIpHeader,
+    /// Foreign protocols and their limits.
+    pub protocols: ProtocolOptions,
     /// Origins allowed by CORS; `*` allows all.
     pub cors_origins: Vec<String>,
     /// Whether `/docs` and `/openapi.json` are served on the public address. The management address always serves them.

@@ -79,6 +79,8 @@ fn check(deployment: &Deployment, missing: &str) {
         client.post("/v1/events/batch", &deployment.key, rejected).unwrap().json["rejected"],
         1
     );
+    // A client of another service, with an event of nobody.
+    assert_eq!(client.post("/v1/track", &deployment.key, r#"{"event":"n"}"#).unwrap().status, 422);
     assert_eq!(client.post("/v1/events/batch", "", rejected).unwrap().status, 401);
     assert_eq!(client.get("/v1/events/none?auth=secret", &deployment.key).unwrap().status, 404);
     assert_eq!(client.get("/secret/path", "").unwrap().status, 404);
@@ -102,7 +104,8 @@ fn check(deployment: &Deployment, missing: &str) {
         ("mercurio_events_total{verdict=\"accepted\"}", 3.0),
         ("mercurio_tenant_events_total{tenant_id=\"1\",verdict=\"duplicate\"}", 1.0),
         ("mercurio_event_rejections_total{code=\"unknown_field\"}", 1.0),
-        ("mercurio_event_rejections_total{code=\"required\"}", 1.0),
+        ("mercurio_event_rejections_total{code=\"required\"}", 2.0),
+        ("mercurio_foreign_events_total{library=\"other\",protocol=\"segment\"}", 1.0),
         (
             "mercurio_http_requests_total{method=\"POST\",route=\"/v1/events/batch\",status=\"200\"}",
             2.0,
@@ -114,8 +117,8 @@ fn check(deployment: &Deployment, missing: &str) {
         ("mercurio_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"}", 1.0),
         // Three of 1,000 events.
         ("mercurio_tenant_quota_used_ratio{tenant_id=\"1\"}", 0.003),
-        // Three and two: the request without a key was refused before its body.
-        ("mercurio_batch_events_sum", 5.0),
+        // Three, two and one: the request without a key was refused before its body.
+        ("mercurio_batch_events_sum", 6.0),
         // A rejected event reaches no group.
         ("mercurio_writer_group_events_sum", 4.0),
         ("mercurio_writer_queue_wait_seconds_count", 2.0),

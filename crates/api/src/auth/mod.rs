@@ -14,10 +14,11 @@ use mercurio_domain::limits::Limits;
 use mercurio_domain::tenant::TenantStatus;
 use mercurio_domain::{Owner, Timestamp};
 use mercurio_observability::{Stage, context, keys};
+use mercurio_protocols::BodyKey;
 use slog::warn;
 
 pub use presented::KeySources;
-use presented::{KeyError, presented_key};
+use presented::{KeyError, key_of_body, presented_key};
 
 use crate::client_ip::client_ip;
 use crate::middleware::RequestFacts;
@@ -51,7 +52,43 @@ pub async fn authenticate(
     scope: Option<Scope>,
     sources: KeySources,
 ) -> Result<Principal, Problem> {
-    let presented = match presented_key(request, sources) {
+    identify(state, request, scope, presented_key(request, sources)).await
+}
+
+/// Authenticates a client of another service by its headers, for the scope to write. `None`: they
+/// have no key, but the body may.
+///
+/// # Errors
+/// As [`authenticate`].
+pub async fn authenticate_headers(
+    state: &AppState,
+    request: &HttpRequest,
+) -> Result<Option<Principal>, Problem> {
+    match presented_key(request, KeySources::ForeignHeaders) {
+        Err(error) if error.reason == UnauthorizedReason::Missing => Ok(None),
+        presented => identify(state, request, Some(Scope::EventsWrite), presented).await.map(Some),
+    }
+}
+
+/// Authenticates a client of another service by the key in its body, for the scope to write.
+///
+/// # Errors
+/// As [`authenticate`].
+pub async fn authenticate_body(
+    state: &AppState,
+    request: &HttpRequest,
+    key: &BodyKey<'_>,
+) -> Result<Principal, Problem> {
+    identify(state, request, Some(Scope::EventsWrite), key_of_body(key)).await
+}
+
+async fn identify(
+    state: &AppState,
+    request: &HttpRequest,
+    scope: Option<Scope>,
+    presented: Result<PresentedKey, KeyError>,
+) -> Result<Principal, Problem> {
+    let presented = match presented {
         Ok(presented) => presented,
         Err(error) => {
             // Without a key there is no attempt to report.
@@ -120,9 +157,12 @@ async fn look_up(
 ///
 /// # Errors
 /// [`Problem::Unauthorized`] or [`Problem::TenantSuspended`] if it ended since, or the problem of a failed query.
-pub async fn recheck_key(state: &AppState, request: &HttpRequest) -> Result<(), Problem> {
-    let presented = presented_key(request, KeySources::HeadersAndQuery)
-        .map_err(|error| not_presented(state, error))?;
+pub async fn recheck_key(
+    state: &AppState,
+    request: &HttpRequest,
+    sources: KeySources,
+) -> Result<(), Problem> {
+    let presented = presented_key(request, sources).map_err(|error| not_presented(state, error))?;
     let key = look_up(state, &presented).await?;
     match usable(&presented, key.as_deref(), state.clock.now()) {
         Err(reason) => Err(not_usable(state, reason)),

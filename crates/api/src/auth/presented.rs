@@ -10,6 +10,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mercurio_domain::api_key::{MalformedKey, PresentedKey};
+use mercurio_protocols::BodyKey;
 use url::form_urlencoded;
 
 use crate::problem::UnauthorizedReason;
@@ -18,6 +19,7 @@ use crate::problem::UnauthorizedReason;
 const MAX_QUERY_PARAMETERS: usize = 32;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const X_WRITE_KEY: HeaderName = HeaderName::from_static("x-write-key");
 /// The parameter with a key.
 const AUTH: &str = "auth";
 
@@ -28,6 +30,8 @@ pub enum KeySources {
     Headers,
     /// The headers, then the query string: a browser's `sendBeacon` cannot set headers.
     HeadersAndQuery,
+    /// The headers that clients of other services send.
+    ForeignHeaders,
 }
 
 /// Why a request has no well-formed key.
@@ -61,6 +65,12 @@ pub(super) fn presented_key(
     if let Some(value) = only(request.headers().get_all(X_API_KEY))? {
         return parse(text_of(value)?.trim(), "X-API-Key");
     }
+    if sources == KeySources::ForeignHeaders {
+        return match only(request.headers().get_all(X_WRITE_KEY))? {
+            Some(value) => foreign_key(text_of(value)?, "X-Write-Key"),
+            None => Err(KeyError::missing(NO_FOREIGN_KEY)),
+        };
+    }
     let query = form_urlencoded::parse(request.query_string().as_bytes());
     // A head has room for tens of thousands of parameters.
     let mut keys = query.take(MAX_QUERY_PARAMETERS).filter(|(name, _)| name == AUTH);
@@ -78,6 +88,25 @@ pub(super) fn presented_key(
     Err(KeyError::missing(
         "The request has no API key; send one in the header Authorization: Bearer <key>.",
     ))
+}
+
+/// Returns the key in the body of a client of another service.
+pub(super) fn key_of_body(key: &BodyKey<'_>) -> Result<PresentedKey, KeyError> {
+    match key {
+        BodyKey::Missing => Err(KeyError::missing(NO_FOREIGN_KEY)),
+        BodyKey::Text(key) => foreign_key(key, "the body"),
+        BodyKey::Unclear => Err(KeyError::malformed(
+            "The body has two API keys that differ, or one that is not a text; send one.",
+        )),
+    }
+}
+
+const NO_FOREIGN_KEY: &str = "The request has no API key; set it as the write key of the client.";
+
+/// Reads a key as clients of other services hold it. Jitsu's insist on a colon between id and
+/// secret; no key has one.
+fn foreign_key(text: &str, place: &str) -> Result<PresentedKey, KeyError> {
+    parse(&text.trim().replacen(':', "_", 1), place)
 }
 
 /// Returns the only value, if there is one. Two keys in one place are malformed: a proxy that checks

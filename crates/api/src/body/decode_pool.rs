@@ -3,9 +3,9 @@
 //! The queue is bounded. Tenants take turns, and one tenant can fill half of it: a tenant that sends
 //! costly bodies delays another one's by a body per thread at most.
 
+use super::budget::Payer;
 use super::decode::{Coding, DecodeError};
 use actix_web::web::Bytes;
-use mercurio_domain::TenantId;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ const MAX_QUEUED: usize = 256;
 
 /// A body to decode.
 pub(super) struct Job {
-    pub(super) tenant_id: TenantId,
+    pub(super) payer: Payer,
     pub(super) coding: Coding,
     pub(super) data: Bytes,
     /// Maximum size of the result.
@@ -45,38 +45,38 @@ struct Pending {
 
 #[derive(Default)]
 struct Queue {
-    /// Only tenants that wait.
-    lines: HashMap<TenantId, VecDeque<Pending>>,
-    /// The tenants of `lines`, in the order of their turns.
-    ring: VecDeque<TenantId>,
+    /// Only payers that wait.
+    lines: HashMap<Payer, VecDeque<Pending>>,
+    /// The payers of `lines`, in the order of their turns.
+    ring: VecDeque<Payer>,
     len: usize,
     closed: bool,
 }
 
 impl Queue {
     fn push(&mut self, pending: Pending) -> Result<(), JobError> {
-        let tenant_id = pending.job.tenant_id;
-        let queued = self.lines.get(&tenant_id).map_or(0, VecDeque::len);
+        let payer = pending.job.payer;
+        let queued = self.lines.get(&payer).map_or(0, VecDeque::len);
         if self.len >= MAX_QUEUED || queued >= MAX_QUEUED / 2 {
             return Err(JobError::Full);
         }
         if queued == 0 {
-            self.ring.push_back(tenant_id);
+            self.ring.push_back(payer);
         }
-        self.lines.entry(tenant_id).or_default().push_back(pending);
+        self.lines.entry(payer).or_default().push_back(pending);
         self.len += 1;
         Ok(())
     }
 
-    /// Takes the first job of the tenant whose turn it is.
+    /// Takes the first job of the payer whose turn it is.
     fn pop(&mut self) -> Option<Pending> {
-        let tenant_id = self.ring.pop_front()?;
-        let line = self.lines.get_mut(&tenant_id)?;
+        let payer = self.ring.pop_front()?;
+        let line = self.lines.get_mut(&payer)?;
         let pending = line.pop_front()?;
         if line.is_empty() {
-            self.lines.remove(&tenant_id);
+            self.lines.remove(&payer);
         } else {
-            self.ring.push_back(tenant_id);
+            self.ring.push_back(payer);
         }
         self.len -= 1;
         Some(pending)
@@ -171,14 +171,15 @@ impl Drop for DecodePool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mercurio_domain::TenantId;
 
     fn pending(
         tenant: i64,
         limit: usize,
     ) -> (Pending, oneshot::Receiver<Result<Vec<u8>, DecodeError>>) {
         let (answer, decoded) = oneshot::channel();
-        let (tenant_id, data) = (TenantId(tenant), Bytes::new());
-        (Pending { job: Job { tenant_id, coding: Coding::Gzip, data, limit }, answer }, decoded)
+        let (payer, data) = (Payer::Tenant(TenantId(tenant)), Bytes::new());
+        (Pending { job: Job { payer, coding: Coding::Gzip, data, limit }, answer }, decoded)
     }
 
     /// Adds jobs of these tenants, numbered by their limits.
@@ -221,8 +222,8 @@ mod tests {
     }
 
     fn job(data: &'static [u8]) -> Job {
-        let (tenant_id, data) = (TenantId(1), Bytes::from_static(data));
-        Job { tenant_id, coding: Coding::Deflate, data, limit: 10 }
+        let (payer, data) = (Payer::Unknown, Bytes::from_static(data));
+        Job { payer, coding: Coding::Deflate, data, limit: 10 }
     }
 
     #[tokio::test]

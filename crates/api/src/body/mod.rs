@@ -17,6 +17,7 @@ use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{Bytes, BytesMut, Payload};
+pub use budget::Payer;
 use budget::{Budget, Charge, OutOfRoom};
 use decode::{Coding, DecodeError};
 use decode_pool::{DecodePool, Job, JobError};
@@ -41,22 +42,44 @@ const DRAIN_MAX_TIME: Duration = Duration::from_secs(2);
 /// The reason of a refused body that begins like JSON.
 const NOT_COMPRESSED: &str = "is plain JSON; compress it, or omit the header Content-Encoding";
 
-/// The limits of a body.
+/// The limits of a body, and its payer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// The tenant that pays for the body's memory and takes its turn in the decoding.
-    pub tenant_id: TenantId,
+    /// Pays for the body's memory, and takes its turn in the decoding.
+    pub payer: Payer,
     /// Maximum size in bytes, after decompression.
     pub max_bytes: usize,
     /// Maximum time until the whole body has arrived.
     pub timeout: Duration,
+    /// What its headers must say.
+    pub headers: BodyHeaders,
+}
+
+/// What the headers of a body must say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyHeaders {
+    /// JSON, and its coding.
+    Exact,
+    /// Anything: many clients of other services send a wrong type, and compressed bodies without a
+    /// coding. The first bytes of a compressed body are never those of JSON, so they decide.
+    Any,
 }
 
 /// A JSON body. Its memory counts as in use until it is dropped.
 pub struct Body {
     /// The decompressed bytes.
     pub bytes: Bytes,
-    _charge: Charge,
+    charge: Charge,
+}
+
+impl Body {
+    /// Lets the tenant pay for a body that was read before its key was known.
+    ///
+    /// # Errors
+    /// [`BodyError::Overloaded`]: the tenant has too many bodies in flight.
+    pub fn pass_to(&mut self, tenant_id: TenantId) -> Result<(), BodyError> {
+        Ok(self.charge.pass_to(Payer::Tenant(tenant_id))?)
+    }
 }
 
 /// Why a body was not read.
@@ -97,8 +120,8 @@ pub struct BodyMemory {
 }
 
 impl Bodies {
-    /// Starts the threads. `max_bytes` bounds all bodies in flight, and half of it those of one
-    /// tenant.
+    /// Starts the threads. `max_bytes` bounds all bodies in flight, half of it those of one
+    /// tenant, and a quarter those of all unknown clients.
     ///
     /// # Errors
     /// The system has no room for a thread.
@@ -146,11 +169,13 @@ impl Bodies {
         S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     {
         // Both before the body: a refusal costs no transfer.
-        headers::check_media_type(headers)?;
-        let coding = headers::coding(headers)?;
+        if limits.headers == BodyHeaders::Exact {
+            headers::check_media_type(headers)?;
+        }
+        let mut coding = headers::coding(headers)?;
         let length = headers::length(headers);
         // A larger body could never be charged: its client would get 503 for ever.
-        limits.max_bytes = limits.max_bytes.min(self.budget.largest_body());
+        limits.max_bytes = limits.max_bytes.min(self.budget.largest_body(limits.payer));
         let too_large = |actual| Problem::PayloadTooLarge { limit: limits.max_bytes, actual };
 
         // Refused before the first byte is stored.
@@ -162,7 +187,7 @@ impl Bodies {
             // The length of a compressed body is not the size the limit applies to.
             return Err(too_large(length.filter(|_| coding.is_none())).into());
         }
-        let mut charge = Charge::new(&self.budget, limits.tenant_id);
+        let mut charge = Charge::new(&self.budget, limits.payer);
         // One timeout for the whole body: a limit per chunk would allow a body that never ends.
         let collecting = collect(payload, length, limits.max_bytes, &mut charge);
         let collected = tokio::time::timeout(limits.timeout, collecting).await;
@@ -180,6 +205,9 @@ impl Bodies {
             // At once, without a drain: reading on would take more of what is missing.
             Err(CollectError::OutOfRoom) => return Err(BodyError::Overloaded),
         };
+        if limits.headers == BodyHeaders::Any {
+            coding = Coding::of_bytes(&sent, coding);
+        }
         // For the metric of the compression ratio.
         let sent_bytes = sent.len() as u64;
         let bytes = match coding {
@@ -189,19 +217,19 @@ impl Bodies {
             }
             _ => sent,
         };
-        Ok(ReadBody { body: Body { bytes, _charge: charge }, coding, sent_bytes })
+        Ok(ReadBody { body: Body { bytes, charge }, coding, sent_bytes })
     }
 
     async fn decode(
         &self,
         coding: Coding,
         sent: Bytes,
-        BodyLimits { tenant_id, max_bytes: limit, .. }: BodyLimits,
+        BodyLimits { payer, max_bytes: limit, .. }: BodyLimits,
         charge: &mut Charge,
     ) -> Result<Bytes, BodyError> {
         let sent_bytes = sent.len();
         let is_json = sent.trim_ascii_start().starts_with(b"{");
-        let decoded = self.decoders.decode(Job { tenant_id, coding, data: sent, limit }).await;
+        let decoded = self.decoders.decode(Job { payer, coding, data: sent, limit }).await;
         let bytes = decoded.map_err(|error| match error {
             JobError::Full => BodyError::Overloaded,
             // The decoder stops at the limit, so the full size is unknown.

@@ -36,8 +36,16 @@ impl Stream for Chunks {
     }
 }
 
-const LIMITS: BodyLimits =
-    BodyLimits { tenant_id: TenantId(1), max_bytes: 10, timeout: Duration::from_secs(30) };
+const LIMITS: BodyLimits = BodyLimits {
+    payer: tenant(1),
+    max_bytes: 10,
+    timeout: Duration::from_secs(30),
+    headers: BodyHeaders::Exact,
+};
+
+const fn tenant(id: i64) -> Payer {
+    Payer::Tenant(TenantId(id))
+}
 
 /// Room for the 10 bytes of a body and of its coded form, twice.
 fn bodies() -> Bodies {
@@ -154,7 +162,7 @@ async fn slow_body_is_a_timeout() {
 async fn body_without_room_is_refused_at_once() {
     let bodies = bodies();
     let (none, gzip) = (HeaderMap::new(), headers(&[("content-encoding", "gzip")]));
-    let other = BodyLimits { tenant_id: TenantId(2), ..LIMITS };
+    let other = BodyLimits { payer: tenant(2), ..LIMITS };
     let full = || Chunks::new(&[b"0123456789"]);
     let first = bodies.read_stream(&none, &mut full(), LIMITS).await.unwrap();
     let second = bodies.read_stream(&none, &mut full(), LIMITS).await.unwrap();
@@ -236,5 +244,33 @@ async fn unsupported_type_or_coding_is_refused_before_the_body() {
             "{pairs:?}"
         );
         assert_eq!(body.taken, 0);
+    }
+}
+
+#[tokio::test]
+async fn body_of_a_foreign_client_is_known_by_its_first_bytes() {
+    let limits = BodyLimits { headers: BodyHeaders::Any, ..LIMITS };
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, b"{}").unwrap();
+    let gzip = gzip.finish().unwrap();
+    let zlib = &b"\x78\x9c\xab\xae\x05\x00\x01\x75\x00\xf9"[..];
+    let zstd = zstd::encode_all(&b"{}"[..], 0).unwrap();
+    for (body, coding, media_type) in [
+        // RudderStack's server client, with and without its coding; PostHog's browser client.
+        (&gzip[..], Some("gzip"), Some("application/x-www-form-urlencoded")),
+        (&gzip[..], None, Some("text/plain")),
+        (zlib, None, None),
+        (&zstd[..], None, Some("x/y")),
+        // A proxy has decompressed it, and kept the header.
+        (b"{}", Some("gzip"), Some("application/json")),
+        (b"{}", None, Some("text/plain;charset=ISO-8859-1")),
+    ] {
+        let mut pairs = Vec::new();
+        pairs.extend(coding.map(|coding| ("content-encoding", coding)));
+        pairs.extend(media_type.map(|media_type| ("content-type", media_type)));
+        let read = Bodies::start(1_000, 1).unwrap();
+        let wide = BodyLimits { max_bytes: 100, ..limits };
+        let body = read.read_stream(&headers(&pairs), &mut Chunks::new(&[body]), wide).await;
+        assert_eq!(body.map(|read| read.body.bytes).ok().as_deref(), Some(&b"{}"[..]), "{pairs:?}");
     }
 }

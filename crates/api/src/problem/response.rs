@@ -19,6 +19,17 @@ pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("applicati
 struct ProblemJson<'a> {
     parts: &'a ResponseParts<'a>,
     request_id: &'a str,
+    readers: Readers,
+}
+
+/// Who reads a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Clients of this server's own API.
+    Own,
+    /// Clients of other services. Some fail without `message`, or without `error`, and then send
+    /// the request again.
+    Foreign,
 }
 
 impl Serialize for ProblemJson<'_> {
@@ -30,6 +41,10 @@ impl Serialize for ProblemJson<'_> {
         map.serialize_entry("status", &parts.status.as_u16())?;
         map.serialize_entry("code", &parts.code)?;
         map.serialize_entry("detail", &parts.detail)?;
+        if self.readers == Readers::Foreign {
+            map.serialize_entry("message", &parts.detail)?;
+            map.serialize_entry("error", &parts.detail)?;
+        }
         for member in &parts.members {
             map.serialize_entry(member.name, &member.value)?;
         }
@@ -42,7 +57,12 @@ impl Problem {
     /// Returns the JSON of the response to the request with this id.
     #[must_use]
     pub fn to_json(&self, request_id: &str) -> String {
-        let json = serde_json::to_string(&ProblemJson { parts: &self.parts(), request_id });
+        self.to_json_for(Readers::Own, request_id)
+    }
+
+    fn to_json_for(&self, readers: Readers, request_id: &str) -> String {
+        let json =
+            serde_json::to_string(&ProblemJson { parts: &self.parts(), request_id, readers });
         debug_assert!(json.is_ok(), "strings, numbers and raw JSON serialise");
         json.unwrap_or_default()
     }
@@ -50,8 +70,13 @@ impl Problem {
     /// Returns the response to the request with this id.
     #[must_use]
     pub fn response(&self, request_id: &str) -> HttpResponse {
-        let mut response =
-            HttpResponse::new(self.status()).set_body(BoxBody::new(self.to_json(request_id)));
+        self.response_for(Readers::Own, request_id)
+    }
+
+    /// Returns the response to these readers.
+    pub(crate) fn response_for(&self, readers: Readers, request_id: &str) -> HttpResponse {
+        let json = self.to_json_for(readers, request_id);
+        let mut response = HttpResponse::new(self.status()).set_body(BoxBody::new(json));
         self.add_headers(response.headers_mut());
         response
     }

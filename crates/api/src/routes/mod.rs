@@ -1,8 +1,8 @@
 //! The paths of the service and the addresses that serve them.
 
-mod body_hints;
 mod disguise;
 pub mod docs;
+mod foreign;
 pub mod health;
 pub mod limits;
 pub mod metrics;
@@ -13,9 +13,9 @@ mod root;
 mod table;
 pub(crate) mod wire;
 pub mod write;
-mod write_headers;
 
 use actix_web::web::ServiceConfig;
+use mercurio_protocols::Protocols;
 
 pub(crate) use disguise::is_disguised;
 use table::Routes;
@@ -32,11 +32,19 @@ pub enum Surface {
     Management,
 }
 
-/// Adds the paths of `surface`. `public_docs`: the documentation is for clients too.
-pub fn configure(surface: Surface, public_docs: bool) -> impl FnOnce(&mut ServiceConfig) {
+/// Adds the paths of `surface`. `public_docs`: the documentation is for clients too. Clients of
+/// `protocols` have paths of their own.
+pub fn configure(
+    surface: Surface,
+    public_docs: bool,
+    protocols: Protocols,
+) -> impl FnOnce(&mut ServiceConfig) {
     move |config: &mut ServiceConfig| {
         let mut routes = Routes::new(config);
         add_routes(&mut routes, surface, public_docs);
+        if surface != Surface::Management {
+            foreign::configure(&mut routes, protocols);
+        }
         routes.finish();
     }
 }

@@ -102,6 +102,12 @@ impl<'a> Routes<'a> {
         self
     }
 
+    /// Adds a resource that no hint names.
+    pub(super) fn unlisted(&mut self, resource: Resource) -> &mut Self {
+        self.config.service(resource);
+        self
+    }
+
     #[cfg(test)]
     pub(super) fn patterns(&self) -> impl Iterator<Item = &'static str> {
         self.table.0.iter().map(|route| route.pattern)

@@ -25,6 +25,7 @@ use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore, provisionin
 use mercurio_enrichment::{ClientIpHeader, Enricher, EnricherOptions, TrustedProxies};
 use mercurio_observability::Metrics;
 use mercurio_pipeline::{GroupWriter, WriterOptions, writer::NoopObserver};
+use mercurio_protocols::ProtocolOptions;
 use mercurio_rate_limit::RateLimits;
 use mercurio_runtime::RequestSettings;
 use mercurio_runtime::database_probe::DatabaseProbe;
@@ -86,6 +87,13 @@ impl TestApp {
     #[must_use]
     pub fn without_public_docs() -> Self {
         let settings = RequestSettings { public_docs: false, ..settings(Limits::default()) };
+        Self::start(settings, WriterOptions { threads: 1, ..WriterOptions::default() })
+    }
+
+    /// Starts a service with default limits that speaks these protocols.
+    #[must_use]
+    pub fn with_protocols(protocols: ProtocolOptions) -> Self {
+        let settings = RequestSettings { protocols, ..settings(Limits::default()) };
         Self::start(settings, WriterOptions { threads: 1, ..WriterOptions::default() })
     }
 
@@ -204,6 +212,7 @@ fn settings(limits: Limits) -> RequestSettings {
         read_timeout: Duration::from_secs(30),
         trusted_proxies: TrustedProxies::default(),
         client_ip_header: ClientIpHeader::default(),
+        protocols: ProtocolOptions::default(),
         cors_origins: vec!["*".to_owned()],
         public_docs: true,
     }

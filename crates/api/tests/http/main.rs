@@ -15,6 +15,8 @@ mod docs;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod hidden_values;
 #[cfg(test)]
 mod limits;

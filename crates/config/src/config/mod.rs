@@ -12,6 +12,7 @@ use mercurio_domain::store::Backend;
 use mercurio_enrichment::{ClientIpHeader, ClientIpPolicy, TrustedProxies};
 use mercurio_observability::{LogFormat, LogLevel, OtlpEndpoint};
 use mercurio_pipeline::WriterOptions;
+use mercurio_protocols::{ProtocolOptions, Protocols};
 use mercurio_rate_limit::RedisUrl;
 use mercurio_runtime::RequestSettings;
 use mercurio_storage::DatabaseUrl;
@@ -370,6 +371,7 @@ fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
             None,
             TrustedProxies::parse,
         ),
+        protocols: protocols(reader),
         client_ip_header: reader.parsed(
             header,
             ClientIpHeader::default(),
@@ -382,6 +384,36 @@ fn request_settings(reader: &mut Reader<'_>) -> RequestSettings {
         }),
         // They describe the API and the version, and nothing of a tenant.
         public_docs: reader.value("MERCURIO_PUBLIC_DOCS", "true or false", true),
+    }
+}
+
+fn protocols(reader: &mut Reader<'_>) -> ProtocolOptions {
+    let defaults = ProtocolOptions::default();
+    let range = "all, none, or protocols, separated by commas";
+    let shown = Some(defaults.enabled.to_string());
+    let [body, events] = [LimitName::MaxBodyBytes, LimitName::MaxBatchEvents].map(|limit| {
+        let range = limit.range();
+        Range { min: *range.start() as usize, max: *range.end() as usize }
+    });
+    ProtocolOptions {
+        enabled: reader.parsed(
+            SettingSpec::new("MERCURIO_PROTOCOLS", range),
+            defaults.enabled,
+            shown,
+            Protocols::parse,
+        ),
+        max_events: reader.number(
+            "MERCURIO_PROTOCOLS_MAX_EVENTS",
+            "events",
+            defaults.max_events,
+            events,
+        ),
+        max_body_bytes: reader.number(
+            "MERCURIO_PROTOCOLS_MAX_BODY_BYTES",
+            "bytes",
+            defaults.max_body_bytes,
+            body,
+        ),
     }
 }
 

@@ -56,6 +56,23 @@ fn empty_environment_gives_the_documented_defaults() {
 }
 
 #[test]
+fn protocols_have_limits_of_their_own() {
+    let protocols = valid(&[]).settings.protocols;
+    assert_eq!((protocols.max_events, protocols.max_body_bytes), (1_000, 5 * 1024 * 1024));
+    assert_eq!(shown(&valid(&[]), "MERCURIO_PROTOCOLS").value.as_deref(), Some("all"));
+    let config = valid(&[("MERCURIO_PROTOCOLS", "none"), ("MERCURIO_PROTOCOLS_MAX_EVENTS", "512")]);
+    assert_eq!(config.settings.protocols.enabled.to_string(), "none");
+    assert_eq!(config.settings.protocols.max_events, 512);
+    let messages = invalid(&[("MERCURIO_PROTOCOLS", "segment, mixpanle")]);
+    assert_eq!(
+        messages,
+        [
+            "MERCURIO_PROTOCOLS: \"mixpanle\" is not a protocol: use all, none, or a list of segment, jitsu"
+        ]
+    );
+}
+
+#[test]
 fn all_invalid_settings_are_reported_at_once() {
     let messages = invalid(&[
         ("DATABASE_URL", "mysql://localhost"),

@@ -51,17 +51,17 @@ pub struct EventDraft<'a> {
     pub timestamp: Option<Cow<'a, str>>,
     /// The person, before it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[validate(custom(function = "rules::anonymous_id"))]
+    #[validate(custom(function = "rules::person_id"))]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, nullable))]
     pub anonymous_id: Option<Cow<'a, str>>,
     /// The person, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[validate(custom(function = "rules::user_id"))]
+    #[validate(custom(function = "rules::person_id"))]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, nullable))]
     pub user_id: Option<Cow<'a, str>>,
     /// The session.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[validate(custom(function = "rules::session_id"))]
+    #[validate(custom(function = "rules::person_id"))]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<PersonId>, nullable))]
     pub session_id: Option<Cow<'a, str>>,
     /// The schema version of the event; the request's by default.

@@ -6,6 +6,7 @@
 
 mod check;
 mod draft;
+mod origin;
 mod rules;
 mod stages;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::Reception;
 pub use draft::{Batch, EventDraft};
+pub use origin::{Member, MemberNames, Origin, Pointer};
 pub use stages::{EnrichedEvent, EnrichmentJson, EventParts, StoredEvent, ValidEvent};
 
 /// The kind of an event, in the vocabulary of Segment's specification.

@@ -6,7 +6,10 @@
 //! error.
 
 mod errors;
+mod extended;
+mod members;
 mod scanner;
+mod strings;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,8 +21,11 @@ use crate::hints::{ENCODED_TWICE, appended, is_json_in_string};
 use crate::text::{Source, Text};
 use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT};
 
+pub use extended::ObjectText;
+pub use members::{JsonItems, JsonMember, JsonMembers, read_items, read_members};
 use scanner::is_storable;
 pub use scanner::{JsonSlice, Scanner};
+pub use strings::{NotText, text_of};
 
 /// A JSON value as sent: well-formed, but not yet known to be an object or storable.
 #[derive(Clone)]
@@ -56,6 +62,12 @@ impl<'a> From<JsonSlice<'a>> for RawJson<'a> {
     fn from(slice: JsonSlice<'a>) -> Self {
         Self { text: Cow::Borrowed(slice.text()), is_storable: slice.is_storable() }
     }
+}
+
+/// Adds the errors of a well-formed value that a store cannot keep, with pointers that begin with
+/// `pointer`.
+pub fn add_errors(value: JsonSlice<'_>, pointer: String, errors: &mut Vec<FieldError>) {
+    errors::add_errors(value.text(), pointer, errors);
 }
 
 impl From<Box<RawValue>> for RawJson<'_> {

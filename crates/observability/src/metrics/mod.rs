@@ -38,6 +38,7 @@ const NO_ROUTE: &str = "none";
 const METHODS: [&str; 7] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"];
 const ENCODINGS: [&str; 5] = ["identity", "gzip", "br", "zstd", "deflate"];
 const REFUSAL_REASONS: [&str; 5] = ["missing", "malformed", "unknown", "expired", "revoked"];
+const FOREIGN_LABELS: [&str; 2] = ["protocol", "library"];
 const RATE_LIMITS: [&str; 4] = ["requests", "events", "reads", "concurrent_reads"];
 
 /// Settings of the metrics.
@@ -72,6 +73,8 @@ pub struct Metrics {
     decoded_bytes: IntCounterVec,
     connections_open: IntGauge,
     batch_events: Histogram,
+    foreign_requests: IntCounterVec,
+    foreign_events: IntCounterVec,
     queue_wait: Histogram,
     group_events: Histogram,
     group_bytes: Histogram,
@@ -163,6 +166,19 @@ impl Metrics {
                 "Events per write request, of any verdict",
                 EVENTS,
             ),
+            // Not from zero: few of the known libraries are in use.
+            foreign_requests: counters(
+                &registry,
+                "foreign_requests_total",
+                "Answered requests of clients of other services",
+                &FOREIGN_LABELS,
+            ),
+            foreign_events: counters(
+                &registry,
+                "foreign_events_total",
+                "Events of clients of other services, of any verdict",
+                &FOREIGN_LABELS,
+            ),
             queue_wait: histogram(
                 &registry,
                 "writer_queue_wait_seconds",
@@ -245,6 +261,13 @@ impl Metrics {
     /// Counts the events of a write request, before their verdicts are known.
     pub fn record_batch(&self, events: usize) {
         self.batch_events.observe(events as f64);
+    }
+
+    /// Counts a request of a client of another service and its events. Both labels have a bounded
+    /// number of values.
+    pub fn record_foreign(&self, protocol: &'static str, library: &'static str, events: usize) {
+        self.foreign_requests.with_label_values(&[protocol, library]).inc();
+        self.foreign_events.with_label_values(&[protocol, library]).inc_by(events as u64);
     }
 
     /// Counts a finished request. `route` is the matched pattern, never a path.

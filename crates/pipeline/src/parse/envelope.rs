@@ -6,18 +6,18 @@ use std::fmt;
 use mercurio_domain::Timestamp;
 use mercurio_domain::hints::{ENCODED_TWICE, appended, is_json_in_string};
 use mercurio_domain::payload::type_of;
+use mercurio_domain::request::{ParseError, events_of};
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::error::{ParseError, malformed};
 use super::strings::sent_at;
 use super::unknown;
 
 /// The outer object. Each event is a slice of the body.
 pub(super) struct RawEnvelope<'a> {
-    pub(super) events: Vec<&'a RawValue>,
+    pub(super) events: Vec<&'a str>,
     pub(super) sent_at: Option<Timestamp>,
 }
 
@@ -27,12 +27,12 @@ pub(super) fn read(text: &str, max_events: usize) -> Result<RawEnvelope<'_>, Par
     let mut deserializer = serde_json::Deserializer::from_str(text);
     // `deserialize_map` on another type would count as malformed JSON; this is `wrong_type`.
     if text.trim_start().starts_with('{') {
-        deserializer.deserialize_map(&mut members).map_err(malformed)?;
+        deserializer.deserialize_map(&mut members)?;
     } else {
-        let raw = <&RawValue>::deserialize(&mut deserializer).map_err(malformed)?;
+        let raw = <&RawValue>::deserialize(&mut deserializer)?;
         members.errors.push(wrong_type("", "the body", raw, "an object"));
     }
-    deserializer.end().map_err(malformed)?;
+    deserializer.end()?;
     members.finish()
 }
 
@@ -81,7 +81,7 @@ impl<'a> EnvelopeMembers<'a> {
             // The array is read last: an error in the outer object rejects the request whatever it
             // holds.
             Some(events) if self.errors.is_empty() => {
-                let events = read_events(events, self.max_events)?;
+                let events = events_of(events.get(), self.max_events)?;
                 Ok(RawEnvelope { events, sent_at })
             }
             _ => Err(ParseError::Shape(self.errors)),
@@ -143,43 +143,4 @@ impl<'de> Visitor<'de> for &mut EnvelopeMembers<'de> {
 /// The name of a member. Borrowed unless it has escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
-
-/// Reads an array with 1 to `max` elements. Elements beyond are counted, not kept.
-fn read_events(array: &RawValue, max: usize) -> Result<Vec<&RawValue>, ParseError> {
-    let mut list = EventList { max, events: Vec::new(), count: 0 };
-    let mut deserializer = serde_json::Deserializer::from_str(array.get());
-    deserializer.deserialize_seq(&mut list).map_err(malformed)?;
-    match list.count {
-        0 => Err(ParseError::BatchEmpty),
-        actual if actual > max => Err(ParseError::BatchTooLarge { limit: max, actual }),
-        _ => Ok(list.events),
-    }
-}
-
-struct EventList<'a> {
-    max: usize,
-    events: Vec<&'a RawValue>,
-    count: usize,
-}
-
-impl<'de> Visitor<'de> for &mut EventList<'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        while self.count < self.max {
-            let Some(event) = sequence.next_element()? else { return Ok(()) };
-            self.events.push(event);
-            self.count += 1;
-        }
-        // The error reports the actual count; the loop above bounds the memory.
-        while sequence.next_element::<IgnoredAny>()?.is_some() {
-            self.count += 1;
-        }
-        Ok(())
-    }
-}
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -4,31 +4,27 @@
 //! a second look. [`read`] uses `serde_json` and reports every error.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use mercurio_domain::Timestamp;
-use mercurio_domain::event::EventDraft;
+use mercurio_domain::event::{EventDraft, Origin, Pointer};
 use mercurio_domain::hints::{ENCODED_TWICE, appended, is_json_in_string};
-use mercurio_domain::payload::{JsonSlice, Scanner, type_of};
+use mercurio_domain::payload::{JsonSlice, Scanner, read_members, type_of};
+use mercurio_domain::request::Item;
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::envelope::Name;
 use super::strings::{sent_at, string};
-use super::types::{Item, Pointer};
 use super::unknown;
 
 /// Reads the event at `index` of a batch. `text` is one valid JSON value.
 pub(super) fn read(text: &str, index: usize) -> Item<'_> {
-    let mut members = EventMembers::new(Pointer::Event(index), SentAt::NotAllowed);
+    let mut members = EventMembers::new(in_batch(index), SentAt::NotAllowed);
     members.read(text);
     members.finish(index, text)
 }
 
 /// Reads an event that is a whole body, and its `sent_at`.
-pub(super) fn read_single(text: &str) -> (Item<'_>, Option<Timestamp>) {
-    let mut members = EventMembers::new(Pointer::Body, SentAt::Missing);
+pub(super) fn read_single(text: &str) -> Item<'_> {
+    let mut members = EventMembers::new(BODY, SentAt::Missing);
     members.read(text);
     let sent_at = match members.sent_at.text().map(sent_at) {
         None => None,
@@ -38,23 +34,34 @@ pub(super) fn read_single(text: &str) -> (Item<'_>, Option<Timestamp>) {
             None
         }
     };
-    (members.finish(0, text), sent_at)
+    sent(members.finish(0, text), sent_at)
+}
+
+fn sent(mut item: Item<'_>, sent_at: Option<Timestamp>) -> Item<'_> {
+    item.origin.sent_at = sent_at;
+    item
+}
+
+const BODY: Pointer = Pointer::At("");
+
+fn in_batch(index: usize) -> Pointer {
+    Pointer::Item { array: "/events", index }
 }
 
 /// Reads the event at `index` of a batch in one pass. `None`: use the slow path.
 pub(super) fn scan<'a>(body: &'a str, scanner: &mut Scanner<'a>, index: usize) -> Option<Item<'a>> {
-    let mut members = EventMembers::new(Pointer::Event(index), SentAt::NotAllowed);
+    let mut members = EventMembers::new(in_batch(index), SentAt::NotAllowed);
     let text = members.scan(body, scanner)?;
     Some(members.finish(index, text))
 }
 
 /// Reads an event that is a whole body in one pass. `None`: use the slow path.
-pub(super) fn scan_single(body: &str) -> Option<(Item<'_>, Option<Timestamp>)> {
+pub(super) fn scan_single(body: &str) -> Option<Item<'_>> {
     let mut scanner = Scanner::new(body);
-    let mut members = EventMembers::new(Pointer::Body, SentAt::Missing);
+    let mut members = EventMembers::new(BODY, SentAt::Missing);
     let text = members.scan(body, &mut scanner)?;
     let sent_at = members.sent_at.text().map(sent_at).transpose().ok()?.flatten();
-    scanner.is_at_end().then(|| (members.finish(0, text), sent_at))
+    scanner.is_at_end().then(|| sent(members.finish(0, text), sent_at))
 }
 
 struct EventMembers<'a> {
@@ -106,7 +113,8 @@ impl<'a> EventMembers<'a> {
     }
 
     fn finish(self, index: usize, text: &'a str) -> Item<'a> {
-        Item { index, pointer: self.pointer, text, draft: self.draft, errors: self.errors }
+        let origin = Origin::from(self.pointer);
+        Item { index, origin, text, draft: self.draft, errors: self.errors }
     }
 
     /// Reads the object at the scanner and returns its text.
@@ -132,7 +140,7 @@ impl<'a> EventMembers<'a> {
         }
         // The text is valid JSON, and `serde_json` passes over values without decoding them: only a
         // name can fail.
-        if serde_json::Deserializer::from_str(text).deserialize_map(&mut *self).is_err() {
+        if read_members(text, |name, value| self.add(&name, value)).is_err() {
             let message = "a field name contains a lone surrogate, which is not a character";
             self.add_event_error(FieldErrorCode::LoneSurrogate, message.to_owned());
         }
@@ -208,21 +216,5 @@ impl<'a> EventMembers<'a> {
 
     fn add_event_error(&mut self, code: FieldErrorCode, message: String) {
         self.errors.push(FieldError::new(self.pointer.to_string(), code, message));
-    }
-}
-
-impl<'de> Visitor<'de> for &mut EventMembers<'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Name(name)) = map.next_key()? {
-            let value: &RawValue = map.next_value()?;
-            self.add(&name, value.into());
-        }
-        Ok(())
     }
 }

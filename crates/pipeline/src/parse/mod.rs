@@ -6,22 +6,17 @@
 //! [`Item::errors`] and rejects no other event.
 
 mod envelope;
-mod error;
 mod item;
 mod strings;
-mod types;
 mod unknown;
 
 use mercurio_domain::limits::Limits;
 use mercurio_domain::payload::Scanner;
-use mercurio_domain::{EventId, Source};
+use mercurio_domain::request::{Item, ParseError};
+use mercurio_domain::{Source, Timestamp};
 use serde_json::value::RawValue;
 
-use error::malformed;
 use strings::sent_at;
-
-pub use error::ParseError;
-pub use types::{Envelope, Item, Pointer};
 
 /// Checks that a body is UTF-8 and copies it for the events to share. [`batch`] and [`single`] take
 /// the result.
@@ -45,27 +40,37 @@ pub fn source(body: &[u8]) -> Result<Source, ParseError> {
 ///
 /// # Errors
 /// [`ParseError`]. Errors in single events are not among them.
-pub fn batch<'a>(text: &'a str, limits: &Limits) -> Result<Envelope<'a>, ParseError> {
+pub fn batch<'a>(text: &'a str, limits: &Limits) -> Result<Vec<Item<'a>>, ParseError> {
     match scan_batch(text, limits.max_batch_events) {
-        Some(envelope) => Ok(envelope),
+        Some(items) => Ok(items),
         None => read_batch(text, limits.max_batch_events),
     }
 }
 
-fn read_batch(text: &str, max_events: usize) -> Result<Envelope<'_>, ParseError> {
+fn read_batch(text: &str, max_events: usize) -> Result<Vec<Item<'_>>, ParseError> {
     let envelope = envelope::read(text, max_events)?;
     let events = envelope.events.iter().enumerate();
-    let items = events.map(|(index, raw)| item::read(raw.get(), index)).collect();
-    Ok(Envelope { items, sent_at: envelope.sent_at })
+    let items = events.map(|(index, text)| item::read(text, index)).collect();
+    Ok(sent(items, envelope.sent_at))
+}
+
+/// Notes the time of sending of a request in each of its events.
+fn sent(mut items: Vec<Item<'_>>, sent_at: Option<Timestamp>) -> Vec<Item<'_>> {
+    if sent_at.is_some() {
+        for item in &mut items {
+            item.origin.sent_at = sent_at;
+        }
+    }
+    items
 }
 
 /// Size of a typical event: the list of a typical batch need not grow.
 const TYPICAL_EVENT_BYTES: usize = 400;
 
 /// Reads a valid batch in one pass. `None`: use [`read_batch`].
-fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
+fn scan_batch(text: &str, max_events: usize) -> Option<Vec<Item<'_>>> {
     let mut scanner = Scanner::new(text);
-    let (mut items, mut sent) = (Vec::new(), None);
+    let (mut items, mut time) = (Vec::new(), None);
     scanner.take(b'{')?;
     loop {
         let name = scanner.plain_string()?;
@@ -88,7 +93,7 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
                     }
                 }
             }
-            "sent_at" if sent.is_none() => sent = Some(scanner.value()?.text()),
+            "sent_at" if time.is_none() => time = Some(scanner.value()?.text()),
             // An unknown member: the slow path reports it with its pointer.
             _ => return None,
         }
@@ -97,9 +102,9 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
         }
     }
     // An invalid time is an error of the whole request, which the slow path reports.
-    let sent_at = sent.map(sent_at).transpose().ok()?.flatten();
+    let sent_at = time.map(sent_at).transpose().ok()?.flatten();
     // A body without `events` ends here too, and the slow path names the missing member.
-    (!items.is_empty() && scanner.is_at_end()).then_some(Envelope { items, sent_at })
+    (!items.is_empty() && scanner.is_at_end()).then(|| sent(items, sent_at))
 }
 
 /// Reads the body of a single event: an object with the members of an event and an optional
@@ -107,19 +112,12 @@ fn scan_batch(text: &str, max_events: usize) -> Option<Envelope<'_>> {
 ///
 /// # Errors
 /// [`ParseError`]. Errors in the event are not among them.
-pub fn single(text: &str) -> Result<Envelope<'_>, ParseError> {
-    if let Some((item, sent_at)) = item::scan_single(text) {
-        return Ok(Envelope { items: vec![item], sent_at });
+pub fn single(text: &str) -> Result<Vec<Item<'_>>, ParseError> {
+    if let Some(item) = item::scan_single(text) {
+        return Ok(vec![item]);
     }
-    let raw: &RawValue = serde_json::from_str(text).map_err(malformed)?;
-    let (item, sent_at) = item::read_single(raw.get());
-    Ok(Envelope { items: vec![item], sent_at })
-}
-
-/// Returns the `event_id` of an event if it is valid, so that a rejection can name it.
-pub(crate) fn valid_event_id(text: &str) -> Option<EventId> {
-    serde_json::from_str::<&RawValue>(text).ok()?;
-    item::read(text, 0).draft.valid_event_id()
+    let raw: &RawValue = serde_json::from_str(text)?;
+    Ok(vec![item::read_single(raw.get())])
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::hints::{appended, time_hint, unix_time_unit};
-use mercurio_domain::payload::type_of;
+use mercurio_domain::payload::{NotText, text_of, type_of};
 use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 
 /// Reads a string member: borrowed from the body unless it has escapes. `None` for null.
@@ -16,17 +16,14 @@ pub(super) fn string<'a>(
     if text == "null" {
         return Ok(None);
     }
-    let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
-        let message = wrong_type(name, text);
-        return Err(FieldError::new(pointer(), FieldErrorCode::WrongType, message));
-    };
-    if !inner.contains('\\') {
-        return Ok(Some(inner.into()));
-    }
-    // The syntax is valid already, so only a lone surrogate can fail.
-    serde_json::from_str::<String>(text).map(|text| Some(text.into())).map_err(|_| {
-        let message = format!("{name} contains a lone surrogate, which is not a character");
-        FieldError::new(pointer(), FieldErrorCode::LoneSurrogate, message)
+    text_of(text).map(Some).map_err(|error| match error {
+        NotText::WrongType => {
+            FieldError::new(pointer(), FieldErrorCode::WrongType, wrong_type(name, text))
+        }
+        NotText::LoneSurrogate => {
+            let message = format!("{name} contains a lone surrogate, which is not a character");
+            FieldError::new(pointer(), FieldErrorCode::LoneSurrogate, message)
+        }
     })
 }
 

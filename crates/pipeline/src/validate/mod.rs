@@ -4,14 +4,11 @@
 //! This stage adds the size limit and the ids of events without one, and keeps the order of the
 //! request.
 
-use mercurio_domain::event::{Reception, ValidEvent};
+use mercurio_domain::event::{EventDraft, Member, Origin, Reception, ValidEvent};
 use mercurio_domain::ids::IdGenerator;
-use mercurio_domain::verdict::{
-    FieldError, FieldErrorCode, Outcome, Rejection, Verdict, pointer_to,
-};
+use mercurio_domain::request::Item;
+use mercurio_domain::verdict::{FieldError, FieldErrorCode, Outcome, Rejection, Verdict};
 use mercurio_domain::{EventId, TenantId};
-
-use crate::parse::{Item, valid_event_id};
 
 /// The source of ids for events without one.
 #[derive(Clone, Copy)]
@@ -78,7 +75,7 @@ fn validate_item(
     reception: &Reception,
     ids: IdSource<'_>,
 ) -> Result<ValidEvent, Rejection> {
-    let Item { index, pointer, text, draft, mut errors } = item;
+    let Item { index, origin, text, draft, mut errors } = item;
     // Before the size error below, whose pointer is the event: it would explain away missing
     // members.
     let unread: Vec<String> = errors.iter().map(|error| error.pointer.clone()).collect();
@@ -86,7 +83,8 @@ fn validate_item(
     let limit = reception.limits.max_event_bytes;
     if text.len() > limit {
         let message = format!("the event has {} bytes; the limit is {limit}", text.len());
-        let error = FieldError::new(pointer.to_string(), FieldErrorCode::EventTooLarge, message);
+        let error =
+            FieldError::new(origin.pointer.to_string(), FieldErrorCode::EventTooLarge, message);
         // First, because at most 20 errors are returned and this one explains the rejection.
         errors.insert(0, error);
     }
@@ -94,21 +92,20 @@ fn validate_item(
     let parse_errors = errors.len();
     // Called for a valid event only, so a rejected one consumes no id.
     let new_id = || ids.id_of(index, text);
-    draft.check(pointer, reception, new_id, &mut errors).ok_or_else(|| {
+    // Nearly always a slice, so the copy costs nothing.
+    let named = EventDraft { event_id: draft.event_id.clone(), ..EventDraft::default() };
+    draft.check(origin, reception, new_id, &mut errors).ok_or_else(|| {
         let rule_errors = errors.split_off(parse_errors);
-        let unread = UnreadMembers { event: pointer.to_string(), pointers: unread };
+        let unread = UnreadMembers { origin, pointers: unread };
         errors.extend(rule_errors.into_iter().filter(|error| !unread.explain(error)));
-        // Parsed again: only a rejection needs the id, and a copy for each valid event would cost
-        // more.
-        Rejection::new(valid_event_id(text), errors)
+        Rejection::new(named.valid_event_id(), errors)
     })
 }
 
 /// The members that parsing could not read. The rules see them as missing and would report them a
 /// second time.
 struct UnreadMembers {
-    /// Pointer of the event.
-    event: String,
+    origin: Origin,
     pointers: Vec<String>,
 }
 
@@ -116,15 +113,16 @@ impl UnreadMembers {
     /// Returns whether `error` only reports an unread member as missing.
     fn explain(&self, error: &FieldError) -> bool {
         // The rule of persons points to the event, because either of two members satisfies it.
-        let is_person = error.pointer == self.event;
+        let event = self.origin.pointer.to_string();
+        let is_person = error.pointer == event;
         error.code == FieldErrorCode::Required
-            && (self.pointers.contains(&self.event)
+            && (self.pointers.contains(&event)
                 || self.pointers.contains(&error.pointer)
-                || (is_person && (self.has("anonymous_id") || self.has("user_id"))))
+                || (is_person && (self.has(Member::AnonymousId) || self.has(Member::UserId))))
     }
 
-    fn has(&self, member: &str) -> bool {
-        self.pointers.contains(&pointer_to(&self.event, member))
+    fn has(&self, member: Member) -> bool {
+        self.pointers.contains(&self.origin.pointer_to(member))
     }
 }
 

@@ -7,10 +7,8 @@ use super::*;
 use crate::parse;
 
 fn validated(body: &str, ids: IdSource<'_>) -> ValidatedBatch {
-    let envelope = parse::batch(body, &Limits::default()).unwrap();
-    let mut reception = Reception::at(at("2026-11-22T10:00:00Z"));
-    reception.sent_at = envelope.sent_at;
-    validate(envelope.items, &reception, ids)
+    let items = parse::batch(body, &Limits::default()).unwrap();
+    validate(items, &Reception::at(at("2026-11-22T10:00:00Z")), ids)
 }
 
 fn errors(verdict: &Verdict) -> Vec<(&str, FieldErrorCode)> {

@@ -125,7 +125,9 @@ impl SharedBuckets {
             if let Some(bucket) = bucket {
                 // The braces put both buckets of a tenant on one node of a Redis cluster.
                 script.key(format!("mercurio:rate:{{{}}}:{}", tenant_id.0, name.as_str()));
-                script.arg(tokens).arg(bucket.per_second).arg(bucket.burst);
+                // A request larger than the bucket takes a full one. Only the bucket of this
+                // server keeps the rest as a debt.
+                script.arg(tokens.min(bucket.burst)).arg(bucket.per_second).arg(bucket.burst);
             }
         }
         script.arg(self.now_micros());

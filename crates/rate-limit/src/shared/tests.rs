@@ -168,6 +168,18 @@ async fn redis_takes_all_tokens_or_none() {
 }
 
 #[tokio::test]
+async fn request_larger_than_the_bucket_takes_a_full_one() {
+    let cluster = Cluster::start(2, PATIENT).await;
+    let limits = limits(1, 60);
+    assert!(cluster.take(0, &limits, 100).await.result.is_ok());
+    assert!(cluster.take(1, &limits, 1).await.result.is_err(), "the shared bucket is empty");
+    cluster.advance(Duration::from_secs(60));
+    // The first server keeps a debt of 40.
+    assert!(cluster.take(0, &limits, 30).await.result.is_err());
+    assert!(cluster.take(1, &limits, 60).await.result.is_ok());
+}
+
+#[tokio::test]
 async fn events_refused_by_redis_use_no_local_tokens() {
     let cluster = Cluster::start(2, PATIENT).await;
     let limits = limits(1, 60);

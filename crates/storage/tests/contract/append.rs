@@ -1,6 +1,6 @@
 //! Appending: each event is stored once, and byte for byte.
 
-use mercurio_domain::event::{EnrichedEvent, EventDraft, StoredEvent};
+use mercurio_domain::event::{EnrichedEvent, EventDraft, Origin, StoredEvent};
 use mercurio_domain::payload::{JsonObject, RawJson};
 use mercurio_domain::store::Submission;
 use mercurio_domain::testing::{at, submission};
@@ -344,12 +344,12 @@ fn times_are_kept_to_the_microsecond(subject: &Subject) {
         // The same with a corrected time.
         let mut parts = Vec::new();
         let mut reception = mercurio_domain::event::Reception::at(now());
-        reception.sent_at = Some(after(0));
+        let origin = Origin { sent_at: Some(after(0)), ..Origin::from("") };
         reception.limits.max_event_age_days = 0;
         reception.limits.max_event_future_seconds = u32::MAX;
         let id = format!("{time}+");
         let draft = EventDraft { event_id: Some(id.as_str().into()), ..draft };
-        let valid = draft.check("", &reception, || EventId::lookup(""), &mut parts).unwrap();
+        let valid = draft.check(origin, &reception, || EventId::lookup(""), &mut parts).unwrap();
         corrected =
             mercurio_domain::event::EnrichedEvent::new(valid, corrected.enrichment().clone());
         subject.append(Submission { owner, received_at: now(), events: vec![corrected] });

@@ -54,6 +54,19 @@ impl Coding {
         }
     }
 
+    /// Returns the coding of `data` by its first bytes. `named` is the coding in the headers: only
+    /// Brotli has no first bytes of its own, and JSON was decompressed on its way.
+    pub(super) fn of_bytes(data: &[u8], named: Option<Self>) -> Option<Self> {
+        match data {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            // The header of zlib (RFC 1950, section 2.2), with any level.
+            [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some(Self::Deflate),
+            [b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n', ..] if named != Some(Self::Brotli) => None,
+            _ => named,
+        }
+    }
+
     /// Decodes all of `data`. Allocates at most twice `limit` for the result, and as much for a
     /// window: 32 KiB for gzip and deflate, at most 8 MiB for zstd, of which it touches `limit`.
     pub(super) fn decode(self, data: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {

@@ -8,6 +8,8 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Ref, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::writes::counts_of;
+
 /// Describes a request body. Further media types are text, because generators refuse `text/plain`.
 pub(crate) const BODY: &str = "JSON in UTF-8; the server also takes it as `text/plain` or without a `Content-Type`, as a \
                                browser's `sendBeacon` sends it, and as any `application/*+json`. May be compressed: see \
@@ -135,8 +137,29 @@ enum EventStatus {
     Rejected,
 }
 
+impl<'a> BatchResponse<'a> {
+    pub(crate) fn new(
+        verdicts: &'a [Verdict],
+        received_at: Timestamp,
+        request_id: &'a str,
+    ) -> Self {
+        let counts = counts_of(verdicts);
+        let results =
+            verdicts.iter().enumerate().map(|(index, verdict)| EventResult::new(index, verdict));
+        Self {
+            accepted: counts.accepted,
+            duplicates: counts.duplicates,
+            rejected: counts.rejected,
+            total: counts.total(),
+            results: results.collect(),
+            received_at,
+            request_id,
+        }
+    }
+}
+
 impl<'a> EventResult<'a> {
-    pub(crate) fn new(index: usize, verdict: &'a Verdict) -> Self {
+    fn new(index: usize, verdict: &'a Verdict) -> Self {
         match verdict {
             Verdict::Stored(event_id, outcome) => {
                 let status = match outcome {

@@ -3,7 +3,7 @@
 mod client;
 
 use super::*;
-use crate::body::{Bodies, BodyError, BodyLimits};
+use crate::body::{Bodies, BodyError, BodyHeaders, BodyLimits, Payer};
 use crate::middleware::RequestMiddleware;
 use crate::problem::Problem;
 use actix_web::{App, HttpRequest, HttpResponse, web};
@@ -33,8 +33,8 @@ static BODIES: LazyLock<Bodies> =
     LazyLock::new(|| Bodies::start(1024 * 1024, 1).expect("test set-up"));
 
 async fn count(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let (tenant_id, timeout) = (TenantId(1), Duration::from_secs(10));
-    let limits = BodyLimits { tenant_id, max_bytes: 1000, timeout };
+    let (payer, timeout) = (Payer::Tenant(TenantId(1)), Duration::from_secs(10));
+    let limits = BodyLimits { payer, max_bytes: 1000, timeout, headers: BodyHeaders::Exact };
     match BODIES.read(&request, payload, limits, &Metrics::new()).await {
         Ok(body) => Ok(HttpResponse::Ok().body(body.bytes.len().to_string())),
         Err(BodyError::Refused(problem)) => Err(problem),

@@ -3,11 +3,11 @@
 mod missing;
 
 use std::borrow::Cow;
-use std::fmt;
 
 use validator::Validate;
 
 use super::draft::EventDraft;
+use super::origin::{Member, Origin};
 use super::stages::{EventParts, ValidEvent};
 use super::{EventType, rules};
 use crate::clock::{Timestamp, TimestampError, corrected};
@@ -17,15 +17,13 @@ use crate::limits::Limits;
 use crate::payload::{JsonObject, RawJson};
 use crate::schema_version::SchemaVersion;
 use crate::text::{Source, Text};
-use crate::verdict::{FieldError, FieldErrorCode, pointer_to};
+use crate::verdict::{FieldError, FieldErrorCode};
 
 /// The facts about a request that its events are checked against.
 #[derive(Debug, Clone)]
 pub struct Reception {
     /// The time of receipt, by the server's clock.
     pub received_at: Timestamp,
-    /// The time of sending, by the client's clock.
-    pub sent_at: Option<Timestamp>,
     /// The schema version of events that name none.
     pub schema_version: SchemaVersion,
     /// The limits of the tenant.
@@ -35,12 +33,11 @@ pub struct Reception {
 }
 
 impl Reception {
-    /// A request without `sent_at` and body, under the default limits.
+    /// A request without a body, under the default limits.
     #[must_use]
     pub fn at(received_at: Timestamp) -> Self {
         Self {
             received_at,
-            sent_at: None,
             schema_version: SchemaVersion::default(),
             limits: Limits::default(),
             source: Source::default(),
@@ -59,37 +56,36 @@ impl EventDraft<'_> {
     /// Checks every rule that needs no database. Returns the valid event, or adds every error to
     /// `errors`.
     ///
-    /// `pointer` is the position of the event in the body. `new_id` is called only for a valid
-    /// event without an `event_id`. An event is also refused if `errors` has entries already, those
-    /// of the parser.
+    /// Errors have the pointers and names of `origin`. `new_id` is called only for a valid event
+    /// without an `event_id`. An event is also refused if `errors` has entries already, those of the
+    /// parser.
     pub fn check(
         self,
-        pointer: impl fmt::Display,
+        origin: impl Into<Origin>,
         reception: &Reception,
         new_id: impl FnOnce() -> EventId,
         errors: &mut Vec<FieldError>,
     ) -> Option<ValidEvent> {
-        // A valid event never formats its pointer.
-        let mut checker = Checker { pointer: &pointer, reception, errors };
+        let mut checker = Checker { origin: origin.into(), reception, errors };
         // All rules run after an error too, so that a client sees every mistake at once.
         if let Err(found) = self.validate() {
-            rules::add_errors(&found, &pointer.to_string(), checker.errors);
+            rules::add_errors(&found, &checker.origin, checker.errors);
         }
         let kind = checker.kind(self.kind.as_deref(), self.event_name.is_some());
         // ADR 4: the clock is corrected here and not by enrichment, because the window must apply
         // to the corrected time.
         let time = checker.time(self.timestamp.as_deref());
         let schema_version = checker.schema_version(self.schema_version.as_deref());
-        let properties = checker.payload("properties", self.properties.as_ref());
-        let traits = checker.payload("traits", self.traits.as_ref());
-        let context = checker.payload("context", self.context.as_ref());
+        let properties = checker.payload(Member::Properties, self.properties.as_ref());
+        let traits = checker.payload(Member::Traits, self.traits.as_ref());
+        let context = checker.payload(Member::Context, self.context.as_ref());
         // With an invalid type the rule is unknown, and a second error would only confuse.
         if self.event_name.is_none() && kind == Some(EventType::Track) {
-            let message = "event_name is required for an event of type track";
-            checker.add("event_name", FieldErrorCode::Required, message);
+            let predicate = "is required for an event of type track";
+            checker.add(Member::EventName, FieldErrorCode::Required, predicate);
         }
         if !checker.errors.is_empty() {
-            missing::explain(&pointer.to_string(), checker.errors);
+            missing::explain(&checker.origin.pointer.to_string(), checker.errors);
             return None;
         }
         debug_assert!(
@@ -128,19 +124,17 @@ fn share(text: Cow<'_, str>, source: &Source) -> Text {
 
 /// Reads the members that need more than a look at their text. Each method returns `None` after it
 /// added an error.
-struct Checker<'a, P> {
-    pointer: &'a P,
+struct Checker<'a> {
+    origin: Origin,
     reception: &'a Reception,
     errors: &'a mut Vec<FieldError>,
 }
 
-impl<P: fmt::Display> Checker<'_, P> {
-    fn add(&mut self, member: &str, code: FieldErrorCode, message: impl Into<Cow<'static, str>>) {
-        self.errors.push(FieldError::new(self.pointer_to(member), code, message));
-    }
-
-    fn pointer_to(&self, member: &str) -> String {
-        pointer_to(&self.pointer.to_string(), member)
+impl Checker<'_> {
+    /// Adds an error whose message is the name of the member and `predicate`.
+    fn add(&mut self, member: Member, code: FieldErrorCode, predicate: &str) {
+        let message = format!("{} {predicate}", self.origin.name_of(member));
+        self.errors.push(FieldError::new(self.origin.pointer_to(member), code, message));
     }
 
     fn kind(&mut self, text: Option<&str>, has_name: bool) -> Option<EventType> {
@@ -149,7 +143,9 @@ impl<P: fmt::Display> Checker<'_, P> {
         };
         let kind = EventType::from_text(text);
         if kind.is_none() {
-            self.add("type", FieldErrorCode::InvalidValue, unknown_kind(text, has_name));
+            let name = (!has_name).then(|| self.origin.name_of(Member::EventName));
+            let predicate = unknown_kind(text, name.as_deref());
+            self.add(Member::Type, FieldErrorCode::InvalidValue, &predicate);
         }
         kind
     }
@@ -161,8 +157,9 @@ impl<P: fmt::Display> Checker<'_, P> {
         match SchemaVersion::parse(text) {
             Ok(version) => Some(version),
             Err(error) => {
-                let message = format!("schema_version is {:?}: {error}", excerpt(text));
-                self.add("schema_version", FieldErrorCode::InvalidSchemaVersion, message);
+                let predicate = format!("is {:?}: {error}", excerpt(text));
+                let code = FieldErrorCode::InvalidSchemaVersion;
+                self.add(Member::SchemaVersion, code, &predicate);
                 None
             }
         }
@@ -176,18 +173,19 @@ impl<P: fmt::Display> Checker<'_, P> {
         let sent = match Timestamp::parse(text) {
             Ok(sent) => sent,
             Err(error) => {
-                self.add("timestamp", FieldErrorCode::InvalidTimestamp, no_time(text, error));
+                let predicate = no_time(text, error);
+                self.add(Member::Timestamp, FieldErrorCode::InvalidTimestamp, &predicate);
                 return None;
             }
         };
-        let time = match self.reception.sent_at {
+        let time = match self.origin.sent_at {
             None => EventTime { occurred_at: sent, sent_timestamp: None },
             Some(sent_at) => {
                 let Some(occurred_at) = corrected(sent, sent_at, received_at) else {
-                    let message = format!(
-                        "timestamp {sent} corrected by sent_at is outside the years 0000 to 9999"
+                    let predicate = format!(
+                        "{sent} corrected by the time of sending is outside the years 0000 to 9999"
                     );
-                    self.add("timestamp", FieldErrorCode::InvalidTimestamp, message);
+                    self.add(Member::Timestamp, FieldErrorCode::InvalidTimestamp, &predicate);
                     return None;
                 };
                 EventTime { occurred_at, sent_timestamp: Some(sent) }
@@ -204,54 +202,55 @@ impl<P: fmt::Display> Checker<'_, P> {
         // A `u32` of days is at most 3.7e20 µs: beyond an `i64`, but also beyond any age.
         let max_age = i64::from(limits.max_event_age_days).saturating_mul(MICROS_PER_DAY);
         if ahead > max_ahead {
-            let message = format!(
-                "timestamp {occurred_at} is {} s after the time of receipt {received_at}; the limit is {} s",
+            let predicate = format!(
+                "{occurred_at} is {} s after the time of receipt {received_at}; the limit is {} s",
                 ahead / MICROS_PER_SECOND,
                 limits.max_event_future_seconds
             );
-            self.add("timestamp", FieldErrorCode::TimestampInFuture, message);
+            self.add(Member::Timestamp, FieldErrorCode::TimestampInFuture, &predicate);
             return false;
         }
         // 0 disables this bound only; an offset into the future is always limited.
         if limits.max_event_age_days > 0 && -ahead > max_age {
-            let message = format!(
-                "timestamp {occurred_at} is {} days before the time of receipt {received_at}; the limit is {} days",
+            let predicate = format!(
+                "{occurred_at} is {} days before the time of receipt {received_at}; the limit is {} days",
                 -ahead / MICROS_PER_DAY,
                 limits.max_event_age_days
             );
-            self.add("timestamp", FieldErrorCode::TimestampTooOld, message);
+            self.add(Member::Timestamp, FieldErrorCode::TimestampTooOld, &predicate);
             return false;
         }
         true
     }
 
-    fn payload(&mut self, member: &str, raw: Option<&RawJson<'_>>) -> Option<JsonObject> {
-        let pointer = self.pointer;
-        let pointer_to_member = || pointer_to(&pointer.to_string(), member);
-        JsonObject::check(raw?, &self.reception.source, pointer_to_member, self.errors)
+    fn payload(&mut self, member: Member, raw: Option<&RawJson<'_>>) -> Option<JsonObject> {
+        let pointer = || self.origin.pointer_to(member);
+        JsonObject::check(raw?, &self.reception.source, pointer, self.errors)
     }
 }
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
-/// Returns the message about an unknown type, with its likely cause.
+/// Returns the predicate of a message about an unknown type, with its likely cause. `name` is that of
+/// the missing name.
 #[cold]
-fn unknown_kind(text: &str, has_name: bool) -> String {
+fn unknown_kind(text: &str, name: Option<&str>) -> String {
     let hint = match nearest(text, EventType::ALL.map(EventType::as_str)) {
         Some(kind) => format!("; did you mean {kind:?}?"),
-        None if has_name => String::new(),
-        None => "; the name of the event belongs in \"event_name\"".to_owned(),
+        None => name.map_or_else(String::new, |name| {
+            format!("; the name of the event belongs in {name:?}")
+        }),
     };
     let text = excerpt(text);
-    format!("type is {text:?}; it must be track, page, screen, identify, group or alias{hint}")
+    format!("is {text:?}; it must be track, page, screen, identify, group or alias{hint}")
 }
 
-/// Returns the message about a text that is no time.
+/// Returns the predicate of a message about a text that is no time.
 #[cold]
 fn no_time(text: &str, error: TimestampError) -> String {
     let hint = appended(time_hint(text));
-    format!("timestamp is {:?}: {error}{hint}", excerpt(text))
+    format!("is {:?}: {error}{hint}", excerpt(text))
 }
 
 /// Cuts a value for a message, so that the response stays short.

@@ -1,7 +1,8 @@
 //! The rules of an event, case by case.
 
 use super::*;
-use crate::event::Batch;
+use crate::event::{Batch, MemberNames};
+use crate::verdict::pointer_to;
 
 const NOW: &str = "2026-11-22T10:00:00Z";
 
@@ -21,9 +22,17 @@ fn checked(
     draft: EventDraft<'_>,
     reception: &Reception,
 ) -> Result<ValidEvent, Vec<(String, FieldErrorCode)>> {
-    let mut errors = Vec::new();
     // Not index 0, so that a wrong pointer shows.
-    let event = draft.check("/events/3", reception, || EventId::checked("made"), &mut errors);
+    checked_from("/events/3".into(), draft, reception)
+}
+
+fn checked_from(
+    origin: Origin,
+    draft: EventDraft<'_>,
+    reception: &Reception,
+) -> Result<ValidEvent, Vec<(String, FieldErrorCode)>> {
+    let mut errors = Vec::new();
+    let event = draft.check(origin, reception, || EventId::checked("made"), &mut errors);
     event.ok_or_else(|| errors.into_iter().map(|error| (error.pointer, error.code)).collect())
 }
 
@@ -172,7 +181,7 @@ fn event_name_is_required_only_for_track() {
 }
 
 /// Checks an event whose parser found these unknown members. Returns the messages of the rules.
-fn messages(draft: EventDraft<'_>, event: &str, unknown: &[&str]) -> Vec<String> {
+fn messages(draft: EventDraft<'_>, event: &'static str, unknown: &[&str]) -> Vec<String> {
     let unknown_field = FieldErrorCode::UnknownField;
     let mut errors: Vec<_> = unknown
         .iter()
@@ -317,10 +326,11 @@ fn timestamp_outside_the_window_is_refused() {
 
 #[test]
 fn clock_is_corrected_before_the_window_is_checked() {
-    let mut reception = Reception::at(at(NOW));
+    let reception = Reception::at(at(NOW));
+    let sent = |text| Origin { sent_at: Some(at(text)), ..Origin::from("") };
     // Four years ahead: without the correction the event would be in the future.
-    reception.sent_at = Some(at("2031-01-01T00:00:30Z"));
-    let event = checked(
+    let event = checked_from(
+        sent("2031-01-01T00:00:30Z"),
         EventDraft { timestamp: Some("2031-01-01T00:00:00Z".into()), ..draft() },
         &reception,
     )
@@ -329,9 +339,44 @@ fn clock_is_corrected_before_the_window_is_checked() {
     assert_eq!(event.sent_timestamp(), Some(at("2031-01-01T00:00:00Z")));
 
     // A correction of 10,000 years leaves the range of a timestamp.
-    reception.sent_at = Some(at("0000-01-01T00:00:00Z"));
     let far = EventDraft { timestamp: Some("9999-12-31T23:59:59Z".into()), ..draft() };
-    assert!(checked(far, &reception).is_err());
+    assert!(checked_from(sent("0000-01-01T00:00:00Z"), far, &reception).is_err());
+}
+
+#[test]
+fn errors_name_the_members_of_the_body() {
+    const NAMES: MemberNames = MemberNames::OWN
+        .with(Member::EventName, "event")
+        .with(Member::UserId, "userId")
+        .with(Member::SessionId, "context/sessionId");
+    let draft = EventDraft {
+        user_id: Some("".into()),
+        session_id: Some(" ".into()),
+        ..EventDraft::default()
+    };
+    let origin = Origin { names: &NAMES, ..Origin::from("/batch/3") };
+    let mut errors = Vec::new();
+    draft.check(origin, &Reception::at(at(NOW)), || EventId::checked("made"), &mut errors);
+    let errors: Vec<_> = errors.iter().map(|error| (&*error.pointer, &*error.message)).collect();
+    assert_eq!(
+        errors,
+        [
+            ("/batch/3/userId", "userId is empty; at least 1 character is required"),
+            (
+                "/batch/3/context/sessionId",
+                "context.sessionId is only white space; at least 1 other character is required"
+            ),
+            ("/batch/3/event", "event is required for an event of type track"),
+        ]
+    );
+    let mut errors = Vec::new();
+    EventDraft { user_id: None, ..self::draft() }.check(
+        origin,
+        &Reception::at(at(NOW)),
+        || EventId::checked("made"),
+        &mut errors,
+    );
+    assert_eq!(errors[0].message, "anonymous_id or userId is required");
 }
 
 #[test]

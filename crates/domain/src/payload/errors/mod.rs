@@ -13,6 +13,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::scanner::is_finite;
+use super::strings::text_of;
 use crate::limits::MAX_NESTING;
 use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, push_token};
 
@@ -50,10 +51,10 @@ impl ErrorFinder<'_> {
                 serde_json::Deserializer::from_str(text).deserialize_any(&mut *self).ok();
                 self.depth -= 1;
             }
-            Some(b'"') => match unescape(text) {
-                None => self.add_lone_surrogate(),
-                Some(text) if text.contains('\0') => self.add_nul(),
-                Some(_) => {}
+            Some(b'"') => match text_of(text) {
+                Err(_) => self.add_lone_surrogate(),
+                Ok(text) if text.contains('\0') => self.add_nul(),
+                Ok(_) => {}
             },
             Some(b'-' | b'0'..=b'9') if !is_finite(text) => {
                 // Without the number: payloads stay out of messages.
@@ -67,11 +68,11 @@ impl ErrorFinder<'_> {
     fn member(&mut self, name: &str, value: &str) {
         let object_length = self.pointer.len();
         // An error in the name does not hide errors in the value.
-        match unescape(name) {
+        match text_of(name) {
             // A lone surrogate cannot be written into a pointer, so both errors point to the
             // object.
-            None => self.add_lone_surrogate(),
-            Some(name) => {
+            Err(_) => self.add_lone_surrogate(),
+            Ok(name) => {
                 // One buffer grows and shrinks: a pointer is copied only for an error.
                 push_token(&mut self.pointer, &name);
                 if name.contains('\0') {
@@ -135,17 +136,6 @@ impl<'de> Visitor<'de> for &mut ErrorFinder<'_> {
             index += 1;
         }
         Ok(())
-    }
-}
-
-/// Returns the text of a JSON string; `None` if it has a lone surrogate, the only error left in
-/// well-formed JSON.
-fn unescape(string: &str) -> Option<Cow<'_, str>> {
-    let inner = string.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        serde_json::from_str(string).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
     }
 }
 

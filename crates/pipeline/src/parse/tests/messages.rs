@@ -14,7 +14,7 @@ fn messages(body: &str, is_batch: bool) -> Vec<String> {
     let errors = match parsed {
         Err(ParseError::Shape(errors)) => errors,
         Err(_) => return Vec::new(),
-        Ok(Envelope { items, .. }) => {
+        Ok(items) => {
             let ids = CountingIds::default();
             let reception = Reception::at(at("2026-11-22T10:00:00Z"));
             let mut validated = validate(items, &reception, IdSource::Generated(&ids));

@@ -17,7 +17,7 @@ use FieldErrorCode::{
 #[track_caller]
 fn check_errors(body: &str, expected: &[(&str, FieldErrorCode)]) {
     let found: Vec<FieldError> = match batch(body, &Limits::default()) {
-        Ok(envelope) => envelope.items.into_iter().flat_map(|item| item.errors).collect(),
+        Ok(items) => items.into_iter().flat_map(|item| item.errors).collect(),
         Err(ParseError::Shape(errors)) => errors,
         Err(other) => panic!("{body}: {other}"),
     };
@@ -27,28 +27,30 @@ fn check_errors(body: &str, expected: &[(&str, FieldErrorCode)]) {
 
 /// Reads bytes as the API does.
 fn batch_of_bytes(body: &[u8]) -> Result<usize, ParseError> {
-    Ok(batch(&source(body)?, &Limits::default())?.items.len())
+    Ok(batch(&source(body)?, &Limits::default())?.len())
 }
 
 #[test]
 fn members_of_events_are_slices_of_the_body() {
     let body = r#" {"events" : [ {"event_id":"a","event_name":"n","properties":{ "x": 1.0 },"user_id":null} , {"event_name":"\u0041é"}], "sent_at":"2026-11-22T10:00:00Z"} "#;
-    let envelope = batch(body, &Limits::default()).unwrap();
-    let [first, second] = &*envelope.items else { panic!("{envelope:?}") };
+    let items = batch(body, &Limits::default()).unwrap();
+    let [first, second] = &*items else { panic!("{items:?}") };
     assert_eq!(first.draft.properties.as_ref().unwrap().get(), r#"{ "x": 1.0 }"#);
     assert!(matches!(first.draft.event_id, Some(Cow::Borrowed("a"))));
     assert_eq!(first.draft.user_id, None);
     assert_eq!(second.draft.event_name.as_deref(), Some("Aé"));
     assert_eq!(second.text, r#"{"event_name":"\u0041é"}"#);
-    assert_eq!(second.pointer.to_string(), "/events/1");
-    assert_eq!(envelope.sent_at.unwrap().to_string(), "2026-11-22T10:00:00.000000Z");
+    assert_eq!(second.origin.pointer.to_string(), "/events/1");
+    for item in &items {
+        assert_eq!(item.origin.sent_at.unwrap().to_string(), "2026-11-22T10:00:00.000000Z");
+    }
 }
 
 #[test]
 fn payloads_stay_slices_of_a_body_with_errors() {
     let body = r#"{"events":[{"x":1,"properties":{ "a": 1.0 },"event_id":"a"}]}"#;
-    let envelope = batch(body, &Limits::default()).unwrap();
-    let draft = &envelope.items[0].draft;
+    let items = batch(body, &Limits::default()).unwrap();
+    let draft = &items[0].draft;
     let properties = draft.properties.as_ref().unwrap().get();
     assert_eq!(properties, r#"{ "a": 1.0 }"#);
     assert!(body.as_bytes().as_ptr_range().contains(&properties.as_ptr()), "not copied");
@@ -161,16 +163,16 @@ fn byte_order_mark_is_skipped() {
 
 #[test]
 fn single_event_is_the_body_with_an_optional_sent_at() {
-    let envelope = single(r#"{"event_name":"a","sent_at":"2026-11-22T10:00:00Z"}"#).unwrap();
-    assert_eq!(envelope.items[0].pointer.to_string(), "");
-    assert!(envelope.sent_at.is_some() && envelope.items[0].errors.is_empty());
+    let items = single(r#"{"event_name":"a","sent_at":"2026-11-22T10:00:00Z"}"#).unwrap();
+    assert_eq!(items[0].origin.pointer.to_string(), "");
+    assert!(items[0].origin.sent_at.is_some() && items[0].errors.is_empty());
     for (body, pointer, code) in [
         ("[]", "", WrongType),
         (r#"{"sent_at":7}"#, "/sent_at", WrongType),
         (r#"{"sent_at":null,"sent_at":null}"#, "/sent_at", DuplicateField),
     ] {
-        let envelope = single(body).unwrap();
-        let [error] = &*envelope.items[0].errors else { panic!("{envelope:?}") };
+        let items = single(body).unwrap();
+        let [error] = &*items[0].errors else { panic!("{items:?}") };
         assert_eq!((&*error.pointer, error.code), (pointer, code), "{body}");
     }
     assert!(matches!(single("{} {}"), Err(ParseError::Malformed { .. })));

@@ -21,7 +21,7 @@ pub(crate) struct WorkspaceMember {
 const LAYERS: &[&[&str]] = &[
     &["domain"],
     &["observability", "history"],
-    &["enrichment", "pipeline", "storage", "rate-limit"],
+    &["enrichment", "pipeline", "protocols", "storage", "rate-limit"],
     &["runtime"],
     &["api", "config"],
     &["ingest", "admin"],
@@ -30,7 +30,7 @@ const LAYERS: &[&[&str]] = &[
 
 /// Members with pure code: it reads no clock, environment, file or random number, and starts
 /// nothing.
-const PURE: &[&str] = &["crates/domain", "crates/enrichment"];
+const PURE: &[&str] = &["crates/domain", "crates/enrichment", "crates/protocols"];
 
 /// Parts of paths that a pure crate must not use.
 const IMPURE: &[&[&str]] = &[
@@ -73,6 +73,11 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
         banned: &["tokio*", "actix*", "diesel*", "slog*", "hyper*", "mio"],
     },
     WorkspaceMember {
+        folder: "crates/protocols",
+        ours: &["domain"],
+        banned: &["tokio*", "actix*", "diesel*", "slog*", "hyper*", "mio"],
+    },
+    WorkspaceMember {
         folder: "crates/pipeline",
         ours: &["domain"],
         banned: &["actix*", "diesel*"],
@@ -89,12 +94,20 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
     },
     WorkspaceMember {
         folder: "crates/runtime",
-        ours: &["domain", "enrichment", "observability", "pipeline"],
+        ours: &["domain", "enrichment", "observability", "pipeline", "protocols"],
         banned: &["actix*", "diesel*"],
     },
     WorkspaceMember {
         folder: "crates/api",
-        ours: &["domain", "enrichment", "observability", "pipeline", "rate-limit", "runtime"],
+        ours: &[
+            "domain",
+            "enrichment",
+            "observability",
+            "pipeline",
+            "protocols",
+            "rate-limit",
+            "runtime",
+        ],
         banned: &["diesel*"],
     },
     WorkspaceMember {
@@ -104,6 +117,7 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
             "enrichment",
             "observability",
             "pipeline",
+            "protocols",
             "rate-limit",
             "runtime",
             "storage",

@@ -8,9 +8,13 @@ use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 
 /// The kind of body that a path takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expected {
+pub(crate) enum Expected {
     Event,
     Batch,
+    /// An event in the form of another service.
+    ForeignEvent,
+    /// A batch in the form of another service.
+    ForeignBatch,
 }
 
 impl Expected {
@@ -18,24 +22,28 @@ impl Expected {
         match self {
             Self::Event => r#"{"event_name": "signed_up", "user_id": "u-42"}"#,
             Self::Batch => r#"{"events": [{"event_name": "signed_up", "user_id": "u-42"}]}"#,
+            Self::ForeignEvent => r#"{"type": "track", "event": "Signed Up", "userId": "u-42"}"#,
+            Self::ForeignBatch => {
+                r#"{"batch": [{"type": "track", "event": "Signed Up", "userId": "u-42"}]}"#
+            }
         }
     }
 }
 
 /// A refused body.
 #[derive(Clone, Copy)]
-pub(super) struct BodyHints<'a> {
+pub(crate) struct BodyHints<'a> {
     expected: Expected,
     body: &'a [u8],
 }
 
 impl<'a> BodyHints<'a> {
-    pub(super) fn new(expected: Expected, body: &'a [u8]) -> Self {
+    pub(crate) fn new(expected: Expected, body: &'a [u8]) -> Self {
         Self { expected, body }
     }
 
     /// Returns the detail about a body that is not JSON, from the parser's position and message.
-    pub(super) fn of_malformed(self, line: usize, column: usize, message: &str) -> String {
+    pub(crate) fn of_malformed(self, line: usize, column: usize, message: &str) -> String {
         if self.body.trim_ascii().is_empty() {
             return format!("The body is empty; send JSON such as {}.", self.expected.example());
         }
@@ -86,6 +94,10 @@ impl<'a> BodyHints<'a> {
                 "Send one event, or several as {\"events\": [ … ]} to POST /v1/events/batch."
             }
             Expected::Batch => "Send one object with all events: {\"events\": [ … ]}.",
+            Expected::ForeignEvent => {
+                "Send one event, or several as {\"batch\": [ … ]} to POST /v1/batch."
+            }
+            Expected::ForeignBatch => "Send one object with all events: {\"batch\": [ … ]}.",
         }
     }
 
@@ -97,7 +109,7 @@ impl<'a> BodyHints<'a> {
     }
 
     /// Returns the detail about JSON that is not what the path takes, or whose event is invalid.
-    pub(super) fn of_errors(self, errors: &[FieldError]) -> &'static str {
+    pub(crate) fn of_errors(self, errors: &[FieldError]) -> &'static str {
         let text = std::str::from_utf8(self.body).unwrap_or_default();
         let text = text.trim_start_matches('\u{FEFF}').trim_start();
         match self.expected {
@@ -110,15 +122,23 @@ impl<'a> BodyHints<'a> {
             Expected::Batch if text.starts_with('[') => {
                 "The body is an array; wrap it: {\"events\": [ … ]}."
             }
+            Expected::ForeignEvent if text.starts_with('[') => {
+                "The body is an array; send several events as {\"batch\": [ … ]} to POST /v1/batch."
+            }
+            Expected::ForeignBatch if text.starts_with('[') => {
+                "The body is an array; wrap it: {\"batch\": [ … ]}."
+            }
             _ if !text.starts_with('{') => "The body is not an object; see errors.",
             Expected::Event if has_unknown(errors, meant_in_event, Meant::Events) => {
                 "The body looks like a batch; send a batch to POST /v1/events/batch."
             }
-            Expected::Event => "The event is invalid; see errors.",
+            Expected::Event | Expected::ForeignEvent => "The event is invalid; see errors.",
             Expected::Batch if is_single_event(errors) => {
                 "The body looks like a single event; send it to POST /v1/events/track, or as {\"events\": [ … ]}."
             }
-            Expected::Batch => "The body is not a valid batch; see errors.",
+            Expected::Batch | Expected::ForeignBatch => {
+                "The body is not a valid batch; see errors."
+            }
         }
     }
 }
@@ -201,7 +221,8 @@ fn is_single_event(errors: &[FieldError]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mercurio_pipeline::{ParseError, parse};
+    use mercurio_domain::request::ParseError;
+    use mercurio_pipeline::parse;
 
     #[track_caller]
     fn check_malformed(body: &[u8], expected: &str) {
@@ -266,8 +287,8 @@ mod tests {
     #[test]
     fn example_is_valid() {
         let event = Expected::Event.example();
-        assert!(parse::single(event).unwrap().items[0].errors.is_empty());
+        assert!(parse::single(event).unwrap()[0].errors.is_empty());
         let batch = parse::batch(Expected::Batch.example(), &Default::default()).unwrap();
-        assert!(batch.items.len() == 1 && batch.items[0].errors.is_empty());
+        assert!(batch.len() == 1 && batch[0].errors.is_empty());
     }
 }

@@ -17,7 +17,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only the OpenAPI document uses it")]
-pub(super) struct WriteHeaderParameters {
+pub(crate) struct WriteHeaderParameters {
     /// The schema version of events without `schema_version`. Default: `1.0.0`.
     #[param(rename = "X-Event-Schema-Version", nullable = false)]
     x_event_schema_version: Option<SchemaVersion>,
@@ -53,13 +53,14 @@ enum ContentCoding {
 }
 
 /// The headers of one request.
-pub(super) struct WriteHeaders {
-    pub(super) schema_version: SchemaVersion,
-    pub(super) idempotency_key: Option<String>,
+#[derive(Default)]
+pub(crate) struct WriteHeaders {
+    pub(crate) schema_version: SchemaVersion,
+    pub(crate) idempotency_key: Option<String>,
 }
 
 impl WriteHeaders {
-    pub(super) fn read(request: &HttpRequest) -> Result<Self, Problem> {
+    pub(crate) fn read(request: &HttpRequest) -> Result<Self, Problem> {
         Ok(Self {
             schema_version: schema_version(request)?,
             idempotency_key: idempotency_key(request)?,

@@ -1,0 +1,173 @@
+//! Writing by clients of other services: paths, keys, bodies and answers as their own servers have
+//! them.
+//!
+//! The path of an event is that of this server's own API, see `writes`. It differs in its ends: the
+//! key may be in the body, the body may be large and of any type, and errors have more members. A
+//! 200 means stored here too.
+
+mod problem;
+
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::http::header::ALLOW;
+use actix_web::web::{self, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use mercurio_domain::event::EventType;
+use mercurio_pipeline::parse;
+use mercurio_protocols::segment::{self, Form};
+use mercurio_protocols::{Answer, BodyKey, ForeignRequest, Protocol, Protocols};
+
+use super::table::Routes;
+use super::wire::write::BatchResponse;
+use crate::auth::{KeySources, Principal, authenticate_body, authenticate_headers};
+use crate::body::{Body, BodyHeaders, BodyLimits, Payer};
+use crate::problem::{EventErrors, Problem};
+use crate::state::AppState;
+use crate::writes::{
+    Arrival, BodyHints, Expected, WriteHeaders, body_problem, invalid, parse_problem,
+    read_body_within, request_id, store, take_request,
+};
+use problem::ForeignProblem;
+
+/// Segment's server client waits 10 seconds for an answer, and then sends the request again.
+const ANSWER_WITHIN: Duration = Duration::from_millis(7_500);
+
+/// The paths of Segment's clients and RudderStack's.
+const SEGMENT: [(&str, Form); 14] = [
+    ("/v1/batch", Form::Batch),
+    ("/v1/b", Form::Batch),
+    ("/v1/track", Form::Message(EventType::Track)),
+    ("/v1/t", Form::Message(EventType::Track)),
+    ("/v1/identify", Form::Message(EventType::Identify)),
+    ("/v1/i", Form::Message(EventType::Identify)),
+    ("/v1/page", Form::Message(EventType::Page)),
+    ("/v1/p", Form::Message(EventType::Page)),
+    ("/v1/screen", Form::Message(EventType::Screen)),
+    ("/v1/s", Form::Message(EventType::Screen)),
+    ("/v1/group", Form::Message(EventType::Group)),
+    ("/v1/g", Form::Message(EventType::Group)),
+    ("/v1/alias", Form::Message(EventType::Alias)),
+    ("/v1/a", Form::Message(EventType::Alias)),
+];
+
+/// The paths of Jitsu's clients end in a type.
+const JITSU: [&str; 2] = ["/api/s", "/api/s/s2s"];
+
+/// What a path takes.
+#[derive(Clone, Copy)]
+struct Endpoint {
+    protocol: Protocol,
+    form: Form,
+}
+
+/// Adds the paths of `protocols`.
+pub(super) fn configure(routes: &mut Routes<'_>, protocols: Protocols) {
+    if protocols.contains(Protocol::Segment) {
+        for (path, form) in SEGMENT {
+            add(routes, path, Endpoint { protocol: Protocol::Segment, form });
+        }
+    }
+    if protocols.contains(Protocol::Jitsu) {
+        for prefix in JITSU {
+            for kind in EventType::ALL {
+                let form = Form::Message(kind);
+                let endpoint = Endpoint { protocol: Protocol::Jitsu, form };
+                add(routes, &format!("{prefix}/{kind}"), endpoint);
+            }
+        }
+    }
+}
+
+/// Adds a path with and without a slash at its end: no client follows a redirect with its body.
+fn add(routes: &mut Routes<'_>, path: &str, endpoint: Endpoint) {
+    let write = move |state, request, payload| write(endpoint, state, request, payload);
+    let resource = web::resource([path.to_owned(), format!("{path}/")])
+        .route(web::post().to(write))
+        .route(web::method(Method::OPTIONS).to(options));
+    routes.unlisted(resource);
+}
+
+/// Lists the methods. The preflight of a browser is answered before, by CORS.
+async fn options() -> HttpResponse {
+    HttpResponse::NoContent().insert_header((ALLOW, "POST, OPTIONS")).finish()
+}
+
+/// Stores the events of a body in a foreign form.
+async fn write(
+    Endpoint { protocol, form }: Endpoint,
+    state: Data<AppState>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ForeignProblem> {
+    let arrival = Arrival::now(&state).answered_within(ANSWER_WITHIN);
+    // The headers go before the body: only a client without a key in them is read unknown.
+    let known = authenticate_headers(&state, &request).await?;
+    let mut body = read_body(&state, &request, known.as_ref(), payload).await?;
+    // Counted references: the hints must not keep the body from its next payer.
+    let bytes = body.bytes.clone();
+    let hints = BodyHints::new(expected(form), &bytes);
+    let source = parse::source(&bytes).map_err(|error| parse_problem(error, hints))?;
+    let max_events = state.settings.protocols.max_events;
+    let ForeignRequest { items, key, library } =
+        segment::read(&source, form, max_events).map_err(|error| parse_problem(error, hints))?;
+    let principal = match known {
+        Some(known) => known,
+        None => identify(&state, &request, &key, &mut body).await?,
+    };
+    let headers = WriteHeaders::default();
+    let verdicts = store(&state, &request, &principal, arrival, &headers, &source, items).await?;
+    state.metrics.record_foreign(protocol.as_str(), library, verdicts.len());
+    let request_id = request_id();
+    let response = BatchResponse::new(&verdicts, arrival.received_at, &request_id);
+    // Clients drop a batch for any 4xx. One of several bad events must not cost the others.
+    if response.rejected == response.total {
+        return Err(invalid(EventErrors::results(&response.results)).into());
+    }
+    Ok(HttpResponse::Ok().json(Answer::new(response)))
+}
+
+fn expected(form: Form) -> Expected {
+    match form {
+        Form::Batch => Expected::ForeignBatch,
+        Form::Message(_) => Expected::ForeignEvent,
+    }
+}
+
+/// Takes the token of a known client, and reads its body; or reads that of an unknown one, in the
+/// room that all of those share.
+async fn read_body(
+    state: &AppState,
+    request: &HttpRequest,
+    known: Option<&Principal>,
+    payload: Payload,
+) -> Result<Body, Problem> {
+    let payer = match known {
+        Some(principal) => {
+            take_request(state, request, principal)?;
+            Payer::Tenant(principal.owner.tenant_id)
+        }
+        None => Payer::Unknown,
+    };
+    let limits = BodyLimits {
+        payer,
+        max_bytes: state.settings.protocols.max_body_bytes,
+        timeout: state.settings.request_timeout,
+        headers: BodyHeaders::Any,
+    };
+    read_body_within(state, request, KeySources::ForeignHeaders, limits, payload).await
+}
+
+/// Authenticates a client by the key in its body, takes its token, and lets its tenant pay for the
+/// body.
+async fn identify(
+    state: &AppState,
+    request: &HttpRequest,
+    key: &BodyKey<'_>,
+    body: &mut Body,
+) -> Result<Principal, Problem> {
+    let principal = authenticate_body(state, request, key).await?;
+    take_request(state, request, &principal)?;
+    body.pass_to(principal.owner.tenant_id).map_err(|error| body_problem(state, error))?;
+    Ok(principal)
+}
