@@ -16,7 +16,12 @@ pub enum ListenAddress {
     /// An IP address and a port.
     Socket(SocketAddr),
     /// A host name, to be resolved at start, and a port.
-    Name(String, u16),
+    Name {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+    },
 }
 
 impl ListenAddress {
@@ -25,7 +30,7 @@ impl ListenAddress {
     pub fn port(&self) -> u16 {
         match self {
             Self::Socket(addr) => addr.port(),
-            Self::Name(_, port) => *port,
+            Self::Name { port, .. } => *port,
         }
     }
 }
@@ -34,7 +39,7 @@ impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(addr) => addr.fmt(f),
-            Self::Name(name, port) => write!(f, "{name}:{port}"),
+            Self::Name { host, port } => write!(f, "{host}:{port}"),
         }
     }
 }
@@ -46,7 +51,7 @@ impl ToSocketAddrs for ListenAddress {
     fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
         match self {
             Self::Socket(addr) => Ok(vec![*addr].into_iter()),
-            Self::Name(name, port) => (name.as_str(), *port).to_socket_addrs(),
+            Self::Name { host, port } => (host.as_str(), *port).to_socket_addrs(),
         }
     }
 }
@@ -142,7 +147,10 @@ fn read(text: &str) -> Result<ListenAddress, Mistake> {
         _ if host.contains(':') && !host.starts_with('[') => Err(Mistake::NoBrackets),
         _ if !is_name(host) && !is_ip(host) => Err(Mistake::Host),
         _ if port.is_empty() => Err(Mistake::NoPort(host.to_owned())),
-        _ => number.map(|port| ListenAddress::Name(host.to_owned(), port)).ok_or(Mistake::Port),
+        _ => {
+            let port = number.ok_or(Mistake::Port)?;
+            Ok(ListenAddress::Name { host: host.to_owned(), port })
+        }
     }
 }
 
