@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
@@ -131,9 +131,19 @@ impl PackageMetadata {
     }
 }
 
+/// Returns `path` relative to `root`. Cargo keeps the `..` of a build script outside its package.
 fn relative(path: &str, root: &Path) -> String {
     let path = Path::new(path);
-    path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
+    let mut resolved = PathBuf::new();
+    for component in path.strip_prefix(root).unwrap_or(path).components() {
+        match component {
+            Component::ParentDir => {
+                resolved.pop();
+            }
+            other => resolved.push(other),
+        }
+    }
+    resolved.to_string_lossy().into_owned()
 }
 
 fn metadata() -> Result<Metadata, Error> {
@@ -209,11 +219,13 @@ mod tests {
         let package = PackageMetadata {
             manifest_path: "/r/crates/a/Cargo.toml".to_owned(),
             dependencies: Vec::new(),
-            targets: vec![TargetMetadata { src_path: "/r/crates/a/src/lib.rs".to_owned() }],
+            targets: ["src/lib.rs", "../build.rs"]
+                .map(|path| TargetMetadata { src_path: format!("/r/crates/a/{path}") })
+                .into(),
         };
         let package = package.relative_to(Path::new("/r"));
         assert_eq!(package.folder, "crates/a");
-        assert_eq!(package.crate_roots, ["crates/a/src/lib.rs"]);
+        assert_eq!(package.crate_roots, ["crates/a/src/lib.rs", "crates/build.rs"]);
     }
 
     #[test]
