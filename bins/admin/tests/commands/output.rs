@@ -21,6 +21,11 @@ fn on_terminal(database: &TestDatabase) -> TestMachine {
     TestMachine { is_terminal: true, ..TestMachine::on(database) }
 }
 
+/// Returns the part of a result that is the same in every run: `doctor` reports free disk space.
+fn constant<'a>(line: &str, csv: &'a str) -> &'a str {
+    if line == "doctor" { csv.lines().next().unwrap() } else { csv }
+}
+
 #[test]
 fn columns_are_the_members_of_json_in_every_format() {
     let database = TestDatabase::sqlite();
@@ -39,7 +44,7 @@ fn columns_are_the_members_of_json_in_every_format() {
         }
         // Every member is a column, and there is no other.
         let chosen = machine.run(&format!("{line} -o csv --columns {}", members.join(",")));
-        assert_eq!(chosen.out, csv, "{line}: {}", chosen.err);
+        assert_eq!(constant(line, &chosen.out), constant(line, &csv), "{line}: {}", chosen.err);
         let unknown = machine.run(&format!("{line} -o csv --columns _"));
         let known = unknown.err.split_once(": use ").unwrap().1.lines().next().unwrap();
         let mut known: Vec<&str> = known.split(", ").collect();
