@@ -13,9 +13,17 @@ use slog::{Logger, info};
 
 use crate::line_limit::LineLimit;
 
-/// Names of the HTTP API, safe to log.
-const NAMES: [&str; 13] = [
+/// Names of the HTTP API and of the protocols of other services, safe to log.
+const NAMES: [&str; 21] = [
     "events",
+    "batch",
+    "messageId",
+    "event",
+    "name",
+    "originalTimestamp",
+    "anonymousId",
+    "previousId",
+    "userId",
     "sent_at",
     "event_id",
     "type",
@@ -60,8 +68,8 @@ fn masked(pointer: &str) -> String {
     let mut shown = String::with_capacity(pointer.len());
     // A pointer begins with a slash (RFC 6901), so its first token is empty.
     for (depth, token) in pointer.split('/').skip(1).enumerate() {
-        // A number is an index below `/events` only; in a payload it is a name.
-        let in_batch = shown.starts_with("/events");
+        // A number is an index below the array of events only; in a payload it is a name.
+        let in_batch = shown.starts_with("/events") || shown.starts_with("/batch");
         let is_number = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit());
         let is_ours = match depth {
             0 => NAMES.contains(&token),
@@ -88,6 +96,8 @@ mod tests {
             // A card number as a name, with an index below it.
             ("/events/3/properties/4111111111111111/0", "/events/3/properties/*/*"),
             ("/properties/user_id", "/properties/*"),
+            ("/batch/3/userId", "/batch/3/userId"),
+            ("/batch/3/context/sessionId", "/batch/3/context/*"),
             ("/properties/12", "/properties/*"),
             ("/events/3/someone@example.com", "/events/3/*"),
             ("/events/12a", "/events/*"),

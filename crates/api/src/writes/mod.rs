@@ -17,6 +17,7 @@ use mercurio_domain::api_key::Scope;
 use mercurio_domain::event::Reception;
 use mercurio_domain::limits::Limits;
 use mercurio_domain::request::Item;
+use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::{Outcome, Verdict};
 use mercurio_domain::{Source, TenantId, Timestamp};
 use mercurio_enrichment::ClientInfo;
@@ -195,10 +196,10 @@ pub(crate) async fn store(
     RequestFacts::end_stage(request, Stage::Enrich);
     // One deadline for all waits: a database that hangs in each of them takes no longer.
     let deadline = arrival.deadline(state.settings.commit_timeout);
-    let submissions = commit::cut(owner, arrival.received_at, events, limits.max_batch_events);
+    let submission = Submission { owner, received_at: arrival.received_at, events };
     // The last wait. It ends after the commit: a 200 means stored.
     let outcomes =
-        commit::submit(state, request, submissions, limits.monthly_events, deadline).await?;
+        commit::submit(state, request, submission, limits.monthly_events, deadline).await?;
     let verdicts = validated.verdicts(&outcomes);
     // After the commit: a failed request has no verdicts.
     count_rejections(state, owner.tenant_id, &verdicts);

@@ -1,9 +1,11 @@
 //! Reading back: one event, pages, filters, cursors.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::test::{TestRequest, call_service};
+use actix_web::web::block;
 use mercurio_api::testing::{ApiRequest, TestApp};
 use mercurio_domain::limits::{LimitChange, LimitName, Limits, MAX_PAGE_BYTES};
 use mercurio_domain::store::Catalog;
@@ -155,14 +157,16 @@ async fn concurrent_reads_of_a_tenant_are_bounded() {
     let limits = Limits { max_concurrent_reads: 2, ..Limits::default() };
     let test_app = TestApp::with_limits(limits);
     let app = test_app.app().await;
-    test_app.store.reads_gate.close();
     let request = || test_app.get("/v1/events").send(&app);
+    let store = Arc::clone(&test_app.store);
+    store.reads_gate.close();
     let refused = async {
+        block(move || store.reads_gate.wait_for_arrivals(2)).await.unwrap();
         let response = request().await;
         test_app.store.reads_gate.open();
         response
     };
-    // Polled in this order: the first two wait at the gate.
+    // The first two wait at the gate.
     let (first, second, third) = futures_util::join!(request(), request(), refused);
     third.is_problem(429, "too_many_reads");
     assert!(third.json["detail"].as_str().unwrap().contains("2 reads in progress"), "{third:?}");

@@ -56,7 +56,8 @@ pub fn meant_in_event(name: &str) -> Option<Meant> {
 pub fn meant_in_batch(name: &str) -> Option<Meant> {
     let word = folded(name)?;
     // In an event these mean `properties`.
-    if matches!(word.as_str(), "data" | "payload" | "body") {
+    if matches!(word.as_str(), "data" | "payload" | "body" | "records" | "items" | "rows" | "list")
+    {
         return Some(Meant::Events);
     }
     if let Some(meant) = common_word(&word) {
@@ -76,9 +77,7 @@ pub fn meant_in_batch(name: &str) -> Option<Meant> {
 /// The words that mean the same in an event and in a batch.
 fn common_word(word: &str) -> Option<Meant> {
     Some(match word {
-        "events" | "batch" | "batches" | "messages" | "records" | "items" | "rows" | "list" => {
-            Meant::Events
-        }
+        "events" | "batch" | "batches" | "messages" => Meant::Events,
         "sentat" | "senttime" | "sendtime" | "clientuploadtime" | "uploadtime" => Meant::SentAt,
         "apikey" | "writekey" | "apitoken" | "accesstoken" | "authtoken" | "authorization"
         | "projectkey" | "token" => Meant::ApiKey,

@@ -18,8 +18,11 @@ use crate::{BodyKey, OTHER_LIBRARY, library};
 
 /// The member of the context that keeps everything without a place in an event.
 const CONTEXT_MEMBER: &str = "segment";
-/// Names of keys. No client sends one of them in a message but `writeKey`.
-const KEYS: [&str; 4] = ["writeKey", "write_key", "apiKey", "api_key"];
+/// Returns whether a member of a body holds a key. No client sends another name than `writeKey`.
+pub(super) fn is_key(name: &str) -> bool {
+    let names = ["writeKey", "write_key", "apiKey", "api_key"];
+    names.iter().any(|key| key.eq_ignore_ascii_case(name))
+}
 
 /// A member with a place in an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +164,7 @@ impl<'a> Message<'a> {
         if value.text() == "null" {
             return;
         }
-        if KEYS.contains(&name) {
+        if is_key(name) {
             return self.key.add(value.text());
         }
         let part = Part::of(name);
@@ -225,8 +228,9 @@ impl<'a> Message<'a> {
             traits = in_context.traits;
         }
         let event_id = self.id(Part::MessageId).or_else(|| {
-            // Without a time, the same event can happen again.
-            timestamp.is_some().then(|| self.id_of_content().as_str().to_owned().into())
+            // Without a time, or within a second, the same event can happen again.
+            let is_exact = timestamp.as_ref().is_some_and(|time| time.contains('.'));
+            is_exact.then(|| self.id_of_content().as_str().to_owned().into())
         });
         let draft = EventDraft {
             event_id,

@@ -18,7 +18,7 @@ use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 use serde_json::value::RawValue;
 
 use crate::{BodyKey, ForeignRequest, OTHER_LIBRARY};
-use message::Message;
+use message::{Message, is_key};
 use time::time;
 
 /// The form of a body.
@@ -88,8 +88,8 @@ impl Default for Batch<'_> {
 impl<'a> Batch<'a> {
     fn add(&mut self, name: &str, value: JsonSlice<'a>) {
         match name {
-            "writeKey" => self.key.add(value.text()),
             "sentAt" => self.sent_at = time(value.text()),
+            name if is_key(name) => self.key.add(value.text()),
             _ => {}
         }
     }

@@ -216,6 +216,7 @@ fn key_comes_from_the_batch_and_its_messages() {
         (r#"{"batch":[{}]}"#, BodyKey::Missing),
         (r#"{"batch":[{}],"writeKey":"k"}"#, BodyKey::Text("k".into())),
         (r#"{"batch":[{"writeKey":"k"},{}],"writeKey":"k"}"#, BodyKey::Text("k".into())),
+        (r#"{"batch":[{"WriteKey":"k"}],"api_key":"k"}"#, BodyKey::Text("k".into())),
         (r#"{"batch":[{"writeKey":"k"},{"writeKey":"l"}]}"#, BodyKey::Unclear),
         (r#"{"batch":[5],"writeKey":"k"}"#, BodyKey::Text("k".into())),
     ] {
@@ -246,7 +247,7 @@ fn library_of_the_first_message_is_known_or_other() {
 #[test]
 fn id_of_a_message_without_one_depends_on_its_content() {
     let message =
-        r#"{"event":"e","userId":"u","timestamp":"2026-11-28T07:00:00Z","sentAt":"1","x":1}"#;
+        r#"{"event":"e","userId":"u","timestamp":"2026-11-28T07:00:00.5Z","sentAt":"1","x":1}"#;
     let first = id(message, 0);
     assert!(first.is_some());
     assert_eq!(first, id(&message.replace("\"sentAt\":\"1\"", "\"sentAt\":\"2\""), 0));
@@ -257,8 +258,9 @@ fn id_of_a_message_without_one_depends_on_its_content() {
     ] {
         assert_ne!(first, other);
     }
-    // Without a time it may be another one of its kind.
+    // Without a time, or within a second, it may be another one of its kind.
     assert_eq!(id(r#"{"event":"e","userId":"u"}"#, 0), None);
+    assert_eq!(id(&message.replace("00.5Z", "00Z"), 0), None);
     assert_eq!(id(r#"{"timestamp":"t","messageId":"m"}"#, 0).as_deref(), Some("m"));
 }
 

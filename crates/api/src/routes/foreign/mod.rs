@@ -33,6 +33,13 @@ use problem::ForeignProblem;
 /// Segment's server client waits 10 seconds for an answer, and then sends the request again.
 const ANSWER_WITHIN: Duration = Duration::from_millis(7_500);
 
+/// Bound for the body of a client whose key is in it: such clients are browsers, with at most half
+/// a megabyte. Anyone can send one, and all of them share their part of the memory.
+const UNKNOWN_MAX_BODY_BYTES: usize = 512 * 1024;
+
+/// Time for that body.
+const UNKNOWN_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The paths of Segment's clients and RudderStack's.
 const SEGMENT: [(&str, Form); 14] = [
     ("/v1/batch", Form::Batch),
@@ -142,19 +149,19 @@ async fn read_body(
     known: Option<&Principal>,
     payload: Payload,
 ) -> Result<Body, Problem> {
-    let payer = match known {
-        Some(principal) => {
-            take_request(state, request, principal)?;
-            Payer::Tenant(principal.owner.tenant_id)
-        }
-        None => Payer::Unknown,
-    };
-    let limits = BodyLimits {
-        payer,
+    let mut limits = BodyLimits {
+        payer: Payer::Unknown,
         max_bytes: state.settings.protocols.max_body_bytes,
         timeout: state.settings.request_timeout,
         headers: BodyHeaders::Any,
     };
+    if let Some(principal) = known {
+        take_request(state, request, principal)?;
+        limits.payer = Payer::Tenant(principal.owner.tenant_id);
+    } else {
+        limits.max_bytes = limits.max_bytes.min(UNKNOWN_MAX_BODY_BYTES);
+        limits.timeout = limits.timeout.min(UNKNOWN_BODY_TIMEOUT);
+    }
     read_body_within(state, request, KeySources::ForeignHeaders, limits, payload).await
 }
 

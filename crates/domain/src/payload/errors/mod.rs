@@ -19,11 +19,25 @@ use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, push_toke
 
 /// Adds the errors of the JSON value `text` to `errors`, until there are [`MAX_ERRORS_PER_EVENT`]:
 /// nesting beyond [`MAX_NESTING`] levels, U+0000, lone surrogates, numbers beyond a double.
-/// Pointers begin with `pointer`.
+/// Pointers begin with `pointer`, and end before a name that makes them too long.
 ///
 /// Text other than JSON is read up to the error, without a panic.
 pub(super) fn add_errors(text: &str, pointer: String, errors: &mut Vec<FieldError>) {
     ErrorFinder { pointer, depth: 0, errors }.value(text.trim_ascii());
+}
+
+/// Maximum bytes of a pointer. A client chooses the names in it, and each error repeats them: a
+/// small body with long names must not become a response of many times its size.
+const MAX_POINTER_BYTES: usize = 256;
+
+/// Returns `pointer`, or the nearest object or array around it with a pointer of acceptable length.
+fn bounded(pointer: &str) -> &str {
+    let mut shown = pointer;
+    while shown.len() > MAX_POINTER_BYTES {
+        // A slash in a name is escaped, so the last one begins the last name.
+        shown = shown.rfind('/').map_or("", |last| &shown[..last]);
+    }
+    shown
 }
 
 struct ErrorFinder<'a> {
@@ -106,7 +120,7 @@ impl ErrorFinder<'_> {
 
     fn add(&mut self, code: FieldErrorCode, message: impl Into<Cow<'static, str>>) {
         if !self.is_full() {
-            self.errors.push(FieldError::new(self.pointer.as_str(), code, message));
+            self.errors.push(FieldError::new(bounded(&self.pointer), code, message));
         }
     }
 }

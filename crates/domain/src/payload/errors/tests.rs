@@ -120,6 +120,22 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn pointer_ends_before_a_name_that_makes_it_too_long() {
+    let long = "x".repeat(300);
+    for (text, pointer) in [
+        (format!(r#"{{"a":{{"{long}":["\u0000"]}}}}"#), "/p/a"),
+        (format!(r#"{{"{long}":"\u0000"}}"#), "/p"),
+        (format!(r#"{{"{long}\u0000":1}}"#), "/p"),
+        (r#"{"a":["\u0000"]}"#.to_owned(), "/p/a/0"),
+    ] {
+        let mut errors = Vec::new();
+        add_errors(&text, "/p".to_owned(), &mut errors);
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, [pointer], "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn scanner_refuses_exactly_the_payloads_with_errors(text in json()) {
