@@ -12,6 +12,8 @@ mod client;
 #[cfg(test)]
 mod first_run;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod healthcheck;
