@@ -8,6 +8,9 @@ use crate::server::{Deployment, Server};
 /// Distinct ids of a batch. It has each of them twice.
 const IDS: usize = 500;
 
+/// Batches of a client: enough that a race between the threads shows.
+const BATCHES: usize = 25;
+
 /// Returns a batch with each id twice, and the position of each message in it.
 fn batch(name: &str) -> String {
     let messages: Vec<Value> = (0..2 * IDS)
@@ -21,7 +24,7 @@ fn batch(name: &str) -> String {
 
 fn send_batches(server: &Server, key: &str, name: &str) {
     let mut client = Client::connect(server.addr).unwrap();
-    for number in 0..6 {
+    for number in 0..BATCHES {
         let name = format!("{name}{number}");
         let response = client.post("/v1/batch", key, &batch(&name)).unwrap();
         assert_eq!(response.status, 200, "{}", response.body);
@@ -44,7 +47,7 @@ fn check_first_of_equal_ids(deployment: &Deployment) {
         }
     });
     let stored = deployment.database.store().count_events(deployment.owner).unwrap();
-    assert_eq!(stored, 4 * 6 * IDS as u64);
+    assert_eq!(stored, (4 * BATCHES * IDS) as u64);
 }
 
 #[test]
