@@ -230,7 +230,9 @@ impl<'a> Message<'a> {
         let event_id = self.id(Part::MessageId).or_else(|| {
             // Without a time, or within a second, the same event can happen again.
             let is_exact = timestamp.as_ref().is_some_and(|time| time.contains('.'));
-            is_exact.then(|| self.id_of_content().as_str().to_owned().into())
+            // An id of the wrong type is no missing one: the rejection must not name another.
+            let is_absent = is_exact && self.errors.is_empty();
+            is_absent.then(|| self.id_of_content().as_str().to_owned().into())
         });
         let draft = EventDraft {
             event_id,

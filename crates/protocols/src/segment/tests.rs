@@ -261,6 +261,7 @@ fn id_of_a_message_without_one_depends_on_its_content() {
     // Without a time, or within a second, it may be another one of its kind.
     assert_eq!(id(r#"{"event":"e","userId":"u"}"#, 0), None);
     assert_eq!(id(&message.replace("00.5Z", "00Z"), 0), None);
+    assert_eq!(id(&message.replace("\"x\":1", "\"messageId\":{}"), 0), None);
     assert_eq!(id(r#"{"timestamp":"t","messageId":"m"}"#, 0).as_deref(), Some("m"));
 }
 
