@@ -81,9 +81,9 @@ impl CatalogItem {
     fn list_command(&self) -> &'static str {
         match self.kind {
             ItemKind::Tenant => "tenant list",
-            ItemKind::Workspace => "workspace list",
+            ItemKind::Workspace => "workspace list --tenant …",
             ItemKind::ApiKey => "key list",
-            ItemKind::Event => "events list",
+            ItemKind::Event => "events list --tenant …",
         }
     }
 }

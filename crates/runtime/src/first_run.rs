@@ -87,7 +87,8 @@ fn is_key_unused(store: &dyn Store) -> Result<bool, StoreError> {
 pub fn greeting(key: &SecretKey, links: Links, for_person: bool) -> String {
     let Links { api, docs, health } = links;
     let key = key.expose();
-    // In one line, the command that sets it would be too long.
+    // In one line, the command that sets it would be too long. `export`, because fish has no other
+    // form in common with sh.
     let (public, secret) = key.split_at(key.rfind('_').map_or(0, |end| end + 1));
     let mut text = format!(
         r#"
@@ -98,8 +99,8 @@ Its API key, shown only once:
 
 Send a first batch from another shell:
 
-  KEY={public}
-  KEY=${{KEY}}{secret}
+  export KEY={public}
+  export KEY="$KEY"{secret}
   curl -sS 'http://{api}/v1/events/batch' \
     -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' \
     -d '{{"events":[{{"event_id":"first","event_name":"hello","user_id":"me"}}]}}'
@@ -108,7 +109,7 @@ Send a first batch from another shell:
     );
     if for_person {
         let rest = format!(
-            r#"Send it again: the response says `duplicate`, and nothing is stored twice.
+            r#"Send it again: the response says "duplicate", and nothing is stored twice.
 Read the events back:
 
   curl -sS 'http://{api}/v1/events' -H "Authorization: Bearer $KEY"

@@ -331,8 +331,14 @@ impl EventsEraseArgs {
         let person = match (self.user_id, self.anonymous_id) {
             (Some(id), None) => person_id("--user-id", id, invalid).map(Person::User),
             (None, Some(id)) => person_id("--anonymous-id", id, invalid).map(Person::Anonymous),
-            // Both at once are refused too: erasing by either would be a guess.
-            _ => {
+            // Erasing by either would be a guess.
+            (Some(_), Some(_)) => {
+                let message = "--user-id and --anonymous-id cannot be combined: erase by one, then \
+                               by the other";
+                invalid.push(message.to_owned());
+                None
+            }
+            (None, None) => {
                 let message = "one of --user-id and --anonymous-id is required: the person whose \
                                events are erased";
                 invalid.push(message.to_owned());

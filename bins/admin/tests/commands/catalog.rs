@@ -71,7 +71,7 @@ fn unknown_name_has_its_own_exit_code() {
         ("key list --tenant Nobody", "no tenant \"Nobody\""),
         (
             "key create --tenant Acme --workspace Staging",
-            "no workspace \"Staging\": `workspace list`",
+            "no workspace \"Staging\": `workspace list --tenant …`",
         ),
         ("key revoke abc", "no API key \"abc\": `key list`"),
         ("key rotate abc", "no API key \"abc\""),

@@ -23,7 +23,7 @@ fn on_terminal(database: &TestDatabase) -> TestMachine {
 
 /// Returns the part of a result that is the same in every run: `doctor` reports free disk space.
 fn constant<'a>(line: &str, csv: &'a str) -> &'a str {
-    if line == "doctor" { csv.lines().next().unwrap() } else { csv }
+    if line == "doctor" { csv.lines().next().unwrap_or_default() } else { csv }
 }
 
 #[test]

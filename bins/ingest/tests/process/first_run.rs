@@ -45,7 +45,7 @@ impl Place {
 
 /// Returns the commands of a greeting that store an event.
 fn commands(greeting: &str) -> String {
-    let from = greeting.find("  KEY=").expect("the greeting has commands");
+    let from = greeting.find("  export KEY=").expect("the greeting has commands");
     greeting[from..].split("\n\n").next().unwrap_or_default().to_owned() + "\n"
 }
 
@@ -63,7 +63,7 @@ fn type_into(shell: &[&str], text: &str) -> String {
 }
 
 #[test]
-fn greeting_has_commands_for_bash_zsh_and_sh() {
+fn greeting_has_commands_for_every_shell() {
     let place = Place::new();
     let port = free_port();
     let start =
@@ -77,9 +77,8 @@ fn greeting_has_commands_for_bash_zsh_and_sh() {
     let server = start();
     let commands = commands(&stderr);
     // Interactive: zsh then takes no comments.
-    for (index, shell) in
-        [&["bash", "--norc", "-is"][..], &["zsh", "-fis"], &["sh"]].into_iter().enumerate()
-    {
+    let shells = [&["bash", "--norc", "-is"][..], &["zsh", "-fis"], &["sh"], &["fish"]];
+    for (index, shell) in shells.into_iter().enumerate() {
         let answer = type_into(shell, &commands);
         let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{answer}"));
         let verdict = if index == 0 { "accepted" } else { "duplicate" };

@@ -10,9 +10,10 @@ _mercurio_admin() {
         case $line in
             '') ;;
             ' folders') _files -/ ;;
-            # `_describe` takes what follows the first colon for the description.
+            # `_describe` takes what follows the first colon for the description, and a backslash for an escape.
             *)
-                word=${${line%%$'\t'*}//:/\\:}
+                word=${${line%%$'\t'*}//\\/\\\\}
+                word=${word//:/\\:}
                 if [[ $word == *= ]]; then
                     open+=("$word")
                 elif [[ $line == *$'\t'* ]]; then
@@ -33,5 +34,7 @@ _mercurio_admin() {
 if [[ $funcstack[1] == _mercurio-admin ]]; then
     _mercurio_admin "$@"
 else
+    # A new zsh has no completion before this.
+    (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
     compdef _mercurio_admin mercurio-admin
 fi
