@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use mercurio_domain::Clock;
@@ -52,9 +52,21 @@ impl Deployment {
         self.database.resume();
     }
 
+    /// Waits until the database commits. A start on a busy disk takes its time: before that, no
+    /// server could answer 200.
+    fn wait_for_commit(&self) {
+        self.run_sql("SELECT pg_logical_emit_message(true, 'test', '')");
+    }
+
     fn end_sessions(&self) {
-        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE application_name = 'mercurio'";
+        self.run_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name = 'mercurio'",
+        );
+    }
+
+    #[track_caller]
+    fn run_sql(&self, sql: &str) {
         let output =
             Command::new("psql").args(["-qXc", sql]).arg(self.database.url()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -67,6 +79,8 @@ struct Load<'a> {
     is_over: AtomicBool,
     /// Number of answers by path and status.
     answers: Mutex<BTreeMap<(&'static str, u16), usize>>,
+    /// Signals an answer to a write.
+    answered: Condvar,
 }
 
 const WRITE: &str = "/v1/events/batch";
@@ -74,7 +88,8 @@ const WRITE: &str = "/v1/events/batch";
 impl<'a> Load<'a> {
     /// Runs `disturb` under load and returns the number of acknowledged events.
     fn run(deployment: &'a Deployment, probes: bool, disturb: impl FnOnce(&Self)) -> usize {
-        let load = Self { deployment, is_over: false.into(), answers: Mutex::default() };
+        let (answers, answered) = (Mutex::default(), Condvar::new());
+        let load = Self { deployment, is_over: false.into(), answers, answered };
         let acknowledged = std::thread::scope(|scope| {
             let load = &load;
             let writers: Vec<_> =
@@ -131,6 +146,9 @@ impl<'a> Load<'a> {
 
     fn note(&self, path: &'static str, status: u16) {
         *self.answers.lock().unwrap().entry((path, status)).or_default() += 1;
+        if path == WRITE {
+            self.answered.notify_one();
+        }
     }
 
     /// Returns the number of writes answered with `status`.
@@ -144,7 +162,10 @@ impl<'a> Load<'a> {
         let (begun, wanted) = (Instant::now(), self.count(status) + more);
         while self.count(status) < wanted {
             assert!(begun.elapsed() < PATIENCE, "{:?}", self.answers.lock().unwrap());
-            std::thread::yield_now();
+            // Not a loop without a pause: the server needs the processors. An answer between the
+            // look and the wait costs a tenth of a second.
+            let answers = self.answers.lock().unwrap();
+            drop(self.answered.wait_timeout(answers, Duration::from_millis(100)).unwrap());
         }
         begun.elapsed()
     }
@@ -174,6 +195,7 @@ fn restart_under_load(probes: bool) {
             deployment.database.stop();
             load.wait_for(4, 503);
             deployment.database.resume();
+            deployment.wait_for_commit();
             let recovery = load.wait_for(1, 200);
             assert!(recovery < RECOVERY, "{recovery:?}");
         }
@@ -197,6 +219,7 @@ fn restarts_in_a_row_are_answered_503() {
     let acknowledged = Load::run(&deployment, false, |load| {
         for _ in 0..5 {
             deployment.restart_database();
+            deployment.wait_for_commit();
             let recovery = load.wait_for(1, 200);
             assert!(recovery < RECOVERY, "{recovery:?}");
         }
@@ -224,6 +247,7 @@ fn idle_server_survives_restarts_without_a_probe() {
     // Before the first restart no statement is prepared on any connection, later all of them are.
     for round in 0..3 {
         deployment.restart_database();
+        deployment.wait_for_commit();
         // Each of these may be the first to use a broken connection.
         for path in ["/v1/events/0", "/v1/events", "/v1/limits", WRITE] {
             let begun = Instant::now();
