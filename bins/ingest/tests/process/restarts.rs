@@ -52,21 +52,9 @@ impl Deployment {
         self.database.resume();
     }
 
-    /// Waits until the database commits. A start on a busy disk takes its time: before that, no
-    /// server could answer 200.
-    fn wait_for_commit(&self) {
-        self.run_sql("SELECT pg_logical_emit_message(true, 'test', '')");
-    }
-
     fn end_sessions(&self) {
-        self.run_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE application_name = 'mercurio'",
-        );
-    }
-
-    #[track_caller]
-    fn run_sql(&self, sql: &str) {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name = 'mercurio'";
         let output =
             Command::new("psql").args(["-qXc", sql]).arg(self.database.url()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -195,7 +183,6 @@ fn restart_under_load(probes: bool) {
             deployment.database.stop();
             load.wait_for(4, 503);
             deployment.database.resume();
-            deployment.wait_for_commit();
             let recovery = load.wait_for(1, 200);
             assert!(recovery < RECOVERY, "{recovery:?}");
         }
@@ -219,7 +206,6 @@ fn restarts_in_a_row_are_answered_503() {
     let acknowledged = Load::run(&deployment, false, |load| {
         for _ in 0..5 {
             deployment.restart_database();
-            deployment.wait_for_commit();
             let recovery = load.wait_for(1, 200);
             assert!(recovery < RECOVERY, "{recovery:?}");
         }
@@ -247,7 +233,6 @@ fn idle_server_survives_restarts_without_a_probe() {
     // Before the first restart no statement is prepared on any connection, later all of them are.
     for round in 0..3 {
         deployment.restart_database();
-        deployment.wait_for_commit();
         // Each of these may be the first to use a broken connection.
         for path in ["/v1/events/0", "/v1/events", "/v1/limits", WRITE] {
             let begun = Instant::now();
