@@ -285,3 +285,8 @@ fn read_secret(path: &str) -> Result<String, String> {
         text => Ok(text.to_owned()),
     }
 }
+
+/// Returns the parts of a list.
+pub(crate) fn comma_separated(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}

@@ -7,15 +7,18 @@
 use std::time::Instant;
 
 use mercurio_domain::TenantId;
+use mercurio_domain::hints::EVENT_MEMBERS;
 use mercurio_domain::verdict::Rejection;
 use mercurio_observability::keys;
 use slog::{Logger, info};
 
 use crate::line_limit::LineLimit;
 
-/// Names of the HTTP API and of the protocols of other services, safe to log.
-const NAMES: [&str; 21] = [
+/// Names in requests, other than the members of an event, that are safe to log: of the HTTP API and
+/// of the protocols of other services.
+const NAMES: [&str; 10] = [
     "events",
+    "sent_at",
     "batch",
     "messageId",
     "event",
@@ -24,19 +27,11 @@ const NAMES: [&str; 21] = [
     "anonymousId",
     "previousId",
     "userId",
-    "sent_at",
-    "event_id",
-    "type",
-    "event_name",
-    "timestamp",
-    "anonymous_id",
-    "user_id",
-    "session_id",
-    "schema_version",
-    "properties",
-    "traits",
-    "context",
 ];
+
+fn is_ours(name: &str) -> bool {
+    NAMES.contains(&name) || EVENT_MEMBERS.contains(&name)
+}
 
 /// Logs a sample of rejections.
 pub struct RejectionLog {
@@ -71,14 +66,14 @@ fn masked(pointer: &str) -> String {
         // A number is an index below the array of events only; in a payload it is a name.
         let in_batch = shown.starts_with("/events") || shown.starts_with("/batch");
         let is_number = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit());
-        let is_ours = match depth {
-            0 => NAMES.contains(&token),
+        let is_shown = match depth {
+            0 => is_ours(token),
             1 => in_batch && is_number,
-            2 => in_batch && NAMES.contains(&token),
+            2 => in_batch && is_ours(token),
             _ => false,
         };
         shown.push('/');
-        shown.push_str(if is_ours { token } else { "*" });
+        shown.push_str(if is_shown { token } else { "*" });
     }
     shown
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::setting::Source;
+use mercurio_domain::limits::Limits;
 
 fn read(pairs: &[(&str, &str)]) -> CheckedConfig {
     let values: HashMap<&str, &str> = pairs.iter().copied().collect();

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::clock::Timestamp;
+use crate::hints::EVENT_MEMBERS;
 
 /// A member of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,23 +39,11 @@ pub enum Member {
 /// The names of the members of an event in a body. The name of a nested one is a path, such as
 /// `context/sessionId`; none has a character to escape in a pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemberNames([&'static str; 11]);
+pub struct MemberNames([&'static str; EVENT_MEMBERS.len()]);
 
 impl MemberNames {
     /// The names in this server's own API.
-    pub const OWN: Self = Self([
-        "event_id",
-        "type",
-        "event_name",
-        "timestamp",
-        "anonymous_id",
-        "user_id",
-        "session_id",
-        "schema_version",
-        "properties",
-        "traits",
-        "context",
-    ]);
+    pub const OWN: Self = Self(EVENT_MEMBERS);
 
     /// Replaces the name of a member.
     #[must_use]

@@ -5,7 +5,7 @@
 
 use super::nearest::{folded, nearest};
 
-/// The members of an event in a batch.
+/// The members of an event in a batch, in the order of [`Member`](crate::event::Member).
 pub const EVENT_MEMBERS: [&str; 11] = [
     "event_id",
     "type",

@@ -1,6 +1,7 @@
 //! Values as `/health` and Prometheus read them.
 
 use super::*;
+use crate::logging::request_line::EventCounts;
 
 fn events(accepted: u64, duplicates: u64, rejected: u64) -> EventCounts {
     EventCounts { accepted, duplicates, rejected }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use mercurio_domain::Timestamp;
-use mercurio_domain::event::{EventDraft, Origin, Pointer};
+use mercurio_domain::event::{EventDraft, Member, Origin, Pointer};
 use mercurio_domain::hints::{ENCODED_TWICE, appended, is_json_in_string};
 use mercurio_domain::payload::{JsonSlice, Scanner, read_members, type_of};
 use mercurio_domain::request::Item;
@@ -90,23 +90,6 @@ impl<'a> SentAt<'a> {
     }
 }
 
-/// The members of an event.
-#[derive(Clone, Copy)]
-enum EventMember {
-    EventId,
-    Type,
-    EventName,
-    Timestamp,
-    AnonymousId,
-    UserId,
-    SessionId,
-    SchemaVersion,
-    Properties,
-    Traits,
-    Context,
-    SentAt,
-}
-
 impl<'a> EventMembers<'a> {
     fn new(pointer: Pointer, sent_at: SentAt<'a>) -> Self {
         Self { pointer, draft: EventDraft::default(), errors: Vec::new(), seen: 0, sent_at }
@@ -148,48 +131,56 @@ impl<'a> EventMembers<'a> {
 
     fn add(&mut self, name: &str, value: JsonSlice<'a>) {
         let member = match name {
-            "event_id" => EventMember::EventId,
-            "type" => EventMember::Type,
-            "event_name" => EventMember::EventName,
-            "timestamp" => EventMember::Timestamp,
-            "anonymous_id" => EventMember::AnonymousId,
-            "user_id" => EventMember::UserId,
-            "session_id" => EventMember::SessionId,
-            "schema_version" => EventMember::SchemaVersion,
-            "properties" => EventMember::Properties,
-            "traits" => EventMember::Traits,
-            "context" => EventMember::Context,
-            "sent_at" if !matches!(self.sent_at, SentAt::NotAllowed) => EventMember::SentAt,
-            _ => {
-                return self.add_unknown(name);
-            }
+            "event_id" => Member::EventId,
+            "type" => Member::Type,
+            "event_name" => Member::EventName,
+            "timestamp" => Member::Timestamp,
+            "anonymous_id" => Member::AnonymousId,
+            "user_id" => Member::UserId,
+            "session_id" => Member::SessionId,
+            "schema_version" => Member::SchemaVersion,
+            "properties" => Member::Properties,
+            "traits" => Member::Traits,
+            "context" => Member::Context,
+            "sent_at" => return self.add_sent_at(name, value),
+            _ => return self.add_unknown(name),
         };
         // Only here: names repeated inside a payload stay, because the stores keep its text as sent
         // (ADR 5).
         let bit = 1 << member as u16;
         if self.seen & bit != 0 {
-            return self.add_error(name, FieldErrorCode::DuplicateField, || {
-                format!("{name} appears twice")
-            });
+            return self.add_repeated(name);
         }
         self.seen |= bit;
         // `null` equals a missing member.
         let raw = value.text();
         let payload = (raw != "null").then(|| value.into());
         match member {
-            EventMember::EventId => self.draft.event_id = self.string(name, raw),
-            EventMember::Type => self.draft.kind = self.string(name, raw),
-            EventMember::EventName => self.draft.event_name = self.string(name, raw),
-            EventMember::Timestamp => self.draft.timestamp = self.string(name, raw),
-            EventMember::AnonymousId => self.draft.anonymous_id = self.string(name, raw),
-            EventMember::UserId => self.draft.user_id = self.string(name, raw),
-            EventMember::SessionId => self.draft.session_id = self.string(name, raw),
-            EventMember::SchemaVersion => self.draft.schema_version = self.string(name, raw),
-            EventMember::Properties => self.draft.properties = payload,
-            EventMember::Traits => self.draft.traits = payload,
-            EventMember::Context => self.draft.context = payload,
-            EventMember::SentAt => self.sent_at = SentAt::Text(raw),
+            Member::EventId => self.draft.event_id = self.string(name, raw),
+            Member::Type => self.draft.kind = self.string(name, raw),
+            Member::EventName => self.draft.event_name = self.string(name, raw),
+            Member::Timestamp => self.draft.timestamp = self.string(name, raw),
+            Member::AnonymousId => self.draft.anonymous_id = self.string(name, raw),
+            Member::UserId => self.draft.user_id = self.string(name, raw),
+            Member::SessionId => self.draft.session_id = self.string(name, raw),
+            Member::SchemaVersion => self.draft.schema_version = self.string(name, raw),
+            Member::Properties => self.draft.properties = payload,
+            Member::Traits => self.draft.traits = payload,
+            Member::Context => self.draft.context = payload,
         }
+    }
+
+    fn add_sent_at(&mut self, name: &str, value: JsonSlice<'a>) {
+        match self.sent_at {
+            SentAt::NotAllowed => self.add_unknown(name),
+            SentAt::Missing => self.sent_at = SentAt::Text(value.text()),
+            SentAt::Text(_) => self.add_repeated(name),
+        }
+    }
+
+    #[cold]
+    fn add_repeated(&mut self, name: &str) {
+        self.add_error(name, FieldErrorCode::DuplicateField, || format!("{name} appears twice"));
     }
 
     fn string(&mut self, name: &str, raw: &'a str) -> Option<Cow<'a, str>> {
