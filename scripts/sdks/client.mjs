@@ -1,6 +1,6 @@
 // Sends events with a client for Node: node client.mjs NAME < task.json > result.json
 //
-// The task has `host`, `key`, `gzip` and `calls`. The result has `errors`: what the client told its owner.
+// The task has `host`, `key`, `gzip` and `calls`. The result has `errors`: those that the client reported.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -1,6 +1,6 @@
 """Sends events with a client for Python: client.py NAME < task.json > result.json
 
-The task has `host`, `key`, `gzip` and `calls`. The result has `errors`: what the client told its owner.
+The task has `host`, `key`, `gzip` and `calls`. The result has `errors`: those that the client reported.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// A JSON object that every client takes for a success, beside the members of `result`.
+/// A JSON object that every client takes for a success: these members and those of `result`.
 ///
 /// Clients look at the status 200 alone, or also at one of these members: `success` (Jitsu,
 /// RudderStack's HTTP API), `ok`, `status` (Mixpanel) or `code` (Amplitude).

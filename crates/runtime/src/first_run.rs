@@ -1,5 +1,5 @@
 //! The first run on an empty embedded database: a tenant and a key, a greeting with commands to
-//! paste, and help for whoever lost that key.
+//! paste, and help with a lost key.
 
 use std::net::SocketAddr;
 

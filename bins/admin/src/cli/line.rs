@@ -131,7 +131,7 @@ impl<'a> Line<'a> {
         if self.wants_help || self.node.is_group() {
             return;
         }
-        // An option of the program may stand in front of a command that does not take it.
+        // An option of the program may precede a command without that option.
         for given in &self.options {
             if self.node.flag(given.flag.long).is_none() {
                 self.errors.push(unknown_option(&self.node, given.flag.long));
@@ -176,7 +176,7 @@ impl<'a> Line<'a> {
         let mut words = Vec::new();
         let mut own = Vec::new();
         for Given { flag, value } in &self.options {
-            // Own options of the program, such as `--version`, stand in front too.
+            // Options of the program alone, such as `--version`, precede it too.
             let is_result = RESULT_FLAGS.contains(&flag.long) || self.node.is_program();
             let place = if is_result { &mut words } else { &mut own };
             place.push(flag.long);

@@ -348,7 +348,7 @@ fn object_of_a_command_needs_no_option() {
     for line in [&["tenant", "show", "Acme"][..], &["tenant", "show", "--", "Acme"]] {
         assert_eq!(command_of(line), Command::Tenant(TenantCommand::Show(acme())));
     }
-    // Options may stand before and behind it.
+    // Options may come before and after it.
     for line in [
         ["workspace", "create", "W", "--tenant", "Acme"],
         ["workspace", "create", "--tenant", "Acme", "W"],

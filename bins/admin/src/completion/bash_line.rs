@@ -161,7 +161,7 @@ mod tests {
             ("mercurio-admin tenant show O\\'", r#"O\'Brien\ \&\ \"Söhne\"\ \$1"#),
             ("mercurio-admin tenant show \"o", r#"O'Brien & \"Söhne\" \$1"#),
             ("mercurio-admin tenant show 'O", r#"O'\''Brien & "Söhne" $1"#),
-            // bash keeps what stands in front of the quote.
+            // bash keeps the text before the quote.
             ("mercurio-admin tenant show O\"'B", r#"'Brien & \"Söhne\" \$1"#),
         ] {
             assert_eq!(read(line).insertion(name).as_deref(), Some(expected), "{line}");

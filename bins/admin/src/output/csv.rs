@@ -1,5 +1,5 @@
 //! Results as comma-separated values with a header (RFC 4180): the rows of a list, or one row for
-//! anything else.
+//! any other result.
 
 use std::borrow::Cow;
 use std::io;
@@ -44,7 +44,7 @@ struct Cell<'a> {
 
 fn rows(result: &Value) -> Vec<Vec<Cell<'_>>> {
     let Value::Object(members) = result else { return Vec::new() };
-    // A result has one list at most; what stands next to it are sums.
+    // A result has one list at most, and sums next to it.
     let list = members.values().find_map(|value| match value {
         Value::Array(rows) if rows.iter().all(Value::is_object) => Some(rows),
         _ => None,

@@ -1,6 +1,6 @@
 //! Stdout: results as tables for people, or as JSON, YAML or CSV for programs.
 //!
-//! A member has the same name in every format. A pipe or a file gets JSON unless told otherwise, and
+//! A member has the same name in every format. A pipe or a file gets JSON by default, and
 //! never colours or a limit of width.
 
 pub(crate) mod csv;

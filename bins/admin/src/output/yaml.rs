@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::escape;
 
-/// Keys that YAML 1.1 takes for something else than text.
+/// Keys with another meaning than text in YAML 1.1.
 const RESERVED: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
 pub(super) fn render(result: &Value) -> String {
@@ -33,7 +33,7 @@ fn lines(value: &Value) -> Vec<String> {
         }
         Value::Array(values) if !values.is_empty() => {
             for value in values {
-                // The first line of an element stands behind its dash.
+                // The first line of an element follows its dash.
                 for (index, line) in self::lines(value).iter().enumerate() {
                     lines.push(format!("{}{line}", if index == 0 { "- " } else { "  " }));
                 }

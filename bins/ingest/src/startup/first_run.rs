@@ -1,5 +1,5 @@
-//! The first run on an empty SQLite database: makes a key and shows it. A later run helps whoever
-//! lost that key.
+//! The first run on an empty SQLite database: makes a key and shows it. A later run helps to
+//! replace a lost key.
 //!
 //! Not for PostgreSQL, where nothing is created unasked: `mercurio-admin provision` does that.
 

@@ -1,5 +1,5 @@
 //! The sockets of a server. They are bound before anything has an effect, so that a used port ends
-//! the start in time, and served when all else is ready. Clients that connect in between wait.
+//! the start in time, and served when everything is ready. Clients that connect in between wait.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -58,7 +58,7 @@ impl Budget {
         self.max_bytes
     }
 
-    /// Returns the largest body that fits beside its coded form, while its payer has no other.
+    /// Returns the largest body that fits together with its coded form, while its payer has no other.
     pub(super) fn largest_body(&self, payer: Payer) -> usize {
         self.max_bytes / payer.share() / 2
     }

@@ -108,7 +108,7 @@ impl<'a> BodyHints<'a> {
         (before + column.saturating_sub(1)).min(self.body.len())
     }
 
-    /// Returns the detail about JSON that is not what the path takes, or whose event is invalid.
+    /// Returns the detail about JSON of the wrong form for its path, or with an invalid event.
     pub(crate) fn of_errors(self, errors: &[FieldError]) -> &'static str {
         let text = std::str::from_utf8(self.body).unwrap_or_default();
         let text = text.trim_start_matches('\u{FEFF}').trim_start();

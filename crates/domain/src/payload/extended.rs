@@ -1,4 +1,4 @@
-//! A JSON object with one more member: facts that a foreign protocol sends beside its payloads.
+//! A JSON object with one more member: facts that a foreign protocol sends next to its payloads.
 //!
 //! The new text is put together from values that were scanned before. Nothing is parsed into a
 //! tree, and every value keeps its bytes.

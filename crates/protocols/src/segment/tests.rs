@@ -98,7 +98,7 @@ fn members_without_a_place_are_kept_in_the_context() {
             json!({"type": "screen", "user_id": "u",
                    "context": {"segment": {"category": "c", "_metadata": {"nodeVersion": "20"}}}}),
         ),
-        // No key is kept, whoever sends it.
+        // No client's key is kept.
         (
             r#"{"type":"identify","userId":"u","writeKey":"k","api_key":"k","apiKey":"k"}"#,
             json!({"type": "identify", "user_id": "u"}),

@@ -131,7 +131,7 @@ impl Look<'_> {
                 .max()
                 .unwrap_or_default()
                 .max(width(&heading)),
-            // Numbers of one column stand below each other, whatever their length.
+            // Numbers of one column are aligned, whatever their length.
             right: values.iter().any(is_number)
                 && values.iter().all(|value| value.is_null() || value.is_number()),
             heading,
