@@ -1,28 +1,19 @@
 //! Finds the word that was probably meant.
 
-/// Returns the candidate nearest to `word`, unless all differ too much. Case is ignored.
+use mercurio_domain::hints::nearest;
+
+/// Returns the candidate that `word` is a misspelling or the beginning of. Case is ignored.
 pub(crate) fn closest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    // One edit in three characters: `lst` is a typo of `list`, and `foo` is none of `audit`.
-    let most = (word.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= most)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-fn distance(word: &str, candidate: &str) -> usize {
-    // An unfinished word, such as `prov`. Options of two characters are all `--`.
-    if word.len() > 2 && candidate.starts_with(word) {
-        return 1;
-    }
-    // Two swapped characters count as one edit.
-    strsim::osa_distance(word, candidate)
+    let candidates: Vec<_> = candidates.into_iter().collect();
+    // Options of two characters are all `--`.
+    let beginning = Some(word.to_lowercase()).filter(|word| word.len() > 2);
+    nearest(word, candidates.iter().copied()).or_else(|| {
+        let beginning = beginning?;
+        candidates.into_iter().find(|candidate| candidate.to_lowercase().starts_with(&beginning))
+    })
 }
 
 #[cfg(test)]

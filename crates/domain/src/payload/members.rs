@@ -49,6 +49,27 @@ impl<'a> Iterator for JsonMembers<'a> {
     }
 }
 
+/// Calls `add` for each member of the object at the scanner, which reads `body`. Returns the text of
+/// the object; `None` for a value that the scanner gives up, after some members.
+#[inline]
+pub fn scan_members<'a>(
+    body: &'a str,
+    scanner: &mut Scanner<'a>,
+    mut add: impl FnMut(&'a str, JsonSlice<'a>),
+) -> Option<&'a str> {
+    scanner.take(b'{')?;
+    let start = scanner.position() - 1;
+    let mut has_more = scanner.peek()? != b'}' || scanner.has_next(b'}')?;
+    while has_more {
+        // A name with an escape may still be a known member, so the slow path decodes it.
+        let name = scanner.plain_string()?;
+        scanner.take(b':')?;
+        add(name, scanner.value()?);
+        has_more = scanner.has_next(b'}')?;
+    }
+    body.get(start..scanner.position())
+}
+
 /// Calls `add` for each member of the JSON object `text`, by `serde_json`: the path for a text that
 /// the scanner gave up.
 ///

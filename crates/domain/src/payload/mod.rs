@@ -22,7 +22,7 @@ use crate::text::{Source, Text};
 use crate::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT};
 
 pub use extended::ObjectText;
-pub use members::{JsonItems, JsonMember, JsonMembers, read_items, read_members};
+pub use members::{JsonItems, JsonMember, JsonMembers, read_items, read_members, scan_members};
 use scanner::is_storable;
 pub use scanner::{JsonSlice, Scanner};
 pub use strings::{NotText, text_of};

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::{EventDraft, Member, Origin, Pointer};
 use mercurio_domain::hints::{ENCODED_TWICE, appended, is_json_in_string};
-use mercurio_domain::payload::{JsonSlice, Scanner, read_members, type_of};
+use mercurio_domain::payload::{JsonSlice, Scanner, read_members, scan_members, type_of};
 use mercurio_domain::request::Item;
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
 
@@ -102,17 +102,7 @@ impl<'a> EventMembers<'a> {
 
     /// Reads the object at the scanner and returns its text.
     fn scan(&mut self, body: &'a str, scanner: &mut Scanner<'a>) -> Option<&'a str> {
-        scanner.take(b'{')?;
-        let start = scanner.position() - 1;
-        let mut has_more = scanner.peek()? != b'}' || scanner.has_next(b'}')?;
-        while has_more {
-            // A name with an escape may still be a known member, so the slow path decodes it.
-            let name = scanner.plain_string()?;
-            scanner.take(b':')?;
-            self.add(name, scanner.value()?);
-            has_more = scanner.has_next(b'}')?;
-        }
-        body.get(start..scanner.position())
+        scan_members(body, scanner, |name, value| self.add(name, value))
     }
 
     fn read(&mut self, text: &'a str) {

@@ -6,8 +6,8 @@ use mercurio_domain::EventId;
 use mercurio_domain::event::{EventDraft, EventType, Origin, Pointer};
 use mercurio_domain::hints::unix_time_unit;
 use mercurio_domain::payload::{
-    self, JsonMembers, JsonSlice, NotText, ObjectText, RawJson, Scanner, read_members, text_of,
-    type_of,
+    self, JsonMembers, JsonSlice, NotText, ObjectText, RawJson, Scanner, read_members,
+    scan_members, text_of, type_of,
 };
 use mercurio_domain::request::Item;
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
@@ -131,17 +131,7 @@ impl<'a> Message<'a> {
 
     /// Reads the object at the scanner. `None`: use [`Self::read`] on a new message.
     pub(super) fn scan(&mut self, body: &'a str, scanner: &mut Scanner<'a>) -> Option<()> {
-        scanner.take(b'{')?;
-        let start = scanner.position() - 1;
-        let mut has_more = scanner.peek()? != b'}' || scanner.has_next(b'}')?;
-        while has_more {
-            // A name with an escape may still be a known member, so the slow path decodes it.
-            let name = scanner.plain_string()?;
-            scanner.take(b':')?;
-            self.add(name, scanner.value()?);
-            has_more = scanner.has_next(b'}')?;
-        }
-        self.text = body.get(start..scanner.position())?;
+        self.text = scan_members(body, scanner, |name, value| self.add(name, value))?;
         Some(())
     }
 
