@@ -1,16 +1,32 @@
 //! Foreign protocols: the bodies of clients that were written for other services.
 //!
-//! Each protocol is a module that reads a body into [`Item`]s, as the parser of this server's own
-//! API does, and [`Answer`] is the body that all of them take for a success. Payloads stay slices of
-//! the body. What has no place in an event goes into its `context`, under the name of the protocol.
-//! An API key in a body is returned, and never part of an event.
+//! Each protocol is a module with its paths ([`foreign_paths`]). A [`Form`] leads from a path to the
+//! module: it reads a body into [`Item`]s, as the parser of this server's own API does, and phrases
+//! the answer. [`Answer`] is the body that nearly all clients take for a success.
+//!
+//! Payloads stay slices of the body. What has no place in an event goes into its `context`, under
+//! the name of the protocol. An API key in a body is returned, and never part of an event.
 //!
 //! Pure: no HTTP, no I/O, no clock. Errors point into the foreign body, by its own names.
 
+mod amplitude;
 mod answer;
+mod cloudevents;
+mod endpoint;
+mod envelope;
+mod form;
+mod head;
 mod library;
+mod mixpanel;
+mod object;
+mod otlp;
+mod posthog;
 mod protocol;
-pub mod segment;
+mod reply;
+mod segment;
+mod shape;
+mod snowplow;
+mod time;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,9 +34,21 @@ use std::fmt;
 use mercurio_domain::payload::text_of;
 use mercurio_domain::request::Item;
 
+pub use amplitude::AmplitudeForm;
 pub use answer::Answer;
+pub use cloudevents::{CloudEventsForm, OpenMeterForm};
+pub use endpoint::{Endpoint, ForeignPath, Method, foreign_paths};
+pub use form::Form;
+pub use head::{Head, Header};
 pub use library::OTHER_LIBRARY;
+pub use mixpanel::MixpanelForm;
+pub use otlp::OtlpForm;
+pub use posthog::PosthogForm;
 pub use protocol::{InvalidProtocols, Protocol, ProtocolOptions, Protocols};
+pub use reply::{Failure, FailureReply, Reply};
+pub use segment::SegmentForm;
+pub use shape::form_of;
+pub use snowplow::SnowplowForm;
 
 /// The content of a foreign body.
 #[derive(Debug)]

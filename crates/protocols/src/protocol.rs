@@ -9,11 +9,35 @@ pub enum Protocol {
     Segment,
     /// The paths of Jitsu's clients, with bodies as Segment's.
     Jitsu,
+    /// PostHog's.
+    Posthog,
+    /// The HTTP binding of CloudEvents.
+    CloudEvents,
+    /// OpenMeter's: CloudEvents on a path of its own.
+    OpenMeter,
+    /// Amplitude's HTTP API.
+    Amplitude,
+    /// Mixpanel's.
+    Mixpanel,
+    /// Snowplow's trackers.
+    Snowplow,
+    /// Logs of OpenTelemetry.
+    Otlp,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 2] = [Self::Segment, Self::Jitsu];
+    pub const ALL: [Self; 9] = [
+        Self::Segment,
+        Self::Jitsu,
+        Self::Posthog,
+        Self::CloudEvents,
+        Self::OpenMeter,
+        Self::Amplitude,
+        Self::Mixpanel,
+        Self::Snowplow,
+        Self::Otlp,
+    ];
 
     /// The name in settings and metrics.
     #[must_use]
@@ -21,6 +45,13 @@ impl Protocol {
         match self {
             Self::Segment => "segment",
             Self::Jitsu => "jitsu",
+            Self::Posthog => "posthog",
+            Self::CloudEvents => "cloudevents",
+            Self::OpenMeter => "openmeter",
+            Self::Amplitude => "amplitude",
+            Self::Mixpanel => "mixpanel",
+            Self::Snowplow => "snowplow",
+            Self::Otlp => "otlp",
         }
     }
 
@@ -123,9 +154,12 @@ mod tests {
 
     #[test]
     fn set_is_read_and_written() {
-        for (text, shown) in
-            [("all", "all"), ("none", "none"), ("segment", "segment"), (" jitsu, segment,", "all")]
-        {
+        for (text, shown) in [
+            ("all", "all"),
+            ("none", "none"),
+            ("segment", "segment"),
+            (" jitsu, segment,", "segment,jitsu"),
+        ] {
             assert_eq!(Protocols::parse(text).unwrap().to_string(), shown, "{text}");
         }
         let one = Protocols::parse("jitsu").unwrap();
@@ -133,7 +167,8 @@ mod tests {
         let error = Protocols::parse("segment,Posthog").unwrap_err().to_string();
         assert_eq!(
             error,
-            "\"Posthog\" is not a protocol: use all, none, or a list of segment, jitsu"
+            "\"Posthog\" is not a protocol: use all, none, or a list of segment, jitsu, posthog, cloudevents, \
+             openmeter, amplitude, mixpanel, snowplow, otlp"
         );
     }
 }

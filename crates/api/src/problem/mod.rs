@@ -16,6 +16,6 @@ mod types;
 pub use code::{Description, ProblemCode};
 pub use page::problem_page;
 pub use parts::{Header, MemberValue, ProblemMember, ResponseParts};
-pub(crate) use response::{PROBLEM_JSON, Readers};
+pub(crate) use response::PROBLEM_JSON;
 pub(crate) use types::excerpt;
 pub use types::{EventErrors, Problem, QueryError, ReadLimit, UnauthorizedReason};

@@ -95,6 +95,12 @@ impl<'a> ResponseParts<'a> {
         }
     }
 
+    /// Returns the seconds after which a client should send the request again.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        let retry_after = self.headers.iter().find(|header| header.name == header::RETRY_AFTER)?;
+        retry_after.value.parse().ok()
+    }
+
     /// Returns the relative reference that identifies the code.
     pub(crate) fn type_reference(&self) -> String {
         format!("{TYPE_BASE}{}", self.code)
@@ -299,7 +305,7 @@ fn quota_exceeded(exceeded: QuotaExceeded, retry_after_seconds: u64) -> Response
 fn invalid_event(errors: &EventErrors) -> ResponseParts<'_> {
     match errors {
         EventErrors::Errors { errors, detail } => {
-            ResponseParts::new(ProblemCode::InvalidEvent, *detail)
+            ResponseParts::new(ProblemCode::InvalidEvent, detail.as_ref())
                 .with("errors", MemberValue::Json(errors))
         }
         EventErrors::Results(json) => {

@@ -18,13 +18,14 @@ pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("applicati
 /// A problem's JSON object.
 struct ProblemJson<'a> {
     parts: &'a ResponseParts<'a>,
+    status: StatusCode,
     request_id: &'a str,
     readers: Readers,
 }
 
 /// Who reads a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Readers {
+enum Readers {
     /// Clients of this server's own API.
     Own,
     /// Clients of other services. Some fail without `message`, or without `error`, and then send
@@ -38,7 +39,7 @@ impl Serialize for ProblemJson<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", &parts.type_reference())?;
         map.serialize_entry("title", &parts.title)?;
-        map.serialize_entry("status", &parts.status.as_u16())?;
+        map.serialize_entry("status", &self.status.as_u16())?;
         map.serialize_entry("code", &parts.code)?;
         map.serialize_entry("detail", &parts.detail)?;
         if self.readers == Readers::Foreign {
@@ -57,12 +58,12 @@ impl Problem {
     /// Returns the JSON of the response to the request with this id.
     #[must_use]
     pub fn to_json(&self, request_id: &str) -> String {
-        self.to_json_for(Readers::Own, request_id)
+        self.json(Readers::Own, self.status(), request_id)
     }
 
-    fn to_json_for(&self, readers: Readers, request_id: &str) -> String {
-        let json =
-            serde_json::to_string(&ProblemJson { parts: &self.parts(), request_id, readers });
+    fn json(&self, readers: Readers, status: StatusCode, request_id: &str) -> String {
+        let parts = &self.parts();
+        let json = serde_json::to_string(&ProblemJson { parts, status, request_id, readers });
         debug_assert!(json.is_ok(), "strings, numbers and raw JSON serialise");
         json.unwrap_or_default()
     }
@@ -70,13 +71,16 @@ impl Problem {
     /// Returns the response to the request with this id.
     #[must_use]
     pub fn response(&self, request_id: &str) -> HttpResponse {
-        self.response_for(Readers::Own, request_id)
+        self.response_with(self.status(), self.to_json(request_id))
     }
 
-    /// Returns the response to these readers.
-    pub(crate) fn response_for(&self, readers: Readers, request_id: &str) -> HttpResponse {
-        let json = self.to_json_for(readers, request_id);
-        let mut response = HttpResponse::new(self.status()).set_body(BoxBody::new(json));
+    /// Returns the response to a client of another service. Some of them need another status.
+    pub(crate) fn foreign_response(&self, status: StatusCode, request_id: &str) -> HttpResponse {
+        self.response_with(status, self.json(Readers::Foreign, status, request_id))
+    }
+
+    fn response_with(&self, status: StatusCode, json: String) -> HttpResponse {
+        let mut response = HttpResponse::new(status).set_body(BoxBody::new(json));
         self.add_headers(response.headers_mut());
         response
     }

@@ -173,7 +173,7 @@ pub enum EventErrors {
         /// A JSON array.
         errors: Box<RawValue>,
         /// What is wrong with the body as a whole, for people.
-        detail: &'static str,
+        detail: Cow<'static, str>,
     },
     /// The results of a batch, in the order of its events: a JSON array.
     Results(Box<RawValue>),
@@ -184,8 +184,11 @@ impl EventErrors {
     ///
     /// # Errors
     /// If `errors` does not serialise.
-    pub fn errors(errors: &impl Serialize, detail: &'static str) -> serde_json::Result<Self> {
-        Ok(Self::Errors { errors: serde_json::value::to_raw_value(errors)?, detail })
+    pub fn errors(
+        errors: &impl Serialize,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> serde_json::Result<Self> {
+        Ok(Self::Errors { errors: serde_json::value::to_raw_value(errors)?, detail: detail.into() })
     }
 
     /// Serialises the results of a batch.

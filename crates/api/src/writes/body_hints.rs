@@ -3,18 +3,19 @@
 //! Decided by the first bytes, the position of the error and the names in the errors, after the body
 //! was refused. No detail repeats a part of the body.
 
+use std::borrow::Cow;
+
 use mercurio_domain::hints::{Meant, is_json_in_string, meant_in_batch, meant_in_event};
 use mercurio_domain::verdict::{FieldError, FieldErrorCode};
+use mercurio_protocols::Form;
 
 /// The kind of body that a path takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
     Event,
     Batch,
-    /// An event in the form of another service.
-    ForeignEvent,
-    /// A batch in the form of another service.
-    ForeignBatch,
+    /// Events in the form of another service.
+    Foreign(Form),
 }
 
 impl Expected {
@@ -22,10 +23,7 @@ impl Expected {
         match self {
             Self::Event => r#"{"event_name": "signed_up", "user_id": "u-42"}"#,
             Self::Batch => r#"{"events": [{"event_name": "signed_up", "user_id": "u-42"}]}"#,
-            Self::ForeignEvent => r#"{"type": "track", "event": "Signed Up", "userId": "u-42"}"#,
-            Self::ForeignBatch => {
-                r#"{"batch": [{"type": "track", "event": "Signed Up", "userId": "u-42"}]}"#
-            }
+            Self::Foreign(form) => form.example(),
         }
     }
 }
@@ -49,10 +47,15 @@ impl<'a> BodyHints<'a> {
         }
         let start = self.offset(line, column);
         let (before, rest) = self.body.split_at(start);
-        let hint = self.look_alike().or_else(|| foreign_word(rest)).or_else(|| {
+        let hint = self.look_alike().or_else(|| foreign_word(rest)).map(Cow::Borrowed);
+        let hint = hint.or_else(|| {
             let is_followed = message.starts_with("trailing characters");
             // The first value was read: more of them follow.
-            if is_followed { Some(self.several_values()) } else { last_comma(before, rest) }
+            if is_followed {
+                Some(self.several_values())
+            } else {
+                last_comma(before, rest).map(Cow::Borrowed)
+            }
         });
         let hint = hint.map(|hint| format!(" {hint}")).unwrap_or_default();
         format!("The body is not JSON: {message} at line {line}, column {column}.{hint}")
@@ -88,16 +91,13 @@ impl<'a> BodyHints<'a> {
         }
     }
 
-    fn several_values(self) -> &'static str {
+    fn several_values(self) -> Cow<'static, str> {
         match self.expected {
             Expected::Event => {
-                "Send one event, or several as {\"events\": [ … ]} to POST /v1/events/batch."
+                "Send one event, or several as {\"events\": [ … ]} to POST /v1/events/batch.".into()
             }
-            Expected::Batch => "Send one object with all events: {\"events\": [ … ]}.",
-            Expected::ForeignEvent => {
-                "Send one event, or several as {\"batch\": [ … ]} to POST /v1/batch."
-            }
-            Expected::ForeignBatch => "Send one object with all events: {\"batch\": [ … ]}.",
+            Expected::Batch => "Send one object with all events: {\"events\": [ … ]}.".into(),
+            Expected::Foreign(form) => format!("Send one value such as {}.", form.example()).into(),
         }
     }
 
@@ -109,10 +109,10 @@ impl<'a> BodyHints<'a> {
     }
 
     /// Returns the detail about JSON of the wrong form for its path, or with an invalid event.
-    pub(crate) fn of_errors(self, errors: &[FieldError]) -> &'static str {
+    pub(crate) fn of_errors(self, errors: &[FieldError]) -> Cow<'static, str> {
         let text = std::str::from_utf8(self.body).unwrap_or_default();
         let text = text.trim_start_matches('\u{FEFF}').trim_start();
-        match self.expected {
+        let detail = match self.expected {
             _ if is_json_in_string(text) => {
                 "The body is a string that holds JSON: it was encoded twice. Send the object itself."
             }
@@ -122,24 +122,24 @@ impl<'a> BodyHints<'a> {
             Expected::Batch if text.starts_with('[') => {
                 "The body is an array; wrap it: {\"events\": [ … ]}."
             }
-            Expected::ForeignEvent if text.starts_with('[') => {
-                "The body is an array; send several events as {\"batch\": [ … ]} to POST /v1/batch."
-            }
-            Expected::ForeignBatch if text.starts_with('[') => {
-                "The body is an array; wrap it: {\"batch\": [ … ]}."
+            Expected::Foreign(form) => {
+                return format!(
+                    "The body is not valid; see errors. A valid one: {}",
+                    form.example()
+                )
+                .into();
             }
             _ if !text.starts_with('{') => "The body is not an object; see errors.",
             Expected::Event if has_unknown(errors, meant_in_event, Meant::Events) => {
                 "The body looks like a batch; send a batch to POST /v1/events/batch."
             }
-            Expected::Event | Expected::ForeignEvent => "The event is invalid; see errors.",
+            Expected::Event => "The event is invalid; see errors.",
             Expected::Batch if is_single_event(errors) => {
                 "The body looks like a single event; send it to POST /v1/events/track, or as {\"events\": [ … ]}."
             }
-            Expected::Batch | Expected::ForeignBatch => {
-                "The body is not a valid batch; see errors."
-            }
-        }
+            Expected::Batch => "The body is not a valid batch; see errors.",
+        };
+        detail.into()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::scanner::is_storable;
-use super::{JsonSlice, RawJson};
+use super::{JsonMembers, JsonSlice, RawJson, Scanner, read_members, text_of};
 use crate::limits::MAX_NESTING;
 
 /// Levels around a value of the new member: the object and the member.
@@ -35,11 +35,27 @@ impl ObjectText {
         true
     }
 
+    /// Adds a text. Returns `false`, and adds nothing, as [`ObjectText::add`] does.
+    #[must_use]
+    pub fn add_text(&mut self, name: &str, text: &str) -> bool {
+        let json = serde_json::to_string(text);
+        debug_assert!(json.is_ok(), "a text serialises");
+        let json = json.unwrap_or_default();
+        Scanner::new(&json).value().is_some_and(|value| self.add(name, value))
+    }
+
     /// Returns the members, separated by commas; empty without any.
     #[must_use]
     pub fn members(&self) -> &str {
         // Without the first comma.
         self.members.get(1..).unwrap_or_default()
+    }
+}
+
+/// Adds a comma and a member. `name` has its quotes.
+fn push_member(text: &mut String, name: &str, value: JsonSlice<'_>) {
+    for part in [",", name, ":", value.text()] {
+        text.push_str(part);
     }
 }
 
@@ -52,6 +68,38 @@ fn fits_deeper(value: &str) -> bool {
 }
 
 impl<'a> RawJson<'a> {
+    /// Returns `object` without the members whose name `leaves_out` accepts. A value other than an
+    /// object, and an object without such members, stay as they are.
+    #[must_use]
+    pub fn without(object: JsonSlice<'a>, leaves_out: impl Fn(&str) -> bool) -> RawJson<'a> {
+        let is_left_out = |name| text_of(name).is_ok_and(|name| leaves_out(&name));
+        if !JsonMembers::of(object).any(|member| is_left_out(member.name)) {
+            return object.into();
+        }
+        let mut text = String::with_capacity(object.text().len());
+        if object.is_storable() {
+            for member in JsonMembers::of(object).filter(|member| !is_left_out(member.name)) {
+                push_member(&mut text, member.name, member.value);
+            }
+        } else {
+            // The scanner ends at a value with too many levels.
+            let members = read_members(object.text(), |name, value| {
+                if !leaves_out(&name) {
+                    let name = serde_json::to_string(&name).unwrap_or_default();
+                    push_member(&mut text, &name, value);
+                }
+            });
+            // A name that is no text: the rules refuse the whole object.
+            if members.is_err() {
+                return object.into();
+            }
+        }
+        let text = format!("{{{}}}", text.get(1..).unwrap_or_default());
+        // The members left out may be the ones that no store keeps.
+        let is_storable = object.is_storable() || is_storable(&text);
+        RawJson { text: Cow::Owned(text), is_storable }
+    }
+
     /// Returns `object` with the additional member `name`, or an object of that member alone. A
     /// value other than an object, and an empty member, leave `object` as it is.
     ///
@@ -120,6 +168,42 @@ mod tests {
         ] {
             assert_eq!(extended(object, members).as_deref(), expected);
         }
+    }
+
+    #[test]
+    fn members_are_left_out_by_their_name() {
+        let leaves_out = |name: &str| matches!(name, "token" | "t\u{e9}");
+        for (object, expected) in [
+            (r#"{"a": 1, "b":[]}"#, r#"{"a": 1, "b":[]}"#),
+            (r#"{"token":"k","a": 1 , "b":{"token":2}}"#, r#"{"a":1,"b":{"token":2}}"#),
+            (r#"{"a":1,"t\u006fken":"k","t\u00e9":3,"token":4}"#, r#"{"a":1}"#),
+            (r#"{"token":"\u0000"}"#, "{}"),
+            ("[1]", "[1]"),
+        ] {
+            let raw = RawJson::without(slice(object), leaves_out);
+            assert_eq!(raw.get(), expected);
+            assert!(raw.is_storable, "{object}");
+        }
+        let raw = RawJson::without(slice(r#"{"token":1,"a":"\u0000"}"#), leaves_out);
+        assert!(!raw.is_storable);
+        // Members after a value with too many levels do not get lost.
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        let object = format!(r#"{{"token":1,"deep":{deep},"z\n":2}}"#);
+        let raw = RawJson::without(
+            JsonSlice::from(
+                &*serde_json::from_str::<Box<serde_json::value::RawValue>>(&object).unwrap(),
+            ),
+            leaves_out,
+        );
+        assert_eq!((raw.get(), raw.is_storable), (&*object.replace("\"token\":1,", ""), false));
+    }
+
+    #[test]
+    fn text_is_added_with_its_characters_escaped() {
+        let mut member = ObjectText::default();
+        assert!(member.add_text("x", "a\"\n\u{e9}"));
+        assert_eq!(member.members(), "\"x\":\"a\\\"\\n\u{e9}\"");
+        assert!(!member.add_text("x", "\0"));
     }
 
     #[test]

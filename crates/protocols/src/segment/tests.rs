@@ -1,19 +1,23 @@
 //! Messages as the clients send them, and bodies that no client should send.
 
 use mercurio_domain::event::EventDraft;
+use mercurio_domain::request::Item;
+use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::BodyKey;
+use message::Message;
 
 const MAX_EVENTS: usize = 1_000;
 
 fn batch(body: &str, max_events: usize) -> Result<ForeignRequest<'_>, ParseError> {
-    super::read(body, Form::Batch, max_events)
+    super::read(body, SegmentForm::Batch, max_events)
 }
 
 fn single(body: &str, kind: EventType) -> Result<ForeignRequest<'_>, ParseError> {
-    super::read(body, Form::Message(kind), MAX_EVENTS)
+    super::read(body, SegmentForm::Message(kind), MAX_EVENTS)
 }
 
 fn read(body: &str) -> ForeignRequest<'_> {
@@ -55,7 +59,7 @@ fn event_of_a_browser_becomes_an_event() {
     assert_eq!(request.key, BodyKey::Text("mk_a_b".into()));
     let item = &request.items[0];
     assert_eq!((item.origin.pointer.to_string().as_str(), &*item.errors), ("", &[][..]));
-    assert_eq!(item.origin.sent_at, time("\"2026-11-28T06:59:25Z\""));
+    assert_eq!(item.origin.sent_at, time::of_text("\"2026-11-28T06:59:25Z\""));
     assert_eq!(
         serde_json::to_value(&item.draft).unwrap(),
         json!({
@@ -206,7 +210,8 @@ fn batch_has_one_message_to_the_limit() {
 fn time_of_sending_of_the_message_goes_before_the_batch() {
     let body = r#"{"sentAt":"2026-11-28T07:00:00Z","batch":[{},{"sentAt":"2026-11-28T08:00:00Z"},{"sentAt":"now"}]}"#;
     let times: Vec<_> = read(body).items.iter().map(|item| item.origin.sent_at).collect();
-    let [of_batch, of_message] = ["\"2026-11-28T07:00:00Z\"", "\"2026-11-28T08:00:00Z\""].map(time);
+    let [of_batch, of_message] =
+        ["\"2026-11-28T07:00:00Z\"", "\"2026-11-28T08:00:00Z\""].map(time::of_text);
     assert_eq!(times, [of_batch, of_message, of_batch]);
 }
 
@@ -265,32 +270,32 @@ fn id_of_a_message_without_one_depends_on_its_content() {
     assert_eq!(id(r#"{"timestamp":"t","messageId":"m"}"#, 0).as_deref(), Some("m"));
 }
 
-/// Everything of a request that a later stage can see.
-fn shown(request: &ForeignRequest<'_>) -> String {
-    let mut shown = format!("{:?} {}", request.key == BodyKey::Text("k".into()), request.library);
-    for Item { index, origin, text, draft, errors } in &request.items {
-        let draft = serde_json::to_string(draft).unwrap();
-        shown += &format!("\n{index} {origin:?} {text} {draft} {errors:?}");
-    }
-    shown
+/// Everything of an event that a later stage can see.
+fn shown(Item { index, origin, text, draft, errors }: &Item<'_>) -> String {
+    let draft = serde_json::to_string(draft).unwrap();
+    format!("{index} {origin:?} {text} {draft} {errors:?}")
 }
 
 /// Reads a body in both ways, and returns whether one pass was enough.
 #[track_caller]
 fn check(body: &str) -> bool {
-    let scanned = scan_batch(body, MAX_EVENTS);
+    let finish = &mut |message| shown(&message::finish(message, None));
+    let scanned = envelope::scan::<message::Part, _>(body, &BATCH, MAX_EVENTS, finish);
     if let Some(scanned) = &scanned {
-        let read = read_batch(body, MAX_EVENTS).unwrap_or_else(|error| panic!("{body}: {error}"));
-        assert_eq!(shown(scanned), shown(&read), "{body}");
-    }
-    if let Some(message) = scan_single(body, EventType::Page) {
-        let read = read_single(body, EventType::Page);
+        let read = envelope::read_slowly(body, &BATCH, MAX_EVENTS, finish);
         let read = read.unwrap_or_else(|error| panic!("{body}: {error}"));
-        let requests = [message, read].map(|mut message| {
-            let (key, library) = (message.take_key(), message.library());
-            ForeignRequest { items: vec![message.finish()], key, library }
-        });
-        let [first, second] = requests.each_ref().map(shown);
+        assert_eq!(scanned.items, read.items, "{body}");
+        assert!(scanned.key == read.key, "{body}");
+        let sent_at = [scanned, &read].map(|batch| batch.other(0).map(|value| value.text()));
+        assert_eq!(sent_at[0], sent_at[1], "{body}");
+    }
+    if let Some(message) = envelope::scan_single(body) {
+        let read = envelope::read_single_slowly(body, "the message");
+        let read: Message<'_> = read.unwrap_or_else(|error| panic!("{body}: {error}"));
+        assert!(message.key == read.key, "{body}");
+        assert_eq!(message::library(&message), message::library(&read), "{body}");
+        let [first, second] =
+            [message, read].map(|message| shown(&message::finish(message, Some(EventType::Page))));
         assert_eq!(first, second, "{body}");
     }
     scanned.is_some()

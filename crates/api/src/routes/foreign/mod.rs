@@ -5,7 +5,7 @@
 //! key may be in the body, the body may be large and of any type, and errors have more members. A
 //! 200 means stored here too.
 
-mod problem;
+mod answer;
 
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use actix_web::http::Method;
 use actix_web::http::header::ALLOW;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use mercurio_domain::event::EventType;
+use mercurio_domain::verdict::Verdict;
 use mercurio_pipeline::parse;
-use mercurio_protocols::segment::{self, Form};
-use mercurio_protocols::{Answer, BodyKey, ForeignRequest, Protocol, Protocols};
+use mercurio_protocols::{
+    Answer, BodyKey, ForeignPath, ForeignRequest, Form, Head, Protocols, foreign_paths, form_of,
+};
 
 use super::table::Routes;
 use super::wire::write::BatchResponse;
@@ -28,7 +29,7 @@ use crate::writes::{
     Arrival, BodyHints, Expected, WriteHeaders, body_problem, invalid, parse_problem,
     read_body_within, request_id, store, take_request,
 };
-use problem::ForeignProblem;
+use answer::{headers_of, refusal, response};
 
 /// Segment's server client waits 10 seconds for an answer, and then sends the request again.
 const ANSWER_WITHIN: Duration = Duration::from_millis(7_500);
@@ -40,105 +41,113 @@ const UNKNOWN_MAX_BODY_BYTES: usize = 512 * 1024;
 /// Time for that body.
 const UNKNOWN_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The paths of Segment's clients and RudderStack's.
-const SEGMENT: [(&str, Form); 14] = [
-    ("/v1/batch", Form::Batch),
-    ("/v1/b", Form::Batch),
-    ("/v1/track", Form::Message(EventType::Track)),
-    ("/v1/t", Form::Message(EventType::Track)),
-    ("/v1/identify", Form::Message(EventType::Identify)),
-    ("/v1/i", Form::Message(EventType::Identify)),
-    ("/v1/page", Form::Message(EventType::Page)),
-    ("/v1/p", Form::Message(EventType::Page)),
-    ("/v1/screen", Form::Message(EventType::Screen)),
-    ("/v1/s", Form::Message(EventType::Screen)),
-    ("/v1/group", Form::Message(EventType::Group)),
-    ("/v1/g", Form::Message(EventType::Group)),
-    ("/v1/alias", Form::Message(EventType::Alias)),
-    ("/v1/a", Form::Message(EventType::Alias)),
-];
-
-/// The paths of Jitsu's clients end in a type.
-const JITSU: [&str; 2] = ["/api/s", "/api/s/s2s"];
-
-/// What a path takes.
-#[derive(Clone, Copy)]
-struct Endpoint {
-    protocol: Protocol,
-    form: Form,
-}
-
 /// Adds the paths of `protocols`.
 pub(super) fn configure(routes: &mut Routes<'_>, protocols: Protocols) {
-    if protocols.contains(Protocol::Segment) {
-        for (path, form) in SEGMENT {
-            add(routes, path, Endpoint { protocol: Protocol::Segment, form });
-        }
-    }
-    if protocols.contains(Protocol::Jitsu) {
-        for prefix in JITSU {
-            for kind in EventType::ALL {
-                let form = Form::Message(kind);
-                let endpoint = Endpoint { protocol: Protocol::Jitsu, form };
-                add(routes, &format!("{prefix}/{kind}"), endpoint);
-            }
-        }
+    for path in foreign_paths(protocols) {
+        add(routes, path);
     }
 }
 
 /// Adds a path with and without a slash at its end: no client follows a redirect with its body.
-fn add(routes: &mut Routes<'_>, path: &str, endpoint: Endpoint) {
-    let write = move |state, request, payload| write(endpoint, state, request, payload);
-    let resource = web::resource([path.to_owned(), format!("{path}/")])
-        .route(web::post().to(write))
-        .route(web::method(Method::OPTIONS).to(options));
-    routes.unlisted(resource);
+fn add(routes: &mut Routes<'_>, ForeignPath { path, get, post }: ForeignPath) {
+    let mut resource = web::resource([path.to_owned(), format!("{path}/")]);
+    let mut methods = Vec::new();
+    for (forms, method, names) in
+        [(get, Method::GET, &["GET", "HEAD"][..]), (post, Method::POST, &["POST"])]
+    {
+        if forms.is_empty() {
+            continue;
+        }
+        methods.extend_from_slice(names);
+        // Leaked once for each route, at the start: handlers are cloned for each worker.
+        let forms: &'static [Form] = forms.leak();
+        if method == Method::GET {
+            let head = move || look(forms);
+            resource = resource.route(web::head().to(head));
+        }
+        let handle = move |state, request, payload| handle(forms, state, request, payload);
+        resource = resource.route(web::method(method).to(handle));
+    }
+    methods.push("OPTIONS");
+    let allow = methods.join(", ");
+    let options = move || options(allow.clone());
+    routes.unlisted(resource.route(web::method(Method::OPTIONS).to(options)), path, methods);
 }
 
 /// Lists the methods. The preflight of a browser is answered before, by CORS.
-async fn options() -> HttpResponse {
-    HttpResponse::NoContent().insert_header((ALLOW, "POST, OPTIONS")).finish()
+async fn options(allow: String) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((ALLOW, allow)).finish()
+}
+
+/// Answers `HEAD`: as `GET`, without storing an event.
+async fn look(forms: &'static [Form]) -> HttpResponse {
+    let fixed = forms.first().and_then(|form| form.fixed_reply());
+    fixed.map_or_else(|| HttpResponse::Ok().finish(), response)
+}
+
+/// Answers a request in one of `forms`.
+async fn handle(
+    forms: &'static [Form],
+    state: Data<AppState>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let headers = headers_of(&request);
+    let head = Head { query: request.query_string(), headers: &headers };
+    // Until the body of a shared path shows another one.
+    let mut form = forms[0];
+    if let Some(fixed) = form.fixed_reply() {
+        return response(fixed);
+    }
+    match write(&mut form, forms, &head, &state, &request, payload).await {
+        Ok(response) => response,
+        Err(problem) => refusal(form, &head, &problem),
+    }
 }
 
 /// Stores the events of a body in a foreign form.
 async fn write(
-    Endpoint { protocol, form }: Endpoint,
-    state: Data<AppState>,
-    request: HttpRequest,
+    form: &mut Form,
+    forms: &[Form],
+    head: &Head<'_>,
+    state: &AppState,
+    request: &HttpRequest,
     payload: Payload,
-) -> Result<HttpResponse, ForeignProblem> {
-    let arrival = Arrival::now(&state).answered_within(ANSWER_WITHIN);
+) -> Result<HttpResponse, Problem> {
+    let arrival = Arrival::now(state).answered_within(ANSWER_WITHIN);
     // The headers go before the body: only a client without a key in them is read unknown.
-    let known = authenticate_headers(&state, &request).await?;
-    let mut body = read_body(&state, &request, known.as_ref(), payload).await?;
+    let known = authenticate_headers(state, request).await?;
+    let mut body = read_body(state, request, known.as_ref(), payload).await?;
     // Counted references: the hints must not keep the body from its next payer.
     let bytes = body.bytes.clone();
-    let hints = BodyHints::new(expected(form), &bytes);
-    let source = parse::source(&bytes).map_err(|error| parse_problem(error, hints))?;
+    *form = form_of(forms, head, &bytes).unwrap_or(*form);
+    let hints = BodyHints::new(Expected::Foreign(*form), &bytes);
+    let text = form.payload(head, &bytes).map_err(|error| parse_problem(error, hints))?;
+    let hints = BodyHints::new(Expected::Foreign(*form), &text);
+    let source = parse::source(&text).map_err(|error| parse_problem(error, hints))?;
     let max_events = state.settings.protocols.max_events;
     let ForeignRequest { items, key, library } =
-        segment::read(&source, form, max_events).map_err(|error| parse_problem(error, hints))?;
+        form.read(head, &source, max_events).map_err(|error| parse_problem(error, hints))?;
     let principal = match known {
         Some(known) => known,
-        None => identify(&state, &request, &key, &mut body).await?,
+        None => identify(state, request, &key, &mut body).await?,
     };
     let headers = WriteHeaders::default();
-    let verdicts = store(&state, &request, &principal, arrival, &headers, &source, items).await?;
-    state.metrics.record_foreign(protocol.as_str(), library, verdicts.len());
+    let verdicts = store(state, request, &principal, arrival, &headers, &source, items).await?;
+    state.metrics.record_foreign(form.protocol().as_str(), library, verdicts.len());
+    if let Some(reply) = form.reply(head, &verdicts) {
+        return Ok(response(reply));
+    }
     let request_id = request_id();
     let response = BatchResponse::new(&verdicts, arrival.received_at, &request_id);
     // Clients drop a batch for any 4xx. One of several bad events must not cost the others.
     if response.rejected == response.total {
-        return Err(invalid(EventErrors::results(&response.results)).into());
+        return Err(invalid(match &*verdicts {
+            [Verdict::Rejected(only)] => EventErrors::errors(&only.errors, hints.of_errors(&[])),
+            _ => EventErrors::results(&response.results),
+        }));
     }
     Ok(HttpResponse::Ok().json(Answer::new(response)))
-}
-
-fn expected(form: Form) -> Expected {
-    match form {
-        Form::Batch => Expected::ForeignBatch,
-        Form::Message(_) => Expected::ForeignEvent,
-    }
 }
 
 /// Takes the token of a known client, and reads its body; or reads that of an unknown one, in the

@@ -86,14 +86,19 @@ impl<'a> Routes<'a> {
         resource: Resource,
     ) -> &mut Self {
         self.config.service(resource.default_service(web::to(wrong_method)));
-        self.table.0.push(Route { pattern, methods });
+        self.table.0.push(Route { pattern, methods: methods.to_vec(), is_listed: true });
         self
     }
 
-    /// Adds a resource that no hint names.
-    pub(super) fn unlisted(&mut self, resource: Resource) -> &mut Self {
-        self.config.service(resource);
-        self
+    /// Adds a resource that no hint names: `pattern` is its first one.
+    pub(super) fn unlisted(
+        &mut self,
+        resource: Resource,
+        pattern: &'static str,
+        methods: Vec<&'static str>,
+    ) {
+        self.config.service(resource.default_service(web::to(wrong_method)));
+        self.table.0.push(Route { pattern, methods, is_listed: false });
     }
 
     #[cfg(test)]
@@ -118,7 +123,9 @@ async fn wrong_method(request: HttpRequest, table: Data<RouteTable>) -> Problem 
 /// A registered path.
 struct Route {
     pattern: &'static str,
-    methods: &'static [&'static str],
+    methods: Vec<&'static str>,
+    /// Whether hints name it.
+    is_listed: bool,
 }
 
 impl Route {
@@ -166,7 +173,7 @@ impl RouteTable {
     ) -> Vec<String> {
         let Some(path) = path else { return Vec::new() };
         let (mut near, mut least) = (Vec::new(), MAX_COST);
-        for route in &self.0 {
+        for route in self.0.iter().filter(|route| route.is_listed) {
             let Some(method) = method(route) else { continue };
             let Some(cost) = path.cost_to(route.pattern).filter(|cost| *cost <= least) else {
                 continue;

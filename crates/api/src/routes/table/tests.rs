@@ -20,10 +20,10 @@ fn table() -> RouteTable {
         "/v1/events",
         "/v1/events/{event_id}",
     ] {
-        routes.push(Route { pattern, methods: READ });
+        routes.push(Route { pattern, methods: READ.to_vec(), is_listed: true });
     }
     for pattern in ["/v1/events/track", "/v1/events/batch", "/v1/identify"] {
-        routes.push(Route { pattern, methods: WRITE });
+        routes.push(Route { pattern, methods: WRITE.to_vec(), is_listed: true });
     }
     RouteTable(routes)
 }
@@ -108,7 +108,11 @@ fn long_path_is_not_compared() {
 
 #[test]
 fn hint_needs_a_served_page() {
-    let table = RouteTable(vec![Route { pattern: "/health/live", methods: READ }]);
+    let table = RouteTable(vec![Route {
+        pattern: "/health/live",
+        methods: READ.to_vec(),
+        is_listed: true,
+    }]);
     let detail = table.wrong_path(&Method::GET, "/nowhere");
     assert_eq!(detail, "There is no resource at this path.");
 }
