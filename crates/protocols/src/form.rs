@@ -74,6 +74,15 @@ impl Form {
         }
     }
 
+    /// Returns the status of a request with a stored event.
+    #[must_use]
+    pub fn success_status(self) -> u16 {
+        match self {
+            Self::OpenMeter(_) => 204,
+            _ => 200,
+        }
+    }
+
     /// Returns the answer to a request that sends no events, such as one for a configuration. It
     /// needs no key.
     #[must_use]

@@ -55,6 +55,22 @@ impl Protocol {
         }
     }
 
+    /// The name in documentation.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Segment => "Segment",
+            Self::Jitsu => "Jitsu",
+            Self::Posthog => "PostHog",
+            Self::CloudEvents => "CloudEvents",
+            Self::OpenMeter => "OpenMeter",
+            Self::Amplitude => "Amplitude",
+            Self::Mixpanel => "Mixpanel",
+            Self::Snowplow => "Snowplow",
+            Self::Otlp => "OpenTelemetry",
+        }
+    }
+
     fn from_text(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|protocol| protocol.as_str() == text)
     }

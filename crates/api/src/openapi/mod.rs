@@ -3,6 +3,7 @@
 //! Operations come from the handlers, schemas from the types of requests and responses, problems from
 //! [`Problem::parts`](crate::problem::Problem::parts). Not here: the routes that serve it (`routes::docs`).
 
+mod foreign;
 mod problem_examples;
 mod problems;
 mod schema_rules;
@@ -18,6 +19,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::routes::{docs, health, limits, metrics, problems as problem_pages, read, write};
 
+use foreign::ForeignPaths;
 use problems::Problems;
 use schema_rules::SchemaRules;
 
@@ -47,6 +49,8 @@ write operations.";
         (name = "Limits", description = "Works with any key."),
         (name = "Health", description = "For probes and operators. Needs no key. A server with a \
              management address serves `/health` and `/metrics` only there."),
+        (name = "Clients of other services", description = "Needs a key with the scope `events:write`, also in the places where \
+             those clients put it. `MERCURIO_PROTOCOLS` selects the protocols of a server."),
         (name = "Documentation", description = "This document and pages about problems. Needs no key."),
     ),
     paths(
@@ -55,7 +59,7 @@ write operations.";
         problem_pages::page,
     ),
     // In this order: the rules are for the schemas of problems too.
-    modifiers(&Key, &Links, &Problems, &SchemaRules),
+    modifiers(&Key, &Links, &Problems, &SchemaRules, &ForeignPaths),
 )]
 struct Outline;
 

@@ -190,8 +190,7 @@ fn add_headers(operation: &mut Operation, returns_limits: bool) {
         let RefOr::T(response) = response else {
             continue;
         };
-        let description = "The id of the request: the client's own, if it is valid.";
-        add_header(response, "X-Request-Id", REQUEST_ID, description);
+        add_request_id(response);
         let after_authentication =
             matches!(status.as_str(), "200" | "400" | "413" | "415" | "422" | "429");
         if returns_limits && after_authentication {
@@ -204,6 +203,11 @@ fn add_headers(operation: &mut Operation, returns_limits: bool) {
             add_header(response, "RateLimit", level, description);
         }
     }
+}
+
+pub(super) fn add_request_id(response: &mut Response) {
+    let description = "The id of the request: the client's own, if it is valid.";
+    add_header(response, "X-Request-Id", REQUEST_ID, description);
 }
 
 fn add_header(response: &mut Response, name: &str, example: &str, description: &str) {

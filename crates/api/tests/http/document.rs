@@ -282,7 +282,11 @@ fn served_paths_have_documented_examples() {
         .collect();
     let document = serde_json::to_value(mercurio_api::openapi::document()).unwrap();
     for (path, item) in document["paths"].as_object().unwrap() {
-        for method in item.as_object().unwrap().keys() {
+        for (method, operation) in item.as_object().unwrap() {
+            // Those have a page of their own.
+            if operation["tags"][0] == "Clients of other services" {
+                continue;
+            }
             assert!(shown.contains(&(method.clone(), path.clone())), "{method} {path}");
         }
     }
