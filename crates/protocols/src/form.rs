@@ -13,6 +13,7 @@ use crate::cloudevents::{CloudEventsForm, OpenMeterForm};
 use crate::mixpanel::MixpanelForm;
 use crate::otlp::OtlpForm;
 use crate::posthog::PosthogForm;
+use crate::secrets::mask_keys;
 use crate::segment::SegmentForm;
 use crate::snowplow::SnowplowForm;
 use crate::{Failure, FailureReply, ForeignRequest, Head, Protocol, Reply};
@@ -120,7 +121,7 @@ impl Form {
         text: &'a str,
         max_events: usize,
     ) -> Result<ForeignRequest<'a>, ParseError> {
-        match self {
+        let mut request = match self {
             Self::Segment(form) => segment::read(text, form, max_events),
             Self::Jitsu(kind) => segment::read(text, SegmentForm::Message(kind), max_events),
             Self::Posthog(form) => posthog::read(form, head, text, max_events),
@@ -130,7 +131,11 @@ impl Form {
             Self::Mixpanel(form) => mixpanel::read(form, head, text, max_events),
             Self::Snowplow(form) => snowplow::read(form, head, text, max_events),
             Self::Otlp(form) => otlp::read(form, head, text, max_events),
+        }?;
+        for item in &mut request.items {
+            mask_keys(&mut item.draft);
         }
+        Ok(request)
     }
 
     /// Returns the answer to a request whose valid events are stored. `None`: the common one, which

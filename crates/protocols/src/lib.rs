@@ -23,6 +23,7 @@ mod otlp;
 mod posthog;
 mod protocol;
 mod reply;
+mod secrets;
 mod segment;
 mod shape;
 mod snowplow;

@@ -182,6 +182,24 @@ async fn key_is_found_in_every_place() {
 }
 
 #[actix_web::test]
+async fn key_inside_an_event_is_not_stored() {
+    let test_app = TestApp::new();
+    let key = test_app.key.expose();
+    let message = json!({
+        "event": "e", "userId": "u", "messageId": "m", "context": {"config": {"writeKey": key}},
+        "integrations": {"x": key}, "properties": {"url": format!("https://x/?key={key}")},
+    });
+    let response = send(&test_app, "/v1/track", message.to_string()).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    let event = stored(&test_app, "m").await;
+    assert_eq!(
+        event["context"]["config"]["writeKey"],
+        format!("{}***", &key[..key.rfind('_').unwrap() + 1])
+    );
+    assert!(!event.to_string().contains(&key[20..]));
+}
+
+#[actix_web::test]
 async fn request_without_a_valid_key_is_refused() {
     let test_app = TestApp::new();
     let (key, other) = (test_app.key.expose(), test_app.other_key.expose());
