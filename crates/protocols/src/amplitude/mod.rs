@@ -10,7 +10,7 @@ use crate::{Failure, FailureReply, ForeignRequest, Head, Reply};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AmplitudeForm {}
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[];
+pub(crate) const ENDPOINTS: &[Endpoint<AmplitudeForm>] = &[];
 
 pub(crate) fn example(form: AmplitudeForm) -> &'static str {
     match form {}

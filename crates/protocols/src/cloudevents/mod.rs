@@ -16,9 +16,9 @@ pub enum CloudEventsForm {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMeterForm {}
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[];
+pub(crate) const ENDPOINTS: &[Endpoint<CloudEventsForm>] = &[];
 
-pub(crate) const OPENMETER_ENDPOINTS: &[Endpoint] = &[];
+pub(crate) const OPENMETER_ENDPOINTS: &[Endpoint<OpenMeterForm>] = &[];
 
 pub(crate) fn example(form: CloudEventsForm) -> &'static str {
     match form {}

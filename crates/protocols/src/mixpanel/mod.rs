@@ -12,7 +12,7 @@ use crate::{Failure, FailureReply, ForeignRequest, Head, Reply};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MixpanelForm {}
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[];
+pub(crate) const ENDPOINTS: &[Endpoint<MixpanelForm>] = &[];
 
 pub(crate) fn example(form: MixpanelForm) -> &'static str {
     match form {}

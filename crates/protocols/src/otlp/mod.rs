@@ -12,7 +12,7 @@ use crate::{Failure, FailureReply, ForeignRequest, Head, Reply};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtlpForm {}
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[];
+pub(crate) const ENDPOINTS: &[Endpoint<OtlpForm>] = &[];
 
 pub(crate) fn example(form: OtlpForm) -> &'static str {
     match form {}

@@ -12,7 +12,7 @@ use crate::{Failure, FailureReply, ForeignRequest, Head, Reply};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PosthogForm {}
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[];
+pub(crate) const ENDPOINTS: &[Endpoint<PosthogForm>] = &[];
 
 pub(crate) fn example(form: PosthogForm) -> &'static str {
     match form {}

@@ -11,7 +11,7 @@ use mercurio_domain::request::ParseError;
 
 use crate::endpoint::{Endpoint, post};
 use crate::envelope::{self, Array};
-use crate::{ForeignRequest, Form, OTHER_LIBRARY, time};
+use crate::{ForeignRequest, OTHER_LIBRARY, time};
 
 /// The form of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,37 +25,37 @@ pub enum SegmentForm {
 use SegmentForm::{Batch, Message};
 
 /// The paths of Segment's clients and RudderStack's.
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    post("/v1/batch", Form::Segment(Batch)),
-    post("/v1/b", Form::Segment(Batch)),
-    post("/v1/track", Form::Segment(Message(EventType::Track))),
-    post("/v1/t", Form::Segment(Message(EventType::Track))),
-    post("/v1/identify", Form::Segment(Message(EventType::Identify))),
-    post("/v1/i", Form::Segment(Message(EventType::Identify))),
-    post("/v1/page", Form::Segment(Message(EventType::Page))),
-    post("/v1/p", Form::Segment(Message(EventType::Page))),
-    post("/v1/screen", Form::Segment(Message(EventType::Screen))),
-    post("/v1/s", Form::Segment(Message(EventType::Screen))),
-    post("/v1/group", Form::Segment(Message(EventType::Group))),
-    post("/v1/g", Form::Segment(Message(EventType::Group))),
-    post("/v1/alias", Form::Segment(Message(EventType::Alias))),
-    post("/v1/a", Form::Segment(Message(EventType::Alias))),
+pub(crate) const ENDPOINTS: &[Endpoint<SegmentForm>] = &[
+    post("/v1/batch", Batch),
+    post("/v1/b", Batch),
+    post("/v1/track", Message(EventType::Track)),
+    post("/v1/t", Message(EventType::Track)),
+    post("/v1/identify", Message(EventType::Identify)),
+    post("/v1/i", Message(EventType::Identify)),
+    post("/v1/page", Message(EventType::Page)),
+    post("/v1/p", Message(EventType::Page)),
+    post("/v1/screen", Message(EventType::Screen)),
+    post("/v1/s", Message(EventType::Screen)),
+    post("/v1/group", Message(EventType::Group)),
+    post("/v1/g", Message(EventType::Group)),
+    post("/v1/alias", Message(EventType::Alias)),
+    post("/v1/a", Message(EventType::Alias)),
 ];
 
 /// The paths of Jitsu's clients, with bodies as Segment's.
-pub(crate) const JITSU_ENDPOINTS: &[Endpoint] = &[
-    post("/api/s/track", Form::Jitsu(EventType::Track)),
-    post("/api/s/identify", Form::Jitsu(EventType::Identify)),
-    post("/api/s/page", Form::Jitsu(EventType::Page)),
-    post("/api/s/screen", Form::Jitsu(EventType::Screen)),
-    post("/api/s/group", Form::Jitsu(EventType::Group)),
-    post("/api/s/alias", Form::Jitsu(EventType::Alias)),
-    post("/api/s/s2s/track", Form::Jitsu(EventType::Track)),
-    post("/api/s/s2s/identify", Form::Jitsu(EventType::Identify)),
-    post("/api/s/s2s/page", Form::Jitsu(EventType::Page)),
-    post("/api/s/s2s/screen", Form::Jitsu(EventType::Screen)),
-    post("/api/s/s2s/group", Form::Jitsu(EventType::Group)),
-    post("/api/s/s2s/alias", Form::Jitsu(EventType::Alias)),
+pub(crate) const JITSU_ENDPOINTS: &[Endpoint<EventType>] = &[
+    post("/api/s/track", EventType::Track),
+    post("/api/s/identify", EventType::Identify),
+    post("/api/s/page", EventType::Page),
+    post("/api/s/screen", EventType::Screen),
+    post("/api/s/group", EventType::Group),
+    post("/api/s/alias", EventType::Alias),
+    post("/api/s/s2s/track", EventType::Track),
+    post("/api/s/s2s/identify", EventType::Identify),
+    post("/api/s/s2s/page", EventType::Page),
+    post("/api/s/s2s/screen", EventType::Screen),
+    post("/api/s/s2s/group", EventType::Group),
+    post("/api/s/s2s/alias", EventType::Alias),
 ];
 
 const BATCH: Array =

@@ -12,7 +12,7 @@ use crate::{Failure, FailureReply, ForeignRequest, Head, Reply};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SnowplowForm {}
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[];
+pub(crate) const ENDPOINTS: &[Endpoint<SnowplowForm>] = &[];
 
 pub(crate) fn example(form: SnowplowForm) -> &'static str {
     match form {}
