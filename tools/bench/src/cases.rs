@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::events::{Ids, Shape};
+use crate::events::{Ids, Shape, Wire};
 use crate::load::{self, Load, LoadOutcome, Window};
 use crate::process;
 use crate::server::{Groups, Server};
@@ -101,6 +101,12 @@ impl Case {
         case
     }
 
+    fn segment() -> Self {
+        let mut case = Self::special(50, "Segment");
+        case.shape.wire = Wire::Segment;
+        case
+    }
+
     fn gzip() -> Self {
         let mut case = Self::special(50, "gzip");
         case.shape.gzip = true;
@@ -112,6 +118,7 @@ impl Case {
 pub(crate) fn closed() -> Vec<Case> {
     vec![
         Case::plain(50, 64),
+        Case::segment(),
         Case::duplicates(1),
         Case::duplicates(50),
         Case::ids("ids ordered in time", Ids::Ordered),
@@ -289,8 +296,8 @@ mod tests {
     fn cases_have_distinct_names_and_quotas_where_named() {
         let cases = [closed(), sqlite()].concat();
         let names: HashSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
-        // 22 cases on PostgreSQL and 3 on SQLite.
-        assert_eq!((cases.len(), names.len()), (25, 25));
+        // 23 cases on PostgreSQL and 3 on SQLite.
+        assert_eq!((cases.len(), names.len()), (26, 26));
         for case in &cases {
             assert_eq!(case.name.contains("quota"), case.monthly_events > 0, "{}", case.name);
             assert_eq!(case.name.contains("1,000 tenants"), case.tenants > 1, "{}", case.name);

@@ -21,6 +21,25 @@ pub(crate) enum Ids {
     Text,
 }
 
+/// The wire format of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// This server's own API.
+    Own,
+    /// That of Segment's server clients, with everything that they add.
+    Segment,
+}
+
+impl Wire {
+    /// Returns the path of its batches.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Own => "/v1/events/batch",
+            Self::Segment => "/v1/batch",
+        }
+    }
+}
+
 /// A random generator too cheap to affect the figures (xorshift64*, Marsaglia and Vigna).
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
@@ -79,12 +98,20 @@ pub(crate) struct Shape {
     pub(crate) padding_bytes: usize,
     /// Whether bodies are compressed.
     pub(crate) gzip: bool,
+    pub(crate) wire: Wire,
 }
 
 impl Shape {
-    /// Random ids, no duplicates, no padding, no compression.
+    /// Random ids, no duplicates, no padding, no compression, this server's own API.
     pub(crate) fn plain(batch: usize) -> Self {
-        Self { batch, ids: Ids::Random, duplicates_percent: 0, padding_bytes: 0, gzip: false }
+        Self {
+            batch,
+            ids: Ids::Random,
+            duplicates_percent: 0,
+            padding_bytes: 0,
+            gzip: false,
+            wire: Wire::Own,
+        }
     }
 }
 
@@ -149,7 +176,11 @@ impl Bodies {
     fn write_plain(&mut self, body: &mut Vec<u8>) {
         let now = SystemClock.now().to_string();
         let prefix: &[u8] = if self.shape.ids == Ids::Text { b"order/" } else { b"" };
-        body.extend_from_slice(b"{\"events\":[");
+        let names = match self.shape.wire {
+            Wire::Own => &OWN,
+            Wire::Segment => &SEGMENT,
+        };
+        body.extend_from_slice(names.start);
         for index in 0..self.shape.batch {
             if index > 0 {
                 body.push(b',');
@@ -157,17 +188,15 @@ impl Bodies {
             let mut buffer = Uuid::encode_buffer();
             let id = self.id();
             for part in [
-                b"{\"event_id\":\"",
+                names.event_id,
                 prefix,
                 id.hyphenated().encode_lower(&mut buffer).as_bytes(),
-                b"\",\"type\":\"track\",\"event_name\":\"order_completed\",\"timestamp\":\"",
+                names.event,
                 now.as_bytes(),
-                b"\",\"user_id\":\"user-",
+                names.user_id,
             ] {
                 body.extend_from_slice(part);
             }
-            digits(body, self.random.below(100_000));
-            body.extend_from_slice(b"\",\"session_id\":\"session-");
             digits(body, self.random.below(100_000));
             body.extend_from_slice(b"\",\"properties\":{\"order\":");
             digits(body, self.random.below(1_000_000));
@@ -175,14 +204,46 @@ impl Bodies {
                 b",\"total\":129.90,\"currency\":\"EUR\",\"items\":3,\"coupon\":null,\"express\":true,\"note\":\"",
             );
             body.extend_from_slice(&self.padding);
-            body.extend_from_slice(
-                b"\"},\"context\":{\"app\":{\"name\":\"shop\",\"version\":\"4.2.1\"},\"locale\":\"de-DE\",\
-                  \"screen\":{\"width\":1179,\"height\":2556}}}",
-            );
+            body.extend_from_slice(b"\"}");
+            body.extend_from_slice(names.session_id);
+            digits(body, self.random.below(100_000));
+            body.extend_from_slice(names.end_of_event);
         }
         body.extend_from_slice(b"]}");
     }
 }
+
+/// The pieces of a body around its variable values.
+struct Pieces {
+    start: &'static [u8],
+    event_id: &'static [u8],
+    event: &'static [u8],
+    user_id: &'static [u8],
+    session_id: &'static [u8],
+    end_of_event: &'static [u8],
+}
+
+const OWN: Pieces = Pieces {
+    start: b"{\"events\":[",
+    event_id: b"{\"event_id\":\"",
+    event: b"\",\"type\":\"track\",\"event_name\":\"order_completed\",\"timestamp\":\"",
+    user_id: b"\",\"user_id\":\"user-",
+    session_id: b",\"session_id\":\"session-",
+    end_of_event:
+        b"\",\"context\":{\"app\":{\"name\":\"shop\",\"version\":\"4.2.1\"},\"locale\":\"de-DE\",\
+                    \"screen\":{\"width\":1179,\"height\":2556}}}",
+};
+
+const SEGMENT: Pieces = Pieces {
+    start: b"{\"sentAt\":null,\"batch\":[",
+    event_id: b"{\"messageId\":\"",
+    event: b"\",\"type\":\"track\",\"event\":\"order_completed\",\"anonymousId\":null,\"integrations\":{},\"timestamp\":\"",
+    user_id: b"\",\"userId\":\"user-",
+    session_id: b",\"context\":{\"sessionId\":\"session-",
+    end_of_event: b"\",\"app\":{\"name\":\"shop\",\"version\":\"4.2.1\"},\"locale\":\"de-DE\",\
+                    \"screen\":{\"width\":1179,\"height\":2556},\
+                    \"library\":{\"name\":\"analytics-python\",\"version\":\"2.4.0\"}}}",
+};
 
 fn digits(body: &mut Vec<u8>, mut number: u64) {
     // `u64::MAX` has 20 digits.
@@ -222,6 +283,29 @@ mod tests {
             // An event has about 410 bytes.
             assert!((350..500).contains(&(body.len() / 50)), "{}", body.len() / 50);
         }
+    }
+
+    #[test]
+    fn both_wires_carry_the_same_events() {
+        let [own, segment] = [Wire::Own, Wire::Segment].map(|wire| {
+            let mut body = Vec::new();
+            Bodies::new(Shape { wire, ..shape(0) }, 1).write(&mut body);
+            serde_json::from_slice::<serde_json::Value>(&body).unwrap()
+        });
+        let (own, segment) = (&own["events"], &segment["batch"]);
+        assert_eq!((own.as_array().unwrap().len(), segment.as_array().unwrap().len()), (50, 50));
+        for (name, foreign) in
+            [("event_id", "messageId"), ("event_name", "event"), ("user_id", "userId")]
+        {
+            assert!(own[49][name].is_string() && segment[49][foreign].is_string(), "{name}");
+        }
+        assert!(segment[49]["context"]["sessionId"].is_string());
+        assert_eq!(segment[49]["context"]["screen"], own[49]["context"]["screen"]);
+        assert_eq!(names(&segment[49]["properties"]), names(&own[49]["properties"]));
+    }
+
+    fn names(object: &serde_json::Value) -> Vec<&String> {
+        object.as_object().unwrap().keys().collect()
     }
 
     #[test]

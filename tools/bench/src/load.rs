@@ -176,7 +176,9 @@ async fn client(
         let key = &load.keys[(number + round * load.connections) % load.keys.len()];
         request.clear();
         for part in [
-            "POST /v1/events/batch HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer ",
+            "POST ",
+            load.shape.wire.path(),
+            " HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer ",
             key,
             "\r\ncontent-type: application/json\r\n",
             coding,
