@@ -140,7 +140,8 @@ pub(crate) async fn read_body_within(
     // Also after an error: a slow body belongs to the client in the log of slow requests.
     RequestFacts::end_stage(request, Stage::Receive);
     // A slow body may outlast the tenant: after a deletion its events would stay for ever.
-    if limits.payer != Payer::Unknown && start.elapsed() >= KEY_RECHECK_AFTER {
+    let is_known = matches!(limits.payer, Payer::Tenant(_));
+    if is_known && start.elapsed() >= KEY_RECHECK_AFTER {
         recheck_key(state, request, sources).await?;
     }
     body.map_err(|error| body_problem(state, error))
@@ -149,7 +150,10 @@ pub(crate) async fn read_body_within(
 /// Returns the problem of a body that was not read.
 pub(crate) fn body_problem(state: &AppState, error: BodyError) -> Problem {
     match error {
-        BodyError::Overloaded => state.overloaded(),
+        BodyError::Overloaded(bound) => {
+            state.metrics.record_refused_body(bound.as_str());
+            state.overloaded()
+        }
         BodyError::Refused(problem) => problem,
     }
 }

@@ -22,6 +22,7 @@ use super::table::Routes;
 use super::wire::write::BatchResponse;
 use crate::auth::{KeySources, Principal, authenticate_body, authenticate_headers};
 use crate::body::{Body, BodyHeaders, BodyLimits, Payer};
+use crate::client_ip::client_network;
 use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
 use crate::writes::{
@@ -34,7 +35,7 @@ use problem::ForeignProblem;
 const ANSWER_WITHIN: Duration = Duration::from_millis(7_500);
 
 /// Bound for the body of a client whose key is in it: such clients are browsers, with at most half
-/// a megabyte. Anyone can send one, and all of them share their part of the memory.
+/// a megabyte. Anyone can send one, and all of them share a part of the memory.
 const UNKNOWN_MAX_BODY_BYTES: usize = 512 * 1024;
 
 /// Time for that body.
@@ -150,7 +151,7 @@ async fn read_body(
     payload: Payload,
 ) -> Result<Body, Problem> {
     let mut limits = BodyLimits {
-        payer: Payer::Unknown,
+        payer: Payer::Unknown(client_network(state, request)),
         max_bytes: state.settings.protocols.max_body_bytes,
         timeout: state.settings.request_timeout,
         headers: BodyHeaders::Any,
