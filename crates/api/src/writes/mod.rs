@@ -5,6 +5,7 @@
 
 mod body_hints;
 mod commit;
+mod foreign_limits;
 mod headers;
 mod problems;
 
@@ -34,6 +35,7 @@ use crate::state::AppState;
 use mercurio_rate_limit::{BucketName, RateLimitDecision, RateLimitExceeded};
 
 pub(crate) use body_hints::{BodyHints, Expected};
+pub(crate) use foreign_limits::ForeignLimits;
 pub(crate) use headers::{WriteHeaderParameters, WriteHeaders};
 pub(crate) use problems::{invalid, parse_problem};
 
@@ -162,7 +164,7 @@ pub(crate) fn body_problem(state: &AppState, error: BodyError) -> Problem {
 pub(crate) async fn store(
     state: &AppState,
     request: &HttpRequest,
-    &Principal { owner, limits }: &Principal,
+    &Principal { owner, limits, .. }: &Principal,
     arrival: Arrival,
     headers: &WriteHeaders,
     source: &Source,
