@@ -39,7 +39,7 @@ const CHUNK_BYTES: usize = 16 * 1024;
 /// # Errors
 /// [`Problem::TooManyReads`] over the tenant's limits, [`Problem::Overloaded`] over the server's.
 pub(crate) fn admit(state: &AppState, principal: &Principal) -> Result<ReadPermit, Problem> {
-    let Principal { owner, limits } = principal;
+    let Principal { owner, limits, .. } = principal;
     let concurrent = limits.max_concurrent_reads;
     let permit = state.reads.admit(owner.tenant_id, u64::from(concurrent));
     let permit = permit.map_err(|refusal| match refusal {

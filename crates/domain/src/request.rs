@@ -29,7 +29,8 @@ pub enum ParseError {
     Malformed {
         /// Line, from 1.
         line: usize,
-        /// Byte in the line, from 1; 0 if the body ends before it.
+        /// Byte in the line, from 1: if the body ends early, the missing one. 0 is the line break
+        /// before.
         column: usize,
         /// What was expected or found.
         message: String,
@@ -69,10 +70,12 @@ impl From<serde_json::Error> for ParseError {
         let message = error.to_string();
         // serde_json appends the position to its text; here it has its own fields.
         let position = format!(" at line {line} column {column}");
-        Self::Malformed {
-            line,
-            column,
-            message: message.strip_suffix(&position).unwrap_or(&message).to_owned(),
+        let message = message.strip_suffix(&position).unwrap_or(&message);
+        if error.is_eof() {
+            // serde_json reports the last byte.
+            let message = message.replacen("EOF", "the body ends early", 1);
+            return Self::Malformed { line, column: column + 1, message };
         }
+        Self::Malformed { line, column, message: message.to_owned() }
     }
 }

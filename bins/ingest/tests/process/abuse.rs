@@ -166,10 +166,10 @@ fn headers(count: usize, bytes: usize) -> String {
 }
 
 /// Reads `/proc` of a server.
-struct Process(u32);
+pub(crate) struct Process(u32);
 
 impl Process {
-    fn of(server: &Server) -> Self {
+    pub(crate) fn of(server: &Server) -> Self {
         Self(server.pid())
     }
 
@@ -185,14 +185,14 @@ impl Process {
     }
 
     /// Returns a size from `status`, in bytes.
-    fn memory(&self, name: &str) -> usize {
+    pub(crate) fn memory(&self, name: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         let kibibytes = line.trim_matches([':', ' ', '\t']).trim_end_matches(" kB");
         kibibytes.parse::<usize>().unwrap() * 1024
     }
 
-    fn resident(&self) -> usize {
+    pub(crate) fn resident(&self) -> usize {
         self.memory("VmRSS")
     }
 
@@ -309,7 +309,7 @@ fn is_answered(stream: &mut TcpStream) -> bool {
     !matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
-fn gauge(metrics: &str, name: &str) -> f64 {
+pub(crate) fn gauge(metrics: &str, name: &str) -> f64 {
     let value = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     value.parse().unwrap()
 }
@@ -344,16 +344,16 @@ fn body_without_a_valid_key_is_not_asked_for() {
 
 /// The sorted times of a request, sent again and again.
 #[derive(Default)]
-struct Times(Vec<Duration>);
+pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
-    fn add(&mut self, request: impl FnOnce()) {
+    pub(crate) fn add(&mut self, request: impl FnOnce()) {
         let start = Instant::now();
         request();
         self.0.push(start.elapsed());
     }
 
-    fn median(&mut self) -> Duration {
+    pub(crate) fn median(&mut self) -> Duration {
         self.0.sort();
         self.0[self.0.len() / 2]
     }

@@ -27,7 +27,11 @@ pub(crate) struct Response {
 
 impl Client {
     pub(crate) fn connect(addr: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(addr)?;
+        Self::over(TcpStream::connect(addr)?, addr)
+    }
+
+    /// Returns a client on a connection. A later one comes from any address.
+    pub(crate) fn over(stream: TcpStream, addr: SocketAddr) -> io::Result<Self> {
         // Longer than any request: a hanging server fails its test.
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         stream.set_nodelay(true)?;

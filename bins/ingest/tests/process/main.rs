@@ -47,6 +47,8 @@ mod server;
 #[cfg(test)]
 mod shared_limits;
 #[cfg(test)]
+mod slow_bodies;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod stop;

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use actix_web::HttpRequest;
 use mercurio_domain::api_key::{ApiKey, PresentedKey, Scope};
-use mercurio_domain::limits::Limits;
+use mercurio_domain::limits::{LimitOverrides, Limits};
 use mercurio_domain::tenant::TenantStatus;
 use mercurio_domain::{Owner, Timestamp};
 use mercurio_observability::{Stage, context, keys};
@@ -39,6 +39,8 @@ pub struct Principal {
     pub owner: Owner,
     /// The tenant's own limits, and the server's for the rest.
     pub limits: Limits,
+    /// The tenant's own limits alone.
+    pub own_limits: LimitOverrides,
 }
 
 /// Authenticates a request and checks its scope; `None` accepts any scope. Reads the database if
@@ -131,7 +133,8 @@ async fn identify(
     // Last: refused requests are not uses. Written at most once a minute per key.
     state.key_uses.record(key, now);
     // A tenant's own limit replaces the server's, even if it is higher.
-    Ok(Principal { owner: key.owner, limits: key.tenant_limits.over(state.settings.limits) })
+    let limits = key.tenant_limits.over(state.settings.limits);
+    Ok(Principal { owner: key.owner, limits, own_limits: key.tenant_limits })
 }
 
 async fn look_up(

@@ -1,12 +1,15 @@
 //! Threads that decode bodies, so that no body holds up an HTTP thread.
 //!
 //! The queue is bounded. Tenants take turns, and one tenant can fill half of it: a tenant that sends
-//! costly bodies delays another one's by a body per thread at most.
+//! costly bodies delays another one's by a body per thread at most. All clients not known yet are in
+//! the place of one tenant. Within it their networks take turns, and one can fill a quarter.
 
 use super::budget::Payer;
 use super::decode::{Coding, DecodeError};
+use super::network::ClientNetwork;
+use super::turns::Turns;
 use actix_web::web::Bytes;
-use std::collections::{HashMap, VecDeque};
+use mercurio_domain::TenantId;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,6 +18,12 @@ use tokio::sync::oneshot;
 
 /// Maximum bodies in the queue. At 10 ms each, the last one waits two and a half seconds per thread.
 const MAX_QUEUED: usize = 256;
+
+/// Maximum bodies of a tenant in the queue, or of all unknown clients together.
+const MAX_QUEUED_OF_TENANT: usize = MAX_QUEUED / 2;
+
+/// Maximum bodies of unknown clients of one network in the queue.
+const MAX_QUEUED_OF_NETWORK: usize = MAX_QUEUED_OF_TENANT / 4;
 
 /// A body to decode.
 pub(super) struct Job {
@@ -43,43 +52,55 @@ struct Pending {
     answer: Answer,
 }
 
+/// A place in the line of a tenant, or in that of the unknown clients.
+enum Place {
+    Taken(Pending),
+    /// For the unknown client whose turn it is then.
+    Unknown,
+}
+
 #[derive(Default)]
 struct Queue {
-    /// Only payers that wait.
-    lines: HashMap<Payer, VecDeque<Pending>>,
-    /// The payers of `lines`, in the order of their turns.
-    ring: VecDeque<Payer>,
+    /// `None`: the unknown clients.
+    tenants: Turns<Option<TenantId>, Place>,
+    /// As many as they have places in `tenants`.
+    unknown: Turns<ClientNetwork, Pending>,
     len: usize,
     closed: bool,
 }
 
 impl Queue {
     fn push(&mut self, pending: Pending) -> Result<(), JobError> {
-        let payer = pending.job.payer;
-        let queued = self.lines.get(&payer).map_or(0, VecDeque::len);
-        if self.len >= MAX_QUEUED || queued >= MAX_QUEUED / 2 {
+        let (tenant, network) = match pending.job.payer {
+            Payer::Tenant(tenant) => (Some(tenant), None),
+            Payer::Unknown(network) => (None, Some(network)),
+        };
+        let of_network = network.map_or(0, |network| self.unknown.waiting(network));
+        if self.len >= MAX_QUEUED
+            || self.tenants.waiting(tenant) >= MAX_QUEUED_OF_TENANT
+            || of_network >= MAX_QUEUED_OF_NETWORK
+        {
             return Err(JobError::Full);
         }
-        if queued == 0 {
-            self.ring.push_back(payer);
+        if let Some(network) = network {
+            self.unknown.push(network, pending);
+            self.tenants.push(tenant, Place::Unknown);
+        } else {
+            self.tenants.push(tenant, Place::Taken(pending));
         }
-        self.lines.entry(payer).or_default().push_back(pending);
         self.len += 1;
         Ok(())
     }
 
     /// Takes the first job of the payer whose turn it is.
     fn pop(&mut self) -> Option<Pending> {
-        let payer = self.ring.pop_front()?;
-        let line = self.lines.get_mut(&payer)?;
-        let pending = line.pop_front()?;
-        if line.is_empty() {
-            self.lines.remove(&payer);
-        } else {
-            self.ring.push_back(payer);
-        }
+        let pending = match self.tenants.pop()? {
+            Place::Taken(pending) => Some(pending),
+            Place::Unknown => self.unknown.pop(),
+        };
+        debug_assert!(pending.is_some(), "each place is a job's");
         self.len -= 1;
-        Some(pending)
+        pending
     }
 }
 
@@ -171,59 +192,80 @@ impl Drop for DecodePool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mercurio_domain::TenantId;
+    use std::net::IpAddr;
 
-    fn pending(
-        tenant: i64,
-        limit: usize,
-    ) -> (Pending, oneshot::Receiver<Result<Vec<u8>, DecodeError>>) {
+    type Decoded = oneshot::Receiver<Result<Vec<u8>, DecodeError>>;
+
+    const fn tenant(id: i64) -> Payer {
+        Payer::Tenant(TenantId(id))
+    }
+
+    /// The unknown clients of a network.
+    fn unknown(number: u8) -> Payer {
+        Payer::Unknown(IpAddr::from([203, 0, 113, number]).into())
+    }
+
+    fn pending(payer: Payer, limit: usize) -> (Pending, Decoded) {
         let (answer, decoded) = oneshot::channel();
-        let (payer, data) = (Payer::Tenant(TenantId(tenant)), Bytes::new());
+        let data = Bytes::new();
         (Pending { job: Job { payer, coding: Coding::Gzip, data, limit }, answer }, decoded)
     }
 
-    /// Adds jobs of these tenants, numbered by their limits.
-    fn queue_of(tenants: &[i64]) -> Queue {
+    /// Adds jobs of these payers, numbered by their limits.
+    fn queue_of(payers: &[Payer]) -> Queue {
         let mut queue = Queue::default();
-        for (number, tenant) in tenants.iter().enumerate() {
-            queue.push(pending(*tenant, number).0).unwrap();
+        for (number, payer) in payers.iter().enumerate() {
+            queue.push(pending(*payer, number).0).unwrap();
         }
         queue
     }
 
     #[test]
-    fn tenants_take_turns() {
-        let mut queue = queue_of(&[1, 1, 1, 2, 1, 3, 2]);
+    fn tenants_take_turns_and_unknown_clients_as_one_of_them() {
+        let (one, other) = (unknown(1), unknown(2));
+        let mut queue = queue_of(&[tenant(1), tenant(1), one, one, other, tenant(2), tenant(1)]);
         let order: Vec<_> =
             std::iter::from_fn(|| queue.pop()).map(|pending| pending.job.limit).collect();
-        assert_eq!(order, [0, 3, 5, 1, 6, 2, 4]);
-        assert!(queue.lines.is_empty() && queue.ring.is_empty() && queue.len == 0);
+        assert_eq!(order, [0, 2, 5, 1, 4, 6, 3]);
+        assert_eq!(queue.len, 0);
     }
 
     #[test]
     fn full_queue_refuses_and_leaves_half_to_others() {
-        let mut queue = queue_of(&[1; MAX_QUEUED / 2]);
-        assert_eq!(queue.push(pending(1, 0).0), Err(JobError::Full));
-        for tenant in 2..=129 {
-            queue.push(pending(tenant, 0).0).unwrap();
+        let mut queue = queue_of(&[tenant(1); MAX_QUEUED_OF_TENANT]);
+        assert_eq!(queue.push(pending(tenant(1), 0).0), Err(JobError::Full));
+        for id in 2..=129 {
+            queue.push(pending(tenant(id), 0).0).unwrap();
         }
-        assert_eq!(queue.push(pending(130, 0).0), Err(JobError::Full));
+        assert_eq!(queue.push(pending(tenant(130), 0).0), Err(JobError::Full));
+    }
+
+    #[test]
+    fn network_takes_a_quarter_of_the_places_of_unknown_clients() {
+        let mut queue = queue_of(&[unknown(1); MAX_QUEUED_OF_NETWORK]);
+        assert_eq!(queue.push(pending(unknown(1), 0).0), Err(JobError::Full));
+        for number in 2..=4 {
+            for _ in 0..MAX_QUEUED_OF_NETWORK {
+                queue.push(pending(unknown(number), 0).0).unwrap();
+            }
+        }
+        assert_eq!(queue.push(pending(unknown(5), 0).0), Err(JobError::Full));
+        queue.push(pending(tenant(1), 0).0).unwrap();
     }
 
     #[test]
     fn job_of_a_gone_client_is_skipped() {
         let shared = Shared::default();
-        let (gone, receiver) = pending(1, 0);
+        let (gone, receiver) = pending(tenant(1), 0);
         drop(receiver);
-        let (waiting, _receiver) = pending(1, 7);
+        let (waiting, _receiver) = pending(tenant(1), 7);
         shared.queue().push(gone).unwrap();
         shared.queue().push(waiting).unwrap();
         assert_eq!(shared.next().map(|pending| pending.job.limit), Some(7));
     }
 
     fn job(data: &'static [u8]) -> Job {
-        let (payer, data) = (Payer::Unknown, Bytes::from_static(data));
-        Job { payer, coding: Coding::Deflate, data, limit: 10 }
+        Job { payer: tenant(1), coding: Coding::Deflate, data: Bytes::from_static(data), limit: 10 }
     }
 
     #[tokio::test]

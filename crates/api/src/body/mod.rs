@@ -7,8 +7,10 @@ mod budget;
 mod decode;
 mod decode_pool;
 mod headers;
+mod network;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use crate::middleware::RequestFacts;
 use crate::problem::Problem;
@@ -17,7 +19,7 @@ use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{Bytes, BytesMut, Payload};
-pub use budget::Payer;
+pub use budget::{Bound, Payer};
 use budget::{Budget, Charge, OutOfRoom};
 use decode::{Coding, DecodeError};
 use decode_pool::{DecodePool, Job, JobError};
@@ -25,6 +27,7 @@ use futures_core::Stream;
 pub(crate) use headers::{CODINGS, MEDIA_TYPES};
 use mercurio_domain::TenantId;
 use mercurio_observability::Metrics;
+pub use network::ClientNetwork;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -86,7 +89,7 @@ impl Body {
 #[derive(Debug)]
 pub enum BodyError {
     /// Too many bodies are in flight, or wait to be decompressed.
-    Overloaded,
+    Overloaded(Bound),
     /// The body is at fault: 415 for another media type or coding, 413 over the size limit, 408
     /// after the timeout, 400 for an incomplete body or broken compressed data.
     Refused(Problem),
@@ -99,8 +102,8 @@ impl From<Problem> for BodyError {
 }
 
 impl From<OutOfRoom> for BodyError {
-    fn from(OutOfRoom: OutOfRoom) -> Self {
-        Self::Overloaded
+    fn from(OutOfRoom(bound): OutOfRoom) -> Self {
+        Self::Overloaded(bound)
     }
 }
 
@@ -121,7 +124,7 @@ pub struct BodyMemory {
 
 impl Bodies {
     /// Starts the threads. `max_bytes` bounds all bodies in flight, half of it those of one
-    /// tenant, and a quarter those of all unknown clients.
+    /// tenant, a quarter those of all unknown clients, and a sixteenth those of one network.
     ///
     /// # Errors
     /// The system has no room for a thread.
@@ -203,7 +206,7 @@ impl Bodies {
                 return Err(Problem::BadRequest { detail }.into());
             }
             // At once, without a drain: reading on would take more of what is missing.
-            Err(CollectError::OutOfRoom) => return Err(BodyError::Overloaded),
+            Err(CollectError::OutOfRoom(bound)) => return Err(BodyError::Overloaded(bound)),
         };
         if limits.headers == BodyHeaders::Any {
             coding = Coding::of_bytes(&sent, coding);
@@ -231,7 +234,7 @@ impl Bodies {
         let is_json = sent.trim_ascii_start().starts_with(b"{");
         let decoded = self.decoders.decode(Job { payer, coding, data: sent, limit }).await;
         let bytes = decoded.map_err(|error| match error {
-            JobError::Full => BodyError::Overloaded,
+            JobError::Full => BodyError::Overloaded(Bound::Decoding),
             // The decoder stops at the limit, so the full size is unknown.
             JobError::Refused(DecodeError::TooLarge) => {
                 Problem::PayloadTooLarge { limit, actual: None }.into()
@@ -282,7 +285,7 @@ impl Stream for Expected<'_> {
 enum CollectError {
     TooLarge,
     Incomplete,
-    OutOfRoom,
+    OutOfRoom(Bound),
 }
 
 async fn collect<S>(
@@ -305,17 +308,19 @@ where
         if chunk.len() > limit - read {
             return Err(CollectError::TooLarge);
         }
-        charge.add(chunk.len()).map_err(|OutOfRoom| CollectError::OutOfRoom)?;
+        charge.add(chunk.len()).map_err(|OutOfRoom(bound)| CollectError::OutOfRoom(bound))?;
         // Most bodies arrive in one chunk: no copy.
         if read == 0 {
             first = chunk;
             continue;
         }
-        if all.is_empty() {
-            // The announced length is within the limit, as checked before, or missing.
-            all.reserve(length.map_or(0, |length| length as usize).max(read + chunk.len()));
-            all.extend_from_slice(&std::mem::take(&mut first));
+        let now = read + chunk.len();
+        if now > all.capacity() {
+            // Not all that is announced: a client that then sends nothing pays for little.
+            let most = length.map_or(limit, |length| length as usize);
+            all.reserve((2 * now).min(most).max(now) - all.len());
         }
+        all.extend_from_slice(&std::mem::take(&mut first));
         all.extend_from_slice(&chunk);
     }
     Ok(if all.is_empty() { first } else { all.freeze() })

@@ -47,6 +47,12 @@ const fn tenant(id: i64) -> Payer {
     Payer::Tenant(TenantId(id))
 }
 
+/// An unknown client of a network.
+fn unknown(number: u8) -> BodyLimits {
+    let address = std::net::IpAddr::from([203, 0, 113, number]);
+    BodyLimits { payer: Payer::Unknown(address.into()), ..LIMITS }
+}
+
 /// Room for the 10 bytes of a body and of its coded form, twice.
 fn bodies() -> Bodies {
     Bodies::start(40, 1).unwrap()
@@ -68,7 +74,7 @@ async fn read_bytes(
     let read = bodies().read_stream(headers, body, limits).await;
     read.map(|read| read.body.bytes).map_err(|error| match error {
         BodyError::Refused(problem) => problem,
-        BodyError::Overloaded => panic!("overloaded"),
+        BodyError::Overloaded(bound) => panic!("{bound:?}"),
     })
 }
 
@@ -170,7 +176,7 @@ async fn body_without_room_is_refused_at_once() {
     // Half of 40 is taken. The rest of this body never comes.
     let mut endless = Chunks { ends: false, ..Chunks::new(&[b"0"]) };
     let refused = bodies.read_stream(&none, &mut endless, LIMITS).await;
-    assert!(matches!(refused, Err(BodyError::Overloaded)));
+    assert!(matches!(refused, Err(BodyError::Overloaded(Bound::Tenant))));
     let of_other = bodies.read_stream(&none, &mut full(), other).await.unwrap();
     drop(first);
     let third = bodies.read_stream(&none, &mut full(), LIMITS).await.unwrap();
@@ -188,6 +194,29 @@ async fn body_without_room_is_refused_at_once() {
     // A refused one leaves nothing behind.
     assert!(wide.read_stream(&gzip, &mut full(), limits).await.is_err());
     assert_eq!(wide.memory().bytes, 0);
+}
+
+#[actix_web::test]
+async fn network_of_unknown_clients_leaves_room_to_others() {
+    // A sixteenth is for one network: 20 bytes.
+    let bodies = Bodies::start(320, 1).unwrap();
+    let (none, deflate) = (HeaderMap::new(), headers(&[("content-encoding", "deflate")]));
+    let half = || Chunks::new(&[b"01", b"234"]);
+    let first = bodies.read_stream(&none, &mut half(), unknown(1)).await.unwrap();
+    // 10 zeros, which count together with their coded form for a moment: all of the room.
+    let mut zeros = Chunks::new(&[b"30", b"\x80\x01\x00"]);
+    let second = bodies.read_stream(&deflate, &mut zeros, unknown(1)).await.unwrap();
+    assert_eq!((&*second.body.bytes, bodies.memory().bytes), (&b"0000000000"[..], 15));
+    // The rest of this body never comes.
+    let mut endless = Chunks { ends: false, ..Chunks::new(&[b"012345"]) };
+    let refused = bodies.read_stream(&none, &mut endless, unknown(1)).await;
+    assert!(matches!(refused, Err(BodyError::Overloaded(Bound::Network))));
+    let mut large = Chunks::new(&[b"01234", b"56789"]);
+    let other = bodies.read_stream(&none, &mut large, unknown(2)).await.unwrap();
+    drop(first);
+    bodies.read_stream(&none, &mut half(), unknown(1)).await.unwrap();
+    drop((second, other));
+    assert_eq!(bodies.memory().bytes, 0);
 }
 
 #[actix_web::test]

@@ -267,7 +267,7 @@ impl ProblemCode {
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "Overloaded",
                 meaning: "A queue of the server is full: the database commits, reads or finds keys more slowly than requests \
-                          arrive, or more bodies are in flight than the server, or the tenant, has memory for.",
+                          arrive, or more bodies are in flight than the server, the tenant or the client's address has room for.",
                 remedy: "Wait for the seconds in Retry-After, then send the same request again. Nothing was stored.",
             },
             Self::ShuttingDown => Description {

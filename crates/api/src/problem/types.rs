@@ -18,7 +18,7 @@ pub enum Problem {
     MalformedJson {
         /// Line of the error, from 1.
         line: usize,
-        /// Column of the error, from 1; 0 for an empty body.
+        /// Column of the error, from 1. If the body ends early, that of the missing byte.
         column: usize,
         /// The parser's message.
         detail: String,

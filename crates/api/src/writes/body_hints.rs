@@ -28,6 +28,15 @@ impl Expected {
     }
 }
 
+/// The place of an error in a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// From 1.
+    pub(crate) line: usize,
+    /// Byte in the line, from 1. If the body ends early, one more than the line has.
+    pub(crate) column: usize,
+}
+
 /// A refused body.
 #[derive(Clone, Copy)]
 pub(crate) struct BodyHints<'a> {
@@ -40,12 +49,27 @@ impl<'a> BodyHints<'a> {
         Self { expected, body }
     }
 
-    /// Returns the detail about a body that is not JSON, from the parser's position and message.
-    pub(crate) fn of_malformed(self, line: usize, column: usize, message: &str) -> String {
+    /// Returns the position of an error as people count: the parser counts a line break as byte 0
+    /// of the next line.
+    pub(crate) fn position(self, line: usize, column: usize) -> Position {
+        let before = line.checked_sub(2).and_then(|line| self.lines().nth(line));
+        match before {
+            Some(before) if column == 0 => Position { line: line - 1, column: before.len() },
+            _ => Position { line, column: column.max(1) },
+        }
+    }
+
+    /// The lines of the body, with their line breaks.
+    fn lines(self) -> impl Iterator<Item = &'a [u8]> {
+        self.body.split_inclusive(|byte| *byte == b'\n')
+    }
+
+    /// Returns the detail about a body that is not JSON, from the parser's message.
+    pub(crate) fn of_malformed(self, position: Position, message: &str) -> String {
         if self.body.trim_ascii().is_empty() {
             return format!("The body is empty; send JSON such as {}.", self.expected.example());
         }
-        let start = self.offset(line, column);
+        let start = self.offset(position);
         let (before, rest) = self.body.split_at(start);
         let hint = self.look_alike().or_else(|| foreign_word(rest)).map(Cow::Borrowed);
         let hint = hint.or_else(|| {
@@ -54,10 +78,12 @@ impl<'a> BodyHints<'a> {
             if is_followed {
                 Some(self.several_values())
             } else {
-                last_comma(before, rest).map(Cow::Borrowed)
+                let hint = line_break(message, rest).or_else(|| last_comma(before, rest));
+                hint.map(Cow::Borrowed)
             }
         });
         let hint = hint.map(|hint| format!(" {hint}")).unwrap_or_default();
+        let Position { line, column } = position;
         format!("The body is not JSON: {message} at line {line}, column {column}.{hint}")
     }
 
@@ -101,10 +127,8 @@ impl<'a> BodyHints<'a> {
         }
     }
 
-    /// Returns the offset of an error. Columns count bytes from 1.
-    fn offset(self, line: usize, column: usize) -> usize {
-        let lines = self.body.split_inclusive(|byte| *byte == b'\n');
-        let before: usize = lines.take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    fn offset(self, Position { line, column }: Position) -> usize {
+        let before: usize = self.lines().take(line.saturating_sub(1)).map(<[u8]>::len).sum();
         (before + column.saturating_sub(1)).min(self.body.len())
     }
 
@@ -190,6 +214,14 @@ fn foreign_word(rest: &[u8]) -> Option<&'static str> {
     Some(found.1)
 }
 
+/// Recognises a line break in a string.
+fn line_break(message: &str, rest: &[u8]) -> Option<&'static str> {
+    // serde_json reports the break, or the byte before.
+    let has_break = rest.iter().take(2).any(|byte| matches!(byte, b'\r' | b'\n'));
+    let is_break = has_break && message.starts_with("control character");
+    is_break.then_some("Write a line break in a string as \\n.")
+}
+
 /// Recognises a comma after the last member or element.
 fn last_comma(before: &[u8], rest: &[u8]) -> Option<&'static str> {
     let is_last = matches!(rest.first(), Some(b'}' | b']'));
@@ -230,7 +262,8 @@ mod tests {
         let Err(ParseError::Malformed { line, column, message }) = parsed else {
             panic!("{parsed:?}")
         };
-        let detail = BodyHints::new(Expected::Event, body).of_malformed(line, column, &message);
+        let hints = BodyHints::new(Expected::Event, body);
+        let detail = hints.of_malformed(hints.position(line, column), &message);
         assert!(detail.ends_with(expected), "{detail}");
     }
 
@@ -252,7 +285,13 @@ mod tests {
             (b"{'event_name': 'x'}", "json.dumps of Python writes them."),
             (b"{\\\"event_name\\\":1}", "Its quotes are escaped once too often."),
             (b"{event_name:x}", quotes),
-            (b"{ \"events\": [ { } ] ", "at line 1, column 20."),
+            (
+                b"{ \"events\": [ { } ] ",
+                "the body ends early while parsing an object at line 1, column 21.",
+            ),
+            (b"{\"a\nb\":1}", "at line 1, column 3. Write a line break in a string as \\n."),
+            (b"{\"a\":1\n", "the body ends early while parsing an object at line 2, column 1."),
+            (b"{\"a\":\"x\ny\"}", "at line 1, column 7. Write a line break in a string as \\n."),
             (b"[{event_name:x}]", quotes),
             (b"{{ body }}", TEMPLATE),
             (b"{$body}", TEMPLATE),
@@ -278,7 +317,10 @@ mod tests {
         for body in ["", " \n"] {
             let hints = BodyHints::new(Expected::Batch, body.as_bytes());
             assert_eq!(
-                hints.of_malformed(1, 0, "EOF while parsing a value"),
+                hints.of_malformed(
+                    hints.position(1, 1),
+                    "the body ends early while parsing a value"
+                ),
                 "The body is empty; send JSON such as {\"events\": [{\"event_name\": \"signed_up\", \"user_id\": \"u-42\"}]}."
             );
         }

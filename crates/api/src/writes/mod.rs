@@ -5,6 +5,7 @@
 
 mod body_hints;
 mod commit;
+mod foreign_limits;
 mod headers;
 mod problems;
 
@@ -34,6 +35,7 @@ use crate::state::AppState;
 use mercurio_rate_limit::{BucketName, RateLimitDecision, RateLimitExceeded};
 
 pub(crate) use body_hints::{BodyHints, Expected};
+pub(crate) use foreign_limits::ForeignLimits;
 pub(crate) use headers::{WriteHeaderParameters, WriteHeaders};
 pub(crate) use problems::{invalid, parse_problem};
 
@@ -140,7 +142,8 @@ pub(crate) async fn read_body_within(
     // Also after an error: a slow body belongs to the client in the log of slow requests.
     RequestFacts::end_stage(request, Stage::Receive);
     // A slow body may outlast the tenant: after a deletion its events would stay for ever.
-    if limits.payer != Payer::Unknown && start.elapsed() >= KEY_RECHECK_AFTER {
+    let is_known = matches!(limits.payer, Payer::Tenant(_));
+    if is_known && start.elapsed() >= KEY_RECHECK_AFTER {
         recheck_key(state, request, sources).await?;
     }
     body.map_err(|error| body_problem(state, error))
@@ -149,7 +152,10 @@ pub(crate) async fn read_body_within(
 /// Returns the problem of a body that was not read.
 pub(crate) fn body_problem(state: &AppState, error: BodyError) -> Problem {
     match error {
-        BodyError::Overloaded => state.overloaded(),
+        BodyError::Overloaded(bound) => {
+            state.metrics.record_refused_body(bound.as_str());
+            state.overloaded()
+        }
         BodyError::Refused(problem) => problem,
     }
 }
@@ -158,7 +164,7 @@ pub(crate) fn body_problem(state: &AppState, error: BodyError) -> Problem {
 pub(crate) async fn store(
     state: &AppState,
     request: &HttpRequest,
-    &Principal { owner, limits }: &Principal,
+    &Principal { owner, limits, .. }: &Principal,
     arrival: Arrival,
     headers: &WriteHeaders,
     source: &Source,

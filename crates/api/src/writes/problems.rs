@@ -9,8 +9,9 @@ use crate::problem::{EventErrors, Problem};
 pub(crate) fn parse_problem(error: ParseError, hints: BodyHints<'_>) -> Problem {
     match error {
         ParseError::Malformed { line, column, message } => {
-            let detail = hints.of_malformed(line, column, &message);
-            Problem::MalformedJson { line, column, detail }
+            let position = hints.position(line, column);
+            let detail = hints.of_malformed(position, &message);
+            Problem::MalformedJson { line: position.line, column: position.column, detail }
         }
         ParseError::BatchEmpty => Problem::BatchEmpty,
         ParseError::BatchTooLarge { limit, actual } => Problem::BatchTooLarge { limit, actual },

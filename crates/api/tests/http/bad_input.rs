@@ -126,7 +126,10 @@ async fn malformed_json_is_reported_with_its_position() {
         (&b"not json"[..], 1, 2),
         (b"{\"events\":[]} trailing", 1, 15),
         (b"{\n\"events\":[{\"a\":\xff}]}", 2, 16),
-        (b"", 1, 0),
+        (b"", 1, 1),
+        (b"{\"events\":[", 1, 12),
+        (b"{\"events\":[\n", 2, 1),
+        (b"{\"a\nb\":[]}", 1, 4),
     ] {
         let response = refuse(body).await;
         response.is_problem(400, "malformed_json");

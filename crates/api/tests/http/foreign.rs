@@ -14,28 +14,28 @@ fn message(id: &str) -> Value {
     json!({"type": "track", "event": "e", "userId": "u", "messageId": id, "timestamp": NOW})
 }
 
-fn batch(ids: &[String]) -> String {
+pub(crate) fn batch(ids: &[String]) -> String {
     let messages: Vec<_> = ids.iter().map(|id| message(id)).collect();
     json!({"batch": messages, "sentAt": NOW}).to_string()
 }
 
-fn ids(count: usize) -> Vec<String> {
+pub(crate) fn ids(count: usize) -> Vec<String> {
     (0..count).map(|index| format!("m-{index}")).collect()
 }
 
-fn basic(key: &str) -> String {
+pub(crate) fn basic(key: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{key}:")))
 }
 
 /// Sends a body as a server client does.
-async fn send(test_app: &TestApp, path: &str, body: impl Into<Vec<u8>>) -> ApiResponse {
+pub(crate) async fn send(test_app: &TestApp, path: &str, body: impl Into<Vec<u8>>) -> ApiResponse {
     let request = ApiRequest::new(Method::POST, path)
         .header("authorization", basic(test_app.key.expose()))
         .header("content-type", "application/json");
     test_app.call(request.body(body)).await
 }
 
-async fn stored(test_app: &TestApp, id: &str) -> Value {
+pub(crate) async fn stored(test_app: &TestApp, id: &str) -> Value {
     let response = test_app.call(test_app.get(&format!("/v1/events/{id}"))).await;
     assert_eq!(response.status, 200, "{response:?}");
     response.json
@@ -119,7 +119,7 @@ async fn answer_satisfies_every_client_and_names_the_bad_event() {
 
 /// Asserts that an error has the members that some client needs to give up.
 #[track_caller]
-fn is_foreign_problem(response: &ApiResponse, status: u16, code: &str) {
+pub(crate) fn is_foreign_problem(response: &ApiResponse, status: u16, code: &str) {
     response.is_problem(status, code);
     for member in ["message", "error"] {
         assert_eq!(response.json[member], response.json["detail"], "{member}");

@@ -17,6 +17,8 @@ mod document;
 #[cfg(test)]
 mod foreign;
 #[cfg(test)]
+mod foreign_limits;
+#[cfg(test)]
 mod hidden_values;
 #[cfg(test)]
 mod limits;

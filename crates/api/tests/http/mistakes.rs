@@ -99,7 +99,14 @@ async fn body_that_is_not_json_is_described() {
             "{\"a\":1}\n{\"a\":2}\n",
             "The body is not JSON: trailing characters at line 2, column 1. Send one object with all events: {\"events\": [ … ]}.",
         ),
-        ("{\"events\":[", "The body is not JSON: EOF while parsing a list at line 1, column 11."),
+        (
+            "{\"events\":[",
+            "The body is not JSON: the body ends early while parsing a list at line 1, column 12.",
+        ),
+        (
+            "{\"events\":[\n",
+            "The body is not JSON: the body ends early while parsing a list at line 2, column 1.",
+        ),
     ] {
         assert_eq!(refused("/v1/events/batch", body, 400, "malformed_json").await, expected);
     }

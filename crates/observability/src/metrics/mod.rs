@@ -36,6 +36,7 @@ pub use record::OpenConnection;
 const ENCODINGS: [&str; 5] = ["identity", "gzip", "br", "zstd", "deflate"];
 const REFUSAL_REASONS: [&str; 5] = ["missing", "malformed", "unknown", "expired", "revoked"];
 const FOREIGN_LABELS: [&str; 2] = ["protocol", "library"];
+const BODY_BOUNDS: [&str; 5] = ["server", "tenant", "unknown", "network", "decoding"];
 const RATE_LIMITS: [&str; 4] = ["requests", "events", "reads", "concurrent_reads"];
 
 /// Settings of the metrics.
@@ -81,6 +82,7 @@ pub struct Metrics {
     splits: IntCounter,
     failed_submissions: IntCounter,
     keys_refused: IntCounterVec,
+    bodies_refused: IntCounterVec,
     rate_limited: IntCounterVec,
     quota_exceeded: IntCounter,
     dropped_lines: OnceLock<DroppedLines>,
@@ -217,6 +219,13 @@ impl Metrics {
                 "Requests without a valid API key",
                 "reason",
                 &REFUSAL_REASONS,
+            ),
+            bodies_refused: counters_from_zero(
+                &registry,
+                "bodies_refused_total",
+                "Request bodies refused because too many were in flight",
+                "limit",
+                &BODY_BOUNDS,
             ),
             rate_limited: counters_from_zero(
                 &registry,

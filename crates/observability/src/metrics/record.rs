@@ -60,6 +60,11 @@ impl Metrics {
         self.keys_refused.with_label_values(&[reason]).inc();
     }
 
+    /// Counts a body without room. `docs/metrics.md` lists the limits.
+    pub fn record_refused_body(&self, limit: &'static str) {
+        self.bodies_refused.with_label_values(&[limit]).inc();
+    }
+
     /// Counts a request over a rate limit of its tenant. `docs/metrics.md` lists the limits.
     pub fn record_rate_limited(&self, limit: &'static str) {
         self.rate_limited.with_label_values(&[limit]).inc();

@@ -23,11 +23,12 @@ use super::table::Routes;
 use super::wire::write::BatchResponse;
 use crate::auth::{KeySources, Principal, authenticate_body, authenticate_headers};
 use crate::body::{Body, BodyHeaders, BodyLimits, Payer};
+use crate::client_ip::client_network;
 use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
 use crate::writes::{
-    Arrival, BodyHints, Expected, WriteHeaders, body_problem, invalid, parse_problem,
-    read_body_within, request_id, store, take_request,
+    Arrival, BodyHints, Expected, ForeignLimits, WriteHeaders, body_problem, invalid,
+    parse_problem, read_body_within, request_id, store, take_request,
 };
 use answer::{headers_of, refusal, response};
 
@@ -35,7 +36,7 @@ use answer::{headers_of, refusal, response};
 const ANSWER_WITHIN: Duration = Duration::from_millis(7_500);
 
 /// Bound for the body of a client whose key is in it: such clients are browsers, with at most half
-/// a megabyte. Anyone can send one, and all of them share their part of the memory.
+/// a megabyte. Anyone can send one, and all of them share a part of the memory.
 const UNKNOWN_MAX_BODY_BYTES: usize = 512 * 1024;
 
 /// Time for that body.
@@ -117,6 +118,7 @@ async fn write(
     let arrival = Arrival::now(state).answered_within(ANSWER_WITHIN);
     // The headers go before the body: only a client without a key in them is read unknown.
     let known = authenticate_headers(state, request).await?;
+    let headers = WriteHeaders::read(request)?;
     let mut body = read_body(state, request, known.as_ref(), payload).await?;
     // Counted references: the hints must not keep the body from its next payer.
     let bytes = body.bytes.clone();
@@ -125,15 +127,18 @@ async fn write(
     let text = form.payload(head, &bytes).map_err(|error| parse_problem(error, hints))?;
     let hints = BodyHints::new(Expected::Foreign(*form), &text);
     let source = parse::source(&text).map_err(|error| parse_problem(error, hints))?;
-    let max_events = state.settings.protocols.max_events;
+    let max_events = ForeignLimits::new(&state.settings.protocols, known.as_ref()).max_events;
     let ForeignRequest { items, key, library } =
         form.read(head, &source, max_events).map_err(|error| parse_problem(error, hints))?;
     let principal = match known {
         Some(known) => known,
-        None => identify(state, request, &key, &mut body).await?,
+        None => identify(state, request, &key, items.len(), &mut body).await?,
     };
-    let headers = WriteHeaders::default();
-    let verdicts = store(state, request, &principal, arrival, &headers, &source, items).await?;
+    let verdicts = match items.len() {
+        // Some protocols allow a request without events.
+        0 => Vec::new(),
+        _ => store(state, request, &principal, arrival, &headers, &source, items).await?,
+    };
     state.metrics.record_foreign(form.protocol().as_str(), library, verdicts.len());
     if let Some(reply) = form.reply(head, &verdicts) {
         return Ok(response(reply));
@@ -159,8 +164,8 @@ async fn read_body(
     payload: Payload,
 ) -> Result<Body, Problem> {
     let mut limits = BodyLimits {
-        payer: Payer::Unknown,
-        max_bytes: state.settings.protocols.max_body_bytes,
+        payer: Payer::Unknown(client_network(state, request)),
+        max_bytes: ForeignLimits::new(&state.settings.protocols, known).max_body_bytes,
         timeout: state.settings.request_timeout,
         headers: BodyHeaders::Any,
     };
@@ -174,16 +179,19 @@ async fn read_body(
     read_body_within(state, request, KeySources::ForeignHeaders, limits, payload).await
 }
 
-/// Authenticates a client by the key in its body, takes its token, and lets its tenant pay for the
-/// body.
+/// Authenticates a client by the key in its body, takes its token, checks the tenant's own limits,
+/// and lets it pay for the body.
 async fn identify(
     state: &AppState,
     request: &HttpRequest,
     key: &BodyKey<'_>,
+    events: usize,
     body: &mut Body,
 ) -> Result<Principal, Problem> {
     let principal = authenticate_body(state, request, key).await?;
     take_request(state, request, &principal)?;
+    let limits = ForeignLimits::new(&state.settings.protocols, Some(&principal));
+    limits.check(body.bytes.len(), events)?;
     body.pass_to(principal.owner.tenant_id).map_err(|error| body_problem(state, error))?;
     Ok(principal)
 }

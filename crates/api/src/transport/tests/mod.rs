@@ -38,7 +38,7 @@ async fn count(request: HttpRequest, payload: web::Payload) -> Result<HttpRespon
     match BODIES.read(&request, payload, limits, &Metrics::new()).await {
         Ok(body) => Ok(HttpResponse::Ok().body(body.bytes.len().to_string())),
         Err(BodyError::Refused(problem)) => Err(problem),
-        Err(BodyError::Overloaded) => Err(Problem::Overloaded { retry_after_seconds: 1 }),
+        Err(BodyError::Overloaded(_)) => Err(Problem::Overloaded { retry_after_seconds: 1 }),
     }
 }
 

@@ -60,7 +60,9 @@ fn payloads_stay_slices_of_a_body_with_errors() {
 #[test]
 fn malformed_body_is_reported_with_its_position() {
     for (body, line, column) in [
-        (&b""[..], 1, 0),
+        (&b""[..], 1, 1),
+        (b"{\"events\":[\n", 2, 1),
+        (b"{\"a\nb\":[]}", 2, 0),
         (b"not json", 1, 2),
         (b"{\"events\":[]} x", 1, 15),
         (b"{\"events\":[]}{}", 1, 14),
