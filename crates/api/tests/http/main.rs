@@ -25,6 +25,8 @@ mod limits;
 #[cfg(test)]
 mod mistakes;
 #[cfg(test)]
+mod origins;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod quota;
