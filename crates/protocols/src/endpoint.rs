@@ -24,7 +24,6 @@ pub(crate) const fn post<F>(path: &'static str, form: F) -> Endpoint<F> {
     Endpoint { path, method: Method::Post, form }
 }
 
-#[allow(dead_code)] // FRAME: removed with the first protocol that has one
 pub(crate) const fn get<F>(path: &'static str, form: F) -> Endpoint<F> {
     Endpoint { path, method: Method::Get, form }
 }

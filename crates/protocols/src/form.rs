@@ -16,7 +16,7 @@ use crate::posthog::PosthogForm;
 use crate::secrets::mask_keys;
 use crate::segment::SegmentForm;
 use crate::snowplow::SnowplowForm;
-use crate::{Failure, FailureReply, ForeignRequest, Head, Protocol, Reply};
+use crate::{Failure, FailureReply, ForeignRequest, Head, Protocol, Received, Reply};
 use crate::{amplitude, cloudevents, mixpanel, otlp, posthog, segment, snowplow};
 
 /// The form of a request.
@@ -141,12 +141,17 @@ impl Form {
     /// Returns the answer to a request whose valid events are stored. `None`: the common one, which
     /// is an error if every event was rejected.
     #[must_use]
-    pub fn reply(self, head: &Head<'_>, verdicts: &[Verdict]) -> Option<Reply> {
+    pub fn reply(
+        self,
+        head: &Head<'_>,
+        received: &Received<'_>,
+        verdicts: &[Verdict],
+    ) -> Option<Reply> {
         match self {
             Self::Posthog(form) => posthog::reply(form, head, verdicts),
             Self::OpenMeter(form) => cloudevents::openmeter_reply(form, head, verdicts),
-            Self::Amplitude(form) => amplitude::reply(form, head, verdicts),
-            Self::Mixpanel(form) => mixpanel::reply(form, head, verdicts),
+            Self::Amplitude(form) => amplitude::reply(form, verdicts),
+            Self::Mixpanel(form) => mixpanel::reply(form, head, received, verdicts),
             Self::Snowplow(form) => snowplow::reply(form, head, verdicts),
             Self::Otlp(form) => otlp::reply(form, head, verdicts),
             Self::Segment(_) | Self::Jitsu(_) | Self::CloudEvents(_) => None,
@@ -158,8 +163,8 @@ impl Form {
     pub fn failure(self, head: &Head<'_>, failure: &Failure<'_>) -> FailureReply {
         match self {
             Self::Posthog(form) => posthog::failure(form, head, failure),
-            Self::Amplitude(form) => amplitude::failure(form, head, failure),
-            Self::Mixpanel(form) => mixpanel::failure(form, head, failure),
+            Self::Amplitude(form) => amplitude::failure(form, failure),
+            Self::Mixpanel(form) => mixpanel::failure(form, failure),
             Self::Snowplow(form) => snowplow::failure(form, head, failure),
             Self::Otlp(form) => otlp::failure(form, head, failure),
             Self::Segment(_) | Self::Jitsu(_) | Self::CloudEvents(_) | Self::OpenMeter(_) => {

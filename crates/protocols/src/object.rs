@@ -6,8 +6,8 @@ use mercurio_domain::EventId;
 use mercurio_domain::event::Pointer;
 use mercurio_domain::hints::unix_time_unit;
 use mercurio_domain::payload::{
-    self, JsonMembers, JsonSlice, NotText, ObjectText, Scanner, read_members, scan_members,
-    text_of, type_of,
+    self, JsonMembers, JsonSlice, NotText, ObjectText, RawJson, Scanner, read_members,
+    scan_members, text_of, type_of,
 };
 use mercurio_domain::verdict::{FieldError, FieldErrorCode, MAX_ERRORS_PER_EVENT, pointer_to};
 
@@ -118,7 +118,7 @@ impl<'a, P: Part> Object<'a, P> {
     }
 
     /// Puts a member into the rest, unless it is null or empty.
-    pub(crate) fn keep(&mut self, name: &str, value: JsonSlice<'a>) {
+    pub(crate) fn keep(&mut self, name: &str, value: JsonSlice<'_>) {
         if matches!(value.text(), "null" | "\"\"" | "{}" | "[]") || self.rest.add(name, value) {
             return;
         }
@@ -129,6 +129,18 @@ impl<'a, P: Part> Object<'a, P> {
                            nested too deep";
             self.add_error(self.pointer_to(name), FieldErrorCode::TooDeep, message);
         }
+    }
+
+    /// Puts a member into the rest, without the members of its value that `leaves_out` accepts.
+    pub(crate) fn keep_without(
+        &mut self,
+        name: &str,
+        value: JsonSlice<'_>,
+        leaves_out: impl Fn(&str) -> bool,
+    ) {
+        let left = RawJson::without(value, leaves_out);
+        // The whole value of one with too many levels has all its errors.
+        self.keep(name, Scanner::new(left.get()).value().unwrap_or(value));
     }
 
     pub(crate) fn part(&self, part: P) -> Option<JsonSlice<'a>> {

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use mercurio_domain::Timestamp;
+use serde_json::value::RawValue;
+
 /// An answer in a protocol's own form, in place of the common one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -31,6 +34,15 @@ impl Reply {
     }
 }
 
+/// A request whose events are stored, but for rejected ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// The decompressed body.
+    pub body: &'a [u8],
+    /// The time of receipt.
+    pub at: Timestamp,
+}
+
 /// A request that failed as a whole, as this server's own API would answer it.
 #[derive(Debug, Clone, Copy)]
 pub struct Failure<'a> {
@@ -40,6 +52,8 @@ pub struct Failure<'a> {
     pub code: &'a str,
     /// The detail of the problem, for people.
     pub detail: &'a str,
+    /// The errors of the body, an array in JSON.
+    pub errors: Option<&'a RawValue>,
     /// Seconds after which the client should send the request again.
     pub retry_after_seconds: Option<u64>,
 }

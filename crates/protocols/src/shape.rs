@@ -2,7 +2,7 @@
 
 use mercurio_domain::payload::{Scanner, scan_members};
 
-use crate::{Form, Head};
+use crate::{Form, Head, mixpanel};
 
 /// Returns the form of a request among those of its path. The first one answers if no shape fits.
 #[must_use]
@@ -16,11 +16,12 @@ pub fn form_of(forms: &[Form], head: &Head<'_>, body: &[u8]) -> Option<Form> {
 
 impl Form {
     /// Returns whether a body on a shared path has the shape of this form.
-    fn has_shape(self, _: &Head<'_>, body: &[u8]) -> bool {
+    fn has_shape(self, head: &Head<'_>, body: &[u8]) -> bool {
         match self {
             // `/batch` of PostHog and Amplitude, `/track` of PostHog and Mixpanel.
             Self::Posthog(_) => has_member(body, "batch"),
             Self::Amplitude(_) => has_member(body, "events"),
+            Self::Mixpanel(_) => mixpanel::has_shape(head, body),
             _ => false,
         }
     }

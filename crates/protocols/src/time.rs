@@ -29,6 +29,7 @@ pub(crate) enum Unit {
     /// Milliseconds.
     Millis,
     /// Nanoseconds.
+    #[allow(dead_code)] // FRAME: for OpenTelemetry
     Nanos,
 }
 

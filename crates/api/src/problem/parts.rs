@@ -70,6 +70,12 @@ pub struct Header<'a> {
 }
 
 impl<'a> ResponseParts<'a> {
+    /// Returns the additional member `name`, if it is serialised JSON.
+    pub(crate) fn json(&self, name: &str) -> Option<&'a RawValue> {
+        let member = self.members.iter().find(|member| member.name == name)?;
+        if let MemberValue::Json(json) = member.value { Some(json) } else { None }
+    }
+
     fn new(code: ProblemCode, detail: impl Into<Cow<'a, str>>) -> Self {
         let description = code.description();
         Self {

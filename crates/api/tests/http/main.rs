@@ -1,6 +1,8 @@
 //! The HTTP contract, case by case, over the whole service without a socket, with the memory store.
 
 #[cfg(test)]
+mod amplitude;
+#[cfg(test)]
 mod arbitrary_requests;
 #[cfg(test)]
 mod auth;
@@ -24,6 +26,8 @@ mod hidden_values;
 mod limits;
 #[cfg(test)]
 mod mistakes;
+#[cfg(test)]
+mod mixpanel;
 #[cfg(test)]
 mod origins;
 #[cfg(test)]

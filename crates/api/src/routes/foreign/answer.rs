@@ -5,6 +5,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use mercurio_protocols::{Failure, FailureReply, Form, Head, Header, Reply};
 
+use crate::middleware::KeepBody;
 use crate::problem::Problem;
 use crate::writes::request_id;
 
@@ -16,11 +17,14 @@ pub(super) fn headers_of(request: &HttpRequest) -> Vec<Header<'_>> {
 
 /// Returns the response of a protocol's own answer.
 pub(super) fn response(reply: Reply) -> HttpResponse {
-    let mut response = HttpResponse::build(status(reply.status));
-    if reply.content_type.is_empty() {
-        return response.finish();
-    }
-    response.content_type(reply.content_type).body(reply.body.into_owned())
+    let mut builder = HttpResponse::build(status(reply.status));
+    let mut response = if reply.content_type.is_empty() {
+        builder.finish()
+    } else {
+        builder.content_type(reply.content_type).body(reply.body.into_owned())
+    };
+    response.extensions_mut().insert(KeepBody);
+    response
 }
 
 /// Returns the response to a failed request, in the words of its protocol.
@@ -30,6 +34,7 @@ pub(super) fn refusal(form: Form, head: &Head<'_>, problem: &Problem) -> HttpRes
         status: parts.status.as_u16(),
         code: &parts.code,
         detail: &parts.detail,
+        errors: parts.json("errors"),
         retry_after_seconds: parts.retry_after_seconds(),
     };
     match form.failure(head, &failure) {

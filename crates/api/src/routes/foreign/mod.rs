@@ -16,7 +16,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use mercurio_domain::verdict::Verdict;
 use mercurio_pipeline::parse;
 use mercurio_protocols::{
-    Answer, BodyKey, ForeignPath, ForeignRequest, Form, Head, Protocols, foreign_paths, form_of,
+    Answer, BodyKey, ForeignPath, ForeignRequest, Form, Head, Protocols, Received, foreign_paths,
+    form_of,
 };
 
 use super::table::Routes;
@@ -140,7 +141,8 @@ async fn write(
         _ => store(state, request, &principal, arrival, &headers, &source, items).await?,
     };
     state.metrics.record_foreign(form.protocol().as_str(), library, verdicts.len());
-    if let Some(reply) = form.reply(head, &verdicts) {
+    let received = Received { body: &bytes, at: arrival.received_at };
+    if let Some(reply) = form.reply(head, &received, &verdicts) {
         return Ok(response(reply));
     }
     let request_id = request_id();
@@ -152,7 +154,7 @@ async fn write(
             _ => EventErrors::results(&response.results),
         }));
     }
-    Ok(HttpResponse::Ok().json(Answer::new(response)))
+    Ok(HttpResponse::Ok().json(Answer::new(*form, &received, &verdicts, response)))
 }
 
 /// Takes the token of a known client, and reads its body; or reads that of an unknown one, in the
