@@ -66,8 +66,7 @@ impl Form {
             Self::Segment(form) => segment::example(form),
             Self::Jitsu(kind) => segment::example(SegmentForm::Message(kind)),
             Self::Posthog(form) => posthog::example(form),
-            Self::CloudEvents(form) => cloudevents::example(form),
-            Self::OpenMeter(form) => cloudevents::openmeter_example(form),
+            Self::CloudEvents(_) | Self::OpenMeter(_) => cloudevents::EXAMPLE,
             Self::Amplitude(form) => amplitude::example(form),
             Self::Mixpanel(form) => mixpanel::example(form),
             Self::Snowplow(form) => snowplow::example(form),
@@ -101,7 +100,7 @@ impl Form {
     pub fn payload<'a>(self, head: &Head<'a>, body: &'a [u8]) -> Result<Cow<'a, [u8]>, ParseError> {
         match self {
             Self::Posthog(form) => posthog::payload(form, head, body),
-            Self::CloudEvents(form) => cloudevents::payload(form, head, body),
+            Self::CloudEvents(_) => cloudevents::payload(head, body),
             Self::Mixpanel(form) => mixpanel::payload(form, head, body),
             Self::Snowplow(form) => snowplow::payload(form, head, body),
             Self::Otlp(form) => otlp::payload(form, head, body),
@@ -125,8 +124,8 @@ impl Form {
             Self::Segment(form) => segment::read(text, form, max_events),
             Self::Jitsu(kind) => segment::read(text, SegmentForm::Message(kind), max_events),
             Self::Posthog(form) => posthog::read(form, head, text, max_events),
-            Self::CloudEvents(form) => cloudevents::read(form, head, text, max_events),
-            Self::OpenMeter(form) => cloudevents::openmeter_read(form, head, text, max_events),
+            Self::CloudEvents(_) => cloudevents::read(head, text, max_events),
+            Self::OpenMeter(_) => cloudevents::openmeter_read(head, text, max_events),
             Self::Amplitude(form) => amplitude::read(form, head, text, max_events),
             Self::Mixpanel(form) => mixpanel::read(form, head, text, max_events),
             Self::Snowplow(form) => snowplow::read(form, head, text, max_events),
@@ -149,7 +148,7 @@ impl Form {
     ) -> Option<Reply> {
         match self {
             Self::Posthog(form) => posthog::reply(form, head, verdicts),
-            Self::OpenMeter(form) => cloudevents::openmeter_reply(form, head, verdicts),
+            Self::OpenMeter(_) => cloudevents::openmeter_reply(verdicts),
             Self::Amplitude(form) => amplitude::reply(form, verdicts),
             Self::Mixpanel(form) => mixpanel::reply(form, head, received, verdicts),
             Self::Snowplow(form) => snowplow::reply(form, head, verdicts),

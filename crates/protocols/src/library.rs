@@ -1,5 +1,7 @@
 //! The libraries that sent events, for a metric with a bounded number of values.
 
+use crate::Head;
+
 /// The names that known libraries give themselves.
 const KNOWN: &[&str] = &[
     "@jitsu/js",
@@ -42,6 +44,7 @@ const KNOWN: &[&str] = &[
     "node",
     "php",
     "python",
+    "python-openmeter",
     "react-native",
     "ruby",
     "swift",
@@ -55,6 +58,12 @@ pub const OTHER_LIBRARY: &str = "other";
 /// Returns `name` if it is known: clients choose their names, and each would be a series.
 pub(crate) fn library(name: &str) -> &'static str {
     KNOWN.iter().copied().find(|known| *known == name).unwrap_or(OTHER_LIBRARY)
+}
+
+/// Returns the first name in the user agent, if it is known.
+pub(crate) fn of_user_agent(head: &Head<'_>) -> &'static str {
+    let agent = head.header("user-agent").unwrap_or_default();
+    library(agent.split(['/', ' ']).next().unwrap_or_default())
 }
 
 #[cfg(test)]

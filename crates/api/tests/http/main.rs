@@ -9,6 +9,8 @@ mod auth;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod cloudevents;
+#[cfg(test)]
 mod conventions;
 #[cfg(test)]
 mod described;

@@ -100,6 +100,14 @@ impl<'a> RawJson<'a> {
         RawJson { text: Cow::Owned(text), is_storable }
     }
 
+    /// Returns an object of one member, whose name is written as it is. `None` if a store cannot keep
+    /// the value there.
+    #[must_use]
+    pub fn wrapped(name: &str, value: JsonSlice<'_>) -> Option<RawJson<'static>> {
+        let text = format!("{{\"{name}\":{}}}", value.text());
+        is_storable(&text).then_some(RawJson { text: Cow::Owned(text), is_storable: true })
+    }
+
     /// Returns `object` with the additional member `name`, or an object of that member alone. A
     /// value other than an object, and an empty member, leave `object` as it is.
     ///
@@ -148,6 +156,20 @@ mod tests {
         let text = raw.get().to_owned();
         assert_eq!(raw.is_storable, is_storable(&text), "{text}");
         Some(text)
+    }
+
+    #[test]
+    fn value_is_wrapped_if_a_store_keeps_it() {
+        let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        for (value, expected) in [
+            ("7", Some("{\"data\":7}".to_owned())),
+            ("\"\\u0000\"", None),
+            (&nested(31), Some(format!("{{\"data\":{}}}", nested(31)))),
+            (&nested(32), None),
+        ] {
+            let raw = RawJson::wrapped("data", slice(value));
+            assert_eq!(raw.as_ref().map(RawJson::get), expected.as_deref(), "{value}");
+        }
     }
 
     #[test]
