@@ -217,3 +217,20 @@ pub(crate) fn read_single_slowly<'a, P: Part>(
 pub(crate) fn shape(pointer: &str, code: FieldErrorCode, message: String) -> ParseError {
     ParseError::Shape(vec![FieldError::new(pointer, code, message)])
 }
+
+/// Returns whether a body is an object with this member. Members after it are not looked at.
+pub(crate) fn has_member(body: &[u8], name: &str) -> bool {
+    std::str::from_utf8(body).is_ok_and(|text| find_member(text, name).is_some())
+}
+
+/// Ends at the member; `None` without it, or at an error before it.
+fn find_member(text: &str, name: &str) -> Option<()> {
+    let mut scanner = Scanner::new(text.strip_prefix('\u{FEFF}').unwrap_or(text));
+    scanner.take(b'{')?;
+    while scanner.plain_string()? != name {
+        scanner.take(b':')?;
+        scanner.value()?;
+        scanner.has_next(b'}')?.then_some(())?;
+    }
+    Some(())
+}

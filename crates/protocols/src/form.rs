@@ -99,7 +99,7 @@ impl Form {
     /// [`ParseError`] for a body that is not in such a shell. The text need not be JSON yet.
     pub fn payload<'a>(self, head: &Head<'a>, body: &'a [u8]) -> Result<Cow<'a, [u8]>, ParseError> {
         match self {
-            Self::Posthog(form) => posthog::payload(form, head, body),
+            Self::Posthog(_) => posthog::payload(head, body),
             Self::CloudEvents(_) => cloudevents::payload(head, body),
             Self::Mixpanel(form) => mixpanel::payload(form, head, body),
             Self::Snowplow(form) => snowplow::payload(form, head, body),
@@ -147,7 +147,7 @@ impl Form {
         verdicts: &[Verdict],
     ) -> Option<Reply> {
         match self {
-            Self::Posthog(form) => posthog::reply(form, head, verdicts),
+            Self::Posthog(form) => posthog::reply(form, received, verdicts),
             Self::OpenMeter(_) => cloudevents::openmeter_reply(verdicts),
             Self::Amplitude(form) => amplitude::reply(form, verdicts),
             Self::Mixpanel(form) => mixpanel::reply(form, head, received, verdicts),
@@ -161,7 +161,7 @@ impl Form {
     #[must_use]
     pub fn failure(self, head: &Head<'_>, failure: &Failure<'_>) -> FailureReply {
         match self {
-            Self::Posthog(form) => posthog::failure(form, head, failure),
+            Self::Posthog(form) => posthog::failure(form, failure),
             Self::Amplitude(form) => amplitude::failure(form, failure),
             Self::Mixpanel(form) => mixpanel::failure(form, failure),
             Self::Snowplow(form) => snowplow::failure(form, head, failure),

@@ -1,8 +1,7 @@
 //! Paths that protocols share: the shape of the body decides.
 
-use mercurio_domain::payload::{Scanner, scan_members};
-
-use crate::{Form, Head, mixpanel};
+use crate::envelope::has_member;
+use crate::{Form, Head, mixpanel, posthog};
 
 /// Returns the form of a request among those of its path. The first one answers if no shape fits.
 #[must_use]
@@ -19,7 +18,7 @@ impl Form {
     fn has_shape(self, head: &Head<'_>, body: &[u8]) -> bool {
         match self {
             // `/batch` of PostHog and Amplitude, `/track` of PostHog and Mixpanel.
-            Self::Posthog(_) => has_member(body, "batch"),
+            Self::Posthog(_) => posthog::has_shape(body),
             Self::Amplitude(_) => has_member(body, "events"),
             Self::Mixpanel(_) => mixpanel::has_shape(head, body),
             _ => false,
@@ -27,11 +26,32 @@ impl Form {
     }
 }
 
-/// Returns whether a body is an object with this member.
-pub(crate) fn has_member(body: &[u8], name: &str) -> bool {
-    let Ok(text) = std::str::from_utf8(body) else { return false };
-    let mut found = false;
-    // A body with an error after the member has it too.
-    let _ = scan_members(text, &mut Scanner::new(text), |member, _| found |= member == name);
-    found
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Header, Protocol, Protocols, foreign_paths};
+
+    #[test]
+    fn body_on_a_shared_path_leads_to_its_protocol() {
+        use Protocol::{Amplitude, Mixpanel, Posthog};
+        let paths = foreign_paths(Protocols::default());
+        let form = [Header { name: "content-type", value: b"application/x-www-form-urlencoded" }];
+        for (path, headers, body, expected) in [
+            ("/batch", &[][..], r#"{"api_key":"k","batch":[{"event":"e"}]}"#, Posthog),
+            ("/batch", &[], r#"{"event":"e","token":"k"}"#, Posthog),
+            ("/batch", &[], r#"{"api_key":"k","events":[{"event_type":"batch"}]}"#, Amplitude),
+            ("/track", &[], r#"{"api_key":"k","event":"e","properties":{"token":"k"}}"#, Posthog),
+            ("/track", &[], r#"{"event":"e","properties":{"token":"k"}}"#, Mixpanel),
+            ("/track", &[], r#"[{"event":"e","properties":{"token":"k"}}]"#, Mixpanel),
+            ("/track", &form, r#"data={"event":"e","properties":{"token":"k"}}&ip=0"#, Mixpanel),
+            // Of no shape: the first one answers.
+            ("/batch", &[], "{", Posthog),
+            ("/track", &[], "", Posthog),
+        ] {
+            let path = paths.iter().find(|known| known.path == path).unwrap();
+            let head = Head { headers, ..Head::default() };
+            let found = form_of(&path.post, &head, body.as_bytes()).map(Form::protocol);
+            assert_eq!(found, Some(expected), "{body}");
+        }
+    }
 }

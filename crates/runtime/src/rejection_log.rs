@@ -16,7 +16,7 @@ use crate::line_limit::LineLimit;
 
 /// Names in requests, other than the members of an event, that are safe to log: of the HTTP API and
 /// of the protocols of other services.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "events",
     "sent_at",
     "batch",
@@ -27,6 +27,8 @@ const NAMES: [&str; 10] = [
     "anonymousId",
     "previousId",
     "userId",
+    "uuid",
+    "distinct_id",
 ];
 
 fn is_ours(name: &str) -> bool {

@@ -133,6 +133,33 @@ fn settings_are_logged_without_their_secrets() {
 }
 
 #[test]
+fn key_in_a_path_reaches_neither_log_nor_metrics() {
+    let deployment = Deployment::sqlite();
+    let mut command = command(&deployment.database.url_text());
+    let server = Server::with(command.env("MERCURIO_LOG_LEVEL", "debug"));
+    let mut client = Client::connect(server.addr).unwrap();
+    let key = &deployment.key;
+    for path in ["config.js", "config/", "unknown.js"] {
+        let expected = if path == "unknown.js" { 404 } else { 200 };
+        let response = client.get(&format!("/array/{key}/{path}"), key).unwrap();
+        assert_eq!(response.status, expected, "{path}");
+        assert!(!response.body.contains(key.as_str()), "{path}");
+    }
+    let body = format!("{{\"token\":\"{key}\"}}");
+    assert_eq!(client.post("/flags/?v=2&token=x", key, &body).unwrap().status, 200);
+    wait_until("four requests", || server.lines("request").len() >= 4);
+    let routes: Vec<_> = server.lines("request").iter().map(|line| line["route"].clone()).collect();
+    assert_eq!(routes[..2], ["/array/{key}/config.js", "/array/{key}/config"]);
+    let metrics = client.get("/metrics", key).unwrap().body;
+    assert!(metrics.contains("/array/{key}/config.js") && !metrics.contains(key.as_str()));
+    server.signal("INT");
+    let (_, stdout, stderr) = server.wait();
+    assert!(
+        stdout.iter().all(|line| !line.contains(key.as_str())) && !stderr.contains(key.as_str())
+    );
+}
+
+#[test]
 fn signals_change_the_log_level_and_hang_up_is_ignored() {
     let deployment = Deployment::sqlite();
     let server = deployment.start();

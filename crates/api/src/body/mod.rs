@@ -326,9 +326,9 @@ where
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// Reads and discards the rest of a refused body, up to the limits above; nothing if its length is
-/// over them.
-async fn drain<S>(payload: &mut S, length: Option<u64>)
+/// Reads and discards a body of no use, or the rest of a refused one, up to the limits above;
+/// nothing if its length is over them.
+pub async fn drain<S>(payload: &mut S, length: Option<u64>)
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {

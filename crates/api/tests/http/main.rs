@@ -33,6 +33,8 @@ mod mixpanel;
 #[cfg(test)]
 mod origins;
 #[cfg(test)]
+mod posthog;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod quota;

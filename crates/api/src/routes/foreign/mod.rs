@@ -23,7 +23,7 @@ use mercurio_protocols::{
 use super::table::Routes;
 use super::wire::write::BatchResponse;
 use crate::auth::{KeySources, Principal, authenticate_body, authenticate_headers};
-use crate::body::{Body, BodyHeaders, BodyLimits, Payer};
+use crate::body::{Body, BodyHeaders, BodyLimits, Payer, drain};
 use crate::client_ip::client_network;
 use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
@@ -92,13 +92,15 @@ async fn handle(
     forms: &'static [Form],
     state: Data<AppState>,
     request: HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
 ) -> HttpResponse {
     let headers = headers_of(&request);
     let head = Head { query: request.query_string(), headers: &headers };
     // Until the body of a shared path shows another one.
     let mut form = forms[0];
     if let Some(fixed) = form.fixed_reply() {
+        // The connection stays open for the events that follow.
+        drain(&mut payload, None).await;
         return response(fixed);
     }
     match write(&mut form, forms, &head, &state, &request, payload).await {
