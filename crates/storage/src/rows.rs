@@ -7,7 +7,7 @@ use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
 use diesel::prelude::Queryable;
 use diesel::sql_types::{BigInt, Json, Text, Timestamptz};
-use mercurio_domain::api_key::{ApiKey, Scopes, SecretHash};
+use mercurio_domain::api_key::{ApiKey, Origins, Scopes, SecretHash};
 use mercurio_domain::event::{EventParts, EventType, StoredEvent};
 use mercurio_domain::limits::LimitOverrides;
 use mercurio_domain::payload::JsonObject;
@@ -229,6 +229,7 @@ pub(crate) struct ApiKeyRow {
     expires_at: Option<Micros>,
     revoked_at: Option<Micros>,
     last_used_at: Option<Micros>,
+    origins: Option<String>,
     workspace_deleted_at: Option<Micros>,
     tenant_status: String,
     tenant_deleted_at: Option<Micros>,
@@ -253,6 +254,7 @@ impl ApiKeyRow {
             },
             name: Name::from_store(self.name),
             scopes: Scopes::parse(&self.scopes).map_err(|_| Error::unreadable("a key's scopes"))?,
+            origins: self.origins.map(Origins::from_store),
             secret_hash: SecretHash::from_bytes(secret),
             created_at: timestamp(self.created_at),
             expires_at: optional_timestamp(self.expires_at),

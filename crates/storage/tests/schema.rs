@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -150,6 +151,32 @@ fn migrations_up_down_up_yield_the_same_schema() {
     check_up_down_up!(&mut postgres(&database), "postgres", POSTGRES_DUMP);
     let database = TestDatabase::empty_sqlite();
     check_up_down_up!(&mut sqlite(&database), "sqlite", SQLITE_DUMP);
+}
+
+#[test]
+fn key_with_origins_only_writes_and_changes_reach_listeners() {
+    const BIND: &str = "UPDATE api_keys SET origins = 'https://shop.example'";
+    for database in [TestDatabase::postgres(), TestDatabase::sqlite()] {
+        let store = database.store();
+        let request = provisioning("Acme", 1, at("2026-11-22T10:00:00Z")).0;
+        let id = store.provision(&request).unwrap().api_key.id;
+        let origins = || store.find_api_key(&id).unwrap().unwrap().origins;
+        for wrong in [BIND, "UPDATE api_keys SET scopes = 'events:write', origins = ''"] {
+            let refused =
+                // `execute` panics on a failed statement.
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| database.execute(wrong)));
+            assert!(refused.is_err(), "{wrong}");
+        }
+        database.execute("UPDATE api_keys SET scopes = 'events:write'");
+        let mut listener = store.listen().unwrap();
+        database.execute(BIND);
+        assert_eq!(listener.next(Duration::from_secs(20)).unwrap().len(), 1);
+        assert_eq!(origins().unwrap().as_str(), "https://shop.example");
+        // The key outlives its origins in the schema of an older release.
+        let reverted = store.revert().unwrap();
+        assert_eq!(store.migrate().unwrap(), Vec::from_iter(reverted));
+        assert_eq!(origins(), None);
+    }
 }
 
 #[test]

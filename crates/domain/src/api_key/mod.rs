@@ -1,4 +1,4 @@
-//! API keys: text, scopes and validity.
+//! API keys: text, scopes, origins and validity.
 //!
 //! A key has the form `mk_<id>_<secret>`. The id finds its row and may be logged. The secret has 32
 //! random bytes and a CRC-32 over id and bytes, in lower-case base 32: the checksum reveals a
@@ -7,6 +7,7 @@
 
 mod form;
 mod malformed;
+mod origins;
 
 use std::fmt;
 
@@ -22,6 +23,7 @@ use crate::tenant::{Name, TenantStatus};
 use form::{CHECKSUM_BYTES, ID_BYTES, PREFIX, SECRET_BYTES, base32, checksum};
 pub use form::{ID_CHARS, KEY_CHARS};
 pub use malformed::MalformedKey;
+pub use origins::{InvalidOrigin, MAX_ORIGIN_CHARS, MAX_ORIGINS, Origins, OriginsError};
 
 /// Random bytes for [`NewApiKey::generate`].
 pub const ENTROPY_BYTES: usize = ID_BYTES + SECRET_BYTES;
@@ -294,6 +296,8 @@ pub struct ApiKey {
     pub name: Name,
     /// Its permissions.
     pub scopes: Scopes,
+    /// The pages that may use it; `None`: it works from anywhere.
+    pub origins: Option<Origins>,
     /// The hash of its secret.
     pub secret_hash: SecretHash,
     /// Time of its creation.

@@ -71,6 +71,7 @@ fn key_ends_when_it_expires_or_is_revoked() {
         owner: Owner { tenant_id: crate::TenantId(1), workspace_id: crate::WorkspaceId(1) },
         name: Name::parse("key").unwrap(),
         scopes: Scopes::all(),
+        origins: None,
         secret_hash: new.secret_hash,
         created_at: at(0),
         expires_at: Some(at(10)),

@@ -225,7 +225,11 @@ impl AuditEntry {
             Some(expires_at) => format!("until {expires_at}"),
             None => "without an end".to_owned(),
         };
-        Self::of_key(key, &format!("created for {} {end}", key.scopes))
+        let pages = match &key.origins {
+            Some(origins) => format!(" on pages of {origins}"),
+            None => String::new(),
+        };
+        Self::of_key(key, &format!("created for {}{pages} {end}", key.scopes))
     }
 
     /// A key was given an end.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::StoreError;
-use crate::api_key::{ApiKey, KeyUse, NewApiKey, Scopes, SecretHash};
+use crate::api_key::{ApiKey, KeyUse, NewApiKey, Origins, Scopes, SecretHash};
 use crate::clock::Timestamp;
 use crate::event::EnrichedEvent;
 use crate::ids::{ApiKeyId, Owner, TenantId};
@@ -197,12 +197,13 @@ pub struct KeyRequest {
     pub secret_hash: SecretHash,
     pub name: Name,
     pub scopes: Scopes,
+    pub origins: Option<Origins>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
 }
 
 impl KeyRequest {
-    /// A request for `new`, without an expiry.
+    /// A request for `new`, without origins or an expiry.
     #[must_use]
     pub fn new(
         owner: Owner,
@@ -212,7 +213,7 @@ impl KeyRequest {
         created_at: Timestamp,
     ) -> Self {
         let (id, secret_hash) = (new.id.clone(), new.secret_hash);
-        Self { owner, id, secret_hash, name, scopes, created_at, expires_at: None }
+        Self { owner, id, secret_hash, name, scopes, origins: None, created_at, expires_at: None }
     }
 
     /// The key as a store returns it right after creation.
@@ -223,6 +224,7 @@ impl KeyRequest {
             owner: self.owner,
             name: self.name.clone(),
             scopes: self.scopes,
+            origins: self.origins.clone(),
             secret_hash: self.secret_hash,
             created_at: self.created_at,
             expires_at: self.expires_at,
@@ -259,6 +261,7 @@ impl Provisioning {
             secret_hash: self.secret_hash,
             name: self.key_name.clone(),
             scopes: self.scopes,
+            origins: None,
             created_at: self.created_at,
             expires_at: None,
         }

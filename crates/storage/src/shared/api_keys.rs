@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use mercurio_domain::api_key::{ApiKey, KeyUse};
+use mercurio_domain::api_key::{ApiKey, KeyUse, Origins};
 use mercurio_domain::limits::LimitOverrides;
 use mercurio_domain::store::{KeyDetails, KeyRequest, KeySelection};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
@@ -25,6 +25,7 @@ type KeyColumns = (
     api_keys::expires_at,
     api_keys::revoked_at,
     api_keys::last_used_at,
+    api_keys::origins,
     workspaces::deleted_at,
     tenants::status,
     tenants::deleted_at,
@@ -43,6 +44,7 @@ fn key_columns() -> KeyColumns {
         expires_at,
         revoked_at,
         last_used_at,
+        origins,
         workspaces::deleted_at,
         tenants::status,
         tenants::deleted_at,
@@ -131,6 +133,7 @@ pub(crate) fn create_api_key(
             api_keys::secret_sha256.eq(request.secret_hash.as_bytes().as_slice()),
             api_keys::created_at.eq(Micros::from(request.created_at)),
             api_keys::expires_at.eq(request.expires_at.map(Micros::from)),
+            api_keys::origins.eq(request.origins.as_ref().map(Origins::as_str)),
         ))
         .execute(connection)?;
     // Read back, because status and limits come from the tenant's rows.

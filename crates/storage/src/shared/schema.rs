@@ -44,6 +44,7 @@ diesel::table! {
         expires_at -> Nullable<Time>,
         revoked_at -> Nullable<Time>,
         last_used_at -> Nullable<Time>,
+        origins -> Nullable<Text>,
     }
 }
 

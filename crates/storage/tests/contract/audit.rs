@@ -1,6 +1,6 @@
 //! The audit log: an entry for every change, none without a change, and none that changes later.
 
-use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Scopes};
+use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Origins, Scopes};
 use mercurio_domain::limits::{LimitChange, LimitName};
 use mercurio_domain::store::{
     AuditEntry, AuditOutcome, AuditRecord, CreateError, Deletion, KeyRequest, Removal,
@@ -58,6 +58,10 @@ fn every_change_of_the_catalog_is_recorded(subject: &Subject) {
     let new = NewApiKey::generate(&[2; ENTROPY_BYTES]);
     let request = KeyRequest::new(owner, &new, name("CI"), Scopes::all(), now());
     store.create_api_key(&KeyRequest { expires_at: Some(after(60)), ..request }).unwrap();
+    let site = NewApiKey::generate(&[3; ENTROPY_BYTES]);
+    let origins = Origins::parse("https://a.example,https://*.a.example").unwrap();
+    let request = KeyRequest::new(owner, &site, name("Site"), Origins::SCOPES, now());
+    store.create_api_key(&KeyRequest { origins: Some(origins), ..request }).unwrap();
     store.expire_api_key(&new.id, after(30)).unwrap();
     store.revoke_api_key(&new.id, now()).unwrap();
     store.begin_deletion(Deletion::Tenant(id), now()).unwrap();
@@ -91,13 +95,19 @@ fn every_change_of_the_catalog_is_recorded(subject: &Subject) {
             &new.id,
             "key \"CI\" created for events:write,events:read until 2026-11-22T10:01:00.123456Z",
         ),
+        of_key(
+            owner,
+            &site.id,
+            "key \"Site\" created for events:write on pages of https://a.example,https://*.a.example \
+             without an end",
+        ),
         of_key(owner, &new.id, "key \"CI\" ends at 2026-11-22T10:00:30.123456Z"),
         of_key(owner, &new.id, "key \"CI\" revoked"),
         AuditEntry {
             outcome: AuditOutcome::Started,
             ..of_tenant(id, "deletion of tenant \"Acme\"")
         },
-        of_tenant(id, "deletion removed 0 events, 0 event keys, 1 workspaces and 2 API keys"),
+        of_tenant(id, "deletion removed 0 events, 0 event keys, 1 workspaces and 3 API keys"),
         AuditEntry {
             workspace_id: Some(staging.id),
             outcome: AuditOutcome::Started,

@@ -3,7 +3,7 @@
 use std::slice;
 use std::time::Duration;
 
-use mercurio_domain::api_key::{ApiKey, ENTROPY_BYTES, KeyUse, NewApiKey, Scopes};
+use mercurio_domain::api_key::{ApiKey, ENTROPY_BYTES, KeyUse, NewApiKey, Origins, Scopes};
 use mercurio_domain::limits::{LimitChange, LimitName, LimitOverrides};
 use mercurio_domain::store::{
     CatalogChange, CreateError, Deletion, KeyRequest, KeySelection, TenantDetails, TenantRef,
@@ -27,6 +27,7 @@ on_every_store! {
     limits_are_set_and_reset_one_by_one,
     workspace_names_are_unique_within_a_tenant,
     key_needs_an_existing_workspace,
+    key_keeps_its_origins,
     key_expiry_is_never_extended,
     key_keeps_its_latest_use,
     listener_receives_every_change_but_no_key_uses,
@@ -267,6 +268,23 @@ fn key_needs_an_existing_workspace(subject: &Subject) {
         );
     }
     assert_eq!(keys(subject, other.owner.tenant_id), [other]);
+}
+
+fn key_keeps_its_origins(subject: &Subject) {
+    let first = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap().api_key;
+    assert_eq!(first.origins, None);
+    let origins = Origins::parse("https://shop.example,https://*.shop.example:8443").unwrap();
+    let bound = KeyRequest {
+        scopes: Origins::SCOPES,
+        origins: Some(origins.clone()),
+        ..key_of(first.owner, 3, None)
+    };
+    let made = subject.store.create_api_key(&bound).unwrap();
+    assert_eq!(made.origins.as_ref(), Some(&origins));
+    assert_eq!(subject.store.find_api_key(&made.id).unwrap().as_ref(), Some(&made));
+    assert_eq!(keys(subject, first.owner.tenant_id), [first, made.clone()]);
+    let ended = subject.store.expire_api_key(&made.id, after(60)).unwrap().unwrap();
+    assert_eq!(ended.origins, Some(origins));
 }
 
 fn key_expiry_is_never_extended(subject: &Subject) {
