@@ -1,5 +1,6 @@
 //! Authentication: from the API key of a request to its tenant, workspace and limits.
 //!
+//! A key for the pages of some origins works in no other page, and nowhere without an `Origin`.
 //! The response is the same for unknown, expired and revoked keys, and for a wrong secret. Not here:
 //! the format of a key (`domain`), the cache (`runtime`).
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::{HeaderName, ORIGIN};
 use mercurio_domain::api_key::{ApiKey, PresentedKey, Scope};
 use mercurio_domain::limits::Limits;
 use mercurio_domain::tenant::TenantStatus;
@@ -45,7 +47,8 @@ pub struct Principal {
 /// the key is not cached.
 ///
 /// # Errors
-/// [`Problem::Unauthorized`], [`Problem::InsufficientScope`], [`Problem::TenantSuspended`], or the problem of a failed query.
+/// [`Problem::Unauthorized`], [`Problem::TenantSuspended`], [`Problem::InsufficientScope`],
+/// [`Problem::OriginNotAllowed`], or the problem of a failed query.
 pub async fn authenticate(
     state: &AppState,
     request: &HttpRequest,
@@ -128,6 +131,7 @@ async fn identify(
     if let Some(scope) = scope.filter(|scope| !key.scopes.contains(*scope)) {
         return Err(Problem::InsufficientScope { required: scope.as_str() });
     }
+    check_origin(state, request, &presented, key)?;
     // Last: refused requests are not uses. Written at most once a minute per key.
     state.key_uses.record(key, now);
     // A tenant's own limit replaces the server's, even if it is higher.
@@ -150,6 +154,36 @@ async fn look_up(
             }
             Err(problem_of_store(&error))
         }
+    }
+}
+
+/// Checks that a key with origins comes from one of their pages.
+///
+/// Browsers send `Origin` with every POST, and no script can change it. Other programs can send any,
+/// so a request without one is refused to show the mistake early, and not for safety.
+fn check_origin(
+    state: &AppState,
+    request: &HttpRequest,
+    presented: &PresentedKey,
+    key: &ApiKey,
+) -> Result<(), Problem> {
+    let Some(origins) = &key.origins else { return Ok(()) };
+    let origin = single(request, ORIGIN);
+    if origin.is_some_and(|origin| origins.allow(origin)) {
+        return Ok(());
+    }
+    log_refused_key(state, request, Some(presented), "origin");
+    state.metrics.record_refused_key("origin");
+    Err(Problem::OriginNotAllowed { origin: origin.map(str::to_owned) })
+}
+
+/// Returns the value of a header, unless the request has several of that name or other text than
+/// ASCII.
+fn single(request: &HttpRequest, name: HeaderName) -> Option<&str> {
+    let mut values = request.headers().get_all(name);
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Finds the API key of a request and checks its form.
 //!
-//! The first place with a key decides. A refusal describes the form of what came and repeats no
-//! part of it.
+//! The first place with a key decides. An empty header counts as absent: clients without a key in
+//! their settings send one. A refusal describes the form of what came and repeats no part of it.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mercurio_domain::api_key::{MalformedKey, PresentedKey};
+use mercurio_domain::api_key::{ID_CHARS, MalformedKey, PresentedKey};
 use mercurio_protocols::BodyKey;
 use url::form_urlencoded;
 
@@ -18,8 +18,19 @@ use crate::problem::UnauthorizedReason;
 /// The parameters that are searched for a key.
 const MAX_QUERY_PARAMETERS: usize = 32;
 
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const X_WRITE_KEY: HeaderName = HeaderName::from_static("x-write-key");
+/// A header with a key, and its name in errors.
+struct KeyHeader {
+    name: HeaderName,
+    text: &'static str,
+}
+
+/// In the order of the search. The last one is that of clients of other services.
+const HEADERS: [KeyHeader; 3] = [
+    KeyHeader { name: AUTHORIZATION, text: "Authorization" },
+    // Some gateways replace `Authorization`.
+    KeyHeader { name: HeaderName::from_static("x-api-key"), text: "X-API-Key" },
+    KeyHeader { name: HeaderName::from_static("x-write-key"), text: "X-Write-Key" },
+];
 /// The parameter with a key.
 const AUTH: &str = "auth";
 
@@ -57,19 +68,23 @@ pub(super) fn presented_key(
     request: &HttpRequest,
     sources: KeySources,
 ) -> Result<PresentedKey, KeyError> {
-    // A malformed key does not fall through to the next source: that would hide the error.
-    if let Some(value) = only(request.headers().get_all(AUTHORIZATION))? {
-        return parse(&key_of_authorization(text_of(value)?)?, "Authorization");
-    }
-    // Some gateways replace `Authorization`.
-    if let Some(value) = only(request.headers().get_all(X_API_KEY))? {
-        return parse(text_of(value)?.trim(), "X-API-Key");
-    }
-    if sources == KeySources::ForeignHeaders {
-        return match only(request.headers().get_all(X_WRITE_KEY))? {
-            Some(value) => foreign_key(text_of(value)?, "X-Write-Key"),
-            None => Err(KeyError::missing(NO_FOREIGN_KEY)),
+    let is_foreign = sources == KeySources::ForeignHeaders;
+    let mut empty = None;
+    for KeyHeader { name, text } in &HEADERS[..if is_foreign { 3 } else { 2 }] {
+        let Some(value) = only(request.headers().get_all(name))? else { continue };
+        let value = text_of(value)?;
+        let key = match *name {
+            AUTHORIZATION => key_of_authorization(value)?,
+            _ => value.trim().into(),
         };
+        // A malformed key does not fall through to the next place: that would hide the error.
+        if !key.is_empty() {
+            return parse(&key, text);
+        }
+        empty = empty.or(Some(*text));
+    }
+    if is_foreign {
+        return Err(KeyError::missing(NO_FOREIGN_KEY));
     }
     let query = form_urlencoded::parse(request.query_string().as_bytes());
     // A head has room for tens of thousands of parameters.
@@ -85,16 +100,19 @@ pub(super) fn presented_key(
              Authorization: Bearer <key>.",
         ));
     }
-    Err(KeyError::missing(
-        "The request has no API key; send one in the header Authorization: Bearer <key>.",
-    ))
+    Err(match empty {
+        Some(place) => refused(MalformedKey::Empty, place),
+        None => KeyError::missing(
+            "The request has no API key; send one in the header Authorization: Bearer <key>.",
+        ),
+    })
 }
 
 /// Returns the key in the body of a client of another service.
 pub(super) fn key_of_body(key: &BodyKey<'_>) -> Result<PresentedKey, KeyError> {
     match key {
         BodyKey::Missing => Err(KeyError::missing(NO_FOREIGN_KEY)),
-        BodyKey::Text(key) => foreign_key(key, "the body"),
+        BodyKey::Text(key) => parse(key.trim(), "the body"),
         BodyKey::Unclear => Err(KeyError::malformed(
             "The body has two API keys that differ, or one that is not a text; send one.",
         )),
@@ -102,12 +120,6 @@ pub(super) fn key_of_body(key: &BodyKey<'_>) -> Result<PresentedKey, KeyError> {
 }
 
 const NO_FOREIGN_KEY: &str = "The request has no API key; set it as the write key of the client.";
-
-/// Reads a key as clients of other services hold it. Jitsu's insist on a colon between id and
-/// secret; no key has one.
-fn foreign_key(text: &str, place: &str) -> Result<PresentedKey, KeyError> {
-    parse(&text.trim().replacen(':', "_", 1), place)
-}
 
 /// Returns the only value, if there is one. Two keys in one place are malformed: a proxy that checks
 /// the first and a server that uses the last would mean different tenants.
@@ -126,8 +138,9 @@ fn text_of(value: &HeaderValue) -> Result<&str, KeyError> {
         .map_err(|_| refused(MalformedKey::Characters, "the headers"))
 }
 
+/// Reads a key. Jitsu's clients insist on a colon between id and secret; no key has one.
 fn parse(key: &str, place: &str) -> Result<PresentedKey, KeyError> {
-    PresentedKey::parse(key).map_err(|error| refused(error, place))
+    PresentedKey::parse(&key.replacen(':', "_", 1)).map_err(|error| refused(error, place))
 }
 
 fn refused(error: MalformedKey, place: &str) -> KeyError {
@@ -135,21 +148,26 @@ fn refused(error: MalformedKey, place: &str) -> KeyError {
 }
 
 /// Returns the key of an `Authorization` header: `Bearer KEY`, or `Basic` with the key as the user
-/// and any password.
+/// and any password. An empty text: there is none.
 fn key_of_authorization(value: &str) -> Result<Cow<'_, str>, KeyError> {
     let value = value.trim();
-    let (scheme, credentials) = value.split_once(' ').unwrap_or((value, ""));
-    // Copied keys often carry spaces.
+    // The standard has spaces here, and copied keys often bring tabs too.
+    let (scheme, credentials) = value.split_once([' ', '\t']).unwrap_or((value, ""));
     let credentials = credentials.trim();
     // Schemes ignore case (RFC 9110, 11.1).
-    if scheme.eq_ignore_ascii_case("bearer") {
+    if scheme.is_empty() || scheme.eq_ignore_ascii_case("bearer") {
         return Ok(credentials.into());
     }
     if scheme.eq_ignore_ascii_case("basic") {
-        return user_of_basic(credentials).map(Cow::Owned);
+        return key_of_basic(credentials).map(Cow::Owned);
     }
+    let (word, after) = scheme.split_at(scheme.find(':').unwrap_or(scheme.len()));
+    let has_colon = !after.is_empty()
+        && ["bearer", "basic"].iter().any(|known| word.eq_ignore_ascii_case(known));
     // An unknown scheme is a malformed key, not a missing one.
-    Err(KeyError::malformed(if credentials.is_empty() {
+    Err(KeyError::malformed(if has_colon {
+        "The header Authorization has a colon after its scheme; send Authorization: Bearer <key>."
+    } else if credentials.is_empty() {
         "The header Authorization needs a scheme before the key: Authorization: Bearer <key>."
     } else {
         "The scheme in the header Authorization is neither Bearer nor Basic; send \
@@ -157,19 +175,28 @@ fn key_of_authorization(value: &str) -> Result<Cow<'_, str>, KeyError> {
     }))
 }
 
-fn user_of_basic(credentials: &str) -> Result<String, KeyError> {
+fn key_of_basic(credentials: &str) -> Result<String, KeyError> {
     let decoded = STANDARD.decode(credentials).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    // Clients without a password send an empty one, or a placeholder.
     // A user name has no colon (RFC 7617, 2), so the first one ends it.
     match decoded.as_deref().and_then(|decoded| decoded.split_once(':')) {
         Some(("", password)) if !password.is_empty() => Err(KeyError::malformed(
             "Basic authentication has a password and no user; the key is the user: curl -u <key>:",
         )),
+        // A key with a colon between id and secret becomes user and password.
+        Some((user, password)) if !password.is_empty() && is_first_part(user) => {
+            Ok(format!("{user}_{}", password.trim_end_matches(':')))
+        }
+        // Clients without a password send an empty one, or a placeholder.
         Some((user, _)) => Ok(user.to_owned()),
         None => Err(KeyError::malformed(
             "The Basic credentials are not the Base64 of <key>: with its colon; curl -u <key>: makes them.",
         )),
     }
+}
+
+/// Whether a text is `mk_` and an id, without a secret.
+fn is_first_part(user: &str) -> bool {
+    user.strip_prefix("mk_").is_some_and(|id| id.len() == ID_CHARS && !id.contains('_'))
 }
 
 #[cfg(test)]
@@ -212,13 +239,17 @@ mod tests {
                          Authorization: Bearer <key>.";
         let other_scheme = "malformed: The scheme in the header Authorization is neither Bearer nor \
                             Basic; send Authorization: Bearer <key>.";
+        let colon = "malformed: The header Authorization has a colon after its scheme; send \
+                     Authorization: Bearer <key>.";
         let no_base64 = "malformed: The Basic credentials are not the Base64 of <key>: with its \
                          colon; curl -u <key>: makes them.";
         for (value, expected) in [
             ("mk_abc_def", no_scheme),
-            ("Bearer:mk_abc_def", no_scheme),
-            ("", no_scheme),
+            ("Bearer:mk_abc_def", colon),
+            ("bearer: mk_abc_def", colon),
+            ("Basic:\tbWtfYWJjOg==", colon),
             ("Token mk_abc_def", other_scheme),
+            ("Token: mk_abc_def", other_scheme),
             ("Basic mk_abc_def", no_base64),
             // `no colon`.
             ("Basic bm8gY29sb24=", no_base64),
@@ -235,13 +266,24 @@ mod tests {
     #[test]
     fn form_of_a_key_is_described_with_its_place() {
         let empty = "is empty; check the variable with the key.";
+        let length = "has 10 characters; a key has 78.";
+        let length_of_both = "has 23 characters; a key has 78.";
         for (name, value, place, expected) in [
+            ("authorization", "", "Authorization", empty),
             ("authorization", "Bearer", "Authorization", empty),
+            ("authorization", "Bearer\tmk_abc_def", "Authorization", length),
+            // `mk_abcdefghijklmnop:def`, with the secret as the password.
+            (
+                "authorization",
+                "Basic bWtfYWJjZGVmZ2hpamtsbW5vcDpkZWY=",
+                "Authorization",
+                length_of_both,
+            ),
             ("authorization", "Bearer  ", "Authorization", empty),
             // `:`.
             ("authorization", "Basic Og==", "Authorization", empty),
             ("x-api-key", " ", "X-API-Key", empty),
-            ("x-api-key", "mk_abc_def", "X-API-Key", "has 10 characters; a key has 78."),
+            ("x-api-key", "mk_abc_def", "X-API-Key", length),
             (
                 "authorization",
                 "Bearer mk_…",

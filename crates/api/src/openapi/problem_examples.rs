@@ -28,6 +28,9 @@ pub(super) fn problem_examples() -> Vec<Problem> {
         Problem::InvalidSchemaVersion { actual: "v2".to_owned() },
         Problem::InvalidQuery { errors: vec![query_error] },
         Problem::InsufficientScope { required: "events:read" },
+        Problem::OriginNotAllowed { origin: Some("https://other.example".to_owned()) },
+        // Without the header, the member is missing too.
+        Problem::OriginNotAllowed { origin: None },
         Problem::TenantSuspended,
         Problem::no_event(),
         Problem::MethodNotAllowed {

@@ -104,6 +104,8 @@ impl<'a> Kind<'a> {
             Problem::NotFound { .. } => self.path.contains('{'),
             Problem::Unauthorized { .. } | Problem::TenantSuspended => self.has_key,
             Problem::InsufficientScope { .. } => self.has_key && self.path != "/v1/limits",
+            // A key with origins cannot read: the scope is missing first.
+            Problem::OriginNotAllowed { .. } => self.has_key && !self.reads_events(),
             // A key lookup can be overloaded too, so reads may return it.
             Problem::Overloaded { .. } => self.has_key,
             Problem::ShuttingDown { .. } | Problem::StorageUnavailable { .. } => {

@@ -19,6 +19,7 @@ pub enum ProblemCode {
     BadRequest,
     Unauthorized,
     InsufficientScope,
+    OriginNotAllowed,
     TenantSuspended,
     NotFound,
     MethodNotAllowed,
@@ -55,7 +56,7 @@ pub struct Description {
 
 impl ProblemCode {
     /// Every code, in the order of the table in `docs/API.md`.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::MalformedJson,
         Self::MalformedEncoding,
         Self::BatchEmpty,
@@ -65,6 +66,7 @@ impl ProblemCode {
         Self::BadRequest,
         Self::Unauthorized,
         Self::InsufficientScope,
+        Self::OriginNotAllowed,
         Self::TenantSuspended,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -164,6 +166,15 @@ impl ProblemCode {
                 title: "Insufficient scope",
                 meaning: "The API key is valid, but lacks the scope for this request.",
                 remedy: "Use a key with the scope given as required.",
+            },
+            Self::OriginNotAllowed => Description {
+                code: "origin_not_allowed",
+                status: StatusCode::FORBIDDEN,
+                title: "Origin not allowed",
+                meaning: "The API key is for the pages of certain origins alone. The Origin header of this request is \
+                          missing or names another one.",
+                remedy: "Use a key for the origin of the page, or outside of browsers one without origins. \
+                         Nothing was stored.",
             },
             Self::TenantSuspended => Description {
                 code: "tenant_suspended",

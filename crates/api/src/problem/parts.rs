@@ -181,6 +181,7 @@ impl Problem {
                 ResponseParts::new(ProblemCode::InsufficientScope, detail)
                     .with("required", MemberValue::Text(required))
             }
+            Self::OriginNotAllowed { origin } => origin_not_allowed(origin.as_deref()),
             Self::TenantSuspended => {
                 let detail = "The tenant of this API key is suspended; contact the operators of this server.";
                 ResponseParts::new(ProblemCode::TenantSuspended, detail)
@@ -257,6 +258,28 @@ impl Problem {
             }
             Self::Other(status) => ResponseParts::of_status(*status),
         }
+    }
+}
+
+fn origin_not_allowed(origin: Option<&str>) -> ResponseParts<'_> {
+    let detail = match origin.map(excerpt) {
+        None => "The API key is for the pages of its origins alone, and the request has no Origin header. Use a \
+                 key without origins outside of browsers."
+            .to_owned(),
+        Some("null") => "The API key is for the pages of its origins alone, and the origin of this page is null. \
+                         Sandboxed frames and local files have no other; Referrer-Policy no-referrer and \
+                         same-origin hide it in a beacon."
+            .to_owned(),
+        Some(origin) => format!(
+            "The API key is not for pages of {origin}; use a key for that origin. The operators of this server \
+             make one with mercurio-admin key create --origins."
+        ),
+    };
+    let parts = ResponseParts::new(ProblemCode::OriginNotAllowed, detail);
+    match origin {
+        // Cut: a header may have kilobytes.
+        Some(origin) => parts.with("origin", MemberValue::Text(excerpt(origin))),
+        None => parts,
     }
 }
 

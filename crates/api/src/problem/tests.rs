@@ -87,6 +87,13 @@ pub(crate) fn cases() -> Vec<Case> {
             Problem::InsufficientScope { required: "events:read" },
         )
         .members(json!({"required": "events:read"})),
+        Case::new(403, "origin_not_allowed", Problem::OriginNotAllowed { origin: None }),
+        Case::new(
+            403,
+            "origin_not_allowed",
+            Problem::OriginNotAllowed { origin: Some("x".repeat(65)) },
+        )
+        .members(json!({"origin": "x".repeat(64)})),
         Case::new(403, "tenant_suspended", Problem::TenantSuspended),
         Case::new(404, "not_found", Problem::no_path()),
         Case::new(
@@ -209,24 +216,25 @@ fn number(problem: &Problem) -> usize {
         Problem::BadRequest { .. } => 6,
         Problem::Unauthorized { .. } => 7,
         Problem::InsufficientScope { .. } => 8,
-        Problem::TenantSuspended => 9,
-        Problem::NotFound { .. } => 10,
-        Problem::MethodNotAllowed { .. } => 11,
-        Problem::RequestTimeout => 12,
-        Problem::PayloadTooLarge { .. } => 13,
-        Problem::UnsupportedMediaType { .. } => 14,
-        Problem::UnsupportedContentEncoding { .. } => 15,
-        Problem::InvalidEvent(_) => 16,
-        Problem::QuotaExceeded { .. } => 17,
-        Problem::RateLimited { .. } => 18,
-        Problem::TooManyReads { .. } => 19,
-        Problem::RequestHeaderFieldsTooLarge => 20,
-        Problem::Internal => 21,
-        Problem::Overloaded { .. } => 22,
-        Problem::ShuttingDown { .. } => 23,
-        Problem::StorageUnavailable { .. } => 24,
-        Problem::QueryTimeout { .. } => 25,
-        Problem::Other(_) => 26,
+        Problem::OriginNotAllowed { .. } => 9,
+        Problem::TenantSuspended => 10,
+        Problem::NotFound { .. } => 11,
+        Problem::MethodNotAllowed { .. } => 12,
+        Problem::RequestTimeout => 13,
+        Problem::PayloadTooLarge { .. } => 14,
+        Problem::UnsupportedMediaType { .. } => 15,
+        Problem::UnsupportedContentEncoding { .. } => 16,
+        Problem::InvalidEvent(_) => 17,
+        Problem::QuotaExceeded { .. } => 18,
+        Problem::RateLimited { .. } => 19,
+        Problem::TooManyReads { .. } => 20,
+        Problem::RequestHeaderFieldsTooLarge => 21,
+        Problem::Internal => 22,
+        Problem::Overloaded { .. } => 23,
+        Problem::ShuttingDown { .. } => 24,
+        Problem::StorageUnavailable { .. } => 25,
+        Problem::QueryTimeout { .. } => 26,
+        Problem::Other(_) => 27,
     }
 }
 
@@ -235,7 +243,7 @@ fn cases_cover_every_variant() {
     let mut numbers: Vec<usize> = cases().iter().map(|case| number(&case.problem)).collect();
     // Cases of one variant are adjacent.
     numbers.dedup();
-    assert_eq!(numbers, (0..=26).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..=27).collect::<Vec<_>>());
 }
 
 #[test]

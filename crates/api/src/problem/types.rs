@@ -61,6 +61,12 @@ pub enum Problem {
         /// The missing scope.
         required: &'static str,
     },
+    /// The key is for pages of other origins.
+    OriginNotAllowed {
+        /// The page's origin; `None` without a single readable `Origin` header. The response repeats
+        /// its first 64 characters.
+        origin: Option<String>,
+    },
     /// The key's tenant is suspended.
     TenantSuspended,
     /// No such path, event or file.

@@ -18,9 +18,10 @@ use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::web::Data;
 use mercurio_domain::Owner;
-use mercurio_domain::api_key::{Scopes, SecretKey};
+use mercurio_domain::api_key::{ENTROPY_BYTES, NewApiKey, Origins, Scopes, SecretKey};
 use mercurio_domain::limits::Limits;
-use mercurio_domain::store::{Catalog, EventWriter, Privileges, SchemaState};
+use mercurio_domain::store::{Catalog, EventWriter, KeyRequest, Privileges, SchemaState};
+use mercurio_domain::tenant::Name;
 use mercurio_domain::testing::{CountingIds, FixedClock, MemoryStore, provisioning};
 use mercurio_enrichment::{ClientIpHeader, Enricher, EnricherOptions, TrustedProxies};
 use mercurio_observability::Metrics;
@@ -97,6 +98,14 @@ impl TestApp {
         Self::start(settings, WriterOptions { threads: 1, ..WriterOptions::default() })
     }
 
+    /// Starts a service with default limits that allows pages of these origins only.
+    #[must_use]
+    pub fn with_cors_origins(origins: &[&str]) -> Self {
+        let cors_origins = origins.iter().map(ToString::to_string).collect();
+        let settings = RequestSettings { cors_origins, ..settings(Limits::default()) };
+        Self::start(settings, WriterOptions { threads: 1, ..WriterOptions::default() })
+    }
+
     fn start(settings: RequestSettings, options: WriterOptions) -> Self {
         let store = Arc::new(MemoryStore::default());
         let clock = Arc::new(FixedClock::at(NOW));
@@ -157,6 +166,19 @@ impl TestApp {
         request.scopes = Scopes::parse(scopes).expect("test set-up");
         self.store.provision(&request).expect("test set-up");
         key
+    }
+
+    /// Creates a key of the first tenant for pages of these origins only.
+    pub fn key_for(&self, origins: &str) -> SecretKey {
+        let new = NewApiKey::generate(&[77; ENTROPY_BYTES]);
+        let name = Name::parse("site").expect("test set-up");
+        let now = mercurio_domain::testing::at(NOW);
+        let request = KeyRequest {
+            origins: Some(Origins::parse(origins).expect("test set-up")),
+            ..KeyRequest::new(self.owner, &new, name, Origins::SCOPES, now)
+        };
+        self.store.create_api_key(&request).expect("test set-up");
+        new.key
     }
 
     /// Returns the service of an address with all paths.

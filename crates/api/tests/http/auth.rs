@@ -27,12 +27,23 @@ fn check(response: &ApiResponse, reason: &str) {
 async fn key_is_accepted_from_every_source() {
     let test_app = TestApp::new();
     let key = test_app.key.expose();
-    let basic = STANDARD.encode(format!("{key}:"));
+    let basic = |text: String| format!("Basic {}", STANDARD.encode(text));
+    let (id, secret) = key.rsplit_once('_').unwrap();
     for request in [
         write().header("authorization", format!("Bearer {key}")),
-        // Case and additional spaces do not matter.
+        // Case and additional white space do not matter.
         write().header("authorization", format!("bearer  {key} ")),
-        write().header("authorization", format!("Basic {basic}")),
+        write().header("authorization", format!("Bearer\t{key}")),
+        write().header("authorization", format!("Bearer {id}:{secret}")),
+        write().header("authorization", basic(format!("{key}:"))),
+        write().header("authorization", basic(format!("{key}:password"))),
+        // Its parts as user and password, and such a key as a user without a password.
+        write().header("authorization", basic(format!("{id}:{secret}"))),
+        write().header("authorization", basic(format!("{id}:{secret}:"))),
+        // Clients without a key send empty headers.
+        write().header("authorization", "").header("x-api-key", key),
+        write().header("authorization", "Bearer ").header("x-api-key", key),
+        write().header("authorization", basic(":".to_owned())).header("x-api-key", key),
         write().header("x-api-key", key),
         ApiRequest::new(Method::POST, &format!("/v1/events/batch?x=1&auth={key}")).body(BODY),
     ] {

@@ -181,6 +181,7 @@ async fn send_for_error(code: &str, request: &str) -> Value {
         // Padding to the documented 300,000 bytes.
         "payload_too_large" => filling = " ".repeat(300_000 - r#"{"events":[]}"#.len()),
         "insufficient_scope" => key = test_app.key_with("events:read", 9).expose().to_owned(),
+        "origin_not_allowed" => key = test_app.key_for("https://shop.example").expose().to_owned(),
         "tenant_suspended" => {
             test_app.store.suspend_tenant(test_app.owner.tenant_id, true).unwrap();
         }

@@ -3,8 +3,10 @@
 use actix_web::http::Method;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use mercurio_domain::api_key::PresentedKey;
 use mercurio_domain::limits::{LimitChange, LimitName, Limits};
 use mercurio_domain::store::Catalog;
+use mercurio_domain::testing::at;
 use mercurio_protocols::{ProtocolOptions, Protocols};
 use serde_json::{Value, json};
 
@@ -169,6 +171,16 @@ async fn key_is_found_in_every_place() {
         post().header("x-write-key", &colon).body(plain.clone()),
         post().body(in_body(key)),
         post().body(in_body(&colon)),
+        // Empty headers of a client without a key in its settings.
+        post().header("x-write-key", "").body(in_body(key)),
+        post().header("authorization", "").header("x-write-key", key).body(plain.clone()),
+        post().header("authorization", "Bearer").body(in_body(key)),
+        post().header("authorization", basic("")).header("x-api-key", " ").body(in_body(key)),
+        // A key with a colon as user and password.
+        post().header("authorization", basic(&colon)).body(plain.clone()),
+        post()
+            .header("authorization", format!("Basic {}", STANDARD.encode(&colon)))
+            .body(plain.clone()),
         // The header goes before the body, whose key another client masks.
         post().header("x-write-key", key).body(in_body("mk_abc:***")),
     ] {
@@ -179,6 +191,25 @@ async fn key_is_found_in_every_place() {
         assert!(!event.contains("writeKey") && !event.contains("***"), "{event}");
         assert!(!event.contains(&key[20..]), "the secret is not stored");
     }
+}
+
+#[actix_web::test]
+async fn key_in_a_header_goes_before_another_in_the_body() {
+    let test_app = TestApp::new();
+    let (key, other) = (test_app.key.expose(), test_app.other_key.expose());
+    let body = json!({"batch": [message("mine")], "writeKey": other}).to_string();
+    for (name, value) in [("authorization", basic(key)), ("x-write-key", key.to_owned())] {
+        let request = ApiRequest::new(Method::POST, "/v1/batch").header(name, value);
+        assert_eq!(test_app.call(request.body(body.clone())).await.status, 200, "{name}");
+    }
+    stored(&test_app, "mine").await;
+    let of_other = ApiRequest::new(Method::GET, "/v1/events/mine").header("x-api-key", other);
+    test_app.call(of_other).await.is_problem(404, "not_found");
+    // A key of no use does not fall back to the body's.
+    let revoked = PresentedKey::parse(key).unwrap().id().clone();
+    test_app.store.revoke_api_key(&revoked, at(NOW)).unwrap();
+    let request = ApiRequest::new(Method::POST, "/v1/batch").header("x-write-key", key);
+    is_foreign_problem(&test_app.call(request.body(body)).await, 401, "unauthorized");
 }
 
 #[actix_web::test]
@@ -196,7 +227,8 @@ async fn request_without_a_valid_key_is_refused() {
         (post().body(body(json!(7))), "malformed"),
         (post().body(repeated.to_string()), "malformed"),
         (post().header("authorization", basic(&wrong)).body(body(json!(key))), "malformed"),
-        (post().header("authorization", "Bearer").body(body(json!(key))), "malformed"),
+        (post().header("x-write-key", "").body(batch(&ids(1))), "missing"),
+        (post().header("authorization", "Bearer").body(body(json!(""))), "missing"),
     ] {
         let response = test_app.call(request).await;
         is_foreign_problem(&response, 401, "unauthorized");

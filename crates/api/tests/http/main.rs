@@ -23,6 +23,8 @@ mod limits;
 #[cfg(test)]
 mod mistakes;
 #[cfg(test)]
+mod origins;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod quota;

@@ -34,7 +34,8 @@ pub use reading::{
 pub use record::OpenConnection;
 
 const ENCODINGS: [&str; 5] = ["identity", "gzip", "br", "zstd", "deflate"];
-const REFUSAL_REASONS: [&str; 5] = ["missing", "malformed", "unknown", "expired", "revoked"];
+const REFUSAL_REASONS: [&str; 6] =
+    ["missing", "malformed", "unknown", "expired", "revoked", "origin"];
 const FOREIGN_LABELS: [&str; 2] = ["protocol", "library"];
 const RATE_LIMITS: [&str; 4] = ["requests", "events", "reads", "concurrent_reads"];
 
@@ -264,7 +265,10 @@ impl Metrics {
             connections_open: u64::try_from(self.connections_open.get()).unwrap_or(0),
             // `/health` has two groups: no readable key, and a readable key without access.
             keys_malformed: refused("missing") + refused("malformed"),
-            keys_invalid: refused("unknown") + refused("expired") + refused("revoked"),
+            keys_invalid: refused("unknown")
+                + refused("expired")
+                + refused("revoked")
+                + refused("origin"),
             rate_limited: RATE_LIMITS.into_iter().map(limited).sum(),
             quota_exceeded: self.quota_exceeded.get(),
         }

@@ -55,7 +55,7 @@ impl Metrics {
         self.decoded_bytes.with_label_values(&[encoding]).inc_by(decoded_bytes);
     }
 
-    /// Counts a request without a valid API key. `docs/metrics.md` lists the reasons.
+    /// Counts a request without a valid API key, or with one for other pages. `docs/metrics.md` lists the reasons.
     pub fn record_refused_key(&self, reason: &'static str) {
         self.keys_refused.with_label_values(&[reason]).inc();
     }

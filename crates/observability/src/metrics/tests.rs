@@ -41,8 +41,8 @@ fn snapshot_and_text_have_the_same_values() {
         group_events_max: 50,
         connections_open: 1,
         keys_malformed: 2,
-        // Each of the five reasons occurs once.
-        keys_invalid: 3,
+        // Each of the six reasons occurs once.
+        keys_invalid: 4,
         rate_limited: 1,
         quota_exceeded: 1,
     };
