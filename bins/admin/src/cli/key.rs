@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 use mercurio_domain::ApiKeyId;
-use mercurio_domain::api_key::Scopes;
+use mercurio_domain::api_key::{Origins, Scopes};
 use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 
@@ -45,6 +45,8 @@ pub struct KeyCreateCommand {
     /// `None`: derived from the workspace's name as it is in the database.
     pub name: Option<Name>,
     pub scopes: Scopes,
+    /// `None`: the key works from anywhere.
+    pub origins: Option<Origins>,
     /// `None`: the key does not expire.
     pub expiry: Option<Expiry>,
 }
@@ -80,7 +82,8 @@ enum KeySubcommand {
 #[argh(
     subcommand,
     name = "create",
-    example = "{command_name} \"Web site\" --tenant Acme --workspace Production --scopes events:write --expires 90d"
+    example = "{command_name} Importer --tenant Acme --workspace Production --scopes events:write --expires 90d",
+    example = "{command_name} \"Web site\" --tenant Acme --workspace Production --origins https://shop.example,https://www.shop.example"
 )]
 struct KeyCreateArgs {
     /// the key's name; default: the workspace's name and "API key"
@@ -92,9 +95,13 @@ struct KeyCreateArgs {
     /// the workspace; default: Default
     #[argh(option, arg_name = "workspace")]
     workspace: Option<String>,
-    /// the key's permissions, separated by commas; default: events:write,events:read
+    /// the key's permissions, separated by commas; default: events:write,events:read, or events:write with --origins
     #[argh(option, arg_name = "scopes")]
     scopes: Option<String>,
+    /// the pages that may use the key, separated by commas: https://shop.example, or https://*.shop.example for all
+    /// subdomains; default: it works from anywhere
+    #[argh(option, arg_name = "origins")]
+    origins: Option<String>,
     /// end of the key's life: 2027-03-31 (UTC), RFC 3339, a time from now such as 90d, or never; default: never
     #[argh(option, arg_name = "time")]
     expires: Option<String>,
@@ -109,7 +116,7 @@ struct KeyListArgs {
     tenant: Option<String>,
 }
 
-/// Show an API key without its secret: its tenant and workspace, scopes, life and last use, and the tenant's own limits.
+/// Show an API key without its secret: its tenant and workspace, scopes, origins, life and last use, and the tenant's own limits.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "show", example = "{command_name} k3v9abcdefghijkl")]
 struct KeyShowArgs {
@@ -118,7 +125,7 @@ struct KeyShowArgs {
     key: String,
 }
 
-/// Create a key with the same name and scopes. The old key stays valid for a while, so that clients can switch without a
+/// Create a key with the same name, scopes and origins. The old key stays valid for a while, so that clients can switch without a
 /// gap. The new key is printed once.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "rotate", example = "{command_name} k3v9abcdefghijkl --overlap 7d")]
@@ -169,13 +176,15 @@ impl KeyCreateArgs {
         let tenant = tenant_ref("--tenant", &self.tenant, invalid);
         let workspace = workspace_name(self.workspace.as_deref(), invalid);
         let name = optional(self.name.as_deref(), |text| name("name", text, invalid));
-        let scopes = scopes(self.scopes.as_deref(), invalid);
+        let scopes = key_scopes(self.scopes.as_deref(), self.origins.is_some(), invalid);
+        let origins = optional(self.origins.as_deref(), |text| origins(text, invalid));
         let expiry = optional(self.expires.as_deref(), |text| expiry(text, invalid));
         Some(KeyCreateCommand {
             tenant: tenant?,
             workspace: workspace?,
             name: name?,
             scopes: scopes?,
+            origins: origins?,
             expiry: expiry?,
         })
     }
@@ -191,6 +200,29 @@ impl KeyRotateArgs {
         let expiry = optional(self.expires.as_deref(), |text| expiry(text, invalid));
         Some(KeyCommand::Rotate { key: key?, overlap: overlap?, expiry: expiry? })
     }
+}
+
+/// Reads the scopes of a key. A page publishes its key, so one with origins may only write.
+fn key_scopes(text: Option<&str>, has_origins: bool, invalid: &mut Vec<String>) -> Option<Scopes> {
+    match text {
+        None if has_origins => Some(Origins::SCOPES),
+        text => {
+            let scopes = scopes(text, invalid)?;
+            if !has_origins || scopes == Origins::SCOPES {
+                return Some(scopes);
+            }
+            invalid.push(format!(
+                "--scopes: a key with --origins has {} alone, not {scopes}: everyone who opens a page can \
+                 read its key; create a second key for reading",
+                Origins::SCOPES
+            ));
+            None
+        }
+    }
+}
+
+fn origins(text: &str, invalid: &mut Vec<String>) -> Option<Origins> {
+    Origins::parse(text).map_err(|error| invalid.push(format!("--origins: {error}"))).ok()
 }
 
 fn expiry(text: &str, invalid: &mut Vec<String>) -> Option<Expiry> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use indicatif::HumanDuration;
-use mercurio_domain::api_key::{ApiKey, NewApiKey, Scopes};
+use mercurio_domain::api_key::{ApiKey, NewApiKey, Origins, Scopes};
 use mercurio_domain::limits::LimitOverrides;
 use mercurio_domain::store::{KeyDetails, KeyRequest, KeySelection, Store, TenantRef};
 use mercurio_domain::tenant::{Name, TenantStatus};
@@ -30,6 +30,8 @@ struct KeyOutput {
     workspace_id: String,
     workspace_name: Name,
     scopes: Scopes,
+    /// `null`: it works from anywhere.
+    origins: Option<Origins>,
     status: KeyStatus,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
@@ -93,6 +95,7 @@ impl KeyOutput {
             workspace_id: workspace_id.to_string(),
             workspace_name: workspace,
             scopes: key.scopes,
+            origins: key.origins,
             status,
             created_at: key.created_at,
             expires_at: key.expires_at,
@@ -145,7 +148,8 @@ fn create(
     let new = new_key::generate(machine)?;
     let owner = Owner { tenant_id: tenant.id, workspace_id: workspace.id };
     let request = KeyRequest::new(owner, &new, name, command.scopes, now);
-    let key = create_key(store, &KeyRequest { expires_at, ..request })?;
+    let origins = command.origins.clone();
+    let key = create_key(store, &KeyRequest { origins, expires_at, ..request })?;
     let created = KeyDetails { key, tenant: tenant.name, workspace: workspace.name };
     let output = KeyOutput::new(created, now, Some(&new));
     new_key::print(&output, &new.id, store, machine, out)?;
@@ -217,7 +221,8 @@ fn rotate(
     };
     let secret = new_key::generate(machine)?;
     let request = KeyRequest::new(old.owner, &secret, old.name.clone(), old.scopes, now);
-    let new = create_key(store, &KeyRequest { expires_at, ..request })?;
+    let origins = old.origins.clone();
+    let new = create_key(store, &KeyRequest { origins, expires_at, ..request })?;
     // The overlap only shortens a life: the store keeps an earlier expiry.
     let end = later(now, overlap);
     let end = old.expires_at.map_or(end, |before| before.min(end));

@@ -179,7 +179,9 @@ impl Kind {
             "limit" => Self::Limit,
             "limit=value" => Self::LimitValue,
             "directory" => Self::Directory,
-            "name" | "id" | "event_id" | "time" | "duration" | "age" | "number" => Self::Free,
+            "name" | "origins" | "id" | "event_id" | "time" | "duration" | "age" | "number" => {
+                Self::Free
+            }
             _ => return None,
         })
     }

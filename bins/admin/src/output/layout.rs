@@ -39,7 +39,7 @@ const LAYOUTS: [Layout; 8] = [
         command: "key list",
         list: "api_keys",
         shown: &["id", "name", "tenant_name", "status", "last_used_at"],
-        more: &["workspace_name", "expires_at", "scopes", "created_at", "revoked_at"],
+        more: &["workspace_name", "expires_at", "scopes", "origins", "created_at", "revoked_at"],
         wide: &["tenant_id", "workspace_id"],
     },
     Layout {

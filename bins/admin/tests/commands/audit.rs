@@ -37,6 +37,7 @@ fn every_command_that_changes_something_is_recorded() {
     machine.json("tenant rename Other Acme");
     let rotated = machine.json(&format!("key rotate {id}"));
     machine.json(&format!("key revoke {id} --yes"));
+    machine.json("key create Site --tenant acme --origins https://a.example,https://b.example");
     assert_eq!(machine.run("key revoke nobody").code, 4);
     machine.json("events erase --tenant acme --user-id 4711 --yes");
     machine.clock = FixedClock::at("2027-02-01T12:00:00Z");
@@ -76,6 +77,11 @@ fn every_command_that_changes_something_is_recorded() {
         ["key rotate", "done", "key \"Default API key\" created"],
         ["key rotate", "done", "key \"Default API key\" ends at 2026-11-23T10:00:00"],
         ["key revoke", "done", "key \"Default API key\" revoked"],
+        [
+            "key create",
+            "done",
+            "key \"Site\" created for events:write on pages of https://a.example,https://b.example",
+        ],
         ["key revoke", "failed", "there is no API key \"nobody\""],
         ["events erase", "started", "erasure of one person by user_id"],
         ["events erase", "done", "erasure removed 0 events"],
@@ -85,7 +91,7 @@ fn every_command_that_changes_something_is_recorded() {
         [
             "tenant delete",
             "done",
-            "deletion removed 0 events, 3 event keys, 1 workspaces and 2 API",
+            "deletion removed 0 events, 3 event keys, 1 workspaces and 3 API",
         ],
         ["tenant delete", "failed", "there is no tenant \"nobody\""],
     ];

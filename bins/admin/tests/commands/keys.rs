@@ -56,6 +56,7 @@ fn key_show_has_everything_but_the_secret() {
         "workspace_id": "1",
         "workspace_name": "Default",
         "scopes": ["events:write", "events:read"],
+        "origins": null,
         "status": "active",
         "created_at": "2026-11-22T10:00:00.123456Z",
         "expires_at": null,
@@ -66,6 +67,54 @@ fn key_show_has_everything_but_the_secret() {
     });
     assert_eq!(shown, expected);
     assert_eq!(machine.perform("key show k3v9").unwrap_err().exit(), Exit::NotFound);
+}
+
+#[test]
+fn key_with_origins_only_writes_and_keeps_them() {
+    let machine = TestMachine::default();
+    provision(&machine, "Acme");
+    let create = "key create Site --tenant Acme --origins";
+    let created = machine
+        .perform(&format!("{create} HTTPS://Shop.Example:443/,https://*.shop.example"))
+        .unwrap();
+    let origins = json!(["https://shop.example", "https://*.shop.example"]);
+    assert_eq!((&created["origins"], &created["scopes"]), (&origins, &json!(["events:write"])));
+    let id = created["id"].as_str().unwrap();
+    let shown = machine.perform(&format!("key show {id}")).unwrap();
+    assert_eq!((&shown["origins"], &shown["scopes"]), (&origins, &created["scopes"]));
+    assert_eq!(machine.perform("key list").unwrap()["api_keys"][1]["origins"], origins);
+    let rotated = machine.perform(&format!("key rotate {id}")).unwrap();
+    for key in ["new", "old"] {
+        assert_eq!(rotated[key]["origins"], origins, "{key}");
+        assert_eq!(rotated[key]["scopes"], created["scopes"], "{key}");
+    }
+    let named = machine.perform(&format!("{create} https://a.example --scopes events:write"));
+    assert_eq!(named.unwrap()["origins"], json!(["https://a.example"]));
+    let of_another = machine.perform("key create --tenant Acme").unwrap();
+    assert_eq!(of_another["origins"], Value::Null);
+    let keys = machine.perform("key list").unwrap()["api_keys"].as_array().unwrap().len();
+    for (options, error) in [
+        (
+            "shop.example",
+            "--origins: \"shop.example\" has no scheme: write it as https://shop.example",
+        ),
+        ("https://a.example,*", "--origins: \"*\" allows every page"),
+        (",", "--origins: at least one origin is needed"),
+        (
+            "https://a.example --scopes events:read",
+            "--scopes: a key with --origins has events:write alone, not events:read",
+        ),
+        ("a --scopes all", "--scopes: there is no scope \"all\""),
+        ("a --scopes all", "--origins: \"a\" has no scheme"),
+    ] {
+        let refused = machine.perform(&format!("{create} {options}")).unwrap_err();
+        assert_eq!(refused.exit(), Exit::Usage, "{options}");
+        assert!(refused.to_string().contains(error), "{options}: {refused}");
+    }
+    // An empty variable must not make a key for everywhere.
+    let empty = machine.perform_args(&["key", "create", "--tenant", "Acme", "--origins", ""]);
+    assert!(empty.unwrap_err().to_string().contains("--origins: at least one origin"));
+    assert_eq!(machine.perform("key list").unwrap()["api_keys"].as_array().unwrap().len(), keys);
 }
 
 #[test]
