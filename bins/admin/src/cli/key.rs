@@ -205,16 +205,16 @@ impl KeyRotateArgs {
 /// Reads the scopes of a key. A page publishes its key, so one with origins may only write.
 fn key_scopes(text: Option<&str>, has_origins: bool, invalid: &mut Vec<String>) -> Option<Scopes> {
     match text {
-        None if has_origins => Some(Origins::SCOPES),
+        None if has_origins => Some(Scopes::WITH_ORIGINS),
         text => {
             let scopes = scopes(text, invalid)?;
-            if !has_origins || scopes == Origins::SCOPES {
+            if !has_origins || scopes == Scopes::WITH_ORIGINS {
                 return Some(scopes);
             }
             invalid.push(format!(
                 "--scopes: a key with --origins has {} alone, not {scopes}: everyone who opens a page can \
                  read its key; create a second key for reading",
-                Origins::SCOPES
+                Scopes::WITH_ORIGINS
             ));
             None
         }

@@ -267,8 +267,8 @@ fn origin_not_allowed(origin: Option<&str>) -> ResponseParts<'_> {
                  key without origins outside of browsers."
             .to_owned(),
         Some("null") => "The API key is for the pages of its origins alone, and the origin of this page is null. \
-                         Sandboxed frames and local files have no other; Referrer-Policy no-referrer and \
-                         same-origin hide it in a beacon."
+                         Sandboxed frames and local files have no other; in some browsers Referrer-Policy \
+                         no-referrer or same-origin hides it from beacons."
             .to_owned(),
         Some(origin) => format!(
             "The API key is not for pages of {origin}; use a key for that origin. The operators of this server \

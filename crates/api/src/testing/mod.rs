@@ -175,7 +175,7 @@ impl TestApp {
         let now = mercurio_domain::testing::at(NOW);
         let request = KeyRequest {
             origins: Some(Origins::parse(origins).expect("test set-up")),
-            ..KeyRequest::new(self.owner, &new, name, Origins::SCOPES, now)
+            ..KeyRequest::new(self.owner, &new, name, Scopes::WITH_ORIGINS, now)
         };
         self.store.create_api_key(&request).expect("test set-up");
         new.key

@@ -78,6 +78,9 @@ pub enum ScopesError {
 }
 
 impl Scopes {
+    /// The only scopes of a key with origins: everyone who opens a page can read it.
+    pub const WITH_ORIGINS: Self = Self { write: true, read: false };
+
     /// Every scope.
     #[must_use]
     pub fn all() -> Self {

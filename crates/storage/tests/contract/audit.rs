@@ -60,7 +60,7 @@ fn every_change_of_the_catalog_is_recorded(subject: &Subject) {
     store.create_api_key(&KeyRequest { expires_at: Some(after(60)), ..request }).unwrap();
     let site = NewApiKey::generate(&[3; ENTROPY_BYTES]);
     let origins = Origins::parse("https://a.example,https://*.a.example").unwrap();
-    let request = KeyRequest::new(owner, &site, name("Site"), Origins::SCOPES, now());
+    let request = KeyRequest::new(owner, &site, name("Site"), Scopes::WITH_ORIGINS, now());
     store.create_api_key(&KeyRequest { origins: Some(origins), ..request }).unwrap();
     store.expire_api_key(&new.id, after(30)).unwrap();
     store.revoke_api_key(&new.id, now()).unwrap();

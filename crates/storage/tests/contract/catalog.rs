@@ -275,7 +275,7 @@ fn key_keeps_its_origins(subject: &Subject) {
     assert_eq!(first.origins, None);
     let origins = Origins::parse("https://shop.example,https://*.shop.example:8443").unwrap();
     let bound = KeyRequest {
-        scopes: Origins::SCOPES,
+        scopes: Scopes::WITH_ORIGINS,
         origins: Some(origins.clone()),
         ..key_of(first.owner, 3, None)
     };
