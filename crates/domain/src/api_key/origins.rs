@@ -376,8 +376,9 @@ mod tests {
         /// Every page of an allowed host is allowed, and every page of another is not.
         #[test]
         fn page_is_allowed_if_its_host_is(
-            (secure, host, port) in (any::<bool>(), "[a-c]{1,2}(\\.[a-c]{1,2}){0,3}", prop::option::of(1..4u16)),
-            list in "[a-c]{1,2}(\\.[a-c]{1,2}){1,2}",
+            (secure, port) in (any::<bool>(), prop::option::of(1..3u16)),
+            // Few letters, so that hosts are often equal, or one is within the other.
+            (host, list) in ("[ab](\\.[ab]){0,3}", "[ab](\\.[ab]){1,2}"),
             wild in any::<bool>(),
         ) {
             let scheme = if secure { "https" } else { "http" };

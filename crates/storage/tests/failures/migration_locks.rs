@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use mercurio_domain::store::LockWait;
+use mercurio_domain::store::{LockWait, SchemaState};
 use mercurio_domain::testing::submission;
 use mercurio_domain::verdict::Outcome::Accepted;
 use mercurio_storage::testing::TestDatabase;
@@ -13,11 +13,21 @@ use mercurio_storage::{DatabaseUrl, StoreOptions, open};
 use super::postgres::{now, other_connection};
 use super::{full_message, owner};
 
+/// Reverts all migrations but the first, which drops the table of events when it is reverted.
+fn leave_first_migration(database: &TestDatabase) {
+    let empty = TestDatabase::empty_sqlite();
+    let SchemaState::Older(all) = empty.store().schema_state().unwrap() else { unreachable!() };
+    for _ in 1..all.len() {
+        database.store().revert().unwrap();
+    }
+}
+
 #[test]
 fn migration_yields_to_writers_during_a_long_transaction() {
     let database = TestDatabase::postgres();
     let store = database.store();
     let owner = owner(&*store);
+    leave_first_migration(&database);
     let mut reader = other_connection(&database);
     // Its ACCESS SHARE lock conflicts with the DROP TABLE of the migration.
     reader.batch_execute("BEGIN; SELECT count(*) FROM events").unwrap();
@@ -48,6 +58,7 @@ fn migration_yields_to_writers_during_a_long_transaction() {
 #[test]
 fn migration_that_gets_no_lock_gives_up_unchanged() {
     let database = TestDatabase::postgres();
+    leave_first_migration(&database);
     let before = database.store().schema_state().unwrap();
     let mut reader = other_connection(&database);
     reader.batch_execute("BEGIN; SELECT count(*) FROM events").unwrap();
