@@ -33,10 +33,14 @@ mod mixpanel;
 #[cfg(test)]
 mod origins;
 #[cfg(test)]
+mod otlp;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
 mod reading;
+#[cfg(test)]
+mod snowplow;
 #[cfg(test)]
 mod writing;
