@@ -48,16 +48,18 @@ fn decoded(value: &[u8]) -> Cow<'_, [u8]> {
     percent_decode(value).into()
 }
 
-/// Decodes Base64, with spaces in place of plus signs if a form lost them.
+/// Decodes Base64 of either alphabet, with spaces in place of plus signs if a form lost them.
 ///
 /// # Errors
 /// [`ParseError::Malformed`] at the first byte of another kind.
 pub(crate) fn base64(text: &[u8]) -> Result<Vec<u8>, ParseError> {
     let mut restored = Cow::Borrowed(text);
-    if text.contains(&b' ') {
+    if text.iter().any(|byte| matches!(byte, b' ' | b'-' | b'_')) {
         for byte in restored.to_mut() {
-            if *byte == b' ' {
-                *byte = b'+';
+            match byte {
+                b' ' | b'-' => *byte = b'+',
+                b'_' => *byte = b'/',
+                _ => {}
             }
         }
     }
@@ -101,7 +103,8 @@ mod tests {
         for text in ["eyJhIjoiPz8/In0=", "eyJhIjoiPz8/In0"] {
             assert_eq!(base64(text.as_bytes()).unwrap(), b"{\"a\":\"???\"}", "{text}");
         }
-        assert_eq!(base64(b"a + ").unwrap(), base64(b"a+++").unwrap());
+        assert_eq!(base64(b"a +-").unwrap(), base64(b"a+++").unwrap());
+        assert_eq!(base64(b"__8").unwrap(), base64(b"//8=").unwrap());
         assert_eq!(base64(b"").unwrap(), b"");
         for (text, column) in [("eyJ!", 4), ("eyJhI", 6), ("{}", 1)] {
             let error = base64(text.as_bytes()).unwrap_err();

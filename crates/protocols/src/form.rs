@@ -70,7 +70,7 @@ impl Form {
             Self::Amplitude(form) => amplitude::example(form),
             Self::Mixpanel(form) => mixpanel::example(form),
             Self::Snowplow(form) => snowplow::example(form),
-            Self::Otlp(form) => otlp::example(form),
+            Self::Otlp(_) => otlp::EXAMPLE,
         }
     }
 
@@ -81,6 +81,13 @@ impl Form {
             Self::OpenMeter(_) => 204,
             _ => 200,
         }
+    }
+
+    /// Returns whether the key may be in the body or the query string. For any other form, a request
+    /// without one in its headers is refused before its body is read.
+    #[must_use]
+    pub fn has_body_key(self) -> bool {
+        !matches!(self, Self::Otlp(_))
     }
 
     /// Returns the answer to a request that sends no events, such as one for a configuration. It
@@ -102,8 +109,8 @@ impl Form {
             Self::Posthog(_) => posthog::payload(head, body),
             Self::CloudEvents(_) => cloudevents::payload(head, body),
             Self::Mixpanel(form) => mixpanel::payload(form, head, body),
-            Self::Snowplow(form) => snowplow::payload(form, head, body),
-            Self::Otlp(form) => otlp::payload(form, head, body),
+            Self::Snowplow(form) => Ok(snowplow::payload(form, head, body)),
+            Self::Otlp(_) => otlp::payload(head, body),
             Self::Segment(_) | Self::Jitsu(_) | Self::OpenMeter(_) | Self::Amplitude(_) => {
                 Ok(body.into())
             }
@@ -128,8 +135,8 @@ impl Form {
             Self::OpenMeter(_) => cloudevents::openmeter_read(head, text, max_events),
             Self::Amplitude(form) => amplitude::read(form, head, text, max_events),
             Self::Mixpanel(form) => mixpanel::read(form, head, text, max_events),
-            Self::Snowplow(form) => snowplow::read(form, head, text, max_events),
-            Self::Otlp(form) => otlp::read(form, head, text, max_events),
+            Self::Snowplow(form) => snowplow::read(form, text, max_events),
+            Self::Otlp(_) => otlp::read(text, max_events),
         }?;
         for item in &mut request.items {
             mask_keys(&mut item.draft);
@@ -151,8 +158,8 @@ impl Form {
             Self::OpenMeter(_) => cloudevents::openmeter_reply(verdicts),
             Self::Amplitude(form) => amplitude::reply(form, verdicts),
             Self::Mixpanel(form) => mixpanel::reply(form, head, received, verdicts),
-            Self::Snowplow(form) => snowplow::reply(form, head, verdicts),
-            Self::Otlp(form) => otlp::reply(form, head, verdicts),
+            Self::Snowplow(form) => snowplow::reply(form, verdicts),
+            Self::Otlp(_) => Some(otlp::reply(head, verdicts)),
             Self::Segment(_) | Self::Jitsu(_) | Self::CloudEvents(_) => None,
         }
     }
@@ -164,8 +171,8 @@ impl Form {
             Self::Posthog(form) => posthog::failure(form, failure),
             Self::Amplitude(form) => amplitude::failure(form, failure),
             Self::Mixpanel(form) => mixpanel::failure(form, failure),
-            Self::Snowplow(form) => snowplow::failure(form, head, failure),
-            Self::Otlp(form) => otlp::failure(form, head, failure),
+            Self::Snowplow(_) => snowplow::failure(failure),
+            Self::Otlp(_) => otlp::failure(head, failure),
             Self::Segment(_) | Self::Jitsu(_) | Self::CloudEvents(_) | Self::OpenMeter(_) => {
                 FailureReply::Problem(failure.status)
             }

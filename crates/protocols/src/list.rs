@@ -1,4 +1,4 @@
-//! A body of objects alone: an array of them, one, or one a line.
+//! A body of objects alone: an array of them, one, or, for some protocols, one a line.
 //!
 //! A well-formed body is read in one pass. Any other goes to `serde_json`, for every error and its
 //! position.

@@ -39,6 +39,11 @@ pub(crate) trait Part: Copy + PartialEq + 'static {
 
     /// Whether a member of this name holds an API key.
     fn is_key(name: &str) -> bool;
+
+    /// Whether a member holds an API key, for a name with other values too.
+    fn holds_key(name: &str, _: &str) -> bool {
+        Self::is_key(name)
+    }
 }
 
 /// A foreign object: slices of the body by part.
@@ -99,7 +104,7 @@ impl<'a, P: Part> Object<'a, P> {
         if value.text() == "null" {
             return;
         }
-        if P::is_key(name) {
+        if P::holds_key(name, value.text()) {
             return self.key.add(value.text());
         }
         let part = P::ALL.iter().copied().find(|part| part.name() == name);

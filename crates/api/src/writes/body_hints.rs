@@ -147,11 +147,11 @@ impl<'a> BodyHints<'a> {
                 "The body is an array; wrap it: {\"events\": [ … ]}."
             }
             Expected::Foreign(form) => {
-                return format!(
-                    "The body is not valid; see errors. A valid one: {}",
-                    form.example()
-                )
-                .into();
+                // Most clients show nothing else of the answer.
+                let first = errors.first().map(|error| error.message.as_ref());
+                let first = first.unwrap_or("see errors");
+                return format!("The body is not valid: {first}. A valid one: {}", form.example())
+                    .into();
             }
             _ if !text.starts_with('{') => "The body is not an object; see errors.",
             Expected::Event if has_unknown(errors, meant_in_event, Meant::Events) => {

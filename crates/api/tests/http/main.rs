@@ -33,6 +33,8 @@ mod mixpanel;
 #[cfg(test)]
 mod origins;
 #[cfg(test)]
+mod otlp;
+#[cfg(test)]
 mod posthog;
 #[cfg(test)]
 mod problems;
@@ -40,5 +42,7 @@ mod problems;
 mod quota;
 #[cfg(test)]
 mod reading;
+#[cfg(test)]
+mod snowplow;
 #[cfg(test)]
 mod writing;

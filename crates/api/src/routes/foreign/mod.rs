@@ -13,6 +13,7 @@ use actix_web::http::Method;
 use actix_web::http::header::ALLOW;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use mercurio_domain::api_key::Scope;
 use mercurio_domain::verdict::Verdict;
 use mercurio_pipeline::parse;
 use mercurio_protocols::{
@@ -22,7 +23,7 @@ use mercurio_protocols::{
 
 use super::table::Routes;
 use super::wire::write::BatchResponse;
-use crate::auth::{KeySources, Principal, authenticate_body, authenticate_headers};
+use crate::auth::{KeySources, Principal, authenticate, authenticate_body, authenticate_headers};
 use crate::body::{Body, BodyHeaders, BodyLimits, Payer, drain};
 use crate::client_ip::client_network;
 use crate::problem::{EventErrors, Problem};
@@ -120,7 +121,12 @@ async fn write(
 ) -> Result<HttpResponse, Problem> {
     let arrival = Arrival::now(state).answered_within(ANSWER_WITHIN);
     // The headers go before the body: only a client without a key in them is read unknown.
-    let known = authenticate_headers(state, request).await?;
+    let known = if forms.iter().any(|form| form.has_body_key()) {
+        authenticate_headers(state, request).await?
+    } else {
+        let scope = Some(Scope::EventsWrite);
+        Some(authenticate(state, request, scope, KeySources::Headers).await?)
+    };
     let headers = WriteHeaders::read(request)?;
     let mut body = read_body(state, request, known.as_ref(), payload).await?;
     // Counted references: the hints must not keep the body from its next payer.
@@ -152,7 +158,9 @@ async fn write(
     // Clients drop a batch for any 4xx. One of several bad events must not cost the others.
     if response.rejected == response.total {
         return Err(invalid(match &*verdicts {
-            [Verdict::Rejected(only)] => EventErrors::errors(&only.errors, hints.of_errors(&[])),
+            [Verdict::Rejected(only)] => {
+                EventErrors::errors(&only.errors, hints.of_errors(&only.errors))
+            }
             _ => EventErrors::results(&response.results),
         }));
     }
