@@ -13,6 +13,15 @@ use serde_json::value::RawValue;
 use crate::envelope::shape;
 use crate::object::{Object, Part};
 
+/// What a protocol allows in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// An array of objects, or one object.
+    Array,
+    /// Also one object a line.
+    Lines,
+}
+
 /// Size of a typical object: the list of a typical body need not grow.
 const TYPICAL_BYTES: usize = 400;
 
@@ -23,13 +32,14 @@ const TYPICAL_BYTES: usize = 400;
 /// [`ParseError`]. Errors in single objects are not among them.
 pub(crate) fn read<'a, P: Part, T>(
     text: &'a str,
+    layout: Layout,
     what: &str,
     max_events: usize,
     mut finish: impl FnMut(Object<'a, P>) -> T,
 ) -> Result<Vec<T>, ParseError> {
-    match scan(text, max_events, &mut finish) {
+    match scan(text, layout, max_events, &mut finish) {
         Some(items) => Ok(items),
-        None => read_slowly(text, what, max_events, &mut finish),
+        None => read_slowly(text, layout, what, max_events, &mut finish),
     }
 }
 
@@ -42,6 +52,7 @@ fn object<'a, P: Part>(index: usize, is_alone: bool) -> Object<'a, P> {
 /// Reads a well-formed body in one pass. `None`: use [`read_slowly`].
 pub(crate) fn scan<'a, P: Part, T>(
     text: &'a str,
+    layout: Layout,
     max_events: usize,
     finish: &mut impl FnMut(Object<'a, P>) -> T,
 ) -> Option<Vec<T>> {
@@ -67,7 +78,11 @@ pub(crate) fn scan<'a, P: Part, T>(
             object.pointer = Pointer::At("");
         }
         items.push(finish(object));
-        let has_next = if is_array { scanner.has_next(b']')? } else { !scanner.is_at_end() };
+        let has_next = match (is_array, layout) {
+            (true, _) => scanner.has_next(b']')?,
+            (false, Layout::Lines) => !scanner.is_at_end(),
+            (false, Layout::Array) => false,
+        };
         if !has_next {
             break;
         }
@@ -77,6 +92,7 @@ pub(crate) fn scan<'a, P: Part, T>(
 
 pub(crate) fn read_slowly<'a, P: Part, T>(
     text: &'a str,
+    layout: Layout,
     what: &str,
     max_events: usize,
     finish: &mut impl FnMut(Object<'a, P>) -> T,
@@ -85,8 +101,10 @@ pub(crate) fn read_slowly<'a, P: Part, T>(
         // The whole syntax first: an error in it is the only one.
         let body: &RawValue = serde_json::from_str(text)?;
         events_of(body.get(), max_events)?
-    } else {
+    } else if layout == Layout::Lines {
         values_of(text, max_events)?
+    } else {
+        vec![serde_json::from_str::<&RawValue>(text)?.get()]
     };
     if let [only] = *texts
         && !text.trim_ascii_start().starts_with(['[', '{'])
@@ -164,7 +182,9 @@ mod tests {
     }
 
     fn pointers(text: &str) -> Result<Vec<String>, ParseError> {
-        read(text, "the event", MAX, |object: Object<'_, Name>| object.pointer.to_string())
+        read(text, Layout::Lines, "the event", MAX, |object: Object<'_, Name>| {
+            object.pointer.to_string()
+        })
     }
 
     #[test]
@@ -191,6 +211,11 @@ mod tests {
             let error = pointers(text).unwrap_err();
             assert!(matches!(error, ParseError::Malformed { .. }), "{text}: {error:?}");
         }
+        for text in ["{}\n{}", "{} 5", "5{}"] {
+            let finish = |object: Object<'_, Name>| object.index;
+            let read = read(text, Layout::Array, "the event", MAX, finish);
+            assert!(matches!(read, Err(ParseError::Malformed { .. })), "{text}");
+        }
         for text in ["5", "\"{}\"", "null"] {
             assert!(matches!(pointers(text), Err(ParseError::Shape(_))), "{text}");
         }
@@ -201,9 +226,9 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str) -> bool {
-        let scanned = scan(text, MAX, &mut shown);
+        let scanned = scan(text, Layout::Lines, MAX, &mut shown);
         if let Some(scanned) = &scanned {
-            let read = read_slowly(text, "the event", MAX, &mut shown);
+            let read = read_slowly(text, Layout::Lines, "the event", MAX, &mut shown);
             assert_eq!(&read.unwrap_or_else(|error| panic!("{text}: {error}")), scanned);
         }
         scanned.is_some()

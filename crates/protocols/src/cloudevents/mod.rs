@@ -14,7 +14,8 @@ use mercurio_domain::request::ParseError;
 use mercurio_domain::verdict::Verdict;
 
 use crate::endpoint::{Endpoint, post};
-use crate::{BodyKey, ForeignRequest, Head, OTHER_LIBRARY, Reply, library, list};
+use crate::list::{self, Layout};
+use crate::{BodyKey, ForeignRequest, Head, OTHER_LIBRARY, Reply, library};
 use event::Rules;
 
 /// The form of a request: all modes of the binding have one path.
@@ -77,7 +78,9 @@ fn read_events(
     max_events: usize,
     rules: Rules,
 ) -> Result<ForeignRequest<'_>, ParseError> {
-    let items = list::read(text, "the event", max_events, |event| event::finish(event, rules))?;
+    let items = list::read(text, Layout::Array, "the event", max_events, |event| {
+        event::finish(event, rules)
+    })?;
     Ok(ForeignRequest { items, key: BodyKey::Missing, library: OTHER_LIBRARY })
 }
 

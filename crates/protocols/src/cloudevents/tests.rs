@@ -409,8 +409,8 @@ proptest! {
         body in "(\\[ ?)?(\\{(\"(id|source|type|subject|data|x)\" ?: ?(1|\"a\"|null|\\{\\}),?){0,3}\\} ?,? ?){0,3}(\\])?",
     ) {
         let mut shown = |event: Event<'_>| format!("{:?}", event::finish(event, Rules::Structured));
-        let slow = list::read_slowly(&body, "the event", MAX_EVENTS, &mut shown);
-        if let Some(fast) = list::scan(&body, MAX_EVENTS, &mut shown) {
+        let slow = list::read_slowly(&body, Layout::Array, "the event", MAX_EVENTS, &mut shown);
+        if let Some(fast) = list::scan(&body, Layout::Array, MAX_EVENTS, &mut shown) {
             prop_assert_eq!(Ok(fast), slow);
         }
     }

@@ -15,7 +15,8 @@ use std::borrow::Cow;
 use mercurio_domain::request::ParseError;
 
 use crate::endpoint::{Endpoint, get, post};
-use crate::{BodyKey, ForeignRequest, Head, OTHER_LIBRARY, list};
+use crate::list::{self, Layout};
+use crate::{BodyKey, ForeignRequest, Head, OTHER_LIBRARY};
 
 pub(crate) use answer::{failure, reply};
 pub(crate) use data::has_shape;
@@ -85,10 +86,10 @@ pub(crate) fn read<'a>(
     let mut key = BodyKey::Missing;
     let mut library = OTHER_LIBRARY;
     let items = match form {
-        Track | Import => list::read(text, "the event", max_events, |event| {
+        Track | Import => list::read(text, Layout::Lines, "the event", max_events, |event| {
             event::finish(event, &mut key, &mut library)
         })?,
-        Engage | Groups => list::read(text, "the profile", max_events, |profile| {
+        Engage | Groups => list::read(text, Layout::Lines, "the profile", max_events, |profile| {
             profile::finish(profile, form == Groups, &mut key)
         })?,
     };

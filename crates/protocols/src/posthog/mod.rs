@@ -18,8 +18,9 @@ use mercurio_domain::verdict::Verdict;
 use crate::encoded::{base64, form_value};
 use crate::endpoint::{Endpoint, get, post};
 use crate::envelope::{self, has_member};
+use crate::list::{self, Layout};
+use crate::time;
 use crate::{BodyKey, Failure, FailureReply, ForeignRequest, Head, OTHER_LIBRARY, Received, Reply};
-use crate::{list, time};
 use event::{BATCH, Event, Finished};
 use facts::{Facts, query_value};
 
@@ -124,7 +125,12 @@ pub(crate) fn read<'a>(
         reader.key.add_key(batch.key);
         (batch.items, sent_at)
     } else {
-        (list::read(text, BATCH.object, max_events, |event| reader.finish(event))?, None)
+        (
+            list::read(text, Layout::Array, BATCH.object, max_events, |event| {
+                reader.finish(event)
+            })?,
+            None,
+        )
     };
     let sent_at = sent_at.or(reader.facts.sent_at);
     let items = events.into_iter().map(|event| corrected(event, sent_at)).collect();
