@@ -10,157 +10,23 @@ steps run on SQLite, and then on PostgreSQL.
 import contextlib
 import json
 import os
-import signal
-import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from scripts.sdks.server import Postgres, Server, Sqlite
 
 CLIENTS = ["segment-python", "segment-node", "rudder-python", "rudder-node"]
 HERE = Path(__file__).parent
 # Longer than any client goes on sending in these steps.
 CLIENT_SECONDS = 60
-COLUMNS = ["event_id", "type", "event_name", "user_id", "anonymous_id", "properties", "traits", "context"]
 
 
 def say(text):
     print(f"try-clients: {text}", flush=True)
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := condition():
-            return result
-        time.sleep(0.02)
-    raise AssertionError(f"after {seconds} s: {what}")
-
-
-class Sqlite:
-    name = "SQLite"
-
-    def __init__(self, folder):
-        self.path = f"{folder}/mercurio.db"
-        self.url = f"sqlite://{self.path}"
-
-    def rows(self, prefix):
-        database = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
-        with contextlib.closing(database):
-            select = f"SELECT {', '.join(COLUMNS)} FROM events WHERE event_id LIKE ?"
-            found = database.execute(select, [f"{prefix}%"]).fetchall()
-        rows = [dict(zip(COLUMNS, row)) for row in found]
-        for row in rows:
-            for payload in ("properties", "traits", "context"):
-                row[payload] = json.loads(row[payload]) if row[payload] else None
-        return rows
-
-    @contextlib.contextmanager
-    def away(self):
-        """Another process writes, and no commit succeeds."""
-        database = sqlite3.connect(self.path, isolation_level=None)
-        with contextlib.closing(database):
-            database.execute("BEGIN IMMEDIATE")
-            yield
-            database.execute("ROLLBACK")
-
-
-class Postgres:
-    name = "PostgreSQL"
-
-    def __init__(self, server):
-        self.server = server
-        self.database = f"clients_{os.getpid()}"
-        self.query("postgres", f"CREATE DATABASE {self.database}")
-        self.url = f"{server.rsplit('/', 1)[0]}/{self.database}"
-
-    def query(self, database, sql):
-        url = f"{self.server.rsplit('/', 1)[0]}/{database}"
-        done = subprocess.run(["psql", "-qXAt", url, "-c", sql], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def rows(self, prefix):
-        select = f"SELECT {', '.join(COLUMNS)} FROM events WHERE event_id LIKE '{prefix}%'"
-        return json.loads(self.query(self.database, f"SELECT coalesce(json_agg(row), '[]') FROM ({select}) AS row"))
-
-    @contextlib.contextmanager
-    def away(self):
-        """No connection is left, and no new one succeeds."""
-        self.query("postgres", f"ALTER DATABASE {self.database} ALLOW_CONNECTIONS false")
-        self.query("postgres", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self.database}'")
-        yield
-        self.query("postgres", f"ALTER DATABASE {self.database} ALLOW_CONNECTIONS true")
-
-
-class Server:
-    """A server on one port, with a tenant and key for each client."""
-
-    def __init__(self, programs, database, folder):
-        self.programs, self.database, self.folder = Path(programs).resolve(), database, folder
-        self.port, self.process, self.settings = free_port(), None, {}
-        self.admin("migrate", "up")
-        provision = lambda name: json.loads(self.admin("provision", "--tenant", name, "--workspace", "Trial"))
-        self.keys = {name: provision(name)["api_key"]["key"] for name in CLIENTS}
-
-    @property
-    def host(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def environment(self):
-        return {"PATH": os.environ["PATH"], "DATABASE_URL": self.database.url}
-
-    def admin(self, *arguments):
-        done = subprocess.run(
-            [self.programs / "mercurio-admin", *arguments], env=self.environment(), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
-        return done.stdout
-
-    def start(self, **settings):
-        self.settings = settings
-        environment = {
-            **self.environment(),
-            "MERCURIO_ADDR": f"127.0.0.1:{self.port}",
-            "MERCURIO_LOG_FORMAT": "json",
-            # A restart takes less than a second: the shortest time that a client goes on.
-            "MERCURIO_SHUTDOWN_DELAY_SECONDS": "0",
-            **settings,
-        }
-        with open(f"{self.folder}/log", "ab") as log:
-            self.process = subprocess.Popen([self.programs / "mercurio-ingest"], env=environment, cwd=self.folder, stdout=log, stderr=log)
-        until(self.is_ready, 20, "the server is not ready")
-
-    def is_ready(self):
-        assert self.process.poll() is None, Path(f"{self.folder}/log").read_text(encoding="utf-8")[-2000:]
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as connection:
-            connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            return connection.recv(64).startswith(b"HTTP/1.1 200")
-        return False
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(20) == 0
-
-    def restart(self, **settings):
-        self.stop()
-        self.start(**settings)
-
-    def requests(self):
-        """Statuses of all requests to write, from the log."""
-        lines = Path(f"{self.folder}/log").read_text(encoding="utf-8").splitlines()
-        lines = [json.loads(line) for line in lines if line.startswith("{")]
-        return [line["status"] for line in lines if str(line.get("route", "")).startswith("/v1/batch")]
 
 
 class Trial:
@@ -329,11 +195,11 @@ def unknown_key(programs, folder):
     """Returns a well-formed key of another database."""
     other = Path(folder) / "other"
     other.mkdir()
-    return next(iter(Server(programs, Sqlite(other), other).keys.values()))
+    return next(iter(Server(programs, Sqlite(other), other, ["other"]).keys.values()))
 
 
 def trial(programs, tools, database, folder):
-    server = Server(programs, database, folder)
+    server = Server(programs, database, folder, CLIENTS)
     key = unknown_key(programs, folder)
     server.start()
     steps = Trial(server, tools)
@@ -365,4 +231,5 @@ def main():
             trial(programs, tools, Postgres(url), folder)
 
 
-main()
+if __name__ == "__main__":
+    main()
