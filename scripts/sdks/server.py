@@ -8,9 +8,11 @@ import socket
 import sqlite3
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-COLUMNS = ["event_id", "type", "event_name", "user_id", "anonymous_id", "properties", "traits", "context"]
+COLUMNS = ["event_id", "type", "event_name", "user_id", "anonymous_id", "session_id", "properties", "traits", "context"]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def free_port():
@@ -35,16 +37,24 @@ class Sqlite:
         self.path = f"{folder}/mercurio.db"
         self.url = f"sqlite://{self.path}"
 
-    def rows(self, prefix):
-        database = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
-        with contextlib.closing(database):
-            select = f"SELECT {', '.join(COLUMNS)} FROM events WHERE event_id LIKE ?"
-            found = database.execute(select, [f"{prefix}%"]).fetchall()
-        rows = [dict(zip(COLUMNS, row)) for row in found]
+    def rows(self, tenant):
+        """The events of a tenant, and their times."""
+        rows = self.query(f"SELECT {', '.join(COLUMNS)}, occurred_at FROM events WHERE tenant_id = ?", tenant)
         for row in rows:
             for payload in ("properties", "traits", "context"):
                 row[payload] = json.loads(row[payload]) if row[payload] else None
+            row["timestamp"] = EPOCH + timedelta(microseconds=row["occurred_at"])
         return rows
+
+    def dump(self):
+        """Every column of every event, as text."""
+        return str(self.query("SELECT * FROM events"))
+
+    def query(self, sql, *arguments):
+        database = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+        with contextlib.closing(database):
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(sql, arguments)]
 
     @contextlib.contextmanager
     def away(self):
@@ -71,9 +81,17 @@ class Postgres:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def rows(self, prefix):
-        select = f"SELECT {', '.join(COLUMNS)} FROM events WHERE event_id LIKE '{prefix}%'"
-        return json.loads(self.query(self.database, f"SELECT coalesce(json_agg(row), '[]') FROM ({select}) AS row"))
+    def rows(self, tenant):
+        """The events of a tenant, and their times."""
+        select = f"SELECT {', '.join(COLUMNS)}, occurred_at FROM events WHERE tenant_id = {tenant}"
+        rows = json.loads(self.query(self.database, f"SELECT coalesce(json_agg(row), '[]') FROM ({select}) AS row"))
+        for row in rows:
+            row["timestamp"] = datetime.fromisoformat(row["occurred_at"])
+        return rows
+
+    def dump(self):
+        """Every column of every event, as text."""
+        return self.query(self.database, "SELECT row_to_json(events) FROM events")
 
     @contextlib.contextmanager
     def away(self):
@@ -91,8 +109,10 @@ class Server:
         self.programs, self.database, self.folder = Path(programs).resolve(), database, folder
         self.port, self.process, self.settings = free_port(), None, {}
         self.admin("migrate", "up")
-        provision = lambda name: json.loads(self.admin("provision", "--tenant", name, "--workspace", "Trial"))
-        self.keys = {name: provision(name)["api_key"]["key"] for name in clients}
+        self.keys, self.tenants = {}, {}
+        for client in clients:
+            made = json.loads(self.admin("provision", "--tenant", client, "--workspace", "Trial", "--scopes", "events:write"))
+            self.keys[client], self.tenants[client] = made["api_key"]["key"], made["tenant"]["id"]
 
     @property
     def host(self):
@@ -123,7 +143,7 @@ class Server:
         until(self.is_ready, 20, "the server is not ready")
 
     def is_ready(self):
-        assert self.process.poll() is None, Path(f"{self.folder}/log").read_text(encoding="utf-8")[-2000:]
+        assert self.process.poll() is None, self.log()[-2000:]
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as connection:
             connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             return connection.recv(64).startswith(b"HTTP/1.1 200")
@@ -137,8 +157,14 @@ class Server:
         self.stop()
         self.start(**settings)
 
-    def requests(self):
-        """Statuses of all requests to write, from the log."""
-        lines = Path(f"{self.folder}/log").read_text(encoding="utf-8").splitlines()
-        lines = [json.loads(line) for line in lines if line.startswith("{")]
-        return [line["status"] for line in lines if str(line.get("route", "")).startswith("/v1/batch")]
+    def rows(self, client):
+        return self.database.rows(self.tenants[client])
+
+    def log(self):
+        return Path(f"{self.folder}/log").read_text(encoding="utf-8")
+
+    def requests(self, client=None):
+        """The log's lines about requests with a body: those of a client, or those whose key was refused."""
+        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        tenant = client and self.tenants[client]
+        return [line for line in lines if line["msg"] == "request" and line["method"] == "POST" and line.get("tenant_id") == tenant]

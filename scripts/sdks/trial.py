@@ -1,136 +1,222 @@
 """Steps of scripts/try-clients: real clients of other services send to a real server, and the rows of the database are compared
 with what they sent.
 
-    python3 -m scripts.sdks.trial PROGRAMS TOOLS
+    python3 -m scripts.sdks.trial PROGRAMS TOOLS [--all] [CLIENT …]
 
 PROGRAMS is the folder with mercurio-ingest and mercurio-admin, TOOLS the one with the clients. With MERCURIO_TEST_POSTGRES_URL the
-steps run on SQLite, and then on PostgreSQL.
+steps run on SQLite, and then on PostgreSQL. Without names, the clients of the gate; with --all, all of them.
 """
 
+import argparse
+import base64
 import contextlib
+import importlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from scripts.sdks.clients import CLIENTS
+from scripts.sdks.events import compare, event, events, numbers, slowly, with_flushes
 from scripts.sdks.server import Postgres, Server, Sqlite
 
-CLIENTS = ["segment-python", "segment-node", "rudder-python", "rudder-node"]
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 # Longer than any client goes on sending in these steps.
 CLIENT_SECONDS = 60
+# So long a caller repeats a call, if its client never does.
+REPEAT_SECONDS = 20
 
 
 def say(text):
     print(f"try-clients: {text}", flush=True)
 
 
+class Runner:
+    """The process of a client, which takes one task after another."""
+
+    def __init__(self, client, tools, folder):
+        self.client = client
+        python = [tools / "venv/bin/python", "-m", "scripts.sdks.client"]
+        program = python if client.language == "python" else ["node", "scripts/sdks/client.mjs"]
+        environment = {"PATH": os.environ["PATH"], "CLIENTS_FOLDER": str(tools / "node"), **client.environment}
+        self.log = Path(folder) / f"{client.name}.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [*program, client.family], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+
+    def run(self, task):
+        """Returns the errors that the client reported."""
+        self.process.stdin.write(json.dumps(task) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, f"{self.client.name} ended: {self.log.read_text(encoding='utf-8')[-2000:]}"
+        return json.loads(line)["errors"]
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
 class Trial:
-    def __init__(self, server, tools):
-        self.server, self.tools = server, Path(tools).resolve()
+    def __init__(self, server, clients, tools, folder):
+        self.server, self.clients = server, clients
+        self.mappings = {client.name: importlib.import_module(f"scripts.sdks.{client.family}.mapping") for client in clients}
+        self.runners = {client.name: Runner(client, tools, folder) for client in clients}
+        self.pool = ThreadPoolExecutor(len(clients))
+        self.seen = {client.name: set() for client in clients}
 
-    def run(self, client, calls, gzip=True, key=None):
-        """Runs a client in a process of its own, and returns the errors it told."""
-        is_python = client.endswith("python")
-        program = [self.tools / "venv/bin/python", HERE / "client.py"] if is_python else ["node", HERE / "client.mjs"]
-        task = {"host": self.server.host, "key": key or self.server.keys[client], "gzip": gzip, "calls": calls}
-        environment = {"PATH": os.environ["PATH"], "CLIENTS_FOLDER": str(self.tools / "node")}
-        done = subprocess.run(
-            [*program, client], input=json.dumps(task), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=CLIENT_SECONDS
-        )
-        assert done.returncode == 0, (client, done.stdout, done.stderr)
-        return json.loads(done.stdout)["errors"]
+    def end(self):
+        for runner in self.runners.values():
+            runner.end()
+        self.pool.shutdown()
 
-    def run_all(self, calls_of, **options):
-        """Runs all clients at once, and returns the errors of each."""
-        with ThreadPoolExecutor(len(CLIENTS)) as pool:
-            runs = {client: pool.submit(self.run, client, calls_of(client), **options) for client in CLIENTS}
-            return {client: run.result() for client, run in runs.items()}
+    def start(self, client, calls, compression=None, key=None, repeat_seconds=0):
+        task = {
+            "client": client.name,
+            "host": self.server.host,
+            "key": key or self.server.keys[client.name],
+            "compression": compression or client.compressions[0],
+            "calls": calls,
+            "repeat_seconds": 0 if client.repeats else repeat_seconds,
+        }
+        return self.pool.submit(self.runners[client.name].run, task)
 
-    def stored(self, client, step, expected):
-        """Compares the stored ids of a step with the expected ones, and returns the rows by id."""
-        rows = self.server.database.rows(prefix(client, step))
-        ids = sorted(row["event_id"] for row in rows)
-        assert ids == sorted(expected), f"{client}, {step}: {len(ids)} of {len(expected)} stored: {sorted(set(expected) - set(ids))[:5]}"
-        return {row["event_id"]: row for row in rows}
+    def run(self, calls_of, clients=None, **options):
+        """Runs clients at once, and returns the errors of each."""
+        runs = {client: self.start(client, calls_of(client), **options) for client in clients or self.clients}
+        errors = {}
+        for client, run in runs.items():
+            try:
+                errors[client] = run.result(CLIENT_SECONDS)
+            except TimeoutError:
+                raise AssertionError(f"{client.name} goes on after {CLIENT_SECONDS} s") from None
+        return errors
+
+    def new_rows(self, client):
+        """The rows since the last look."""
+        rows = [row for row in self.server.rows(client.name) if row["event_id"] not in self.seen[client.name]]
+        self.seen[client.name].update(row["event_id"] for row in rows)
+        return rows
+
+    def check_stored(self, client, calls):
+        """Fails unless each of the calls was stored once, and nothing else."""
+        found = sorted(row["properties"]["number"] for row in self.new_rows(client))
+        assert found == numbers(calls), f"{client.name}: numbers {found} are stored, not {numbers(calls)}"
+
+    def requests(self, client):
+        return self.server.requests(client.name)
 
     # The steps.
 
     def every_type(self):
-        """Every type of event, with the client's compression and without."""
-        for step, gzip in (("gzip", True), ("plain", False)):
-            quiet(self.run_all(lambda client: every_type(client, step), gzip=gzip))
-            for client in CLIENTS:
-                calls = every_type(client, step)
-                rows = self.stored(client, step, ids(calls))
-                for call in calls:
-                    check_fields(client, call, rows[call["id"]])
+        """Every type of event, with each compression that the client has."""
+        for turn in range(max(len(client.compressions) for client in self.clients)):
+            clients = [client for client in self.clients if turn < len(client.compressions)]
+            cases = {client: self.mappings[client.name].every_type(client.name, f"types-{turn}") for client in clients}
+            runs = {}
+            for client in clients:
+                calls = [call for call, _ in cases[client]]
+                runs[client] = self.start(client, calls, client.compressions[turn])
+            for client, run in runs.items():
+                quiet({client: run.result(CLIENT_SECONDS)})
+                self.check_rows(client, [row for _, row in cases[client] if row])
+
+    def check_rows(self, client, expected):
+        rows = {(row["type"], row["event_name"]): row for row in self.new_rows(client)}
+        wanted = {(row["type"], row["event_name"]) for row in expected}
+        assert rows.keys() == wanted, f"{client.name}: stored {sorted(rows.keys() - wanted)}, missing {sorted(wanted - rows.keys())}"
+        for row in expected:
+            compare(rows[row["type"], row["event_name"]], row, f"{client.name}, {row['event_name']}")
 
     def bad_event(self):
-        """A bad event in a batch costs nobody else, and no client sends the batch again."""
-        before = len(self.server.requests())
-        quiet(self.run_all(lambda client: [*tracks(client, "bad", 5), track(client, "bad", 5, user="u" * 300)]))
-        for client in CLIENTS:
-            self.stored(client, "bad", ids(tracks(client, "bad", 5)))
-        statuses = self.server.requests()[before:]
-        # A client that sends its first event alone may send the bad one alone too.
-        assert set(statuses) <= {200}, statuses
+        """A bad event in a batch costs nobody else, and is counted. Sent alone, it is refused."""
+        before = {client: len(self.requests(client)) for client in self.clients}
+        calls = lambda client: [*events(client.name, "bad", 5), event(client.name, "bad", 5, user="u" * 300)]
+        errors = self.run(lambda client: self.in_one_batch(client, calls(client)))
+        for client in self.clients:
+            self.check_stored(client, events(client.name, "bad", 5))
+            requests = self.requests(client)[before[client] :]
+            rejected = sum(request.get("rejected", 0) for request in requests)
+            assert rejected == 1, f"{client.name}: {rejected} rejected: {requests}"
+            statuses = {request["status"] for request in requests}
+            if client.batches:
+                quiet({client: errors[client]})
+                assert statuses <= {200, 204}, f"{client.name}: {statuses}"
+            else:
+                assert errors[client], f"{client.name} reported no error"
+
+    def in_one_batch(self, client, calls):
+        batch = getattr(self.mappings[client.name], "batch", None)
+        return [batch(calls)] if batch else calls
 
     def wrong_key(self, key):
-        """A wrong key is told to the owner of the client, and not tried again."""
+        """A wrong key is reported to the owner of the client in its own words, and not tried again."""
         before = len(self.server.requests())
-        errors = self.run_all(lambda client: tracks(client, "key", 1), key=key)
-        for client in CLIENTS:
-            assert errors[client], f"{client} told nobody of a wrong key"
-            self.stored(client, "key", [])
-        statuses = self.server.requests()[before:]
-        assert statuses == [401] * len(CLIENTS), statuses
+        errors = self.run(lambda client: events(client.name, "key", 1), key=key)
+        for client in self.clients:
+            assert client.refuses(errors[client]), f"{client.name} does not report a wrong key: {errors[client]}"
+            self.check_stored(client, [])
+        statuses = [request["status"] for request in self.server.requests()[before:]]
+        assert len(statuses) == len(self.clients) and set(statuses) <= {400, 401}, statuses
 
     def again(self):
         """The same events sent again are stored once."""
+        clients = [client for client in self.clients if client.keeps_ids]
         for _ in range(2):
-            quiet(self.run_all(lambda client: tracks(client, "again", 120)))
-        for client in CLIENTS:
-            self.stored(client, "again", ids(tracks(client, "again", 120)))
+            quiet(self.run(lambda client: events(client.name, "again", 120), clients))
+        for client in clients:
+            self.check_stored(client, events(client.name, "again", 120))
 
     def restarts(self):
         """The server restarts twice while clients send."""
-        calls = lambda client: slowly(tracks(client, "restart", 60), 0.05)
-        with background(lambda: self.run_all(calls)) as sending:
+        calls = lambda client: slowly(events(client.name, "restart", 60), 0.05)
+        with background(lambda: self.run(calls, repeat_seconds=REPEAT_SECONDS)) as sending:
             for _ in range(2):
                 time.sleep(1)
                 self.server.restart(**self.server.settings)
         quiet(sending.result())
-        for client in CLIENTS:
-            self.stored(client, "restart", ids(calls(client)))
+        for client in self.clients:
+            self.check_stored(client, events(client.name, "restart", 60))
 
     def rate_limit(self):
         """429 with Retry-After: each client waits and loses nothing."""
         self.server.restart(MERCURIO_REQUESTS_PER_SECOND="1", MERCURIO_REQUESTS_BURST="1")
-        before = len(self.server.requests())
-        calls = lambda client: with_flushes(tracks(client, "limit", 4))
-        quiet(self.run_all(calls))
-        for client in CLIENTS:
-            self.stored(client, "limit", ids(calls(client)))
-        assert 429 in self.server.requests()[before:]
+        before = {client: len(self.requests(client)) for client in self.clients}
+        calls = lambda client: with_flushes(events(client.name, "limit", 4))
+        quiet(self.run(calls, repeat_seconds=REPEAT_SECONDS))
+        for client in self.clients:
+            self.check_stored(client, events(client.name, "limit", 4))
+            statuses = {request["status"] for request in self.requests(client)[before[client] :]}
+            assert statuses & {429, 503}, f"{client.name} met no limit: {statuses}"
         self.server.restart()
 
     def database_away(self):
         """The database is away for five seconds while clients send."""
-        before = len(self.server.requests())
-        calls = lambda client: slowly(tracks(client, "away", 20), 0.1)
-        with background(lambda: self.run_all(calls)) as sending:
+        before = {client: len(self.requests(client)) for client in self.clients}
+        calls = lambda client: slowly(events(client.name, "away", 20), 0.1)
+        with background(lambda: self.run(calls, repeat_seconds=REPEAT_SECONDS)) as sending:
             time.sleep(0.8)
             with self.server.database.away():
                 time.sleep(5)
         quiet(sending.result())
-        for client in CLIENTS:
-            self.stored(client, "away", ids(calls(client)))
-        say(f"    statuses while the database was away: {sorted(set(self.server.requests()[before:]))}")
+        for client in self.clients:
+            self.check_stored(client, events(client.name, "away", 20))
+        statuses = {request["status"] for client in self.clients for request in self.requests(client)[before[client] :]}
+        say(f"    statuses while the database was away: {sorted(statuses)}")
+
+    def no_key(self, wrong_key):
+        """No key is in a row or in the server's log, neither as sent nor encoded."""
+        places = {"a row": self.server.database.dump(), "the log": self.server.log()}
+        for key in [*self.server.keys.values(), wrong_key]:
+            _, _, secret = key.split("_")
+            basic = base64.b64encode(f"{key}:".encode()).decode()
+            for place, text in places.items():
+                assert secret not in text and basic not in text, f"{place} has a key"
+        assert "mk_" not in places["a row"], "a row has the id of a key"
 
 
 @contextlib.contextmanager
@@ -140,55 +226,8 @@ def background(work):
 
 
 def quiet(errors):
-    told = {client: told for client, told in errors.items() if told}
-    assert not told, f"clients told of errors: {told}"
-
-
-def prefix(client, step):
-    return f"{client}:{step}:"
-
-
-def track(client, step, number, **changes):
-    call = {"call": "track", "id": f"{prefix(client, step)}{number}", "user": "user-1", "name": "Order Completed", "payload": {"price": 9.5, "note": "größer"}}
-    return {**call, **changes}
-
-
-def tracks(client, step, count):
-    return [track(client, step, number) for number in range(count)]
-
-
-def every_type(client, step):
-    kinds = ["track", "identify", "page", "screen", "group", "alias"]
-    names = {"track": "Order Completed", "page": "Home", "screen": "Main"}
-    return [track(client, step, number, call=kind, name=names.get(kind)) for number, kind in enumerate(kinds)]
-
-
-def slowly(calls, seconds):
-    return [part for call in calls for part in (call, {"call": "sleep", "seconds": seconds})]
-
-
-def with_flushes(calls):
-    return [part for call in calls for part in (call, {"call": "flush"})]
-
-
-def ids(calls):
-    return [call["id"] for call in calls if "id" in call]
-
-
-def check_fields(client, call, row):
-    kind = call["call"]
-    assert (row["type"], row["event_name"]) == (kind, call["name"] or kind), row
-    assert row["user_id"] == "user-1" and row["anonymous_id"] == ("old-1" if kind == "alias" else None), row
-    payload = "traits" if kind in ("identify", "group") else "properties"
-    for name, value in (call["payload"] if kind != "alias" else {}).items():
-        assert row[payload][name] == value, row
-    context = row["context"]
-    assert context["library"]["name"], row
-    kept = context.get("segment", {})
-    assert kept.get("groupId") == ("g-1" if kind == "group" else None), row
-    assert kept.get("previousId") == ("old-1" if kind == "alias" else None), row
-    assert kept.get("channel") == ("server" if client.startswith("rudder") else None), row
-    assert "mk_" not in json.dumps(row), row
+    told = {client.name: told for client, told in errors.items() if told}
+    assert not told, f"clients reported errors: {told}"
 
 
 def unknown_key(programs, folder):
@@ -198,37 +237,48 @@ def unknown_key(programs, folder):
     return next(iter(Server(programs, Sqlite(other), other, ["other"]).keys.values()))
 
 
-def trial(programs, tools, database, folder):
-    server = Server(programs, database, folder, CLIENTS)
+def trial(clients, programs, tools, database, folder):
+    server = Server(programs, database, folder, [client.name for client in clients])
     key = unknown_key(programs, folder)
     server.start()
-    steps = Trial(server, tools)
+    steps = Trial(server, clients, Path(tools).resolve(), folder)
     try:
-        for step in (
-            steps.every_type,
-            steps.bad_event,
-            lambda: steps.wrong_key(key),
-            steps.again,
-            steps.restarts,
-            steps.rate_limit,
-            steps.database_away,
+        for name, step in (
+            ("every type", steps.every_type),
+            ("a bad event", steps.bad_event),
+            ("a wrong key", lambda: steps.wrong_key(key)),
+            ("the same again", steps.again),
+            ("restarts", steps.restarts),
+            ("rate limit", steps.rate_limit),
+            ("database away", steps.database_away),
+            ("no key", lambda: steps.no_key(key)),
         ):
             start = time.monotonic()
             step()
-            name = getattr(step, "__name__", "")
-            say(f"{database.name}: {'wrong_key' if name == '<lambda>' else name} ({time.monotonic() - start:.1f} s)")
+            say(f"{database.name}: {name} ({time.monotonic() - start:.1f} s)")
     finally:
+        steps.end()
         if server.process.poll() is None:
             server.stop()
 
 
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("programs")
+    parser.add_argument("tools")
+    parser.add_argument("clients", nargs="*")
+    parser.add_argument("--all", action="store_true")
+    return parser.parse_args()
+
+
 def main():
-    programs, tools = sys.argv[1:]
+    options = arguments()
+    clients = [client for client in CLIENTS if client.name in options.clients or options.all or (client.in_gate and not options.clients)]
     with tempfile.TemporaryDirectory() as folder:
-        trial(programs, tools, Sqlite(folder), folder)
+        trial(clients, options.programs, options.tools, Sqlite(folder), folder)
     if url := os.environ.get("MERCURIO_TEST_POSTGRES_URL"):
         with tempfile.TemporaryDirectory() as folder:
-            trial(programs, tools, Postgres(url), folder)
+            trial(clients, options.programs, options.tools, Postgres(url), folder)
 
 
 if __name__ == "__main__":
