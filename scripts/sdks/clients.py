@@ -34,4 +34,9 @@ CLIENTS = [
     Client("segment-node", "segment", "node", r"\[401\] Unauthorized"),
     Client("rudder-python", "segment", "python", "API key", GZIP),
     Client("rudder-node", "segment", "node", "401", GZIP),
+    Client("posthog-python", "posthog", "python", "401", GZIP),
+    Client("posthog-python-v1", "posthog", "python", "401", ("gzip", "deflate", "zstd", "none")),
+    Client("posthog-node", "posthog", "node", "401", GZIP),
+    Client("posthog-node-v1", "posthog", "node", "401", GZIP, environment={"POSTHOG_CAPTURE_MODE": "v1"}),
+    Client("jitsu-node", "jitsu", "node", "401", ("server path", "browser path"), in_gate=False, repeats=False, batches=False, keeps_ids=False),
 ]

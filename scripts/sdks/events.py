@@ -36,8 +36,8 @@ def with_flushes(calls):
     return [part for call in calls for part in (call, {"call": "flush"})]
 
 
-def numbers(calls):
-    return sorted(call["payload"]["number"] for call in calls)
+def numbers(objects, payload):
+    return [each[payload]["number"] for each in objects]
 
 
 def compare(row, expected, where):
