@@ -1,6 +1,6 @@
 """Runs a client for Python: python3 -m scripts.sdks.client FAMILY
 
-Reads tasks from standard input, a line each, and writes a result for each. A task has `client`, `host`, `key`, `compression`,
+Reads tasks from standard input, a line each, and writes a result for each. A task has `client`, `host`, `key`, `variant`,
 `calls` and `repeat_seconds`: so long the caller repeats a call that failed, for clients that never do. The result has `errors`:
 all that the client reported, by its own means.
 """

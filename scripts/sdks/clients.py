@@ -12,8 +12,9 @@ class Client:
     language: str
     # What its error channel says of a wrong key.
     refusal: str
-    compressions: tuple = ("none",)
-    # One of those whose trial is part of the gate.
+    # Each is tried with every type of event. The first is for all other steps.
+    variants: tuple = ("none",)
+    # Among those whose trial is part of the gate.
     in_gate: bool = True
     # After 429, 503 and lost answers. Otherwise its caller repeats the call.
     repeats: bool = True
@@ -38,5 +39,15 @@ CLIENTS = [
     Client("posthog-python-v1", "posthog", "python", "401", ("gzip", "deflate", "zstd", "none")),
     Client("posthog-node", "posthog", "node", "401", GZIP),
     Client("posthog-node-v1", "posthog", "node", "401", GZIP, environment={"POSTHOG_CAPTURE_MODE": "v1"}),
+    Client("cloudevents-python", "cloudevents", "python", "unauthorized", repeats=False),
+    Client("cloudevents-node", "cloudevents", "node", "unauthorized", repeats=False),
+    # It repeats answers, and no request without one.
+    Client("openmeter-python", "openmeter", "python", "ClientAuthenticationError", repeats=False),
+    Client("opentelemetry-python", "opentelemetry", "python", "401", ("none", "gzip", "deflate")),
     Client("jitsu-node", "jitsu", "node", "401", ("server path", "browser path"), in_gate=False, repeats=False, batches=False, keeps_ids=False),
+    Client("amplitude-python", "amplitude", "python", "Invalid API Key", ("events", "batch"), in_gate=False),
+    # Over plain HTTP it repeats nothing.
+    Client("mixpanel-python", "mixpanel", "python", "MixpanelException", in_gate=False, repeats=False),
+    Client("snowplow-python", "snowplow", "python", "failed", ("post", "get"), in_gate=False, keeps_ids=False),
+    Client("snowplow-node", "snowplow", "node", "401", ("post", "get"), in_gate=False, keeps_ids=False),
 ]

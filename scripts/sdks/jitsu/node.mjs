@@ -8,7 +8,7 @@ export function sender(task, errors, require) {
     const client = jitsuAnalytics({
         host: task.host,
         writeKey,
-        s2s: task.compression !== "browser path",
+        s2s: task.variant !== "browser path",
         fetch,
         errorPolicy: (message) => {
             failure ??= message;

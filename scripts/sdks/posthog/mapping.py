@@ -30,8 +30,9 @@ def every_type(client, step):
         (alias, {"type": "alias", "user_id": "old-1" if python else "user-1", "properties": {"alias": "user-1" if python else "old-1"}}),
     ]
     if python:
-        given = call("set", name="$set", payload=payload)
-        cases.append((given, {"type": "identify", "user_id": "user-1", "traits": payload}))
+        for kind in ("set", "set_once"):
+            traits = payload if kind == "set" else None
+            cases.append((call(kind, name="$set", payload=payload), {"type": "identify", "user_id": "user-1", "traits": traits}))
     else:
         given = call("identify", name="$identify", payload=payload)
         cases.append((given, {"type": "identify", "user_id": "user-1", "traits": payload}))

@@ -5,7 +5,7 @@ export function sender(task, errors, require) {
     const client = new PostHog(task.key, {
         host: task.host,
         flushInterval: 200,
-        disableCompression: task.compression === "none",
+        disableCompression: task.variant === "none",
     });
     client.on("error", (error) => errors.push(`${error.name}: ${error.message ?? error}`));
 

@@ -8,9 +8,9 @@ class Sender:
             dropped = [details for _, details in getattr(error, "drops", None) or ()]
             errors.append(f"{type(error).__name__}: {error} {dropped} ({len(items)} events)")
 
-        options = {"capture_mode": "v1", "capture_compression": task["compression"]}
+        options = {"capture_mode": "v1", "capture_compression": task["variant"]}
         if task["client"] == "posthog-python":
-            options = {"gzip": task["compression"] == "gzip"}
+            options = {"gzip": task["variant"] == "gzip"}
         self.client = Posthog(task["key"], host=task["host"], on_error=on_error, flush_interval=0.2, **options)
 
     def send(self, call):

@@ -34,7 +34,7 @@ function rudder(task, errors, require) {
     const Client = require("@rudderstack/rudder-sdk-node");
     const client = new Client(task.key, {
         dataPlaneUrl: task.host,
-        gzip: task.compression === "gzip",
+        gzip: task.variant === "gzip",
         flushInterval: 200,
         logLevel: "none",
         // Without it, a timer's flush that fails ends the process.

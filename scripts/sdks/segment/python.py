@@ -12,7 +12,7 @@ class Sender:
             errors.append(f"{type(error).__name__}: {error} ({len(items)} events)")
 
         client = import_module(PACKAGES[task["client"]]).Client
-        gzip = task["compression"] == "gzip"
+        gzip = task["variant"] == "gzip"
         self.client = client(task["key"], host=task["host"], gzip=gzip, on_error=on_error, upload_interval=0.2)
 
     def send(self, call):
