@@ -20,6 +20,8 @@ class Client:
     repeats: bool = True
     # Sends events in batches, by itself or at the caller's wish.
     batches: bool = True
+    # Reports rejected events of its batches.
+    reports_rejections: bool = False
     # Takes the ids of its caller, or sends the same record for the same call.
     keeps_ids: bool = True
     environment: dict = field(default_factory=dict)
@@ -29,6 +31,9 @@ class Client:
 
 
 GZIP = ("gzip", "none")
+V1 = {"environment": {"POSTHOG_CAPTURE_MODE": "v1"}, "reports_rejections": True}
+# Sends each event once, with an id of its own, and reports its rejection.
+ONE_SHOT = {"repeats": False, "batches": False, "keeps_ids": False, "reports_rejections": True}
 
 CLIENTS = [
     Client("segment-python", "segment", "python", "API key", GZIP),
@@ -36,15 +41,15 @@ CLIENTS = [
     Client("rudder-python", "segment", "python", "API key", GZIP),
     Client("rudder-node", "segment", "node", "401", GZIP),
     Client("posthog-python", "posthog", "python", "401", GZIP),
-    Client("posthog-python-v1", "posthog", "python", "401", ("gzip", "deflate", "zstd", "none")),
+    Client("posthog-python-v1", "posthog", "python", "401", ("gzip", "deflate", "zstd", "none"), **V1),
     Client("posthog-node", "posthog", "node", "401", GZIP),
-    Client("posthog-node-v1", "posthog", "node", "401", GZIP, environment={"POSTHOG_CAPTURE_MODE": "v1"}),
+    Client("posthog-node-v1", "posthog", "node", "401", GZIP, **V1),
     Client("cloudevents-python", "cloudevents", "python", "unauthorized", repeats=False),
     Client("cloudevents-node", "cloudevents", "node", "unauthorized", repeats=False),
     # It repeats answers, and no request without one.
     Client("openmeter-python", "openmeter", "python", "ClientAuthenticationError", repeats=False),
     Client("opentelemetry-python", "opentelemetry", "python", "401", ("none", "gzip", "deflate")),
-    Client("jitsu-node", "jitsu", "node", "401", ("server path", "browser path"), in_gate=False, repeats=False, batches=False, keeps_ids=False),
+    Client("jitsu-node", "jitsu", "node", "401", ("server path", "browser path"), in_gate=False, **ONE_SHOT),
     Client("amplitude-python", "amplitude", "python", "Invalid API Key", ("events", "batch"), in_gate=False),
     # Over plain HTTP it repeats nothing.
     Client("mixpanel-python", "mixpanel", "python", "MixpanelException", in_gate=False, repeats=False),

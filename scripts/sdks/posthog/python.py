@@ -2,6 +2,7 @@
 
 from posthog import Posthog
 
+
 class Sender:
     def __init__(self, task, errors):
         def on_error(error, items):
