@@ -123,7 +123,12 @@ class Server:
 
     def admin(self, *arguments):
         done = subprocess.run(
-            [self.programs / "mercurio-admin", *arguments], env=self.environment(), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [self.programs / "mercurio-admin", *arguments],
+            env=self.environment(),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
         return done.stdout

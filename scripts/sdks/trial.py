@@ -153,7 +153,7 @@ class Trial:
     def bad_events(self):
         """Bad events in a batch cost nobody else, and are counted. Sent alone, one is refused."""
         before = {client: len(self.requests(client)) for client in self.clients}
-        errors = self.run(lambda client: self.in_one_batch(client, [*events(client.name, "bad", 5), *bad(client)]))
+        errors = self.run(lambda client: self.in_one_batch(client, between(events(client.name, "bad", 5), bad(client))))
         for client in self.clients:
             with self.judging(client):
                 self.check_stored(client, events(client.name, "bad", 5))
@@ -264,6 +264,11 @@ def bad(client):
     """Events that are rejected. Clients without batches do not take a user with each event either."""
     long_name = event(client.name, "bad", 5, name="n" * 300)
     return [long_name, event(client.name, "bad", 6, user="u" * 300)] if client.batches else [long_name]
+
+
+def between(good, bad):
+    """Bad events between good ones, so that a client that divides them still sends no request of bad ones alone."""
+    return [*good[:2], *bad[:1], *good[2:4], *bad[1:], *good[4:]]
 
 
 def quiet(errors):

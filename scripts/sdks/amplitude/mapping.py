@@ -10,9 +10,14 @@ def every_type(client, step):
     set_group = event(client, step, 3, "set group", name="$identify")
     revenue = event(client, step, 4, "revenue", name="revenue_amount")
     return [
-        (track, row(track, anonymous_id="device-1", session_id="1764363600000", properties=track["payload"], context={"platform": "Linux"})),
+        (
+            track,
+            row(
+                track, anonymous_id="device-1", session_id="1764363600000", properties=track["payload"], context={"amplitude": {"platform": "Linux"}}
+            ),
+        ),
         (identify, row(identify, type="identify", traits=identify["payload"])),
-        (group, row(group, type="group")),
+        (group, row(group, type="group", traits=group["payload"], context={"amplitude": {"groups": {"company": "acme"}}})),
         (set_group, row(set_group, type="identify", traits={"company": "acme"})),
         (revenue, row(revenue, properties={**revenue["payload"], "$price": 9.5})),
     ]

@@ -7,8 +7,9 @@ from datetime import datetime
 from amplitude import Amplitude, BaseEvent, Config, EventOptions, Identify, Revenue
 
 PATHS = {"events": "/2/httpapi", "batch": "/batch"}
-# It gives up a batch after twelve tries.
 PATIENCE_SECONDS = 40
+# The client forgets events whose request got no answer, and calls nobody: then its caller sends them again, with the same ids.
+FORGOTTEN_SECONDS = 3
 
 
 class ErrorLog(logging.Handler):
@@ -22,25 +23,24 @@ class ErrorLog(logging.Handler):
 
 class Sender:
     def __init__(self, task, errors):
-        self.sent = self.finished = 0
+        self.waiting = {}
         self.errors = errors
         logger = logging.getLogger(f"amplitude-{id(self)}")
         logger.addHandler(ErrorLog(errors))
         options = {"server_url": task["host"] + PATHS[task["variant"]], "flush_interval_millis": 200, "callback": self.finish}
         self.client = Amplitude(task["key"], Config(logger=logger, **options))
 
-    def finish(self, _event, code, message):
-        self.finished += 1
-        if code != 200:
+    def finish(self, event, code, message):
+        if self.waiting.pop(event.insert_id, None) and code != 200:
             self.errors.append(f"{code}: {message}")
 
     def send(self, call):
+        self.waiting[call["id"]] = call
         kind, payload, client = call["call"], call["payload"], self.client
         given = {"user_id": call["user"], "insert_id": call["id"]}
         if "time" in call:
             given["time"] = int(datetime.fromisoformat(call["time"]).timestamp() * 1000)
         options = EventOptions(**given)
-        self.sent += 1
         if kind == "track":
             client.track(BaseEvent(call["name"], event_properties=payload, **given, **call.get("attributes", {})))
         elif kind == "identify":
@@ -53,10 +53,15 @@ class Sender:
             client.revenue(Revenue(9.5, properties=payload), options)
 
     def flush(self):
+        """Waits for the client's timer: its own flush() sends without the pause before a repeated try."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.finished < self.sent and not self.errors and time.monotonic() < deadline:
-            self.client.flush()
-            time.sleep(0.05)
+        again = time.monotonic() + FORGOTTEN_SECONDS
+        while self.waiting and not self.errors and time.monotonic() < deadline:
+            time.sleep(0.02)
+            if time.monotonic() > again:
+                again = time.monotonic() + FORGOTTEN_SECONDS
+                for call in list(self.waiting.values()):
+                    self.send(call)
 
     def close(self):
         self.flush()

@@ -27,7 +27,7 @@ def every_type(client, step):
         add(mode, f"{mode} bytes", {"properties": {"data_base64": BASE64}}, bytes=BYTES, attributes=PICTURE)
         add(mode, f"{mode} umlaut", user="Jürgen")
         add(mode, f"{mode} nobody", {"anonymous_id": "/trial"}, user=None)
-        kept = {"dataschema": EXTENSION["dataschema"], "extensions": {"partition": "p-1"}}
+        kept = {"dataschema": EXTENSION["dataschema"], "partition": "p-1"}
         add(mode, f"{mode} extension", {"context": {"cloudevents": kept}}, attributes=EXTENSION)
     together = [event(client, step, next(number), name=f"{place} of a batch") for place in ("first", "second")]
     return [*cases, (batch(together), None), *((None, row(call)) for call in together)]

@@ -16,7 +16,10 @@ def every_type(client, step):
         (track, row(track, event_id=track["id"], properties=clean(track))),
         (imported, row(imported, event_id=imported["id"], properties=clean(imported))),
         (people, row(people, type="identify", traits=people["payload"])),
-        (group, row(group, type="group", user_id=None, anonymous_id=ANY, traits=group["payload"])),
+        (
+            group,
+            row(group, type="group", user_id=None, anonymous_id="acme", traits=group["payload"], context={"mixpanel": {"$group_key": "company"}}),
+        ),
     ]
 
 

@@ -12,7 +12,7 @@ def every_type(client, step):
         (event_log, row(event_log, properties=event_log["payload"])),
         (session, row(session, session_id="s-1", properties={"plan": "pro"})),
         (nobody, row(nobody, anonymous_id="shop-1", properties=nobody["payload"])),
-        (body, row(body, properties=body["payload"])),
+        (body, row(body, properties={**body["payload"], "body": body["body"]})),
     ]
 
 
@@ -25,6 +25,6 @@ def row(call, **expected):
         "anonymous_id": None,
         "session_id": None,
         "traits": None,
-        "context": {"otel": {"resource": {"service.name": "shop"}}},
+        "context": {"otlp": {"resource": {"attributes": {"service.name": "shop"}}}},
         **expected,
     }

@@ -30,9 +30,9 @@ def every_type(client, step):
         (alias, {"type": "alias", "user_id": "old-1" if python else "user-1", "properties": {"alias": "user-1" if python else "old-1"}}),
     ]
     if python:
-        for kind in ("set", "set_once"):
-            traits = payload if kind == "set" else None
-            cases.append((call(kind, name="$set", payload=payload), {"type": "identify", "user_id": "user-1", "traits": traits}))
+        given, once = call("set", name="$set", payload=payload), call("set_once", name="$set_once", payload=payload)
+        cases.append((given, {"type": "identify", "user_id": "user-1", "traits": payload}))
+        cases.append((once, {"type": "identify", "user_id": "user-1"}))
     else:
         given = call("identify", name="$identify", payload=payload)
         cases.append((given, {"type": "identify", "user_id": "user-1", "traits": payload}))

@@ -13,8 +13,8 @@ def every_type(client, step):
     return [
         (track, row(track, properties=track["payload"])),
         (structured, row(structured, properties={"category": "shop", "label": "label-1", "property": "property-1"})),
-        (page, row(page, type="page")),
-        (ping, row(ping, event_name=ANY)),
+        (page, row(page, type="page", event_name="page", context={"page": {"title": "Home"}})),
+        (ping, row(ping, event_name="page_ping")),
         (screen, row(screen, event_name="screen_view", properties={"name": "Main"})),
     ]
 

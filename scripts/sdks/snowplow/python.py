@@ -36,9 +36,14 @@ class Sender:
 
     def flush(self):
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.emitter.event_store.size() and time.monotonic() < deadline:
+        while self.waiting() and time.monotonic() < deadline:
             self.tracker.flush()
             time.sleep(0.05)
+
+    def waiting(self):
+        """How many events are left, once no request is under way."""
+        with self.emitter.lock:
+            return self.emitter.event_store.size()
 
     def close(self):
         self.flush()
