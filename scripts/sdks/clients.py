@@ -51,8 +51,11 @@ CLIENTS = [
     Client("opentelemetry-python", "opentelemetry", "python", "401", ("none", "gzip", "deflate")),
     Client("jitsu-node", "jitsu", "node", "401", ("server path", "browser path"), in_gate=False, **ONE_SHOT),
     Client("amplitude-python", "amplitude", "python", "Invalid API Key", ("events", "batch"), in_gate=False),
+    Client("amplitude-node", "amplitude", "node", "Invalid API key", ("events", "batch"), in_gate=False),
     # Over plain HTTP it repeats nothing.
     Client("mixpanel-python", "mixpanel", "python", "MixpanelException", in_gate=False, repeats=False),
+    Client("mixpanel-node", "mixpanel", "node", "Mixpanel Server Error", in_gate=False, repeats=False),
+    Client("opentelemetry-node", "opentelemetry", "node", "401", ("json none", "json gzip", "protobuf none", "protobuf gzip"), in_gate=False),
     Client("snowplow-python", "snowplow", "python", "failed", ("post", "get"), in_gate=False, keeps_ids=False),
     Client("snowplow-node", "snowplow", "node", "401", ("post", "get"), in_gate=False, keeps_ids=False),
 ]

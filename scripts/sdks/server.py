@@ -169,7 +169,8 @@ class Server:
         return Path(f"{self.folder}/log").read_text(encoding="utf-8")
 
     def requests(self, client=None):
-        """The log's lines about requests with a body: those of a client, or those whose key was refused."""
+        """The log's lines about requests: those of a client, or those whose key was refused."""
         lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
         tenant = client and self.tenants[client]
-        return [line for line in lines if line["msg"] == "request" and line["method"] == "POST" and line.get("tenant_id") == tenant]
+        requests = [line for line in lines if line["msg"] == "request" and not line.get("route", "").startswith("/health")]
+        return [line for line in requests if line.get("tenant_id") == tenant]

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 from scripts.sdks.clients import CLIENTS
@@ -139,7 +140,7 @@ class Trial:
             for client, run in runs.items():
                 with self.judging(client):
                     quiet(run.result(CLIENT_SECONDS))
-                    self.check_rows(client, [row for _, row in cases[client] if row])
+                    self.check_rows(client, [timed(call, row) for call, row in cases[client] if row])
 
     def check_rows(self, client, expected):
         rows = self.new_rows(client)
@@ -190,13 +191,18 @@ class Trial:
         assert len(statuses) == len(self.clients) and set(statuses) <= {400, 401}, statuses
 
     def again(self):
-        """The same events sent again are stored once."""
+        """The same events sent again are stored once, and the rest are duplicates."""
         clients = [client for client in self.clients if client.keeps_ids]
-        errors = [self.run(lambda client: events(client.name, "again", 120), clients) for _ in range(2)]
+        # More than a batch, unless each event is a request.
+        calls = lambda client: events(client.name, "again", 120 if client.repeats else 20)
+        before = {client: len(self.requests(client)) for client in clients}
+        errors = [self.run(calls, clients) for _ in range(2)]
         for client in clients:
             with self.judging(client):
                 quiet(errors[0][client] + errors[1][client])
-                self.check_stored(client, events(client.name, "again", 120))
+                self.check_stored(client, calls(client))
+                duplicates = lambda: sum(request.get("duplicates", 0) for request in self.requests(client)[before[client] :])
+                until(lambda: duplicates() == len(calls(client)), LOG_SECONDS, f"{duplicates()} duplicates")
 
     def restarts(self):
         """The server restarts twice while clients send."""
@@ -252,6 +258,10 @@ class Trial:
 def background(work):
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(work)
+
+
+def timed(call, row):
+    return {**row, "timestamp": datetime.fromisoformat(call["time"])} if call and "time" in call else row
 
 
 def is_meant(row, expected):

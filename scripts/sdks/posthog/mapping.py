@@ -1,5 +1,7 @@
 """Every type of event of the clients of PostHog, and the rows they become."""
 
+import re
+
 from scripts.sdks.events import ANY, an_hour_ago, event
 
 SESSION = "0193a5c0-7a5b-7e7c-9a55-3f0f6b1e2d4c"
@@ -11,7 +13,7 @@ def every_type(client, step):
     call = lambda kind, **fields: event(client, step, next(number), kind, **fields)
     payload = {"plan": "pro", "note": "größer"}
     track = call("track", time=an_hour_ago())
-    page = call("track", name="$pageview", payload={"$session_id": SESSION, "$current_url": "https://example.com/"})
+    page = call("track", name="$pageview", payload={"$session_id": SESSION, "$window_id": "w-1", "$current_url": "https://example.com/"})
     screen = call("track", name="$screen", payload={"$screen_name": "Main"})
     nobody = call("track", name="Page Seen", user="visitor-1", payload={"$process_person_profile": False})
     exception = call("exception", name="$exception", payload=payload)
@@ -43,4 +45,16 @@ def every_type(client, step):
 def row(client, call, expected):
     # posthog-node takes ids in two of its methods.
     keeps_id = client.startswith("posthog-python") or call["call"] in ("track", "ai", "exception")
-    return {"event_id": call["id"] if keeps_id else ANY, "event_name": call["name"], "traits": None, **expected}
+    context = {"context": {"posthog": kept(client, call)}}
+    return {"event_id": call["id"] if keeps_id else ANY, "event_name": call["name"], "traits": None, **context, **expected}
+
+
+def kept(client, call):
+    """What the second capture API sends beside the properties. Its clients send AI events by the first one."""
+    if not client.endswith("v1") or call["call"] == "ai":
+        return {"$set_once": call["payload"] if call["call"] == "set_once" else None}
+    return {
+        "sdk": re.compile(r"posthog-(python|node)/.+"),
+        "window_id": call["payload"].get("$window_id"),
+        "options": {"process_person_profile": call["payload"].get("$process_person_profile")},
+    }

@@ -1,20 +1,27 @@
-"""Sends events with snowplow-tracker for Python. A session has the key, because the client has no option for headers."""
+"""Sends events with snowplow-tracker for Python. The application id is the key, because the client has no option for headers."""
 
 import time
 
-import requests
-from snowplow_tracker import Emitter, PagePing, PageView, ScreenView, SelfDescribing, SelfDescribingJson, StructuredEvent, Subject, Tracker
+from snowplow_tracker import (
+    Emitter,
+    PagePing,
+    PageView,
+    ScreenView,
+    SelfDescribing,
+    SelfDescribingJson,
+    StructuredEvent,
+    Subject,
+    Tracker,
+)
 
 PATIENCE_SECONDS = 40
 
 
 class Sender:
     def __init__(self, task, errors):
-        session = requests.Session()
-        session.headers["Authorization"] = f"Bearer {task['key']}"
         self.errors, self.sent, self.finished = errors, 0, 0
-        self.emitter = Emitter(task["host"], method=task["variant"], session=session, on_success=self.finish, max_retry_delay_seconds=2)
-        self.tracker = Tracker("trial", self.emitter, app_id="shop")
+        self.emitter = Emitter(task["host"], method=task["variant"], on_success=self.finish, max_retry_delay_seconds=2)
+        self.tracker = Tracker("trial", self.emitter, app_id=task["key"])
 
     def finish(self, events):
         self.finished += len(events)
