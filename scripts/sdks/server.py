@@ -32,6 +32,8 @@ def until(condition, seconds, what):
 
 class Sqlite:
     name = "SQLite"
+    # Commits wait while it is away, shorter than their timeout.
+    waits = True
 
     def __init__(self, folder):
         self.path = f"{folder}/mercurio.db"
@@ -68,6 +70,7 @@ class Sqlite:
 
 class Postgres:
     name = "PostgreSQL"
+    waits = False
 
     def __init__(self, server):
         self.server = server

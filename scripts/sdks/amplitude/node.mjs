@@ -9,6 +9,7 @@ export function sender(task, errors, require) {
     const { Identify, Revenue, createInstance } = require("@amplitude/analytics-node");
     const client = createInstance();
     client.init(task.key, { serverUrl: task.host + PATHS[task.variant], flushIntervalMillis: 200, logLevel: 0 });
+    const started = Date.now();
     let open = 0;
 
     const identify = (payload) => Object.entries(payload).reduce((all, [name, value]) => all.set(name, value), new Identify());
@@ -20,8 +21,14 @@ export function sender(task, errors, require) {
         revenue: ({ payload }, options) => client.revenue(new Revenue().setPrice(9.5).setEventProperties(payload), options),
     };
 
-    async function report(sent) {
-        const { code, message } = await sent.promise;
+    async function deliver(call) {
+        const time = call.time && { time: Date.parse(call.time) };
+        const { code, message } = await kinds[call.call](call, { user_id: call.user, insert_id: call.id, ...time }).promise;
+        // Without a connection the client gives up at once, and its caller sends the event again, with the same id.
+        if (code === 0 && Date.now() < started + PATIENCE_MS) {
+            await sleep(200);
+            return deliver(call);
+        }
         open -= 1;
         if (code !== 200) {
             errors.push(`${code}: ${message}`);
@@ -38,8 +45,7 @@ export function sender(task, errors, require) {
     return {
         send(call) {
             open += 1;
-            const time = call.time && { time: Date.parse(call.time) };
-            report(kinds[call.call](call, { user_id: call.user, insert_id: call.id, ...time }));
+            deliver(call);
         },
         flush,
         close: flush,
