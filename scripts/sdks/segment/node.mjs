@@ -2,6 +2,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 
+const PATIENCE_MS = 40000;
+
 function message({ call, id, user, name, payload, time }) {
     const common = { userId: user, messageId: id, ...(time && { timestamp: new Date(time) }) };
     switch (call) {
@@ -38,9 +40,23 @@ function rudder(task, errors, require) {
         flushInterval: 200,
         logLevel: "none",
         // Without it, a timer's flush that fails ends the process.
-        errorHandler: (error) => errors.push(error.message),
+        errorHandler() {},
     });
+    const deadline = Date.now() + PATIENCE_MS;
     let open = 0;
+    function deliver(call) {
+        client[call.call](message(call), async (error) => {
+            // Without an answer it gives up after 1.5 seconds, and its caller sends the event again, with the same id.
+            if (error && !error.response && Date.now() < deadline) {
+                await sleep(200);
+                return deliver(call);
+            }
+            open -= 1;
+            if (error) {
+                errors.push(error.message);
+            }
+        });
+    }
     const flush = async () => {
         while (open > 0) {
             await client.flush().catch(() => {});
@@ -50,9 +66,7 @@ function rudder(task, errors, require) {
     return {
         send(call) {
             open += 1;
-            client[call.call](message(call), () => {
-                open -= 1;
-            });
+            deliver(call);
         },
         flush,
         close: flush,
