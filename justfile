@@ -140,6 +140,10 @@ try-failover:
 try-clients *ARGS:
     scripts/try-clients "$@"
 
+# Send events with clients of other services from pages in Chromium: those of the gate, or --all
+try-browsers *ARGS:
+    scripts/try-browsers "$@"
+
 # Run the shell blocks of docs/deployment.md and the runbooks on a disposable machine, as root
 try-documents:
     scripts/try-documents

@@ -136,6 +136,10 @@ class Server:
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
         return done.stdout
 
+    def key_for_pages(self, client, origin):
+        """Creates a key for the pages of one origin."""
+        return json.loads(self.admin("key", "create", "--tenant", client, "--workspace", "Trial", "--origins", origin))["key"]
+
     def start(self, **settings):
         self.settings = settings
         environment = {
