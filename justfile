@@ -136,9 +136,13 @@ try-full-disk:
 try-failover:
     scripts/try-failover
 
-# Send events with clients of other services to a real server, on SQLite and PostgreSQL
-try-clients:
-    scripts/try-clients
+# Send events with clients of other services to a real server, on SQLite and PostgreSQL: those of the gate, some by name, or --all
+try-clients *ARGS:
+    scripts/try-clients "$@"
+
+# Send events with clients of other services from pages in Chromium: those of the gate, or --all
+try-browsers *ARGS:
+    scripts/try-browsers "$@"
 
 # Run the shell blocks of docs/deployment.md and the runbooks on a disposable machine, as root
 try-documents:

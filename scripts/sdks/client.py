@@ -1,55 +1,50 @@
-"""Sends events with a client for Python: client.py NAME < task.json > result.json
+"""Runs a client for Python: python3 -m scripts.sdks.client FAMILY
 
-The task has `host`, `key`, `gzip` and `calls`. The result has `errors`: those that the client reported.
+Reads tasks from standard input, a line each, and writes a result for each. A task has `client`, `host`, `key`, `variant`,
+`calls` and `repeat_seconds`: so long the caller repeats a call that failed, for clients that never do. The result has `errors`:
+all that the client reported, by its own means.
 """
 
+import importlib
 import json
+import os
 import sys
 import time
 
 
-def client(name, task, errors):
-    def on_error(error, items):
-        errors.append(f"{type(error).__name__}: {error} ({len(items)} events)")
+def send(sender, call, repeat_seconds, errors):
+    deadline = time.monotonic() + repeat_seconds
+    while True:
+        try:
+            return sender.send(call)
+        except Exception as error:
+            if time.monotonic() > deadline:
+                errors.append(f"{type(error).__name__}: {error}")
+                return
+            time.sleep(0.2)
 
-    if name == "segment-python":
-        from segment.analytics.client import Client
-    elif name == "rudder-python":
-        from rudderstack.analytics.client import Client
-    else:
-        raise SystemExit(f"no client {name}")
-    return Client(task["key"], host=task["host"], gzip=task["gzip"], on_error=on_error, upload_interval=0.2)
 
-
-def send(client, call):
-    kind, options = call["call"], {"message_id": call.get("id")}
-    user, payload = call.get("user"), call.get("payload")
-    if kind == "sleep":
-        time.sleep(call["seconds"])
-    elif kind == "flush":
-        client.flush()
-    elif kind == "track":
-        client.track(user, call["name"], payload, **options)
-    elif kind == "identify":
-        client.identify(user, payload, **options)
-    elif kind == "page":
-        client.page(user, "Docs", call["name"], payload, **options)
-    elif kind == "screen":
-        client.screen(user, "Docs", call["name"], payload, **options)
-    elif kind == "group":
-        client.group(user, "g-1", payload, **options)
-    elif kind == "alias":
-        client.alias("old-1", user, **options)
+def run(module, task):
+    errors = []
+    sender = module.Sender(task, errors)
+    for call in task["calls"]:
+        if call["call"] == "sleep":
+            time.sleep(call["seconds"])
+        elif call["call"] == "flush":
+            sender.flush()
+        else:
+            send(sender, call, task["repeat_seconds"], errors)
+    sender.close()
+    return {"errors": errors}
 
 
 def main():
-    task, errors = json.load(sys.stdin), []
-    sender = client(sys.argv[1], task, errors)
-    for call in task["calls"]:
-        send(sender, call)
-    sender.flush()
-    sender.join()
-    json.dump({"errors": errors}, sys.stdout)
+    module = importlib.import_module(f"scripts.sdks.{sys.argv[1]}.python")
+    # Clients may print.
+    results = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        print(json.dumps(run(module, json.loads(line))), file=results, flush=True)
 
 
 main()
