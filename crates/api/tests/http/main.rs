@@ -21,6 +21,8 @@ mod document;
 #[cfg(test)]
 mod foreign;
 #[cfg(test)]
+mod foreign_keys;
+#[cfg(test)]
 mod foreign_limits;
 #[cfg(test)]
 mod hidden_values;
