@@ -20,7 +20,7 @@ const SLOW: usize = 1_000;
 /// Those whose body is almost complete: twice as many as all unknown clients together have room for.
 const HEAVY: usize = 64;
 
-/// The limit of a body with its key inside.
+/// Size of a body with its key inside: eight of them fill the room of an address.
 const BODY_BYTES: usize = 512 * 1024;
 
 /// A body with its key inside must arrive in this time.

@@ -37,9 +37,9 @@ use answer::{headers_of, refusal, response};
 /// Segment's server client waits 10 seconds for an answer, and then sends the request again.
 const ANSWER_WITHIN: Duration = Duration::from_millis(7_500);
 
-/// Bound for the body of a client whose key is in it: such clients are browsers, with at most half
-/// a megabyte. Anyone can send one, and all of them share a part of the memory.
-const UNKNOWN_MAX_BODY_BYTES: usize = 512 * 1024;
+/// Bound for the body of a client whose key is in it: room for a batch of PostHog's and Amplitude's
+/// server clients. Anyone can send one, and all of them share a part of the memory.
+const UNKNOWN_MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
 /// Time for that body.
 const UNKNOWN_BODY_TIMEOUT: Duration = Duration::from_secs(10);
