@@ -179,7 +179,7 @@ async fn failed_request_has_its_code_in_the_body() {
         (r#"{"events":{}}"#.to_owned(), 400, "The body is not valid"),
         (batch(&test_app, &too_many).to_string(), 413, "The batch has 1001 events"),
         // Bodies with their key inside are smaller than others.
-        (" ".repeat(600 << 10), 413, "The request body is"),
+        (" ".repeat((2 << 20) + 1), 413, "The request body is"),
     ] {
         let response = send(&test_app, "/2/httpapi", body).await;
         is_error(&response, code, error);

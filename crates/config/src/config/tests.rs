@@ -68,7 +68,8 @@ fn protocols_have_limits_of_their_own() {
     assert_eq!(
         messages,
         [
-            "MERCURIO_PROTOCOLS: \"mixpanle\" is not a protocol: use all, none, or a list of segment, jitsu"
+            "MERCURIO_PROTOCOLS: \"mixpanle\" is not a protocol: use all, none, or a list of segment, jitsu, posthog, \
+             cloudevents, openmeter, amplitude, mixpanel, snowplow, otlp"
         ]
     );
 }
