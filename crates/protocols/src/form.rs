@@ -139,7 +139,7 @@ impl Form {
             Self::Otlp(_) => otlp::read(text, max_events),
         }?;
         for item in &mut request.items {
-            mask_keys(&mut item.draft);
+            mask_keys(item);
         }
         Ok(request)
     }

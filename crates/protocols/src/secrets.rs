@@ -6,16 +6,23 @@
 use std::borrow::Cow;
 
 use mercurio_domain::api_key::{ID_CHARS, KEY_CHARS};
-use mercurio_domain::event::EventDraft;
 use mercurio_domain::payload::RawJson;
+use mercurio_domain::request::Item;
 
 const PREFIX: &str = "mk_";
 /// The prefix, the id, and the character after it.
 const BEFORE_SECRET: usize = PREFIX.len() + ID_CHARS + 1;
 const MASK: &str = "***";
 
-/// Replaces the secret of every key in an event. The id of the key stays: it may be logged.
-pub(crate) fn mask_keys(draft: &mut EventDraft<'_>) {
+/// Replaces the secret of every key in an event and in the pointers of its errors. The id of the key
+/// stays: it may be logged.
+pub(crate) fn mask_keys(item: &mut Item<'_>) {
+    for error in &mut item.errors {
+        if let Some(masked) = masked(&error.pointer) {
+            error.pointer = masked;
+        }
+    }
+    let draft = &mut item.draft;
     let texts = [
         &mut draft.event_id,
         &mut draft.kind,
@@ -74,6 +81,8 @@ fn is_key(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mercurio_domain::event::EventDraft;
+    use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 
     fn key(separator: char) -> String {
         let secret = "z".repeat(KEY_CHARS - BEFORE_SECRET);
@@ -103,7 +112,7 @@ mod tests {
         let json = format!(r#"{{"a":{{"{key}":["{key}", 1.50]}}}}"#);
         let text = || Some(Cow::Owned(format!("x{key}")));
         let payload = || RawJson::parse(json.clone()).ok();
-        let mut draft = EventDraft {
+        let draft = EventDraft {
             event_id: text(),
             kind: text(),
             event_name: text(),
@@ -116,9 +125,11 @@ mod tests {
             traits: payload(),
             context: payload(),
         };
-        mask_keys(&mut draft);
-        let shown = serde_json::to_string(&draft).unwrap();
+        let error = FieldError::new(format!("/{key}/x"), FieldErrorCode::NulCharacter, "m");
+        let mut item = Item { index: 0, origin: "".into(), text: "", draft, errors: vec![error] };
+        mask_keys(&mut item);
+        let shown = serde_json::to_string(&item.draft).unwrap() + &item.errors[0].pointer;
         assert!(!shown.contains("zz") && shown.contains("1.50"), "{shown}");
-        assert_eq!(shown.matches(MASK).count(), 8 + 3 * 2);
+        assert_eq!(shown.matches(MASK).count(), 8 + 3 * 2 + 1);
     }
 }
