@@ -1,5 +1,7 @@
 //! One message: its members as slices of the body, and the event they make.
 
+use std::borrow::Cow;
+
 use mercurio_domain::event::{EventDraft, EventType, Origin};
 use mercurio_domain::payload::{JsonMembers, JsonSlice, RawJson, text_of};
 use mercurio_domain::request::Item;
@@ -131,9 +133,7 @@ pub(super) fn finish<'a>(mut message: Message<'a>, path_kind: Option<EventType>)
         let is_exact = timestamp.as_ref().is_some_and(|time| time.contains('.'));
         // An id of the wrong type is no missing one: the rejection must not name another.
         let is_absent = is_exact && message.errors.is_empty();
-        is_absent.then(|| {
-            message.id_of_content(CONTEXT_MEMBER, &[Part::SentAt]).as_str().to_owned().into()
-        })
+        is_absent.then(|| id_of_content(&message, kind.as_deref().unwrap_or_default()))
     });
     let draft = EventDraft {
         event_id,
@@ -154,6 +154,14 @@ pub(super) fn finish<'a>(mut message: Message<'a>, path_kind: Option<EventType>)
         sent_at: message.part(Part::SentAt).and_then(|value| time::of_text(value.text())),
     };
     Item { index: message.index, origin, text: message.text, draft, errors: message.errors }
+}
+
+/// Returns the id of a message without one. Its type may be in the path alone: the same content on two
+/// paths is two events.
+fn id_of_content<'a>(message: &Message<'_>, kind: &str) -> Cow<'a, str> {
+    let scheme = format!("{CONTEXT_MEMBER}/{kind}");
+    let id = message.id_of_content(&scheme, &[Part::SentAt, Part::Type]);
+    id.as_str().to_owned().into()
 }
 
 /// The members of a context with a place in an event.

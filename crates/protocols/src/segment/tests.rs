@@ -236,6 +236,12 @@ fn id(message: &str, index: usize) -> Option<String> {
     read(&body).items[index].draft.event_id.as_deref().map(str::to_owned)
 }
 
+/// Returns the id of a message on the path of a type.
+fn on_path(message: &str, kind: EventType) -> Option<String> {
+    let request = super::read(message, SegmentForm::Message(kind), MAX_EVENTS).unwrap();
+    request.items[0].draft.event_id.as_deref().map(str::to_owned)
+}
+
 #[test]
 fn library_of_the_first_message_is_known_or_other() {
     let python = r#"{"context":{"library":{"version":"2","name":"analytics-python"}}}"#;
@@ -263,6 +269,11 @@ fn id_of_a_message_without_one_depends_on_its_content() {
     ] {
         assert_ne!(first, other);
     }
+    let [identify, page] =
+        [EventType::Identify, EventType::Page].map(|kind| on_path(message, kind));
+    assert_ne!(identify, page);
+    let typed = message.replace("\"x\":1", "\"type\":\"page\",\"x\":1");
+    assert_eq!(page, id(&typed, 0));
     // Without a time, or within a second, it may be another one of its kind.
     assert_eq!(id(r#"{"event":"e","userId":"u"}"#, 0), None);
     assert_eq!(id(&message.replace("00.5Z", "00Z"), 0), None);
