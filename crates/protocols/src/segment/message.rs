@@ -7,7 +7,7 @@ use mercurio_domain::payload::{JsonMembers, JsonSlice, RawJson, text_of};
 use mercurio_domain::request::Item;
 
 use super::names::Places;
-use crate::object::{self, Object, member, text_or_number};
+use crate::object::{self, Object, Part as _, member, text_or_number};
 use crate::{OTHER_LIBRARY, library, time};
 
 /// The member of the context that keeps everything without a place in an event.
@@ -106,12 +106,20 @@ pub(super) fn finish<'a>(mut message: Message<'a>, path_kind: Option<EventType>)
     let mut places = Places::default();
     let event_name = match known_kind {
         Some(EventType::Page | EventType::Screen) => {
-            places.name = true;
-            message.text(Part::Name)
+            let name = message.text(Part::Name);
+            places.name = name.is_some();
+            if places.name {
+                keep_event(&mut message);
+            }
+            // The apps of RudderStack name a screen so.
+            name.or_else(|| message.text(Part::Event))
         }
         // Without a known type the event is rejected anyway, but for a message without one.
         Some(EventType::Track) | None => message.text(Part::Event),
-        Some(EventType::Identify | EventType::Group | EventType::Alias) => None,
+        Some(EventType::Identify | EventType::Group | EventType::Alias) => {
+            keep_event(&mut message);
+            None
+        }
     };
     let mut anonymous_id = message.id(Part::AnonymousId);
     if anonymous_id.is_none() && known_kind == Some(EventType::Alias) {
@@ -154,6 +162,13 @@ pub(super) fn finish<'a>(mut message: Message<'a>, path_kind: Option<EventType>)
         sent_at: message.part(Part::SentAt).and_then(|value| time::of_text(value.text())),
     };
     Item { index: message.index, origin, text: message.text, draft, errors: message.errors }
+}
+
+/// Keeps an `event` that is not the name of its event.
+fn keep_event(message: &mut Message<'_>) {
+    if let Some(event) = message.part(Part::Event) {
+        message.keep(Part::Event.name(), event);
+    }
 }
 
 /// Returns the id of a message without one. Its type may be in the path alone: the same content on two

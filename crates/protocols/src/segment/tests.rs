@@ -102,6 +102,19 @@ fn members_without_a_place_are_kept_in_the_context() {
             json!({"type": "screen", "user_id": "u",
                    "context": {"segment": {"category": "c", "_metadata": {"nodeVersion": "20"}}}}),
         ),
+        (
+            r#"{"type":"screen","userId":"u","event":"Home"}"#,
+            json!({"type": "screen", "event_name": "Home", "user_id": "u"}),
+        ),
+        (
+            r#"{"type":"page","userId":"u","name":"Home","event":"e"}"#,
+            json!({"type": "page", "event_name": "Home", "user_id": "u",
+                   "context": {"segment": {"name": "Home", "event": "e"}}}),
+        ),
+        (
+            r#"{"type":"identify","userId":"u","event":"e"}"#,
+            json!({"type": "identify", "user_id": "u", "context": {"segment": {"event": "e"}}}),
+        ),
         // No client's key is kept.
         (
             r#"{"type":"identify","userId":"u","writeKey":"k","api_key":"k","apiKey":"k"}"#,
