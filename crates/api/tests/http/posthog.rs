@@ -249,14 +249,16 @@ async fn key_is_found_in_every_place_and_never_guessed() {
         post().body(with("api_key", key).to_string()),
         post().body(with("token", key).to_string()),
         post().body(in_properties.to_string()),
-        // A customer's own fact, and another key for another service.
+        // A customer's own fact, and a visitor's that looks like a key.
         post().body(json!({"api_key": key, "batch": [{"event": "e", "distinct_id": "u", "properties": {"token": "reset"}}]}).to_string()),
+        post().body(json!({"api_key": key, "batch": [{"event": "e", "distinct_id": "u", "properties": {"token": "mk_x"}}]}).to_string()),
     ] {
         let response = test_app.call(request).await;
         assert_eq!(response.status, 200, "{response:?}");
     }
     let mut two = in_properties;
     two["api_key"] = json!(other);
+    two["token"] = json!(key);
     for (request, reason) in [
         (post().body(with("x", "").to_string()), "missing"),
         (post().body(with("api_key", "phc_abc").to_string()), "malformed"),

@@ -134,7 +134,11 @@ pub(crate) fn read<'a>(
     };
     let sent_at = sent_at.or(reader.facts.sent_at);
     let items = events.into_iter().map(|event| corrected(event, sent_at)).collect();
-    Ok(ForeignRequest { items, key: reader.key, library: reader.library })
+    let key = match reader.key {
+        BodyKey::Missing => reader.property_key,
+        key => key,
+    };
+    Ok(ForeignRequest { items, key, library: reader.library })
 }
 
 /// Returns an event with its time of sending: its own, or that of the request.
@@ -147,8 +151,11 @@ fn corrected<'a>(event: Finished<'a>, sent_at: Option<Timestamp>) -> Item<'a> {
 /// Reads the events of a body, and what they say about it.
 struct Reader<'a> {
     facts: Facts<'a>,
-    /// The key in all events.
+    /// The key next to the properties of all events.
     key: BodyKey<'a>,
+    /// The key in the properties. It counts without another only: visitors choose the values of
+    /// properties, and one of them must not cost a batch its key.
+    property_key: BodyKey<'a>,
     /// By the head, otherwise by the first event.
     library: &'static str,
 }
@@ -156,13 +163,13 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(facts: Facts<'a>) -> Self {
         let library = facts.sdk.map_or(OTHER_LIBRARY, event::library_of_sdk);
-        Self { facts, key: BodyKey::Missing, library }
+        Self { facts, key: BodyKey::Missing, property_key: BodyKey::Missing, library }
     }
 
     fn finish(&mut self, mut event: Event<'a>) -> Finished<'a> {
         self.key.add_key(std::mem::take(&mut event.key));
         let mut finished = event::finish(event, &self.facts);
-        self.key.add_key(std::mem::take(&mut finished.key));
+        self.property_key.add_key(std::mem::take(&mut finished.key));
         if finished.item.index == 0 && self.facts.sdk.is_none() {
             self.library = finished.library;
         }

@@ -251,7 +251,13 @@ fn key_comes_from_every_place_and_is_never_kept() {
         (r#"{"batch":[{"properties":{"t\u006fken":"mk_k"}}]}"#, text.clone()),
         (r#"[{"properties":{"token":"mk_k"}}]"#, text.clone()),
         (r#"{"event":"e","$token":"mk_k"}"#, text.clone()),
-        (r#"{"batch":[{"properties":{"token":"mk_l"}}],"api_key":"mk_k"}"#, BodyKey::Unclear),
+        (
+            r#"{"batch":[{"properties":{"token":"mk_k"}},{"properties":{"api_key":"mk_l"}}]}"#,
+            BodyKey::Unclear,
+        ),
+        // A value that a visitor chose.
+        (r#"{"batch":[{"properties":{"token":"mk_l"}}],"api_key":"mk_k"}"#, text.clone()),
+        (r#"{"batch":[{"api_key":"mk_k"},{"properties":{"token":"mk_l"}}]}"#, text.clone()),
         (r#"{"batch":[{"token":"mk_l"}],"api_key":"mk_k"}"#, BodyKey::Unclear),
         (r#"{"batch":[{}],"api_key":7}"#, BodyKey::Unclear),
         // A fact of the customer's own.
