@@ -182,8 +182,8 @@ async fn body_that_is_no_request_is_a_problem() {
         (V1, "[]", 422, "invalid_event"),
         (V1, "{}", 422, "invalid_event"),
         (V1, "data=e30=", 422, "invalid_event"),
-        ("/batch", &*many, 400, "batch_too_large"),
-        (V1, &*many, 400, "batch_too_large"),
+        ("/batch", &*many, 413, "batch_too_large"),
+        (V1, &*many, 413, "batch_too_large"),
     ] {
         let response = test_app.call(test_app.post(path, body)).await;
         is_foreign_problem(&response, status, code);

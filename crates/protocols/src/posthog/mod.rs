@@ -207,8 +207,13 @@ pub(crate) fn reply(
     (form == V1).then(|| answers::results(received.body, verdicts))
 }
 
-/// Returns the answer to a failed request. A browser drops its events at 429, but repeats 503.
+/// Returns the answer to a failed request.
 pub(crate) fn failure(form: PosthogForm, failure: &Failure<'_>) -> FailureReply {
-    let is_dropped = form == Browser && failure.status == 429;
-    FailureReply::Problem(if is_dropped { 503 } else { failure.status })
+    FailureReply::Problem(match failure.status {
+        // A browser drops its events at 429, but repeats 503.
+        429 if form == Browser => 503,
+        // Clients of Node make smaller batches after it, and drop any other 4xx.
+        400 if failure.code == "batch_too_large" => 413,
+        status => status,
+    })
 }

@@ -441,11 +441,16 @@ fn every_event_of_the_second_api_has_its_result() {
 }
 
 #[test]
-fn browser_gets_503_in_place_of_429() {
-    for (form, status, expected) in
-        [(Browser, 429, 503), (Browser, 401, 401), (Batch, 429, 429), (V1, 429, 429)]
-    {
-        let (code, detail) = ("c", "d");
+fn failure_has_the_status_that_its_client_repeats() {
+    for (form, status, code, expected) in [
+        (Browser, 429, "c", 503),
+        (Browser, 401, "c", 401),
+        (Batch, 429, "c", 429),
+        (V1, 429, "c", 429),
+        (Batch, 400, "c", 400),
+        (Batch, 400, "batch_too_large", 413),
+    ] {
+        let detail = "d";
         let failure = Failure { status, code, detail, errors: None, retry_after_seconds: Some(1) };
         assert_eq!(super::failure(form, &failure), FailureReply::Problem(expected));
     }
