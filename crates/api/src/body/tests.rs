@@ -284,12 +284,19 @@ async fn body_of_a_foreign_client_is_known_by_its_first_bytes() {
     let gzip = gzip.finish().unwrap();
     let zlib = &b"\x78\x9c\xab\xae\x05\x00\x01\x75\x00\xf9"[..];
     let zstd = zstd::encode_all(&b"{}"[..], 0).unwrap();
+    // The shortest text whose length makes the header of its Brotli that of gzip.
+    let text = [&b"{}"[..], &b" ".repeat(138)].concat();
+    let mut brotli = Vec::new();
+    let parameters = brotli::enc::BrotliEncoderParams { lgwin: 24, ..Default::default() };
+    brotli::BrotliCompress(&mut &*text, &mut brotli, &parameters).unwrap();
+    assert_eq!(brotli[..2], [0x1f, 0x8b]);
     for (body, coding, media_type) in [
         // RudderStack's server client, with and without its coding; PostHog's browser client.
         (&gzip[..], Some("gzip"), Some("application/x-www-form-urlencoded")),
         (&gzip[..], None, Some("text/plain")),
         (zlib, None, None),
         (&zstd[..], None, Some("x/y")),
+        (&brotli[..], Some("br"), None),
         // A proxy has decompressed it, and kept the header.
         (b"{}", Some("gzip"), Some("application/json")),
         (b"{}", None, Some("text/plain;charset=ISO-8859-1")),
@@ -298,8 +305,9 @@ async fn body_of_a_foreign_client_is_known_by_its_first_bytes() {
         pairs.extend(coding.map(|coding| ("content-encoding", coding)));
         pairs.extend(media_type.map(|media_type| ("content-type", media_type)));
         let read = Bodies::start(1_000, 1).unwrap();
-        let wide = BodyLimits { max_bytes: 100, ..limits };
+        let wide = BodyLimits { max_bytes: 150, ..limits };
         let body = read.read_stream(&headers(&pairs), &mut Chunks::new(&[body]), wide).await;
-        assert_eq!(body.map(|read| read.body.bytes).ok().as_deref(), Some(&b"{}"[..]), "{pairs:?}");
+        let bytes = body.map(|read| read.body.bytes).unwrap_or_default();
+        assert_eq!(bytes.trim_ascii_end(), b"{}", "{pairs:?}");
     }
 }

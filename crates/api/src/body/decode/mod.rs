@@ -54,15 +54,16 @@ impl Coding {
         }
     }
 
-    /// Returns the coding of `data` by its first bytes. `named` is the coding in the headers: only
-    /// Brotli has no first bytes of its own, and JSON was decompressed on its way.
+    /// Returns the coding of `data` by its first bytes. `named` is the coding in the headers: Brotli
+    /// has no first bytes of its own and may begin as any other, and JSON was decompressed on its way.
     pub(super) fn of_bytes(data: &[u8], named: Option<Self>) -> Option<Self> {
         match data {
+            _ if named == Some(Self::Brotli) => named,
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
             // The header of zlib (RFC 1950, section 2.2), with any level.
             [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some(Self::Deflate),
-            [b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n', ..] if named != Some(Self::Brotli) => None,
+            [b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n', ..] => None,
             _ => named,
         }
     }
