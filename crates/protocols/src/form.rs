@@ -90,6 +90,13 @@ impl Form {
         !matches!(self, Self::Otlp(_))
     }
 
+    /// Returns whether a body is data of any kind, and not JSON or a shell around it: its first bytes
+    /// do not show whether it is compressed.
+    #[must_use]
+    pub fn has_opaque_body(self, head: &Head<'_>) -> bool {
+        matches!(self, Self::CloudEvents(_)) && cloudevents::is_binary(head)
+    }
+
     /// Returns the answer to a request that sends no events, such as one for a configuration. It
     /// needs no key.
     #[must_use]

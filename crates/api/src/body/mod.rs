@@ -63,6 +63,8 @@ pub struct BodyLimits {
 pub enum BodyHeaders {
     /// JSON, and its coding.
     Exact,
+    /// Its coding. The body is data of any kind, whose first bytes may be those of a coding.
+    Coding,
     /// Anything: many clients of other services send a wrong type, and compressed bodies without a
     /// coding. The first bytes of a compressed body are never those of JSON, so they decide.
     Any,

@@ -153,6 +153,22 @@ async fn binary_mode_takes_headers_and_data_of_all_clients() {
             Value::Null,
             json!({"data_base64": "AP8B"}),
         ),
+        // Data that begins as gzip, zlib and zstd do is no coding of the body.
+        (
+            "f",
+            &[("content-type", b"application/gzip")],
+            b"\x1f\x8b\x08",
+            Value::Null,
+            json!({"data_base64": "H4sI"}),
+        ),
+        ("g", &[("content-type", b"text/plain")], b"x^2", Value::Null, json!({"data": "x^2"})),
+        (
+            "h",
+            &[("content-type", b"text/plain"), ("content-encoding", b"deflate")],
+            b"\x78\x9c\xab\xae\x05\x00\x01\x75\x00\xf9",
+            Value::Null,
+            json!({"data": "{}"}),
+        ),
     ] {
         let headers = [headers, &[("ce-id", id.as_bytes()), ("ce-region", b"eu%20west")]].concat();
         let response = send_binary(&test_app, &headers, body).await;

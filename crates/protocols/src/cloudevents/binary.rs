@@ -17,7 +17,7 @@ const PREFIX: &str = "ce-";
 
 /// Returns whether a request is in binary mode: with attributes in its headers, and under no media
 /// type of an event.
-pub(super) fn is_binary(head: &Head<'_>) -> bool {
+pub(crate) fn is_binary(head: &Head<'_>) -> bool {
     let has_attributes = head.headers.iter().any(|header| header.name.starts_with(PREFIX));
     has_attributes && !head.media_type().starts_with("application/cloudevents")
 }

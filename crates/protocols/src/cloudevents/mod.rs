@@ -16,6 +16,7 @@ use mercurio_domain::verdict::Verdict;
 use crate::endpoint::{Endpoint, post};
 use crate::list::{self, Layout};
 use crate::{BodyKey, ForeignRequest, Head, OTHER_LIBRARY, Reply, library};
+pub(crate) use binary::is_binary;
 use event::Rules;
 
 /// The form of a request: all modes of the binding have one path.
@@ -41,7 +42,7 @@ pub(crate) const EXAMPLE: &str = r#"{"specversion": "1.0", "id": "1", "source": 
 /// # Errors
 /// [`ParseError`] in binary mode, for a bad header or a body of broken JSON.
 pub(crate) fn payload<'a>(head: &Head<'_>, body: &'a [u8]) -> Result<Cow<'a, [u8]>, ParseError> {
-    if binary::is_binary(head) {
+    if is_binary(head) {
         return Ok(binary::structured(head, body)?.into_bytes().into());
     }
     Ok(body.into())
@@ -56,7 +57,7 @@ pub(crate) fn read<'a>(
     text: &'a str,
     max_events: usize,
 ) -> Result<ForeignRequest<'a>, ParseError> {
-    let rules = if binary::is_binary(head) { Rules::Binary } else { Rules::Structured };
+    let rules = if is_binary(head) { Rules::Binary } else { Rules::Structured };
     read_events(text, max_events, rules)
 }
 

@@ -128,7 +128,9 @@ async fn write(
         Some(authenticate(state, request, scope, KeySources::Headers).await?)
     };
     let headers = WriteHeaders::read(request)?;
-    let mut body = read_body(state, request, known.as_ref(), payload).await?;
+    let is_opaque = forms.iter().any(|form| form.has_opaque_body(head));
+    let body_headers = if is_opaque { BodyHeaders::Coding } else { BodyHeaders::Any };
+    let mut body = read_body(state, request, known.as_ref(), body_headers, payload).await?;
     // Counted references: the hints must not keep the body from its next payer.
     let bytes = body.bytes.clone();
     *form = form_of(forms, head, &bytes).unwrap_or(*form);
@@ -173,13 +175,14 @@ async fn read_body(
     state: &AppState,
     request: &HttpRequest,
     known: Option<&Principal>,
+    headers: BodyHeaders,
     payload: Payload,
 ) -> Result<Body, Problem> {
     let mut limits = BodyLimits {
         payer: Payer::Unknown(client_network(state, request)),
         max_bytes: ForeignLimits::new(&state.settings.protocols, known).max_body_bytes,
         timeout: state.settings.request_timeout,
-        headers: BodyHeaders::Any,
+        headers,
     };
     if let Some(principal) = known {
         take_request(state, request, principal)?;
