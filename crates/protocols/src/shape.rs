@@ -36,6 +36,8 @@ mod tests {
         use Protocol::{Amplitude, Mixpanel, Posthog};
         let paths = foreign_paths(Protocols::default());
         let form = [Header { name: "content-type", value: b"application/x-www-form-urlencoded" }];
+        let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
+        let deep = format!(r#"[{{"event":"e","properties":{{"deep":{deep},"token":"k"}}}},{{}}]"#);
         for (path, headers, body, expected) in [
             ("/batch", &[][..], r#"{"api_key":"k","batch":[{"event":"e"}]}"#, Posthog),
             ("/batch", &[], r#"{"event":"e","token":"k"}"#, Posthog),
@@ -44,6 +46,7 @@ mod tests {
             ("/track", &[], r#"{"event":"e","properties":{"token":"k"}}"#, Mixpanel),
             ("/track", &[], r#"[{"event":"e","properties":{"token":"k"}}]"#, Mixpanel),
             ("/track", &form, r#"data={"event":"e","properties":{"token":"k"}}&ip=0"#, Mixpanel),
+            ("/track", &[], &deep, Mixpanel),
             // Of no shape: the first one answers.
             ("/batch", &[], "{", Posthog),
             ("/track", &[], "", Posthog),

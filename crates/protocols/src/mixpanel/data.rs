@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
-use mercurio_domain::payload::{JsonSlice, Scanner, scan_members};
+use mercurio_domain::payload::{JsonSlice, Scanner, read_members, scan_members};
 use mercurio_domain::request::ParseError;
 use mercurio_domain::verdict::FieldErrorCode;
+use serde_json::value::RawValue;
 
 use crate::Head;
 use crate::encoded::{base64, form_value};
@@ -56,15 +57,33 @@ pub(super) fn has_flag(head: &Head<'_>, body: &[u8], name: &str) -> bool {
 pub(crate) fn has_shape(head: &Head<'_>, body: &[u8]) -> bool {
     let Ok(payload) = payload(head, body) else { return false };
     let Ok(text) = std::str::from_utf8(&payload) else { return false };
-    let mut scanner = Scanner::new(text.strip_prefix('\u{FEFF}').unwrap_or(text));
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text).trim_ascii_start();
     // Of an array, or alone.
-    let _ = scanner.take(b'[');
+    let first = text.strip_prefix('[').unwrap_or(text);
     let mut properties: Option<JsonSlice<'_>> = None;
     // An event with an error after its properties has them too.
-    let _ = scan_members(text, &mut scanner, |name, value| {
+    let scanned = scan_members(first, &mut Scanner::new(first), |name, value| {
         if name == "properties" {
             properties = Some(value);
         }
     });
-    properties.is_some_and(|properties| member(properties, "\"token\"").is_some())
+    match properties {
+        Some(properties) => member(properties, "\"token\"").is_some(),
+        // The scanner ends at a value with too many levels. That event is bad, the others are not.
+        None => scanned.is_none() && has_token(first),
+    }
+}
+
+/// As above, for every JSON.
+fn has_token(first: &str) -> bool {
+    let mut values = serde_json::Deserializer::from_str(first).into_iter::<&RawValue>();
+    let Some(Ok(event)) = values.next() else { return false };
+    let mut has_token = false;
+    // An error is for the reader of events to report.
+    let _ = read_members(event.get(), |name, properties| {
+        if name == "properties" {
+            let _ = read_members(properties.text(), |name, _| has_token |= name == "token");
+        }
+    });
+    has_token
 }
