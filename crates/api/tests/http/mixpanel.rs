@@ -106,6 +106,9 @@ async fn get_stores_an_event_and_head_none() {
         assert_eq!((head.status, test_app.store.event_count()), (200, before));
         let response = test_app.call(ApiRequest::new(Method::GET, &path)).await;
         assert_eq!((response.status, test_app.store.event_count()), (200, before + 1), "{path}");
+        for answer in [&head, &response] {
+            assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        }
         if verbose == "0" {
             assert_eq!(
                 (&*response.body, response.header("content-type")),

@@ -89,6 +89,7 @@ async fn pixel_stores_an_event_and_is_an_image() {
         let response = test_app.call(ApiRequest::new(Method::GET, &path)).await;
         assert_eq!((response.status, response.header("content-type")), (200, Some("image/gif")));
         assert!(response.body.starts_with(b"GIF89a"));
+        assert_eq!(response.header("cache-control"), Some("no-store"));
         let event = stored(&test_app, id).await;
         assert_eq!(event["event_name"], "signed_up");
         assert_eq!(event["properties"], json!({"plan": "pro"}));
@@ -109,6 +110,7 @@ async fn pixel_stores_an_event_and_is_an_image() {
     ] {
         let response = test_app.call(ApiRequest::new(Method::GET, &format!("/i?{query}"))).await;
         assert_eq!(response.status, status, "{response:?}");
+        assert_eq!(response.header("cache-control"), Some("no-store"));
     }
 }
 

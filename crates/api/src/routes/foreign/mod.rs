@@ -10,7 +10,7 @@ mod answer;
 use std::time::Duration;
 
 use actix_web::http::Method;
-use actix_web::http::header::ALLOW;
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use mercurio_domain::api_key::Scope;
@@ -43,6 +43,8 @@ const UNKNOWN_MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
 /// Time for that body.
 const UNKNOWN_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Adds the paths of `protocols`.
 pub(super) fn configure(routes: &mut Routes<'_>, protocols: Protocols) {
@@ -85,7 +87,8 @@ async fn options(allow: String) -> HttpResponse {
 /// Answers `HEAD`: as `GET`, without storing an event.
 async fn look(forms: &'static [Form]) -> HttpResponse {
     let fixed = forms.first().and_then(|form| form.fixed_reply());
-    fixed.map_or_else(|| HttpResponse::Ok().finish(), response)
+    let own = || HttpResponse::Ok().insert_header((CACHE_CONTROL, NO_STORE)).finish();
+    fixed.map_or_else(own, response)
 }
 
 /// Answers a request in one of `forms`.
@@ -104,10 +107,13 @@ async fn handle(
         drain(&mut payload, None).await;
         return response(fixed);
     }
-    match write(&mut form, forms, &head, &state, &request, payload).await {
-        Ok(response) => response,
-        Err(problem) => refusal(form, &head, &problem),
+    let written = write(&mut form, forms, &head, &state, &request, payload).await;
+    let mut response = written.unwrap_or_else(|problem| refusal(form, &head, &problem));
+    if request.method() == Method::GET {
+        // A cache would answer for an event that is not stored.
+        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     }
+    response
 }
 
 /// Stores the events of a body in a foreign form.
