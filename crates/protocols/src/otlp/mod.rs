@@ -15,8 +15,9 @@ mod text;
 mod wire;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
-use mercurio_domain::request::ParseError;
+use mercurio_domain::request::{Item, ParseError};
 
 use crate::endpoint::{Endpoint, post};
 use crate::envelope::{self, Array};
@@ -66,13 +67,28 @@ pub(crate) fn read(text: &str, max_events: usize) -> Result<ForeignRequest<'_>, 
         }
         record::finish(record)
     });
-    let items = match read {
+    let mut items = match read {
         Ok(envelope) => envelope.items,
         // OTLP has requests without a record.
         Err(ParseError::BatchEmpty) => Vec::new(),
         Err(error) => return Err(error),
     };
+    number_repeats(&mut items);
     Ok(ForeignRequest { items, key: BodyKey::Missing, library })
+}
+
+/// Gives each of several records alike an id of its own, by their order. The clock of some clients,
+/// such as the one for Node, has milliseconds alone.
+fn number_repeats(items: &mut [Item<'_>]) {
+    let mut counts = HashMap::new();
+    for item in items {
+        let Some(id) = &mut item.draft.event_id else { continue };
+        let count = counts.entry(item.text).or_insert(0_u64);
+        if *count > 0 {
+            *id = record::id(item.text, Some(*count));
+        }
+        *count += 1;
+    }
 }
 
 /// The encoding of a request, and of its answer.

@@ -119,9 +119,7 @@ pub(super) fn finish(mut record: Record<'_>) -> Item<'_> {
     let timestamp = time.and_then(|time| time::of_unix(time.text(), Unit::Nanos).ok());
     let draft = EventDraft {
         // Without a time, the same event can happen again.
-        event_id: timestamp.map(|_| {
-            EventId::of_content(SCHEME, &[record.text.as_bytes()]).as_str().to_owned().into()
-        }),
+        event_id: timestamp.map(|_| id(record.text, None)),
         event_name: Some(event_name),
         timestamp: timestamp.map(|time| time.to_string().into()),
         anonymous_id,
@@ -132,6 +130,15 @@ pub(super) fn finish(mut record: Record<'_>) -> Item<'_> {
         ..EventDraft::default()
     };
     item(record, draft, names)
+}
+
+/// Returns the id of the event of a record. `repeat`: the number of records alike before it in the
+/// request, if there are any.
+pub(super) fn id(text: &str, repeat: Option<u64>) -> Cow<'static, str> {
+    let number = repeat.map(u64::to_be_bytes);
+    let mut parts = vec![text.as_bytes()];
+    parts.extend(number.as_ref().map(<[u8; 8]>::as_slice));
+    EventId::of_content(SCHEME, &parts).as_str().to_owned().into()
 }
 
 fn item<'a>(record: Record<'a>, draft: EventDraft<'a>, names: &'static MemberNames) -> Item<'a> {

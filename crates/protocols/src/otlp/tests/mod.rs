@@ -185,6 +185,23 @@ fn id_is_that_of_the_content() {
     assert_eq!(id(LogRecord { time_unix_nano: 0, ..record() }, "shop"), None);
 }
 
+/// Returns the ids of the events of a request.
+fn ids(records: Vec<LogRecord>) -> Vec<String> {
+    let text = both(&request(records));
+    let items = read(&text, MAX_EVENTS).unwrap().items;
+    items.into_iter().filter_map(|item| item.draft.event_id.map(Cow::into_owned)).collect()
+}
+
+#[test]
+fn records_alike_are_events_of_their_own() {
+    let records = vec![record(), record(), LogRecord::default(), record()];
+    let first = ids(records.clone());
+    let unique: std::collections::HashSet<_> = first.iter().collect();
+    assert_eq!(unique.len(), 3, "{first:?}");
+    assert_eq!(ids(records), first, "the same request sent again has the same ids");
+    assert_eq!(first[0], id(record(), "shop").unwrap(), "the first one's is as if it were alone");
+}
+
 #[test]
 fn body_stays_apart_from_an_attribute_of_its_name() {
     let body = |value| Some(AnyValue { value });
