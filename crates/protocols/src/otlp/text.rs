@@ -233,8 +233,10 @@ impl RequestText {
         }
         let (resource, scope) = (resource.as_ref(), scope.as_ref());
         let (resource, scope) = (resource.map_err(|error| *error)?, scope.map_err(|error| *error)?);
-        // Before any copy: thousands of large ones would take seconds.
-        if self.text.len() + resource.len() + scope.len() > self.max_bytes {
+        // Before any copy: thousands of large ones would take seconds, and JSON writes a control
+        // character in six bytes.
+        let own = record.attributes.members.len() + record.body.len();
+        if self.text.len() + resource.len() + scope.len() + own > self.max_bytes {
             return Err(Refusal::TooMuch);
         }
         let mut event = Members::default();

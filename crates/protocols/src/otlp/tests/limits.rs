@@ -86,4 +86,5 @@ fn copies_of_a_resource_are_bounded() {
     let body = self::request(vec![nul]).protobuf();
     let text = text_of(PROTOBUF, &body).unwrap();
     assert!(text.contains("too_much"), "{}", text.len());
+    assert!(text.capacity() < 2 * body.len(), "no room stays reserved: {}", text.capacity());
 }
