@@ -169,6 +169,16 @@ impl Charge {
         Ok(())
     }
 
+    /// Returns the maximum bytes of its payer.
+    pub(super) fn max_bytes(&self) -> usize {
+        self.budget.max_bytes / self.payer.share()
+    }
+
+    /// Returns whether its payer can have `bytes` more, while it has nothing in addition.
+    pub(super) fn fits(&self, bytes: usize) -> bool {
+        self.bytes.saturating_add(bytes) <= self.max_bytes()
+    }
+
     /// Lets another payer take all of it.
     ///
     /// # Errors

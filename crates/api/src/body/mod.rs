@@ -85,6 +85,19 @@ impl Body {
     pub fn pass_to(&mut self, tenant_id: TenantId) -> Result<(), BodyError> {
         Ok(self.charge.pass_to(Payer::Tenant(tenant_id))?)
     }
+
+    /// Charges `bytes` more, for a text out of the body that is larger than it.
+    ///
+    /// # Errors
+    /// [`BodyError`]: no room now, or 413 if its payer can never have as much.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
+        if !self.charge.fits(bytes) {
+            // With 503, its client would send it for ever.
+            let limit = self.charge.max_bytes();
+            return Err(Problem::PayloadTooLarge { limit, actual: None }.into());
+        }
+        Ok(self.charge.add(bytes)?)
+    }
 }
 
 /// Why a body was not read.

@@ -244,6 +244,25 @@ async fn body_over_a_quarter_of_the_memory_is_too_large() {
 }
 
 #[actix_web::test]
+async fn text_larger_than_its_body_is_charged() {
+    let bodies = bodies();
+    let read = bodies.read_stream(&HeaderMap::new(), &mut Chunks::new(&[b"01234"]), LIMITS).await;
+    let mut body = read.unwrap().body;
+    assert!(body.grow(10).is_ok());
+    assert_eq!(bodies.memory().bytes, 15);
+    let read = bodies.read_stream(&HeaderMap::new(), &mut Chunks::new(&[b"0"]), LIMITS).await;
+    let mut other = read.unwrap().body;
+    assert!(matches!(other.grow(5), Err(BodyError::Overloaded(Bound::Tenant))));
+    // More than the tenant's half, even if it had no other body.
+    let never = other.grow(20);
+    assert!(matches!(never, Err(BodyError::Refused(Problem::PayloadTooLarge { limit: 20, .. }))));
+    drop(body);
+    assert!(other.grow(19).is_ok());
+    drop(other);
+    assert_eq!(bodies.memory().bytes, 0);
+}
+
+#[actix_web::test]
 async fn broken_compressed_body_is_a_malformed_encoding() {
     for coding in ["gzip", "br", "zstd", "deflate"] {
         let mut body = Chunks::new(&[b"{}"]);

@@ -242,3 +242,27 @@ async fn path_takes_posts_alone() {
     }
     assert_eq!(test_app.store.event_count(), 2);
 }
+
+#[actix_web::test]
+async fn copies_of_a_resource_count_as_memory_of_bodies() {
+    let test_app = TestApp::new();
+    test_app.store.gate.close();
+    let records: Vec<_> = (0..100).map(|index| record(&format!("event_{index}"))).collect();
+    let mut request = request(&records);
+    request["resourceLogs"][0]["resource"]["attributes"] =
+        json!([attribute("service.name", "shop"), attribute("note", &"x".repeat(20_000))]);
+    let body = request.to_string();
+    let exported = export(&test_app, JSON, body.clone());
+    let memory = async {
+        while test_app.store.gate.arrivals() < 1 {
+            tokio::task::yield_now().await;
+        }
+        let memory = test_app.state.bodies.memory().bytes;
+        test_app.store.gate.open();
+        memory
+    };
+    let (exported, memory) = futures_util::join!(exported, memory);
+    assert_eq!(exported.status, 200, "{exported:?}");
+    assert!(memory > 100 * 20_000 && body.len() < 50_000, "{memory} {}", body.len());
+    assert_eq!(test_app.state.bodies.memory().bytes, 0);
+}

@@ -278,6 +278,8 @@ impl RequestText {
             self.text.pop();
         }
         self.text.extend_from_slice(b"]}");
+        // It grew by doubling, and is held until its events are stored.
+        self.text.shrink_to_fit();
         self.text
     }
 }

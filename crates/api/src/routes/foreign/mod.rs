@@ -142,6 +142,9 @@ async fn write(
     *form = form_of(forms, head, &bytes).unwrap_or(*form);
     let hints = BodyHints::new(Expected::Foreign(*form), &bytes);
     let text = form.payload(head, &bytes).map_err(|error| parse_problem(error, hints))?;
+    // Each record of OpenTelemetry holds a copy of its resource: a small body may become megabytes.
+    let grown = body.grow(text.len().saturating_sub(bytes.len()));
+    grown.map_err(|error| body_problem(state, error))?;
     let hints = BodyHints::new(Expected::Foreign(*form), &text);
     let source = parse::source(&text).map_err(|error| parse_problem(error, hints))?;
     let max_events = ForeignLimits::new(&state.settings.protocols, known.as_ref()).max_events;
