@@ -87,7 +87,7 @@ impl Form {
     /// without one in its headers is refused before its body is read.
     #[must_use]
     pub fn has_body_key(self) -> bool {
-        !matches!(self, Self::Otlp(_))
+        !matches!(self, Self::CloudEvents(_) | Self::OpenMeter(_) | Self::Otlp(_))
     }
 
     /// Returns whether a body is data of any kind, and not JSON or a shell around it: its first bytes

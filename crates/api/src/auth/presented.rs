@@ -140,7 +140,11 @@ fn text_of(value: &HeaderValue) -> Result<&str, KeyError> {
 
 /// Reads a key. Jitsu's clients insist on a colon between id and secret; no key has one.
 fn parse(key: &str, place: &str) -> Result<PresentedKey, KeyError> {
-    PresentedKey::parse(&key.replacen(':', "_", 1)).map_err(|error| refused(error, place))
+    let parsed = match key.contains(':') {
+        true => PresentedKey::parse(&key.replacen(':', "_", 1)),
+        false => PresentedKey::parse(key),
+    };
+    parsed.map_err(|error| refused(error, place))
 }
 
 fn refused(error: MalformedKey, place: &str) -> KeyError {

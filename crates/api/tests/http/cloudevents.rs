@@ -355,6 +355,12 @@ async fn key_is_in_a_header() {
             is_foreign_problem(&response, 401, "unauthorized");
             assert_eq!(response.json["reason"], reason);
         }
+        // Refused before a body that has an error of its own.
+        let request = ApiRequest::new(Method::POST, path).header("content-encoding", "gzip");
+        let response = test_app.call(request.body("no gzip")).await;
+        is_foreign_problem(&response, 401, "unauthorized");
+        let detail = response.json["detail"].as_str().unwrap();
+        assert!(detail.contains("Authorization: Bearer"), "{detail}");
         let request = ApiRequest::new(Method::POST, path).header("authorization", &reader);
         let response = test_app.call(request.body(event("b").to_string())).await;
         is_foreign_problem(&response, 403, "insufficient_scope");
