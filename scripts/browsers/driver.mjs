@@ -36,7 +36,7 @@ const browser = await chromium.launch({
   args: [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
-    // PostHog's client sends nothing for a bot, and these two tell one.
+    // PostHog's client sends nothing for a bot, and these two identify one.
     "--disable-blink-features=AutomationControlled",
     "--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
   ],

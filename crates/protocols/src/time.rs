@@ -71,7 +71,7 @@ pub(crate) fn of_unix(json: &str, unit: Unit) -> Result<Timestamp, NotTime> {
 }
 
 /// Returns the time of an event as its draft holds it. A text without a number stays: it may be
-/// RFC 3339, and else the rules say what it lacks.
+/// RFC 3339, or another text, which the rules then refuse.
 ///
 /// # Errors
 /// As [`of_unix`].

@@ -50,7 +50,7 @@ def row(client, call, expected):
 
 
 def kept(client, call):
-    """What the second capture API sends beside the properties. Its clients send AI events by the first one."""
+    """What the second capture API sends in addition to the properties. Its clients send AI events by the first one."""
     if not client.endswith("v1") or call["call"] == "ai":
         return {"$set_once": call["payload"] if call["call"] == "set_once" else None}
     return {

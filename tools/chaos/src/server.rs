@@ -1,6 +1,7 @@
 //! A Mercurio server under supervision: it is started again whenever it ends, like by systemd.
 
 use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,6 +20,22 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// `EX_UNAVAILABLE`: the exit code at start-up without a database.
 const NO_DATABASE: i32 = 69;
 
+/// Returns whether a server answers. A connection alone shows nothing: it listens before it opens its
+/// database.
+fn serves(addr: SocketAddr) -> bool {
+    ask(addr).is_ok_and(|status| status == *b"HTTP/1.1 200")
+}
+
+/// Returns the beginning of the answer to a request.
+fn ask(addr: SocketAddr) -> io::Result<[u8; 12]> {
+    let mut stream = TcpStream::connect(addr)?;
+    stream.set_read_timeout(Some(PERIOD))?;
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: chaos\r\n\r\n")?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status)?;
+    Ok(status)
+}
+
 /// A server at a fixed address.
 pub(crate) struct Server {
     pub(crate) number: usize,
@@ -35,8 +52,8 @@ struct State {
     child: Option<Child>,
     /// Whether the process is to run. If so, it is started again when it ends.
     is_wanted: bool,
-    /// Whether this process has ever accepted a connection.
-    has_listened: bool,
+    /// Whether this process has ever served a request.
+    has_served: bool,
 }
 
 impl State {
@@ -70,7 +87,7 @@ impl Server {
     /// Starts the process. Does not wait for it.
     pub(crate) fn start(&self) -> Result<(), Error> {
         let child = Some(self.spawn()?);
-        *self.state() = State { child, is_wanted: true, has_listened: false };
+        *self.state() = State { child, is_wanted: true, has_served: false };
         Ok(())
     }
 
@@ -156,19 +173,19 @@ impl Server {
         // Held throughout, so that no fault ends or starts the process at the same time.
         let mut state = self.state();
         let Some(status) = state.status().filter(|_| state.is_wanted) else {
-            if !state.has_listened {
-                state.has_listened = TcpStream::connect(self.addr).is_ok();
+            if !state.has_served {
+                state.has_served = serves(self.addr);
             }
             return Ok(());
         };
         // Without a database, a server ends at start-up, and its log has the reason.
-        if state.has_listened || status.code() != Some(NO_DATABASE) {
+        if state.has_served || status.code() != Some(NO_DATABASE) {
             let (number, log) = (self.number, self.log());
             let log = log.display();
             self.journal.violation(format!("server {number} ended by itself: {status}; see {log}"));
         }
         state.child = Some(self.spawn()?);
-        state.has_listened = false;
+        state.has_served = false;
         Ok(())
     }
 
