@@ -29,7 +29,6 @@ pub(crate) enum Unit {
     /// Milliseconds.
     Millis,
     /// Nanoseconds.
-    #[allow(dead_code)] // FRAME: for OpenTelemetry
     Nanos,
 }
 
