@@ -7,9 +7,11 @@ mod audit;
 mod catalog;
 mod counts;
 mod error;
+mod feed;
 mod housekeeping;
 mod privileges;
 mod query;
+mod rejections;
 mod retention;
 
 use std::fmt;
@@ -29,12 +31,20 @@ pub use catalog::{
 };
 pub use counts::{CountQuery, EventCount, EventCounts};
 pub use error::StoreError;
+pub use feed::{
+    Feed, FeedCursor, FeedCursorError, FeedError, FeedPage, FeedQuery, FeedStart,
+    MAX_OPEN_POSITIONS, PartialPosition,
+};
 pub use housekeeping::{
     DeletedRows, Deletion, Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Removal,
     RemovalCounts, RemovalCursor, Removed,
 };
 pub use privileges::{Privileges, RowSecurity};
 pub use query::{CursorError, EventPage, EventQuery, PageBuilder, Position};
+pub use rejections::{
+    RejectedEvent, RejectionBatch, RejectionCount, RejectionCountQuery, RejectionGroup,
+    RejectionKind, RejectionPage, RejectionQuery, RejectionTotal, Rejections,
+};
 pub use retention::{TenantRetention, due_removals};
 
 /// The kind of database behind a store.
@@ -222,7 +232,9 @@ pub trait EventWriter: Send + Sync {
 ///
 /// # Errors
 /// Every method returns [`StoreError`] if the database fails.
-pub trait Store: EventWriter + EventCounts + Catalog + Housekeeping + AuditLog {
+pub trait Store:
+    EventWriter + EventCounts + Feed + Rejections + Catalog + Housekeeping + AuditLog
+{
     /// The kind of database.
     fn backend(&self) -> Backend;
 

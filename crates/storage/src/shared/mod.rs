@@ -19,8 +19,10 @@ pub(crate) mod catalog;
 mod deletion;
 #[cfg(test)]
 pub(crate) mod explain;
+mod feed;
 mod impl_traits;
 pub(crate) mod pages;
 pub(crate) mod provision;
+mod rejections;
 pub(crate) mod schema;
 pub(crate) mod schema_state;

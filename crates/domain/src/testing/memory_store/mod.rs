@@ -4,7 +4,9 @@
 mod audit;
 mod catalog;
 mod counts;
+mod feed;
 mod housekeeping;
+mod rejections;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,8 +22,8 @@ use crate::limits::{LimitOverrides, Month};
 use crate::payload::JsonObject;
 use crate::store::{
     Actor, AuditRecord, Backend, CatalogChange, Deletion, EventPage, EventQuery, EventWriter,
-    LockWait, PageBuilder, Position, Privileges, RemovalCounts, SchemaState, Store, StoreError,
-    Submission,
+    FeedCursor, LockWait, PageBuilder, Position, Privileges, RejectedEvent, RejectionCount,
+    RejectionGroup, RemovalCounts, SchemaState, Store, StoreError, Submission,
 };
 use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
@@ -68,6 +70,11 @@ struct MemoryState {
     /// Time of receipt of events removed for their age.
     expired: HashMap<(TenantId, EventKey), Timestamp>,
     order: BTreeMap<(Owner, Position), EventKey>,
+    /// In the order of storing; the index is the position in the feed.
+    feed: Vec<(Owner, EventKey)>,
+    consumers: HashMap<(Owner, String), FeedCursor>,
+    rejected: Vec<RejectedEvent>,
+    rejection_counts: BTreeMap<RejectionGroup, RejectionCount>,
     /// The newest ids. Those of deleted tenants and workspaces are not given again.
     last_tenant: i64,
     last_workspace: i64,
@@ -190,6 +197,7 @@ impl MemoryState {
         self.events.insert(key, Some(StoredEvent { owner, received_at, parts, enrichment }));
         self.holders.insert(key, owner.workspace_id);
         self.order.insert((owner, position), event.key());
+        self.feed.push((owner, event.key()));
         let counted = CountKey {
             owner,
             event_name: event.parts().event_name.to_string(),
