@@ -1,8 +1,10 @@
 //! [`TestApp`]: the whole service over the memory store, without a socket, with two tenants.
 
 mod hostile_bodies;
+mod rejected_bodies;
 
 pub use hostile_bodies::{HostileBody, hostile_bodies};
+pub use rejected_bodies::{RejectedBody, rejected_bodies};
 use std::sync::Arc;
 use std::time::Duration;
 
