@@ -1,0 +1,6 @@
+//! The loop over the store in memory and real receivers.
+
+mod consumers;
+mod faults;
+mod house;
+mod order;
