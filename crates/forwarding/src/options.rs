@@ -57,7 +57,7 @@ pub trait ForwardObserver {
     fn progress(&self, totals: Totals);
     /// An attempt failed, by the receiver or the database: the `failures`-th in a row. The next
     /// one follows after `pause`.
-    fn failure(&self, error: &dyn Error, failures: u32, pause: Duration);
+    fn failure(&self, error: &(dyn Error + 'static), failures: u32, pause: Duration);
 }
 
 /// Counts since the start.

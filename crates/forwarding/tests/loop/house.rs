@@ -136,7 +136,7 @@ impl ForwardObserver for House {
         }
     }
 
-    fn failure(&self, error: &dyn std::error::Error, failures: u32, _pause: Duration) {
+    fn failure(&self, error: &(dyn std::error::Error + 'static), failures: u32, _pause: Duration) {
         let message = format!("{failures}: {error}");
         assert!(!message.contains("hunter2"), "{message}");
         self.failures.lock().unwrap().push(message);
