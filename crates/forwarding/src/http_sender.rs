@@ -11,7 +11,7 @@ use crate::batch::Batch;
 use crate::outcome::{Answer, DeliveryError};
 use crate::retry_after;
 use crate::signature::SigningSecrets;
-use crate::target::{Target, host_of};
+use crate::target::{Target, TargetError, host_of};
 
 /// Bytes read of an answer's body. A rest is left unread, and the connection is closed.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
@@ -31,15 +31,22 @@ impl HttpSender {
     /// `timeout` covers the look-up of the name, connecting, TLS, the request and the whole answer.
     /// Without `secrets`, requests are not signed. A proxy in the environment (`HTTPS_PROXY`,
     /// `NO_PROXY`) is used.
-    #[must_use]
-    pub fn new(target: Target, secrets: Option<SigningSecrets>, timeout: Duration) -> Self {
+    ///
+    /// # Errors
+    /// [`TargetError::NoTls`] if the target needs TLS and this build has none.
+    pub fn new(
+        target: Target,
+        secrets: Option<SigningSecrets>,
+        timeout: Duration,
+    ) -> Result<Self, TargetError> {
+        target.check_tls()?;
         let config = Agent::config_builder()
             .timeout_global(Some(timeout))
             .max_redirects(0)
             .http_status_as_error(false)
             .max_response_header_size(MAX_ANSWER_HEADER_BYTES)
             .user_agent(concat!("Mercurio/", env!("CARGO_PKG_VERSION")));
-        Self { agent: with_tls(config).build().into(), target, secrets, timeout }
+        Ok(Self { agent: with_tls(config).build().into(), target, secrets, timeout })
     }
 
     /// Posts a batch, and waits for the complete answer. `now` becomes its signed time.

@@ -48,15 +48,17 @@ pub(super) fn run(
     machine: &Machine<'_>,
 ) -> Result<Report, AdminError> {
     let secrets = secrets(command.secret_file.as_deref(), machine)?;
+    let is_signed = secrets.is_some();
+    let sender = HttpSender::new(command.target.clone(), secrets, command.timeout)
+        .map_err(|error| AdminError::Usage(vec![format!("--to: {error}")]))?;
     let tenant = lookup::tenant(store, &command.tenant)?;
     let workspace = lookup::existing_workspace(store, &tenant, &command.workspace)?;
-    if secrets.is_none() {
+    if !is_signed {
         let message = format!("requests are not signed: set --secret-file or {SECRET_SETTING}");
         (machine.notify)(&message);
     }
     let to = command.target.to_string();
     (machine.notify)(&format!("forwarding to {to} under the name {:?}", command.name.as_str()));
-    let sender = HttpSender::new(command.target.clone(), secrets, command.timeout);
     let progress = Progress::new(machine);
     let options = ForwardOptions {
         batch_events: command.batch_events,

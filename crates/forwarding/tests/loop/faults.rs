@@ -106,7 +106,7 @@ fn unreachable_receiver_is_retried() {
     let mut house = house_with_two_events();
     house.options.give_up_after = Some(Duration::from_millis(100));
     let target = Target::parse(&Receiver::closed_url()).unwrap();
-    let sender = HttpSender::new(target, None, house.timeout);
+    let sender = HttpSender::new(target, None, house.timeout).unwrap();
     let error = house.run_with(&house.store, &sender, "test").expect_err("an end");
     assert!(matches!(error, ForwardError::GaveUp { failures: 2.., .. }), "{error}");
     let failures = house.failures();

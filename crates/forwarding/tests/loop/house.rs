@@ -96,7 +96,7 @@ impl House {
     ) -> Result<Totals, ForwardError> {
         let target = Target::parse(&format!("{}/hook?key=hunter2", receiver.url())).unwrap();
         let secrets = Some(SigningSecrets::parse(SECRET).unwrap());
-        self.run_with(feed, &HttpSender::new(target, secrets, self.timeout), name)
+        self.run_with(feed, &HttpSender::new(target, secrets, self.timeout).unwrap(), name)
     }
 
     pub(crate) fn run_with(
