@@ -4,3 +4,5 @@ mod consumers;
 mod faults;
 mod house;
 mod order;
+#[cfg(feature = "tls")]
+mod tls;
