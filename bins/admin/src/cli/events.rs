@@ -255,7 +255,9 @@ impl EventsArgs {
             EventsSubcommand::List(args) => args.read(invalid),
             EventsSubcommand::Show(args) => args.read(invalid),
             EventsSubcommand::Export(args) => args.read(invalid),
-            EventsSubcommand::Forward(args) => args.read(invalid),
+            EventsSubcommand::Forward(args) => {
+                args.read(invalid).map(Box::new).map(EventsCommand::Forward)
+            }
             EventsSubcommand::Erase(args) => args.read(invalid),
             EventsSubcommand::Purge(args) => args.read(invalid),
         }

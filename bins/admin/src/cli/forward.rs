@@ -9,7 +9,6 @@ use mercurio_domain::store::TenantRef;
 use mercurio_domain::tenant::Name;
 use mercurio_forwarding::{BatchFormat, ForwardStart, Target};
 
-use super::EventsCommand;
 use super::times::duration;
 use super::values::{choice, name, number, optional, tenant_ref, workspace_name};
 
@@ -88,7 +87,7 @@ pub(super) struct EventsForwardArgs {
 }
 
 impl EventsForwardArgs {
-    pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<EventsCommand> {
+    pub(super) fn read(self, invalid: &mut Vec<String>) -> Option<ForwardCommand> {
         let tenant = tenant_ref("--tenant", &self.tenant, invalid);
         let workspace = workspace_name(self.workspace.as_deref(), invalid);
         // The URL may have a secret: the message does not quote it.
@@ -116,7 +115,7 @@ impl EventsForwardArgs {
         let give_up_after = optional(self.give_up_after.as_deref(), |text| {
             duration("--give-up-after", text, invalid)
         });
-        Some(EventsCommand::Forward(Box::new(ForwardCommand {
+        Some(ForwardCommand {
             tenant: tenant?,
             workspace: workspace?,
             target: target.ok()?,
@@ -128,7 +127,7 @@ impl EventsForwardArgs {
             once: self.once,
             timeout: timeout?,
             give_up_after: give_up_after?,
-        })))
+        })
     }
 }
 

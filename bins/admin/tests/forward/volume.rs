@@ -17,6 +17,11 @@ fn fails(number: usize) -> bool {
     number < 40 && number % 10 == 3
 }
 
+fn has_all(requests: &[ReceivedRequest]) -> bool {
+    let ids = requests.iter().flat_map(ReceivedRequest::message_ids);
+    ids.collect::<HashSet<_>>().len() == WRITERS * GROUPS * GROUP
+}
+
 #[test]
 fn concurrent_writers_lose_no_event() {
     for workspace in Workspace::on_both() {
@@ -39,11 +44,7 @@ fn concurrent_writers_lose_no_event() {
                 });
             }
         });
-        let all = |requests: &[ReceivedRequest]| {
-            let ids = requests.iter().flat_map(ReceivedRequest::message_ids);
-            ids.collect::<HashSet<_>>().len() == WRITERS * GROUPS * GROUP
-        };
-        receiver.wait(all);
+        receiver.wait(has_all);
         let result = result_of(&terminate(forwarder));
         let requests = receiver.requests();
         // Only failed requests were sent twice.

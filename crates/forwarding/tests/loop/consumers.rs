@@ -11,7 +11,7 @@ use mercurio_domain::{Owner, Timestamp};
 use mercurio_forwarding::testing::{Receiver, Reply};
 use mercurio_forwarding::{DeliveryError, ForwardError};
 
-use crate::house::House;
+use crate::test_workspace::TestWorkspace;
 
 /// What happens to the next call that stores a cursor.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Feed for FaultyFeed<'_> {
         after: &FeedCursor,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let fate = self.fates.lock().unwrap().pop();
+        let fate = self.fates.lock().expect("no panic").pop();
         match fate {
             Some(Fate::Crash) => return Err(StoreError::Internal("a crash".into())),
             Some(Fate::Outage) => return Err(StoreError::Unavailable("an outage".into())),
@@ -63,14 +63,14 @@ impl Feed for FaultyFeed<'_> {
 
 #[test]
 fn crash_before_the_cursor_repeats_the_batch_and_loses_none() {
-    let mut house = House::new();
-    (house.options.once, house.options.batch_events) = (true, 2);
-    house.append(&["a", "b", "c"]);
+    let mut workspace = TestWorkspace::new();
+    (workspace.options.once, workspace.options.batch_events) = (true, 2);
+    workspace.append(&["a", "b", "c"]);
     let receiver = Receiver::with_status(200);
-    let feed = FaultyFeed { store: &house.store, fates: Mutex::new(vec![Fate::Crash]) };
-    let error = house.run_on(&feed, &receiver, "test").expect_err("a crash");
+    let feed = FaultyFeed { store: &workspace.store, fates: Mutex::new(vec![Fate::Crash]) };
+    let error = workspace.run_on(&feed, &receiver, "test").expect_err("a crash");
     assert!(matches!(error, ForwardError::Store(StoreError::Internal(_))), "{error}");
-    assert_eq!(house.run_on(&feed, &receiver, "test").expect("delivered").events, 3);
+    assert_eq!(workspace.run_on(&feed, &receiver, "test").expect("delivered").events, 3);
     let requests = receiver.requests();
     let ids: Vec<_> = requests.iter().map(|request| request.message_ids().len()).collect();
     assert_eq!(ids, [2, 2, 1]);
@@ -87,12 +87,12 @@ fn outage_after_the_answer_sends_nothing_twice() {
         vec![Fate::AnswerLost, Fate::Outage],
         vec![Fate::Outage, Fate::AnswerLost],
     ] {
-        let house = House::new().stopping_after(1);
-        house.append(&["a"]);
+        let workspace = TestWorkspace::new().stopping_after(1);
+        workspace.append(&["a"]);
         let receiver = Receiver::with_status(200);
         let count = fates.len() as u64;
-        let feed = FaultyFeed { store: &house.store, fates: Mutex::new(fates) };
-        let totals = house.run_on(&feed, &receiver, "test").expect("delivered");
+        let feed = FaultyFeed { store: &workspace.store, fates: Mutex::new(fates) };
+        let totals = workspace.run_on(&feed, &receiver, "test").expect("delivered");
         assert_eq!((totals.events, totals.failures), (1, count));
         assert_eq!(receiver.requests().len(), 1);
     }
@@ -100,35 +100,35 @@ fn outage_after_the_answer_sends_nothing_twice() {
 
 #[test]
 fn database_outage_is_waited_for() {
-    let house = House::new().stopping_after(1);
-    house.append(&["a"]);
-    house.store.set_unavailable(true);
+    let workspace = TestWorkspace::new().stopping_after(1);
+    workspace.append(&["a"]);
+    workspace.store.set_unavailable(true);
     let receiver = Receiver::with_status(200);
     let totals = thread::scope(|scope| {
-        let forwarder = house.spawn(scope, &receiver);
-        while house.failures().len() < 3 {
+        let forwarder = workspace.spawn(scope, &receiver);
+        while workspace.failures().len() < 3 {
             thread::yield_now();
         }
-        house.store.set_unavailable(false);
+        workspace.store.set_unavailable(false);
         forwarder.join().unwrap().expect("delivered")
     });
     assert_eq!(totals.events, 1);
-    assert_eq!(house.failures()[0], "1: the database is unavailable");
+    assert_eq!(workspace.failures()[0], "1: the database is unavailable");
 }
 
 #[test]
 fn once_does_not_wait_for_the_database() {
-    let mut house = House::new();
-    house.options.once = true;
-    house.store.set_unavailable(true);
-    let error = house.run(&Receiver::with_status(200)).expect_err("an end");
+    let mut workspace = TestWorkspace::new();
+    workspace.options.once = true;
+    workspace.store.set_unavailable(true);
+    let error = workspace.run(&Receiver::with_status(200)).expect_err("an end");
     assert!(matches!(&error, ForwardError::Store(error) if error.is_unavailable()), "{error}");
 }
 
 #[test]
 fn second_forwarder_of_a_name_ends_with_an_error() {
-    let house = House::new();
-    house.append(&["a"]);
+    let workspace = TestWorkspace::new();
+    workspace.append(&["a"]);
     // The first request of each arrives before any gets its answer.
     let barrier = Barrier::new(2);
     let receiver = Receiver::start(move |number, _| {
@@ -138,11 +138,11 @@ fn second_forwarder_of_a_name_ends_with_an_error() {
         Reply::status(200)
     });
     let ends = thread::scope(|scope| {
-        let forwarders = [house.spawn(scope, &receiver), house.spawn(scope, &receiver)];
+        let forwarders = [workspace.spawn(scope, &receiver), workspace.spawn(scope, &receiver)];
         while !forwarders.iter().any(|forwarder| forwarder.is_finished()) {
             thread::yield_now();
         }
-        house.stop();
+        workspace.stop();
         forwarders.map(|forwarder| forwarder.join().unwrap())
     });
     let errors: Vec<_> = ends.iter().filter_map(|end| end.as_ref().err()).collect();
@@ -152,24 +152,24 @@ fn second_forwarder_of_a_name_ends_with_an_error() {
 
 #[test]
 fn names_have_cursors_of_their_own() {
-    let mut house = House::new();
-    house.options.once = true;
-    house.append(&["a"]);
+    let mut workspace = TestWorkspace::new();
+    workspace.options.once = true;
+    workspace.append(&["a"]);
     let receiver = Receiver::with_status(200);
     for name in ["one", "two", "one"] {
-        house.run_on(&house.store, &receiver, name).expect("delivered");
+        workspace.run_on(&workspace.store, &receiver, name).expect("delivered");
     }
     assert_eq!(receiver.requests().len(), 2);
 }
 
 #[test]
 fn cursor_of_a_replaced_database_is_an_error() {
-    let mut house = House::new();
-    house.options.once = true;
-    let foreign = FeedCursor { last: 1 << 40, ..FeedCursor::oldest(house.owner.workspace_id) };
-    let now = mercurio_domain::Clock::now(&house.clock);
-    house.store.advance_consumer(house.owner, "test", None, &foreign, now).expect("stored");
-    let error = house.run(&Receiver::with_status(200)).expect_err("an end");
+    let mut workspace = TestWorkspace::new();
+    workspace.options.once = true;
+    let foreign = FeedCursor { last: 1 << 40, ..FeedCursor::oldest(workspace.owner.workspace_id) };
+    let now = mercurio_domain::Clock::now(&workspace.clock);
+    workspace.store.advance_consumer(workspace.owner, "test", None, &foreign, now).expect("stored");
+    let error = workspace.run(&Receiver::with_status(200)).expect_err("an end");
     let expected = FeedCursorError::Replaced;
     assert!(
         matches!(&error, ForwardError::Cursor { source, .. } if *source == expected),
@@ -179,10 +179,10 @@ fn cursor_of_a_replaced_database_is_an_error() {
 
 #[test]
 fn gone_keeps_the_cursor_before_the_batch() {
-    let mut house = House::new();
-    house.options.once = true;
-    house.append(&["a"]);
-    let error = house.run(&Receiver::with_status(410)).expect_err("an end");
+    let mut workspace = TestWorkspace::new();
+    workspace.options.once = true;
+    workspace.append(&["a"]);
+    let error = workspace.run(&Receiver::with_status(410)).expect_err("an end");
     assert!(matches!(error, ForwardError::Ended(DeliveryError::Gone)), "{error}");
-    assert_eq!(house.store.consumer_cursor(house.owner, "test").expect("an answer"), None);
+    assert_eq!(workspace.store.consumer_cursor(workspace.owner, "test").expect("an answer"), None);
 }

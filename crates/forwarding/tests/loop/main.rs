@@ -2,7 +2,7 @@
 
 mod consumers;
 mod faults;
-mod house;
 mod order;
+mod test_workspace;
 #[cfg(feature = "tls")]
 mod tls;

@@ -73,9 +73,9 @@ impl Drop for TlsReceiver {
 }
 
 fn post(url: &str) -> Result<(), DeliveryError> {
-    let target = Target::parse(url).unwrap();
-    let sender = HttpSender::new(target, None, Duration::from_secs(10)).unwrap();
-    let batch = Batch::of(&[], BatchFormat::Json).unwrap();
+    let target = Target::parse(url).expect("valid");
+    let sender = HttpSender::new(target, None, Duration::from_secs(10)).expect("valid");
+    let batch = Batch::of(&[], BatchFormat::Json).expect("valid");
     sender.post(&batch, at("2026-11-29T10:00:00Z"))
 }
 

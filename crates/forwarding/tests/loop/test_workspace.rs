@@ -18,7 +18,7 @@ use mercurio_forwarding::{
 pub(crate) const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A tenant with a workspace in memory, and the observer of its forwarders.
-pub(crate) struct House {
+pub(crate) struct TestWorkspace {
     pub(crate) store: MemoryStore,
     pub(crate) clock: FixedClock,
     pub(crate) owner: Owner,
@@ -27,10 +27,10 @@ pub(crate) struct House {
     pub(crate) stop: AtomicBool,
     /// Messages of failed attempts.
     pub(crate) failures: Mutex<Vec<String>>,
-    pub(crate) stops_after_events: Mutex<u64>,
+    pub(crate) stops_after_events: u64,
 }
 
-impl House {
+impl TestWorkspace {
     pub(crate) fn new() -> Self {
         let clock = FixedClock::at("2026-11-29T10:00:00Z");
         let store = MemoryStore::default();
@@ -50,7 +50,7 @@ impl House {
             timeout: Duration::from_secs(10),
             stop: AtomicBool::new(false),
             failures: Mutex::default(),
-            stops_after_events: Mutex::new(u64::MAX),
+            stops_after_events: u64::MAX,
         }
     }
 
@@ -74,13 +74,13 @@ impl House {
     }
 
     /// Stops after this many events.
-    pub(crate) fn stopping_after(self, events: u64) -> Self {
-        *self.stops_after_events.lock().unwrap() = events;
+    pub(crate) fn stopping_after(mut self, events: u64) -> Self {
+        self.stops_after_events = events;
         self
     }
 
     pub(crate) fn failures(&self) -> Vec<String> {
-        self.failures.lock().unwrap().clone()
+        self.failures.lock().expect("no panic").clone()
     }
 
     /// Forwards to `receiver` until the end.
@@ -94,9 +94,9 @@ impl House {
         receiver: &Receiver,
         name: &str,
     ) -> Result<Totals, ForwardError> {
-        let target = Target::parse(&format!("{}/hook?key=hunter2", receiver.url())).unwrap();
-        let secrets = Some(SigningSecrets::parse(SECRET).unwrap());
-        self.run_with(feed, &HttpSender::new(target, secrets, self.timeout).unwrap(), name)
+        let target = Target::parse(&format!("{}/hook?key=hunter2", receiver.url())).expect("valid");
+        let secrets = Some(SigningSecrets::parse(SECRET).expect("valid"));
+        self.run_with(feed, &HttpSender::new(target, secrets, self.timeout).expect("valid"), name)
     }
 
     pub(crate) fn run_with(
@@ -129,9 +129,9 @@ impl House {
     }
 }
 
-impl ForwardObserver for House {
+impl ForwardObserver for TestWorkspace {
     fn progress(&self, totals: Totals) {
-        if totals.events >= *self.stops_after_events.lock().unwrap() {
+        if totals.events >= self.stops_after_events {
             self.stop();
         }
     }
@@ -139,6 +139,6 @@ impl ForwardObserver for House {
     fn failure(&self, error: &(dyn std::error::Error + 'static), failures: u32, _pause: Duration) {
         let message = format!("{failures}: {error}");
         assert!(!message.contains("hunter2"), "{message}");
-        self.failures.lock().unwrap().push(message);
+        self.failures.lock().expect("no panic").push(message);
     }
 }
