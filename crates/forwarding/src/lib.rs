@@ -4,7 +4,7 @@
 //! [`Forwarder`] is the loop: read a page, post it until a 2xx answer, store the cursor. Both block.
 //!
 //! Nothing here logs: a [`ForwardObserver`] gets every step. No text it gets has a part of a payload, of a secret, or of
-//! the target besides its scheme and host.
+//! the target except its scheme and host.
 
 pub mod backoff;
 pub mod batch;

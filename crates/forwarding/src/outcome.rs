@@ -92,7 +92,7 @@ impl Answer {
     /// Returns whether the answer means that the receiver has the batch.
     ///
     /// # Errors
-    /// For every status besides 2xx. A refused batch is an error like the others, because giving it
+    /// For every status except 2xx. A refused batch is an error like the others, because giving it
     /// up would lose its events silently.
     pub fn outcome(self) -> Result<(), DeliveryError> {
         let Self { status, retry_after, location_host } = self;

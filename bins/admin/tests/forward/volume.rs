@@ -9,8 +9,8 @@ use mercurio_forwarding::testing::{ReceivedRequest, Receiver, Reply};
 use crate::program::{Workspace, append, result_of, terminate};
 
 const WRITERS: usize = 8;
-const GROUPS: usize = 25;
-const GROUP: usize = 50;
+const GROUPS: usize = 10;
+const GROUP: usize = 125;
 
 /// Whether the receiver fails a request. Not later ones: each costs a pause.
 fn fails(number: usize) -> bool {
