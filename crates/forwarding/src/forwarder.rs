@@ -103,6 +103,8 @@ impl<'a> Forwarder<'a> {
     }
 
     fn forward(&mut self) -> Result<(), End> {
+        // The first look at the flag may be what makes the process listen to signals.
+        self.end_if_stopped()?;
         let mut start = self.start()?;
         loop {
             let page = self.page(&start, self.options.batch_events)?;

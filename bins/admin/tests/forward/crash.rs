@@ -115,6 +115,18 @@ fn second_process_of_a_name_ends_with_exit_code_1() {
 }
 
 #[test]
+fn sigterm_ends_a_receiver_that_hangs_after_the_time_limit() {
+    let [workspace, _] = Workspace::on_both();
+    workspace.append(&["a"]);
+    let receiver = Receiver::start(|_, _| Reply::Hang);
+    let mut command = workspace.forward(&receiver.url(), &["--timeout", "1s"]);
+    let forwarder = command.spawn().expect("the program starts");
+    receiver.wait(|requests| requests.len() == 1);
+    let result = crate::program::result_of(&terminate(forwarder));
+    assert_eq!((&result["events"], &result["failed_attempts"]), (&0.into(), &1.into()));
+}
+
+#[test]
 fn sigterm_ends_with_the_totals() {
     for workspace in Workspace::on_both() {
         workspace.append(&["a"]);
