@@ -23,6 +23,7 @@ const VARIABLE: &[&str] = &[
     "last_hour",
     "latency_ms",
     "memory_bytes",
+    "next",
     "next_cursor",
     "open_connections",
     "received_at",
