@@ -8,6 +8,7 @@ use std::{fmt, io};
 use mercurio_domain::ApiKeyId;
 use mercurio_domain::store::{Backend, CreateError, StoreError};
 use mercurio_domain::tenant::Name;
+use mercurio_forwarding::ForwardError;
 use mercurio_observability::chain;
 
 use crate::machine::EntropyError;
@@ -175,6 +176,9 @@ pub enum AdminError {
         /// Version of the newest unknown migration.
         newest: String,
     },
+    /// Forwarding ended by itself.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
     /// The database call failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -265,7 +269,11 @@ impl AdminError {
             Self::NotFound(_) => Exit::NotFound,
             Self::Incomplete { .. } => Exit::Incomplete,
             // Only an unavailable database gets 69: a script may wait and try again.
-            Self::Store(error) if error.is_unavailable() => Exit::Unavailable,
+            Self::Store(error) | Self::Forward(ForwardError::Store(error))
+                if error.is_unavailable() =>
+            {
+                Exit::Unavailable
+            }
             Self::NoDatabase { .. } | Self::OlderSchema { .. } | Self::NewerSchema { .. } => {
                 Exit::Failed
             }
@@ -274,6 +282,7 @@ impl AdminError {
                 Exit::Failed
             }
             Self::Store(_) | Self::Entropy(_) | Self::Output(_) => Exit::Failed,
+            Self::Forward(_) => Exit::Failed,
             Self::StdoutLost | Self::KeyLost { .. } | Self::OldKeyKept { .. } => Exit::Failed,
         }
     }

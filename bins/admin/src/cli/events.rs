@@ -7,6 +7,7 @@ use mercurio_domain::store::{Person, TenantRef};
 
 use super::consent::Consent;
 use super::filters::{EventFilter, FilterArgs, Selection, selection};
+use super::forward::{EventsForwardArgs, ForwardCommand};
 use super::times::{TimeArg, past};
 use super::values::{choice, number, optional, tenant_ref};
 
@@ -27,6 +28,7 @@ pub enum EventsCommand {
         selection: Selection,
         format: ExportFormat,
     },
+    Forward(Box<ForwardCommand>),
     Erase {
         tenant: TenantRef,
         person: Person,
@@ -50,7 +52,12 @@ impl EventsCommand {
             | Self::Purge { consent: Consent::DryRun, .. } => None,
             Self::Erase { .. } => Some("events erase"),
             Self::Purge { .. } => Some("events purge"),
-            Self::Count(_) | Self::List(_) | Self::Show { .. } | Self::Export { .. } => None,
+            Self::Count(_)
+            | Self::List(_)
+            | Self::Show { .. }
+            | Self::Export { .. }
+            // Its cursor says where it is.
+            | Self::Forward(_) => None,
         }
     }
 }
@@ -67,7 +74,7 @@ pub enum ExportFormat {
     },
 }
 
-/// Count, list, show, export, erase and purge events.
+/// Count, list, show, export, forward, erase and purge events.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "events")]
 pub(super) struct EventsArgs {
@@ -82,6 +89,7 @@ enum EventsSubcommand {
     List(EventsListArgs),
     Show(EventsShowArgs),
     Export(EventsExportArgs),
+    Forward(EventsForwardArgs),
     Erase(EventsEraseArgs),
     Purge(EventsPurgeArgs),
 }
@@ -247,6 +255,9 @@ impl EventsArgs {
             EventsSubcommand::List(args) => args.read(invalid),
             EventsSubcommand::Show(args) => args.read(invalid),
             EventsSubcommand::Export(args) => args.read(invalid),
+            EventsSubcommand::Forward(args) => {
+                args.read(invalid).map(Box::new).map(EventsCommand::Forward)
+            }
             EventsSubcommand::Erase(args) => args.read(invalid),
             EventsSubcommand::Purge(args) => args.read(invalid),
         }

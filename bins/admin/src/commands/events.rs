@@ -9,10 +9,10 @@ use mercurio_domain::tenant::{Tenant, Workspace};
 use mercurio_domain::{EventId, EventKey};
 use serde::Serialize;
 
-use super::erasure;
 use super::export::Export;
 use super::lookup::{self, IdAndName};
 use super::report::Report;
+use super::{erasure, forward};
 use crate::cli::{EventsCommand, Selection};
 use crate::database;
 use crate::error::{AdminError, CatalogItem, ItemKind};
@@ -57,6 +57,7 @@ pub(super) fn run(
             let export = Export { format: *format, is_terminal: machine.terminal.is_some() };
             export.run(store, &workspaces, &query, out)
         }
+        EventsCommand::Forward(command) => forward::run(store, command, machine),
         EventsCommand::Erase { tenant, person, consent } => {
             // An unknown table of a newer release may hold data of the person.
             database::refuse_unknown_migrations(store)?;

@@ -9,6 +9,7 @@ mod doctor;
 mod erasure;
 mod events;
 mod export;
+mod forward;
 mod key;
 mod lookup;
 mod migrate;
