@@ -6,7 +6,7 @@ use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventType;
 use mercurio_domain::hints::{Meant, appended, folded, meant_in_event, nearest, time_hint};
 use mercurio_domain::limits::MAX_PAGE_EVENTS;
-use mercurio_domain::store::{EventQuery, Position};
+use mercurio_domain::store::{Direction, EventOrder, EventQuery};
 use mercurio_domain::verdict::MAX_ERRORS_PER_EVENT;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
@@ -40,19 +40,33 @@ pub(super) struct QueryParameters {
     from: Option<Timestamp>,
     /// Only events before this time. Must not be before `from`.
     to: Option<Timestamp>,
+    /// Only events received at this time or later. Encode the `+` of an offset as `%2B`.
+    received_from: Option<Timestamp>,
+    /// Only events received before this time. Must not be before `received_from`.
+    received_to: Option<Timestamp>,
+    /// The time that orders the events: their own, or that of receipt. An order of receipt sorts the
+    /// days it reads, so bound it by `received_from` and `received_to`.
+    #[param(inline, default = "occurred")]
+    order: Option<EventOrder>,
+    /// `desc`: newest first.
+    #[param(inline, default = "desc")]
+    direction: Option<Direction>,
     /// Maximum events on the page. A page of large events has fewer.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
-    /// The `next_cursor` of the previous page; empty for the first page.
+    /// The `next_cursor` of the previous page, with the same `order` and `direction`; empty for the
+    /// first page.
     #[param(format = "mercurio-cursor")]
     cursor: Option<String>,
 }
 
-/// Maximum parameters of a query string; this endpoint has nine.
+/// Maximum parameters of a query string; this endpoint has thirteen.
 const MAX_PARAMETERS: usize = 32;
 
 /// Maximum errors of an answer, as for an event.
 const MAX_ERRORS: usize = MAX_ERRORS_PER_EVENT;
+
+const INVALID_VALUE: &str = "invalid_value";
 
 /// Why a parameter is refused.
 struct ParameterError {
@@ -66,7 +80,7 @@ impl ParameterError {
     }
 
     fn invalid_value(message: impl Into<String>) -> Self {
-        Self::new("invalid_value", message)
+        Self::new(INVALID_VALUE, message)
     }
 }
 
@@ -76,6 +90,7 @@ impl ParameterError {
 /// The unknown, repeated and invalid parameters, up to [`MAX_ERRORS`]. Only their number if there are too many parameters.
 pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
     let mut query = EventQuery::default();
+    let mut cursor = None;
     let mut errors = Vec::new();
     let mut seen: Vec<Cow<'_, str>> = Vec::new();
     // In step with the parser: it skips empty pieces too.
@@ -96,6 +111,10 @@ pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
                 "duplicate_parameter",
                 format!("{} appears twice", excerpt(&name)),
             ))
+        } else if name == "cursor" {
+            // Read last: it depends on the order. Clients may send an empty one with the first page.
+            cursor = Some(value).filter(|value| !value.is_empty());
+            Ok(())
         } else {
             set(&mut query, &name, &value)
         };
@@ -105,19 +124,34 @@ pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
         // Also invalid names: a repeated one is reported twice.
         seen.push(name);
     }
-    // Only if both are valid: each parameter gets one error.
-    // Equal bounds are allowed: the page is empty.
-    if let (Some(from), Some(to)) = (query.from, query.to)
-        && from > to
-    {
-        errors.push(QueryError::new(
-            "from",
-            "invalid_value",
-            format!("from {from} is after to {to}"),
-        ));
+    // An invalid order has its own error, and the cursor's would only repeat it.
+    let has_order = !errors.iter().any(|error| ["order", "direction"].contains(&&*error.parameter));
+    if let Some(cursor) = cursor.filter(|_| has_order) {
+        match query.sort.position(&cursor) {
+            Ok(position) => query.after = Some(position),
+            Err(error) => {
+                errors.push(QueryError::new("cursor", INVALID_VALUE, format!("cursor is {error}")));
+            }
+        }
     }
+    errors.extend(inverted(["from", "to"], query.from, query.to));
+    let received = ["received_from", "received_to"];
+    errors.extend(inverted(received, query.received_from, query.received_to));
     errors.truncate(MAX_ERRORS);
     if errors.is_empty() { Ok(query) } else { Err(errors) }
+}
+
+/// Returns the error about bounds in the wrong order. Equal bounds are allowed: the page is empty.
+/// Only if both are valid: each parameter gets one error.
+fn inverted(
+    names: [&str; 2],
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Option<QueryError> {
+    let (from, to) = from.zip(to).filter(|(from, to)| from > to)?;
+    let [name, upper] = names;
+    let message = format!("{name} {from} is after {upper} {to}");
+    Some(QueryError::new(name, INVALID_VALUE, message))
 }
 
 fn set(query: &mut EventQuery, name: &str, value: &str) -> Result<(), ParameterError> {
@@ -129,23 +163,18 @@ fn set(query: &mut EventQuery, name: &str, value: &str) -> Result<(), ParameterE
         "type" => query.kind = Some(kind(value)?),
         "from" => query.from = Some(time(name, value)?),
         "to" => query.to = Some(time(name, value)?),
+        "received_from" => query.received_from = Some(time(name, value)?),
+        "received_to" => query.received_to = Some(time(name, value)?),
+        "order" => query.sort.order = order(value)?,
+        "direction" => query.sort.direction = direction(value)?,
         "limit" => query.limit = limit(value)?,
-        // Clients may send an empty cursor with the first page.
-        "cursor" if value.is_empty() => {}
-        "cursor" => {
-            let position = Position::from_cursor(value);
-            query.after =
-                Some(position.map_err(|error| {
-                    ParameterError::invalid_value(format!("cursor is {error}"))
-                })?);
-        }
         _ => return Err(unknown(name)),
     }
     Ok(())
 }
 
 /// The parameters, in the order of the document.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 13] = [
     "event_name",
     "type",
     "anonymous_id",
@@ -153,6 +182,10 @@ const NAMES: [&str; 9] = [
     "session_id",
     "from",
     "to",
+    "received_from",
+    "received_to",
+    "order",
+    "direction",
     "limit",
     "cursor",
 ];
@@ -178,6 +211,8 @@ fn meant(name: &str) -> Option<&'static str> {
         "since" | "start" | "starttime" | "begin" | "after" => Some("from"),
         "until" | "end" | "endtime" | "before" => Some("to"),
         "count" | "max" | "pagesize" | "perpage" | "size" => Some("limit"),
+        "sort" | "sortby" | "orderby" => Some("order"),
+        "dir" | "sortorder" | "ascending" | "descending" => Some("direction"),
         "next" | "nextcursor" | "offset" | "page" | "pagetoken" | "skip" => Some("cursor"),
         _ => None,
     };
@@ -210,6 +245,22 @@ fn kind(value: &str) -> Result<EventType, ParameterError> {
     })
 }
 
+fn order(value: &str) -> Result<EventOrder, ParameterError> {
+    EventOrder::from_text(value).ok_or_else(|| {
+        let hint = if Direction::from_text(value).is_some() {
+            "; the direction of the order is the parameter \"direction\""
+        } else {
+            ""
+        };
+        ParameterError::invalid_value(format!("order must be occurred or received{hint}"))
+    })
+}
+
+fn direction(value: &str) -> Result<Direction, ParameterError> {
+    let direction = Direction::from_text(value);
+    direction.ok_or_else(|| ParameterError::invalid_value("direction must be desc or asc"))
+}
+
 fn time(name: &str, value: &str) -> Result<Timestamp, ParameterError> {
     Timestamp::parse(value).map_err(|error| {
         // In a query string, `+` means a space.
@@ -227,13 +278,18 @@ fn limit(value: &str) -> Result<usize, ParameterError> {
 
 #[cfg(test)]
 mod tests {
+    use mercurio_domain::store::Position;
+    use mercurio_domain::{EventId, EventKey};
+
     use super::*;
 
     #[test]
     fn every_filter_is_parsed() {
         let query = parse(
             "event_name=a%20b&type=page&anonymous_id=1&user_id=%C3%A9%EF%BF%BD&session_id=s\
-             &from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00%2B01:00&limit=1000&cursor=",
+             &from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00%2B01:00&limit=1000&cursor=\
+             &received_from=2026-01-03T00:00:00Z&received_to=2026-01-03T00:00:00Z\
+             &order=received&direction=asc",
         )
         .unwrap();
         assert_eq!(query.event_name.as_deref(), Some("a b"));
@@ -241,6 +297,9 @@ mod tests {
         assert_eq!(query.kind, Some(EventType::Page));
         assert_eq!(query.to.unwrap().to_string(), "2026-01-01T23:00:00.000000Z");
         assert_eq!((query.limit, query.after), (1000, None));
+        assert_eq!(query.received_from.unwrap().to_string(), "2026-01-03T00:00:00.000000Z");
+        assert_eq!(query.received_to, query.received_from);
+        assert_eq!(query.sort.to_string(), "order=received and direction=asc");
         assert_eq!(parse("").unwrap(), EventQuery::default());
     }
 
@@ -270,6 +329,8 @@ mod tests {
             ("per_page", "; did you mean \"limit\"?"),
             ("since", "; did you mean \"from\"?"),
             ("end", "; did you mean \"to\"?"),
+            ("sort", "; did you mean \"order\"?"),
+            ("received_at", "; did you mean \"received_to\"?"),
             ("userId", "; did you mean \"user_id\"?"),
             ("distinct_id", "; did you mean \"user_id\"?"),
             ("event", "; did you mean \"event_name\"?"),
@@ -277,7 +338,7 @@ mod tests {
             // A member of an event, but no parameter.
             (
                 "message_id",
-                "; the parameters are event_name, type, anonymous_id, user_id, session_id, from, to, limit, cursor",
+                "; the parameters are event_name, type, anonymous_id, user_id, session_id, from, to, received_from, received_to, order, direction, limit, cursor",
             ),
         ] {
             let errors = parse(&format!("{name}=1")).unwrap_err();
@@ -297,9 +358,31 @@ mod tests {
             ("to=2026-11-22T10:00:00+01:00", "; write + as %2B in a URL, and no space"),
             ("type=Track", "; did you mean \"track\"?"),
             ("type=tracking", "identify, group or alias"),
+            ("order=asc", "received; the direction of the order is the parameter \"direction\""),
+            ("order=Received", "order must be occurred or received"),
+            ("direction=ascending", "direction must be desc or asc"),
         ] {
             let errors = parse(query_string).unwrap_err();
             assert!(errors[0].message.ends_with(expected), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn cursor_belongs_to_an_order_and_its_direction() {
+        let received = "order=received&direction=asc";
+        let sort = parse(received).unwrap().sort;
+        let key = EventKey::of(&EventId::lookup("x"));
+        let occurred_at = Timestamp::parse("2026-11-22T10:00:00Z").unwrap();
+        let position = Position { occurred_at, key };
+        let cursor = sort.cursor(position);
+        // The order may follow the cursor in the query.
+        assert_eq!(parse(&format!("cursor={cursor}&{received}")).unwrap().after, Some(position));
+        for other in ["", "&order=received", "&direction=asc"] {
+            let errors = parse(&format!("cursor={cursor}{other}")).unwrap_err();
+            let expected =
+                "cursor is a cursor of order=received and direction=asc, and this query has order=";
+            assert_eq!((errors.len(), errors[0].code), (1, "invalid_value"), "{other}");
+            assert!(errors[0].message.starts_with(expected), "{errors:?}");
         }
     }
 
@@ -339,9 +422,17 @@ mod tests {
             ("limit=-1&type=Track", &[("limit", "invalid_value"), ("type", "invalid_value")]),
             ("from=2026-01-01&to=x", &[("from", "invalid_timestamp"), ("to", "invalid_timestamp")]),
             ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", &[("from", "invalid_value")]),
+            (
+                "received_from=2026-01-02T00:00:00Z&received_to=2026-01-01T00:00:00Z",
+                &[("received_from", "invalid_value")],
+            ),
+            (
+                "order=asc&direction=up&cursor=abc",
+                &[("order", "invalid_value"), ("direction", "invalid_value")],
+            ),
             // Reads accept a key only in a header.
             ("auth=mk_a_b", &[("auth", "unknown_parameter")]),
-            ("cursor=abc&user_id=", &[("cursor", "invalid_value"), ("user_id", "too_short")]),
+            ("cursor=abc&user_id=", &[("user_id", "too_short"), ("cursor", "invalid_value")]),
             ("user_id=%00", &[("user_id", "nul_character")]),
             ("&user_id=%ff&&limit=0", &[("user_id", "invalid_value"), ("limit", "invalid_value")]),
             (

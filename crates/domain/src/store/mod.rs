@@ -13,6 +13,7 @@ mod privileges;
 mod query;
 mod rejections;
 mod retention;
+mod sort;
 
 use std::fmt;
 use std::time::Duration;
@@ -46,6 +47,7 @@ pub use rejections::{
     RejectionKind, RejectionPage, RejectionQuery, RejectionTotal, Rejections,
 };
 pub use retention::{TenantRetention, due_removals};
+pub use sort::{Direction, EventCursorError, EventOrder, EventSort};
 
 /// The kind of database behind a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -297,7 +299,7 @@ pub trait Store:
     /// [`StoreError::TimedOut`] if it takes longer than the store's time limit.
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError>;
 
-    /// Returns a page of the workspace's events, newest first by `(occurred_at, key)`.
+    /// Returns a page of the workspace's events, in the order of the query.
     ///
     /// A page with a `next` may have fewer events than `query.limit`, see [`PageBuilder`].
     ///

@@ -1,12 +1,13 @@
 //! Queries for events, and the cursor between pages.
 //!
-//! Pages descend the total order `(occurred_at, key)`, and each starts strictly below the previous
+//! Pages follow the total order of an [`EventSort`], and each starts strictly after the previous
 //! one's last event. So an event stored before the first page is read appears exactly once, even if
 //! others arrive in between.
 
 use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
 
+use super::sort::EventSort;
 use crate::clock::Timestamp;
 use crate::event::{EventType, StoredEvent};
 use crate::ids::EventKey;
@@ -29,7 +30,13 @@ pub struct EventQuery {
     pub from: Option<Timestamp>,
     /// Exclusive upper bound of `occurred_at`.
     pub to: Option<Timestamp>,
-    /// Returns only events strictly below this position.
+    /// Inclusive lower bound of `received_at`.
+    pub received_from: Option<Timestamp>,
+    /// Exclusive upper bound of `received_at`.
+    pub received_to: Option<Timestamp>,
+    /// Order of the events.
+    pub sort: EventSort,
+    /// Returns only events strictly after this position of the order.
     pub after: Option<Position>,
     /// Page size, 1 to [`crate::limits::MAX_PAGE_EVENTS`].
     pub limit: usize,
@@ -45,16 +52,41 @@ impl Default for EventQuery {
             session_id: None,
             from: None,
             to: None,
+            received_from: None,
+            received_to: None,
+            sort: EventSort::default(),
             after: None,
             limit: DEFAULT_PAGE_EVENTS,
         }
     }
 }
 
+impl EventQuery {
+    /// Returns whether an event passes all filters. The position and the limit are no filters.
+    #[must_use]
+    pub fn matches(&self, event: &StoredEvent) -> bool {
+        let parts = &event.parts;
+        is_wanted(&self.event_name, Some(&parts.event_name))
+            && self.kind.is_none_or(|kind| kind == parts.kind)
+            && is_wanted(&self.anonymous_id, parts.anonymous_id.as_deref())
+            && is_wanted(&self.user_id, parts.user_id.as_deref())
+            && is_wanted(&self.session_id, parts.session_id.as_deref())
+            && self.from.is_none_or(|from| from <= parts.occurred_at)
+            && self.to.is_none_or(|to| parts.occurred_at < to)
+            && self.received_from.is_none_or(|from| from <= event.received_at)
+            && self.received_to.is_none_or(|to| event.received_at < to)
+    }
+}
+
+/// Returns whether a filter has the found value, or is not set.
+fn is_wanted(filter: &Option<String>, found: Option<&str>) -> bool {
+    filter.is_none() || filter.as_deref() == found
+}
+
 /// A position in the order of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// Primary sort key.
+    /// Primary sort key: the time of the event, or that of receipt in an order of receipt.
     pub occurred_at: Timestamp,
     /// Secondary sort key; makes the order total.
     pub key: EventKey,
@@ -66,20 +98,45 @@ pub struct Position {
 pub struct CursorError;
 
 /// First byte of a cursor: the version of its layout.
-const CURSOR_VERSION: u8 = 1;
+pub(super) const CURSOR_VERSION: u8 = 1;
 // Version, microseconds, key.
 const CURSOR_BYTES: usize = 1 + 8 + 16;
+
+/// A position, and the first byte of its cursor.
+pub(super) struct VersionedPosition {
+    pub(super) version: u8,
+    pub(super) position: Position,
+}
+
+impl VersionedPosition {
+    pub(super) fn to_cursor(&self) -> String {
+        let Position { occurred_at, key } = self.position;
+        let mut bytes = [0; CURSOR_BYTES];
+        bytes[0] = self.version;
+        // Big-endian on every machine: another server may read the cursor.
+        bytes[1..9].copy_from_slice(&occurred_at.as_micros().to_be_bytes());
+        bytes[9..].copy_from_slice(key.0.as_bytes());
+        BASE64URL_NOPAD.encode(&bytes)
+    }
+
+    pub(super) fn from_cursor(cursor: &str) -> Result<Self, CursorError> {
+        // Strict: it also refuses bits left over in the last character, so a cursor has one
+        // spelling.
+        let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| CursorError)?;
+        let (version, rest) = bytes.split_first().ok_or(CursorError)?;
+        let (micros, key) = rest.split_first_chunk::<8>().ok_or(CursorError)?;
+        let key: [u8; 16] = key.try_into().map_err(|_| CursorError)?;
+        let occurred_at = Timestamp::from_micros(i64::from_be_bytes(*micros)).ok_or(CursorError)?;
+        let position = Position { occurred_at, key: EventKey(Uuid::from_bytes(key)) };
+        Ok(Self { version: *version, position })
+    }
+}
 
 impl Position {
     /// Encodes the position as an opaque text for clients.
     #[must_use]
     pub fn to_cursor(self) -> String {
-        let mut bytes = [0; CURSOR_BYTES];
-        bytes[0] = CURSOR_VERSION;
-        // Big-endian on every machine: another server may read the cursor.
-        bytes[1..9].copy_from_slice(&self.occurred_at.as_micros().to_be_bytes());
-        bytes[9..].copy_from_slice(self.key.0.as_bytes());
-        BASE64URL_NOPAD.encode(&bytes)
+        VersionedPosition { version: CURSOR_VERSION, position: self }.to_cursor()
     }
 
     /// Decodes a cursor. A cursor holds no tenant, so another tenant's cursor only selects a
@@ -88,24 +145,15 @@ impl Position {
     /// # Errors
     /// [`CursorError`] unless [`Position::to_cursor`] produced the text.
     pub fn from_cursor(cursor: &str) -> Result<Self, CursorError> {
-        // Strict: it also refuses bits left over in the last character, so a cursor has one
-        // spelling.
-        let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| CursorError)?;
-        let (version, rest) = bytes.split_first().ok_or(CursorError)?;
-        let (micros, key) = rest.split_first_chunk::<8>().ok_or(CursorError)?;
-        let key: [u8; 16] = key.try_into().map_err(|_| CursorError)?;
-        let occurred_at = Timestamp::from_micros(i64::from_be_bytes(*micros)).ok_or(CursorError)?;
-        if *version != CURSOR_VERSION {
-            return Err(CursorError);
-        }
-        Ok(Self { occurred_at, key: EventKey(Uuid::from_bytes(key)) })
+        let VersionedPosition { version, position } = VersionedPosition::from_cursor(cursor)?;
+        if version == CURSOR_VERSION { Ok(position) } else { Err(CursorError) }
     }
 }
 
 /// A page of events, made by a [`PageBuilder`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventPage {
-    /// Newest first.
+    /// In the order of the query.
     pub events: Vec<StoredEvent>,
     /// Start of the next page; `None` on the last page.
     pub next: Option<Position>,
@@ -117,6 +165,7 @@ pub struct EventPage {
 #[derive(Debug)]
 pub struct PageBuilder {
     limit: usize,
+    sort: EventSort,
     events: Vec<StoredEvent>,
     bytes: usize,
     has_more: bool,
@@ -126,7 +175,13 @@ impl PageBuilder {
     /// An empty page of up to `limit` events.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, events: Vec::new(), bytes: 0, has_more: false }
+        Self::sorted(limit, EventSort::default())
+    }
+
+    /// An empty page of up to `limit` events in the order `sort`.
+    #[must_use]
+    pub fn sorted(limit: usize, sort: EventSort) -> Self {
+        Self { limit, sort, events: Vec::new(), bytes: 0, has_more: false }
     }
 
     /// Adds the next event if the page has room for it. Returns whether it had: otherwise the page
@@ -165,10 +220,7 @@ impl PageBuilder {
     /// The position of the last event so far.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.events.last().map(|event| Position {
-            occurred_at: event.parts.occurred_at,
-            key: EventKey::of(&event.parts.event_id),
-        })
+        self.events.last().map(|event| self.sort.position_of(event))
     }
 
     /// Ends the page early: more events follow.
@@ -178,7 +230,7 @@ impl PageBuilder {
     }
 
     /// Ends the page. Its `next` is the last event shown, not the one that had no room: the next
-    /// page starts strictly below it.
+    /// page starts strictly after it.
     #[must_use]
     pub fn finish(self) -> EventPage {
         let next = self.position().filter(|_| self.has_more);
