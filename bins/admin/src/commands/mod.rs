@@ -9,6 +9,7 @@ mod doctor;
 mod erasure;
 mod events;
 mod export;
+mod import;
 mod key;
 mod lookup;
 mod migrate;
@@ -18,6 +19,7 @@ mod provision;
 mod removal;
 mod report;
 mod seed;
+mod tail;
 mod tenant;
 mod workspace;
 

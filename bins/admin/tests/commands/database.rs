@@ -28,7 +28,7 @@ const NEED_A_DATABASE: [&str; 26] = [
     "key revoke k3v9 --yes",
     "events count --tenant Acme",
     "events list --tenant Acme",
-    "events show e1 --tenant Acme",
+    "events get e1 --tenant Acme",
     "events export --tenant Acme",
     "events erase --tenant Acme --user-id u --yes",
     "events purge --older-than 400d --yes",
