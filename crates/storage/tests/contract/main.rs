@@ -33,6 +33,7 @@ mod catalog;
 mod counts;
 mod deletion;
 mod exported;
+mod feed;
 mod housekeeping;
 mod laws;
 mod names;
