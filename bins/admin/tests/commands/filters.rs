@@ -119,7 +119,7 @@ fn event_is_shown_from_any_workspace_of_its_tenant() {
         let shown = machine.perform(&format!("events get {id} --tenant acme")).unwrap();
         assert_eq!((&shown["event_id"], &shown["event_name"]), (&id.into(), &Value::from(name)));
     }
-    for line in ["events get x --tenant acme", "events show a --tenant other"] {
+    for line in ["events get x --tenant acme", "events get a --tenant other"] {
         let error = machine.perform(line).unwrap_err();
         assert_eq!(error.exit().code(), 4, "{line}");
         assert!(error.to_string().contains("there is no event"), "{error}");

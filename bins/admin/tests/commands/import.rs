@@ -125,7 +125,8 @@ fn counts_and_usage_have_the_month_of_receipt() {
     assert_eq!(machine.json("tenant show acme")["usage"], json!({"month": "2026-11", "events": 4}));
     let store = database.store();
     let month = |text| mercurio_domain::limits::Month::of(at(text));
-    assert_eq!(store.usage(owner.tenant_id, month("2026-09-01T00:00:00Z")).unwrap(), 2);
+    let usage = store.usage(&[owner.tenant_id], month("2026-09-01T00:00:00Z"));
+    assert_eq!(usage.unwrap(), [2]);
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::io;
 
 use mercurio_admin::{Exit, run};
 use mercurio_domain::Owner;
-use mercurio_domain::store::EventWriter;
 use mercurio_domain::testing::{at, submission};
 use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;

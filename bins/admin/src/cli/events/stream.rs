@@ -24,8 +24,9 @@ pub(super) struct EventsTailArgs {
     /// one of its workspaces
     #[argh(option, arg_name = "workspace")]
     workspace: String,
-    /// start: the first event (oldest), the next one to be stored (now), or the cursor of another run; default: now
-    #[argh(option, arg_name = "oldest|now|cursor")]
+    /// oldest: from the first event on; now: from the next one to be stored on; or the cursor that another run printed;
+    /// default: now
+    #[argh(option, arg_name = "start")]
     after: Option<String>,
     /// stop at the newest event instead of waiting for others; needs --after
     #[argh(switch)]
