@@ -9,6 +9,7 @@ mod counts;
 mod error;
 mod feed;
 mod housekeeping;
+mod position;
 mod privileges;
 mod query;
 mod rejections;
@@ -40,8 +41,9 @@ pub use housekeeping::{
     DeletedRows, Deletion, Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Removal,
     RemovalCounts, RemovalCursor, Removed,
 };
+pub use position::{CursorError, Position};
 pub use privileges::{Privileges, RowSecurity};
-pub use query::{CursorError, EventPage, EventQuery, PageBuilder, Position};
+pub use query::{EventPage, EventQuery, PageBuilder};
 pub use rejections::{
     RejectedEvent, RejectionBatch, RejectionCount, RejectionCountQuery, RejectionGroup,
     RejectionKind, RejectionPage, RejectionQuery, RejectionTotal, Rejections,

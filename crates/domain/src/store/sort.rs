@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::query::{CURSOR_VERSION, CursorError, Position, VersionedPosition};
+use super::position::{CURSOR_VERSION, CursorError, Position, VersionedPosition};
 use crate::event::StoredEvent;
 use crate::ids::EventKey;
 
@@ -102,7 +102,7 @@ pub enum EventCursorError {
     #[error(transparent)]
     Malformed(#[from] CursorError),
     /// The page before had another order.
-    #[error("a cursor of {cursor}, and this query has {query}: keep both for every page")]
+    #[error("of {cursor}, but this query has {query}: keep both for every page")]
     OtherSort {
         /// The order of the page before.
         cursor: EventSort,

@@ -100,9 +100,11 @@ pub(crate) fn load<S: Spans>(
             }
             // A part has one row more than its limit if others follow.
             let is_last = page.len() - before <= part.limit;
-            // PostgreSQL limits the time of a query, not of a page. An empty page has no position
-            // for the next one to start at.
-            if !page.is_empty() && !(is_last && spans.is_done()) && begun.elapsed() > PARTS_TIME {
+            let is_end = is_last && spans.is_done();
+            // An empty page has no position for the next one to start at.
+            let can_end = !page.is_empty() && !is_end;
+            // PostgreSQL limits the time of a query, not of a page.
+            if can_end && begun.elapsed() > PARTS_TIME {
                 return Ok(page.cut());
             }
             part.after = page.position().or(query.after);

@@ -7,7 +7,7 @@ use mercurio_domain::store::{Direction, EventOrder, EventSort};
 
 use super::super::filters::{EventFilter, FilterArgs, selection};
 use super::super::values::{choice, number, tenant_ref};
-use super::{EventsCommand, ExportFormat};
+use super::command::{EventsCommand, ExportFormat};
 
 /// Default of `events list --limit`.
 const DEFAULT_LIMIT: usize = 20;

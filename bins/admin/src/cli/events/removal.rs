@@ -7,7 +7,7 @@ use mercurio_domain::store::Person;
 use super::super::consent::Consent;
 use super::super::times::past;
 use super::super::values::{optional, tenant_ref};
-use super::EventsCommand;
+use super::command::EventsCommand;
 
 /// Delete all events of one person, and print their number. The ids of the events stay known: an event sent again is a
 /// duplicate.

@@ -6,7 +6,7 @@ use mercurio_domain::store::{FeedCursor, FeedStart};
 
 use super::super::filters::FilterArgs;
 use super::super::values::{choice, name, number, optional, tenant_ref};
-use super::{EventsCommand, ImportCommand, TailCommand, TailFormat};
+use super::command::{EventsCommand, ImportCommand, TailCommand, TailFormat};
 
 /// Write the events of a workspace to stdout as they are stored: all of them, each once, in the order of commits. Follows until
 /// Ctrl-C, and prints the cursor to continue with. Filters select what is written; the cursor passes the others too.

@@ -160,13 +160,14 @@ mod tests {
         assert_eq!(lines(b"123456\nabc"), ["1: TooLong", "2: Text(\"abc\")"]);
     }
 
+    fn format(input: &[u8]) -> Option<&'static str> {
+        let mut lines = Lines::new(BufReader::with_capacity(1, input));
+        lines.next().unwrap();
+        lines.foreign_format()
+    }
+
     #[test]
     fn input_in_another_format_is_known_by_its_start() {
-        let format = |input: &[u8]| {
-            let mut lines = Lines::new(BufReader::with_capacity(1, input));
-            lines.next().unwrap();
-            lines.foreign_format()
-        };
         assert!(format(b"\x1f\x8b\x08\n").is_some_and(|advice| advice.contains("gzip -dc")));
         assert!(format(b"\xff\xfe{\x00").is_some_and(|advice| advice.contains("UTF-16")));
         assert!(format(b"event_id,type\n").is_some_and(|advice| advice.contains("CSV")));

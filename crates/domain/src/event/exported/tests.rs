@@ -1,3 +1,5 @@
+//! Exported events: read back whole, or refused without a part of them.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -22,8 +22,8 @@ use crate::limits::{LimitOverrides, Month};
 use crate::payload::JsonObject;
 use crate::store::{
     Actor, AuditRecord, Backend, CatalogChange, Deletion, EventPage, EventQuery, EventWriter,
-    FeedCursor, LockWait, PageBuilder, Position, Privileges, RejectedEvent, RejectionCount,
-    RejectionGroup, RemovalCounts, SchemaState, Store, StoreError, Submission,
+    FeedCursor, LockWait, PageBuilder, Privileges, RejectedEvent, RejectionCount, RejectionGroup,
+    RemovalCounts, SchemaState, Store, StoreError, Submission,
 };
 use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
@@ -266,16 +266,15 @@ impl Store for MemoryStore {
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
         let state = self.readable()?;
         let sort = query.sort;
-        let is_after = |position: &Position| {
-            query.after.is_none_or(|after| sort.compare(&after, position).is_lt())
-        };
         let mut found: Vec<_> = state
             .events
             .values()
             .flatten()
             .filter(|event| event.owner == owner && query.matches(event))
             .map(|event| (sort.position_of(event), event))
-            .filter(|(position, _)| is_after(position))
+            .filter(|(position, _)| {
+                query.after.is_none_or(|after| sort.compare(&after, position).is_lt())
+            })
             .collect();
         found.sort_unstable_by(|(one, _), (other, _)| sort.compare(one, other));
         let mut page = PageBuilder::sorted(query.limit, sort);

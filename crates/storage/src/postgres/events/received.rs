@@ -172,7 +172,7 @@ mod tests {
             EventQuery { received_from: noon(3), received_to: noon(6), ..EventQuery::default() };
         assert_eq!(spans(Descending, &days, query.clone(), &[1; 9]), "06- 05-06 04-05 -04");
         assert_eq!(spans(Ascending, &days, query, &[1; 9]), "-04 04-05 05-06 06-");
-        let old = EventQuery { received_to: Some(day(0 + 1)), ..EventQuery::default() };
+        let old = EventQuery { received_to: Some(day(1)), ..EventQuery::default() };
         assert_eq!(spans(Descending, &days[1..], old, &[]), "-");
     }
 
