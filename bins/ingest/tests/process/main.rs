@@ -10,6 +10,7 @@ mod catalog;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod feed;
 mod first_run;
 #[cfg(test)]
 mod foreign;
