@@ -37,7 +37,7 @@ use values::choice;
 
 pub use audit::AuditCommand;
 pub use consent::Consent;
-pub use events::{EventsCommand, ExportFormat};
+pub use events::{EventsCommand, ExportFormat, ImportCommand, TailCommand, TailFormat};
 pub use filters::{EventFilter, Selection};
 pub use forward::ForwardCommand;
 pub use key::{Expiry, KeyCommand, KeyCreateCommand};

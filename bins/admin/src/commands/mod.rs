@@ -10,6 +10,7 @@ mod erasure;
 mod events;
 mod export;
 mod forward;
+mod import;
 mod key;
 mod lookup;
 mod migrate;
@@ -19,6 +20,7 @@ mod provision;
 mod removal;
 mod report;
 mod seed;
+mod tail;
 mod tenant;
 mod workspace;
 

@@ -133,6 +133,8 @@ impl Request<'_> {
         let names = match Kind::of(name) {
             Some(Kind::Directory) => return Offer::Folders,
             Some(Kind::File) => return Offer::Files,
+            // Or a cursor.
+            Some(Kind::Start) => return words(["oldest", "now"]),
             Some(Kind::Scopes) => return list(Scope::ALL.map(Scope::as_str), current),
             Some(Kind::Columns) => {
                 let columns = Layout::of(&self.line.node.name()).map(Layout::columns);
@@ -168,6 +170,7 @@ enum Kind {
     LimitValue,
     Directory,
     File,
+    Start,
     /// A new name, a time, a number.
     Free,
 }
@@ -186,6 +189,7 @@ impl Kind {
             "directory" => Self::Directory,
             "file" => Self::File,
             "url" => Self::Free,
+            "start" => Self::Start,
             "name" | "origins" | "id" | "event_id" | "time" | "duration" | "age" | "number" => {
                 Self::Free
             }
