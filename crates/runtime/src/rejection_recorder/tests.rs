@@ -4,9 +4,11 @@ use mercurio_domain::store::{
     RejectionCountQuery, RejectionKind::*, RejectionQuery, RejectionTotal,
 };
 use mercurio_domain::testing::{CountingIds, MemoryStore, at};
-use mercurio_domain::verdict::FieldErrorCode;
+use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 use mercurio_domain::{ApiKeyId, TenantId, WorkspaceId};
+use uuid::Uuid;
 
+use super::shared::MAX_EVENTS;
 use super::*;
 
 const NOW: &str = "2026-11-22T10:20:30Z";

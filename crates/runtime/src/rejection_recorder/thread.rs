@@ -11,7 +11,7 @@ use mercurio_domain::{Owner, TenantId};
 use mercurio_observability::{chain, keys};
 use slog::{Logger, warn};
 
-use super::{Shared, queued_bytes};
+use super::shared::{Shared, queued_bytes};
 use crate::line_limit::LineLimit;
 
 /// Maximum events of a transaction. With the pause it bounds the load of all tenants together: 2,000
