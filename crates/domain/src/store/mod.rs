@@ -11,6 +11,8 @@ mod feed;
 mod housekeeping;
 mod privileges;
 mod query;
+mod rejection_page;
+mod rejection_person;
 mod rejections;
 mod retention;
 
@@ -41,9 +43,11 @@ pub use housekeeping::{
 };
 pub use privileges::{Privileges, RowSecurity};
 pub use query::{CursorError, EventPage, EventQuery, PageBuilder, Position};
+pub use rejection_page::{RejectionPage, RejectionPageBuilder};
+pub use rejection_person::mentions;
 pub use rejections::{
-    RejectedEvent, RejectionBatch, RejectionCount, RejectionCountQuery, RejectionGroup,
-    RejectionKind, RejectionPage, RejectionQuery, RejectionTotal, Rejections,
+    ExpiredRejections, MAX_GROUP_TEXT_BYTES, RejectedEvent, RejectionBatch, RejectionCount,
+    RejectionCountQuery, RejectionGroup, RejectionKind, RejectionQuery, RejectionTotal, Rejections,
 };
 pub use retention::{TenantRetention, due_removals};
 

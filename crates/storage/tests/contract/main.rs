@@ -36,4 +36,6 @@ mod housekeeping;
 mod laws;
 mod names;
 mod pages;
+mod rejection_removal;
+mod rejections;
 mod setup;

@@ -3,7 +3,6 @@
 mod append;
 mod claim;
 mod copy;
-mod partitions;
 
 use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
@@ -18,7 +17,6 @@ use crate::rows::{EventRow, Micros};
 use crate::verdicts::Candidates;
 
 pub(super) use append::{AppendMode, append};
-pub(super) use partitions::{DailyPartitions, create_ahead};
 
 /// Maximum events of a page's first query. PostgreSQL sends all rows of a query, also those a page
 /// of large events has no room for.
