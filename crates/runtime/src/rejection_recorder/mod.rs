@@ -66,6 +66,7 @@ impl RejectionRecorder {
             ids,
             state: Mutex::default(),
             pending: Condvar::new(),
+            copied: Condvar::new(),
             closed: Condvar::new(),
             totals: Totals::default(),
         });

@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     /// Something is pending.
     pub(super) pending: Condvar,
+    /// No request is copying events.
+    pub(super) copied: Condvar,
     pub(super) closed: Condvar,
     pub(super) totals: Totals,
 }
@@ -83,6 +85,10 @@ pub(super) struct Totals {
 impl State {
     pub(super) fn is_idle(&self) -> bool {
         self.counts.is_empty() && self.queue.is_empty()
+    }
+
+    pub(super) fn is_copying(&self) -> bool {
+        self.reserved_events > 0
     }
 
     fn has_room(&self, bytes: usize) -> bool {
@@ -179,6 +185,9 @@ impl Shared {
         state.reserved_bytes -= kept.iter().map(|kept| kept.bytes).sum::<usize>();
         state.queue_bytes += events.iter().map(queued_bytes).sum::<usize>();
         state.queue.extend(events);
+        if !state.is_copying() {
+            self.copied.notify_all();
+        }
         self.notify(&state, was_idle);
     }
 }
