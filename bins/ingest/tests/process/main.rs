@@ -37,6 +37,8 @@ mod quota;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod rejection_flood;
+#[cfg(test)]
 mod rejections;
 #[cfg(test)]
 mod restarts;
