@@ -226,6 +226,7 @@ impl RetentionWorker {
             *total = Removed {
                 events: total.events + step.events,
                 keys: total.keys + step.keys,
+                rejections: total.rejections + step.rejections,
                 next: step.next,
             };
             if total.next.is_none() {

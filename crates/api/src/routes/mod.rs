@@ -6,9 +6,12 @@ mod foreign;
 pub mod health;
 pub mod limits;
 pub mod metrics;
+mod parameters;
 pub mod problems;
 mod query;
 pub mod read;
+mod rejection_query;
+pub mod rejections;
 mod root;
 mod table;
 pub(crate) mod wire;
@@ -68,7 +71,9 @@ fn add_routes(routes: &mut Routes<'_>, surface: Surface, public_docs: bool) {
             .post("/v1/events/batch", write::batch)
             .get("/v1/limits", limits::limits)
             .get("/v1/events", read::events)
-            .get("/v1/events/{event_id}", read::event);
+            .get("/v1/events/{event_id}", read::event)
+            .get("/v1/rejections", rejections::rejections)
+            .get("/v1/rejections/summary", rejections::summary);
     }
 }
 

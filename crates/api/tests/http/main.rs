@@ -45,6 +45,8 @@ mod quota;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
+mod rejections;
+#[cfg(test)]
 mod snowplow;
 #[cfg(test)]
 mod writing;

@@ -29,7 +29,8 @@ use registration::{
 use tenants::TenantCounters;
 
 pub use reading::{
-    BodiesReading, PoolReading, RedisReading, RetentionReading, ServerReading, WriterReading,
+    BodiesReading, PoolReading, RedisReading, RejectionsReading, RetentionReading, ServerReading,
+    WriterReading,
 };
 pub use record::OpenConnection;
 

@@ -54,6 +54,8 @@ impl MemoryState {
 
 impl Rejections for MemoryStore {
     fn record_rejections(&self, batch: &RejectionBatch) -> Result<(), StoreError> {
+        self.rejections_gate.pass();
+        self.refuse_names(batch.events.iter().filter_map(|event| event.event_name.as_deref()))?;
         let mut state = self.available()?;
         let RejectionBatch { mut events, mut counts } = batch.normalized();
         events.retain(|event| state.takes_rejections(event.owner));

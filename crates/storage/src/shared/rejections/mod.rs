@@ -5,7 +5,6 @@ mod record;
 mod removal;
 mod totals;
 
-use diesel::prelude::*;
 use mercurio_domain::store::{
     ExpiredRejections, RejectionBatch, RejectionCountQuery, RejectionPage, RejectionQuery,
     RejectionTotal, Rejections, StoreError,

@@ -17,7 +17,7 @@ use crate::rows::{Micros, RowId};
 
 /// Maximum rows removed in a step.
 const STEP: i64 = 2_000;
-/// Maximum rows searched for a person in a step. Each has up to 32 KiB of text.
+/// Maximum rows searched for a person in a step. Each has up to 64 KiB of text.
 const SEARCH: i64 = 1_000;
 /// The first word of a cursor.
 const CURSOR: &str = "rejections";
