@@ -42,6 +42,10 @@ impl Rejections for DbStore {
         self.read_rejections(owner, |connection| totals::load(connection, owner, query))
     }
 
+    fn count_rejections(&self, owner: Option<Owner>, before: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.read(|connection| removal::count_old(connection, owner, before))?)
+    }
+
     fn expire_rejections(
         &self,
         owner: Option<Owner>,
