@@ -201,8 +201,12 @@ fn key_with_origins_only_writes_and_changes_reach_listeners() {
         assert_eq!(listener.next(Duration::from_secs(20)).unwrap().len(), 1);
         assert_eq!(origins().unwrap().as_str(), "https://shop.example");
         // The key outlives its origins in the schema of an older release.
-        let reverted = store.revert().unwrap();
-        assert_eq!(store.migrate().unwrap(), Vec::from_iter(reverted));
+        let mut reverted: Vec<String> = Vec::new();
+        while reverted.last().is_none_or(|name| !name.ends_with("key_origins")) {
+            reverted.push(store.revert().unwrap().unwrap());
+        }
+        reverted.reverse();
+        assert_eq!(store.migrate().unwrap(), reverted);
         assert_eq!(origins(), None);
     }
 }

@@ -11,7 +11,7 @@ pub(super) const ALIASES: [Alias; 2] =
     [Alias { short: "ls", name: "list" }, Alias { short: "rm", name: "delete" }];
 
 /// Commands without a result for `--output`: they print texts, and an export has formats of its own.
-const WITHOUT_RESULT: [&str; 3] = ["completion", "man", "events export"];
+const WITHOUT_RESULT: [&str; 4] = ["completion", "man", "events export", "rejections export"];
 
 pub(super) struct Alias {
     pub(super) short: &'static str,

@@ -14,6 +14,7 @@ pub(crate) mod line;
 pub(crate) mod manual;
 mod migrate;
 mod provision;
+mod rejections;
 mod tenant;
 mod times;
 pub(crate) mod values;
@@ -41,6 +42,7 @@ pub use filters::{EventFilter, Selection};
 pub use key::{Expiry, KeyCommand, KeyCreateCommand};
 pub use migrate::MigrateCommand;
 pub use provision::ProvisionCommand;
+pub use rejections::{RejectionSelection, RejectionsCommand};
 pub use tenant::TenantCommand;
 pub use times::TimeArg;
 pub use workspace::WorkspaceCommand;
@@ -78,6 +80,7 @@ pub enum Command {
     Workspace(WorkspaceCommand),
     Key(KeyCommand),
     Events(EventsCommand),
+    Rejections(RejectionsCommand),
     Audit(AuditCommand),
     Doctor,
     Config,
@@ -105,6 +108,7 @@ impl Command {
             Self::Key(KeyCommand::Rotate { .. }) => "key rotate",
             Self::Key(KeyCommand::Revoke { .. }) => "key revoke",
             Self::Events(command) => return command.change(),
+            Self::Rejections(command) => return command.change(),
             Self::Migrate(MigrateCommand::Status)
             | Self::Key(KeyCommand::List(_) | KeyCommand::Show(_))
             | Self::Audit(_)
@@ -161,6 +165,7 @@ enum Subcommand {
     Workspace(workspace::WorkspaceArgs),
     Key(key::KeyArgs),
     Events(events::EventsArgs),
+    Rejections(rejections::RejectionsArgs),
     Audit(audit::AuditArgs),
     Doctor(DoctorArgs),
     Config(ConfigArgs),
@@ -262,6 +267,7 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
         Some(Subcommand::Workspace(args)) => args.read(&mut invalid).map(Command::Workspace),
         Some(Subcommand::Key(args)) => args.read(&mut invalid).map(Command::Key),
         Some(Subcommand::Events(args)) => args.read(&mut invalid).map(Command::Events),
+        Some(Subcommand::Rejections(args)) => args.read(&mut invalid).map(Command::Rejections),
         Some(Subcommand::Audit(args)) => args.read(&mut invalid).map(Command::Audit),
         Some(Subcommand::Doctor(DoctorArgs {})) => Some(Command::Doctor),
         Some(Subcommand::Config(ConfigArgs {})) => Some(Command::Config),

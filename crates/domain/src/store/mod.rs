@@ -49,7 +49,7 @@ pub use rejections::{
     ExpiredRejections, MAX_GROUP_TEXT_BYTES, RejectedEvent, RejectionBatch, RejectionCount,
     RejectionCountQuery, RejectionGroup, RejectionKind, RejectionQuery, RejectionTotal, Rejections,
 };
-pub use retention::{TenantRetention, due_removals};
+pub use retention::{TenantRetention, due_removals, rejections_expire_before};
 
 /// The kind of database behind a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

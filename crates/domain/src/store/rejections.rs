@@ -321,6 +321,9 @@ pub trait Rejections: Send + Sync {
         query: &RejectionCountQuery,
     ) -> Result<Vec<RejectionTotal>, StoreError>;
 
+    /// Counts the kept events received before a time, of one workspace or of all.
+    fn count_rejections(&self, owner: Option<Owner>, before: Timestamp) -> Result<u64, StoreError>;
+
     /// Removes kept events received before a time, and counts of hours that began before it, of one
     /// workspace or of all. The whole hour of that time loses its counts.
     ///

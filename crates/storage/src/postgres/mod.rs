@@ -4,6 +4,7 @@ mod counts;
 mod diagnostics;
 mod driver;
 mod events;
+mod feed;
 mod lease;
 mod listener;
 mod partitions;
@@ -31,9 +32,9 @@ use diesel::pg::{Pg as Db, PgConnection as DbConnection};
 use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{
-    Actor, AppendCounts, AuditEntry, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind,
-    LockWait, PoolLoad, Privileges, Provisioned, Provisioning, SchemaState, Store, StoreError,
-    Submission,
+    Actor, AppendCounts, AuditEntry, Backend, EventPage, EventQuery, EventWriter, FeedCursorError,
+    FeedPage, FeedQuery, Lease, LeaseKind, LockWait, PoolLoad, Privileges, Provisioned,
+    Provisioning, SchemaState, Store, StoreError, Submission,
 };
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, Timestamp};
@@ -103,7 +104,7 @@ impl PostgresStore {
                 conninfo,
                 options.max_write_connections,
                 options.connect_timeout,
-                driver::set_up_with(options.write_timeout, driver::WRITER_SETTINGS),
+                driver::set_up_writer(options.write_timeout),
             ),
             event_days: DailyPartitions::of("events"),
             rejection_days: DailyPartitions::of("rejections"),
@@ -192,13 +193,33 @@ impl PostgresStore {
     ) -> Result<T, StoreError> {
         let begun = Instant::now();
         let read = security.read(&self.readers, owner.tenant_id, body);
-        read.map_err(|error| match error.kind {
+        read.map_err(|error| self.read_error(begun, error))
+    }
+
+    /// Reads a page of the feed under the same limit.
+    fn read_feed(
+        &self,
+        owner: Owner,
+        query: &FeedQuery,
+    ) -> Result<Result<FeedPage, FeedCursorError>, StoreError> {
+        let begun = Instant::now();
+        let read = self.row_security.read_snapshot(
+            &self.readers,
+            owner.tenant_id,
+            feed::SETTINGS,
+            |connection| feed::page(connection, owner, &query.start, query.limit),
+        );
+        read.map_err(|error| self.read_error(begun, error))
+    }
+
+    fn read_error(&self, begun: Instant, error: Error) -> StoreError {
+        match error.kind {
             // The message of a server in another language is unknown, but not its time.
             ErrorKind::Internal if begun.elapsed() >= self.read_timeout => {
                 read_error(Error { kind: ErrorKind::TimedOut, ..error })
             }
             _ => read_error(error),
-        })
+        }
     }
 
     /// Writes rejections received at `received_at`.

@@ -30,12 +30,14 @@ on_every_store! {
 }
 
 fn expire(subject: &Subject, owner: Option<Owner>, before: Timestamp) -> ExpiredRejections {
+    let counted = subject.store.count_rejections(owner, before).unwrap();
     let mut sum = ExpiredRejections::default();
     loop {
         let step = subject.store.expire_rejections(owner, before).unwrap();
         sum.events += step.events;
         sum.counts += step.counts;
         if !step.has_more {
+            assert_eq!(sum.events, counted);
             return sum;
         }
     }

@@ -131,6 +131,13 @@ impl Rejections for MemoryStore {
         Ok(highest(totals, query.limit))
     }
 
+    fn count_rejections(&self, owner: Option<Owner>, before: Timestamp) -> Result<u64, StoreError> {
+        let state = self.available()?;
+        let is_meant = |of: Owner| owner.is_none_or(|owner| owner == of);
+        let found = state.rejected.iter().filter(|event| is_meant(event.owner));
+        Ok(found.filter(|event| event.received_at < before).count() as u64)
+    }
+
     fn expire_rejections(
         &self,
         owner: Option<Owner>,

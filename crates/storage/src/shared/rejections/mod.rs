@@ -5,7 +5,6 @@ mod record;
 mod removal;
 mod totals;
 
-use diesel::prelude::*;
 use mercurio_domain::store::{
     ExpiredRejections, RejectionBatch, RejectionCountQuery, RejectionPage, RejectionQuery,
     RejectionTotal, Rejections, StoreError,
@@ -41,6 +40,10 @@ impl Rejections for DbStore {
         query: &RejectionCountQuery,
     ) -> Result<Vec<RejectionTotal>, StoreError> {
         self.read_rejections(owner, |connection| totals::load(connection, owner, query))
+    }
+
+    fn count_rejections(&self, owner: Option<Owner>, before: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.read(|connection| removal::count_old(connection, owner, before))?)
     }
 
     fn expire_rejections(

@@ -12,9 +12,9 @@ use crate::error::Error;
 use crate::rejection_rows::{RejectionRow, code_pattern};
 use crate::rows::{Micros, RowId};
 
-/// Maximum events of one query: 32 of the largest, of 32 KiB, fill a page. PostgreSQL sends all rows
+/// Maximum events of one query: 16 of the largest, of 64 KiB, fill a page. PostgreSQL sends all rows
 /// of a query, also those that the page has no room for.
-const PART_EVENTS: usize = 32;
+const PART_EVENTS: usize = 16;
 /// Time after which a page ends early with the events of its parts so far.
 const PARTS_TIME: Duration = Duration::from_secs(1);
 

@@ -17,7 +17,7 @@ use crate::rows::{Micros, RowId};
 
 /// Maximum rows removed in a step.
 const STEP: i64 = 2_000;
-/// Maximum rows searched for a person in a step. Each has up to 32 KiB of text.
+/// Maximum rows searched for a person in a step. Each has up to 64 KiB of text.
 const SEARCH: i64 = 1_000;
 /// The first word of a cursor.
 const CURSOR: &str = "rejections";
@@ -107,18 +107,7 @@ pub(crate) fn remove_late(connection: &mut DbConnection, deletion: Deletion) -> 
 pub(crate) fn count_removal(connection: &mut DbConnection, which: &Removal) -> Result<u64, Error> {
     match which {
         Removal::Received { .. } => Ok(0),
-        Removal::All(deletion) => {
-            let scope = Scope::of(*deletion);
-            let mut events = rejections::table.count().into_boxed();
-            if let Some(tenant_id) = scope.tenant_id {
-                events = events.filter(rejections::tenant_id.eq(tenant_id));
-            }
-            if let Some(workspace_id) = scope.workspace_id {
-                events = events.filter(rejections::workspace_id.eq(workspace_id));
-            }
-            let count: i64 = events.get_result(connection)?;
-            Ok(count.unsigned_abs())
-        }
+        Removal::All(deletion) => Scope::of(*deletion).count(connection),
         Removal::Person { tenant_id, person } => {
             let (mut count, mut from) = (0, Some(RejectionPosition::FIRST));
             while let Some(start) = from {
@@ -129,6 +118,15 @@ pub(crate) fn count_removal(connection: &mut DbConnection, which: &Removal) -> R
             Ok(count)
         }
     }
+}
+
+/// Counts the rejections that [`expire`] would remove.
+pub(super) fn count_old(
+    connection: &mut DbConnection,
+    owner: Option<Owner>,
+    before: Timestamp,
+) -> Result<u64, Error> {
+    Scope::before(owner, before).count(connection)
 }
 
 /// Removes old rejections and counts of one workspace, or of all.
@@ -143,11 +141,7 @@ pub(super) fn expire(
         // One day at a time: each needs a lock that excludes all others.
         return Ok(ExpiredRejections { events, counts: 0, has_more: true });
     }
-    let scope = Scope {
-        tenant_id: owner.map(|owner| owner.tenant_id.0),
-        workspace_id: owner.map(|owner| owner.workspace_id.0),
-        before: Some(before.into()),
-    };
+    let scope = Scope::before(owner, before);
     let events = remove_events(connection, &scope)?;
     let counts = RemoveCounts(scope).execute(connection)?;
     let has_more = events == STEP as usize || counts == STEP as usize;
@@ -168,6 +162,29 @@ impl Scope {
             workspace_id: deletion.workspace_id().map(|id| id.0),
             before: None,
         }
+    }
+
+    fn before(owner: Option<Owner>, before: Timestamp) -> Self {
+        Self {
+            tenant_id: owner.map(|owner| owner.tenant_id.0),
+            workspace_id: owner.map(|owner| owner.workspace_id.0),
+            before: Some(before.into()),
+        }
+    }
+
+    fn count(&self, connection: &mut DbConnection) -> Result<u64, Error> {
+        let mut events = rejections::table.count().into_boxed();
+        if let Some(tenant_id) = self.tenant_id {
+            events = events.filter(rejections::tenant_id.eq(tenant_id));
+        }
+        if let Some(workspace_id) = self.workspace_id {
+            events = events.filter(rejections::workspace_id.eq(workspace_id));
+        }
+        if let Some(before) = self.before {
+            events = events.filter(rejections::received_at.lt(before));
+        }
+        let count: i64 = events.get_result(connection)?;
+        Ok(count.unsigned_abs())
     }
 }
 
