@@ -11,7 +11,8 @@ pub(super) const ALIASES: [Alias; 2] =
     [Alias { short: "ls", name: "list" }, Alias { short: "rm", name: "delete" }];
 
 /// Commands without a result for `--output`: they print texts, or have formats of their own.
-const WITHOUT_RESULT: [&str; 4] = ["completion", "man", "events tail", "events export"];
+const WITHOUT_RESULT: [&str; 5] =
+    ["completion", "man", "events tail", "events export", "rejections export"];
 
 pub(super) struct Alias {
     pub(super) short: &'static str,

@@ -15,6 +15,7 @@ pub(crate) mod line;
 pub(crate) mod manual;
 mod migrate;
 mod provision;
+mod rejections;
 mod tenant;
 mod times;
 pub(crate) mod values;
@@ -43,6 +44,7 @@ pub use forward::ForwardCommand;
 pub use key::{Expiry, KeyCommand, KeyCreateCommand};
 pub use migrate::MigrateCommand;
 pub use provision::ProvisionCommand;
+pub use rejections::{RejectionSelection, RejectionsCommand};
 pub use tenant::TenantCommand;
 pub use times::TimeArg;
 pub use workspace::WorkspaceCommand;
@@ -80,6 +82,7 @@ pub enum Command {
     Workspace(WorkspaceCommand),
     Key(KeyCommand),
     Events(EventsCommand),
+    Rejections(RejectionsCommand),
     Audit(AuditCommand),
     Doctor,
     Config,
@@ -107,6 +110,7 @@ impl Command {
             Self::Key(KeyCommand::Rotate { .. }) => "key rotate",
             Self::Key(KeyCommand::Revoke { .. }) => "key revoke",
             Self::Events(command) => return command.change(),
+            Self::Rejections(command) => return command.change(),
             Self::Migrate(MigrateCommand::Status)
             | Self::Key(KeyCommand::List(_) | KeyCommand::Show(_))
             | Self::Audit(_)
@@ -163,6 +167,7 @@ enum Subcommand {
     Workspace(workspace::WorkspaceArgs),
     Key(key::KeyArgs),
     Events(events::EventsArgs),
+    Rejections(rejections::RejectionsArgs),
     Audit(audit::AuditArgs),
     Doctor(DoctorArgs),
     Config(ConfigArgs),
@@ -264,6 +269,7 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
         Some(Subcommand::Workspace(args)) => args.read(&mut invalid).map(Command::Workspace),
         Some(Subcommand::Key(args)) => args.read(&mut invalid).map(Command::Key),
         Some(Subcommand::Events(args)) => args.read(&mut invalid).map(Command::Events),
+        Some(Subcommand::Rejections(args)) => args.read(&mut invalid).map(Command::Rejections),
         Some(Subcommand::Audit(args)) => args.read(&mut invalid).map(Command::Audit),
         Some(Subcommand::Doctor(DoctorArgs {})) => Some(Command::Doctor),
         Some(Subcommand::Config(ConfigArgs {})) => Some(Command::Config),

@@ -17,6 +17,7 @@ mod migrate;
 mod new_key;
 mod progress;
 mod provision;
+mod rejections;
 mod removal;
 mod report;
 mod seed;
@@ -86,6 +87,10 @@ pub fn perform(
         Command::Events(command) => {
             let store = open_store(machine, open)?;
             recorded(&*store, events::run(&*store, command, machine, out.writer))
+        }
+        Command::Rejections(command) => {
+            let store = open_store(machine, open)?;
+            recorded(&*store, rejections::run(&*store, command, machine, out.writer))
         }
         Command::Audit(command) => audit::run(&*open_store(machine, open)?, command, machine),
     }

@@ -4,6 +4,7 @@ use argh::CommandInfoWithArgs;
 use mercurio_domain::api_key::Scope;
 use mercurio_domain::limits::LimitName;
 use mercurio_domain::text::is_unprintable;
+use mercurio_domain::verdict::FieldErrorCode;
 
 use super::candidate::Candidate;
 use super::database_names::{Names, fetch};
@@ -141,6 +142,7 @@ impl Request<'_> {
                 return list(columns.into_iter().flatten(), current);
             }
             Some(Kind::Limit) => return words(LimitName::ALL.map(LimitName::as_str)),
+            Some(Kind::ErrorCode) => return words(FieldErrorCode::ALL.map(FieldErrorCode::as_str)),
             Some(Kind::LimitValue) => {
                 return words(LimitName::ALL.map(|name| format!("{name}=")));
             }
@@ -168,6 +170,7 @@ enum Kind {
     Columns,
     Limit,
     LimitValue,
+    ErrorCode,
     Directory,
     File,
     Start,
@@ -185,6 +188,7 @@ impl Kind {
             "scopes" => Self::Scopes,
             "columns" => Self::Columns,
             "limit" => Self::Limit,
+            "code" => Self::ErrorCode,
             "limit=value" => Self::LimitValue,
             "directory" => Self::Directory,
             "file" => Self::File,

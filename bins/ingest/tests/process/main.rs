@@ -38,6 +38,10 @@ mod quota;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod rejection_flood;
+#[cfg(test)]
+mod rejections;
+#[cfg(test)]
 mod restarts;
 #[cfg(test)]
 mod retention;

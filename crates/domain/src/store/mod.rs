@@ -12,6 +12,8 @@ mod housekeeping;
 mod position;
 mod privileges;
 mod query;
+mod rejection_page;
+mod rejection_person;
 mod rejections;
 mod retention;
 mod sort;
@@ -44,11 +46,13 @@ pub use housekeeping::{
 pub use position::{CursorError, Position};
 pub use privileges::{Privileges, RowSecurity};
 pub use query::{EventPage, EventQuery, PageBuilder};
+pub use rejection_page::{RejectionPage, RejectionPageBuilder};
+pub use rejection_person::mentions;
 pub use rejections::{
-    RejectedEvent, RejectionBatch, RejectionCount, RejectionCountQuery, RejectionGroup,
-    RejectionKind, RejectionPage, RejectionQuery, RejectionTotal, Rejections,
+    ExpiredRejections, MAX_GROUP_TEXT_BYTES, RejectedEvent, RejectionBatch, RejectionCount,
+    RejectionCountQuery, RejectionGroup, RejectionKind, RejectionQuery, RejectionTotal, Rejections,
 };
-pub use retention::{TenantRetention, due_removals};
+pub use retention::{TenantRetention, due_removals, rejections_expire_before};
 pub use sort::{Direction, EventCursorError, EventOrder, EventSort};
 
 /// The kind of database behind a store.

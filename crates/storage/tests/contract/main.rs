@@ -38,5 +38,7 @@ mod housekeeping;
 mod laws;
 mod names;
 mod pages;
+mod rejection_removal;
+mod rejections;
 mod setup;
 mod sorted_pages;

@@ -37,6 +37,7 @@ impl MemoryState {
         }
         // A full step may not be the last; the removed rows are gone, so the cursor needs no
         // position.
+        removed.rejections = self.delete_rejections(deletion);
         removed.next = (keys.len() == STEP).then(|| RemovalCursor(String::new()));
         removed
     }
@@ -81,6 +82,7 @@ impl MemoryState {
         Removed {
             events: gone as u64,
             keys: 0,
+            rejections: self.erase_rejections(tenant_id, person),
             next: (gone == STEP).then(|| RemovalCursor(String::new())),
         }
     }
@@ -99,11 +101,16 @@ impl MemoryState {
                     .keys()
                     .filter(|key| self.is_covered(*deletion, key.0, key.1))
                     .count() as u64,
+                rejections: self.count_rejections_in(*deletion),
             },
-            Removal::Person { person, .. } => {
+            Removal::Person { tenant_id, person } => {
                 let of_person = |event: &StoredEvent| is_of(event, person);
                 let events = stored.filter(|(key, event)| of_tenant(key.0) && of_person(event));
-                RemovalCounts { events: events.count() as u64, keys: 0 }
+                RemovalCounts {
+                    events: events.count() as u64,
+                    keys: 0,
+                    rejections: self.count_rejections_of(*tenant_id, person),
+                }
             }
             Removal::Received { before, .. } => {
                 let old: Vec<_> = stored
@@ -114,7 +121,7 @@ impl MemoryState {
                 let received = expired.map(|(_, at)| at).chain(&old);
                 let keys_before = which.keys_before();
                 let keys = received.filter(|at| keys_before.is_some_and(|before| **at < before));
-                RemovalCounts { events: old.len() as u64, keys: keys.count() as u64 }
+                RemovalCounts { events: old.len() as u64, keys: keys.count() as u64, rejections: 0 }
             }
         }
     }
@@ -188,6 +195,7 @@ impl Housekeeping for MemoryStore {
                 let sum = state.deletions.entry(*deletion).or_default();
                 sum.events += removed.events;
                 sum.keys += removed.keys;
+                sum.rejections += removed.rejections;
                 removed
             }
             Removal::Person { tenant_id, person } => state.erase(*tenant_id, person),
@@ -208,6 +216,9 @@ impl Housekeeping for MemoryStore {
         });
         state.keys.retain(|key| !deletion.covers(key.owner));
         state.counts.retain(|counted, _| !deletion.covers(counted.owner));
+        state.consumers.retain(|(owner, _), _| !deletion.covers(*owner));
+        // Servers may have recorded some after the last step.
+        let late = state.delete_rejections(deletion);
         if let Deletion::Tenant(tenant_id) = deletion {
             state.tenants.retain(|tenant| tenant.id != tenant_id);
             state.limits.remove(&tenant_id);
@@ -219,6 +230,7 @@ impl Housekeeping for MemoryStore {
         let rows = DeletedRows {
             events: removed.events,
             event_keys: removed.keys,
+            rejections: removed.rejections + late,
             workspaces: (workspaces - state.workspaces.len()) as u64,
             api_keys: (keys - state.keys.len()) as u64,
         };

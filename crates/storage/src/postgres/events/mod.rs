@@ -3,7 +3,6 @@
 mod append;
 mod claim;
 mod copy;
-mod partitions;
 mod received;
 
 use diesel::prelude::*;
@@ -19,7 +18,6 @@ use crate::rows::{EventRow, Micros};
 use crate::verdicts::Candidates;
 
 pub(super) use append::{AppendMode, append};
-pub(super) use partitions::{DailyPartitions, create_ahead};
 use received::DaySpans;
 
 /// Maximum events of a page's first query. PostgreSQL sends all rows of a query, also those a page
