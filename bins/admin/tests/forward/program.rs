@@ -2,12 +2,16 @@
 
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use mercurio_domain::store::Store;
 use mercurio_domain::testing::{at, provisioning, submission};
 use mercurio_domain::{Owner, Timestamp};
 use mercurio_storage::testing::TestDatabase;
 use serde_json::Value;
+
+/// Groups stored by this process. Each has a time of its own.
+static GROUPS: AtomicI64 = AtomicI64::new(0);
 
 /// A valid secret.
 pub(crate) const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -52,7 +56,10 @@ impl Workspace {
 }
 
 pub(crate) fn append(store: &Arc<dyn Store>, owner: Owner, ids: &[&str]) {
-    store.append(&[submission(owner, now(), ids)]).expect("stored");
+    // Thousands of events at the same microsecond would be slow to look up, and no client has them.
+    let micros = now().as_micros() + GROUPS.fetch_add(1, Ordering::Relaxed);
+    let submission = submission(owner, Timestamp::from_micros_clamped(micros), ids);
+    store.append(&[submission]).expect("stored");
 }
 
 fn now() -> Timestamp {

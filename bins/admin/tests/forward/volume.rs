@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
-use mercurio_forwarding::testing::{ReceivedRequest, Receiver, Reply};
+use mercurio_forwarding::testing::{Receiver, Reply};
+use mercurio_storage::testing::wait_until;
 
 use crate::program::{Workspace, append, result_of, terminate};
 
@@ -17,17 +19,16 @@ fn fails(number: usize) -> bool {
     number < 40 && number % 10 == 3
 }
 
-fn has_all(requests: &[ReceivedRequest]) -> bool {
-    let ids = requests.iter().flat_map(ReceivedRequest::message_ids);
-    ids.collect::<HashSet<_>>().len() == WRITERS * GROUPS * GROUP
-}
-
 #[test]
 fn concurrent_writers_lose_no_event() {
     for workspace in Workspace::on_both() {
         // Some requests fail.
-        let receiver =
-            Receiver::start(|number, _| Reply::status(if fails(number) { 503 } else { 204 }));
+        let seen = Arc::new(Mutex::new(HashSet::new()));
+        let of_receiver = Arc::clone(&seen);
+        let receiver = Receiver::start(move |number, request| {
+            of_receiver.lock().expect("no panic").extend(request.message_ids());
+            Reply::status(if fails(number) { 503 } else { 204 })
+        });
         let forwarder =
             workspace.forward(&receiver.url(), &["--batch", "250"]).spawn().expect("a start");
         thread::scope(|scope| {
@@ -44,7 +45,9 @@ fn concurrent_writers_lose_no_event() {
                 });
             }
         });
-        receiver.wait(has_all);
+        wait_until("every event arrives", || {
+            seen.lock().expect("no panic").len() == WRITERS * GROUPS * GROUP
+        });
         let result = result_of(&terminate(forwarder));
         let requests = receiver.requests();
         // Only failed requests were sent twice.
