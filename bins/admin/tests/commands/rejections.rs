@@ -23,7 +23,7 @@ fn fixture(database: TestDatabase) -> Fixture {
     let machine = TestMachine::on(&database);
     let owner = owner_of(&machine.json("provision --tenant Acme"));
     let other = machine.json("workspace create Other --tenant Acme");
-    let workspace_id = other["id"].as_str().unwrap().parse().unwrap();
+    let workspace_id = other["id"].as_str().expect("a text").parse().expect("a number");
     let other = Owner { workspace_id, ..owner };
     let hostile = RejectedEvent {
         event_name: Some("\u{9b}2J\u{202e}x\n".to_owned()),
@@ -42,7 +42,7 @@ fn fixture(database: TestDatabase) -> Fixture {
             RejectionCount { rejected: 5, example: None },
         )],
     };
-    database.store().record_rejections(&batch).unwrap();
+    database.store().record_rejections(&batch).expect("stored");
     Fixture { machine, database }
 }
 
@@ -68,8 +68,13 @@ fn both() -> [Fixture; 2] {
     [TestDatabase::sqlite(), TestDatabase::postgres()].map(fixture)
 }
 
+fn count(machine: &TestMachine) -> usize {
+    let listed = machine.json("rejections list --tenant acme");
+    listed["rejections"].as_array().expect("a list").len()
+}
+
 fn request_ids(rejections: &[Value]) -> Vec<&str> {
-    rejections.iter().map(|event| event["request_id"].as_str().unwrap()).collect()
+    rejections.iter().map(|event| event["request_id"].as_str().expect("a text")).collect()
 }
 
 #[test]
@@ -146,10 +151,6 @@ fn export_has_every_rejection_with_its_event() {
 #[test]
 fn purge_asks_and_removes_what_is_older() {
     for Fixture { mut machine, database: _database } in both() {
-        let count = |machine: &TestMachine| {
-            let listed = machine.json("rejections list --tenant acme");
-            listed["rejections"].as_array().unwrap().len()
-        };
         let dry = machine.json("rejections purge --before 1d --dry-run");
         assert_eq!(dry["would_remove"], json!({"rejections": 1}));
         assert_eq!(machine.run("rejections purge --before 1d").code, 64, "no terminal");

@@ -9,9 +9,9 @@ use mercurio_domain::store::{
 use mercurio_domain::{Owner, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::super::schema::rejection_counts;
-use super::values::{BOUNDED, Id, POSITION, Time};
-use super::{Db, DbConnection, backend_removal, rejections};
+use super::super::schema::{rejection_counts, rejections};
+use super::super::values::{BOUNDED, Id, POSITION, Time};
+use super::super::{Db, DbConnection, removal as backend_removal};
 use crate::error::Error;
 use crate::rows::{Micros, RowId};
 
