@@ -15,5 +15,6 @@ mod manual;
 mod migrate;
 mod output;
 mod provision;
+mod rejections;
 mod tail;
 mod test_machine;

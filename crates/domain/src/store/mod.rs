@@ -12,6 +12,7 @@ mod housekeeping;
 mod position;
 mod privileges;
 mod query;
+mod rejected_event;
 mod rejection_page;
 mod rejection_person;
 mod rejections;
@@ -46,11 +47,12 @@ pub use housekeeping::{
 pub use position::{CursorError, Position};
 pub use privileges::{Privileges, RowSecurity};
 pub use query::{EventPage, EventQuery, PageBuilder};
+pub use rejected_event::RejectedEvent;
 pub use rejection_page::{RejectionPage, RejectionPageBuilder};
 pub use rejection_person::mentions;
 pub use rejections::{
-    ExpiredRejections, MAX_GROUP_TEXT_BYTES, RejectedEvent, RejectionBatch, RejectionCount,
-    RejectionCountQuery, RejectionGroup, RejectionKind, RejectionQuery, RejectionTotal, Rejections,
+    ExpiredRejections, MAX_GROUP_TEXT_BYTES, RejectionBatch, RejectionCount, RejectionCountQuery,
+    RejectionGroup, RejectionKind, RejectionQuery, RejectionTotal, Rejections,
 };
 pub use retention::{TenantRetention, due_removals, rejections_expire_before};
 pub use sort::{Direction, EventCursorError, EventOrder, EventSort};
