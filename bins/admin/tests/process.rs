@@ -149,7 +149,7 @@ fn blocked_migration_reports_the_wait_and_then_finishes() {
         .expect("psql runs");
     let mut statements = reader.stdin.take().expect("its stdin");
     // An open transaction keeps its table locks (PostgreSQL manual, 13.3).
-    let tables = "begin; select count(*) from events, api_keys;";
+    let tables = "begin; select count(*) from events, rejections;";
     writeln!(statements, "{tables}").expect("psql reads");
     let mut answer = BufReader::new(reader.stdout.take().expect("its stdout"));
     answer.read_line(&mut String::new()).expect("the lock is held");
@@ -434,8 +434,8 @@ fn deletions_are_confirmed_on_a_terminal() {
     let id = printed["api_key"]["id"].as_str().expect("an id");
     let erase = "events erase --tenant Acme --user-id sample-user";
     for (line, typed, question, result) in [
-        (erase, "no\n", "deletes 2 events of the person", "not confirmed"),
-        (erase, "yes\n", "deletes 2 events of the person", "Removed"),
+        (erase, "no\n", "deletes 2 events and 0 rejections of the person", "not confirmed"),
+        (erase, "yes\n", "deletes 2 events and 0 rejections of the person", "Removed"),
         ("events purge --older-than 0s --tenant Acme", "YES\n", "deletes 1 event of", "Removed"),
         (&format!("key revoke {id}"), "yes\n", "never used", "revoked"),
         (&format!("key revoke {id}"), "", "already revoked", "revoked"),

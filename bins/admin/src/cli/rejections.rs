@@ -125,7 +125,7 @@ struct RejectionsListArgs {
     /// only events received before this time, in the same forms
     #[argh(option, arg_name = "time")]
     to: Option<String>,
-    /// with the events as sent; a table shows them with --wide
+    /// all of each event, as sent, in the column event
     #[argh(switch)]
     full: bool,
 }

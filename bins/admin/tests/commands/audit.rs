@@ -64,6 +64,8 @@ fn every_command_that_changes_something_is_recorded() {
     let expected = [
         ["migrate up", "done", "migration 2026-11-28-000000_initial applied"],
         ["migrate up", "done", "migration 2026-11-28-000001_key_origins applied"],
+        ["migrate up", "done", "migration 2026-11-29-000000_feed applied"],
+        ["migrate up", "done", "migration 2026-11-29-000001_rejections applied"],
         ["provision", "done", "tenant \"Acme\" with workspace \"Default\", 3 samples and key"],
         ["tenant create", "failed", "the tenant \"acme\" exists already"],
         ["tenant suspend", "done", "tenant \"Acme\" is suspended"],
@@ -71,7 +73,11 @@ fn every_command_that_changes_something_is_recorded() {
         ["workspace create", "done", "workspace \"Staging\" created"],
         ["workspace rename", "done", "workspace \"Staging\" renamed to \"Test\""],
         ["workspace delete", "started", "deletion of workspace \"Test\""],
-        ["workspace delete", "done", "deletion removed 0 events, 0 event keys, 1 workspaces"],
+        [
+            "workspace delete",
+            "done",
+            "deletion removed 0 events, 0 event keys, 0 rejections, 1 workspaces",
+        ],
         ["tenant rename", "done", "tenant \"Acme\" renamed to \"Other\""],
         ["tenant rename", "done", "tenant \"Other\" renamed to \"Acme\""],
         ["key rotate", "done", "key \"Default API key\" created"],
@@ -84,14 +90,14 @@ fn every_command_that_changes_something_is_recorded() {
         ],
         ["key revoke", "failed", "there is no API key \"nobody\""],
         ["events erase", "started", "erasure of one person by user_id"],
-        ["events erase", "done", "erasure removed 0 events"],
+        ["events erase", "done", "erasure removed 0 events and 0 rejections"],
         ["events purge", "started", "purge of events of all tenants received before 2026-12-03"],
         ["events purge", "done", "purge removed 3 events and 0 event keys"],
         ["tenant delete", "started", "deletion of tenant \"Acme\""],
         [
             "tenant delete",
             "done",
-            "deletion removed 0 events, 3 event keys, 1 workspaces and 3 API",
+            "deletion removed 0 events, 3 event keys, 0 rejections, 1 workspaces and 3 API",
         ],
         ["tenant delete", "failed", "there is no tenant \"nobody\""],
     ];

@@ -62,7 +62,7 @@ fn database_without_tables_is_left_as_it_is() {
     for line in NEED_A_DATABASE.iter().filter(|line| !line.starts_with("migrate")) {
         let refused = machine.run(line);
         assert_eq!((refused.code, &*refused.out), (1, ""), "{line}: {}", refused.err);
-        assert!(refused.err.contains("lacks 2 migrations: run `mercurio-admin migrate`"));
+        assert!(refused.err.contains("lacks 4 migrations: run `mercurio-admin migrate`"));
     }
     assert_eq!(machine.json("migrate status")["state"], "older");
     assert_eq!(machine.json("migrate")["state"], "current");

@@ -42,7 +42,10 @@ fn deleted_workspace_leaves_the_rest_of_its_tenant() {
         let receipt = deleted.json();
         assert_eq!(receipt["tenant"]["name"], "Acme");
         assert_eq!(receipt["workspace"]["name"], "Staging");
-        assert_eq!(receipt["removed"], json!({"events": 2, "event_keys": 2, "api_keys": 2}));
+        assert_eq!(
+            receipt["removed"],
+            json!({"events": 2, "event_keys": 2, "rejections": 0, "api_keys": 2})
+        );
         let question = machine.questions.borrow().last().unwrap().clone();
         assert_eq!(
             question,
@@ -105,12 +108,12 @@ fn questions_say_who_and_how_many() {
     for (line, question) in [
         (
             "events erase --tenant acme --user-id sample-user",
-            "This permanently deletes 2 events of the person with user_id \"sample-user\" in the \
-             tenant \"Acme\".\nType yes",
+            "This permanently deletes 2 events and 0 rejections of the person with user_id \
+             \"sample-user\" in the tenant \"Acme\".\nType yes",
         ),
         (
             "events erase --tenant acme --anonymous-id nobody",
-            "deletes 0 events of the person with anonymous_id \"nobody\"",
+            "deletes 0 events and 0 rejections of the person with anonymous_id \"nobody\"",
         ),
         (
             "events purge --tenant acme --older-than 30d",

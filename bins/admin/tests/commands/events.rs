@@ -243,7 +243,7 @@ fn deleted_tenant_leaves_nothing_and_frees_its_name() {
     assert_eq!(machine.json("tenant show acme")["status"], "deleting");
     let deleted = machine.run("tenant delete acme");
     let receipt = deleted.json();
-    let removed = json!({"events": samples, "event_keys": samples, "workspaces": 1, "api_keys": 1});
+    let removed = json!({"events": samples, "event_keys": samples, "rejections": 0, "workspaces": 1, "api_keys": 1});
     assert_eq!(receipt["removed"], removed);
     // From the first run, an hour before the clock of this one.
     assert_eq!(receipt["deleted_at"], "2026-11-22T09:00:00.000000Z");

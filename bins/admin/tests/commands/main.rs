@@ -14,4 +14,5 @@ mod manual;
 mod migrate;
 mod output;
 mod provision;
+mod rejections;
 mod test_machine;

@@ -4,8 +4,9 @@
 use std::fmt::Debug;
 
 use mercurio_domain::limits::{LimitChange, LimitName};
-use mercurio_domain::store::{Backend, Store};
-use mercurio_domain::testing::{provisioning, submission};
+use mercurio_domain::store::{Backend, RejectionBatch, Store};
+use mercurio_domain::testing::{provisioning, rejection, submission};
+use mercurio_domain::verdict::FieldErrorCode;
 use mercurio_domain::{Clock, Owner, Timestamp};
 use mercurio_runtime::system::SystemClock;
 use mercurio_storage::testing::{TestDatabase, wait_for, wait_until};
@@ -137,4 +138,33 @@ fn days_that_no_tenant_keeps_are_dropped_whole() {
     // ago are past retention.
     wait_until("16 partitions less", || partitions(&database) <= before - 16);
     drop(server);
+}
+
+#[test]
+fn old_rejections_are_removed_after_their_days() {
+    for database in [TestDatabase::sqlite(), TestDatabase::postgres()] {
+        let store = database.store();
+        let owner = tenant(&*store, 1, None);
+        let events =
+            [0, 5, 20, 100].map(|age| rejection(owner, days_ago(age), &[FieldErrorCode::Required]));
+        let batch = RejectionBatch { events: events.to_vec(), counts: Vec::new() };
+        store.record_rejections(&batch).unwrap();
+        let left = || store.rejections(owner, &Default::default()).unwrap().events.len();
+        assert_eq!(left(), 4);
+        for (days, kept) in [("10", 2), ("0", 0)] {
+            let mut server = command(&database.url_text());
+            server.env("MERCURIO_REJECTION_DAYS", days);
+            let server = Server::with(&mut server);
+            wait_for_value(kept, left);
+            wait_for_value(2, || {
+                let lines = server.lines("old rejections removed");
+                lines.iter().map(|line| line["events"].as_u64().unwrap()).sum()
+            });
+            let metrics = Client::connect(server.addr).unwrap().get("/metrics", "").unwrap().body;
+            let removed = metrics::sum(&metrics, "mercurio_retention_removed_rejections_total");
+            assert_eq!(removed, 2.0);
+        }
+        // Events are kept for ever.
+        assert_eq!(store.count_events(owner).unwrap(), 4);
+    }
 }

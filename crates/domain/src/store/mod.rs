@@ -11,6 +11,7 @@ mod feed;
 mod housekeeping;
 mod privileges;
 mod query;
+mod rejected_event;
 mod rejection_page;
 mod rejection_person;
 mod rejections;
@@ -43,11 +44,12 @@ pub use housekeeping::{
 };
 pub use privileges::{Privileges, RowSecurity};
 pub use query::{CursorError, EventPage, EventQuery, PageBuilder, Position};
+pub use rejected_event::RejectedEvent;
 pub use rejection_page::{RejectionPage, RejectionPageBuilder};
 pub use rejection_person::mentions;
 pub use rejections::{
-    ExpiredRejections, MAX_GROUP_TEXT_BYTES, RejectedEvent, RejectionBatch, RejectionCount,
-    RejectionCountQuery, RejectionGroup, RejectionKind, RejectionQuery, RejectionTotal, Rejections,
+    ExpiredRejections, MAX_GROUP_TEXT_BYTES, RejectionBatch, RejectionCount, RejectionCountQuery,
+    RejectionGroup, RejectionKind, RejectionQuery, RejectionTotal, Rejections,
 };
 pub use retention::{TenantRetention, due_removals, rejections_expire_before};
 

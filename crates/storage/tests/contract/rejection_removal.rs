@@ -43,6 +43,12 @@ fn expire(subject: &Subject, owner: Option<Owner>, before: Timestamp) -> Expired
     }
 }
 
+/// Events and counted events of a workspace.
+fn left(subject: &Subject, owner: Owner) -> (usize, u64) {
+    let counted = totals(subject, owner, 10).iter().map(|total| total.rejected).sum();
+    (all(subject, owner).len(), counted)
+}
+
 fn expiry_removes_only_what_is_older(subject: &Subject) {
     let (owner, other) = (subject.owner(), subject.owner());
     let day = 86_400;
@@ -52,10 +58,7 @@ fn expiry_removes_only_what_is_older(subject: &Subject) {
             count_events(subject, of, after(seconds));
         }
     }
-    let left = |owner| {
-        let events = all(subject, owner).len();
-        (events, totals(subject, owner, 10).iter().map(|total| total.rejected).sum::<u64>())
-    };
+    let left = |owner| left(subject, owner);
     let removed = |events, counts| ExpiredRejections { events, counts, has_more: false };
     // Within a day, of one workspace.
     assert_eq!(expire(subject, Some(owner), after(-3 * day + 1)), removed(1, 1));
@@ -124,7 +127,7 @@ fn person_is_erased_by_column(subject: &Subject) {
     let owner = subject.owner();
     let anonymous = RejectedEvent { anonymous_id: Some("a".to_owned()), ..sent(owner, "{}") };
     let user = RejectedEvent { user_id: Some("u".to_owned()), ..sent(owner, "{}") };
-    record(subject, vec![anonymous.clone(), user, sent(owner, "{}")]);
+    record(subject, vec![anonymous, user, sent(owner, "{}")]);
     assert_eq!(erase(subject, owner, "u"), 1);
     assert_eq!(erase(subject, owner, "U"), 0);
     let person = Person::Anonymous("a".to_owned());

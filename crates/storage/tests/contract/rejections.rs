@@ -187,34 +187,48 @@ fn page_ends_at_its_bytes(subject: &Subject) {
     assert_eq!(lengths, [per_page, per_page, 70 - 2 * per_page]);
 }
 
-fn filters_apply_alone_and_combined(subject: &Subject) {
-    use FieldErrorCode::{Required, TooLong, TooShort, WrongType};
-    let owner = subject.owner();
-    let named = |seconds: i64, name: Option<&str>, codes: &[FieldErrorCode]| RejectedEvent {
+/// A rejection whose request id is its time.
+fn named(
+    owner: Owner,
+    seconds: i64,
+    name: Option<&str>,
+    codes: &[FieldErrorCode],
+) -> RejectedEvent {
+    RejectedEvent {
         event_name: name.map(str::to_owned),
         request_id: seconds.to_string(),
         ..rejection(owner, after(seconds), codes)
-    };
+    }
+}
+
+fn with_name(name: &str) -> RejectionQuery {
+    RejectionQuery { event_name: Some(name.to_owned()), ..RejectionQuery::default() }
+}
+
+/// Checks the request ids of the matching rejections.
+#[track_caller]
+fn check(subject: &Subject, owner: Owner, query: &RejectionQuery, expected: &[&str]) {
+    let found = pages(subject, owner, query).concat();
+    let found: Vec<_> = found.iter().map(|event| event.request_id.as_str()).collect();
+    assert_eq!(found, expected, "{query:?}");
+}
+
+fn filters_apply_alone_and_combined(subject: &Subject) {
+    use FieldErrorCode::{Required, TooLong, TooShort, WrongType};
+    let owner = subject.owner();
     record(
         subject,
         vec![
-            named(1, Some("a"), &[Required]),
-            named(2, Some("b"), &[TooLong, Required]),
-            named(3, None, &[TooLong, TooLong]),
-            named(4, Some("a%_'\\é"), &[WrongType]),
+            named(owner, 1, Some("a"), &[Required]),
+            named(owner, 2, Some("b"), &[TooLong, Required]),
+            named(owner, 3, None, &[TooLong, TooLong]),
+            named(owner, 4, Some("a%_'\\é"), &[WrongType]),
         ],
     );
-    let check = |query: RejectionQuery, expected: &[&str]| {
-        let found = pages(subject, owner, &query).concat();
-        let found: Vec<_> = found.iter().map(|event| event.request_id.as_str()).collect();
-        assert_eq!(found, expected, "{query:?}");
-    };
+    let check = |query, expected: &[&str]| check(subject, owner, &query, expected);
     let any = RejectionQuery::default();
     let code = |code| RejectionQuery { code: Some(code), ..RejectionQuery::default() };
-    let name = |name: &str| RejectionQuery {
-        event_name: Some(name.to_owned()),
-        ..RejectionQuery::default()
-    };
+    let name = with_name;
     check(any.clone(), &["4", "3", "2", "1"]);
     check(code(Required), &["2", "1"]);
     check(code(TooLong), &["3", "2"]);
@@ -274,6 +288,12 @@ fn counts_add_up_over_batches_and_hours(subject: &Subject) {
     assert_eq!(found.iter().map(|total| total.rejected).collect::<Vec<_>>(), [4]);
 }
 
+/// Codes and pointers of the totals.
+fn pointers(subject: &Subject, owner: Owner, limit: usize) -> Vec<(String, String)> {
+    let totals = totals(subject, owner, limit);
+    totals.into_iter().map(|total| (total.code, total.pointer)).collect()
+}
+
 fn totals_are_limited_by_kind(subject: &Subject) {
     let owner = subject.owner();
     for number in 1..=5 {
@@ -282,10 +302,7 @@ fn totals_are_limited_by_kind(subject: &Subject) {
         count(subject, group(owner, now(), "too_long", &pointer), 1, None);
     }
     count_events(subject, owner, now());
-    let pointers = |limit| {
-        let totals = totals(subject, owner, limit);
-        totals.into_iter().map(|total| (total.code, total.pointer)).collect::<Vec<_>>()
-    };
+    let pointers = |limit| pointers(subject, owner, limit);
     let text = |code: &str, pointer: &str| (code.to_owned(), pointer.to_owned());
     let (five, four) = (text("required", "/properties/5"), text("required", "/properties/4"));
     assert_eq!(pointers(2), [text("", ""), five, four]);
@@ -295,14 +312,17 @@ fn totals_are_limited_by_kind(subject: &Subject) {
     assert_eq!(all[5..7], [text("required", "/properties/1"), text("too_long", "/properties/1")]);
 }
 
+/// Counts an event as its example.
+fn count_with(subject: &Subject, event: &RejectedEvent) {
+    count(subject, group(event.owner, event.received_at, "", ""), 1, Some(event.id));
+}
+
 fn first_example_stays_until_it_is_gone(subject: &Subject) {
     let owner = subject.owner();
     let [old, first, second, third] = [-7200, 0, 1, 2]
         .map(|seconds| rejection(owner, after(seconds), &[FieldErrorCode::Required]));
     record(subject, vec![old.clone(), first.clone(), second.clone(), third.clone()]);
-    let add = |event: &RejectedEvent| {
-        count(subject, group(owner, event.received_at, "", ""), 1, Some(event.id));
-    };
+    let add = |event: &RejectedEvent| count_with(subject, event);
     let example = || totals(subject, owner, 10).remove(0).example.map(|event| event.id);
     add(&old);
     assert_eq!(example(), Some(old.id));
@@ -359,7 +379,7 @@ fn concurrent_recorders_do_not_deadlock(subject: &Subject) {
                 }
             }
             // Each recorder has an order of its own.
-            if (number as u64 + round) % 2 == 0 {
+            if (number as u64 + round).is_multiple_of(2) {
                 counts.reverse();
             }
             let event = rejection(owners[number % 2], now(), &[FieldErrorCode::Required]);

@@ -1,5 +1,6 @@
 //! Rejected events and their counts.
 
+mod columns;
 mod pages;
 mod record;
 mod removal;
@@ -11,8 +12,7 @@ use mercurio_domain::store::{
 };
 use mercurio_domain::{Owner, Timestamp};
 
-use super::schema::rejections;
-use super::{Db, DbConnection, DbStore, removal as backend_removal, values};
+use super::DbStore;
 
 pub(crate) use removal::{RejectionPosition, count_removal, remove, remove_late};
 
@@ -54,48 +54,3 @@ impl Rejections for DbStore {
         Ok(self.write(|connection| removal::expire(connection, owner, before))?)
     }
 }
-
-/// The columns of a [`RejectionRow`](crate::rejection_rows::RejectionRow).
-type RejectionColumns = (
-    rejections::id,
-    rejections::tenant_id,
-    rejections::workspace_id,
-    rejections::received_at,
-    rejections::event_id,
-    rejections::event_name,
-    rejections::user_id,
-    rejections::anonymous_id,
-    rejections::errors,
-    rejections::event,
-    rejections::is_cut,
-    rejections::request_id,
-    rejections::api_key_id,
-    rejections::protocol,
-    rejections::sdk,
-    rejections::user_agent,
-);
-
-fn columns() -> RejectionColumns {
-    use rejections::*;
-    (
-        id,
-        tenant_id,
-        workspace_id,
-        received_at,
-        event_id,
-        event_name,
-        user_id,
-        anonymous_id,
-        errors,
-        event,
-        is_cut,
-        request_id,
-        api_key_id,
-        protocol,
-        sdk,
-        user_agent,
-    )
-}
-
-type RejectionsQuery<'a> =
-    diesel::dsl::IntoBoxed<'a, diesel::dsl::Select<rejections::table, RejectionColumns>, Db>;

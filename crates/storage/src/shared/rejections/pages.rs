@@ -6,8 +6,10 @@ use diesel::prelude::*;
 use mercurio_domain::Owner;
 use mercurio_domain::store::{RejectionPage, RejectionPageBuilder, RejectionQuery};
 
-use super::values::RowMode;
-use super::{DbConnection, RejectionsQuery, columns, rejections};
+use super::super::DbConnection;
+use super::super::schema::rejections;
+use super::super::values::RowMode;
+use super::columns::{RejectionsQuery, columns};
 use crate::error::Error;
 use crate::rejection_rows::{RejectionRow, code_pattern};
 use crate::rows::{Micros, RowId};

@@ -8,9 +8,9 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use mercurio_domain::store::{RejectedEvent, RejectionBatch, RejectionCount, RejectionGroup};
 use mercurio_domain::{Owner, TenantId, WorkspaceId};
 
-use super::super::schema::{tenants, workspaces};
-use super::values::{Id, Time};
-use super::{Db, DbConnection, rejections};
+use super::super::schema::{rejections, tenants, workspaces};
+use super::super::values::{Id, Time};
+use super::super::{Db, DbConnection};
 use crate::error::Error;
 use crate::rejection_rows::{codes_of, errors_json};
 use crate::rows::{JsonStr, Micros, RowId};
@@ -28,8 +28,9 @@ pub(super) fn record(connection: &mut DbConnection, batch: &RejectionBatch) -> R
     let counts = batch.counts.iter().filter(|(group, _)| owners.contains(&group.owner));
     // In the order of the primary key over all statements: servers that add to the same counts wait
     // for each other, and cannot deadlock.
-    for part in counts.collect::<Vec<_>>().chunks(MAX_ROWS) {
-        AddCounts::of(part).execute(connection)?;
+    let rows: Vec<_> = counts.map(|(group, count)| NewCount::of(group, *count)).collect();
+    for part in rows.chunks(MAX_ROWS) {
+        AddCounts(part).execute(connection)?;
     }
     Ok(())
 }
@@ -127,26 +128,22 @@ struct NewCount<'a> {
     example: Option<RowId>,
 }
 
-/// Adds counts by one statement. Both databases write it alike; diesel does not, for SQLite.
-struct AddCounts<'a>(Vec<NewCount<'a>>);
-
-impl<'a> AddCounts<'a> {
-    fn of(counts: &[&'a (RejectionGroup, RejectionCount)]) -> Self {
-        let mut rows = Vec::with_capacity(counts.len());
-        for (group, count) in counts {
-            rows.push(NewCount {
-                tenant_id: group.owner.tenant_id.0,
-                workspace_id: group.owner.workspace_id.0,
-                kind: group.kind.as_str(),
-                group,
-                hour: group.hour.into(),
-                rejected: i64::try_from(count.rejected).unwrap_or(i64::MAX),
-                example: count.example.map(RowId),
-            });
+impl<'a> NewCount<'a> {
+    fn of(group: &'a RejectionGroup, count: RejectionCount) -> Self {
+        Self {
+            tenant_id: group.owner.tenant_id.0,
+            workspace_id: group.owner.workspace_id.0,
+            kind: group.kind.as_str(),
+            group,
+            hour: group.hour.into(),
+            rejected: i64::try_from(count.rejected).unwrap_or(i64::MAX),
+            example: count.example.map(RowId),
         }
-        Self(rows)
     }
 }
+
+/// Adds counts by one statement. Both databases write it alike; diesel does not, for SQLite.
+struct AddCounts<'a>(&'a [NewCount<'a>]);
 
 /// The example is found by the primary key, in each partition. It is replaced only once it is gone.
 const ADD: &str = ") ON CONFLICT (tenant_id, workspace_id, kind, code, pointer, event_name, hour)

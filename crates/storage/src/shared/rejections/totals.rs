@@ -10,8 +10,10 @@ use mercurio_domain::limits::MAX_PAGE_BYTES;
 use mercurio_domain::store::{RejectedEvent, RejectionCountQuery, RejectionKind, RejectionTotal};
 use uuid::Uuid;
 
-use super::values::{Id, RowMode, Time};
-use super::{Db, DbConnection, RejectionsQuery, columns, rejections};
+use super::super::schema::rejections;
+use super::super::values::{Id, RowMode, Time};
+use super::super::{Db, DbConnection};
+use super::columns::{RejectionsQuery, columns};
 use crate::error::Error;
 use crate::rejection_rows::RejectionRow;
 use crate::rows::{Micros, RowId, timestamp};
