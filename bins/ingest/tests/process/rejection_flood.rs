@@ -2,6 +2,7 @@
 //! Prints its figures; run with `--ignored --nocapture`, optimized and on a quiet machine.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use mercurio_domain::testing::{at, provisioning};
@@ -41,11 +42,11 @@ fn flood(server: &Server, key: &str, is_over: &AtomicBool, sent: &AtomicU64) {
     let event = r#"{"event_name":"order_completed","user_id":7,"properties":{"total":129.9,"currency":"EUR"}}"#;
     let body = format!(r#"{{"events":[{}]}}"#, vec![event; 50].join(","));
     let mut client = Client::connect(server.addr).unwrap();
-    let start = Instant::now();
+    let (start, (_open, pace)) = (Instant::now(), channel::<()>());
     for request in 0.. {
         let due = f64::from(request) * CONNECTIONS as f64 / REQUESTS_PER_SECOND;
         let wait = Duration::from_secs_f64(due).saturating_sub(start.elapsed());
-        std::thread::sleep(wait);
+        pace.recv_timeout(wait).unwrap_err();
         if is_over.load(Ordering::Relaxed) {
             return;
         }
@@ -59,12 +60,13 @@ fn flood(server: &Server, key: &str, is_over: &AtomicBool, sent: &AtomicU64) {
 fn send_valid(server: &Server, key: &str) -> Vec<Duration> {
     let mut client = Client::connect(server.addr).unwrap();
     let (start, mut times) = (Instant::now(), Vec::new());
+    let (_open, pace) = channel::<()>();
     while start.elapsed() < DURATION {
         let begun = Instant::now();
         let event = r#"{"event_name":"n","user_id":"u"}"#;
         assert_eq!(client.post("/v1/events/track", key, event).unwrap().status, 200);
         times.push(begun.elapsed());
-        std::thread::sleep(Duration::from_millis(5));
+        pace.recv_timeout(Duration::from_millis(5)).unwrap_err();
     }
     times.sort_unstable();
     times

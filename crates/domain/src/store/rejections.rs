@@ -67,7 +67,8 @@ pub struct RejectionGroup {
     pub code: String,
     /// JSON pointer (RFC 6901) within the event; empty for the event itself and for a request.
     pub pointer: String,
-    /// The name of the event; empty if it has none.
+    /// The name of the event; empty if it has none, and for [`RejectionKind::Event`]: one group of a
+    /// workspace holds the number of all its events.
     pub event_name: String,
 }
 
@@ -216,7 +217,8 @@ pub trait Rejections: Send + Sync {
     /// Returns a page of the kept rejected events of a workspace, newest first by time of receipt,
     /// then by id.
     ///
-    /// A page with a `next` may have fewer events than `query.limit`, see [`RejectionPageBuilder`].
+    /// A page with a `next` may have fewer events than `query.limit`, see
+    /// [`RejectionPageBuilder`](super::RejectionPageBuilder).
     ///
     /// # Errors
     /// [`StoreError::TimedOut`] if it takes longer than the store's time limit for reads.
