@@ -87,9 +87,34 @@ fn events_are_listed_by_every_filter_newest_first() {
         (&["--from", "3h"], "f"),
         (&["--from", "30d", "--to", "12d"], "cba"),
         (&["--from", "1y", "--user-id", "eve"], "f"),
+        (&["--direction", "asc"], "abcdef"),
+        (&["--direction", "asc", "--limit", "3"], "abc"),
+        // All were received at one time.
+        (&["--received-from", "2026-11-22T09:00:00Z", "--limit", "2"], "fe"),
+        (&["--received-from", "59m"], ""),
+        (&["--received-to", "2026-11-22T09:00:00Z"], ""),
+        (&["--received-to", "59m", "--user-id", "eve"], "f"),
     ] {
         assert_eq!(listed(&machine, options), expected, "{options:?}");
     }
+}
+
+#[test]
+fn events_are_listed_in_the_order_of_receipt() {
+    let machine = TestMachine::default();
+    let owner = owner_of(&machine.perform("provision --tenant Acme").expect("success"));
+    for (id, day) in [("b", 1), ("a", 2), ("c", 3)] {
+        // Events of the past, each received on another day.
+        let event = mercurio_domain::testing::enriched(id, "e", at("2026-11-01T08:00:00Z"));
+        let received_at = at(&format!("2026-11-0{day}T09:00:00Z"));
+        machine.store.append(&[Submission { owner, received_at, events: vec![event] }]).unwrap();
+    }
+    assert_eq!(listed(&machine, &["--order", "received"]), "cab");
+    assert_eq!(listed(&machine, &["--order", "received", "--direction", "asc"]), "bac");
+    assert_eq!(listed(&machine, &["--order", "received", "--received-to", "2026-11-03"]), "ab");
+    let wrong = machine.perform("events list --tenant Acme --order asc --direction up");
+    let error = wrong.unwrap_err().to_string();
+    assert!(error.contains("--order: \"asc\"") && error.contains("--direction: \"up\""), "{error}");
 }
 
 #[test]
@@ -101,6 +126,8 @@ fn wrong_filter_is_named_with_its_choices() {
         (&["--from", "1d", "--to", "2d"], "is not before --to"),
         (&["--from", "2026-11-01", "--to", "2026-11-01"], "no event can be in between"),
         (&["--to", "2026-02-30"], "--to: \"2026-02-30\" does not exist"),
+        (&["--received-from", "1d", "--received-to", "2d"], "is not before --received-to"),
+        (&["--received-to", "2026-02-30"], "--received-to: \"2026-02-30\" does not exist"),
     ] {
         for command in ["list", "export"] {
             let line = [&["events", command, "--tenant", "Acme"], options].concat();

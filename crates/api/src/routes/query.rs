@@ -261,7 +261,7 @@ mod tests {
         for other in ["", "&order=received", "&direction=asc"] {
             let errors = parse(&format!("cursor={cursor}{other}")).unwrap_err();
             let expected =
-                "cursor is a cursor of order=received and direction=asc, and this query has order=";
+                "cursor is of order=received and direction=asc, but this query has order=";
             assert_eq!((errors.len(), errors[0].code), (1, "invalid_value"), "{other}");
             assert!(errors[0].message.starts_with(expected), "{errors:?}");
         }

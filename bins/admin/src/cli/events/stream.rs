@@ -74,7 +74,7 @@ pub(super) struct EventsTailArgs {
     subcommand,
     name = "import",
     example = "{command_name} --tenant Acme --workspace Production --dry-run events.ndjson",
-    example = "{command_name} --tenant Acme --workspace Production --remap < events.ndjson"
+    example = "{command_name} --tenant Acme --workspace Production --remap events.ndjson"
 )]
 pub(super) struct EventsImportArgs {
     /// the export; default, or -: standard input
