@@ -82,15 +82,13 @@ pub async fn feed(state: Data<AppState>, request: HttpRequest) -> Result<HttpRes
     Ok(reads::json_response(found.map_err(refused)??, permit))
 }
 
-/// Whether the client asks for lines of JSON. One that lists both wants the simple form.
+/// Whether the client asks for lines of JSON.
 fn accepts_ndjson(request: &HttpRequest) -> bool {
-    let mut accepted = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
-    let is_ndjson = |list: &str| {
-        list.split(',').any(|range| {
-            range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(NDJSON)
-        })
-    };
-    accepted.any(is_ndjson)
+    let values = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+    let mut ranges = values.flat_map(|value| value.split(','));
+    ranges.any(|range| {
+        range.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(NDJSON))
+    })
 }
 
 /// Parses a query string.
