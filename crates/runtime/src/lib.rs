@@ -1,6 +1,6 @@
 //! The work of a server besides responses: it caches API keys and follows the catalog, deletes
 //! expired events, reads quotas, admits reads, probes the database, logs rejections and the
-//! writer's groups, fills an empty database, and reads the clock.
+//! writer's groups, passes on notices to live tails, fills an empty database, and reads the clock.
 //!
 //! Not here: HTTP, SQL, settings.
 
@@ -20,6 +20,7 @@ pub mod rejection_log;
 mod request_settings;
 pub mod retention;
 pub mod system;
+pub mod tail;
 pub mod writer_observer;
 
 pub use file_limit::raise_file_limit;
