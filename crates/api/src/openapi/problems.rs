@@ -73,7 +73,9 @@ impl<'a> Kind<'a> {
     }
 
     fn reads_events(&self) -> bool {
-        self.has_key && !self.has_body && self.path.starts_with("/v1/events")
+        self.has_key
+            && !self.has_body
+            && (self.path.starts_with("/v1/events") || self.path == "/v1/tail")
     }
 
     fn returns_limits(&self) -> bool {
@@ -98,7 +100,7 @@ impl<'a> Kind<'a> {
             | Problem::RateLimited { .. }
             | Problem::QuotaExceeded { .. } => self.has_body,
             Problem::BatchEmpty | Problem::BatchTooLarge { .. } => self.path == "/v1/events/batch",
-            Problem::InvalidQuery { .. } => self.path == "/v1/events",
+            Problem::InvalidQuery { .. } => matches!(self.path, "/v1/events" | "/v1/tail"),
             Problem::TooManyReads { .. } | Problem::QueryTimeout { .. } => self.reads_events(),
             // Only paths with a parameter can name something unknown.
             Problem::NotFound { .. } => self.path.contains('{'),

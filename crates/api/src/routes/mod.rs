@@ -11,6 +11,7 @@ mod query;
 pub mod read;
 mod root;
 mod table;
+pub mod tail;
 pub(crate) mod wire;
 pub mod write;
 
@@ -67,6 +68,7 @@ fn add_routes(routes: &mut Routes<'_>, surface: Surface, public_docs: bool) {
             .post("/v1/events/track", write::track)
             .post("/v1/events/batch", write::batch)
             .get("/v1/limits", limits::limits)
+            .get("/v1/tail", tail::tail)
             .get("/v1/events", read::events)
             .get("/v1/events/{event_id}", read::event);
     }

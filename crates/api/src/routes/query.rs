@@ -48,24 +48,24 @@ pub(super) struct QueryParameters {
     cursor: Option<String>,
 }
 
-/// Maximum parameters of a query string; this endpoint has nine.
+/// Maximum parameters of a query string; no endpoint has ten.
 const MAX_PARAMETERS: usize = 32;
 
 /// Maximum errors of an answer, as for an event.
-const MAX_ERRORS: usize = MAX_ERRORS_PER_EVENT;
+pub(super) const MAX_ERRORS: usize = MAX_ERRORS_PER_EVENT;
 
 /// Why a parameter is refused.
-struct ParameterError {
+pub(super) struct ParameterError {
     code: &'static str,
     message: String,
 }
 
 impl ParameterError {
-    fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
-    fn invalid_value(message: impl Into<String>) -> Self {
+    pub(super) fn invalid_value(message: impl Into<String>) -> Self {
         Self::new("invalid_value", message)
     }
 }
@@ -76,6 +76,33 @@ impl ParameterError {
 /// The unknown, repeated and invalid parameters, up to [`MAX_ERRORS`]. Only their number if there are too many parameters.
 pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
     let mut query = EventQuery::default();
+    let mut errors =
+        read_parameters(query_string, |_| false, |name, value| set(&mut query, name, value))?;
+    // Only if both are valid: each parameter gets one error.
+    // Equal bounds are allowed: the page is empty.
+    if let (Some(from), Some(to)) = (query.from, query.to)
+        && from > to
+    {
+        errors.push(QueryError::new(
+            "from",
+            "invalid_value",
+            format!("from {from} is after to {to}"),
+        ));
+    }
+    errors.truncate(MAX_ERRORS);
+    if errors.is_empty() { Ok(query) } else { Err(errors) }
+}
+
+/// Calls `set` with each parameter, and returns the errors. Only those for which `may_repeat` is true
+/// may appear twice.
+///
+/// # Errors
+/// Too many parameters: none of them was read.
+pub(super) fn read_parameters(
+    query_string: &str,
+    may_repeat: fn(&str) -> bool,
+    mut set: impl FnMut(&str, &str) -> Result<(), ParameterError>,
+) -> Result<Vec<QueryError>, Vec<QueryError>> {
     let mut errors = Vec::new();
     let mut seen: Vec<Cow<'_, str>> = Vec::new();
     // In step with the parser: it skips empty pieces too.
@@ -91,13 +118,13 @@ pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
         let result = if percent_decode_str(piece).decode_utf8().is_err() {
             // The parser replaces such bytes by U+FFFD: the query could match another event.
             Err(ParameterError::invalid_value(format!("{} is not UTF-8", excerpt(&name))))
-        } else if seen.contains(&name) {
+        } else if seen.contains(&name) && !may_repeat(&name) {
             Err(ParameterError::new(
                 "duplicate_parameter",
                 format!("{} appears twice", excerpt(&name)),
             ))
         } else {
-            set(&mut query, &name, &value)
+            set(&name, &value)
         };
         if let Err(error) = result {
             errors.push(QueryError::new(&name, error.code, error.message));
@@ -105,19 +132,7 @@ pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
         // Also invalid names: a repeated one is reported twice.
         seen.push(name);
     }
-    // Only if both are valid: each parameter gets one error.
-    // Equal bounds are allowed: the page is empty.
-    if let (Some(from), Some(to)) = (query.from, query.to)
-        && from > to
-    {
-        errors.push(QueryError::new(
-            "from",
-            "invalid_value",
-            format!("from {from} is after to {to}"),
-        ));
-    }
-    errors.truncate(MAX_ERRORS);
-    if errors.is_empty() { Ok(query) } else { Err(errors) }
+    Ok(errors)
 }
 
 fn set(query: &mut EventQuery, name: &str, value: &str) -> Result<(), ParameterError> {
@@ -188,7 +203,7 @@ fn meant(name: &str) -> Option<&'static str> {
     })
 }
 
-fn text(name: &str, value: &str) -> Result<String, ParameterError> {
+pub(super) fn text(name: &str, value: &str) -> Result<String, ParameterError> {
     if value.is_empty() {
         let message = format!("{name} is empty; omit it to match any value");
         return Err(ParameterError::new("too_short", message));
@@ -201,7 +216,7 @@ fn text(name: &str, value: &str) -> Result<String, ParameterError> {
     Ok(value.to_owned())
 }
 
-fn kind(value: &str) -> Result<EventType, ParameterError> {
+pub(super) fn kind(value: &str) -> Result<EventType, ParameterError> {
     EventType::from_text(value).ok_or_else(|| {
         let nearest = nearest(value, EventType::ALL.map(EventType::as_str));
         let hint = nearest.map(|nearest| format!("did you mean {nearest:?}?"));

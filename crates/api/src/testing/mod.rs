@@ -36,6 +36,7 @@ use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
 use mercurio_runtime::reads::{ReadOptions, Reads};
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
+use mercurio_runtime::tail::{TailHub, TailOptions};
 use serde_json::Value;
 
 /// The time of every request: the clock is fixed.
@@ -130,6 +131,7 @@ impl TestApp {
             // Without Redis: this server's buckets decide.
             rate_limits: RateLimits::new(None),
             reads: Reads::new(&ReadOptions::default()),
+            tails: TailHub::new("test".to_owned(), TailOptions::default()),
             database: DatabaseProbe::new(
                 store.clone(),
                 SchemaState::Current,

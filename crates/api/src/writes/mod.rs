@@ -8,6 +8,7 @@ mod commit;
 mod foreign_limits;
 mod headers;
 mod problems;
+mod tailed;
 
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ pub(crate) use body_hints::{BodyHints, Expected};
 pub(crate) use foreign_limits::ForeignLimits;
 pub(crate) use headers::{WriteHeaderParameters, WriteHeaders};
 pub(crate) use problems::{invalid, parse_problem};
+use tailed::TailedRequest;
 
 /// Bodies that take longer have their key checked again. The deletion of a tenant waits for this
 /// time, the lifetime of a cached key and a commit.
@@ -189,6 +191,7 @@ pub(crate) async fn store(
         // Only events without an id get one.
         None => IdSource::Generated(state.ids.as_ref()),
     };
+    let tailed = TailedRequest::begin(state, owner, &items);
     let mut validated = validate(items, &reception, ids);
     // The stage includes the round trip to Redis, if there is one.
     RequestFacts::end_stage(request, Stage::Parse);
@@ -210,6 +213,9 @@ pub(crate) async fn store(
     // After the commit: a failed request has no verdicts.
     count_rejections(state, owner.tenant_id, &verdicts);
     RequestFacts::update(request, |facts| facts.events = Some(counts_of(&verdicts)));
+    if let Some(tailed) = tailed {
+        tailed.report(state, request, arrival.received_at, &verdicts);
+    }
     Ok(verdicts)
 }
 

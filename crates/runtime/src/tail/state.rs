@@ -90,8 +90,7 @@ impl TailState {
         self.last_id += 1;
         let inbox = Arc::new(Inbox::default());
         let now = Instant::now();
-        let workspace =
-            self.workspaces.entry(owner).or_insert_with(|| WatchedWorkspace::new(now));
+        let workspace = self.workspaces.entry(owner).or_insert_with(|| WatchedWorkspace::new(now));
         if workspace.tails.is_empty() {
             workspace.announce_at = now;
         }

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mercurio_domain::Owner;
 use tokio::sync::Notify;
 
+use super::TailHub;
 use super::message::Missed;
 use super::notice::{Notice, NoticeStatus};
-use super::TailHub;
 
 /// Maximum notices that wait for a slow subscriber.
 const MAX_NOTICES: usize = 200;

@@ -26,6 +26,7 @@ use super::wire::write::BatchResponse;
 use crate::auth::{KeySources, Principal, authenticate, authenticate_body, authenticate_headers};
 use crate::body::{Body, BodyHeaders, BodyLimits, Payer, drain};
 use crate::client_ip::client_network;
+use crate::middleware::RequestFacts;
 use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
 use crate::writes::{
@@ -154,6 +155,7 @@ async fn write(
         Some(known) => known,
         None => identify(state, request, &key, items.len(), &mut body).await?,
     };
+    RequestFacts::update(request, |facts| facts.protocol = Some(form.protocol().as_str()));
     let verdicts = match items.len() {
         // Some protocols allow a request without events.
         0 => Vec::new(),
