@@ -128,6 +128,7 @@ fn operation_ids_name_the_functions_of_clients() {
         (("get", "/v1/events"), "listEvents"),
         (("get", "/v1/events/{event_id}"), "getEvent"),
         (("get", "/v1/limits"), "getLimits"),
+        (("get", "/v1/tail"), "tailEvents"),
         (("post", "/v1/events/batch"), "sendBatch"),
         (("post", "/v1/events/track"), "trackEvent"),
     ];

@@ -8,9 +8,10 @@ use mercurio_domain::event::EventType;
 use mercurio_domain::request::Item;
 use mercurio_domain::verdict::{Outcome, Verdict};
 use mercurio_domain::{Owner, Timestamp};
+use mercurio_observability::context;
+use mercurio_observability::logging::request_line::EventCounts;
 use mercurio_runtime::tail::{Missed, Notice, NoticeStatus, TailReport};
 
-use super::{counts_of, request_id};
 use crate::middleware::RequestFacts;
 use crate::state::AppState;
 
@@ -54,12 +55,12 @@ impl<'a> TailedRequest<'a> {
         request: &HttpRequest,
         received_at: Timestamp,
         verdicts: &[Verdict],
+        counts: EventCounts,
     ) {
         let Self { owner, members } = self;
-        let counts = counts_of(verdicts);
-        let mut missed =
-            Missed { duplicates: counts.duplicates as u64, rejected: counts.rejected as u64 };
-        let wanted = counts.duplicates + counts.rejected;
+        let EventCounts { accepted, duplicates, rejected } = counts;
+        let mut missed = Missed { duplicates, rejected };
+        let wanted = duplicates + rejected;
         let room = state.tails.take_room(owner, wanted as usize);
         let mut protocol = None;
         RequestFacts::update(request, |facts| protocol = facts.protocol);

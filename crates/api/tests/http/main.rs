@@ -47,4 +47,6 @@ mod reading;
 #[cfg(test)]
 mod snowplow;
 #[cfg(test)]
+mod tail;
+#[cfg(test)]
 mod writing;

@@ -9,7 +9,7 @@ use mercurio_domain::store::Store;
 use mercurio_observability::{chain, keys};
 use slog::{Logger, info, warn};
 
-use super::TailHub;
+use super::hub::TailHub;
 
 /// Pause after each send, which lets texts gather.
 const PAUSE: Duration = Duration::from_millis(100);

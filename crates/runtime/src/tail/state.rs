@@ -10,13 +10,51 @@ use mercurio_domain::{Owner, TenantId};
 
 use super::message::{self, Message, Missed};
 use super::notice::{Notice, NoticeStatus};
-use super::subscription::Inbox;
-use super::{ANNOUNCE_EVERY, Outgoing, TailOptions, TailRefusal};
+use super::inbox::Inbox;
 
+/// Interval of the announcement that a workspace is watched.
+pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_secs(10);
 /// Maximum notices of all workspaces that wait to be sent.
 const MAX_QUEUED: usize = 1_000;
 /// Maximum workspaces that other servers watch. Further ones are not noted.
 const MAX_ELSEWHERE: usize = 10_000;
+
+/// The bounds of a server's tails.
+#[derive(Debug, Clone)]
+pub struct TailOptions {
+    /// Maximum tails of the server. Each takes memory for a page of events.
+    pub subscribers: usize,
+    /// Maximum tails of one tenant.
+    pub tenant_subscribers: usize,
+    /// Maximum notices that the server passes on for a workspace, per second.
+    pub notices_per_second: u32,
+}
+
+impl Default for TailOptions {
+    /// 100 tails, 10 of one tenant; 100 notices a second.
+    fn default() -> Self {
+        Self { subscribers: 100, tenant_subscribers: 10, notices_per_second: 100 }
+    }
+}
+
+/// Why a tail does not begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TailRefusal {
+    /// The tenant has its maximum of tails, this number.
+    TenantLimit(usize),
+    /// The server has its maximum of tails.
+    ServerLimit,
+    /// The server ends all tails.
+    Closed,
+}
+
+/// Texts for the other servers.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) texts: Vec<String>,
+    /// The notices in them.
+    pub(super) notices: u64,
+}
 
 /// A workspace with a tail, on this server or another.
 #[derive(Debug)]

@@ -1,8 +1,11 @@
+//! The hub alone, and two that exchange their texts. Time is passed in.
+
 use std::time::{Duration, Instant};
 
 use mercurio_domain::{TenantId, WorkspaceId};
 
-use super::notice::sample;
+use super::super::notice::sample;
+use super::super::state::ANNOUNCE_EVERY;
 use super::*;
 
 const ONE: Owner = Owner { tenant_id: TenantId(1), workspace_id: WorkspaceId(1) };

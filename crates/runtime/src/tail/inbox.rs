@@ -1,12 +1,10 @@
-//! A subscription of a workspace: what has happened since its last look, in bounded memory.
+//! What has happened for a subscription since its last look, in bounded memory.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mercurio_domain::Owner;
 use tokio::sync::Notify;
 
-use super::TailHub;
 use super::message::Missed;
 use super::notice::{Notice, NoticeStatus};
 
@@ -34,6 +32,18 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
+    pub(super) fn take(&self) -> Delivery {
+        let mut delivery = self.lock();
+        let is_closed = delivery.is_closed;
+        // Stays: each later look finds the end too.
+        std::mem::replace(&mut *delivery, Delivery { is_closed, ..Delivery::default() })
+    }
+
+    /// Waits until something happens; not at all if something has since the last call.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Delivery> {
         self.delivery.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,35 +78,5 @@ impl Inbox {
         drop(delivery);
         self.changed.notify_one();
         lost.total()
-    }
-}
-
-/// A subscription. Dropping it ends it.
-pub struct Subscription {
-    pub(super) hub: TailHub,
-    pub(super) owner: Owner,
-    pub(super) id: u64,
-    pub(super) inbox: Arc<Inbox>,
-}
-
-impl Subscription {
-    /// Takes what has happened since the last call.
-    #[must_use]
-    pub fn take(&self) -> Delivery {
-        let mut delivery = self.inbox.lock();
-        let is_closed = delivery.is_closed;
-        // Stays: each later look finds the end too.
-        std::mem::replace(&mut *delivery, Delivery { is_closed, ..Delivery::default() })
-    }
-
-    /// Waits until something happens; not at all if something has since the last call.
-    pub async fn changed(&self) {
-        self.inbox.changed.notified().await;
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.hub.unsubscribe(self.owner, self.id);
     }
 }
