@@ -40,7 +40,8 @@ statement! {
     /// three.
     InsertKeysAndLogHour =
     "WITH keys AS (
-         INSERT INTO event_keys (tenant_id, key, workspace_id, occurred_at, received_at) SELECT * FROM unnest(",
+         INSERT INTO event_keys (tenant_id, key, workspace_id, occurred_at, received_at, position)
+         SELECT *, (SELECT mercurio_position()) FROM unnest(",
     key_tenant_ids: Vec<i64> => Array<BigInt>, ", ",
     keys: Vec<Uuid> => Array<SqlUuid>, ", ",
     key_workspace_ids: Vec<i64> => Array<BigInt>, ", ",

@@ -4,6 +4,7 @@ mod counts;
 mod diagnostics;
 mod driver;
 mod events;
+mod feed;
 mod lease;
 mod listener;
 mod probe;
@@ -28,9 +29,9 @@ use diesel::pg::{Pg as Db, PgConnection as DbConnection};
 use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{
-    Actor, AppendCounts, AuditEntry, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind,
-    LockWait, PoolLoad, Privileges, Provisioned, Provisioning, SchemaState, Store, StoreError,
-    Submission,
+    Actor, AppendCounts, AuditEntry, Backend, EventPage, EventQuery, EventWriter, FeedCursorError,
+    FeedPage, FeedQuery, Lease, LeaseKind, LockWait, PoolLoad, Privileges, Provisioned,
+    Provisioning, SchemaState, Store, StoreError, Submission,
 };
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, Timestamp};
@@ -163,13 +164,33 @@ impl PostgresStore {
     ) -> Result<T, StoreError> {
         let begun = Instant::now();
         let read = self.row_security.read(&self.readers, owner.tenant_id, body);
-        read.map_err(|error| match error.kind {
+        read.map_err(|error| self.read_error(begun, error))
+    }
+
+    /// Reads a page of the feed under the same limit.
+    fn read_feed(
+        &self,
+        owner: Owner,
+        query: &FeedQuery,
+    ) -> Result<Result<FeedPage, FeedCursorError>, StoreError> {
+        let begun = Instant::now();
+        let read = self.row_security.read_snapshot(
+            &self.readers,
+            owner.tenant_id,
+            feed::SETTINGS,
+            |connection| feed::page(connection, owner, &query.start, query.limit),
+        );
+        read.map_err(|error| self.read_error(begun, error))
+    }
+
+    fn read_error(&self, begun: Instant, error: Error) -> StoreError {
+        match error.kind {
             // The message of a server in another language is unknown, but not its time.
             ErrorKind::Internal if begun.elapsed() >= self.read_timeout => {
                 read_error(Error { kind: ErrorKind::TimedOut, ..error })
             }
             _ => read_error(error),
-        })
+        }
     }
 
     /// Runs any other read.

@@ -17,6 +17,7 @@ diesel::table! {
         workspace_id -> BigInt,
         occurred_at -> Timestamptz,
         received_at -> Timestamptz,
+        position -> BigInt,
     }
 }
 
@@ -40,5 +41,13 @@ diesel::table! {
         traits -> Nullable<Json>,
         context -> Nullable<Json>,
         enrichment -> Json,
+    }
+}
+
+diesel::table! {
+    feed_eras (era) {
+        era -> BigInt,
+        token -> BigInt,
+        server_started_at -> Timestamptz,
     }
 }

@@ -1,32 +1,88 @@
-//! The feed for the backend's store.
+//! The feed for the backend's store: eras, the cursors of consumers, and a page by the backend's query.
 
+use diesel::prelude::*;
 use mercurio_domain::store::{Feed, FeedCursor, FeedError, FeedPage, FeedQuery, StoreError};
 use mercurio_domain::{Owner, Timestamp};
 
-use super::DbStore;
+use super::backend_schema::feed_eras;
+use super::schema::feed_consumers::dsl::{
+    cursor as cursor_text, feed_consumers, name as consumer, tenant_id, updated_at, workspace_id,
+};
+use super::{DbConnection, DbStore};
+use crate::error::Error;
+use crate::rows::Micros;
 
-// FRAME: replaced by the real one.
-fn missing() -> StoreError {
-    StoreError::Internal("the feed is not built yet".into())
+/// Bits of a position below its era.
+pub(crate) const ERA_SHIFT: u32 = 48;
+
+/// Returns the token of the era of a position; `None` for an unknown era. Events stored before the
+/// feed have no era.
+pub(crate) fn token_of(connection: &mut DbConnection, position: i64) -> Result<Option<u32>, Error> {
+    let era = position >> ERA_SHIFT;
+    if era <= 0 {
+        return Ok(Some(0));
+    }
+    let token = feed_eras::table.find(era).select(feed_eras::token).first::<i64>(connection);
+    Ok(token.optional()?.and_then(|token| u32::try_from(token).ok()))
 }
 
 impl Feed for DbStore {
-    fn feed(&self, _: Owner, _: &FeedQuery) -> Result<FeedPage, FeedError> {
-        Err(missing().into())
+    fn feed(&self, owner: Owner, query: &FeedQuery) -> Result<FeedPage, FeedError> {
+        Ok(self.read_feed(owner, query)??)
     }
 
-    fn consumer_cursor(&self, _: Owner, _: &str) -> Result<Option<FeedCursor>, StoreError> {
-        Err(missing())
+    fn consumer_cursor(&self, owner: Owner, name: &str) -> Result<Option<FeedCursor>, StoreError> {
+        Ok(self.read(|connection| cursor(connection, owner, name))?)
     }
 
     fn advance_consumer(
         &self,
-        _: Owner,
-        _: &str,
-        _: Option<&FeedCursor>,
-        _: &FeedCursor,
-        _: Timestamp,
+        owner: Owner,
+        name: &str,
+        before: Option<&FeedCursor>,
+        after: &FeedCursor,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
-        Err(missing())
+        Ok(self.write(|connection| {
+            let rows = match before {
+                None => diesel::insert_into(feed_consumers)
+                    .values((
+                        tenant_id.eq(owner.tenant_id.0),
+                        workspace_id.eq(owner.workspace_id.0),
+                        consumer.eq(name),
+                        cursor_text.eq(after.to_text()),
+                        updated_at.eq(Micros::from(now)),
+                    ))
+                    .on_conflict_do_nothing()
+                    .execute(connection)?,
+                // One statement compares and sets, so one of two consumers loses.
+                Some(before) => diesel::update(
+                    feed_consumers
+                        .filter(tenant_id.eq(owner.tenant_id.0))
+                        .filter(workspace_id.eq(owner.workspace_id.0))
+                        .filter(consumer.eq(name))
+                        .filter(cursor_text.eq(before.to_text())),
+                )
+                .set((cursor_text.eq(after.to_text()), updated_at.eq(Micros::from(now))))
+                .execute(connection)?,
+            };
+            Ok(rows == 1)
+        })?)
     }
+}
+
+fn cursor(
+    connection: &mut DbConnection,
+    owner: Owner,
+    name: &str,
+) -> Result<Option<FeedCursor>, Error> {
+    let text = feed_consumers
+        .filter(tenant_id.eq(owner.tenant_id.0))
+        .filter(workspace_id.eq(owner.workspace_id.0))
+        .filter(consumer.eq(name))
+        .select(cursor_text)
+        .first::<String>(connection)
+        .optional()?;
+    let cursor = text.map(|text| FeedCursor::from_text(&text)).transpose();
+    cursor.map_err(|_| Error::unreadable("the cursor of a consumer"))
 }

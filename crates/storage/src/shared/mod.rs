@@ -19,7 +19,7 @@ pub(crate) mod catalog;
 mod deletion;
 #[cfg(test)]
 pub(crate) mod explain;
-mod feed;
+pub(crate) mod feed;
 mod impl_traits;
 pub(crate) mod pages;
 pub(crate) mod provision;

@@ -111,6 +111,19 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{BigInt, Text};
+    use super::super::values::Time;
+
+    feed_consumers (tenant_id, workspace_id, name) {
+        tenant_id -> BigInt,
+        workspace_id -> BigInt,
+        name -> Text,
+        cursor -> Text,
+        updated_at -> Time,
+    }
+}
+
 diesel::joinable!(api_keys -> tenants (tenant_id));
 diesel::joinable!(api_keys -> workspaces (workspace_id));
 diesel::allow_tables_to_appear_in_same_query!(api_keys, tenants, workspaces);

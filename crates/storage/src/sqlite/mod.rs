@@ -3,6 +3,7 @@
 mod counts;
 mod diagnostics;
 mod events;
+mod feed;
 mod lease;
 mod listener;
 mod removal;
@@ -20,6 +21,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::num::NonZeroU32;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -27,8 +29,9 @@ use diesel::prelude::*;
 use diesel::sqlite::{Sqlite as Db, SqliteConnection as DbConnection};
 use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{
-    Actor, AppendCounts, AuditEntry, Backend, EventPage, EventQuery, EventWriter, Lease, LeaseKind,
-    LockWait, PoolLoad, Provisioned, Provisioning, SchemaState, Store, StoreError, Submission,
+    Actor, AppendCounts, AuditEntry, Backend, EventPage, EventQuery, EventWriter, FeedCursorError,
+    FeedPage, FeedQuery, Lease, LeaseKind, LockWait, PoolLoad, Provisioned, Provisioning,
+    SchemaState, Store, StoreError, Submission,
 };
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner};
@@ -78,6 +81,8 @@ pub(crate) struct SqliteStore {
     timeout_ms: u128,
     actor: Option<Actor>,
     read_timeout: Duration,
+    /// Whether this process has begun an era of the feed.
+    has_era: AtomicBool,
 }
 
 impl Driver for SqliteConnection {
@@ -144,6 +149,7 @@ impl SqliteStore {
             timeout_ms,
             actor: options.actor.clone(),
             read_timeout: options.read_timeout,
+            has_era: AtomicBool::new(false),
         };
         // The writer creates the file, so it must connect before any reader.
         store.writer.get().map_err(|error| {
@@ -176,6 +182,20 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         let _limit = TimeLimit::begin(self.read_timeout);
         transaction::read(&self.readers, body).map_err(read_error)
+    }
+
+    /// Reads a page of the feed under the same limit.
+    fn read_feed(
+        &self,
+        owner: Owner,
+        query: &FeedQuery,
+    ) -> Result<Result<FeedPage, FeedCursorError>, StoreError> {
+        let _limit = TimeLimit::begin(self.read_timeout);
+        // Its statements see one snapshot.
+        let read = transaction::read_in(&self.readers, "BEGIN", |connection| {
+            feed::page(connection, owner, &query.start, query.limit)
+        });
+        read.map_err(read_error)
     }
 
     /// Runs any other read.
@@ -234,7 +254,11 @@ impl EventWriter for SqliteStore {
             return Ok(candidates.outcomes(&Appended::default()));
         }
         // No fallback as in PostgreSQL: one writer at a time has no conflicts to avoid.
-        let appended = self.write(|connection| events::append(connection, &candidates))?;
+        let begins_era = !self.has_era.load(Ordering::Relaxed);
+        let appended =
+            self.write(|connection| events::append(connection, &candidates, begins_era))?;
+        // After the commit: a transaction that failed began none.
+        self.has_era.store(true, Ordering::Relaxed);
         self.limit_log();
         Ok(candidates.outcomes(&appended))
     }

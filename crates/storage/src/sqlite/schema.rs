@@ -31,3 +31,11 @@ diesel::table! {
         removed_at -> Nullable<BigInt>,
     }
 }
+
+diesel::table! {
+    feed_eras (era) {
+        era -> BigInt,
+        token -> BigInt,
+        last_number -> BigInt,
+    }
+}

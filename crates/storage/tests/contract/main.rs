@@ -32,6 +32,7 @@ mod audit;
 mod catalog;
 mod counts;
 mod deletion;
+mod feed;
 mod housekeeping;
 mod laws;
 mod names;

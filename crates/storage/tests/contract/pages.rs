@@ -110,7 +110,7 @@ fn page_has_a_cursor_if_more_follow(subject: &Subject) {
 }
 
 /// Appends events with payloads of these sizes in bytes, named after their order from the newest.
-fn append_sizes(subject: &Subject, owner: Owner, sizes: &[usize]) {
+pub(crate) fn append_sizes(subject: &Subject, owner: Owner, sizes: &[usize]) {
     for (part, sizes) in sizes.chunks(100).enumerate() {
         let mut events = Vec::new();
         for (index, size) in sizes.iter().enumerate() {

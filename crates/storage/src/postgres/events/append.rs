@@ -11,7 +11,7 @@
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-use super::super::counts;
+use super::super::{counts, feed};
 use super::{claim, copy};
 use crate::counts::of_stored;
 use crate::error::{Error, ErrorKind};
@@ -51,13 +51,18 @@ pub(in crate::postgres) fn append<'a>(
     // does not lock. So all locks are taken by the copy, in the order of keys, and writers cannot
     // deadlock.
     let is_few = to_claim.is_empty() && to_copy.len() <= FEW;
-    let claimed =
-        if to_claim.is_empty() { Vec::new() } else { claim::claim(connection, &to_claim)? };
+    let mut claimed = Vec::new();
     // One duplicate fails the whole statement and its transaction. The next attempt claims.
     if is_few {
         counts::insert_keys_and_log(connection, &to_copy).map_err(key_taken)?;
-    } else if !to_copy.is_empty() {
-        copy::keys(connection, &to_copy).map_err(key_taken)?;
+    } else {
+        let position = feed::next_position(connection)?;
+        if !to_claim.is_empty() {
+            claimed = claim::claim(connection, &to_claim, position)?;
+        }
+        if !to_copy.is_empty() {
+            copy::keys(connection, &to_copy, position).map_err(key_taken)?;
+        }
     }
     let ClaimedCandidates { fresh: claimed, duplicates } =
         verdicts::split_claimed(to_claim, claimed);

@@ -17,7 +17,8 @@ statement! {
     /// Inserts new keys in the order given, and returns those. Waits for a concurrent transaction
     /// that inserts the same key, which is new if that one rolls back.
     pub(super) Claim -> (BigInt, SqlUuid) =
-    "INSERT INTO event_keys (tenant_id, key, workspace_id, occurred_at, received_at) SELECT * FROM unnest(",
+    "INSERT INTO event_keys (position, tenant_id, key, workspace_id, occurred_at, received_at)
+     SELECT ", position: i64 => BigInt, ", * FROM unnest(",
     tenant_ids: Vec<i64> => Array<BigInt>, ", ",
     keys: Vec<Uuid> => Array<SqlUuid>, ", ",
     workspace_ids: Vec<i64> => Array<BigInt>, ", ",
@@ -54,8 +55,9 @@ struct StoredRow {
 }
 
 impl Claim {
-    pub(super) fn of(rows: &[Candidate<'_>]) -> Self {
+    pub(super) fn of(rows: &[Candidate<'_>], position: i64) -> Self {
         Self {
+            position,
             tenant_ids: rows.iter().map(|row| row.owner.tenant_id.0).collect(),
             keys: rows.iter().map(|row| row.event.key().0).collect(),
             workspace_ids: rows.iter().map(|row| row.owner.workspace_id.0).collect(),
@@ -65,13 +67,14 @@ impl Claim {
     }
 }
 
-/// Claims the keys of `rows` and returns the new ones.
+/// Claims the keys of `rows` at a position of the feed, and returns the new ones.
 pub(super) fn claim(
     connection: &mut PgConnection,
     rows: &[Candidate<'_>],
+    position: i64,
 ) -> Result<Vec<TenantKey>, Error> {
     let mut keys = Vec::with_capacity(rows.len());
-    for row in Claim::of(rows).get_results::<ClaimedRow>(connection)? {
+    for row in Claim::of(rows, position).get_results::<ClaimedRow>(connection)? {
         keys.push(TenantKey { tenant_id: TenantId(row.tenant_id), key: EventKey(row.key) });
     }
     Ok(keys)

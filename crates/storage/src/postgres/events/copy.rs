@@ -21,12 +21,19 @@ const NULL: i32 = -1;
 /// Buffer size in bytes: about what the socket takes at once, and small enough for the CPU cache.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Copies the keys of `rows` into `event_keys`, in their order. One duplicate fails the statement.
-pub(super) fn keys(connection: &mut PgConnection, rows: &[Candidate<'_>]) -> QueryResult<usize> {
-    use event_keys::*;
+/// Copies the keys of `rows` into `event_keys`, in their order, at a position of the feed. One
+/// duplicate fails the statement.
+pub(super) fn keys(
+    connection: &mut PgConnection,
+    rows: &[Candidate<'_>],
+    position: i64,
+) -> QueryResult<usize> {
+    use event_keys::{
+        key, occurred_at, position as position_column, received_at, table, tenant_id, workspace_id,
+    };
     // The order of `write_key`, which encodes the fields.
-    let columns = (tenant_id, key, workspace_id, occurred_at, received_at);
-    copy(connection, table, columns, rows, write_key)
+    let columns = (tenant_id, key, workspace_id, occurred_at, received_at, position_column);
+    copy(connection, table, columns, rows, |row, out| write_key(row, position, out))
 }
 
 /// Copies `rows` into `events`, in their order.
@@ -34,14 +41,15 @@ pub(super) fn events(connection: &mut PgConnection, rows: &[Candidate<'_>]) -> Q
     copy(connection, events::table, events::all_columns, rows, write_event)
 }
 
-fn write_key(row: &Candidate<'_>, out: &mut CopyBuffer) {
+fn write_key(row: &Candidate<'_>, position: i64, out: &mut CopyBuffer) {
     // The number of fields precedes each row in the binary format.
-    out.begin_row(5);
+    out.begin_row(6);
     out.bigint(row.owner.tenant_id.0);
     out.field(row.event.key().0.as_bytes());
     out.bigint(row.owner.workspace_id.0);
     out.timestamptz(row.event.parts().occurred_at);
     out.timestamptz(row.received_at);
+    out.bigint(position);
 }
 
 /// The fields in the order of `schema.rs`.
@@ -77,11 +85,11 @@ fn copy<T: Table, C: CopyTarget<Table = T>>(
     table: T,
     columns: C,
     rows: &[Candidate<'_>],
-    write: fn(&Candidate<'_>, &mut CopyBuffer),
+    write: impl Fn(&Candidate<'_>, &mut CopyBuffer),
 ) -> QueryResult<usize> {
     diesel::copy_from(table)
         .from_raw_data(columns, |sink: &mut dyn Write| {
-            send(sink, rows, write)
+            send(sink, rows, &write)
                 // The write fails when the connection broke, and the retry detects that itself.
                 .map_err(|error| DieselError::SerializationError(Box::new(error)))
         })
@@ -92,7 +100,7 @@ fn copy<T: Table, C: CopyTarget<Table = T>>(
 fn send(
     sink: &mut dyn Write,
     rows: &[Candidate<'_>],
-    write: fn(&Candidate<'_>, &mut CopyBuffer),
+    write: &impl Fn(&Candidate<'_>, &mut CopyBuffer),
 ) -> std::io::Result<()> {
     let mut out = CopyBuffer { bytes: Vec::with_capacity(BUFFER_BYTES) };
     out.bytes.extend_from_slice(HEADER);

@@ -119,7 +119,7 @@ fn claim_of_a_group_is_one_insert_from_arrays() {
     let submission = mercurio_domain::testing::submission(owner(1), time(0), &["a", "b"]);
     let group = [submission];
     let candidates = Candidates::of(&group);
-    let plan = plan(connection, claim::Claim::of(candidates.rows()));
+    let plan = plan(connection, claim::Claim::of(candidates.rows(), 1));
     assert!(
         plan.contains("Insert on event_keys") && plan.contains("Conflict Resolution: NOTHING"),
         "{plan}"

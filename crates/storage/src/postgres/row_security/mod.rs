@@ -38,6 +38,9 @@ fn begin(tenant_id: TenantId) -> String {
     )
 }
 
+/// Makes the statements of a transaction see one snapshot. Comes before its first query.
+const ONE_SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+
 impl RowSecurity {
     /// Runs `body`, which reads events of `tenant_id`, under row security if available.
     ///
@@ -54,6 +57,22 @@ impl RowSecurity {
         } else {
             transaction::read(readers, body)
         }
+    }
+
+    /// Like [`Self::read`], in a transaction whose statements see one snapshot. `settings` are
+    /// statements for it.
+    pub(super) fn read_snapshot<T>(
+        &self,
+        readers: &Pool<PgConnection>,
+        tenant_id: TenantId,
+        settings: &str,
+        body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let begin = match self.is_available(readers)? {
+            true => begin(tenant_id),
+            false => "BEGIN READ ONLY".to_owned(),
+        };
+        transaction::read_in(readers, &format!("{begin}; {ONE_SNAPSHOT}; {settings}"), body)
     }
 
     /// Tries a read as the role until one succeeds, at most once per [`RETRY_INTERVAL`].

@@ -5,26 +5,29 @@ use mercurio_domain::event::StoredEvent;
 use mercurio_domain::store::{EventPage, EventQuery, Submission};
 use mercurio_domain::{EventId, EventKey, Owner, WorkspaceId};
 
-use super::counts;
 use super::schema::events;
 use super::shared::pages::{self, EventColumns, PageQuery};
 use super::values::{Key, key_value};
+use super::{counts, feed};
 use crate::error::Error;
 use crate::rows::{EventRow, JsonStr, Micros};
 use crate::verdicts::{Appended, Candidate, Candidates, StoredKey};
 
 /// Stores and counts the candidates with new keys. All events pass here, so that counts and events
-/// agree.
+/// agree. `begins_era`: they are the first of this process.
 pub(super) fn append<'a>(
     connection: &mut SqliteConnection,
     candidates: &Candidates<'a>,
+    begins_era: bool,
 ) -> Result<Appended<'a>, Error> {
+    // Also for duplicates, whose positions no event gets.
+    let first = feed::take_positions(connection, candidates.rows().len(), begins_era)?;
     let mut fresh = Vec::with_capacity(candidates.rows().len());
     let mut stored = Vec::new();
     // Row by row: the prepared statement costs less than a row's share of a multi-row insert.
-    for row in candidates.rows() {
+    for (row_id, row) in (first..).zip(candidates.rows()) {
         let inserted = diesel::insert_into(events::table)
-            .values(NewEvent::from(row))
+            .values(NewEvent::new(row_id, row))
             .on_conflict((events::tenant_id, events::key))
             .do_nothing()
             .execute(connection)?;
@@ -55,13 +58,14 @@ pub(super) fn append_samples(
     connection: &mut SqliteConnection,
     samples: &[Submission],
 ) -> Result<usize, Error> {
-    Ok(append(connection, &Candidates::of(samples))?.fresh.len())
+    Ok(append(connection, &Candidates::of(samples), false)?.fresh.len())
 }
 
 #[derive(Insertable)]
 // NULL is bound: leaving the column out would need a statement per combination.
 #[diesel(table_name = events, treat_none_as_default_value = false)]
 struct NewEvent<'a> {
+    row_id: i64,
     tenant_id: i64,
     workspace_id: i64,
     key: Key,
@@ -81,10 +85,11 @@ struct NewEvent<'a> {
     enrichment: JsonStr<'a>,
 }
 
-impl<'a> From<&Candidate<'a>> for NewEvent<'a> {
-    fn from(row: &Candidate<'a>) -> Self {
+impl<'a> NewEvent<'a> {
+    fn new(row_id: i64, row: &Candidate<'a>) -> Self {
         let parts = row.event.parts();
         Self {
+            row_id,
             tenant_id: row.owner.tenant_id.0,
             workspace_id: row.owner.workspace_id.0,
             key: key_value(row.event.key()),

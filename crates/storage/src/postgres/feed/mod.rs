@@ -1,0 +1,288 @@
+//! The feed in PostgreSQL. All events of a transaction have one position: the id of the transaction,
+//! below the number of an era (see `mercurio_position` in the migrations).
+//!
+//! A page is read in one snapshot, which names the transactions still open. Their positions go into
+//! the cursor, and the next page looks for their events first. So no page waits for a transaction.
+
+mod snapshot;
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use mercurio_domain::store::{
+    FeedCursor, FeedCursorError, FeedPage, FeedStart, PageBuilder, PartialPosition,
+};
+use mercurio_domain::{EventKey, Owner};
+use uuid::Uuid;
+
+use super::statement::statement;
+use crate::error::Error;
+use crate::rows::{EventRow, Micros};
+
+use snapshot::Snapshot;
+
+/// Settings of a page's transaction. A new table has no statistics: without these, the planner may
+/// sort it instead of reading the index in its order.
+pub(super) const SETTINGS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
+/// Events looked up at a time. A page of large events does not need many.
+const LOOKUP_EVENTS: usize = 100;
+/// Keys read at a time for a page that is still empty, because their events have expired.
+const KEYS: usize = 1_000;
+/// Parts of keys without events after which a page ends empty.
+const MAX_EMPTY_PARTS: usize = 50;
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    fn mercurio_position() -> BigInt;
+}
+
+statement! {
+    /// Selects the rest of a position read in part.
+    Rest -> (BigInt, SqlUuid, Timestamptz, Timestamptz) =
+    "SELECT position, key, occurred_at, received_at FROM event_keys
+     WHERE workspace_id = ", workspace_id: i64 => BigInt, " AND position = ", position: i64 => BigInt, "
+         AND key > ", after: Uuid => SqlUuid, "
+     ORDER BY key LIMIT ", limit: i64 => BigInt, "",
+}
+
+statement! {
+    /// Selects the keys at some positions.
+    OpenKeys -> (BigInt, SqlUuid, Timestamptz, Timestamptz) =
+    "SELECT position, key, occurred_at, received_at FROM event_keys
+     WHERE workspace_id = ", workspace_id: i64 => BigInt, " AND position = ANY (",
+    positions: Vec<i64> => Array<BigInt>, ")
+     ORDER BY position, key LIMIT ", limit: i64 => BigInt, "",
+}
+
+statement! {
+    /// Selects the keys after a position.
+    NewKeys -> (BigInt, SqlUuid, Timestamptz, Timestamptz) =
+    "SELECT position, key, occurred_at, received_at FROM event_keys
+     WHERE workspace_id = ", workspace_id: i64 => BigInt, " AND position > ", after: i64 => BigInt, "
+         AND position < ", before: i64 => BigInt, "
+     ORDER BY position, key LIMIT ", limit: i64 => BigInt, "",
+}
+
+statement! {
+    /// Selects the highest position of a workspace.
+    Newest -> (Nullable<BigInt>,) =
+    "SELECT max(position) FROM event_keys WHERE workspace_id = ", workspace_id: i64 => BigInt, "",
+}
+
+/// The columns of an [`EventRow`], after the number of its key.
+type LookedUpColumns = (
+    BigInt,
+    (
+        Text,
+        Text,
+        Text,
+        Timestamptz,
+        Timestamptz,
+        Nullable<Timestamptz>,
+        Nullable<Text>,
+        Nullable<Text>,
+        Nullable<Text>,
+        Text,
+        Nullable<Json>,
+        Nullable<Json>,
+        Nullable<Json>,
+        Json,
+    ),
+);
+
+statement! {
+    /// Selects the events of keys, in their order. The times of receipt select the partitions, those
+    /// of the events the index entries.
+    LookUp -> LookedUpColumns =
+    "SELECT wanted.number, event_id, type, event_name, events.occurred_at, events.received_at, sent_timestamp,
+         anonymous_id, user_id, session_id, schema_version, properties, traits, context, enrichment
+     FROM unnest(", keys: Vec<Uuid> => Array<SqlUuid>, ", ",
+    occurred_at: Vec<Micros> => Array<Timestamptz>, ", ",
+    received_at: Vec<Micros> => Array<Timestamptz>, ")
+         WITH ORDINALITY AS wanted (key, occurred_at, received_at, number)
+     JOIN events ON events.occurred_at = wanted.occurred_at AND events.received_at = wanted.received_at
+         AND events.key = wanted.key
+     WHERE tenant_id = ", tenant_id: i64 => BigInt, " AND workspace_id = ", workspace_id: i64 => BigInt, "
+         AND events.received_at >= ", first_received: Micros => Timestamptz, "
+         AND events.received_at <= ", last_received: Micros => Timestamptz, "
+     ORDER BY wanted.number",
+}
+
+/// A row of `event_keys`: where in the feed its event is, and where in `events`.
+#[derive(Debug, Clone, Copy, Queryable)]
+struct KeyRow {
+    position: i64,
+    key: Uuid,
+    occurred_at: Micros,
+    received_at: Micros,
+}
+
+/// An event, and the number of its key, from 1.
+#[derive(Debug, Queryable)]
+struct LookedUpRow {
+    number: i64,
+    event: EventRow,
+}
+
+#[derive(Debug, Queryable)]
+struct NewestRow {
+    position: Option<i64>,
+}
+
+/// Returns the position of the events that this transaction stores. Comes before any lock on a key.
+pub(super) fn next_position(connection: &mut PgConnection) -> QueryResult<i64> {
+    diesel::select(mercurio_position()).get_result(connection)
+}
+
+/// Returns a page of the feed of a workspace. Runs in a transaction that sees one snapshot.
+pub(super) fn page(
+    connection: &mut PgConnection,
+    owner: Owner,
+    start: &FeedStart,
+    limit: usize,
+) -> Result<Result<FeedPage, FeedCursorError>, Error> {
+    let cursor = match start {
+        FeedStart::After(cursor) => cursor.clone(),
+        FeedStart::Oldest | FeedStart::Now => FeedCursor::oldest(owner.workspace_id),
+    };
+    if cursor.workspace_id != owner.workspace_id {
+        return Ok(Err(FeedCursorError::OtherWorkspace));
+    }
+    let snapshot = Snapshot::take(connection)?;
+    if !snapshot.has_passed(&cursor, connection)? {
+        return Ok(Err(FeedCursorError::Replaced));
+    }
+    if *start == FeedStart::Now {
+        let query = Newest { workspace_id: owner.workspace_id.0 };
+        let newest = query.get_result::<NewestRow>(connection)?.position;
+        let cursor = FeedCursor { last: newest.unwrap_or(cursor.last), ..cursor };
+        let next = snapshot.complete(cursor, connection)?;
+        return Ok(Ok(FeedPage { events: Vec::new(), next, is_newest: true }));
+    }
+    let mut reader = FeedReader { owner, snapshot, cursor, page: PageBuilder::new(limit) };
+    let mut is_newest = false;
+    for _ in 0..MAX_EMPTY_PARTS {
+        let part = reader.read_part(connection, limit)?;
+        is_newest = part == Part::Newest;
+        if part != Part::Empty {
+            break;
+        }
+    }
+    let FeedReader { snapshot, cursor, page, .. } = reader;
+    let next = snapshot.complete(cursor, connection)?;
+    Ok(Ok(FeedPage { events: page.finish().events, next, is_newest }))
+}
+
+/// How a part of a page ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// At the newest event.
+    Newest,
+    /// Events follow, and the page has some or is full.
+    Full,
+    /// None of its keys has an event.
+    Empty,
+}
+
+struct FeedReader {
+    owner: Owner,
+    snapshot: Snapshot,
+    cursor: FeedCursor,
+    page: PageBuilder,
+}
+
+impl FeedReader {
+    /// Reads the next keys and their events.
+    fn read_part(&mut self, connection: &mut PgConnection, limit: usize) -> Result<Part, Error> {
+        let wanted = limit.min(KEYS);
+        let keys = self.next_keys(connection, wanted)?;
+        for part in keys.chunks(LOOKUP_EVENTS) {
+            if !self.read_events(connection, part)? {
+                return Ok(Part::Full);
+            }
+        }
+        if keys.len() < wanted {
+            // All that this snapshot shows was read.
+            self.cursor.partial = None;
+            self.cursor.open.clear();
+            return Ok(Part::Newest);
+        }
+        Ok(if self.page.is_empty() { Part::Empty } else { Part::Full })
+    }
+
+    /// Reads up to `wanted` keys after the cursor: the rest of a position, then those that were open,
+    /// then later ones.
+    fn next_keys(
+        &self,
+        connection: &mut PgConnection,
+        wanted: usize,
+    ) -> Result<Vec<KeyRow>, Error> {
+        let workspace_id = self.owner.workspace_id.0;
+        let FeedCursor { last, open, partial, .. } = &self.cursor;
+        let mut keys: Vec<KeyRow> = Vec::new();
+        if let Some(PartialPosition { position, key }) = *partial {
+            let limit = wanted as i64;
+            keys = Rest { workspace_id, position, after: key.0, limit }.load(connection)?;
+        }
+        if !open.is_empty() && keys.len() < wanted {
+            let limit = (wanted - keys.len()) as i64;
+            let query = OpenKeys { workspace_id, positions: open.clone(), limit };
+            keys.extend(query.load::<KeyRow>(connection)?);
+        }
+        if keys.len() < wanted {
+            let (after, before) = (*last, self.snapshot.bound());
+            let limit = (wanted - keys.len()) as i64;
+            let query = NewKeys { workspace_id, after, before, limit };
+            keys.extend(query.load::<KeyRow>(connection)?);
+        }
+        Ok(keys)
+    }
+
+    /// Adds the events of `keys` to the page, and moves the cursor past them. Returns whether the page
+    /// had room for all.
+    fn read_events(
+        &mut self,
+        connection: &mut PgConnection,
+        keys: &[KeyRow],
+    ) -> Result<bool, Error> {
+        let received = keys.iter().map(|key| key.received_at.0);
+        let query = LookUp {
+            keys: keys.iter().map(|key| key.key).collect(),
+            occurred_at: keys.iter().map(|key| key.occurred_at).collect(),
+            received_at: keys.iter().map(|key| key.received_at).collect(),
+            tenant_id: self.owner.tenant_id.0,
+            workspace_id: self.owner.workspace_id.0,
+            first_received: Micros(received.clone().min().unwrap_or(0)),
+            last_received: Micros(received.max().unwrap_or(0)),
+        };
+        // A key without an event is passed: the event was erased or has expired.
+        for row in query.load::<LookedUpRow>(connection)? {
+            let passed = usize::try_from(row.number - 1).unwrap_or(0);
+            if !self.page.push(row.event.into_event(self.owner)?) {
+                self.pass(passed.checked_sub(1).map(|index| keys[index]));
+                return Ok(false);
+            }
+        }
+        self.pass(keys.last().copied());
+        Ok(true)
+    }
+
+    /// Moves the cursor past a key. Keys come in the order of [`Self::next_keys`].
+    fn pass(&mut self, key: Option<KeyRow>) {
+        let Some(KeyRow { position, key, .. }) = key else { return };
+        let FeedCursor { last, open, partial, .. } = &mut self.cursor;
+        let is_rest = partial.is_some_and(|partial| partial.position == position);
+        if position > *last {
+            // Those still open are added at the end.
+            open.clear();
+            *last = position;
+        } else if !is_rest {
+            open.retain(|open| *open > position || self.snapshot.is_open(*open));
+        }
+        *partial = Some(PartialPosition { position, key: EventKey(key) });
+    }
+}
+
+#[cfg(test)]
+mod tests;
