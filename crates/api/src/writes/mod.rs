@@ -212,9 +212,10 @@ pub(crate) async fn store(
     let verdicts = validated.verdicts(&outcomes);
     // After the commit: a failed request has no verdicts.
     count_rejections(state, owner.tenant_id, &verdicts);
-    RequestFacts::update(request, |facts| facts.events = Some(counts_of(&verdicts)));
+    let counts = counts_of(&verdicts);
+    RequestFacts::update(request, |facts| facts.events = Some(counts));
     if let Some(tailed) = tailed {
-        tailed.report(state, request, arrival.received_at, &verdicts);
+        tailed.report(state, request, arrival.received_at, &verdicts, counts);
     }
     Ok(verdicts)
 }

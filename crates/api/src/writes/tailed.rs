@@ -64,8 +64,11 @@ impl<'a> TailedRequest<'a> {
         let room = state.tails.take_room(owner, wanted as usize);
         let mut protocol = None;
         RequestFacts::update(request, |facts| protocol = facts.protocol);
-        let request =
-            Request { id: request_id(), received_at, protocol: protocol.unwrap_or(OWN_PROTOCOL) };
+        let request = Request {
+            id: context::current_request().map(|request| request.request_id).unwrap_or_default(),
+            received_at,
+            protocol: protocol.unwrap_or(OWN_PROTOCOL),
+        };
         let notices = verdicts.iter().zip(&members);
         let notices = notices.filter_map(|(verdict, members)| request.notice(verdict, members));
         let notices: Vec<_> = notices.take(room).collect();
@@ -75,7 +78,7 @@ impl<'a> TailedRequest<'a> {
                 NoticeStatus::Rejected => missed.rejected -= 1,
             }
         }
-        let has_accepted = counts.accepted > 0;
+        let has_accepted = accepted > 0;
         state.tails.report(owner, TailReport { has_accepted, notices, missed });
     }
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use mercurio_domain::{Owner, TenantId};
 
+use super::inbox::Inbox;
 use super::message::{self, Message, Missed};
 use super::notice::{Notice, NoticeStatus};
-use super::inbox::Inbox;
 
 /// Interval of the announcement that a workspace is watched.
 pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_secs(10);
