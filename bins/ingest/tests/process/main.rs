@@ -53,6 +53,8 @@ mod start;
 #[cfg(test)]
 mod stop;
 #[cfg(test)]
+mod tail;
+#[cfg(test)]
 mod traces;
 #[cfg(test)]
 mod upgrade;

@@ -1,7 +1,7 @@
 //! `GET /v1/tail`: what happens to the events of a workspace, as it happens.
 
-use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use actix_web::http::{Method, Version};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use mercurio_domain::api_key::Scope;
@@ -100,7 +100,14 @@ pub async fn tail(state: Data<AppState>, request: HttpRequest) -> Result<HttpRes
     if request.method() == Method::HEAD {
         return Ok(response.finish());
     }
-    Ok(response.body(tails::open(&state, &request, &principal, start, filter).await?))
+    let body = tails::open(&state, &request, &principal, start, filter).await?;
+    if request.version() > Version::HTTP_10 {
+        return Ok(response.body(body));
+    }
+    // Those clients know no chunks: the response ends with the connection. actix sets a length too.
+    let mut response = response.no_chunking(0).force_close().body(body);
+    response.headers_mut().remove(CONTENT_LENGTH);
+    Ok(response)
 }
 
 /// Returns the cursor of a client that connects again.
