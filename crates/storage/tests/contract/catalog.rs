@@ -6,11 +6,13 @@ use std::time::Duration;
 use mercurio_domain::api_key::{ApiKey, ENTROPY_BYTES, KeyUse, NewApiKey, Origins, Scopes};
 use mercurio_domain::limits::{LimitChange, LimitName, LimitOverrides};
 use mercurio_domain::store::{
-    CatalogChange, CreateError, Deletion, KeyRequest, KeySelection, TenantDetails, TenantRef,
+    Backend, CatalogChange, CreateError, Deletion, KeyRequest, KeySelection, MAX_TAIL_TEXT_BYTES,
+    TenantDetails, TenantRef,
 };
 use mercurio_domain::tenant::{Name, TenantStatus};
 use mercurio_domain::testing::{enriched, provisioning};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
+use mercurio_storage::testing::wait_until;
 
 use crate::setup::{Subject, after, at_once, now};
 
