@@ -234,6 +234,9 @@ impl Tail {
     }
 }
 
+/// The next messages, and the tail after them.
+type NextMessages = Pin<Box<dyn Future<Output = Option<(SseText, Tail)>>>>;
+
 /// The response: the tail, and what is still to be sent.
 pub(crate) struct TailBody {
     rest: Bytes,
@@ -241,7 +244,7 @@ pub(crate) struct TailBody {
     /// `None` without a connection, as in a test.
     connection: Option<ConnectionActivity>,
     /// `None` after the end.
-    next: Option<Pin<Box<dyn Future<Output = Option<(SseText, Tail)>>>>>,
+    next: Option<NextMessages>,
 }
 
 impl TailBody {
