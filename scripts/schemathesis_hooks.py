@@ -31,6 +31,9 @@ schemathesis.openapi.format(
     st.just("") | st.builds(cursor, st.integers(-(10**15), 10**16), st.binary(min_size=16, max_size=16)),
 )
 
+# Of the feed. Others are refused, because they belong to another workspace.
+schemathesis.openapi.format("mercurio-feed-cursor", st.sampled_from(["", "now"]))
+
 
 # Encodings of Python's standard library. The server's tests cover the others.
 CODERS = {None: bytes, "identity": bytes, "gzip": gzip.compress, "deflate": zlib.compress}

@@ -29,6 +29,7 @@ use mercurio_runtime::quota_usage::{Admission, AdmitError, QuotaUsage};
 use mercurio_runtime::reads::Reads;
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
+use mercurio_runtime::rejection_recorder::RejectionRecorderHandle;
 use mercurio_runtime::retention::RetentionCounts;
 use mercurio_runtime::tail::TailHub;
 
@@ -75,6 +76,8 @@ pub struct AppState {
     pub refusals: Arc<RefusalLog>,
     /// Samples rejected events into the log.
     pub rejection_log: RejectionLog,
+    /// Keeps rejected events and counts them.
+    pub rejections: RejectionRecorderHandle,
     /// Settings that handlers read.
     pub settings: RequestSettings,
     /// Health of the database.

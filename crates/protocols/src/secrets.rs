@@ -48,6 +48,12 @@ pub(crate) fn mask_keys(item: &mut Item<'_>) {
     }
 }
 
+/// Returns a text without the secrets of its keys. The ids of the keys stay.
+#[must_use]
+pub fn without_keys(text: &str) -> Cow<'_, str> {
+    masked(text).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
 /// Returns a text without the secrets of its keys; `None` if it has none.
 fn masked(text: &str) -> Option<String> {
     let mut masked = String::new();

@@ -1,6 +1,6 @@
 //! The work of a server besides responses: it caches API keys and follows the catalog, deletes
-//! expired events, reads quotas, admits reads, probes the database, logs rejections and the
-//! writer's groups, passes on notices to live tails, fills an empty database, and reads the clock.
+//! expired events, reads quotas, admits reads, probes the database, records and logs
+//! rejections, logs the writer's groups, passes on notices to live tails, fills an empty database, and reads the clock.
 //!
 //! Not here: HTTP, SQL, settings.
 
@@ -17,6 +17,7 @@ pub mod quota_usage;
 pub mod reads;
 pub mod refusal_log;
 pub mod rejection_log;
+pub mod rejection_recorder;
 mod request_settings;
 pub mod retention;
 pub mod system;

@@ -2,4 +2,5 @@ DROP TABLE feed_consumers;
 DROP INDEX event_keys_by_position;
 ALTER TABLE event_keys DROP COLUMN position;
 DROP FUNCTION mercurio_position();
+DROP FUNCTION mercurio_begin_era();
 DROP TABLE feed_eras;

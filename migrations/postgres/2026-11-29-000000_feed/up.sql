@@ -13,23 +13,34 @@ CREATE TABLE feed_eras (
 );
 ALTER TABLE feed_eras REPLICA IDENTITY FULL;
 
+-- Begins an era if the database server has started since the newest one. A server calls it for each new connection that writes, so
+-- that no transaction with events has to.
+CREATE FUNCTION mercurio_begin_era() RETURNS void LANGUAGE plpgsql
+    -- The roles of servers may begin an era, but not change one.
+    SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF pg_is_in_recovery() OR pg_postmaster_start_time() = (SELECT server_started_at FROM feed_eras ORDER BY era DESC LIMIT 1) THEN
+        RETURN;
+    END IF;
+    -- mercfeed in ASCII. Taken before the next statement, whose snapshot then shows an era begun by another connection.
+    PERFORM pg_advisory_xact_lock(x'6d65726366656564'::bigint);
+    INSERT INTO feed_eras (era, token, server_started_at)
+    SELECT coalesce(max(era), 0) + 1, floor(random() * 4294967296)::bigint, pg_postmaster_start_time()
+    FROM feed_eras
+    HAVING pg_postmaster_start_time() IS DISTINCT FROM (SELECT server_started_at FROM feed_eras ORDER BY era DESC LIMIT 1);
+END
+$$;
+
 -- Returns the position of the events that the current transaction stores: 15 bits of its era, then 48 of its id. Call it before
--- the transaction locks a key: the first transaction of an era makes the others wait.
+-- the transaction locks a key: it may have to begin an era.
 CREATE FUNCTION mercurio_position() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     newest feed_eras%ROWTYPE;
 BEGIN
     SELECT * INTO newest FROM feed_eras ORDER BY era DESC LIMIT 1;
     IF newest.server_started_at IS DISTINCT FROM pg_postmaster_start_time() THEN
-        -- mercfeed in ASCII.
-        PERFORM pg_advisory_xact_lock(x'6d65726366656564'::bigint);
-        -- Another transaction may have begun the era while this one waited.
+        PERFORM mercurio_begin_era();
         SELECT * INTO newest FROM feed_eras ORDER BY era DESC LIMIT 1;
-        IF newest.server_started_at IS DISTINCT FROM pg_postmaster_start_time() THEN
-            INSERT INTO feed_eras (era, token, server_started_at)
-            VALUES (coalesce(newest.era, 0) + 1, floor(random() * 4294967296)::bigint, pg_postmaster_start_time())
-            RETURNING * INTO newest;
-        END IF;
     END IF;
     RETURN (newest.era << 48) | pg_current_xact_id()::text::bigint;
 END

@@ -3,7 +3,7 @@
 //! Start: log, signals, settings, sockets, files, traces, database, writer, background threads,
 //! Redis, first run, requests. Whatever can fail comes before the first run, which makes a key and
 //! shows it once; requests come last, so the first one finds a complete server. End: retention and
-//! counts, sockets, writer, Redis, uses of keys, traces.
+//! counts, sockets, writer, rejections, Redis, uses of keys, traces.
 
 mod database;
 mod error;
@@ -44,17 +44,20 @@ use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
 use mercurio_runtime::reads::{ReadOptions, Reads};
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
+use mercurio_runtime::rejection_recorder::RejectionRecorder;
 use mercurio_runtime::retention::{RetentionCounts, RetentionWorker};
 use mercurio_runtime::system::{SystemClock, UuidV7Ids};
 use mercurio_runtime::tail::{TailHub, TailSender};
 use mercurio_runtime::writer_observer::LogObserver;
-use slog::{Logger, error, info};
+use slog::{Logger, error, info, warn};
 
 use database::Database;
 pub(crate) use error::StartError;
 use signals::StopSignals;
 use sockets::Socket;
 
+/// Maximum time to write the last rejections.
+const REJECTIONS_GRACE: Duration = Duration::from_secs(2);
 /// Maximum time to send the last spans.
 const TRACES_GRACE: Duration = Duration::from_secs(2);
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -141,6 +144,7 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard) -> Result<(), Star
     let RequestSettings { body_memory_bytes, decode_threads, .. } = config.settings;
     let bodies = Bodies::start(body_memory_bytes, decode_threads)
         .map_err(|source| StartError::io("cannot start the decoding threads", source))?;
+    let rejections = start_rejections(&config, &store, &log)?;
     let redis = connect_redis(&config, &log);
 
     let state = Data::new(AppState {
@@ -163,6 +167,7 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard) -> Result<(), Star
         counts_summed_at,
         refusals: Arc::new(RefusalLog::new(config.log_refusals_per_second)),
         rejection_log: RejectionLog::new(config.log_rejections_per_second),
+        rejections: rejections.handle(),
         settings: config.settings.clone(),
         lifecycle: Lifecycle::default(),
     });
@@ -188,6 +193,9 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard) -> Result<(), Star
     let result =
         shutdown::shut_down(&config, &state, &log, servers, &writer, &mut stop_signals, signal)
             .await;
+    if !rejections.close(REJECTIONS_GRACE) {
+        warn!(log, "last rejections not stored");
+    }
     if let Some(redis) = redis {
         // Before leaving: its heartbeat would announce this server again.
         redis.task.abort();
@@ -250,6 +258,18 @@ fn start_tail_sender(
     TailSender::start(Arc::clone(store), tails.clone(), log.clone())
         .map(Some)
         .map_err(|source| StartError::io("cannot start the tail thread", source))
+}
+
+/// Starts the thread that keeps rejected events, unless they are kept for no time.
+fn start_rejections(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    log: &Logger,
+) -> Result<RejectionRecorder, StartError> {
+    let bounds = (config.rejection_days > 0).then_some(config.rejections);
+    let store = Arc::clone(store) as Arc<_>;
+    RejectionRecorder::start(store, bounds, Arc::new(UuidV7Ids), log.clone())
+        .map_err(|source| StartError::io("cannot start the rejections thread", source))
 }
 
 /// The connection to Redis.

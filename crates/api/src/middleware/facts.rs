@@ -18,8 +18,6 @@ pub struct RequestFacts {
     pub owner: Option<Owner>,
     /// Public id of the API key, after authentication.
     pub key_id: Option<ApiKeyId>,
-    /// The foreign protocol of a write, such as `segment`; `None`: this server's own.
-    pub protocol: Option<&'static str>,
     /// Verdicts on the events of a write.
     pub events: Option<EventCounts>,
     /// Size of the body in bytes, after decompression.

@@ -73,9 +73,12 @@ impl<'a> Kind<'a> {
     }
 
     fn reads_events(&self) -> bool {
-        self.has_key
-            && !self.has_body
-            && (self.path.starts_with("/v1/events") || self.path == "/v1/tail")
+        let reads = ["/v1/events", "/v1/rejections", "/v1/tail"];
+        self.has_key && !self.has_body && reads.iter().any(|path| self.path.starts_with(path))
+    }
+
+    fn has_query(&self) -> bool {
+        matches!(self.path, "/v1/events" | "/v1/rejections" | "/v1/rejections/summary" | "/v1/tail")
     }
 
     fn returns_limits(&self) -> bool {
@@ -100,7 +103,7 @@ impl<'a> Kind<'a> {
             | Problem::RateLimited { .. }
             | Problem::QuotaExceeded { .. } => self.has_body,
             Problem::BatchEmpty | Problem::BatchTooLarge { .. } => self.path == "/v1/events/batch",
-            Problem::InvalidQuery { .. } => matches!(self.path, "/v1/events" | "/v1/tail"),
+            Problem::InvalidQuery { .. } => self.has_query(),
             Problem::TooManyReads { .. } | Problem::QueryTimeout { .. } => self.reads_events(),
             // Only paths with a parameter can name something unknown.
             Problem::NotFound { .. } => self.path.contains('{'),

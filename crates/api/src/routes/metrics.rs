@@ -64,6 +64,7 @@ async fn read(state: &AppState) -> ServerReading {
         key_cache_hits: key_cache.hits,
         key_cache_misses: key_cache.misses,
         retention: state.retention.read(),
+        rejections: state.rejections.is_enabled().then(|| state.rejections.read()),
         counts_summed_at_seconds: state.counts_summed_at.seconds(),
         redis: state.rate_limits.shared().map(|shared| RedisReading {
             up: shared.is_available(),

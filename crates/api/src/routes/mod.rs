@@ -2,13 +2,17 @@
 
 mod disguise;
 pub mod docs;
+pub mod feed;
 mod foreign;
 pub mod health;
 pub mod limits;
 pub mod metrics;
+mod parameters;
 pub mod problems;
 mod query;
 pub mod read;
+mod rejection_query;
+pub mod rejections;
 mod root;
 mod table;
 pub mod tail;
@@ -69,8 +73,11 @@ fn add_routes(routes: &mut Routes<'_>, surface: Surface, public_docs: bool) {
             .post("/v1/events/batch", write::batch)
             .get("/v1/limits", limits::limits)
             .get("/v1/tail", tail::tail)
+            .get("/v1/feed", feed::feed)
             .get("/v1/events", read::events)
-            .get("/v1/events/{event_id}", read::event);
+            .get("/v1/events/{event_id}", read::event)
+            .get("/v1/rejections", rejections::rejections)
+            .get("/v1/rejections/summary", rejections::summary);
     }
 }
 

@@ -1,18 +1,13 @@
 //! The query string of `GET /v1/events`: parsed with all its errors at once.
 
-use std::borrow::Cow;
-
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventType;
-use mercurio_domain::hints::{Meant, appended, folded, meant_in_event, nearest, time_hint};
-use mercurio_domain::limits::MAX_PAGE_EVENTS;
-use mercurio_domain::store::{EventQuery, Position};
-use mercurio_domain::verdict::MAX_ERRORS_PER_EVENT;
-use percent_encoding::percent_decode_str;
-use url::form_urlencoded;
+use mercurio_domain::hints::{Meant, appended, meant_in_event, nearest};
+use mercurio_domain::store::EventQuery;
 use utoipa::IntoParams;
 
-use crate::problem::{QueryError, excerpt};
+use super::parameters::{self, ParameterError};
+use crate::problem::QueryError;
 
 /// The parameters, for the OpenAPI document.
 #[derive(IntoParams)]
@@ -48,113 +43,29 @@ pub(super) struct QueryParameters {
     cursor: Option<String>,
 }
 
-/// Maximum parameters of a query string; no endpoint has ten.
-const MAX_PARAMETERS: usize = 32;
-
-/// Maximum errors of an answer, as for an event.
-pub(super) const MAX_ERRORS: usize = MAX_ERRORS_PER_EVENT;
-
-/// Why a parameter is refused.
-pub(super) struct ParameterError {
-    code: &'static str,
-    message: String,
-}
-
-impl ParameterError {
-    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-
-    pub(super) fn invalid_value(message: impl Into<String>) -> Self {
-        Self::new("invalid_value", message)
-    }
-}
-
 /// Parses a query string.
 ///
 /// # Errors
-/// The unknown, repeated and invalid parameters, up to [`MAX_ERRORS`]. Only their number if there are too many parameters.
+/// As [`parameters::read`].
 pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
     let mut query = EventQuery::default();
-    let mut errors =
-        read_parameters(query_string, |_| false, |name, value| set(&mut query, name, value))?;
-    // Only if both are valid: each parameter gets one error.
-    // Equal bounds are allowed: the page is empty.
-    if let (Some(from), Some(to)) = (query.from, query.to)
-        && from > to
-    {
-        errors.push(QueryError::new(
-            "from",
-            "invalid_value",
-            format!("from {from} is after to {to}"),
-        ));
-    }
-    errors.truncate(MAX_ERRORS);
-    if errors.is_empty() { Ok(query) } else { Err(errors) }
-}
-
-/// Calls `set` with each parameter, and returns the errors. Only those for which `may_repeat` is true
-/// may appear twice.
-///
-/// # Errors
-/// Too many parameters: none of them was read.
-pub(super) fn read_parameters(
-    query_string: &str,
-    may_repeat: fn(&str) -> bool,
-    mut set: impl FnMut(&str, &str) -> Result<(), ParameterError>,
-) -> Result<Vec<QueryError>, Vec<QueryError>> {
-    let mut errors = Vec::new();
-    let mut seen: Vec<Cow<'_, str>> = Vec::new();
-    // In step with the parser: it skips empty pieces too.
-    let pieces = query_string.split('&').filter(|piece| !piece.is_empty());
-    // Before any of them is parsed: a head has room for tens of thousands.
-    let count = pieces.clone().count();
-    if count > MAX_PARAMETERS {
-        let message = format!("the query has {count} parameters; the limit is {MAX_PARAMETERS}");
-        return Err(vec![QueryError::of_all("too_many_parameters", message)]);
-    }
-    for ((name, value), piece) in form_urlencoded::parse(query_string.as_bytes()).zip(pieces) {
-        // The raw piece, because the parser has already replaced invalid bytes.
-        let result = if percent_decode_str(piece).decode_utf8().is_err() {
-            // The parser replaces such bytes by U+FFFD: the query could match another event.
-            Err(ParameterError::invalid_value(format!("{} is not UTF-8", excerpt(&name))))
-        } else if seen.contains(&name) && !may_repeat(&name) {
-            Err(ParameterError::new(
-                "duplicate_parameter",
-                format!("{} appears twice", excerpt(&name)),
-            ))
-        } else {
-            set(&name, &value)
-        };
-        if let Err(error) = result {
-            errors.push(QueryError::new(&name, error.code, error.message));
-        }
-        // Also invalid names: a repeated one is reported twice.
-        seen.push(name);
-    }
-    Ok(errors)
+    let mut errors = parameters::read(query_string, |name, value| set(&mut query, name, value))?;
+    errors.extend(parameters::range_error(query.from, query.to));
+    parameters::finish(query, errors)
 }
 
 fn set(query: &mut EventQuery, name: &str, value: &str) -> Result<(), ParameterError> {
     match name {
-        "event_name" => query.event_name = Some(text(name, value)?),
-        "anonymous_id" => query.anonymous_id = Some(text(name, value)?),
-        "user_id" => query.user_id = Some(text(name, value)?),
-        "session_id" => query.session_id = Some(text(name, value)?),
+        "event_name" => query.event_name = Some(parameters::text(name, value)?),
+        "anonymous_id" => query.anonymous_id = Some(parameters::text(name, value)?),
+        "user_id" => query.user_id = Some(parameters::text(name, value)?),
+        "session_id" => query.session_id = Some(parameters::text(name, value)?),
         "type" => query.kind = Some(kind(value)?),
-        "from" => query.from = Some(time(name, value)?),
-        "to" => query.to = Some(time(name, value)?),
-        "limit" => query.limit = limit(value)?,
-        // Clients may send an empty cursor with the first page.
-        "cursor" if value.is_empty() => {}
-        "cursor" => {
-            let position = Position::from_cursor(value);
-            query.after =
-                Some(position.map_err(|error| {
-                    ParameterError::invalid_value(format!("cursor is {error}"))
-                })?);
-        }
-        _ => return Err(unknown(name)),
+        "from" => query.from = Some(parameters::time(name, value)?),
+        "to" => query.to = Some(parameters::time(name, value)?),
+        "limit" => query.limit = parameters::page_limit(value)?,
+        "cursor" => query.after = parameters::cursor(value)?,
+        _ => return Err(parameters::unknown(name, &NAMES, meant)),
     }
     Ok(())
 }
@@ -172,48 +83,12 @@ const NAMES: [&str; 9] = [
     "cursor",
 ];
 
-/// Returns the error about an unknown parameter, with the one that was probably meant.
-fn unknown(name: &str) -> ParameterError {
-    let shown = excerpt(name);
-    let message = match meant(name) {
-        Some(meant) => format!("there is no parameter {shown:?}; did you mean {meant:?}?"),
-        // Tried by those who know the writes.
-        None if name == "auth" => {
-            "reads take no key from the parameter auth; send it in a header".to_owned()
-        }
-        None => format!("there is no parameter {shown:?}; the parameters are {}", NAMES.join(", ")),
-    };
-    ParameterError::new("unknown_parameter", message)
-}
-
-/// Returns the parameter that an unknown name probably means: a word of other APIs, or a typing
-/// error.
+/// Returns the parameter that the name of a member of events means.
 fn meant(name: &str) -> Option<&'static str> {
-    let of_other_apis = match folded(name)?.as_str() {
-        "since" | "start" | "starttime" | "begin" | "after" => Some("from"),
-        "until" | "end" | "endtime" | "before" => Some("to"),
-        "count" | "max" | "pagesize" | "perpage" | "size" => Some("limit"),
-        "next" | "nextcursor" | "offset" | "page" | "pagetoken" | "skip" => Some("cursor"),
-        _ => None,
-    };
-    // Before the members of an event, which are nearly the same names.
-    of_other_apis.or_else(|| nearest(name, NAMES)).or_else(|| match meant_in_event(name) {
+    match meant_in_event(name) {
         Some(Meant::Member(member)) => NAMES.into_iter().find(|name| *name == member),
         _ => None,
-    })
-}
-
-pub(super) fn text(name: &str, value: &str) -> Result<String, ParameterError> {
-    if value.is_empty() {
-        let message = format!("{name} is empty; omit it to match any value");
-        return Err(ParameterError::new("too_short", message));
     }
-    // PostgreSQL stores no NUL in `text` (manual, 8.3), and comparing with it fails.
-    if value.contains('\0') {
-        let message = format!("{name} contains U+0000, and no event does");
-        return Err(ParameterError::new("nul_character", message));
-    }
-    Ok(value.to_owned())
 }
 
 pub(super) fn kind(value: &str) -> Result<EventType, ParameterError> {
@@ -225,23 +100,10 @@ pub(super) fn kind(value: &str) -> Result<EventType, ParameterError> {
     })
 }
 
-fn time(name: &str, value: &str) -> Result<Timestamp, ParameterError> {
-    Timestamp::parse(value).map_err(|error| {
-        // In a query string, `+` means a space.
-        let hint = appended(time_hint(value));
-        ParameterError::new("invalid_timestamp", format!("{name} is {error}{hint}"))
-    })
-}
-
-fn limit(value: &str) -> Result<usize, ParameterError> {
-    let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE_EVENTS).contains(limit));
-    limit.ok_or_else(|| {
-        ParameterError::invalid_value(format!("limit must be a number from 1 to {MAX_PAGE_EVENTS}"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use mercurio_domain::limits::MAX_PAGE_EVENTS;
+
     use super::*;
 
     #[test]

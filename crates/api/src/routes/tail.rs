@@ -10,13 +10,16 @@ use mercurio_domain::hints::{Meant, folded, meant_in_event, nearest};
 use mercurio_domain::store::FeedCursor;
 use utoipa::IntoParams;
 
-use super::query::{MAX_ERRORS, ParameterError, kind, read_parameters, text};
+use super::parameters::{self, ParameterError, text};
+use super::query::kind;
 use super::wire::examples;
 use crate::auth::{KeySources, authenticate};
-use crate::problem::{Problem, QueryError, excerpt};
+use crate::problem::{Problem, QueryError};
 use crate::state::AppState;
 use crate::tails::{self, TailFilter, TailStart, Verdicts};
 
+/// The value of `after` for a start with what happens from now on, as in the feed.
+const NOW: &str = "now";
 /// Sent by a client that connects again (WHATWG HTML, "The `Last-Event-ID` header").
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Its name in errors.
@@ -49,9 +52,9 @@ pub(crate) struct TailParameters {
     /// Only events with exactly this `anonymous_id`.
     #[param(min_length = 1, pattern = r"^[^\u0000]*$")]
     anonymous_id: Option<String>,
-    /// Begins after this cursor: an `id` of a tail, or a `next_cursor` of the feed. Empty, and by default: with
-    /// what happens from now on.
-    #[param(format = "mercurio-cursor")]
+    /// Begins after this cursor: an `id` of a tail, or a `next` of the feed. `now`, empty, and by
+    /// default: with what happens from now on.
+    #[param(format = "mercurio-feed-cursor")]
     after: Option<String>,
 }
 
@@ -61,7 +64,7 @@ pub(crate) struct TailParameters {
 #[expect(dead_code, reason = "only the OpenAPI document uses it")]
 pub(crate) struct TailHeaderParameters {
     /// Like `after`, which it replaces. Clients of server-sent events send it by themselves.
-    #[param(rename = "Last-Event-ID", nullable = false, format = "mercurio-cursor")]
+    #[param(rename = "Last-Event-ID", nullable = false, format = "mercurio-feed-cursor")]
     last_event_id: Option<String>,
 }
 
@@ -151,13 +154,12 @@ const NAMES: [&str; 6] = ["verdict", "event_name", "type", "user_id", "anonymous
 fn parse(query_string: &str) -> Result<TailQuery, Vec<QueryError>> {
     let mut query = TailQuery::default();
     let mut verdicts = None;
-    let may_repeat = |name: &str| name == "verdict";
-    let mut errors = read_parameters(query_string, may_repeat, |name, value| {
+    // As browsers send several check boxes of one name.
+    let errors = parameters::read_with_lists(query_string, &["verdict"], |name, value| {
         set(&mut query, &mut verdicts, name, value)
     })?;
     query.filter.verdicts = verdicts.unwrap_or(Verdicts::ALL);
-    errors.truncate(MAX_ERRORS);
-    if errors.is_empty() { Ok(query) } else { Err(errors) }
+    parameters::finish(query, errors)
 }
 
 fn set(
@@ -177,13 +179,13 @@ fn set(
         "type" => filter.kind = Some(kind(value)?),
         "user_id" => filter.user_id = Some(text(name, value)?),
         "anonymous_id" => filter.anonymous_id = Some(text(name, value)?),
-        "after" if value.is_empty() => {}
+        "after" if value.is_empty() || value == NOW => {}
         "after" => {
             let cursor = FeedCursor::from_text(value);
             let cursor = cursor.map_err(|error| format!("after is {error}"));
             *after = Some(cursor.map_err(ParameterError::invalid_value)?);
         }
-        _ => return Err(unknown(name)),
+        _ => return Err(parameters::unknown(name, &NAMES, meant)),
     }
     Ok(())
 }
@@ -204,29 +206,18 @@ fn add_verdict(verdicts: &mut Verdicts, word: &str) -> Result<(), ParameterError
     Ok(())
 }
 
-/// Returns the error about an unknown parameter, with the one that was probably meant.
-fn unknown(name: &str) -> ParameterError {
-    let shown = excerpt(name);
-    let message = match meant(name) {
-        Some(meant) => format!("there is no parameter {shown:?}; did you mean {meant:?}?"),
-        None if name == "auth" => {
-            "reads take no key from the parameter auth; send it in a header".to_owned()
-        }
-        None => format!("there is no parameter {shown:?}; the parameters are {}", NAMES.join(", ")),
-    };
-    ParameterError::new("unknown_parameter", message)
-}
-
+/// Words of feeds and of the responses to writes, and members of events.
 fn meant(name: &str) -> Option<&'static str> {
-    let of_other_apis = match folded(name)?.as_str() {
-        "cursor" | "lasteventid" | "nextcursor" | "since" | "from" | "start" => Some("after"),
+    match folded(name)?.as_str() {
+        "cursor" | "lasteventid" | "next" | "nextcursor" | "since" | "from" | "start" => {
+            Some("after")
+        }
         "status" | "verdicts" | "outcome" | "result" => Some("verdict"),
-        _ => None,
-    };
-    of_other_apis.or_else(|| nearest(name, NAMES)).or_else(|| match meant_in_event(name) {
-        Some(Meant::Member(member)) => NAMES.into_iter().find(|name| *name == member),
-        _ => None,
-    })
+        _ => match meant_in_event(name) {
+            Some(Meant::Member(member)) => NAMES.into_iter().find(|name| *name == member),
+            _ => None,
+        },
+    }
 }
 
 #[cfg(test)]
@@ -251,7 +242,7 @@ mod tests {
         assert_eq!(filter.event_name.as_deref(), Some("a b"));
         assert_eq!((filter.kind, after), (Some(EventType::Page), Some(cursor)));
         // Repeated, as browsers send a list of check boxes.
-        let repeated = parse("verdict=accepted&verdict=rejected&after=").unwrap();
+        let repeated = parse("verdict=accepted&verdict=rejected&after=now").unwrap();
         assert_eq!(repeated.filter.verdicts, Verdicts { duplicate: false, ..Verdicts::ALL });
         assert_eq!(parse("").unwrap(), TailQuery::default());
     }

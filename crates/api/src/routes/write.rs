@@ -15,7 +15,7 @@ use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
 use crate::writes::{
     Arrival, BodyHints, Expected, WriteHeaderParameters, WriteHeaders, admit, invalid,
-    parse_problem, read_body, request_id, store,
+    parse_problem, read_body, record_refusal, request_id, store,
 };
 
 /// Stores one event.
@@ -42,14 +42,24 @@ pub async fn track(
 ) -> Result<HttpResponse, Problem> {
     // Before authentication and the body: a slow upload must not move the time of receipt.
     let arrival = Arrival::now(&state);
-    let principal = admit(&state, &request).await?;
+    let written = write_track(&state, &request, payload, arrival).await;
+    written.inspect_err(|problem| record_refusal(&state, &request, &arrival, problem))
+}
+
+async fn write_track(
+    state: &AppState,
+    request: &HttpRequest,
+    payload: Payload,
+    arrival: Arrival,
+) -> Result<HttpResponse, Problem> {
+    let principal = admit(state, request).await?;
     // Before the body: a request with invalid headers is refused without reading it.
-    let headers = WriteHeaders::read(&request)?;
-    let body = read_body(&state, &request, &principal, payload).await?;
+    let headers = WriteHeaders::read(request)?;
+    let body = read_body(state, request, &principal, payload).await?;
     let hints = BodyHints::new(Expected::Event, &body.bytes);
     let source = parse::source(&body.bytes).map_err(|error| parse_problem(error, hints))?;
     let items = parse::single(&source).map_err(|error| parse_problem(error, hints))?;
-    let verdicts = store(&state, &request, &principal, arrival, &headers, &source, items).await?;
+    let verdicts = store(state, request, &principal, arrival, &headers, &source, items).await?;
     match verdicts.first() {
         Some(Verdict::Stored(event_id, outcome)) => {
             let request_id = request_id();
@@ -84,15 +94,26 @@ pub async fn batch(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
+    // Before authentication and the body: a slow upload must not move the time of receipt.
     let arrival = Arrival::now(&state);
-    let principal = admit(&state, &request).await?;
-    let headers = WriteHeaders::read(&request)?;
-    let body = read_body(&state, &request, &principal, payload).await?;
+    let written = write_batch(&state, &request, payload, arrival).await;
+    written.inspect_err(|problem| record_refusal(&state, &request, &arrival, problem))
+}
+
+async fn write_batch(
+    state: &AppState,
+    request: &HttpRequest,
+    payload: Payload,
+    arrival: Arrival,
+) -> Result<HttpResponse, Problem> {
+    let principal = admit(state, request).await?;
+    let headers = WriteHeaders::read(request)?;
+    let body = read_body(state, request, &principal, payload).await?;
     let hints = BodyHints::new(Expected::Batch, &body.bytes);
     let source = parse::source(&body.bytes).map_err(|error| parse_problem(error, hints))?;
     let items =
         parse::batch(&source, &principal.limits).map_err(|error| parse_problem(error, hints))?;
-    let verdicts = store(&state, &request, &principal, arrival, &headers, &source, items).await?;
+    let verdicts = store(state, request, &principal, arrival, &headers, &source, items).await?;
     let request_id = request_id();
     let response = BatchResponse::new(&verdicts, arrival.received_at, &request_id);
     // Clients often check only the status: a batch that stored nothing must not look like a

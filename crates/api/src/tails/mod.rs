@@ -22,7 +22,8 @@ use stream::Tail;
 pub(crate) use stream::TailBody;
 
 use crate::auth::{KeySources, KeyWatch, Principal};
-use crate::problem::{Problem, QueryError, ReadLimit};
+use crate::feed_stream;
+use crate::problem::{Problem, ReadLimit};
 use crate::reads;
 use crate::state::{AppState, BUSY_RETRY_AFTER_SECONDS};
 use actix_web::web::Data;
@@ -65,9 +66,7 @@ pub(crate) async fn open(
     let owner = principal.owner;
     let read = feed::read(state, running, owner, start, filter.clone()).await;
     let first = read.map_err(|problem| match problem {
-        FeedProblem::Cursor(error) => Problem::InvalidQuery {
-            errors: vec![QueryError::new(name, "invalid_value", format!("{name} is {error}"))],
-        },
+        FeedProblem::Cursor(error) => feed_stream::refused_in(name, error),
         FeedProblem::Store(problem) => problem,
     })?;
     let (tail, text) = Tail::new(state.clone(), owner, subscription, key, filter, first);

@@ -1,9 +1,11 @@
 //! [`TestApp`]: the whole service over the memory store, without a socket, with two tenants.
 
 mod hostile_bodies;
+mod rejected_bodies;
 mod sse;
 
 pub use hostile_bodies::{HostileBody, hostile_bodies};
+pub use rejected_bodies::{RejectedBody, rejected_bodies};
 pub use sse::{SseBody, SseMessage, SseParser};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,7 @@ use mercurio_runtime::quota_usage::{QuotaUsage, QuotaUsageOptions};
 use mercurio_runtime::reads::{ReadOptions, Reads};
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
+use mercurio_runtime::rejection_recorder::{RejectionBounds, RejectionRecorder};
 use mercurio_runtime::tail::{TailHub, TailOptions};
 use serde_json::Value;
 
@@ -61,6 +64,7 @@ pub struct TestApp {
     /// A key of the second tenant.
     pub other_key: SecretKey,
     writer: GroupWriter,
+    recorder: RejectionRecorder,
 }
 
 impl Default for TestApp {
@@ -124,6 +128,15 @@ impl TestApp {
             Arc::new(NoopObserver),
         )
         .expect("test set-up");
+        let ids = Arc::new(CountingIds::default());
+        let log = slog::Logger::root(slog::Discard, slog::o!());
+        let recorder = RejectionRecorder::start(
+            store.clone(),
+            Some(RejectionBounds::default()),
+            Arc::new(CountingIds::default()),
+            log,
+        )
+        .expect("test set-up");
         let state = Data::new(AppState {
             store: store.clone(),
             bodies: Bodies::start(BODY_MEMORY_BYTES, 1).expect("test set-up"),
@@ -143,7 +156,7 @@ impl TestApp {
             lifecycle: Lifecycle::default(),
             enricher: Enricher::new(EnricherOptions::default()),
             clock,
-            ids: Arc::new(CountingIds::default()),
+            ids,
             metrics: Metrics::new(),
             traces: None,
             quota_usage: QuotaUsage::start(store.clone(), QuotaUsageOptions::default())
@@ -152,9 +165,10 @@ impl TestApp {
             retention: Arc::default(),
             refusals: Arc::new(RefusalLog::new(u32::MAX)),
             rejection_log: RejectionLog::new(5),
+            rejections: recorder.handle(),
             settings,
         });
-        Self { store, state, key, owner, other_key, writer }
+        Self { store, state, key, owner, other_key, writer, recorder }
     }
 
     /// Closes the writer, as at the end of a shutdown. Returns false if it did not finish within 30
@@ -162,6 +176,11 @@ impl TestApp {
     #[must_use]
     pub fn close_writer(&self) -> bool {
         self.writer.close(Duration::from_secs(30))
+    }
+
+    /// Writes all rejections to the store. Later ones are lost.
+    pub fn close_recorder(&self) {
+        assert!(self.recorder.close(Duration::from_secs(30)), "rejections are written in time");
     }
 
     /// Creates a tenant with a key that has these scopes only. `seed` distinguishes tenants.

@@ -8,6 +8,7 @@ mod commit;
 mod foreign_limits;
 mod headers;
 mod problems;
+mod rejections;
 mod tailed;
 
 use std::time::{Duration, Instant};
@@ -39,6 +40,7 @@ pub(crate) use body_hints::{BodyHints, Expected};
 pub(crate) use foreign_limits::ForeignLimits;
 pub(crate) use headers::{WriteHeaderParameters, WriteHeaders};
 pub(crate) use problems::{invalid, parse_problem};
+pub(crate) use rejections::{ForeignClient, record_refusal};
 use tailed::TailedRequest;
 
 /// Bodies that take longer have their key checked again. The deletion of a tenant waits for this
@@ -48,22 +50,34 @@ const KEY_RECHECK_AFTER: Duration = Duration::from_secs(1);
 /// Minimum time for a commit, however late the request is.
 const MIN_COMMIT_TIME: Duration = Duration::from_secs(1);
 
-/// When a request arrived, and when its client stops waiting.
+/// When a request arrived, when its client stops waiting, and which client that is.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival {
     /// Before authentication and the body: a slow upload must not move the time of receipt.
     pub(crate) received_at: Timestamp,
     answer_by: Option<tokio::time::Instant>,
+    /// `None`: a client of this server's own API.
+    client: Option<ForeignClient>,
 }
 
 impl Arrival {
     pub(crate) fn now(state: &AppState) -> Self {
-        Self { received_at: state.clock.now(), answer_by: None }
+        Self { received_at: state.clock.now(), answer_by: None, client: None }
     }
 
     /// Ends the wait for the commit in time to answer within `patience`.
     pub(crate) fn answered_within(self, patience: Duration) -> Self {
         Self { answer_by: Some(tokio::time::Instant::now() + patience), ..self }
+    }
+
+    /// Names the client, once its form is known.
+    pub(crate) fn of_client(self, client: ForeignClient) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
+    /// Returns the protocol of the client, as tails show it.
+    fn protocol(self) -> &'static str {
+        self.client.map_or("mercurio", |client| client.form.protocol().as_str())
     }
 
     fn deadline(self, commit_timeout: Duration) -> tokio::time::Instant {
@@ -193,6 +207,7 @@ pub(crate) async fn store(
     };
     let tailed = TailedRequest::begin(state, owner, &items);
     let mut validated = validate(items, &reception, ids);
+    let rejected = validated.take_rejected();
     // The stage includes the round trip to Redis, if there is one.
     RequestFacts::end_stage(request, Stage::Parse);
     // Absent or not ASCII: then the event has no device.
@@ -211,11 +226,14 @@ pub(crate) async fn store(
         commit::submit(state, request, submission, limits.monthly_events, deadline).await?;
     let verdicts = validated.verdicts(&outcomes);
     // After the commit: a failed request has no verdicts.
-    count_rejections(state, owner.tenant_id, &verdicts);
+    if !rejected.is_empty() {
+        count_rejections(state, owner.tenant_id, &verdicts);
+        rejections::record(state, request, owner, &arrival, &rejected, &verdicts);
+    }
     let counts = counts_of(&verdicts);
     RequestFacts::update(request, |facts| facts.events = Some(counts));
     if let Some(tailed) = tailed {
-        tailed.report(state, request, arrival.received_at, &verdicts, counts);
+        tailed.report(state, arrival.received_at, arrival.protocol(), &verdicts, counts);
     }
     Ok(verdicts)
 }
@@ -271,7 +289,7 @@ mod tests {
             (Some(0), 10, 1),
         ] {
             let answer_by = answer_by.map(|seconds| now + Duration::from_secs(seconds));
-            let arrival = Arrival { received_at, answer_by };
+            let arrival = Arrival { received_at, answer_by, client: None };
             let wait = arrival.deadline(Duration::from_secs(timeout)) - now;
             let expected = Duration::from_secs(expected);
             assert!((expected..expected + Duration::from_secs(1)).contains(&wait), "{wait:?}");

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use actix_web::HttpRequest;
 use mercurio_domain::event::EventType;
 use mercurio_domain::request::Item;
 use mercurio_domain::verdict::{Outcome, Verdict};
@@ -12,11 +11,7 @@ use mercurio_observability::context;
 use mercurio_observability::logging::request_line::EventCounts;
 use mercurio_runtime::tail::{Missed, Notice, NoticeStatus, TailReport};
 
-use crate::middleware::RequestFacts;
 use crate::state::AppState;
-
-/// The protocol of this server's own API.
-const OWN_PROTOCOL: &str = "mercurio";
 
 /// A request to a workspace with a tail. Borrows from the body.
 pub(super) struct TailedRequest<'a> {
@@ -52,8 +47,8 @@ impl<'a> TailedRequest<'a> {
     pub(super) fn report(
         self,
         state: &AppState,
-        request: &HttpRequest,
         received_at: Timestamp,
+        protocol: &'static str,
         verdicts: &[Verdict],
         counts: EventCounts,
     ) {
@@ -62,12 +57,10 @@ impl<'a> TailedRequest<'a> {
         let mut missed = Missed { duplicates, rejected };
         let wanted = duplicates + rejected;
         let room = state.tails.take_room(owner, wanted as usize);
-        let mut protocol = None;
-        RequestFacts::update(request, |facts| protocol = facts.protocol);
         let request = Request {
             id: context::current_request().map(|request| request.request_id).unwrap_or_default(),
             received_at,
-            protocol: protocol.unwrap_or(OWN_PROTOCOL),
+            protocol,
         };
         let notices = verdicts.iter().zip(&members);
         let notices = notices.filter_map(|(verdict, members)| request.notice(verdict, members));

@@ -109,6 +109,8 @@ const ROUTES: &[(Method, &str)] = &[
     (Method::POST, "/v1/batch"),
     (Method::POST, "/v1/t/"),
     (Method::POST, "/api/s/s2s/page"),
+    (Method::GET, "/v1/rejections"),
+    (Method::GET, "/v1/rejections/summary"),
     (Method::GET, "/v1/limits"),
     (Method::GET, "/health"),
     (Method::GET, "/metrics"),

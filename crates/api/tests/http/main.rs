@@ -19,6 +19,8 @@ mod docs;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
+mod feed;
+#[cfg(test)]
 mod foreign;
 #[cfg(test)]
 mod foreign_keys;
@@ -44,6 +46,8 @@ mod problems;
 mod quota;
 #[cfg(test)]
 mod reading;
+#[cfg(test)]
+mod rejections;
 #[cfg(test)]
 mod snowplow;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use mercurio_observability::{LogFormat, LogLevel, OtlpEndpoint};
 use mercurio_pipeline::WriterOptions;
 use mercurio_rate_limit::RedisUrl;
 use mercurio_runtime::RequestSettings;
+use mercurio_runtime::rejection_recorder::RejectionBounds;
 use mercurio_runtime::tail::TailOptions;
 use mercurio_storage::DatabaseUrl;
 
@@ -61,6 +62,10 @@ pub struct Config {
     pub log_refusals_per_second: u32,
     /// Maximum log lines per second and tenant about rejected events.
     pub log_rejections_per_second: u32,
+    /// Days to keep rejected events and their counts; 0 keeps none.
+    pub rejection_days: u32,
+    /// Bounds of a tenant's kept rejected events.
+    pub rejections: RejectionBounds,
     /// Maximum tenants with their own metric series.
     pub metrics_tenants: usize,
     /// Minimum log level.
@@ -226,6 +231,13 @@ impl Config {
                 5,
                 Range { min: 0, max: 1_000 },
             ),
+            rejection_days: reader.number(
+                "MERCURIO_REJECTION_DAYS",
+                "days",
+                7,
+                Range { min: 0, max: 365 },
+            ),
+            rejections: rejection_bounds(reader),
             metrics_tenants: reader.number(
                 "MERCURIO_METRICS_TENANTS",
                 "tenants",
@@ -279,6 +291,25 @@ fn tail_options(reader: &mut Reader<'_>) -> TailOptions {
         Range { min: 0, max: 10_000 },
     );
     TailOptions { subscribers, ..defaults }
+}
+
+fn rejection_bounds(reader: &mut Reader<'_>) -> RejectionBounds {
+    let defaults = RejectionBounds::default();
+    RejectionBounds {
+        events_per_second: reader.number(
+            "MERCURIO_REJECTIONS_PER_SECOND",
+            "events per second",
+            defaults.events_per_second,
+            Range { min: 0, max: 1_000 },
+        ),
+        bytes_per_second: reader.number(
+            "MERCURIO_REJECTION_BYTES_PER_SECOND",
+            "bytes per second",
+            defaults.bytes_per_second,
+            // To 64 MiB.
+            Range { min: 0, max: 1 << 26 },
+        ),
+    }
 }
 
 fn http_threads(reader: &mut Reader<'_>) -> Option<usize> {

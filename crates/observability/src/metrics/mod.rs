@@ -29,8 +29,8 @@ use registration::{
 use tenants::TenantCounters;
 
 pub use reading::{
-    BodiesReading, PoolReading, RedisReading, RetentionReading, ServerReading, TailsReading,
-    WriterReading,
+    BodiesReading, PoolReading, RedisReading, RejectionsReading, RetentionReading, ServerReading,
+    TailsReading, WriterReading,
 };
 pub use record::OpenConnection;
 

@@ -31,6 +31,8 @@ pub struct ServerReading {
     pub redis: Option<RedisReading>,
     /// Deletion of expired events.
     pub retention: RetentionReading,
+    /// Rejected events. `None`: the server keeps and counts none.
+    pub rejections: Option<RejectionsReading>,
     /// Time when this server last summed `count_log`, in seconds since 1970. `None` without the
     /// counts lease.
     pub counts_summed_at_seconds: Option<u64>,
@@ -57,6 +59,21 @@ pub struct RetentionReading {
     /// Time of the last complete run, in seconds since 1970; before the first one, the time this
     /// server took the lease. `None` without the lease.
     pub last_run_seconds: Option<u64>,
+}
+
+/// What became of rejected events after their response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RejectionsReading {
+    /// Events written to the database.
+    pub kept: u64,
+    /// Events over a bound: counted, not kept.
+    pub counted: u64,
+    /// Events to keep that were lost, because a write failed.
+    pub dropped: u64,
+    /// Events and requests whose counts were lost.
+    pub dropped_counts: u64,
+    /// Failed writes.
+    pub write_failures: u64,
 }
 
 /// State of the writer and its queue.
@@ -147,6 +164,9 @@ impl ServerReading {
             used.with_label_values(&[tenant_id.to_string()]).set(*share);
         }
         self.retention.register(registry);
+        if let Some(rejections) = self.rejections {
+            rejections.register(registry);
+        }
         // A server without the lease has no series, so it does not look stalled.
         if let Some(seconds) = self.counts_summed_at_seconds {
             gauge(
@@ -265,6 +285,32 @@ impl RetentionReading {
             )
             .set(seconds as f64);
         }
+    }
+}
+
+impl RejectionsReading {
+    fn register(self, registry: &Registry) {
+        let events = counters(
+            registry,
+            "rejections_total",
+            "Rejected events: kept in the database, only counted, or dropped by a failed write",
+            &["result"],
+        );
+        events.with_label_values(&["kept"]).inc_by(self.kept);
+        events.with_label_values(&["counted"]).inc_by(self.counted);
+        events.with_label_values(&["dropped"]).inc_by(self.dropped);
+        counter(
+            registry,
+            "rejections_dropped_counts_total",
+            "Rejected events and refused requests missing from the counts of rejections",
+        )
+        .inc_by(self.dropped_counts);
+        counter(
+            registry,
+            "rejections_write_failures_total",
+            "Failed writes of rejected events and their counts",
+        )
+        .inc_by(self.write_failures);
     }
 }
 

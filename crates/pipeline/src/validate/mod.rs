@@ -38,10 +38,23 @@ impl IdSource<'_> {
 
 /// The events of a request after validation.
 #[derive(Debug)]
-pub struct ValidatedBatch {
+pub struct ValidatedBatch<'a> {
     /// The valid events, in the order of the request.
     pub events: Vec<ValidEvent>,
+    /// The content of the rejected events, in the order of the request.
+    pub rejected: Vec<RejectedItem<'a>>,
     results: Vec<ValidationResult>,
+}
+
+/// The content of a rejected event: slices of the body, so that it costs no copy until it is kept.
+#[derive(Debug)]
+pub struct RejectedItem<'a> {
+    /// Position in the body, and names of the members there.
+    pub origin: Origin,
+    /// The event as sent, without surrounding white space.
+    pub text: &'a str,
+    /// The members that could be read. They may break any rule.
+    pub draft: Box<EventDraft<'a>>,
 }
 
 #[derive(Debug)]
@@ -53,9 +66,14 @@ enum ValidationResult {
 
 /// Validates each event on its own.
 #[must_use]
-pub fn validate(items: Vec<Item<'_>>, reception: &Reception, ids: IdSource<'_>) -> ValidatedBatch {
+pub fn validate<'a>(
+    items: Vec<Item<'a>>,
+    reception: &Reception,
+    ids: IdSource<'_>,
+) -> ValidatedBatch<'a> {
     let mut batch = ValidatedBatch {
         events: Vec::with_capacity(items.len()),
+        rejected: Vec::new(),
         results: Vec::with_capacity(items.len()),
     };
     for item in items {
@@ -64,17 +82,26 @@ pub fn validate(items: Vec<Item<'_>>, reception: &Reception, ids: IdSource<'_>) 
                 batch.results.push(ValidationResult::Valid(event.event_id().clone()));
                 batch.events.push(event);
             }
-            Err(rejection) => batch.results.push(ValidationResult::Rejected(rejection)),
+            Err(Rejected { rejection, item }) => {
+                batch.results.push(ValidationResult::Rejected(rejection));
+                batch.rejected.push(item);
+            }
         }
     }
     batch
 }
 
-fn validate_item(
-    item: Item<'_>,
+struct Rejected<'a> {
+    rejection: Rejection,
+    item: RejectedItem<'a>,
+}
+
+#[expect(clippy::result_large_err, reason = "a box would cost a flood of rejections more")]
+fn validate_item<'a>(
+    item: Item<'a>,
     reception: &Reception,
     ids: IdSource<'_>,
-) -> Result<ValidEvent, Rejection> {
+) -> Result<ValidEvent, Rejected<'a>> {
     let Item { index, origin, text, draft, mut errors } = item;
     // Before the size error below, whose pointer is the event: it would explain away missing
     // members.
@@ -92,13 +119,12 @@ fn validate_item(
     let parse_errors = errors.len();
     // Called for a valid event only, so a rejected one consumes no id.
     let new_id = || ids.id_of(index, text);
-    // Nearly always a slice, so the copy costs nothing.
-    let named = EventDraft { event_id: draft.event_id.clone(), ..EventDraft::default() };
-    draft.check(origin, reception, new_id, &mut errors).ok_or_else(|| {
+    draft.check_or_return(origin, reception, new_id, &mut errors).map_err(|draft| {
         let rule_errors = errors.split_off(parse_errors);
         let unread = UnreadMembers { origin, pointers: unread };
         errors.extend(rule_errors.into_iter().filter(|error| !unread.explain(error)));
-        Rejection::new(named.valid_event_id(), errors)
+        let rejection = Rejection::new(draft.valid_event_id(), errors);
+        Rejected { rejection, item: RejectedItem { origin, text, draft } }
     })
 }
 
@@ -126,7 +152,7 @@ impl UnreadMembers {
     }
 }
 
-impl ValidatedBatch {
+impl<'a> ValidatedBatch<'a> {
     /// Returns whether every event was rejected.
     #[must_use]
     pub fn is_all_rejected(&self) -> bool {
@@ -136,6 +162,11 @@ impl ValidatedBatch {
     /// Takes the valid events out, for the next stage.
     pub fn take_events(&mut self) -> Vec<ValidEvent> {
         std::mem::take(&mut self.events)
+    }
+
+    /// Takes the content of the rejected events out, for those who keep it.
+    pub fn take_rejected(&mut self) -> Vec<RejectedItem<'a>> {
+        std::mem::take(&mut self.rejected)
     }
 
     /// Merges the store's outcomes of the valid events with the rejections, in the order of the

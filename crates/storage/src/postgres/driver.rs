@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use super::{replication, versions};
+use super::{feed, replication, versions};
 use crate::error::Error;
 use crate::pool::Driver;
 
@@ -23,7 +23,7 @@ pub(super) const READER_SETTINGS: &str = "SET random_page_cost = 1.1";
 /// - `jit = off`: summing counts is not worth compiling.
 /// - `idle_in_transaction_session_timeout`: releases the locks of a server that lost its
 ///   connection. TCP alone may take hours to notice. No transaction here is idle for long.
-pub(super) const WRITER_SETTINGS: &str = "
+const WRITER_SETTINGS: &str = "
     SET plan_cache_mode = force_generic_plan;
     SET default_transaction_isolation = 'read committed';
     SET jit = off;
@@ -87,6 +87,17 @@ fn session_id(connection: &mut PgConnection) -> Result<i32, Error> {
     let session: Session =
         diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result(connection)?;
     Ok(session.pid)
+}
+
+/// Configures a new write connection.
+pub(super) fn set_up_writer(
+    statement_timeout: Duration,
+) -> impl Fn(&mut PgConnection) -> QueryResult<()> {
+    move |connection| {
+        set_up(connection, statement_timeout, WRITER_SETTINGS)?;
+        feed::begin_era(connection);
+        Ok(())
+    }
 }
 
 /// Returns the set-up of a pool's connections.

@@ -96,7 +96,7 @@ impl PostgresStore {
                 conninfo,
                 options.max_write_connections,
                 options.connect_timeout,
-                driver::set_up_with(options.write_timeout, driver::WRITER_SETTINGS),
+                driver::set_up_writer(options.write_timeout),
             ),
             partitions: events::DailyPartitions::default(),
             recent: recent::RecentKeys::default(),

@@ -26,12 +26,11 @@ use super::wire::write::BatchResponse;
 use crate::auth::{KeySources, Principal, authenticate, authenticate_body, authenticate_headers};
 use crate::body::{Body, BodyHeaders, BodyLimits, Payer, drain};
 use crate::client_ip::client_network;
-use crate::middleware::RequestFacts;
 use crate::problem::{EventErrors, Problem};
 use crate::state::AppState;
 use crate::writes::{
-    Arrival, BodyHints, Expected, ForeignLimits, WriteHeaders, body_problem, invalid,
-    parse_problem, read_body_within, request_id, store, take_request,
+    Arrival, BodyHints, Expected, ForeignClient, ForeignLimits, WriteHeaders, body_problem,
+    invalid, parse_problem, read_body_within, record_refusal, request_id, store, take_request,
 };
 use answer::{headers_of, refusal, response};
 
@@ -108,8 +107,12 @@ async fn handle(
         drain(&mut payload, None).await;
         return response(fixed);
     }
-    let written = write(&mut form, forms, &head, &state, &request, payload).await;
-    let mut response = written.unwrap_or_else(|problem| refusal(form, &head, &problem));
+    let arrival = Arrival::now(&state).answered_within(ANSWER_WITHIN);
+    let written = write(&mut form, forms, &head, &state, &request, arrival, payload).await;
+    let mut response = written.unwrap_or_else(|problem| {
+        record_refusal(&state, &request, &arrival, &problem);
+        refusal(form, &head, &problem)
+    });
     if request.method() == Method::GET {
         // A cache would answer for an event that is not stored.
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
@@ -124,9 +127,9 @@ async fn write(
     head: &Head<'_>,
     state: &AppState,
     request: &HttpRequest,
+    arrival: Arrival,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let arrival = Arrival::now(state).answered_within(ANSWER_WITHIN);
     // The headers go before the body: only a client without a key in them is read unknown.
     let known = if forms.iter().any(|form| form.has_body_key()) {
         authenticate_headers(state, request).await?
@@ -155,7 +158,7 @@ async fn write(
         Some(known) => known,
         None => identify(state, request, &key, items.len(), &mut body).await?,
     };
-    RequestFacts::update(request, |facts| facts.protocol = Some(form.protocol().as_str()));
+    let arrival = arrival.of_client(ForeignClient { form: *form, library });
     let verdicts = match items.len() {
         // Some protocols allow a request without events.
         0 => Vec::new(),

@@ -71,6 +71,48 @@ pub(crate) fn event_page() -> Value {
     json!({"events": [stored_event()], "next_cursor": "AQAGRBzuHmAAAZqo8D6AfDGdPm8NHzsqEA"})
 }
 
+pub(crate) fn rejection_page() -> Value {
+    json!({"rejections": [rejected_event()], "next_cursor": null})
+}
+
+fn rejected_event() -> Value {
+    json!({
+        "id": "019aa8f0-3e80-7c31-9d3e-6f0d1f3b2a11",
+        "received_at": "2026-11-22T10:00:00.123456Z",
+        "event_id": "order-4712",
+        "event_name": null,
+        "verdict": "rejected",
+        "errors": [{
+            "pointer": "/events/3/event_name", "code": "required",
+            "message": "event_name is required for an event of type track",
+        }],
+        "event": "{\"event_id\": \"order-4712\", \"user_id\": \"u-42\"}",
+        "is_cut": false,
+        "request_id": "019aa8f0-3e80-7c31-9d3e-6f0d1f3b2a10",
+        "api_key_id": "Vb0aM6LrV1Ng",
+        "protocol": "mercurio",
+        "sdk": null,
+        "user_agent": "curl/8.14.1",
+    })
+}
+
+pub(crate) fn rejection_summary() -> Value {
+    json!({
+        "from": "2026-11-21T11:00:00.000000Z",
+        "to": "2026-11-22T11:00:00.000000Z",
+        "rejected": 1,
+        "requests": [{"code": "malformed_json", "count": 3, "last_hour": "2026-11-22T09:00:00.000000Z"}],
+        "groups": [{
+            "code": "required", "pointer": "/event_name", "event_name": "", "count": 1,
+            "last_hour": "2026-11-22T10:00:00.000000Z", "example": rejected_event(),
+        }],
+    })
+}
+
+pub(crate) fn feed_page() -> Value {
+    json!({"events": [stored_event()], "next": "AgAAAAAAAAABqZ2PcQABAAAAAAT8AA"})
+}
+
 pub(crate) fn health() -> Value {
     health_of("ok")
 }

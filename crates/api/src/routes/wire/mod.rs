@@ -6,4 +6,5 @@ pub(crate) mod examples;
 pub(crate) mod health;
 pub(crate) mod limits;
 pub(crate) mod read;
+pub(crate) mod rejections;
 pub(crate) mod write;

@@ -66,6 +66,20 @@ impl EventDraft<'_> {
         new_id: impl FnOnce() -> EventId,
         errors: &mut Vec<FieldError>,
     ) -> Option<ValidEvent> {
+        self.check_or_return(origin, reception, new_id, errors).ok()
+    }
+
+    /// Like [`EventDraft::check`], but keeps the draft of an invalid event.
+    ///
+    /// # Errors
+    /// The draft, boxed because it is large and rarely returned.
+    pub fn check_or_return(
+        self,
+        origin: impl Into<Origin>,
+        reception: &Reception,
+        new_id: impl FnOnce() -> EventId,
+        errors: &mut Vec<FieldError>,
+    ) -> Result<ValidEvent, Box<Self>> {
         let mut checker = Checker { origin: origin.into(), reception, errors };
         // All rules run after an error too, so that a client sees every mistake at once.
         if let Err(found) = self.validate() {
@@ -86,18 +100,20 @@ impl EventDraft<'_> {
         }
         if !checker.errors.is_empty() {
             missing::explain(&checker.origin.pointer.to_string(), checker.errors);
-            return None;
+            return Err(Box::new(self));
         }
         debug_assert!(
             kind.is_some() && time.is_some() && schema_version.is_some(),
             "without errors every value is known"
         );
-        // `None` is impossible here; `?` only satisfies the types.
-        let kind = kind?;
-        let EventTime { occurred_at, sent_timestamp } = time?;
+        // `None` is impossible here; the branch only satisfies the types.
+        let (Some(kind), Some(time), Some(schema_version)) = (kind, time, schema_version) else {
+            return Err(Box::new(self));
+        };
+        let EventTime { occurred_at, sent_timestamp } = time;
         // Copied or shared only now: a rejected event needs no text of its own.
         let shared = |text| share(text, &reception.source);
-        Some(ValidEvent::new(EventParts {
+        Ok(ValidEvent::new(EventParts {
             event_id: self.event_id.map_or_else(new_id, |id| EventId::checked(shared(id))),
             kind,
             event_name: self.event_name.map_or_else(|| Text::from(kind.as_str()), shared),
@@ -106,7 +122,7 @@ impl EventDraft<'_> {
             anonymous_id: self.anonymous_id.map(shared),
             user_id: self.user_id.map(shared),
             session_id: self.session_id.map(shared),
-            schema_version: schema_version?,
+            schema_version,
             properties,
             traits,
             context,

@@ -40,6 +40,8 @@ pub struct MemoryStore {
     pub ping_gate: Gate,
     /// Every call of `event` and `events` passes here; open unless a test closes it.
     pub reads_gate: Gate,
+    /// Every call of `record_rejections` passes here; open unless a test closes it.
+    pub rejections_gate: Gate,
     unavailable: AtomicBool,
     reads_time_out: AtomicBool,
     panics_in_sum: AtomicBool,
@@ -105,6 +107,7 @@ impl Default for MemoryStore {
             counts_gate: Gate::opened(),
             ping_gate: Gate::opened(),
             reads_gate: Gate::opened(),
+            rejections_gate: Gate::opened(),
             unavailable: AtomicBool::default(),
             reads_time_out: AtomicBool::default(),
             panics_in_sum: AtomicBool::default(),
@@ -132,7 +135,8 @@ impl MemoryStore {
         self.reads_time_out.store(time_out, Ordering::SeqCst);
     }
 
-    /// Refuses every group with an event of this name, as a database refuses data it cannot store.
+    /// Refuses every group, and every batch of rejections, with an event of this name, as a database
+    /// refuses data it cannot store.
     pub fn refuse_event_name(&self, event_name: &str) {
         *lock(&self.refused_name) = Some(event_name.to_owned());
     }
@@ -177,9 +181,13 @@ impl MemoryStore {
     }
 
     fn refuse(&self, group: &[Submission]) -> Result<(), StoreError> {
+        let events = group.iter().flat_map(|submission| &submission.events);
+        self.refuse_names(events.map(|event| &*event.parts().event_name))
+    }
+
+    fn refuse_names<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
         let refused = lock(&self.refused_name).clone();
-        let guilty = |event: &EnrichedEvent| Some(&*event.parts().event_name) == refused.as_deref();
-        if group.iter().flat_map(|submission| &submission.events).any(guilty) {
+        if names.any(|name| Some(name) == refused.as_deref()) {
             return Err(StoreError::Refused("the test refuses this name".into()));
         }
         Ok(())

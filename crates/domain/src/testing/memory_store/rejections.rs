@@ -10,6 +10,8 @@ use crate::store::{
 
 impl Rejections for MemoryStore {
     fn record_rejections(&self, batch: &RejectionBatch) -> Result<(), StoreError> {
+        self.rejections_gate.pass();
+        self.refuse_names(batch.events.iter().filter_map(|event| event.event_name.as_deref()))?;
         let mut state = self.available()?;
         state.rejected.extend(batch.events.iter().cloned());
         for (group, count) in &batch.counts {

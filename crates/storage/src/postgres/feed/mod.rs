@@ -6,6 +6,7 @@
 
 mod snapshot;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use mercurio_domain::store::{
@@ -129,6 +130,15 @@ struct LookedUpRow {
 #[derive(Debug, Queryable)]
 struct NewestRow {
     position: Option<i64>,
+}
+
+/// Begins an era of positions, if the database server has started since the newest. Before the
+/// migrations there is nothing to begin, and a failure is repeated by the first transaction.
+pub(super) fn begin_era(connection: &mut PgConnection) {
+    let begin = "DO $$ BEGIN
+         IF to_regprocedure('mercurio_begin_era()') IS NOT NULL THEN PERFORM mercurio_begin_era(); END IF;
+     END $$";
+    connection.batch_execute(begin).ok();
 }
 
 /// Returns the position of the events that this transaction stores. Comes before any lock on a key.
