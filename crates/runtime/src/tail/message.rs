@@ -13,6 +13,10 @@ use super::notice::Notice;
 /// The content of a text that announces a tail of the workspace.
 const WATCHED: &str = r#"{"is_watched":true}"#;
 
+/// The content of a text that asks for the announcements of all tails. It names no workspace.
+const QUESTION: &str = r#"{"is_question":true}"#;
+const NO_WORKSPACE: Owner = Owner { tenant_id: TenantId(0), workspace_id: WorkspaceId(0) };
+
 /// Numbers of events that were not passed on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -73,6 +77,10 @@ impl<'a> Envelope<'a> {
         self.json == WATCHED
     }
 
+    pub(super) fn is_question(&self) -> bool {
+        self.json == QUESTION
+    }
+
     pub(super) fn message(&self) -> Option<Message> {
         serde_json::from_str(self.json).ok()
     }
@@ -86,6 +94,11 @@ fn text(sender: &str, owner: Owner, json: &str) -> String {
 /// Returns the text that announces a tail.
 pub(super) fn announcement(sender: &str, owner: Owner) -> String {
     text(sender, owner, WATCHED)
+}
+
+/// Returns the text that asks for the announcements of all tails.
+pub(super) fn question(sender: &str) -> String {
+    text(sender, NO_WORKSPACE, QUESTION)
 }
 
 /// Returns the texts of a message. The first one has all but the later notices.
@@ -149,6 +162,13 @@ mod tests {
         let text = announcement("one", OWNER);
         let envelope = Envelope::parse(&text).unwrap();
         assert!(envelope.is_announcement() && envelope.owner == OWNER, "{text}");
+    }
+
+    #[test]
+    fn question_is_recognised() {
+        let text = question("one");
+        let envelope = Envelope::parse(&text).unwrap();
+        assert!(envelope.is_question() && !envelope.is_announcement(), "{text}");
     }
 
     #[test]

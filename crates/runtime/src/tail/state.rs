@@ -94,6 +94,8 @@ pub(super) struct TailState {
     /// Tails by tenant. A tenant without one has no entry.
     tenants: HashMap<TenantId, usize>,
     workspaces: HashMap<Owner, WatchedWorkspace>,
+    /// Whether to ask the other servers for their announcements.
+    asks: bool,
     outgoing: HashMap<Owner, QueuedMessage>,
     /// Notices in `outgoing`.
     queued: usize,
@@ -247,6 +249,9 @@ impl TailState {
     /// no longer watched.
     pub(super) fn take_outgoing(&mut self, server_id: &str, now: Instant) -> Outgoing {
         let mut texts = Vec::new();
+        if std::mem::take(&mut self.asks) {
+            texts.push(message::question(server_id));
+        }
         self.workspaces.retain(|_, workspace| {
             !workspace.tails.is_empty() || workspace.is_watched_elsewhere(now)
         });
@@ -266,12 +271,18 @@ impl TailState {
         Outgoing { texts, notices }
     }
 
-    pub(super) fn resume(&mut self, now: Instant) {
+    /// Announces all tails again.
+    pub(super) fn announce(&mut self, now: Instant) {
         for workspace in self.workspaces.values_mut() {
             workspace.announce_at = now;
-            for inbox in workspace.tails.values() {
-                inbox.wake();
-            }
+        }
+    }
+
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.asks = true;
+        self.announce(now);
+        for inbox in self.workspaces.values().flat_map(|workspace| workspace.tails.values()) {
+            inbox.wake();
         }
     }
 

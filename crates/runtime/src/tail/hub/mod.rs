@@ -138,6 +138,11 @@ impl TailHub {
         if envelope.sender == self.shared.server_id {
             return;
         }
+        if envelope.is_question() {
+            self.lock().announce(Instant::now());
+            self.shared.changed.notify_all();
+            return;
+        }
         let owner = envelope.owner;
         if envelope.is_announcement() {
             let mut state = self.lock();
@@ -157,7 +162,8 @@ impl TailHub {
         self.shared.missed.fetch_add(lost, Ordering::Relaxed);
     }
 
-    /// Announces all tails again, and lets them look for accepted events: texts may have been lost.
+    /// Exchanges the announcements of all servers, and lets tails look for accepted events. To be
+    /// called when texts begin to arrive: earlier ones were lost.
     pub fn resume(&self) {
         self.lock().resume(Instant::now());
         self.shared.changed.notify_all();

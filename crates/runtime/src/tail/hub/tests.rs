@@ -115,8 +115,15 @@ fn announcement_is_repeated_and_expires() {
     let later = Instant::now() + ANNOUNCE_EVERY;
     assert_eq!(here.lock().take_outgoing("one", later).texts.len(), 1);
     here.resume();
-    assert_eq!(exchange(&here, &[&there]), 1, "after the listener was away");
+    assert_eq!(exchange(&here, &[&there]), 2, "after the listener was away");
     assert!(tail.take().is_woken, "events may have been accepted since");
+    // A server that starts hears of tails at once.
+    let third = hub("three");
+    third.resume();
+    assert_eq!(exchange(&third, &[&here, &there]), 1);
+    assert_eq!(exchange(&there, &[&third]), 0, "it has no tail");
+    assert_eq!(exchange(&here, &[&third]), 1);
+    assert!(third.is_watched(ONE) && !tail.take().is_woken);
     let expired = Instant::now() + WATCHED_FOR;
     assert!(!there.lock().is_watched(ONE, expired));
     there.lock().take_outgoing("two", expired);
