@@ -1,5 +1,5 @@
-//! A thread that deletes events older than their retention: at start, and once a day after midnight
-//! (UTC).
+//! A thread that deletes events older than their retention, and old rejected events: at start, and
+//! once a day after midnight (UTC).
 //!
 //! Of several servers on one database, the holder of the retention lease deletes. A removal is many
 //! short transactions with pauses as long as the steps, so it takes at most half of one connection.
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use mercurio_domain::limits::Limits;
 use mercurio_domain::store::{
-    Lease, LeaseKind, Removal, Removed, Store, StoreError, TenantRef, TenantRetention, due_removals,
+    Lease, LeaseKind, Removal, Removed, Store, StoreError, TenantRef, TenantRetention,
+    due_removals, rejections_expire_before,
 };
 use mercurio_domain::tenant::TenantStatus;
 use mercurio_domain::{Clock, Timestamp};
@@ -33,6 +34,7 @@ const PAGE: usize = 1_000;
 pub struct RetentionCounts {
     removed_events: AtomicU64,
     removed_event_keys: AtomicU64,
+    removed_rejections: AtomicU64,
     /// Unix time of the last complete run. 0: another server holds the lease.
     last_run_seconds: AtomicU64,
 }
@@ -45,6 +47,7 @@ impl RetentionCounts {
         RetentionReading {
             removed_events: self.removed_events.load(Ordering::Relaxed),
             removed_event_keys: self.removed_event_keys.load(Ordering::Relaxed),
+            removed_rejections: self.removed_rejections.load(Ordering::Relaxed),
             last_run_seconds: (last_run_seconds > 0).then_some(last_run_seconds),
         }
     }
@@ -80,11 +83,20 @@ pub struct RetentionHandle {
     stop: Sender<()>,
 }
 
+/// What is kept for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionOptions {
+    /// They define the retention of events for tenants without their own.
+    pub limits: Limits,
+    /// Days rejected events and their counts are kept; 0 keeps none.
+    pub rejection_days: u32,
+}
+
 /// The thread's state.
 pub struct RetentionWorker {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    limits: Limits,
+    options: RetentionOptions,
     counts: Arc<RetentionCounts>,
     log: Logger,
     stop: Receiver<()>,
@@ -106,19 +118,19 @@ impl From<StoreError> for Interrupted {
 }
 
 impl RetentionWorker {
-    /// Starts the thread. `limits` apply to tenants without their own.
+    /// Starts the thread.
     ///
     /// # Errors
     /// The operating system refuses a thread.
     pub fn start(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        limits: Limits,
+        options: RetentionOptions,
         counts: Arc<RetentionCounts>,
         log: Logger,
     ) -> std::io::Result<RetentionHandle> {
         let (sender, stop) = channel();
-        let mut worker = Self { store, clock, limits, counts, log, stop, lease: None };
+        let mut worker = Self { store, clock, options, counts, log, stop, lease: None };
         let builder = std::thread::Builder::new().name("retention".to_owned());
         builder.spawn(move || worker.work())?;
         Ok(RetentionHandle { stop: sender })
@@ -171,6 +183,9 @@ impl RetentionWorker {
         for removal in due_removals(&self.retention_days()?, now) {
             self.remove(&removal, now)?;
         }
+        if let Some(before) = rejections_expire_before(self.options.rejection_days, now) {
+            self.expire_rejections(before)?;
+        }
         self.counts.set_last_run(self.clock.now());
         Ok(true)
     }
@@ -184,7 +199,7 @@ impl RetentionWorker {
             let page = self.store.tenants(after, PAGE)?;
             for tenant in page.iter().filter(|tenant| tenant.status != TenantStatus::Deleting) {
                 if let Some(found) = self.store.tenant(&TenantRef::Id(tenant.id))? {
-                    let limits = found.limits.over(self.limits);
+                    let limits = found.limits.over(self.options.limits);
                     days.push(TenantRetention {
                         tenant_id: tenant.id,
                         days: limits.retention_days,
@@ -226,12 +241,40 @@ impl RetentionWorker {
             *total = Removed {
                 events: total.events + step.events,
                 keys: total.keys + step.keys,
+                rejections: total.rejections + step.rejections,
                 next: step.next,
             };
             if total.next.is_none() {
                 return Ok(());
             }
             // A pause as long as the step leaves half of a connection to requests.
+            if self.is_stopped_within(start.elapsed().min(MAX_PAUSE)) {
+                return Err(Interrupted::Stopped);
+            }
+        }
+    }
+
+    fn expire_rejections(&self, before: Timestamp) -> Result<(), Interrupted> {
+        let start = Instant::now();
+        let mut total = 0;
+        let result = self.expire_in_steps(before, &mut total);
+        // Logged also after an interruption: the completed steps are committed.
+        if total > 0 {
+            info!(self.log, "old rejections removed"; keys::EVENTS => total,
+                keys::RECEIVED_BEFORE => before.to_string(), keys::DURATION_MS => start.elapsed().as_secs_f64() * 1e3);
+        }
+        result
+    }
+
+    fn expire_in_steps(&self, before: Timestamp, total: &mut u64) -> Result<(), Interrupted> {
+        loop {
+            let start = Instant::now();
+            let step = self.store.expire_rejections(None, before)?;
+            self.counts.removed_rejections.fetch_add(step.events, Ordering::Relaxed);
+            *total += step.events;
+            if !step.has_more {
+                return Ok(());
+            }
             if self.is_stopped_within(start.elapsed().min(MAX_PAUSE)) {
                 return Err(Interrupted::Stopped);
             }

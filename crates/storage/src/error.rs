@@ -161,7 +161,8 @@ fn database_error(kind: &DatabaseErrorKind, error: &dyn DatabaseErrorInformation
         Kind::ReadOnlyTransaction => ErrorKind::Unavailable,
         // PostgreSQL reports a row without a partition as a violated check without a name.
         Kind::CheckViolation
-            if error.table_name() == Some("events") && error.constraint_name().is_none() =>
+            if matches!(error.table_name(), Some("events" | "rejections"))
+                && error.constraint_name().is_none() =>
         {
             ErrorKind::NoPartition
         }

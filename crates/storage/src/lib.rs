@@ -16,6 +16,7 @@ mod error;
 mod migrations;
 mod pool;
 mod postgres;
+mod rejection_rows;
 mod rows;
 mod sqlite;
 #[cfg(any(test, feature = "testing"))]

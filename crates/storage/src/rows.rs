@@ -30,6 +30,12 @@ impl From<Timestamp> for Micros {
     }
 }
 
+/// A UUID: `uuid` in PostgreSQL, 16 bytes in SQLite, ordered alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
+#[diesel(sql_type = diesel::sql_types::Uuid)]
+#[diesel(sql_type = diesel::sql_types::Binary)]
+pub(crate) struct RowId(pub(crate) uuid::Uuid);
+
 /// JSON text read byte for byte: `json` in PostgreSQL, text in SQLite.
 #[derive(Debug, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Json)]

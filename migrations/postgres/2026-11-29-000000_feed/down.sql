@@ -1,3 +1,5 @@
+-- Drops the feed and the cursors of its consumers. Events stay.
+
 DROP TABLE feed_consumers;
 DROP INDEX event_keys_by_position;
 ALTER TABLE event_keys DROP COLUMN position;

@@ -7,6 +7,7 @@ mod audit;
 mod consent;
 mod events;
 mod filters;
+mod forward;
 pub(crate) mod grammar;
 pub(crate) mod help;
 mod key;
@@ -14,6 +15,7 @@ pub(crate) mod line;
 pub(crate) mod manual;
 mod migrate;
 mod provision;
+mod rejections;
 mod tenant;
 mod times;
 pub(crate) mod values;
@@ -36,11 +38,13 @@ use values::choice;
 
 pub use audit::AuditCommand;
 pub use consent::Consent;
-pub use events::{EventsCommand, ExportFormat};
+pub use events::{EventsCommand, ExportFormat, ImportCommand, TailCommand, TailFormat};
 pub use filters::{EventFilter, Selection};
+pub use forward::ForwardCommand;
 pub use key::{Expiry, KeyCommand, KeyCreateCommand};
 pub use migrate::MigrateCommand;
 pub use provision::ProvisionCommand;
+pub use rejections::{RejectionSelection, RejectionsCommand};
 pub use tenant::TenantCommand;
 pub use times::TimeArg;
 pub use workspace::WorkspaceCommand;
@@ -78,6 +82,7 @@ pub enum Command {
     Workspace(WorkspaceCommand),
     Key(KeyCommand),
     Events(EventsCommand),
+    Rejections(RejectionsCommand),
     Audit(AuditCommand),
     Doctor,
     Config,
@@ -105,6 +110,7 @@ impl Command {
             Self::Key(KeyCommand::Rotate { .. }) => "key rotate",
             Self::Key(KeyCommand::Revoke { .. }) => "key revoke",
             Self::Events(command) => return command.change(),
+            Self::Rejections(command) => return command.change(),
             Self::Migrate(MigrateCommand::Status)
             | Self::Key(KeyCommand::List(_) | KeyCommand::Show(_))
             | Self::Audit(_)
@@ -122,7 +128,7 @@ impl Command {
     example = "DATABASE_URL=postgres://user@localhost/mercurio {command_name} migrate",
     note = "Options may stand anywhere on the line, as --name value or --name=value. Behind --, a word is never an option.",
     note = "A tenant is named by its name, in any case, or by its id as id:42.",
-    note = "Settings, from the environment:\n  DATABASE_URL          postgres://USER:PASSWORD@HOST:PORT/NAME or\n                        sqlite://PATH; default: sqlite://data/mercurio.db\n  DATABASE_URL_FILE     a file with the URL, in place of DATABASE_URL\n  SEED_TENANT_NAME      the tenant of `seed`\n  SEED_WORKSPACE_NAME   its workspace; default: Default",
+    note = "Settings, from the environment:\n  DATABASE_URL          postgres://USER:PASSWORD@HOST:PORT/NAME or\n                        sqlite://PATH; default: sqlite://data/mercurio.db\n  DATABASE_URL_FILE     a file with the URL, in place of DATABASE_URL\n  SEED_TENANT_NAME      the tenant of `seed`\n  SEED_WORKSPACE_NAME   its workspace; default: Default\n  MERCURIO_WEBHOOK_SECRET\n                        the secrets of `events forward`",
     error_code(0, "Done."),
     error_code(1, "Failed."),
     error_code(2, "Stopped after part of the work: run the same command again to finish."),
@@ -161,6 +167,7 @@ enum Subcommand {
     Workspace(workspace::WorkspaceArgs),
     Key(key::KeyArgs),
     Events(events::EventsArgs),
+    Rejections(rejections::RejectionsArgs),
     Audit(audit::AuditArgs),
     Doctor(DoctorArgs),
     Config(ConfigArgs),
@@ -262,6 +269,7 @@ pub fn parse(arguments: &[String]) -> Result<Request, AdminError> {
         Some(Subcommand::Workspace(args)) => args.read(&mut invalid).map(Command::Workspace),
         Some(Subcommand::Key(args)) => args.read(&mut invalid).map(Command::Key),
         Some(Subcommand::Events(args)) => args.read(&mut invalid).map(Command::Events),
+        Some(Subcommand::Rejections(args)) => args.read(&mut invalid).map(Command::Rejections),
         Some(Subcommand::Audit(args)) => args.read(&mut invalid).map(Command::Audit),
         Some(Subcommand::Doctor(DoctorArgs {})) => Some(Command::Doctor),
         Some(Subcommand::Config(ConfigArgs {})) => Some(Command::Config),

@@ -59,6 +59,8 @@ struct Rows {
     events: u64,
     /// Includes the keys of events that were removed before.
     event_keys: u64,
+    /// Kept rejected events.
+    rejections: u64,
     /// Only of a tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     workspaces: Option<u64>,
@@ -106,6 +108,7 @@ impl Target<'_> {
         Ok(Rows {
             events: counts.events,
             event_keys: counts.keys,
+            rejections: counts.rejections,
             workspaces,
             api_keys: api_keys as u64,
         })
@@ -197,13 +200,13 @@ fn delete(
         .finish_deletion(deletion)
         .map_err(|error| AdminError::Incomplete { events, source: Some(error) })?;
     // The store adds up all runs.
-    let DeletedRows { events, event_keys, workspaces, api_keys } =
+    let DeletedRows { events, event_keys, rejections, workspaces, api_keys } =
         finished.ok_or_else(|| target.not_found())?;
     let workspaces = target.workspace.is_none().then_some(workspaces);
     let report = Report::new(&DeletionOutput {
         tenant: target.tenant.into(),
         workspace: target.workspace_output(),
-        removed: Rows { events, event_keys, workspaces, api_keys },
+        removed: Rows { events, event_keys, rejections, workspaces, api_keys },
         deleted_at,
         finished_at: machine.clock.now(),
     })?;

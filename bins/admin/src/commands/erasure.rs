@@ -1,7 +1,9 @@
 //! `events erase` and `events purge`: delete the events of a person, and old events.
 
 use mercurio_domain::Timestamp;
-use mercurio_domain::store::{AuditEntry, AuditOutcome, Person, Removal, RemovalCounts, Store};
+use mercurio_domain::store::{
+    AuditEntry, AuditOutcome, Person, Removal, RemovalCounts, Removed, Store,
+};
 use mercurio_domain::tenant::Tenant;
 use serde::Serialize;
 
@@ -22,7 +24,7 @@ struct ErasureOutput {
     tenant: IdAndName,
     /// `user_id` or `anonymous_id`.
     erased_by: &'static str,
-    removed: RemovedEvents,
+    removed: ErasedRows,
     started_at: Timestamp,
     finished_at: Timestamp,
 }
@@ -33,12 +35,14 @@ struct ErasureDryRun {
     dry_run: bool,
     tenant: IdAndName,
     erased_by: &'static str,
-    would_remove: RemovedEvents,
+    would_remove: ErasedRows,
 }
 
 #[derive(Serialize)]
-struct RemovedEvents {
+struct ErasedRows {
     events: u64,
+    /// Kept rejected events that mention the person.
+    rejections: u64,
 }
 
 /// Receipt of `events purge`.
@@ -81,19 +85,20 @@ pub(super) fn erase(
         Person::Anonymous(id) => ("anonymous_id", id),
     };
     if consent == Consent::DryRun {
-        let events = removal::count(store, &removal)?.events;
-        let would_remove = RemovedEvents { events };
+        let RemovalCounts { events, rejections, .. } = removal::count(store, &removal)?;
+        let would_remove = ErasedRows { events, rejections };
         let output =
             ErasureDryRun { dry_run: true, tenant: tenant.into(), erased_by, would_remove };
         return Ok(Report::new(&output)?.with_note(removal::DRY_RUN));
     }
     let mut expected = None;
     confirm(machine, consent == Consent::Given, || {
-        let events = removal::count(store, &removal)?.events;
+        let RemovalCounts { events, rejections, .. } = removal::count(store, &removal)?;
         expected = Some(events);
         Ok(Question::yes(&format!(
-            "This permanently deletes {} of the person with {erased_by} {id:?} in the tenant {:?}.",
+            "This permanently deletes {} and {} of the person with {erased_by} {id:?} in the tenant {:?}.",
             amount(events, "event"),
+            amount(rejections, "rejection"),
             tenant.name.as_str()
         )))
     })?;
@@ -108,12 +113,13 @@ pub(super) fn erase(
     // Before the first step: nothing is removed without an entry.
     store.record(&started)?;
     let removed = removal::remove_all(store, &removal, started_at, machine, None, expected)?;
-    let detail = format!("erasure removed {} events", removed.events);
+    let Removed { events, rejections, .. } = removed;
+    let detail = format!("erasure removed {events} events and {rejections} rejections");
     store.record(&AuditEntry { detail, outcome: AuditOutcome::Done, ..started })?;
     let report = Report::new(&ErasureOutput {
         tenant: tenant.into(),
         erased_by,
-        removed: RemovedEvents { events: removed.events },
+        removed: ErasedRows { events, rejections },
         started_at,
         finished_at: machine.clock.now(),
     })?;
@@ -134,7 +140,7 @@ pub(super) fn purge(
     let tenant_id = tenant.map(|tenant| tenant.id);
     let removal = Removal::Received { tenant_id, before };
     if consent == Consent::DryRun {
-        let RemovalCounts { events, keys } = removal::count(store, &removal)?;
+        let RemovalCounts { events, keys, .. } = removal::count(store, &removal)?;
         let report = Report::new(&PurgeDryRun {
             dry_run: true,
             tenant: tenant.map(IdAndName::from),

@@ -9,15 +9,19 @@ mod doctor;
 mod erasure;
 mod events;
 mod export;
+mod forward;
+mod import;
 mod key;
 mod lookup;
 mod migrate;
 mod new_key;
 mod progress;
 mod provision;
+mod rejections;
 mod removal;
 mod report;
 mod seed;
+mod tail;
 mod tenant;
 mod workspace;
 
@@ -83,6 +87,10 @@ pub fn perform(
         Command::Events(command) => {
             let store = open_store(machine, open)?;
             recorded(&*store, events::run(&*store, command, machine, out.writer))
+        }
+        Command::Rejections(command) => {
+            let store = open_store(machine, open)?;
+            recorded(&*store, rejections::run(&*store, command, machine, out.writer))
         }
         Command::Audit(command) => audit::run(&*open_store(machine, open)?, command, machine),
     }

@@ -48,6 +48,7 @@ pub(super) fn remove_all(
         sum = Removed {
             events: sum.events + step.events,
             keys: sum.keys + step.keys,
+            rejections: sum.rejections + step.rejections,
             next: step.next,
         };
         progress.set_position(sum.events);
@@ -77,7 +78,11 @@ pub(super) fn wait(machine: &Machine<'_>, length: Duration, events: u64) -> Resu
     Ok(())
 }
 
-fn check_interrupted(machine: &Machine<'_>, events: u64) -> Result<(), AdminError> {
+/// Fails after an interruption.
+///
+/// # Errors
+/// [`AdminError::Incomplete`] with `events`.
+pub(super) fn check_interrupted(machine: &Machine<'_>, events: u64) -> Result<(), AdminError> {
     if (machine.interrupted)() {
         return Err(AdminError::Incomplete { events, source: None });
     }

@@ -4,6 +4,7 @@ use argh::CommandInfoWithArgs;
 use mercurio_domain::api_key::Scope;
 use mercurio_domain::limits::LimitName;
 use mercurio_domain::text::is_unprintable;
+use mercurio_domain::verdict::FieldErrorCode;
 
 use super::candidate::Candidate;
 use super::database_names::{Names, fetch};
@@ -19,6 +20,8 @@ pub(super) enum Offer {
     Words(Vec<Candidate>),
     /// The shell knows them better.
     Folders,
+    /// Files and folders, by the shell.
+    Files,
 }
 
 /// Completes `current`, the word at the cursor, behind `words`.
@@ -34,8 +37,9 @@ pub(super) fn complete(
             return Offer::Words(Vec::new());
         }
     }
-    let Offer::Words(mut candidates) = Request { line, machine }.offer(current) else {
-        return Offer::Folders;
+    let mut candidates = match (Request { line, machine }).offer(current) {
+        Offer::Words(candidates) => candidates,
+        paths => return paths,
     };
     // Names ignore case.
     let typed = current.to_lowercase();
@@ -96,8 +100,8 @@ impl Request<'_> {
                 }
                 Offer::Words(candidates)
             }
-            // A shell that completes folders would not find the start of the path.
-            Some(Offer::Folders) | None => Offer::Words(Vec::new()),
+            // A shell that completes paths would not find the start of this one.
+            Some(Offer::Folders | Offer::Files) | None => Offer::Words(Vec::new()),
         }
     }
 
@@ -129,12 +133,16 @@ impl Request<'_> {
         let tenant = self.line.value_of("tenant").map(str::to_owned);
         let names = match Kind::of(name) {
             Some(Kind::Directory) => return Offer::Folders,
+            Some(Kind::File) => return Offer::Files,
+            // Or a cursor.
+            Some(Kind::Start) => return words(["oldest", "now"]),
             Some(Kind::Scopes) => return list(Scope::ALL.map(Scope::as_str), current),
             Some(Kind::Columns) => {
                 let columns = Layout::of(&self.line.node.name()).map(Layout::columns);
                 return list(columns.into_iter().flatten(), current);
             }
             Some(Kind::Limit) => return words(LimitName::ALL.map(LimitName::as_str)),
+            Some(Kind::ErrorCode) => return words(FieldErrorCode::ALL.map(FieldErrorCode::as_str)),
             Some(Kind::LimitValue) => {
                 return words(LimitName::ALL.map(|name| format!("{name}=")));
             }
@@ -162,7 +170,10 @@ enum Kind {
     Columns,
     Limit,
     LimitValue,
+    ErrorCode,
     Directory,
+    File,
+    Start,
     /// A new name, a time, a number.
     Free,
 }
@@ -177,8 +188,12 @@ impl Kind {
             "scopes" => Self::Scopes,
             "columns" => Self::Columns,
             "limit" => Self::Limit,
+            "code" => Self::ErrorCode,
             "limit=value" => Self::LimitValue,
             "directory" => Self::Directory,
+            "file" => Self::File,
+            "url" => Self::Free,
+            "start" => Self::Start,
             "name" | "origins" | "id" | "event_id" | "time" | "duration" | "age" | "number" => {
                 Self::Free
             }
@@ -223,7 +238,7 @@ mod tests {
     fn offered(current: &str) -> Vec<String> {
         match list(["events:write", "events:read"], current) {
             Offer::Words(words) => words.into_iter().map(|candidate| candidate.value).collect(),
-            Offer::Folders => panic!("no folders"),
+            Offer::Folders | Offer::Files => panic!("no paths"),
         }
     }
 

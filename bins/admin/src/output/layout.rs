@@ -20,7 +20,7 @@ pub struct Layout {
     wide: &'static [&'static str],
 }
 
-const LAYOUTS: [Layout; 8] = [
+const LAYOUTS: [Layout; 9] = [
     Layout {
         command: "tenant list",
         list: "tenants",
@@ -65,6 +65,13 @@ const LAYOUTS: [Layout; 8] = [
             "context",
             "enrichment",
         ],
+    },
+    Layout {
+        command: "rejections list",
+        list: "rejections",
+        shown: &["received_at", "event_name", "codes", "event_id"],
+        more: &["user_id", "anonymous_id", "api_key_id", "protocol", "workspace_id"],
+        wide: &["request_id", "sdk", "user_agent", "tenant_id", "id", "is_cut", "errors", "event"],
     },
     Layout {
         command: "audit list",

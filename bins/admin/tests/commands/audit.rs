@@ -49,7 +49,7 @@ fn every_command_that_changes_something_is_recorded() {
         "tenant limits id:1",
         "key list",
         "key show k3v9",
-        "events show e1 --tenant id:1",
+        "events get e1 --tenant id:1",
         "events erase --tenant id:1 --user-id u --dry-run",
         "events purge --older-than 1d --dry-run",
         "tenant delete nobody --dry-run",
@@ -64,6 +64,7 @@ fn every_command_that_changes_something_is_recorded() {
     let expected = [
         ["migrate up", "done", "migration 2026-11-28-000000_initial applied"],
         ["migrate up", "done", "migration 2026-11-28-000001_key_origins applied"],
+        ["migrate up", "done", "migration 2026-11-29-000000_feed applied"],
         ["provision", "done", "tenant \"Acme\" with workspace \"Default\", 3 samples and key"],
         ["tenant create", "failed", "the tenant \"acme\" exists already"],
         ["tenant suspend", "done", "tenant \"Acme\" is suspended"],

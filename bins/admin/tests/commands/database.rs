@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::test_machine::TestMachine;
 
 /// Commands that need a database, and do not make one.
-const NEED_A_DATABASE: [&str; 26] = [
+const NEED_A_DATABASE: [&str; 28] = [
     "migrate status",
     "migrate down --yes",
     "tenant list",
@@ -28,8 +28,10 @@ const NEED_A_DATABASE: [&str; 26] = [
     "key revoke k3v9 --yes",
     "events count --tenant Acme",
     "events list --tenant Acme",
-    "events show e1 --tenant Acme",
+    "events get e1 --tenant Acme",
     "events export --tenant Acme",
+    "events tail --tenant Acme --workspace Default --after oldest --no-follow",
+    "events import --tenant Acme --workspace Default",
     "events erase --tenant Acme --user-id u --yes",
     "events purge --older-than 400d --yes",
     "audit list",
@@ -62,7 +64,7 @@ fn database_without_tables_is_left_as_it_is() {
     for line in NEED_A_DATABASE.iter().filter(|line| !line.starts_with("migrate")) {
         let refused = machine.run(line);
         assert_eq!((refused.code, &*refused.out), (1, ""), "{line}: {}", refused.err);
-        assert!(refused.err.contains("lacks 2 migrations: run `mercurio-admin migrate`"));
+        assert!(refused.err.contains("lacks 3 migrations: run `mercurio-admin migrate`"));
     }
     assert_eq!(machine.json("migrate status")["state"], "older");
     assert_eq!(machine.json("migrate")["state"], "current");

@@ -45,7 +45,7 @@ use mercurio_runtime::reads::{ReadOptions, Reads};
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::rejection_recorder::RejectionRecorder;
-use mercurio_runtime::retention::{RetentionCounts, RetentionWorker};
+use mercurio_runtime::retention::{RetentionCounts, RetentionOptions, RetentionWorker};
 use mercurio_runtime::system::{SystemClock, UuidV7Ids};
 use mercurio_runtime::tail::{TailHub, TailSender};
 use mercurio_runtime::writer_observer::LogObserver;
@@ -129,7 +129,7 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard) -> Result<(), Star
     let retention = RetentionWorker::start(
         Arc::clone(&store),
         Arc::new(SystemClock),
-        config.settings.limits,
+        RetentionOptions { limits: config.settings.limits, rejection_days: config.rejection_days },
         Arc::clone(&retention_counts),
         log.clone(),
     )

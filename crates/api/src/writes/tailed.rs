@@ -7,10 +7,10 @@ use mercurio_domain::event::EventType;
 use mercurio_domain::request::Item;
 use mercurio_domain::verdict::{Outcome, Verdict};
 use mercurio_domain::{Owner, Timestamp};
-use mercurio_observability::context;
 use mercurio_observability::logging::request_line::EventCounts;
 use mercurio_runtime::tail::{Missed, Notice, NoticeStatus, TailReport};
 
+use super::arrival::{Arrival, request_id};
 use crate::state::AppState;
 
 /// A request to a workspace with a tail. Borrows from the body.
@@ -47,8 +47,7 @@ impl<'a> TailedRequest<'a> {
     pub(super) fn report(
         self,
         state: &AppState,
-        received_at: Timestamp,
-        protocol: &'static str,
+        arrival: Arrival,
         verdicts: &[Verdict],
         counts: EventCounts,
     ) {
@@ -58,9 +57,9 @@ impl<'a> TailedRequest<'a> {
         let wanted = duplicates + rejected;
         let room = state.tails.take_room(owner, wanted as usize);
         let request = Request {
-            id: context::current_request().map(|request| request.request_id).unwrap_or_default(),
-            received_at,
-            protocol,
+            id: request_id(),
+            received_at: arrival.received_at,
+            protocol: arrival.protocol(),
         };
         let notices = verdicts.iter().zip(&members);
         let notices = notices.filter_map(|(verdict, members)| request.notice(verdict, members));

@@ -134,6 +134,11 @@ fn omit(documented: &Value, real: &mut Value) {
                 }
             }
         }
+        (Value::Array(documented), Value::Array(real)) => {
+            for (documented, real) in documented.iter().zip(real) {
+                omit(documented, real);
+            }
+        }
         _ => {}
     }
 }

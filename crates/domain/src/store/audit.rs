@@ -183,10 +183,10 @@ impl AuditEntry {
     /// A tenant or workspace was deleted, with `rows`.
     #[must_use]
     pub fn deletion_done(deletion: Deletion, rows: &DeletedRows) -> Self {
-        let DeletedRows { events, event_keys, workspaces, api_keys } = rows;
+        let DeletedRows { events, event_keys, rejections, workspaces, api_keys } = rows;
         let detail = format!(
-            "deletion removed {events} events, {event_keys} event keys, {workspaces} workspaces and \
-             {api_keys} API keys"
+            "deletion removed {events} events, {event_keys} event keys, {rejections} rejections, \
+             {workspaces} workspaces and {api_keys} API keys"
         );
         Self::of_deletion(deletion, detail)
     }

@@ -51,16 +51,19 @@ impl Deletion {
 /// Selects the events to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// All events of a tenant or workspace, and their keys. A resent event is accepted again.
+    /// All events of a tenant or workspace, and their keys. A resent event is accepted again. Also
+    /// rejected events and their counts.
     All(Deletion),
-    /// All events of one person. The keys stay, so a resent event is a duplicate.
+    /// All events of one person. The keys stay, so a resent event is a duplicate. Also rejected
+    /// events that mention the person, see [`RejectedEvent::concerns`](super::RejectedEvent::concerns).
     Person {
         /// The tenant the person belongs to.
         tenant_id: TenantId,
         /// The person as identified in events.
         person: Person,
     },
-    /// Events received before a time, and keys received [`KEY_DAYS`] days before it.
+    /// Events received before a time, and keys received [`KEY_DAYS`] days before it. Rejected events
+    /// stay: [`Rejections::expire_rejections`](super::Rejections::expire_rejections) removes those.
     Received {
         /// Limits the removal to one tenant; `None` covers all tenants.
         tenant_id: Option<TenantId>,
@@ -100,6 +103,16 @@ pub enum Person {
     Anonymous(String),
 }
 
+impl Person {
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::User(id) | Self::Anonymous(id) => id,
+        }
+    }
+}
+
 /// An opaque position in a removal. Each store has its own format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovalCursor(pub String);
@@ -111,6 +124,8 @@ pub struct Removed {
     pub events: u64,
     /// Number of event keys removed.
     pub keys: u64,
+    /// Number of kept rejected events removed.
+    pub rejections: u64,
     /// Start of the next step; `None` when the removal is complete.
     pub next: Option<RemovalCursor>,
 }
@@ -122,6 +137,8 @@ pub struct RemovalCounts {
     pub events: u64,
     /// Number of event keys.
     pub keys: u64,
+    /// Number of kept rejected events.
+    pub rejections: u64,
 }
 
 /// Rows removed by a deletion, summed over all its steps.
@@ -130,6 +147,7 @@ pub struct RemovalCounts {
 pub struct DeletedRows {
     pub events: u64,
     pub event_keys: u64,
+    pub rejections: u64,
     pub workspaces: u64,
     pub api_keys: u64,
 }

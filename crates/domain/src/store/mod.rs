@@ -9,10 +9,14 @@ mod counts;
 mod error;
 mod feed;
 mod housekeeping;
+mod position;
 mod privileges;
 mod query;
+mod rejection_page;
+mod rejection_person;
 mod rejections;
 mod retention;
+mod sort;
 
 use std::fmt;
 use std::time::Duration;
@@ -39,13 +43,17 @@ pub use housekeeping::{
     DeletedRows, Deletion, Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Removal,
     RemovalCounts, RemovalCursor, Removed,
 };
+pub use position::{CursorError, Position};
 pub use privileges::{Privileges, RowSecurity};
-pub use query::{CursorError, EventPage, EventQuery, PageBuilder, Position};
+pub use query::{EventPage, EventQuery, PageBuilder};
+pub use rejection_page::{RejectionPage, RejectionPageBuilder};
+pub use rejection_person::mentions;
 pub use rejections::{
-    RejectedEvent, RejectionBatch, RejectionCount, RejectionCountQuery, RejectionGroup,
-    RejectionKind, RejectionPage, RejectionQuery, RejectionTotal, Rejections,
+    ExpiredRejections, MAX_GROUP_TEXT_BYTES, RejectedEvent, RejectionBatch, RejectionCount,
+    RejectionCountQuery, RejectionGroup, RejectionKind, RejectionQuery, RejectionTotal, Rejections,
 };
-pub use retention::{TenantRetention, due_removals};
+pub use retention::{TenantRetention, due_removals, rejections_expire_before};
+pub use sort::{Direction, EventCursorError, EventOrder, EventSort};
 
 /// The kind of database behind a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -307,7 +315,7 @@ pub trait Store:
     /// [`StoreError::TimedOut`] if it takes longer than the store's time limit.
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError>;
 
-    /// Returns a page of the workspace's events, newest first by `(occurred_at, key)`.
+    /// Returns a page of the workspace's events, in the order of the query.
     ///
     /// A page with a `next` may have fewer events than `query.limit`, see [`PageBuilder`].
     ///

@@ -56,7 +56,7 @@ impl RowSecurity {
             Self::InForce => "in force for reads of events",
             Self::NoReader => "the role mercurio_reader does not exist",
             Self::NotGranted => "the server's role may not switch to mercurio_reader",
-            Self::MayNotRead => "mercurio_reader may not read events and event_keys",
+            Self::MayNotRead => "mercurio_reader may not read all tables it needs",
             Self::Bypassed => {
                 "mercurio_reader is exempt from the policies, or the tables have none"
             }
@@ -70,14 +70,14 @@ impl RowSecurity {
             Self::InForce => "",
             Self::NoReader => {
                 "run as a superuser: CREATE ROLE mercurio_reader NOLOGIN; \
-                 GRANT SELECT ON events, event_keys TO mercurio_reader; \
+                 GRANT SELECT ON events, event_keys, rejections, rejection_counts TO mercurio_reader; \
                  GRANT mercurio_reader TO the role in DATABASE_URL"
             }
             Self::NotGranted => {
                 "run as a superuser: GRANT mercurio_reader TO the role in DATABASE_URL"
             }
             Self::MayNotRead => {
-                "run as the owner of the tables: GRANT SELECT ON events, event_keys TO mercurio_reader"
+                "run as the owner of the tables: GRANT SELECT ON events, event_keys, rejections, rejection_counts TO mercurio_reader"
             }
             Self::Bypassed => {
                 "run as a superuser: ALTER ROLE mercurio_reader NOSUPERUSER NOBYPASSRLS; \

@@ -4,12 +4,14 @@
 //! server writes them after the response, and keeps only a sample of a flood. The counts include
 //! those that were not kept.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Position, StoreError};
+use super::{Position, RejectionPage, StoreError};
 use crate::clock::Timestamp;
-use crate::ids::{ApiKeyId, Owner};
+use crate::ids::{ApiKeyId, EventKey, Owner};
 use crate::limits::DEFAULT_PAGE_EVENTS;
 use crate::verdict::{FieldError, FieldErrorCode};
 
@@ -61,6 +63,31 @@ pub enum RejectionKind {
     Request,
 }
 
+impl RejectionKind {
+    /// Every kind, in the order of totals.
+    pub const ALL: [Self; 3] = [Self::Event, Self::Error, Self::Request];
+
+    /// The name in JSON and in stores.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Error => "error",
+            Self::Request => "request",
+        }
+    }
+
+    /// The reverse of [`RejectionKind::as_str`].
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Maximum bytes of each text of a [`RejectionGroup`]; stores cut longer ones. All texts of a group
+/// fit into an entry of PostgreSQL's index, of 2,704 bytes at most.
+pub const MAX_GROUP_TEXT_BYTES: usize = 512;
+
 /// What rejections have in common that are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RejectionGroup {
@@ -92,8 +119,99 @@ pub struct RejectionCount {
 pub struct RejectionBatch {
     /// The events to keep.
     pub events: Vec<RejectedEvent>,
-    /// Counts to add, of these and of others; each group once.
+    /// Counts to add, of these and of others. Those of equal groups are added up.
     pub counts: Vec<(RejectionGroup, RejectionCount)>,
+}
+
+impl RejectionBatch {
+    /// The batch as stores keep it.
+    ///
+    /// U+FFFD replaces U+0000, which PostgreSQL cannot store. Texts of groups are cut to
+    /// [`MAX_GROUP_TEXT_BYTES`]. Groups come in their order and once each, without those of 0.
+    #[must_use]
+    pub fn normalized(&self) -> Self {
+        let mut counts: BTreeMap<RejectionGroup, RejectionCount> = BTreeMap::new();
+        for (group, count) in self.counts.iter().filter(|(_, count)| count.rejected > 0) {
+            let sum = counts.entry(group.normalized()).or_default();
+            sum.rejected += count.rejected;
+            sum.example = sum.example.or(count.example);
+        }
+        Self {
+            events: self.events.iter().map(RejectedEvent::normalized).collect(),
+            counts: counts.into_iter().collect(),
+        }
+    }
+}
+
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+fn optional_without_nul(text: &Option<String>) -> Option<String> {
+    text.as_deref().map(without_nul)
+}
+
+fn group_text(text: &str) -> String {
+    let mut text = without_nul(text);
+    text.truncate(text.floor_char_boundary(MAX_GROUP_TEXT_BYTES));
+    text
+}
+
+impl RejectionGroup {
+    fn normalized(&self) -> Self {
+        Self {
+            code: group_text(&self.code),
+            pointer: group_text(&self.pointer),
+            event_name: group_text(&self.event_name),
+            ..*self
+        }
+    }
+}
+
+impl RejectedEvent {
+    /// Position in the order of pages: time of receipt and id.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { occurred_at: self.received_at, key: EventKey(self.id) }
+    }
+
+    /// Approximate size in memory and in JSON, in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let texts = [
+            &self.event_id,
+            &self.event_name,
+            &self.user_id,
+            &self.anonymous_id,
+            &self.sdk,
+            &self.user_agent,
+        ];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let errors: usize =
+            self.errors.iter().map(|error| error.pointer.len() + error.message.len()).sum();
+        self.event.len() + texts + errors + self.request_id.len() + self.protocol.len()
+    }
+
+    fn normalized(&self) -> Self {
+        let mut errors = Vec::with_capacity(self.errors.len());
+        for FieldError { pointer, code, message } in &self.errors {
+            errors.push(FieldError::new(without_nul(pointer), *code, without_nul(message)));
+        }
+        Self {
+            event_id: optional_without_nul(&self.event_id),
+            event_name: optional_without_nul(&self.event_name),
+            user_id: optional_without_nul(&self.user_id),
+            anonymous_id: optional_without_nul(&self.anonymous_id),
+            errors,
+            event: without_nul(&self.event),
+            request_id: without_nul(&self.request_id),
+            api_key_id: self.api_key_id.clone(),
+            protocol: without_nul(&self.protocol),
+            sdk: optional_without_nul(&self.sdk),
+            user_agent: optional_without_nul(&self.user_agent),
+            ..*self
+        }
+    }
 }
 
 /// Selects rejected events of a workspace. They must match all filters.
@@ -126,15 +244,6 @@ impl Default for RejectionQuery {
     }
 }
 
-/// A page of rejected events.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RejectionPage {
-    /// Newest first.
-    pub events: Vec<RejectedEvent>,
-    /// Start of the next page; `None` on the last page.
-    pub next: Option<Position>,
-}
-
 /// Selects counts of rejections of a workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectionCountQuery {
@@ -161,8 +270,20 @@ pub struct RejectionTotal {
     pub rejected: u64,
     /// The newest hour of receipt.
     pub last_hour: Timestamp,
-    /// A kept event; `None` if there is none or it has expired.
+    /// A kept event of the newest hour that has one. `None` if there is none, or if the examples of
+    /// the totals before it have more than [`crate::limits::MAX_PAGE_BYTES`].
     pub example: Option<RejectedEvent>,
+}
+
+/// What one call of [`Rejections::expire_rejections`] removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExpiredRejections {
+    /// Number of kept events removed.
+    pub events: u64,
+    /// Number of rows of counts removed.
+    pub counts: u64,
+    /// Whether more may be left: call again.
+    pub has_more: bool,
 }
 
 /// Keeps rejected events and their counts.
@@ -170,25 +291,47 @@ pub struct RejectionTotal {
 /// # Errors
 /// Every method returns [`StoreError`] if the database fails.
 pub trait Rejections: Send + Sync {
-    /// Stores rejections in one transaction.
+    /// Stores rejections in one transaction, see [`RejectionBatch::normalized`]. Those of a workspace
+    /// that is deleted, or is being deleted, are left out.
+    ///
+    /// A group keeps its first example until that event is gone.
+    ///
+    /// # Errors
+    /// After [`StoreError::Unavailable`] the batch may or may not be stored. Repeated, a stored batch
+    /// with events is refused whole, by their ids.
     fn record_rejections(&self, batch: &RejectionBatch) -> Result<(), StoreError>;
 
-    /// Returns a page of the kept rejected events of a workspace, newest first by time of receipt.
+    /// Returns a page of the kept rejected events of a workspace, newest first by time of receipt,
+    /// then by id.
     ///
-    /// A page ends at [`crate::limits::MAX_PAGE_BYTES`] too.
+    /// A page with a `next` may have fewer events than `query.limit`, see [`RejectionPageBuilder`].
+    ///
+    /// # Errors
+    /// [`StoreError::TimedOut`] if it takes longer than the store's time limit for reads.
     fn rejections(&self, owner: Owner, query: &RejectionQuery)
     -> Result<RejectionPage, StoreError>;
 
-    /// Returns the counts of a workspace, the highest of each kind first.
+    /// Returns the counts of a workspace, by kind, the highest of each kind first.
+    ///
+    /// # Errors
+    /// [`StoreError::TimedOut`] if it takes longer than the store's time limit for reads.
     fn rejection_totals(
         &self,
         owner: Owner,
         query: &RejectionCountQuery,
     ) -> Result<Vec<RejectionTotal>, StoreError>;
 
-    /// Removes rejected events and counts received before a time, of one workspace or of all.
-    /// Returns the number of events removed. Each call removes up to some thousand rows of one
-    /// workspace; call it again until it returns 0.
-    fn expire_rejections(&self, owner: Option<Owner>, before: Timestamp)
-    -> Result<u64, StoreError>;
+    /// Counts the kept events received before a time, of one workspace or of all.
+    fn count_rejections(&self, owner: Option<Owner>, before: Timestamp) -> Result<u64, StoreError>;
+
+    /// Removes kept events received before a time, and counts of hours that began before it, of one
+    /// workspace or of all. The whole hour of that time loses its counts.
+    ///
+    /// Each call is one transaction that removes up to some thousand rows, or a whole day in
+    /// PostgreSQL. Call it again while [`ExpiredRejections::has_more`].
+    fn expire_rejections(
+        &self,
+        owner: Option<Owner>,
+        before: Timestamp,
+    ) -> Result<ExpiredRejections, StoreError>;
 }

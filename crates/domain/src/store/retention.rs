@@ -43,6 +43,18 @@ pub fn due_removals(tenants: &[TenantRetention], now: Timestamp) -> Vec<Removal>
     removals
 }
 
+/// Rejections received before this time have expired at `now`, if they are kept for `days` days.
+///
+/// Whole UTC days are counted as for events, so that PostgreSQL can drop whole partitions. With 0
+/// days, all until `now` have expired. `None` if the time is out of range: nothing is that old.
+#[must_use]
+pub fn rejections_expire_before(days: u32, now: Timestamp) -> Option<Timestamp> {
+    if days == 0 {
+        return Some(now);
+    }
+    days_before(now.as_micros() - now.as_micros().rem_euclid(DAY_MICROS), days)
+}
+
 /// `None` if the time is out of range.
 fn days_before(midnight: i64, days: u32) -> Option<Timestamp> {
     Timestamp::from_micros(midnight.checked_sub(i64::from(days).checked_mul(DAY_MICROS)?)?)
@@ -79,5 +91,15 @@ mod tests {
         check(&[36_500], &[(None, "1926-12-19T00:00:00Z")]);
         // Beyond the range of a timestamp: nothing is that old.
         check(&[u32::MAX], &[]);
+    }
+
+    #[test]
+    fn rejections_expire_by_whole_days_and_with_none_at_once() {
+        let now = Timestamp::parse("2026-11-24T09:30:00Z").unwrap();
+        let before = |days| rejections_expire_before(days, now).map(|time| time.to_string());
+        assert_eq!(before(0), Some(now.to_string()));
+        assert_eq!(before(1).as_deref(), Some("2026-11-23T00:00:00.000000Z"));
+        assert_eq!(before(7).as_deref(), Some("2026-11-17T00:00:00.000000Z"));
+        assert_eq!(before(u32::MAX), None);
     }
 }

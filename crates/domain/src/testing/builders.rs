@@ -1,12 +1,17 @@
-//! Events, submissions and tenants for tests, each in one call.
+//! Events, submissions, rejections and tenants for tests, each in one call.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use uuid::Uuid;
 
 use crate::api_key::{ENTROPY_BYTES, NewApiKey, Scopes, SecretKey};
 use crate::clock::Timestamp;
 use crate::enrichment::Enrichment;
 use crate::event::{EnrichedEvent, EnrichmentJson, EventDraft, Reception};
-use crate::ids::{EventId, Owner};
-use crate::store::{Provisioning, Submission};
+use crate::ids::{ApiKeyId, EventId, Owner};
+use crate::store::{Provisioning, RejectedEvent, Submission};
 use crate::tenant::Name;
+use crate::verdict::{FieldError, FieldErrorCode};
 
 /// An enriched event of user `u`.
 ///
@@ -53,4 +58,30 @@ pub fn provisioning(tenant: &str, seed: u8, created_at: Timestamp) -> (Provision
         created_at,
     };
     (request, new.key)
+}
+
+/// A rejected event named `e` of user `u`, with an error of each code at `/properties`. Its id is
+/// higher than those before.
+#[must_use]
+pub fn rejection(owner: Owner, received_at: Timestamp, codes: &[FieldErrorCode]) -> RejectedEvent {
+    static LAST_ID: AtomicU64 = AtomicU64::new(0);
+    let id = LAST_ID.fetch_add(1, Ordering::Relaxed) + 1;
+    let error = |code: &FieldErrorCode| FieldError::new("/properties", *code, "wrong");
+    RejectedEvent {
+        id: Uuid::from_u128(u128::from(id)),
+        owner,
+        received_at,
+        event_id: None,
+        event_name: Some("e".to_owned()),
+        user_id: Some("u".to_owned()),
+        anonymous_id: None,
+        errors: codes.iter().map(error).collect(),
+        event: r#"{"event_name":"e","user_id":"u","properties":1}"#.to_owned(),
+        is_cut: false,
+        request_id: format!("request {id}"),
+        api_key_id: ApiKeyId::new("a1b2c3d4e5f6"),
+        protocol: "mercurio".to_owned(),
+        sdk: None,
+        user_agent: None,
+    }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::clock::{Clock, Timestamp};
 use crate::ids::IdGenerator;
 
-pub use builders::{enriched, provisioning, submission};
+pub use builders::{enriched, provisioning, rejection, submission};
 pub use gate::Gate;
 pub use memory_store::MemoryStore;
 

@@ -56,6 +56,8 @@ pub struct RetentionReading {
     pub removed_events: u64,
     /// Event keys removed for their age.
     pub removed_event_keys: u64,
+    /// Kept rejected events removed for their age.
+    pub removed_rejections: u64,
     /// Time of the last complete run, in seconds since 1970; before the first one, the time this
     /// server took the lease. `None` without the lease.
     pub last_run_seconds: Option<u64>,
@@ -276,6 +278,12 @@ impl RetentionReading {
             "Event keys this server removed, 30 days after their events",
         )
         .inc_by(self.removed_event_keys);
+        counter(
+            registry,
+            "retention_removed_rejections_total",
+            "Rejected events this server removed for their age",
+        )
+        .inc_by(self.removed_rejections);
         // Missing without the lease, like the time of the last sum.
         if let Some(seconds) = self.last_run_seconds {
             gauge(

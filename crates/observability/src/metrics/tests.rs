@@ -178,6 +178,7 @@ fn readings_of_other_parts_are_rendered() {
         retention: RetentionReading {
             removed_events: 8,
             removed_event_keys: 7,
+            removed_rejections: 6,
             last_run_seconds: Some(1_795_000_000),
         },
         counts_summed_at_seconds: Some(1_795_000_001),
@@ -196,6 +197,7 @@ fn readings_of_other_parts_are_rendered() {
             "mercurio_tenant_quota_used_ratio{tenant_id=\"7\"} 0.25",
             "mercurio_retention_removed_events_total 8",
             "mercurio_retention_removed_event_keys_total 7",
+            "mercurio_retention_removed_rejections_total 6",
             "mercurio_retention_last_run_timestamp_seconds 1795000000",
             "mercurio_counts_summed_timestamp_seconds 1795000001",
             "mercurio_redis_up 0",

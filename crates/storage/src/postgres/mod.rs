@@ -7,8 +7,11 @@ mod events;
 mod feed;
 mod lease;
 mod listener;
+mod partitions;
 mod probe;
 mod recent;
+#[cfg(test)]
+mod rejection_plans;
 mod removal;
 mod replication;
 mod row_security;
@@ -42,6 +45,8 @@ use crate::transaction;
 use crate::verdicts::{Appended, Candidate, Candidates};
 
 use events::AppendMode;
+use partitions::DailyPartitions;
+use row_security::RowSecurity;
 use shared::audit;
 use shared::provision::provision;
 use shared::schema_state::schema_state;
@@ -56,9 +61,12 @@ pub(crate) struct PostgresStore {
     /// For all other reads.
     system: Pool<PgConnection>,
     writers: Pool<PgConnection>,
-    partitions: events::DailyPartitions,
+    event_days: DailyPartitions,
+    rejection_days: DailyPartitions,
     recent: recent::RecentKeys,
-    row_security: row_security::RowSecurity,
+    row_security: RowSecurity,
+    /// Apart from that of events: a database may lack the grant on its newer tables.
+    rejection_security: RowSecurity,
     counters: AppendCounters,
     has_own_sessions: AtomicBool,
     conninfo: String,
@@ -98,9 +106,11 @@ impl PostgresStore {
                 options.connect_timeout,
                 driver::set_up_writer(options.write_timeout),
             ),
-            partitions: events::DailyPartitions::default(),
+            event_days: DailyPartitions::of("events"),
+            rejection_days: DailyPartitions::of("rejections"),
             recent: recent::RecentKeys::default(),
-            row_security: row_security::RowSecurity::default(),
+            row_security: RowSecurity::of("events, event_keys"),
+            rejection_security: RowSecurity::of("rejections, rejection_counts"),
             counters: AppendCounters::default(),
             has_own_sessions: AtomicBool::new(false),
             conninfo: conninfo.to_owned(),
@@ -131,21 +141,22 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Runs a write transaction that appends events received at `received_at`, after creating the
+    /// Runs a write transaction that appends rows received at `received_at`, after creating the
     /// partitions they need.
     fn append_at<T>(
         &self,
+        partitions: &DailyPartitions,
         received_at: impl Iterator<Item = Timestamp> + Clone,
         mut body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        // In its own transaction, before the one with the events: it must hold no lock on keys.
-        self.partitions.prepare(&self.writers, received_at.clone())?;
+        // In its own transaction, before the one with the rows: it must hold no lock on keys.
+        partitions.prepare(&self.writers, received_at.clone())?;
         match self.write(&mut body) {
             // A partition seen before was dropped, for example by restoring a backup.
             Err(Error { kind: ErrorKind::NoPartition, .. }) => {
-                self.partitions.forget();
+                partitions.forget();
                 // Once only: a second failure means the partition cannot be created.
-                self.partitions.prepare(&self.writers, received_at)?;
+                partitions.prepare(&self.writers, received_at)?;
                 self.write(&mut body)
             }
             result => result,
@@ -162,8 +173,26 @@ impl PostgresStore {
         owner: Owner,
         body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, StoreError> {
+        self.read_under(&self.row_security, owner, body)
+    }
+
+    /// Runs a read of rejections of `owner` under the same time limit.
+    fn read_rejections<T>(
+        &self,
+        owner: Owner,
+        body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, StoreError> {
+        self.read_under(&self.rejection_security, owner, body)
+    }
+
+    fn read_under<T>(
+        &self,
+        security: &RowSecurity,
+        owner: Owner,
+        body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, StoreError> {
         let begun = Instant::now();
-        let read = self.row_security.read(&self.readers, owner.tenant_id, body);
+        let read = security.read(&self.readers, owner.tenant_id, body);
         read.map_err(|error| self.read_error(begun, error))
     }
 
@@ -193,6 +222,15 @@ impl PostgresStore {
         }
     }
 
+    /// Writes rejections received at `received_at`.
+    fn write_rejections<T>(
+        &self,
+        received_at: impl Iterator<Item = Timestamp> + Clone,
+        body: impl FnMut(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.append_at(&self.rejection_days, received_at, body)
+    }
+
     /// Runs any other read.
     fn read<T>(&self, body: impl FnMut(&mut PgConnection) -> Result<T, Error>) -> Result<T, Error> {
         transaction::read(&self.system, body)
@@ -215,7 +253,7 @@ impl PostgresStore {
     fn provision_tenant(&self, request: &Provisioning) -> Result<Provisioned, Error> {
         // A tenant without samples needs no partition.
         let received_at = [request.created_at].into_iter().filter(|_| !request.samples.is_empty());
-        self.append_at(received_at, |connection| {
+        self.append_at(&self.event_days, received_at, |connection| {
             let made = provision(connection, request)?;
             audit::record(connection, self.actor.as_ref(), &AuditEntry::provisioned(&made))?;
             Ok(made)
@@ -243,7 +281,7 @@ impl EventWriter for PostgresStore {
         let received_at = group.iter().map(|submission| submission.received_at);
         // The closure runs once per attempt, so the mode is decided inside.
         let mut is_first = true;
-        let appended = self.append_at(received_at, |connection| {
+        let appended = self.append_at(&self.event_days, received_at, |connection| {
             // Only the first attempt copies keys. Whatever made it fail, claiming always works.
             let mode = if std::mem::take(&mut is_first) {
                 AppendMode::Copy { likely_stored: &likely_stored }
@@ -311,7 +349,7 @@ impl Store for PostgresStore {
         // Outside the pools: a migration may run longer than the statement timeout.
         let names = self.versions().migrate(&mut connection, report)?;
         // The role that migrates may create tables. The servers' role may not.
-        events::create_ahead(&mut connection)?;
+        partitions::create_ahead(&mut connection)?;
         Ok(names)
     }
 

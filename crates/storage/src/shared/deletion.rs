@@ -5,9 +5,10 @@ use mercurio_domain::store::{AuditEntry, DeletedRows, Deletion, Removed, TenantR
 use mercurio_domain::{Owner, TenantId, Timestamp};
 
 use super::schema::{
-    api_keys, deletions, event_counts, tenant_limits, tenant_usage, tenants, workspaces,
+    api_keys, deletions, event_counts, feed_consumers, tenant_limits, tenant_usage, tenants,
+    workspaces,
 };
-use super::{DbConnection, catalog, counts};
+use super::{DbConnection, catalog, counts, rejections};
 use crate::error::Error;
 use crate::rows::{self, Micros};
 
@@ -16,6 +17,7 @@ use crate::rows::{self, Micros};
 struct DeletionRow {
     events: i64,
     event_keys: i64,
+    rejections: i64,
 }
 
 /// Rows of the catalog removed by the last step of a deletion.
@@ -83,22 +85,28 @@ pub(crate) fn count_removed(
     deletion: Deletion,
     removed: &Removed,
 ) -> Result<(), Error> {
-    use deletions::{event_keys, events, table, tenant_id, workspace_id};
+    use deletions::{event_keys, events, rejections, table, tenant_id, workspace_id};
     // Steps that remove only counts leave the totals unchanged.
-    if removed.events == 0 && removed.keys == 0 {
+    if (removed.events, removed.keys, removed.rejections) == (0, 0, 0) {
         return Ok(());
     }
     let (more_events, more_keys) = (removed.events as i64, removed.keys as i64);
+    let more_rejections = removed.rejections as i64;
     diesel::insert_into(table)
         .values((
             tenant_id.eq(deletion.tenant_id().0),
             workspace_id.eq(workspace_of(deletion)),
             events.eq(more_events),
             event_keys.eq(more_keys),
+            rejections.eq(more_rejections),
         ))
         .on_conflict((tenant_id, workspace_id))
         .do_update()
-        .set((events.eq(events + more_events), event_keys.eq(event_keys + more_keys)))
+        .set((
+            events.eq(events + more_events),
+            event_keys.eq(event_keys + more_keys),
+            rejections.eq(rejections + more_rejections),
+        ))
         .execute(connection)?;
     Ok(())
 }
@@ -117,11 +125,13 @@ pub(crate) fn finish_deletion(
     let removed = deletions::table
         .filter(deletions::tenant_id.eq(deletion.tenant_id().0))
         .filter(deletions::workspace_id.eq(workspace_of(deletion)))
-        .select((deletions::events, deletions::event_keys))
+        .select((deletions::events, deletions::event_keys, deletions::rejections))
         .first::<DeletionRow>(connection)
         .optional()?
         // Without events there are no totals.
         .unwrap_or_default();
+    // Servers may have recorded some after the last step.
+    let late = rejections::remove_late(connection, deletion)?;
     let CatalogRows { workspaces, api_keys } = match deletion {
         Deletion::Tenant(id) => remove_tenant(connection, id)?,
         Deletion::Workspace(owner) => remove_workspace(connection, owner)?,
@@ -129,6 +139,7 @@ pub(crate) fn finish_deletion(
     Ok(Some(DeletedRows {
         events: removed.events.unsigned_abs(),
         event_keys: removed.event_keys.unsigned_abs(),
+        rejections: removed.rejections.unsigned_abs() + late,
         workspaces: workspaces as u64,
         api_keys: api_keys as u64,
     }))
@@ -162,7 +173,9 @@ fn remove_tenant(connection: &mut DbConnection, id: TenantId) -> Result<CatalogR
         .execute(connection)?;
     // With those of workspaces whose deletion was interrupted.
     diesel::delete(deletions::table.filter(deletions::tenant_id.eq(id))).execute(connection)?;
-    // Keys before workspaces, and both before the tenant: each refers to the next.
+    diesel::delete(feed_consumers::table.filter(feed_consumers::tenant_id.eq(id)))
+        .execute(connection)?;
+    // Keys and consumers before workspaces, and those before the tenant: each refers to the next.
     let api_keys =
         diesel::delete(api_keys::table.filter(api_keys::tenant_id.eq(id))).execute(connection)?;
     let workspaces = diesel::delete(workspaces::table.filter(workspaces::tenant_id.eq(id)))
@@ -183,6 +196,10 @@ fn remove_workspace(connection: &mut DbConnection, owner: Owner) -> Result<Catal
         .filter(deletions::tenant_id.eq(tenant))
         .filter(deletions::workspace_id.eq(workspace));
     diesel::delete(totals).execute(connection)?;
+    let consumers = feed_consumers::table
+        .filter(feed_consumers::tenant_id.eq(tenant))
+        .filter(feed_consumers::workspace_id.eq(workspace));
+    diesel::delete(consumers).execute(connection)?;
     let keys = api_keys::table
         .filter(api_keys::tenant_id.eq(tenant))
         .filter(api_keys::workspace_id.eq(workspace));

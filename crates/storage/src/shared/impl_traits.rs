@@ -13,6 +13,7 @@ use mercurio_domain::store::{
 use mercurio_domain::tenant::{Name, Tenant, Workspace};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
 
+use super::rejections::{self, RejectionPosition};
 use super::{DbConnection, DbStore, api_keys, audit, catalog, counts, deletion, removal};
 use crate::error::Error;
 
@@ -185,7 +186,10 @@ impl Housekeeping for DbStore {
     }
 
     fn count_removal(&self, which: &Removal) -> Result<RemovalCounts, StoreError> {
-        Ok(self.read(|connection| removal::count_removal(connection, which))?)
+        Ok(self.read(|connection| {
+            let rejections = rejections::count_removal(connection, which)?;
+            Ok(RemovalCounts { rejections, ..removal::count_removal(connection, which)? })
+        })?)
     }
 
     fn begin_deletion(
@@ -209,7 +213,15 @@ impl Housekeeping for DbStore {
         from: Option<&RemovalCursor>,
     ) -> Result<Removed, StoreError> {
         Ok(self.write(|connection| {
-            let removed = removal::remove_events(connection, which, removed_at, from)?;
+            let removed = match from.and_then(RejectionPosition::decode) {
+                Some(position) => rejections::remove(connection, which, position)?,
+                None => {
+                    let step = removal::remove_events(connection, which, removed_at, from)?;
+                    // Rejections follow the last event or key.
+                    let next = step.next.or_else(|| RejectionPosition::start_of(which));
+                    Removed { next, ..step }
+                }
+            };
             // In the step's transaction, so that an interrupted deletion still reports exact
             // totals.
             if let Removal::All(deletion) = which {

@@ -23,6 +23,6 @@ pub(crate) mod feed;
 mod impl_traits;
 pub(crate) mod pages;
 pub(crate) mod provision;
-mod rejections;
+pub(crate) mod rejections;
 pub(crate) mod schema;
 pub(crate) mod schema_state;

@@ -69,6 +69,7 @@ diesel::table! {
         workspace_id -> BigInt,
         events -> BigInt,
         event_keys -> BigInt,
+        rejections -> BigInt,
     }
 }
 
@@ -90,6 +91,48 @@ diesel::table! {
         tenant_id -> BigInt,
         month -> BigInt,
         used -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use super::super::values::{Id, JsonType, Time};
+
+    rejections (id, received_at) {
+        id -> Id,
+        tenant_id -> BigInt,
+        workspace_id -> BigInt,
+        received_at -> Time,
+        event_id -> Nullable<Text>,
+        event_name -> Nullable<Text>,
+        user_id -> Nullable<Text>,
+        anonymous_id -> Nullable<Text>,
+        codes -> Text,
+        errors -> JsonType,
+        event -> Text,
+        is_cut -> Bool,
+        request_id -> Text,
+        api_key_id -> Text,
+        protocol -> Text,
+        sdk -> Nullable<Text>,
+        user_agent -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use super::super::values::{Id, Time};
+
+    rejection_counts (tenant_id, workspace_id, kind, code, pointer, event_name, hour) {
+        tenant_id -> BigInt,
+        workspace_id -> BigInt,
+        kind -> Text,
+        code -> Text,
+        pointer -> Text,
+        event_name -> Text,
+        hour -> Time,
+        rejected -> BigInt,
+        example -> Nullable<Id>,
     }
 }
 

@@ -6,6 +6,8 @@ mod events;
 mod feed;
 mod lease;
 mod listener;
+#[cfg(test)]
+mod rejection_plans;
 mod removal;
 mod schema;
 mod time_limit;
@@ -34,7 +36,7 @@ use mercurio_domain::store::{
     SchemaState, Store, StoreError, Submission,
 };
 use mercurio_domain::verdict::Outcome;
-use mercurio_domain::{EventId, Owner};
+use mercurio_domain::{EventId, Owner, Timestamp};
 
 use crate::error::{Error, ErrorKind, read_error};
 use crate::pool::{Driver, Pool, StoreOptions};
@@ -182,6 +184,24 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         let _limit = TimeLimit::begin(self.read_timeout);
         transaction::read(&self.readers, body).map_err(read_error)
+    }
+
+    /// Runs a read of rejections under the same limit.
+    fn read_rejections<T>(
+        &self,
+        _owner: Owner,
+        body: impl FnMut(&mut SqliteConnection) -> Result<T, Error>,
+    ) -> Result<T, StoreError> {
+        self.read_events(body)
+    }
+
+    /// Writes rejections received at `_received_at`. There are no partitions to prepare.
+    fn write_rejections<T>(
+        &self,
+        _received_at: impl Iterator<Item = Timestamp> + Clone,
+        body: impl FnMut(&mut SqliteConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.write(body)
     }
 
     /// Reads a page of the feed under the same limit.

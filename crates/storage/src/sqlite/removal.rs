@@ -65,7 +65,11 @@ pub(super) fn count_removal(
         (_, None) => 0_i64,
     };
     let events: i64 = events.get_result(connection)?;
-    Ok(RemovalCounts { events: events.unsigned_abs(), keys: keys.unsigned_abs() })
+    Ok(RemovalCounts {
+        events: events.unsigned_abs(),
+        keys: keys.unsigned_abs(),
+        ..RemovalCounts::default()
+    })
 }
 
 pub(super) fn remove_events(
@@ -105,7 +109,7 @@ fn delete_rows(connection: &mut SqliteConnection, rows: &[StoredRow]) -> Result<
     let keys =
         diesel::delete(events::table.filter(events::row_id.eq_any(ids))).execute(connection)?;
     let events = rows.iter().filter(|row| row.removed_at.is_none()).count();
-    Ok(Removed { events: events as u64, keys: keys as u64, next: None })
+    Ok(Removed { events: events as u64, keys: keys as u64, ..Removed::default() })
 }
 
 fn remove_all(connection: &mut SqliteConnection, deletion: Deletion) -> Result<Removed, Error> {
@@ -228,5 +232,13 @@ fn erase(
     let later = events::table.filter(events::row_id.gt(to));
     let next: Option<i64> = later.select(diesel::dsl::min(events::row_id)).first(connection)?;
     let next = next.map(|row_id| RemovalCursor((row_id - 1).to_string()));
-    Ok(Removed { events: erased as u64, keys: 0, next })
+    Ok(Removed { events: erased as u64, next, ..Removed::default() })
+}
+
+/// SQLite has no partitions to drop.
+pub(super) fn drop_rejections(
+    _: &mut SqliteConnection,
+    _before: Timestamp,
+) -> Result<Option<u64>, Error> {
+    Ok(None)
 }

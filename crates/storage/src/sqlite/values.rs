@@ -7,12 +7,22 @@ use diesel::sql_types::{BigInt, Binary, Text};
 use diesel::sqlite::{Sqlite, SqliteValue};
 use mercurio_domain::EventKey;
 
-use crate::rows::{JsonStr, JsonText, Micros};
+use crate::rows::{JsonStr, JsonText, Micros, RowId};
 
 /// Loads rows one by one, like any mode of SQLite.
 pub(super) use diesel::connection::DefaultLoadingMode as RowMode;
 /// The SQL type of [`Micros`].
 pub(super) use diesel::sql_types::BigInt as Time;
+/// The SQL type of [`RowId`].
+pub(super) use diesel::sql_types::Binary as Id;
+/// The SQL type of [`JsonText`].
+pub(super) use diesel::sql_types::Text as JsonType;
+
+/// The function that finds a text in another.
+pub(super) const POSITION: &str = "instr";
+/// Begins and ends the condition of a bounded `DELETE`, around `FROM … LIMIT …`. SQLite has
+/// `DELETE … LIMIT` only as a compile-time option.
+pub(super) const BOUNDED: [&str; 2] = ["rowid IN (SELECT rowid ", ")"];
 
 /// An event's key: 16 bytes, ordered like UUIDs.
 #[derive(Debug, Clone, Copy, AsExpression)]
@@ -42,6 +52,20 @@ impl ToSql<BigInt, Sqlite> for Micros {
 impl FromSql<BigInt, Sqlite> for Micros {
     fn from_sql(value: SqliteValue<'_, '_, '_>) -> deserialize::Result<Self> {
         FromSql::<BigInt, Sqlite>::from_sql(value).map(Self)
+    }
+}
+
+impl ToSql<Id, Sqlite> for RowId {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(self.0.as_bytes().as_slice());
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<Id, Sqlite> for RowId {
+    fn from_sql(value: SqliteValue<'_, '_, '_>) -> deserialize::Result<Self> {
+        let bytes: Vec<u8> = FromSql::<Id, Sqlite>::from_sql(value)?;
+        Ok(Self(uuid::Uuid::from_slice(&bytes)?))
     }
 }
 

@@ -107,7 +107,10 @@ fn every_change_of_the_catalog_is_recorded(subject: &Subject) {
             outcome: AuditOutcome::Started,
             ..of_tenant(id, "deletion of tenant \"Acme\"")
         },
-        of_tenant(id, "deletion removed 0 events, 0 event keys, 1 workspaces and 3 API keys"),
+        of_tenant(
+            id,
+            "deletion removed 0 events, 0 event keys, 0 rejections, 1 workspaces and 3 API keys",
+        ),
         AuditEntry {
             workspace_id: Some(staging.id),
             outcome: AuditOutcome::Started,
@@ -117,7 +120,7 @@ fn every_change_of_the_catalog_is_recorded(subject: &Subject) {
             workspace_id: Some(staging.id),
             ..of_tenant(
                 other.id,
-                "deletion removed 0 events, 0 event keys, 1 workspaces and 0 API keys",
+                "deletion removed 0 events, 0 event keys, 0 rejections, 1 workspaces and 0 API keys",
             )
         },
     ];

@@ -39,13 +39,14 @@ fn revoked_at(subject: &Subject, id: &ApiKeyId) -> Option<Timestamp> {
 }
 
 /// Removes everything selected, step by step.
-fn remove(subject: &Subject, which: &Removal) -> RemovalCounts {
+pub(crate) fn remove(subject: &Subject, which: &Removal) -> RemovalCounts {
     let mut removed = RemovalCounts::default();
     let mut from = None;
     for _ in 0..10_000 {
         let step = subject.store.remove_events(which, now(), from.as_ref()).unwrap();
         removed.events += step.events;
         removed.keys += step.keys;
+        removed.rejections += step.rejections;
         match step.next {
             Some(next) => from = Some(next),
             None => return removed,
@@ -71,8 +72,11 @@ fn workspace_deletion_removes_its_rows_only(subject: &Subject) {
     assert_eq!(store.begin_deletion(deletion, after(5)).unwrap(), Some(now()));
     let shown = store.workspaces(gone.tenant_id).unwrap();
     assert_eq!(shown.iter().map(|shown| shown.is_deleting).collect::<Vec<_>>(), [false, true]);
-    assert_eq!(remove(subject, &Removal::All(deletion)), RemovalCounts { events: 4, keys: 4 });
-    let rows = DeletedRows { events: 4, event_keys: 4, workspaces: 1, api_keys: 2 };
+    assert_eq!(
+        remove(subject, &Removal::All(deletion)),
+        RemovalCounts { events: 4, keys: 4, rejections: 0 }
+    );
+    let rows = DeletedRows { events: 4, event_keys: 4, rejections: 0, workspaces: 1, api_keys: 2 };
     assert_eq!(store.finish_deletion(deletion).unwrap(), Some(rows));
     assert_eq!(store.finish_deletion(deletion).unwrap(), None);
     assert_eq!(store.begin_deletion(deletion, now()).unwrap(), None);
@@ -149,7 +153,7 @@ fn large_workspace_is_removed_in_steps_beside_another(subject: &Subject) {
     assert_eq!((rows.events, rows.event_keys), (events, events), "of both runs");
     assert_eq!(subject.store.count_events(kept).unwrap(), events);
     let all = Removal::All(Deletion::Tenant(kept.tenant_id));
-    assert_eq!(remove(subject, &all), RemovalCounts { events, keys: events });
+    assert_eq!(remove(subject, &all), RemovalCounts { events, keys: events, rejections: 0 });
 }
 
 fn keys_of_erased_events_go_with_their_workspace(subject: &Subject) {
@@ -160,10 +164,10 @@ fn keys_of_erased_events_go_with_their_workspace(subject: &Subject) {
     let person = Person::User("u".to_owned());
     assert_eq!(
         remove(subject, &Removal::Person { tenant_id: kept.tenant_id, person }),
-        RemovalCounts { events: 3, keys: 0 }
+        RemovalCounts { events: 3, keys: 0, rejections: 0 }
     );
     let which = Removal::All(Deletion::Workspace(gone));
-    assert_eq!(remove(subject, &which), RemovalCounts { events: 0, keys: 2 });
+    assert_eq!(remove(subject, &which), RemovalCounts { events: 0, keys: 2, rejections: 0 });
     assert_eq!(
         subject.append(submission(kept, now(), &["a", "b", "c"])),
         [Accepted, Accepted, Duplicate]
@@ -279,7 +283,7 @@ fn removal_is_counted_exactly_beforehand(subject: &Subject) {
     for (number, (case, (events, keys))) in cases.into_iter().zip(expected).enumerate() {
         let owners = fill(subject);
         let which = case(owners, midnight);
-        let counts = RemovalCounts { events, keys };
+        let counts = RemovalCounts { events, keys, rejections: 0 };
         assert_eq!(subject.store.count_removal(&which).unwrap(), counts, "{number}");
         assert_eq!(subject.store.count_removal(&which).unwrap(), counts, "{number}: unchanged");
         assert_eq!(remove(subject, &which), counts, "{number}");

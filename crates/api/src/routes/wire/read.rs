@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EventPageResponse {
-    /// The events, newest first. Up to `limit`, and up to 1 MiB.
+    /// The events, in the order of the request. Up to `limit`, and up to 1 MiB.
     pub(crate) events: Vec<StoredEvent>,
     /// The `cursor` of the next page, to be sent unchanged; `null` on the last page.
     #[schema(required)]

@@ -6,7 +6,7 @@ use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
 use crate::store::{
     AuditEntry, CatalogChange, DeletedRows, Deletion, Housekeeping, Lease, LeaseKind, Person,
-    Position, Removal, RemovalCounts, RemovalCursor, Removed, StoreError,
+    Removal, RemovalCounts, RemovalCursor, Removed, StoreError,
 };
 use crate::tenant::{Name, TenantStatus};
 
@@ -20,10 +20,6 @@ fn is_of(event: &StoredEvent, person: &Person) -> bool {
 }
 
 impl MemoryState {
-    fn forget(&mut self, owner: Owner, occurred_at: Timestamp, key: EventKey) {
-        self.order.remove(&(owner, Position { occurred_at, key }));
-    }
-
     /// Whether the deletion covers a key. An erased event has left its workspace.
     fn is_covered(&self, deletion: Deletion, tenant_id: TenantId, key: EventKey) -> bool {
         let holder = self.holders.get(&(tenant_id, key));
@@ -37,13 +33,11 @@ impl MemoryState {
         let mut removed = Removed::default();
         for key in &keys {
             removed.keys += 1;
-            if let Some(event) = self.events.remove(key).flatten() {
-                removed.events += 1;
-                self.forget(event.owner, event.parts.occurred_at, key.1);
-            }
+            removed.events += u64::from(self.events.remove(key).flatten().is_some());
         }
         // A full step may not be the last; the removed rows are gone, so the cursor needs no
         // position.
+        removed.rejections = self.delete_rejections(deletion);
         removed.next = (keys.len() == STEP).then(|| RemovalCursor(String::new()));
         removed
     }
@@ -66,10 +60,7 @@ impl MemoryState {
             });
         for (key, received_at) in old.collect::<Vec<_>>() {
             // The key stays without its event, so a resent event is a duplicate.
-            if let Some(event) = self.events.insert(key, None).flatten() {
-                removed.events += 1;
-                self.forget(event.owner, event.parts.occurred_at, key.1);
-            }
+            removed.events += u64::from(self.events.insert(key, None).flatten().is_some());
             self.expired.insert(key, received_at);
         }
         let is_gone = |at: Timestamp| keys_before.is_some_and(|before| at < before);
@@ -87,15 +78,12 @@ impl MemoryState {
         let events = self.events.iter_mut().filter(|((of, _), event)| {
             *of == tenant_id && event.as_ref().is_some_and(|event| is_of(event, person))
         });
-        let gone: Vec<_> =
-            events.take(STEP).filter_map(|((_, key), event)| Some((*key, event.take()?))).collect();
-        for (key, event) in &gone {
-            self.forget(event.owner, event.parts.occurred_at, *key);
-        }
+        let gone = events.take(STEP).filter_map(|(_, event)| event.take()).count();
         Removed {
-            events: gone.len() as u64,
+            events: gone as u64,
             keys: 0,
-            next: (gone.len() == STEP).then(|| RemovalCursor(String::new())),
+            rejections: self.erase_rejections(tenant_id, person),
+            next: (gone == STEP).then(|| RemovalCursor(String::new())),
         }
     }
 }
@@ -113,11 +101,16 @@ impl MemoryState {
                     .keys()
                     .filter(|key| self.is_covered(*deletion, key.0, key.1))
                     .count() as u64,
+                rejections: self.count_rejections_in(*deletion),
             },
-            Removal::Person { person, .. } => {
+            Removal::Person { tenant_id, person } => {
                 let of_person = |event: &StoredEvent| is_of(event, person);
                 let events = stored.filter(|(key, event)| of_tenant(key.0) && of_person(event));
-                RemovalCounts { events: events.count() as u64, keys: 0 }
+                RemovalCounts {
+                    events: events.count() as u64,
+                    keys: 0,
+                    rejections: self.count_rejections_of(*tenant_id, person),
+                }
             }
             Removal::Received { before, .. } => {
                 let old: Vec<_> = stored
@@ -128,7 +121,7 @@ impl MemoryState {
                 let received = expired.map(|(_, at)| at).chain(&old);
                 let keys_before = which.keys_before();
                 let keys = received.filter(|at| keys_before.is_some_and(|before| **at < before));
-                RemovalCounts { events: old.len() as u64, keys: keys.count() as u64 }
+                RemovalCounts { events: old.len() as u64, keys: keys.count() as u64, rejections: 0 }
             }
         }
     }
@@ -202,6 +195,7 @@ impl Housekeeping for MemoryStore {
                 let sum = state.deletions.entry(*deletion).or_default();
                 sum.events += removed.events;
                 sum.keys += removed.keys;
+                sum.rejections += removed.rejections;
                 removed
             }
             Removal::Person { tenant_id, person } => state.erase(*tenant_id, person),
@@ -222,6 +216,9 @@ impl Housekeeping for MemoryStore {
         });
         state.keys.retain(|key| !deletion.covers(key.owner));
         state.counts.retain(|counted, _| !deletion.covers(counted.owner));
+        state.consumers.retain(|(owner, _), _| !deletion.covers(*owner));
+        // Servers may have recorded some after the last step.
+        let late = state.delete_rejections(deletion);
         if let Deletion::Tenant(tenant_id) = deletion {
             state.tenants.retain(|tenant| tenant.id != tenant_id);
             state.limits.remove(&tenant_id);
@@ -233,6 +230,7 @@ impl Housekeeping for MemoryStore {
         let rows = DeletedRows {
             events: removed.events,
             event_keys: removed.keys,
+            rejections: removed.rejections + late,
             workspaces: (workspaces - state.workspaces.len()) as u64,
             api_keys: (keys - state.keys.len()) as u64,
         };

@@ -30,7 +30,7 @@ const fn required(
     RequiredRights { table, server, operator, owner }
 }
 
-const RIGHTS: [RequiredRights; 12] = [
+const RIGHTS: [RequiredRights; 14] = [
     required("schema_compatibility", &["SELECT"], &["SELECT"], &[]),
     required(
         "tenants",
@@ -58,6 +58,8 @@ const RIGHTS: [RequiredRights; 12] = [
     ),
     required("event_keys", &["SELECT", "INSERT"], &["SELECT"], &["DELETE"]),
     required("events", &["SELECT", "INSERT"], &["SELECT"], &["DELETE"]),
+    required("rejections", &["SELECT", "INSERT"], &["SELECT"], &["DELETE"]),
+    required("rejection_counts", &["SELECT", "INSERT", "UPDATE"], &["SELECT"], &["DELETE"]),
     required("audit_log", &[], &["SELECT", "INSERT"], &[]),
 ];
 
@@ -162,10 +164,15 @@ pub(super) fn row_security(connection: &mut PgConnection) -> Result<RowSecurity,
 }
 
 fn state_of_reader(connection: &mut PgConnection) -> Result<RowSecurity, Error> {
+    // A migration creates a missing table. Without events there is nothing to read.
     let may_read = "COALESCE(has_table_privilege(to_regclass('events'), 'SELECT')
-        AND has_table_privilege(to_regclass('event_keys'), 'SELECT'), false)";
+            AND has_table_privilege(to_regclass('event_keys'), 'SELECT'), false)
+        AND COALESCE(has_table_privilege(to_regclass('rejections'), 'SELECT')
+            AND has_table_privilege(to_regclass('rejection_counts'), 'SELECT'), true)";
     let is_limited = "COALESCE(row_security_active(to_regclass('events')::oid)
-        AND row_security_active(to_regclass('event_keys')::oid), false)";
+            AND row_security_active(to_regclass('event_keys')::oid), false)
+        AND COALESCE(row_security_active(to_regclass('rejections')::oid)
+            AND row_security_active(to_regclass('rejection_counts')::oid), true)";
     if !is_true(connection, may_read)? {
         return Ok(RowSecurity::MayNotRead);
     }

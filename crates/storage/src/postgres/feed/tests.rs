@@ -34,7 +34,7 @@ impl Subject {
         let store = PostgresStore::open(&parameters.to_conninfo(), &StoreOptions::default());
         let (request, _) = provisioning("Acme", 1, now());
         let owner = store.provision(&request).unwrap().api_key.owner;
-        store.partitions.prepare(&store.writers, [now()].into_iter()).unwrap();
+        store.event_days.prepare(&store.writers, [now()].into_iter()).unwrap();
         Self { database, store, owner }
     }
 

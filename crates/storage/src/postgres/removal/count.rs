@@ -6,7 +6,7 @@ use mercurio_domain::Owner;
 use mercurio_domain::store::{Removal, RemovalCounts};
 
 use super::super::schema::events;
-use super::partitions::{events_if_old, partitions_of};
+use super::partitions::{partitions_of, rows_if_old};
 use super::selection::{EventCondition, SelectedEvents, SelectedKeys};
 use crate::error::Error;
 
@@ -45,7 +45,7 @@ pub(in crate::postgres) fn count_removal(
         SelectedEvents::Partitions { before } => {
             let mut events = 0;
             for partition in partitions_of(connection, which, "")? {
-                events += events_if_old(connection, &partition, before)?.unwrap_or(0);
+                events += rows_if_old(connection, &partition, before)?.unwrap_or(0);
             }
             events
         }
@@ -60,5 +60,9 @@ pub(in crate::postgres) fn count_removal(
             query.get_result::<CountRow>(connection)?.count
         }
     };
-    Ok(RemovalCounts { events: events.unsigned_abs(), keys: keys.unsigned_abs() })
+    Ok(RemovalCounts {
+        events: events.unsigned_abs(),
+        keys: keys.unsigned_abs(),
+        ..RemovalCounts::default()
+    })
 }

@@ -18,6 +18,7 @@ use position::{IndexEntry, KeyEntry, RemovalPosition};
 use selection::{EARLIEST, EventCondition, SelectedEvents, SelectedKeys};
 
 pub(super) use count::{count_events, count_removal};
+pub(super) use partitions::drop_rejections;
 
 /// Maximum rows removed in a step: some milliseconds of work, and little to repeat after a crash.
 const STEP: i64 = 5_000;
@@ -54,8 +55,8 @@ pub(super) fn remove_events(
     };
     Ok(Removed {
         events: removed.events.unsigned_abs(),
-        keys: 0,
         next: next.map(|position| position.encode()),
+        ..Removed::default()
     })
 }
 
@@ -168,7 +169,8 @@ fn remove_keys(
         // Counts outlive events and keys, except those of a deleted tenant or workspace.
         _ => matches!(which, Removal::All(_)).then_some(RemovalPosition::Counts),
     };
-    Ok(Removed { events: 0, keys, next: next.map(|position| position.encode()) })
+    let next = next.map(|position| position.encode());
+    Ok(Removed { keys, next, ..Removed::default() })
 }
 
 /// Removes up to [`STEP`] counts of a deleted tenant or workspace. Years of counts are too many for

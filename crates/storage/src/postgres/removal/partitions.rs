@@ -1,4 +1,4 @@
-//! The partitions of `events`, and those that hold only old events.
+//! The partitions of `events` and `rejections`, and those that hold only old rows.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -9,6 +9,24 @@ use mercurio_domain::store::Removal;
 use crate::error::Error;
 use crate::rows::Micros;
 
+/// The names of a table's partitions, quoted where SQL needs it, in their order.
+fn names_of(connection: &mut PgConnection, table: &str) -> Result<Vec<String>, Error> {
+    #[derive(QueryableByName)]
+    struct PartitionRow {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    let rows: Vec<PartitionRow> = diesel::sql_query(format!(
+        "SELECT inhrelid::regclass::text AS name FROM pg_catalog.pg_inherits
+         WHERE inhparent = '{table}'::regclass"
+    ))
+    .load(connection)?;
+    let mut names: Vec<_> = rows.into_iter().map(|row| row.name).collect();
+    // The order of names is the order of days.
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// The partitions that can hold events of the removal, from the one named `from` on, sorted by
 /// name.
 pub(super) fn partitions_of(
@@ -16,29 +34,17 @@ pub(super) fn partitions_of(
     which: &Removal,
     from: &str,
 ) -> Result<Vec<String>, Error> {
-    #[derive(QueryableByName)]
-    struct PartitionRow {
-        #[diesel(sql_type = Text)]
-        name: String,
-    }
-    // `regclass::text` quotes the names where SQL needs it.
-    let rows: Vec<PartitionRow> = diesel::sql_query(
-        "SELECT inhrelid::regclass::text AS name FROM pg_catalog.pg_inherits
-         WHERE inhparent = 'events'::regclass",
-    )
-    .load(connection)?;
     let newest = match which {
         Removal::Received { before, .. } => last_partition_before(*before),
         Removal::All(_) | Removal::Person { .. } => None,
     };
-    let mut names: Vec<_> = rows.into_iter().map(|row| row.name).collect();
+    // A cursor relies on their order.
+    let mut names = names_of(connection, "events")?;
     names.retain(|name| {
         // Skips only partitions surely after the bound; `drop_if_old` compares real bounds.
         name.as_str() >= from
             && newest.as_ref().is_none_or(|newest| !is_known_to_be_newer(name, newest))
     });
-    // The order of names is the order of days, and a cursor relies on it.
-    names.sort_unstable();
     Ok(names)
 }
 
@@ -55,26 +61,49 @@ fn is_known_to_be_newer(partition: &str, newest: &str) -> bool {
     has_day(partition) && has_day(newest) && partition > newest
 }
 
-/// Drops a partition if all its events were received before `before`. Returns how many it had.
-///
-/// Detaching locks `events` against all other transactions. So it gives up after 200 ms, and the
-/// step is repeated.
+/// Drops the first partition of `rejections` whose rows were all received before `before`. Returns
+/// how many it had; `None` if there is none.
+pub(in crate::postgres) fn drop_rejections(
+    connection: &mut PgConnection,
+    before: Timestamp,
+) -> Result<Option<u64>, Error> {
+    for partition in names_of(connection, "rejections")? {
+        if let Some(rows) = rows_if_old(connection, &partition, before)? {
+            detach_and_drop(connection, "rejections", &partition)?;
+            return Ok(Some(rows.unsigned_abs()));
+        }
+    }
+    Ok(None)
+}
+
+/// Drops a partition of `events` if all of them were received before `before`. Returns how many it
+/// had.
 pub(super) fn drop_if_old(
     connection: &mut PgConnection,
     partition: &str,
     before: Timestamp,
 ) -> Result<i64, Error> {
-    let Some(events) = events_if_old(connection, partition, before)? else { return Ok(0) };
-    connection.batch_execute(&format!(
-        "SET LOCAL lock_timeout = '200ms';
-         ALTER TABLE events DETACH PARTITION {partition}; DROP TABLE {partition}"
-    ))?;
+    let Some(events) = rows_if_old(connection, partition, before)? else { return Ok(0) };
+    detach_and_drop(connection, "events", partition)?;
     Ok(events)
 }
 
-/// Counts the events of a partition if all were received before `before`, so that the partition can
+/// Detaching locks the table against all other transactions. So it gives up after 200 ms, and the
+/// step is repeated.
+fn detach_and_drop(
+    connection: &mut PgConnection,
+    table: &str,
+    partition: &str,
+) -> Result<(), Error> {
+    Ok(connection.batch_execute(&format!(
+        "SET LOCAL lock_timeout = '200ms';
+         ALTER TABLE {table} DETACH PARTITION {partition}; DROP TABLE {partition}"
+    ))?)
+}
+
+/// Counts the rows of a partition if all were received before `before`, so that the partition can
 /// be dropped.
-pub(super) fn events_if_old(
+pub(super) fn rows_if_old(
     connection: &mut PgConnection,
     partition: &str,
     before: Timestamp,

@@ -20,8 +20,10 @@ use crate::transaction;
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Whether the server's role can read as `mercurio_reader`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RowSecurity {
+    /// The tables read, in SQL.
+    tables: &'static str,
     /// Set once it worked. Policies are not removed while servers run.
     is_active: OnceLock<()>,
     /// The last failed attempt.
@@ -42,6 +44,10 @@ fn begin(tenant_id: TenantId) -> String {
 const ONE_SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
 
 impl RowSecurity {
+    pub(super) fn of(tables: &'static str) -> Self {
+        Self { tables, is_active: OnceLock::new(), failed_at: Mutex::default() }
+    }
+
     /// Runs `body`, which reads events of `tenant_id`, under row security if available.
     ///
     /// Without the role, which needs a privilege to create, reads go on: an upgrade must not stop a
@@ -86,7 +92,11 @@ impl RowSecurity {
             return Ok(false);
         }
         // No tenant has the id 0, so the attempt sees no rows.
-        match transaction::read_in(readers, &begin(TenantId(0)), check_privileges) {
+        // Privileges are checked even if no row is read.
+        let probe = format!("SELECT FROM {} LIMIT 0", self.tables);
+        match transaction::read_in(readers, &begin(TenantId(0)), |connection| {
+            Ok(connection.batch_execute(&probe)?)
+        }) {
             Ok(()) => {
                 self.is_active.get_or_init(|| ());
                 Ok(true)
@@ -102,12 +112,6 @@ impl RowSecurity {
             }
         }
     }
-}
-
-/// Fails unless the role may read both tables.
-fn check_privileges(connection: &mut PgConnection) -> Result<(), Error> {
-    // Privileges are checked even if no row is read.
-    Ok(connection.batch_execute("SELECT FROM events, event_keys LIMIT 0")?)
 }
 
 #[cfg(test)]

@@ -3,8 +3,12 @@
 use diesel::sql_types::BigInt;
 use mercurio_domain::Owner;
 use mercurio_domain::limits::Month;
-use mercurio_domain::store::{AuditLog, Catalog, EventCounts, EventWriter, Store};
-use mercurio_domain::testing::{at, provisioning, submission};
+use mercurio_domain::store::{
+    AuditLog, Catalog, EventCounts, EventWriter, RejectionBatch, RejectionCount,
+    RejectionCountQuery, RejectionGroup, RejectionKind, Rejections, Store,
+};
+use mercurio_domain::testing::{at, provisioning, rejection, submission};
+use mercurio_domain::verdict::FieldErrorCode;
 
 use super::super::PostgresStore;
 use crate::DatabaseUrl;
@@ -26,8 +30,24 @@ fn tenants(store: &PostgresStore) -> [Owner; 2] {
         let (request, _) = provisioning(name, name.len() as u8, at("2026-11-22T10:00:00Z"));
         let owner = store.provision(&request).unwrap().api_key.owner;
         store.append(&[submission(owner, at("2026-11-22T10:00:00Z"), &["a", "b", "c"])]).unwrap();
+        store.record_rejections(&rejections(owner)).unwrap();
         owner
     })
+}
+
+/// A rejection and its count.
+fn rejections(owner: Owner) -> RejectionBatch {
+    let event = rejection(owner, at("2026-11-22T10:00:00Z"), &[FieldErrorCode::Required]);
+    let group = RejectionGroup {
+        owner,
+        hour: event.received_at.start_of_hour(),
+        kind: RejectionKind::Event,
+        code: String::new(),
+        pointer: String::new(),
+        event_name: "e".to_owned(),
+    };
+    let count = RejectionCount { rejected: 1, example: Some(event.id) };
+    RejectionBatch { events: vec![event], counts: vec![(group, count)] }
 }
 
 /// Counts rows with a query that names no tenant, as the reader of `tenant_id`.
@@ -52,8 +72,13 @@ fn check(store: &PostgresStore, tenants: [Owner; 2]) {
         for from in ["events", "event_keys", "events WHERE tenant_id > 0 OR true"] {
             assert_eq!(count(store, tenant_id, from).unwrap(), 3, "{from}");
         }
-        let of_others = format!("events WHERE tenant_id <> {tenant_id}");
-        assert_eq!(count(store, tenant_id, &of_others).unwrap(), 0);
+        for from in ["rejections", "rejection_counts"] {
+            assert_eq!(count(store, tenant_id, from).unwrap(), 1, "{from}");
+        }
+        for table in ["events", "rejections", "rejection_counts"] {
+            let of_others = format!("{table} WHERE tenant_id <> {tenant_id}");
+            assert_eq!(count(store, tenant_id, &of_others).unwrap(), 0);
+        }
     }
     // Ids without a tenant see nothing, not everything.
     for unknown in [TenantId(0), TenantId(-1), TenantId(i64::MAX)] {
@@ -62,6 +87,7 @@ fn check(store: &PostgresStore, tenants: [Owner; 2]) {
     for statement in [
         // A partition has no policy of its own, so the role has no right on it.
         "SELECT FROM events_20261122",
+        "SELECT FROM rejections_20261122",
         "SELECT FROM api_keys",
         "SELECT FROM tenants",
         "SELECT FROM workspaces",
@@ -74,9 +100,13 @@ fn check(store: &PostgresStore, tenants: [Owner; 2]) {
         let message = refusal(store, acme.tenant_id, statement);
         assert!(message.contains("permission denied"), "{statement}: {message}");
     }
-    for statement in
-        ["DELETE FROM events", "UPDATE events SET tenant_id = 1", "DELETE FROM event_keys"]
-    {
+    for statement in [
+        "DELETE FROM events",
+        "UPDATE events SET tenant_id = 1",
+        "DELETE FROM event_keys",
+        "DELETE FROM rejections",
+        "UPDATE rejection_counts SET rejected = 2",
+    ] {
         let message = refusal(store, acme.tenant_id, statement);
         assert!(
             message.contains("permission denied") || message.contains("read-only"),
@@ -88,6 +118,17 @@ fn check(store: &PostgresStore, tenants: [Owner; 2]) {
         assert_eq!(store.events(owner, &Default::default()).unwrap().events.len(), 3);
         let mixed = Owner { workspace_id: acme.workspace_id, tenant_id: other.tenant_id };
         assert!(store.events(mixed, &Default::default()).unwrap().events.is_empty());
+        let page = store.rejections(owner, &Default::default()).unwrap();
+        assert_eq!(page.events.iter().map(|event| event.owner).collect::<Vec<_>>(), [owner]);
+        assert!(store.rejections(mixed, &Default::default()).unwrap().events.is_empty());
+        let day = RejectionCountQuery {
+            from: at("2026-11-22T00:00:00Z"),
+            to: at("2026-11-23T00:00:00Z"),
+            limit: 10,
+        };
+        let totals = store.rejection_totals(owner, &day).unwrap();
+        assert_eq!(totals.len(), 1);
+        assert_eq!(totals[0].example.as_ref().map(|event| event.owner), Some(owner));
     }
 }
 
@@ -111,7 +152,7 @@ fn policies_cover_every_table_with_a_tenant() {
         .batch_execute(&format!(
             "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};
              INSERT INTO tenant_limits SELECT id, 'events_burst', 5 FROM tenants;
-             INSERT INTO deletions SELECT id, 0, 5, 5 FROM tenants;
+             INSERT INTO deletions SELECT id, 0, 5, 5, 5 FROM tenants;
              INSERT INTO tenant_usage SELECT id, 202611, 5 FROM tenants;
              INSERT INTO audit_log (actor, command, tenant_id, detail, outcome) SELECT 'a', 'c', id, '', 'done' FROM tenants;
              INSERT INTO event_counts SELECT id, 1, 'e', date_trunc('hour', now()), 5 FROM tenants"
@@ -136,6 +177,8 @@ fn policies_cover_every_table_with_a_tenant() {
             "deletions",
             "event_keys",
             "events",
+            "rejections",
+            "rejection_counts",
             // A row has several tenants, or concerns none, so all are hidden.
             "count_log",
             "audit_log",
@@ -152,7 +195,7 @@ fn policies_cover_every_table_with_a_tenant() {
         connection.batch_execute("ROLLBACK").unwrap();
     }
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
-    assert_eq!(counts, [[0; 11], [1, 1, 1, 1, 1, 1, 1, 3, 3, 0, 0]].concat());
+    assert_eq!(counts, [[0; 13], [1, 1, 1, 1, 1, 1, 1, 3, 3, 1, 1, 0, 0]].concat());
 }
 
 #[test]
@@ -218,6 +261,8 @@ fn role_without_tables_writes_and_reads_under_row_security() {
     let is_available = store.row_security.is_available(&store.readers);
     // Servers have nothing to do with what admins did.
     let audit_log = store.audit_log(None, 1);
+    let recorded = store.record_rejections(&rejections(tenants[1]));
+    let recorded_again = store.record_rejections(&rejections(tenants[1]));
     drop(store);
     connection.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
     assert!(audit_log.is_err(), "{audit_log:?}");
@@ -226,6 +271,7 @@ fn role_without_tables_writes_and_reads_under_row_security() {
     assert_eq!(again.unwrap(), [[Duplicate, Accepted]]);
     assert_eq!((summed.unwrap(), summed_again.unwrap(), used.unwrap()), (3, 1, vec![5]));
     assert!(found.unwrap().is_some() && is_available.unwrap());
+    assert!(recorded.is_ok() && recorded_again.is_ok(), "{recorded:?} {recorded_again:?}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! The partitions of `events`: one per UTC day, created with the first event of a day and some days
-//! ahead.
+//! The partitions of `events` and `rejections`: one per UTC day, created with the first row of a day
+//! and some days ahead.
 //!
 //! A partition is created as a separate table and then attached. `ATTACH PARTITION` lets others
-//! read and write `events`; `CREATE TABLE … PARTITION OF` would block them. It runs in its own
-//! transaction before that of the events, so it holds no other lock, and under an advisory lock, so
+//! read and write the table; `CREATE TABLE … PARTITION OF` would block them. It runs in its own
+//! transaction before that of the rows, so it holds no other lock, and under an advisory lock, so
 //! that servers take turns at midnight.
 
 use std::collections::BTreeSet;
@@ -25,16 +25,25 @@ const DAYS_AHEAD: u64 = 7;
 /// Advisory lock for creating partitions: `mercpart` in ASCII.
 const LOCK: i64 = 0x6d65_7263_7061_7274;
 
-/// The days whose partitions exist, as far as this process knows.
-#[derive(Debug, Default)]
-pub(in crate::postgres) struct DailyPartitions {
+/// The partitioned tables.
+const TABLES: [&str; 2] = ["events", "rejections"];
+
+/// The days whose partitions of a table exist, as far as this process knows.
+#[derive(Debug)]
+pub(super) struct DailyPartitions {
+    table: &'static str,
     known: RwLock<BTreeSet<NaiveDate>>,
 }
 
 impl DailyPartitions {
-    /// Creates the missing partitions for events received at `received_at`. Queries nothing for
+    pub(super) fn of(table: &'static str) -> Self {
+        debug_assert!(TABLES.contains(&table), "its partitions are created ahead");
+        Self { table, known: RwLock::default() }
+    }
+
+    /// Creates the missing partitions for rows received at `received_at`. Queries nothing for
     /// known days.
-    pub(in crate::postgres) fn prepare(
+    pub(super) fn prepare(
         &self,
         pool: &Pool<PgConnection>,
         received_at: impl Iterator<Item = Timestamp>,
@@ -48,33 +57,38 @@ impl DailyPartitions {
         if new.is_empty() {
             return Ok(());
         }
-        let created =
-            transaction::write(pool, |connection| create(connection, &with_days_ahead(&new)));
+        let created = transaction::write(pool, |connection| {
+            create(connection, self.table, &with_days_ahead(&new))
+        });
         if let Err(error) = created {
-            // The days ahead can wait. The events need only `new`, which may exist already.
-            let missing = transaction::read(pool, |connection| missing(connection, &new))?;
+            // The days ahead can wait. The rows need only `new`, which may exist already.
+            let missing =
+                transaction::read(pool, |connection| missing(connection, self.table, &new))?;
             if !missing.is_empty() {
                 return Err(error);
             }
         }
-        // Only what the events needed. The days ahead are checked when they come.
+        // Only what the rows needed. The days ahead are checked when they come.
         self.known.write().unwrap_or_else(PoisonError::into_inner).extend(new);
         Ok(())
     }
 
     /// Forgets all known days, after a partition turned out to be missing.
-    pub(in crate::postgres) fn forget(&self) {
+    pub(super) fn forget(&self) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
 /// Creates the partitions of today, by the database's clock, and of the days ahead.
-pub(in crate::postgres) fn create_ahead(connection: &mut PgConnection) -> Result<(), Error> {
+pub(super) fn create_ahead(connection: &mut PgConnection) -> Result<(), Error> {
     connection.transaction(|connection| {
         // By the database, because the migrating machine's clock may be wrong.
         let today = diesel::dsl::sql::<Date>("(now() AT TIME ZONE 'UTC')::date");
         let today: NaiveDate = diesel::select(today).get_result(connection)?;
-        create(connection, &with_days_ahead(&BTreeSet::from([today])))
+        for table in TABLES {
+            create(connection, table, &with_days_ahead(&BTreeSet::from([today])))?;
+        }
+        Ok(())
     })
 }
 
@@ -89,13 +103,14 @@ fn with_days_ahead(days: &BTreeSet<NaiveDate>) -> BTreeSet<NaiveDate> {
     all
 }
 
-fn name_of(day: NaiveDate) -> String {
-    format!("events_{}", day.format("%Y%m%d"))
+pub(super) fn name_of(table: &str, day: NaiveDate) -> String {
+    format!("{table}_{}", day.format("%Y%m%d"))
 }
 
 /// The days without a partition.
 fn missing(
     connection: &mut PgConnection,
+    table: &str,
     days: &BTreeSet<NaiveDate>,
 ) -> Result<Vec<NaiveDate>, Error> {
     // Bounds are text in the catalog, so partitions are found by name.
@@ -105,35 +120,39 @@ fn missing(
             relname -> Text,
         }
     }
-    let names: Vec<String> = days.iter().copied().map(name_of).collect();
-    let is_partition = diesel::dsl::sql::<Bool>(
-        "EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = oid AND inhparent = 'events'::regclass)",
-    );
+    let names: Vec<String> = days.iter().map(|day| name_of(table, *day)).collect();
+    let is_partition = diesel::dsl::sql::<Bool>(&format!(
+        "EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = oid AND inhparent = '{table}'::regclass)",
+    ));
     let existing: Vec<String> = pg_class::table
         .filter(pg_class::relname.eq_any(&names))
         .filter(is_partition)
         .select(pg_class::relname)
         .load(connection)?;
-    Ok(days.iter().copied().filter(|day| !existing.contains(&name_of(*day))).collect())
+    Ok(days.iter().copied().filter(|day| !existing.contains(&name_of(table, *day))).collect())
 }
 
 /// Creates the missing partitions. Runs in a transaction.
-fn create(connection: &mut PgConnection, days: &BTreeSet<NaiveDate>) -> Result<(), Error> {
+fn create(
+    connection: &mut PgConnection,
+    table: &str,
+    days: &BTreeSet<NaiveDate>,
+) -> Result<(), Error> {
     // Without the advisory lock: nearly always nothing is missing.
-    if missing(connection, days)?.is_empty() {
+    if missing(connection, table, days)?.is_empty() {
         return Ok(());
     }
     // Released by the end of the transaction, also after an error.
     connection.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"))?;
     // The previous holder of the lock may have created them.
-    for day in missing(connection, days)? {
+    for day in missing(connection, table, days)? {
         let Some(next) = day.succ_opt() else { continue };
-        let name = name_of(day);
+        let name = name_of(table, day);
         // With all indexes and constraints, so that attaching builds none. The bounds carry an
         // offset: the session may have another time zone.
         connection.batch_execute(&format!(
-            "CREATE TABLE {name} (LIKE events INCLUDING ALL);
-             ALTER TABLE events ATTACH PARTITION {name}
+            "CREATE TABLE {name} (LIKE {table} INCLUDING ALL);
+             ALTER TABLE {table} ATTACH PARTITION {name}
              FOR VALUES FROM ('{day} 00:00:00+00') TO ('{next} 00:00:00+00')"
         ))?;
     }
