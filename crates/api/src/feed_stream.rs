@@ -42,12 +42,17 @@ pub(crate) fn page(
 
 /// Returns the problem of a cursor of another feed.
 pub(crate) fn refused(error: FeedCursorError) -> Problem {
+    refused_in("after", error)
+}
+
+/// Returns the problem of a cursor of another feed, sent in the parameter or header `name`.
+pub(crate) fn refused_in(name: &str, error: FeedCursorError) -> Problem {
     let code = match error {
         FeedCursorError::Malformed | FeedCursorError::OtherWorkspace => "invalid_value",
         // A consumer has to decide what to do about it, and cannot by the text.
         FeedCursorError::Replaced => "cursor_replaced",
     };
-    let errors = vec![QueryError::new("after", code, format!("after is {error}"))];
+    let errors = vec![QueryError::new(name, code, format!("{name} is {error}"))];
     Problem::InvalidQuery { errors }
 }
 

@@ -1,7 +1,7 @@
 //! The HTTP API.
 //!
 //! [`transport`] accepts connections, [`middleware`] wraps every request, [`auth`] identifies its
-//! tenant, [`body`] reads its body, [`routes`] respond, `reads` limits reads of events, `feed_stream` has the feed as lines, `writes` is the path of events that
+//! tenant, [`body`] reads its body, [`routes`] respond, `reads` limits reads of events, `feed_stream` has the feed as lines, `tails` are live, `writes` is the path of events that
 //! handlers share, [`problem`] describes errors, [`openapi`] documents all of it. [`app`] assembles them. [`healthcheck`] is a
 //! client.
 //!
@@ -20,6 +20,7 @@ pub mod problem;
 mod reads;
 pub mod routes;
 pub mod state;
+mod tails;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;

@@ -27,12 +27,12 @@ use crate::state::{AppState, BUSY_RETRY_AFTER_SECONDS, UNAVAILABLE, store_proble
 
 /// Maximum time without an answer of the store beyond its time limit, for example if the network to
 /// it is cut. Longer than the wait for a connection.
-const STORE_GRACE: Duration = Duration::from_secs(5);
+pub(crate) const STORE_GRACE: Duration = Duration::from_secs(5);
 /// Maximum time to send a response. A client that reads slowly holds a page of events in memory,
 /// and one of its tenant's reads.
-const SEND_TIME: Duration = Duration::from_secs(60);
+pub(crate) const SEND_TIME: Duration = Duration::from_secs(60);
 /// Bytes of a response handed over at a time. The connection's own buffer holds little more.
-const CHUNK_BYTES: usize = 16 * 1024;
+pub(crate) const CHUNK_BYTES: usize = 16 * 1024;
 
 /// Admits a read of the caller's events.
 ///
@@ -138,7 +138,7 @@ pub(crate) fn to_json(found: &impl Serialize) -> Result<Bytes, Problem> {
 /// The response was not sent in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the client reads the response too slowly")]
-struct SendTimeout;
+pub(crate) struct SendTimeout;
 
 /// The body of a response that holds the permit of its read.
 struct PermittedBody {

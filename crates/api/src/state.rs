@@ -31,6 +31,7 @@ use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::rejection_recorder::RejectionRecorderHandle;
 use mercurio_runtime::retention::RetentionCounts;
+use mercurio_runtime::tail::TailHub;
 
 /// `Retry-After` of an overloaded server or one that is shutting down.
 pub(crate) const BUSY_RETRY_AFTER_SECONDS: u64 = 1;
@@ -53,6 +54,8 @@ pub struct AppState {
     pub rate_limits: RateLimits,
     /// Reads of events in progress.
     pub reads: Reads,
+    /// Live tails.
+    pub tails: TailHub,
     /// Adds device, location and campaign to events.
     pub enricher: Enricher,
     /// The current time.

@@ -143,7 +143,7 @@ impl<'a> Forwarder<'a> {
     }
 
     fn content(&self, start: &FeedStart, page: FeedPage) -> Result<Content, ForwardError> {
-        let FeedPage { events, next, is_newest } = page;
+        let FeedPage { events, next, is_newest, .. } = page;
         let end = Place { next, is_newest };
         if events.is_empty() {
             return Ok(Content::Nothing(end));

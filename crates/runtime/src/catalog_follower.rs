@@ -1,5 +1,5 @@
-//! A thread that follows changes of the catalog, so that [`KeyCache`] removes changed keys, and
-//! writes the uses of keys.
+//! A thread that follows changes of the catalog, so that [`KeyCache`] removes changed keys, writes
+//! the uses of keys, and receives the texts of other servers for live tails.
 //!
 //! The store reports each change. Changes during a disconnection are unknown, so the cache is
 //! cleared once the listener is connected again. Until then the lifetime of cached keys bounds
@@ -16,6 +16,7 @@ use slog::{Logger, debug, info, warn};
 
 use crate::key_cache::KeyCache;
 use crate::key_uses::KeyUses;
+use crate::tail::TailHub;
 
 /// Maximum time the thread listens before it checks whether to stop.
 const LISTEN: Duration = Duration::from_millis(200);
@@ -34,6 +35,7 @@ struct FollowerThread {
     store: Arc<dyn Store>,
     keys: KeyCache,
     uses: Arc<KeyUses>,
+    tails: TailHub,
     log: Logger,
     stop: Arc<AtomicBool>,
     written_at: Instant,
@@ -48,6 +50,7 @@ impl CatalogFollower {
         store: Arc<dyn Store>,
         keys: KeyCache,
         uses: Arc<KeyUses>,
+        tails: TailHub,
         log: Logger,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -56,6 +59,7 @@ impl CatalogFollower {
             store,
             keys,
             uses,
+            tails,
             log,
             stop: thread_stop,
             written_at: Instant::now(),
@@ -89,6 +93,7 @@ impl FollowerThread {
                     is_disconnected = false;
                     // Changes before this moment are unknown.
                     self.keys.forget(&CatalogChange::Anything);
+                    self.tails.resume();
                     self.listen(listener.as_mut())
                 }
                 Err(error) => Err(error),
@@ -112,6 +117,9 @@ impl FollowerThread {
             for change in listener.next(LISTEN)? {
                 debug!(self.log, "catalog changed"; keys::CHANGE => ?change);
                 self.keys.forget(&change);
+            }
+            for text in listener.take_tail() {
+                self.tails.receive(&text);
             }
             if self.written_at.elapsed() >= WRITE_EVERY {
                 self.write_uses();

@@ -1,6 +1,6 @@
 //! The work of a server besides responses: it caches API keys and follows the catalog, deletes
 //! expired events, reads quotas, admits reads, probes the database, records and logs
-//! rejections, logs the writer's groups, fills an empty database, and reads the clock.
+//! rejections, logs the writer's groups, passes on notices to live tails, fills an empty database, and reads the clock.
 //!
 //! Not here: HTTP, SQL, settings.
 
@@ -21,6 +21,7 @@ pub mod rejection_recorder;
 mod request_settings;
 pub mod retention;
 pub mod system;
+pub mod tail;
 pub mod writer_observer;
 
 pub use file_limit::raise_file_limit;

@@ -23,14 +23,16 @@ pub struct ReadOptions {
     /// Maximum reads in progress, including those that wait and those whose response is being sent.
     /// A response has a page of events, so this bounds the memory.
     pub admitted: usize,
+    /// Maximum reads among `running` that belong to live tails.
+    pub background: usize,
     /// Maximum wait of an admitted read before it runs.
     pub wait: Duration,
 }
 
 impl Default for ReadOptions {
-    /// 8 running reads and 64 admitted ones; 2 seconds of waiting.
+    /// 8 running reads, 2 of them in the background, and 64 admitted ones; 2 seconds of waiting.
     fn default() -> Self {
-        Self { running: 8, admitted: 64, wait: Duration::from_secs(2) }
+        Self { running: 8, admitted: 64, background: 2, wait: Duration::from_secs(2) }
     }
 }
 
@@ -53,6 +55,7 @@ pub struct Reads {
 struct SharedReads {
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
+    background: Arc<Semaphore>,
     wait: Duration,
     /// Admitted reads by tenant. A tenant without one has no entry.
     tenants: Mutex<HashMap<TenantId, u64>>,
@@ -68,7 +71,11 @@ pub struct ReadPermit {
 
 /// A read the database works on. Dropping it lets the next one run.
 #[derive(Debug)]
-pub struct RunningRead(#[expect(dead_code, reason = "returned on drop")] OwnedSemaphorePermit);
+pub struct RunningRead {
+    _running: OwnedSemaphorePermit,
+    /// Of a read in the background.
+    _background: Option<OwnedSemaphorePermit>,
+}
 
 impl Reads {
     /// Starts without reads.
@@ -78,6 +85,7 @@ impl Reads {
             shared: Arc::new(SharedReads {
                 running: Arc::new(Semaphore::new(options.running)),
                 admitted: Arc::new(Semaphore::new(options.admitted)),
+                background: Arc::new(Semaphore::new(options.background)),
                 wait: options.wait,
                 tenants: Mutex::default(),
             }),
@@ -101,6 +109,36 @@ impl Reads {
         tenants.insert(tenant_id, reads + 1);
         Ok(ReadPermit { shared: Arc::clone(shared), tenant_id, _admitted: admitted })
     }
+
+    /// Waits until a read of a live tail may run. It needs no admission, and yields to all admitted
+    /// reads; but after the wait of an admitted read it takes its turn among them, so that a busy
+    /// server delays tails and does not end them.
+    ///
+    /// # Errors
+    /// [`ReadRefusal::Overloaded`] if its turn does not come either.
+    pub async fn run_in_background(&self) -> Result<RunningRead, ReadRefusal> {
+        const PAUSE: Duration = Duration::from_millis(50);
+        let SharedReads { running, background, wait, .. } = &*self.shared;
+        let background = Arc::clone(background).acquire_owned().await;
+        // The semaphore is never closed.
+        let background = background.map_err(|_| ReadRefusal::Overloaded)?;
+        let queue_at = tokio::time::Instant::now() + *wait;
+        let running = loop {
+            // Fails while an admitted read waits.
+            if let Ok(running) = Arc::clone(running).try_acquire_owned() {
+                break running;
+            }
+            if tokio::time::Instant::now() >= queue_at {
+                let queued = Arc::clone(running).acquire_owned();
+                match tokio::time::timeout(*wait, queued).await {
+                    Ok(Ok(running)) => break running,
+                    Ok(Err(_)) | Err(_) => return Err(ReadRefusal::Overloaded),
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        Ok(RunningRead { _running: running, _background: Some(background) })
+    }
 }
 
 impl ReadPermit {
@@ -111,7 +149,7 @@ impl ReadPermit {
     pub async fn run(&self) -> Result<RunningRead, ReadRefusal> {
         let running = Arc::clone(&self.shared.running).acquire_owned();
         match tokio::time::timeout(self.shared.wait, running).await {
-            Ok(Ok(running)) => Ok(RunningRead(running)),
+            Ok(Ok(running)) => Ok(RunningRead { _running: running, _background: None }),
             // The semaphore is never closed.
             Ok(Err(_)) | Err(_) => Err(ReadRefusal::Overloaded),
         }
@@ -144,7 +182,8 @@ mod tests {
     const OTHER: TenantId = TenantId(2);
 
     fn reads(running: usize, admitted: usize) -> Reads {
-        Reads::new(&ReadOptions { running, admitted, wait: Duration::from_millis(20) })
+        let wait = Duration::from_millis(20);
+        Reads::new(&ReadOptions { running, admitted, background: 1, wait })
     }
 
     fn refusal(admitted: Result<ReadPermit, ReadRefusal>) -> Option<ReadRefusal> {
@@ -185,5 +224,22 @@ mod tests {
         // The first response is still being sent: it needs no connection.
         assert!(second.run().await.is_ok());
         drop(first);
+    }
+
+    #[tokio::test]
+    async fn reads_of_tails_leave_room_and_yield() {
+        let reads = reads(2, 8);
+        let background = reads.run_in_background().await.unwrap();
+        let (first, second) = (reads.admit(ONE, 4).unwrap(), reads.admit(OTHER, 4).unwrap());
+        let running = first.run().await.unwrap();
+        // The only one in the background ends before the next begins, though nothing else runs.
+        let mut next = std::pin::pin!(reads.run_in_background());
+        assert!(tokio::time::timeout(Duration::from_millis(5), &mut next).await.is_err());
+        drop(background);
+        let other = second.run().await.unwrap();
+        // Both run: the one in the background waits, takes its turn, and gives up.
+        assert_eq!(next.await.err(), Some(ReadRefusal::Overloaded));
+        drop((running, other));
+        assert!(reads.run_in_background().await.is_ok());
     }
 }

@@ -47,6 +47,7 @@ use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::rejection_recorder::RejectionRecorder;
 use mercurio_runtime::retention::{RetentionCounts, RetentionOptions, RetentionWorker};
 use mercurio_runtime::system::{SystemClock, UuidV7Ids};
+use mercurio_runtime::tail::{TailHub, TailSender};
 use mercurio_runtime::writer_observer::LogObserver;
 use slog::{Logger, error, info, warn};
 
@@ -114,13 +115,16 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard) -> Result<(), Star
 
     let keys = KeyCache::new(Arc::clone(&store), config.key_cache);
     let key_uses = Arc::new(KeyUses::default());
+    let tails = TailHub::new(UuidV7Ids.next_uuid().to_string(), config.tails.clone());
     let follower = CatalogFollower::start(
         Arc::clone(&store),
         keys.clone(),
         Arc::clone(&key_uses),
+        tails.clone(),
         log.clone(),
     )
     .map_err(|source| StartError::io("cannot start the catalog thread", source))?;
+    let tail_sender = start_tail_sender(&store, &tails, &log)?;
     let retention_counts = Arc::new(RetentionCounts::default());
     let retention = RetentionWorker::start(
         Arc::clone(&store),
@@ -150,6 +154,7 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard) -> Result<(), Star
         key_uses,
         rate_limits: RateLimits::new(redis.as_ref().map(|redis| Arc::clone(&redis.buckets))),
         reads: Reads::new(&ReadOptions::default()),
+        tails,
         database: DatabaseProbe::new(Arc::clone(&store), schema, privileges),
         store: Arc::clone(&store),
         enricher: Enricher::new(EnricherOptions { client_ip: config.client_ip, geo }),
@@ -196,6 +201,7 @@ async fn serve(config: Config, log: Logger, guard: &LogGuard) -> Result<(), Star
         redis.task.abort();
         redis.buckets.leave().await;
     }
+    drop(tail_sender);
     // Writes the last uses of keys.
     drop(follower);
     if let Some(traces) = &state.traces {
@@ -237,6 +243,21 @@ fn start_count_worker(
     CountWorker::start(Arc::clone(store), Arc::new(SystemClock), summed_at, log.clone())
         .map(Some)
         .map_err(|source| StartError::io("cannot start the count thread", source))
+}
+
+/// Starts the thread that sends texts about live tails. One process writes to a SQLite file, so
+/// there is no other server.
+fn start_tail_sender(
+    store: &Arc<dyn Store>,
+    tails: &TailHub,
+    log: &Logger,
+) -> Result<Option<TailSender>, StartError> {
+    if store.backend() == Backend::Sqlite {
+        return Ok(None);
+    }
+    TailSender::start(Arc::clone(store), tails.clone(), log.clone())
+        .map(Some)
+        .map_err(|source| StartError::io("cannot start the tail thread", source))
 }
 
 /// Starts the thread that keeps rejected events, unless they are kept for no time.

@@ -16,7 +16,7 @@ use super::signals::{StopSignal, StopSignals};
 /// Minimum time for the group writer to finish, even if the requests used up the grace.
 const MIN_WRITER_TIME: Duration = Duration::from_millis(100);
 
-/// Stops in this order: readiness, new connections, requests in flight, group writer. Each step
+/// Stops in this order: readiness, live tails, new connections, requests in flight, group writer. Each step
 /// relies on the one before: a load balancer sends no more requests, no request submits events, no
 /// event is left in the queue.
 ///
@@ -38,6 +38,9 @@ pub(super) async fn shut_down(
         // skips the wait.
         tokio::time::timeout(config.shutdown_delay, signals.next()).await.ok();
     }
+    // Not before: their clients connect again at once, and should reach another server. They have no
+    // end that the next step could wait for.
+    state.tails.close();
     let deadline = Instant::now() + config.shutdown_grace;
     let stopped = tokio::time::timeout(config.shutdown_grace, servers.stop()).await.is_ok();
     let left = deadline.saturating_duration_since(Instant::now()).max(MIN_WRITER_TIME);

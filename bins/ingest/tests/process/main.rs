@@ -59,6 +59,8 @@ mod start;
 #[cfg(test)]
 mod stop;
 #[cfg(test)]
+mod tail;
+#[cfg(test)]
 mod traces;
 #[cfg(test)]
 mod upgrade;

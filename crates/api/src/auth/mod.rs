@@ -200,11 +200,36 @@ pub async fn recheck_key(
     sources: KeySources,
 ) -> Result<(), Problem> {
     let presented = presented_key(request, sources).map_err(|error| not_presented(state, error))?;
-    let key = look_up(state, &presented).await?;
-    match usable(&presented, key.as_deref(), state.clock.now()) {
-        Err(reason) => Err(not_usable(state, reason)),
-        Ok(key) if key.tenant_status != TenantStatus::Active => Err(Problem::TenantSuspended),
-        Ok(_) => Ok(()),
+    KeyWatch(presented).check(state).await
+}
+
+/// The key of an authenticated request whose response lasts, to be checked again until it ends. Holds
+/// the hash of its secret.
+pub(crate) struct KeyWatch(PresentedKey);
+
+impl KeyWatch {
+    /// Returns the key of an authenticated request.
+    ///
+    /// # Errors
+    /// As [`authenticate`].
+    pub(crate) fn of(
+        state: &AppState,
+        request: &HttpRequest,
+        sources: KeySources,
+    ) -> Result<Self, Problem> {
+        let presented = presented_key(request, sources);
+        presented.map(Self).map_err(|error| not_presented(state, error))
+    }
+
+    /// Checks the key and its tenant, as [`recheck_key`].
+    pub(crate) async fn check(&self, state: &AppState) -> Result<(), Problem> {
+        let Self(presented) = self;
+        let key = look_up(state, presented).await?;
+        match usable(presented, key.as_deref(), state.clock.now()) {
+            Err(reason) => Err(not_usable(state, reason)),
+            Ok(key) if key.tenant_status != TenantStatus::Active => Err(Problem::TenantSuspended),
+            Ok(_) => Ok(()),
+        }
     }
 }
 

@@ -73,12 +73,12 @@ impl<'a> Kind<'a> {
     }
 
     fn reads_events(&self) -> bool {
-        let reads = ["/v1/events", "/v1/rejections"];
+        let reads = ["/v1/events", "/v1/rejections", "/v1/tail"];
         self.has_key && !self.has_body && reads.iter().any(|path| self.path.starts_with(path))
     }
 
     fn has_query(&self) -> bool {
-        matches!(self.path, "/v1/events" | "/v1/rejections" | "/v1/rejections/summary")
+        matches!(self.path, "/v1/events" | "/v1/rejections" | "/v1/rejections/summary" | "/v1/tail")
     }
 
     fn returns_limits(&self) -> bool {

@@ -253,7 +253,7 @@ impl ProblemCode {
                 code: "too_many_reads",
                 status: StatusCode::TOO_MANY_REQUESTS,
                 title: "Too many reads",
-                meaning: "The tenant reads more often per second, or has more reads in progress at one time, than its limit.",
+                meaning: "The tenant reads more often per second, or has more reads or live tails in progress at one time, than its limit.",
                 remedy: "Wait for the seconds in Retry-After, then repeat the request. Read the next page only after the \
                          last one has arrived. GET /v1/limits returns the limits as reads_per_second and \
                          max_concurrent_reads.",

@@ -314,6 +314,10 @@ fn too_many_reads(limit: ReadLimit, retry_after_seconds: u64) -> ResponseParts<'
         ReadLimit::PerSecond(limit) => {
             format!("The tenant reads more often than {limit} times a second, its limit.")
         }
+        ReadLimit::Tails(limit) => format!(
+            "The tenant has {limit} live tails on this server, its limit. A tail ends when its client closes the \
+             connection."
+        ),
     };
     ResponseParts::new(ProblemCode::TooManyReads, detail).retry_after(retry_after_seconds)
 }

@@ -169,6 +169,8 @@ pub enum ReadLimit {
     Concurrent(u32),
     /// Average reads per second.
     PerSecond(u32),
+    /// Maximum live tails at one time, on each server.
+    Tails(u32),
 }
 
 /// The errors of a request's events.

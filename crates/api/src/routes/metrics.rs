@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::header::CONTENT_TYPE};
 use mercurio_observability::metrics::{
-    BodiesReading, PoolReading, RedisReading, ServerReading, WriterReading,
+    BodiesReading, PoolReading, RedisReading, ServerReading, TailsReading, WriterReading,
 };
 
 use super::health::readiness;
@@ -30,6 +30,7 @@ async fn read(state: &AppState) -> ServerReading {
     let (depth, appended) = (state.writer.depth(), state.store.append_counts());
     let body_memory = state.bodies.memory();
     let key_cache = state.keys.counts();
+    let tails = state.tails.counts();
     let pools = state.store.connections().into_iter();
     ServerReading {
         ready,
@@ -45,6 +46,11 @@ async fn read(state: &AppState) -> ServerReading {
         bodies: BodiesReading {
             bytes: body_memory.bytes as u64,
             capacity_bytes: body_memory.capacity as u64,
+        },
+        tails: TailsReading {
+            open: tails.subscribers,
+            notices: tails.notices,
+            missed: tails.missed,
         },
         quotas_used: state.quota_usage.used_ratios(state.clock.now()).await,
         pools: pools

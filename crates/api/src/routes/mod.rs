@@ -15,6 +15,7 @@ mod rejection_query;
 pub mod rejections;
 mod root;
 mod table;
+pub mod tail;
 pub(crate) mod wire;
 pub mod write;
 
@@ -71,6 +72,7 @@ fn add_routes(routes: &mut Routes<'_>, surface: Surface, public_docs: bool) {
             .post("/v1/events/track", write::track)
             .post("/v1/events/batch", write::batch)
             .get("/v1/limits", limits::limits)
+            .get("/v1/tail", tail::tail)
             .get("/v1/feed", feed::feed)
             .get("/v1/events", read::events)
             .get("/v1/events/{event_id}", read::event)

@@ -40,6 +40,18 @@ impl ParameterError {
 /// Only the number of parameters, if there are too many.
 pub(super) fn read(
     query_string: &str,
+    set: impl FnMut(&str, &str) -> Result<(), ParameterError>,
+) -> Result<Vec<QueryError>, Vec<QueryError>> {
+    read_with_lists(query_string, &[], set)
+}
+
+/// Reads a query string, as [`read`]. The parameters in `lists` may be repeated.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_with_lists(
+    query_string: &str,
+    lists: &[&str],
     mut set: impl FnMut(&str, &str) -> Result<(), ParameterError>,
 ) -> Result<Vec<QueryError>, Vec<QueryError>> {
     let mut errors = Vec::new();
@@ -57,7 +69,7 @@ pub(super) fn read(
         let result = if percent_decode_str(piece).decode_utf8().is_err() {
             // The parser replaces such bytes by U+FFFD: the query could match another event.
             Err(ParameterError::invalid_value(format!("{} is not UTF-8", excerpt(&name))))
-        } else if seen.contains(&name) {
+        } else if seen.contains(&name) && !lists.contains(&&*name) {
             Err(ParameterError::new(
                 "duplicate_parameter",
                 format!("{} appears twice", excerpt(&name)),

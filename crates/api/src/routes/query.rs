@@ -131,7 +131,7 @@ fn meant(name: &str) -> Option<&'static str> {
     }
 }
 
-fn kind(value: &str) -> Result<EventType, ParameterError> {
+pub(super) fn kind(value: &str) -> Result<EventType, ParameterError> {
     EventType::from_text(value).ok_or_else(|| {
         let nearest = nearest(value, EventType::ALL.map(EventType::as_str));
         let hint = nearest.map(|nearest| format!("did you mean {nearest:?}?"));

@@ -2,9 +2,11 @@
 
 mod hostile_bodies;
 mod rejected_bodies;
+mod sse;
 
 pub use hostile_bodies::{HostileBody, hostile_bodies};
 pub use rejected_bodies::{RejectedBody, rejected_bodies};
+pub use sse::{SseBody, SseMessage, SseParser};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +15,11 @@ use crate::body::Bodies;
 use crate::routes::Surface;
 use crate::state::AppState;
 use actix_http::Request;
+use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::web::Data;
 use mercurio_domain::Owner;
@@ -39,6 +42,7 @@ use mercurio_runtime::reads::{ReadOptions, Reads};
 use mercurio_runtime::refusal_log::RefusalLog;
 use mercurio_runtime::rejection_log::RejectionLog;
 use mercurio_runtime::rejection_recorder::{RejectionBounds, RejectionRecorder};
+use mercurio_runtime::tail::{TailHub, TailOptions};
 use serde_json::Value;
 
 /// The time of every request: the clock is fixed.
@@ -143,6 +147,7 @@ impl TestApp {
             // Without Redis: this server's buckets decide.
             rate_limits: RateLimits::new(None),
             reads: Reads::new(&ReadOptions::default()),
+            tails: TailHub::new("test".to_owned(), TailOptions::default()),
             database: DatabaseProbe::new(
                 store.clone(),
                 SchemaState::Current,
@@ -295,11 +300,39 @@ impl ApiRequest {
         self,
         app: &impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>,
     ) -> ApiResponse {
-        let response = match try_call_service(app, self.0.to_request()).await {
+        let response = self.begin(app).await;
+        Self::finish(response).await
+    }
+
+    /// Sends the request, and returns the response without end.
+    ///
+    /// # Errors
+    /// The whole response, if it is no stream of events.
+    pub async fn open(
+        self,
+        app: &impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>,
+    ) -> Result<SseBody, ApiResponse> {
+        let response = self.begin(app).await;
+        let content_type = response.headers().get("content-type").map(HeaderValue::as_bytes);
+        if content_type == Some(b"text/event-stream") {
+            Ok(SseBody::new(response.into_body()))
+        } else {
+            Err(Self::finish(response).await)
+        }
+    }
+
+    async fn begin(
+        self,
+        app: &impl Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>,
+    ) -> HttpResponse<BoxBody> {
+        match try_call_service(app, self.0.to_request()).await {
             Ok(response) => response.map_into_boxed_body().into_parts().1,
             // A server writes the response of an error in the same way.
             Err(error) => error.error_response(),
-        };
+        }
+    }
+
+    async fn finish(response: HttpResponse<BoxBody>) -> ApiResponse {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = actix_web::body::to_bytes(response.into_body()).await.expect("test set-up");
         let json = serde_json::from_slice(&body).unwrap_or(Value::Null);

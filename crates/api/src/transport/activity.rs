@@ -1,5 +1,5 @@
 //! What a connection knows about its requests: whether one is in progress, and whether one had a
-//! valid API key.
+//! valid API key. And what a response without end must learn: that the client is gone.
 
 use actix_http::Request;
 use actix_service::Service;
@@ -15,6 +15,7 @@ pub(crate) struct ConnectionActivity(Rc<Activity>);
 struct Activity {
     requests: Cell<u32>,
     has_key: Cell<bool>,
+    is_ended: Cell<bool>,
 }
 
 /// A request in progress, until this is dropped.
@@ -26,6 +27,22 @@ impl ConnectionActivity {
         if let Some(Self(activity)) = request.conn_data::<Self>() {
             activity.has_key.set(true);
         }
+    }
+
+    /// Returns the activity of the request's connection. `None` without one, as in a test.
+    pub(crate) fn of(request: &HttpRequest) -> Option<Self> {
+        request.conn_data::<Self>().cloned()
+    }
+
+    /// Whether the client has closed the connection, or its half of it. actix polls a response after
+    /// each read, so a response without end may look here; otherwise it would last until a write
+    /// fails.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.0.is_ended.get()
+    }
+
+    pub(super) fn note_end(&self) {
+        self.0.is_ended.set(true);
     }
 
     /// Whether a request is in progress: its head has arrived, and its response has not begun.

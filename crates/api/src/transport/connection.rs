@@ -281,7 +281,9 @@ impl AsyncRead for Connection {
             };
         }
         let received = &buffer.filled()[filled..];
-        if !received.is_empty() {
+        if received.is_empty() {
+            self.activity.note_end();
+        } else {
             self.is_tls.get_or_insert_with(|| is_tls(received));
             if self.head_began.is_none() && !self.activity.is_busy() {
                 self.head_began = Some(Instant::now());

@@ -36,6 +36,11 @@ impl Arrival {
         Self { client: Some(client), ..self }
     }
 
+    /// Returns the protocol of the client, as tails show it.
+    pub(super) fn protocol(self) -> &'static str {
+        self.client.map_or("mercurio", |client| client.form.protocol().as_str())
+    }
+
     pub(super) fn deadline(self, commit_timeout: Duration) -> tokio::time::Instant {
         let now = tokio::time::Instant::now();
         let deadline = now + commit_timeout;

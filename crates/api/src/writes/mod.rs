@@ -10,6 +10,7 @@ mod foreign_limits;
 mod headers;
 mod problems;
 mod rejections;
+mod tailed;
 
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,7 @@ pub(crate) use foreign_limits::ForeignLimits;
 pub(crate) use headers::{WriteHeaderParameters, WriteHeaders};
 pub(crate) use problems::{invalid, parse_problem};
 pub(crate) use rejections::record_refusal;
+use tailed::TailedRequest;
 
 /// Bodies that take longer have their key checked again. The deletion of a tenant waits for this
 /// time, the lifetime of a cached key and a commit.
@@ -165,6 +167,7 @@ pub(crate) async fn store(
         // Only events without an id get one.
         None => IdSource::Generated(state.ids.as_ref()),
     };
+    let tailed = TailedRequest::begin(state, owner, &items);
     let mut validated = validate(items, &reception, ids);
     let rejected = validated.take_rejected();
     // The stage includes the round trip to Redis, if there is one.
@@ -189,7 +192,11 @@ pub(crate) async fn store(
         count_rejections(state, owner.tenant_id, &verdicts);
         rejections::record(state, request, owner, &arrival, &rejected, &verdicts);
     }
-    RequestFacts::update(request, |facts| facts.events = Some(counts_of(&verdicts)));
+    let counts = counts_of(&verdicts);
+    RequestFacts::update(request, |facts| facts.events = Some(counts));
+    if let Some(tailed) = tailed {
+        tailed.report(state, arrival, &verdicts, counts);
+    }
     Ok(verdicts)
 }
 

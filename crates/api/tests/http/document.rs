@@ -301,6 +301,10 @@ fn served_paths_have_documented_examples() {
             if operation["tags"][0] == "Clients of other services" {
                 continue;
             }
+            // Has a page too: its response has no end.
+            if path == "/v1/tail" {
+                continue;
+            }
             assert!(shown.contains(&(method.clone(), path.clone())), "{method} {path}");
         }
     }

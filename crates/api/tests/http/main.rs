@@ -51,4 +51,6 @@ mod rejections;
 #[cfg(test)]
 mod snowplow;
 #[cfg(test)]
+mod tail;
+#[cfg(test)]
 mod writing;

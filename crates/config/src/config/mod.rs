@@ -14,6 +14,7 @@ use mercurio_pipeline::WriterOptions;
 use mercurio_rate_limit::RedisUrl;
 use mercurio_runtime::RequestSettings;
 use mercurio_runtime::rejection_recorder::RejectionBounds;
+use mercurio_runtime::tail::TailOptions;
 use mercurio_storage::DatabaseUrl;
 
 use addresses::Addresses;
@@ -48,6 +49,8 @@ pub struct Config {
     pub redis_timeout: Duration,
     /// Threads and bounds of the writer.
     pub writer: WriterOptions,
+    /// Bounds of live tails.
+    pub tails: TailOptions,
     /// Threads that serve HTTP; `None`: one per CPU.
     pub http_threads: Option<usize>,
     /// How long the server still accepts connections after SIGTERM.
@@ -203,6 +206,7 @@ impl Config {
                 Range { min: 1, max: 10_000 },
             )),
             writer: writer_options(reader, &database_url),
+            tails: tail_options(reader),
             http_threads: http_threads(reader),
             // Load balancers need some time to notice a server that is not ready.
             shutdown_delay: reader.seconds(
@@ -277,6 +281,17 @@ fn trace_endpoint(reader: &mut Reader<'_>) -> Option<OtlpEndpoint> {
 fn is_header(text: &str) -> bool {
     text.split_once('=')
         .is_some_and(|(name, value)| !name.trim().is_empty() && !value.trim().is_empty())
+}
+
+fn tail_options(reader: &mut Reader<'_>) -> TailOptions {
+    let defaults = TailOptions::default();
+    let subscribers = reader.number(
+        "MERCURIO_TAIL_SUBSCRIBERS",
+        "tails",
+        defaults.subscribers,
+        Range { min: 0, max: 10_000 },
+    );
+    TailOptions { subscribers, ..defaults }
 }
 
 fn rejection_bounds(reader: &mut Reader<'_>) -> RejectionBounds {

@@ -121,6 +121,12 @@ pub trait CatalogListener: Send {
     /// # Errors
     /// [`StoreError`] if the connection is lost. Changes may have been missed: open a new listener.
     fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError>;
+
+    /// Takes the texts of [`Store::notify_tail`](super::Store::notify_tail) that arrived so far, from
+    /// any server. [`Self::next`] returns early for one. A store of a single process has none.
+    fn take_tail(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A change of the catalog.

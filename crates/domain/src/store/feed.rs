@@ -77,6 +77,8 @@ pub enum FeedStart {
 pub struct FeedPage {
     /// Oldest commit first.
     pub events: Vec<StoredEvent>,
+    /// The cursor after each event, for a consumer that may stop within the page.
+    pub cursors: Vec<FeedCursor>,
     /// Start of the next page. There always is one: the feed has no end.
     pub next: FeedCursor,
     /// Whether the page reaches the newest event. The next page is empty until another commits.

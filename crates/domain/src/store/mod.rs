@@ -193,6 +193,9 @@ pub struct AppendCounts {
     pub retries: u64,
 }
 
+/// Maximum bytes of a text of [`Store::notify_tail`]. PostgreSQL's `NOTIFY` takes less than 8,000.
+pub const MAX_TAIL_TEXT_BYTES: usize = 7_900;
+
 /// Connection counts of one pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolLoad {
@@ -256,6 +259,13 @@ pub trait Store:
     /// Free bytes on the disk of the database file; `None` for a store without a local file.
     fn free_bytes(&self) -> Option<u64> {
         None
+    }
+
+    /// Sends texts to the [`CatalogListener`]s of all servers, this one included. Each has at most
+    /// [`MAX_TAIL_TEXT_BYTES`] and no U+0000. They are lost without a listener. A store of a single
+    /// process sends none.
+    fn notify_tail(&self, _texts: &[String]) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// Compares the database's schema with this program's.

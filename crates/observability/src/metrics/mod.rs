@@ -30,7 +30,7 @@ use tenants::TenantCounters;
 
 pub use reading::{
     BodiesReading, PoolReading, RedisReading, RejectionsReading, RetentionReading, ServerReading,
-    WriterReading,
+    TailsReading, WriterReading,
 };
 pub use record::OpenConnection;
 
@@ -39,7 +39,7 @@ const REFUSAL_REASONS: [&str; 6] =
     ["missing", "malformed", "unknown", "expired", "revoked", "origin"];
 const FOREIGN_LABELS: [&str; 2] = ["protocol", "library"];
 const BODY_BOUNDS: [&str; 5] = ["server", "tenant", "unknown", "network", "decoding"];
-const RATE_LIMITS: [&str; 4] = ["requests", "events", "reads", "concurrent_reads"];
+const RATE_LIMITS: [&str; 5] = ["requests", "events", "reads", "concurrent_reads", "tails"];
 
 /// Settings of the metrics.
 #[derive(Clone, Debug)]

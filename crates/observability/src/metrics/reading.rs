@@ -23,6 +23,8 @@ pub struct ServerReading {
     pub key_cache_hits: u64,
     /// API key look-ups answered by the database.
     pub key_cache_misses: u64,
+    /// Live tails.
+    pub tails: TailsReading,
     /// Used share of the monthly quota, by tenant id.
     pub quotas_used: Vec<(i64, f64)>,
     /// `None` if servers do not share rate limits through Redis.
@@ -34,6 +36,17 @@ pub struct ServerReading {
     /// Time when this server last summed `count_log`, in seconds since 1970. `None` without the
     /// counts lease.
     pub counts_summed_at_seconds: Option<u64>,
+}
+
+/// Live tails.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TailsReading {
+    /// Open now.
+    pub open: u64,
+    /// Duplicates and rejected events that this server has passed on.
+    pub notices: u64,
+    /// Duplicates and rejected events that this server has not passed on.
+    pub missed: u64,
 }
 
 /// Work of the retention thread.
@@ -141,6 +154,7 @@ impl ServerReading {
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);
         self.register_storage(registry);
+        self.tails.register(registry);
         let used = gauges(
             registry,
             "tenant_quota_used_ratio",
@@ -229,6 +243,24 @@ impl BodiesReading {
             "Maximum bytes of request bodies in flight",
         )
         .set(self.capacity_bytes as f64);
+    }
+}
+
+impl TailsReading {
+    fn register(self, registry: &Registry) {
+        gauge(registry, "tails_open", "Open live tails").set(self.open as f64);
+        counter(
+            registry,
+            "tail_notices_total",
+            "Duplicates and rejected events passed on to live tails, of this server or others",
+        )
+        .inc_by(self.notices);
+        counter(
+            registry,
+            "tail_missed_total",
+            "Duplicates and rejected events of watched workspaces that were not passed on",
+        )
+        .inc_by(self.missed);
     }
 }
 

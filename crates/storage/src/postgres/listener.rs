@@ -1,5 +1,5 @@
-//! Changes of the catalog in PostgreSQL: triggers call `NOTIFY`, a dedicated connection runs
-//! `LISTEN`.
+//! Changes of the catalog in PostgreSQL, and the texts of live tails: triggers and servers call
+//! `NOTIFY`, a dedicated connection runs `LISTEN` for both.
 //!
 //! A trigger sends its notification with the commit, so a change made by hand in SQL is received
 //! too.
@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Text};
 use mercurio_domain::store::{CatalogChange, CatalogListener, StoreError};
 use mercurio_domain::{ApiKeyId, TenantId};
 
+use super::statement::statement;
 use crate::error::Error;
 
 /// Interval for reading the socket. diesel can't wait for it; a read costs a microsecond and sends
@@ -19,17 +21,21 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Interval for a round trip that detects a dead connection. A cut cable sends no signal.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The channel of [`notify_tail`].
+const TAIL_CHANNEL: &str = "mercurio_tail";
+
 /// A connection that listens.
 pub(super) struct NotificationListener {
     connection: PgConnection,
+    tail: Vec<String>,
     checked_at: Instant,
 }
 
 impl NotificationListener {
     /// Receives all changes committed from now on.
     pub(super) fn start(mut connection: PgConnection) -> Result<Self, Error> {
-        connection.batch_execute("LISTEN mercurio_catalog")?;
-        Ok(Self { connection, checked_at: Instant::now() })
+        connection.batch_execute("LISTEN mercurio_catalog; LISTEN mercurio_tail")?;
+        Ok(Self { connection, tail: Vec::new(), checked_at: Instant::now() })
     }
 
     fn poll(&mut self) -> Result<Vec<CatalogChange>, Error> {
@@ -40,10 +46,26 @@ impl NotificationListener {
         }
         let mut changes = Vec::new();
         for notification in self.connection.notifications_iter() {
-            changes.push(parse_change(&notification?.payload));
+            let notification = notification?;
+            if notification.channel == TAIL_CHANNEL {
+                self.tail.push(notification.payload);
+            } else {
+                changes.push(parse_change(&notification.payload));
+            }
         }
         Ok(changes)
     }
+}
+
+statement! {
+    /// Notifies the listeners of all servers. One statement: a notification takes a lock on all others.
+    NotifyTail =
+    "SELECT count(pg_notify('mercurio_tail', text)) FROM unnest(", texts: Vec<String> => Array<Text>, ") text",
+}
+
+/// Sends texts to all listeners, with the commit of the transaction.
+pub(super) fn notify_tail(connection: &mut PgConnection, texts: &[String]) -> QueryResult<()> {
+    NotifyTail { texts: texts.to_vec() }.execute(connection).map(|_| ())
 }
 
 /// Parses a trigger's payload: the kind, a colon, the id.
@@ -65,11 +87,15 @@ impl CatalogListener for NotificationListener {
             // After any error the connection may have lost notifications.
             let changes = self.poll().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
             let left = end.saturating_duration_since(Instant::now());
-            if !changes.is_empty() || left.is_zero() {
+            if !changes.is_empty() || !self.tail.is_empty() || left.is_zero() {
                 return Ok(changes);
             }
             std::thread::sleep(POLL_INTERVAL.min(left));
         }
+    }
+
+    fn take_tail(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.tail)
     }
 }
 

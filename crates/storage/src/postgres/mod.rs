@@ -328,6 +328,10 @@ impl Store for PostgresStore {
         vec![self.readers.load("read"), self.writers.load("write"), self.system.load("system")]
     }
 
+    fn notify_tail(&self, texts: &[String]) -> Result<(), StoreError> {
+        Ok(self.read(|connection| Ok(listener::notify_tail(connection, texts)?))?)
+    }
+
     fn schema_state(&self) -> Result<SchemaState, StoreError> {
         self.check_sessions()?;
         Ok(self.read(schema_state)?)

@@ -26,6 +26,29 @@ pub(crate) fn token_of(connection: &mut DbConnection, position: i64) -> Result<O
     Ok(token.optional()?.and_then(|token| u32::try_from(token).ok()))
 }
 
+/// Tokens of eras, for the cursors of a page: nearly always of one era.
+#[derive(Debug, Default)]
+pub(crate) struct EraTokens(Option<(i64, u32)>);
+
+impl EraTokens {
+    /// Returns the token of the era of a position.
+    pub(crate) fn of(
+        &mut self,
+        connection: &mut DbConnection,
+        position: i64,
+    ) -> Result<u32, Error> {
+        let era = position >> ERA_SHIFT;
+        if let Some((known, token)) = self.0
+            && known == era
+        {
+            return Ok(token);
+        }
+        let token = token_of(connection, position)?.unwrap_or_default();
+        self.0 = Some((era, token));
+        Ok(token)
+    }
+}
+
 impl Feed for DbStore {
     fn feed(&self, owner: Owner, query: &FeedQuery) -> Result<FeedPage, FeedError> {
         Ok(self.read_feed(owner, query)??)

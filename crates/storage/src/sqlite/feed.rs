@@ -10,7 +10,7 @@ use mercurio_domain::Owner;
 use mercurio_domain::store::{FeedCursor, FeedCursorError, FeedPage, FeedStart, PageBuilder};
 
 use super::schema::{events, feed_eras};
-use super::shared::feed::{ERA_SHIFT, token_of};
+use super::shared::feed::{ERA_SHIFT, EraTokens, token_of};
 use super::shared::pages::{self, EventColumns};
 use crate::error::Error;
 use crate::rows::EventRow;
@@ -66,7 +66,7 @@ pub(super) fn page(
     if !has_passed(connection, &cursor)? {
         return Ok(Err(FeedCursorError::Replaced));
     }
-    let mut page = PageBuilder::new(limit);
+    let (mut page, mut cursors) = (PageBuilder::new(limit), Vec::new());
     let mut is_newest = true;
     if *start == FeedStart::Now {
         cursor.last = newest(connection, owner)?.unwrap_or(cursor.last);
@@ -81,10 +81,14 @@ pub(super) fn page(
                 break;
             }
             cursor.last = row_id;
+            cursors.push(cursor.clone());
         }
     }
-    cursor.token = token_of(connection, cursor.last)?.unwrap_or_default();
-    Ok(Ok(FeedPage { events: page.finish().events, next: cursor, is_newest }))
+    let mut tokens = EraTokens::default();
+    for cursor in cursors.iter_mut().chain([&mut cursor]) {
+        cursor.token = tokens.of(connection, cursor.last)?;
+    }
+    Ok(Ok(FeedPage { events: page.finish().events, cursors, next: cursor, is_newest }))
 }
 
 #[derive(Debug, Queryable)]

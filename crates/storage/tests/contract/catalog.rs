@@ -6,11 +6,13 @@ use std::time::Duration;
 use mercurio_domain::api_key::{ApiKey, ENTROPY_BYTES, KeyUse, NewApiKey, Origins, Scopes};
 use mercurio_domain::limits::{LimitChange, LimitName, LimitOverrides};
 use mercurio_domain::store::{
-    CatalogChange, CreateError, Deletion, KeyRequest, KeySelection, TenantDetails, TenantRef,
+    Backend, CatalogChange, CreateError, Deletion, KeyRequest, KeySelection, MAX_TAIL_TEXT_BYTES,
+    TenantDetails, TenantRef,
 };
 use mercurio_domain::tenant::{Name, TenantStatus};
 use mercurio_domain::testing::{enriched, provisioning};
 use mercurio_domain::{ApiKeyId, Owner, TenantId, Timestamp};
+use mercurio_storage::testing::wait_until;
 
 use crate::setup::{Subject, after, at_once, now};
 
@@ -31,6 +33,7 @@ on_every_store! {
     key_expiry_is_never_extended,
     key_keeps_its_latest_use,
     listener_receives_every_change_but_no_key_uses,
+    listeners_receive_texts_of_tails,
     key_is_found_by_its_exact_id_only,
     revoked_key_keeps_its_first_time,
 }
@@ -314,6 +317,28 @@ fn key_keeps_its_latest_use(subject: &Subject) {
         ];
         subject.store.note_key_uses(&uses).unwrap();
         assert_eq!((used(&first), used(&second)), (Some(after(expected)), Some(after(1))));
+    }
+}
+
+fn listeners_receive_texts_of_tails(subject: &Subject) {
+    let mut listeners = [(); 2].map(|()| subject.store.listen().unwrap());
+    // Any characters but U+0000, and the longest one.
+    let short = "one 1 2 {\"a\":\"'\u{1}\\\\ \u{10348}\"}".to_owned();
+    let texts = vec![short, "x".repeat(MAX_TAIL_TEXT_BYTES)];
+    subject.store.notify_tail(&texts).unwrap();
+    // A change comes through too, in whatever order.
+    let made = subject.store.provision(&provisioning("Acme", 1, now()).0).unwrap();
+    subject.store.suspend_tenant(made.tenant.id, true).unwrap();
+    // One process writes to a SQLite file.
+    let expected = if subject.store.backend() == Backend::Sqlite { Vec::new() } else { texts };
+    for listener in &mut listeners {
+        let (mut received, mut changes) = (Vec::new(), Vec::new());
+        wait_until("the texts and the change arrive", || {
+            changes.extend(listener.next(Duration::from_secs(5)).unwrap());
+            received.extend(listener.take_tail());
+            received.len() == expected.len() && !changes.is_empty()
+        });
+        assert_eq!(received, expected);
     }
 }
 

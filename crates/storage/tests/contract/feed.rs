@@ -78,6 +78,11 @@ fn feed_has_each_event_once_in_the_order_of_storing(subject: &Subject) {
         let (none, again) = read_on(subject, owner, FeedStart::After(next.clone()), limit);
         assert!(none.is_empty() && again.last == next.last, "{limit}");
     }
+    let all = page(subject, owner, FeedStart::Oldest, 100);
+    for (index, cursor) in all.cursors.iter().enumerate() {
+        let (rest, _) = read_on(subject, owner, FeedStart::After(cursor.clone()), 100);
+        assert_eq!(rest, ids_of(&all)[index + 1..], "{index}");
+    }
     let (_, next) = read_on(subject, owner, FeedStart::Oldest, 100);
     subject.append(submission(owner, after(0), &["0a"]));
     assert_eq!(read_on(subject, owner, FeedStart::After(next), 100).0, ["0a"]);
@@ -98,7 +103,7 @@ fn feed_of_an_empty_workspace_has_a_cursor(subject: &Subject) {
 fn feed_from_now_has_only_later_events(subject: &Subject) {
     let owner = subject.owner();
     subject.append(submission(owner, now(), &["a", "b"]));
-    let FeedPage { events, next, is_newest } = page(subject, owner, FeedStart::Now, 10);
+    let FeedPage { events, next, is_newest, .. } = page(subject, owner, FeedStart::Now, 10);
     assert!(events.is_empty() && is_newest);
     assert!(read_on(subject, owner, FeedStart::After(next.clone()), 10).0.is_empty());
     subject.append(submission(owner, now(), &["b", "c"]));
@@ -193,12 +198,22 @@ fn feed_has_each_event_once_while_others_write(subject: &Subject) {
     assert_eq!(ids.len(), expected.len(), "each once");
 }
 
-/// Reads pages of changing size until the writers are done and nothing follows.
+/// Reads pages of changing size until the writers are done and nothing follows. Leaves every other
+/// page after half of its events.
 fn follow(subject: &Subject, owner: Owner, done: &AtomicUsize, writers: usize) -> Vec<String> {
     let (mut ids, mut start) = (Vec::new(), FeedStart::Oldest);
     for limit in (1..10).cycle() {
         let was_done = done.load(Ordering::SeqCst) == writers;
-        let page = page(subject, owner, start, limit);
+        let mut page = page(subject, owner, start, limit);
+        assert_eq!(page.cursors.len(), page.events.len());
+        if limit % 2 == 0
+            && let Some(cursor) = page.cursors.get(page.events.len() / 2)
+        {
+            // As a client keeps it.
+            page.next = FeedCursor::from_text(&cursor.to_text()).unwrap();
+            page.events.truncate(page.events.len() / 2 + 1);
+            page.is_newest = false;
+        }
         ids.extend(ids_of(&page));
         if was_done && page.is_newest {
             break;

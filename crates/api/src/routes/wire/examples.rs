@@ -159,3 +159,8 @@ pub(crate) fn limits() -> Value {
         },
     })
 }
+
+/// Comes from no test: cursors and times differ each time.
+pub(crate) fn tail() -> &'static str {
+    "retry: 2000\n\nevent: accepted\nid: AgAAAAAAAAABAAAAAAAAAAAAAAAqAA\ndata: {\"event_id\":\"order-4711\",…}\n\n"
+}

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use super::{MemoryState, MemoryStore};
+use super::{MemoryState, MemoryStore, Notification};
 use crate::api_key::{ApiKey, KeyUse};
 use crate::clock::Timestamp;
 use crate::ids::{ApiKeyId, Owner, TenantId, WorkspaceId};
@@ -19,7 +19,11 @@ use crate::verdict::Outcome;
 
 impl MemoryState {
     pub(super) fn notify(&mut self, change: &CatalogChange) {
-        self.listeners.retain(|listener| listener.send(change.clone()).is_ok());
+        self.send(&Notification::Change(change.clone()));
+    }
+
+    pub(super) fn send(&mut self, notification: &Notification) {
+        self.listeners.retain(|listener| listener.send(notification.clone()).is_ok());
     }
 
     fn limits_of(&self, id: TenantId) -> LimitOverrides {
@@ -325,21 +329,36 @@ impl Catalog for MemoryStore {
     fn listen(&self) -> Result<Box<dyn CatalogListener>, StoreError> {
         let (sender, receiver) = channel();
         self.available()?.listeners.push(sender);
-        Ok(Box::new(ChannelListener(receiver)))
+        Ok(Box::new(ChannelListener { receiver, tail: Vec::new() }))
     }
 }
 
-struct ChannelListener(Receiver<CatalogChange>);
+struct ChannelListener {
+    receiver: Receiver<Notification>,
+    tail: Vec<String>,
+}
 
 impl CatalogListener for ChannelListener {
     fn next(&mut self, timeout: Duration) -> Result<Vec<CatalogChange>, StoreError> {
-        match self.0.recv_timeout(timeout) {
-            // Changes already queued come along, as a database sends several notices at once.
-            Ok(first) => Ok([first].into_iter().chain(self.0.try_iter()).collect()),
-            Err(RecvTimeoutError::Timeout) => Ok(Vec::new()),
+        let first = match self.receiver.recv_timeout(timeout) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => return Ok(Vec::new()),
             Err(RecvTimeoutError::Disconnected) => {
-                Err(StoreError::Unavailable("the store is gone".into()))
+                return Err(StoreError::Unavailable("the store is gone".into()));
+            }
+        };
+        let mut changes = Vec::new();
+        // Those already queued come along, as a database sends several notices at once.
+        for notification in [first].into_iter().chain(self.receiver.try_iter()) {
+            match notification {
+                Notification::Change(change) => changes.push(change),
+                Notification::Tail(text) => self.tail.push(text),
             }
         }
+        Ok(changes)
+    }
+
+    fn take_tail(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.tail)
     }
 }

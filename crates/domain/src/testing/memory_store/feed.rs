@@ -17,7 +17,12 @@ impl Feed for MemoryStore {
             FeedStart::After(cursor) => cursor.clone(),
             FeedStart::Now => {
                 let next = FeedCursor { last: newest, ..FeedCursor::oldest(owner.workspace_id) };
-                return Ok(FeedPage { events: Vec::new(), next, is_newest: true });
+                return Ok(FeedPage {
+                    events: Vec::new(),
+                    cursors: Vec::new(),
+                    next,
+                    is_newest: true,
+                });
             }
         };
         if next.workspace_id != owner.workspace_id {
@@ -27,18 +32,23 @@ impl Feed for MemoryStore {
             return Err(FeedCursorError::Replaced.into());
         }
         let mut page = PageBuilder::new(query.limit);
+        let mut cursors = Vec::new();
         let mut is_newest = true;
         for (position, (of, key)) in state.feed.iter().enumerate().skip((next.last + 1) as usize) {
             let event = state.events.get(&(owner.tenant_id, *key)).and_then(Option::as_ref);
-            if let Some(event) = event.filter(|_| *of == owner)
+            let event = event.filter(|_| *of == owner);
+            if let Some(event) = event
                 && !page.push(event.clone())
             {
                 is_newest = false;
                 break;
             }
             next.last = position as i64;
+            if event.is_some() {
+                cursors.push(next.clone());
+            }
         }
-        Ok(FeedPage { events: page.finish().events, next, is_newest })
+        Ok(FeedPage { events: page.finish().events, cursors, next, is_newest })
     }
 
     fn consumer_cursor(&self, owner: Owner, name: &str) -> Result<Option<FeedCursor>, StoreError> {

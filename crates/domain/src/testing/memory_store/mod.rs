@@ -59,6 +59,13 @@ struct CountKey {
     hour: Timestamp,
 }
 
+/// What a listener receives.
+#[derive(Debug, Clone)]
+enum Notification {
+    Change(CatalogChange),
+    Tail(String),
+}
+
 #[derive(Debug, Default)]
 struct MemoryState {
     /// `None`: the event was erased, and only its key is left.
@@ -86,7 +93,7 @@ struct MemoryState {
     counts: BTreeMap<CountKey, u64>,
     /// Events stored by tenant and month. Deleting a workspace does not lower it.
     usage: BTreeMap<(TenantId, Month), u64>,
-    listeners: Vec<Sender<CatalogChange>>,
+    listeners: Vec<Sender<Notification>>,
     actor: Option<Actor>,
     audit: Vec<AuditRecord>,
 }
@@ -239,6 +246,14 @@ impl EventWriter for MemoryStore {
 impl Store for MemoryStore {
     fn backend(&self) -> Backend {
         Backend::Memory
+    }
+
+    fn notify_tail(&self, texts: &[String]) -> Result<(), StoreError> {
+        let mut state = self.available()?;
+        for text in texts {
+            state.send(&Notification::Tail(text.clone()));
+        }
+        Ok(())
     }
 
     fn schema_state(&self) -> Result<SchemaState, StoreError> {

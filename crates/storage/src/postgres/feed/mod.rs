@@ -17,6 +17,7 @@ use mercurio_domain::store::{
 use mercurio_domain::{EventKey, Owner};
 use uuid::Uuid;
 
+use super::shared::feed::EraTokens;
 use super::statement::statement;
 use crate::error::Error;
 use crate::rows::{EventRow, Micros};
@@ -200,14 +201,17 @@ pub(super) fn page(
     if !snapshot.has_passed(&cursor, connection)? {
         return Ok(Err(FeedCursorError::Replaced));
     }
+    let mut tokens = EraTokens::default();
     if *start == FeedStart::Now {
         let query = Newest { workspace_id: owner.workspace_id.0 };
         let newest = query.get_result::<NewestRow>(connection)?.position;
         let cursor = FeedCursor { last: newest.unwrap_or(cursor.last), ..cursor };
-        let next = snapshot.complete(cursor, connection)?;
-        return Ok(Ok(FeedPage { events: Vec::new(), next, is_newest: true }));
+        let next = snapshot.complete(cursor, &mut tokens, connection)?;
+        let (events, cursors) = (Vec::new(), Vec::new());
+        return Ok(Ok(FeedPage { events, cursors, next, is_newest: true }));
     }
-    let mut reader = FeedReader { owner, snapshot, cursor, page: PageBuilder::new(limit) };
+    let page = PageBuilder::new(limit);
+    let mut reader = FeedReader { owner, snapshot, cursor, page, cursors: Vec::new() };
     let mut is_newest = false;
     for _ in 0..MAX_EMPTY_PARTS {
         let part = reader.read_part(connection, limit)?;
@@ -216,9 +220,12 @@ pub(super) fn page(
             break;
         }
     }
-    let FeedReader { snapshot, cursor, page, .. } = reader;
-    let next = snapshot.complete(cursor, connection)?;
-    Ok(Ok(FeedPage { events: page.finish().events, next, is_newest }))
+    let FeedReader { snapshot, cursor, page, mut cursors, .. } = reader;
+    for cursor in &mut cursors {
+        *cursor = snapshot.complete(cursor.clone(), &mut tokens, connection)?;
+    }
+    let next = snapshot.complete(cursor, &mut tokens, connection)?;
+    Ok(Ok(FeedPage { events: page.finish().events, cursors, next, is_newest }))
 }
 
 /// How a part of a page ended.
@@ -237,6 +244,8 @@ struct FeedReader {
     snapshot: Snapshot,
     cursor: FeedCursor,
     page: PageBuilder,
+    /// After each event of the page, not yet complete.
+    cursors: Vec<FeedCursor>,
 }
 
 impl FeedReader {
@@ -304,6 +313,8 @@ impl FeedReader {
                 self.pass(index.checked_sub(1).map(|before| keys[before]));
                 return Ok(false);
             }
+            self.pass(Some(*key));
+            self.cursors.push(self.cursor.clone());
         }
         self.pass(keys.last().copied());
         Ok(true)

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use mercurio_domain::store::{FeedCursor, MAX_OPEN_POSITIONS};
 
-use super::super::shared::feed::{ERA_SHIFT, token_of};
+use super::super::shared::feed::{ERA_SHIFT, EraTokens, token_of};
 use crate::error::Error;
 
 /// The snapshot, and the era if the database server has begun it since its start; otherwise 0.
@@ -75,13 +75,14 @@ impl Snapshot {
     pub(super) fn complete(
         &self,
         cursor: FeedCursor,
+        tokens: &mut EraTokens,
         connection: &mut PgConnection,
     ) -> Result<FeedCursor, Error> {
         let FeedCursor { last, mut open, .. } = cursor;
         open.extend(self.open.iter().filter(|position| **position < last));
         open.sort_unstable();
         open.dedup();
-        let token = token_of(connection, last)?.unwrap_or_default();
+        let token = tokens.of(connection, last)?;
         Ok(FeedCursor { open, token, ..cursor })
     }
 }
