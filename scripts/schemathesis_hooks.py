@@ -31,6 +31,9 @@ schemathesis.openapi.format(
     st.just("") | st.builds(cursor, st.integers(-(10**15), 10**16), st.binary(min_size=16, max_size=16)),
 )
 
+# Of the feed. Others are refused, because they belong to another workspace.
+schemathesis.openapi.format("mercurio-feed-cursor", st.sampled_from(["", "now"]))
+
 
 # Encodings of Python's standard library. The server's tests cover the others.
 CODERS = {None: bytes, "identity": bytes, "gzip": gzip.compress, "deflate": zlib.compress}
@@ -69,11 +72,30 @@ def map_body(context, body):
     return body
 
 
+# First byte of a cursor, by order and direction.
+CURSOR_VERSIONS = {
+    ("occurred", "desc"): b"\x01",
+    ("occurred", "asc"): b"\x03",
+    ("received", "desc"): b"\x04",
+    ("received", "asc"): b"\x05",
+}
+
+
 @schemathesis.hook
 def map_query(context, query):
-    """Orders `from` before `to`."""
-    if query and isinstance(query.get("from"), str) and isinstance(query.get("to"), str):
-        query["from"], query["to"] = sorted((query["from"], query["to"]))
+    """Orders lower bounds before upper ones, and gives the cursor the order of the query."""
+    for lower, upper in (("from", "to"), ("received_from", "received_to")):
+        if query and isinstance(query.get(lower), str) and isinstance(query.get(upper), str):
+            query[lower], query[upper] = sorted((query[lower], query[upper]))
+    text = query.get("cursor") if query else None
+    if isinstance(text, str) and len(text) == len(cursor(0, bytes(16))):
+        sort = (query.get("order", "occurred"), query.get("direction", "desc"))
+        try:
+            decoded = base64.urlsafe_b64decode(text + "==")
+        except ValueError:
+            return query
+        version = CURSOR_VERSIONS.get(sort, decoded[:1])
+        query["cursor"] = base64.urlsafe_b64encode(version + decoded[1:]).rstrip(b"=").decode()
     return query
 
 

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{fmt, io};
 
-use mercurio_domain::ApiKeyId;
 use mercurio_domain::store::{Backend, CreateError, StoreError};
 use mercurio_domain::tenant::Name;
+use mercurio_domain::{ApiKeyId, TenantId, WorkspaceId};
+use mercurio_forwarding::ForwardError;
 use mercurio_observability::chain;
 
 use crate::machine::EntropyError;
@@ -175,6 +176,9 @@ pub enum AdminError {
         /// Version of the newest unknown migration.
         newest: String,
     },
+    /// Forwarding ended by itself.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
     /// The database call failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -189,6 +193,41 @@ pub enum AdminError {
         /// `None` after SIGINT or SIGTERM.
         #[source]
         source: Option<StoreError>,
+    },
+    /// An import stopped between two groups.
+    #[error("stopped after importing {imported} events: run the same command again to continue")]
+    ImportStopped {
+        /// Events stored by this run.
+        imported: u64,
+        /// `None` after SIGINT or SIGTERM.
+        #[source]
+        source: Option<StoreError>,
+    },
+    /// The first event of an import is of another workspace.
+    #[error(
+        "line {line} is of the tenant id:{tenant_id} and its workspace {workspace_id}, not of the one \
+         named: nothing was imported. If its events are meant for this workspace, as after a move to \
+         another database, give --remap"
+    )]
+    OtherWorkspace {
+        /// Number of the line.
+        line: u64,
+        /// Tenant of the event.
+        tenant_id: TenantId,
+        /// Workspace of the event.
+        workspace_id: WorkspaceId,
+    },
+    /// An import is in another format, given with advice.
+    #[error("the input is {0}; an import takes the NDJSON of `events export`")]
+    ForeignFormat(&'static str),
+    /// A file, or stdin, cannot be read.
+    #[error("cannot read {}", path.display())]
+    Input {
+        /// Its path, or `stdin`.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
     },
     /// The answer to the question was not the expected one.
     #[error("not confirmed; nothing was changed")]
@@ -263,17 +302,25 @@ impl AdminError {
             // For a script both mean the same: the name of the tenant is in use.
             Self::NameTaken(_) | Self::SeedWorkspaceMissing { .. } => Exit::NameTaken,
             Self::NotFound(_) => Exit::NotFound,
-            Self::Incomplete { .. } => Exit::Incomplete,
+            Self::Incomplete { .. } | Self::ImportStopped { .. } => Exit::Incomplete,
             // Only an unavailable database gets 69: a script may wait and try again.
-            Self::Store(error) if error.is_unavailable() => Exit::Unavailable,
+            Self::Store(error) | Self::Forward(ForwardError::Store(error))
+                if error.is_unavailable() =>
+            {
+                Exit::Unavailable
+            }
             Self::NoDatabase { .. } | Self::OlderSchema { .. } | Self::NewerSchema { .. } => {
                 Exit::Failed
             }
             Self::WorkspaceDeleting(_) | Self::KeyEnded { .. } => Exit::Failed,
+            Self::OtherWorkspace { .. } | Self::ForeignFormat(_) | Self::Input { .. } => {
+                Exit::Failed
+            }
             Self::NotConfirmed | Self::Json(_) | Self::File { .. } | Self::Export { .. } => {
                 Exit::Failed
             }
             Self::Store(_) | Self::Entropy(_) | Self::Output(_) => Exit::Failed,
+            Self::Forward(_) => Exit::Failed,
             Self::StdoutLost | Self::KeyLost { .. } | Self::OldKeyKept { .. } => Exit::Failed,
         }
     }

@@ -1,6 +1,7 @@
 //! The program's environment as one argument: time, ids, random bytes, settings and the terminal.
 //! Tests pass their own.
 
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct Machine<'a> {
     pub notify: &'a dyn Fn(&str),
     /// Whether a person can be asked.
     pub stdin_is_terminal: bool,
+    /// Opens standard input.
+    pub stdin: &'a dyn Fn() -> Box<dyn Read>,
     /// Asks a question; `None` without an answer.
     pub ask: &'a dyn Fn(&str) -> Option<String>,
     /// Whether SIGINT or SIGTERM asked the program to stop.

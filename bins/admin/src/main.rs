@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         sleep: &std::thread::sleep,
         notify: &terminal::notify,
         stdin_is_terminal: io::stdin().is_terminal(),
+        stdin: &|| Box::new(io::stdin().lock()),
         ask: &terminal::ask,
         interrupted: &interrupted,
         terminal: Terminal::of_stdout(&mercurio_config::process_env),

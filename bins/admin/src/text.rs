@@ -7,6 +7,22 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
+/// Returns the start of a text that fits into `columns`.
+pub(crate) fn cut(text: &str, columns: usize) -> &str {
+    if width(text) <= columns {
+        return text;
+    }
+    let mut end = 0;
+    for (at, character) in text.char_indices() {
+        let next = at + character.len_utf8();
+        if width(&text[..next]) > columns {
+            break;
+        }
+        end = next;
+    }
+    &text[..end]
+}
+
 /// Breaks a text at blanks into lines of at most `max` columns. A word longer than `longest_word` is broken too; any other
 /// long word gets a line of its own.
 pub(crate) fn wrap(text: &str, max: usize, longest_word: usize) -> Vec<String> {
@@ -56,6 +72,15 @@ fn parts(word: &str, max: usize, longest_word: usize) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_cut_at_a_column() {
+        for (text, columns, expected) in
+            [("abc", 3, "abc"), ("abcd", 3, "abc"), ("漢字", 3, "漢"), ("漢", 1, ""), ("", 0, "")]
+        {
+            assert_eq!(cut(text, columns), expected);
+        }
+    }
 
     #[test]
     fn text_breaks_at_blanks_and_long_words_only_on_demand() {

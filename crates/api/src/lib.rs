@@ -1,7 +1,7 @@
 //! The HTTP API.
 //!
 //! [`transport`] accepts connections, [`middleware`] wraps every request, [`auth`] identifies its
-//! tenant, [`body`] reads its body, [`routes`] respond, `reads` limits reads of events, `writes` is the path of events that
+//! tenant, [`body`] reads its body, [`routes`] respond, `reads` limits reads of events, `feed_stream` has the feed as lines, `writes` is the path of events that
 //! handlers share, [`problem`] describes errors, [`openapi`] documents all of it. [`app`] assembles them. [`healthcheck`] is a
 //! client.
 //!
@@ -12,6 +12,7 @@ pub mod auth;
 pub mod body;
 mod client_ip;
 pub mod cors;
+mod feed_stream;
 pub mod healthcheck;
 pub mod middleware;
 pub mod openapi;

@@ -73,6 +73,33 @@ pub(crate) async fn respond<T: Serialize>(
     permit: ReadPermit,
     query: impl FnOnce(&dyn Store) -> Result<Option<T>, StoreError> + Send + 'static,
 ) -> Result<Option<HttpResponse>, Problem> {
+    let Answer { found, permit } =
+        run(state, permit, |store| Ok(query(store)?.map(|found| to_json(&found)))).await?;
+    found.map(|json| Ok(json_response(json?, permit))).transpose()
+}
+
+/// Returns a response with this JSON. Holds the permit until it is sent.
+pub(crate) fn json_response(json: Bytes, permit: ReadPermit) -> HttpResponse {
+    let body = PermittedBody { json, ends: Instant::now() + SEND_TIME, _permit: permit };
+    HttpResponse::Ok().content_type(ContentType::json()).body(body)
+}
+
+/// The answer of the store to a query.
+pub(crate) struct Answer<T> {
+    pub(crate) found: T,
+    /// To be held until the response is sent.
+    pub(crate) permit: ReadPermit,
+}
+
+/// Runs a query of the store on a thread that may block.
+///
+/// # Errors
+/// The response; the cause is logged.
+pub(crate) async fn run<T: Send + 'static>(
+    state: &AppState,
+    permit: ReadPermit,
+    query: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<Answer<T>, Problem> {
     let running = permit.run().await.map_err(|_| state.overloaded())?;
     let store = Arc::clone(&state.store);
     // The store is synchronous (ADR 3). Blocking an HTTP thread would stop all of its connections,
@@ -81,28 +108,25 @@ pub(crate) async fn respond<T: Serialize>(
         let _running = running;
         let found = query(store.as_ref())?;
         // With the permit: if the request ended meanwhile, both are dropped here.
-        Ok((found.map(|found| to_json(&found)), permit))
+        Ok(Answer { found, permit })
     });
     let limit = state.settings.read_timeout;
-    let answer = timeout(limit + STORE_GRACE, answer).await.map_err(|_| UNAVAILABLE)?;
-    let (json, permit) = match answer {
-        Ok(Ok(answer)) => answer,
+    match timeout(limit + STORE_GRACE, answer).await.map_err(|_| UNAVAILABLE)? {
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(StoreError::TimedOut(_))) => {
-            return Err(Problem::QueryTimeout { limit_seconds: limit.as_secs() });
+            Err(Problem::QueryTimeout { limit_seconds: limit.as_secs() })
         }
-        Ok(Err(error)) => return Err(store_problem(&error)),
+        Ok(Err(error)) => Err(store_problem(&error)),
         // A defect in the store ends one request.
         Err(panic) => {
             error!(context::current(), "store panicked"; keys::ERROR => panic.to_string());
-            return Err(Problem::Internal);
+            Err(Problem::Internal)
         }
-    };
-    let Some(json) = json else { return Ok(None) };
-    let body = PermittedBody { json: json?, ends: Instant::now() + SEND_TIME, _permit: permit };
-    Ok(Some(HttpResponse::Ok().content_type(ContentType::json()).body(body)))
+    }
 }
 
-fn to_json(found: &impl Serialize) -> Result<Bytes, Problem> {
+/// Serialises an answer. Runs on the thread of the query.
+pub(crate) fn to_json(found: &impl Serialize) -> Result<Bytes, Problem> {
     let json = serde_json::to_vec(found);
     debug_assert!(json.is_ok(), "events serialise");
     let mut json = json.map_err(|_| Problem::Internal)?;

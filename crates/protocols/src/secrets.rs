@@ -71,8 +71,12 @@ fn masked(text: &str) -> Option<String> {
         };
         rest = &from_key[taken..];
     }
+    // Nearly every text: without a copy.
+    if !has_key {
+        return None;
+    }
     masked.push_str(rest);
-    has_key.then_some(masked)
+    Some(masked)
 }
 
 /// Returns whether a text begins with a key, also with a colon before its secret.

@@ -1,4 +1,4 @@
-//! A minimal HTTP client on one connection, for batches of events.
+//! A minimal HTTP client on one connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -68,7 +68,26 @@ impl Connection {
 
     /// Sends a batch and reads the response. After an error the outcome is unknown.
     pub(crate) async fn send(&mut self, key: &str, body: &[u8]) -> Result<Response, Error> {
-        let response = tokio::time::timeout(TIMEOUT, self.exchange(key, body)).await;
+        self.exchange(&post(key, body)).await
+    }
+
+    /// Reads a resource.
+    pub(crate) async fn get(&mut self, key: &str, path: &str) -> Result<Response, Error> {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: chaos\r\nauthorization: Bearer {key}\r\n\r\n");
+        self.exchange(request.as_bytes()).await
+    }
+
+    /// Sends a batch and closes the connection after `pause`, without reading a response.
+    pub(crate) async fn abandon(&mut self, key: &str, body: &[u8], pause: Duration) {
+        if self.write(&post(key, body)).await.is_ok() {
+            tokio::time::sleep(pause).await;
+        }
+        self.stream = None;
+    }
+
+    async fn exchange(&mut self, request: &[u8]) -> Result<Response, Error> {
+        let response = tokio::time::timeout(TIMEOUT, self.write_and_read(request)).await;
         let response = response.unwrap_or_else(|_| Err("no response in time".into()));
         if response.as_ref().map_or(true, |response| response.is_last) {
             self.stream = None;
@@ -76,20 +95,12 @@ impl Connection {
         response
     }
 
-    /// Sends a batch and closes the connection after `pause`, without reading a response.
-    pub(crate) async fn abandon(&mut self, key: &str, body: &[u8], pause: Duration) {
-        if self.write(key, body).await.is_ok() {
-            tokio::time::sleep(pause).await;
-        }
-        self.stream = None;
-    }
-
-    async fn exchange(&mut self, key: &str, body: &[u8]) -> Result<Response, Error> {
-        self.write(key, body).await?;
+    async fn write_and_read(&mut self, request: &[u8]) -> Result<Response, Error> {
+        self.write(request).await?;
         read(self.stream.as_mut().ok_or("not connected")?).await
     }
 
-    async fn write(&mut self, key: &str, body: &[u8]) -> Result<(), Error> {
+    async fn write(&mut self, request: &[u8]) -> Result<(), Error> {
         if self.stream.is_none() {
             let stream = TcpStream::connect(self.addr).await?;
             // Nagle's algorithm would hold back the end of a request.
@@ -97,15 +108,20 @@ impl Connection {
             self.stream = Some(stream);
         }
         let stream = self.stream.as_mut().ok_or("not connected")?;
-        let length = body.len();
-        let mut request = format!(
-            "POST /v1/events/batch HTTP/1.1\r\nhost: chaos\r\nauthorization: Bearer {key}\r\n\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-        )
-        .into_bytes();
-        request.extend_from_slice(body);
-        Ok(stream.write_all(&request).await?)
+        Ok(stream.write_all(request).await?)
     }
+}
+
+/// The request with a batch.
+fn post(key: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let mut request = format!(
+        "POST /v1/events/batch HTTP/1.1\r\nhost: chaos\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    request
 }
 
 async fn read(stream: &mut TcpStream) -> Result<Response, Error> {

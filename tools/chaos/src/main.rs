@@ -2,7 +2,8 @@
 //! lost or stored twice.
 //!
 //! Two servers write into a primary with a standby, through proxies ([`proxy`]). Clients
-//! ([`clients`]) send batches until each is answered, and record every answer. Three lanes of faults
+//! ([`clients`]) send batches until each is answered, and record every answer. Consumers
+//! ([`consumers`]) follow the feeds. Three lanes of faults
 //! ([`faults`]) disturb network, servers and databases at the same time. At the end everything
 //! heals, and the history is compared with the tables. The standby is synchronous in the first half
 //! of the run, and asynchronous in the second.
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 mod clients;
 mod cluster;
+mod consumers;
 mod error;
 mod faults;
 mod http;
@@ -27,6 +29,7 @@ mod server;
 mod site;
 
 use clients::Clients;
+use consumers::Consumers;
 use error::Error;
 use site::Site;
 
@@ -85,6 +88,7 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
     let site = runtime.block_on(Site::start(folder.path(), synchronous, &mut random))?;
     let site = Arc::new(site);
     let clients = Clients::start(&runtime, &site, arguments.clients, seed);
+    let consumers = Consumers::start(&runtime, &site);
     std::thread::scope(|scope| {
         for server in &site.servers {
             scope.spawn(|| server.supervise(|| site.is_checked()));
@@ -102,6 +106,10 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
             site.journal.violation(format!("the databases do not start again: {error}"));
         }
         runtime.block_on(clients.finish());
+        site.settle();
+        if let Err(error) = runtime.block_on(consumers.finish()) {
+            site.journal.violation(format!("the feeds can't be compared: {error}"));
+        }
         site.stop_servers();
     });
     site.journal.say("comparing with the tables");

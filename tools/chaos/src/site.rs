@@ -30,6 +30,7 @@ pub(crate) struct Site {
     /// The part of the run with a synchronous standby.
     pub(crate) synchronous: Duration,
     is_over: AtomicBool,
+    is_settled: AtomicBool,
     is_checked: AtomicBool,
 }
 
@@ -59,8 +60,17 @@ impl Site {
             server.start()?;
         }
         journal.say("two servers and two databases are started");
-        let (is_over, is_checked) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { cluster, servers, workspaces, journal, synchronous, is_over, is_checked })
+        let [is_over, is_settled, is_checked] = [false; 3].map(AtomicBool::new);
+        Ok(Self {
+            cluster,
+            servers,
+            workspaces,
+            journal,
+            synchronous,
+            is_over,
+            is_settled,
+            is_checked,
+        })
     }
 
     /// Ends the faults, and new requests.
@@ -70,6 +80,15 @@ impl Site {
 
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::SeqCst)
+    }
+
+    /// Every batch is answered: nothing follows in the feeds.
+    pub(crate) fn settle(&self) {
+        self.is_settled.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::SeqCst)
     }
 
     /// Undoes every fault.

@@ -1,4 +1,4 @@
-//! Filters of `events list` and `events export`: those of `GET /v1/events`, under the same names.
+//! Filters of `events list`, `tail` and `export`: those of `GET /v1/events`, under the same names.
 
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventType;
@@ -29,6 +29,10 @@ pub struct EventFilter {
     pub from: Option<TimeArg>,
     /// Exclusive upper bound of the event's time.
     pub to: Option<TimeArg>,
+    /// Inclusive lower bound of the time of receipt.
+    pub received_from: Option<TimeArg>,
+    /// Exclusive upper bound of the time of receipt.
+    pub received_to: Option<TimeArg>,
 }
 
 impl EventFilter {
@@ -36,15 +40,24 @@ impl EventFilter {
     pub(crate) fn at(&self, now: Timestamp) -> Result<EventQuery, AdminError> {
         let from = self.from.map(|from| from.before(now));
         let to = self.to.map(|to| to.before(now));
-        if let (Some(from), Some(to)) = (from, to)
-            && from >= to
-        {
-            let message =
-                format!("--from ({from}) is not before --to ({to}): no event can be in between");
-            return Err(AdminError::Usage(vec![message]));
-        }
-        Ok(EventQuery { from, to, ..self.query.clone() })
+        let received_from = self.received_from.map(|from| from.before(now));
+        let received_to = self.received_to.map(|to| to.before(now));
+        check_bounds(["--from", "--to"], from, to)?;
+        check_bounds(["--received-from", "--received-to"], received_from, received_to)?;
+        Ok(EventQuery { from, to, received_from, received_to, ..self.query.clone() })
     }
+}
+
+fn check_bounds(
+    options: [&str; 2],
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Result<(), AdminError> {
+    let Some((from, to)) = from.zip(to).filter(|(from, to)| from >= to) else { return Ok(()) };
+    let [lower, upper] = options;
+    let message =
+        format!("{lower} ({from}) is not before {upper} ({to}): no event can be in between");
+    Err(AdminError::Usage(vec![message]))
 }
 
 /// The options as given.
@@ -56,6 +69,8 @@ pub(super) struct FilterArgs {
     pub(super) session_id: Option<String>,
     pub(super) from: Option<String>,
     pub(super) to: Option<String>,
+    pub(super) received_from: Option<String>,
+    pub(super) received_to: Option<String>,
 }
 
 impl FilterArgs {
@@ -63,6 +78,10 @@ impl FilterArgs {
         let kind = optional(self.kind.as_deref(), |text| event_type(text, invalid));
         let from = optional(self.from.as_deref(), |text| past("--from", text, invalid));
         let to = optional(self.to.as_deref(), |text| past("--to", text, invalid));
+        let received_from = self.received_from.as_deref();
+        let received_from = optional(received_from, |text| past("--received-from", text, invalid));
+        let received_to = self.received_to.as_deref();
+        let received_to = optional(received_to, |text| past("--received-to", text, invalid));
         let query = EventQuery {
             event_name: self.event_name,
             kind: kind?,
@@ -72,7 +91,13 @@ impl FilterArgs {
             limit,
             ..EventQuery::default()
         };
-        Some(EventFilter { query, from: from?, to: to? })
+        Some(EventFilter {
+            query,
+            from: from?,
+            to: to?,
+            received_from: received_from?,
+            received_to: received_to?,
+        })
     }
 }
 

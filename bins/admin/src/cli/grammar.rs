@@ -10,8 +10,9 @@ use crate::terminal::PROGRAM;
 pub(super) const ALIASES: [Alias; 2] =
     [Alias { short: "ls", name: "list" }, Alias { short: "rm", name: "delete" }];
 
-/// Commands without a result for `--output`: they print texts, and an export has formats of its own.
-const WITHOUT_RESULT: [&str; 4] = ["completion", "man", "events export", "rejections export"];
+/// Commands without a result for `--output`: they print texts, or have formats of their own.
+const WITHOUT_RESULT: [&str; 5] =
+    ["completion", "man", "events tail", "events export", "rejections export"];
 
 pub(super) struct Alias {
     pub(super) short: &'static str,

@@ -7,6 +7,7 @@ mod audit;
 mod consent;
 mod events;
 mod filters;
+mod forward;
 pub(crate) mod grammar;
 pub(crate) mod help;
 mod key;
@@ -37,8 +38,9 @@ use values::choice;
 
 pub use audit::AuditCommand;
 pub use consent::Consent;
-pub use events::{EventsCommand, ExportFormat};
+pub use events::{EventsCommand, ExportFormat, ImportCommand, TailCommand, TailFormat};
 pub use filters::{EventFilter, Selection};
+pub use forward::ForwardCommand;
 pub use key::{Expiry, KeyCommand, KeyCreateCommand};
 pub use migrate::MigrateCommand;
 pub use provision::ProvisionCommand;
@@ -126,7 +128,7 @@ impl Command {
     example = "DATABASE_URL=postgres://user@localhost/mercurio {command_name} migrate",
     note = "Options may stand anywhere on the line, as --name value or --name=value. Behind --, a word is never an option.",
     note = "A tenant is named by its name, in any case, or by its id as id:42.",
-    note = "Settings, from the environment:\n  DATABASE_URL          postgres://USER:PASSWORD@HOST:PORT/NAME or\n                        sqlite://PATH; default: sqlite://data/mercurio.db\n  DATABASE_URL_FILE     a file with the URL, in place of DATABASE_URL\n  SEED_TENANT_NAME      the tenant of `seed`\n  SEED_WORKSPACE_NAME   its workspace; default: Default",
+    note = "Settings, from the environment:\n  DATABASE_URL          postgres://USER:PASSWORD@HOST:PORT/NAME or\n                        sqlite://PATH; default: sqlite://data/mercurio.db\n  DATABASE_URL_FILE     a file with the URL, in place of DATABASE_URL\n  SEED_TENANT_NAME      the tenant of `seed`\n  SEED_WORKSPACE_NAME   its workspace; default: Default\n  MERCURIO_WEBHOOK_SECRET\n                        the secrets of `events forward`",
     error_code(0, "Done."),
     error_code(1, "Failed."),
     error_code(2, "Stopped after part of the work: run the same command again to finish."),

@@ -1,18 +1,18 @@
-//! `events …`: counts, lists and shows events. `export`, and `erase` with `purge`, have files of their
-//! own.
+//! `events …`: counts, lists and gets events. `tail`, `export`, `import`, and `erase` with `purge`, have
+//! files of their own.
 
 use std::io::Write;
 
+use mercurio_domain::EventId;
 use mercurio_domain::event::StoredEvent;
-use mercurio_domain::store::{EventQuery, Store, TenantRef};
+use mercurio_domain::store::{Direction, EventQuery, Store, TenantRef};
 use mercurio_domain::tenant::{Tenant, Workspace};
-use mercurio_domain::{EventId, EventKey};
 use serde::Serialize;
 
-use super::erasure;
 use super::export::Export;
 use super::lookup::{self, IdAndName};
 use super::report::Report;
+use super::{erasure, forward, import, tail};
 use crate::cli::{EventsCommand, Selection};
 use crate::database;
 use crate::error::{AdminError, CatalogItem, ItemKind};
@@ -33,7 +33,7 @@ struct WorkspaceCount {
     events: u64,
 }
 
-/// Newest first. The objects are those of the HTTP API.
+/// In the order of the query. The objects are those of the HTTP API.
 #[derive(Serialize)]
 struct EventsOutput {
     events: Vec<StoredEvent>,
@@ -50,13 +50,16 @@ pub(super) fn run(
     match command {
         EventsCommand::Count(selection) => count(store, selection),
         EventsCommand::List(selection) => list(store, selection, &selection.filter.at(now)?),
-        EventsCommand::Show { tenant, event } => show(store, tenant, event),
+        EventsCommand::Get { tenant, event } => get(store, tenant, event),
+        EventsCommand::Tail(command) => tail::run(store, command, machine, out),
+        EventsCommand::Import(command) => import::run(store, command, machine),
         EventsCommand::Export { selection, format } => {
             let query = selection.filter.at(now)?;
             let workspaces = selected_workspaces(store, selection)?.workspaces;
             let export = Export { format: *format, is_terminal: machine.terminal.is_some() };
             export.run(store, &workspaces, &query, out)
         }
+        EventsCommand::Forward(command) => forward::run(store, command, machine),
         EventsCommand::Erase { tenant, person, consent } => {
             // An unknown table of a newer release may hold data of the person.
             database::refuse_unknown_migrations(store)?;
@@ -104,7 +107,7 @@ fn count(store: &dyn Store, selection: &Selection) -> Result<Report, AdminError>
     })
 }
 
-/// Lists the newest events over all selected workspaces together.
+/// Lists the first events over all selected workspaces together.
 fn list(
     store: &dyn Store,
     selection: &Selection,
@@ -112,18 +115,19 @@ fn list(
 ) -> Result<Report, AdminError> {
     let mut events = Vec::new();
     for workspace in &selected_workspaces(store, selection)?.workspaces {
-        // A query covers one workspace, so each may have all of the newest.
-        events.extend(newest(store, workspace, query.clone())?);
+        // A query covers one workspace, so each may have all of the first.
+        events.extend(first(store, workspace, query.clone())?);
     }
     // The order of pages, over all workspaces.
-    events.sort_by_cached_key(|event| {
-        std::cmp::Reverse((event.parts.occurred_at, EventKey::of(&event.parts.event_id)))
-    });
+    events.sort_by_cached_key(|event| query.sort.position_of(event));
+    if query.sort.direction == Direction::Descending {
+        events.reverse();
+    }
     events.truncate(query.limit);
     Report::new(&EventsOutput { events })
 }
 
-fn newest(
+fn first(
     store: &dyn Store,
     workspace: &Workspace,
     mut query: EventQuery,
@@ -142,7 +146,7 @@ fn newest(
     Ok(events)
 }
 
-fn show(store: &dyn Store, tenant: &TenantRef, id: &EventId) -> Result<Report, AdminError> {
+fn get(store: &dyn Store, tenant: &TenantRef, id: &EventId) -> Result<Report, AdminError> {
     let tenant = lookup::tenant(store, tenant)?;
     for workspace in store.workspaces(tenant.id)? {
         // An id is unique within its tenant.

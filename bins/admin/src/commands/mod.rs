@@ -9,6 +9,8 @@ mod doctor;
 mod erasure;
 mod events;
 mod export;
+mod forward;
+mod import;
 mod key;
 mod lookup;
 mod migrate;
@@ -19,6 +21,7 @@ mod rejections;
 mod removal;
 mod report;
 mod seed;
+mod tail;
 mod tenant;
 mod workspace;
 

@@ -20,6 +20,8 @@ pub(super) enum Offer {
     Words(Vec<Candidate>),
     /// The shell knows them better.
     Folders,
+    /// Files and folders, by the shell.
+    Files,
 }
 
 /// Completes `current`, the word at the cursor, behind `words`.
@@ -35,8 +37,9 @@ pub(super) fn complete(
             return Offer::Words(Vec::new());
         }
     }
-    let Offer::Words(mut candidates) = Request { line, machine }.offer(current) else {
-        return Offer::Folders;
+    let mut candidates = match (Request { line, machine }).offer(current) {
+        Offer::Words(candidates) => candidates,
+        paths => return paths,
     };
     // Names ignore case.
     let typed = current.to_lowercase();
@@ -97,8 +100,8 @@ impl Request<'_> {
                 }
                 Offer::Words(candidates)
             }
-            // A shell that completes folders would not find the start of the path.
-            Some(Offer::Folders) | None => Offer::Words(Vec::new()),
+            // A shell that completes paths would not find the start of this one.
+            Some(Offer::Folders | Offer::Files) | None => Offer::Words(Vec::new()),
         }
     }
 
@@ -130,6 +133,9 @@ impl Request<'_> {
         let tenant = self.line.value_of("tenant").map(str::to_owned);
         let names = match Kind::of(name) {
             Some(Kind::Directory) => return Offer::Folders,
+            Some(Kind::File) => return Offer::Files,
+            // Or a cursor.
+            Some(Kind::Start) => return words(["oldest", "now"]),
             Some(Kind::Scopes) => return list(Scope::ALL.map(Scope::as_str), current),
             Some(Kind::Columns) => {
                 let columns = Layout::of(&self.line.node.name()).map(Layout::columns);
@@ -166,6 +172,8 @@ enum Kind {
     LimitValue,
     ErrorCode,
     Directory,
+    File,
+    Start,
     /// A new name, a time, a number.
     Free,
 }
@@ -183,6 +191,9 @@ impl Kind {
             "code" => Self::ErrorCode,
             "limit=value" => Self::LimitValue,
             "directory" => Self::Directory,
+            "file" => Self::File,
+            "url" => Self::Free,
+            "start" => Self::Start,
             "name" | "origins" | "id" | "event_id" | "time" | "duration" | "age" | "number" => {
                 Self::Free
             }
@@ -227,7 +238,7 @@ mod tests {
     fn offered(current: &str) -> Vec<String> {
         match list(["events:write", "events:read"], current) {
             Offer::Words(words) => words.into_iter().map(|candidate| candidate.value).collect(),
-            Offer::Folders => panic!("no folders"),
+            Offer::Folders | Offer::Files => panic!("no paths"),
         }
     }
 

@@ -61,10 +61,13 @@ pub(crate) fn script(shell: &str) -> &'static str {
 
 /// No word begins with a blank, so this one asks the script for folders.
 const FOLDERS: &str = " folders";
+/// Like [`FOLDERS`], for files too.
+const FILES: &str = " files";
 
 fn for_bash(line: &BashLine, offer: Offer) -> Vec<String> {
     match offer {
         Offer::Folders => vec![FOLDERS.to_owned()],
+        Offer::Files => vec![FILES.to_owned()],
         Offer::Words(candidates) => {
             candidates.iter().filter_map(|candidate| line.insertion(&candidate.value)).collect()
         }
@@ -75,6 +78,7 @@ fn for_bash(line: &BashLine, offer: Offer) -> Vec<String> {
 fn described(offer: Offer) -> Vec<String> {
     let candidates = match offer {
         Offer::Folders => return vec![FOLDERS.to_owned()],
+        Offer::Files => return vec![FILES.to_owned()],
         Offer::Words(candidates) => candidates,
     };
     let mut lines = Vec::with_capacity(candidates.len());

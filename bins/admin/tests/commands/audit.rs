@@ -49,7 +49,7 @@ fn every_command_that_changes_something_is_recorded() {
         "tenant limits id:1",
         "key list",
         "key show k3v9",
-        "events show e1 --tenant id:1",
+        "events get e1 --tenant id:1",
         "events erase --tenant id:1 --user-id u --dry-run",
         "events purge --older-than 1d --dry-run",
         "tenant delete nobody --dry-run",

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::test_machine::TestMachine;
 
 /// Commands that need a database, and do not make one.
-const NEED_A_DATABASE: [&str; 26] = [
+const NEED_A_DATABASE: [&str; 28] = [
     "migrate status",
     "migrate down --yes",
     "tenant list",
@@ -28,8 +28,10 @@ const NEED_A_DATABASE: [&str; 26] = [
     "key revoke k3v9 --yes",
     "events count --tenant Acme",
     "events list --tenant Acme",
-    "events show e1 --tenant Acme",
+    "events get e1 --tenant Acme",
     "events export --tenant Acme",
+    "events tail --tenant Acme --workspace Default --after oldest --no-follow",
+    "events import --tenant Acme --workspace Default",
     "events erase --tenant Acme --user-id u --yes",
     "events purge --older-than 400d --yes",
     "audit list",

@@ -116,10 +116,10 @@ fn event_is_shown_from_any_workspace_of_its_tenant() {
     let machine = machine();
     machine.perform("provision --tenant Other").unwrap();
     for (id, name) in [("a", "Signed Up"), ("d", "Home")] {
-        let shown = machine.perform(&format!("events show {id} --tenant acme")).unwrap();
+        let shown = machine.perform(&format!("events get {id} --tenant acme")).unwrap();
         assert_eq!((&shown["event_id"], &shown["event_name"]), (&id.into(), &Value::from(name)));
     }
-    for line in ["events show x --tenant acme", "events show a --tenant other"] {
+    for line in ["events get x --tenant acme", "events get a --tenant other"] {
         let error = machine.perform(line).unwrap_err();
         assert_eq!(error.exit().code(), 4, "{line}");
         assert!(error.to_string().contains("there is no event"), "{error}");

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
+use std::io;
 use std::sync::Arc;
 
 use mercurio_admin::cli::{self, Request};
@@ -27,6 +28,8 @@ pub(crate) struct TestMachine {
     pub(crate) is_terminal: bool,
     /// Answer to every question; `None`: no terminal.
     pub(crate) answer: Option<&'static str>,
+    /// Standard input.
+    pub(crate) input: Vec<u8>,
     pub(crate) questions: RefCell<Vec<String>>,
     /// Messages during commands.
     pub(crate) notices: RefCell<Vec<String>>,
@@ -48,6 +51,7 @@ impl Default for TestMachine {
             entropy: Cell::new(0),
             is_terminal: false,
             answer: None,
+            input: Vec::new(),
             questions: RefCell::default(),
             notices: RefCell::default(),
             late: Cell::new(None),
@@ -110,6 +114,7 @@ impl TestMachine {
             },
             notify: &|message| self.notices.borrow_mut().push(message.to_owned()),
             stdin_is_terminal: self.answer.is_some(),
+            stdin: &|| Box::new(io::Cursor::new(self.input.clone())),
             interrupted: &|| {
                 if take_step(&self.steps_to_outage) {
                     self.store.set_unavailable(true);

@@ -57,6 +57,7 @@ fn tab_completes_commands_options_and_values() {
         ("tenant limits id:1 --set events_p", "tenant limits id:1 --set events_per_second="),
         // The shell completes folders.
         ("man --dir fold", "man --dir folder/"),
+        ("events import fil", "events import file.ndjson "),
         // A new name completes to nothing.
         ("tenant create Ac", "tenant create Ac"),
     ];

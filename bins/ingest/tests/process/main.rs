@@ -10,6 +10,7 @@ mod catalog;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod feed;
 mod first_run;
 #[cfg(test)]
 mod foreign;
@@ -36,6 +37,10 @@ mod postgres_server;
 mod quota;
 #[cfg(test)]
 mod reads;
+#[cfg(test)]
+mod rejection_flood;
+#[cfg(test)]
+mod rejections;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]

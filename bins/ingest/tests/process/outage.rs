@@ -27,6 +27,20 @@ fn psql(deployment: &Deployment, sql: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Takes the database away from all servers.
+pub(crate) fn take_away(deployment: &Deployment) {
+    psql(deployment, r#"ALTER DATABASE "$NAME" WITH ALLOW_CONNECTIONS false"#);
+    psql(
+        deployment,
+        // ALLOW_CONNECTIONS does not end open connections.
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '$NAME'",
+    );
+}
+
+pub(crate) fn bring_back(deployment: &Deployment) {
+    psql(deployment, r#"ALTER DATABASE "$NAME" WITH ALLOW_CONNECTIONS true"#);
+}
+
 /// A proxy in front of PostgreSQL that can swallow all packets, as a network that fails does.
 struct BlackHole {
     addr: SocketAddr,
@@ -109,12 +123,7 @@ fn database_outage_is_reported_and_recovered_from() {
     let mut sender = deployment.sender();
     assert_eq!(sender.batch(&mut client, &ids("before")).unwrap().json["accepted"], 10);
 
-    psql(&deployment, r#"ALTER DATABASE "$NAME" WITH ALLOW_CONNECTIONS false"#);
-    psql(
-        &deployment,
-        // ALLOW_CONNECTIONS does not end open connections.
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '$NAME'",
-    );
+    take_away(&deployment);
     let unavailable = sender.batch(&mut client, &ids("during")).unwrap();
     assert_eq!(
         (unavailable.status, unavailable.json["code"].as_str()),
@@ -131,7 +140,7 @@ fn database_outage_is_reported_and_recovered_from() {
         "{health:?}"
     );
 
-    psql(&deployment, r#"ALTER DATABASE "$NAME" WITH ALLOW_CONNECTIONS true"#);
+    bring_back(&deployment);
     wait_until("the server reconnects", || client.get("/health/ready", "").unwrap().status == 200);
     sender.send_again(&mut client);
     assert_eq!(deployment.check(&sender.history).rows, 20);

@@ -18,7 +18,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    docs, health, limits, metrics, problems as problem_pages, read, rejections, write,
+    docs, feed, health, limits, metrics, problems as problem_pages, read, rejections, write,
 };
 
 use foreign::ForeignPaths;
@@ -56,7 +56,7 @@ write operations.";
         (name = "Documentation", description = "This document and pages about problems. Needs no key."),
     ),
     paths(
-        write::track, write::batch, read::event, read::events, rejections::rejections, rejections::summary, limits::limits,
+        write::track, write::batch, read::event, read::events, feed::feed, rejections::rejections, rejections::summary, limits::limits,
         health::health, health::live, health::ready, metrics::metrics, docs::openapi, docs::page, docs::file,
         problem_pages::page,
     ),

@@ -127,6 +127,7 @@ fn operation_ids_name_the_functions_of_clients() {
         (("get", "/problems/{code}"), "getProblemPage"),
         (("get", "/v1/events"), "listEvents"),
         (("get", "/v1/events/{event_id}"), "getEvent"),
+        (("get", "/v1/feed"), "readFeed"),
         (("get", "/v1/limits"), "getLimits"),
         (("get", "/v1/rejections"), "listRejections"),
         (("get", "/v1/rejections/summary"), "summarizeRejections"),

@@ -2,6 +2,7 @@
 
 mod disguise;
 pub mod docs;
+pub mod feed;
 mod foreign;
 pub mod health;
 pub mod limits;
@@ -70,6 +71,7 @@ fn add_routes(routes: &mut Routes<'_>, surface: Surface, public_docs: bool) {
             .post("/v1/events/track", write::track)
             .post("/v1/events/batch", write::batch)
             .get("/v1/limits", limits::limits)
+            .get("/v1/feed", feed::feed)
             .get("/v1/events", read::events)
             .get("/v1/events/{event_id}", read::event)
             .get("/v1/rejections", rejections::rejections)

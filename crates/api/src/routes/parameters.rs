@@ -74,12 +74,22 @@ pub(super) fn read(
     Ok(errors)
 }
 
-/// Returns the error about a start after the end. Equal bounds are allowed: the page is empty.
+/// Returns the error about `from` after `to`. Equal bounds are allowed: the page is empty.
 pub(super) fn range_error(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<QueryError> {
+    range_error_of(["from", "to"], from, to)
+}
+
+/// Returns the error about bounds with these names in the wrong order.
+pub(super) fn range_error_of(
+    names: [&str; 2],
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Option<QueryError> {
+    let [lower, upper] = names;
     // Only if both are valid: each parameter gets one error.
     let (from, to) = (from?, to?);
-    let message = format!("from {from} is after to {to}");
-    (from > to).then(|| QueryError::new("from", "invalid_value", message))
+    let message = format!("{lower} {from} is after {upper} {to}");
+    (from > to).then(|| QueryError::new(lower, "invalid_value", message))
 }
 
 /// Returns the query, or its errors up to [`MAX_ERRORS`].
@@ -117,6 +127,8 @@ fn of_other_apis(name: &str) -> Option<&'static str> {
         "since" | "start" | "starttime" | "begin" | "after" => Some("from"),
         "until" | "end" | "endtime" | "before" => Some("to"),
         "count" | "max" | "pagesize" | "perpage" | "size" => Some("limit"),
+        "sort" | "sortby" | "orderby" => Some("order"),
+        "dir" | "sortorder" | "ascending" | "descending" => Some("direction"),
         "next" | "nextcursor" | "offset" | "page" | "pagetoken" | "skip" => Some("cursor"),
         _ => None,
     }

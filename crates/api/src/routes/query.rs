@@ -3,7 +3,7 @@
 use mercurio_domain::Timestamp;
 use mercurio_domain::event::EventType;
 use mercurio_domain::hints::{Meant, appended, meant_in_event, nearest};
-use mercurio_domain::store::EventQuery;
+use mercurio_domain::store::{Direction, EventOrder, EventQuery};
 use utoipa::IntoParams;
 
 use super::parameters::{self, ParameterError};
@@ -35,10 +35,22 @@ pub(super) struct QueryParameters {
     from: Option<Timestamp>,
     /// Only events before this time. Must not be before `from`.
     to: Option<Timestamp>,
+    /// Only events received at this time or later. Encode the `+` of an offset as `%2B`.
+    received_from: Option<Timestamp>,
+    /// Only events received before this time. Must not be before `received_from`.
+    received_to: Option<Timestamp>,
+    /// The time that orders the events: their own, or that of receipt. An order of receipt sorts the
+    /// days it reads, so bound it by `received_from` and `received_to`.
+    #[param(inline, default = "occurred")]
+    order: Option<EventOrder>,
+    /// `desc`: newest first.
+    #[param(inline, default = "desc")]
+    direction: Option<Direction>,
     /// Maximum events on the page. A page of large events has fewer.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
-    /// The `next_cursor` of the previous page; empty for the first page.
+    /// The `next_cursor` of the previous page, with the same `order` and `direction`; empty for the
+    /// first page.
     #[param(format = "mercurio-cursor")]
     cursor: Option<String>,
 }
@@ -49,8 +61,29 @@ pub(super) struct QueryParameters {
 /// As [`parameters::read`].
 pub(super) fn parse(query_string: &str) -> Result<EventQuery, Vec<QueryError>> {
     let mut query = EventQuery::default();
-    let mut errors = parameters::read(query_string, |name, value| set(&mut query, name, value))?;
+    let mut cursor = None;
+    let mut errors = parameters::read(query_string, |name, value| {
+        if name == "cursor" {
+            // Read last: it depends on the order. Clients may send an empty one with the first page.
+            cursor = Some(value.to_owned()).filter(|value| !value.is_empty());
+            return Ok(());
+        }
+        set(&mut query, name, value)
+    })?;
+    // An invalid order has its own error, and the cursor's would only repeat it.
+    let has_order = !errors.iter().any(|error| ["order", "direction"].contains(&&*error.parameter));
+    if let Some(cursor) = cursor.filter(|_| has_order) {
+        match query.sort.position(&cursor) {
+            Ok(position) => query.after = Some(position),
+            Err(error) => {
+                let message = format!("cursor is {error}");
+                errors.push(QueryError::new("cursor", "invalid_value", message));
+            }
+        }
+    }
     errors.extend(parameters::range_error(query.from, query.to));
+    let received = ["received_from", "received_to"];
+    errors.extend(parameters::range_error_of(received, query.received_from, query.received_to));
     parameters::finish(query, errors)
 }
 
@@ -63,15 +96,18 @@ fn set(query: &mut EventQuery, name: &str, value: &str) -> Result<(), ParameterE
         "type" => query.kind = Some(kind(value)?),
         "from" => query.from = Some(parameters::time(name, value)?),
         "to" => query.to = Some(parameters::time(name, value)?),
+        "received_from" => query.received_from = Some(parameters::time(name, value)?),
+        "received_to" => query.received_to = Some(parameters::time(name, value)?),
+        "order" => query.sort.order = order(value)?,
+        "direction" => query.sort.direction = direction(value)?,
         "limit" => query.limit = parameters::page_limit(value)?,
-        "cursor" => query.after = parameters::cursor(value)?,
         _ => return Err(parameters::unknown(name, &NAMES, meant)),
     }
     Ok(())
 }
 
 /// The parameters, in the order of the document.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 13] = [
     "event_name",
     "type",
     "anonymous_id",
@@ -79,6 +115,10 @@ const NAMES: [&str; 9] = [
     "session_id",
     "from",
     "to",
+    "received_from",
+    "received_to",
+    "order",
+    "direction",
     "limit",
     "cursor",
 ];
@@ -100,9 +140,27 @@ fn kind(value: &str) -> Result<EventType, ParameterError> {
     })
 }
 
+fn order(value: &str) -> Result<EventOrder, ParameterError> {
+    EventOrder::from_text(value).ok_or_else(|| {
+        let hint = if Direction::from_text(value).is_some() {
+            "; the direction of the order is the parameter \"direction\""
+        } else {
+            ""
+        };
+        ParameterError::invalid_value(format!("order must be occurred or received{hint}"))
+    })
+}
+
+fn direction(value: &str) -> Result<Direction, ParameterError> {
+    let direction = Direction::from_text(value);
+    direction.ok_or_else(|| ParameterError::invalid_value("direction must be desc or asc"))
+}
+
 #[cfg(test)]
 mod tests {
     use mercurio_domain::limits::MAX_PAGE_EVENTS;
+    use mercurio_domain::store::Position;
+    use mercurio_domain::{EventId, EventKey};
 
     use super::*;
 
@@ -110,7 +168,9 @@ mod tests {
     fn every_filter_is_parsed() {
         let query = parse(
             "event_name=a%20b&type=page&anonymous_id=1&user_id=%C3%A9%EF%BF%BD&session_id=s\
-             &from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00%2B01:00&limit=1000&cursor=",
+             &from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00%2B01:00&limit=1000&cursor=\
+             &received_from=2026-01-03T00:00:00Z&received_to=2026-01-03T00:00:00Z\
+             &order=received&direction=asc",
         )
         .unwrap();
         assert_eq!(query.event_name.as_deref(), Some("a b"));
@@ -118,6 +178,9 @@ mod tests {
         assert_eq!(query.kind, Some(EventType::Page));
         assert_eq!(query.to.unwrap().to_string(), "2026-01-01T23:00:00.000000Z");
         assert_eq!((query.limit, query.after), (1000, None));
+        assert_eq!(query.received_from.unwrap().to_string(), "2026-01-03T00:00:00.000000Z");
+        assert_eq!(query.received_to, query.received_from);
+        assert_eq!(query.sort.to_string(), "order=received and direction=asc");
         assert_eq!(parse("").unwrap(), EventQuery::default());
     }
 
@@ -147,6 +210,8 @@ mod tests {
             ("per_page", "; did you mean \"limit\"?"),
             ("since", "; did you mean \"from\"?"),
             ("end", "; did you mean \"to\"?"),
+            ("sort", "; did you mean \"order\"?"),
+            ("received_at", "; did you mean \"received_to\"?"),
             ("userId", "; did you mean \"user_id\"?"),
             ("distinct_id", "; did you mean \"user_id\"?"),
             ("event", "; did you mean \"event_name\"?"),
@@ -154,7 +219,7 @@ mod tests {
             // A member of an event, but no parameter.
             (
                 "message_id",
-                "; the parameters are event_name, type, anonymous_id, user_id, session_id, from, to, limit, cursor",
+                "; the parameters are event_name, type, anonymous_id, user_id, session_id, from, to, received_from, received_to, order, direction, limit, cursor",
             ),
         ] {
             let errors = parse(&format!("{name}=1")).unwrap_err();
@@ -174,9 +239,31 @@ mod tests {
             ("to=2026-11-22T10:00:00+01:00", "; write + as %2B in a URL, and no space"),
             ("type=Track", "; did you mean \"track\"?"),
             ("type=tracking", "identify, group or alias"),
+            ("order=asc", "received; the direction of the order is the parameter \"direction\""),
+            ("order=Received", "order must be occurred or received"),
+            ("direction=ascending", "direction must be desc or asc"),
         ] {
             let errors = parse(query_string).unwrap_err();
             assert!(errors[0].message.ends_with(expected), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn cursor_belongs_to_an_order_and_its_direction() {
+        let received = "order=received&direction=asc";
+        let sort = parse(received).unwrap().sort;
+        let key = EventKey::of(&EventId::lookup("x"));
+        let occurred_at = Timestamp::parse("2026-11-22T10:00:00Z").unwrap();
+        let position = Position { occurred_at, key };
+        let cursor = sort.cursor(position);
+        // The order may follow the cursor in the query.
+        assert_eq!(parse(&format!("cursor={cursor}&{received}")).unwrap().after, Some(position));
+        for other in ["", "&order=received", "&direction=asc"] {
+            let errors = parse(&format!("cursor={cursor}{other}")).unwrap_err();
+            let expected =
+                "cursor is a cursor of order=received and direction=asc, and this query has order=";
+            assert_eq!((errors.len(), errors[0].code), (1, "invalid_value"), "{other}");
+            assert!(errors[0].message.starts_with(expected), "{errors:?}");
         }
     }
 
@@ -216,9 +303,17 @@ mod tests {
             ("limit=-1&type=Track", &[("limit", "invalid_value"), ("type", "invalid_value")]),
             ("from=2026-01-01&to=x", &[("from", "invalid_timestamp"), ("to", "invalid_timestamp")]),
             ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", &[("from", "invalid_value")]),
+            (
+                "received_from=2026-01-02T00:00:00Z&received_to=2026-01-01T00:00:00Z",
+                &[("received_from", "invalid_value")],
+            ),
+            (
+                "order=asc&direction=up&cursor=abc",
+                &[("order", "invalid_value"), ("direction", "invalid_value")],
+            ),
             // Reads accept a key only in a header.
             ("auth=mk_a_b", &[("auth", "unknown_parameter")]),
-            ("cursor=abc&user_id=", &[("cursor", "invalid_value"), ("user_id", "too_short")]),
+            ("cursor=abc&user_id=", &[("user_id", "too_short"), ("cursor", "invalid_value")]),
             ("user_id=%00", &[("user_id", "nul_character")]),
             ("&user_id=%ff&&limit=0", &[("user_id", "invalid_value"), ("limit", "invalid_value")]),
             (

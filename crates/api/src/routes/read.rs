@@ -5,7 +5,6 @@ use actix_web::{HttpRequest, HttpResponse};
 use mercurio_domain::EventId;
 use mercurio_domain::api_key::Scope;
 use mercurio_domain::event::StoredEvent;
-use mercurio_domain::store::Position;
 use percent_encoding::percent_decode_str;
 
 use super::query::{self, QueryParameters};
@@ -49,10 +48,10 @@ pub async fn event(state: Data<AppState>, request: HttpRequest) -> Result<HttpRe
     found.ok_or_else(Problem::no_event)
 }
 
-/// Returns a page of stored events, newest first by event time.
+/// Returns a page of stored events, newest first by event time unless `order` and `direction` are set.
 ///
 /// Needs the scope `events:read`. A page ends at `limit` events or 1 MiB of them, so it may have fewer than `limit` although
-/// more follow: only `next_cursor` shows the end. Each page starts strictly below the last event of the previous page. Every event stored
+/// more follow: only `next_cursor` shows the end. Each page starts strictly after the last event of the previous page. Every event stored
 /// before the first page was read appears exactly once, even while new events arrive.
 #[utoipa::path(
     get,
@@ -72,7 +71,7 @@ pub async fn events(state: Data<AppState>, request: HttpRequest) -> Result<HttpR
     let permit = reads::admit(&state, &principal)?;
     let found = reads::respond(&state, permit, move |store| {
         let page = store.events(owner, &query)?;
-        let next_cursor = page.next.map(Position::to_cursor);
+        let next_cursor = page.next.map(|next| query.sort.cursor(next));
         Ok(Some(EventPageResponse { events: page.events, next_cursor }))
     });
     // A page without events is found too.

@@ -196,11 +196,12 @@ mod tests {
         assert!(error.message.ends_with("; did you mean \"unknown_field\"?"), "{}", error.message);
     }
 
+    fn names(described: Vec<utoipa::openapi::path::Parameter>) -> Vec<String> {
+        described.into_iter().map(|parameter| parameter.name).collect()
+    }
+
     #[test]
     fn parameters_of_the_document_are_those_of_the_parsers() {
-        let names = |described: Vec<utoipa::openapi::path::Parameter>| {
-            described.into_iter().map(|parameter| parameter.name).collect::<Vec<_>>()
-        };
         let page = PageParameters::into_params(|| None);
         let limit = page.iter().find(|parameter| parameter.name == "limit").unwrap();
         let limit = serde_json::to_value(limit).unwrap();

@@ -3,6 +3,7 @@
 //! Handlers parse between these steps, and respond after them. Not here: the forms of requests and
 //! responses.
 
+mod arrival;
 mod body_hints;
 mod commit;
 mod foreign_limits;
@@ -21,7 +22,7 @@ use mercurio_domain::limits::Limits;
 use mercurio_domain::request::Item;
 use mercurio_domain::store::Submission;
 use mercurio_domain::verdict::{Outcome, Verdict};
-use mercurio_domain::{Source, TenantId, Timestamp};
+use mercurio_domain::{Source, TenantId};
 use mercurio_enrichment::ClientInfo;
 use mercurio_observability::logging::request_line::EventCounts;
 use mercurio_observability::{Stage, context};
@@ -35,50 +36,16 @@ use crate::problem::Problem;
 use crate::state::AppState;
 use mercurio_rate_limit::{BucketName, RateLimitDecision, RateLimitExceeded};
 
+pub(crate) use arrival::{Arrival, ForeignClient, request_id};
 pub(crate) use body_hints::{BodyHints, Expected};
 pub(crate) use foreign_limits::ForeignLimits;
 pub(crate) use headers::{WriteHeaderParameters, WriteHeaders};
 pub(crate) use problems::{invalid, parse_problem};
-pub(crate) use rejections::{ForeignClient, record_refusal};
+pub(crate) use rejections::record_refusal;
 
 /// Bodies that take longer have their key checked again. The deletion of a tenant waits for this
 /// time, the lifetime of a cached key and a commit.
 const KEY_RECHECK_AFTER: Duration = Duration::from_secs(1);
-
-/// Minimum time for a commit, however late the request is.
-const MIN_COMMIT_TIME: Duration = Duration::from_secs(1);
-
-/// When a request arrived, when its client stops waiting, and which client that is.
-#[derive(Clone, Copy)]
-pub(crate) struct Arrival {
-    /// Before authentication and the body: a slow upload must not move the time of receipt.
-    pub(crate) received_at: Timestamp,
-    answer_by: Option<tokio::time::Instant>,
-    /// `None`: a client of this server's own API.
-    client: Option<ForeignClient>,
-}
-
-impl Arrival {
-    pub(crate) fn now(state: &AppState) -> Self {
-        Self { received_at: state.clock.now(), answer_by: None, client: None }
-    }
-
-    /// Ends the wait for the commit in time to answer within `patience`.
-    pub(crate) fn answered_within(self, patience: Duration) -> Self {
-        Self { answer_by: Some(tokio::time::Instant::now() + patience), ..self }
-    }
-
-    /// Names the client, once its form is known.
-    pub(crate) fn of_client(self, client: ForeignClient) -> Self {
-        Self { client: Some(client), ..self }
-    }
-
-    fn deadline(self, commit_timeout: Duration) -> tokio::time::Instant {
-        let now = tokio::time::Instant::now();
-        let deadline = now + commit_timeout;
-        self.answer_by.map_or(deadline, |by| by.max(now + MIN_COMMIT_TIME).min(deadline))
-    }
-}
 
 /// Authenticates the request and takes its token from the bucket of requests.
 pub(crate) async fn admit(state: &AppState, request: &HttpRequest) -> Result<Principal, Problem> {
@@ -252,35 +219,6 @@ fn count_rejections(state: &AppState, tenant_id: TenantId, verdicts: &[Verdict])
             if !rejection.errors[..index].iter().any(|before| before.code == error.code) {
                 state.metrics.record_rejections(error.code.as_str(), 1);
             }
-        }
-    }
-}
-
-/// Returns the id set by the middleware; empty without it, as in a unit test.
-pub(crate) fn request_id() -> String {
-    context::current_request().map(|request| request.request_id).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn wait_for_a_commit_ends_while_the_client_waits() {
-        let received_at = mercurio_domain::testing::at("2026-11-22T10:00:00Z");
-        let now = tokio::time::Instant::now();
-        for (answer_by, timeout, expected) in [
-            (None, 10, 10),
-            (Some(8), 10, 8),
-            (Some(8), 2, 2),
-            // A slow body: its commit has a second all the same.
-            (Some(0), 10, 1),
-        ] {
-            let answer_by = answer_by.map(|seconds| now + Duration::from_secs(seconds));
-            let arrival = Arrival { received_at, answer_by, client: None };
-            let wait = arrival.deadline(Duration::from_secs(timeout)) - now;
-            let expected = Duration::from_secs(expected);
-            assert!((expected..expected + Duration::from_secs(1)).contains(&wait), "{wait:?}");
         }
     }
 }

@@ -14,11 +14,11 @@ use mercurio_domain::store::RejectedEvent;
 use mercurio_domain::verdict::{FieldError, Rejection, Verdict};
 use mercurio_domain::{ApiKeyId, EventId, Owner};
 use mercurio_pipeline::validate::RejectedItem;
-use mercurio_protocols::{Form, OTHER_LIBRARY, without_keys};
+use mercurio_protocols::{OTHER_LIBRARY, without_keys};
 use mercurio_runtime::rejection_recorder::{CountedRejection, KeptRejection, cut};
 use serde::Deserialize;
 
-use super::{Arrival, request_id};
+use super::arrival::{Arrival, request_id};
 use crate::middleware::RequestFacts;
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -31,14 +31,6 @@ const CUT_MARGIN: usize = 1_024;
 const MAX_TEXT_CHARS: usize = 512;
 /// The protocol of this server's own API.
 const OWN_PROTOCOL: &str = "mercurio";
-
-/// The client of a request in the form of another service.
-#[derive(Clone, Copy)]
-pub(crate) struct ForeignClient {
-    pub(crate) form: Form,
-    /// The library that sent the events, one of a bounded number.
-    pub(crate) library: &'static str,
-}
 
 /// Counts the rejected events of an answered request, and keeps a sample of them. `rejected` are
 /// those of the rejections among `verdicts`, in their order.

@@ -23,6 +23,7 @@ const VARIABLE: &[&str] = &[
     "last_hour",
     "latency_ms",
     "memory_bytes",
+    "next",
     "next_cursor",
     "open_connections",
     "received_at",
@@ -131,6 +132,11 @@ fn omit(documented: &Value, real: &mut Value) {
                 if let Some(documented) = documented.get(name) {
                     omit(documented, real);
                 }
+            }
+        }
+        (Value::Array(documented), Value::Array(real)) => {
+            for (documented, real) in documented.iter().zip(real) {
+                omit(documented, real);
             }
         }
         _ => {}

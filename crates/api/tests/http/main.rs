@@ -19,6 +19,8 @@ mod docs;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
+mod feed;
+#[cfg(test)]
 mod foreign;
 #[cfg(test)]
 mod foreign_keys;

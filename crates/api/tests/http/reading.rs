@@ -98,6 +98,39 @@ async fn page_is_newest_first_and_filtered() {
 }
 
 #[actix_web::test]
+async fn pages_follow_the_order_of_receipt_in_both_directions() {
+    let test_app = TestApp::new();
+    store(&test_app, 0..7).await;
+    for (order, expected) in [
+        // All have one time of receipt, so the key decides.
+        ("order=received", None),
+        ("order=received&direction=asc", None),
+        ("direction=asc", Some(["e0", "e1", "e2", "e3", "e4", "e5", "e6"])),
+    ] {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/v1/events?{order}&limit=3&cursor={cursor}");
+            let page = test_app.call(test_app.get(&path)).await;
+            assert_eq!(page.status, 200, "{page:?}");
+            let events = page.json["events"].as_array().unwrap();
+            ids.extend(events.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()));
+            let Some(next) = page.json["next_cursor"].as_str() else { break };
+            next.clone_into(&mut cursor);
+        }
+        if let Some(expected) = expected {
+            assert_eq!(ids, expected);
+        }
+        assert_eq!(ids.into_iter().collect::<BTreeSet<_>>().len(), 7, "{order}");
+        // A cursor of one order is none of another.
+        let response = test_app.call(test_app.get(&format!("/v1/events?cursor={cursor}"))).await;
+        response.is_problem(400, "invalid_query");
+        assert_eq!(response.errors(), [("/cursor", "invalid_value")]);
+    }
+    let none = "/v1/events?received_from=2000-01-01T00:00:00Z&received_to=2000-01-02T00:00:00Z";
+    assert_eq!(test_app.call(test_app.get(none)).await.json["events"], serde_json::json!([]));
+}
+
+#[actix_web::test]
 async fn invalid_query_reports_every_error() {
     let test_app = TestApp::new();
     let response = test_app.call(test_app.get("/v1/events?limit=0&sort=asc&cursor=x")).await;

@@ -157,6 +157,10 @@ async fn control_characters_survive() {
     assert!(rejections[0]["event_name"].as_str().unwrap().ends_with("b\u{7}"));
 }
 
+async fn found(test_app: &TestApp, query: &str) -> Value {
+    test_app.call(test_app.get(&format!("/v1/rejections?{query}"))).await.json
+}
+
 #[actix_web::test]
 async fn page_is_filtered_and_continued() {
     let test_app = TestApp::new();
@@ -166,18 +170,15 @@ async fn page_is_filtered_and_continued() {
     }
     test_app.batch(r#"{"event_name":"","user_id":"u"}"#).await;
     test_app.close_recorder();
-    let get = async |query: &str| {
-        test_app.call(test_app.get(&format!("/v1/rejections?{query}"))).await.json
-    };
     let count = |page: &Value| page["rejections"].as_array().unwrap().len();
-    assert_eq!(count(&get("code=required").await), 5);
-    assert_eq!(count(&get("code=too_short").await), 1);
-    assert_eq!(count(&get("event_name=n1").await), 2);
-    assert_eq!(count(&get("from=2026-11-22T10:00:00.000001Z").await), 0);
-    assert_eq!(count(&get("to=2026-11-22T10:00:00Z").await), 0);
+    assert_eq!(count(&found(&test_app, "code=required").await), 5);
+    assert_eq!(count(&found(&test_app, "code=too_short").await), 1);
+    assert_eq!(count(&found(&test_app, "event_name=n1").await), 2);
+    assert_eq!(count(&found(&test_app, "from=2026-11-22T10:00:00.000001Z").await), 0);
+    assert_eq!(count(&found(&test_app, "to=2026-11-22T10:00:00Z").await), 0);
     let (mut cursor, mut seen) = (String::new(), Vec::new());
     loop {
-        let page = get(&format!("limit=4&cursor={cursor}")).await;
+        let page = found(&test_app, &format!("limit=4&cursor={cursor}")).await;
         seen.extend(page["rejections"].as_array().unwrap().iter().map(|event| event["id"].clone()));
         let Some(next) = page["next_cursor"].as_str() else { break };
         cursor = next.to_owned();
@@ -191,10 +192,9 @@ async fn reads_need_the_scope_and_valid_parameters() {
     let test_app = TestApp::new();
     let key = test_app.key_with("events:write", 9);
     for path in ["/v1/rejections", "/v1/rejections/summary"] {
-        let request = |key: &str| {
-            ApiRequest::new(Method::GET, path).header("authorization", format!("Bearer {key}"))
-        };
-        let refused = test_app.call(request(key.expose())).await;
+        let bearer = format!("Bearer {}", key.expose());
+        let request = ApiRequest::new(Method::GET, path).header("authorization", bearer);
+        let refused = test_app.call(request).await;
         refused.is_problem(403, "insufficient_scope");
         test_app.call(ApiRequest::new(Method::GET, path)).await.is_problem(401, "unauthorized");
         let unknown = test_app.call(test_app.get(&format!("{path}?user_id=u&limit=0"))).await;

@@ -88,8 +88,9 @@ pub struct CheckedConfig {
 
 /// Prefix of the settings of this project.
 const PREFIX: &str = "MERCURIO_";
-/// Names with the prefix that the tests and the example clients read.
-const NOT_SERVER_SETTINGS: [&str; 2] = ["MERCURIO_TEST_", "MERCURIO_API_KEY"];
+/// Names with the prefix that the tests, the example clients and `events forward` read.
+const NOT_SERVER_SETTINGS: [&str; 3] =
+    ["MERCURIO_TEST_", "MERCURIO_API_KEY", "MERCURIO_WEBHOOK_SECRET"];
 
 /// An empty value is an error here: a lost PostgreSQL address must not silently send events to a
 /// new SQLite file.

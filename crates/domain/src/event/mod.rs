@@ -2,10 +2,12 @@
 //! facts from the service, [`StoredEvent`] as read back.
 //!
 //! No stage can be skipped: only [`EventDraft::check`] makes a valid event, [`EnrichedEvent::new`]
-//! consumes one, and a store takes only enriched events.
+//! consumes one, and a store takes only enriched events. [`ExportedEvent`] leads back from the JSON
+//! of a stored event, by the same check.
 
 mod check;
 mod draft;
+mod exported;
 mod origin;
 mod rules;
 mod stages;
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::Reception;
 pub use draft::{Batch, EventDraft};
+pub use exported::{ExportedEvent, ExportedEventError, InvalidMember};
 pub use origin::{Member, MemberNames, Origin, Pointer};
 pub use stages::{EnrichedEvent, EnrichmentJson, EventParts, StoredEvent, ValidEvent};
 

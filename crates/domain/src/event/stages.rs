@@ -67,6 +67,11 @@ impl ValidEvent {
         Self(parts)
     }
 
+    /// Replaces the time as sent: `check` has only that of a request.
+    pub(super) fn with_sent_timestamp(event: Self, sent_timestamp: Option<Timestamp>) -> Self {
+        Self(EventParts { sent_timestamp, ..event.0 })
+    }
+
     /// The id.
     #[must_use]
     pub fn event_id(&self) -> &EventId {
@@ -121,6 +126,11 @@ impl EnrichmentJson {
         let json = serde_json::to_string(enrichment);
         debug_assert!(json.is_ok(), "strings serialize into a string");
         Self(json.unwrap_or_else(|_| "{}".to_owned()).into())
+    }
+
+    /// Takes the enrichment of a stored event, byte for byte.
+    pub(super) fn of_store(object: &JsonObject) -> Self {
+        Self(object.as_str().into())
     }
 
     /// Borrows the text, a JSON object.

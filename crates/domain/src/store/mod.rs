@@ -9,6 +9,7 @@ mod counts;
 mod error;
 mod feed;
 mod housekeeping;
+mod position;
 mod privileges;
 mod query;
 mod rejected_event;
@@ -16,6 +17,7 @@ mod rejection_page;
 mod rejection_person;
 mod rejections;
 mod retention;
+mod sort;
 
 use std::fmt;
 use std::time::Duration;
@@ -42,8 +44,9 @@ pub use housekeeping::{
     DeletedRows, Deletion, Housekeeping, KEY_DAYS, Lease, LeaseKind, Person, Removal,
     RemovalCounts, RemovalCursor, Removed,
 };
+pub use position::{CursorError, Position};
 pub use privileges::{Privileges, RowSecurity};
-pub use query::{CursorError, EventPage, EventQuery, PageBuilder, Position};
+pub use query::{EventPage, EventQuery, PageBuilder};
 pub use rejected_event::RejectedEvent;
 pub use rejection_page::{RejectionPage, RejectionPageBuilder};
 pub use rejection_person::mentions;
@@ -52,6 +55,7 @@ pub use rejections::{
     RejectionGroup, RejectionKind, RejectionQuery, RejectionTotal, Rejections,
 };
 pub use retention::{TenantRetention, due_removals, rejections_expire_before};
+pub use sort::{Direction, EventCursorError, EventOrder, EventSort};
 
 /// The kind of database behind a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -303,7 +307,7 @@ pub trait Store:
     /// [`StoreError::TimedOut`] if it takes longer than the store's time limit.
     fn event(&self, owner: Owner, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError>;
 
-    /// Returns a page of the workspace's events, newest first by `(occurred_at, key)`.
+    /// Returns a page of the workspace's events, in the order of the query.
     ///
     /// A page with a `next` may have fewer events than `query.limit`, see [`PageBuilder`].
     ///

@@ -1,15 +1,13 @@
-//! Queries for events, and the cursor between pages.
+//! Queries for events, and their pages.
 //!
-//! Pages descend the total order `(occurred_at, key)`, and each starts strictly below the previous
+//! Pages follow the total order of an [`EventSort`], and each starts strictly after the previous
 //! one's last event. So an event stored before the first page is read appears exactly once, even if
 //! others arrive in between.
 
-use data_encoding::BASE64URL_NOPAD;
-use uuid::Uuid;
-
+use super::position::Position;
+use super::sort::EventSort;
 use crate::clock::Timestamp;
 use crate::event::{EventType, StoredEvent};
-use crate::ids::EventKey;
 use crate::limits::{DEFAULT_PAGE_EVENTS, MAX_PAGE_BYTES};
 
 /// Filters for events of a workspace. An event must match all of them.
@@ -29,7 +27,13 @@ pub struct EventQuery {
     pub from: Option<Timestamp>,
     /// Exclusive upper bound of `occurred_at`.
     pub to: Option<Timestamp>,
-    /// Returns only events strictly below this position.
+    /// Inclusive lower bound of `received_at`.
+    pub received_from: Option<Timestamp>,
+    /// Exclusive upper bound of `received_at`.
+    pub received_to: Option<Timestamp>,
+    /// Order of the events.
+    pub sort: EventSort,
+    /// Returns only events strictly after this position of the order.
     pub after: Option<Position>,
     /// Page size, 1 to [`crate::limits::MAX_PAGE_EVENTS`].
     pub limit: usize,
@@ -45,67 +49,41 @@ impl Default for EventQuery {
             session_id: None,
             from: None,
             to: None,
+            received_from: None,
+            received_to: None,
+            sort: EventSort::default(),
             after: None,
             limit: DEFAULT_PAGE_EVENTS,
         }
     }
 }
 
-/// A position in the order of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    /// Primary sort key.
-    pub occurred_at: Timestamp,
-    /// Secondary sort key; makes the order total.
-    pub key: EventKey,
+impl EventQuery {
+    /// Returns whether an event passes all filters. The position and the limit are no filters.
+    #[must_use]
+    pub fn matches(&self, event: &StoredEvent) -> bool {
+        let parts = &event.parts;
+        is_wanted(&self.event_name, Some(&parts.event_name))
+            && self.kind.is_none_or(|kind| kind == parts.kind)
+            && is_wanted(&self.anonymous_id, parts.anonymous_id.as_deref())
+            && is_wanted(&self.user_id, parts.user_id.as_deref())
+            && is_wanted(&self.session_id, parts.session_id.as_deref())
+            && self.from.is_none_or(|from| from <= parts.occurred_at)
+            && self.to.is_none_or(|to| parts.occurred_at < to)
+            && self.received_from.is_none_or(|from| from <= event.received_at)
+            && self.received_to.is_none_or(|to| event.received_at < to)
+    }
 }
 
-/// The text is not a cursor issued by this service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor of this service: pass `next_cursor` of the page before, unchanged")]
-pub struct CursorError;
-
-/// First byte of a cursor: the version of its layout.
-const CURSOR_VERSION: u8 = 1;
-// Version, microseconds, key.
-const CURSOR_BYTES: usize = 1 + 8 + 16;
-
-impl Position {
-    /// Encodes the position as an opaque text for clients.
-    #[must_use]
-    pub fn to_cursor(self) -> String {
-        let mut bytes = [0; CURSOR_BYTES];
-        bytes[0] = CURSOR_VERSION;
-        // Big-endian on every machine: another server may read the cursor.
-        bytes[1..9].copy_from_slice(&self.occurred_at.as_micros().to_be_bytes());
-        bytes[9..].copy_from_slice(self.key.0.as_bytes());
-        BASE64URL_NOPAD.encode(&bytes)
-    }
-
-    /// Decodes a cursor. A cursor holds no tenant, so another tenant's cursor only selects a
-    /// position in the caller's own events.
-    ///
-    /// # Errors
-    /// [`CursorError`] unless [`Position::to_cursor`] produced the text.
-    pub fn from_cursor(cursor: &str) -> Result<Self, CursorError> {
-        // Strict: it also refuses bits left over in the last character, so a cursor has one
-        // spelling.
-        let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| CursorError)?;
-        let (version, rest) = bytes.split_first().ok_or(CursorError)?;
-        let (micros, key) = rest.split_first_chunk::<8>().ok_or(CursorError)?;
-        let key: [u8; 16] = key.try_into().map_err(|_| CursorError)?;
-        let occurred_at = Timestamp::from_micros(i64::from_be_bytes(*micros)).ok_or(CursorError)?;
-        if *version != CURSOR_VERSION {
-            return Err(CursorError);
-        }
-        Ok(Self { occurred_at, key: EventKey(Uuid::from_bytes(key)) })
-    }
+/// Returns whether a filter has the found value, or is not set.
+fn is_wanted(filter: &Option<String>, found: Option<&str>) -> bool {
+    filter.is_none() || filter.as_deref() == found
 }
 
 /// A page of events, made by a [`PageBuilder`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventPage {
-    /// Newest first.
+    /// In the order of the query.
     pub events: Vec<StoredEvent>,
     /// Start of the next page; `None` on the last page.
     pub next: Option<Position>,
@@ -117,6 +95,7 @@ pub struct EventPage {
 #[derive(Debug)]
 pub struct PageBuilder {
     limit: usize,
+    sort: EventSort,
     events: Vec<StoredEvent>,
     bytes: usize,
     has_more: bool,
@@ -126,7 +105,13 @@ impl PageBuilder {
     /// An empty page of up to `limit` events.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, events: Vec::new(), bytes: 0, has_more: false }
+        Self::sorted(limit, EventSort::default())
+    }
+
+    /// An empty page of up to `limit` events in the order `sort`.
+    #[must_use]
+    pub fn sorted(limit: usize, sort: EventSort) -> Self {
+        Self { limit, sort, events: Vec::new(), bytes: 0, has_more: false }
     }
 
     /// Adds the next event if the page has room for it. Returns whether it had: otherwise the page
@@ -165,10 +150,7 @@ impl PageBuilder {
     /// The position of the last event so far.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.events.last().map(|event| Position {
-            occurred_at: event.parts.occurred_at,
-            key: EventKey::of(&event.parts.event_id),
-        })
+        self.events.last().map(|event| self.sort.position_of(event))
     }
 
     /// Ends the page early: more events follow.
@@ -178,73 +160,10 @@ impl PageBuilder {
     }
 
     /// Ends the page. Its `next` is the last event shown, not the one that had no room: the next
-    /// page starts strictly below it.
+    /// page starts strictly after it.
     #[must_use]
     pub fn finish(self) -> EventPage {
         let next = self.position().filter(|_| self.has_more);
         EventPage { events: self.events, next }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        // Within the years 0000 to 9999, the range of a timestamp.
-        fn cursor_round_trips(micros in -62_000_000_000_000_000_i64..253_000_000_000_000_000, key: u128) {
-            let position = Position {
-                occurred_at: Timestamp::from_micros(micros).unwrap(),
-                key: EventKey(Uuid::from_u128(key)),
-            };
-            prop_assert_eq!(Position::from_cursor(&position.to_cursor()), Ok(position));
-        }
-
-        #[test]
-        fn cursor_from_any_text_does_not_panic(text in ".{0,60}") {
-            Position::from_cursor(&text).ok();
-        }
-    }
-
-    #[test]
-    fn cursor_not_issued_here_is_refused() {
-        let position = Position {
-            occurred_at: Timestamp::from_micros(0).unwrap(),
-            key: EventKey(Uuid::nil()),
-        };
-        let cursor = position.to_cursor();
-        for text in
-            // Empty, not base 64, too short, cut at the front, too long, and of another version.
-            [
-                "",
-                "x",
-                "AAAA",
-                &cursor[1..],
-                &format!("{cursor}A"),
-                &cursor.replacen('A', "C", 1),
-            ]
-        {
-            assert_eq!(Position::from_cursor(text), Err(CursorError), "{text}");
-        }
-        // Times outside the supported range, some beyond PostgreSQL's own.
-        for micros in [
-            i64::MIN,
-            -210_866_803_200_000_001,
-            -62_167_219_200_000_001,
-            253_402_300_800_000_000,
-            i64::MAX,
-        ] {
-            let mut bytes = [0; CURSOR_BYTES];
-            bytes[0] = CURSOR_VERSION;
-            bytes[1..9].copy_from_slice(&micros.to_be_bytes());
-            assert_eq!(
-                Position::from_cursor(&BASE64URL_NOPAD.encode(&bytes)),
-                Err(CursorError),
-                "{micros}"
-            );
-        }
     }
 }

@@ -6,7 +6,7 @@ use mercurio_domain::testing::{CountingIds, at};
 use super::*;
 use crate::parse;
 
-fn validated(body: &str, ids: IdSource<'_>) -> ValidatedBatch {
+fn validated<'a>(body: &'a str, ids: IdSource<'_>) -> ValidatedBatch<'a> {
     let items = parse::batch(body, &Limits::default()).unwrap();
     validate(items, &Reception::at(at("2026-11-22T10:00:00Z")), ids)
 }
@@ -24,7 +24,8 @@ fn errors(verdict: &Verdict) -> Vec<(&str, FieldErrorCode)> {
 #[track_caller]
 fn check(event: &str, expected: &[(&str, FieldErrorCode)]) {
     let ids = CountingIds::default();
-    let mut validated = validated(&format!("{{\"events\":[{event}]}}"), IdSource::Generated(&ids));
+    let body = format!("{{\"events\":[{event}]}}");
+    let mut validated = validated(&body, IdSource::Generated(&ids));
     let stored = validated.take_events().len();
     let verdicts = validated.verdicts(&vec![Outcome::Accepted; stored]);
     assert_eq!(errors(&verdicts[0]), expected, "{event}");
@@ -48,6 +49,21 @@ fn verdicts_keep_the_order_of_the_request() {
     let generated = EventId::lookup("00000000-0000-0000-0000-000000000001");
     assert_eq!(verdicts[2], Verdict::Stored(generated, Outcome::Accepted));
     assert_eq!(errors(&verdicts[3]), [("/events/3", FieldErrorCode::WrongType)]);
+}
+
+#[test]
+fn rejected_events_keep_their_text_and_what_could_be_read() {
+    let ids = CountingIds::default();
+    let body =
+        r#"{"events":[{"event_name":"n","user_id":"u"}, { "event_name":"", "user_id" : 7 },8]}"#;
+    let mut validated = validated(body, IdSource::Generated(&ids));
+    let rejected = validated.take_rejected();
+    let texts: Vec<_> = rejected.iter().map(|item| item.text).collect();
+    assert_eq!(texts, [r#"{ "event_name":"", "user_id" : 7 }"#, "8"]);
+    // An invalid name is read, a member of the wrong type is not.
+    assert_eq!(rejected[0].draft.event_name.as_deref(), Some(""));
+    assert_eq!(rejected[0].draft.user_id, None);
+    assert_eq!(rejected[1].origin.pointer.to_string(), "/events/2");
 }
 
 #[test]

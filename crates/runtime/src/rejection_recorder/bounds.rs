@@ -2,13 +2,27 @@
 
 use std::time::Instant;
 
-use super::RejectionBounds;
-
 /// Share of a bucket for the first events of their kind. A flood of one error leaves room for an
 /// example of another.
 const RESERVE: f64 = 0.2;
 /// Below this rate a reserve would be less than one event.
 const MIN_RATE_WITH_RESERVE: u32 = 5;
+
+/// The bounds of a tenant on one server, above which rejected events are counted but not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RejectionBounds {
+    /// Maximum kept events a second; 0 keeps none.
+    pub events_per_second: u32,
+    /// Maximum bytes of kept events a second; 0 keeps none.
+    pub bytes_per_second: u64,
+}
+
+impl Default for RejectionBounds {
+    /// 100 events and 1 MiB a second.
+    fn default() -> Self {
+        Self { events_per_second: 100, bytes_per_second: 1024 * 1024 }
+    }
+}
 
 /// The buckets of a tenant. Each holds the tokens of one second.
 #[derive(Debug)]
@@ -88,11 +102,11 @@ mod tests {
     fn large_event_delays_the_next_one() {
         let start = Instant::now();
         let mut buckets = Buckets::full(&BOUNDS, start);
-        let mut take = |seconds: u64| {
-            buckets.take(&BOUNDS, 30_000, false, start + Duration::from_millis(seconds * 1_000))
-        };
         // 10,000 of 30,000 bytes: two seconds of debt, and the reserve.
-        assert_eq!([take(0), take(1), take(2), take(3)], [true, false, false, true]);
+        for (seconds, is_taken) in [(0, true), (1, false), (2, false), (3, true)] {
+            let now = start + Duration::from_secs(seconds);
+            assert_eq!(buckets.take(&BOUNDS, 30_000, false, now), is_taken, "{seconds}");
+        }
     }
 
     #[test]

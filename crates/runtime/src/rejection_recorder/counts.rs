@@ -14,8 +14,7 @@ use mercurio_domain::{Owner, TenantId, Timestamp};
 use mercurio_protocols::without_keys;
 use uuid::Uuid;
 
-use super::RejectionBounds;
-use super::bounds::Buckets;
+use super::bounds::{Buckets, RejectionBounds};
 
 /// Maximum distinct groups of a tenant in an hour, of each server.
 pub(super) const MAX_TENANT_GROUPS: usize = 1_000;
@@ -79,7 +78,20 @@ impl<'a> GroupRef<'a> {
 
 /// Returns the text of a group: short, and without keys.
 fn group_text(text: &str) -> Cow<'_, str> {
-    super::cut(without_keys(text), MAX_CHARS)
+    cut(without_keys(text), MAX_CHARS)
+}
+
+/// Returns the beginning of a text: at most `max_chars` characters.
+#[must_use]
+pub fn cut(text: Cow<'_, str>, max_chars: usize) -> Cow<'_, str> {
+    let Some((end, _)) = text.char_indices().nth(max_chars) else { return text };
+    match text {
+        Cow::Borrowed(text) => text[..end].into(),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            text.into()
+        }
+    }
 }
 
 /// A count that was added to.

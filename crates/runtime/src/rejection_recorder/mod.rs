@@ -7,72 +7,27 @@
 
 mod bounds;
 mod counts;
+mod shared;
 mod thread;
 
-use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use mercurio_domain::ids::IdGenerator;
 use mercurio_domain::store::{RejectedEvent, RejectionKind, Rejections};
-use mercurio_domain::verdict::FieldError;
 use mercurio_domain::{Owner, Timestamp};
 use mercurio_observability::metrics::RejectionsReading;
 use slog::Logger;
-use uuid::Uuid;
 
-use counts::{Counts, GroupRef};
+pub use bounds::RejectionBounds;
+pub use counts::cut;
+pub use shared::{CountedRejection, KeptRejection};
+
+use counts::GroupRef;
+use shared::{Shared, Totals};
 use thread::{Pauses, WriterThread};
-
-/// Maximum events in memory.
-const MAX_EVENTS: usize = 2_000;
-/// Maximum bytes of events in memory.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// Bytes of a kept event beyond its text.
-const EVENT_OVERHEAD: usize = 1_024;
-
-/// The bounds of a tenant on one server, above which rejected events are counted but not kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RejectionBounds {
-    /// Maximum kept events a second; 0 keeps none.
-    pub events_per_second: u32,
-    /// Maximum bytes of kept events a second; 0 keeps none.
-    pub bytes_per_second: u64,
-}
-
-impl Default for RejectionBounds {
-    /// 100 events and 1 MiB a second.
-    fn default() -> Self {
-        Self { events_per_second: 100, bytes_per_second: 1024 * 1024 }
-    }
-}
-
-/// A rejected event, as far as it is counted.
-#[derive(Debug, Clone, Copy)]
-pub struct CountedRejection<'a> {
-    /// All errors of the event.
-    pub errors: &'a [FieldError],
-    /// JSON pointer of the event in its request, the beginning of those of its errors.
-    pub pointer: &'a str,
-    /// The name, also an invalid one.
-    pub event_name: Option<&'a str>,
-    /// Bytes of the event that would be kept.
-    pub bytes: usize,
-}
-
-/// A rejected event to keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeptRejection {
-    /// Index among the counted events.
-    pub index: usize,
-    /// The id of the rejection.
-    pub id: Uuid,
-    /// Room reserved for it.
-    bytes: usize,
-}
 
 /// Accepts rejections from request handlers.
 #[derive(Clone)]
@@ -83,41 +38,6 @@ pub struct RejectionRecorder {
     handle: RejectionRecorderHandle,
     /// Ends with the thread; `None` if nothing is recorded.
     ended: Option<Receiver<()>>,
-}
-
-struct Shared {
-    /// `None`: nothing is kept or counted.
-    bounds: Option<RejectionBounds>,
-    ids: Arc<dyn IdGenerator>,
-    state: Mutex<State>,
-    /// Something is pending.
-    pending: Condvar,
-    closed: Condvar,
-    totals: Totals,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    counts: Counts,
-    queue: VecDeque<RejectedEvent>,
-    queue_bytes: usize,
-    /// Room for events that are being copied.
-    reserved_events: usize,
-    reserved_bytes: usize,
-    /// The last write failed: events are counted only.
-    is_failing: bool,
-    is_closed: bool,
-    /// Changes the event of a request with which the sample begins.
-    requests: usize,
-}
-
-#[derive(Debug, Default)]
-struct Totals {
-    kept: AtomicU64,
-    counted: AtomicU64,
-    dropped: AtomicU64,
-    dropped_counts: AtomicU64,
-    write_failures: AtomicU64,
 }
 
 impl RejectionRecorder {
@@ -146,6 +66,7 @@ impl RejectionRecorder {
             ids,
             state: Mutex::default(),
             pending: Condvar::new(),
+            copied: Condvar::new(),
             closed: Condvar::new(),
             totals: Totals::default(),
         });
@@ -231,127 +152,6 @@ impl RejectionRecorderHandle {
             dropped: read(&totals.dropped),
             dropped_counts: read(&totals.dropped_counts),
             write_failures: read(&totals.write_failures),
-        }
-    }
-}
-
-impl State {
-    fn is_idle(&self) -> bool {
-        self.counts.is_empty() && self.queue.is_empty()
-    }
-
-    fn has_room(&self, bytes: usize) -> bool {
-        self.queue.len() + self.reserved_events < MAX_EVENTS
-            && self.queue_bytes + self.reserved_bytes + bytes <= MAX_BYTES
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Wakes the thread for the first thing after a pause.
-    fn notify(&self, state: &State, was_idle: bool) {
-        if was_idle && !state.is_idle() {
-            self.pending.notify_one();
-        }
-    }
-
-    fn close(&self) {
-        self.lock().is_closed = true;
-        self.pending.notify_all();
-        self.closed.notify_all();
-    }
-
-    fn add(
-        &self,
-        state: &mut State,
-        bounds: &RejectionBounds,
-        group: &GroupRef<'_>,
-        now: Instant,
-    ) -> Option<counts::Counted> {
-        let counted = state.counts.add(bounds, group, now);
-        if counted.is_none() {
-            self.totals.dropped_counts.fetch_add(1, Ordering::Relaxed);
-        }
-        counted
-    }
-
-    fn count_events(
-        &self,
-        owner: Owner,
-        received_at: Timestamp,
-        events: &[CountedRejection<'_>],
-        now: Instant,
-    ) -> Vec<KeptRejection> {
-        let Some(bounds) = &self.bounds else { return Vec::new() };
-        let total = GroupRef::new(owner, received_at, RejectionKind::Event, "");
-        let (mut kept, mut examples) = (Vec::new(), Vec::new());
-        let mut state = self.lock();
-        let was_idle = state.is_idle();
-        // Clients put the oldest event first: a sample of first events would be one of old events.
-        let first = state.requests % events.len().max(1);
-        state.requests = state.requests.wrapping_add(1);
-        let (before, after) = events.split_at(first);
-        for (offset, event) in after.iter().chain(before).enumerate() {
-            examples.clear();
-            self.add(&mut state, bounds, &total, now);
-            for error in event.errors {
-                let pointer = error.pointer.strip_prefix(event.pointer);
-                let pointer = pointer.unwrap_or(&error.pointer);
-                let kind = RejectionKind::Error;
-                let group = GroupRef::new(owner, received_at, kind, error.code.as_str())
-                    .of(pointer, event.event_name.unwrap_or_default());
-                examples.extend(self.add(&mut state, bounds, &group, now));
-            }
-            let is_first = examples.iter().any(|counted| counted.is_first);
-            let bytes = event.bytes + EVENT_OVERHEAD;
-            let is_kept = !state.is_failing
-                && !state.is_closed
-                && state.has_room(bytes)
-                && state.counts.take_tokens(bounds, &total, bytes, is_first, now);
-            if !is_kept {
-                self.totals.counted.fetch_add(1, Ordering::Relaxed);
-                continue;
-            }
-            let id = self.ids.next_uuid();
-            for counted in &examples {
-                state.counts.add_example(*counted, id);
-            }
-            state.reserved_events += 1;
-            state.reserved_bytes += bytes;
-            kept.push(KeptRejection { index: (first + offset) % events.len(), id, bytes });
-        }
-        self.notify(&state, was_idle);
-        kept
-    }
-
-    fn keep(&self, kept: &[KeptRejection], events: Vec<RejectedEvent>) {
-        let mut state = self.lock();
-        let was_idle = state.is_idle();
-        state.reserved_events -= kept.len();
-        state.reserved_bytes -= kept.iter().map(|kept| kept.bytes).sum::<usize>();
-        state.queue_bytes += events.iter().map(queued_bytes).sum::<usize>();
-        state.queue.extend(events);
-        self.notify(&state, was_idle);
-    }
-}
-
-fn queued_bytes(event: &RejectedEvent) -> usize {
-    let errors = event.errors.iter().map(|error| error.pointer.len() + error.message.len());
-    event.event.len() + errors.sum::<usize>() + EVENT_OVERHEAD
-}
-
-/// Returns the beginning of a text: at most `max_chars` characters.
-#[must_use]
-pub fn cut(text: Cow<'_, str>, max_chars: usize) -> Cow<'_, str> {
-    let Some((end, _)) = text.char_indices().nth(max_chars) else { return text };
-    match text {
-        Cow::Borrowed(text) => text[..end].into(),
-        Cow::Owned(mut text) => {
-            text.truncate(end);
-            text.into()
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The recorder: what it keeps and counts, its bounds, an absent database, the end of a server.
 
 use mercurio_domain::store::{
-    RejectionCountQuery, RejectionKind::*, RejectionQuery, RejectionTotal,
+    Catalog, RejectionCountQuery, RejectionKind::*, RejectionQuery, RejectionTotal,
 };
-use mercurio_domain::testing::{CountingIds, MemoryStore, at};
-use mercurio_domain::verdict::FieldErrorCode;
+use mercurio_domain::testing::{CountingIds, MemoryStore, at, provisioning};
+use mercurio_domain::verdict::{FieldError, FieldErrorCode};
 use mercurio_domain::{ApiKeyId, TenantId, WorkspaceId};
+use uuid::Uuid;
 
+use super::shared::MAX_EVENTS;
 use super::*;
 
 const NOW: &str = "2026-11-22T10:20:30Z";
@@ -24,6 +26,11 @@ struct TestRecorder {
 impl TestRecorder {
     fn new(bounds: RejectionBounds) -> Self {
         let store = Arc::new(MemoryStore::default());
+        // The tenants 1 to 3, each with one workspace.
+        for seed in 1..=3 {
+            let (request, _) = provisioning(&format!("tenant {seed}"), seed, at(NOW));
+            assert_eq!(store.provision(&request).unwrap().api_key.owner, owner(i64::from(seed)));
+        }
         let pauses = Pauses { between: Duration::ZERO, retry: Duration::from_millis(1) };
         let recorder = RejectionRecorder::start_with(
             Arc::clone(&store) as Arc<dyn Rejections>,
@@ -194,7 +201,7 @@ fn hostile_names_share_a_group_above_the_bound() {
 #[test]
 fn key_in_a_name_is_not_counted() {
     let test = TestRecorder::new(RejectionBounds::default());
-    let (_, key) = mercurio_domain::testing::provisioning("acme", 1, at(NOW));
+    let (_, key) = provisioning("acme", 1, at(NOW));
     test.reject(1, &[key.expose()]);
     test.close();
     let totals = test.totals(1);

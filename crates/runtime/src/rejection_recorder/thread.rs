@@ -11,7 +11,7 @@ use mercurio_domain::{Owner, TenantId};
 use mercurio_observability::{chain, keys};
 use slog::{Logger, warn};
 
-use super::{Shared, queued_bytes};
+use super::shared::{Shared, queued_bytes};
 use crate::line_limit::LineLimit;
 
 /// Maximum events of a transaction. With the pause it bounds the load of all tenants together: 2,000
@@ -19,6 +19,8 @@ use crate::line_limit::LineLimit;
 const MAX_BATCH_EVENTS: usize = 400;
 /// Maximum bytes of events of a transaction.
 const MAX_BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// Maximum wait for the events of a request that is copying them.
+const COPY_TIME: Duration = Duration::from_millis(50);
 /// Pause between two log lines about failed writes.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
@@ -88,6 +90,10 @@ impl WriterThread {
         if state.is_idle() {
             return None;
         }
+        // An event goes with its count, unless its request is slow to copy it.
+        let copied =
+            self.shared.copied.wait_timeout_while(state, COPY_TIME, |state| state.is_copying());
+        (state, _) = copied.unwrap_or_else(PoisonError::into_inner);
         let (mut events, mut bytes) = (Vec::new(), 0);
         while events.len() < MAX_BATCH_EVENTS && bytes < MAX_BATCH_BYTES {
             let Some(event) = state.queue.pop_front() else { break };

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use mercurio_domain::Owner;
-use mercurio_domain::store::{EventPage, EventQuery, PageBuilder};
+use mercurio_domain::store::{Direction, EventOrder, EventPage, EventQuery, PageBuilder};
+use mercurio_domain::{Owner, Timestamp};
 
 use super::backend_schema::events;
 use super::values::{RowMode, key_value};
@@ -56,39 +56,120 @@ pub(crate) fn columns() -> EventColumns {
 /// Time after which a page ends early with the events of its parts so far.
 const PARTS_TIME: Duration = Duration::from_secs(1);
 
-/// Loads a page of the workspace's events, newest first.
+/// A span of receipt that one query of a page covers. Without bounds: all times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    /// Inclusive.
+    pub(crate) from: Option<Timestamp>,
+    /// Exclusive.
+    pub(crate) to: Option<Timestamp>,
+}
+
+/// The way a backend runs the queries of a page.
+pub(crate) struct Plan<S> {
+    pub(crate) page_query: fn(Owner, &EventQuery) -> PageQuery<'_>,
+    /// Maximum events of the first query.
+    pub(crate) part_events: usize,
+    /// Spans in the order of the page. Together they cover all times.
+    pub(crate) spans: S,
+}
+
+/// Loads a page of the workspace's events.
 ///
-/// Rows arrive one by one, so a page of large events never holds more than its bytes. `part_events`
-/// bounds the first of its queries, made by `page_query`.
-pub(crate) fn load(
+/// Rows arrive one by one, so a page of large events never holds more than its bytes.
+pub(crate) fn load<S: Spans>(
     connection: &mut DbConnection,
     owner: Owner,
     query: &EventQuery,
-    page_query: fn(Owner, &EventQuery) -> PageQuery<'_>,
-    part_events: usize,
+    plan: Plan<S>,
 ) -> Result<EventPage, Error> {
+    let Plan { page_query, part_events, mut spans } = plan;
     let begun = Instant::now();
-    let mut page = PageBuilder::new(query.limit);
+    let mut page = PageBuilder::sorted(query.limit, query.sort);
     let mut part = EventQuery { limit: query.limit.min(part_events), ..query.clone() };
-    loop {
-        let before = page.len();
-        let rows = page_query(owner, &part).load_iter::<EventRow, RowMode>(connection)?;
-        for row in rows {
-            if !page.push(row?.into_event(owner)?) {
-                return Ok(page.finish());
+    while let Some(span) = spans.next(page.len()) {
+        part.received_from = query.received_from.max(span.from);
+        part.received_to = earlier(query.received_to, span.to);
+        loop {
+            let before = page.len();
+            let rows = page_query(owner, &part).load_iter::<EventRow, RowMode>(connection)?;
+            for row in rows {
+                if !page.push(row?.into_event(owner)?) {
+                    return Ok(page.finish());
+                }
+            }
+            // A part has one row more than its limit if others follow.
+            let is_last = page.len() - before <= part.limit;
+            let is_end = is_last && spans.is_done();
+            // An empty page has no position for the next one to start at.
+            let can_end = !page.is_empty() && !is_end;
+            // PostgreSQL limits the time of a query, not of a page.
+            if can_end && begun.elapsed() > PARTS_TIME {
+                return Ok(page.cut());
+            }
+            part.after = page.position().or(query.after);
+            part.limit = page.room().clamp(1, part_limit(page.is_empty(), part_events));
+            if is_last {
+                break;
             }
         }
-        // A part has one row more than its limit if others follow.
-        if page.len() - before <= part.limit {
-            return Ok(page.finish());
-        }
-        // PostgreSQL limits the time of a query, not of a page.
-        if begun.elapsed() > PARTS_TIME {
-            return Ok(page.cut());
-        }
-        part.after = page.position();
-        part.limit = page.room().max(1);
     }
+    Ok(page.finish())
+}
+
+/// The size of the events is unknown before the first.
+fn part_limit(is_empty: bool, part_events: usize) -> usize {
+    if is_empty { part_events } else { usize::MAX }
+}
+
+/// The lesser of two upper bounds; `None` is no bound.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Yields the spans of a page.
+pub(crate) trait Spans {
+    /// Returns the next span, given the number of events so far; `None` after the last.
+    fn next(&mut self, events: usize) -> Option<Span>;
+
+    /// Whether the last span was returned.
+    fn is_done(&self) -> bool;
+}
+
+/// A single span of all times.
+#[derive(Debug, Default)]
+pub(crate) struct AllTimes {
+    is_done: bool,
+}
+
+impl Spans for AllTimes {
+    fn next(&mut self, _events: usize) -> Option<Span> {
+        (!std::mem::replace(&mut self.is_done, true)).then(Span::default)
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_done
+    }
+}
+
+/// A column of a time and its values on both sides of the cursor.
+macro_rules! sorted {
+    ($page:ident, $query:ident, $time:ident, $direction:ident, $within:ident, $past:ident) => {{
+        // The key makes the order total; the index has only the time, and equal times are sorted.
+        $page = $page.order((events::$time.$direction(), events::key.$direction()));
+        if let Some(after) = $query.after {
+            let time = Micros::from(after.occurred_at);
+            let key = key_value(after.key);
+            // The second filter implies the first. Only with the first does the scan start at the
+            // cursor: SQLite does not use the index on time for the OR alone.
+            $page = $page
+                .filter(events::$time.$within(time))
+                .filter(events::$time.$past(time).or(events::key.$past(key)));
+        }
+    }};
 }
 
 pub(crate) fn page_query(owner: Owner, query: &EventQuery) -> PageQuery<'_> {
@@ -99,22 +180,33 @@ pub(crate) fn page_query(owner: Owner, query: &EventQuery) -> PageQuery<'_> {
         .into_boxed()
         .filter(events::tenant_id.eq(owner.tenant_id.0))
         .filter(events::workspace_id.eq(owner.workspace_id.0))
-        // The key makes the order total; the index has only the time, and equal times are sorted.
-        .order((events::occurred_at.desc(), events::key.desc()))
         .limit(limit);
-    if let Some(after) = query.after {
-        let occurred_at = Micros::from(after.occurred_at);
-        // The second filter implies the first. Only with the first does the scan start at the
-        // cursor: SQLite does not use the index on time for the OR alone.
-        page = page
-            .filter(events::occurred_at.le(occurred_at))
-            .filter(events::occurred_at.lt(occurred_at).or(events::key.lt(key_value(after.key))));
+    match (query.sort.order, query.sort.direction) {
+        (EventOrder::Occurred, Direction::Descending) => {
+            sorted!(page, query, occurred_at, desc, le, lt);
+        }
+        (EventOrder::Occurred, Direction::Ascending) => {
+            sorted!(page, query, occurred_at, asc, ge, gt);
+        }
+        // No index: PostgreSQL sorts the partitions of a span, SQLite all events of the workspace.
+        (EventOrder::Received, Direction::Descending) => {
+            sorted!(page, query, received_at, desc, le, lt);
+        }
+        (EventOrder::Received, Direction::Ascending) => {
+            sorted!(page, query, received_at, asc, ge, gt);
+        }
     }
     if let Some(from) = query.from {
         page = page.filter(events::occurred_at.ge(Micros::from(from)));
     }
     if let Some(to) = query.to {
         page = page.filter(events::occurred_at.lt(Micros::from(to)));
+    }
+    if let Some(from) = query.received_from {
+        page = page.filter(events::received_at.ge(Micros::from(from)));
+    }
+    if let Some(to) = query.received_to {
+        page = page.filter(events::received_at.lt(Micros::from(to)));
     }
     if let Some(kind) = query.kind {
         page = page.filter(events::kind.eq(kind.as_str()));

@@ -142,6 +142,12 @@ impl Server {
         self.run("pg_ctl", &["stop", "-w", "-m", "fast", "-D", &self.data()]);
     }
 
+    /// Replaces the data of this stopped server by a copy, or makes the copy.
+    pub(crate) fn copy_data(&self, from: &str, to: &str) {
+        self.run("/bin/rm", &["-rf", to]);
+        self.run("/bin/cp", &["-a", from, to]);
+    }
+
     /// The URL, without TLS.
     pub(crate) fn url(&self) -> String {
         self.url_of("postgres", "postgres")

@@ -7,9 +7,8 @@ use mercurio_domain::store::{EventQuery, Submission};
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, TenantId};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
-use crate::setup::{Subject, after, draft, event};
+use crate::setup::{Subject, after, check_law, draft, event};
 
 on_every_store! {
     stored_events_are_those_accepted,
@@ -55,15 +54,8 @@ fn submission(sketch: &SubmissionSketch, owners: &[Owner; 3], round: i64) -> Sub
     Submission { owner: owners[sketch.owner], received_at, events }
 }
 
-fn check<S: Strategy>(strategy: S, law: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    // Each case has its own tenants in one database.
-    // No file of failures: the cases depend on a database.
-    let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
-    TestRunner::new(config).run(&strategy, law).unwrap_or_else(|failure| panic!("{failure}"));
-}
-
 fn stored_events_are_those_accepted(subject: &Subject) {
-    check(groups(), |groups| {
+    check_law(groups(), |groups| {
         let owner = subject.owner();
         // Two workspaces of one tenant share ids; the third is a stranger.
         let owners = [owner, subject.other_workspace(owner), subject.owner()];
@@ -132,7 +124,7 @@ fn append_groups(subject: &Subject, groups: &[Vec<SubmissionSketch>], owners: &[
 }
 
 fn pages_show_every_event_once_under_concurrent_writes(subject: &Subject) {
-    check((groups(), groups(), 1_usize..9), |(first, later, limit)| {
+    check_law((groups(), groups(), 1_usize..9), |(first, later, limit)| {
         let owner = subject.owner();
         let owners = [owner; 3];
         append_groups(subject, &first, &owners);

@@ -2,7 +2,7 @@
 
 use mercurio_domain::event::{EventDraft, EventType};
 use mercurio_domain::payload::RawJson;
-use mercurio_domain::store::{EventPage, EventQuery, Position, Submission};
+use mercurio_domain::store::{EventPage, EventQuery, EventSort, Position, Submission};
 use mercurio_domain::testing::submission;
 use mercurio_domain::{EventId, EventKey, Owner, Timestamp};
 use uuid::Uuid;
@@ -222,6 +222,9 @@ fn filters_apply_alone_and_combined(subject: &Subject) {
         session_id: text("s"),
         from: Some(after(0)),
         to: Some(after(1)),
+        received_from: Some(after(0)),
+        received_to: Some(after(1)),
+        sort: EventSort::default(),
         after: Some(Position { occurred_at: after(1), key: EventKey(Uuid::nil()) }),
         limit: 1,
     };

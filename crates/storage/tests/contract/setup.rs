@@ -11,6 +11,8 @@ use mercurio_domain::testing::{MemoryStore, at, provisioning};
 use mercurio_domain::verdict::Outcome;
 use mercurio_domain::{EventId, Owner, Timestamp};
 use mercurio_storage::testing::TestDatabase;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 
 /// A store and its database.
 pub(crate) struct Subject {
@@ -154,4 +156,15 @@ pub(crate) fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -
         }
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
+}
+
+/// Checks a property on generated values.
+pub(crate) fn check_law<S: Strategy>(
+    strategy: S,
+    law: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    // Each case has its own tenants in one database.
+    // No file of failures: the cases depend on a database.
+    let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
+    TestRunner::new(config).run(&strategy, law).unwrap_or_else(|failure| panic!("{failure}"));
 }

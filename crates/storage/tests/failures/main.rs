@@ -4,6 +4,7 @@
 
 mod counts;
 mod fallbacks;
+mod feed;
 mod migration_locks;
 mod postgres;
 mod replication;

@@ -5,8 +5,9 @@ _mercurio_admin() {
     COMPREPLY=()
     while IFS= read -r word; do
         case $word in
-            # No word begins with a blank: the program asks for folders.
+            # No word begins with a blank: the program asks for folders, or files.
             ' folders') compopt -o dirnames 2>/dev/null ;;
+            ' files') compopt -o default 2>/dev/null ;;
             *=) compopt -o nospace 2>/dev/null; COMPREPLY+=("$word") ;;
             *) COMPREPLY+=("$word") ;;
         esac

@@ -7,6 +7,8 @@ function __mercurio_admin_complete
         switch $line
             case ' folders'
                 __fish_complete_directories "$current" ''
+            case ' files'
+                __fish_complete_path "$current"
             case '*'
                 echo $line
         end

@@ -10,6 +10,7 @@ _mercurio_admin() {
         case $line in
             '') ;;
             ' folders') _files -/ ;;
+            ' files') _files ;;
             # `_describe` takes what follows the first colon for the description, and a backslash for an escape.
             *)
                 word=${${line%%$'\t'*}//\\/\\\\}

@@ -109,6 +109,10 @@ pub(crate) fn rejection_summary() -> Value {
     })
 }
 
+pub(crate) fn feed_page() -> Value {
+    json!({"events": [stored_event()], "next": "AgAAAAAAAAABqZ2PcQABAAAAAAT8AA"})
+}
+
 pub(crate) fn health() -> Value {
     health_of("ok")
 }

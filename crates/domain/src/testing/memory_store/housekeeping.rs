@@ -6,7 +6,7 @@ use crate::event::StoredEvent;
 use crate::ids::{EventKey, Owner, TenantId};
 use crate::store::{
     AuditEntry, CatalogChange, DeletedRows, Deletion, Housekeeping, Lease, LeaseKind, Person,
-    Position, Removal, RemovalCounts, RemovalCursor, Removed, StoreError,
+    Removal, RemovalCounts, RemovalCursor, Removed, StoreError,
 };
 use crate::tenant::{Name, TenantStatus};
 
@@ -20,10 +20,6 @@ fn is_of(event: &StoredEvent, person: &Person) -> bool {
 }
 
 impl MemoryState {
-    fn forget(&mut self, owner: Owner, occurred_at: Timestamp, key: EventKey) {
-        self.order.remove(&(owner, Position { occurred_at, key }));
-    }
-
     /// Whether the deletion covers a key. An erased event has left its workspace.
     fn is_covered(&self, deletion: Deletion, tenant_id: TenantId, key: EventKey) -> bool {
         let holder = self.holders.get(&(tenant_id, key));
@@ -37,10 +33,7 @@ impl MemoryState {
         let mut removed = Removed::default();
         for key in &keys {
             removed.keys += 1;
-            if let Some(event) = self.events.remove(key).flatten() {
-                removed.events += 1;
-                self.forget(event.owner, event.parts.occurred_at, key.1);
-            }
+            removed.events += u64::from(self.events.remove(key).flatten().is_some());
         }
         // A full step may not be the last; the removed rows are gone, so the cursor needs no
         // position.
@@ -67,10 +60,7 @@ impl MemoryState {
             });
         for (key, received_at) in old.collect::<Vec<_>>() {
             // The key stays without its event, so a resent event is a duplicate.
-            if let Some(event) = self.events.insert(key, None).flatten() {
-                removed.events += 1;
-                self.forget(event.owner, event.parts.occurred_at, key.1);
-            }
+            removed.events += u64::from(self.events.insert(key, None).flatten().is_some());
             self.expired.insert(key, received_at);
         }
         let is_gone = |at: Timestamp| keys_before.is_some_and(|before| at < before);
@@ -88,16 +78,12 @@ impl MemoryState {
         let events = self.events.iter_mut().filter(|((of, _), event)| {
             *of == tenant_id && event.as_ref().is_some_and(|event| is_of(event, person))
         });
-        let gone: Vec<_> =
-            events.take(STEP).filter_map(|((_, key), event)| Some((*key, event.take()?))).collect();
-        for (key, event) in &gone {
-            self.forget(event.owner, event.parts.occurred_at, *key);
-        }
+        let gone = events.take(STEP).filter_map(|(_, event)| event.take()).count();
         Removed {
-            events: gone.len() as u64,
+            events: gone as u64,
             keys: 0,
             rejections: self.erase_rejections(tenant_id, person),
-            next: (gone.len() == STEP).then(|| RemovalCursor(String::new())),
+            next: (gone == STEP).then(|| RemovalCursor(String::new())),
         }
     }
 }

@@ -22,8 +22,8 @@ use crate::limits::{LimitOverrides, Month};
 use crate::payload::JsonObject;
 use crate::store::{
     Actor, AuditRecord, Backend, CatalogChange, Deletion, EventPage, EventQuery, EventWriter,
-    FeedCursor, LockWait, PageBuilder, Position, Privileges, RejectedEvent, RejectionCount,
-    RejectionGroup, RemovalCounts, SchemaState, Store, StoreError, Submission,
+    FeedCursor, LockWait, PageBuilder, Privileges, RejectedEvent, RejectionCount, RejectionGroup,
+    RemovalCounts, SchemaState, Store, StoreError, Submission,
 };
 use crate::tenant::{Tenant, Workspace};
 use crate::verdict::Outcome;
@@ -71,7 +71,6 @@ struct MemoryState {
     deletions: HashMap<Deletion, RemovalCounts>,
     /// Time of receipt of events removed for their age.
     expired: HashMap<(TenantId, EventKey), Timestamp>,
-    order: BTreeMap<(Owner, Position), EventKey>,
     /// In the order of storing; the index is the position in the feed.
     feed: Vec<(Owner, EventKey)>,
     consumers: HashMap<(Owner, String), FeedCursor>,
@@ -200,11 +199,9 @@ impl MemoryState {
             return Outcome::duplicate(owner.workspace_id, holder.unwrap_or(owner.workspace_id));
         }
         let parts = event.parts().clone();
-        let position = Position { occurred_at: parts.occurred_at, key: event.key() };
         let enrichment = JsonObject::from_store(event.enrichment().as_str());
         self.events.insert(key, Some(StoredEvent { owner, received_at, parts, enrichment }));
         self.holders.insert(key, owner.workspace_id);
-        self.order.insert((owner, position), event.key());
         self.feed.push((owner, event.key()));
         let counted = CountKey {
             owner,
@@ -276,38 +273,24 @@ impl Store for MemoryStore {
 
     fn events(&self, owner: Owner, query: &EventQuery) -> Result<EventPage, StoreError> {
         let state = self.readable()?;
-        let found = state
-            .order
-            .iter()
-            // The tree is sorted upwards; pages go from new to old.
-            .rev()
-            .filter(|((of, position), _)| {
-                *of == owner && query.after.is_none_or(|after| *position < after)
+        let sort = query.sort;
+        let mut found: Vec<_> = state
+            .events
+            .values()
+            .flatten()
+            .filter(|event| event.owner == owner && query.matches(event))
+            .map(|event| (sort.position_of(event), event))
+            .filter(|(position, _)| {
+                query.after.is_none_or(|after| sort.compare(&after, position).is_lt())
             })
-            .filter_map(|(_, key)| state.events.get(&(owner.tenant_id, *key))?.as_ref())
-            .filter(|event| matches(query, event));
-        let mut page = PageBuilder::new(query.limit);
-        for event in found {
+            .collect();
+        found.sort_unstable_by(|(one, _), (other, _)| sort.compare(one, other));
+        let mut page = PageBuilder::sorted(query.limit, sort);
+        for (_, event) in found {
             if !page.push(event.clone()) {
                 break;
             }
         }
         Ok(page.finish())
     }
-}
-
-/// Whether a filter has the found value, or is not set.
-fn is_wanted(filter: &Option<String>, found: Option<&str>) -> bool {
-    filter.is_none() || filter.as_deref() == found
-}
-
-fn matches(query: &EventQuery, event: &StoredEvent) -> bool {
-    let parts = &event.parts;
-    is_wanted(&query.event_name, Some(&parts.event_name))
-        && query.kind.is_none_or(|kind| kind == parts.kind)
-        && is_wanted(&query.anonymous_id, parts.anonymous_id.as_deref())
-        && is_wanted(&query.user_id, parts.user_id.as_deref())
-        && is_wanted(&query.session_id, parts.session_id.as_deref())
-        && query.from.is_none_or(|from| from <= parts.occurred_at)
-        && query.to.is_none_or(|to| parts.occurred_at < to)
 }

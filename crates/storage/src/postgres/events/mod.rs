@@ -3,20 +3,22 @@
 mod append;
 mod claim;
 mod copy;
+mod received;
 
 use diesel::prelude::*;
 use mercurio_domain::event::StoredEvent;
-use mercurio_domain::store::{EventPage, EventQuery, Submission};
+use mercurio_domain::store::{EventOrder, EventPage, EventQuery, Submission};
 use mercurio_domain::{EventId, EventKey, Owner};
 use uuid::Uuid;
 
 use super::schema::{event_keys, events};
-use super::shared::pages::{self, EventColumns};
+use super::shared::pages::{self, AllTimes, EventColumns, Plan};
 use crate::error::Error;
 use crate::rows::{EventRow, Micros};
 use crate::verdicts::Candidates;
 
 pub(super) use append::{AppendMode, append};
+use received::DaySpans;
 
 /// Maximum events of a page's first query. PostgreSQL sends all rows of a query, also those a page
 /// of large events has no room for.
@@ -85,13 +87,23 @@ fn event_query<'a>(owner: Owner, key: Uuid, location: &'a LocationRow) -> _ {
         .select(columns)
 }
 
-/// Returns a page of the workspace's events, newest first.
+/// Returns a page of the workspace's events.
 pub(super) fn events(
     connection: &mut PgConnection,
     owner: Owner,
     query: &EventQuery,
 ) -> Result<EventPage, Error> {
-    pages::load(connection, owner, query, pages::page_query, PART_EVENTS)
+    let (page_query, part_events) = (pages::page_query, PART_EVENTS);
+    match query.sort.order {
+        EventOrder::Occurred => {
+            let plan = Plan { page_query, part_events, spans: AllTimes::default() };
+            pages::load(connection, owner, query, plan)
+        }
+        EventOrder::Received => {
+            let spans = DaySpans::of(&received::days(connection)?, query);
+            pages::load(connection, owner, query, Plan { page_query, part_events, spans })
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::Pg;
 use diesel::query_builder::QueryFragment;
 use mercurio_domain::event::EventType;
-use mercurio_domain::store::Position;
+use mercurio_domain::store::{Direction, EventSort, Position};
 use mercurio_domain::testing::at;
 use mercurio_domain::{TenantId, Timestamp, WorkspaceId};
 
@@ -125,4 +125,31 @@ fn claim_of_a_group_is_one_insert_from_arrays() {
         "{plan}"
     );
     assert!(plan.contains("Function Scan on unnest"), "{plan}");
+}
+
+#[test]
+fn ascending_page_scans_the_time_index_forward() {
+    let mut database = filled_database();
+    let sort = EventSort { direction: Direction::Ascending, ..EventSort::default() };
+    let query = EventQuery { sort, limit: 20, ..EventQuery::default() };
+    for tenant in [1, 3] {
+        let plan = plan(&mut database.connection, page_query(owner(tenant), &query));
+        assert!(plan.contains("Index Scan using") && !plan.contains("Seq Scan on test_"), "{plan}");
+        assert!(plan.contains("Presorted Key: events.occurred_at"), "{plan}");
+    }
+}
+
+#[test]
+fn page_in_the_order_of_receipt_reads_the_days_of_its_span() {
+    let mut database = filled_database();
+    for direction in Direction::ALL {
+        let query = EventQuery {
+            sort: EventSort { order: EventOrder::Received, direction },
+            received_from: Some(at("2026-01-03T00:00:00Z")),
+            received_to: Some(at("2026-01-05T00:00:00Z")),
+            ..EventQuery::default()
+        };
+        let plan = plan(&mut database.connection, page_query(owner(3), &query));
+        assert_eq!(plan.matches(" on test_").count(), 2, "{plan}");
+    }
 }

@@ -6,6 +6,8 @@
 
 mod snapshot;
 
+use std::collections::HashMap;
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -22,10 +24,12 @@ use crate::rows::{EventRow, Micros};
 use snapshot::Snapshot;
 
 /// Settings of a page's transaction. A new table has no statistics: without these, the planner may
-/// sort it instead of reading the index in its order.
+/// sort it instead of reading the index in its order. A plan for given times names few partitions.
 pub(super) const SETTINGS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL plan_cache_mode = force_custom_plan";
 
+/// Microseconds of a day, the span of a partition.
+const DAY_MICROS: i64 = 86_400_000_000;
 /// Events looked up at a time. A page of large events does not need many.
 const LOOKUP_EVENTS: usize = 100;
 /// Keys read at a time for a page that is still empty, because their events have expired.
@@ -71,9 +75,9 @@ statement! {
     "SELECT max(position) FROM event_keys WHERE workspace_id = ", workspace_id: i64 => BigInt, "",
 }
 
-/// The columns of an [`EventRow`], after the number of its key.
+/// The key and the columns of an [`EventRow`].
 type LookedUpColumns = (
-    BigInt,
+    SqlUuid,
     (
         Text,
         Text,
@@ -93,21 +97,54 @@ type LookedUpColumns = (
 );
 
 statement! {
-    /// Selects the events of keys, in their order. The times of receipt select the partitions, those
-    /// of the events the index entries.
+    /// Selects the events of keys, in any order. Each time of events and day of receipt is one scan of
+    /// the index on time in one partition, however many events have them.
     LookUp -> LookedUpColumns =
-    "SELECT wanted.number, event_id, type, event_name, events.occurred_at, events.received_at, sent_timestamp,
-         anonymous_id, user_id, session_id, schema_version, properties, traits, context, enrichment
-     FROM unnest(", keys: Vec<Uuid> => Array<SqlUuid>, ", ",
-    occurred_at: Vec<Micros> => Array<Timestamptz>, ", ",
-    received_at: Vec<Micros> => Array<Timestamptz>, ")
-         WITH ORDINALITY AS wanted (key, occurred_at, received_at, number)
-     JOIN events ON events.occurred_at = wanted.occurred_at AND events.received_at = wanted.received_at
-         AND events.key = wanted.key
+    "SELECT key, event_id, type, event_name, occurred_at, received_at, sent_timestamp, anonymous_id, user_id,
+         session_id, schema_version, properties, traits, context, enrichment
+     FROM unnest(", times: Vec<Micros> => Array<Timestamptz>, ", ",
+    days: Vec<Micros> => Array<Timestamptz>, ", ",
+    next_days: Vec<Micros> => Array<Timestamptz>, ") AS wanted (occurred_at, day, next_day)
+     JOIN events USING (occurred_at)
      WHERE tenant_id = ", tenant_id: i64 => BigInt, " AND workspace_id = ", workspace_id: i64 => BigInt, "
-         AND events.received_at >= ", first_received: Micros => Timestamptz, "
-         AND events.received_at <= ", last_received: Micros => Timestamptz, "
-     ORDER BY wanted.number",
+         AND received_at >= day AND received_at < next_day
+         AND received_at >= ", first_received: Micros => Timestamptz, "
+         AND received_at <= ", last_received: Micros => Timestamptz, "
+         AND key = ANY (", keys: Vec<Uuid> => Array<SqlUuid>, ")",
+}
+
+impl LookUp {
+    fn of(owner: Owner, keys: &[KeyRow]) -> Self {
+        let mut spans: Vec<Span> = keys.iter().map(Span::of).collect();
+        spans.sort_unstable();
+        spans.dedup();
+        let received = keys.iter().map(|key| key.received_at.0);
+        Self {
+            times: spans.iter().map(|span| Micros(span.occurred_at)).collect(),
+            days: spans.iter().map(|span| Micros(span.day)).collect(),
+            next_days: spans.iter().map(|span| Micros(span.day + DAY_MICROS)).collect(),
+            tenant_id: owner.tenant_id.0,
+            workspace_id: owner.workspace_id.0,
+            first_received: Micros(received.clone().min().unwrap_or(0)),
+            last_received: Micros(received.max().unwrap_or(0)),
+            keys: keys.iter().map(|key| key.key).collect(),
+        }
+    }
+}
+
+/// A time of events, and the start of a day of receipt, in microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Span {
+    occurred_at: i64,
+    day: i64,
+}
+
+impl Span {
+    fn of(key: &KeyRow) -> Self {
+        let received_at = key.received_at.0;
+        let day = received_at - received_at.rem_euclid(DAY_MICROS);
+        Self { occurred_at: key.occurred_at.0, day }
+    }
 }
 
 /// A row of `event_keys`: where in the feed its event is, and where in `events`.
@@ -119,10 +156,10 @@ struct KeyRow {
     received_at: Micros,
 }
 
-/// An event, and the number of its key, from 1.
+/// An event and its key.
 #[derive(Debug, Queryable)]
 struct LookedUpRow {
-    number: i64,
+    key: Uuid,
     event: EventRow,
 }
 
@@ -256,21 +293,15 @@ impl FeedReader {
         connection: &mut PgConnection,
         keys: &[KeyRow],
     ) -> Result<bool, Error> {
-        let received = keys.iter().map(|key| key.received_at.0);
-        let query = LookUp {
-            keys: keys.iter().map(|key| key.key).collect(),
-            occurred_at: keys.iter().map(|key| key.occurred_at).collect(),
-            received_at: keys.iter().map(|key| key.received_at).collect(),
-            tenant_id: self.owner.tenant_id.0,
-            workspace_id: self.owner.workspace_id.0,
-            first_received: Micros(received.clone().min().unwrap_or(0)),
-            last_received: Micros(received.max().unwrap_or(0)),
-        };
-        // A key without an event is passed: the event was erased or has expired.
-        for row in query.load::<LookedUpRow>(connection)? {
-            let passed = usize::try_from(row.number - 1).unwrap_or(0);
-            if !self.page.push(row.event.into_event(self.owner)?) {
-                self.pass(passed.checked_sub(1).map(|index| keys[index]));
+        let mut events = HashMap::with_capacity(keys.len());
+        for row in LookUp::of(self.owner, keys).load::<LookedUpRow>(connection)? {
+            events.insert(row.key, row.event);
+        }
+        for (index, key) in keys.iter().enumerate() {
+            // A key without an event is passed: the event was erased or has expired.
+            let Some(event) = events.remove(&key.key) else { continue };
+            if !self.page.push(event.into_event(self.owner)?) {
+                self.pass(index.checked_sub(1).map(|before| keys[before]));
                 return Ok(false);
             }
         }

@@ -6,7 +6,7 @@ use mercurio_domain::store::{
     Catalog, EventWriter, Feed, FeedError, FeedQuery, MAX_OPEN_POSITIONS,
 };
 use mercurio_domain::testing::{at, provisioning, submission};
-use mercurio_domain::{EventId, Timestamp};
+use mercurio_domain::{EventId, TenantId, Timestamp, WorkspaceId};
 
 use super::super::PostgresStore;
 use super::super::shared::explain::Explain;
@@ -234,15 +234,9 @@ fn queries_read_the_index_in_its_order() {
             }
         }
         let time = Micros::from(now());
-        let look_up = LookUp {
-            keys: vec![Uuid::nil()],
-            occurred_at: vec![time],
-            received_at: vec![time],
-            tenant_id: 7,
-            workspace_id: 9,
-            first_received: time,
-            last_received: time,
-        };
+        let key = KeyRow { position: 1, key: Uuid::nil(), occurred_at: time, received_at: time };
+        let owner = Owner { tenant_id: TenantId(7), workspace_id: WorkspaceId(9) };
+        let look_up = LookUp::of(owner, &[key; 3]);
         let plan = plan(&mut connection, look_up);
         assert!(plan.contains("Nested Loop") && !plan.contains("Seq Scan"), "{plan}");
         assert_eq!(plan.matches("Index Scan").count(), 1, "one partition\n{plan}");

@@ -6,7 +6,7 @@ use mercurio_domain::store::{EventPage, EventQuery, Submission};
 use mercurio_domain::{EventId, EventKey, Owner, WorkspaceId};
 
 use super::schema::events;
-use super::shared::pages::{self, EventColumns, PageQuery};
+use super::shared::pages::{self, AllTimes, EventColumns, PageQuery, Plan};
 use super::values::{Key, key_value};
 use super::{counts, feed};
 use crate::error::Error;
@@ -139,14 +139,15 @@ fn event_query(owner: Owner, key: Key) -> _ {
         .select(columns)
 }
 
-/// Returns a page of the workspace's events, newest first.
+/// Returns a page of the workspace's events.
 pub(super) fn events(
     connection: &mut SqliteConnection,
     owner: Owner,
     query: &EventQuery,
 ) -> Result<EventPage, Error> {
     // One query: SQLite finds no row before it is asked for.
-    pages::load(connection, owner, query, page_query, usize::MAX)
+    let plan = Plan { page_query, part_events: usize::MAX, spans: AllTimes::default() };
+    pages::load(connection, owner, query, plan)
 }
 
 /// A removed event keeps its row, for its key.

@@ -21,7 +21,7 @@ pub(crate) struct WorkspaceMember {
 const LAYERS: &[&[&str]] = &[
     &["domain"],
     &["observability", "history"],
-    &["enrichment", "pipeline", "protocols", "storage", "rate-limit"],
+    &["enrichment", "pipeline", "protocols", "storage", "rate-limit", "forwarding"],
     &["runtime"],
     &["api", "config"],
     &["ingest", "admin"],
@@ -93,6 +93,11 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
         banned: &["actix*", "diesel*"],
     },
     WorkspaceMember {
+        folder: "crates/forwarding",
+        ours: &["domain"],
+        banned: &["tokio*", "actix*", "diesel*", "slog*", "hyper*", "reqwest"],
+    },
+    WorkspaceMember {
         folder: "crates/runtime",
         ours: &["domain", "enrichment", "observability", "pipeline", "protocols"],
         banned: &["actix*", "diesel*"],
@@ -142,7 +147,15 @@ pub(crate) const MEMBERS: &[WorkspaceMember] = &[
     },
     WorkspaceMember {
         folder: "bins/admin",
-        ours: &["config", "domain", "observability", "rate-limit", "runtime", "storage"],
+        ours: &[
+            "config",
+            "domain",
+            "forwarding",
+            "observability",
+            "rate-limit",
+            "runtime",
+            "storage",
+        ],
         banned: &["actix*", "diesel*"],
     },
     WorkspaceMember {
