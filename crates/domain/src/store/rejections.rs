@@ -216,7 +216,8 @@ pub trait Rejections: Send + Sync {
     /// Returns a page of the kept rejected events of a workspace, newest first by time of receipt,
     /// then by id.
     ///
-    /// A page with a `next` may have fewer events than `query.limit`, see [`RejectionPageBuilder`].
+    /// A page with a `next` may have fewer events than `query.limit`, see
+    /// [`RejectionPageBuilder`](super::RejectionPageBuilder).
     ///
     /// # Errors
     /// [`StoreError::TimedOut`] if it takes longer than the store's time limit for reads.
