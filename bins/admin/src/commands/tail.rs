@@ -106,7 +106,7 @@ impl Tail<'_> {
 
     /// Writes the events of a page. Returns whether it reached the newest.
     fn write_page(&mut self) -> Result<bool, AdminError> {
-        let FeedPage { events, next, is_newest } = self.page()?;
+        let FeedPage { events, next, is_newest, .. } = self.page()?;
         let mut written = 0;
         for event in events.iter().filter(|event| self.filter.matches(event)) {
             self.writer.write(event)?;
