@@ -11,6 +11,7 @@ mod catalog;
 mod client;
 #[cfg(test)]
 mod feed;
+#[cfg(test)]
 mod first_run;
 #[cfg(test)]
 mod foreign;
