@@ -73,12 +73,14 @@ impl<'a> Kind<'a> {
     }
 
     fn reads_events(&self) -> bool {
-        let reads = ["/v1/events", "/v1/rejections", "/v1/tail"];
+        let reads = ["/v1/events", "/v1/feed", "/v1/rejections", "/v1/tail"];
         self.has_key && !self.has_body && reads.iter().any(|path| self.path.starts_with(path))
     }
 
     fn has_query(&self) -> bool {
-        matches!(self.path, "/v1/events" | "/v1/rejections" | "/v1/rejections/summary" | "/v1/tail")
+        let paths =
+            ["/v1/events", "/v1/feed", "/v1/rejections", "/v1/rejections/summary", "/v1/tail"];
+        paths.contains(&self.path)
     }
 
     fn returns_limits(&self) -> bool {

@@ -205,7 +205,9 @@ pub(super) fn page(
     if *start == FeedStart::Now {
         let query = Newest { workspace_id: owner.workspace_id.0 };
         let newest = query.get_result::<NewestRow>(connection)?.position;
-        let cursor = FeedCursor { last: newest.unwrap_or(cursor.last), ..cursor };
+        // With too many open transactions, some events of before come too.
+        let last = newest.unwrap_or(cursor.last).min(snapshot.bound() - 1);
+        let cursor = FeedCursor { last, ..cursor };
         let next = snapshot.complete(cursor, &mut tokens, connection)?;
         let (events, cursors) = (Vec::new(), Vec::new());
         return Ok(Ok(FeedPage { events, cursors, next, is_newest: true }));
