@@ -62,10 +62,22 @@ fn pages_are_sound_and_have_every_command_and_option() {
 /// The names at the beginnings of lines with this indent, such as `-h, --help`.
 fn option_names(text: &str, indent: &str) -> Vec<String> {
     let lines = text.lines().filter_map(|line| line.strip_prefix(indent));
-    let options = lines.filter(|line| line.starts_with('-'));
-    let names = options.map(|line| line.split("  ").next().unwrap_or_default());
-    // A short name shares its line with the description: `--wide all columns`.
-    names.map(|name| name.split(" all ").next().unwrap_or_default().to_owned()).collect()
+    lines.filter(|line| line.starts_with('-')).map(option_name).collect()
+}
+
+/// The name of an option, without a description on the same line: that of a short one, such as
+/// `--wide all columns`, follows after one blank.
+fn option_name(line: &str) -> String {
+    let mut name: Vec<&str> = Vec::new();
+    for word in line.split("  ").next().unwrap_or_default().split(' ') {
+        let is_after_comma = name.last().is_some_and(|last| last.ends_with(','));
+        // A value, such as `<time>` or `desc|asc`.
+        if !name.is_empty() && !is_after_comma && !word.starts_with('<') && !word.contains('|') {
+            break;
+        }
+        name.push(word);
+    }
+    name.join(" ")
 }
 
 #[test]
