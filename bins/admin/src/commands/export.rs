@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
-use mercurio_domain::event::StoredEvent;
+use mercurio_domain::event::{EXPORTED_MEMBERS, StoredEvent};
 use mercurio_domain::store::{EventQuery, Store};
 use mercurio_domain::tenant::Workspace;
 use serde_json::value::RawValue;
@@ -16,26 +16,6 @@ use crate::cli::ExportFormat;
 use crate::error::AdminError;
 use crate::escape;
 use crate::output::csv;
-
-/// Columns of CSV: the members of an event, in their order.
-const COLUMNS: [&str; 16] = [
-    "event_id",
-    "type",
-    "event_name",
-    "timestamp",
-    "sent_timestamp",
-    "received_at",
-    "anonymous_id",
-    "user_id",
-    "session_id",
-    "schema_version",
-    "properties",
-    "traits",
-    "context",
-    "enrichment",
-    "tenant_id",
-    "workspace_id",
-];
 
 /// How events are written.
 #[derive(Clone, Copy)]
@@ -127,7 +107,7 @@ impl EventWriter<'_> {
     fn write_header(&mut self) -> Result<(), AdminError> {
         match self.export.format {
             ExportFormat::Ndjson => Ok(()),
-            ExportFormat::Csv { .. } => self.write_record(COLUMNS),
+            ExportFormat::Csv { .. } => self.write_record(EXPORTED_MEMBERS),
         }
     }
 
@@ -141,8 +121,12 @@ impl EventWriter<'_> {
             ExportFormat::Csv { .. } => {
                 // Raw values, so that numbers in payloads keep all their digits.
                 let members: HashMap<&str, &RawValue> = serde_json::from_str(&line)?;
-                debug_assert_eq!(members.len(), COLUMNS.len(), "an event has other members");
-                self.write_record(COLUMNS.map(|column| match members.get(column) {
+                debug_assert_eq!(
+                    members.len(),
+                    EXPORTED_MEMBERS.len(),
+                    "an event has other members"
+                );
+                self.write_record(EXPORTED_MEMBERS.map(|column| match members.get(column) {
                     Some(value) => self.export.cell(value.get()),
                     None => String::new(),
                 }))?;

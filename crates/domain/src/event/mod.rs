@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::Reception;
 pub use draft::{Batch, EventDraft};
-pub use exported::{ExportedEvent, ExportedEventError, InvalidMember};
+pub use exported::{EXPORTED_MEMBERS, ExportedEvent, ExportedEventError, InvalidMember};
 pub use origin::{Member, MemberNames, Origin, Pointer};
 pub use stages::{EnrichedEvent, EnrichmentJson, EventParts, StoredEvent, ValidEvent};
 

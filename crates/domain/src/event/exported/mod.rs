@@ -34,8 +34,8 @@ pub struct ExportedEvent {
     pub event: EnrichedEvent,
 }
 
-/// The members of an exported event, in their order.
-const MEMBERS: [&str; 16] = [
+/// The members of an exported event, in their order: those of a stored event.
+pub const EXPORTED_MEMBERS: [&str; 16] = [
     "event_id",
     "type",
     "event_name",
@@ -101,7 +101,7 @@ impl From<&FieldError> for InvalidMember {
     fn from(error: &FieldError) -> Self {
         // The rest of the pointer leads into a payload: its names are the client's.
         let first = error.pointer.split('/').nth(1).unwrap_or_default();
-        let name = MEMBERS.into_iter().find(|member| *member == first);
+        let name = EXPORTED_MEMBERS.into_iter().find(|member| *member == first);
         Self { name, code: error.code }
     }
 }
@@ -128,18 +128,18 @@ impl ExportedEvent {
 /// The members read so far.
 #[derive(Default)]
 struct Reader<'a> {
-    values: [Option<JsonSlice<'a>>; MEMBERS.len()],
+    values: [Option<JsonSlice<'a>>; EXPORTED_MEMBERS.len()],
     invalid: Vec<InvalidMember>,
 }
 
 impl<'a> Reader<'a> {
     fn add(&mut self, name: &str, value: JsonSlice<'a>) {
-        match MEMBERS.into_iter().position(|member| member == name) {
+        match EXPORTED_MEMBERS.into_iter().position(|member| member == name) {
             None => {
                 self.invalid.push(InvalidMember { name: None, code: FieldErrorCode::UnknownField })
             }
             Some(index) if self.values[index].is_some() => {
-                self.refuse(MEMBERS[index], FieldErrorCode::DuplicateField);
+                self.refuse(EXPORTED_MEMBERS[index], FieldErrorCode::DuplicateField);
             }
             Some(index) => self.values[index] = Some(value),
         }
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
 
     /// Returns a value; `None` if it is absent.
     fn value(&self, name: &'static str) -> Option<JsonSlice<'a>> {
-        let index = MEMBERS.into_iter().position(|member| member == name);
+        let index = EXPORTED_MEMBERS.into_iter().position(|member| member == name);
         debug_assert!(index.is_some(), "{name} is a member");
         self.values[index?].filter(|value| value.text() != "null")
     }
