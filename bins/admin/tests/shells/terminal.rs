@@ -67,6 +67,7 @@ impl Terminal {
         let server = format!("mercurio-{}-{number}", std::process::id());
         let home = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(home.path().join("folder")).expect("a folder to complete");
+        std::fs::write(home.path().join("file.ndjson"), "").expect("a file to complete");
         let terminal = Self { server, _home: home };
         let home = terminal._home.path();
         let folder = Path::new(PROGRAM).parent().expect("a folder").display().to_string();
