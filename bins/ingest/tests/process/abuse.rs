@@ -3,6 +3,8 @@
 //! A request that is cheap for its client and costly for the server takes it away from everybody.
 //! To add one, add a row to [`rows`].
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -173,14 +175,23 @@ impl Process {
         Self(server.pid())
     }
 
-    /// Returns the CPU time of all its threads.
-    fn cpu(&self) -> Duration {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0)).unwrap();
-        let nanos = tasks.filter_map(|task| {
-            // A thread may end meanwhile.
-            let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<u64>().ok()
-        });
+    /// Returns the CPU time of each of its threads, in nanoseconds.
+    fn threads(&self) -> HashMap<OsString, u64> {
+        let mut threads = HashMap::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.0)).unwrap().flatten() {
+            // A thread may have ended.
+            let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            if let Some(nanos) = text.split(' ').next().and_then(|nanos| nanos.parse().ok()) {
+                threads.insert(task.file_name(), nanos);
+            }
+        }
+        threads
+    }
+
+    /// Returns the CPU time since `before`. Threads that ended since are left out.
+    fn cpu_since(&self, before: &HashMap<OsString, u64>) -> Duration {
+        let threads = self.threads();
+        let nanos = threads.iter().map(|(id, nanos)| nanos - before.get(id).unwrap_or(&0));
         Duration::from_nanos(nanos.sum())
     }
 
@@ -206,13 +217,13 @@ impl Process {
 fn cost(server: &Server, client: &mut Client, row: &Row) -> (usize, Duration) {
     let process = Process::of(server);
     process.reset_peak();
-    let (cpu, resident) = (process.cpu(), process.resident());
+    let (before, resident) = (process.threads(), process.resident());
     let response = client.send(&row.request).unwrap();
     let code = response.json["code"].as_str().unwrap_or_default();
     assert_eq!(code, row.code, "{}: {}", row.name, response.body);
     assert!((400..500).contains(&response.status), "{}: {}", row.name, response.body);
     assert!(response.body.len() < 32 * 1024, "{}: {}", row.name, response.body);
-    (process.memory("VmHWM").saturating_sub(resident), process.cpu() - cpu)
+    (process.memory("VmHWM").saturating_sub(resident), process.cpu_since(&before))
 }
 
 #[test]

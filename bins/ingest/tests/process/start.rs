@@ -229,7 +229,9 @@ impl Drop for Role<'_> {
 #[test]
 fn missing_privileges_are_reported_at_start_and_in_health() {
     let Deployment { database, .. } = Deployment::postgres();
-    let rights = "GRANT INSERT ON event_keys TO ROLE; GRANT INSERT, DELETE ON count_log TO ROLE;
+    let rights =
+        "GRANT INSERT ON event_keys, rejections TO ROLE; GRANT INSERT, DELETE ON count_log TO ROLE;
+        GRANT INSERT, UPDATE ON rejection_counts TO ROLE;
         GRANT INSERT, UPDATE, DELETE ON event_counts, tenant_usage TO ROLE;
         GRANT UPDATE (last_used_at) ON api_keys TO ROLE";
     let role = Role::create(&database, "incomplete", rights);
