@@ -4,7 +4,7 @@
 -- server has started: all positions of an era are greater than those of the eras before.
 CREATE TABLE feed_eras (
     era bigint PRIMARY KEY,
-    -- A random number. It tells a cursor of this database from one of a copy that went on by itself.
+    -- A random number. It distinguishes a cursor of this database from one of a copy that went on by itself.
     token bigint NOT NULL,
     -- The start of the database server, as pg_postmaster_start_time() returns it.
     server_started_at timestamptz NOT NULL,

@@ -4,7 +4,7 @@
 -- process has opened the file and stores its first events, so that a restored copy of the file goes on with other positions.
 CREATE TABLE feed_eras (
     era INTEGER PRIMARY KEY NOT NULL,
-    -- A random number. It tells a cursor of this file from one of a copy that went on by itself.
+    -- A random number. It distinguishes a cursor of this file from one of a copy that went on by itself.
     token INTEGER NOT NULL,
     -- The last number given.
     last_number INTEGER NOT NULL,
