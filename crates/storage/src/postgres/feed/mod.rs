@@ -172,10 +172,13 @@ struct NewestRow {
 /// Begins an era of positions, if the database server has started since the newest. Before the
 /// migrations there is nothing to begin, and a failure is repeated by the first transaction.
 pub(super) fn begin_era(connection: &mut PgConnection) {
-    let begin = "DO $$ BEGIN
+    // Without a wait for a standby, which may be away: it gets the era before any event of it.
+    let begin = "BEGIN; SET LOCAL synchronous_commit = local; DO $$ BEGIN
          IF to_regprocedure('mercurio_begin_era()') IS NOT NULL THEN PERFORM mercurio_begin_era(); END IF;
-     END $$";
-    connection.batch_execute(begin).ok();
+     END $$; COMMIT";
+    if connection.batch_execute(begin).is_err() {
+        connection.batch_execute("ROLLBACK").ok();
+    }
 }
 
 /// Returns the position of the events that this transaction stores. Comes before any lock on a key.
