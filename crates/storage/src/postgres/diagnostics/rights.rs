@@ -30,7 +30,7 @@ const fn required(
     RequiredRights { table, server, operator, owner }
 }
 
-const RIGHTS: [RequiredRights; 14] = [
+const RIGHTS: [RequiredRights; 16] = [
     required("schema_compatibility", &["SELECT"], &["SELECT"], &[]),
     required(
         "tenants",
@@ -58,6 +58,9 @@ const RIGHTS: [RequiredRights; 14] = [
     ),
     required("event_keys", &["SELECT", "INSERT"], &["SELECT"], &["DELETE"]),
     required("events", &["SELECT", "INSERT"], &["SELECT"], &["DELETE"]),
+    required("feed_eras", &["SELECT"], &["SELECT"], &[]),
+    // For `events forward`.
+    required("feed_consumers", &[], &["SELECT", "INSERT", "UPDATE"], &["DELETE"]),
     required("rejections", &["SELECT", "INSERT"], &["SELECT"], &["DELETE"]),
     required("rejection_counts", &["SELECT", "INSERT", "UPDATE"], &["SELECT"], &["DELETE"]),
     required("audit_log", &[], &["SELECT", "INSERT"], &[]),
