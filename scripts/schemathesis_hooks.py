@@ -20,17 +20,19 @@ def time(seconds: int, micros: int) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def cursor(micros: int, key: bytes) -> str:
-    """A cursor in the server's format; the server refuses any other text."""
-    return base64.urlsafe_b64encode(b"\x01" + micros.to_bytes(8, "big", signed=True) + key).rstrip(b"=").decode()
+def cursors(version: int):
+    """Cursors in the server's format, of events (1) or of rejected events (9); the server refuses any other text."""
+
+    def cursor(micros: int, key: bytes) -> str:
+        position = bytes([version]) + micros.to_bytes(8, "big", signed=True) + key
+        return base64.urlsafe_b64encode(position).rstrip(b"=").decode()
+
+    return st.just("") | st.builds(cursor, st.integers(-(10**15), 10**16), st.binary(min_size=16, max_size=16))
 
 
 schemathesis.openapi.format("date-time", st.builds(time, st.integers(0, 120), st.integers(0, 999_999)))
-schemathesis.openapi.format(
-    "mercurio-cursor",
-    st.just("") | st.builds(cursor, st.integers(-(10**15), 10**16), st.binary(min_size=16, max_size=16)),
-)
-
+schemathesis.openapi.format("mercurio-cursor", cursors(1))
+schemathesis.openapi.format("mercurio-rejections-cursor", cursors(9))
 # Of the feed. Others are refused, because they belong to another workspace.
 schemathesis.openapi.format("mercurio-feed-cursor", st.sampled_from(["", "now"]))
 

@@ -50,13 +50,21 @@ pub(crate) fn admit(state: &AppState, principal: &Principal) -> Result<ReadPermi
         }
     })?;
     // After the permit: a read refused for its number takes no token.
-    match state.rate_limits.take_read(owner.tenant_id, limits).result {
-        Ok(()) => Ok(permit),
-        Err(RateLimitExceeded { bucket, retry_after_seconds }) => {
-            state.metrics.record_rate_limited(bucket.as_str());
-            Err(too_many(ReadLimit::PerSecond(limits.reads_per_second), retry_after_seconds))
-        }
-    }
+    take_token(state, principal)?;
+    Ok(permit)
+}
+
+/// Takes a token of the caller's reads.
+///
+/// # Errors
+/// [`Problem::TooManyReads`] without one.
+pub(crate) fn take_token(state: &AppState, principal: &Principal) -> Result<(), Problem> {
+    let Principal { owner, limits, .. } = principal;
+    let taken = state.rate_limits.take_read(owner.tenant_id, limits).result;
+    taken.map_err(|RateLimitExceeded { bucket, retry_after_seconds }| {
+        state.metrics.record_rate_limited(bucket.as_str());
+        too_many(ReadLimit::PerSecond(limits.reads_per_second), retry_after_seconds)
+    })
 }
 
 fn too_many(limit: ReadLimit, retry_after_seconds: u64) -> Problem {

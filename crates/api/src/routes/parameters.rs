@@ -180,11 +180,11 @@ pub(super) fn limit(value: &str, max: usize) -> Result<usize, ParameterError> {
     })
 }
 
-/// Reads a `cursor`. Clients may send an empty one with the first page.
+/// Reads a `cursor` of rejected events. Clients may send an empty one with the first page.
 pub(super) fn cursor(value: &str) -> Result<Option<Position>, ParameterError> {
     if value.is_empty() {
         return Ok(None);
     }
-    let position = Position::from_cursor(value);
+    let position = Position::from_rejections_cursor(value);
     position.map(Some).map_err(|error| ParameterError::invalid_value(format!("cursor is {error}")))
 }

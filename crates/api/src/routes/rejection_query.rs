@@ -16,6 +16,9 @@ use crate::problem::QueryError;
 pub(super) struct PageParameters {
     /// Only events with an error of this code.
     code: Option<FieldErrorCode>,
+    /// Only the event with exactly this id, if it was valid.
+    #[param(min_length = 1, pattern = r"^[^\u0000]*$")]
+    event_id: Option<String>,
     /// Only events with exactly this name.
     #[param(min_length = 1, pattern = r"^[^\u0000]*$")]
     event_name: Option<String>,
@@ -27,7 +30,7 @@ pub(super) struct PageParameters {
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
     /// The `next_cursor` of the previous page; empty for the first page.
-    #[param(format = "mercurio-cursor")]
+    #[param(format = "mercurio-rejections-cursor")]
     cursor: Option<String>,
 }
 
@@ -45,7 +48,7 @@ pub(super) struct SummaryParameters {
     limit: Option<usize>,
 }
 
-const PAGE_NAMES: [&str; 6] = ["code", "event_name", "from", "to", "limit", "cursor"];
+const PAGE_NAMES: [&str; 7] = ["code", "event_id", "event_name", "from", "to", "limit", "cursor"];
 const SUMMARY_NAMES: [&str; 3] = ["from", "to", "limit"];
 
 /// Maximum counts of each kind of a summary.
@@ -64,6 +67,7 @@ pub(super) fn parse_page(query_string: &str) -> Result<RejectionQuery, Vec<Query
     let mut errors = parameters::read(query_string, |name, value| {
         match name {
             "code" => query.code = Some(code(value)?),
+            "event_id" => query.event_id = Some(parameters::text(name, value)?),
             "event_name" => query.event_name = Some(parameters::text(name, value)?),
             "from" => query.from = Some(parameters::time(name, value)?),
             "to" => query.to = Some(parameters::time(name, value)?),
@@ -137,12 +141,13 @@ mod tests {
     #[test]
     fn every_filter_is_parsed() {
         let query = parse_page(
-            "code=too_long&event_name=a%20b&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z\
+            "code=too_long&event_id=e%201&event_name=a%20b&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z\
              &limit=7&cursor=",
         )
         .unwrap();
         let expected = RejectionQuery {
             code: Some(FieldErrorCode::TooLong),
+            event_id: Some("e 1".to_owned()),
             event_name: Some("a b".to_owned()),
             from: Some(at("2026-01-01T00:00:00Z")),
             to: Some(at("2026-01-02T00:00:00Z")),

@@ -39,7 +39,7 @@ pub async fn rejections(
     let permit = reads::admit(&state, &principal)?;
     let found = reads::respond(&state, permit, move |store| {
         let page = store.rejections(owner, &query)?;
-        let next_cursor = page.next.map(Position::to_cursor);
+        let next_cursor = page.next.map(Position::to_rejections_cursor);
         let rejections = page.events.into_iter().map(RejectedEvent::from).collect();
         Ok(Some(RejectionPageResponse { rejections, next_cursor }))
     });

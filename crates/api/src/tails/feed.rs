@@ -52,7 +52,7 @@ pub(super) async fn read_in_background(
 }
 
 /// Reads a part of the feed.
-pub(super) async fn read(
+async fn read(
     state: &AppState,
     running: RunningRead,
     owner: Owner,

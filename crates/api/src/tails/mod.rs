@@ -43,7 +43,7 @@ pub(crate) enum TailStart {
 /// Begins a tail.
 ///
 /// # Errors
-/// The limits of reads, as [`reads::admit`]: a tail begins with a read. The limits of tails, and
+/// The rate of reads, as [`reads::take_token`]. The limits of tails, and
 /// [`Problem::InvalidQuery`] for a cursor that does not belong to the feed.
 pub(crate) async fn open(
     state: &Data<AppState>,
@@ -54,7 +54,7 @@ pub(crate) async fn open(
 ) -> Result<TailBody, Problem> {
     // Before the tail takes its place: clients that connect again and again are slowed down as those
     // that read.
-    let permit = reads::admit(state, principal)?;
+    reads::take_token(state, principal)?;
     let subscription = state.tails.subscribe(principal.owner);
     let subscription = subscription.map_err(|refusal| refused(state, refusal))?;
     let key = KeyWatch::of(state, request, KeySources::Headers)?;
@@ -62,9 +62,9 @@ pub(crate) async fn open(
         TailStart::Now => (FeedStart::Now, ""),
         TailStart::After(cursor, name) => (FeedStart::After(cursor), name),
     };
-    let running = permit.run().await.map_err(|_| state.overloaded())?;
     let owner = principal.owner;
-    let read = feed::read(state, running, owner, start, filter.clone()).await;
+    // Not among the reads of the tenant: after a restart, all of its tails begin at once.
+    let read = feed::read_in_background(state.clone(), owner, start, filter.clone()).await;
     let first = read.map_err(|problem| match problem {
         FeedProblem::Cursor(error) => feed_stream::refused_in(name, error),
         FeedProblem::Store(problem) => problem,

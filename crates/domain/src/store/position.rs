@@ -55,7 +55,25 @@ impl VersionedPosition {
     }
 }
 
+/// First byte of a cursor of rejected events, so that one of events is refused there.
+const REJECTIONS_VERSION: u8 = 9;
+
 impl Position {
+    /// Encodes the position of a rejected event as an opaque text for clients.
+    #[must_use]
+    pub fn to_rejections_cursor(self) -> String {
+        VersionedPosition { version: REJECTIONS_VERSION, position: self }.to_cursor()
+    }
+
+    /// Decodes a cursor of rejected events.
+    ///
+    /// # Errors
+    /// [`CursorError`] unless [`Position::to_rejections_cursor`] produced the text.
+    pub fn from_rejections_cursor(cursor: &str) -> Result<Self, CursorError> {
+        let VersionedPosition { version, position } = VersionedPosition::from_cursor(cursor)?;
+        if version == REJECTIONS_VERSION { Ok(position) } else { Err(CursorError) }
+    }
+
     /// Encodes the position as an opaque text for clients.
     #[must_use]
     pub fn to_cursor(self) -> String {

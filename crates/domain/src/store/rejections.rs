@@ -132,6 +132,8 @@ impl RejectionGroup {
 pub struct RejectionQuery {
     /// Has an error with this code.
     pub code: Option<FieldErrorCode>,
+    /// Exact id of the event, if it was valid.
+    pub event_id: Option<String>,
     /// Exact event name.
     pub event_name: Option<String>,
     /// Inclusive lower bound of `received_at`.
@@ -148,6 +150,7 @@ impl Default for RejectionQuery {
     fn default() -> Self {
         Self {
             code: None,
+            event_id: None,
             event_name: None,
             from: None,
             to: None,

@@ -1,7 +1,7 @@
 //! Counts of rejections that are not yet written, by group.
 //!
 //! Clients choose event names and the names in pointers. A tenant gets a limited number of groups an
-//! hour; further ones lose both.
+//! hour; further ones are counted together, as [`OTHERS`].
 
 use std::borrow::Cow;
 use std::collections::hash_map::{Entry, RandomState};
@@ -18,7 +18,7 @@ use super::bounds::{Buckets, RejectionBounds};
 
 /// Maximum distinct groups of a tenant in an hour, of each server.
 pub(super) const MAX_TENANT_GROUPS: usize = 1_000;
-/// Maximum groups in memory, of all tenants. Above it, groups lose pointer and name; above twice as
+/// Maximum groups in memory, of all tenants. Above it, new ones are counted as [`OTHERS`]; above twice as
 /// many, counts are dropped.
 const MAX_GROUPS: usize = 20_000;
 /// Maximum groups of a transaction.
@@ -27,6 +27,9 @@ const MAX_BATCH_GROUPS: usize = 1_000;
 const SWEEP_ABOVE: usize = 1_000;
 /// Maximum characters of a pointer or a name of a group, more than those of a valid name.
 const MAX_CHARS: usize = 200;
+
+/// Pointer and name of the groups without room. A pointer is empty or begins with a slash.
+const OTHERS: &str = "*";
 
 /// A group whose texts are borrowed from an event.
 #[derive(Debug, Clone, Hash)]
@@ -55,13 +58,15 @@ impl<'a> GroupRef<'a> {
         Self { pointer: group_text(pointer), event_name: group_text(event_name), ..self }
     }
 
-    fn without_texts(&self) -> GroupRef<'a> {
+    /// The group of all further groups with this code.
+    fn others(&self) -> GroupRef<'a> {
         let Self { owner, hour, kind, code, .. } = *self;
-        Self { owner, hour, kind, code, pointer: "".into(), event_name: "".into() }
+        Self { owner, hour, kind, code, pointer: OTHERS.into(), event_name: OTHERS.into() }
     }
 
+    /// Whether a client chose its texts.
     fn has_texts(&self) -> bool {
-        !self.pointer.is_empty() || !self.event_name.is_empty()
+        self.pointer != OTHERS && !(self.pointer.is_empty() && self.event_name.is_empty())
     }
 
     fn to_group(&self) -> RejectionGroup {
@@ -151,7 +156,7 @@ impl Counts {
         let is_first = !tenant.known.contains(&key);
         let is_over = is_first && (is_full || tenant.known.len() >= MAX_TENANT_GROUPS);
         if is_over && group.has_texts() {
-            return self.add(bounds, &group.without_texts(), now);
+            return self.add(bounds, &group.others(), now);
         }
         // Without texts, the number of groups is that of the codes.
         if is_first && group.has_texts() {

@@ -193,7 +193,10 @@ fn hostile_names_share_a_group_above_the_bound() {
     let totals = test.totals(1);
     let errors: Vec<_> = totals.iter().filter(|total| total.kind == Error).collect();
     assert_eq!(errors.len(), counts::MAX_TENANT_GROUPS + 1);
-    assert_eq!((&*errors[0].event_name, &*errors[0].pointer, errors[0].rejected), ("", "", 2_000));
+    assert_eq!(
+        (&*errors[0].event_name, &*errors[0].pointer, errors[0].rejected),
+        ("*", "*", 2_000)
+    );
     assert_eq!(test.counted(1), 3_000);
     assert!(test.totals(2).iter().any(|total| total.event_name == "other"));
 }

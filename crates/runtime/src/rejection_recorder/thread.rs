@@ -121,12 +121,15 @@ impl WriterThread {
             Err(error) if error.is_unavailable() => self.give_back(batch),
             // One of its tenants may be gone, or one of its events may be unstorable.
             Err(_) => {
+                let mut written = Written::Done;
                 for part in by_tenant(batch) {
-                    if self.write_part(part) == Written::Unavailable {
-                        return Written::Unavailable;
-                    }
+                    written = match written {
+                        Written::Done => self.write_part(part),
+                        // Those of the other tenants wait too.
+                        Written::Unavailable => self.give_back(part),
+                    };
                 }
-                Written::Done
+                written
             }
         }
     }

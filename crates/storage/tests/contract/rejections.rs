@@ -221,7 +221,10 @@ fn filters_apply_alone_and_combined(subject: &Subject) {
         vec![
             named(owner, 1, Some("a"), &[Required]),
             named(owner, 2, Some("b"), &[TooLong, Required]),
-            named(owner, 3, None, &[TooLong, TooLong]),
+            RejectedEvent {
+                event_id: Some("an id".to_owned()),
+                ..named(owner, 3, None, &[TooLong, TooLong])
+            },
             named(owner, 4, Some("a%_'\\é"), &[WrongType]),
         ],
     );
@@ -236,6 +239,8 @@ fn filters_apply_alone_and_combined(subject: &Subject) {
     check(name("a"), &["1"]);
     check(name("A"), &[]);
     check(name("a%_'\\é"), &["4"]);
+    check(RejectionQuery { event_id: Some("an id".to_owned()), ..any.clone() }, &["3"]);
+    check(RejectionQuery { event_id: Some("An id".to_owned()), ..any.clone() }, &[]);
     check(RejectionQuery { from: Some(after(2)), to: Some(after(4)), ..any.clone() }, &["3", "2"]);
     check(RejectionQuery { from: Some(after(2)), limit: 1, ..code(Required) }, &["2"]);
     check(RejectionQuery { code: Some(Required), ..name("b") }, &["2"]);

@@ -82,8 +82,8 @@ fn privileges(server: &ServerDiagnostics) -> Check {
             format!(
                 "the role has every privilege a server needs; for mercurio-admin and retention it lacks {of_admin}"
             ),
-            "use mercurio-admin with another role, and run `events purge` once a day as the owner of \
-             the tables in place of retention",
+            "use mercurio-admin with another role, and run `events purge` and `rejections purge` once a day as \
+             the owner of the tables in place of retention",
         ),
         (false, true) => Check::warning(
             CHECK,

@@ -14,6 +14,7 @@ fn matches(query: &RejectionQuery, event: &RejectedEvent) -> bool {
         && query.from.is_none_or(|from| from <= event.received_at)
         && query.to.is_none_or(|to| event.received_at < to)
         && query.code.is_none_or(|code| event.errors.iter().any(|error| error.code == code))
+        && (query.event_id.is_none() || query.event_id == event.event_id)
         && (query.event_name.is_none() || query.event_name == event.event_name)
 }
 

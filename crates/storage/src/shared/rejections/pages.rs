@@ -79,6 +79,9 @@ pub(crate) fn page_query(owner: Owner, query: &RejectionQuery) -> RejectionsQuer
     if let Some(code) = query.code {
         page = page.filter(rejections::codes.like(code_pattern(code)));
     }
+    if let Some(event_id) = &query.event_id {
+        page = page.filter(rejections::event_id.eq(event_id));
+    }
     if let Some(event_name) = &query.event_name {
         page = page.filter(rejections::event_name.eq(event_name));
     }
