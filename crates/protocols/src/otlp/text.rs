@@ -226,16 +226,20 @@ impl RequestText {
         resource: &Surroundings,
         scope: &Surroundings,
     ) -> Result<(), Refusal> {
-        // A log without a name is no event, and needs no copies.
+        let own = record.attributes.members.len() + record.body.len();
+        // A log without a name is no event. A short one is kept, so that its sender recognises it.
         if record.event_name.is_empty() {
-            self.text.extend_from_slice(b"{}");
+            let mut event = Members::default();
+            if own <= MAX_NAMELESS_BYTES && self.text.len() + own <= self.max_bytes {
+                event.object("properties", &record.properties().0);
+            }
+            push_object(&mut self.text, &event.0);
             return Ok(());
         }
         let (resource, scope) = (resource.as_ref(), scope.as_ref());
         let (resource, scope) = (resource.map_err(|error| *error)?, scope.map_err(|error| *error)?);
         // Before any copy: thousands of large ones would take seconds, and JSON writes a control
         // character in six bytes.
-        let own = record.attributes.members.len() + record.body.len();
         if self.text.len() + resource.len() + scope.len() + own > self.max_bytes {
             return Err(Refusal::TooMuch);
         }
@@ -244,11 +248,7 @@ impl RequestText {
         let time_name = if record.time == 0 { "observedTimeUnixNano" } else { "timeUnixNano" };
         let time = if record.time == 0 { record.observed_time } else { record.time };
         event.digits(time_name, time);
-        let mut properties = Members(record.attributes.members.clone());
-        if !record.attributes.has_body {
-            properties.json("body", &record.body);
-        }
-        event.object("properties", &properties.0);
+        event.object("properties", &record.properties().0);
         let mut otlp = Members::default();
         otlp.object("resource", resource);
         otlp.object("scope", scope);
