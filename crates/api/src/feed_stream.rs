@@ -17,6 +17,7 @@ use mercurio_runtime::reads::ReadPermit;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::auth::KeyWatch;
 use crate::problem::{Problem, QueryError};
 use crate::reads::{self, Answer};
 use crate::routes::wire::read::FeedNextLine;
@@ -63,10 +64,12 @@ pub(crate) fn refused_in(name: &str, error: FeedCursorError) -> Problem {
 pub(crate) async fn open(
     state: Data<AppState>,
     permit: ReadPermit,
+    key: KeyWatch,
     owner: Owner,
     query: FeedQuery,
 ) -> Result<FeedBody, Problem> {
-    let mut reader = PageReader { state, owner, query, ends: Instant::now() + STREAM_TIME };
+    let ends = Instant::now() + STREAM_TIME;
+    let mut reader = PageReader { state, key, owner, query, ends };
     let first = reader.next(permit).await?;
     let (sender, pages) = mpsc::channel(1);
     actix_web::rt::spawn(async move { reader.run(first, &sender).await });
@@ -75,6 +78,7 @@ pub(crate) async fn open(
 
 struct PageReader {
     state: Data<AppState>,
+    key: KeyWatch,
     owner: Owner,
     query: FeedQuery,
     ends: Instant,
@@ -98,7 +102,11 @@ impl PageReader {
                     if is_last || is_gone {
                         return;
                     }
-                    next = self.next(permit).await;
+                    // Mostly from the cache. A revoked key ends the stream.
+                    next = match self.key.check(&self.state).await {
+                        Ok(()) => self.next(permit).await,
+                        Err(problem) => Err(problem),
+                    };
                 }
                 Err(_) => {
                     // Its cause is logged. The client goes on after the last line with a cursor.

@@ -11,9 +11,7 @@ pub enum ForwardError {
     #[error(transparent)]
     Ended(DeliveryError),
     /// The receiver did not take a batch for too long. The next run sends it again.
-    #[error(
-        "gave up after {failures} failed attempts; nothing is lost, the next run continues here"
-    )]
+    #[error("gave up, failed attempts: {failures}; nothing is lost, the next run continues here")]
     GaveUp {
         /// Attempts in a row.
         failures: u32,

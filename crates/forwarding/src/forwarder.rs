@@ -127,19 +127,17 @@ impl<'a> Forwarder<'a> {
         }
     }
 
-    /// Finds the start. That of a new consumer at the newest event is stored at once: a restart
-    /// before the first event must not skip it.
+    /// Finds the start, and stores it. A consumer without the right to move its place must not post
+    /// events first, and a restart before the first event must not skip it.
     fn start(&mut self) -> Result<FeedStart, End> {
         self.stored = self.patient(|own| own.feed.consumer_cursor(own.owner, own.name))?;
-        if let Some(cursor) = &self.stored {
-            return Ok(FeedStart::After(cursor.clone()));
-        }
-        if self.options.start == ForwardStart::Oldest {
-            return Ok(FeedStart::Oldest);
-        }
-        let page = self.page(&FeedStart::Now, 1)?;
-        self.store(&page.next)?;
-        Ok(FeedStart::After(page.next))
+        let start = match (&self.stored, self.options.start) {
+            (Some(cursor), _) => cursor.clone(),
+            (None, ForwardStart::Oldest) => FeedCursor::oldest(self.owner.workspace_id),
+            (None, ForwardStart::Now) => self.page(&FeedStart::Now, 1)?.next,
+        };
+        self.store(&start)?;
+        Ok(FeedStart::After(start))
     }
 
     fn content(&self, start: &FeedStart, page: FeedPage) -> Result<Content, ForwardError> {

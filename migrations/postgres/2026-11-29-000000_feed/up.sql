@@ -8,26 +8,41 @@ CREATE TABLE feed_eras (
     token bigint NOT NULL,
     -- The start of the database server, as pg_postmaster_start_time() returns it.
     server_started_at timestamptz NOT NULL,
+    -- The database, and the transaction that inserted this row. They reveal a copied or restored table.
+    database_id bigint NOT NULL,
+    transaction_id bigint NOT NULL,
     CONSTRAINT feed_eras_era_in_range CHECK (era BETWEEN 1 AND 32767),
     CONSTRAINT feed_eras_token_in_range CHECK (token BETWEEN 0 AND 4294967295)
 );
 ALTER TABLE feed_eras REPLICA IDENTITY FULL;
 
--- Begins an era if the database server has started since the newest one. A server calls it for each new connection that writes, so
+-- Whether the newest era is of this start of the database server, and of this table: xmin is the low half of the id of the transaction
+-- that inserted a row.
+CREATE FUNCTION mercurio_has_era() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT coalesce((
+        SELECT server_started_at = pg_postmaster_start_time()
+            AND database_id = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+            AND xmin::text::bigint = transaction_id & 4294967295
+        FROM feed_eras ORDER BY era DESC LIMIT 1), false)
+$$;
+
+-- Begins an era if this one is not of this start of the database server. A server calls it for each new connection that writes, so
 -- that no transaction with events has to.
 CREATE FUNCTION mercurio_begin_era() RETURNS void LANGUAGE plpgsql
     -- The roles of servers may begin an era, but not change one.
     SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    IF pg_is_in_recovery() OR pg_postmaster_start_time() = (SELECT server_started_at FROM feed_eras ORDER BY era DESC LIMIT 1) THEN
+    IF pg_is_in_recovery() OR mercurio_has_era() THEN
         RETURN;
     END IF;
     -- mercfeed in ASCII. Taken before the next statement, whose snapshot then shows an era begun by another connection.
     PERFORM pg_advisory_xact_lock(x'6d65726366656564'::bigint);
-    INSERT INTO feed_eras (era, token, server_started_at)
-    SELECT coalesce(max(era), 0) + 1, floor(random() * 4294967296)::bigint, pg_postmaster_start_time()
-    FROM feed_eras
-    HAVING pg_postmaster_start_time() IS DISTINCT FROM (SELECT server_started_at FROM feed_eras ORDER BY era DESC LIMIT 1);
+    IF NOT mercurio_has_era() THEN
+        INSERT INTO feed_eras (era, token, server_started_at, database_id, transaction_id)
+        SELECT coalesce(max(era), 0) + 1, floor(random() * 4294967296)::bigint, pg_postmaster_start_time(),
+            (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()), pg_current_xact_id()::text::bigint
+        FROM feed_eras;
+    END IF;
 END
 $$;
 

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::parameters::{self, ParameterError, page_limit};
 use super::wire::examples;
 use super::wire::read::FeedPageResponse;
-use crate::auth::{KeySources, authenticate};
+use crate::auth::{KeySources, KeyWatch, authenticate};
 use crate::feed_stream::{self, page, refused};
 use crate::problem::{Problem, QueryError};
 use crate::reads::{self, Answer};
@@ -73,7 +73,8 @@ pub async fn feed(state: Data<AppState>, request: HttpRequest) -> Result<HttpRes
         if request.method() == Method::HEAD {
             return Ok(response.finish());
         }
-        return Ok(response.body(feed_stream::open(state, permit, owner, query).await?));
+        let key = KeyWatch::of(&state, &request, KeySources::Headers)?;
+        return Ok(response.body(feed_stream::open(state, permit, key, owner, query).await?));
     }
     let Answer { found, permit } = reads::run(&state, permit, move |store| {
         Ok(page(store, owner, &query)?.map(|page| reads::to_json(&FeedPageResponse::from(page))))
@@ -87,7 +88,10 @@ fn accepts_ndjson(request: &HttpRequest) -> bool {
     let values = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
     let mut ranges = values.flat_map(|value| value.split(','));
     ranges.any(|range| {
-        range.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(NDJSON))
+        let mut parts = range.split(';').map(str::trim);
+        let is_ndjson = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(NDJSON));
+        // A weight of 0 refuses the type (RFC 9110, section 12.4.2).
+        is_ndjson && !parts.any(|parameter| parameter.eq_ignore_ascii_case("q=0"))
     })
 }
 

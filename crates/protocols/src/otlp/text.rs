@@ -19,6 +19,8 @@ pub(super) const MAX_RECORDS: usize = 10_000;
 
 /// Bytes of a text beyond twice its body: the room for resources and scopes.
 const MAX_EXTRA_BYTES: usize = 4 * 1024 * 1024;
+/// Maximum bytes of attributes and body that a log without a name keeps.
+const MAX_NAMELESS_BYTES: usize = 1024;
 
 /// Level of objects and arrays inside `properties`.
 pub(super) const PROPERTY_LEVEL: usize = 1;
@@ -145,6 +147,17 @@ pub(super) struct Record<'a> {
     pub(super) trace_id: Cow<'a, str>,
     /// In hexadecimal digits.
     pub(super) span_id: Cow<'a, str>,
+}
+
+impl Record<'_> {
+    /// Returns the attributes, and the body if none has its name.
+    fn properties(&self) -> Members {
+        let mut properties = Members(self.attributes.members.clone());
+        if !self.attributes.has_body {
+            properties.json("body", &self.body);
+        }
+        properties
+    }
 }
 
 /// A resource or a scope as the members of a JSON object, or the refusal of its records.

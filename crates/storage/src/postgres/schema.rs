@@ -49,5 +49,7 @@ diesel::table! {
         era -> BigInt,
         token -> BigInt,
         server_started_at -> Timestamptz,
+        database_id -> BigInt,
+        transaction_id -> BigInt,
     }
 }

@@ -49,12 +49,14 @@ pub(super) fn take_positions(
     Ok((row.era << ERA_SHIFT) + row.last_number - count + 1)
 }
 
-/// Returns a page of the feed of a workspace. Runs in one transaction.
+/// Returns a page of the feed of a workspace. Runs in one transaction. `has_era`: this process began the
+/// newest era.
 pub(super) fn page(
     connection: &mut SqliteConnection,
     owner: Owner,
     start: &FeedStart,
     limit: usize,
+    has_era: bool,
 ) -> Result<Result<FeedPage, FeedCursorError>, Error> {
     let mut cursor = match start {
         FeedStart::After(cursor) => cursor.clone(),
@@ -63,7 +65,7 @@ pub(super) fn page(
     if cursor.workspace_id != owner.workspace_id {
         return Ok(Err(FeedCursorError::OtherWorkspace));
     }
-    if !has_passed(connection, &cursor)? {
+    if !has_passed(connection, &cursor, has_era)? {
         return Ok(Err(FeedCursorError::Replaced));
     }
     let (mut page, mut cursors) = (PageBuilder::new(limit), Vec::new());
@@ -125,13 +127,17 @@ fn newest(connection: &mut SqliteConnection, owner: Owner) -> Result<Option<i64>
     Ok(of_workspace.select(diesel::dsl::max(events::row_id)).get_result(connection)?)
 }
 
-/// Whether this file has reached the cursor. A restored copy may be behind it, or have gone on from an
-/// earlier point with eras of its own.
-fn has_passed(connection: &mut SqliteConnection, cursor: &FeedCursor) -> Result<bool, Error> {
+/// Whether later events come after the cursor. A restored copy may be behind it, and then goes on with
+/// an era of its own; or it has gone on by itself, and does not know the cursor's.
+fn has_passed(
+    connection: &mut SqliteConnection,
+    cursor: &FeedCursor,
+    has_era: bool,
+) -> Result<bool, Error> {
     let (newest_era, last_number) = feed_eras::table
         .select((feed_eras::era, feed_eras::last_number))
         .order(feed_eras::era.desc())
         .first::<(i64, i64)>(connection)?;
-    let is_given = cursor.last <= (newest_era << ERA_SHIFT) + last_number;
+    let is_given = !has_era || cursor.last <= (newest_era << ERA_SHIFT) + last_number;
     Ok(is_given && token_of(connection, cursor.last)? == Some(cursor.token))
 }

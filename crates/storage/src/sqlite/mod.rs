@@ -213,7 +213,8 @@ impl SqliteStore {
         let _limit = TimeLimit::begin(self.read_timeout);
         // Its statements see one snapshot.
         let read = transaction::read_in(&self.readers, "BEGIN", |connection| {
-            feed::page(connection, owner, &query.start, query.limit)
+            let has_era = self.has_era.load(Ordering::Relaxed);
+            feed::page(connection, owner, &query.start, query.limit, has_era)
         });
         read.map_err(read_error)
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use mercurio_domain::Owner;
@@ -147,6 +148,34 @@ fn cursor_goes_on_in_the_backup_of_its_database() {
     assert_eq!(late.ids(), ["after 1", "after 2", "before", "unread by one"]);
 }
 
+/// A copy within one server has its start, its ids of transactions, and its eras.
+#[test]
+fn cursor_of_one_database_is_refused_or_goes_on_in_its_copy() {
+    let server = Server::start("");
+    let store_of = |name: &str| {
+        let url = DatabaseUrl::parse(&server.url_of("postgres", name)).unwrap();
+        open(&url, &StoreOptions::default()).unwrap()
+    };
+    let mut admin = PgConnection::establish(&server.url()).unwrap();
+    admin.batch_execute("CREATE DATABASE first").unwrap();
+    let owner = {
+        let first = store_of("first");
+        first.migrate().unwrap();
+        let owner = owner(&*first);
+        first.append(&[submission(owner, now(), &["a"])]).unwrap();
+        owner
+    };
+    admin.batch_execute("CREATE DATABASE second TEMPLATE first").unwrap();
+    let (first, second) = (store_of("first"), store_of("second"));
+    // Each goes on by itself. The ids of its transactions are higher than those of the other.
+    second.append(&[submission(owner, now(), &["b"])]).unwrap();
+    let mut consumer = Consumer::new(owner);
+    first.append(&[submission(owner, now(), &["lost"])]).unwrap();
+    consumer.catch_up(&*first);
+    consumer.catch_up(&*second);
+    assert_eq!(consumer.ids(), ["a", "b", "lost"]);
+}
+
 #[test]
 fn cursor_goes_on_in_a_copy_of_its_sqlite_file() {
     let database = TestDatabase::sqlite();
@@ -162,6 +191,10 @@ fn cursor_goes_on_in_a_copy_of_its_sqlite_file() {
     consumer.catch_up(&*store);
     let url = DatabaseUrl::parse(&format!("sqlite://{}", copy.display())).unwrap();
     let copy = open(&url, &StoreOptions::default()).unwrap();
+    // The copy is behind the cursor until it has an era of its own.
+    let mut early = Consumer { owner, cursor: consumer.cursor.clone(), seen: BTreeMap::new() };
+    early.catch_up(&*copy);
+    assert!(early.ids().is_empty());
     // As many numbers as were given before, and more.
     copy.append(&[submission(owner, now(), &["c", "d", "e", "f"])]).unwrap();
     consumer.catch_up(&*copy);

@@ -33,6 +33,8 @@ pub(super) const SETTINGS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL ena
 const DAY_MICROS: i64 = 86_400_000_000;
 /// Events looked up at a time. A page of large events does not need many.
 const LOOKUP_EVENTS: usize = 100;
+/// Events of a span, on average, above which all keys are looked up together.
+const FEW_SPANS: usize = 20;
 /// Keys read at a time for a page that is still empty, because their events have expired.
 const KEYS: usize = 1_000;
 /// Parts of keys without events after which a page ends empty.
@@ -141,6 +143,15 @@ struct Span {
 }
 
 impl Span {
+    /// Returns how many events to look up at a time. Each look-up scans all events of its spans: those
+    /// of few spans, as after an import by day, are looked up together.
+    fn events_at_once(keys: &[KeyRow]) -> usize {
+        let mut spans: Vec<Self> = keys.iter().map(Self::of).collect();
+        spans.sort_unstable();
+        spans.dedup();
+        if spans.len() * FEW_SPANS < keys.len() { KEYS } else { LOOKUP_EVENTS }
+    }
+
     fn of(key: &KeyRow) -> Self {
         let received_at = key.received_at.0;
         let day = received_at - received_at.rem_euclid(DAY_MICROS);
@@ -258,7 +269,7 @@ impl FeedReader {
     fn read_part(&mut self, connection: &mut PgConnection, limit: usize) -> Result<Part, Error> {
         let wanted = limit.min(KEYS);
         let keys = self.next_keys(connection, wanted)?;
-        for part in keys.chunks(LOOKUP_EVENTS) {
+        for part in keys.chunks(Span::events_at_once(&keys)) {
             if !self.read_events(connection, part)? {
                 return Ok(Part::Full);
             }

@@ -7,10 +7,9 @@ use mercurio_domain::store::{FeedCursor, MAX_OPEN_POSITIONS};
 use super::super::shared::feed::{ERA_SHIFT, EraTokens, token_of};
 use crate::error::Error;
 
-/// The snapshot, and the era if the database server has begun it since its start; otherwise 0.
-const TAKE: &str = "SELECT pg_current_snapshot()::text AS snapshot, coalesce((
-        SELECT CASE WHEN server_started_at = pg_postmaster_start_time() THEN era END
-        FROM feed_eras ORDER BY era DESC LIMIT 1), 0) AS era";
+/// The snapshot, and the newest era if it goes on; otherwise 0.
+const TAKE: &str = "SELECT pg_current_snapshot()::text AS snapshot,
+    CASE WHEN mercurio_has_era() THEN (SELECT max(era) FROM feed_eras) ELSE 0 END AS era";
 
 #[derive(Debug, QueryableByName)]
 struct SnapshotRow {
