@@ -1,7 +1,8 @@
 //! Finds the person of a rejected event in the event as sent.
 //!
 //! The event may be too broken to read its person, so every string and number of its JSON is
-//! compared. Escapes are decoded, since `"\\u00e9"` and `"é"` are the same id.
+//! compared. Escapes are decoded, since `"\\u00e9"` and `"é"` are the same id. So are strings that
+//! hold JSON: a client that encodes twice sends `"{\"user_id\":…}"`.
 
 use super::{Person, RejectedEvent};
 
@@ -19,10 +20,19 @@ impl RejectedEvent {
     }
 }
 
+/// How deep JSON in strings of JSON is searched. Each level doubles the backslashes and adds one, so
+/// deeper ones hardly occur. The work is at most that of the text's length for each level.
+const ENCODINGS: usize = 4;
+
 /// Whether a string or number of `json`, which may be cut, is `id`. Escapes are decoded, and white
-/// space around ids is ignored.
+/// space around ids is ignored. Strings that hold JSON in turn are searched too, four levels deep.
 #[must_use]
 pub fn mentions(json: &str, is_cut: bool, id: &str) -> bool {
+    is_in(json, is_cut, id, ENCODINGS)
+}
+
+/// [`mentions`], with JSON in strings searched `encodings` levels deep.
+fn is_in(json: &str, is_cut: bool, id: &str, encodings: usize) -> bool {
     let mut rest = json;
     while let Some(start) = rest.find(is_of_token) {
         rest = &rest[start..];
@@ -35,6 +45,11 @@ pub fn mentions(json: &str, is_cut: bool, id: &str) -> bool {
         let is_equal = text == trimmed && (!text.is_empty() || whole == id);
         // A cut id is the beginning of one; an empty beginning shows nothing.
         if is_equal || (is_cut && is_open && !text.is_empty() && trimmed.starts_with(text)) {
+            return true;
+        }
+        // Not parsed first: it may be as broken as the event around it.
+        let holds_json = text.starts_with(['{', '[', '"']);
+        if encodings > 0 && holds_json && is_in(text, is_cut && is_open, id, encodings - 1) {
             return true;
         }
         rest = after;
@@ -164,6 +179,15 @@ mod tests {
             (r#"{"x":"\ud800","user_id":"u1"}"#, "u1"),
             (r#"{"x":"\uZZ","user_id":"u1"}"#, "u1"),
             (r#"{"x":"\u12","y":7}"#, "7"),
+            // JSON in strings.
+            (r#""{\"user_id\":\"u1\"}""#, "u1"),
+            (r#"{"properties":"{\"user_id\":\"pérson-77\"}"}"#, "pérson-77"),
+            (r#"{"properties":" {\"user_id\":\"p\\u00e9rson-77\"}"}"#, "pérson-77"),
+            (r#"{"properties":"{\u0022user_id\u0022:4711}"}"#, "4711"),
+            (r#"{"properties":"[4711]"}"#, "4711"),
+            (r#"{"properties":"\"u1\""}"#, "u1"),
+            (r#"{"properties":"{\"user_id\":\"u1"}"#, "u1"),
+            (r#"{"a":"{\"x\":\"{}\"}","b":"[\"[\\\"u1\\\"]\"]"}"#, "u1"),
             // A quotation mark is missing.
             (r#"{"user_id":"u1"#, "u1"),
             (r#"{user_id:u1}"#, "u1"),
@@ -182,6 +206,9 @@ mod tests {
             (r#"{"user_id":"u1"#, "u12"),
             (r#"{"user_id":"\u00e9"}"#, "e9"),
             (r#"{"user_id":"a\"u1"}"#, "u1"),
+            (r#"{"user_id":"a[\"u1\"]"}"#, "u1"),
+            (r#"{"a":"{\"user_id\":\"u12\"}"}"#, "u1"),
+            (r#"{"a":"{\"user_id\":\"u1"}"#, "u12"),
             (r#"{"user_id":""}"#, " "),
             ("", "u1"),
             ("{\"\\", "u1"),
@@ -205,9 +232,38 @@ mod tests {
         assert!(!mentions(r#"{"user_id":"4", "#, true, "4711"));
     }
 
+    /// Encodes JSON as a string of JSON so many times.
+    fn encode(json: String, times: usize) -> String {
+        (0..times).fold(json, |json, _| serde_json::Value::String(json).to_string())
+    }
+
+    #[test]
+    fn encodings_are_bounded() {
+        let json = r#"{"user_id":"u1"}"#.to_owned();
+        for times in 0..=ENCODINGS {
+            assert!(mentions(&encode(json.clone(), times), false, "u1"), "{times}");
+        }
+        assert!(!mentions(&encode(json, ENCODINGS + 1), false, "u1"));
+    }
+
+    #[test]
+    fn cut_json_in_a_cut_string_shows_the_beginning_of_an_id() {
+        let whole = encode(r#"{"user_id":"u\u00e9\ud83d\ude00z"}"#.to_owned(), 2);
+        let from = whole.find(":").unwrap() + r#"\\\"u"#.len();
+        let to = whole.find("z").unwrap();
+        for end in from + 1..=to {
+            let json = &whole[..end];
+            assert!(mentions(json, true, "ué😀z!"), "{json}");
+            assert!(!mentions(json, false, "ué😀z!"), "{json}");
+            assert!(!mentions(json, true, "other"), "{json}");
+        }
+        // A whole string in a cut event is not cut.
+        assert!(!mentions(r#"{"a":"[\"u1","b":"#, true, "u12"));
+    }
+
     proptest::proptest! {
         #[test]
-        fn any_text_is_read_without_a_panic(json in r#"["\\u{}a0-9dDeE:😀é]{0,40}"#, id in ".{0,5}") {
+        fn any_text_is_read_without_a_panic(json in r#"["\\u{}\[a0-9dDeE:😀é]{0,40}"#, id in ".{0,5}") {
             // Every token is read, so the result is that of an empty id or none.
             let _ = mentions(&json, true, &id);
         }
@@ -216,6 +272,13 @@ mod tests {
         fn id_written_as_json_is_found(id in ".{1,20}") {
             let json = serde_json::json!({ "a": [&id] }).to_string();
             proptest::prop_assert!(mentions(&json, false, &id));
+        }
+
+        #[test]
+        fn id_encoded_again_is_found(id in ".{1,20}", times in 0..=ENCODINGS, is_member: bool) {
+            let json = encode(serde_json::json!({ "a": [&id] }).to_string(), times);
+            let json = if is_member { format!("{{\"a\":{json}}}") } else { json };
+            proptest::prop_assert!(mentions(&json, false, &id), "{json}");
         }
     }
 }

@@ -11,8 +11,11 @@ use mercurio_domain::{EventKey, Owner, TenantId, WorkspaceId};
 use uuid::Uuid;
 
 use super::driver::READER_SETTINGS;
+use super::removal::keep_index_order;
 use super::shared::explain::Explain;
-use super::shared::rejections::{Totals, examples_query, page_query};
+use super::shared::rejections::{
+    RejectionPosition, Search, Totals, examples_query, later_workspaces, page_query,
+};
 use crate::rows::RowId;
 use crate::testing::TestDatabase;
 
@@ -98,4 +101,29 @@ fn totals_find_examples_by_key() {
     let plan = self::plan(&mut connection, examples_query(&query, ids));
     // Of the eight partitions, those of the day and of the hour after it.
     assert_eq!(plan.matches("_pkey on test_").count(), 2, "{plan}");
+}
+
+#[test]
+fn search_for_a_person_follows_the_time_index() {
+    let database = TestDatabase::postgres();
+    let mut connection = PgConnection::establish(&database.url_text()).unwrap();
+    fill(&mut connection);
+    connection.begin_test_transaction().unwrap();
+    keep_index_order(&mut connection).unwrap();
+    let received_at = at("2026-01-03T00:00:00Z").as_micros();
+    for (tenant, received_at) in [(1, 0), (1, received_at), (3, 0), (3, received_at)] {
+        let from = RejectionPosition { workspace_id: tenant, received_at, id: Uuid::nil() };
+        let plan = plan(&mut connection, Search::of(TenantId(tenant), "u1", from));
+        assert!(plan.contains("AND (received_at >="), "{tenant}\n{plan}");
+        assert!(!plan.contains("Seq Scan on test_"), "{tenant}\n{plan}");
+        // Sorts only equal times, and stops at the limit.
+        assert!(plan.contains("Presorted Key: rejections.received_at"), "{tenant}\n{plan}");
+        assert!(!plan.contains("Sort Key: rejections.workspace_id"), "{tenant}\n{plan}");
+        // Days before the position have no part.
+        let days = if received_at == 0 { 8 } else { 6 };
+        assert_eq!(plan.matches("Index Scan using test_").count(), days, "{tenant}\n{plan}");
+    }
+    let plan = plan(&mut connection, later_workspaces(TenantId(1), 0));
+    assert_eq!(plan.matches("Index Only Scan using test_").count(), 8, "{plan}");
+    assert!(plan.contains("Merge Append"), "{plan}");
 }

@@ -11,7 +11,9 @@ use mercurio_domain::{EventKey, Owner, TenantId, WorkspaceId};
 use uuid::Uuid;
 
 use super::shared::explain::Explain;
-use super::shared::rejections::{Totals, examples_query, page_query};
+use super::shared::rejections::{
+    RejectionPosition, Search, Totals, examples_query, later_workspaces, page_query,
+};
 use crate::rows::RowId;
 use crate::testing::TestDatabase;
 
@@ -81,5 +83,19 @@ fn totals_find_examples_by_key() {
         assert!(!plan.contains("SCAN rejection"), "{plan}");
         let plan = self::plan(connection, examples_query(&query, vec![RowId(Uuid::nil())]));
         assert!(plan.contains("sqlite_autoindex_rejections_1 (id=? AND received_at>"), "{plan}");
+    });
+}
+
+#[test]
+fn search_for_a_person_follows_the_time_index() {
+    let from = RejectionPosition { workspace_id: 1, received_at: 5, id: Uuid::nil() };
+    with_and_without_statistics(|connection| {
+        let plan = plan(connection, Search::of(TenantId(1), "u1", from));
+        let index = "rejections_by_time (tenant_id=? AND workspace_id=? AND received_at>?)";
+        assert!(plan.contains(index), "{plan}");
+        assert!(plan.contains("LAST TERM OF ORDER BY"), "{plan}");
+        let plan = self::plan(connection, later_workspaces(TenantId(1), 1));
+        let index = "COVERING INDEX rejections_by_time (tenant_id=? AND workspace_id>?)";
+        assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{plan}");
     });
 }

@@ -242,3 +242,8 @@ pub(super) fn drop_rejections(
 ) -> Result<Option<u64>, Error> {
     Ok(None)
 }
+
+/// SQLite keeps the order of the index by itself.
+pub(super) fn keep_index_order(_: &mut SqliteConnection) -> Result<(), Error> {
+    Ok(())
+}

@@ -22,6 +22,7 @@ on_every_store! {
     person_in_a_cut_event_is_erased,
     erasure_searches_all_workspaces_of_the_tenant_only,
     erasure_of_many_ends_and_counts_them,
+    erasure_goes_through_workspaces_days_and_equal_times,
     erased_example_is_replaced,
     purge_of_old_events_keeps_rejections,
     deletion_removes_rejections_and_counts,
@@ -147,6 +148,8 @@ fn person_is_erased_by_any_spelling_in_the_event(subject: &Subject) {
         (r#"{"user_id":"é😀%_"}"#, "é😀%_"),
         (r#"{"user_id":"\u00e9\uD83D\ude00%_"}"#, "é😀%_"),
         (r#"{"user_id":"a\u0000b"}"#, "a\u{0}b"),
+        (r#""{\"user_id\":\"u1\"}""#, "u1"),
+        (r#"{"properties":"{\"user_id\":\"p\u00e9rson\"}"}"#, "pérson"),
     ];
     for (event, id) in cases {
         let owner = subject.owner();
@@ -197,6 +200,26 @@ fn erasure_of_many_ends_and_counts_them(subject: &Subject) {
     assert_eq!(erase(subject, owner, "u"), 1_250);
     assert_eq!(erase(subject, owner, "u"), 0);
     assert_eq!(all(subject, owner).len(), 1_250);
+}
+
+fn erasure_goes_through_workspaces_days_and_equal_times(subject: &Subject) {
+    let owner = subject.owner();
+    let [other, stranger] = [subject.other_workspace(owner), subject.owner()];
+    // More rows than a step searches, in one of the workspaces with one time.
+    for (of, count, times) in [(owner, 2_300, 9), (other, 1_700, 1), (stranger, 10, 1)] {
+        let mut events = Vec::new();
+        for number in 0..count {
+            let id = if number % 3 == 0 { "u" } else { "v" };
+            let received_at = after(-(number % times) * 20_000);
+            events.push(RejectedEvent { received_at, ..sent(of, &format!("[\"{id}\"]")) });
+        }
+        record(subject, events);
+    }
+    assert_eq!(erase(subject, owner, "u"), 767 + 567);
+    let left = [owner, other, stranger].map(|of| all(subject, of));
+    assert_eq!(left.each_ref().map(Vec::len), [1_533, 1_133, 10]);
+    let is_kept = |event: &RejectedEvent| event.event == r#"["v"]"#;
+    assert!(left[..2].iter().flatten().all(is_kept));
 }
 
 fn erased_example_is_replaced(subject: &Subject) {

@@ -2,8 +2,10 @@
 
 mod columns;
 mod pages;
+mod person;
 mod record;
 mod removal;
+mod steps;
 mod totals;
 
 use mercurio_domain::store::{
@@ -14,10 +16,15 @@ use mercurio_domain::{Owner, Timestamp};
 
 use super::DbStore;
 
-pub(crate) use removal::{RejectionPosition, count_removal, remove, remove_late};
+pub(crate) use removal::{count_removal, remove, remove_late};
+pub(crate) use steps::RejectionPosition;
 
 #[cfg(test)]
-pub(crate) use {pages::page_query, totals::Totals, totals::examples_query};
+pub(crate) use {
+    pages::page_query,
+    person::{Search, later_workspaces},
+    totals::{Totals, examples_query},
+};
 
 impl Rejections for DbStore {
     fn record_rejections(&self, batch: &RejectionBatch) -> Result<(), StoreError> {
