@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 
 use mercurio_domain::store::Backend;
 use mercurio_forwarding::testing::{Receiver, Reply};
@@ -60,10 +60,21 @@ impl WriteLock {
 fn kill_between_answer_and_cursor_repeats_the_batch() {
     for workspace in Workspace::on_both() {
         workspace.append(&["a", "b", "c"]);
-        let receiver = Receiver::with_status(200);
-        let lock = WriteLock::on(&workspace);
+        // The first request waits for its answer until the cursor cannot be stored.
+        let barrier = Arc::new(Barrier::new(2));
+        let in_receiver = Arc::clone(&barrier);
+        let receiver = Receiver::start(move |number, _| {
+            if number == 0 {
+                in_receiver.wait();
+                in_receiver.wait();
+            }
+            Reply::status(200)
+        });
         let mut forwarder =
             workspace.forward(&receiver.url(), &[]).spawn().expect("the program starts");
+        barrier.wait();
+        let lock = WriteLock::on(&workspace);
+        barrier.wait();
         receiver.wait(|requests| !requests.is_empty());
         // SIGKILL. It cannot have stored the cursor.
         forwarder.kill().expect("killed");
