@@ -143,13 +143,12 @@ struct Span {
 }
 
 impl Span {
-    /// Returns how many events to look up at a time. Each look-up scans all events of its spans: those
-    /// of few spans, as after an import by day, are looked up together.
-    fn events_at_once(keys: &[KeyRow]) -> usize {
+    /// Returns the number of different spans.
+    fn count(keys: &[KeyRow]) -> usize {
         let mut spans: Vec<Self> = keys.iter().map(Self::of).collect();
         spans.sort_unstable();
         spans.dedup();
-        if spans.len() * FEW_SPANS < keys.len() { KEYS } else { LOOKUP_EVENTS }
+        spans.len()
     }
 
     fn of(key: &KeyRow) -> Self {
@@ -269,7 +268,10 @@ impl FeedReader {
     fn read_part(&mut self, connection: &mut PgConnection, limit: usize) -> Result<Part, Error> {
         let wanted = limit.min(KEYS);
         let keys = self.next_keys(connection, wanted)?;
-        for part in keys.chunks(Span::events_at_once(&keys)) {
+        let mut rest = keys.as_slice();
+        while !rest.is_empty() {
+            let part;
+            (part, rest) = rest.split_at(self.events_at_once(rest).min(rest.len()));
             if !self.read_events(connection, part)? {
                 return Ok(Part::Full);
             }
@@ -281,6 +283,16 @@ impl FeedReader {
             return Ok(Part::Newest);
         }
         Ok(if self.page.is_empty() { Part::Empty } else { Part::Full })
+    }
+
+    /// Returns how many events to look up at a time. Each look-up scans all events of its spans: those
+    /// of few spans, as after an import by day, are looked up together.
+    fn events_at_once(&self, keys: &[KeyRow]) -> usize {
+        if Span::count(keys) * FEW_SPANS < keys.len() {
+            return KEYS;
+        }
+        // The first ones show how many more fit.
+        if self.page.is_empty() { LOOKUP_EVENTS } else { self.page.room().max(LOOKUP_EVENTS) }
     }
 
     /// Reads up to `wanted` keys after the cursor: the rest of a position, then those that were open,
