@@ -1,6 +1,7 @@
 //! The feed over crashes of PostgreSQL, and over databases that were replaced by their backups.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use diesel::connection::SimpleConnection;
@@ -148,25 +149,27 @@ fn cursor_goes_on_in_the_backup_of_its_database() {
     assert_eq!(late.ids(), ["after 1", "after 2", "before", "unread by one"]);
 }
 
+/// Opens a database of the server.
+fn store_of(server: &Server, name: &str) -> Arc<dyn Store> {
+    let url = DatabaseUrl::parse(&server.url_of("postgres", name)).unwrap();
+    open(&url, &StoreOptions::default()).unwrap()
+}
+
 /// A copy within one server has its start, its ids of transactions, and its eras.
 #[test]
-fn cursor_of_one_database_is_refused_or_goes_on_in_its_copy() {
+fn cursor_goes_on_in_a_copy_within_its_server() {
     let server = Server::start("");
-    let store_of = |name: &str| {
-        let url = DatabaseUrl::parse(&server.url_of("postgres", name)).unwrap();
-        open(&url, &StoreOptions::default()).unwrap()
-    };
     let mut admin = PgConnection::establish(&server.url()).unwrap();
     admin.batch_execute("CREATE DATABASE first").unwrap();
     let owner = {
-        let first = store_of("first");
+        let first = store_of(&server, "first");
         first.migrate().unwrap();
         let owner = owner(&*first);
         first.append(&[submission(owner, now(), &["a"])]).unwrap();
         owner
     };
     admin.batch_execute("CREATE DATABASE second TEMPLATE first").unwrap();
-    let (first, second) = (store_of("first"), store_of("second"));
+    let (first, second) = (store_of(&server, "first"), store_of(&server, "second"));
     // Each goes on by itself. The ids of its transactions are higher than those of the other.
     second.append(&[submission(owner, now(), &["b"])]).unwrap();
     let mut consumer = Consumer::new(owner);
