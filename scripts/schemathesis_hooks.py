@@ -90,11 +90,14 @@ def map_query(context, query):
         if query and isinstance(query.get(lower), str) and isinstance(query.get(upper), str):
             query[lower], query[upper] = sorted((query[lower], query[upper]))
     text = query.get("cursor") if query else None
-    if isinstance(text, str) and len(text) == len(cursor(0, bytes(16))):
+    # 25 bytes in Base64.
+    if isinstance(text, str) and len(text) == 34:
         sort = (query.get("order", "occurred"), query.get("direction", "desc"))
         try:
             decoded = base64.urlsafe_b64decode(text + "==")
         except ValueError:
+            return query
+        if decoded[:1] not in CURSOR_VERSIONS.values():
             return query
         version = CURSOR_VERSIONS.get(sort, decoded[:1])
         query["cursor"] = base64.urlsafe_b64encode(version + decoded[1:]).rstrip(b"=").decode()

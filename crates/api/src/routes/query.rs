@@ -41,10 +41,10 @@ pub(super) struct QueryParameters {
     received_to: Option<Timestamp>,
     /// The time that orders the events: their own, or that of receipt. An order of receipt sorts the
     /// days it reads, so bound it by `received_from` and `received_to`.
-    #[param(inline, default = "occurred")]
+    #[param(inline, value_type = EventOrder, required = false, default = "occurred")]
     order: Option<EventOrder>,
     /// `desc`: newest first.
-    #[param(inline, default = "desc")]
+    #[param(inline, value_type = Direction, required = false, default = "desc")]
     direction: Option<Direction>,
     /// Maximum events on the page. A page of large events has fewer.
     #[param(minimum = 1, maximum = 1000, default = 100)]
