@@ -39,12 +39,12 @@ pub(super) struct QueryParameters {
     received_from: Option<Timestamp>,
     /// Only events received before this time. Must not be before `received_from`.
     received_to: Option<Timestamp>,
-    /// The time that orders the events: their own, or that of receipt. An order of receipt sorts the
+    /// The time that orders the events: their own (the default), or that of receipt. An order of receipt sorts the
     /// days it reads, so bound it by `received_from` and `received_to`.
-    #[param(inline, value_type = EventOrder, required = false, default = "occurred")]
+    #[param(inline, value_type = EventOrder, required = false)]
     order: Option<EventOrder>,
-    /// `desc`: newest first.
-    #[param(inline, value_type = Direction, required = false, default = "desc")]
+    /// `desc`, the default: newest first.
+    #[param(inline, value_type = Direction, required = false)]
     direction: Option<Direction>,
     /// Maximum events on the page. A page of large events has fewer.
     #[param(minimum = 1, maximum = 1000, default = 100)]
