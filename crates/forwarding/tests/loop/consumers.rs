@@ -16,6 +16,8 @@ use crate::test_workspace::TestWorkspace;
 /// What happens to the next call that stores a cursor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
+    /// It succeeds, as that of the start before the first batch.
+    Success,
     /// It fails for good and changes nothing, as at the end of the process.
     Crash,
     /// It takes effect, and its answer is lost.
@@ -51,12 +53,12 @@ impl Feed for FaultyFeed<'_> {
         match fate {
             Some(Fate::Crash) => return Err(StoreError::Internal("a crash".into())),
             Some(Fate::Outage) => return Err(StoreError::Unavailable("an outage".into())),
-            Some(Fate::AnswerLost) | None => {}
+            Some(Fate::AnswerLost | Fate::Success) | None => {}
         }
         let is_moved = self.store.advance_consumer(owner, name, before, after, now)?;
         match fate {
-            Some(_) => Err(StoreError::Unavailable("an answer lost".into())),
-            None => Ok(is_moved),
+            Some(Fate::AnswerLost) => Err(StoreError::Unavailable("an answer lost".into())),
+            _ => Ok(is_moved),
         }
     }
 }
@@ -67,7 +69,8 @@ fn crash_before_the_cursor_repeats_the_batch_and_loses_none() {
     (workspace.options.once, workspace.options.batch_events) = (true, 2);
     workspace.append(&["a", "b", "c"]);
     let receiver = Receiver::with_status(200);
-    let feed = FaultyFeed { store: &workspace.store, fates: Mutex::new(vec![Fate::Crash]) };
+    let feed =
+        FaultyFeed { store: &workspace.store, fates: Mutex::new(vec![Fate::Crash, Fate::Success]) };
     let error = workspace.run_on(&feed, &receiver, "test").expect_err("a crash");
     assert!(matches!(error, ForwardError::Store(StoreError::Internal(_))), "{error}");
     assert_eq!(workspace.run_on(&feed, &receiver, "test").expect("delivered").events, 3);
@@ -81,7 +84,7 @@ fn crash_before_the_cursor_repeats_the_batch_and_loses_none() {
 
 #[test]
 fn outage_after_the_answer_sends_nothing_twice() {
-    for fates in [
+    for mut fates in [
         vec![Fate::Outage, Fate::Outage],
         vec![Fate::AnswerLost],
         vec![Fate::AnswerLost, Fate::Outage],
@@ -91,6 +94,8 @@ fn outage_after_the_answer_sends_nothing_twice() {
         workspace.append(&["a"]);
         let receiver = Receiver::with_status(200);
         let count = fates.len() as u64;
+        // The last one is the first call: the start.
+        fates.push(Fate::Success);
         let feed = FaultyFeed { store: &workspace.store, fates: Mutex::new(fates) };
         let totals = workspace.run_on(&feed, &receiver, "test").expect("delivered");
         assert_eq!((totals.events, totals.failures), (1, count));
@@ -184,5 +189,6 @@ fn gone_keeps_the_cursor_before_the_batch() {
     workspace.append(&["a"]);
     let error = workspace.run(&Receiver::with_status(410)).expect_err("an end");
     assert!(matches!(error, ForwardError::Ended(DeliveryError::Gone)), "{error}");
-    assert_eq!(workspace.store.consumer_cursor(workspace.owner, "test").expect("an answer"), None);
+    let stored = workspace.store.consumer_cursor(workspace.owner, "test").expect("an answer");
+    assert_eq!(stored, Some(FeedCursor::oldest(workspace.owner.workspace_id)));
 }
