@@ -39,8 +39,6 @@ mod quota;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
-mod rejection_flood;
-#[cfg(test)]
 mod rejections;
 #[cfg(test)]
 mod restarts;
