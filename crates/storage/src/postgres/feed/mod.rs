@@ -7,6 +7,7 @@
 mod snapshot;
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -37,8 +38,8 @@ const LOOKUP_EVENTS: usize = 100;
 const FEW_SPANS: usize = 20;
 /// Keys read at a time for a page that is still empty, because their events have expired.
 const KEYS: usize = 1_000;
-/// Parts of keys without events after which a page ends empty.
-const MAX_EMPTY_PARTS: usize = 50;
+/// Time after which a page without events ends empty.
+const EMPTY_TIME: Duration = Duration::from_secs(1);
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -227,14 +228,13 @@ pub(super) fn page(
     }
     let page = PageBuilder::new(limit);
     let mut reader = FeedReader { owner, snapshot, cursor, page, cursors: Vec::new() };
-    let mut is_newest = false;
-    for _ in 0..MAX_EMPTY_PARTS {
-        let part = reader.read_part(connection, limit)?;
-        is_newest = part == Part::Newest;
-        if part != Part::Empty {
-            break;
-        }
+    let (begun, mut part) = (Instant::now(), reader.read_part(connection, limit)?);
+    // The keys of expired events stay for weeks. A consumer pauses after an empty page, so it must not
+    // get one for each few of them.
+    while part == Part::Empty && begun.elapsed() < EMPTY_TIME {
+        part = reader.read_part(connection, KEYS)?;
     }
+    let is_newest = part == Part::Newest;
     let FeedReader { snapshot, cursor, page, mut cursors, .. } = reader;
     for cursor in &mut cursors {
         *cursor = snapshot.complete(cursor.clone(), &mut tokens, connection)?;
@@ -264,9 +264,8 @@ struct FeedReader {
 }
 
 impl FeedReader {
-    /// Reads the next keys and their events.
-    fn read_part(&mut self, connection: &mut PgConnection, limit: usize) -> Result<Part, Error> {
-        let wanted = limit.min(KEYS);
+    /// Reads the next `wanted` keys and their events.
+    fn read_part(&mut self, connection: &mut PgConnection, wanted: usize) -> Result<Part, Error> {
         let keys = self.next_keys(connection, wanted)?;
         let mut rest = keys.as_slice();
         while !rest.is_empty() {

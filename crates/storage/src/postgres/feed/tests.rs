@@ -199,6 +199,24 @@ fn events_of_before_the_feed_come_first() {
     }
 }
 
+#[test]
+fn page_passes_any_number_of_expired_events() {
+    let subject = Subject::new();
+    for group in 0..6 {
+        let ids: Vec<String> = (0..500).map(|event| format!("{group} {event}")).collect();
+        subject.append(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    // Their keys stay, as after retention.
+    subject.database.execute("DELETE FROM events");
+    subject.append(&["a", "b"]);
+    for limit in [1, 7, 1_000] {
+        let page = subject.page(FeedStart::Oldest, limit);
+        assert_eq!(page.events.len(), limit.min(2), "{limit}");
+        let mut cursor = FeedCursor::oldest(subject.owner.workspace_id);
+        assert_eq!(subject.ids_after(&mut cursor, limit), ["a", "b"], "{limit}");
+    }
+}
+
 fn plan(connection: &mut PgConnection, query: impl QueryFragment<diesel::pg::Pg>) -> String {
     Explain(query).load::<String>(connection).unwrap().join("\n")
 }
