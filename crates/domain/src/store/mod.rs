@@ -9,6 +9,7 @@ mod counts;
 mod error;
 mod feed;
 mod housekeeping;
+mod page_items;
 mod position;
 mod privileges;
 mod query;

@@ -4,11 +4,12 @@
 //! one's last event. So an event stored before the first page is read appears exactly once, even if
 //! others arrive in between.
 
+use super::page_items::PageItems;
 use super::position::Position;
 use super::sort::EventSort;
 use crate::clock::Timestamp;
 use crate::event::{EventType, StoredEvent};
-use crate::limits::{DEFAULT_PAGE_EVENTS, MAX_PAGE_BYTES};
+use crate::limits::DEFAULT_PAGE_EVENTS;
 
 /// Filters for events of a workspace. An event must match all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,16 +90,13 @@ pub struct EventPage {
     pub next: Option<Position>,
 }
 
-/// Collects a page, up to its limit of events and [`MAX_PAGE_BYTES`].
+/// Collects a page, up to its limit of events and [`crate::limits::MAX_PAGE_BYTES`].
 ///
 /// A page has at least one event if there is any, so that cursors always advance.
 #[derive(Debug)]
 pub struct PageBuilder {
-    limit: usize,
     sort: EventSort,
-    events: Vec<StoredEvent>,
-    bytes: usize,
-    has_more: bool,
+    events: PageItems<StoredEvent>,
 }
 
 impl PageBuilder {
@@ -111,21 +109,14 @@ impl PageBuilder {
     /// An empty page of up to `limit` events in the order `sort`.
     #[must_use]
     pub fn sorted(limit: usize, sort: EventSort) -> Self {
-        Self { limit, sort, events: Vec::new(), bytes: 0, has_more: false }
+        Self { sort, events: PageItems::new(limit) }
     }
 
     /// Adds the next event if the page has room for it. Returns whether it had: otherwise the page
     /// is complete, and `event` is the first of the next one.
     pub fn push(&mut self, event: StoredEvent) -> bool {
-        let bytes = self.bytes + event.size_bytes();
-        let is_too_large = bytes > MAX_PAGE_BYTES && !self.events.is_empty();
-        if self.events.len() >= self.limit || is_too_large {
-            self.has_more = true;
-            return false;
-        }
-        self.bytes = bytes;
-        self.events.push(event);
-        true
+        let bytes = event.size_bytes();
+        self.events.push(event, bytes)
     }
 
     /// Number of events so far.
@@ -137,14 +128,13 @@ impl PageBuilder {
     /// Whether the page has no events yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.len() == 0
     }
 
     /// Number of further events that fit, if they are as large as those so far on average.
     #[must_use]
     pub fn room(&self) -> usize {
-        let average = (self.bytes / self.events.len().max(1)).max(1);
-        (MAX_PAGE_BYTES.saturating_sub(self.bytes) / average).min(self.limit - self.events.len())
+        self.events.room()
     }
 
     /// The position of the last event so far.
@@ -155,15 +145,16 @@ impl PageBuilder {
 
     /// Ends the page early: more events follow.
     #[must_use]
-    pub fn cut(self) -> EventPage {
-        Self { has_more: true, ..self }.finish()
+    pub fn cut(mut self) -> EventPage {
+        self.events.cut();
+        self.finish()
     }
 
     /// Ends the page. Its `next` is the last event shown, not the one that had no room: the next
     /// page starts strictly after it.
     #[must_use]
     pub fn finish(self) -> EventPage {
-        let next = self.position().filter(|_| self.has_more);
-        EventPage { events: self.events, next }
+        let next = self.position().filter(|_| self.events.has_more());
+        EventPage { events: self.events.into_items(), next }
     }
 }
